@@ -1,0 +1,85 @@
+"""Names and places of the frame tree and of the raw tree, as ORBIT publishes them.
+
+    ROOT/{train,validation,test}/USER/OBJECT/{clean,clutter}/VIDEO/VIDEO-00001.jpg      frame tree
+    ROOT/{train,validation,test}/USER/OBJECT/{clean,clutter}/NAME.mp4                   raw tree
+    ROOT/annotations/{train,validation,test}/VIDEO.json
+
+A tree of new users has no split level. VIDEO is `USER--OBJECT--TYPE--ID`, the object's spaces as dashes, so the object
+can't be had back from it: the folder's name is the object.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "validation", "test")
+VIDEO_TYPES = ("clean", "clutter")
+ANNOTATIONS = "annotations"
+INDEX_NAME = "index.csv"
+RAW_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp")
+
+_FRAME_NAME = re.compile(r"(?P<video>.+)-(?P<number>[0-9]{5,})\.jpg", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class VideoPlace:
+    """Where one video stands. `split` is "" in a tree without splits; `path` is relative to the root, with `/`."""
+
+    split: str
+    user: str
+    object: str
+    video_type: str
+    video: str
+    path: str
+
+
+@dataclass(frozen=True)
+class VideoName:
+    """The parts of `USER--OBJECT--TYPE--ID`. `object_slug` has dashes for spaces."""
+
+    user: str
+    object_slug: str
+    video_type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.user}--{self.object_slug}--{self.video_type}--{self.id}"
+
+
+def slug(object_name: str) -> str:
+    """The object as it stands in a video's name: `my keys` gives `my-keys`."""
+    return object_name.replace(" ", "-")
+
+
+def parse_video_name(name: str) -> VideoName:
+    """Take a video's name apart at its first three `--`: the id may hold `--` itself (35 of ORBIT's 3,822 do).
+
+    Raises:
+        ValueError: if there are not four parts.
+    """
+    parts = name.split("--", 3)
+    if len(parts) != 4 or not all(parts):
+        raise ValueError(f"{name!r} is not a video name USER--OBJECT--TYPE--ID")
+    return VideoName(*parts)
+
+
+def frame_file_name(video: str, number: int) -> str:
+    """`VIDEO-00001.jpg` for frame 1: numbers start at 1, five digits."""
+    return f"{video}-{number:05d}.jpg"
+
+
+def parse_frame_file_name(name: str) -> tuple[str, int]:
+    """Video and frame number of `VIDEO-00001.jpg`; the number stands behind the last dash.
+
+    Raises:
+        ValueError: if it is no frame's name.
+    """
+    match = _FRAME_NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{name!r} is not a frame name VIDEO-00001.jpg")
+    return match["video"], int(match["number"])
+
+
+def annotation_path(root: Path, split: str, video: str) -> Path:
+    """Where a video's annotations stand under a tree's root."""
+    return root / ANNOTATIONS / split / f"{video}.json" if split else root / ANNOTATIONS / f"{video}.json"

@@ -1,0 +1,1 @@
+"""Predictions to metrics to report. Runs without torch; always `from eval.metrics import …`, never `import eval`."""

@@ -1,0 +1,1 @@
+"""What all three floors stand on: errors, files written whole or not at all, progress, keyed randomness."""
