@@ -8,7 +8,11 @@ A tree of new users has no split level. VIDEO is `USER--OBJECT--TYPE--ID`, the o
 can't be had back from it: the folder's name is the object.
 """
 
+import errno
+import hashlib
+import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,3 +87,30 @@ def parse_frame_file_name(name: str) -> tuple[str, int]:
 def annotation_path(root: Path, split: str, video: str) -> Path:
     """Where a video's annotations stand under a tree's root."""
     return root / ANNOTATIONS / split / f"{video}.json" if split else root / ANNOTATIONS / f"{video}.json"
+
+
+def tree_splits(root: Path) -> tuple[str, ...]:
+    """The split folders a tree has, in ORBIT's order; ("",) for a tree without a split level."""
+    return tuple(split for split in SPLITS if (root / split).is_dir()) or ("",)
+
+
+def is_junk(name: str) -> bool:
+    """Whether a name is nobody's data: hidden files, macOS's `._` twins and `.DS_Store`, parts of work cut off."""
+    return name.startswith(".")
+
+
+def plain(name: str) -> str:
+    """A name in NFC: macOS stores `é` as two characters, other systems as one; they are the same name."""
+    return unicodedata.normalize("NFC", name)
+
+
+def cache_folder(root: Path) -> Path:
+    """Where a user's own files about a tree stand when it, or the folder around it, is read-only. Not created here."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or str(Path.home() / ".cache")
+    place = str(root.resolve())
+    return Path(base) / "orbit-lite" / f"{root.resolve().name}-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
+
+
+def refuses_writing(error: OSError) -> bool:
+    """Whether an error says that a place is not ours to write in: no permission, or mounted read-only."""
+    return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -17,8 +17,9 @@ class Progress:
     `frames: 12000 of 45000, 210 a second, 2 min left`.
     """
 
-    def __init__(self, unit: str, total: int, *, stream: TextIO | None = None) -> None:
+    def __init__(self, unit: str, total: int, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         self.unit, self.total, self.done = unit, total, 0
+        self._quiet = quiet
         self._stream = stream or sys.stderr
         self._bar = self._stream.isatty()
         self._started = self._shown = time.monotonic()
@@ -43,7 +44,7 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         elapsed_s = time.monotonic() - self._started
         self._show(f"{self.unit}: {self.done} of {self.total}, {duration(elapsed_s)}")
-        if self._bar:
+        if self._bar and not self._quiet:
             self._stream.write("\n")
 
     def _line(self, now: float) -> str:
@@ -52,6 +53,8 @@ class Progress:
         return f"{self.unit}: {self.done} of {self.total}, {rate:.3g} a second{left}"
 
     def _show(self, line: str) -> None:
+        if self._quiet:
+            return
         if self._bar:
             filled = BAR_WIDTH * self.done // max(self.total, 1)
             bar = "#" * filled + "." * (BAR_WIDTH - filled)

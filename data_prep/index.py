@@ -1,0 +1,240 @@
+"""The index of a tree: one row a video, so that 2.7 million frames are listed once and not at every start."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from data_prep.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, plain, refuses_writing
+from data_prep.naming import listed
+from data_prep.tree import Found, Kind, content_fingerprint, list_frames, scan_tree
+from groundwork.errors import FoundWrong
+from groundwork.files import write_text
+
+# A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
+CLOCK_MARGIN_NS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """One video. `path` is relative to the root, with `/`: a folder of frames, or a raw file.
+
+    `frames` counts frames at 30 fps; `fingerprint` hashes the names and sizes of the frames, or of the raw file.
+    """
+
+    split: str
+    user: str
+    object: str
+    video_type: str
+    video: str
+    frames: int
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """All videos of one tree, sorted by path."""
+
+    root: Path
+    kind: Kind
+    rows: tuple[VideoRow, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """What a plan depends on: every video's place, name and number of frames. The same for a raw tree and the
+        frame tree made of it, and for a copy of either."""
+        rows = sorted((r.split, r.user, r.object, r.video_type, r.video, r.frames) for r in self.rows)
+        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:32]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that hold videos, in ORBIT's order; ("",) without a split level."""
+        found = {row.split for row in self.rows}
+        return tuple(split for split in ("", *SPLITS) if split in found)
+
+    def select(
+        self,
+        *,
+        split: str | None = None,
+        user: str | None = None,
+        object: str | None = None,
+        video_type: str | None = None,
+    ) -> tuple[VideoRow, ...]:
+        """The rows that agree with everything that is given."""
+        asked = {"split": split, "user": user, "object": object, "video_type": video_type}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return tuple(row for row in self.rows if all(getattr(row, name) == value for name, value in given.items()))
+
+    def users(self, split: str | None = None) -> tuple[str, ...]:
+        """Sorted names of the users of a split, or of all."""
+        return tuple(sorted({row.user for row in self.select(split=split)}))
+
+
+COLUMNS = tuple(field.name for field in fields(VideoRow))
+
+
+def open_index(root: Path) -> Index:
+    """The index of a tree of frames or of raw videos: read and checked if there is one, else built.
+
+    The check compares the videos' places; it lists a video's frames only where its folder has changed since the index
+    was last found right. A frame overwritten in place leaves no trace there; `verify` reads everything.
+
+    Raises:
+        AskedWrong: if there is no such tree, or nothing in it.
+        FoundWrong: if the index contradicts the tree or can't be read, or the tree is not in order.
+    """
+    kind, found = scan_tree(root)
+    path = find_index(root)
+    if path is None:
+        print(f"index: {root} has no {INDEX_NAME} yet; making it", file=sys.stderr, flush=True)
+        return build_index(root)
+    index = Index(root, kind, read_rows(path))
+    _check(index, found, path)
+    return index
+
+
+def build_index(root: Path) -> Index:
+    """List a whole tree and write its index.csv, into ROOT, or into the user's cache where ROOT is read-only.
+
+    Raises:
+        AskedWrong, FoundWrong: as `open_index`.
+    """
+    started_ns = time.time_ns() - CLOCK_MARGIN_NS
+    kind, found = scan_tree(root)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        rows = tuple(pool.map(lambda video: _row(root, kind, video), found))
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(COLUMNS)
+    table.writerows(astuple(row) for row in rows)
+    path = root / INDEX_NAME
+    try:
+        write_text(path, file.getvalue())
+    except OSError as error:
+        if not refuses_writing(error):
+            raise
+        path = cache_folder(root) / INDEX_NAME
+        write_text(path, file.getvalue())
+    _note_checked(root, path, started_ns)
+    return Index(root, kind, rows)
+
+
+def find_index(root: Path) -> Path | None:
+    """Where the tree's index stands, if there is one: in ROOT, else in the user's cache."""
+    return next((path for path in (root / INDEX_NAME, cache_folder(root) / INDEX_NAME) if path.is_file()), None)
+
+
+def read_rows(path: Path) -> tuple[VideoRow, ...]:
+    """Read an index.csv.
+
+    Raises:
+        FoundWrong: if it is not one.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file, strict=True)
+            if (header := tuple(next(lines, ()))) != COLUMNS:
+                raise ValueError(f"columns {','.join(header) or 'none'}")
+            rows = []
+            for cells in lines:
+                if len(cells) != len(COLUMNS) or int(cells[5]) < 1 or not all(cells[1:]):
+                    raise ValueError(f"line {lines.line_num}")
+                split, user, thing, video_type, video, frames, place, fingerprint = cells
+                rows.append(VideoRow(split, user, thing, video_type, video, int(frames), place, fingerprint))
+    except (ValueError, csv.Error) as error:
+        raise FoundWrong(
+            f"{path}: not an index ({error}); expected columns {','.join(COLUMNS)}."
+            f" Run 'orbit-lite prep index {path.parent}'."
+        ) from None
+    return tuple(rows)
+
+
+def _row(root: Path, kind: Kind, found: Found) -> VideoRow:
+    place = (found.split, found.user, found.object, found.video_type, found.video)
+    relative = found.path.relative_to(root).as_posix()
+    if kind == "raw":
+        # Imported here: a check of a frame tree shouldn't wait for decoders to load.
+        from data_prep.probe import probe
+        from data_prep.video import count_frames
+
+        return VideoRow(*place, count_frames(probe(found.path)), relative, _raw_fingerprint(found))
+    files = list_frames(found.path)
+    expected = sorted(frame_file_name(found.video, number) for number in range(1, len(files) + 1))
+    if not files or [name for name, _ in files] != expected:
+        last = frame_file_name(found.video, max(len(files), 1))
+        missing = listed(sorted(set(expected) - {name for name, _ in files})) or "no frame"
+        raise FoundWrong(
+            f"{found.path}: {len(files)} frames, expected them numbered without a gap up to {last}; missing: {missing}."
+            " Extract this video again."
+        )
+    return VideoRow(*place, len(files), relative, content_fingerprint(files))
+
+
+def _raw_fingerprint(found: Found) -> str:
+    return content_fingerprint([(plain(found.path.name), found.path.stat().st_size)])
+
+
+def _check(index: Index, found: Sequence[Found], path: Path) -> None:
+    """Compare an index with its tree, as `open_index` says."""
+    started_ns = time.time_ns() - CLOCK_MARGIN_NS
+    checked_ns = _last_checked(index.root, path)
+    again = f"The tree has changed; run 'orbit-lite prep index {index.root}' again."
+    on_disk = {video.path.relative_to(index.root).as_posix(): video for video in found}
+    in_index = {row.path: row for row in index.rows}
+    for relative in sorted(on_disk.keys() ^ in_index.keys()):
+        where = f"on disk, not in {INDEX_NAME}" if relative in on_disk else f"in {INDEX_NAME}, not on disk"
+        raise FoundWrong(f"{index.root / relative}: {where}. {again}")
+    listed_any = False
+    for relative, video in on_disk.items():
+        row = in_index[relative]
+        if row.video != video.video:
+            raise FoundWrong(f"{video.path}: named {video.video}, {row.video} in {INDEX_NAME}. {again}")
+        if index.kind == "raw":
+            if _raw_fingerprint(video) != row.fingerprint:
+                raise FoundWrong(f"{video.path}: another size on disk than in {INDEX_NAME}. {again}")
+            continue
+        times = video.path.stat()
+        # The change time too: it can't be set back, as a copied folder's modification time is.
+        if max(times.st_mtime_ns, times.st_ctime_ns) < checked_ns:
+            continue
+        listed_any = True
+        files = list_frames(video.path)
+        if len(files) != row.frames:
+            raise FoundWrong(f"{video.path}: {len(files)} frames on disk, {row.frames} in {INDEX_NAME}. {again}")
+        if content_fingerprint(files) != row.fingerprint:
+            raise FoundWrong(f"{video.path}: frames' names or sizes are not those in {INDEX_NAME}. {again}")
+    if listed_any:
+        _note_checked(index.root, path, started_ns)
+
+
+def _stamp_path(root: Path) -> Path:
+    return cache_folder(root) / "index-checked"
+
+
+def _last_checked(root: Path, path: Path) -> int:
+    """When the index was last found right, in ns: its file's time, or that of this user's note on this very content."""
+    checked_ns = path.stat().st_mtime_ns
+    stamp = _stamp_path(root)
+    if stamp.is_file() and stamp.read_text() == _digest(path):
+        checked_ns = max(checked_ns, stamp.stat().st_mtime_ns)
+    return checked_ns
+
+
+def _note_checked(root: Path, path: Path, moment_ns: int) -> None:
+    try:
+        os.utime(path, ns=(moment_ns, moment_ns))
+    except OSError:  # somebody else's file, or read-only: keep the time in this user's cache
+        write_text(_stamp_path(root), _digest(path))
+        os.utime(_stamp_path(root), ns=(moment_ns, moment_ns))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

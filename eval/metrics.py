@@ -1,0 +1,140 @@
+"""The three metrics of ORBIT: pure functions of one video's predictions, and of many videos' at once.
+
+Source of all three: Massiceti et al. 2021, section 4.2 (arXiv 2104.03841).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Classes = NDArray[np.integer]
+Scores = NDArray[np.float64]
+
+
+def frame_accuracy(predictions: Classes, label: int) -> float:
+    """Share of a video's frames that are predicted right; higher is better.
+
+    Args:
+        predictions: predicted class of each frame, shape (frames,), frames >= 1.
+        label: the video's class.
+
+    Returns:
+        a fraction in [0, 1].
+
+    Raises:
+        ValueError: if there is no frame.
+    """
+    return float(np.mean(_frames(predictions) == label))
+
+
+def frames_to_recognition(predictions: Classes, label: int) -> float:
+    """Share of a video that passes before the object is first recognised; lower is better.
+
+    Args:
+        predictions: predicted class of each frame, in time order, shape (frames,), frames >= 1.
+        label: the video's class.
+
+    Returns:
+        index of the first right frame / frames, in [0, 1); 1.0 if no frame is right.
+
+    Raises:
+        ValueError: if there is no frame.
+    """
+    right = _frames(predictions) == label
+    return float(np.argmax(right)) / len(right) if right.any() else 1.0
+
+
+def video_accuracy(predictions: Classes, label: int) -> float:
+    """1.0 if the most frequent prediction of a video is right, else 0.0; higher is better. Ties go to the lowest class.
+
+    Args:
+        predictions: predicted class of each frame, shape (frames,), frames >= 1.
+        label: the video's class.
+
+    Returns:
+        0.0 or 1.0.
+
+    Raises:
+        ValueError: if there is no frame.
+    """
+    classes, counts = np.unique(_frames(predictions), return_counts=True)  # classes rise, argmax takes the first
+    return float(classes[np.argmax(counts)] == label)
+
+
+@dataclass(frozen=True)
+class PredictedVideos:
+    """Many videos' predictions end to end, so that a metric of all of them is a few NumPy calls.
+
+    predictions: predicted class of each frame, 0 or more, in time order, one video after the other, shape (frames,).
+    labels: each video's class, shape (videos,). counts: each video's number of frames, 1 or more, shape (videos,).
+    """
+
+    predictions: Classes
+    labels: Classes
+    counts: Classes
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.counts) or int(self.counts.sum()) != len(self.predictions):
+            raise ValueError(
+                f"{len(self.predictions)} predictions for {len(self.labels)} labels and counts of "
+                f"{int(self.counts.sum())} frames in {len(self.counts)} videos"
+            )
+        if len(self.counts) == 0 or int(self.counts.min()) < 1:
+            raise ValueError("no video, or a video without a frame")
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each video's frames begin, shape (videos,)."""
+        return np.cumsum(self.counts) - self.counts
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each frame is predicted right, shape (frames,)."""
+        right: NDArray[np.bool_] = self.predictions == np.repeat(self.labels, self.counts)
+        return right
+
+    def frame_accuracy(self) -> Scores:
+        """frame_accuracy of each video, shape (videos,)."""
+        return np.add.reduceat(self.right, self.starts, dtype=np.int64) / self.counts
+
+    def frames_to_recognition(self) -> Scores:
+        """frames_to_recognition of each video, shape (videos,)."""
+        index = np.arange(len(self.predictions)) - np.repeat(self.starts, self.counts)
+        index[~self.right] = np.iinfo(np.int64).max
+        return np.minimum(np.minimum.reduceat(index, self.starts), self.counts) / self.counts
+
+    def video_accuracy(self) -> Scores:
+        """video_accuracy of each video, shape (videos,)."""
+        way = int(self.predictions.max()) + 1
+        cell = np.repeat(np.arange(len(self.counts)), self.counts) * way + self.predictions
+        votes = np.bincount(cell, minlength=len(self.counts) * way).reshape(-1, way)
+        right: Scores = (votes.argmax(axis=1) == self.labels).astype(np.float64)  # argmax takes the lowest class
+        return right
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: of one video (`function`), of many at once (`of_videos`), and how to read it."""
+
+    title: str
+    higher_is_better: bool
+    function: Callable[[Classes, int], float]
+    of_videos: Callable[[PredictedVideos], Scores]
+
+
+METRICS: dict[str, Metric] = {
+    "frame_accuracy": Metric("Frame accuracy", True, frame_accuracy, PredictedVideos.frame_accuracy),
+    "frames_to_recognition": Metric(
+        "Frames to recognition", False, frames_to_recognition, PredictedVideos.frames_to_recognition
+    ),
+    "video_accuracy": Metric("Video accuracy", True, video_accuracy, PredictedVideos.video_accuracy),
+}
+
+
+def _frames(predictions: Classes) -> Classes:
+    if predictions.ndim != 1 or predictions.size == 0:
+        raise ValueError(f"predictions of shape {predictions.shape}; at least one frame in one dimension expected")
+    return predictions

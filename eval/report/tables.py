@@ -1,0 +1,145 @@
+"""What the report's tables say, before any markup: the same cells become HTML, Markdown and plain text."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eval.metrics import METRICS
+from eval.scorecard import MetricSummary, ObjectScore, Scorecard, Summary, UserScore
+
+_UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends
+_TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # these turn the text around them
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of plain strings. The first column names the row; `ends_in_total` if the last row is of all others."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    ends_in_total: bool = False
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Whether each column holds nothing but numbers."""
+        return tuple(all(_NUMBER.fullmatch(row[place]) for row in self.rows) for place in range(len(self.columns)))
+
+
+def plain(name: str) -> str:
+    """A name that someone else chose, fit for a page or a terminal: what would steer it is spelt out (`\\x1b`)."""
+    return "".join(_spelt(character) for character in name)
+
+
+def _spelt(character: str) -> str:
+    if unicodedata.category(character) in _UNPRINTED or character in _TURNING:
+        return ascii(character)[1:-1]
+    return character
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """`82.4` for 0.8241."""
+    return f"{100 * fraction:.{digits}f}"
+
+
+def title(scorecard: Scorecard) -> str:
+    """The report's name: protocol and users."""
+    users = f"{scorecard.split} users" if scorecard.split else "all users"
+    return f"Evaluation, {plain(scorecard.protocol)}, {plain(users)}"
+
+
+def metric_heading(name: str) -> str:
+    """`Frame accuracy (higher is better)`."""
+    metric = METRICS[name]
+    return f"{metric.title} ({'higher' if metric.higher_is_better else 'lower'} is better)"
+
+
+def summary_of(scorecard: Scorecard, metric: str) -> MetricSummary:
+    """A metric's summary, by its name in METRICS."""
+    summary: MetricSummary = getattr(scorecard.overall, metric)
+    return summary
+
+
+def overall_table(scorecard: Scorecard) -> Table:
+    """Every metric, per video and per user, with both intervals."""
+    rows = []
+    for name in METRICS:
+        summary = summary_of(scorecard, name)
+        rows += [(metric_heading(name), *_cells(part)) for part in (summary.per_video, summary.per_user)]
+    columns = ("Metric", "Mean over", "Mean, %", "Protocol's interval", "Bootstrap over users")
+    return Table("Overall result, with 95 % intervals", columns, tuple(rows))
+
+
+def _cells(part: Summary) -> tuple[str, ...]:
+    bootstrap = part.bootstrap_over_users
+    low_high = f"{percent(bootstrap.low, 2)} to {percent(bootstrap.high, 2)}"
+    return (
+        f"{part.n} {part.unit}" if part.n > 1 else "only one",
+        percent(part.mean, 2),
+        f"± {percent(part.protocol_interval.half_width, 2)}" if part.n > 1 else "none: only one",
+        low_high if bootstrap.n > 1 else "none: one user",
+    )
+
+
+def user_table(scorecard: Scorecard) -> Table:
+    """A row a user, the mean over users last."""
+    rows = [
+        (plain(row.user), *_numbers(row.tasks, row.objects, row.videos), *_metrics(row)) for row in scorecard.per_user
+    ]
+    means = (percent(summary_of(scorecard, name).per_user.mean) for name in METRICS)
+    counts = scorecard.counts
+    rows.append(("Mean over users", *_numbers(counts.tasks, counts.objects, counts.videos), *means))
+    columns = ("User", "Tasks", "Objects", "Videos", *map(metric_heading, METRICS))
+    return Table(
+        "Result per user, metrics in %; counts in the last row are totals", columns, tuple(rows), ends_in_total=True
+    )
+
+
+def object_table(scorecard: Scorecard, user: UserScore) -> Table:
+    """A row an object of one user, the user's mean last."""
+    own = [row for row in scorecard.per_object if row.user == user.user]
+    rows = [(plain(row.object), *_numbers(row.tasks, row.videos), *_metrics(row)) for row in own]
+    rows.append(("Mean over videos", *_numbers(user.tasks, user.videos), *_metrics(user)))
+    columns = ("Object", "Tasks", "Videos", *map(metric_heading, METRICS))
+    return Table(
+        f"Result per object of user {plain(user.user)}, metrics in %", columns, tuple(rows), ends_in_total=True
+    )
+
+
+def left_out_table(scorecard: Scorecard) -> Table:
+    """What is in no task, and why."""
+    rows = tuple(
+        (plain(entry.user), plain(entry.object), plain(entry.video) or "all of the object", plain(entry.reason))
+        for entry in scorecard.left_out
+    )
+    return Table("Objects and videos that are in no task", ("User", "Object", "Video", "Why"), rows)
+
+
+def provenance_table(scorecard: Scorecard) -> Table:
+    """What was scored and where it comes from."""
+    counts = scorecard.counts
+    facts = {
+        "protocol": scorecard.protocol,
+        "split": scorecard.split or "none: a tree without splits",
+        "seed of the tasks": str(scorecard.seed),
+        "frames scored": "every frame of a video" if scorecard.every_query_frame else "a sample of each video's frames",
+        "users, tasks": f"{counts.users}, {counts.tasks}",
+        "objects, videos": f"{counts.objects}, {counts.videos}",
+        "videos of tasks, frames": f"{counts.video_scores}, {counts.frames}",
+        "data fingerprint": scorecard.data_fingerprint,
+        "tasks fingerprint": scorecard.tasks_fingerprint,
+    }
+    given = [(f"predictions: {key}", value) for key, value in sorted(scorecard.provenance.items())]
+    rows = tuple((plain(key), plain(value)) for key, value in [*facts.items(), *given])
+    return Table("What was scored", ("Fact", "Value"), rows)
+
+
+def _numbers(*counts: int) -> tuple[str, ...]:
+    return tuple(map(str, counts))
+
+
+def _metrics(row: UserScore | ObjectScore) -> Sequence[str]:
+    return [percent(getattr(row, name)) for name in METRICS]

@@ -1,0 +1,64 @@
+"""The report for a terminal: plain lines, no box drawing, numbers in columns."""
+
+from eval.metrics import METRICS
+from eval.report.tables import (
+    Table,
+    left_out_table,
+    metric_heading,
+    overall_table,
+    percent,
+    plain,
+    summary_of,
+    title,
+    user_table,
+)
+from eval.scorecard import Scorecard
+from groundwork.errors import AskedWrong
+
+
+def scorecard_text(scorecard: Scorecard) -> str:
+    """Headline, one row a user, notes and how much was left out; ends with a newline."""
+    parts = [title(scorecard), _table(overall_table(scorecard)), _table(user_table(scorecard))]
+    parts += [f"Note: {plain(note)}" for note in scorecard.notes]
+    if scorecard.left_out:
+        parts.append(_table(left_out_table(scorecard)))
+    return "\n\n".join(parts) + "\n"
+
+
+def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = ("before", "after")) -> str:
+    """The three metrics of two scorecards side by side, means over videos and over users; ends with a newline.
+
+    Raises:
+        AskedWrong: if they are not of the same tasks: then they say nothing about each other.
+    """
+    if before.protocol != after.protocol:
+        raise AskedWrong(f"{names[0]} is of protocol {before.protocol}, {names[1]} of {after.protocol}: not comparable")
+    if before.tasks_fingerprint != after.tasks_fingerprint:
+        raise AskedWrong(
+            f"{names[0]} and {names[1]} are not of the same tasks: not comparable; score both on one tasks file"
+        )
+    rows = []
+    for name in METRICS:
+        old, new = summary_of(before, name), summary_of(after, name)
+        for how, first, second in (
+            ("videos of tasks", old.per_video.mean, new.per_video.mean),
+            ("users", old.per_user.mean, new.per_user.mean),
+        ):
+            rows.append((metric_heading(name), how, percent(first), percent(second), f"{100 * (second - first):+.1f}"))
+    earlier, later = plain(names[0]), plain(names[1])
+    columns = ("Metric", "Mean over", f"{earlier}, %", f"{later}, %", "Difference")
+    return _table(Table(f"{title(before)}: {earlier} and {later}", columns, tuple(rows))) + "\n"
+
+
+def _table(table: Table) -> str:
+    """A caption, then columns two spaces apart: words to the left, numbers to the right."""
+    lines = [table.columns, *table.rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(table.columns))]
+    aligned = [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, table.numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join([table.caption, *aligned])

@@ -1,0 +1,144 @@
+"""Tasks and predictions to a scorecard: flat rows first, one a video and task, then means of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from eval.align import QueryFrames
+from eval.check import require_whole
+from eval.intervals import bootstrap_over_users, protocol_interval
+from eval.metrics import METRICS, PredictedVideos
+from eval.predictions import require_columns
+from eval.scorecard import (
+    Counts,
+    MetricSummary,
+    ObjectScore,
+    Overall,
+    Scorecard,
+    Summary,
+    TaskScore,
+    UserScore,
+    VideoScore,
+)
+from eval.tasks import TaskSet, tasks_fingerprint
+from groundwork.errors import FoundWrong
+
+SAMPLED_NOTE = (
+    "This protocol scores a sample of each video's frames: frames to recognition and video accuracy are of that "
+    "sample, not of whole videos, and can't be compared with other protocols' numbers."
+)
+
+
+def score(
+    task_set: TaskSet,
+    predictions: pd.DataFrame,
+    *,
+    provenance: Mapping[str, str] | None = None,
+    source: str = "predictions",
+) -> Scorecard:
+    """Score predictions for a task set. The order of the table's rows plays no part.
+
+    All means are of the metrics of one video in one task, `per_video`'s rows:
+    `per_task` over the task's videos; `per_object` over one user's object's videos in all tasks; `per_user` over the
+    videos of all the user's tasks (not a mean of the tasks' means). The headline, `overall.METRIC.per_video`, is the
+    mean over all videos of all tasks of all users: a user with many videos weighs more. `overall.METRIC.per_user` is
+    the mean of the `per_user` rows: every user weighs the same. The bootstrap's seed is the task set's.
+
+    Args:
+        task_set: the tasks.
+        predictions: columns of PREDICTION_COLUMNS, one row for each query frame of each task.
+        provenance: where the predictions come from, for the scorecard.
+        source: what to call the predictions in an error, the file's path.
+
+    Raises:
+        FoundWrong: if the predictions are not whole and legal for these tasks, or there is nothing to score.
+    """
+    rows = score_videos(task_set, predictions, source=source)
+    users = mean_by(rows, "user")
+    return Scorecard(
+        protocol=task_set.protocol,
+        split=task_set.split,
+        seed=task_set.seed,
+        every_query_frame=task_set.every_query_frame,
+        data_fingerprint=task_set.data_fingerprint,
+        tasks_fingerprint=tasks_fingerprint(task_set),
+        overall=Overall(**{name: _summaries(rows, users, name, task_set.seed) for name in METRICS}),
+        counts=Counts(
+            users=len(users),
+            tasks=len(task_set.tasks),
+            objects=len(rows[["user", "object"]].drop_duplicates()),
+            videos=len(rows[["user", "video"]].drop_duplicates()),
+            video_scores=len(rows),
+            frames=int(rows["frames"].sum()),
+        ),
+        notes=() if task_set.every_query_frame else (SAMPLED_NOTE,),
+        left_out=task_set.left_out,
+        provenance=dict(provenance or {}),
+        per_user=tuple(UserScore(**row) for row in _records(users)),
+        per_task=tuple(TaskScore(**row) for row in _records(mean_by(rows, "user", "task"))),
+        per_object=tuple(ObjectScore(**row) for row in _records(mean_by(rows, "user", "object"))),
+        per_video=tuple(VideoScore(**row) for row in _records(rows)),
+    )
+
+
+def score_videos(task_set: TaskSet, predictions: pd.DataFrame, *, source: str = "predictions") -> pd.DataFrame:
+    """The flat rows: user, task, object, video, frames and every metric of each video in each task, in tasks' order.
+
+    Raises:
+        FoundWrong: as `score` does.
+    """
+    query = QueryFrames.of(task_set)
+    if not query.videos:
+        raise FoundWrong(f"{source}: the tasks ask for no frames; there is nothing to score")
+    require_columns(predictions, source=source)
+    located = query.locate(predictions)
+    require_whole(query, located, predictions, source=source)
+    predicted = predictions["prediction"].to_numpy().copy()
+    predicted[located.frame] = predictions["prediction"].to_numpy()  # whole: every place is there exactly once
+    tasks = [query.tasks[place] for place in query.task_of_video]
+    plans = [plan for _, plan in query.videos]
+    labels = pd.Series([plan.label for plan in plans], dtype="int64").to_numpy()
+    videos = PredictedVideos(predicted, labels, query.counts)
+    return pd.DataFrame(
+        {
+            "user": [task.user for task in tasks],
+            "task": [task.task for task in tasks],
+            "object": [task.objects[plan.label] for task, plan in zip(tasks, plans, strict=True)],
+            "video": [plan.video for plan in plans],
+            "frames": query.counts,
+            **{name: metric.of_videos(videos) for name, metric in METRICS.items()},
+        }
+    )
+
+
+def mean_by(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Means of every metric over the flat rows with the same keys, sorted by them.
+
+    Beside them the number of different tasks, objects (of a user) and videos (of a user), where these are no keys.
+    """
+    groups = rows.groupby(list(keys), sort=True)
+    counts = {f"{name}s": groups[name].nunique() for name in ("task", "object", "video") if name not in keys}
+    return pd.DataFrame(counts).join(groups[list(METRICS)].mean()).reset_index()
+
+
+def _summaries(rows: pd.DataFrame, users: pd.DataFrame, metric: str, seed: int) -> MetricSummary:
+    return MetricSummary(
+        per_video=_summary(rows, metric, unit="videos of tasks", seed=seed),
+        per_user=_summary(users, metric, unit="users", seed=seed),
+    )
+
+
+def _summary(rows: pd.DataFrame, metric: str, *, unit: str, seed: int) -> Summary:
+    values = rows[metric].to_numpy(dtype="float64")
+    return Summary(
+        mean=float(values.mean()),
+        n=len(values),
+        unit=unit,
+        protocol_interval=protocol_interval(values, unit=unit),
+        bootstrap_over_users=bootstrap_over_users(values, rows["user"].to_list(), seed=seed),
+    )
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]

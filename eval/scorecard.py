@@ -1,0 +1,175 @@
+"""The scorecard: what one recogniser scored on one set of tasks, and its file, scorecard.json.
+
+Metrics are fractions in [0, 1], never percent. All is derived from the rows of `per_video`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from eval.intervals import BootstrapInterval, ProtocolInterval
+from eval.reading import first_fault, parse_object, require_file, require_schema
+from eval.tasks import LeftOut
+from groundwork.errors import FoundWrong
+from groundwork.files import write_text
+
+SCORECARD_SCHEMA: Literal[1] = 1
+KIND = "scorecard"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """Frozen, no key that it does not know, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class VideoScore(Strict):
+    """One video in one task."""
+
+    user: str
+    task: Count
+    object: str
+    video: str
+    frames: Count
+    frame_accuracy: Fraction
+    frames_to_recognition: Fraction
+    video_accuracy: Fraction
+
+
+class TaskScore(Strict):
+    """One task: means over its videos."""
+
+    user: str
+    task: Count
+    objects: Count
+    videos: Count
+    frame_accuracy: Fraction
+    frames_to_recognition: Fraction
+    video_accuracy: Fraction
+
+
+class ObjectScore(Strict):
+    """One object of one user: means over its videos in all tasks. `videos` counts different ones."""
+
+    user: str
+    object: str
+    tasks: Count
+    videos: Count
+    frame_accuracy: Fraction
+    frames_to_recognition: Fraction
+    video_accuracy: Fraction
+
+
+class UserScore(Strict):
+    """One user: means over the videos of all their tasks. `objects` and `videos` count different ones."""
+
+    user: str
+    tasks: Count
+    objects: Count
+    videos: Count
+    frame_accuracy: Fraction
+    frames_to_recognition: Fraction
+    video_accuracy: Fraction
+
+
+class Summary(Strict):
+    """A mean over `n` `unit`s with both intervals (eval/intervals.py says what each is worth)."""
+
+    mean: Fraction
+    n: Count
+    unit: str
+    protocol_interval: ProtocolInterval
+    bootstrap_over_users: BootstrapInterval
+
+
+class MetricSummary(Strict):
+    """per_video: the headline, every video of every task counts once. per_user: every user counts once."""
+
+    per_video: Summary
+    per_user: Summary
+
+
+class Overall(Strict):
+    """One summary a metric, named as in eval.metrics.METRICS."""
+
+    frame_accuracy: MetricSummary
+    frames_to_recognition: MetricSummary
+    video_accuracy: MetricSummary
+
+
+class Counts(Strict):
+    """How much was scored; `objects` and `videos` count different ones, `video_scores` a video once for each task."""
+
+    users: Count
+    tasks: Count
+    objects: Count
+    videos: Count
+    video_scores: Count
+    frames: Count
+
+
+class Scorecard(Strict):
+    """What one recogniser scored on one set of tasks.
+
+    `notes` say what the numbers do not mean under this protocol. `tasks_fingerprint` is the same for two scorecards if
+    and only if their tasks are. `provenance` says where the predictions come from.
+    """
+
+    kind: Literal["scorecard"] = "scorecard"
+    schema_number: Literal[1] = Field(SCORECARD_SCHEMA, alias="schema")
+    protocol: str
+    split: str
+    seed: int
+    every_query_frame: bool
+    data_fingerprint: str
+    tasks_fingerprint: str
+    overall: Overall
+    counts: Counts
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    provenance: dict[str, str]
+    per_user: tuple[UserScore, ...]
+    per_task: tuple[TaskScore, ...]
+    per_object: tuple[ObjectScore, ...]
+    per_video: tuple[VideoScore, ...]
+
+
+def write_scorecard(path: Path, scorecard: Scorecard) -> None:
+    """Write scorecard.json, whole or not at all: the head indented, then one row a line.
+
+    Raises:
+        FoundWrong: if a name holds bytes that are no UTF-8.
+    """
+    content = scorecard.model_dump(by_alias=True)
+    parts = []
+    for key, value in content.items():
+        rows = isinstance(value, tuple) and len(value) > 0
+        text = _rows(value) if rows else json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        parts.append(f"  {json.dumps(key)}: {text}".replace("\n", "\n  "))
+    write_text(path, "{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def read_scorecard(path: Path) -> Scorecard:
+    """Read scorecard.json, strictly.
+
+    Raises:
+        AskedWrong: if there is no such file.
+        FoundWrong: if it is damaged, of another schema, or no scorecard.
+    """
+    require_file(path, "a scorecard (scorecard.json)")
+    text = path.read_bytes()
+    require_schema(parse_object(text, str(path)), str(path), kind=KIND, schema=SCORECARD_SCHEMA)
+    try:
+        return Scorecard.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise FoundWrong(f"{path}: {first_fault(error)}") from error
+
+
+def _rows(rows: Sequence[Any]) -> str:
+    return "[\n" + ",\n".join("  " + json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows) + "\n]"

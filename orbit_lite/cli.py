@@ -1,0 +1,243 @@
+"""The one command, `orbit-lite`. Imports nothing heavy until a verb runs, so that --help answers at once."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundwork.errors import AskedWrong, KitError
+from orbit_lite.cli_prep import add_prep_verbs
+
+if TYPE_CHECKING:
+    import torch
+
+    from orbit_lite.evaluate import ModelChoice
+
+Verb = Callable[[argparse.Namespace], None]
+
+EPILOG = """
+The road: raw videos, frame tree, index.csv, tasks.jsonl, recogniser, predictions.parquet, scorecard.json, report.
+Every station is a file; start from any of them. Exit status: 0 done, 1 found something wrong, 2 asked for wrongly.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb. A user's mistake is one line on stderr and exit status 1 or 2, never a traceback."""
+    options = _parser().parse_args(arguments)
+    verb: Verb = options.run
+    try:
+        verb(options)
+    except KitError as error:
+        print(f"orbit-lite: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("orbit-lite: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except OSError as error:  # disk full, no permission: the system's own words name the place
+        print(f"orbit-lite: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="orbit-lite",
+        description="A benchmark kit for teachable object recognisers on ORBIT.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    demo = verbs.add_parser("demo", help="the whole road on the pocket set, ends with a report", allow_abbrev=False)
+    demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for all of it (default: demo)")
+    demo.add_argument("--seed", type=int, default=0, help="seed of the pocket set and of training (default: 0)")
+    demo.set_defaults(run=_demo)
+
+    add_prep_verbs(verbs)
+
+    tasks = verbs.add_parser("tasks", help="draw a protocol's tasks: plans, no pixels", allow_abbrev=False)
+    _add_data(tasks)
+    _add_protocol(tasks)
+    tasks.add_argument("--out", type=Path, default=Path("tasks.jsonl"), help="file to write (default: tasks.jsonl)")
+    tasks.set_defaults(run=_tasks)
+
+    train = verbs.add_parser("train", help="meta-train a recogniser with LITE; resumes --out", allow_abbrev=False)
+    train.add_argument("config", help="an experiment: a YAML file, or the name of a built-in one")
+    train.add_argument("overrides", nargs="*", metavar="key=value", help="for example optimizer.lr=0.001 epochs=5")
+    _add_data(train)
+    train.add_argument("--out", type=Path, required=True, help="the run's folder")
+    _add_machine(train)
+    train.set_defaults(run=_train)
+
+    predict = verbs.add_parser("predict", help="tasks to predictions, each frame embedded once", allow_abbrev=False)
+    _add_model(predict)
+    _add_data(predict)
+    predict.add_argument("--tasks", type=Path, required=True, help="tasks.jsonl, as 'tasks' writes it")
+    predict.add_argument("--out", type=Path, default=Path("predictions.parquet"), help="file to write")
+    _add_machine(predict)
+    predict.set_defaults(run=_predict)
+
+    score = verbs.add_parser("score", help="predictions to a scorecard, checked first", allow_abbrev=False)
+    score.add_argument("--tasks", type=Path, required=True, help="tasks.jsonl the predictions are for")
+    score.add_argument("--predictions", type=Path, required=True, help="predictions.parquet")
+    score.add_argument("--out", type=Path, default=Path("scorecard.json"), help="file to write")
+    score.set_defaults(run=_score)
+
+    evaluate = verbs.add_parser("evaluate", help="tasks, predict, score and report in one", allow_abbrev=False)
+    _add_model(evaluate)
+    _add_data(evaluate)
+    _add_protocol(evaluate)
+    evaluate.add_argument("--out", type=Path, required=True, help="the run's folder")
+    _add_machine(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+    report = verbs.add_parser("report", help="a run's scorecard as HTML, Markdown, CSV and plots", allow_abbrev=False)
+    report.add_argument("folder", metavar="RUN", type=Path, help="a folder with scorecard.json")
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="a frame tree or a tree of raw videos")
+
+
+def _add_protocol(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--protocol", required=True, help="orbit-2022, orbit-2021-clu-ve, orbit-2021-cle-ve, own-videos")
+    parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
+    parser.add_argument("--seed", type=int, default=1991, help="seed of the tasks (default: 1991)")
+    parser.add_argument("--tasks-per-user", type=_positive, help="fewer or more tasks than the protocol's")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="a checkpoint, or a learner's name with --backbone")
+    parser.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
+    parser.add_argument("--weights", default="", help="for a backbone: pretrained, random, or a file")
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=_not_negative, help="processes that read ahead (default: by cores, 0 on two)")
+    parser.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return number
+
+
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
+    return number
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from orbit_lite.demo import run_demo
+
+    run_demo(options.out, seed=options.seed)
+
+
+def _tasks(options: argparse.Namespace) -> None:
+    from data_prep.index import open_index
+    from eval.records import write_tasks
+    from orbit_lite.config import load_protocol
+    from orbit_lite.data.tasks import TaskDrawer
+
+    plan = load_protocol(options.protocol)
+    drawer = TaskDrawer(open_index(options.data), plan, split=options.split, seed=options.seed)
+    task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user)
+    write_tasks(options.out, task_set)
+    print(f"{len(task_set.tasks)} tasks of {len(drawer.users)} users written to {options.out}")
+    for entry in task_set.left_out:
+        print(f"left out: user {entry.user}, {entry.object} {entry.video}: {entry.reason}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from orbit_lite.config import load_experiment
+    from orbit_lite.train import train
+
+    config = load_experiment(options.config, options.overrides)
+    summary = train(
+        config, data=options.data, out=options.out, workers=_workers(options), device=_device(options.device)
+    )
+    print(
+        f"best on validation users: {100 * summary.validation_frame_accuracy:.1f} % frame accuracy, "
+        f"step {summary.best_step} of {summary.steps}: {summary.best}"
+    )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from data_prep.index import open_index
+    from eval.records import read_tasks, write_predictions
+    from orbit_lite.data.frames import open_frames
+    from orbit_lite.evaluate import provenance
+    from orbit_lite.predict import predict
+
+    choice = _model(options)
+    recognizer = choice.load().to(_device(options.device))
+    index = open_index(options.data)
+    tasks = read_tasks(options.tasks)
+    table = predict(recognizer, tasks, index, open_frames(index), workers=_workers(options))
+    write_predictions(options.out, table, metadata=provenance(choice))
+    print(f"{len(table)} predictions written to {options.out}")
+
+
+def _score(options: argparse.Namespace) -> None:
+    from eval.report import scorecard_text
+    from eval.score import score_files
+
+    print(scorecard_text(score_files(options.tasks, options.predictions, options.out)))
+    print(f"scorecard: {options.out}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from eval.report import scorecard_text
+    from orbit_lite.evaluate import EvaluateRequest, evaluate
+
+    request = EvaluateRequest(
+        model=_model(options),
+        data=options.data,
+        protocol=options.protocol,
+        split=options.split,
+        seed=options.seed,
+        tasks_per_user=options.tasks_per_user,
+    )
+    card = evaluate(request, options.out, workers=_workers(options), device=_device(options.device))
+    print(scorecard_text(card))
+
+
+def _report(options: argparse.Namespace) -> None:
+    from eval.report import report_folder
+
+    print(f"report: {report_folder(options.folder)}")
+
+
+def _model(options: argparse.Namespace) -> "ModelChoice":
+    from orbit_lite.evaluate import ModelChoice
+
+    return ModelChoice(options.model, options.backbone, options.weights)
+
+
+def _workers(options: argparse.Namespace) -> int:
+    from orbit_lite.data.loader import default_workers
+
+    return default_workers() if options.workers is None else int(options.workers)
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise AskedWrong(f"--device {name}: not to be had here ({str(error).splitlines()[0]})") from None
+    return device
+
+
+if __name__ == "__main__":
+    sys.exit(main())

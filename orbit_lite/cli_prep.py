@@ -1,0 +1,95 @@
+"""`orbit-lite prep …`: raw videos to frames to index."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundwork.errors import FoundWrong
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_prep_verbs(verbs: "Subparsers") -> None:
+    """Add `prep` and its verbs to the parser of orbit-lite."""
+    prep = verbs.add_parser("prep", help="prepare data: pocket, extract, index, verify", allow_abbrev=False)
+    inner = prep.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    pocket = inner.add_parser("pocket", help="make a small ORBIT: encoded videos of drawn objects", allow_abbrev=False)
+    pocket.add_argument("out", metavar="OUT", type=Path, help="folder to make")
+    pocket.add_argument(
+        "--users", nargs=3, type=int, metavar=("TRAIN", "VALIDATION", "TEST"), help="how many users of each split"
+    )
+    pocket.add_argument("--objects", type=int, help="objects of each user")
+    pocket.add_argument("--clean-videos", type=int, help="clean videos of each object")
+    pocket.add_argument("--clutter-videos", type=int, help="clutter videos of each object")
+    pocket.add_argument("--seed", type=int, default=0, help="same seed, same frames (default: 0)")
+    _add_workers(pocket)
+    pocket.set_defaults(run=_pocket)
+
+    extract = inner.add_parser("extract", help="raw videos to numbered square frames", allow_abbrev=False)
+    extract.add_argument("raw", metavar="RAW", type=Path, help="[SPLIT/]USER/OBJECT/{clean,clutter}/*.mp4 and the like")
+    extract.add_argument("out", metavar="OUT", type=Path, help="frame tree to make, or to go on with")
+    extract.add_argument("--fps", type=float, default=30.0, help="frames a second, by time stamps (default: 30)")
+    extract.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
+    extract.add_argument("--keep-names", action="store_true", help="keep files' names in videos' names, not a hash")
+    _add_workers(extract)
+    extract.set_defaults(run=_extract)
+
+    index = inner.add_parser("index", help="list a tree once: index.csv, a row a video", allow_abbrev=False)
+    index.add_argument("root", metavar="ROOT", type=Path, help="frame tree or raw tree")
+    index.set_defaults(run=_index)
+
+    verify = inner.add_parser("verify", help="hold a tree against its index, every frame", allow_abbrev=False)
+    verify.add_argument("root", metavar="ROOT", type=Path, help="frame tree or raw tree")
+    verify.set_defaults(run=_verify)
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+
+
+def _pocket(options: argparse.Namespace) -> None:
+    from data_prep.pocket import make_pocket
+
+    asked: dict[str, Any] = {
+        "users": tuple(options.users) if options.users else None,
+        "objects": options.objects,
+        "clean_videos": options.clean_videos,
+        "clutter_videos": options.clutter_videos,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    print(make_pocket(options.out, seed=options.seed, workers=options.workers, **given))
+
+
+def _extract(options: argparse.Namespace) -> None:
+    from data_prep.extract import extract
+
+    summary = extract(
+        options.raw,
+        options.out,
+        size_px=options.size,
+        fps=options.fps,
+        keep_names=options.keep_names,
+        workers=options.workers,
+    )
+    print(summary)
+
+
+def _index(options: argparse.Namespace) -> None:
+    from data_prep.index import build_index
+
+    index = build_index(options.root)
+    print(f"{options.root}: {len(index.rows)} videos, {sum(row.frames for row in index.rows)} frames, index.csv written")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from data_prep.verify import verify
+
+    faults = verify(options.root)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if faults:
+        raise FoundWrong(f"{options.root}: {len(faults)} faults")
+    print(f"{options.root}: whole, as index.csv has it")

@@ -1,0 +1,260 @@
+"""YAML to frozen, typed objects. Strict: an unknown key names the file, the key and the nearest known key."""
+
+import difflib
+import types
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from groundwork.errors import AskedWrong
+
+Kind = Literal["protocol", "learner", "experiment"]
+VideoType = Literal["clean", "clutter"]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Strict(BaseModel):
+    """Frozen, and no key that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FrameChoice(Strict):
+    """Which of a video's valid frames a task takes.
+
+    sample: `every` frame; `uniform`, each `step`-th from the first; `random`, `at_most` drawn at random;
+    `random_number`, 1 to `at_most` drawn at random; `clips`, `clips` runs of clip_length frames drawn at random.
+    """
+
+    sample: Literal["every", "uniform", "random", "random_number", "clips"]
+    step: Positive = 30
+    at_most: Positive = 200
+    clips: Positive = 8
+
+
+class SetPlan(Strict):
+    """One set of a task, support or query: whose videos, which of them, which frames.
+
+    videos: `all`; `first`, the first min(count, n - 1) by name; `rest`, those that `first` leaves; `random`, 1 to n.
+    without: annotated issues a frame must not have. min_frames: fewer valid frames and the video is out.
+    """
+
+    video_type: VideoType
+    videos: Literal["all", "first", "rest", "random"] = "all"
+    count: Positive = 5
+    without: tuple[str, ...] = ()
+    min_frames: Positive = 1
+    frames: FrameChoice
+
+
+class TaskPlan(Strict):
+    """How tasks are drawn from one user's videos: a protocol, or the random tasks of meta-training.
+
+    way: `all` objects, or `random`, 2 to min(objects, max_objects). The caps are those of the published code:
+    first_frames of a video (after filtering), max_videos an object and set, max_objects a task; None is no cap.
+    """
+
+    name: str
+    needs_splits: bool = True
+    tasks_per_user: Positive
+    way: Literal["all", "random"] = "all"
+    clip_length: Positive = 1
+    first_frames: Positive | None = 1000
+    max_videos: Positive | None = 15
+    max_objects: Annotated[int, Field(ge=2)] | None = 15
+    support: SetPlan
+    query: SetPlan
+
+    @model_validator(mode="after")
+    def _sets_fit_together(self) -> Self:
+        if (self.query.videos == "rest") != (self.support.videos == "first"):
+            raise ValueError("query videos 'rest' goes with support videos 'first', and only with it")
+        if self.query.videos == "rest" and (self.support.count, self.support.video_type) != (
+            self.query.count,
+            self.query.video_type,
+        ):
+            raise ValueError("'first' and 'rest' need the same count and video_type")
+        if (self.support.frames.sample == "clips") != (self.clip_length > 1):
+            raise ValueError("support frames 'clips' goes with a clip_length above 1, and only with it")
+        return self
+
+    @property
+    def every_query_frame(self) -> bool:
+        """Whether a task predicts a query video in full, so that time-ordered metrics keep their meaning."""
+        return self.query.frames.sample == "every" and not self.query.without
+
+
+class LiteConfig(Strict):
+    """How the gradient of a task is had. `h` support items get one; chunks bound the memory, not the result."""
+
+    estimator: Literal["lite", "exact", "full"] = "lite"
+    h: Positive = 16
+    encode_chunk: Positive = 32
+    gradient_chunk: Positive = 16
+
+
+class OptimizerConfig(Strict):
+    """Adam (weight decay as L2) or AdamW, with linear warm-up and then step or cosine decay, counted in epochs."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: Annotated[float, Field(gt=0)]
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    extractor_lr_scale: Annotated[float, Field(gt=0)] = 1.0
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0
+    warmup_lr: Annotated[float, Field(ge=0)] = 0.0
+    decay: Literal["none", "step", "cosine"] = "none"
+    decay_every_epochs: Positive = 15
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class ValidationConfig(Strict):
+    """How the best weights are chosen: frame accuracy, per video, on validation users only."""
+
+    protocol: str = "orbit-2022"
+    tasks_per_user: Positive = 30
+    every_epochs: Positive = 1
+
+
+class ExperimentConfig(Strict):
+    """One meta-training run, and by it one row of a leaderboard."""
+
+    name: str
+    learner: str
+    backbone: str
+    weights: str = "pretrained"
+    seed: Annotated[int, Field(ge=0)] = 1991
+    frame_size_px: Positive = 224
+    epochs: Positive
+    tasks_per_step: Positive = 16
+    tasks: TaskPlan
+    lite: LiteConfig = LiteConfig()
+    optimizer: OptimizerConfig
+    validation: ValidationConfig = ValidationConfig()
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+def configs_folder() -> Path:
+    """The folder of built-in YAML files: inside the installed package, or beside it in a checkout."""
+    shipped = Path(str(resources.files("orbit_lite"))) / "configs"
+    return shipped if shipped.is_dir() else Path(__file__).resolve().parent.parent / "configs"
+
+
+def builtin_names(kind: Kind) -> list[str]:
+    """Names of the built-in configs of one kind."""
+    return sorted(path.stem for path in (configs_folder() / kind).glob("*.yaml"))
+
+
+def find_config(name: str, kind: Kind) -> Path:
+    """The YAML file for a built-in name or a path.
+
+    Raises:
+        AskedWrong: if there is none; names the nearest built-in.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if path.is_file():
+            return path
+        raise AskedWrong(f"{name}: no such file; expected a {kind} in YAML or one of {', '.join(builtin_names(kind))}")
+    known = builtin_names(kind)
+    if name not in known:
+        raise AskedWrong(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    return configs_folder() / kind / f"{name}.yaml"
+
+
+def load_protocol(name: str) -> TaskPlan:
+    """A protocol by built-in name or path of a YAML file."""
+    return read_config(find_config(name, "protocol"), TaskPlan)
+
+
+def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """An experiment by built-in name or path, with `key.inner=value` overrides (values in YAML)."""
+    return read_config(find_config(name, "experiment"), ExperimentConfig, overrides)
+
+
+def read_config(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> ConfigT:
+    """Read one YAML file into a typed, frozen object.
+
+    Raises:
+        AskedWrong: if the file is not YAML, a key is unknown or missing, or a value does not fit.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AskedWrong(f"{path}: not readable as YAML: {_one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise AskedWrong(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+    for override in overrides:
+        _override(content, override)
+    return parse_config(content, model, where=str(path))
+
+
+def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -> ConfigT:
+    """A plain mapping (from YAML, from a checkpoint) as a typed, frozen object; `where` names it in errors."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        faults = "; ".join(_fault(dict(fault), model) for fault in error.errors())
+        raise AskedWrong(f"{where}: {faults}") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing if no known name is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise AskedWrong(f"{override!r}: expected key=value, for example optimizer.lr=0.001")
+    *outer, last = key.split(".")
+    place = content
+    for name in outer:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise AskedWrong(f"{override!r}: {name!r} holds a value, not keys")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise AskedWrong(f"{override!r}: {_one_line(error)}") from None
+
+
+def _fault(fault: dict[str, Any], model: type[BaseModel]) -> str:
+    place = [str(part) for part in fault["loc"]]
+    key = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(model, place[:-1])
+        return f"unknown key {key!r}{nearest(place[-1], known)}; known here: {', '.join(known)}"
+    if fault["type"] == "missing":
+        return f"key {key!r} is missing"
+    got = "" if not place or isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+    return f"{key + ': ' if key else ''}{fault['msg']}{got}"
+
+
+def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:
+    for name in place:
+        field = model.model_fields.get(name)
+        inner = _model_of(field.annotation) if field else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        found = [_model_of(part) for part in get_args(annotation)]
+        return next((part for part in found if part), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,160 @@
+"""Reading ahead: worker processes turn plans into pixels, in order, uint8 all the way to the device.
+
+Workers are started by spawn, never fork (OpenCV, decord and torch all hold threads), so what they get is pickled.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from eval.records import Task, VideoPlan
+from groundwork.errors import FoundWrong, KitError
+from orbit_lite.data.frames import FrameSource, Pictures
+from orbit_lite.models.lite import TaskPixels
+
+JobT_contra = TypeVar("JobT_contra", contravariant=True)
+LoadedT_co = TypeVar("LoadedT_co", covariant=True)
+LoadedT = TypeVar("LoadedT")
+HANG_S = 300.0  # a worker that gives nothing for so long is stuck on a damaged file
+TASKS_AHEAD = 2
+
+
+class Read(Protocol[JobT_contra, LoadedT_co]):
+    """Turns a job into what was asked for. Picklable."""
+
+    def __call__(self, job: JobT_contra) -> LoadedT_co:
+        """Load one job."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReadTask:
+    """A training task's plan to its pixels."""
+
+    source: FrameSource
+
+    def __call__(self, job: Task) -> TaskPixels:
+        """Support and query of one task: uint8 (n, 3, s, s), or (n, L, 3, s, s) with clips of L frames."""
+        support, support_labels = self._support(job)
+        query, query_labels = self._query(job)
+        return TaskPixels(support, support_labels, query, query_labels, job.way)
+
+    def _support(self, task: Task) -> tuple[Tensor, Tensor]:
+        pictures = [self.source.read(plan.video, plan.frames) for plan in task.support]
+        return to_images(np.concatenate(pictures), task.clip_length), _labels(task.support, task.clip_length)
+
+    def _query(self, task: Task) -> tuple[Tensor, Tensor]:
+        pictures = [
+            self.source.read(plan.video, trailing_clips(plan.frames, task.clip_length)) for plan in task.query
+        ]
+        return to_images(np.concatenate(pictures), task.clip_length), _labels(task.query, 1)
+
+
+@dataclass(frozen=True)
+class FrameJob:
+    """Some frames of one video, to be read in one go."""
+
+    video: str
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReadFrames:
+    """Frames of one video to images, uint8 (n, 3, s, s)."""
+
+    source: FrameSource
+
+    def __call__(self, job: FrameJob) -> Tensor:
+        """Read one job's frames."""
+        return to_images(self.source.read(job.video, job.frames), 1)
+
+
+def read_ahead(jobs: Sequence[Any], read: Read[Any, LoadedT], *, workers: int) -> Iterator[LoadedT]:
+    """Load jobs in their order; `workers` processes read ahead, 0 reads in this one. The result is the same.
+
+    Raises:
+        KitError: the error a job ended with, as the worker had it.
+        FoundWrong: if a worker hangs or dies.
+    """
+    if workers == 0:
+        yield from map(read, jobs)
+        return
+    loader = DataLoader(
+        _Jobs(jobs, read),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=TASKS_AHEAD,
+        multiprocessing_context="spawn",
+        worker_init_fn=_quiet_worker,
+        timeout=HANG_S,
+    )
+    try:
+        for loaded in loader:
+            if isinstance(loaded, _Failed):
+                raise loaded.error
+            yield loaded.value
+    except RuntimeError as error:
+        raise FoundWrong(f"a reading worker was lost ({str(error).splitlines()[0]}); try --workers 0") from error
+
+
+def default_workers() -> int:
+    """One worker for every core beyond the two that compute; at most 8."""
+    return max(0, min(8, (os.cpu_count() or 1) - 2))
+
+
+def to_images(pictures: Pictures, clip_length: int) -> Tensor:
+    """(n * L, s, s, 3) pictures as images (n, 3, s, s) or clips (n, L, 3, s, s): a view, channels last in memory."""
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    return images if clip_length == 1 else images.unflatten(0, (-1, clip_length))
+
+
+def trailing_clips(frames: Sequence[int], clip_length: int) -> list[int]:
+    """For each frame the clip of itself and its predecessors, the first frame repeated at the start; flat.
+
+    >>> trailing_clips([1, 2, 9], 3)
+    [1, 1, 1, 1, 1, 2, 7, 8, 9]
+    """
+    return [max(1, frame - back) for frame in frames for back in reversed(range(clip_length))]
+
+
+def _labels(plans: Sequence[VideoPlan], clip_length: int) -> Tensor:
+    counts = torch.tensor([len(plan.frames) // clip_length for plan in plans])
+    return torch.repeat_interleave(torch.tensor([plan.label for plan in plans]), counts)
+
+
+@dataclass(frozen=True)
+class _Loaded(Generic[LoadedT]):
+    value: LoadedT
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: KitError
+
+
+class _Jobs(Dataset[Any]):
+    """Errors travel as values: the DataLoader would bury their one line in a worker's traceback."""
+
+    def __init__(self, jobs: Sequence[Any], read: Read[Any, Any]) -> None:
+        self._jobs, self._read = jobs, read
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __getitem__(self, number: int) -> _Loaded[Any] | _Failed:
+        try:
+            return _Loaded(self._read(self._jobs[number]))
+        except KitError as error:
+            return _Failed(error)
+
+
+def _quiet_worker(_: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -1,0 +1,221 @@
+"""Tasks as plans: which videos and frames of one user, drawn from (seed, user, task number), no pixel touched.
+
+The same task comes out in any order, on any number of workers or machines: every draw has a generator of its own, keyed
+by what it draws. Protocols: Massiceti et al. 2021 (arXiv 2104.03841) and the leaderboard's, as configs/protocol/ has them.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.annotations import frames_without, read_annotations
+from data_prep.index import Index, VideoRow
+from data_prep.layout import SPLITS, annotation_path
+from eval.records import LeftOut, Task, TaskSet, VideoPlan
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.randomness import keyed_rng
+from orbit_lite.config import FrameChoice, SetPlan, TaskPlan, nearest
+
+FrameNumbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A video that may be drawn, with the frames that are valid in it (after filter and cap), rising."""
+
+    video: str
+    frames: FrameNumbers
+
+
+@dataclass(frozen=True)
+class ObjectVideos:
+    """One object's videos, those with too few valid frames already gone; sorted by name."""
+
+    object: str
+    support: tuple[Candidate, ...]
+    query: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class UserVideos:
+    """One user's objects that can be in a task, sorted by name, and what can't be and why."""
+
+    user: str
+    objects: tuple[ObjectVideos, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+class TaskDrawer:
+    """Draws the tasks of one plan from one split of an index. Reads annotations where the plan asks for them."""
+
+    def __init__(self, index: Index, plan: TaskPlan, *, split: str, seed: int) -> None:
+        """Raises AskedWrong for an unknown split, FoundWrong for users or objects no task can be drawn from."""
+        self.plan, self.seed = plan, seed
+        self.split = _resolve_split(index, plan, split)
+        self._index = index
+        self._users = {user: self._user_videos(user) for user in index.users(self.split)}
+        faults = [fault for videos in self._users.values() for fault in _faults(videos)]
+        if faults:
+            more = f" (and {len(faults) - 1} more like it)" if len(faults) > 1 else ""
+            raise FoundWrong(f"{index.root}: {faults[0]}{more}; protocol {plan.name} can't draw tasks from that")
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Users of the split, sorted."""
+        return tuple(self._users)
+
+    @cached_property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Videos and objects that are in no task, and why."""
+        return tuple(entry for videos in self._users.values() for entry in videos.left_out)
+
+    def draw(self, user: str, task: int) -> Task:
+        """The task with this number. Depends on the seed, the user, the number, the index and the annotations alone."""
+        plan, videos = self.plan, self._users[user]
+        rng = keyed_rng(self.seed, user, task)
+        most = min(len(videos.objects), plan.max_objects or len(videos.objects))
+        way = most if plan.way == "all" else int(rng.integers(2, most + 1))
+        chosen = sorted(rng.permutation(len(videos.objects))[:way]) if way < len(videos.objects) else range(way)
+        objects = [videos.objects[i] for i in chosen]
+        support, query = [], []
+        for label, entry in enumerate(objects):
+            support += self._draw_set(plan.support, "support", entry.support, user, task, label)
+            query += self._draw_set(plan.query, "query", entry.query, user, task, label)
+        names = tuple(entry.object for entry in objects)
+        return Task(user, task, names, tuple(support), tuple(query), plan.clip_length)
+
+    def draw_all(self, *, tasks_per_user: int | None = None) -> TaskSet:
+        """Every task of every user, as the manifest that predict and score read."""
+        count = tasks_per_user or self.plan.tasks_per_user
+        return TaskSet(
+            protocol=self.plan.name,
+            split=self.split,
+            seed=self.seed,
+            every_query_frame=self.plan.every_query_frame,
+            data_fingerprint=self._index.fingerprint,
+            left_out=self.left_out,
+            tasks=tuple(self.draw(user, task) for user in self.users for task in range(count)),
+        )
+
+    def _draw_set(
+        self, plan: SetPlan, name: str, candidates: Sequence[Candidate], user: str, task: int, label: int
+    ) -> list[VideoPlan]:
+        most = min(len(candidates), self.plan.max_videos or len(candidates))
+        if plan.videos == "random" or most < len(candidates):
+            rng = keyed_rng(self.seed, user, task, name, candidates[0].video)
+            count = int(rng.integers(1, most + 1)) if plan.videos == "random" else most
+            candidates = [candidates[i] for i in sorted(rng.permutation(len(candidates))[:count])]
+        drawn = []
+        for candidate in candidates:
+            frames = _choose_frames(
+                plan.frames, candidate, self.plan.clip_length, (self.seed, user, task, name, candidate.video)
+            )
+            drawn.append(VideoPlan(candidate.video, label, tuple(frames.tolist())))
+        return drawn
+
+    def _user_videos(self, user: str) -> UserVideos:
+        by_object: dict[str, list[VideoRow]] = defaultdict(list)
+        for row in self._index.select(split=self.split, user=user):
+            by_object[row.object].append(row)
+        objects, left_out = [], []
+        for name in sorted(by_object):
+            sets = {}
+            for role, plan in (("support", self.plan.support), ("query", self.plan.query)):
+                rows = _choose_rows(by_object[name], plan)
+                if not rows:
+                    raise FoundWrong(self._no_video(user, name, role, plan))
+                sets[role] = [self._candidate(row, plan) for row in rows]
+                for row, candidate in zip(rows, sets[role], strict=True):
+                    if len(candidate.frames) < plan.min_frames:
+                        reason = f"{len(candidate.frames)} valid {role} frames, {plan.min_frames} needed"
+                        left_out.append(LeftOut(user, name, row.video, reason))
+                sets[role] = [c for c in sets[role] if len(c.frames) >= plan.min_frames]
+            missing = [role for role, candidates in sets.items() if not candidates]
+            if missing:
+                left_out.append(LeftOut(user, name, "", f"no valid {' and no valid '.join(missing)} video"))
+                continue
+            cap = self.plan.first_frames
+            support, query = (tuple(Candidate(c.video, c.frames[:cap]) for c in sets[role]) for role in sets)
+            objects.append(ObjectVideos(name, support, query))
+        return UserVideos(user, tuple(objects), tuple(left_out))
+
+    def _no_video(self, user: str, name: str, role: str, plan: SetPlan) -> str:
+        kind = f"a second {plan.video_type}" if plan.videos in ("first", "rest") else f"a {plan.video_type}"
+        return (
+            f"{self._index.root}: user {user}, object {name!r} has no {role} video: protocol {self.plan.name} needs "
+            f"{kind} video of every object; film one, or take the object out of the tree"
+        )
+
+    def _candidate(self, row: VideoRow, plan: SetPlan) -> Candidate:
+        if not plan.without:
+            return Candidate(row.video, np.arange(1, row.frames + 1))
+        path = annotation_path(self._index.root, row.split, row.video)
+        if not path.is_file():
+            raise FoundWrong(
+                f"{path}: no annotations; protocol {self.plan.name} keeps frames without {', '.join(plan.without)}. "
+                "Put ORBIT's annotations there, or use --protocol own-videos for videos of your own"
+            )
+        annotations = read_annotations(path)
+        if sorted(annotations) != list(range(1, row.frames + 1)):
+            raise FoundWrong(
+                f"{path}: annotations for {len(annotations)} frames up to {max(annotations, default=0)}, "
+                f"{row.frames} frames in the index; they are not of this video"
+            )
+        return Candidate(row.video, np.array(frames_without(annotations, plan.without), dtype=np.int64))
+
+
+def _resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
+    if index.splits == ("",):
+        if plan.needs_splits:
+            raise AskedWrong(
+                f"{index.root}: a tree without splits; protocol {plan.name} needs {', '.join(SPLITS)}. "
+                "Use --protocol own-videos for videos of your own"
+            )
+        return ""
+    if split not in SPLITS:
+        raise AskedWrong(f"unknown split {split!r}{nearest(split, SPLITS)}; known: {', '.join(SPLITS)}")
+    if split not in index.splits:
+        raise AskedWrong(f"{index.root}: no split {split!r} in this tree; it has {', '.join(index.splits)}")
+    return split
+
+
+def _choose_rows(rows: Sequence[VideoRow], plan: SetPlan) -> list[VideoRow]:
+    """The object's videos this set may draw from, by name; empty if there are too few of them."""
+    of_type = sorted((row for row in rows if row.video_type == plan.video_type), key=lambda row: row.video)
+    first = min(plan.count, len(of_type) - 1)
+    if plan.videos == "first":
+        return of_type[: max(first, 0)]
+    if plan.videos == "rest":
+        return of_type[first:] if first > 0 else []
+    return of_type
+
+
+def _choose_frames(
+    choice: FrameChoice, candidate: Candidate, clip_length: int, key: tuple[int, str, int, str, str]
+) -> FrameNumbers:
+    """Frame numbers of one video, rising; for clips, each clip_length in a row are one clip."""
+    frames, count = candidate.frames, len(candidate.frames)
+    if choice.sample == "every":
+        return frames
+    if choice.sample == "uniform":
+        return frames[:: choice.step]
+    rng = keyed_rng(*key)
+    if choice.sample == "clips":
+        runs = frames[: count // clip_length * clip_length].reshape(-1, clip_length)
+        return runs[np.sort(rng.permutation(len(runs))[: choice.clips])].ravel()
+    most = min(count, choice.at_most)
+    wanted = int(rng.integers(1, most + 1)) if choice.sample == "random_number" else most
+    return np.sort(rng.permutation(frames)[:wanted])
+
+
+def _faults(videos: UserVideos) -> list[str]:
+    if len(videos.objects) >= 2:
+        return []
+    if videos.left_out:
+        reasons = "; ".join(f"{entry.object}: {entry.reason}" for entry in videos.left_out if not entry.video)
+        return [f"user {videos.user} has {len(videos.objects)} objects with valid videos, 2 needed ({reasons})"]
+    return [f"user {videos.user} has {len(videos.objects)} object, and a task needs 2 to tell apart"]

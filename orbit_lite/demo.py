@@ -1,0 +1,62 @@
+"""The whole road on the pocket set: raw videos, frames, tasks, meta-training, evaluation before and after, reports."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from data_prep.extract import extract
+from data_prep.pocket import make_pocket
+from eval.report import compare_table
+from groundwork.progress import duration
+from orbit_lite.config import load_experiment
+from orbit_lite.data.loader import default_workers
+from orbit_lite.evaluate import EvaluateRequest, ModelChoice, evaluate
+from orbit_lite.train import train
+
+EXPERIMENT = "pocket"
+
+
+def run_demo(out: Path, *, seed: int = 0) -> None:
+    """Run every station that is not done yet, then print the metrics before and after and where everything is.
+
+    Args:
+        out: folder for all of it: raw/, frames/, train/, before/, after/.
+        seed: of the pocket set and of training.
+    """
+    started_s = time.monotonic()
+    workers, device = default_workers(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = load_experiment(EXPERIMENT, [f"seed={seed}"])
+
+    _station(1, "drawing and encoding the pocket set's raw videos")
+    print(make_pocket(out / "raw", seed=seed))
+    _station(2, "extracting frames")
+    print(extract(out / "raw", out / "frames"))
+    untrained = ModelChoice(config.learner, config.backbone, config.weights, seed=seed)
+    request = EvaluateRequest(untrained, out / "frames", config.validation.protocol, "test", seed)
+    _station(3, "evaluating on test users before meta-training")
+    before = evaluate(request, out / "before", workers=workers, device=device)
+    _station(4, "meta-training with LITE on train users; the best weights are chosen on validation users")
+    summary = train(config, data=out / "frames", out=out / "train", workers=workers, device=device)
+    _station(5, "evaluating on test users after meta-training")
+    trained = replace(request, model=ModelChoice(str(summary.best)))
+    after = evaluate(trained, out / "after", workers=workers, device=device)
+
+    print(f"\nTest users, {before.protocol}, before and after meta-training:\n")
+    print(compare_table(before, after))
+    for name, what in (
+        ("raw", "raw videos, as a phone would give them"),
+        ("frames", "frame tree and index.csv"),
+        ("train/best.safetensors", "the trained recogniser"),
+        ("train/training.csv", "training curve"),
+        ("before/report.html", "report before meta-training"),
+        ("after/report.html", "report after meta-training"),
+        ("after/tasks.jsonl", "tasks, with predictions.parquet and scorecard.json beside them"),
+    ):
+        print(f"{out / name}: {what}")
+    print(f"done in {duration(time.monotonic() - started_s)}")
+
+
+def _station(number: int, what: str) -> None:
+    print(f"\nStation {number} of 5: {what}", flush=True)

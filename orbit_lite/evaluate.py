@@ -1,0 +1,111 @@
+"""Tasks, predictions, scorecard and report of one model on one tree, in one run folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data_prep.index import open_index
+from eval.predictions import write_predictions
+from eval.report import write_report
+from eval.score import score_files
+from eval.scorecard import Scorecard
+from eval.tasks import read_tasks, write_tasks
+from groundwork.errors import AskedWrong
+from orbit_lite.config import load_protocol
+from orbit_lite.data.frames import open_frames
+from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.models.checkpoint import load_recognizer
+from orbit_lite.models.recognizer import LEARNERS, Recognizer, build_recognizer
+from orbit_lite.predict import predict
+from orbit_lite.run_folder import RunFolder, file_sha256
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What `--model`, `--backbone` and `--weights` name: a checkpoint, or a learner that is not meta-trained.
+
+    `weights` is "pretrained", "random" or a file; "" where the model is a checkpoint.
+    """
+
+    model: str
+    backbone: str = ""
+    weights: str = ""
+    seed: int = 1991
+
+    def load(self) -> Recognizer:
+        """Read or build it, on the CPU.
+
+        Raises:
+            AskedWrong: for an unknown learner or backbone, or a file that is not there.
+            FoundWrong: if the file is no checkpoint.
+        """
+        if self.model in LEARNERS:
+            if not self.backbone:
+                raise AskedWrong(f"--model {self.model} is a learner's name: give its --backbone (and --weights) too")
+            weights = self.weights or ("random" if self.backbone == "tiny" else "pretrained")
+            return build_recognizer(self.model, self.backbone, weights=weights, seed=self.seed)
+        path = Path(self.model)
+        if not path.is_file():
+            raise AskedWrong(f"--model {self.model}: no such checkpoint, and no learner; learners: {', '.join(LEARNERS)}")
+        return load_recognizer(path)
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies it: a checkpoint by its content, wherever it lies."""
+        if self.model not in LEARNERS and Path(self.model).is_file():
+            return {"checkpoint": Path(self.model).name, "sha256": file_sha256(Path(self.model))}
+        return {"learner": self.model, "backbone": self.backbone, "weights": self.weights, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """One evaluation: which model, on which tree, by which protocol."""
+
+    model: ModelChoice
+    data: Path
+    protocol: str
+    split: str
+    seed: int
+    tasks_per_user: int | None = None
+
+
+def evaluate(request: EvaluateRequest, out: Path, *, workers: int, device: torch.device) -> Scorecard:
+    """Run every station that is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
+
+    Raises:
+        AskedWrong: if `out` holds another run, or the request names something unknown.
+        FoundWrong: if the data or the checkpoint is not what it should be.
+    """
+    recognizer = request.model.load().to(device)
+    index = open_index(request.data)
+    drawer = TaskDrawer(index, load_protocol(request.protocol), split=request.split, seed=request.seed)
+    settings = {
+        "command": "evaluate",
+        "model": request.model.describe(),
+        "protocol": drawer.plan.model_dump(mode="json"),
+        "split": drawer.split,
+        "seed": request.seed,
+        "tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user,
+        "data_fingerprint": index.fingerprint,
+    }
+    machine = {"device": str(device), "threads": torch.get_num_threads(), "workers": workers}
+    run = RunFolder(out, settings, machine=machine)
+    tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
+    if not tasks.exists():
+        write_tasks(tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
+        run.say(f"tasks drawn: {tasks}")
+    if not predictions.exists():
+        table = predict(recognizer, read_tasks(tasks), index, open_frames(index, size_px=224), workers=workers)
+        write_predictions(predictions, table, metadata=provenance(request.model))
+        run.say(f"predictions: {predictions}")
+    card = score_files(tasks, predictions, out / "scorecard.json")
+    write_report(card, out)
+    run.say(f"report: {out / 'report.html'}")
+    return card
+
+
+def provenance(model: ModelChoice) -> dict[str, str]:
+    """Where predictions come from, for the parquet file's own metadata."""
+    return {"model": json.dumps(model.describe())}

@@ -1,0 +1,175 @@
+"""The backbones in one table, and the extractor: uint8 images in, features out, normalisation inside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from groundwork.errors import AskedWrong
+from orbit_lite.config import nearest
+from orbit_lite.models.pretrained import fetch_from_hub, fetch_from_url
+from orbit_lite.models.tiny import WIDTH as TINY_WIDTH
+from orbit_lite.models.tiny import tiny_net
+from orbit_lite.models.weight_files import load_checked, read_weights
+
+FRAME_SIZE_PX = 224
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+HALVES = (0.5, 0.5, 0.5)
+CLASSIFIERS = ("classifier.", "head.", "fc.")  # a published file's own classifier: not part of a backbone
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One row of the table.
+
+    `mean` and `std` are of pixels in [0, 1]. `build` gives the network with random weights, float (n, 3, s, s) to
+    (n, width); `fetch` the file of its pretrained weights, None if there are none. `any_size`: s may differ from 224.
+    """
+
+    name: str
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    source: str
+    licence: str
+    build: Callable[[], nn.Module]
+    fetch: Callable[[], Path] | None
+    any_size: bool = True
+
+
+class Extractor(nn.Module):
+    """A backbone's network with its normalisation: uint8 (n, 3, s, s) to float (n, width).
+
+    Always in eval mode, whatever `train()` is told: an image's encoding must depend on that image and the weights
+    alone. With BatchNorm in train mode it depends on its batch, and with dropout it is another one each time; LITE,
+    which encodes an image twice and takes both for the same, would then give the gradient of nothing in particular.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: Backbone, net: nn.Module, *, frame_size_px: int = FRAME_SIZE_PX) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.width = backbone.width
+        self.frame_size_px = frame_size_px
+        self.net = net.to(memory_format=torch.channels_last)  # on CPU up to three times as fast
+        # In units of the uint8 pixels, so that no pass over the images is spent on /255. Facts of the backbone, not
+        # learned: not in the state dict.
+        self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(backbone.std).view(3, 1, 1), persistent=False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in eval mode (see the class); weights still learn, for that hangs on requires_grad."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 (n, 3, s, s), on the extractor's device, to features (n, width), float32 under autocast too."""
+        pixels = images.contiguous(memory_format=torch.channels_last).to(self.mean.dtype)
+        features: Tensor = self.net(pixels.sub_(self.mean).div_(self.std))
+        return features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
+
+
+def build_extractor(name: str, *, weights: str | Path, seed: int = 0, frame_size_px: int = FRAME_SIZE_PX) -> Extractor:
+    """Build an extractor by its backbone's name.
+
+    Args:
+        name: a key of BACKBONES.
+        weights: `pretrained`, `random`, or a file: safetensors or .pth, with timm's (resnet18: torchvision's) names.
+        seed: of random weights; the global random state is neither read nor changed.
+        frame_size_px: side of the square frames.
+
+    Raises:
+        AskedWrong: unknown name, no pretrained weights to be had, no such file, or a size the backbone can't take.
+        FoundWrong: if the file is not one of weights, or they do not fit; lists the keys.
+    """
+    if name not in BACKBONES:
+        raise AskedWrong(f"unknown backbone {name!r}{nearest(name, BACKBONES)}; known: {', '.join(BACKBONES)}")
+    backbone = BACKBONES[name]
+    if frame_size_px != FRAME_SIZE_PX and not backbone.any_size:
+        raise AskedWrong(f"backbone {name} takes frames of {FRAME_SIZE_PX} px only, asked for {frame_size_px}")
+    if weights == "pretrained" and backbone.fetch is None:
+        raise AskedWrong(f"backbone {name} has no pretrained weights; use --weights random, or --weights FILE")
+    path = _weights_path(backbone, weights)
+    file = read_weights(path) if path else None  # before building, which takes seconds for the large ones
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # the CPU's only: torch.manual_seed would reset every GPU's too
+        net = backbone.build()
+    if file:
+        load_checked(net, file.tensors, where=f"{path} for backbone {name}", ignored=CLASSIFIERS)
+    return Extractor(backbone, net, frame_size_px=frame_size_px)
+
+
+def _weights_path(backbone: Backbone, weights: str | Path) -> Path | None:
+    if weights == "random":
+        return None
+    if weights == "pretrained" and backbone.fetch:
+        return backbone.fetch()
+    return Path(weights)
+
+
+def _timm_net(timm_name: str) -> nn.Module:
+    import timm  # takes seconds to import, and `tiny` never needs it
+
+    net: nn.Module = timm.create_model(timm_name, pretrained=False, num_classes=0)
+    return net
+
+
+def _resnet18() -> nn.Module:
+    import torchvision
+
+    net = torchvision.models.resnet18(weights=None)
+    net.fc = nn.Identity()
+    return net
+
+
+def _timm(
+    name: str,
+    timm_name: str,
+    width: int,
+    pixels: tuple[tuple[float, float, float], tuple[float, float, float]],
+    *,
+    any_size: bool,
+) -> Backbone:
+    return Backbone(
+        name=name,
+        width=width,
+        mean=pixels[0],
+        std=pixels[1],
+        source=f"timm {timm_name}",
+        licence="Apache-2.0, as timm's configuration states",
+        build=partial(_timm_net, timm_name),
+        fetch=partial(fetch_from_hub, timm_name),
+        any_size=any_size,
+    )
+
+
+_IMAGENET, _HALF, _CLIP = (IMAGENET_MEAN, IMAGENET_STD), (HALVES, HALVES), (CLIP_MEAN, CLIP_STD)
+
+BACKBONES: dict[str, Backbone] = {
+    backbone.name: backbone
+    for backbone in (
+        Backbone("tiny", TINY_WIDTH, HALVES, HALVES, "this kit, from scratch", "MIT", tiny_net, None),
+        _timm("efficientnet_b0", "tf_efficientnet_b0.aa_in1k", 1280, _IMAGENET, any_size=True),
+        _timm("efficientnet_v2_s", "tf_efficientnetv2_s.in21k", 1280, _HALF, any_size=True),
+        _timm("vit_s_32", "vit_small_patch32_224.augreg_in21k", 384, _HALF, any_size=False),
+        _timm("vit_b_32", "vit_base_patch32_224.augreg_in21k", 768, _HALF, any_size=False),
+        _timm("vit_b_32_clip", "vit_base_patch32_clip_224.laion2b", 768, _CLIP, any_size=False),
+        Backbone(
+            name="resnet18",
+            width=512,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            source="torchvision ResNet18_Weights.IMAGENET1K_V1",
+            licence="BSD-3-Clause",
+            build=_resnet18,
+            fetch=partial(fetch_from_url, "https://download.pytorch.org/models/resnet18-f37072fd.pth"),
+        ),
+    )
+}

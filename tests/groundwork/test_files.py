@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from groundwork.files import part_path, whole_file, whole_folder, write_json
+
+
+def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(path) as file:  # noqa: PT012
+        file.write(b"half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_whose_filling_fails_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "video") as folder:  # noqa: PT012
+        (folder / "video-00001.jpg").write_bytes(b"x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_appears_whole_and_over_the_rest_of_killed_work(tmp_path):
+    left = part_path(tmp_path / "video")
+    left.mkdir()
+    (left / "old").write_bytes(b"left by a killed run")
+    with whole_folder(tmp_path / "video") as folder:
+        (folder / "new").write_bytes(b"x")
+        assert not (tmp_path / "video").exists()
+    assert [path.name for path in (tmp_path / "video").iterdir()] == ["new"]
+    assert not left.exists()
+
+
+def test_json_refuses_nan(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": 1}

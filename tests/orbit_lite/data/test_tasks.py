@@ -1,0 +1,186 @@
+import json
+import pickle
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep.annotations import NOT_PRESENT
+from data_prep.index import Index, VideoRow
+from data_prep.layout import annotation_path, frame_file_name
+from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.config import load_experiment, load_protocol
+from orbit_lite.data.tasks import TaskDrawer
+
+ORBIT_PROTOCOLS = ["orbit-2021-cle-ve", "orbit-2021-clu-ve", "orbit-2022"]
+
+
+def row(user, thing, video_type, number, frames, split="test"):
+    video = f"{user}--{thing.replace(' ', '-')}--{video_type}--{number:02d}"
+    return VideoRow(split, user, thing, video_type, video, frames, f"{split}/{video}", "x")
+
+
+def tree(tmp_path, *, users=("P1", "P2"), objects=("bag", "my keys", "cup"), clean=3, clutter=2, frames=300, absent=()):
+    """An index without pixels, and annotations: the frames in `absent` do not show the object."""
+    rows = []
+    for user in users:
+        for thing in objects:
+            rows += [row(user, thing, "clean", n, frames) for n in range(clean)]
+            rows += [row(user, thing, "clutter", n, frames) for n in range(clutter)]
+    index = Index(tmp_path, "frames", tuple(rows))
+    for entry in rows:
+        annotate(index, entry, absent)
+    return index
+
+
+def annotate(index, entry, absent):
+    path = annotation_path(index.root, entry.split, entry.video)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    numbers = range(1, entry.frames + 1)
+    path.write_text(
+        json.dumps({frame_file_name(entry.video, n): {NOT_PRESENT: n in absent} for n in numbers})
+    )
+
+
+def drawer(index, protocol, *, split="test", seed=1):
+    return TaskDrawer(index, load_protocol(protocol), split=split, seed=seed)
+
+
+@pytest.mark.parametrize("protocol", ORBIT_PROTOCOLS)
+def test_a_task_is_the_same_in_any_order_and_after_pickling(tmp_path, protocol):
+    """Workers get a pickled drawer and draw in no particular order."""
+    first = drawer(tree(tmp_path), protocol)
+    numbers = [(user, task) for user in first.users for task in range(5)]
+    tasks = {number: first.draw(*number) for number in numbers}
+    other = pickle.loads(pickle.dumps(first))
+    random.Random(0).shuffle(numbers)
+    assert all(other.draw(*number) == tasks[number] for number in numbers)
+
+
+def test_a_task_depends_on_seed_and_number_and_not_on_other_users(tmp_path):
+    index = tree(tmp_path)
+    alone = Index(index.root, "frames", tuple(r for r in index.rows if r.user == "P2"))
+    task = drawer(index, "orbit-2022").draw("P2", 3)
+    assert drawer(alone, "orbit-2022").draw("P2", 3) == task
+    assert drawer(index, "orbit-2022", seed=2).draw("P2", 3).query != task.query
+    assert drawer(index, "orbit-2022").draw("P2", 4).query != task.query
+
+
+def test_labels_are_places_among_sorted_objects(tmp_path):
+    task = drawer(tree(tmp_path, objects=("zebra", "Bag", "my keys")), "orbit-2022").draw("P1", 0)
+    assert task.objects == ("Bag", "my keys", "zebra")
+    for plan in (*task.support, *task.query):
+        assert plan.video.split("--")[1] == task.objects[plan.label].replace(" ", "-")
+
+
+def test_orbit_2022_support_is_every_30th_of_all_clean_and_shared_by_all_tasks(tmp_path):
+    tasks = drawer(tree(tmp_path, frames=2000), "orbit-2022").draw_all().tasks
+    assert len(tasks) == 2 * 50
+    assert len({task.support for task in tasks if task.user == "P1"}) == 1
+    assert {plan.frames for plan in tasks[0].support} == {tuple(range(1, 1001, 30))}  # of the first 1,000
+    assert len(tasks[0].support) == 3 * 3
+
+
+def test_orbit_2022_query_is_200_frames_with_the_object(tmp_path):
+    absent = set(range(100, 200))
+    task = drawer(tree(tmp_path, frames=600, absent=absent), "orbit-2022").draw("P1", 0)
+    assert all("--clutter--" in plan.video and len(plan.frames) == 200 for plan in task.query)
+    assert not absent & {frame for plan in task.query for frame in plan.frames}
+    assert all(list(plan.frames) == sorted(set(plan.frames)) for plan in task.query)
+
+
+@pytest.mark.parametrize(("valid", "taken"), [(49, None), (50, 50), (200, 200), (201, 200)])
+def test_orbit_2022_rule_of_50(tmp_path, valid, taken):
+    """Fewer than 50 valid frames: out; 50 to 200: all; else 200 (FACTS of the protocol)."""
+    index = tree(tmp_path, frames=300, clutter=2)
+    short = next(r for r in index.rows if r.user == "P1" and r.video_type == "clutter")
+    annotate(index, short, absent=range(valid + 1, 301))
+    drawn = drawer(index, "orbit-2022")
+    plans = {plan.video: plan for plan in drawn.draw("P1", 0).query}
+    assert (len(plans[short.video].frames) if short.video in plans else None) == taken
+    assert [entry.video for entry in drawn.left_out] == ([short.video] if taken is None else [])
+
+
+def test_an_object_without_a_valid_query_video_leaves_the_task_and_is_listed(tmp_path):
+    index = tree(tmp_path, clutter=1)
+    annotate(index, next(r for r in index.rows if r.object == "cup" and r.video_type == "clutter"), range(1, 301))
+    tasks = drawer(index, "orbit-2022").draw_all()
+    assert {task.objects for task in tasks.tasks if task.user == "P1"} == {("bag", "my keys")}
+    assert {task.objects for task in tasks.tasks if task.user == "P2"} == {("bag", "cup", "my keys")}
+    assert ("P1", "cup", "") in [(entry.user, entry.object, entry.video) for entry in tasks.left_out]
+
+
+def test_cle_ve_splits_clean_videos_into_first_and_rest(tmp_path):
+    task = drawer(tree(tmp_path, clean=7), "orbit-2021-cle-ve").draw("P1", 0)
+    of_bag = [sorted(p.video[-2:] for p in plans if p.label == 0) for plans in (task.support, task.query)]
+    assert of_bag == [["00", "01", "02", "03", "04"], ["05", "06"]]
+    task = drawer(tree(tmp_path, clean=3), "orbit-2021-cle-ve").draw("P1", 0)
+    assert len([p for p in task.support if p.label == 0]) == 2  # min(5, 3 - 1)
+    assert {p.frames for p in task.query} == {tuple(range(1, 301))}
+
+
+def test_2021_support_is_8_clips_of_8_frames_in_a_row(tmp_path):
+    """The published code took clip numbers for frame numbers."""
+    task = drawer(tree(tmp_path), "orbit-2021-clu-ve").draw("P1", 0)
+    for plan in task.support:
+        clips = np.array(plan.frames).reshape(8, 8)
+        assert (np.diff(clips, axis=1) == 1).all()
+        assert len(set(plan.frames)) == 64
+    starts = [plan.frames[0] for plan in task.support]
+    assert len(set(starts)) > 1
+
+
+def test_no_more_than_15_videos_an_object_drawn_anew_for_each_task(tmp_path):
+    drawn = drawer(tree(tmp_path, users=("P1",), objects=("a", "b"), clutter=20, frames=60), "orbit-2022")
+    chosen = [tuple(p.video for p in drawn.draw("P1", task).query if p.label == 0) for task in range(3)]
+    assert {len(videos) for videos in chosen} == {15}
+    assert len(set(chosen)) == 3
+
+
+def test_training_tasks_vary_in_way_shot_and_queries(tmp_path):
+    plan = load_experiment("protonets-efficientnet_b0").tasks
+    index = tree(tmp_path, objects=tuple("abcdef"))
+    tasks = [TaskDrawer(index, plan, split="test", seed=1).draw("P1", number) for number in range(40)]
+    assert {task.way for task in tasks} == {2, 3, 4, 5, 6}
+    assert {len([p for p in task.support if p.label == 0]) for task in tasks} == {1, 2, 3}
+    lengths = [len(p.frames) for task in tasks for p in task.query]
+    assert 1 <= min(lengths) < 20
+    assert 180 < max(lengths) <= 200
+
+
+def test_own_videos_needs_neither_splits_nor_annotations(tmp_path):
+    rows = tuple(row("P1", thing, kind, 0, 40, split="") for thing in ("a", "b") for kind in ("clean", "clutter"))
+    tasks = drawer(Index(tmp_path, "frames", rows), "own-videos").draw_all()
+    assert tasks.split == ""
+    assert tasks.every_query_frame
+    assert [p.frames for p in tasks.tasks[0].support] == [(1, 31), (1, 31)]
+    assert {p.frames for p in tasks.tasks[0].query} == {tuple(range(1, 41))}
+    with pytest.raises(AskedWrong, match="own-videos"):
+        drawer(Index(tmp_path, "frames", rows), "orbit-2022")
+
+
+def test_what_can_give_no_task_is_named(tmp_path):
+    index = tree(tmp_path, users=("P1",), objects=("bag",))
+    with pytest.raises(FoundWrong, match="user P1 has 1 object"):
+        drawer(index, "orbit-2022")
+    index = tree(tmp_path, clutter=0)
+    with pytest.raises(FoundWrong, match=r"user P1, object 'bag' has no query video.*clutter"):
+        drawer(index, "orbit-2022")
+    index = tree(tmp_path, clean=1)
+    with pytest.raises(FoundWrong, match="second clean"):
+        drawer(index, "orbit-2021-cle-ve")
+
+
+def test_splits_and_annotations_that_are_not_there_are_named(tmp_path):
+    index = tree(tmp_path)
+    with pytest.raises(AskedWrong, match="no split 'train'"):
+        drawer(index, "orbit-2022", split="train")
+    with pytest.raises(AskedWrong, match="did you mean 'validation'"):
+        drawer(index, "orbit-2022", split="validate")
+    Path(annotation_path(tmp_path, "test", index.rows[-1].video)).unlink()
+    with pytest.raises(FoundWrong, match="no annotations; protocol orbit-2022"):
+        drawer(index, "orbit-2022")
+    annotate(index, row("P2", "cup", "clutter", 1, 7), ())
+    with pytest.raises(FoundWrong, match="annotations for 7 frames"):
+        drawer(index, "orbit-2022")

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from groundwork.errors import AskedWrong
+from orbit_lite.config import (
+    builtin_names,
+    configs_folder,
+    load_experiment,
+    load_protocol,
+)
+
+
+def test_every_yaml_under_configs_loads():
+    """Found by walking the folder, so that a new file is checked without anyone thinking of it."""
+    loaders = {"protocol": load_protocol, "experiment": load_experiment}
+    files = sorted(configs_folder().rglob("*.yaml"))
+    assert {path.parent.name for path in files} <= set(loaders)
+    for path in files:
+        assert loaders[path.parent.name](str(path)).name == path.stem
+        assert loaders[path.parent.name](path.stem).name == path.stem
+
+
+def test_the_contracts_protocols_are_built_in():
+    assert {"orbit-2021-cle-ve", "orbit-2021-clu-ve", "orbit-2022", "own-videos"} <= set(builtin_names("protocol"))
+
+
+def test_an_unknown_key_names_file_key_and_nearest(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(Path(configs_folder() / "experiment" / "pocket.yaml").read_text().replace("  name: adamw", ""))
+    path.write_text(path.read_text().replace("weight_decay", "weight_decya"))
+    with pytest.raises(AskedWrong, match=r"mine\.yaml: .*optimizer\.weight_decya.*did you mean 'weight_decay'"):
+        load_experiment(str(path))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("epochs=0", "epochs: .*greater than or equal to 1, got 0"),
+        ("epochs=many", "epochs: .*integer.*got 'many'"),
+        ("epoch=3", "unknown key 'epoch' .*did you mean 'epochs'"),
+        ("lite.estimator=paper", "lite.estimator: .*'lite', 'exact' or 'full'.*got 'paper'"),
+        ("epochs", "expected key=value"),
+        ("epochs.x=1", "holds a value, not keys"),
+        ("tasks.support.frames.sample=clips", "clip_length"),
+    ],
+)
+def test_a_bad_override_is_one_clear_line(override, said):
+    with pytest.raises(AskedWrong, match=said) as error:
+        load_experiment("pocket", [override])
+    assert "\n" not in str(error.value)
+
+
+def test_overrides_reach_inner_keys():
+    config = load_experiment("pocket", ["optimizer.lr=0.5", "lite.h=3", "optimizer.betas=[0.5, 0.6]"])
+    assert (config.optimizer.lr, config.lite.h, config.optimizer.betas) == (0.5, 3, (0.5, 0.6))
+
+
+def test_configs_are_frozen():
+    with pytest.raises(ValidationError):
+        load_experiment("pocket").epochs = 3
+
+
+@pytest.mark.parametrize("name", ["orbit-2023", "orbit-2022.yaml", "../experiment/pocket"])
+def test_an_unknown_protocol_lists_the_known(name):
+    with pytest.raises(AskedWrong, match="orbit-2022") as error:
+        load_protocol(name)
+    assert name in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "!!python/object/apply:os.system ['true']"])
+def test_a_file_that_is_no_config_is_one_line(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(AskedWrong, match=r"bad\.yaml") as error:
+        load_protocol(str(path))
+    assert "\n" not in str(error.value)

@@ -1,0 +1,57 @@
+"""The house: imports go one way, the command answers at once, and the wheel is whole."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = {"groundwork", "data_prep", "eval", "orbit_lite"}
+HEAVY = {"torch", "torchvision", "timm"}
+MAY_NOT = {
+    "groundwork": (FLOORS | HEAVY | {"pandas", "cv2"}) - {"groundwork"},
+    "data_prep": {"eval", "orbit_lite"} | HEAVY,
+    "eval": {"data_prep", "orbit_lite", "cv2", "decord"} | HEAVY,
+    "orbit_lite": set(),
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("floor", sorted(FLOORS))
+def test_imports_go_one_way(floor):
+    files = sorted((ROOT / floor).rglob("*.py"))
+    assert files
+    wrong = {str(path.relative_to(ROOT)): imports(path) & MAY_NOT[floor] for path in files}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_nothing_says_import_eval():
+    """It would hide the builtin; always `from eval.x import y`."""
+    for path in ROOT.glob("*/**/*.py"):
+        if path.relative_to(ROOT).parts[0] in {*FLOORS, "tests", "benchmarks"}:
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.asname or alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                assert "eval" not in names, path
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from orbit_lite.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'cv2', 'pandas', 'numpy', 'pydantic', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.isascii()  # read aloud by screen readers: no box drawing
