@@ -14,7 +14,8 @@ test: $(READY)
 check: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy groundwork data_prep eval orbit_lite benchmarks
+	$(VENV)/bin/mypy --strict groundwork data_prep eval
+	$(VENV)/bin/mypy orbit_lite benchmarks
 
 bench: $(READY)
 	$(VENV)/bin/python -m benchmarks

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -41,7 +41,7 @@ class VideoRow:
 
 @dataclass(frozen=True)
 class Index:
-    """All videos of one tree, sorted by path."""
+    """All videos of one tree, sorted by place and name."""
 
     root: Path
     kind: Kind
@@ -110,7 +110,7 @@ def build_index(root: Path) -> Index:
     started_ns = time.time_ns() - CLOCK_MARGIN_NS
     kind, found = scan_tree(root)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        rows = tuple(pool.map(lambda video: _row(root, kind, video), found))
+        rows = _in_order(pool.map(lambda video: _row(root, kind, video), found))
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(COLUMNS)
@@ -128,8 +128,9 @@ def build_index(root: Path) -> Index:
 
 
 def find_index(root: Path) -> Path | None:
-    """Where the tree's index stands, if there is one: in ROOT, else in the user's cache."""
-    return next((path for path in (root / INDEX_NAME, cache_folder(root) / INDEX_NAME) if path.is_file()), None)
+    """Where the tree's index stands, if there is one: in ROOT or in the user's cache, whichever was made later."""
+    places = [path for path in (root / INDEX_NAME, cache_folder(root) / INDEX_NAME) if path.is_file()]
+    return max(places, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def read_rows(path: Path) -> tuple[VideoRow, ...]:
@@ -143,18 +144,27 @@ def read_rows(path: Path) -> tuple[VideoRow, ...]:
             lines = csv.reader(file, strict=True)
             if (header := tuple(next(lines, ()))) != COLUMNS:
                 raise ValueError(f"columns {','.join(header) or 'none'}")
-            rows = []
+            rows: list[VideoRow] = []
+            places: set[str] = set()
             for cells in lines:
                 if len(cells) != len(COLUMNS) or int(cells[5]) < 1 or not all(cells[1:]):
                     raise ValueError(f"line {lines.line_num}")
                 split, user, thing, video_type, video, frames, place, fingerprint = cells
+                if place in places:
+                    raise ValueError(f"line {lines.line_num}: {place} for the second time")
+                places.add(place)
                 rows.append(VideoRow(split, user, thing, video_type, video, int(frames), place, fingerprint))
     except (ValueError, csv.Error) as error:
         raise FoundWrong(
             f"{path}: not an index ({error}); expected columns {','.join(COLUMNS)}."
             f" Run 'orbit-lite prep index {path.parent}'."
         ) from None
-    return tuple(rows)
+    return _in_order(rows)
+
+
+def _in_order(rows: Iterable[VideoRow]) -> tuple[VideoRow, ...]:
+    """By place and name, not by path: a raw tree's rows then stand as its frame tree's do."""
+    return tuple(sorted(rows, key=lambda row: (row.split, row.user, row.object, row.video_type, row.video)))
 
 
 def _row(root: Path, kind: Kind, found: Found) -> VideoRow:

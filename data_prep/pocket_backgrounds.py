@@ -86,7 +86,7 @@ PATTERNS: dict[str, Callable[[Plane, Plane, np.random.Generator], NDArray[np.int
 def _cell(row: Plane, column: Plane, rng: np.random.Generator) -> NDArray[np.intp]:
     """A random number for each cell of a grid."""
     table = rng.integers(2, size=(64, 64))
-    return table[row.astype(int) % 64, column.astype(int) % 64].astype(np.intp)
+    return np.asarray(table[row.astype(int) % 64, column.astype(int) % 64], np.intp)
 
 
 def _smooth_noise(rng: np.random.Generator, cells: int) -> Plane:

@@ -33,7 +33,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Pasted:
-    """Where a sprite came to lie in a frame: its cover in [0, 1], (h, w), its corner there, its area if nothing cut it."""
+    """Where a sprite came to lie in a frame: corner, cover in [0, 1], (h, w), and its area if nothing cut it off."""
 
     left: int
     top: int
@@ -51,23 +51,23 @@ def wander(rng: np.random.Generator, frames: int, amplitude: float) -> NDArray[n
 
 
 def placed(x: float, y: float, size: float, degrees: float, squash: float = 1.0) -> Matrix:
-    """Sprite pixels to world: centre at (x, y), longer side `size`, turned, its breadth times `squash` (seen aslant)."""
+    """Sprite pixels to world: centre, longer side `size`, turned, breadth times `squash` (seen aslant)."""
     scale = size / (SPRITE_PX * FILL)
     middle = (SPRITE_PX - 1) / 2
-    return _turned(degrees, scale, x, y) @ np.diag([squash, 1, 1]) @ _moved(-middle, -middle)
+    return _turned(degrees, scale, x, y) @ np.diag([squash, 1, 1]) @ moved(-middle, -middle)
 
 
 def camera(path: Path, frame: int, width_px: int, height_px: int) -> Matrix:
     """World to the picture's pixels for one frame of the camera's path."""
     scale = min(width_px, height_px) * path.zoom[frame]
     view = _turned(path.degrees[frame], scale, (width_px - 1) / 2, (height_px - 1) / 2)
-    return view @ _moved(-path.x[frame], -path.y[frame])
+    return view @ moved(-path.x[frame], -path.y[frame])
 
 
 def background(canvas: Picture, view: Matrix, width_px: int, height_px: int) -> Picture:
     """The part of a background that the camera sees; past its edge it goes on mirrored. (height, width, 4)."""
     middle = (canvas.shape[0] - 1) / 2
-    to_world = np.diag([1 / BACKGROUND_PX_PER_UNIT, 1 / BACKGROUND_PX_PER_UNIT, 1]) @ _moved(-middle, -middle)
+    to_world = np.diag([1 / BACKGROUND_PX_PER_UNIT, 1 / BACKGROUND_PX_PER_UNIT, 1]) @ moved(-middle, -middle)
     matrix = (view @ to_world)[:2]
     seen = cv2.warpAffine(canvas, matrix, (width_px, height_px), borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(seen, np.uint8)
@@ -85,12 +85,17 @@ def paste(picture: Picture, sprite: Sprite, matrix: Matrix) -> Pasted | None:
     level = int(np.clip(np.log2(SPRITE_PX * FILL / max(np.sqrt(area), 1)), 0, len(sprite.levels) - 1))
     step = 2**level  # a pixel's centre at this level: (p + 0.5) * step - 0.5 at the first
     shrunk = np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2], [0, 0, 1]])
-    to_window = (_moved(-left, -top) @ matrix @ shrunk)[:2]
+    to_window = (moved(-left, -top) @ matrix @ shrunk)[:2]
     drawn = cv2.warpAffine(sprite.levels[level], to_window, (right - left, bottom - top))
     cover = drawn[..., 3] * np.float32(1 / 255)
     window = np.ascontiguousarray(picture[top:bottom, left:right])
     picture[top:bottom, left:right] = cv2.blendLinear(drawn, window, cover, 1 - cover)
     return Pasted(left, top, cover, area)
+
+
+def moved(x: float, y: float) -> Matrix:
+    """A shift."""
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
 
 
 def at(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -99,29 +104,20 @@ def at(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def lit(picture: Picture, gain: float, offset: float, tint: NDArray[np.float64]) -> Picture:
-    """Brightness and colour of the light: value * gain * tint + offset, clipped; `tint` (3,). (h, w, 4) to (h, w, 3)."""
-    matrix = np.zeros((3, 5))
-    matrix[:, :3], matrix[:, 4] = np.diag(gain * tint), offset
-    return np.asarray(cv2.transform(picture, matrix), np.uint8)
+    """Brightness and colour of the light: value * gain * tint + offset; `tint` (3,). (h, w, 4) to (h, w, 3)."""
+    matrix = np.zeros((3, 4))  # diagonal: OpenCV has a fast way for that
+    matrix[:, :3], matrix[:, 3] = np.diag(gain * tint), offset
+    return np.asarray(cv2.transform(cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), matrix), np.uint8)
 
 
-def shaken(picture: Picture, length_px: int, degrees: float) -> Picture:
-    """Motion blur along a line."""
-    kernel = np.zeros((length_px, length_px), np.float32)
-    middle = (length_px - 1) / 2
-    reach = middle * np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
-    start, end = np.round(middle - reach).astype(int), np.round(middle + reach).astype(int)
-    cv2.line(kernel, start.tolist(), end.tolist(), 1.0)
-    return np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum()), np.uint8)
+def shaken(picture: Picture, length_px: int, *, upright: bool) -> Picture:
+    """Motion blur to the side, or up and down."""
+    return np.asarray(cv2.blur(picture, (1, length_px) if upright else (length_px, 1)), np.uint8)
 
 
 def out_of_focus(picture: Picture, sigma_px: float) -> Picture:
     """Gaussian blur."""
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma_px), np.uint8)
-
-
-def _moved(x: float, y: float) -> Matrix:
-    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
 
 
 def _turned(degrees: float, scale: float, x: float, y: float) -> Matrix:

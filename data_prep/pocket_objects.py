@@ -156,8 +156,9 @@ def draw_sprite(look: Look) -> Sprite:
     v, u = np.mgrid[0:large_px, 0:large_px] / large_px
     pattern = TEXTURES[look.texture](u, v, rng)[..., None]
     ground, second = (np.array(PALETTE[name], np.uint8) for name in look.colours)
-    colours = cv2.resize(np.where(pattern, second, ground), (SPRITE_PX, SPRITE_PX), interpolation=cv2.INTER_AREA)
-    return _sprite(colours, silhouette(SHAPES[look.shape], SPRITE_PX))
+    large = np.where(pattern, second, ground)
+    colours = cv2.resize(large, (SPRITE_PX, SPRITE_PX), interpolation=cv2.INTER_AREA)
+    return _sprite(np.asarray(colours, np.uint8), silhouette(SHAPES[look.shape], SPRITE_PX))
 
 
 def draw_hand(rng: np.random.Generator) -> Sprite:

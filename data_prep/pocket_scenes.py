@@ -24,6 +24,7 @@ from data_prep.pocket_drawing import (
     background,
     camera,
     lit,
+    moved,
     out_of_focus,
     paste,
     placed,
@@ -31,6 +32,7 @@ from data_prep.pocket_drawing import (
     wander,
 )
 from data_prep.pocket_objects import Sprite, draw_hand
+from data_prep.pocket_stretches import Stretch, clutter_stretches, quality_stretches
 
 CLEAN_FRAMES = (60, 76)  # lowest, and one past the highest
 CLUTTER_FRAMES = (90, 106)
@@ -38,12 +40,10 @@ CLUTTER_FRAMES = (90, 106)
 SIZES_PX = ((256, 256), (288, 288), (320, 256), (256, 320))
 ANNOTATED_SIDE_PX = 1080  # boxes are in pixels of a square frame of this side, as published
 
+AWAY = 1.4  # how far the camera looks aside where the thing is absent, in world units
 _PRESENT = 0.02  # least share of the thing inside the square that counts as present
 _OCCLUDED = 0.05  # least share of the thing's visible part that a hand covers to be flagged
 _ASLANT = 0.5  # at most this breadth left is a viewpoint issue
-_RAMP = 4  # frames in which the camera, the hand or the thing moves into an issue and out again
-_PLANTED = ("blur", "shake", "overexposed", "underexposed", "framing", "occlusion", "viewpoint", "absent")
-_PLANTED_SHARES = (0.16, 0.13, 0.16, 0.16, 0.16, 0.1, 0.1, 0.03)
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,6 @@ class SceneFrame:
     picture: Picture
     cover: NDArray[np.float32]
     annotation: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Stretch:
-    """Something that holds for frames [start, end) of a video."""
-
-    kind: str
-    start: int
-    end: int
-
-    def strength(self, frame: int) -> float:
-        """1 inside the stretch, falling to 0 over _RAMP frames before and after it."""
-        outside = max(self.start - frame, frame - self.end + 1, 0)
-        return max(0.0, 1 - outside / (_RAMP + 1))
 
 
 @dataclass(frozen=True)
@@ -88,7 +74,7 @@ def clean_video(rng: np.random.Generator, thing: Sprite) -> Iterator[SceneFrame]
     size_px, frames = _size_px(rng), int(rng.integers(*CLEAN_FRAMES))
     path = _hand_held(rng, frames, reach=0.07, turn=10)
     target = _Prop(thing, 0, 0, rng.uniform(0.42, 0.56), rng.uniform(-25, 25) + wander(rng, frames, 20))
-    stretches = _planted(rng, frames)
+    stretches = quality_stretches(rng, frames)
     scene = _Scene(rng, size_px, plain_surface(rng), path, target, (), stretches, light=0.1)
     for frame in range(frames):
         drawn = scene.draw(frame)
@@ -100,16 +86,8 @@ def clutter_video(rng: np.random.Generator, thing: Sprite, others: Sequence[Spri
     size_px, frames = _size_px(rng), int(rng.integers(*CLUTTER_FRAMES))
     path = _hand_held(rng, frames, reach=0.12, turn=14)
     target = _Prop(thing, 0, 0, rng.uniform(0.42, 0.56), rng.uniform(-25, 25) + wander(rng, frames, 12))
-    gone = int(rng.integers(10, 21))  # 90 frames - 20 - 2 * 4 of moving away and back: 62 show the thing whole or in part
-    first = int(rng.integers(5, frames - gone - 5))
-    stretches = [_Stretch("absent", first, first + gone)]
-    before, after = first - 12, frames - first - gone - 12
-    room = max(before, after)
-    if room > 20 and rng.random() < 0.75:
-        length = int(rng.integers(12, min(room, 26)))
-        start = int(rng.integers(0, room - length)) + (0 if before >= after else first + gone + 12)
-        stretches.append(_Stretch("occlusion", start, start + length))
-    props = _distractors(rng, frames, others)
+    stretches = clutter_stretches(rng, frames)
+    props = _distractors(rng, frames, others, stretches[0].degrees)
     scene = _Scene(rng, size_px, patterned_surface(rng), path, target, props, stretches, light=0.22)
     for frame in range(frames):
         drawn = scene.draw(frame)
@@ -138,7 +116,7 @@ class _Scene:
         path: Path,
         target: _Prop,
         props: Sequence[_Prop],
-        stretches: Sequence[_Stretch],
+        stretches: Sequence[Stretch],
         *,
         light: float,
     ) -> None:
@@ -146,20 +124,21 @@ class _Scene:
         self.target, self.props, self.stretches = target, props, stretches
         frames = len(path.x)
         self.hand = draw_hand(rng)
-        self.hand_degrees, self.away_degrees = rng.uniform(0, 360, 2)
         self.cut = rng.uniform(0.46, 0.58)
         self.gain = rng.uniform(1 - light, 1 + light / 2) * (1 + wander(rng, frames, light))
         self.tint = 1 + rng.uniform(-0.4, 0.4, 3) * light
         self.blur = rng.uniform(0.018, 0.028)
         self.shake = rng.uniform(0.09, 0.13)
-        self.shake_degrees = rng.uniform(0, 180)
+        self.upright_shake = bool(rng.integers(2))
         self.gain_over, self.gain_under = rng.uniform(1.7, 2.1), rng.uniform(0.14, 0.24)
 
-    def strength(self, kind: str, frame: int) -> float:
-        return max((s.strength(frame) for s in self.stretches if s.kind == kind), default=0.0)
+    def near(self, kind: str, frame: int) -> tuple[float, float]:
+        """Strength and direction of the stretch of this kind, (0, 0) if there is none; no kind comes twice."""
+        return next(((s.strength(frame), s.degrees) for s in self.stretches if s.kind == kind), (0.0, 0.0))
 
     def holds(self, kind: str, frame: int) -> bool:
-        return any(s.kind == kind and s.start <= frame < s.end for s in self.stretches)
+        """Whether a stretch of this kind has the frame, its ramps left out."""
+        return self.near(kind, frame)[0] == 1
 
     def draw(self, frame: int) -> _Drawn:
         width_px, height_px = self.size_px
@@ -167,7 +146,7 @@ class _Scene:
         picture = background(self.canvas, view, width_px, height_px)
         for prop in self.props:
             paste(picture, prop.sprite, view @ prop.matrix(frame))
-        squash = 1 - 0.7 * self.strength("viewpoint", frame)
+        squash = 1 - 0.7 * self.near("viewpoint", frame)[0]
         matrix = view @ self.target.matrix(frame, squash)
         pasted = paste(picture, self.target.sprite, matrix)
         cover = _on_frame(pasted, self.size_px)
@@ -197,30 +176,25 @@ class _Scene:
 
     def _view(self, frame: int) -> Matrix:
         view = camera(self.path, frame, *self.size_px)
-        aside = self.cut * self.strength("framing", frame) + 1.4 * self.strength("absent", frame)
-        unit_px = min(self.size_px)
-        turn = np.radians(self.away_degrees)
-        shift = np.eye(3)
-        if self.strength("framing", frame):  # the square's edge, not its corner: straight up, down, left or right
-            turn = np.round(turn / (np.pi / 2)) * np.pi / 2
-        shift[:2, 2] = aside * unit_px * np.array([np.cos(turn), np.sin(turn)])
-        return np.asarray(shift @ view)
+        for kind, distance in (("framing", self.cut), ("absent", AWAY)):
+            strength, degrees = self.near(kind, frame)
+            shift = min(self.size_px) * distance * strength
+            view = moved(*(shift * _direction(degrees))) @ view
+        return view
 
     def _hand_before(self, picture: Picture, view: Matrix, frame: int) -> NDArray[np.float32] | None:
-        strength = self.strength("occlusion", frame)
+        strength, degrees = self.near("occlusion", frame)
         if not strength:
             return None
-        turn = np.radians(self.hand_degrees)
-        distance = 0.45 + 0.8 * (1 - strength)  # from outside to a part of the thing
-        x, y = -np.sin(turn) * distance, np.cos(turn) * distance
-        return _on_frame(paste(picture, self.hand, view @ placed(x, y, 1.0, self.hand_degrees)), self.size_px)
+        x, y = (0.45 + 0.8 * (1 - strength)) * _direction(degrees)  # from outside to a part of the thing
+        return _on_frame(paste(picture, self.hand, view @ placed(x, y, 1.0, degrees - 90)), self.size_px)
 
     def _as_filmed(self, picture: Picture, frame: int) -> Picture:
         unit_px = min(self.size_px)
         if self.holds("blur", frame):
             picture = out_of_focus(picture, self.blur * unit_px)
         if self.holds("shake", frame):
-            picture = shaken(picture, round(self.shake * unit_px) | 1, self.shake_degrees)
+            picture = shaken(picture, round(self.shake * unit_px) | 1, upright=self.upright_shake)
         gain, offset = self.gain[frame], 0.0
         if self.holds("overexposed", frame):
             gain, offset = self.gain_over, 55.0
@@ -238,29 +212,25 @@ def _hand_held(rng: np.random.Generator, frames: int, *, reach: float, turn: flo
     return Path(wander(rng, frames, reach), wander(rng, frames, reach), zoom, wander(rng, frames, turn))
 
 
-def _planted(rng: np.random.Generator, frames: int) -> list[_Stretch]:
-    """One to three stretches of 6 to 11 frames, each in its own part of the video, the first frames left sound."""
-    count = int(rng.integers(1, 4))
-    kinds = rng.choice(_PLANTED, size=count, replace=False, p=_PLANTED_SHARES)
-    edges = np.linspace(4, frames, count + 1).astype(int)
-    stretches = []
-    for kind, low, high in zip(kinds, edges[:-1], edges[1:], strict=True):
-        length = int(rng.integers(6, min(12, high - low - 2 * _RAMP + 1)))
-        start = int(rng.integers(low + _RAMP, high - _RAMP - length + 1))
-        stretches.append(_Stretch(str(kind), start, start + length))
-    return stretches
+def _distractors(rng: np.random.Generator, frames: int, others: Sequence[Sprite], away: float) -> list[_Prop]:
+    """Two to four of the user's other things about the target, less than half as large as it.
 
-
-def _distractors(rng: np.random.Generator, frames: int, others: Sequence[Sprite]) -> list[_Prop]:
-    """Two to four of the user's other things around the target, less than half as large as it."""
+    One more stands, in half of the videos, where the camera looks when the target is out of the picture.
+    """
     count = min(int(rng.integers(2, 5)), len(others))
-    angles = rng.uniform(0, 2 * np.pi) + np.arange(count) * 2 * np.pi / max(count, 1) + rng.uniform(-0.3, 0.3, count)
-    props = []
-    for index, angle in zip(rng.permutation(len(others))[:count], angles, strict=True):
-        distance, size = rng.uniform(0.4, 0.62), rng.uniform(0.14, 0.21)
-        degrees = np.full(frames, rng.uniform(-60, 60))
-        props.append(_Prop(others[index], distance * np.cos(angle), distance * np.sin(angle), size, degrees))
-    return props
+    angles = rng.uniform(0, 360) + np.arange(count) * 360 / max(count, 1) + rng.uniform(-18, 18, count)
+    places = [rng.uniform(0.4, 0.62) * _direction(angle) for angle in angles]
+    if rng.random() < 0.5:
+        places.append(-AWAY * _direction(away) + rng.uniform(-0.25, 0.25, 2))
+    order = rng.permutation(len(others))
+    return [
+        _Prop(others[order[i % len(others)]], x, y, rng.uniform(0.14, 0.21), np.full(frames, rng.uniform(-60, 60)))
+        for i, (x, y) in enumerate(places)
+    ]
+
+
+def _direction(degrees: float) -> NDArray[np.float64]:
+    return np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
 
 
 def _on_frame(pasted: Pasted | None, size_px: tuple[int, int]) -> NDArray[np.float32]:

@@ -113,9 +113,13 @@ SHAPES: dict[str, tuple[Part, ...]] = {
         _polygon((0.08, 0.0), (0.92, 0.0), (0.56, 0.5), (0.92, 1.0), (0.08, 1.0), (0.44, 0.5)),
         _box(0.42, 0.4, 0.58, 0.6),
     ),
-    "leaf": (_polygon(*((0.5 + 0.34 * np.sin(a) ** 1.3, a / np.pi) for a in np.linspace(0.02, np.pi - 0.02, 32)),
-                      *((0.5 - 0.34 * np.sin(a) ** 1.3, a / np.pi) for a in np.linspace(np.pi - 0.02, 0.02, 32))),
-             _box(0.47, 0.9, 0.53, 1.18)),
+    "leaf": (
+        _polygon(
+            *((0.5 + 0.34 * np.sin(a) ** 1.3, a / np.pi) for a in np.linspace(0.02, np.pi - 0.02, 32)),
+            *((0.5 - 0.34 * np.sin(a) ** 1.3, a / np.pi) for a in np.linspace(np.pi - 0.02, 0.02, 32)),
+        ),
+        _box(0.47, 0.9, 0.53, 1.18),
+    ),
 }
 
 _FINGERS = ((0.29, 0.2), (0.43, 0.06), (0.57, 0.06), (0.71, 0.18))  # x, tip
@@ -129,7 +133,7 @@ HAND: tuple[Part, ...] = (
 
 
 def silhouette(parts: Sequence[Part], size_px: int) -> NDArray[np.float32]:
-    """Draw outlines as one smooth mask, (size_px, size_px), 0 outside and 1 inside, its longer side FILL of the canvas."""
+    """Draw outlines as one smooth mask in [0, 1], (size_px, size_px), its longer side FILL of the canvas."""
     filled = np.concatenate([part.outline for part in parts if not part.cuts])
     low, high = filled.min(axis=0), filled.max(axis=0)
     scale = FILL / (high - low).max()

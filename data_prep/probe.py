@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from groundwork.errors import FoundWrong
 # decord seeks by time stamp, and finds its place again only in containers that store one for every picture.
 _STAMPED = ("mov", "matroska")
 _USUAL_STEP_S = 1 / 30
+# Where a decoder can start afresh (ITU-T H.264 table 7-1, H.265 table 7-1). Other key frames (recovery points, CRA) look
+# closed by their time stamps and yet put decord's random access off by two pictures (measured).
+_IDR_UNITS = {"h264": (0x1F, 0, {5}), "hevc": (0x7E, 1, {19, 20})}  # codec: mask and shift of the type, wanted types
 
 av.logging.set_level(av.logging.PANIC)  # what libav has to say is raised by us, naming the file
 
@@ -53,6 +57,7 @@ class _Packet:
     stamp: int | None
     duration: int
     key: bool
+    sure: bool  # False for a key frame that a decoder can't start afresh at
     discarded: bool
 
 
@@ -101,7 +106,9 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
                         f"{path}: ends within picture {len(packets) + 1}, expected {stream.frames}. Cut off."
                     )
                 stamp = packet.dts if packet.pts is None else packet.pts
-                packets.append(_Packet(stamp, packet.duration or 0, packet.is_keyframe, packet.is_discard))
+                key = packet.is_keyframe
+                sure = not key or _starts_afresh(bytes(packet), stream.codec_context)
+                packets.append(_Packet(stamp, packet.duration or 0, key, sure, packet.is_discard))
             if first is None:
                 first = next(iter(packet.decode()), None)
         # Only MP4 and MOV list their pictures one by one; AVI's header counts fields.
@@ -145,6 +152,8 @@ def _key_pictures(packets: Sequence[_Packet]) -> tuple[int, ...]:
     stamps = [packet.stamp for packet in packets]
     if any(stamp is None for stamp in stamps) or len(set(stamps)) < len(stamps) or not packets[0].key:
         return ()
+    if not all(packet.sure for packet in packets):
+        return ()
     known = [stamp for stamp in stamps if stamp is not None]
     latest_before = list(itertools.accumulate(known, max))
     earliest_after = list(itertools.accumulate(reversed(known), min))[::-1]
@@ -153,3 +162,26 @@ def _key_pictures(packets: Sequence[_Packet]) -> tuple[int, ...]:
         if earliest_after[place] < known[place] or (place and latest_before[place - 1] > known[place]):
             return ()
     return tuple(keys)
+
+
+def _starts_afresh(content: bytes, codec_context: Any) -> bool:
+    """Whether a key frame's packet is one that nothing after it looks back beyond."""
+    if codec_context.name not in _IDR_UNITS:
+        return True
+    mask, shift, wanted = _IDR_UNITS[codec_context.name]
+    return any((first & mask) >> shift in wanted for first in _unit_starts(content, codec_context))
+
+
+def _unit_starts(content: bytes, codec_context: Any) -> Iterator[int]:
+    """The first byte of each NAL unit of a packet."""
+    settings = bytes(codec_context.extradata or b"")
+    place = {"h264": 4, "hevc": 21}[codec_context.name]
+    if not settings or settings[0] != 1 or len(settings) <= place:  # units with start codes, as in a bare stream
+        yield from (match.group(1)[0] for match in re.finditer(rb"\x00\x00\x01(.)", content, re.DOTALL))
+        return
+    prefix = (settings[place] & 3) + 1  # ISO 14496-15: each unit behind its length in so many bytes
+    position = 0
+    while position + prefix < len(content):
+        length = int.from_bytes(content[position : position + prefix], "big")
+        yield content[position + prefix]
+        position += prefix + length

@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("orbit-lite: stopped; the same command goes on from here", file=sys.stderr)
         return 130
     except OSError as error:  # disk full, no permission: the system's own words name the place
-        print(f"orbit-lite: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        print(
+            f"orbit-lite: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr
+        )
         return 1
     return 0
 
@@ -104,7 +106,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_protocol(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--protocol", required=True, help="orbit-2022, orbit-2021-clu-ve, orbit-2021-cle-ve, own-videos")
+    parser.add_argument(
+        "--protocol", required=True, help="orbit-2022, orbit-2021-clu-ve, orbit-2021-cle-ve, own-videos"
+    )
     parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
     parser.add_argument("--seed", type=int, default=1991, help="seed of the tasks (default: 1991)")
     parser.add_argument("--tasks-per-user", type=_positive, help="fewer or more tasks than the protocol's")
@@ -181,14 +185,15 @@ def _predict(options: argparse.Namespace) -> None:
     recognizer = choice.load().to(_device(options.device))
     index = open_index(options.data)
     tasks = read_tasks(options.tasks)
-    table = predict(recognizer, tasks, index, open_frames(index), workers=_workers(options))
-    write_predictions(options.out, table, metadata=provenance(choice))
+    source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
+    table = predict(recognizer, tasks, index, source, workers=_workers(options))
+    write_predictions(options.out, table, metadata=provenance(choice, tasks))
     print(f"{len(table)} predictions written to {options.out}")
 
 
 def _score(options: argparse.Namespace) -> None:
     from eval.report import scorecard_text
-    from eval.score import score_files
+    from eval.verbs import score_files
 
     print(scorecard_text(score_files(options.tasks, options.predictions, options.out)))
     print(f"scorecard: {options.out}")
@@ -211,9 +216,11 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from eval.report import report_folder
+    from eval.report import scorecard_text
+    from eval.verbs import report_run
 
-    print(f"report: {report_folder(options.folder)}")
+    print(scorecard_text(report_run(options.folder)))
+    print(f"report: {options.folder / 'report.html'}")
 
 
 def _model(options: argparse.Namespace) -> "ModelChoice":

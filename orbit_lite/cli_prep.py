@@ -74,14 +74,17 @@ def _extract(options: argparse.Namespace) -> None:
         keep_names=options.keep_names,
         workers=options.workers,
     )
-    print(summary)
+    already = f", {summary.skipped} of them were there already" if summary.skipped else ""
+    print(f"{options.out}: {summary.videos} videos, {summary.frames} frames{already}")
 
 
 def _index(options: argparse.Namespace) -> None:
     from data_prep.index import build_index
 
     index = build_index(options.root)
-    print(f"{options.root}: {len(index.rows)} videos, {sum(row.frames for row in index.rows)} frames, index.csv written")
+    print(
+        f"{options.root}: {len(index.rows)} videos, {sum(row.frames for row in index.rows)} frames, index.csv written"
+    )
 
 
 def _verify(options: argparse.Namespace) -> None:

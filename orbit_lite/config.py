@@ -95,6 +95,7 @@ class LiteConfig(Strict):
     h: Positive = 16
     encode_chunk: Positive = 32
     gradient_chunk: Positive = 16
+    query_batch: Positive = 16
 
 
 class OptimizerConfig(Strict):

@@ -1,6 +1,5 @@
 """Tasks, predictions, scorecard and report of one model on one tree, in one run folder."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,9 @@ from typing import Any
 import torch
 
 from data_prep.index import open_index
-from eval.predictions import write_predictions
+from eval.records import Scorecard, TaskSet, read_tasks, tasks_fingerprint, write_predictions, write_tasks
 from eval.report import write_report
-from eval.score import score_files
-from eval.scorecard import Scorecard
-from eval.tasks import read_tasks, write_tasks
+from eval.verbs import TASKS_FINGERPRINT, score_files
 from groundwork.errors import AskedWrong
 from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import open_frames
@@ -20,7 +17,7 @@ from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.recognizer import LEARNERS, Recognizer, build_recognizer
 from orbit_lite.predict import predict
-from orbit_lite.run_folder import RunFolder, file_sha256
+from orbit_lite.run_folder import RunFolder, file_sha256, versions
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,9 @@ class ModelChoice:
             return build_recognizer(self.model, self.backbone, weights=weights, seed=self.seed)
         path = Path(self.model)
         if not path.is_file():
-            raise AskedWrong(f"--model {self.model}: no such checkpoint, and no learner; learners: {', '.join(LEARNERS)}")
+            raise AskedWrong(
+                f"--model {self.model}: no such checkpoint, and no learner; learners: {', '.join(LEARNERS)}"
+            )
         return load_recognizer(path)
 
     def describe(self) -> dict[str, Any]:
@@ -97,8 +96,10 @@ def evaluate(request: EvaluateRequest, out: Path, *, workers: int, device: torch
         write_tasks(tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
         run.say(f"tasks drawn: {tasks}")
     if not predictions.exists():
-        table = predict(recognizer, read_tasks(tasks), index, open_frames(index, size_px=224), workers=workers)
-        write_predictions(predictions, table, metadata=provenance(request.model))
+        task_set = read_tasks(tasks)
+        source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
+        table = predict(recognizer, task_set, index, source, workers=workers)
+        write_predictions(predictions, table, metadata=provenance(request.model, task_set))
         run.say(f"predictions: {predictions}")
     card = score_files(tasks, predictions, out / "scorecard.json")
     write_report(card, out)
@@ -106,6 +107,7 @@ def evaluate(request: EvaluateRequest, out: Path, *, workers: int, device: torch
     return card
 
 
-def provenance(model: ModelChoice) -> dict[str, str]:
-    """Where predictions come from, for the parquet file's own metadata."""
-    return {"model": json.dumps(model.describe())}
+def provenance(model: ModelChoice, tasks: TaskSet) -> dict[str, str]:
+    """Where predictions come from, for the parquet file's own metadata: texts by name."""
+    described = {key: str(value) for key, value in model.describe().items()}
+    return described | versions() | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}

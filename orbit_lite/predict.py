@@ -144,5 +144,5 @@ def _table(work: UserWork, answers: dict[tuple[int, str], tuple[Tensor, Tensor]]
 
 def _count(images: Iterator[Tensor], progress: Progress) -> Iterator[Tensor]:
     for batch in images:
-        yield batch
         progress.advance(len(batch))
+        yield batch

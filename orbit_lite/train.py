@@ -2,51 +2,45 @@
 
 44 train users * 50 tasks an epoch = 2,200 tasks; 2,200 / 16 tasks a step = 138 steps, the last one short.
 
-Every random draw is keyed by what it draws (task by user and number, LITE's subset by task), so there is no random state
-to carry: a run that was cut off goes on from its last checkpoint with the very same draws, on any number of workers.
+Every random draw is keyed by what it draws (a task by user and number, LITE's subset by task), so that there is no random
+state to carry: a run that was cut off goes on from its last checkpoint with the very same draws, on any number of workers.
 """
 
-import csv
-import io
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from data_prep.index import Index, open_index
 from eval.records import Task
 from eval.score import score
-from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import whole_file, write_text
+from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
-from orbit_lite.config import ExperimentConfig, load_protocol
+from orbit_lite.config import ExperimentConfig, LiteConfig, load_protocol
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import ReadTask, read_ahead
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import save_recognizer
-from orbit_lite.models.lite import GradientChunks, task_gradient
+from orbit_lite.models.lite import GradientChunks, TaskLoss, TaskPixels, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 from orbit_lite.predict import predict
 from orbit_lite.run_folder import RunFolder
+from orbit_lite.training_state import TrainingState, load_state, save_state, write_curve
 
 BEST_NAME = "best.safetensors"
 STATE_NAME = "state.pt"
 CURVE_NAME = "training.csv"
-CURVE_COLUMNS = ("step", "epoch", "learning_rate", "loss", "accuracy", "validation_frame_accuracy")
 CHECKPOINT_EVERY_S = 60.0
-STATE_FORMAT = 1
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a run ended: its best validation frame accuracy (a fraction), at which step, and where the weights are."""
+    """How a run ended: the best weights, at which step they were had, and their validation frame accuracy, a fraction."""
 
     best: Path
     best_step: int
@@ -55,8 +49,34 @@ class TrainSummary:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Which tasks, counted through the whole run, each step takes. The last step of an epoch may be short."""
+
+    tasks_an_epoch: int
+    tasks_a_step: int
+    epochs: int
+
+    @property
+    def an_epoch(self) -> int:
+        """Steps in one epoch."""
+        return math.ceil(self.tasks_an_epoch / self.tasks_a_step)
+
+    @property
+    def total(self) -> int:
+        """Steps in the run."""
+        return self.epochs * self.an_epoch
+
+    def tasks_of(self, step: int) -> range:
+        """Numbers of a step's tasks; steps count from 0."""
+        epoch, within = divmod(step, self.an_epoch)
+        first = within * self.tasks_a_step
+        after = min(first + self.tasks_a_step, self.tasks_an_epoch)
+        return range(epoch * self.tasks_an_epoch + first, epoch * self.tasks_an_epoch + after)
+
+
+@dataclass(frozen=True)
 class TrainingTasks:
-    """All tasks of the run in order, drawn when asked for: a sequence, so that workers can share it out."""
+    """The run's tasks from number `start` on, each drawn when it is asked for: so workers can share them out."""
 
     drawer: TaskDrawer
     epochs: int
@@ -64,33 +84,23 @@ class TrainingTasks:
 
     @property
     def an_epoch(self) -> int:
-        """Tasks in one epoch: each train user's, in an order drawn anew for each epoch."""
+        """Tasks in one epoch: every train user's, in an order drawn anew for each epoch."""
         return len(self.drawer.users) * self.drawer.plan.tasks_per_user
 
     def __len__(self) -> int:
         return self.epochs * self.an_epoch - self.start
 
-    def __getitem__(self, number: int) -> Task:
-        epoch, place = divmod(self.start + number, self.an_epoch)
-        if epoch >= self.epochs:
-            raise IndexError(number)
+    def __getitem__(self, place: int) -> Task:
+        if place >= len(self):
+            raise IndexError(place)
+        epoch, within = divmod(self.start + place, self.an_epoch)
         order = keyed_rng(self.drawer.seed, "order", epoch).permutation(self.an_epoch)
-        task, user = divmod(int(order[place]), len(self.drawer.users))
+        task, user = divmod(int(order[within]), len(self.drawer.users))
         return self.drawer.draw(self.drawer.users[user], epoch * self.drawer.plan.tasks_per_user + task)
 
 
-@dataclass
-class Progression:
-    """What changes during a run, apart from weights and optimiser: how far it is, and the best so far."""
-
-    step: int = 0
-    best: float = -1.0
-    best_step: int = 0
-    curve: tuple[tuple[Any, ...], ...] = ()
-
-
 def train(config: ExperimentConfig, *, data: Path, out: Path, workers: int, device: torch.device) -> TrainSummary:
-    """Meta-train a recogniser on the train users, choose its best weights on the validation users.
+    """Meta-train a recogniser on the train users, and keep the weights that are best on the validation users.
 
     Args:
         config: the experiment.
@@ -105,71 +115,84 @@ def train(config: ExperimentConfig, *, data: Path, out: Path, workers: int, devi
     """
     index = open_index(data)
     source = open_frames(index, size_px=config.frame_size_px)
-    drawer = TaskDrawer(index, config.tasks, split="train", seed=config.seed)
+    tasks = TrainingTasks(TaskDrawer(index, config.tasks, split="train", seed=config.seed), config.epochs)
     validate = Validation(config, index, source)
-    recognizer = build_recognizer(config.learner, config.backbone, weights=config.weights, seed=config.seed).to(device)
+    recognizer = build_recognizer(
+        config.learner,
+        config.backbone,
+        weights=config.weights,
+        seed=config.seed,
+        frame_size_px=config.frame_size_px,
+    ).to(device)
     optimizer = build_optimizer(recognizer, config.optimizer)
 
     settings = {"command": "train", "config": config.model_dump(mode="json"), "data_fingerprint": index.fingerprint}
     machine = {"device": str(device), "threads": torch.get_num_threads(), "workers": workers}
     run = RunFolder(out, settings, machine=machine)
-    at = load_state(out / STATE_NAME, recognizer, optimizer)
-    tasks = TrainingTasks(drawer, config.epochs)
-    steps_an_epoch = math.ceil(tasks.an_epoch / config.tasks_per_step)
-    steps = config.epochs * steps_an_epoch
-    if at.step:
-        run.say(f"going on from step {at.step} of {steps}")
-
-    pixels = read_ahead(
-        TrainingTasks(drawer, config.epochs, start=_tasks_before(at.step, tasks.an_epoch, config.tasks_per_step)),
-        ReadTask(source),
-        workers=workers,
-    )
+    state = load_state(out / STATE_NAME, recognizer, optimizer)
+    steps = Steps(tasks.an_epoch, config.tasks_per_step, config.epochs)
+    if state.step:
+        run.say(f"going on from step {state.step} of {steps.total}")
+    # A finished run has no task left to start from.
+    start = steps.tasks_of(state.step).start if state.step < steps.total else len(tasks)
+    pixels = read_ahead(replace(tasks, start=start), ReadTask(source), workers=workers)
     saved_s = time.monotonic()
-    with Progress("steps", steps) as progress:
-        progress.skip(at.step)
-        while at.step < steps:
-            epoch = at.step / steps_an_epoch
-            first = _tasks_before(at.step, tasks.an_epoch, config.tasks_per_step)
-            count = _tasks_before(at.step + 1, tasks.an_epoch, config.tasks_per_step) - first
+    with Progress("steps", steps.total) as progress:
+        progress.skip(state.step)
+        for step in range(state.step, steps.total):
+            epoch = step / steps.an_epoch
             rate = learning_rate(config.optimizer, epoch, epochs=config.epochs)
             set_learning_rate(optimizer, rate)
-            loss, accuracy = 0.0, 0.0
-            for number in range(first, first + count):
-                # The step's gradient is the mean over its tasks, also in the short last step of an epoch.
-                result = task_gradient(
-                    recognizer,
-                    next(pixels).to(device),
-                    estimator=config.lite.estimator,
-                    h=config.lite.h,
-                    chunks=GradientChunks(config.lite.encode_chunk, config.lite.gradient_chunk),
-                    rng=keyed_rng(config.seed, "lite", number),
-                    loss_scale=1 / count,
-                )
-                if not math.isfinite(result.loss):
-                    raise FoundWrong(f"{out}: the loss of task {number} is {result.loss}; lower optimizer.lr")
-                loss += result.loss / count
-                accuracy += result.accuracy / count
+            done = step_gradient(recognizer, pixels, steps.tasks_of(step), lite=config.lite, seed=config.seed)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            at.step += 1
-            progress.advance(1, note=f"loss {loss:.3f}, query accuracy {100 * accuracy:.0f} %")
+            progress.advance(1, note=f"loss {done.loss:.3f}, query accuracy {100 * done.accuracy:.0f} %")
 
-            ended, over = divmod(at.step, steps_an_epoch)
-            due = over == 0 and (ended % config.validation.every_epochs == 0 or at.step == steps)
+            epochs_done, within = divmod(step + 1, steps.an_epoch)
+            last = step + 1 == steps.total
+            due = last or (within == 0 and epochs_done % config.validation.every_epochs == 0)
             found = validate(recognizer) if due else None
-            at.curve += ((at.step, round(epoch, 4), rate, loss, accuracy, "" if found is None else found),)
+            row = (step + 1, round(epoch, 4), rate, done.loss, done.accuracy, found)
+            state = replace(state, step=step + 1, curve=(*state.curve, row))
             if found is not None:
-                run.say(f"epoch {ended} of {config.epochs}: loss {loss:.3f}, validation frame accuracy {found:.4f}")
-                if found > at.best:
-                    at.best, at.best_step = found, at.step
-                    meta = {"step": at.step, "validation_frame_accuracy": found, "data_fingerprint": index.fingerprint}
+                run.say(f"epoch {epochs_done} of {config.epochs}: validation frame accuracy {100 * found:.1f} %")
+                if found > state.best:
+                    state = replace(state, best=found, best_step=step + 1)
+                    meta = {"step": step + 1, "validation_frame_accuracy": found, "data": index.fingerprint}
                     save_recognizer(out / BEST_NAME, recognizer, config=config.model_dump(mode="json"), meta=meta)
-            if due or at.step == steps or time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
-                save_state(out / STATE_NAME, recognizer, optimizer, at)
-                write_curve(out / CURVE_NAME, at.curve)
+            if due or time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
+                save_state(out / STATE_NAME, state, recognizer, optimizer)
+                write_curve(out / CURVE_NAME, state.curve)
                 saved_s = time.monotonic()
-    return TrainSummary(out / BEST_NAME, at.best_step, at.best, steps)
+    return TrainSummary(out / BEST_NAME, state.best_step, state.best, steps.total)
+
+
+def step_gradient(
+    recognizer: Recognizer, pixels: Iterator[TaskPixels], numbers: range, *, lite: LiteConfig, seed: int
+) -> TaskLoss:
+    """Add one step's gradient, the mean over its tasks (also in a short step), and give mean loss and accuracy.
+
+    Raises:
+        FoundWrong: if a task's loss, or the gradient of the step, is not finite; names the task by number.
+    """
+    done = []
+    for number in numbers:
+        result = task_gradient(
+            recognizer,
+            next(pixels),
+            estimator=lite.estimator,
+            h=lite.h,
+            chunks=GradientChunks(lite.encode_chunk, lite.gradient_chunk, lite.query_batch),
+            rng=keyed_rng(seed, "lite", number),
+            loss_scale=1 / len(numbers),
+        )
+        if not math.isfinite(result.loss):
+            raise FoundWrong(f"training task {number}: its loss is {result.loss}; a lower optimizer.lr may help")
+        done.append(result)
+    gradients = [parameter.grad for parameter in recognizer.parameters() if parameter.grad is not None]
+    if not math.isfinite(torch.nn.utils.get_total_norm(gradients)):
+        raise FoundWrong(f"training tasks {numbers.start} to {numbers.stop - 1}: their gradient is not finite")
+    return TaskLoss(sum(r.loss for r in done) / len(done), sum(r.accuracy for r in done) / len(done))
 
 
 class Validation:
@@ -184,56 +207,4 @@ class Validation:
     def __call__(self, recognizer: Recognizer) -> float:
         """The mean over all videos of all tasks, in [0, 1]."""
         predictions = predict(recognizer, self._tasks, self._index, self._source, quiet=True)
-        return score(self._tasks, predictions).overall["frame_accuracy"].per_video.mean
-
-
-def _tasks_before(step: int, tasks_an_epoch: int, tasks_a_step: int) -> int:
-    """Tasks used up before a step (from 0). The last step of each epoch is short where it does not divide."""
-    epoch, within = divmod(step, math.ceil(tasks_an_epoch / tasks_a_step))
-    return epoch * tasks_an_epoch + within * tasks_a_step
-
-
-def save_state(path: Path, recognizer: Recognizer, optimizer: torch.optim.Optimizer, at: Progression) -> None:
-    """All that a run needs to go on, in one file, whole or not at all."""
-    content = {
-        "format": STATE_FORMAT,
-        "step": at.step,
-        "best": at.best,
-        "best_step": at.best_step,
-        "curve": [list(row) for row in at.curve],
-        "recognizer": recognizer.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    with whole_file(path) as file:
-        torch.save(content, file)
-
-
-def load_state(path: Path, recognizer: Recognizer, optimizer: torch.optim.Optimizer) -> Progression:
-    """Put a run's last state back, or start at step 0 where there is none.
-
-    Raises:
-        FoundWrong: if the file is damaged or of another version.
-    """
-    if not path.is_file():
-        return Progression()
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if content["format"] != STATE_FORMAT:
-            raise FoundWrong(f"{path}: state format {content['format']}, this version reads {STATE_FORMAT}")
-        recognizer.load_state_dict(content["recognizer"])
-        optimizer.load_state_dict(content["optimizer"])
-        curve = tuple(tuple(row) for row in content["curve"])
-        return Progression(content["step"], content["best"], content["best_step"], curve)
-    except FoundWrong:
-        raise
-    except Exception as error:  # torch.load's errors for a damaged file are of many kinds
-        raise FoundWrong(f"{path}: not a state this run can go on from ({type(error).__name__}); delete it to start anew") from error
-
-
-def write_curve(path: Path, curve: Sequence[Sequence[Any]]) -> None:
-    """The training curve as CSV, one row a step."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CURVE_COLUMNS)
-    writer.writerows(curve)
-    write_text(path, text.getvalue())
+        return score(self._tasks, predictions).overall.frame_accuracy.per_video.mean

@@ -11,6 +11,7 @@ from eval.scorecard import MetricSummary, ObjectScore, Scorecard, Summary, UserS
 _UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends
 _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # these turn the text around them
 
+_ONE = {"users": "1 user", "videos of tasks": "1 video of a task"}
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
@@ -77,11 +78,17 @@ def _cells(part: Summary) -> tuple[str, ...]:
     bootstrap = part.bootstrap_over_users
     low_high = f"{percent(bootstrap.low, 2)} to {percent(bootstrap.high, 2)}"
     return (
-        f"{part.n} {part.unit}" if part.n > 1 else "only one",
+        f"{part.n} {part.unit}" if part.n > 1 else _ONE.get(part.unit, part.unit),
         percent(part.mean, 2),
         f"± {percent(part.protocol_interval.half_width, 2)}" if part.n > 1 else "none: only one",
         low_high if bootstrap.n > 1 else "none: one user",
     )
+
+
+def _reading() -> str:
+    """`in %, lower is better for frames to recognition, higher for the rest`."""
+    lower = [metric.title.lower() for metric in METRICS.values() if not metric.higher_is_better]
+    return f"in %, lower is better for {', '.join(lower)}, higher for the rest"
 
 
 def user_table(scorecard: Scorecard) -> Table:
@@ -92,9 +99,9 @@ def user_table(scorecard: Scorecard) -> Table:
     means = (percent(summary_of(scorecard, name).per_user.mean) for name in METRICS)
     counts = scorecard.counts
     rows.append(("Mean over users", *_numbers(counts.tasks, counts.objects, counts.videos), *means))
-    columns = ("User", "Tasks", "Objects", "Videos", *map(metric_heading, METRICS))
+    columns = ("User", "Tasks", "Objects", "Videos", *(metric.title for metric in METRICS.values()))
     return Table(
-        "Result per user, metrics in %; counts in the last row are totals", columns, tuple(rows), ends_in_total=True
+        f"Result per user, {_reading()}; counts in the last row are totals", columns, tuple(rows), ends_in_total=True
     )
 
 
@@ -103,9 +110,9 @@ def object_table(scorecard: Scorecard, user: UserScore) -> Table:
     own = [row for row in scorecard.per_object if row.user == user.user]
     rows = [(plain(row.object), *_numbers(row.tasks, row.videos), *_metrics(row)) for row in own]
     rows.append(("Mean over videos", *_numbers(user.tasks, user.videos), *_metrics(user)))
-    columns = ("Object", "Tasks", "Videos", *map(metric_heading, METRICS))
+    columns = ("Object", "Tasks", "Videos", *(metric.title for metric in METRICS.values()))
     return Table(
-        f"Result per object of user {plain(user.user)}, metrics in %", columns, tuple(rows), ends_in_total=True
+        f"Result per object of user {plain(user.user)}, {_reading()}", columns, tuple(rows), ends_in_total=True
     )
 
 

@@ -4,7 +4,7 @@ Workers are started by spawn, never fork (OpenCV, decord and torch all hold thre
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,18 +19,22 @@ from groundwork.errors import FoundWrong, KitError
 from orbit_lite.data.frames import FrameSource, Pictures
 from orbit_lite.models.lite import TaskPixels
 
-JobT_contra = TypeVar("JobT_contra", contravariant=True)
-LoadedT_co = TypeVar("LoadedT_co", covariant=True)
+JobT = TypeVar("JobT")
+JobT_co = TypeVar("JobT_co", covariant=True)
 LoadedT = TypeVar("LoadedT")
 HANG_S = 300.0  # a worker that gives nothing for so long is stuck on a damaged file
 TASKS_AHEAD = 2
 
 
-class Read(Protocol[JobT_contra, LoadedT_co]):
-    """Turns a job into what was asked for. Picklable."""
+class Jobs(Protocol[JobT_co]):
+    """A sequence of jobs, which may be made when they are asked for. Picklable."""
 
-    def __call__(self, job: JobT_contra) -> LoadedT_co:
-        """Load one job."""
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, place: int, /) -> JobT_co:
+        """One of them."""
         ...
 
 
@@ -51,9 +55,7 @@ class ReadTask:
         return to_images(np.concatenate(pictures), task.clip_length), _labels(task.support, task.clip_length)
 
     def _query(self, task: Task) -> tuple[Tensor, Tensor]:
-        pictures = [
-            self.source.read(plan.video, trailing_clips(plan.frames, task.clip_length)) for plan in task.query
-        ]
+        pictures = [self.source.read(plan.video, trailing_clips(plan.frames, task.clip_length)) for plan in task.query]
         return to_images(np.concatenate(pictures), task.clip_length), _labels(task.query, 1)
 
 
@@ -76,15 +78,20 @@ class ReadFrames:
         return to_images(self.source.read(job.video, job.frames), 1)
 
 
-def read_ahead(jobs: Sequence[Any], read: Read[Any, LoadedT], *, workers: int) -> Iterator[LoadedT]:
+def read_ahead(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT], *, workers: int) -> Iterator[LoadedT]:
     """Load jobs in their order; `workers` processes read ahead, 0 reads in this one. The result is the same.
+
+    Args:
+        jobs: what to load.
+        read: turns one job into what was asked for; picklable.
+        workers: number of processes.
 
     Raises:
         KitError: the error a job ended with, as the worker had it.
         FoundWrong: if a worker hangs or dies.
     """
     if workers == 0:
-        yield from map(read, jobs)
+        yield from (read(jobs[place]) for place in range(len(jobs)))
         return
     loader = DataLoader(
         _Jobs(jobs, read),
@@ -112,7 +119,7 @@ def default_workers() -> int:
 def to_images(pictures: Pictures, clip_length: int) -> Tensor:
     """(n * L, s, s, 3) pictures as images (n, 3, s, s) or clips (n, L, 3, s, s): a view, channels last in memory."""
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    return images if clip_length == 1 else images.unflatten(0, (-1, clip_length))
+    return images if clip_length == 1 else images.reshape(-1, clip_length, *images.shape[1:])
 
 
 def trailing_clips(frames: Sequence[int], clip_length: int) -> list[int]:
@@ -142,7 +149,7 @@ class _Failed:
 class _Jobs(Dataset[Any]):
     """Errors travel as values: the DataLoader would bury their one line in a worker's traceback."""
 
-    def __init__(self, jobs: Sequence[Any], read: Read[Any, Any]) -> None:
+    def __init__(self, jobs: Jobs[Any], read: Callable[[Any], Any]) -> None:
         self._jobs, self._read = jobs, read
 
     def __len__(self) -> int:

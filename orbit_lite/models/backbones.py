@@ -71,6 +71,8 @@ class Extractor(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (n, 3, s, s), on the extractor's device, to features (n, width), float32 under autocast too."""
+        if images.dtype != torch.uint8:
+            raise ValueError(f"images of {images.dtype}; expected uint8, not normalised")
         pixels = images.contiguous(memory_format=torch.channels_last).to(self.mean.dtype)
         features: Tensor = self.net(pixels.sub_(self.mean).div_(self.std))
         return features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
@@ -124,7 +126,7 @@ def _timm_net(timm_name: str) -> nn.Module:
 def _resnet18() -> nn.Module:
     import torchvision
 
-    net = torchvision.models.resnet18(weights=None)
+    net: nn.Module = torchvision.models.resnet18(weights=None)
     net.fc = nn.Identity()
     return net
 

@@ -1,4 +1,4 @@
-"""Heads: support features to a classifier. Fitting returns a value, and the gradient goes through it to the features."""
+"""Heads: support features to a classifier. Fitting returns a value; the gradient goes through it to the features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace

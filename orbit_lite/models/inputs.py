@@ -73,7 +73,7 @@ def check_finite(features: Tensor, *, what: str) -> None:
     if not finite.all():
         first = int((~finite).nonzero()[0, 0])
         raise FoundWrong(
-            f"{what}: item {first} has NaN or infinite features ({int((~finite).sum())} of {len(features)} items have); "
+            f"{what}: item {first} has NaN or infinite features ({int((~finite).sum())} of {len(features)} items); "
             "the weights have diverged or are not this backbone's"
         )
 

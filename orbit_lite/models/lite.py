@@ -30,7 +30,7 @@ through in reverse, each EncodedSupport with a draw of its own: the gradient tha
 estimates, and the mean of a product is the product of the means only if the two are independent.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
@@ -85,7 +85,7 @@ def task_gradient(
     h: int,
     rng: np.random.Generator,
     estimator: Estimator = "lite",
-    chunks: GradientChunks = GradientChunks(),  # noqa: B008 - frozen
+    chunks: GradientChunks = GradientChunks(),
     loss_scale: float = 1.0,
     bf16: bool = False,
 ) -> TaskLoss:
@@ -176,18 +176,15 @@ class EncodedSupport:
         h = min(h, count)
         drawn = torch.from_numpy(np.sort(rng.choice(count, size=h, replace=False)))
         gradient = self.leaf.grad[drawn.to(self.leaf.device)] * (count / h)
-        for part in self._chunks(h, chunk):
+        for part in chunks_of(self._items[:h], chunk):
             again = self._encode(self._items[drawn[part]])
             if again.requires_grad:  # nothing to learn in a frozen one
-                again.backward(gradient[part])
+                torch.autograd.backward(again, gradient[part])
             del again
-
-    def _chunks(self, h: int, chunk: int) -> Iterator[slice]:
-        return chunks_of(self._items[:h], chunk)
 
 
 class QueryScore:
-    """Adds up loss and right answers over query batches. The loss is the mean over all M items, however they are cut."""
+    """Adds up loss and right answers over query batches. The loss is the mean over all M items, however cut."""
 
     def __init__(self, *, loss_scale: float, items: int, device: torch.device) -> None:
         self._loss_scale, self._items = loss_scale, items
@@ -199,7 +196,7 @@ class QueryScore:
         """One batch, (b, way) and (b,): add its share of the task's mean loss, and send its gradient back."""
         labels = labels.to(logits.device)
         loss = F.cross_entropy(logits, labels, reduction="sum") / self._items  # M of the task, not b of the batch
-        (loss * self._loss_scale).backward()
+        torch.autograd.backward(loss * self._loss_scale)
         self._loss += loss.detach()
         self._right += (logits.detach().argmax(dim=1) == labels).sum()
 

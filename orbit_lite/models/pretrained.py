@@ -1,4 +1,4 @@
-"""Pretrained weights from the network or its local cache. Without a network the answer comes in seconds, not minutes."""
+"""Pretrained weights from the network or its local cache. Without a network the answer comes in seconds."""
 
 import urllib.error
 import urllib.request

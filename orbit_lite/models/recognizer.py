@@ -1,4 +1,4 @@
-"""The recogniser: an extractor and a head. Fitting to a user's images returns a value; nothing is kept on the module."""
+"""The recogniser: an extractor and a head. Fitting to a user's images returns a value; the module keeps nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ class Recognizer(nn.Module):
         frames = items.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             features: Tensor = self.extractor(frames.flatten(0, 1) if items.ndim == 5 else frames)
-        return features.unflatten(0, (len(items), -1)).mean(dim=1) if items.ndim == 5 else features
+        return features.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else features
 
     @torch.no_grad()
     def embed(self, items: Tensor, *, chunk: int = CHUNK_FRAMES) -> Tensor:

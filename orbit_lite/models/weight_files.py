@@ -1,4 +1,4 @@
-"""Tensors by name from a file, safetensors or .pth, without running anything the file holds; and into a module, checked."""
+"""Tensors by name from a file, safetensors or .pth, nothing in it ever run; and into a module, checked."""
 
 import pickle
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def read_weights(path: Path) -> WeightFile:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The header's metadata of a safetensors file, its tensors unread; empty if it is a .pth. Raises as read_weights."""
+    """A safetensors header's metadata, the tensors unread; empty if it is a .pth. Raises as read_weights."""
     if not path.is_file():
         raise AskedWrong(f"{path}: no such file of weights; expected safetensors or .pth")
     with path.open("rb") as file:

@@ -41,7 +41,14 @@ def test_frames_come_in_order(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", {"other-00001.jpg": {}}, {"x": {}}, {f"{VIDEO}-00001.jpg": 3}, {f"{VIDEO}-00001.jpg": {"blur_issue": "no"}}],
+    [
+        "{",
+        "[]",
+        {"other-00001.jpg": {}},
+        {"x": {}},
+        {f"{VIDEO}-00001.jpg": 3},
+        {f"{VIDEO}-00001.jpg": {"blur_issue": "no"}},
+    ],
 )
 def test_a_file_that_is_not_of_the_form_is_named(tmp_path, content):
     path = written(tmp_path, content)

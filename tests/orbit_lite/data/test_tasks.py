@@ -38,9 +38,7 @@ def annotate(index, entry, absent):
     path = annotation_path(index.root, entry.split, entry.video)
     path.parent.mkdir(parents=True, exist_ok=True)
     numbers = range(1, entry.frames + 1)
-    path.write_text(
-        json.dumps({frame_file_name(entry.video, n): {NOT_PRESENT: n in absent} for n in numbers})
-    )
+    path.write_text(json.dumps({frame_file_name(entry.video, n): {NOT_PRESENT: n in absent} for n in numbers}))
 
 
 def drawer(index, protocol, *, split="test", seed=1):

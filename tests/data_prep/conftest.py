@@ -1,0 +1,106 @@
+"""Real videos for the tests of data_prep: encoded here, every picture telling its own number by its grey level."""
+
+import itertools
+import struct
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+TICKS_A_SECOND = 90_000
+CODED_LEVELS = (32, 5, 38)  # picture k is grey 32 + 5 * (k % 38), so neighbours are 5 levels apart
+
+
+def level_of(picture_number: int) -> int:
+    """The grey level that picture k is drawn in."""
+    base, step, period = CODED_LEVELS
+    return base + step * (picture_number % period)
+
+
+def _draw(number: int, width: int, height: int) -> np.ndarray:
+    """Grey by number, with a red mark at the top left so that turned pictures can be told from upright ones."""
+    picture = np.full((height, width, 3), level_of(number), dtype=np.uint8)
+    picture[: height // 4, : width // 4] = (220, 20, 20)
+    return picture
+
+
+def encode(
+    path: Path,
+    *,
+    size: tuple[int, int] = (128, 96),
+    times_s: Sequence[float] | None = None,
+    pictures: int = 40,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+    rotation: int = 0,
+) -> Path:
+    """Encode a small video; `times_s` (default: 30 fps) are the time stamps. Returns `path`."""
+    stamps = [k / 30 for k in range(pictures)] if times_s is None else times_s
+    usual = {"libx264": {"g": "10", "bf": "2", "crf": "12", "sc_threshold": "0"}, "libx265": {"x265-params": "log-level=none:keyint=10"}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30, options={**usual[codec], **(options or {})})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, TICKS_A_SECOND)
+        for number, stamp in enumerate(stamps):
+            frame = av.VideoFrame.from_ndarray(_draw(number, *size), format="rgb24")
+            frame.pts, frame.time_base = round(stamp * TICKS_A_SECOND), Fraction(1, TICKS_A_SECOND)
+            frame.duration = TICKS_A_SECOND // 30
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    if rotation:
+        _write_rotation(path, rotation)
+    return path
+
+
+def _write_rotation(path: Path, degrees: int) -> None:
+    """Set the display matrix of an MP4's track: turn clockwise by `degrees` to show (ISO 14496-12, 8.3.2)."""
+    content = bytearray(path.read_bytes())
+    a, b, c, d = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[degrees]
+    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    start = content.index(b"tkhd") + 4 + 40
+    content[start : start + len(matrix)] = matrix
+    path.write_bytes(bytes(content))
+
+
+@pytest.fixture(scope="session")
+def encode_video() -> Callable[..., Path]:
+    return encode
+
+
+@pytest.fixture(scope="session")
+def grey_level() -> Callable[[int], int]:
+    return level_of
+
+
+@pytest.fixture(scope="session")
+def tree_bytes() -> Callable[[Path], dict[str, bytes]]:
+    """Every file of a tree that is not hidden, by its relative path."""
+
+    def read(root: Path) -> dict[str, bytes]:
+        files = (path for path in sorted(root.rglob("*")) if path.is_file())
+        return {p.relative_to(root).as_posix(): p.read_bytes() for p in files if not p.name.startswith(".")}
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or writes the user's own cache."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache
+
+
+@pytest.fixture(scope="session")
+def small_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raw tree of five videos, two users, one with a space in an object's name. Not to be written into."""
+    root = tmp_path_factory.mktemp("small") / "raw"
+    places = ["ann/my keys/clean/one.mp4", "ann/my keys/clutter/two.mp4", "ann/cup/clean/three.mov"]
+    places += ["ben/cup/clean/four.mp4", "ben/cup/clean/five.mp4"]
+    for place, pictures in zip(places, itertools.count(20), strict=False):
+        encode(root / place, pictures=pictures)
+    return root

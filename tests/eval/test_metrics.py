@@ -1,0 +1,125 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eval.metrics import METRICS, PredictedVideos, frame_accuracy, frames_to_recognition, video_accuracy
+from eval.scorecard import ObjectScore, Overall, TaskScore, UserScore, VideoScore
+
+# Which properties each metric has. A metric that is not in this table fails a test.
+IGNORES_ORDER = {"frame_accuracy": True, "frames_to_recognition": False, "video_accuracy": True}
+
+
+def brute_frame_accuracy(predictions, label):
+    return sum(1 for p in predictions if p == label) / len(predictions)
+
+
+def brute_frames_to_recognition(predictions, label):
+    for index, p in enumerate(predictions):
+        if p == label:
+            return index / len(predictions)
+    return 1.0
+
+
+def brute_video_accuracy(predictions, label):
+    counts = Counter(predictions)
+    most = max(counts.values())
+    return 1.0 if min(p for p in counts if counts[p] == most) == label else 0.0
+
+
+BRUTE = {
+    "frame_accuracy": brute_frame_accuracy,
+    "frames_to_recognition": brute_frames_to_recognition,
+    "video_accuracy": brute_video_accuracy,
+}
+
+video = st.lists(st.integers(0, 4), min_size=1, max_size=30)
+label = st.integers(0, 4)
+
+
+def test_every_metric_is_in_the_tables_and_in_every_record():
+    assert list(METRICS) == list(IGNORES_ORDER) == list(BRUTE) == list(Overall.model_fields)
+    for record in (VideoScore, TaskScore, ObjectScore, UserScore):
+        assert list(record.model_fields)[-len(METRICS) :] == list(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "right", "accuracy", "recognition", "most"),
+    [
+        ([1, 1, 0, 1], 1, 3 / 4, 0.0, 1.0),  # 3 of 4; the first is right; 1 comes three times
+        ([0, 0, 2, 1, 2], 2, 2 / 5, 2 / 5, 0.0),  # two before the first 2; 0 and 2 tie, 0 is lower
+        ([0, 0, 2, 1, 2], 0, 2 / 5, 0.0, 1.0),  # the same tie, won by the lowest
+        ([3, 3, 3], 0, 0.0, 1.0, 0.0),  # never right
+        ([0, 0, 0, 5], 5, 1 / 4, 3 / 4, 0.0),  # right in the last frame only: still below 1
+        ([7], 7, 1.0, 0.0, 1.0),  # one frame
+    ],
+)
+def test_by_hand(predictions, right, accuracy, recognition, most):
+    array = np.array(predictions)
+    assert frame_accuracy(array, right) == accuracy
+    assert frames_to_recognition(array, right) == recognition
+    assert video_accuracy(array, right) == most
+
+
+@given(st.lists(st.tuples(video, label), min_size=1, max_size=12))
+@settings(max_examples=500)  # some 3,000 videos
+def test_one_video_many_videos_and_brute_force_agree(videos):
+    together = PredictedVideos(
+        predictions=np.concatenate([np.array(frames) for frames, _ in videos]),
+        labels=np.array([right for _, right in videos]),
+        counts=np.array([len(frames) for frames, _ in videos]),
+    )
+    for name, metric in METRICS.items():
+        expected = [BRUTE[name](frames, right) for frames, right in videos]
+        assert [metric.function(np.array(frames), right) for frames, right in videos] == expected
+        assert metric.of_videos(together).tolist() == expected
+        assert metric.of_videos(together).dtype == np.float64
+
+
+@given(video, label, st.randoms())
+def test_order_plays_no_part_where_it_should_not(frames, right, random):
+    shuffled = random.sample(frames, len(frames))
+    for name, metric in METRICS.items():
+        if IGNORES_ORDER[name]:
+            assert metric.function(np.array(frames), right) == metric.function(np.array(shuffled), right)
+
+
+def test_order_plays_a_part_where_it_should():
+    for name, metric in METRICS.items():
+        if not IGNORES_ORDER[name]:
+            assert metric.function(np.array([0, 1]), 1) != metric.function(np.array([1, 0]), 1)
+
+
+@given(video, video, label)
+def test_recognition_once_seen_is_the_same_frame_however_long_the_video(seen, rest, right):
+    whole = frames_to_recognition(np.array(seen + rest), right)
+    if right in seen:
+        index = frames_to_recognition(np.array(seen), right) * len(seen)
+        assert whole * len(seen + rest) == pytest.approx(index)
+    else:
+        assert whole >= len(seen) / len(seen + rest)
+
+
+@given(video, label, st.permutations(range(5)))
+def test_renaming_classes_changes_no_metric_but_a_tie(frames, right, names):
+    renamed = np.array([names[p] for p in frames])
+    assert frame_accuracy(renamed, names[right]) == frame_accuracy(np.array(frames), right)
+    assert frames_to_recognition(renamed, names[right]) == frames_to_recognition(np.array(frames), right)
+    ranks = Counter(frames).most_common(2)
+    if len(ranks) == 1 or ranks[0][1] > ranks[1][1]:
+        assert video_accuracy(renamed, names[right]) == video_accuracy(np.array(frames), right)
+
+
+@pytest.mark.parametrize("wrong", [np.array([], dtype=int), np.zeros((2, 3), dtype=int)])
+def test_no_frame_or_more_than_one_dimension_is_refused(wrong):
+    for metric in METRICS.values():
+        with pytest.raises(ValueError, match="at least one frame"):
+            metric.function(wrong, 0)
+
+
+@pytest.mark.parametrize("counts", [[2, 0], [1, 2], []])
+def test_videos_that_do_not_add_up_are_refused(counts):
+    with pytest.raises(ValueError, match="frame|frames"):
+        PredictedVideos(np.array([0, 1]), np.zeros(len(counts), dtype=int), np.array(counts, dtype=int))

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from eval.records import Scorecard, read_scorecard, write_scorecard
+from eval.score import score
+from groundwork.errors import AskedWrong, FoundWrong
+
+
+@pytest.fixture
+def card(task_set, predictions):
+    return score(task_set, predictions, provenance={"model": 'protonets, "tiny" ü'})
+
+
+@pytest.fixture
+def path(tmp_path, card):
+    write_scorecard(tmp_path / "scorecard.json", card)
+    return tmp_path / "scorecard.json"
+
+
+def test_a_scorecard_survives_write_and_read(path, card):
+    assert read_scorecard(path) == card
+    assert isinstance(card, Scorecard)
+
+
+def test_two_writes_give_the_same_bytes(tmp_path, path, card):
+    write_scorecard(tmp_path / "again.json", card)
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+
+
+def test_the_headline_is_where_others_look_for_it(path, card):
+    content = json.loads(path.read_text())
+    assert content["overall"]["frame_accuracy"]["per_video"]["mean"] == card.overall.frame_accuracy.per_video.mean
+    assert (content["kind"], content["schema"]) == ("scorecard", 1)
+    assert path.read_text().count('"video":') == len(card.per_video) + len(card.left_out)  # one row a line
+    assert len([line for line in path.read_text().splitlines() if '"frames":' in line]) == len(card.per_video) + 1
+
+
+def test_a_file_cut_off_anywhere_is_found_wrong(path):
+    content = path.read_bytes()
+    for length in range(0, len(content) - 2, len(content) // 25):
+        path.write_bytes(content[:length])
+        with pytest.raises(FoundWrong, match="scorecard.json: not JSON"):
+            read_scorecard(path)
+
+
+def put(content, place, value):
+    *way, last = place
+    for key in way:
+        content = content[key]
+    content[last] = value
+
+
+HEADLINE = ("overall", "frame_accuracy", "per_video")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        (("schema",), 2, "schema 2; this version reads schema 1"),
+        (("kind",), "tasks", "no scorecard file"),
+        (("colour",), "red", "colour: "),
+        ((*HEADLINE, "mean"), float("nan"), r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "mean"), 70.5, r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "mean"), "0.5", r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "protocol_interval", "colour"), "red", "colour: "),
+        ((*HEADLINE, "bootstrap_over_users", "low"), float("inf"), "low: "),
+        (("per_video", 0, "task"), 1.5, r"per_video\.0\.task: "),
+        (("per_user", 0, "user"), None, r"per_user\.0\.user: "),
+        (("left_out", 0, "colour"), "red", r"left_out\.0\.colour: "),
+        (("provenance", "model"), 1, r"provenance\.model: "),
+    ],
+)
+def test_a_wrong_value_is_found_wrong_and_named(path, place, value, expected):
+    content = json.loads(path.read_text())
+    put(content, place, value)
+    path.write_text(json.dumps(content))
+    with pytest.raises(FoundWrong, match=expected) as raised:
+        read_scorecard(path)
+    assert str(raised.value).startswith(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_not_there_was_asked_wrong(tmp_path):
+    with pytest.raises(AskedWrong, match="no such file"):
+        read_scorecard(tmp_path / "scorecard.json")

@@ -1,0 +1,163 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eval.records import LeftOut, Task, TaskSet, VideoPlan, read_tasks, tasks_fingerprint, write_tasks
+from groundwork.errors import AskedWrong, FoundWrong
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+frames = st.sets(st.integers(1, 10**6), min_size=1, max_size=6).map(lambda chosen: tuple(sorted(chosen)))
+
+
+@st.composite
+def tasks(draw):
+    objects = tuple(draw(st.lists(names, min_size=1, max_size=4, unique=True)))
+    videos = draw(st.lists(names, min_size=1, max_size=5, unique=True))
+    plan = st.builds(VideoPlan, st.just(""), st.integers(0, len(objects) - 1), frames)
+    support, query = (tuple(dataclasses.replace(draw(plan), video=video) for video in videos) for _ in range(2))
+    return Task(draw(names), draw(st.integers(0, 99)), objects, support, query, draw(st.integers(1, 8)))
+
+
+@st.composite
+def task_sets(draw):
+    unique = draw(st.lists(tasks(), max_size=4, unique_by=lambda task: (task.user, task.task)))
+    left_out = draw(st.lists(st.builds(LeftOut, names, names, st.just("") | names, names), max_size=2))
+    return TaskSet(
+        draw(names), draw(names), draw(st.integers()), draw(st.booleans()), draw(names), tuple(left_out), tuple(unique)
+    )
+
+
+@given(task_sets())
+@settings(max_examples=60, deadline=None)
+def test_tasks_survive_write_and_read(tmp_path_factory, task_set):
+    path = tmp_path_factory.mktemp("tasks") / "tasks.jsonl"
+    write_tasks(path, task_set)
+    assert read_tasks(path) == task_set
+    assert path.read_bytes().count(b"\n") == 1 + len(task_set.tasks)  # a line a task, whatever the names hold
+
+
+def test_the_file_can_be_read_without_this_kit(tmp_path, task_set):
+    path = tmp_path / "tasks.jsonl"
+    write_tasks(path, task_set)
+    header, *rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert header["schema"] == 1
+    assert header["kind"] == "tasks"
+    assert header["tasks"] == len(rows) == len(task_set.tasks)
+    assert header["left_out"][0]["reason"] == "no valid query video"
+    assert list(rows[0]) == [field.name for field in dataclasses.fields(Task)]
+    assert list(rows[0]["query"][0]) == [field.name for field in dataclasses.fields(VideoPlan)]
+
+
+def test_fingerprint_is_of_everything(make_tasks):
+    first = make_tasks(0)
+    assert tasks_fingerprint(first) == tasks_fingerprint(make_tasks(0))
+    task = first.tasks[0]
+    support = (dataclasses.replace(task.support[0], frames=(1, 32)), *task.support[1:])
+    others = [
+        make_tasks(1),
+        dataclasses.replace(first, protocol="orbit-2022"),
+        dataclasses.replace(first, tasks=(dataclasses.replace(task, support=support), *first.tasks[1:])),
+    ]
+    assert len({tasks_fingerprint(task_set) for task_set in [first, *others]}) == 4
+
+
+def test_a_file_cut_off_anywhere_is_found_wrong(tmp_path, task_set):
+    path = tmp_path / "tasks.jsonl"
+    write_tasks(path, task_set)
+    content = path.read_bytes()
+    # the last byte is the last line's end: without it the file is still whole
+    for length in {0, 1, len(content) // 2, len(content) - 2, *(i for i, byte in enumerate(content) if byte == 10)}:
+        if length < len(content) - 1:
+            path.write_bytes(content[:length])
+            with pytest.raises(FoundWrong, match=r"tasks\.jsonl:\d+: "):
+                read_tasks(path)
+
+
+def edited(line, **changes):
+    return json.dumps(json.loads(line) | changes).encode()
+
+
+PLAN = {"video": "v", "label": 0, "frames": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"task": "1"}, "task: .*integer"),
+        ({"task": True}, "task: .*integer"),
+        ({"task": 1.0}, "task: .*integer"),
+        ({"task": -1}, "task: "),
+        ({"user": 7}, "user: .*string"),
+        ({"user": None}, "user: .*string"),
+        ({"user": ""}, "user: "),
+        ({"colour": "red"}, "colour: "),
+        ({"objects": []}, "objects are missing"),
+        ({"objects": ["a", "a"]}, "there twice"),
+        ({"clip_length": 0}, "clip_length: "),
+        ({"query": {}}, "query: "),
+        ({"query": [PLAN | {"label": 99}]}, "label 99"),
+        ({"query": [PLAN | {"label": -1}]}, "label: "),
+        ({"query": [PLAN | {"frames": [0, 1]}]}, r"query\.0\.frames\.0: "),
+        ({"query": [PLAN | {"frames": [1, 1.5]}]}, r"query\.0\.frames\.1: "),
+        ({"query": [PLAN | {"frames": [2, 1]}]}, "rising"),
+        ({"query": [PLAN | {"frames": [2, 2]}]}, "rising"),
+        ({"query": [PLAN | {"frames": []}]}, "no frames"),
+        ({"query": [PLAN, PLAN]}, "there twice"),
+        ({"support": [PLAN | {"label": 99}]}, "label 99"),
+        ({"support": [{"video": "v", "label": 0}]}, r"support\.0\.frames: "),
+    ],
+)
+def test_a_wrong_task_names_file_and_line(tmp_path, task_set, changes, expected):
+    path = tmp_path / "tasks.jsonl"
+    write_tasks(path, task_set)
+    lines = path.read_bytes().splitlines()
+    lines[2] = edited(lines[2], **changes)
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(FoundWrong, match=rf"tasks\.jsonl:3: .*{expected}") as raised:
+        read_tasks(path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (b"not json", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1]", "object"),
+        (b'{"schema":1,"kind":"scorecard"}', "no tasks file"),
+        (b'{"schema":2,"kind":"tasks"}', "schema 2.*schema 1"),
+        (b'{"schema":true,"kind":"tasks"}', "schema True"),
+        (b'{"schema":1,"kind":"tasks"}', "protocol: "),
+    ],
+)
+def test_a_foreign_header_is_found_wrong(tmp_path, header, expected):
+    path = tmp_path / "tasks.jsonl"
+    path.write_bytes(header + b"\n")
+    with pytest.raises(FoundWrong, match=rf"tasks\.jsonl:1: .*{expected}") as raised:
+        read_tasks(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_task_that_comes_twice_is_found_wrong(tmp_path, task_set):
+    path = tmp_path / "tasks.jsonl"
+    write_tasks(path, dataclasses.replace(task_set, tasks=(task_set.tasks[0], task_set.tasks[0])))
+    with pytest.raises(FoundWrong, match=r":3: .*a second time"):
+        read_tasks(path)
+
+
+def test_what_is_not_there_was_asked_wrong(tmp_path):
+    with pytest.raises(AskedWrong, match="no such file"):
+        read_tasks(tmp_path / "tasks.jsonl")
+    with pytest.raises(AskedWrong, match="a folder"):
+        read_tasks(tmp_path)
+
+
+def test_a_name_that_is_no_utf8_is_found_wrong_and_leaves_nothing(tmp_path, task_set):
+    task = dataclasses.replace(task_set.tasks[0], user="P\udce9")
+    with pytest.raises(FoundWrong, match="no UTF-8"):
+        write_tasks(tmp_path / "tasks.jsonl", dataclasses.replace(task_set, tasks=(task,)))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,176 @@
+"""Checkpoints: what is written comes back; what is not one is refused in one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.files import part_path
+from orbit_lite.models.backbones import build_extractor
+from orbit_lite.models.checkpoint import HEADER, load_recognizer, read_checkpoint_info, save_recognizer
+from orbit_lite.models.heads import PrototypeHead
+from orbit_lite.models.recognizer import LEARNERS, Recognizer, build_recognizer
+
+CONFIG: dict[str, Any] = {"name": "ünicode", "lite": {"h": 16}, "betas": [0.9, 0.98]}
+
+
+def frames(count: int, size_px: int = 224) -> Tensor:
+    generator = torch.Generator().manual_seed(count)
+    return torch.randint(0, 256, (count, 3, size_px, size_px), dtype=torch.uint8, generator=generator)
+
+
+def logits(recognizer: Recognizer, size_px: int = 224) -> Tensor:
+    return recognizer.personalize(frames(4, size_px), torch.tensor([0, 1, 2, 0])).logits(frames(3, size_px))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "run" / "best.safetensors"
+    save_recognizer(path, build_recognizer("protonets", "tiny", weights="random", seed=7), config=CONFIG)
+    return path
+
+
+def with_header(saved: Path, **changed: Any) -> Path:
+    """The saved file with other entries in its header."""
+    tensors = safetensors.torch.load_file(saved)
+    info = json.loads(safetensors.safe_open(saved, "pt").metadata()[HEADER])
+    safetensors.torch.save_file(tensors, saved, metadata={HEADER: json.dumps(info | changed)})
+    return saved
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("backbone", ["tiny", "efficientnet_b0"])
+def test_every_learner_comes_back_with_the_same_logits(tmp_path: Path, learner: str, backbone: str) -> None:
+    path = tmp_path / "x.safetensors"
+    recognizer = build_recognizer(learner, backbone, weights="random", seed=7, frame_size_px=64)
+    save_recognizer(path, recognizer, config=CONFIG, meta={"epoch": 3})
+    assert torch.equal(logits(load_recognizer(path), 64), logits(recognizer, 64))
+    info = read_checkpoint_info(path)
+    assert (info.learner, info.backbone, info.frame_size_px) == (learner, backbone, 64)
+    assert (info.config, info.meta) == (CONFIG, {"epoch": 3})
+    assert not part_path(path).exists()
+
+
+def test_the_same_recogniser_gives_the_same_bytes_in_any_process(saved: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    script = (
+        "from pathlib import Path; import sys\n"
+        "from orbit_lite.models.checkpoint import save_recognizer\n"
+        "from orbit_lite.models.recognizer import build_recognizer\n"
+        "recognizer = build_recognizer('protonets', 'tiny', weights='random', seed=7)\n"
+        f"save_recognizer(Path(sys.argv[1]), recognizer, config={CONFIG!r})\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(other)], check=True, cwd=Path(__file__).parents[3])
+    assert other.read_bytes() == saved.read_bytes()
+
+
+def test_weights_go_back_into_a_recogniser_not_the_random_state(saved: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    load_recognizer(saved)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_names_that_agree_are_accepted_others_not(saved: Path) -> None:
+    load_recognizer(saved, learner="protonets", backbone="tiny")
+    with pytest.raises(AskedWrong, match="asked for learner cnaps, but the checkpoint is of learner protonets"):
+        load_recognizer(saved, learner="cnaps")
+    with pytest.raises(AskedWrong, match="asked for backbone resnet18, but the checkpoint is of backbone tiny"):
+        load_recognizer(saved, backbone="resnet18")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"format": 2}, "format 2; this release reads format 1"),
+        ({"learner": "protonet"}, r"learner 'protonet', not known here \(did you mean 'protonets'"),
+        ({"backbone": "huge"}, "backbone 'huge', not known here"),
+        ({"config": None}, "header is damaged"),
+        ({"frame_size_px": "wide"}, "header is damaged"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_named(saved: Path, changed: dict[str, Any], words: str) -> None:
+    path = with_header(saved, **changed)
+    for read in (load_recognizer, read_checkpoint_info):
+        with pytest.raises(FoundWrong, match=words):
+            read(path)
+
+
+def test_keys_that_do_not_fit_are_listed(saved: Path) -> None:
+    tensors = safetensors.torch.load_file(saved)
+    header = safetensors.safe_open(saved, "pt").metadata()
+    tensors["extractor.net.0.wieght"] = tensors.pop("extractor.net.0.weight")
+    tensors["extractor.net.1.bias"] = torch.full((24,), float("inf"))
+    tensors["extractor.net.1.weight"] = torch.zeros(3)
+    safetensors.torch.save_file(tensors, saved, metadata=header)
+    with pytest.raises(FoundWrong, match=r"1 missing \(extractor.net.0.weight\); 1 unknown .*misshapen.*infinite"):
+        load_recognizer(saved)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_a_truncated_checkpoint_is_one_line(saved: Path, share: float) -> None:
+    saved.write_bytes(saved.read_bytes()[: int(share * saved.stat().st_size)])
+    with pytest.raises(FoundWrong, match=r"best\.safetensors") as caught:
+        load_recognizer(saved)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file({"a": torch.ones(2)}, weights)
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(b"\xff\xd8\xff\xe0 a picture of a key")
+    for path in (weights, picture):
+        with pytest.raises(FoundWrong, match=path.name):
+            load_recognizer(path)
+    with pytest.raises(AskedWrong, match="no such file"):
+        load_recognizer(tmp_path / "none.safetensors")
+    with pytest.raises(KitError, match="folder"):
+        (tmp_path / "folder").mkdir()
+        load_recognizer(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_published_state_dict_of_protonets_is_taken(tmp_path: Path, nested: bool) -> None:
+    extractor = build_extractor("efficientnet_b0", weights="random", seed=7)
+    published = {f"feature_extractor.{name}": value for name, value in extractor.net.state_dict().items()}
+    path = tmp_path / "published.pth"
+    torch.save({"model_state_dict": published, "epoch": 1} if nested else published, path)
+    loaded = load_recognizer(path, learner="protonets", backbone="efficientnet_b0")
+    expected = Recognizer(extractor=extractor, head=PrototypeHead)
+    assert torch.equal(logits(loaded), logits(expected))
+    with pytest.raises(FoundWrong, match="name its learner and backbone"):
+        load_recognizer(path)
+    with pytest.raises(FoundWrong, match="missing"):
+        load_recognizer(path, learner="protonets", backbone="resnet18")
+
+
+def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+    target = tmp_path / "was-run"
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+            return exec, (f"open({str(target)!r}, 'w').close()",)
+
+    torch.save({"feature_extractor.x": Hostile()}, tmp_path / "hostile.pth")
+    with pytest.raises(FoundWrong, match="nothing in it was run"):
+        load_recognizer(tmp_path / "hostile.pth", learner="protonets", backbone="efficientnet_b0")
+    assert not target.exists()
+
+
+def test_only_known_learners_and_finite_headers_are_written(tmp_path: Path) -> None:
+    tiny = build_recognizer("protonets", "tiny", weights="random")
+    nameless = Recognizer(extractor=tiny.extractor, head=PrototypeHead)
+    with pytest.raises(AskedWrong, match="protonets, protonets_cosine"):
+        save_recognizer(tmp_path / "x", nameless, config={})
+    with pytest.raises(ValueError, match="JSON"):
+        save_recognizer(tmp_path / "x", tiny, config={"lr": float("nan")})
+    assert not list(tmp_path.iterdir())

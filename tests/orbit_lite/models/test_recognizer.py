@@ -1,0 +1,122 @@
+"""The recogniser: fitting returns a value, and leaves no trace."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.models.recognizer import LEARNERS, Recognizer, build_recognizer
+
+SIZE_PX = 32
+
+
+def frames(count: int, *, seed: int = 0, clip: int | None = None) -> Tensor:
+    shape = (count, 3, SIZE_PX, SIZE_PX) if clip is None else (count, clip, 3, SIZE_PX, SIZE_PX)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=LEARNERS)
+def recognizer(request: pytest.FixtureRequest) -> Recognizer:
+    return build_recognizer(request.param, "tiny", weights="random", frame_size_px=SIZE_PX)
+
+
+def test_a_support_image_is_recognised_again(recognizer: Recognizer) -> None:
+    images = frames(4)
+    fitted = recognizer.personalize(images, torch.tensor([2, 0, 1, 3]))
+    assert fitted.logits(images).argmax(dim=1).tolist() == [2, 0, 1, 3]
+    assert fitted.way == 4
+
+
+def test_two_users_are_held_at_once(recognizer: Recognizer) -> None:
+    queries = frames(5, seed=9)
+    alice = recognizer.personalize(frames(4, seed=1), torch.tensor([0, 1, 0, 1]))
+    before = alice.logits(queries)
+    bob = recognizer.personalize(frames(6, seed=2), torch.tensor([0, 1, 2, 0, 1, 2]))
+    assert torch.equal(alice.logits(queries), before)
+    assert bob.logits(queries).shape == (5, 3)
+
+
+def test_fitting_leaves_the_module_as_it_was(recognizer: Recognizer) -> None:
+    before = {name: value.clone() for name, value in recognizer.state_dict().items()}
+    held = set(vars(recognizer))
+    fitted = recognizer.personalize(frames(4), torch.tensor([0, 1, 0, 1]))
+    assert not fitted.logits(frames(2)).requires_grad
+    assert set(vars(recognizer)) == held
+    assert all(torch.equal(before[name], value) for name, value in recognizer.state_dict().items())
+    assert all(parameter.grad is None for parameter in recognizer.parameters())
+
+
+def test_chunks_do_not_change_the_logits(recognizer: Recognizer) -> None:
+    support, labels, queries = frames(7), torch.tensor([0, 1, 0, 1, 0, 1, 1]), frames(5, seed=3)
+    whole = recognizer.personalize(support, labels, chunk=100).logits(queries, chunk=100)
+    cut = recognizer.personalize(support, labels, chunk=2).logits(queries, chunk=3)
+    torch.testing.assert_close(whole, cut, rtol=1e-4, atol=1e-4)
+
+
+def test_features_give_the_same_logits_as_images(recognizer: Recognizer) -> None:
+    support, labels, queries = frames(4), torch.tensor([0, 1, 0, 1]), frames(5, seed=3)
+    fitted = recognizer.personalize(support, labels)
+    again = recognizer.personalize_from_features(recognizer.embed(support), labels)
+    expected = fitted.logits(queries)
+    assert torch.equal(again.logits_from_features(recognizer.embed(queries)), expected)
+    assert torch.equal(fitted.logits_from_features(fitted.embed(queries)), expected)
+
+
+def test_a_clips_features_are_the_mean_of_its_frames(recognizer: Recognizer) -> None:
+    clips = frames(3, clip=4)
+    expected = recognizer.embed(clips.flatten(0, 1)).reshape(3, 4, -1).mean(dim=1)
+    torch.testing.assert_close(recognizer.embed(clips), expected)
+    torch.testing.assert_close(recognizer.embed(clips, chunk=5), expected)  # one clip at a time
+    # a clip of one and the same frame is that frame
+    still = frames(2)[:, None].expand(-1, 3, -1, -1, -1)
+    torch.testing.assert_close(recognizer.embed(still), recognizer.embed(frames(2)))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (frames(3).float(), torch.tensor([0, 1, 0]), "float32"),
+        (frames(3)[..., :31], torch.tensor([0, 1, 0]), r"\(3, 3, 32, 31\)"),
+        (frames(3)[:0], torch.tensor([], dtype=torch.int64), "no image"),
+        (frames(3), torch.tensor([0, 1]), r"\(2,\); expected \(3,\)"),
+        (frames(3), torch.tensor([0, 2, 2]), "class 1 has no item"),
+        (frames(3), torch.tensor([0, 1, 1], dtype=torch.int32), "int32"),
+    ],
+)
+def test_a_support_set_that_is_not_one_is_refused(
+    recognizer: Recognizer, images: Tensor, labels: Tensor, words: str
+) -> None:
+    with pytest.raises(FoundWrong, match=words):
+        recognizer.personalize(images, labels)
+
+
+def test_diverged_weights_are_found_at_the_features(recognizer: Recognizer) -> None:
+    with torch.no_grad():
+        next(recognizer.parameters()).fill_(float("nan"))
+    with pytest.raises(FoundWrong, match="NaN or infinite features"):
+        recognizer.personalize(frames(2), torch.tensor([0, 1]))
+    with pytest.raises(FoundWrong, match="support features: item 1"):
+        recognizer.personalize_from_features(torch.tensor([[0.0], [float("inf")]]), torch.tensor([0, 1]))
+
+
+def test_an_unknown_learner_names_the_known_ones() -> None:
+    with pytest.raises(AskedWrong, match=r"'protonet' \(did you mean 'protonets'\?\); known: protonets, "):
+        build_recognizer("protonet", "tiny", weights="random")
+
+
+def test_bfloat16_encodings_are_near_and_float32() -> None:
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=SIZE_PX)
+    with torch.no_grad():
+        plain, rounded = recognizer.encode(frames(4)), recognizer.encode(frames(4), bf16=True)
+    assert rounded.dtype == torch.float32
+    assert 0 < (plain - rounded).norm() < 0.05 * plain.norm()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_images_stay_where_they_are_and_logits_come_out_on_the_device() -> None:
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=SIZE_PX)
+    expected = recognizer.personalize(frames(4), torch.tensor([0, 1, 0, 1])).logits(frames(3))
+    logits = recognizer.cuda().personalize(frames(4), torch.tensor([0, 1, 0, 1])).logits(frames(3))
+    assert logits.is_cuda
+    torch.testing.assert_close(logits.cpu(), expected, rtol=1e-2, atol=1e-2)
