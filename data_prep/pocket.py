@@ -10,12 +10,9 @@ on the number of objects a user.)
 
 import base64
 import json
-import os
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from itertools import islice
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from data_prep.layout import SPLITS, VIDEO_TYPES, VideoName, annotation_path, fr
 from data_prep.pocket_drawing import FRAMES_PER_SECOND
 from data_prep.pocket_objects import MOST_OBJECTS, draw_sprite, user_looks
 from data_prep.pocket_scenes import SceneFrame, clean_video, clutter_video
+from data_prep.workers import default_workers, run_in_workers
 from groundwork.errors import AskedWrong
 from groundwork.files import is_part, whole_file, write_json
 from groundwork.progress import Progress
@@ -33,6 +31,7 @@ from groundwork.randomness import keyed_rng
 
 SETTINGS_NAME = "pocket.json"
 VERSION = 1  # goes up when the same seed gives other frames
+TIME_LIMIT_S = 300.0  # for one video, which takes a tenth of a second: something hangs
 _MOST_USERS = 999  # of a split: the numbers that are free for its users' names
 _ID_BYTES = 15  # 20 characters, as long as ORBIT's ids
 _ENCODER = {"preset": "superfast", "crf": "24", "threads": "1", "x264-params": "threads=1:lookahead-threads=1"}
@@ -67,7 +66,7 @@ class PocketVideo:
         return root / self.split / self.user / self.object / self.video_type / f"{self.video}.mp4"
 
     def annotations(self, root: Path) -> Path:
-        """Where its annotations stand. They are written last: where they are, the video is whole."""
+        """Where its annotations stand. They are written last: where they are, the video was whole."""
         return annotation_path(root, self.split, self.video)
 
 
@@ -106,23 +105,26 @@ def make_pocket(
         clean_videos: clean videos of each object, 1 or more.
         clutter_videos: clutter videos of each object, 0 or more.
         seed: same seed, same frames.
-        workers: processes; None for one a core, 1 for none beside this one.
+        workers: processes, 1 or more; None for one a core.
 
     Raises:
         AskedWrong: for numbers outside these ranges, or if `out` holds anything else.
+        FoundWrong: if a worker dies, for want of memory for example; what is made stays, call again.
     """
     settings = PocketSettings(users, objects, clean_videos, clutter_videos, seed)
     _check(settings, workers)
     videos = list(plan_videos(settings))
-    finished = _claim(out, settings)
-    todo = [] if finished else [video for video in videos if not video.annotations(out).is_file()]
+    whole = _claim(out, settings)
+    todo = [video for video in videos if not (video.annotations(out).is_file() and video.path(out).is_file())]
     if todo:
-        processes = min(workers or _cores(), len(todo))
+        make = partial(_make_video, out, settings)
         with Progress("pocket videos", len(videos)) as progress:
             progress.skip(len(videos) - len(todo))
-            for _ in _made(out, settings, todo, processes):
+            for outcome in run_in_workers(make, todo, workers=workers or default_workers(), time_limit_s=TIME_LIMIT_S):
+                if outcome.error:
+                    raise outcome.error
                 progress.advance()
-    if not finished:
+    if todo or not whole:
         write_json(out / SETTINGS_NAME, {"settings": asdict(settings), "whole": True})
     return PocketSummary(out, settings, len(videos), len(todo))
 
@@ -148,7 +150,8 @@ def draw_video(video: PocketVideo, settings: PocketSettings) -> Iterator[SceneFr
     return clean_video(rng, thing) if video.video_type == "clean" else clutter_video(rng, thing, sprites)
 
 
-def _make_video(root: Path, video: PocketVideo, settings: PocketSettings) -> None:
+def _make_video(root: Path, settings: PocketSettings, video: PocketVideo) -> None:
+    cv2.setNumThreads(1)  # the worker processes share the cores
     annotations: dict[str, Any] = {}
 
     def frames() -> Iterator[SceneFrame]:
@@ -176,28 +179,6 @@ def _encode(path: Path, frames: Iterator[SceneFrame]) -> None:
 def _chained(first: SceneFrame, rest: Iterator[SceneFrame]) -> Iterator[SceneFrame]:
     yield first
     yield from rest
-
-
-def _made(root: Path, settings: PocketSettings, todo: list[PocketVideo], processes: int) -> Iterator[None]:
-    """Make the videos, yielding once for each. A worker's error ends it all and is raised here."""
-    if processes == 1:
-        for video in todo:
-            _make_video(root, video, settings)
-            yield
-        return
-    waiting = iter(todo)
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        # few in the queue at any time, so that Ctrl-C or an error has little to wait for
-        running: set[Future[None]] = set()
-        for video in islice(waiting, 3 * processes):
-            running.add(pool.submit(_make_video, root, video, settings))
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-                yield
-            for video in islice(waiting, len(done)):
-                running.add(pool.submit(_make_video, root, video, settings))
 
 
 def _video_id(seed: int, *keys: str | int) -> str:
@@ -249,7 +230,3 @@ def _claim(out: Path, settings: PocketSettings) -> bool:
         raise AskedWrong(f"{out}: holds other things; a pocket set needs a new or an empty folder")
     write_json(path, {"settings": asdict(settings), "whole": False})
     return False
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

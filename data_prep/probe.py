@@ -18,8 +18,8 @@ from groundwork.errors import FoundWrong
 # decord seeks by time stamp, and finds its place again only in containers that store one for every picture.
 _STAMPED = ("mov", "matroska")
 _USUAL_STEP_S = 1 / 30
-# Where a decoder can start afresh (ITU-T H.264 table 7-1, H.265 table 7-1). Other key frames (recovery points, CRA) look
-# closed by their time stamps and yet put decord's random access off by two pictures (measured).
+# Where a decoder can start afresh (ITU-T H.264 table 7-1, H.265 table 7-1). Other key frames (recovery points, CRA) may
+# look closed by their time stamps and yet put decord's random access off by two pictures (measured).
 _IDR_UNITS = {"h264": (0x1F, 0, {5}), "hevc": (0x7E, 1, {19, 20})}  # codec: mask and shift of the type, wanted types
 
 av.logging.set_level(av.logging.PANIC)  # what libav has to say is raised by us, naming the file

@@ -110,7 +110,7 @@ def _find(keys: list[int] | Integers, wanted: Integers) -> Integers:
     table = np.asarray(keys, dtype=np.int64)
     if len(table) == 0:
         return np.full(len(wanted), NOWHERE, dtype=np.int64)
-    order = np.argsort(table, kind="stable")
+    order = None if bool((np.diff(table) > 0).all()) else np.argsort(table)  # frames rise as they are
     place = np.minimum(np.searchsorted(table, wanted, sorter=order), len(table) - 1)
-    found = order[place]
+    found = place if order is None else order[place]
     return np.where(table[found] == wanted, found, NOWHERE)

@@ -119,7 +119,7 @@ def mean_by(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
     """
     groups = rows.groupby(list(keys), sort=True)
     counts = {f"{name}s": groups[name].nunique() for name in ("task", "object", "video") if name not in keys}
-    return pd.DataFrame(counts).join(groups[list(METRICS)].mean()).reset_index()
+    return groups[list(METRICS)].mean().assign(**counts)[[*counts, *METRICS]].reset_index()
 
 
 def _summaries(rows: pd.DataFrame, users: pd.DataFrame, metric: str, seed: int) -> MetricSummary:

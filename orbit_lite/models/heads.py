@@ -90,4 +90,4 @@ def head_tensors(head: FittedHead) -> dict[str, Tensor]:
 def with_tensors(head: FittedHead, tensors: Mapping[str, Tensor]) -> FittedHead:
     """The same head with other tensors in those fields."""
     changed: Any = replace(head, **tensors)  # type: ignore[type-var]
-    return changed  # type: ignore[no-any-return]
+    return changed

@@ -1,6 +1,7 @@
 """Tensors by name from a file, safetensors or .pth, nothing in it ever run; and into a module, checked."""
 
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,8 @@ def _read_safetensors(path: Path, *, header_only: bool = False) -> WeightFile:
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # on odd pickles; what comes of them is checked below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise FoundWrong(
             f"{path}: not a file of weights, or one that holds more than tensors; nothing in it was run. "

@@ -39,7 +39,10 @@ def encode(
 ) -> Path:
     """Encode a small video; `times_s` (default: 30 fps) are the time stamps. Returns `path`."""
     stamps = [k / 30 for k in range(pictures)] if times_s is None else times_s
-    usual = {"libx264": {"g": "10", "bf": "2", "crf": "12", "sc_threshold": "0"}, "libx265": {"x265-params": "log-level=none:keyint=10"}}
+    usual = {
+        "libx264": {"g": "10", "bf": "2", "crf": "12", "sc_threshold": "0"},
+        "libx265": {"x265-params": "log-level=none:keyint=10"},
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=30, options={**usual[codec], **(options or {})})

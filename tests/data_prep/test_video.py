@@ -199,9 +199,7 @@ def test_frames_are_those_of_ffmpeg(tmp_path, how):
 @needs_ffmpeg
 def test_pictures_that_an_edit_list_cuts_away_are_not_shown(clips, tmp_path, grey_level):
     path = tmp_path / "cut.mp4"  # a phone's trim: starts between key frames, which stay in the file
-    subprocess.run(
-        [FFMPEG, "-v", "error", "-ss", "0.5", "-i", str(clips["h264"]), "-c", "copy", str(path)], check=True
-    )
+    subprocess.run([FFMPEG, "-v", "error", "-ss", "0.5", "-i", str(clips["h264"]), "-c", "copy", str(path)], check=True)
     info = probe(path)
     assert info.pictures < 40 and not info.closed_groups
     first = 40 - info.pictures

@@ -94,7 +94,15 @@ CASES = {
     "another user's video": (added(("P1", 0, "P2-a", 1, 1, 0.5)), [Fault("P1", 0, "P2-a", 1, NO_VIDEO, 1)]),
     "frame between": (added(("P1", 0, "P1-b", 15, 1, 0.5)), [Fault("P1", 0, "P1-b", 1, NO_FRAME, 15)]),
     "frame 0": (added(("P1", 0, "P1-b", 0, 1, 0.5)), [Fault("P1", 0, "P1-b", 1, NO_FRAME, 0)]),
-    "frame below": (added(("P2", 0, "P2-b", -21, 1, 0.5)), [Fault("P2", 0, "P2-b", 1, NO_FRAME, -21)]),
+    # 31 numbers a video, 0 to 30: these would fall on frame 2 of the video before and frame 10 of the one behind
+    "frame below": (
+        added(("P1", 0, "P1-b", 2 - 31, 1, 0.5)),
+        [Fault("P1", 0, "P1-b", 1, NO_FRAME, 2 - 31)],
+    ),
+    "frame above": (
+        added(("P1", 0, "P1-a", 10 + 31, 1, 0.5)),
+        [Fault("P1", 0, "P1-a", 1, NO_FRAME, 10 + 31)],
+    ),
     "frame beyond": (added(("P1", 0, "P1-a", 2**31 - 1, 1, 0.5)), [Fault("P1", 0, "P1-a", 1, NO_FRAME, 2**31 - 1)]),
     "class beyond": (
         changed("prediction", 2, user="P1", task=0, video="P1-a", frame=3),

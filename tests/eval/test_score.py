@@ -4,6 +4,7 @@ from collections import defaultdict
 from statistics import fmean
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eval.metrics import METRICS
@@ -105,8 +106,6 @@ def test_a_small_scorecard_by_hand():
 
 
 def table_of(task_set, predicted):
-    import pandas as pd
-
     rows = []
     for task in task_set.tasks:
         classes = iter(predicted[task.user, task.task])

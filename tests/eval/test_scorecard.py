@@ -40,7 +40,7 @@ def test_a_file_cut_off_anywhere_is_found_wrong(path):
     content = path.read_bytes()
     for length in range(0, len(content) - 2, len(content) // 25):
         path.write_bytes(content[:length])
-        with pytest.raises(FoundWrong, match="scorecard.json: not JSON"):
+        with pytest.raises(FoundWrong, match=r"scorecard\.json: not JSON"):
             read_scorecard(path)
 
 

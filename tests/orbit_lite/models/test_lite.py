@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,12 +94,10 @@ def test_exact_is_full_in_float32(head: str) -> None:
     assert apart(gradient(recognizer, make_task(), "exact")[1], gradient(recognizer, make_task(), "full")[1]) < 1e-4
 
 
-def test_exact_is_full_through_batchnorm_at_full_size() -> None:
-    recognizer = Recognizer(
-        extractor=build_extractor("efficientnet_b0", weights="random"), head=HEADS["proto"]
-    ).double()
-    generator = torch.Generator().manual_seed(3)
-    frames = torch.randint(0, 256, (7, 3, 224, 224), dtype=torch.uint8, generator=generator)
+def test_exact_is_full_through_batchnorm() -> None:
+    extractor = build_extractor("efficientnet_b0", weights="random", frame_size_px=SIZE_PX)
+    recognizer = Recognizer(extractor=extractor, head=HEADS["proto"]).double()
+    frames = random_frames(7, 3)
     labels = torch.tensor([0, 1, 0, 1])
     task = TaskPixels(support=frames[:4], support_labels=labels, query=frames[4:], query_labels=labels[:3], way=2)
     assert apart(gradient(recognizer, task, "exact")[1], gradient(recognizer, task, "full")[1]) < 1e-9
@@ -116,7 +115,7 @@ def test_full_is_the_loss_written_out() -> None:
     loss = torch.stack(losses).mean()
     expected = torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(recognizer.parameters()))])
     found, full = gradient(recognizer, task, "full")
-    assert found.loss == pytest.approx(float(loss))
+    assert found.loss == pytest.approx(loss.item())
     assert apart(full, expected) < 1e-9
 
 
@@ -128,16 +127,19 @@ def test_h_of_all_or_more_is_exact(head: str) -> None:
         assert apart(gradient(recognizer, make_task(), "lite", h=h)[1], exact) < 1e-9
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_the_gradient_goes_through_the_support_set(head: str, estimator: Estimator) -> None:
-    """Against the gradient with the head's fit cut off, as the published code has it."""
-    recognizer, task = make_recognizer(head), make_task()
+def query_path(recognizer: Recognizer, task: TaskPixels) -> Tensor:
+    """The gradient with the head's fit cut off, which is all that the published code has."""
     with torch.no_grad():
         fitted = recognizer.head.fit(recognizer.encode(task.support), task.support_labels, way=task.way)
     loss = torch.nn.functional.cross_entropy(fitted.logits(recognizer.encode(task.query)), task.query_labels)
-    query_path = torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(recognizer.parameters()))])
-    assert apart(gradient(recognizer, task, estimator, h=2)[1], query_path) > 0.1
+    return torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(recognizer.parameters()))])
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_gradient_goes_through_the_support_set(head: str, estimator: Estimator) -> None:
+    recognizer, task = make_recognizer(head), make_task()
+    assert apart(gradient(recognizer, task, estimator, h=2)[1], query_path(recognizer, task)) > 0.1
 
 
 def every_subset(recognizer: Recognizer, task: TaskPixels, h: int, draws: int) -> list[Tensor]:
@@ -161,18 +163,22 @@ def test_mean_of_lite_over_every_subset_is_full(head: str, h: int, subsets: int)
 
 @pytest.mark.parametrize("head", HEADS)
 def test_mean_of_lite_over_many_draws_is_full_within_its_error(head: str) -> None:
-    """Along 20 random directions, 200 draws: all within 4 standard errors (a fair one is in 999 of 1,000 tests)."""
+    """Along 20 random directions, 200 draws: all within 4 standard errors (some 2 fair tests in 1,000 would not be)."""
     recognizer, task, draws = make_recognizer(head), make_task(), 200
     full = gradient(recognizer, task, "full")[1]
     directions = torch.randn(20, full.numel(), generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    found = torch.stack([directions @ gradient(recognizer, task, "lite", h=2, seed=s)[1] for s in range(draws)])
-    standard_error = found.std(dim=0) / draws**0.5
-    z = (found.mean(dim=0) - directions @ full) / standard_error
-    assert z.abs().max() < 4
-    # and the bound is a sharp one: the scale left out, N/H = 3, the test would have seen it
-    exact = gradient(recognizer, task, "exact")[1]
-    assert apart(exact, full) < 1e-9
-    assert (standard_error < 0.1 * (directions @ full).abs().max()).all()
+    found = torch.stack([directions @ gradient(recognizer, task, "lite", h=2, seed=seed)[1] for seed in range(draws)])
+
+    def furthest(estimates: Tensor) -> float:
+        standard_error = estimates.std(dim=0) / draws**0.5
+        return float(((estimates.mean(dim=0) - directions @ full) / standard_error).abs().max())
+
+    assert furthest(found) < 4
+    # The bound is sharp enough to see the two known faults: no scale at all, and N/H on the query path too.
+    by_query = directions @ query_path(recognizer, task)
+    unscaled = by_query + (found - by_query) * 2 / 6
+    assert furthest(unscaled) > 8
+    assert furthest(unscaled * 6 / 2) > 8
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -256,7 +262,7 @@ def test_bfloat16_gradients_are_near() -> None:
         ({"way": 4}, "class 3 has no item"),
     ],
 )
-def test_a_task_that_is_not_one_is_refused(changed: dict[str, Tensor], words: str) -> None:
+def test_a_task_that_is_not_one_is_refused(changed: dict[str, Any], words: str) -> None:
     with pytest.raises(FoundWrong, match=words):
         gradient(make_recognizer("proto"), replace(make_task(), **changed), "lite")
 

@@ -82,7 +82,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(files: tuple[str, dict
     address, content = files
     name = named_by_hash(b"right")
     content[f"/{name}"] = b"wrong"
-    with pytest.raises(AskedWrong, match="could not fetch .*invalid hash"):
+    with pytest.raises(AskedWrong, match=r"could not fetch .*invalid hash"):
         fetch_from_url(f"{address}/{name}")
     content[f"/{name}"] = b"right"
     assert fetch_from_url(f"{address}/{name}").read_bytes() == b"right"  # nothing of the wrong one was kept

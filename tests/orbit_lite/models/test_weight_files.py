@@ -93,14 +93,14 @@ def test_a_missing_file_is_asked_wrong(tmp_path: Path) -> None:
 def test_a_module_that_does_not_fit_is_left_as_it_was() -> None:
     module = nn.Linear(3, 2)
     before = module.weight.detach().clone()
-    with pytest.raises(FoundWrong, match="x: .*1 missing"):
+    with pytest.raises(FoundWrong, match=r"x: .*1 missing"):
         load_checked(module, {"weight": torch.zeros(2, 3)}, where="x")
     assert torch.equal(module.weight, before)
 
 
 def test_a_number_too_large_for_the_module_counts_as_infinite() -> None:
     module = nn.Linear(1, 1)
-    with pytest.raises(FoundWrong, match="infinite values .bias"):
+    with pytest.raises(FoundWrong, match=r"infinite values \(bias"):
         load_checked(
             module, {"weight": torch.ones(1, 1), "bias": torch.full((1,), 1e300, dtype=torch.float64)}, where="x"
         )
@@ -112,5 +112,5 @@ def test_batch_counters_may_be_absent_statistics_may_not() -> None:
     load_checked(module, weights | {"running_mean": torch.tensor([1.0, 2.0])}, where="x")
     assert module.running_mean is not None
     assert module.running_mean.tolist() == [1.0, 2.0]
-    with pytest.raises(FoundWrong, match="missing .running_var"):
+    with pytest.raises(FoundWrong, match=r"missing \(running_var"):
         load_checked(module, {name: value for name, value in weights.items() if name != "running_var"}, where="x")

@@ -1,0 +1,251 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep.extract import MANIFEST_NAME, extract
+from data_prep.index import open_index
+from data_prep.naming import table_path
+from data_prep.video import decode_jpeg, iterate_frames
+from groundwork.errors import AskedWrong, FoundWrong
+
+ROOT = Path(__file__).parents[2]
+SIZE_PX = 48
+
+
+@pytest.fixture(scope="module")
+def frames(small_raw, tmp_path_factory):
+    """The small raw tree's frame tree, made once. Not to be written into."""
+    out = tmp_path_factory.mktemp("frames") / "out"
+    extract(small_raw, out, size_px=SIZE_PX, workers=2)
+    return out
+
+
+@pytest.fixture
+def one_video(encode_video, tmp_path):
+    encode_video(tmp_path / "raw/ann/cup/clean/one.mp4", pictures=12)
+    return tmp_path / "raw"
+
+
+def test_every_video_becomes_a_folder_of_numbered_frames(small_raw, frames):
+    index = open_index(frames)
+    assert index.kind == "frames" and len(index.rows) == 5
+    assert sorted(row.frames for row in index.rows) == [20, 21, 22, 23, 24]
+    for row in index.rows:
+        assert row.path == f"{row.user}/{row.object}/{row.video_type}/{row.video}"
+        expected = [f"{row.video}-{number:05d}.jpg" for number in range(1, row.frames + 1)]
+        assert sorted(os.listdir(frames / row.path)) == expected
+
+
+def test_frames_hold_what_the_video_shows(small_raw, frames):
+    names = json.loads(table_path(small_raw).read_text())["names"]
+    relative = "ann/my keys/clean/one.mp4"
+    folder = frames / "ann/my keys/clean" / names[relative]
+    for number, picture in iterate_frames(small_raw / relative, size_px=SIZE_PX):
+        frame = decode_jpeg((folder / f"{folder.name}-{number:05d}.jpg").read_bytes())
+        assert frame.shape == (SIZE_PX, SIZE_PX, 3)
+        assert np.abs(frame.astype(int) - picture).mean() < 1.5  # JPEG at quality 95
+
+
+def test_a_raw_tree_and_its_frame_tree_are_one_plan(small_raw, frames):
+    raw_index, frame_index = open_index(small_raw), open_index(frames)
+    assert raw_index.kind == "raw" and raw_index.fingerprint == frame_index.fingerprint
+    places = [[(r.split, r.user, r.object, r.video, r.frames) for r in i.rows] for i in (raw_index, frame_index)]
+    assert places[0] == places[1]
+
+
+def test_nothing_in_the_frame_tree_tells_a_file_name(frames, tree_bytes):
+    told = [word for word in ("one", "two", "three", "four", "five") for place in tree_bytes(frames) if word in place]
+    manifest = (frames / MANIFEST_NAME).read_text() + (frames / "index.csv").read_text()
+    assert not told and not [word for word in ("one.mp4", "three", ".mov") if word in manifest]
+
+
+def test_extracting_again_gives_the_same_bytes(small_raw, frames, tmp_path, tree_bytes):
+    extract(small_raw, tmp_path / "again", size_px=SIZE_PX, workers=1)
+    assert tree_bytes(tmp_path / "again") == tree_bytes(frames)
+
+
+def test_the_manifest_says_what_was_done(frames):
+    manifest = json.loads((frames / MANIFEST_NAME).read_text())
+    assert manifest["settings"] == {"size_px": SIZE_PX, "fps": 30.0, "quality": 95, "names": "hashed"}
+    assert sorted(record["frames"] for record in manifest["videos"].values()) == [20, 21, 22, 23, 24]
+    assert {record["reader"] for record in manifest["videos"].values()} == {"decord"}
+
+
+def test_a_finished_tree_is_left_alone(one_video, tmp_path):
+    assert extract(one_video, tmp_path / "out", size_px=SIZE_PX).skipped == 0
+    (frame,) = (tmp_path / "out").rglob("*-00003.jpg")
+    before = frame.stat().st_mtime_ns
+    summary = extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    assert (summary.videos, summary.skipped, summary.frames) == (1, 1, 12)
+    assert frame.stat().st_mtime_ns == before
+
+
+def test_a_video_that_was_replaced_is_made_again(one_video, tmp_path, encode_video):
+    extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    encode_video(one_video / "ann/cup/clean/one.mp4", pictures=15)
+    assert extract(one_video, tmp_path / "out", size_px=SIZE_PX).frames == 15
+    assert len(list((tmp_path / "out").rglob("*.jpg"))) == 15
+
+
+def test_a_frame_taken_away_is_made_again(one_video, tmp_path, tree_bytes):
+    extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    whole = tree_bytes(tmp_path / "out")
+    next((tmp_path / "out").rglob("*-00003.jpg")).unlink()
+    extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    assert tree_bytes(tmp_path / "out") == whole
+
+
+def test_another_rate_gives_other_frames(one_video, tmp_path):
+    assert extract(one_video, tmp_path / "out", size_px=SIZE_PX, fps=10).frames == 4
+
+
+def test_annotations_come_along(one_video, tmp_path):
+    (one_video / "annotations").mkdir()
+    (one_video / "annotations/v.json").write_text("{}")
+    extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    (one_video / "annotations/v.json").write_text('{"a": 1}')
+    extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    assert (tmp_path / "out/annotations/v.json").read_text() == '{"a": 1}'
+
+
+def test_splits_stay(encode_video, tmp_path):
+    encode_video(tmp_path / "raw/test/ann/cup/clean/ann--cup--clean--a.mp4", pictures=5)
+    encode_video(tmp_path / "raw/train/bob/cup/clean/bob--cup--clean--b.mp4", pictures=5)
+    extract(tmp_path / "raw", tmp_path / "out", size_px=SIZE_PX)
+    assert (tmp_path / "out/train/bob/cup/clean/bob--cup--clean--b/bob--cup--clean--b-00005.jpg").is_file()
+    assert open_index(tmp_path / "out").splits == ("train", "test")
+
+
+# --- what can't be done
+
+
+def test_a_failed_video_is_named_leaves_nothing_and_the_rest_goes_on(one_video, tmp_path, capsys, encode_video):
+    bad = one_video / "ann/mug/clean/bad.mp4"
+    encode_video(bad, pictures=60, size=(320, 240))
+    bad.write_bytes(bad.read_bytes()[:4000])
+    with pytest.raises(FoundWrong, match=r"1 of 2 videos failed: ann/mug/clean/bad\.mp4") as caught:
+        extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    assert "\n" not in str(caught.value)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed")]
+    assert "ann/mug/clean/bad.mp4" in line and "decode" in line
+    assert not (tmp_path / "out/ann/mug").exists()
+    assert [row.object for row in open_index(tmp_path / "out").rows] == ["cup"]
+    encode_video(bad, pictures=7)  # the same command goes on once the file is put right
+    assert extract(one_video, tmp_path / "out", size_px=SIZE_PX).skipped == 1
+    assert sorted(row.frames for row in open_index(tmp_path / "out").rows) == [7, 12]
+
+
+def test_damage_late_in_a_video_leaves_nothing_of_it(tmp_path, encode_video):
+    path = encode_video(tmp_path / "raw/ann/cup/clean/a.mp4", pictures=60, size=(320, 240))
+    content = bytearray(path.read_bytes())
+    start = content.index(b"mdat") + 4
+    hole = (
+        start + (content.index(b"moov") - start) * 3 // 4 if content.index(b"moov") > start else len(content) * 3 // 4
+    )
+    content[hole : hole + 1500] = bytes(1500)
+    path.write_bytes(bytes(content))
+    with pytest.raises(FoundWrong, match="1 of 1 videos failed"):
+        extract(tmp_path / "raw", tmp_path / "out", size_px=SIZE_PX)
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.suffix == ".jpg" or p.name.endswith(".part")]
+
+
+def test_an_empty_folder_is_refused_and_nothing_is_made(tmp_path):
+    (tmp_path / "raw").mkdir()
+    with pytest.raises(AskedWrong, match="no videos"):
+        extract(tmp_path / "raw", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("asked", [{"size_px": 56}, {"fps": 15}, {"keep_names": True}])
+def test_other_settings_are_another_run(one_video, tmp_path, asked, tree_bytes):
+    extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    before = tree_bytes(tmp_path)
+    with pytest.raises(AskedWrong, match="holds another run"):
+        extract(one_video, tmp_path / "out", **{"size_px": SIZE_PX, **asked})
+    assert tree_bytes(tmp_path) == before
+
+
+def test_a_folder_with_something_else_is_refused(one_video, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.tex").write_text("")
+    with pytest.raises(AskedWrong, match=r"something else \(thesis\.tex\)"):
+        extract(one_video, tmp_path / "out")
+
+
+def test_a_tree_with_another_raw_trees_videos_is_refused(one_video, tmp_path, encode_video):
+    extract(one_video, tmp_path / "out", size_px=SIZE_PX)
+    encode_video(tmp_path / "other/eve/cup/clean/a.mp4", pictures=5)
+    with pytest.raises(AskedWrong, match="holds videos that"):
+        extract(tmp_path / "other", tmp_path / "out", size_px=SIZE_PX)
+
+
+@pytest.mark.parametrize("place", ["raw", "raw/frames", "."])
+def test_out_may_not_lie_in_raw_or_around_it(one_video, place):
+    with pytest.raises(AskedWrong, match="outside"):
+        extract(one_video, one_video.parent / place)
+
+
+@pytest.mark.parametrize("asked", [{"size_px": 0}, {"fps": 0}, {"fps": -5}, {"workers": 0}, {"time_limit_s": 0}])
+def test_numbers_that_make_no_sense_are_refused(one_video, tmp_path, asked):
+    with pytest.raises(AskedWrong, match="expected at least"):
+        extract(one_video, tmp_path / "out", **asked)
+
+
+# --- cut off
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from data_prep.extract import extract
+if __name__ == "__main__":
+    extract(Path(sys.argv[1]), Path(sys.argv[2]), size_px=128, workers=1)
+"""
+
+
+def test_killed_halfway_and_run_again_gives_the_same_bytes(encode_video, tmp_path, tree_bytes):
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    for number in range(8):
+        encode_video(raw / f"ann/cup/clean/{number}.mp4", pictures=250, size=(320, 240))
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT.format(root=str(ROOT)))
+    process = subprocess.Popen([sys.executable, str(script), str(raw), str(out)], stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while len(whole := list(out.glob("ann/cup/clean/ann--*"))) < 2:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    whole = list(out.glob("ann/cup/clean/ann--*"))
+    assert 2 <= len(whole) < 8
+    assert all(len(os.listdir(folder)) == 250 for folder in whole)
+    assert not (out / "index.csv").exists()
+
+    summary = extract(raw, out, size_px=128, workers=2)
+    assert 1 <= summary.skipped < 8
+    extract(raw, tmp_path / "uninterrupted", size_px=128, workers=2)
+    assert tree_bytes(out) == tree_bytes(tmp_path / "uninterrupted")
+    assert not [path for path in out.rglob(".*")]
+
+
+def test_a_video_over_its_time_limit_fails_alone(encode_video, tmp_path):
+    encode_video(tmp_path / "raw/ann/cup/clean/long.mp4", pictures=100)
+    encode_video(tmp_path / "raw/ann/cup/clean/short.mp4", pictures=1)
+    with pytest.raises(FoundWrong, match=r"1 of 2 videos failed: ann/cup/clean/long\.mp4"):
+        # frames of 16 million pixels: the long video takes many times the limit, the short one a small part of it
+        extract(tmp_path / "raw", tmp_path / "out", size_px=4000, workers=1, time_limit_s=2.5)
+    assert len(list((tmp_path / "out").rglob("*.jpg"))) == 1
+    assert not list((tmp_path / "out").rglob(".*.part"))
+
+
+def test_frames_open_with_any_reader(frames):
+    path = next(frames.rglob("*.jpg"))
+    assert cv2.imread(str(path)).shape == (SIZE_PX, SIZE_PX, 3)

@@ -1,0 +1,57 @@
+import dataclasses
+
+import pytest
+
+from eval.report import compare_table, scorecard_text
+from eval.score import score
+from groundwork.errors import AskedWrong
+
+
+@pytest.fixture
+def cards(task_set, make_predictions):
+    return [score(task_set, make_predictions(task_set, seed)) for seed in (0, 1)]
+
+
+def test_text_has_a_row_a_user_and_the_headline(cards):
+    text = scorecard_text(cards[0])
+    table = next(part for part in text.split("\n\n") if part.startswith("Result per user"))
+    rows = {line.split("  ")[0]: line.split() for line in table.splitlines()}
+    for user in cards[0].per_user:
+        assert rows[user.user][-3] == f"{100 * user.frame_accuracy:.1f}"
+    assert f"{100 * cards[0].overall.frame_accuracy.per_video.mean:.2f}" in text
+    assert "no valid query video" in text
+
+
+def test_text_is_plain(task_set, predictions):
+    tasks = dataclasses.replace(task_set, protocol="own\x1b[2J\nvideos")
+    text = scorecard_text(score(tasks, predictions))
+    assert "own\\x1b[2J\\nvideos" in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert not any("\u2500" <= character <= "\u259f" for character in text)  # no box drawing
+
+
+def test_columns_stand_under_one_another(cards):
+    block = next(part for part in scorecard_text(cards[0]).split("\n\n") if part.startswith("Result per user"))
+    lines = block.splitlines()[1:]
+    assert len({len(line) for line in lines}) == 1  # the last column is of numbers, set to the right
+
+
+def test_comparison_gives_both_and_the_difference(cards):
+    before, after = cards
+    lines = compare_table(before, after, names=("untrained", "trained")).splitlines()
+    assert "untrained, %" in lines[1]
+    assert len(lines) == 2 + 3 * 2
+    old, new = (100 * card.overall.frame_accuracy.per_video.mean for card in cards)
+    assert lines[2].split()[-3:] == [f"{old:.1f}", f"{new:.1f}", f"{new - old:+.1f}"]
+    old, new = (100 * card.overall.frames_to_recognition.per_user.mean for card in cards)
+    assert lines[5].split()[-3:] == [f"{old:.1f}", f"{new:.1f}", f"{new - old:+.1f}"]
+    assert "lower is better" in lines[5]
+
+
+def test_other_tasks_or_protocols_are_not_compared(cards, make_tasks, make_predictions, task_set, predictions):
+    other = make_tasks(9)
+    with pytest.raises(AskedWrong, match="not of the same tasks"):
+        compare_table(cards[0], score(other, make_predictions(other)))
+    renamed = score(dataclasses.replace(task_set, protocol="orbit-2022"), predictions)
+    with pytest.raises(AskedWrong, match="orbit-2022: not comparable"):
+        compare_table(cards[0], renamed)

@@ -1,0 +1,60 @@
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from data_prep.index import open_index
+from groundwork.errors import FoundWrong
+from orbit_lite.data.frames import open_frames
+
+
+def test_raw_videos_give_the_pixels_of_the_frame_tree(pocket_raw, pocket_frames):
+    raw, tree = (open_index(root) for root in (pocket_raw, pocket_frames))
+    assert (raw.kind, tree.kind) == ("raw", "frames")
+    assert raw.fingerprint == tree.fingerprint
+    for row in tree.rows[::7]:
+        wanted = [row.frames, 1, 31, 31]  # any order, repeats
+        pictures = open_frames(tree).read(row.video, wanted)
+        assert pictures.shape == (4, 224, 224, 3)
+        assert pictures.dtype == np.uint8
+        assert np.array_equal(pictures, open_frames(raw).read(row.video, wanted))
+        assert np.array_equal(pictures[2], pictures[3])
+        assert not np.array_equal(pictures[0], pictures[1])
+
+
+@pytest.mark.parametrize("kind", ["raw", "frames"])
+def test_a_source_survives_pickling(kind, pocket_raw, pocket_frames):
+    """Spawned workers get it so."""
+    index = open_index({"raw": pocket_raw, "frames": pocket_frames}[kind])
+    source = open_frames(index)
+    video = index.rows[0].video
+    assert np.array_equal(pickle.loads(pickle.dumps(source)).read(video, [2]), source.read(video, [2]))
+
+
+@pytest.mark.parametrize("kind", ["raw", "frames"])
+def test_what_is_not_there_is_named(kind, pocket_raw, pocket_frames):
+    index = open_index({"raw": pocket_raw, "frames": pocket_frames}[kind])
+    with pytest.raises(FoundWrong, match="no video 'P0--x--clean--y'"):
+        open_frames(index).read("P0--x--clean--y", [1])
+    with pytest.raises(FoundWrong, match=index.rows[0].video):
+        open_frames(index).read(index.rows[0].video, [99999])
+
+
+def test_damaged_and_misshapen_frames_are_named(pocket_frames, tmp_path):
+    index = open_index(pocket_frames)
+    row = index.rows[0]
+    root = tmp_path / "frames"
+    shutil.copytree(pocket_frames / row.path, root / row.path)
+    (root / row.path / f"{row.video}-00002.jpg").write_bytes(b"\xff\xd8 cut off")
+    source = open_frames(type(index)(root, "frames", (row,)))
+    with pytest.raises(FoundWrong, match=r"-00002\.jpg"):
+        source.read(row.video, [2])
+    with pytest.raises(FoundWrong, match=r"-00001\.jpg: 224x224 pixels, expected 96x96"):
+        open_frames(type(index)(root, "frames", (row,)), size_px=96).read(row.video, [1])
+
+
+def test_two_videos_of_one_name_are_refused(pocket_frames):
+    index = open_index(pocket_frames)
+    with pytest.raises(FoundWrong, match="2 videos are named"):
+        open_frames(type(index)(index.root, "frames", (*index.rows, index.rows[0])))

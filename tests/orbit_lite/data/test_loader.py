@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from data_prep.index import open_index
+from eval.records import Task, VideoPlan
+from groundwork.errors import FoundWrong
+from orbit_lite.config import load_experiment
+from orbit_lite.data.frames import open_frames
+from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, read_ahead, trailing_clips
+from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.train import TrainingTasks
+
+
+@pytest.fixture(scope="module")
+def training(pocket_frames):
+    index = open_index(pocket_frames)
+    drawer = TaskDrawer(index, load_experiment("pocket").tasks, split="train", seed=3)
+    return TrainingTasks(drawer, epochs=1, start=8), ReadTask(open_frames(index))
+
+
+def test_pixels_do_not_depend_on_workers(training):
+    tasks, read = training
+    alone = list(read_ahead(tasks, read, workers=0))
+    assert len(alone) == len(tasks) == 4
+    for mine, theirs in zip(alone, read_ahead(tasks, read, workers=2), strict=True):
+        assert mine.way == theirs.way
+        for name in ("support", "support_labels", "query", "query_labels"):
+            assert torch.equal(getattr(mine, name), getattr(theirs, name))
+
+
+def test_pixels_are_uint8_and_labels_fit(training):
+    tasks, read = training
+    for task, pixels in zip(tasks, read_ahead(tasks, read, workers=0), strict=True):
+        assert pixels.support.dtype == pixels.query.dtype == torch.uint8
+        assert pixels.support.shape == (sum(len(plan.frames) for plan in task.support), 3, 224, 224)
+        assert len(pixels.query) == len(pixels.query_labels) == sum(len(plan.frames) for plan in task.query)
+        assert set(pixels.support_labels.tolist()) == set(range(task.way))
+
+
+def test_clips_hold_the_planned_frames(pocket_frames):
+    index = open_index(pocket_frames)
+    source = open_frames(index)
+    video = index.rows[0].video
+    plan = (VideoPlan(video, 0, (5, 6, 7, 20, 21, 22)),)
+    task = Task("P", 0, ("bag", "cup"), plan, (VideoPlan(video, 1, (1, 9)),), clip_length=3)
+    pixels = ReadTask(source)(task)
+    expected = torch.from_numpy(source.read(video, range(1, 23))).permute(0, 3, 1, 2)
+    assert pixels.support.shape == (2, 3, 3, 224, 224)
+    assert torch.equal(pixels.support[1], expected[[19, 20, 21]])
+    assert torch.equal(pixels.query[0], expected[[0, 0, 0]])  # the first frame repeated at the start
+    assert torch.equal(pixels.query[1], expected[[6, 7, 8]])
+    assert pixels.support_labels.tolist() == [0, 0]
+    assert pixels.query_labels.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_readers_error_is_its_one_line(pocket_frames, workers):
+    read = ReadFrames(open_frames(open_index(pocket_frames)))
+    with pytest.raises(FoundWrong, match="^[^\n]*no video 'nothing'[^\n]*$"):
+        list(read_ahead([FrameJob("nothing", (1,))], read, workers=workers))
+
+
+def test_trailing_clips_never_look_ahead():
+    clips = trailing_clips([1, 5, 40], 8)
+    assert [clips[i : i + 8] for i in (0, 8, 16)] == [[1] * 8, [1, 1, 1, 1, 2, 3, 4, 5], list(range(33, 41))]

@@ -1,0 +1,125 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from data_prep.index import open_index
+from eval.records import PREDICTION_COLUMNS
+from groundwork.errors import FoundWrong
+from orbit_lite.config import load_protocol
+from orbit_lite.data.frames import open_frames
+from orbit_lite.data.loader import ReadTask
+from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.predict import predict
+
+PROTOCOLS = ["orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve"]
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return build_recognizer("protonets", "tiny", weights="random", seed=1)
+
+
+@pytest.fixture(scope="module")
+def index(pocket_frames):
+    return open_index(pocket_frames)
+
+
+def tasks_of(index, protocol, count=2):
+    return TaskDrawer(index, load_protocol(protocol), split="test", seed=2).draw_all(tasks_per_user=count)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_predictions_equal_the_plain_road(recognizer, index, protocol):
+    """The plain road: each task by itself, every image of it embedded for it."""
+    tasks, source = tasks_of(index, protocol), open_frames(index)
+    table = predict(recognizer, tasks, index, source)
+    assert list(table.columns) == PREDICTION_COLUMNS.names
+    for task in tasks.tasks[::2]:
+        pixels = ReadTask(source)(task)
+        logits = recognizer.personalize(pixels.support, pixels.support_labels).logits(pixels.query)
+        rows = table[(table.user == task.user) & (table.task == task.task)]
+        assert rows.frame.tolist() == [frame for plan in task.query for frame in plan.frames]
+        assert rows.video.tolist() == [plan.video for plan in task.query for _ in plan.frames]
+        np.testing.assert_allclose(rows.confidence, logits.softmax(1).max(1).values, atol=1e-3)
+        best = logits.topk(2, dim=1).values
+        clear = (best[:, 0] - best[:, 1] > 1e-4 * logits.std()).numpy()
+        assert (rows.prediction.to_numpy() == logits.argmax(1).numpy())[clear].all()
+
+
+def test_raw_videos_and_other_workers_give_the_same_predictions(recognizer, index, pocket_raw):
+    tasks = tasks_of(index, "orbit-2022")
+    expected = predict(recognizer, tasks, index, open_frames(index))
+    raw = open_index(pocket_raw)
+    pd.testing.assert_frame_equal(predict(recognizer, tasks, raw, open_frames(raw), workers=1), expected)
+    pd.testing.assert_frame_equal(predict(recognizer, tasks, index, open_frames(index), workers=2), expected)
+
+
+class Blackened:
+    """A source in which every frame after `last` is black: the future is another one."""
+
+    def __init__(self, source, last):
+        self.source, self.last = source, last
+
+    def read(self, video, frames):
+        pictures = self.source.read(video, frames)
+        if "--clutter--" in video:
+            pictures[np.array(frames) > self.last] = 0
+        return pictures
+
+
+@pytest.mark.parametrize("protocol", ["orbit-2022", "orbit-2021-clu-ve"])
+def test_future_frames_never_change_earlier_predictions(recognizer, index, protocol):
+    """A frame's prediction may use that frame and earlier ones of its video only."""
+    tasks, source = tasks_of(index, protocol, count=1), open_frames(index)
+    whole = predict(recognizer, tasks, index, source)
+    cut = predict(recognizer, tasks, index, Blackened(source, last=40))
+    before = whole.frame <= 40
+    pd.testing.assert_frame_equal(cut[before], whole[before], atol=1e-5)
+    assert not np.allclose(cut.confidence[~before], whole.confidence[~before], atol=1e-5)
+
+
+def test_cutting_a_plan_short_never_changes_earlier_predictions(recognizer, index):
+    tasks = tasks_of(index, "orbit-2021-clu-ve", count=1)
+    short = [
+        replace(task, query=tuple(replace(plan, frames=plan.frames[:30]) for plan in task.query))
+        for task in tasks.tasks
+    ]
+    whole = predict(recognizer, tasks, index, open_frames(index))
+    cut = predict(recognizer, replace(tasks, tasks=tuple(short)), index, open_frames(index))
+    expected = whole[whole.frame <= 30].reset_index(drop=True)
+    pd.testing.assert_frame_equal(cut, expected, atol=1e-5)
+
+
+def test_each_frame_is_embedded_once_for_all_tasks(recognizer, index, monkeypatch):
+    embedded = []
+    embed = recognizer.embed
+    monkeypatch.setattr(
+        type(recognizer), "embed", lambda self, items, **how: (embedded.append(len(items)), embed(items, **how))[1]
+    )
+    tasks = tasks_of(index, "orbit-2022", count=20)
+    predict(recognizer, tasks, index, open_frames(index))
+    query = {(plan.video, frame) for task in tasks.tasks for plan in task.query for frame in plan.frames}
+    support = {(plan.video, frame) for task in tasks.tasks for plan in task.support for frame in plan.frames}
+    assert sum(embedded) == len(query) + len(support)
+
+
+def test_tasks_of_another_tree_are_refused(recognizer, index):
+    other = replace(tasks_of(index, "orbit-2022"), data_fingerprint="another")
+    with pytest.raises(FoundWrong, match="not the tree these tasks were drawn from"):
+        predict(recognizer, other, index, open_frames(index))
+
+
+def test_personal_predictions_depend_on_the_support_set(recognizer, index):
+    """Labels permuted in the support set come out permuted: nothing but the support set names the classes."""
+    tasks = tasks_of(index, "orbit-2022", count=1)
+    turned = [
+        replace(task, support=tuple(replace(plan, label=(plan.label + 1) % task.way) for plan in task.support))
+        for task in tasks.tasks
+    ]
+    plain = predict(recognizer, tasks, index, open_frames(index))
+    other = predict(recognizer, replace(tasks, tasks=tuple(turned)), index, open_frames(index))
+    assert torch.equal(torch.tensor((plain.prediction + 1) % 3), torch.tensor(other.prediction))
