@@ -11,7 +11,7 @@ from eval.records import Scorecard, TaskSet, read_tasks, tasks_fingerprint, writ
 from eval.report import write_report
 from eval.verbs import TASKS_FINGERPRINT, score_files
 from groundwork.errors import AskedWrong
-from orbit_lite.config import load_protocol
+from orbit_lite.config import load_protocol, nearest
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import load_recognizer
