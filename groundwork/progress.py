@@ -1,4 +1,4 @@
-"""Progress with rate and time left: one bar on a terminal, else a status line every few seconds (screen readers, logs)."""
+"""Progress with rate and time left: one bar on a terminal, else a status line every few seconds."""
 
 import sys
 import time

@@ -47,7 +47,8 @@ class ModelChoice:
         path = Path(self.model)
         if not path.is_file():
             raise AskedWrong(
-                f"--model {self.model}: no such checkpoint, and no learner; learners: {', '.join(LEARNERS)}"
+                f"--model {self.model}: no such checkpoint, and no learner{nearest(self.model, LEARNERS)}; "
+                f"learners: {', '.join(LEARNERS)}"
             )
         return load_recognizer(path)
 

@@ -2,8 +2,9 @@
 
 44 train users * 50 tasks an epoch = 2,200 tasks; 2,200 / 16 tasks a step = 138 steps, the last one short.
 
-Every random draw is keyed by what it draws (a task by user and number, LITE's subset by task), so that there is no random
-state to carry: a run that was cut off goes on from its last checkpoint with the very same draws, on any number of workers.
+Every random draw is keyed by what it draws (a task by user and number, LITE's subset by task), so there is no random
+state to carry: a run that was cut off goes on from its last checkpoint with the very same draws, on any number of
+workers.
 """
 
 import math
@@ -30,7 +31,7 @@ from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 from orbit_lite.predict import predict
 from orbit_lite.run_folder import RunFolder
-from orbit_lite.training_state import TrainingState, load_state, save_state, write_curve
+from orbit_lite.training_state import load_state, save_state, write_curve
 
 BEST_NAME = "best.safetensors"
 STATE_NAME = "state.pt"
@@ -40,7 +41,7 @@ CHECKPOINT_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a run ended: the best weights, at which step they were had, and their validation frame accuracy, a fraction."""
+    """How a run ended: the best weights, the step they are of, and their validation frame accuracy (a fraction)."""
 
     best: Path
     best_step: int

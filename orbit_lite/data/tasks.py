@@ -1,7 +1,7 @@
 """Tasks as plans: which videos and frames of one user, drawn from (seed, user, task number), no pixel touched.
 
 The same task comes out in any order, on any number of workers or machines: every draw has a generator of its own, keyed
-by what it draws. Protocols: Massiceti et al. 2021 (arXiv 2104.03841) and the leaderboard's, as configs/protocol/ has them.
+by what it draws. Protocols: Massiceti et al. 2021 (arXiv 2104.03841) and the leaderboard's; configs/protocol/ has them.
 """
 
 from collections import defaultdict

@@ -233,7 +233,7 @@ def test_killed_halfway_and_run_again_gives_the_same_bytes(encode_video, tmp_pat
     assert 1 <= summary.skipped < 8
     extract(raw, tmp_path / "uninterrupted", size_px=128, workers=2)
     assert tree_bytes(out) == tree_bytes(tmp_path / "uninterrupted")
-    assert not [path for path in out.rglob(".*")]
+    assert not list(out.rglob(".*"))
 
 
 def test_a_video_over_its_time_limit_fails_alone(encode_video, tmp_path):

@@ -8,7 +8,7 @@ from groundwork.files import part_path, whole_file, whole_folder, write_json
 def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), whole_file(path) as file:  # noqa: PT012
+    with pytest.raises(RuntimeError), whole_file(path) as file:
         file.write(b"half of the n")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -16,7 +16,7 @@ def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path
 
 
 def test_a_folder_whose_filling_fails_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), whole_folder(tmp_path / "video") as folder:  # noqa: PT012
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "video") as folder:
         (folder / "video-00001.jpg").write_bytes(b"x")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []

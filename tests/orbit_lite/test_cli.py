@@ -1,4 +1,4 @@
-"""The command line as a user meets it: every mistake is one clear line and exit status 1 or 2, and nothing is left behind."""
+"""The command line as a user meets it: every mistake is one clear line, exit status 1 or 2, and nothing left behind."""
 
 import shutil
 
