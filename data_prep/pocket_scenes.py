@@ -75,7 +75,16 @@ def clean_video(rng: np.random.Generator, thing: Sprite) -> Iterator[SceneFrame]
     path = _hand_held(rng, frames, reach=0.07, turn=10)
     target = _Prop(thing, 0, 0, rng.uniform(0.42, 0.56), rng.uniform(-25, 25) + wander(rng, frames, 20))
     stretches = quality_stretches(rng, frames)
-    scene = _Scene(rng, size_px, plain_surface(rng), path, target, (), stretches, light=0.1)
+    scene = _Scene(
+        rng,
+        size_px=size_px,
+        canvas=plain_surface(rng),
+        path=path,
+        target=target,
+        props=(),
+        stretches=stretches,
+        light=0.1,
+    )
     for frame in range(frames):
         drawn = scene.draw(frame)
         yield SceneFrame(drawn.picture, drawn.cover, scene.issues(frame, drawn))
@@ -88,7 +97,16 @@ def clutter_video(rng: np.random.Generator, thing: Sprite, others: Sequence[Spri
     target = _Prop(thing, 0, 0, rng.uniform(0.42, 0.56), rng.uniform(-25, 25) + wander(rng, frames, 12))
     stretches = clutter_stretches(rng, frames)
     props = _distractors(rng, frames, others, stretches[0].degrees)
-    scene = _Scene(rng, size_px, patterned_surface(rng), path, target, props, stretches, light=0.22)
+    scene = _Scene(
+        rng,
+        size_px=size_px,
+        canvas=patterned_surface(rng),
+        path=path,
+        target=target,
+        props=props,
+        stretches=stretches,
+        light=0.22,
+    )
     for frame in range(frames):
         drawn = scene.draw(frame)
         annotation = {BOX: drawn.box, NOT_PRESENT: drawn.box is None}
@@ -97,6 +115,8 @@ def clutter_video(rng: np.random.Generator, thing: Sprite, others: Sequence[Spri
 
 @dataclass(frozen=True)
 class _Drawn:
+    """One frame as drawn, and what the masks say of the thing in it."""
+
     picture: Picture
     cover: NDArray[np.float32]
     box: dict[str, int] | None  # None if the thing is not in the square
@@ -111,13 +131,13 @@ class _Scene:
     def __init__(
         self,
         rng: np.random.Generator,
+        *,
         size_px: tuple[int, int],
         canvas: Picture,
         path: Path,
         target: _Prop,
         props: Sequence[_Prop],
         stretches: Sequence[Stretch],
-        *,
         light: float,
     ) -> None:
         self.size_px, self.canvas, self.path = size_px, canvas, path

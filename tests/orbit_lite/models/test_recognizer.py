@@ -41,6 +41,7 @@ def test_fitting_leaves_the_module_as_it_was(recognizer: Recognizer) -> None:
     held = set(vars(recognizer))
     fitted = recognizer.personalize(frames(4), torch.tensor([0, 1, 0, 1]))
     assert not fitted.logits(frames(2)).requires_grad
+    assert not recognizer.embed(frames(2)).requires_grad  # or a video's graph would be kept with its features
     assert set(vars(recognizer)) == held
     assert all(torch.equal(before[name], value) for name, value in recognizer.state_dict().items())
     assert all(parameter.grad is None for parameter in recognizer.parameters())
