@@ -91,9 +91,9 @@ class PocketSummary:
 def make_pocket(
     out: Path,
     *,
-    users: tuple[int, int, int] = (14, 2, 4),
+    users: tuple[int, int, int] = (24, 3, 4),
     objects: int = 5,
-    clean_videos: int = 4,
+    clean_videos: int = 3,
     clutter_videos: int = 2,
     seed: int = 0,
     workers: int | None = None,

@@ -131,6 +131,12 @@ def _resnet18() -> nn.Module:
     return net
 
 
+def _fetch_resnet18() -> Path:
+    import torchvision
+
+    return fetch_from_url(torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url)
+
+
 def _timm(
     name: str,
     timm_name: str,
@@ -171,7 +177,7 @@ BACKBONES: dict[str, Backbone] = {
             source="torchvision ResNet18_Weights.IMAGENET1K_V1",
             licence="BSD-3-Clause",
             build=_resnet18,
-            fetch=partial(fetch_from_url, "https://download.pytorch.org/models/resnet18-f37072fd.pth"),
+            fetch=_fetch_resnet18,
         ),
     )
 }

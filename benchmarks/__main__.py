@@ -1,0 +1,54 @@
+"""`python -m benchmarks [NAME ...]`: run benchmarks, print each as a table, and keep it as CSV."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import evaluate, frames, lite
+from benchmarks.measure import Comparison
+from benchmarks.record import hardware, table, write_csv
+from groundwork.errors import KitError
+
+RESULTS = Path(__file__).resolve().parent / "results"
+BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
+    "evaluate": evaluate.run,
+    "frames": frames.run,
+    "lite": lite.run,
+}
+ABOUT = {
+    "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
+    "frames": "frames a second from JPEG files on one core: uint8, or PIL and float32",
+    "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the named benchmarks, or all. Exit status 0 done, 1 found something wrong, 2 asked for wrongly."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Speed and memory of the kit beside the plain way of doing the same work.",
+        epilog="Benchmarks:\n" + "\n".join(f"  {name:10}{about}" for name, about in ABOUT.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run (default: all)")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, help="folder of the CSV files (default: benchmarks/results)"
+    )
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    try:
+        for name in options.names or BENCHMARKS:
+            print(f"{name}, on {hardware()}: {ABOUT[name]}", flush=True)
+            comparisons = BENCHMARKS[name]()
+            print(f"{table(comparisons)}\n{write_csv(options.out, name, comparisons)}\n", flush=True)
+    except KitError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Frames from JPEG files to batches, a second on one core: the kit's uint8 against the published code's float32.
+
+The published way is PIL, to_tensor, normalise, all in the worker, and 4 times the bytes to hand on. The kit normalises
+on the device; that work is in a gradient's time (lite), not here.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import functional as transforms
+
+from benchmarks.measure import REPEATS, Comparison, one_core, paired_seconds
+from data_prep.layout import frame_file_name
+from data_prep.video import encode_jpeg
+from groundwork.randomness import keyed_rng
+from orbit_lite.data.frames import FrameTree
+from orbit_lite.data.loader import to_images
+from orbit_lite.models.backbones import IMAGENET_MEAN, IMAGENET_STD
+
+VIDEO = "made"
+SHAPES = 12
+NOISE = 4.0  # standard deviation, of 255: about a phone's in a lit room
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many square JPEGs are read, and how many make a batch."""
+
+    frames: int = 300
+    frame_size_px: int = 224
+    batch: int = 50
+
+
+def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+    """One comparison: frames a second. The files are in the system's cache: a disk's speed is not measured."""
+    with tempfile.TemporaryDirectory() as folder, one_core():
+        root = Path(folder)
+        make_frames(root, size)
+        paths = [root / VIDEO / frame_file_name(VIDEO, number) for number in _numbers(size)]
+        tree = FrameTree(root, {VIDEO: VIDEO}, size_px=size.frame_size_px)
+
+        def pil_batch(numbers: range) -> Tensor:
+            return pil_frames([paths[number - 1] for number in numbers])
+
+        def kit_batch(numbers: range) -> Tensor:
+            return to_images(tree.read(VIDEO, numbers), 1)
+
+        pil_s, kit_s = paired_seconds(
+            lambda: _read_all(pil_batch, size), lambda: _read_all(kit_batch, size), repeats=repeats
+        )
+        setting = f"{size.frames} JPEGs of {size.frame_size_px} px, batches of {size.batch}"
+        sides = (("PIL, float32", pil_s.rate(size.frames)), ("kit, uint8", kit_s.rate(size.frames)))
+        return [Comparison(setting, "speed", "frames/s", torch.get_num_threads(), *sides)]
+
+
+def pil_frames(paths: list[Path]) -> Tensor:
+    """The published way to a batch: float32 (n, 3, s, s), normalised."""
+    images = []
+    for path in paths:
+        with Image.open(path) as picture:
+            pixels = transforms.to_tensor(picture.convert("RGB"))
+        images.append(transforms.normalize(pixels, IMAGENET_MEAN, IMAGENET_STD))
+    return torch.stack(images)
+
+
+def make_frames(root: Path, size: Size) -> None:
+    """Write `size.frames` JPEGs as a frame tree has them, into ROOT/made."""
+    (root / VIDEO).mkdir()
+    for number in _numbers(size):
+        picture = _picture(number, size.frame_size_px)
+        (root / VIDEO / frame_file_name(VIDEO, number)).write_bytes(encode_jpeg(picture))
+
+
+def _picture(number: int, side_px: int) -> NDArray[np.uint8]:
+    """A shaded wall, some things before it, a little noise: as long a JPEG as a photograph's, unlike plain noise."""
+    rng = keyed_rng(0, "frames", number)
+    corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
+    picture = cv2.resize(corners, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
+    for _ in range(SHAPES):
+        centre, axes = rng.integers(0, side_px, 2).tolist(), rng.integers(4, side_px // 4, 2).tolist()
+        colour, turn = rng.integers(0, 256, 3).tolist(), float(rng.uniform(0, 180))
+        cv2.ellipse(picture, centre, axes, turn, 0, 360, colour, thickness=-1)
+    noisy = picture + rng.normal(0, NOISE, picture.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def _read_all(read: Callable[[range], Tensor], size: Size) -> None:
+    """Read batch after batch, as a training epoch does: each is dropped before the next."""
+    numbers = _numbers(size)
+    for start in range(0, size.frames, size.batch):
+        read(numbers[start : start + size.batch])
+
+
+def _numbers(size: Size) -> range:
+    return range(1, size.frames + 1)

@@ -1,0 +1,133 @@
+"""Two sides of one comparison, measured in pairs: seconds in turn in this process, peak memory each in a new one."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import torch
+
+from groundwork.errors import FoundWrong
+
+Work = Callable[[], object]
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What repeated measuring of one side gave, in the comparison's unit."""
+
+    median: float
+    least: float
+    most: float
+    repeats: int
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        """Of one value or more."""
+        return cls(statistics.median(values), min(values), max(values), len(values))
+
+    def times(self, factor: float) -> "Spread":
+        """In another unit, or scaled to a larger piece of work; factor > 0."""
+        return Spread(self.median * factor, self.least * factor, self.most * factor, self.repeats)
+
+    def rate(self, items: int) -> "Spread":
+        """Seconds for `items` items as items a second: the least seconds give the most."""
+        return Spread(items / self.median, items / self.most, items / self.least, self.repeats)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of two sides, each with its name. `setting`: what both did. The ratio is the second's to the first's.
+
+    `threads`: of torch, in this process; the memory of a side is measured with the library's own choice.
+    """
+
+    setting: str
+    metric: str
+    unit: str
+    threads: int
+    first: tuple[str, Spread]
+    second: tuple[str, Spread]
+
+    @property
+    def ratio(self) -> float:
+        """Median of the second side over that of the first; infinite if the first is 0."""
+        return self.second[1].median / self.first[1].median if self.first[1].median else float("inf")
+
+
+def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS) -> tuple[Spread, Spread]:
+    """Time both in turn, first second first second …, so that what else the machine does falls on both alike.
+
+    Each runs once before that without being timed. `repeats` >= 1.
+    """
+    first()
+    second()
+    pairs = [(_seconds(first), _seconds(second)) for _ in range(repeats)]
+    return Spread.of([pair[0] for pair in pairs]), Spread.of([pair[1] for pair in pairs])
+
+
+def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1) -> Spread:
+    """Megabytes (10^6 bytes) by which some work raises the peak resident memory of a process that only prepared it.
+
+    Args:
+        prepare: makes the inputs, and gives the work; picklable, for each repeat it runs in a new process.
+        repeats: >= 1; memory varies little.
+
+    Raises:
+        FoundWrong: if the process is killed, as it is where memory runs out.
+    """
+    peaks = []
+    for _ in range(repeats):
+        # spawn: a forked child would begin with this process's memory, and with locks that its threads hold
+        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as child:
+            try:
+                peaks.append(child.submit(_added_peak, prepare).result() / 1e6)
+            except BrokenProcessPool:
+                raise FoundWrong("a measured process was killed, most likely for want of memory") from None
+    return Spread.of(peaks)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let torch and OpenCV compute on one core inside the block."""
+    torch_threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(torch_threads)
+        cv2.setNumThreads(cv2_threads)
+
+
+def _seconds(work: Work) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _added_peak(prepare: Callable[[], Work]) -> int:
+    work = prepare()
+    before = _peak_bytes()
+    work()
+    return _peak_bytes() - before
+
+
+def _peak_bytes() -> int:
+    """This process's highest resident memory so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss: on Linux a new process takes that over from the one that started it, and so hides its own.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource  # not to be had on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

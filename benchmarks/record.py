@@ -1,0 +1,95 @@
+"""Comparisons as a table to read and as a CSV to keep, on named hardware and with named versions."""
+
+import csv
+import io
+import os
+import platform
+import re
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from benchmarks.measure import Comparison
+from groundwork.files import write_text
+from orbit_lite.run_folder import versions
+
+TABLE_COLUMNS = ("setting", "metric", "unit", "side", "median", "least", "most", "ratio")
+MODEL_LETTERS = 24
+# What processor names hold beside the model.
+_NOT_THE_MODEL = r"\((r|tm)\)|\bcpu\b|\bprocessor\b|\b\w+-core\b|@.*"
+
+
+def hardware() -> str:
+    """The machine as part of a file's name: `2-core-amd-epyc`. Cores and processor; not the machine's own name."""
+    return hardware_name(os.cpu_count() or 1, _processor())
+
+
+def hardware_name(cores: int, processor: str) -> str:
+    """The same from its parts.
+
+    >>> hardware_name(8, "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz")
+    '8-core-intel-xeon-platinum-8488c'
+    """
+    model = re.sub(_NOT_THE_MODEL, " ", processor.lower())
+    slug = re.sub("[^a-z0-9]+", "-", model).strip("-")
+    if len(slug) > MODEL_LETTERS:
+        slug = slug[: MODEL_LETTERS + 1].rpartition("-")[0] or slug[:MODEL_LETTERS]
+    return f"{cores}-core-{slug or 'cpu'}"
+
+
+def table(comparisons: Sequence[Comparison]) -> str:
+    """Plain text, two lines a comparison, the columns padded; `ratio` is to the line above."""
+    rows = [list(TABLE_COLUMNS)]
+    for row in _rows(comparisons):
+        rows.append([_readable(row[name]) for name in TABLE_COLUMNS])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison]) -> Path:
+    """Write `FOLDER/BENCHMARK-HARDWARE.csv`, whole or not at all: a row a side. Gives its path."""
+    found = {**versions(), "pillow": metadata.version("pillow")}
+    text = io.StringIO()
+    named = [{"benchmark": benchmark, **row, "hardware": hardware(), **found} for row in _rows(comparisons)]
+    writer = csv.DictWriter(text, fieldnames=list(named[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in named:
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+    path = folder / f"{benchmark}-{hardware()}.csv"
+    write_text(path, text.getvalue())
+    return path
+
+
+def _rows(comparisons: Sequence[Comparison]) -> list[dict[str, str | int | float]]:
+    return [
+        {
+            "setting": comparison.setting,
+            "side": side,
+            "metric": comparison.metric,
+            "unit": comparison.unit,
+            "median": spread.median,
+            "least": spread.least,
+            "most": spread.most,
+            "repeats": spread.repeats,
+            "ratio": ratio,
+            "threads": comparison.threads,
+        }
+        for comparison in comparisons
+        for (side, spread), ratio in ((comparison.first, 1.0), (comparison.second, comparison.ratio))
+    ]
+
+
+def _readable(value: str | int | float) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = re.findall(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+        return names[0] if names else platform.machine()
+    return platform.processor()

@@ -1,0 +1,85 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.config import load_experiment
+from orbit_lite.evaluate import EvaluateRequest, ModelChoice, evaluate
+from orbit_lite.train import train
+
+CPU = torch.device("cpu")
+UNTRAINED = ModelChoice("protonets", "tiny")
+FILES = ("tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
+
+
+def request(data, model=UNTRAINED, protocol="orbit-2022"):
+    return EvaluateRequest(model, data, protocol, "test", seed=3, tasks_per_user=2)
+
+
+def test_the_pipeline_twice_gives_the_same_bytes(pocket_frames, tmp_path):
+    """Training, tasks, predictions, scorecard and report, in two folders."""
+    quick = ["epochs=1", "tasks.tasks_per_user=2", "lite.h=4", "optimizer.warmup_epochs=0"]
+    found = []
+    for name in ("first", "second"):
+        run = tmp_path / name / "run"
+        summary = train(load_experiment("pocket", quick), data=pocket_frames, out=run, workers=0, device=CPU)
+        evaluate(request(pocket_frames, ModelChoice(str(summary.best))), tmp_path / name / "out", workers=0, device=CPU)
+        files = [run / "best.safetensors", run / "training.csv", *(tmp_path / name / "out" / file for file in FILES)]
+        found.append([file.read_bytes() for file in files])
+    assert found[0] == found[1]
+
+
+def test_raw_videos_give_the_same_predictions_and_scores(pocket_raw, pocket_frames, tmp_path):
+    cards = [
+        evaluate(request(root), tmp_path / str(place), workers=0, device=CPU)
+        for place, root in enumerate((pocket_raw, pocket_frames))
+    ]
+    assert cards[0].overall == cards[1].overall
+    assert (tmp_path / "0" / "tasks.jsonl").read_bytes() == (tmp_path / "1" / "tasks.jsonl").read_bytes()
+
+
+def test_a_run_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    evaluate(request(pocket_frames), out, workers=0, device=CPU)
+    whole = {name: (out / name).read_bytes() for name in FILES}
+    for name in FILES[2:]:
+        (out / name).unlink()
+    monkeypatch.setattr("orbit_lite.evaluate.predict", lambda *_, **__: pytest.fail("predicted again"))
+    evaluate(request(pocket_frames), out, workers=0, device=CPU)
+    assert {name: (out / name).read_bytes() for name in FILES} == whole
+
+
+def test_the_headline_stands_where_the_contract_says(pocket_frames, tmp_path):
+    evaluate(request(pocket_frames), tmp_path / "out", workers=0, device=CPU)
+    card = json.loads((tmp_path / "out" / "scorecard.json").read_text())
+    assert 0 <= card["overall"]["frame_accuracy"]["per_video"]["mean"] <= 1
+    assert card["provenance"]["learner"] == "protonets"
+    assert any("sample" in note for note in card["notes"])
+
+
+def test_own_videos_need_no_split_and_no_annotations(pocket_frames, tmp_path):
+    tree = tmp_path / "frames"
+    shutil.copytree(pocket_frames / "test", tree)
+    card = evaluate(request(tree, protocol="own-videos"), tmp_path / "out", workers=0, device=CPU)
+    assert (card.split, card.every_query_frame, len(card.per_user)) == ("", True, 2)
+    with pytest.raises(AskedWrong, match="tree without splits"):
+        evaluate(request(tree), tmp_path / "other", workers=0, device=CPU)
+
+
+def test_a_tree_without_annotations_is_named(pocket_frames, tmp_path):
+    tree = tmp_path / "frames"
+    shutil.copytree(pocket_frames, tree, ignore=shutil.ignore_patterns("annotations"))
+    with pytest.raises(FoundWrong, match="no annotations; protocol orbit-2022"):
+        evaluate(request(tree), tmp_path / "out", workers=0, device=CPU)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_is_known_by_its_content(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"the same")
+    first, second = (ModelChoice(str(tmp_path / name)).describe() for name in ("a", "b"))
+    assert first["sha256"] == second["sha256"]
+    (tmp_path / "b").write_bytes(b"another")
+    assert ModelChoice(str(tmp_path / "b")).describe()["sha256"] != first["sha256"]
