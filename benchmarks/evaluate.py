@@ -52,7 +52,7 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
             lambda: predict_plainly(recognizer, few, source),
             repeats=repeats,
         )
-    setting = f"{size.backbone}, {PROTOCOL}, {size.users} users, {size.tasks} tasks each"
+    setting = f"{size.backbone}, {PROTOCOL}, users: {size.users}, tasks a user: {size.tasks}"
     plain = f"each task anew (scaled from {size.plain_tasks} a user)"
     sides = (("each frame once", once_s), (plain, plain_s.times(size.tasks / size.plain_tasks)))
     return [Comparison(setting, "time", "s", torch.get_num_threads(), *sides)]

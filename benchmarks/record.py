@@ -14,7 +14,7 @@ from groundwork.files import write_text
 from orbit_lite.run_folder import versions
 
 TABLE_COLUMNS = ("setting", "metric", "unit", "side", "median", "least", "most", "ratio")
-MODEL_LETTERS = 24
+MODEL_LETTERS = 32
 # What processor names hold beside the model.
 _NOT_THE_MODEL = r"\((r|tm)\)|\bcpu\b|\bprocessor\b|\b\w+-core\b|@.*"
 

@@ -161,6 +161,7 @@ class _Scene:
         return self.near(kind, frame)[0] == 1
 
     def draw(self, frame: int) -> _Drawn:
+        """One frame, by number from 0, with the masks that its annotation is read off."""
         width_px, height_px = self.size_px
         view = self._view(frame)
         picture = background(self.canvas, view, width_px, height_px)

@@ -88,7 +88,8 @@ def predict(
     jobs = [job for user in work for job in user.jobs()]
     tables = []
     with Progress("frames read and embedded", sum(len(job.frames) for job in jobs), quiet=quiet) as progress:
-        images = _count(read_ahead(jobs, ReadFrames(source), workers=workers), progress)
+        read = read_ahead(jobs, ReadFrames(source), workers=max(workers, source.least_workers))
+        images = _count(read, progress)
         tables = [_predict_user(recognizer, user, images) for user in work]
     return pd.concat(tables, ignore_index=True)
 

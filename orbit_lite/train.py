@@ -136,6 +136,7 @@ def train(config: ExperimentConfig, *, data: Path, out: Path, workers: int, devi
         run.say(f"going on from step {state.step} of {steps.total}")
     # A finished run has no task left to start from.
     start = steps.tasks_of(state.step).start if state.step < steps.total else len(tasks)
+    workers = max(workers, source.least_workers)
     pixels = read_ahead(replace(tasks, start=start), ReadTask(source), workers=workers)
     saved_s = time.monotonic()
     with Progress("steps", steps.total) as progress:

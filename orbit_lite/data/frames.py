@@ -17,7 +17,12 @@ Pictures = NDArray[np.uint8]  # (n, size, size, 3), RGB
 
 
 class FrameSource(Protocol):
-    """Reads frames of one tree. Small and picklable: every worker process has its own copy."""
+    """Reads frames of one tree. Small and picklable: every worker process has its own copy.
+
+    `least_workers` processes must do the reading: 1 where a decoder may hang, for a process can be killed.
+    """
+
+    least_workers: int
 
     def read(self, video: str, frames: Sequence[int]) -> Pictures:
         """Frames of a video by number (from 1, any order, repeats allowed), uint8 (n, size, size, 3), RGB.
@@ -30,6 +35,8 @@ class FrameSource(Protocol):
 
 class FrameTree:
     """Frames as JPEG files."""
+
+    least_workers = 0
 
     def __init__(self, root: Path, folders: dict[str, str], *, size_px: int) -> None:
         self._root, self._folders, self._size_px = root, folders, size_px
@@ -58,6 +65,8 @@ class FrameTree:
 
 class RawVideos:
     """Frames straight from videos, as `prep extract` would write them: the JPEG step, too, so that pixels agree."""
+
+    least_workers = 1
 
     def __init__(self, root: Path, files: dict[str, str], *, size_px: int) -> None:
         self._root, self._files, self._size_px = root, files, size_px

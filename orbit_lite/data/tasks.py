@@ -83,8 +83,8 @@ class TaskDrawer:
         objects = [videos.objects[i] for i in chosen]
         support, query = [], []
         for label, entry in enumerate(objects):
-            support += self._draw_set(plan.support, "support", entry.support, user, task, label)
-            query += self._draw_set(plan.query, "query", entry.query, user, task, label)
+            support += self._draw_set(plan.support, entry.support, label, key=(self.seed, user, task, "support"))
+            query += self._draw_set(plan.query, entry.query, label, key=(self.seed, user, task, "query"))
         names = tuple(entry.object for entry in objects)
         return Task(user, task, names, tuple(support), tuple(query), plan.clip_length)
 
@@ -102,18 +102,16 @@ class TaskDrawer:
         )
 
     def _draw_set(
-        self, plan: SetPlan, name: str, candidates: Sequence[Candidate], user: str, task: int, label: int
+        self, plan: SetPlan, candidates: Sequence[Candidate], label: int, *, key: tuple[int, str, int, str]
     ) -> list[VideoPlan]:
         most = min(len(candidates), self.plan.max_videos or len(candidates))
         if plan.videos == "random" or most < len(candidates):
-            rng = keyed_rng(self.seed, user, task, name, candidates[0].video)
+            rng = keyed_rng(*key, "videos", candidates[0].video)
             count = int(rng.integers(1, most + 1)) if plan.videos == "random" else most
             candidates = [candidates[i] for i in sorted(rng.permutation(len(candidates))[:count])]
         drawn = []
         for candidate in candidates:
-            frames = _choose_frames(
-                plan.frames, candidate, self.plan.clip_length, (self.seed, user, task, name, candidate.video)
-            )
+            frames = _choose_frames(plan.frames, candidate, self.plan.clip_length, (*key, candidate.video))
             drawn.append(VideoPlan(candidate.video, label, tuple(frames.tolist())))
         return drawn
 

@@ -61,6 +61,8 @@ def test_raw_videos_and_other_workers_give_the_same_predictions(recognizer, inde
 class Blackened:
     """A source in which every frame after `last` is black: the future is another one."""
 
+    least_workers = 0
+
     def __init__(self, source, last):
         self.source, self.last = source, last
 

@@ -1,0 +1,53 @@
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.measure import Comparison, Spread
+from benchmarks.record import hardware
+from groundwork.errors import FoundWrong
+
+RESULT = Comparison("none", "time", "s", 1, ("one", Spread.of([1.0])), ("other", Spread.of([3.0])))
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Benchmarks that take no time; each one's own run is tested in its own file."""
+    monkeypatch.setattr(command, "BENCHMARKS", {name: lambda: [RESULT] for name in command.BENCHMARKS})
+
+
+def test_every_benchmark_is_described():
+    assert set(command.ABOUT) == set(command.BENCHMARKS) == {"evaluate", "frames", "lite"}
+
+
+@pytest.mark.parametrize(("asked", "run"), [([], ["evaluate", "frames", "lite"]), (["lite"], ["lite"])])
+def test_runs_all_or_the_named(tmp_path, capsys, asked, run):
+    assert command.main([*asked, "--out", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}-{hardware()}.csv" for name in run]
+    shown = capsys.readouterr().out
+    assert shown.count("other") == len(run)
+    assert all(str(tmp_path / f"{name}-{hardware()}.csv") in shown for name in run)
+
+
+def test_unknown_name_exits_2_and_lists_the_known(capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(["life"])
+    assert stop.value.code == 2
+    assert "no benchmark 'life'; there are evaluate, frames, lite" in capsys.readouterr().err
+
+
+def test_help_is_plain_and_names_each(capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(["--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.isascii()
+    assert all(f"  {name} " in shown for name in command.BENCHMARKS)
+
+
+def test_a_fault_is_one_line_and_nothing_is_written(tmp_path, capsys, monkeypatch):
+    def fails():
+        raise FoundWrong("a measured process was killed")
+
+    monkeypatch.setitem(command.BENCHMARKS, "lite", fails)
+    assert command.main(["lite", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "benchmarks: a measured process was killed\n"
+    assert list(tmp_path.iterdir()) == []

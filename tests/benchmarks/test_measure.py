@@ -1,0 +1,60 @@
+import operator
+import signal
+from functools import partial
+
+import cv2
+import pytest
+import torch
+
+from benchmarks.measure import Comparison, Spread, one_core, paired_seconds, peak_memory_mb
+from groundwork.errors import FoundWrong
+
+FIVE_MB_OF_X = b"x" * 5_000_000
+
+
+def test_sides_run_in_turn_after_one_warm_up_each():
+    ran = []
+    first, second = paired_seconds(partial(ran.append, "A"), partial(ran.append, "B"), repeats=3)
+    assert "".join(ran) == "AB" + "ABABAB"
+    assert first.repeats == second.repeats == 3
+    assert 0 < first.least <= first.median <= first.most
+
+
+def test_each_side_gets_its_own_seconds():
+    first, second = paired_seconds(lambda: None, partial(sum, range(2_000_000)), repeats=1)
+    assert first.most < second.least
+
+
+def test_spread():
+    spread = Spread.of([4.0, 1.0, 2.0])
+    assert spread == Spread(2.0, 1.0, 4.0, 3)
+    assert spread.times(25) == Spread(50.0, 25.0, 100.0, 3)
+    assert spread.rate(100) == Spread(50.0, 25.0, 100.0, 3)  # 100 items in 4 s are the least a second
+
+
+def test_ratio_is_the_second_to_the_first():
+    first, second = Spread.of([2.0]), Spread.of([5.0])
+    assert Comparison("", "time", "s", 1, ("a", first), ("b", second)).ratio == 2.5
+    assert Comparison("", "time", "s", 1, ("a", Spread.of([0.0])), ("b", second)).ratio == float("inf")
+
+
+def test_peak_memory_is_the_works_own():
+    """40 copies of 5 MB; the 5 MB and the libraries that came with preparing are not in it, nor is this process."""
+    ballast = bytearray(600_000_000)  # a new process must not take over this one's peak
+    held = partial(partial, operator.mul, FIVE_MB_OF_X)
+    spread = peak_memory_mb(partial(held, 40))
+    del ballast
+    assert 195 < spread.median < 215
+    assert peak_memory_mb(partial(held, 0)).median < 5
+
+
+def test_a_killed_process_is_one_line():
+    with pytest.raises(FoundWrong, match="killed, most likely for want of memory"):
+        peak_memory_mb(partial(partial, signal.raise_signal, signal.SIGKILL))
+
+
+def test_one_core_gives_the_threads_back():
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    with one_core():
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == before
