@@ -21,7 +21,7 @@ CHUNKS = GradientChunks(no_graph=8, with_graph=4, query=4)  # small ones are the
 
 @dataclass(frozen=True)
 class Size:
-    """A task: N support and M query images of frame_size_px; LITE gives `h` of the N a gradient; timed `repeats` times."""
+    """A task: N support and M query images; LITE gives `h` of the N a gradient. Timed `repeats` times."""
 
     backbone: str
     support: int

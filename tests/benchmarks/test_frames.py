@@ -36,7 +36,7 @@ def test_every_frame_is_read_in_each_pass():
 
 
 def test_made_frames_are_as_long_as_photographs(tmp_path):
-    """ORBIT's frames: 54 GB / 2,687,934 at 224 px = 20 KB (FACTS); plain noise of that size has over 70 KB."""
+    """ORBIT's frames: 54 GB / 2,687,934 at 224 px = 20 KB."""
     make_frames(tmp_path, Size(frames=5))
     lengths = [path.stat().st_size for path in (tmp_path / frames.VIDEO).iterdir()]
     assert 10_000 < sum(lengths) / len(lengths) < 35_000

@@ -44,7 +44,7 @@ def test_peak_memory_is_the_works_own():
     held = partial(partial, operator.mul, FIVE_MB_OF_X)
     spread = peak_memory_mb(partial(held, 40))
     del ballast
-    assert 195 < spread.median < 215
+    assert 190 < spread.median < 210  # 200, less what unpickling the 5 MB took and gave back before the work
     assert peak_memory_mb(partial(held, 0)).median < 5
 
 
