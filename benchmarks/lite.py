@@ -12,11 +12,10 @@ import torch
 
 from benchmarks.measure import REPEATS, Comparison, Work, paired_seconds, peak_memory_mb
 from groundwork.randomness import keyed_rng
-from orbit_lite.models.lite import Estimator, GradientChunks, TaskPixels, task_gradient
+from orbit_lite.models.lite import Estimator, TaskPixels, task_gradient
 from orbit_lite.models.recognizer import build_recognizer
 
 WAY = 5
-CHUNKS = GradientChunks(no_graph=8, with_graph=4, query=4)  # small ones are the faster ones on a CPU
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def gradient_work(size: Size, estimator: Estimator) -> Work:
 
     def work() -> None:
         recognizer.zero_grad()
-        task_gradient(recognizer, pixels, h=size.h, rng=keyed_rng(0, "lite"), estimator=estimator, chunks=CHUNKS)
+        task_gradient(recognizer, pixels, h=size.h, rng=keyed_rng(0, "lite"), estimator=estimator)
 
     return work
 

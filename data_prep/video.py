@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2  # before decord: the other way round, cv2.imread of a PNG gives None
-import decord
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.probe import VideoInfo, open_video, probe
 from groundwork.errors import FoundWrong
+
+try:
+    import decord
+except ImportError:  # there are no wheels for arm64: PyAV reads everything there
+    decord = None
 
 DEFAULT_SIZE_PX = 224
 DEFAULT_FPS = 30.0
@@ -26,7 +30,8 @@ SEGMENT_BYTES = 128 * 1024 * 1024  # what one reader may hold: decord decodes ah
 
 Picture = NDArray[np.uint8]  # (size, size, 3) RGB
 
-decord.logging.set_level(decord.logging.QUIET)
+if decord:
+    decord.logging.set_level(decord.logging.QUIET)
 
 
 def frame_pictures(times_s: Sequence[float], last_duration_s: float, fps: float = DEFAULT_FPS) -> NDArray[np.int64]:
@@ -53,7 +58,9 @@ def count_frames(info: VideoInfo, fps: float = DEFAULT_FPS) -> int:
 
 
 def reader_name(info: VideoInfo, size_px: int = DEFAULT_SIZE_PX) -> str:
-    """Which reader serves a video: `decord`, or `pyav` where decord would be inexact or hold too much memory."""
+    """Which reader serves a video: `decord`, or `pyav` where it is absent, inexact or would hold too much memory."""
+    if decord is None:
+        return "pyav"
     longest = max(np.diff([*info.key_pictures, info.pictures]), default=info.pictures)
     return "decord" if info.closed_groups and longest <= _segment_pictures(info, size_px) else "pyav"
 

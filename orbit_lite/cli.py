@@ -195,7 +195,7 @@ def _score(options: argparse.Namespace) -> None:
     from eval.report import scorecard_text
     from eval.verbs import score_files
 
-    print(scorecard_text(score_files(options.tasks, options.predictions, options.out)))
+    print(scorecard_text(score_files(options.tasks, options.predictions, options.out)), end="")
     print(f"scorecard: {options.out}")
 
 
@@ -212,14 +212,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         tasks_per_user=options.tasks_per_user,
     )
     card = evaluate(request, options.out, workers=_workers(options), device=_device(options.device))
-    print(scorecard_text(card))
+    print(scorecard_text(card), end="")
 
 
 def _report(options: argparse.Namespace) -> None:
     from eval.report import scorecard_text
     from eval.verbs import report_run
 
-    print(scorecard_text(report_run(options.folder)))
+    print(scorecard_text(report_run(options.folder)), end="")
     print(f"report: {options.folder / 'report.html'}")
 
 

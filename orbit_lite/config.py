@@ -89,13 +89,16 @@ class TaskPlan(Strict):
 
 
 class LiteConfig(Strict):
-    """How the gradient of a task is had. `h` support items get one; chunks bound the memory, not the result."""
+    """How the gradient of a task is had. `h` support items get one.
+
+    The chunks (frames encoded at once) set speed and memory, and the result by rounding only; null is by device.
+    """
 
     estimator: Literal["lite", "exact", "full"] = "lite"
     h: Positive = 16
-    encode_chunk: Positive = 32
-    gradient_chunk: Positive = 16
-    query_batch: Positive = 16
+    encode_chunk: Positive | None = None
+    gradient_chunk: Positive | None = None
+    query_batch: Positive | None = None
 
 
 class OptimizerConfig(Strict):

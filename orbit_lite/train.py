@@ -26,7 +26,7 @@ from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import ReadTask, read_ahead
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import save_recognizer
-from orbit_lite.models.lite import GradientChunks, TaskLoss, TaskPixels, task_gradient
+from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskLoss, TaskPixels, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 from orbit_lite.predict import predict
@@ -184,9 +184,10 @@ def step_gradient(
             next(pixels),
             estimator=lite.estimator,
             h=lite.h,
-            chunks=GradientChunks(lite.encode_chunk, lite.gradient_chunk, lite.query_batch),
+            chunks=gradient_chunks(lite, recognizer.device),
             rng=keyed_rng(seed, "lite", number),
             loss_scale=1 / len(numbers),
+            bf16=recognizer.device.type == "cuda",
         )
         if not math.isfinite(result.loss):
             raise FoundWrong(f"training task {number}: its loss is {result.loss}; a lower optimizer.lr may help")
@@ -195,6 +196,16 @@ def step_gradient(
     if not math.isfinite(torch.nn.utils.get_total_norm(gradients)):
         raise FoundWrong(f"training tasks {numbers.start} to {numbers.stop - 1}: their gradient is not finite")
     return TaskLoss(sum(r.loss for r in done) / len(done), sum(r.accuracy for r in done) / len(done))
+
+
+def gradient_chunks(lite: LiteConfig, device: torch.device) -> GradientChunks:
+    """The config's chunks, and where it leaves one open, what the device is quick with."""
+    usual = GradientChunks() if device.type == "cpu" else GPU_CHUNKS
+    return GradientChunks(
+        no_graph=lite.encode_chunk or usual.no_graph,
+        with_graph=lite.gradient_chunk or usual.with_graph,
+        query=lite.query_batch or usual.query,
+    )
 
 
 class Validation:

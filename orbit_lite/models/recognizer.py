@@ -12,7 +12,9 @@ from orbit_lite.models.backbones import FRAME_SIZE_PX, Extractor, build_extracto
 from orbit_lite.models.heads import HEADS, FittedHead, Head
 from orbit_lite.models.inputs import check_finite, check_images, check_support_labels, chunks_of
 
-CHUNK_FRAMES = 32  # frames encoded at once: on CPU, small chunks are also the faster ones
+# Frames encoded at once, without graph. On two CPU cores EfficientNet-B0 embeds 156 images/s in chunks of 8, 57 in
+# chunks of 32, whose activations leave the cache.
+CPU_CHUNK_FRAMES, GPU_CHUNK_FRAMES = 8, 256
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Recognizer(nn.Module):
         """Where the weights are, and where features and logits come out."""
         return self.extractor.mean.device
 
+    @property
+    def chunk_frames(self) -> int:
+        """How many frames to encode at once where the caller does not say: what its device is quick with."""
+        return CPU_CHUNK_FRAMES if self.device.type == "cpu" else GPU_CHUNK_FRAMES
+
     def encode(self, items: Tensor, *, bf16: bool = False) -> Tensor:
         """One chunk of items to features (n, width), with graph if gradients are on; not checked. LITE's road.
 
@@ -59,8 +66,8 @@ class Recognizer(nn.Module):
         return features.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else features
 
     @torch.no_grad()
-    def embed(self, items: Tensor, *, chunk: int = CHUNK_FRAMES) -> Tensor:
-        """Any number of items to features (n, width), in chunks of `chunk` frames, without graph.
+    def embed(self, items: Tensor, *, chunk: int | None = None) -> Tensor:
+        """Any number of items to features (n, width), in chunks of `chunk` frames (by device), without graph.
 
         These are the features of the extractor as meta-trained. Where a learner does not adapt it (all in LEARNERS at
         present), they serve every task of every user. Where one does, each distinct support set has features of its
@@ -70,12 +77,12 @@ class Recognizer(nn.Module):
             FoundWrong: wrong dtype, shape or size, no item, or NaN or infinite features.
         """
         check_images(items, frame_size_px=self.extractor.frame_size_px)
-        features = torch.cat([self.encode(items[part]) for part in chunks_of(items, chunk)])
+        features = torch.cat([self.encode(items[part]) for part in chunks_of(items, chunk or self.chunk_frames)])
         check_finite(features, what="images")
         return features
 
     def personalize(
-        self, images: Tensor, labels: Tensor, *, way: int | None = None, chunk: int = CHUNK_FRAMES
+        self, images: Tensor, labels: Tensor, *, way: int | None = None, chunk: int | None = None
     ) -> "FittedRecognizer":
         """Fit to a support set.
 
@@ -83,7 +90,7 @@ class Recognizer(nn.Module):
             images: items, uint8, as the class says.
             labels: int64 (n,), every class 0..way-1 present.
             way: number of classes; the highest label + 1 if not given.
-            chunk: frames encoded at once.
+            chunk: frames encoded at once; by device if not given.
 
         Raises:
             FoundWrong: if images or labels are not so; names the value.
@@ -116,11 +123,11 @@ class FittedRecognizer:
     head: FittedHead
     way: int
 
-    def logits(self, images: Tensor, *, chunk: int = CHUNK_FRAMES) -> Tensor:
+    def logits(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
         """Items, as Recognizer says, to (m, way), without graph. Raises FoundWrong as `Recognizer.embed`."""
         return self.logits_from_features(self.embed(images, chunk=chunk))
 
-    def embed(self, images: Tensor, *, chunk: int = CHUNK_FRAMES) -> Tensor:
+    def embed(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
         """Items to features (m, width), of the extractor as this support set has it."""
         return self.recognizer.embed(images, chunk=chunk)
 

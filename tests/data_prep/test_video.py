@@ -273,3 +273,14 @@ def test_a_jpeg_cut_short_is_refused(share):
     content = encode_jpeg(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     with pytest.raises(FoundWrong, match="JPEG"):
         decode_jpeg(content[: int(len(content) * share)])
+
+
+def test_without_decord_pyav_gives_the_same_pictures(clips, monkeypatch):
+    """As on arm64, for which decord has no wheels. Scalers differ a little; the picture number must not."""
+    by_decord = read_frames(clips["h264"], size_px=SIZE_PX)
+    monkeypatch.setattr(video, "decord", None)
+    assert reader_name(probe(clips["h264"]), SIZE_PX) == "pyav"
+    by_pyav = read_frames(clips["h264"], size_px=SIZE_PX)
+    assert by_decord.shape == by_pyav.shape
+    centre = slice(SIZE_PX // 2, None)  # the flat part, which tells the picture's number
+    assert np.abs(by_decord[:, centre, centre].astype(int) - by_pyav[:, centre, centre]).max() <= 3
