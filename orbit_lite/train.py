@@ -117,7 +117,7 @@ def train(config: ExperimentConfig, *, data: Path, out: Path, workers: int, devi
     index = open_index(data)
     source = open_frames(index, size_px=config.frame_size_px)
     tasks = TrainingTasks(TaskDrawer(index, config.tasks, split="train", seed=config.seed), config.epochs)
-    validate = Validation(config, index, source)
+    validate = Validation(config, index, source, workers=workers)
     recognizer = build_recognizer(
         config.learner,
         config.backbone,
@@ -211,13 +211,13 @@ def gradient_chunks(lite: LiteConfig, device: torch.device) -> GradientChunks:
 class Validation:
     """Frame accuracy on validation users, the mean over videos: what the best weights are chosen by."""
 
-    def __init__(self, config: ExperimentConfig, index: Index, source: FrameSource) -> None:
+    def __init__(self, config: ExperimentConfig, index: Index, source: FrameSource, *, workers: int) -> None:
         protocol = load_protocol(config.validation.protocol)
         drawer = TaskDrawer(index, protocol, split="validation", seed=config.seed)
         self._tasks = drawer.draw_all(tasks_per_user=config.validation.tasks_per_user)
-        self._index, self._source = index, source
+        self._index, self._source, self._workers = index, source, workers
 
     def __call__(self, recognizer: Recognizer) -> float:
         """The mean over all videos of all tasks, in [0, 1]."""
-        predictions = predict(recognizer, self._tasks, self._index, self._source, quiet=True)
+        predictions = predict(recognizer, self._tasks, self._index, self._source, workers=self._workers, quiet=True)
         return score(self._tasks, predictions).overall.frame_accuracy.per_video.mean
