@@ -175,29 +175,22 @@ def find_config(name: str, kind: Kind) -> Path:
 
 def load_protocol(name: str) -> TaskPlan:
     """A protocol by built-in name or path of a YAML file."""
-    return read_config(find_config(name, "protocol"), TaskPlan)
+    path = find_config(name, "protocol")
+    return parse_config(_read_yaml(path), TaskPlan, where=str(path))
 
 
 def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """An experiment by built-in name or path, with `key.inner=value` overrides (values in YAML)."""
-    return read_config(find_config(name, "experiment"), ExperimentConfig, overrides)
+    """An experiment by built-in name or path, with `key.inner=value` overrides (values in YAML).
 
-
-def read_config(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> ConfigT:
-    """Read one YAML file into a typed, frozen object.
-
-    Raises:
-        AskedWrong: if the file is not YAML, a key is unknown or missing, or a value does not fit.
+    Its `tasks` may be the name of a protocol, so that experiments share one.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AskedWrong(f"{path}: not readable as YAML: {_one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise AskedWrong(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+    path = find_config(name, "experiment")
+    content = _read_yaml(path)
+    if isinstance(content.get("tasks"), str):
+        content["tasks"] = _read_yaml(find_config(content["tasks"], "protocol"))
     for override in overrides:
         _override(content, override)
-    return parse_config(content, model, where=str(path))
+    return parse_config(content, ExperimentConfig, where=str(path))
 
 
 def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -> ConfigT:
@@ -213,6 +206,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing if no known name is near."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AskedWrong(f"{path}: not readable as YAML: {_one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise AskedWrong(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+    return content
 
 
 def _override(content: dict[str, Any], override: str) -> None:

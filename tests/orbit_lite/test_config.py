@@ -52,6 +52,17 @@ def test_a_bad_override_is_one_clear_line(override, said):
     assert "\n" not in str(error.value)
 
 
+def test_an_experiments_tasks_may_be_a_protocol_by_name(tmp_path):
+    """And what is drawn by the name alone, with 'orbit-lite tasks', is what is trained on."""
+    assert load_experiment("pocket").tasks == load_protocol("pocket-training")
+    assert load_experiment("pocket", ["tasks.tasks_per_user=2"]).tasks.tasks_per_user == 2
+    path = tmp_path / "mine.yaml"
+    text = (configs_folder() / "experiment" / "pocket.yaml").read_text()
+    path.write_text(text.replace("tasks: pocket-training", "tasks: pocket-trainign"))
+    with pytest.raises(AskedWrong, match="did you mean 'pocket-training'"):
+        load_experiment(str(path))
+
+
 def test_overrides_reach_inner_keys():
     config = load_experiment("pocket", ["optimizer.lr=0.5", "lite.h=3", "optimizer.betas=[0.5, 0.6]"])
     assert (config.optimizer.lr, config.lite.h, config.optimizer.betas) == (0.5, 3, (0.5, 0.6))
