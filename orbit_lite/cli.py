@@ -106,9 +106,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_protocol(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--protocol", required=True, help="orbit-2022, orbit-2021-clu-ve, orbit-2021-cle-ve, own-videos"
-    )
+    parser.add_argument("--protocol", required=True, help="orbit-2022, orbit-2021-clu-ve, ..., or a YAML file")
     parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
     parser.add_argument("--seed", type=int, default=1991, help="seed of the tasks (default: 1991)")
     parser.add_argument("--tasks-per-user", type=_positive, help="fewer or more tasks than the protocol's")

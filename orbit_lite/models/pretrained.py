@@ -63,5 +63,5 @@ def _not_fetched(what: str, error: Exception) -> AskedWrong:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return AskedWrong(
         f"could not fetch the pretrained weights, {what} ({reason}); "
-        "fetch them where there is a network and give the file with --weights FILE"
+        "fetch them where there is a network and give the file with --weights FILE (train: weights=FILE)"
     )
