@@ -18,16 +18,17 @@ def fetch_from_hub(timm_name: str) -> Path:
         AskedWrong: if it can't be fetched; names the model, and the road without a network.
     """
     import huggingface_hub
+    from huggingface_hub import constants  # by name: as an attribute it is there only once something has imported it
 
     repository, file_name = f"timm/{timm_name}", "model.safetensors"
     cached = huggingface_hub.try_to_load_from_cache(repository, file_name)
     if isinstance(cached, str):
         return Path(cached)
     try:
-        if huggingface_hub.constants.HF_HUB_OFFLINE:
+        if constants.HF_HUB_OFFLINE:
             raise ConnectionError("HF_HUB_OFFLINE is set")
         # The hub's client tries again for 46 s before it gives up on a dead network: ask once beforehand.
-        _probe(f"{huggingface_hub.constants.ENDPOINT}/{repository}/resolve/main/{file_name}")
+        _probe(f"{constants.ENDPOINT}/{repository}/resolve/main/{file_name}")
         return Path(huggingface_hub.hf_hub_download(repository, file_name))
     except Exception as error:  # the client raises errors of the HTTP library that it happens to use
         raise _not_fetched(f"timm's {timm_name}", error) from None

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import safetensors.torch
 import torch
+from huggingface_hub import constants
 
 from groundwork.errors import AskedWrong
 from orbit_lite.models import pretrained
@@ -45,7 +45,7 @@ class Files(BaseHTTPRequestHandler):
 def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """A local server's address and what it serves; caches are empty and its own."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     content: dict[str, bytes] = {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Files,), {"files": content}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -90,9 +90,9 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(files: tuple[str, dict
 
 def test_a_hub_serves_a_timm_model_once(files: tuple[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
     address, content = files
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "ENDPOINT", address)
     monkeypatch.setattr(
-        huggingface_hub.constants,
+        constants,
         "HUGGINGFACE_CO_URL_TEMPLATE",
         address + "/{repo_id}/resolve/{revision}/{filename}",
     )
@@ -106,7 +106,7 @@ def test_a_hub_serves_a_timm_model_once(files: tuple[str, dict[str, bytes]], mon
 def test_without_a_network_the_answer_is_quick_and_says_what_to_do(
     files: tuple[str, dict[str, bytes]], dead_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", dead_address)
+    monkeypatch.setattr(constants, "ENDPOINT", dead_address)
     started = time.monotonic()
     with pytest.raises(AskedWrong, match=r"could not fetch .* timm's tf_efficientnet_b0\.aa_in1k .*--weights FILE"):
         build_extractor("efficientnet_b0", weights="pretrained")
@@ -122,7 +122,7 @@ def test_a_host_that_never_answers_does_not_hang(
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()
         with pytest.raises(AskedWrong, match="timed out"):
             fetch_from_hub("some_net.tag")
@@ -130,6 +130,6 @@ def test_a_host_that_never_answers_does_not_hang(
 
 
 def test_hub_offline_is_honoured(files: tuple[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(AskedWrong, match="HF_HUB_OFFLINE is set"):
         fetch_from_hub("some_net.tag")
