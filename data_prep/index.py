@@ -7,14 +7,17 @@ import json
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
+from itertools import chain
 from pathlib import Path
 
+from data_prep.archive import archive_place
 from data_prep.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, plain, refuses_writing
 from data_prep.naming import listed
-from data_prep.tree import Found, Kind, content_fingerprint, list_frames, scan_tree
+from data_prep.tree import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from groundwork.errors import FoundWrong
 from groundwork.files import write_text
 
@@ -24,7 +27,8 @@ CLOCK_MARGIN_NS = 2_000_000_000
 
 @dataclass(frozen=True)
 class VideoRow:
-    """One video. `path` is relative to the root, with `/`: a folder of frames, or a raw file.
+    """One video. `path` is relative to the root, with `/`: a folder of frames, a raw file, or
+    `USER.zip#OBJECT/TYPE/VIDEO` in a packed tree.
 
     `frames` counts frames at 30 fps; `fingerprint` hashes the names and sizes of the frames, or of the raw file.
     """
@@ -49,8 +53,8 @@ class Index:
 
     @property
     def fingerprint(self) -> str:
-        """What a plan depends on: every video's place, name and number of frames. The same for a raw tree and the
-        frame tree made of it, and for a copy of either."""
+        """What a plan depends on: every video's place, name and number of frames. The same for a raw tree, the
+        frame tree made of it and that one packed, and for a copy of each."""
         rows = sorted((r.split, r.user, r.object, r.video_type, r.video, r.frames) for r in self.rows)
         return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:32]
 
@@ -82,10 +86,11 @@ COLUMNS = tuple(field.name for field in fields(VideoRow))
 
 
 def open_index(root: Path) -> Index:
-    """The index of a tree of frames or of raw videos: read and checked if there is one, else built.
+    """The index of a tree of frames, of raw videos or of packed users: read and checked if there is one, else built.
 
-    The check compares the videos' places; it lists a video's frames only where its folder has changed since the index
-    was last found right. A frame overwritten in place leaves no trace there; `verify` reads everything.
+    The check compares the videos' places; it lists a video's frames only where its folder, or its user's archive, has
+    changed since the index was last found right. A frame overwritten in place leaves no trace there;
+    `verify` reads everything.
 
     Raises:
         AskedWrong: if there is no such tree, or nothing in it.
@@ -110,7 +115,7 @@ def build_index(root: Path) -> Index:
     started_ns = time.time_ns() - CLOCK_MARGIN_NS
     kind, found = scan_tree(root)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        rows = _in_order(pool.map(lambda video: _row(root, kind, video), found))
+        rows = _in_order(chain.from_iterable(pool.map(lambda video: _rows(root, kind, video), found)))
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(COLUMNS)
@@ -167,6 +172,12 @@ def _in_order(rows: Iterable[VideoRow]) -> tuple[VideoRow, ...]:
     return tuple(sorted(rows, key=lambda row: (row.split, row.user, row.object, row.video_type, row.video)))
 
 
+def _rows(root: Path, kind: Kind, found: Found) -> list[VideoRow]:
+    if kind != "packed":
+        return [_row(root, kind, found)]
+    return [_frames_row(root, video, files) for video, files in packed_videos(found)]
+
+
 def _row(root: Path, kind: Kind, found: Found) -> VideoRow:
     place = (found.split, found.user, found.object, found.video_type, found.video)
     relative = found.path.relative_to(root).as_posix()
@@ -176,7 +187,11 @@ def _row(root: Path, kind: Kind, found: Found) -> VideoRow:
         from data_prep.video import count_frames
 
         return VideoRow(*place, count_frames(probe(found.path)), relative, _raw_fingerprint(found))
-    files = list_frames(found.path)
+    return _frames_row(root, found, list_frames(found.path))
+
+
+def _frames_row(root: Path, found: Found, files: Sequence[tuple[str, int]]) -> VideoRow:
+    place = (found.split, found.user, found.object, found.video_type, found.video)
     expected = sorted(frame_file_name(found.video, number) for number in range(1, len(files) + 1))
     if not files or [name for name, _ in files] != expected:
         last = frame_file_name(found.video, max(len(files), 1))
@@ -185,7 +200,7 @@ def _row(root: Path, kind: Kind, found: Found) -> VideoRow:
             f"{found.path}: {len(files)} frames, expected them numbered without a gap up to {last}; missing: {missing}."
             " Extract this video again."
         )
-    return VideoRow(*place, len(files), relative, content_fingerprint(files))
+    return VideoRow(*place, len(files), found.path.relative_to(root).as_posix(), content_fingerprint(files))
 
 
 def _raw_fingerprint(found: Found) -> str:
@@ -197,6 +212,10 @@ def _check(index: Index, found: Sequence[Found], path: Path) -> None:
     started_ns = time.time_ns() - CLOCK_MARGIN_NS
     checked_ns = _last_checked(index.root, path)
     again = f"The tree has changed; run 'orbit-lite prep index {index.root}' again."
+    if index.kind == "packed":
+        if _check_archives(index, found, checked_ns, again):
+            _note_checked(index.root, path, started_ns)
+        return
     on_disk = {video.path.relative_to(index.root).as_posix(): video for video in found}
     in_index = {row.path: row for row in index.rows}
     for relative in sorted(on_disk.keys() ^ in_index.keys()):
@@ -211,9 +230,7 @@ def _check(index: Index, found: Sequence[Found], path: Path) -> None:
             if _raw_fingerprint(video) != row.fingerprint:
                 raise FoundWrong(f"{video.path}: another size on disk than in {INDEX_NAME}. {again}")
             continue
-        times = video.path.stat()
-        # The change time too: it can't be set back, as a copied folder's modification time is.
-        if max(times.st_mtime_ns, times.st_ctime_ns) < checked_ns:
+        if not _changed_since(video.path, checked_ns):
             continue
         listed_any = True
         files = list_frames(video.path)
@@ -223,6 +240,33 @@ def _check(index: Index, found: Sequence[Found], path: Path) -> None:
             raise FoundWrong(f"{video.path}: frames' names or sizes are not those in {INDEX_NAME}. {again}")
     if listed_any:
         _note_checked(index.root, path, started_ns)
+
+
+def _check_archives(index: Index, found: Sequence[Found], checked_ns: int, again: str) -> bool:
+    """Compare a packed tree's archives by name, and what is in those that changed; tells whether any was opened."""
+    in_index: dict[str, dict[str, VideoRow]] = defaultdict(dict)
+    for row in index.rows:
+        in_index[archive_place(row.path)[0]][row.path] = row
+    on_disk = {archive.path.relative_to(index.root).as_posix(): archive for archive in found}
+    for relative in sorted(on_disk.keys() ^ in_index.keys()):
+        where = f"on disk, not in {INDEX_NAME}" if relative in on_disk else f"in {INDEX_NAME}, not on disk"
+        raise FoundWrong(f"{index.root / relative}: {where}. {again}")
+    opened = False
+    for relative, archive in on_disk.items():
+        if not _changed_since(archive.path, checked_ns):
+            continue
+        opened = True
+        rows = {row.path: row for row in _rows(index.root, "packed", archive)}
+        for place in sorted(rows.keys() | in_index[relative].keys()):
+            if rows.get(place) != in_index[relative].get(place):
+                raise FoundWrong(f"{index.root / place}: in the archive not as in {INDEX_NAME}. {again}")
+    return opened
+
+
+def _changed_since(path: Path, moment_ns: int) -> bool:
+    times = path.stat()
+    # The change time too: it can't be set back, as a copied folder's modification time is.
+    return max(times.st_mtime_ns, times.st_ctime_ns) >= moment_ns
 
 
 def _stamp_path(root: Path) -> Path:

@@ -20,7 +20,7 @@ from data_prep.probe import probe
 from data_prep.tree import Found, content_fingerprint, list_frames, scan_tree
 from data_prep.video import count_frames, decode_jpeg, iterate_frames
 from data_prep.workers import default_workers
-from groundwork.errors import FoundWrong
+from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.progress import Progress
 
 _END_OF_JPEG = b"\xff\xd9"
@@ -56,10 +56,12 @@ def verify(root: Path) -> list[Fault]:
     Without an index, frames and annotations are checked alone.
 
     Raises:
-        AskedWrong: if there is no tree.
+        AskedWrong: if there is no tree, or a packed one.
         FoundWrong: if its videos can't even be told apart (both kinds in one tree, videos at wrong levels).
     """
     kind, found = scan_tree(root)
+    if kind == "packed":
+        raise AskedWrong(f"{root}: a packed tree; 'verify' reads frames and raw videos. Unpack it, then verify that.")
     faults: list[Fault] = []
     rows: dict[str, VideoRow] | None = None
     if (path := find_index(root)) is not None:

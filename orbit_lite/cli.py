@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="a frame tree or a tree of raw videos")
+    parser.add_argument("--data", type=Path, required=True, help="a frame tree, packed or not, or a tree of raw videos")
 
 
 def _add_protocol(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_prep_verbs(verbs: "Subparsers") -> None:
     """Add `prep` and its verbs to the parser of orbit-lite."""
-    prep = verbs.add_parser("prep", help="prepare data: pocket, extract, index, verify", allow_abbrev=False)
+    prep = verbs.add_parser("prep", help="prepare data: pocket, extract, index, pack, verify", allow_abbrev=False)
     inner = prep.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     pocket = inner.add_parser("pocket", help="make a small ORBIT: encoded videos of drawn objects", allow_abbrev=False)
@@ -38,8 +38,14 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     extract.set_defaults(run=_extract)
 
     index = inner.add_parser("index", help="list a tree once: index.csv, a row a video", allow_abbrev=False)
-    index.add_argument("root", metavar="ROOT", type=Path, help="frame tree or raw tree")
+    index.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
     index.set_defaults(run=_index)
+
+    pack = inner.add_parser("pack", help="frame tree to one ZIP file a user, and back", allow_abbrev=False)
+    pack.add_argument("tree", metavar="TREE", type=Path, help="frame tree; with --unpack a packed one")
+    pack.add_argument("out", metavar="OUT", type=Path, help="tree to make, or to go on with")
+    pack.add_argument("--unpack", action="store_true", help="the other way: packed tree to frame tree, byte for byte")
+    pack.set_defaults(run=_pack)
 
     verify = inner.add_parser("verify", help="hold a tree against its index, every frame", allow_abbrev=False)
     verify.add_argument("root", metavar="ROOT", type=Path, help="frame tree or raw tree")
@@ -85,6 +91,13 @@ def _index(options: argparse.Namespace) -> None:
     print(
         f"{options.root}: {len(index.rows)} videos, {sum(row.frames for row in index.rows)} frames, index.csv written"
     )
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from data_prep.pack import pack, unpack
+
+    done = (unpack if options.unpack else pack)(options.tree, options.out)
+    print(f"{options.out}: {done.users} users, {done.videos} videos, {done.frames} frames")
 
 
 def _verify(options: argparse.Namespace) -> None:

@@ -190,6 +190,20 @@ def test_predict_with_tasks_of_another_tree(run, pocket_frames, tree, tmp_path):
     assert not (tmp_path / "p.parquet").exists()
 
 
+def test_a_packed_tree_is_as_good_and_unpacks_to_the_same(run, pocket_frames, tmp_path):
+    assert run("prep", "pack", pocket_frames, tmp_path / "packed")[0] == 0
+    for name, tree in (("a", pocket_frames), ("b", tmp_path / "packed")):
+        common = ["--data", tree, "--protocol", "orbit-2022", "--tasks-per-user", "1", "--out", tmp_path / name]
+        assert run("evaluate", *TINY, *common)[0] == 0
+    for file in ("tasks.jsonl", "predictions.parquet", "scorecard.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert run("prep", "pack", "--unpack", tmp_path / "packed", tmp_path / "again")[0] == 0
+    frames = [path.relative_to(pocket_frames) for path in pocket_frames.rglob("*.jpg")]
+    assert all((tmp_path / "again" / path).read_bytes() == (pocket_frames / path).read_bytes() for path in frames)
+    status, line = run("prep", "pack", tmp_path / "packed", tmp_path / "twice")
+    assert (status, "expected a frame tree" in line) == (2, True), line
+
+
 def test_verify_finds_what_is_wrong(run, tree):
     frame = next(first_object(tree).rglob("*.jpg"))
     frame.write_bytes(frame.read_bytes()[:100])

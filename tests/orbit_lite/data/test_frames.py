@@ -5,36 +5,46 @@ import numpy as np
 import pytest
 
 from data_prep.index import open_index
+from data_prep.pack import pack
 from groundwork.errors import FoundWrong
 from orbit_lite.data.frames import open_frames
 
 
-def test_raw_videos_give_the_pixels_of_the_frame_tree(pocket_raw, pocket_frames):
-    raw, tree = (open_index(root) for root in (pocket_raw, pocket_frames))
-    assert (raw.kind, tree.kind) == ("raw", "frames")
-    assert raw.fingerprint == tree.fingerprint
+@pytest.fixture(scope="module")
+def trees(pocket_raw, pocket_frames, tmp_path_factory):
+    packed = tmp_path_factory.mktemp("packed") / "tree"
+    pack(pocket_frames, packed)
+    return {"raw": pocket_raw, "frames": pocket_frames, "packed": packed}
+
+
+def test_raw_videos_and_archives_give_the_pixels_of_the_frame_tree(trees):
+    raw, tree, packed = (open_index(trees[kind]) for kind in ("raw", "frames", "packed"))
+    assert (raw.kind, tree.kind, packed.kind) == ("raw", "frames", "packed")
+    assert raw.fingerprint == tree.fingerprint == packed.fingerprint
     for row in tree.rows[::7]:
         wanted = [row.frames, 1, 31, 31]  # any order, repeats
         pictures = open_frames(tree).read(row.video, wanted)
         assert pictures.shape == (4, 224, 224, 3)
         assert pictures.dtype == np.uint8
         assert np.array_equal(pictures, open_frames(raw).read(row.video, wanted))
+        assert np.array_equal(pictures, open_frames(packed).read(row.video, wanted))
         assert np.array_equal(pictures[2], pictures[3])
         assert not np.array_equal(pictures[0], pictures[1])
 
 
-@pytest.mark.parametrize("kind", ["raw", "frames"])
-def test_a_source_survives_pickling(kind, pocket_raw, pocket_frames):
+@pytest.mark.parametrize("kind", ["raw", "frames", "packed"])
+def test_a_source_survives_pickling(kind, trees):
     """Spawned workers get it so."""
-    index = open_index({"raw": pocket_raw, "frames": pocket_frames}[kind])
+    index = open_index(trees[kind])
     source = open_frames(index)
     video = index.rows[0].video
+    source.read(video, [1])  # with its files open
     assert np.array_equal(pickle.loads(pickle.dumps(source)).read(video, [2]), source.read(video, [2]))
 
 
-@pytest.mark.parametrize("kind", ["raw", "frames"])
-def test_what_is_not_there_is_named(kind, pocket_raw, pocket_frames):
-    index = open_index({"raw": pocket_raw, "frames": pocket_frames}[kind])
+@pytest.mark.parametrize("kind", ["raw", "frames", "packed"])
+def test_what_is_not_there_is_named(kind, trees):
+    index = open_index(trees[kind])
     with pytest.raises(FoundWrong, match="no video 'P0--x--clean--y'"):
         open_frames(index).read("P0--x--clean--y", [1])
     with pytest.raises(FoundWrong, match=index.rows[0].video):
