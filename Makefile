@@ -23,6 +23,8 @@ bench: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(VENV)/bin/python -c "import cv2" || \
+	    { echo "OpenCV does not load. On Debian or Ubuntu: apt-get install libgl1 libglib2.0-0; then make again."; exit 1; }
 	touch $(READY)
 
 clean:
