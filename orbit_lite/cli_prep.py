@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_prep_verbs(verbs: "Subparsers") -> None:
     """Add `prep` and its verbs to the parser of orbit-lite."""
-    prep = verbs.add_parser("prep", help="prepare data: pocket, extract, index, pack, verify", allow_abbrev=False)
+    prep = verbs.add_parser("prep", help="prepare data: pocket, extract, index, pack, ...", allow_abbrev=False)
     inner = prep.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     pocket = inner.add_parser("pocket", help="make a small ORBIT: encoded videos of drawn objects", allow_abbrev=False)
@@ -50,6 +50,14 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     verify = inner.add_parser("verify", help="hold a tree against its index, every frame", allow_abbrev=False)
     verify.add_argument("root", metavar="ROOT", type=Path, help="frame tree or raw tree")
     verify.set_defaults(run=_verify)
+
+    summarize = inner.add_parser(
+        "summarize", help="a tree's statistics as the ORBIT paper has them", allow_abbrev=False
+    )
+    summarize.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
+    summarize.add_argument("--markdown", action="store_true", help="print Markdown, not plain text")
+    summarize.add_argument("--csv", metavar="FOLDER", type=Path, help="write the tables there as CSV, too")
+    summarize.set_defaults(run=_summarize)
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
@@ -109,3 +117,13 @@ def _verify(options: argparse.Namespace) -> None:
     if faults:
         raise FoundWrong(f"{options.root}: {len(faults)} faults")
     print(f"{options.root}: whole, as index.csv has it")
+
+
+def _summarize(options: argparse.Namespace) -> None:
+    from data_prep.index import open_index
+    from data_prep.summarize import summarize, summary_markdown, summary_text, write_csv
+
+    summary = summarize(open_index(options.root))
+    print((summary_markdown if options.markdown else summary_text)(summary), end="")
+    if options.csv:
+        print(f"tables: {', '.join(str(path) for path in write_csv(summary, options.csv))}")

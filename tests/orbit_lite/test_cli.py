@@ -204,6 +204,15 @@ def test_a_packed_tree_is_as_good_and_unpacks_to_the_same(run, pocket_frames, tm
     assert (status, "expected a frame tree" in line) == (2, True), line
 
 
+def test_summarize_counts_what_is_there(pocket_frames, tmp_path, capsys):
+    assert main(["prep", "summarize", str(pocket_frames), "--csv", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    row = next(line.split() for line in printed.splitlines() if line.startswith("combined"))
+    assert row[1:5] == ["6", "18", "36", "18"]  # users, objects, clean and clutter videos: 3 + 1 + 2 users of 3 objects
+    assert (tmp_path / "counts.csv").is_file()
+
+
 def test_verify_finds_what_is_wrong(run, tree):
     frame = next(first_object(tree).rglob("*.jpg"))
     frame.write_bytes(frame.read_bytes()[:100])
