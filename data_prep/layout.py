@@ -18,8 +18,10 @@ from pathlib import Path
 
 SPLITS = ("train", "validation", "test")
 VIDEO_TYPES = ("clean", "clutter")
+TREE_TYPES = (*VIDEO_TYPES, "clutter-pan")  # pans were collected with ORBIT, but belong to no protocol
 ANNOTATIONS = "annotations"
 INDEX_NAME = "index.csv"
+MANIFEST_NAME = "manifest.json"  # how a frame tree was made
 RAW_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp")
 
 _FRAME_NAME = re.compile(r"(?P<video>.+)-(?P<number>[0-9]{5,})\.jpg", re.DOTALL)

@@ -19,6 +19,7 @@ from pathlib import Path
 from data_prep.layout import (
     ANNOTATIONS,
     RAW_SUFFIXES,
+    TREE_TYPES,
     VIDEO_TYPES,
     VideoName,
     cache_folder,
@@ -40,20 +41,19 @@ _DEEPEST = 8  # levels below the root that are looked into: enough to name what 
 
 @dataclass(frozen=True)
 class RawVideo:
-    """One raw video file. `relative` (with `/`) and the names are NFC; `path` is as the disk has it."""
+    """One raw video file. `relative` (with `/`) and the names are NFC; `path` is as the disk has it.
+
+    `stem` is what tells the file from its neighbours: its name without the suffix and without what the place says.
+    """
 
     split: str
     user: str
     object: str
     video_type: str
+    stem: str
     relative: str
     path: Path
     size_bytes: int
-
-    @property
-    def stem(self) -> str:
-        """The file's name without its suffix, NFC."""
-        return plain(self.path.stem)
 
     def named(self, video_id: str) -> str:
         """`USER--OBJECT--TYPE--ID` for this place."""
@@ -78,25 +78,34 @@ def scan_raw(root: Path) -> list[RawVideo]:
     """
     splits = tree_splits(root)
     videos, misplaced = [], []
-    for path, size_bytes in _video_files(root, 0):
+    for path, size_bytes in raw_files(root):
         parts = [plain(part) for part in path.relative_to(root).parts]
         relative = "/".join(parts)
         split = parts.pop(0) if splits != ("",) else ""
-        if len(parts) != 4 or parts[2] not in VIDEO_TYPES or split not in splits:
+        if len(parts) != 4 or parts[2] not in TREE_TYPES or split not in splits:
             misplaced.append(relative)
             continue
         user, thing, video_type, _ = parts
-        videos.append(RawVideo(split, user, thing, video_type, relative, path, size_bytes))
+        videos.append(RawVideo(split, user, thing, video_type, plain(path.stem), relative, path, size_bytes))
     if misplaced:
         level = "{train,validation,test}/" if splits != ("",) else ""
         types = ",".join(VIDEO_TYPES)
-        raise FoundWrong(f"{root}: expected {level}USER/OBJECT/{{{types}}}/FILE, found {listed(sorted(misplaced))}.")
+        raise FoundWrong(
+            f"{root}: expected {level}USER/OBJECT/{{{types}}}/FILE, found {listed(sorted(misplaced))}."
+            + (" For files as the ORBIT-Camera app exports them: --flat." if is_flat(root) else "")
+        )
     twice = [relative for relative, count in Counter(video.relative for video in videos).items() if count > 1]
     if twice:
         raise FoundWrong(
             f"{root}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one of each."
         )
     return sorted(videos, key=lambda video: video.relative)
+
+
+def is_flat(root: Path) -> bool:
+    """Whether a folder looks like an ORBIT-Camera export: videos directly in it, none deeper."""
+    places = [path.parent for path, _ in raw_files(root)]
+    return bool(places) and set(places) == {root}
 
 
 def name_videos(root: Path, videos: Sequence[RawVideo], *, keep_names: bool | None = None) -> dict[str, str]:
@@ -122,6 +131,12 @@ def name_videos(root: Path, videos: Sequence[RawVideo], *, keep_names: bool | No
     return names
 
 
+def discard_key(root: Path) -> None:
+    """Delete a raw tree's private file: nothing then says any more which file each hashed name was."""
+    for path in _table_places(root):
+        path.unlink(missing_ok=True)
+
+
 def table_path(root: Path) -> Path:
     """The private file of a raw tree: beside it, so that passing the tree on does not pass the file on."""
     resolved = root.resolve()
@@ -134,14 +149,15 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED_FAULTS]) + (f" and {more} more" if more > 0 else "")
 
 
-def _video_files(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
+def raw_files(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:
+    """Paths and sizes of the video files below a raw tree's root; hidden, empty and other files are left aside."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_junk(entry.name) or (depth == 0 and entry.name == ANNOTATIONS):
                 continue
             if entry.is_dir():
                 if depth < _DEEPEST:
-                    yield from _video_files(Path(entry.path), depth + 1)
+                    yield from raw_files(Path(entry.path), depth + 1)
             elif entry.name.lower().endswith(RAW_SUFFIXES) and entry.is_file() and (size := entry.stat().st_size):
                 yield Path(entry.path), size
 

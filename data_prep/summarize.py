@@ -30,6 +30,7 @@ NO_SPLIT = "none"
 NOTE = (
     "std is the population's (divided by n); 25 % and 75 % by linear interpolation."
     " Users and objects without a video of a type count as 0 in its spreads."
+    " Pans of clutter belong to no protocol and are not counted."
 )
 
 
@@ -108,8 +109,9 @@ class DatasetSummary:
 
 def summarize(index: Index) -> DatasetSummary:
     """Tabulate an index. Takes the frames' numbers from its rows; looks at no file."""
-    groups = [(split or NO_SPLIT, [row for row in index.rows if row.split == split]) for split in index.splits]
-    groups.append((COMBINED, list(index.rows)))
+    counted = [row for row in index.rows if row.video_type in VIDEO_TYPES]
+    groups = [(split or NO_SPLIT, [row for row in counted if row.split == split]) for split in index.splits]
+    groups.append((COMBINED, counted))
     counts: list[Counts] = []
     measures: list[Measure] = []
     for split, rows in groups:
@@ -117,9 +119,9 @@ def summarize(index: Index) -> DatasetSummary:
             of_type = [row for row in rows if video_type in (row.video_type, BOTH)]
             counts.append(_counts(split, video_type, of_type))
             measures += _measures(split, video_type, rows, of_type)
-    users = sorted({(row.split, row.user) for row in index.rows}, key=lambda key: (index.splits.index(key[0]), key[1]))
+    users = sorted({(row.split, row.user) for row in counted}, key=lambda key: (index.splits.index(key[0]), key[1]))
     by_user: dict[tuple[str, str], list[VideoRow]] = {key: [] for key in users}
-    for row in index.rows:
+    for row in counted:
         by_user[row.split, row.user].append(row)
     return DatasetSummary(tuple(counts), tuple(measures), tuple(_user(*key, by_user[key]) for key in users))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from data_prep.archive import ARCHIVE_SUFFIX, PackedUser
-from data_prep.layout import RAW_SUFFIXES, VIDEO_TYPES, is_junk, plain, tree_splits
+from data_prep.layout import RAW_SUFFIXES, TREE_TYPES, VIDEO_TYPES, is_junk, plain, tree_splits
 from data_prep.naming import listed, name_videos, scan_raw
 from groundwork.errors import AskedWrong, FoundWrong
 
@@ -54,7 +54,7 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
         held = "folders of frames" if folders else "raw videos"
         raise FoundWrong(f"{root}: holds both {held} and {archives[0].path.name}; give each a tree of its own.")
     if folders:
-        unknown = listed(sorted({found.video_type for found in folders} - set(VIDEO_TYPES)))
+        unknown = listed(sorted({found.video_type for found in folders} - set(TREE_TYPES)))
         if unknown:
             raise FoundWrong(
                 f"{root}: expected folders {' and '.join(VIDEO_TYPES)} below each object, found {unknown}."

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import AskedWrong, FoundWrong
 
 if TYPE_CHECKING:
+    from data_prep.tree_run import TreeSummary
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -34,12 +36,30 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     extract.add_argument("--fps", type=float, default=30.0, help="frames a second, by time stamps (default: 30)")
     extract.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
     extract.add_argument("--keep-names", action="store_true", help="keep files' names in videos' names, not a hash")
+    extract.add_argument(
+        "--discard-key", action="store_true", help="afterwards nothing says which file was which video; OUT is final"
+    )
+    extract.add_argument(
+        "--flat", action="store_true", help="RAW holds ORBIT-Camera's participant--label--technique--random.mp4"
+    )
+    extract.add_argument(
+        "--techniques",
+        metavar="T=clean,...",
+        help="with --flat: video types (default: T=clean,Z=clutter,S=clutter,P=clutter-pan)",
+    )
     _add_workers(extract)
     extract.set_defaults(run=_extract)
 
     index = inner.add_parser("index", help="list a tree once: index.csv, a row a video", allow_abbrev=False)
     index.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
     index.set_defaults(run=_index)
+
+    resize = inner.add_parser("resize", help="frame tree to another size: LANCZOS, as published", allow_abbrev=False)
+    resize.add_argument("tree", metavar="TREE", type=Path, help="frame tree or packed tree")
+    resize.add_argument("out", metavar="OUT", type=Path, help="frame tree to make, or to go on with")
+    resize.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
+    _add_workers(resize)
+    resize.set_defaults(run=_resize)
 
     pack = inner.add_parser("pack", help="frame tree to one ZIP file a user, and back", allow_abbrev=False)
     pack.add_argument("tree", metavar="TREE", type=Path, help="frame tree; with --unpack a packed one")
@@ -78,18 +98,32 @@ def _pocket(options: argparse.Namespace) -> None:
 
 
 def _extract(options: argparse.Namespace) -> None:
-    from data_prep.extract import extract
+    from data_prep.extract import Settings, extract
+    from data_prep.flat_export import TECHNIQUES, parse_techniques
 
+    if options.techniques and not options.flat:
+        raise AskedWrong("--techniques says what the letters in a flat export's file names mean: add --flat.")
+    techniques = parse_techniques(options.techniques) if options.techniques else TECHNIQUES
     summary = extract(
         options.raw,
         options.out,
-        size_px=options.size,
-        fps=options.fps,
-        keep_names=options.keep_names,
+        settings=Settings(size_px=options.size, fps=options.fps, names="kept" if options.keep_names else "hashed"),
+        techniques=techniques if options.flat else None,
+        discard=options.discard_key,
         workers=options.workers,
     )
+    _say_made(options.out, summary)
+
+
+def _resize(options: argparse.Namespace) -> None:
+    from data_prep.resize import resize
+
+    _say_made(options.out, resize(options.tree, options.out, size_px=options.size, workers=options.workers))
+
+
+def _say_made(out: Path, summary: "TreeSummary[Any]") -> None:
     already = f", {summary.skipped} of them were there already" if summary.skipped else ""
-    print(f"{options.out}: {summary.videos} videos, {summary.frames} frames{already}")
+    print(f"{out}: {summary.videos} videos, {summary.frames} frames{already}")
 
 
 def _index(options: argparse.Namespace) -> None:

@@ -1,6 +1,9 @@
 """One small pocket set for all tests that need real video: 3 train users, 1 validation user, 2 test users."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,24 @@ def pocket_frames(pocket_raw) -> Path:
     root = pocket_raw.parent / "frames"
     extract(pocket_raw, root)
     return root
+
+
+@pytest.fixture
+def small_disk(tmp_path_factory) -> Iterator[Callable[[int], Path]]:
+    """Make a file system of so many KB (a tmpfs, which takes root): a real full disk."""
+    if not shutil.which("mount") or os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs takes root")
+    mounted: list[Path] = []
+
+    def mount(kilobytes: int) -> Path:
+        place = tmp_path_factory.mktemp("disk")
+        options = f"size={kilobytes}k"
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True)
+        if done.returncode:
+            pytest.skip(f"a tmpfs can't be mounted here: {done.stderr.decode().strip()}")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", str(place)], check=True)

@@ -68,7 +68,7 @@ def test_training_changes_the_extractor(finished):
 def test_nothing_about_test_users_reaches_training(finished, pocket_frames, tmp_path):
     """Without the test users in the tree the weights are the same; without validation users it is refused."""
     tree = tmp_path / "frames"
-    shutil.copytree(pocket_frames, tree, ignore=shutil.ignore_patterns("test", "index.csv", "extract.json"))
+    shutil.copytree(pocket_frames, tree, ignore=shutil.ignore_patterns("test", "index.csv", "manifest.json"))
     summary = train(quick(), data=tree, out=tmp_path / "run", workers=0, device=CPU)
     assert same(weights(tmp_path / "run"), weights(finished[0]))
     assert summary.validation_frame_accuracy == finished[1].validation_frame_accuracy

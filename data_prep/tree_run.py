@@ -1,0 +1,285 @@
+"""A run that makes a frame tree out of another tree, video by video: each video's folder whole or not at all, in
+parallel, going on where it was cut off. `extract` and `resize` say what is done with one video; all else is here.
+"""
+
+import errno
+import filecmp
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from data_prep.index import build_index
+from data_prep.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, is_junk
+from data_prep.naming import listed
+from data_prep.workers import default_workers, run_in_workers
+from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.files import part_path, whole_folder, write_json
+from groundwork.lock import LOCK_NAME, only_run
+from groundwork.progress import Progress
+
+JOURNAL_NAME = ".journal.jsonl"  # one line a finished video while the run goes on; then it is in the manifest
+MANIFEST_SCHEMA = 2
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Job(Protocol):
+    """One video to make. Picklable."""
+
+    @property
+    def relative(self) -> str:
+        """The source's path, for reports."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder to make."""
+
+    @property
+    def place(self) -> str:
+        """That folder relative to OUT, with `/`: the manifest's key."""
+
+    @property
+    def mark(self) -> str:
+        """Changes when the source does."""
+
+
+class Record(Protocol):
+    """What the manifest says of one video: a frozen dataclass of plain values, these two among them."""
+
+    @property
+    def frames(self) -> int: ...
+
+    @property
+    def mark(self) -> str: ...
+
+
+JobT = TypeVar("JobT", bound=Job)
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+@dataclass(frozen=True)
+class TreeSummary(Generic[RecordT]):
+    """What one run did. `skipped` videos were there already; `records` are all there are now, by source."""
+
+    skipped: int
+    records: dict[str, RecordT]
+
+    @property
+    def videos(self) -> int:
+        return len(self.records)
+
+    @property
+    def frames(self) -> int:
+        return sum(record.frames for record in self.records.values())
+
+
+@dataclass(frozen=True)
+class TreeRun(Generic[JobT, RecordT]):
+    """A run's fixed parts.
+
+    Attributes:
+        source: the tree that is read; its annotations are copied.
+        out: new, empty, or begun by the same run.
+        made_by: the verb and its settings, as the manifest has them: one OUT holds one of these.
+        make: makes one job's folder, in a worker process; a top-level function.
+        record: the record's class.
+        time_limit_s: after which a video counts as failed.
+    """
+
+    source: Path
+    out: Path
+    made_by: Mapping[str, Any]
+    make: Callable[[JobT], RecordT]
+    record: type[RecordT]
+    time_limit_s: float
+
+    def run(self, jobs: Sequence[JobT], *, workers: int | None = None) -> TreeSummary[RecordT]:
+        """Make what is missing, then write the manifest, the annotations and the index.
+
+        Raises:
+            AskedWrong: OUT holds something else, or another run is at it.
+            FoundWrong: the disk is full, or some videos failed; all others are there, and indexed.
+        """
+        self.check()
+        with _disk_errors(self.out), only_run(self.out):
+            return self._run(jobs, workers or default_workers())
+
+    def check(self) -> None:
+        """See whether OUT can take this run; touches nothing.
+
+        Raises:
+            AskedWrong: it lies in the source or around it, or holds something else.
+            FoundWrong: its manifest is damaged.
+        """
+        self._refuse_strange()
+        self._read_records()
+
+    def restate(self, made_by: Mapping[str, Any]) -> None:
+        """Let the manifest of a finished run say something else of how it was made."""
+        records = self._read_records()
+        replace(self, made_by=made_by)._write_manifest(records)
+
+    def _run(self, jobs: Sequence[JobT], workers: int) -> TreeSummary[RecordT]:
+        records = self._read_records()
+        self._refuse_foreign(jobs)
+        waiting = [job for job in jobs if not _is_done(job, records.get(job.place))]
+        missing = {job.place for job in waiting}
+        records = {job.place: records[job.place] for job in jobs if job.place not in missing}
+        self._write_manifest(records)
+        failed: list[str] = []
+        with (
+            Progress("videos", len(jobs)) as progress,
+            (self.out / JOURNAL_NAME).open("w", encoding="utf-8") as journal,
+        ):
+            progress.skip(len(jobs) - len(waiting))
+            for outcome in run_in_workers(self.make, waiting, workers=workers, time_limit_s=self.time_limit_s):
+                job = outcome.item
+                if outcome.value is None:
+                    if isinstance(outcome.error, OSError) and outcome.error.errno in _FULL:
+                        raise outcome.error
+                    failed.append(job.relative)
+                    print(f"failed: {job.relative}: {_reason(outcome.error)}", file=sys.stderr, flush=True)
+                    remove_folder(job.folder)
+                    _drop_empty(job.folder.parent, self.out)
+                else:
+                    records[job.place] = outcome.value
+                    journal.write(json.dumps({job.place: asdict(outcome.value)}, ensure_ascii=False) + "\n")  # type: ignore[call-overload]
+                    journal.flush()
+                progress.advance()
+        self._write_manifest(records)
+        (self.out / JOURNAL_NAME).unlink()
+        self._copy_annotations()
+        if records:
+            build_index(self.out)
+        if failed:
+            raise FoundWrong(
+                f"{self.source}: {len(failed)} of {len(jobs)} videos failed: {listed(failed)}."
+                f" The others are in {self.out}. Replace or remove these, then run the same command again."
+            )
+        by_source = {job.relative: records[job.place] for job in jobs}
+        return TreeSummary(skipped=len(jobs) - len(waiting), records=by_source)
+
+    def _refuse_strange(self) -> None:
+        """See that OUT lies apart from the source, and is new or has a manifest."""
+        source, out = self.source.resolve(), self.out.resolve()
+        if out.is_relative_to(source) or source.is_relative_to(out):
+            raise AskedWrong(f"{self.out}: expected a place outside {self.source}, and not around it.")
+        if self.out.exists() and not self.out.is_dir():
+            raise AskedWrong(f"{self.out}: is a file, expected a folder or nothing.")
+        if not self.out.exists() or (self.out / MANIFEST_NAME).is_file():
+            return
+        content = {path.name for path in self.out.iterdir()} - {part_path(self.out / MANIFEST_NAME).name, LOCK_NAME}
+        if content:
+            raise AskedWrong(
+                f"{self.out}: holds something else ({listed(sorted(content))}); expected a new or empty folder."
+            )
+
+    def _read_records(self) -> dict[str, RecordT]:
+        """The records of the videos that an earlier run made."""
+        path = self.out / MANIFEST_NAME
+        if not path.is_file():
+            return {}
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if content["schema"] != MANIFEST_SCHEMA:
+                raise ValueError(f"schema {content['schema']}, this version knows {MANIFEST_SCHEMA}")
+            made_by = dict(content["made_by"])
+            if made_by != self.made_by:
+                raise AskedWrong(
+                    f"{self.out}: holds another run ({_told(made_by)}), asked for {_told(self.made_by)}."
+                    " Take another folder."
+                )
+            records = {place: self.record(**record) for place, record in content["videos"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FoundWrong(f"{path}: not a frame tree's manifest ({error}). Take another folder.") from None
+        return records | self._read_journal()
+
+    def _read_journal(self) -> dict[str, RecordT]:
+        path = self.out / JOURNAL_NAME
+        records: dict[str, RecordT] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            try:
+                records |= {place: self.record(**record) for place, record in json.loads(line).items()}
+            except (ValueError, TypeError, AttributeError):  # cut off with the run: that video is made again
+                continue
+        return records
+
+    def _write_manifest(self, records: Mapping[str, RecordT]) -> None:
+        videos = {place: asdict(record) for place, record in sorted(records.items())}  # type: ignore[call-overload]
+        write_json(
+            self.out / MANIFEST_NAME, {"schema": MANIFEST_SCHEMA, "made_by": dict(self.made_by), "videos": videos}
+        )
+
+    def _refuse_foreign(self, jobs: Sequence[JobT]) -> None:
+        levels = 5 if any((self.out / split).is_dir() for split in SPLITS) else 4
+        found = (path.relative_to(self.out) for path in self.out.glob("/".join("*" * levels)) if path.is_dir())
+        there = {path.as_posix() for path in found if not any(is_junk(part) for part in path.parts)}
+        if foreign := sorted(there - {job.place for job in jobs}):
+            raise AskedWrong(
+                f"{self.out}: holds videos that {self.source} does not: {listed(foreign)}."
+                " Remove them, or take another folder."
+            )
+
+    def _copy_annotations(self) -> None:
+        source, target = self.source / ANNOTATIONS, self.out / ANNOTATIONS
+        if not source.is_dir() or (target.is_dir() and _same_files(source, target)):
+            return
+        remove_folder(target)
+        with whole_folder(target) as folder:
+            shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away in one step: renamed to its hidden part first, so that half of it never counts as whole."""
+    part = part_path(folder)
+    shutil.rmtree(part, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(part)
+        shutil.rmtree(part)
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise FoundWrong(
+            f"{out}: the disk is full ({error.strerror}). Videos made so far are whole; make room, then run the same"
+            " command again."
+        ) from None
+
+
+def _is_done(job: Job, record: Record | None) -> bool:
+    if record is None or record.mark != job.mark or not job.folder.is_dir():
+        return False
+    return sum(1 for path in job.folder.iterdir() if path.suffix == ".jpg") == record.frames
+
+
+def _drop_empty(folder: Path, out: Path) -> None:
+    """Take away the folders that a failed video alone was to fill."""
+    while folder != out and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _reason(error: Exception | None) -> str:
+    text = str(error) if isinstance(error, KitError | OSError) else repr(error)
+    return " ".join(text.split())
+
+
+def _told(made_by: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in made_by.items())
+
+
+def _same_files(first: Path, second: Path) -> bool:
+    names = [sorted(p.relative_to(tree) for p in tree.rglob("*") if p.is_file()) for tree in (first, second)]
+    if names[0] != names[1]:
+        return False
+    _, different, unreadable = filecmp.cmpfiles(first, second, [str(name) for name in names[0]], shallow=False)
+    return not different and not unreadable

@@ -1,0 +1,37 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from groundwork.errors import AskedWrong
+from groundwork.lock import only_run
+
+ROOT = Path(__file__).parents[2]
+HOLD = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from groundwork.lock import only_run
+with only_run(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_it_is_given_back_and_leaves_nothing(tmp_path):
+    for _ in range(2):
+        with only_run(tmp_path / "new"):
+            pass
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_another_process_is_refused_until_the_first_is_gone_however_it_went(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path), str(ROOT)], stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(AskedWrong, match="another run"), only_run(tmp_path):
+        pass
+    holder.kill()
+    holder.wait()
+    with only_run(tmp_path):
+        pass
