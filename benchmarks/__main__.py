@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import evaluate, frames, lite
+from benchmarks import evaluate, extract, frames, lite
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
 from groundwork.errors import KitError
@@ -13,11 +13,13 @@ from groundwork.errors import KitError
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "evaluate": evaluate.run,
+    "extract": extract.run,
     "frames": frames.run,
     "lite": lite.run,
 }
 ABOUT = {
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
+    "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",
     "frames": "frames a second from JPEG files on one core: uint8, or PIL and float32",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
 }
