@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import evaluate, extract, frames, lite
+from benchmarks import evaluate, extract, frames, index, lite
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
 from groundwork.errors import KitError
@@ -15,12 +15,14 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "evaluate": evaluate.run,
     "extract": extract.run,
     "frames": frames.run,
+    "index": index.run,
     "lite": lite.run,
 }
 ABOUT = {
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
     "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",
-    "frames": "frames a second from JPEG files on one core: uint8, or PIL and float32",
+    "frames": "frames a second on one core: uint8, or PIL and float32; from files, or packed",
+    "index": "seconds until an unchanged tree's index is there: checked, or listed anew",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
 }
 

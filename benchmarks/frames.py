@@ -1,12 +1,15 @@
-"""Frames from JPEG files to batches, a second on one core: the kit's uint8 against the published code's float32.
+"""Frames from JPEG files to batches, a second on one core: the kit's uint8 against the published code's float32, and
+one archive a user against a file a frame.
 
 The published way is PIL, to_tensor, normalise, all in the worker, and 4 times the bytes to hand on. The kit normalises
-on the device; that work is in a gradient's time (lite), not here.
+on the device; that work is in a gradient's time (lite), not here. What comes out of an archive is held against its
+checksum, too, which a file does not have.
 """
 
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,17 +20,22 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as transforms
 
-from benchmarks.measure import REPEATS, Comparison, one_core, paired_seconds
+from benchmarks.measure import Comparison, one_core, paired_seconds
+from data_prep.index import open_index
 from data_prep.layout import frame_file_name
+from data_prep.pack import pack
 from data_prep.video import encode_jpeg
 from groundwork.randomness import keyed_rng
-from orbit_lite.data.frames import FrameTree
+from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 VIDEO = "made"
 SHAPES = 12
 NOISE = 4.0  # standard deviation, of 255: about a phone's in a lit room
+REPEATS = 15  # a side takes a tenth of a second, so that anything else the machine does shows
+
+Batch = Callable[[range], Tensor]  # frame numbers to pixels
 
 
 @dataclass(frozen=True)
@@ -40,25 +48,28 @@ class Size:
 
 
 def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """One comparison: frames a second. The files are in the system's cache: a disk's speed is not measured."""
+    """Two comparisons of frames a second. The files are in the system's cache: a disk's speed is not measured."""
     with tempfile.TemporaryDirectory() as folder, one_core():
-        root = Path(folder)
-        make_frames(root, size)
-        paths = [root / VIDEO / frame_file_name(VIDEO, number) for number in _numbers(size)]
-        tree = FrameTree(root, {VIDEO: VIDEO}, size_px=size.frame_size_px)
+        tree, packed = Path(folder) / "tree", Path(folder) / "packed"
+        place = tree / "user" / "object" / "clean"
+        make_frames(place, size)
+        pack(tree, packed)
 
         def pil_batch(numbers: range) -> Tensor:
-            return pil_frames([paths[number - 1] for number in numbers])
+            return pil_frames([place / VIDEO / frame_file_name(VIDEO, number) for number in numbers])
 
-        def kit_batch(numbers: range) -> Tensor:
-            return to_images(tree.read(VIDEO, numbers), 1)
-
-        pil_s, kit_s = paired_seconds(
-            lambda: _read_all(pil_batch, size), lambda: _read_all(kit_batch, size), repeats=repeats
+        files_batch, packed_batch = (
+            partial(kit_frames, open_frames(open_index(root), size_px=size.frame_size_px)) for root in (tree, packed)
         )
-        setting = f"{size.frames} JPEGs of {size.frame_size_px} px, batches of {size.batch}"
-        sides = (("PIL, float32", pil_s.rate(size.frames)), ("kit, uint8", kit_s.rate(size.frames)))
-        return [Comparison(setting, "speed", "frames/s", torch.get_num_threads(), *sides)]
+        return [
+            _compare(("PIL, float32", pil_batch), ("kit, uint8", files_batch), size, repeats),
+            _compare(("files", files_batch), ("packed", packed_batch), size, repeats),
+        ]
+
+
+def kit_frames(source: FrameSource, numbers: range) -> Tensor:
+    """The kit's way to a batch: uint8 (n, 3, s, s)."""
+    return to_images(source.read(VIDEO, numbers), 1)
 
 
 def pil_frames(paths: list[Path]) -> Tensor:
@@ -73,7 +84,7 @@ def pil_frames(paths: list[Path]) -> Tensor:
 
 def make_frames(root: Path, size: Size) -> None:
     """Write `size.frames` JPEGs as a frame tree has them, into ROOT/made."""
-    (root / VIDEO).mkdir()
+    (root / VIDEO).mkdir(parents=True)
     for number in _numbers(size):
         picture = _picture(number, size.frame_size_px)
         (root / VIDEO / frame_file_name(VIDEO, number)).write_bytes(encode_jpeg(picture))
@@ -92,7 +103,15 @@ def _picture(number: int, side_px: int) -> NDArray[np.uint8]:
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def _read_all(read: Callable[[range], Tensor], size: Size) -> None:
+def _compare(first: tuple[str, Batch], second: tuple[str, Batch], size: Size, repeats: int) -> Comparison:
+    setting = f"{size.frames} JPEGs of {size.frame_size_px} px, batches of {size.batch}"
+    works = (partial(_read_all, batch, size) for _, batch in (first, second))
+    first_s, second_s = paired_seconds(*works, repeats=repeats)
+    sides = ((first[0], first_s.rate(size.frames)), (second[0], second_s.rate(size.frames)))
+    return Comparison(setting, "speed", "frames/s", torch.get_num_threads(), *sides)
+
+
+def _read_all(read: Batch, size: Size) -> None:
     """Read batch after batch, as a training epoch does: each is dropped before the next."""
     numbers = _numbers(size)
     for start in range(0, size.frames, size.batch):

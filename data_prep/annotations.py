@@ -1,13 +1,16 @@
-"""Per-frame annotations as ORBIT publishes them, and which frames are free of given issues.
+"""Per-frame annotations as ORBIT publishes them, and which frames a filter by name keeps.
 
-A value is true, false or null. Null is not false: an issue that was not judged (the object is not in the picture) does
-not make a frame free of it.
+A value is true, false or null. Null is not false: an issue that was not judged (the object is not in the picture, or a
+clutter video, of which only presence and box are annotated) makes a frame neither one with that issue nor one without.
 """
 
+import difflib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from data_prep.layout import parse_frame_file_name
 from groundwork.errors import AskedWrong, FoundWrong
@@ -25,6 +28,88 @@ ISSUES = (
 BOX = "object_bounding_box"
 
 FrameAnnotations = dict[int, dict[str, Any]]
+Condition = tuple[str, bool]  # an issue, and what its annotation must be; null is neither
+
+# Every filter by name: all its conditions must hold.
+FILTERS: Mapping[str, tuple[Condition, ...]] = {
+    "object_present": ((NOT_PRESENT, False),),
+    "no_issues": tuple((issue, False) for issue in ISSUES),
+    **{issue: ((issue, True),) for issue in ISSUES},
+    **{f"no_{issue}": ((issue, False),) for issue in ISSUES},
+}
+How = Literal["all_of", "any_of"]
+
+
+@dataclass(frozen=True)
+class FrameFilter:
+    """Keeps a frame if all of the named filters keep it, or if any of them does. Made by `all_of` and `any_of`."""
+
+    how: How
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.how}({', '.join(self.names)})"
+
+
+def all_of(*names: str) -> FrameFilter:
+    """Frames that every named filter keeps; without a name, all frames.
+
+    The names are `FILTERS`'s: an issue ("blur_issue": annotated true), its negation ("no_blur_issue": annotated false),
+    "object_present", and "no_issues" (all seven annotated false: so no frame of a clutter video).
+
+    Raises:
+        AskedWrong: for an unknown name.
+    """
+    return _filter("all_of", names)
+
+
+def any_of(*names: str) -> FrameFilter:
+    """Frames that at least one named filter keeps.
+
+    Raises:
+        AskedWrong: for an unknown name, or without one.
+    """
+    return _filter("any_of", names)
+
+
+def parse_filter(form: object) -> FrameFilter:
+    """A filter from its plain form: {"all_of": [names]} or {"any_of": [names]}, or text, "all_of(name, name)".
+
+    Raises:
+        AskedWrong: if it has no such form, or names an unknown filter.
+    """
+    if isinstance(form, str) and (match := re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", form)):
+        names = [name.strip() for name in match[2].split(",")]
+        form = {match[1]: names if names != [""] else []}
+    if isinstance(form, Mapping) and len(form) == 1:
+        ((how, names),) = form.items()
+        if how in get_args(How) and isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return _filter(how, names)
+    raise AskedWrong(
+        f"{form!r}: not a filter of frames; say all_of or any_of, and of what:"
+        ' {"all_of": ["object_present", "no_blur_issue"]}, or "all_of(object_present, no_blur_issue)".'
+    )
+
+
+def select_frames(annotations: FrameAnnotations, frame_filter: FrameFilter) -> list[int]:
+    """Numbers of the frames that a filter keeps, in their order."""
+    combine = all if frame_filter.how == "all_of" else any
+    named = [FILTERS[name] for name in frame_filter.names]
+    return [
+        number
+        for number, entry in annotations.items()
+        if combine(all(entry.get(issue) is wanted for issue, wanted in conditions) for conditions in named)
+    ]
+
+
+def frames_without(annotations: FrameAnnotations, issues: Sequence[str]) -> list[int]:
+    """Numbers of the frames that have none of the issues: every one of them is annotated, and as false.
+
+    Raises:
+        AskedWrong: if an issue is not one of the seven.
+    """
+    _refuse_unknown("issue", issues, ISSUES)
+    return select_frames(annotations, all_of(*(f"no_{issue}" for issue in issues)))
 
 
 def read_annotations(path: Path) -> FrameAnnotations:
@@ -41,7 +126,7 @@ def read_annotations(path: Path) -> FrameAnnotations:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise FoundWrong(f"{path}: no annotations for this video; expected the file ORBIT publishes for it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FoundWrong(f"{path}: not JSON ({error}); get the file again") from None
     if not isinstance(content, dict):
         raise FoundWrong(f"{path}: expected one entry a frame, got {type(content).__name__}")
@@ -54,19 +139,21 @@ def read_annotations(path: Path) -> FrameAnnotations:
         if video != path.stem or not isinstance(entry, dict):
             raise FoundWrong(f"{path}: {name!r} is not an entry of a frame of this video")
         for key, value in entry.items():
-            if key.endswith("_issue") and value not in (True, False, None):
+            if key.endswith("_issue") and value is not None and not isinstance(value, bool):
                 raise FoundWrong(f"{path}: {name}: {key} is {value!r}; expected true, false or null")
         frames[number] = entry
     return dict(sorted(frames.items()))
 
 
-def frames_without(annotations: FrameAnnotations, issues: Sequence[str]) -> list[int]:
-    """Numbers of the frames that have none of the issues: every one of them is annotated, and as false.
+def _filter(how: How, names: Sequence[str]) -> FrameFilter:
+    if how == "any_of" and not names:
+        raise AskedWrong(f"any_of nothing keeps no frame; name at least one of: {', '.join(FILTERS)}")
+    _refuse_unknown("filter of frames", names, FILTERS)
+    return FrameFilter(how, tuple(names))
 
-    Raises:
-        AskedWrong: if an issue is not one of the seven.
-    """
-    unknown = sorted(set(issues) - set(ISSUES))
-    if unknown:
-        raise AskedWrong(f"unknown issue {unknown[0]!r}; known: {', '.join(ISSUES)}")
-    return [number for number, entry in annotations.items() if all(entry.get(issue) is False for issue in issues)]
+
+def _refuse_unknown(what: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=len(known), cutoff=0)
+            raise AskedWrong(f"unknown {what} {name!r}; known, the nearest first: {', '.join(near)}")

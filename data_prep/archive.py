@@ -8,6 +8,7 @@ An archive may come from anybody, so every member's name, kind, size and place i
 import os
 import stat
 import struct
+import threading
 import zipfile
 import zlib
 from collections import defaultdict
@@ -18,7 +19,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.layout import VIDEO_TYPES, frame_file_name, is_junk, parse_frame_file_name, plain
+from data_prep.layout import TREE_TYPES, VIDEO_TYPES, frame_file_name, is_junk, parse_frame_file_name, plain
 from groundwork.errors import FoundWrong
 
 ARCHIVE_SUFFIX = ".zip"
@@ -55,7 +56,8 @@ class PackedVideo:
 class PackedUser:
     """One archive, open for reading. Its directory is read once and held as arrays: 16 bytes a frame.
 
-    Threads and forked processes may share it: reads don't move a file position.
+    Threads may share it, and forked processes too, for `os.pread` moves no file position. Windows has none: there
+    reads move one under a lock, and nothing forks.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,6 +67,7 @@ class PackedUser:
             FoundWrong: if there is none, or it is not a ZIP file of frames alone, stored in order and whole.
         """
         self.path = path
+        self._moving = threading.Lock()
         try:
             self._file = path.open("rb", buffering=0)
         except OSError as error:
@@ -90,7 +93,7 @@ class PackedUser:
             name = frame_file_name(place.rpartition("/")[2], number)
             raise FoundWrong(f"{self.path}#{place}/{name}: no such frame in the archive.")
         offset, size = int(video.offsets[number - 1]), int(video.sizes[number - 1])
-        head = os.pread(self._file.fileno(), _HEADER.size + _SLACK_BYTES + size, offset)
+        head = self._read_at(offset, _HEADER.size + _SLACK_BYTES + size)
         content = b""
         if len(head) >= _HEADER.size:
             signature, method, name_bytes, extra_bytes = _HEADER.unpack_from(head)
@@ -98,13 +101,21 @@ class PackedUser:
             if signature == _SIGNATURE and method == zipfile.ZIP_STORED:
                 content = head[start : start + size]
                 if len(content) < size:  # an extra field longer than the slack
-                    content = os.pread(self._file.fileno(), size, offset + start)
+                    content = self._read_at(offset + start, size)
         if len(content) != size or zlib.crc32(content) != int(video.checksums[number - 1]):
             raise FoundWrong(
                 f"{self.path}#{place}/{frame_file_name(video.video, number)}: damaged (size or checksum is not the"
                 " archive's own). Pack this user again, or copy the archive again."
             )
         return content
+
+    def _read_at(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes; fewer at the end of the file."""
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), size, offset)
+        with self._moving:
+            self._file.seek(offset)
+            return self._file.read(size)
 
     def close(self) -> None:
         """Let the file go."""
@@ -128,7 +139,7 @@ def member_fault(name: str) -> str | None:
     if name.startswith("/") or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
         return "a path that leads elsewhere"
     parts = name.split("/")
-    if len(parts) != 4 or parts[1] not in VIDEO_TYPES or any(is_junk(part) for part in parts):
+    if len(parts) != 4 or parts[1] not in TREE_TYPES or any(is_junk(part) for part in parts):
         return "not a frame's place"
     try:
         video, number = parse_frame_file_name(parts[3])

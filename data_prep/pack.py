@@ -4,22 +4,27 @@ import os
 import stat
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.archive import ARCHIVE_SUFFIX, PackedUser, archive_place, member_fault
 from data_prep.index import Index, VideoRow, build_index, open_index
-from data_prep.layout import ANNOTATIONS, INDEX_NAME, SPLITS, frame_file_name, is_junk, plain
+from data_prep.layout import ANNOTATIONS, INDEX_NAME, MANIFEST_NAME, SPLITS, frame_file_name, is_junk, plain
 from data_prep.naming import listed
-from data_prep.tree import content_fingerprint, list_frames
+from data_prep.tree import Kind, content_fingerprint, list_frames
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import whole_file, whole_folder, write_bytes
+from groundwork.lock import only_run
 from groundwork.progress import Progress
 
 EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)  # ZIP's first day: the same frames give the same bytes
-MANIFEST_NAME = "extract.json"  # how the frames were made; goes where they go
 _UNIX = 3
+_KINDS: dict[Kind, str] = {
+    "frames": "a frame tree",
+    "packed": f"a packed tree (USER{ARCHIVE_SUFFIX})",
+    "raw": "a tree of raw videos",
+}
 
 
 @dataclass(frozen=True)
@@ -43,28 +48,21 @@ def pack(tree: Path, out: Path) -> PackSummary:
         out: new, empty, or begun by the same command.
 
     Raises:
-        AskedWrong: TREE holds no frames, or OUT holds something else.
+        AskedWrong: TREE holds no frames, OUT holds something else, or another run is at it.
         FoundWrong: the tree contradicts its index, or a frame can't be read. Archives made so far are whole.
     """
-    _refuse_nested(tree, out)
-    index = open_index(tree)
-    if index.kind != "frames":
-        raise AskedWrong(f"{tree}: holds {index.kind} videos, expected a frame tree.")
-    by_archive: dict[str, list[VideoRow]] = defaultdict(list)
-    for row in index.rows:
-        by_archive[_archive_of(row)].append(row)
+    index = _open_source(tree, out, "frames")
+    by_archive = _grouped(index, _archive_of)
     _refuse_foreign(out, set(by_archive))
     skipped = 0
-    with Progress("videos", len(index.rows)) as progress:
-        for archive, rows in sorted(by_archive.items()):
+    with only_run(out), Progress("videos", len(index.rows)) as progress:
+        for archive, rows in by_archive.items():
             if _holds(out / archive, rows):
                 skipped += 1
                 progress.skip(len(rows))
             else:
                 _pack_user(tree, rows, out / archive, progress)
-    _copy_aside(tree, out)
-    _refuse_difference(index, build_index(out))
-    return PackSummary(len(by_archive), len(index.rows), sum(row.frames for row in index.rows), skipped)
+        return _finish(index, out, len(by_archive), skipped)
 
 
 def unpack(packed: Path, out: Path) -> PackSummary:
@@ -77,20 +75,15 @@ def unpack(packed: Path, out: Path) -> PackSummary:
         out: new, empty, or begun by the same command.
 
     Raises:
-        AskedWrong: PACKED is not a packed tree, or OUT holds something else.
+        AskedWrong: PACKED is not a packed tree, OUT holds something else, or another run is at it.
         FoundWrong: an archive is damaged or hostile, or a video in OUT is not the packed one. Videos in OUT are whole.
     """
-    _refuse_nested(packed, out)
-    index = open_index(packed)
-    if index.kind != "packed":
-        raise AskedWrong(f"{packed}: holds {index.kind}, expected a packed tree (USER{ARCHIVE_SUFFIX}).")
-    by_archive: dict[str, list[VideoRow]] = defaultdict(list)
-    for row in index.rows:
-        by_archive[archive_place(row.path)[0]].append(row)
+    index = _open_source(packed, out, "packed")
+    by_archive = _grouped(index, lambda row: archive_place(row.path)[0])
     _refuse_foreign(out, {f"{row.split}/{row.user}".lstrip("/") for row in index.rows})
     skipped = 0
-    with Progress("videos", len(index.rows)) as progress:
-        for archive, rows in sorted(by_archive.items()):
+    with only_run(out), Progress("videos", len(index.rows)) as progress:
+        for archive, rows in by_archive.items():
             with PackedUser(packed / archive) as user:
                 for row in rows:
                     if _unpack_video(user, row, out):
@@ -98,9 +91,30 @@ def unpack(packed: Path, out: Path) -> PackSummary:
                     else:
                         skipped += 1
                         progress.skip(1)
-    _copy_aside(packed, out)
+        return _finish(index, out, len(by_archive), skipped)
+
+
+def _open_source(source: Path, out: Path, kind: Kind) -> Index:
+    _refuse_nested(source, out)
+    index = open_index(source)
+    if index.kind != kind:
+        raise AskedWrong(f"{source}: expected {_KINDS[kind]}, found {_KINDS[index.kind]}.")
+    return index
+
+
+def _grouped(index: Index, archive_of: Callable[[VideoRow], str]) -> dict[str, list[VideoRow]]:
+    """The rows of each user by the path of its archive, in the order of these paths."""
+    by_archive: dict[str, list[VideoRow]] = defaultdict(list)
+    for row in index.rows:
+        by_archive[archive_of(row)].append(row)
+    return dict(sorted(by_archive.items()))
+
+
+def _finish(index: Index, out: Path, users: int, skipped: int) -> PackSummary:
+    """What both ways end with: annotations, the new tree's index, and its comparison with the source's."""
+    _copy_aside(index.root, out)
     _refuse_difference(index, build_index(out))
-    return PackSummary(len(by_archive), len(index.rows), sum(row.frames for row in index.rows), skipped)
+    return PackSummary(users, len(index.rows), sum(row.frames for row in index.rows), skipped)
 
 
 def _archive_of(row: VideoRow) -> str:

@@ -4,16 +4,14 @@ Pillow reads, resizes (LANCZOS) and writes (JPEG quality 95), as it did there; n
 """
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from data_prep.archive import PackedUser, archive_place
 from data_prep.index import Index, VideoRow, open_index
 from data_prep.layout import frame_file_name
-from data_prep.tree import content_fingerprint, list_frames
+from data_prep.stored import stored_frames
 from data_prep.tree_run import TreeRun, TreeSummary, remove_folder
 from data_prep.video import JPEG_QUALITY
 from groundwork.errors import AskedWrong, FoundWrong
@@ -37,7 +35,6 @@ class _Job:
     row: VideoRow
     folder: Path
     place: str
-    packed: bool
     size_px: int
 
     @property
@@ -81,7 +78,7 @@ def resize(
 
 def _job(index: Index, row: VideoRow, out: Path, size_px: int) -> _Job:
     parts = [part for part in (row.split, row.user, row.object, row.video_type, row.video) if part]
-    return _Job(index.root, row, out.joinpath(*parts), "/".join(parts), index.kind == "packed", size_px)
+    return _Job(index.root, row, out.joinpath(*parts), "/".join(parts), size_px)
 
 
 def _resize_video(job: _Job) -> ResizeRecord:
@@ -89,29 +86,13 @@ def _resize_video(job: _Job) -> ResizeRecord:
     remove_folder(job.folder)
     before_px = 0
     with whole_folder(job.folder) as folder:
-        for name, content in _frames(job):
+        for number, (place, content) in enumerate(stored_frames(job.root, job.row), start=1):
             try:
                 before_px, resized = resize_jpeg(content, job.size_px)
             except FoundWrong as error:
-                raise FoundWrong(f"{job.root / job.row.path}/{name}: {error}") from None
-            (folder / name).write_bytes(resized)
+                raise FoundWrong(f"{place}: {error}") from None
+            (folder / frame_file_name(job.row.video, number)).write_bytes(resized)
     return ResizeRecord(frames=job.row.frames, mark=job.mark, size_before_px=before_px)
-
-
-def _frames(job: _Job) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of a video's frames, in order: those that the index has, or none."""
-    names = [frame_file_name(job.row.video, number) for number in range(1, job.row.frames + 1)]
-    if not job.packed:
-        folder = job.root / job.row.path
-        if content_fingerprint(list_frames(folder)) != job.row.fingerprint:
-            raise FoundWrong(f"{folder}: changed since the index was read. Run the same command again.")
-        for name in names:
-            yield name, (folder / name).read_bytes()
-        return
-    archive, place = archive_place(job.row.path)
-    with PackedUser(job.root / archive) as user:
-        for number, name in enumerate(names, start=1):
-            yield name, user.read(place, number)
 
 
 def resize_jpeg(content: bytes, size_px: int) -> tuple[int, bytes]:

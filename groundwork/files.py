@@ -33,8 +33,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         part.replace(path)
         _sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        _name_place(error, path)
         raise
 
 
@@ -50,8 +51,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _sync_tree(part)
         part.rename(path)
         _sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        _name_place(error, path)
         raise
 
 
@@ -87,3 +89,9 @@ def _sync_tree(folder: Path) -> None:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     _sync_folder(folder)
+
+
+def _name_place(error: BaseException, path: Path) -> None:
+    """A full disk is noticed in the midst of writing, where the system's error names no file: let it."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)

@@ -61,6 +61,17 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     _add_workers(resize)
     resize.set_defaults(run=_resize)
 
+    split = inner.add_parser("split", help="the unfiltered set: merge other/, tell users apart", allow_abbrev=False)
+    split.add_argument("tree", metavar="TREE", type=Path, help="frame tree, with or without splits and other/")
+    split.add_argument("out", metavar="OUT", type=Path, help="tree to make of hard links, or to go on with")
+    split.add_argument(
+        "--users", metavar="JSON", type=Path, required=True, help="ORBIT's orbit_benchmark_users_to_split.json"
+    )
+    split.add_argument(
+        "--leave-out", action="store_true", help="leave out objects of these users that JSON does not name"
+    )
+    split.set_defaults(run=_split)
+
     pack = inner.add_parser("pack", help="frame tree to one ZIP file a user, and back", allow_abbrev=False)
     pack.add_argument("tree", metavar="TREE", type=Path, help="frame tree; with --unpack a packed one")
     pack.add_argument("out", metavar="OUT", type=Path, help="tree to make, or to go on with")
@@ -68,8 +79,15 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     pack.set_defaults(run=_pack)
 
     verify = inner.add_parser("verify", help="hold a tree against its index, every frame", allow_abbrev=False)
-    verify.add_argument("root", metavar="ROOT", type=Path, help="frame tree or raw tree")
+    verify.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
     verify.set_defaults(run=_verify)
+
+    quality = inner.add_parser("quality", help="how videos are filmed: blur, light, motion", allow_abbrev=False)
+    quality.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
+    quality.add_argument("--type", default="clean", help="which videos: clean or clutter (default: clean)")
+    quality.add_argument("--csv", metavar="FOLDER", type=Path, help="write the estimates there, by video and by frame")
+    _add_workers(quality)
+    quality.set_defaults(run=_quality)
 
     summarize = inner.add_parser(
         "summarize", help="a tree's statistics as the ORBIT paper has them", allow_abbrev=False
@@ -133,6 +151,24 @@ def _index(options: argparse.Namespace) -> None:
     print(
         f"{options.root}: {len(index.rows)} videos, {sum(row.frames for row in index.rows)} frames, index.csv written"
     )
+
+
+def _split(options: argparse.Namespace) -> None:
+    from data_prep.split import split_users
+
+    done = split_users(options.tree, options.out, users_json=options.users, leave_out_unnamed=options.leave_out)
+    copied = f", {done.copied} frames copied for want of hard links" if done.copied else ""
+    print(f"{options.out}: {done.users} users, {done.videos} videos, {done.frames} frames{copied}")
+
+
+def _quality(options: argparse.Namespace) -> None:
+    from data_prep.quality import quality
+    from data_prep.quality_report import quality_text, write_csv
+
+    videos = quality(options.root, video_type=options.type, workers=options.workers)
+    print(quality_text(videos), end="")
+    if options.csv:
+        print(f"tables: {', '.join(str(path) for path in write_csv(videos, options.csv))}")
 
 
 def _pack(options: argparse.Namespace) -> None:

@@ -1,30 +1,37 @@
 import torch
 
 from benchmarks import frames
-from benchmarks.frames import Size, make_frames, pil_frames
+from benchmarks.frames import Size, kit_frames, make_frames, pil_frames
+from data_prep.index import open_index
 from data_prep.layout import frame_file_name
-from orbit_lite.data.frames import FrameTree
-from orbit_lite.data.loader import to_images
+from data_prep.pack import pack
+from orbit_lite.data.frames import open_frames
 from orbit_lite.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 SMALL = Size(frames=7, frame_size_px=96, batch=3)
 
 
-def test_both_sides():
+def test_both_sides_of_both_comparisons():
     threads = torch.get_num_threads()
-    (comparison,) = frames.run(SMALL, repeats=1)
-    assert (comparison.first[0], comparison.second[0]) == ("PIL, float32", "kit, uint8")
-    assert comparison.unit == "frames/s"
-    assert comparison.first[1].median > 0
-    assert comparison.second[1].median > 0
-    assert comparison.threads == 1
+    comparisons = frames.run(SMALL, repeats=1)
+    assert [(c.first[0], c.second[0]) for c in comparisons] == [("PIL, float32", "kit, uint8"), ("files", "packed")]
+    for comparison in comparisons:
+        assert comparison.unit == "frames/s"
+        assert comparison.first[1].median > 0
+        assert comparison.second[1].median > 0
+        assert comparison.threads == 1
     assert torch.get_num_threads() == threads
 
 
-def test_both_sides_read_the_same_pictures(tmp_path):
-    make_frames(tmp_path, SMALL)
-    paths = [tmp_path / frames.VIDEO / frame_file_name(frames.VIDEO, number) for number in range(1, 8)]
-    kit = to_images(FrameTree(tmp_path, {frames.VIDEO: frames.VIDEO}, size_px=96).read(frames.VIDEO, range(1, 8)), 1)
+def test_all_sides_read_the_same_pictures(tmp_path):
+    place = tmp_path / "tree/user/object/clean"
+    make_frames(place, SMALL)
+    pack(tmp_path / "tree", tmp_path / "packed")
+    kit, packed = (
+        kit_frames(open_frames(open_index(tmp_path / kind), size_px=96), range(1, 8)) for kind in ("tree", "packed")
+    )
+    assert torch.equal(kit, packed)
+    paths = [place / frames.VIDEO / frame_file_name(frames.VIDEO, number) for number in range(1, 8)]
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     torch.testing.assert_close(pil_frames(paths), (kit / 255 - mean) / std, atol=2 / 255 / 0.22, rtol=0)
 

@@ -15,10 +15,12 @@ def _quick(monkeypatch):
 
 
 def test_every_benchmark_is_described():
-    assert set(command.ABOUT) == set(command.BENCHMARKS) == {"evaluate", "frames", "lite"}
+    assert set(command.ABOUT) == set(command.BENCHMARKS) == {"evaluate", "extract", "frames", "index", "lite"}
 
 
-@pytest.mark.parametrize(("asked", "run"), [([], ["evaluate", "frames", "lite"]), (["lite"], ["lite"])])
+@pytest.mark.parametrize(
+    ("asked", "run"), [([], ["evaluate", "extract", "frames", "index", "lite"]), (["lite"], ["lite"])]
+)
 def test_runs_all_or_the_named(tmp_path, capsys, asked, run):
     assert command.main([*asked, "--out", str(tmp_path)]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}-{hardware()}.csv" for name in run]
@@ -31,7 +33,7 @@ def test_unknown_name_exits_2_and_lists_the_known(capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(["life"])
     assert stop.value.code == 2
-    assert "no benchmark 'life'; there are evaluate, frames, lite" in capsys.readouterr().err
+    assert "no benchmark 'life'; there are evaluate, extract, frames, index, lite" in capsys.readouterr().err
 
 
 def test_help_is_plain_and_names_each(capsys):

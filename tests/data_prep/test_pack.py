@@ -1,14 +1,18 @@
 import shutil
-import stat
+import subprocess
+import sys
+import time
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from data_prep.archive import PackedUser
 from data_prep.index import build_index, open_index
 from data_prep.pack import pack, unpack
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.lock import only_run
 
+ROOT = Path(__file__).parents[2]
 PLACES = {
     "test/zoë/my keys/clean/zoë--my-keys--clean--a": 3,
     "test/zoë/cup/clutter/zoë--cup--clutter--b--c": 2,
@@ -35,9 +39,9 @@ def content(root):
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-def archive(path, *members, method=zipfile.ZIP_STORED):
+def archive(path, *members):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", method) as target:
+    with zipfile.ZipFile(path, "w") as target:
         for name, data in members:
             target.writestr(name, data)
     return path
@@ -87,69 +91,23 @@ def test_the_index_is_the_trees_and_notices_change(tree, tmp_path):
         open_index(out)
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("/cup/clean/v/v-00001.jpg", "leads elsewhere"),
-        ("../clean/v/v-00001.jpg", "leads elsewhere"),
-        ("cup/clean/../v-00001.jpg", "leads elsewhere"),
-        ("../../folder/", "leads elsewhere"),
-        ("cup/clean/v/notes.txt", "not a frame"),
-        ("cup/clean/v/w-00001.jpg", "not a frame"),
-        ("cup/messy/v/v-00001.jpg", "not a frame"),
-        (GOOD, "twice"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_hostile_names_are_refused(name, says, tmp_path):
-    path = archive(tmp_path / "in/ann.zip", (GOOD, b"x"), (name, b""))
-    with pytest.raises(FoundWrong, match=says) as error:
-        PackedUser(path)
-    assert name in str(error.value)
-    with pytest.raises(FoundWrong, match=says):
+def test_a_hostile_archive_writes_nothing(tmp_path):
+    """What is refused, and that `PackedUser` refuses it, is in test_archive.py."""
+    archive(tmp_path / "in/ann.zip", (GOOD, b"x"), ("../../v-00002.jpg", b""))
+    with pytest.raises(FoundWrong, match="leads elsewhere"):
         unpack(tmp_path / "in", tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
 
 
-def test_links_compressed_and_encrypted_members_are_refused(tmp_path):
-    link = zipfile.ZipInfo(GOOD)
-    link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
-    with pytest.raises(FoundWrong, match="a link"):
-        PackedUser(archive(tmp_path / "a.zip", (link, b"/etc/passwd")))
-    with pytest.raises(FoundWrong, match="compressed"):
-        PackedUser(archive(tmp_path / "b.zip", (GOOD, b"0" * 9999), method=zipfile.ZIP_DEFLATED))
-    path = archive(tmp_path / "c.zip", (GOOD, b"x"))
-    data = bytearray(path.read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1  # flags in the directory: APPNOTE 4.3.12
-    path.write_bytes(data)
-    with pytest.raises(FoundWrong, match="encrypted"):
-        PackedUser(path)
-
-
-@pytest.mark.parametrize("size", [50, 10**6])
-def test_sizes_that_do_not_fit_are_refused(size, tmp_path):
-    """Too long for the file, or reaching into the next member."""
-    path = archive(tmp_path / "a.zip", (GOOD, b"x"), ("cup/clean/v/v-00002.jpg", b"y" * 100))
-    data = bytearray(path.read_bytes())
-    at = data.index(b"PK\x01\x02")
-    data[at + 20 : at + 28] = size.to_bytes(4, "little") * 2
-    path.write_bytes(data)
-    with pytest.raises(FoundWrong, match=r"v-00001\.jpg: .* don't fit"):
-        PackedUser(path)
-
-
-def test_a_damaged_frame_is_named_and_the_others_are_read(tree, tmp_path):
+def test_a_damaged_frame_stops_unpacking_at_its_video(tree, tmp_path):
     pack(tree, tmp_path / "packed")
-    path, place = tmp_path / "packed/train/bob.zip", "cup/clean/bob--cup--clean---e"
+    path = tmp_path / "packed/train/bob.zip"
     data = bytearray(path.read_bytes())
     data[data.index(b"00002.jpg") + 12] ^= 1
     path.write_bytes(data)
-    with PackedUser(path) as user:
-        assert user.read(place, 12) == content(tree)[f"train/bob/{place}/bob--cup--clean---e-00012.jpg"]
-        with pytest.raises(FoundWrong, match=r"00002\.jpg: damaged"):
-            user.read(place, 2)
-        with pytest.raises(FoundWrong, match=r"00013\.jpg: no such frame"):
-            user.read(place, 13)
+    with pytest.raises(FoundWrong, match=r"bob\.zip#cup/clean/.*00002\.jpg: damaged"):
+        unpack(tmp_path / "packed", tmp_path / "out")
+    assert set(content(tmp_path / "out")) == {name for name in content(tree) if name.startswith("test/")}
 
 
 def test_a_foreign_folder_and_another_kind_are_refused(tree, tmp_path):
@@ -157,7 +115,89 @@ def test_a_foreign_folder_and_another_kind_are_refused(tree, tmp_path):
     (tmp_path / "out/notes.txt").write_text("mine")
     with pytest.raises(AskedWrong, match=r"notes\.txt"):
         pack(tree, tmp_path / "out")
-    with pytest.raises(AskedWrong, match="expected a packed tree"):
+    with pytest.raises(AskedWrong, match=r"expected a packed tree .*, found a frame tree"):
         unpack(tree, tmp_path / "out2")
     with pytest.raises(AskedWrong, match="outside"):
         pack(tree, tree / "packed")
+
+
+def test_two_runs_do_not_write_at_once(tree, tmp_path):
+    with only_run(tmp_path / "packed"), pytest.raises(AskedWrong, match="another run"):
+        pack(tree, tmp_path / "packed")
+    pack(tree, tmp_path / "packed")
+    with only_run(tmp_path / "again"), pytest.raises(AskedWrong, match="another run"):
+        unpack(tmp_path / "packed", tmp_path / "again")
+
+
+# --- cut off
+
+
+USERS, FRAMES, FRAME_BYTES = 12, 20, 50_000
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from data_prep.pack import pack, unpack
+{verb}(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A frame tree that takes a while: 12 MB, a video a user."""
+    root = tmp_path / "large"
+    for user in range(USERS):
+        folder = root / f"P{user:03d}/cup/clean/P{user:03d}--cup--clean--a"
+        folder.mkdir(parents=True)
+        for k in range(1, FRAMES + 1):
+            (folder / f"{folder.name}-{k:05d}.jpg").write_bytes(f"{user} {k} ".encode() * (FRAME_BYTES // 6))
+    build_index(root)
+    return root
+
+
+def kill_halfway(verb, source, out, is_halfway):
+    """Run one verb in a process of its own and kill it (SIGKILL) halfway; again if the moment passed before that."""
+    script = out.parent / "run.py"
+    script.write_text(SCRIPT.format(root=str(ROOT), verb=verb))
+    for _ in range(20):
+        shutil.rmtree(out, ignore_errors=True)
+        process = subprocess.Popen([sys.executable, str(script), str(source), str(out)], stderr=subprocess.DEVNULL)
+        while process.poll() is None and not is_halfway():
+            time.sleep(0.0005)
+        process.kill()
+        process.wait()
+        if is_halfway():
+            return
+    pytest.fail("never caught halfway")
+
+
+def test_pack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_path):
+    pack(large, tmp_path / "whole")
+    whole, out = content(tmp_path / "whole"), tmp_path / "out"
+    kill_halfway("pack", large, out, lambda: 2 < len(list(out.glob("P*.zip"))) < USERS)
+    archives = list(out.glob("P*.zip"))
+    assert all(path.read_bytes() == whole[path.name] for path in archives)
+    assert not (out / "index.csv").exists()
+    assert pack(large, out).skipped == len(archives)
+    assert content(out) == whole  # hidden files too: no part is left
+
+
+def test_unpack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_path):
+    packed, out = tmp_path / "packed", tmp_path / "out"
+    pack(large, packed)
+    kill_halfway("unpack", packed, out, lambda: 2 < len(list(out.glob("P*/cup/clean/P*"))) < USERS)
+    videos = list(out.glob("P*/cup/clean/P*"))
+    assert all(content(video) == content(large / video.relative_to(out)) for video in videos)
+    assert not (out / "index.csv").exists()
+    assert unpack(packed, out).skipped == len(videos)
+    assert content(out) == content(large)
+
+
+@pytest.mark.parametrize(("verb", "part"), [(pack, ".P*.zip.part"), (unpack, "*/cup/clean/.P*.part")])
+def test_killed_within_an_archive_or_a_video_it_does_not_count(large, tmp_path, verb, part):
+    pack(large, tmp_path / "packed")
+    source, whole = (large, tmp_path / "packed") if verb is pack else (tmp_path / "packed", large)
+    out = tmp_path / "out"
+    kill_halfway(verb.__name__, source, out, lambda: any(out.glob(part)))
+    verb(source, out)
+    assert content(out) == content(whole)

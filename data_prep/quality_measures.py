@@ -1,0 +1,210 @@
+"""What can be measured of a video's frames without knowing what they show: edges, light, motion, change.
+
+Each frame's numbers hang on that frame and the one before it alone, so cutting a video short changes none of them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WORKING_PX = 224  # larger pictures are shrunk to this shorter side; widths in pixels are of this size
+LEAST_SIDE_PX = 32  # below it there is no room for the lines that edges are measured along
+
+_CLIPPED_BRIGHT, _CLIPPED_DARK = 250, 16  # of 255: no detail is left there; 16 is video's own black
+_BRIGHTEST_PERCENT = 95
+
+_SMOOTHING_PX = 1.0  # sigma: grain and JPEG's marks make no edges; what is sharp still comes out 3 px wide
+_SCALE = 16  # levels in sixteenths, as int16: faster than floats, and Sobel sums stay below 2**15
+_SOBEL_GAIN = 8.0  # Sobel's 3x3 sums are this many times the slope
+_STRONG = 0.25  # an edge rises by at least this share of what the picture's strongest edges do
+_AT_PEAK = 0.7  # and is looked at where the slope is nearly its steepest
+_ALIGNED = 0.75  # cos² of 30 degrees: edges that slant more to the line would look wider than they are
+_LEAST_EDGE_PX = 30  # fewer pixels than this say nothing of a direction
+_SHARPEST_PERCENT = 10  # the sharpest edges speak for the picture: what is behind the thing may well be out of focus
+# An edge rises by so many levels, by this share of the picture's brightness (shade on a wall rises less over so short
+# a way) and by so many times the grain's sigma; a picture without one has nothing to judge blur by.
+_LEAST_RISE, _LEAST_RISE_SHARE, _LEAST_RISE_GRAINS = 4.0, 0.12, 4.0
+_GRAIN_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+
+_SMALL_PX = 64  # for motion and change
+_LEAST_RESPONSE = 0.3  # of phase correlation, about 0 to 1: below it no one shift explains the change
+_LEAST_CONTRAST = 1.0  # of 255: a black picture's change is not divided by nothing
+_WINDOW = cv2.createHanningWindow((_SMALL_PX, _SMALL_PX), cv2.CV_32F)
+
+Picture = NDArray[np.uint8]  # (height, width, 3), RGB
+Plane = NDArray[np.int16]
+Small = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FrameMeasures:
+    """One number a frame for each measure, float64 (frames,); NaN where it can't be told.
+
+    edge_width_px: how many pixels of WORKING_PX the sharpest edges take to rise, in the direction where they take most;
+        about 3 in a sharp picture. NaN without edges.
+    brightness: mean grey, in [0, 1].
+    brightest: the grey that the brightest twentieth of the picture reaches, in [0, 1].
+    clipped_bright, clipped_dark: share of the picture that is white, or black, with no detail left.
+    motion: shift since the frame before, in sides of the picture a second; too low below about 0.2. NaN for the first
+        frame, and where no one shift explains the change.
+    change: mean difference from the frame before, in standard deviations of the picture's grey. NaN for the first.
+    """
+
+    edge_width_px: NDArray[np.float64]
+    brightness: NDArray[np.float64]
+    brightest: NDArray[np.float64]
+    clipped_bright: NDArray[np.float64]
+    clipped_dark: NDArray[np.float64]
+    motion: NDArray[np.float64]
+    change: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.brightness)
+
+
+MEASURES = tuple(field.name for field in fields(FrameMeasures))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A direction to measure edges along: one step (down, right) in pixels, and how many steps each way."""
+
+    down: int
+    right: int
+    reach: int
+
+    @property
+    def step_px(self) -> float:
+        """How long one step is."""
+        return float(np.hypot(self.down, self.right))
+
+    def greatest(self, plane: Plane) -> Plane:
+        """The greatest value on the line about each inner pixel."""
+        return self._spread(plane, np.maximum)
+
+    def least(self, plane: Plane) -> Plane:
+        """The least value on the line about each inner pixel."""
+        return self._spread(plane, np.minimum)
+
+    def inner(self, plane: Plane) -> Plane:
+        """The pixels whose whole line lies in the picture."""
+        y, x = self.reach * abs(self.down), self.reach * abs(self.right)
+        return plane[y : plane.shape[0] - y, x : plane.shape[1] - x]
+
+    def _spread(self, plane: Plane, pick: np.ufunc) -> Plane:
+        """Doubles what each pixel has seen: five steps for a line of 17."""
+        seen, wanted = 1, 2 * self.reach + 1
+        while seen < wanted:
+            step = min(seen, wanted - seen)
+            y, x = step * self.down, step * self.right
+            (height, width), aside = plane.shape, abs(x)
+            near, far = (slice(0, width - aside), slice(aside, width))[:: 1 if x >= 0 else -1]
+            plane = pick(plane[: height - y, near], plane[y:, far])
+            seen += step
+        return plane
+
+
+# Blur from a shake shows across its own direction and leaves the others sharp.
+_LINES = (_Line(0, 1, 8), _Line(1, 0, 8), _Line(1, 1, 6), _Line(1, -1, 6))
+
+
+def measure_frames(pictures: Iterable[Picture], *, fps: float = 30.0) -> FrameMeasures:
+    """Measure the frames of one video, in order; no more than two of them are held.
+
+    Args:
+        pictures: uint8 (height, width, 3), RGB; one array (n, size, size, 3) or an iterator, n may be 0.
+        fps: frames a second.
+
+    Raises:
+        ValueError: if a picture is of another form, or a side is below LEAST_SIDE_PX.
+    """
+    rows: list[tuple[float, ...]] = []
+    before: Small | None = None
+    for picture in pictures:
+        grey = _working_grey(picture)
+        small = np.asarray(cv2.resize(grey, _WINDOW.shape, interpolation=cv2.INTER_AREA), np.float32)
+        rows.append((edge_width_px(grey), *_light(grey), *_movement(before, small, fps)))
+        before = small
+    return FrameMeasures(*np.array(rows, np.float64).reshape(len(rows), len(MEASURES)).T)
+
+
+def edge_width_px(grey: NDArray[np.uint8]) -> float:
+    """How wide the sharpest edges of a picture are, in the direction where they are widest; NaN without edges.
+
+    An edge's width is its rise over its steepest slope: contrast and exposure cancel out, and smooth surfaces have no
+    part in it. A step that a Gaussian of sigma px smoothed is 2.5 sigma px wide (the square root of 2 pi).
+
+    Args:
+        grey: (height, width), each LEAST_SIDE_PX or more.
+
+    Source: edges' width as the measure of blur is from Marziliano et al. 2002 (ICIP).
+    """
+    levels = cv2.GaussianBlur(grey.astype(np.float32) * _SCALE, (0, 0), _SMOOTHING_PX).astype(np.int16)
+    right, down = (np.asarray(cv2.Sobel(levels, cv2.CV_16S, *axis), np.int16) for axis in ((1, 0), (0, 1)))
+    rises = [line.greatest(levels) - line.least(levels) for line in _LINES]
+    strongest = max(float(np.percentile(rise[::3, ::3], 99)) for rise in rises)
+    if strongest < _SCALE * _least_rise(grey):
+        return float("nan")
+    widths = [_sharpest(line, rise, right, down, _STRONG * strongest) for line, rise in zip(_LINES, rises, strict=True)]
+    return max((width for width in widths if width is not None), default=float("nan"))
+
+
+def _sharpest(line: _Line, rise: Plane, right: Plane, down: Plane, least: float) -> float | None:
+    """Width of the sharpest edges that cross one direction, None if too few do."""
+    slope = np.abs(line.down * down + line.right * right)
+    places = np.flatnonzero(rise >= least)
+    across, along = (line.inner(plane).ravel()[places].astype(np.float32) for plane in (right, down))
+    here = line.inner(slope).ravel()[places].astype(np.float32)
+    steepest = line.greatest(slope).ravel()[places].astype(np.float32)
+    aligned = here**2 >= _ALIGNED * line.step_px**2 * (across**2 + along**2)
+    at_edge = aligned & (here >= _AT_PEAK * steepest) & (steepest > 0)
+    if np.count_nonzero(at_edge) < _LEAST_EDGE_PX:
+        return None
+    rises = rise.ravel()[places][at_edge].astype(np.float32)
+    return float(np.percentile(rises * _SOBEL_GAIN * line.step_px / steepest[at_edge], _SHARPEST_PERCENT))
+
+
+def _least_rise(grey: NDArray[np.uint8]) -> float:
+    """What an edge must rise by to be told from shade and grain, in grey levels."""
+    # Immerkaer's mask (1996) leaves grain and takes away planes; the median, unlike his mean, leaves out edges too.
+    grain = cv2.filter2D(grey, cv2.CV_16S, _GRAIN_MASK)
+    sigma = float(np.median(np.abs(grain[::2, ::2]))) / (0.6745 * 6)
+    return max(_LEAST_RISE, _LEAST_RISE_SHARE * float(np.percentile(grey[::3, ::3], 95)), _LEAST_RISE_GRAINS * sigma)
+
+
+def _light(grey: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    counts = np.bincount(grey.ravel(), minlength=256) / grey.size
+    below = np.cumsum(counts)
+    brightest = int(np.searchsorted(below, _BRIGHTEST_PERCENT / 100))
+    mean = float(counts @ np.arange(256)) / 255
+    return mean, brightest / 255, float(1 - below[_CLIPPED_BRIGHT - 1]), float(below[_CLIPPED_DARK])
+
+
+def _movement(before: Small | None, small: Small, fps: float) -> tuple[float, float]:
+    """Motion in sides a second and change in standard deviations."""
+    if before is None:
+        return float("nan"), float("nan")
+    change = float(np.abs(small - before).mean()) / max(float(small.std()), _LEAST_CONTRAST)
+    if np.array_equal(small, before):
+        return 0.0, change
+    # Windowed here: phaseCorrelate leaves the mean in, whose window stands still, and windows its inputs in place.
+    (x, y), response = cv2.phaseCorrelate((before - before.mean()) * _WINDOW, (small - small.mean()) * _WINDOW)
+    return (float(np.hypot(x, y)) / _SMALL_PX * fps if response >= _LEAST_RESPONSE else float("nan")), change
+
+
+def _working_grey(picture: Picture) -> NDArray[np.uint8]:
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ValueError(f"a picture of shape {picture.shape}, {picture.dtype}; expected uint8 (height, width, 3)")
+    height, width = picture.shape[:2]
+    shorter = min(height, width)
+    if shorter < LEAST_SIDE_PX:
+        raise ValueError(f"a picture of {width} x {height} px; expected {LEAST_SIDE_PX} px or more each way")
+    grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+    if shorter > WORKING_PX:
+        scale = WORKING_PX / shorter
+        size = (round(width * scale), round(height * scale))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, np.uint8)
