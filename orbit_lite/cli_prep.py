@@ -30,6 +30,31 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     _add_workers(pocket)
     pocket.set_defaults(run=_pocket)
 
+    download = inner.add_parser(
+        "download",
+        help="ORBIT's published archives, or ones that are here, to a verified tree",
+        description="The data's licence is stated on its page, https://doi.org/10.25383/city.14294597.",
+        allow_abbrev=False,
+    )
+    download.add_argument("out", metavar="OUT", type=Path, help="tree to make, to go on with, or to add splits to")
+    download.add_argument(
+        "--split", action="append", default=[], help="train, validation, test or other (1080 only); may be repeated"
+    )
+    download.add_argument("--size", type=int, default=224, help="frames of 224 or 1080 px (default: 224)")
+    download.add_argument(
+        "--from-zip",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="archives downloaded by hand: nothing is fetched",
+    )
+    download.add_argument(
+        "--annotations", metavar="FILE", type=Path, help="an archive of annotations to unpack as well"
+    )
+    download.add_argument("--keep-archives", action="store_true", help="keep what was downloaded once it is verified")
+    download.set_defaults(run=_download)
+
     extract = inner.add_parser("extract", help="raw videos to numbered square frames", allow_abbrev=False)
     extract.add_argument("raw", metavar="RAW", type=Path, help="[SPLIT/]USER/OBJECT/{clean,clutter}/*.mp4 and the like")
     extract.add_argument("out", metavar="OUT", type=Path, help="frame tree to make, or to go on with")
@@ -113,6 +138,21 @@ def _pocket(options: argparse.Namespace) -> None:
     }
     given = {name: value for name, value in asked.items() if value is not None}
     print(make_pocket(options.out, seed=options.seed, workers=options.workers, **given))
+
+
+def _download(options: argparse.Namespace) -> None:
+    from data_prep.download import download
+
+    done = download(
+        options.out,
+        splits=options.split,
+        size_px=options.size,
+        from_zips=options.from_zip,
+        annotations=options.annotations,
+        keep_archives=options.keep_archives,
+    )
+    annotated = f", annotations of {done.annotations} videos" if done.annotations else ""
+    print(f"{options.out}: {', '.join(done.splits) or 'no split'} verified, {done.videos} videos{annotated}")
 
 
 def _extract(options: argparse.Namespace) -> None:

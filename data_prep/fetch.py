@@ -1,0 +1,308 @@
+"""One file over HTTPS, kept only if its size and md5 are the promised ones; goes on by Range where it was cut off.
+
+The answers of a server are judged before they are believed: a 202, an empty body or a web page is no file, whatever the
+status says, and nothing is read without a bound.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from groundwork.errors import FoundWrong
+from groundwork.progress import Progress
+
+ZIP_BEGINS = b"PK\x03\x04"
+PART_SUFFIX = ".part"
+_CHUNK_BYTES = 1 << 18
+_MB = 10**6
+_MOST_JSON_BYTES = 4 << 20
+_LONGEST_PAUSE_S = 60.0
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_PAGES = ("text/html", "application/xhtml+xml")
+_PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses that may be gone in a minute
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-(?P<last>[0-9]+)/(?P<total>[0-9]+|\*)")
+
+
+class Unreachable(FoundWrong):
+    """The server can't be reached, or the connection broke again and again."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a broken connection is taken up again: `attempts` in a row that bring nothing new, then it is given up.
+
+    The pause before the next attempt doubles each time.
+    """
+
+    attempts: int = 6
+    pause_s: float = 2.0
+    timeout_s: float = 60.0
+
+
+PATIENT = Patience()
+
+
+class _Broken(Exception):
+    """This attempt failed, the next may not."""
+
+
+def fetch_zip(url: str, path: Path, *, size_bytes: int, md5: str, by_hand: str, patience: Patience = PATIENT) -> None:
+    """Download a ZIP file to `path`, by way of `path`.part, which a later call goes on with.
+
+    Args:
+        url: https, or http on this machine; redirects may not lead to anything else.
+        path: where it goes, once it is whole and right.
+        size_bytes: its size, as published.
+        md5: its checksum, 32 lower-case hexadecimal digits.
+        by_hand: what to do where a program gets no file; ends messages.
+        patience: attempts, pauses, timeout.
+
+    Raises:
+        Unreachable: if the connection can't be had or kept; what came is kept.
+        FoundWrong: if the server gives something else, or the size or md5 is wrong; what can't be right is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part_path = path.with_name(path.name + PART_SUFFIX)
+    try:
+        with part_path.open("r+b" if part_path.exists() else "w+b") as file, Progress("MB", size_bytes // _MB) as shown:
+            part = _Part(file, url, size_bytes, by_hand)
+            part.hash_what_is_there(shown)
+            _receive_all(part, shown, patience)
+            os.fsync(file.fileno())
+        if (found := part.digest.hexdigest()) != md5:
+            raise _Never(
+                f"{url}: md5 {found}, expected {md5}. What was downloaded is damaged and has been removed;"
+                " run the same command again."
+            )
+        part_path.replace(path)
+    except _Never as never:
+        part_path.unlink()
+        raise FoundWrong(str(never)) from None
+    finally:
+        if part_path.exists() and part_path.stat().st_size == 0:
+            part_path.unlink()
+
+
+def fetch_json(url: str, *, patience: Patience = PATIENT) -> Any:
+    """Get a small JSON document, 4 MiB at most.
+
+    Raises:
+        Unreachable: if the server can't be reached.
+        FoundWrong: if it answers with something else.
+    """
+    reason = ""
+    for attempt in range(patience.attempts):
+        _pause(patience, attempt)
+        try:
+            with _open(url, {}, patience.timeout_s) as answer:
+                _refuse_status(url, answer, (200,), "")
+                content = _read(answer, _MOST_JSON_BYTES + 1)
+                if len(content) <= _MOST_JSON_BYTES and answer.length:
+                    raise _Broken("the connection ended early")
+            break
+        except _Broken as broken:
+            reason = str(broken)
+    else:
+        raise Unreachable(f"{url}: {reason}.")
+    try:
+        if len(content) > _MOST_JSON_BYTES:
+            raise ValueError(f"more than {_MOST_JSON_BYTES} bytes")
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise FoundWrong(f"{url}: expected JSON, got something else ({error}).") from None
+
+
+class _Never(Exception):
+    """What came can't be the beginning of the file."""
+
+
+@dataclass
+class _Part:
+    """The file as far as it has come, with the md5 of that."""
+
+    file: BinaryIO
+    url: str
+    size_bytes: int
+    by_hand: str
+    have: int = 0
+    etag: str = ""
+    digest: Any = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+
+    def hash_what_is_there(self, progress: Progress) -> None:
+        if self.file.seek(0, os.SEEK_END) > self.size_bytes:
+            self.begin_again()
+        self.file.seek(0)
+        while chunk := self.file.read(_CHUNK_BYTES):
+            self.digest.update(chunk)
+            self.have += len(chunk)
+        progress.skip(self.have // _MB)
+
+    def begin_again(self) -> None:
+        self.file.seek(0)
+        self.file.truncate()
+        self.have, self.digest = 0, hashlib.md5(usedforsecurity=False)
+
+    def add(self, chunk: bytes) -> None:
+        self.file.write(chunk)
+        self.digest.update(chunk)
+        self.have += len(chunk)
+
+
+def _receive_all(part: _Part, progress: Progress, patience: Patience) -> None:
+    furthest, fruitless = part.have, 0
+    while part.have < part.size_bytes:
+        _pause(patience, fruitless)
+        reason = "the connection ended early"
+        try:
+            _receive(part, progress, patience.timeout_s)
+        except _Broken as broken:
+            reason = str(broken)
+        fruitless = 0 if part.have > furthest else fruitless + 1
+        furthest = max(furthest, part.have)
+        if fruitless >= patience.attempts:
+            raise Unreachable(
+                f"{part.url}: {reason}. {part.have} of {part.size_bytes} bytes are here and kept: run the same command"
+                f" again to go on. {part.by_hand}"
+            )
+
+
+def _receive(part: _Part, progress: Progress, timeout_s: float) -> None:
+    """One request, read to its end."""
+    headers = {"Range": f"bytes={part.have}-"} if part.have else {}
+    if part.have and part.etag:
+        headers["If-Range"] = part.etag
+    with _open(part.url, headers, timeout_s) as answer:
+        if answer.status == 416 and part.have:
+            part.begin_again()
+            raise _Broken(f"the server has nothing to follow byte {headers['Range'][6:-1]}")
+        _refuse_status(part.url, answer, (200, 206), part.by_hand)
+        promised = _judge_length(part, answer)
+        etag = answer.headers.get("ETag", "")
+        part.etag = etag if etag.startswith('"') else ""  # a weak one says nothing about bytes
+        if part.have == 0:
+            _receive_beginning(part, answer, promised)
+        shown = part.have // _MB
+        while chunk := _read(answer, min(_CHUNK_BYTES, part.size_bytes - part.have + 1)):
+            if part.have + len(chunk) > part.size_bytes:
+                raise _Never(f"{part.url}: sends more than the {part.size_bytes} bytes published. {part.by_hand}")
+            part.add(chunk)
+            progress.advance(part.have // _MB - shown)
+            shown = part.have // _MB
+
+
+def _judge_length(part: _Part, answer: http.client.HTTPResponse) -> int | None:
+    """Hold what the server says it will send against what is missing; starts over if it sends all. Bytes to come."""
+    said = answer.headers.get("Content-Length", "")
+    length = int(said) if said.isascii() and said.isdigit() else None
+    if answer.status == 200:
+        part.begin_again()
+        total = length
+    else:
+        match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        if match is None or int(match["first"]) != part.have:
+            raise FoundWrong(
+                f"{part.url}: asked for bytes from {part.have}, got {answer.headers.get('Content-Range')!r}."
+                f" {part.by_hand}"
+            )
+        total = None if match["total"] == "*" else int(match["total"])
+    if total == 0:
+        raise FoundWrong(f"{part.url}: an empty answer. {part.by_hand}")
+    if total is not None and total != part.size_bytes:
+        raise _Never(f"{part.url}: {total} bytes there, {part.size_bytes} published. {part.by_hand}")
+    return length
+
+
+def _receive_beginning(part: _Part, answer: http.client.HTTPResponse, promised: int | None) -> None:
+    beginning = _read(answer, len(ZIP_BEGINS))
+    if not beginning and promised is None:
+        raise FoundWrong(f"{part.url}: an empty answer. {part.by_hand}")
+    if not ZIP_BEGINS.startswith(beginning):
+        raise FoundWrong(f"{part.url}: expected a ZIP file, got something else ({beginning!r}). {part.by_hand}")
+    part.add(beginning)
+
+
+def _refuse_status(url: str, answer: http.client.HTTPResponse, right: tuple[int, ...], by_hand: str) -> None:
+    if answer.status in _PASSING:
+        raise _Broken(f"the server says {answer.status} {answer.reason}")
+    if answer.status not in right:
+        raise FoundWrong(f"{url}: the server answers {answer.status} {answer.reason}, not the file. {by_hand}".rstrip())
+    if answer.headers.get_content_type() in _PAGES and answer.headers.get("Content-Type"):
+        raise FoundWrong(f"{url}: the server answers with a web page, not the file. {by_hand}".rstrip())
+
+
+def _pause(patience: Patience, fruitless: int) -> None:
+    if fruitless:
+        time.sleep(min(patience.pause_s * 2 ** (fruitless - 1), _LONGEST_PAUSE_S))
+
+
+def _read(answer: http.client.HTTPResponse, most: int) -> bytes:
+    """Up to `most` bytes, fewer at the end alone. Errors of the line become _Broken."""
+    try:
+        return answer.read(most)
+    except http.client.IncompleteRead as cut:
+        return cut.partial
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(str(error) or type(error).__name__) from None
+
+
+def _open(url: str, headers: Mapping[str, str], timeout_s: float) -> http.client.HTTPResponse:
+    """Send a request and follow its redirects. An answer of any status comes back as such."""
+    _refuse_open_line(url, url)
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "orbit-lite", "Accept-Encoding": "identity", **headers}
+    )
+    try:
+        answer: http.client.HTTPResponse = _OPENER.open(request, timeout=timeout_s)
+    except urllib.error.HTTPError as error:  # a redirect that urllib itself refuses: in a ring, or to a file
+        raise FoundWrong(f"{url}: {error}.") from None
+    except urllib.error.URLError as error:
+        raise _Broken(str(error.reason)) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(str(error) or type(error).__name__) from None
+    return answer
+
+
+def _refuse_open_line(url: str, first_url: str) -> None:
+    """https, or http within this machine: an archive's checksum comes over the same line as the archive."""
+    try:
+        place, first = urllib.parse.urlsplit(url), urllib.parse.urlsplit(first_url)
+        local = all(p.scheme == "http" and p.hostname in _LOCAL for p in (place, first))
+        if place.hostname and (place.scheme == "https" or local):
+            return
+    except ValueError:
+        pass
+    led = "" if url == first_url else f"{first_url} leads to "
+    raise FoundWrong(f"{led}{url}: expected https; not followed.")
+
+
+class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        _refuse_open_line(newurl, req.full_url)
+        fp.close()  # else its body, of any length, is read into memory
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _EveryStatus(urllib.request.HTTPErrorProcessor):
+    """Answers of every status come back, redirects are followed: what a status means is judged in one place."""
+
+    def http_response(self, request: urllib.request.Request, response: Any) -> Any:
+        if response.status in (301, 302, 303, 307, 308):
+            return super().http_response(request, response)
+        return response
+
+    https_response = http_response
+
+
+_OPENER = urllib.request.build_opener(_CarefulRedirects, _EveryStatus)
