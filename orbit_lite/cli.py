@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("overrides", nargs="*", metavar="key=value", help="for example optimizer.lr=0.001 epochs=5")
     _add_data(train)
     train.add_argument("--out", type=Path, required=True, help="the run's folder")
+    train.add_argument("--tensorboard", action="store_true", help="log to OUT/tensorboard, too (an extra to install)")
     _add_machine(train)
     train.set_defaults(run=_train)
 
@@ -166,8 +167,16 @@ def _train(options: argparse.Namespace) -> None:
 
     config = load_experiment(options.config, options.overrides)
     summary = train(
-        config, data=options.data, out=options.out, workers=_workers(options), device=_device(options.device)
+        config,
+        data=options.data,
+        out=options.out,
+        workers=_workers(options),
+        device=_device(options.device),
+        tensorboard=options.tensorboard,
     )
+    if summary.validation_frame_accuracy is None:
+        print(f"nothing to meta-train in learner {config.learner.name}; written as it is: {summary.best}")
+        return
     print(
         f"best on validation users: {100 * summary.validation_frame_accuracy:.1f} % frame accuracy, "
         f"step {summary.best_step} of {summary.steps}: {summary.best}"
@@ -180,15 +189,18 @@ def _predict(options: argparse.Namespace) -> None:
     from orbit_lite.data.frames import open_frames
     from orbit_lite.evaluate import provenance
     from orbit_lite.predict import predict
+    from orbit_lite.ranks import joined_ranks
 
     choice = _model(options)
-    recognizer = choice.load().to(_device(options.device))
     index = open_index(options.data)
     tasks = read_tasks(options.tasks)
-    source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
-    table = predict(recognizer, tasks, index, source, workers=_workers(options))
-    write_predictions(options.out, table, metadata=provenance(choice, tasks))
-    print(f"{len(table)} predictions written to {options.out}")
+    with joined_ranks(_device(options.device)) as ranks:
+        recognizer = choice.load().to(ranks.device)
+        source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
+        table = predict(recognizer, tasks, index, source, ranks=ranks, workers=_workers(options))
+        if ranks.first:
+            write_predictions(options.out, table, metadata=provenance(choice, tasks))
+            print(f"{len(table)} predictions written to {options.out}")
 
 
 def _score(options: argparse.Namespace) -> None:

@@ -88,6 +88,40 @@ class TaskPlan(Strict):
         return self.query.frames.sample == "every" and not self.query.without
 
 
+class LearnerConfig(Strict):
+    """A learner as a composition: what adapts the extractor to a task, the head, and whether the extractor is learned.
+
+    adapter: `none`; `generator`, FiLM parameters from a set encoder; `steps`, FiLM parameters by gradient steps.
+    extractor: `learned`, its weights are meta-trained; `frozen`, they stay.
+    steps, step_lr: full-batch Adam of heads and adapters that are fitted by steps.
+    published_quirks: compute what the published code computes where that is not what the paper says (see docs).
+    """
+
+    name: str = ""
+    head: Literal["proto", "cosine", "versa", "mahalanobis", "linear", "logistic"]
+    adapter: Literal["none", "generator", "steps"] = "none"
+    extractor: Literal["learned", "frozen"]
+    steps: Positive = 50
+    step_lr: Annotated[float, Field(gt=0)] = 1e-3
+    published_quirks: bool = False
+
+    @property
+    def meta_learned(self) -> bool:
+        """Whether there is anything that meta-training could change."""
+        return self.extractor == "learned" or self.adapter == "generator" or self.head == "versa"
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if self.adapter == "steps" and self.head != "linear":
+            raise ValueError("adapter 'steps' is fitted together with head 'linear', and with no other")
+        if self.head in ("linear", "logistic") and self.meta_learned:
+            raise ValueError(
+                f"head {self.head!r} passes no gradient to the support set, so nothing can be meta-trained through it:"
+                " give it extractor 'frozen', and no adapter 'generator'"
+            )
+        return self
+
+
 class LiteConfig(Strict):
     """How the gradient of a task is had. `h` support items get one.
 
@@ -126,20 +160,32 @@ class ValidationConfig(Strict):
 
 
 class ExperimentConfig(Strict):
-    """One meta-training run, and by it one row of a leaderboard."""
+    """One meta-training run, and by it one row of a leaderboard.
+
+    epochs: 0 for a learner with nothing to meta-train: the run only writes its checkpoint.
+    skip_not_finite: leave a step out whose loss or gradient is not finite, and say so, instead of stopping.
+    """
 
     name: str
-    learner: str
+    learner: LearnerConfig
     backbone: str
     weights: str = "pretrained"
     seed: Annotated[int, Field(ge=0)] = 1991
     frame_size_px: Positive = 224
-    epochs: Positive
+    epochs: Annotated[int, Field(ge=0)]
     tasks_per_step: Positive = 16
     tasks: TaskPlan
     lite: LiteConfig = LiteConfig()
     optimizer: OptimizerConfig
     validation: ValidationConfig = ValidationConfig()
+    skip_not_finite: bool = False
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if (self.epochs > 0) != self.learner.meta_learned:
+            what = "something" if self.learner.meta_learned else "nothing"
+            raise ValueError(f"epochs {self.epochs}, but learner {self.learner.name} has {what} to meta-train")
+        return self
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
@@ -179,18 +225,36 @@ def load_protocol(name: str) -> TaskPlan:
     return parse_config(_read_yaml(path), TaskPlan, where=str(path))
 
 
+def load_learner(name: str) -> LearnerConfig:
+    """A learner by built-in name or path of a YAML file; without a `name` of its own it bears the file's."""
+    path = find_config(name, "learner")
+    return parse_config({"name": path.stem, **_read_yaml(path)}, LearnerConfig, where=str(path))
+
+
 def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """An experiment by built-in name or path, with `key.inner=value` overrides (values in YAML).
 
-    Its `tasks` may be the name of a protocol, so that experiments share one.
+    Its `tasks` may be the name of a protocol, its `learner` that of a learner, and `extends` that of another
+    experiment, whose keys it has where it has none of its own: so that experiments share them.
     """
     path = find_config(name, "experiment")
-    content = _read_yaml(path)
+    content = _read_experiment(path)
     if isinstance(content.get("tasks"), str):
         content["tasks"] = _read_yaml(find_config(content["tasks"], "protocol"))
     for override in overrides:
         _override(content, override)
+    if isinstance(content.get("learner"), str):
+        content["learner"] = load_learner(content["learner"]).model_dump()
     return parse_config(content, ExperimentConfig, where=str(path))
+
+
+def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:
+    content = _read_yaml(path)
+    if (base := content.pop("extends", None)) is None:
+        return content
+    if not isinstance(base, str) or depth > 8:
+        raise AskedWrong(f"{path}: extends {base!r}: expected the name of another experiment, not one of a ring")
+    return _read_experiment(find_config(base, "experiment"), depth + 1) | content
 
 
 def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -> ConfigT:

@@ -34,7 +34,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     _station(2, "extracting frames")
     frames = extract(out / "raw", out / "frames")
     print(f"{out / 'frames'}: {frames.videos} videos, {frames.frames} frames")
-    untrained = ModelChoice(config.learner, config.backbone, config.weights, seed=seed)
+    untrained = ModelChoice(config.learner.name, config.backbone, config.weights, seed=seed)
     request = EvaluateRequest(untrained, out / "frames", config.validation.protocol, "test", seed)
     _station(3, "evaluating on test users before meta-training")
     before = evaluate(request, out / "before", workers=workers, device=device)

@@ -11,18 +11,19 @@ from eval.records import Scorecard, TaskSet, read_tasks, tasks_fingerprint, writ
 from eval.report import write_report
 from eval.verbs import TASKS_FINGERPRINT, score_files
 from groundwork.errors import AskedWrong
-from orbit_lite.config import load_protocol, nearest
+from orbit_lite.config import LearnerConfig, builtin_names, load_learner, load_protocol, nearest
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import load_recognizer
-from orbit_lite.models.recognizer import LEARNERS, Recognizer, build_recognizer
+from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.predict import predict
 from orbit_lite.run_folder import RunFolder, file_sha256, versions
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What `--model`, `--backbone` and `--weights` name: a checkpoint, or a learner that is not meta-trained.
+    """What `--model`, `--backbone` and `--weights` name: a checkpoint, or a learner (built in, or a YAML file) that is
+    not meta-trained.
 
     `weights` is "pretrained", "random" or a file; "" where the model is a checkpoint.
     """
@@ -39,24 +40,32 @@ class ModelChoice:
             AskedWrong: for an unknown learner or backbone, or a file that is not there.
             FoundWrong: if the file is no checkpoint.
         """
-        if self.model in LEARNERS:
+        learner = self._learner()
+        if learner is not None:
             if not self.backbone:
-                raise AskedWrong(f"--model {self.model} is a learner's name: give its --backbone (and --weights) too")
+                raise AskedWrong(f"--model {self.model} is a learner: give its --backbone (and --weights) too")
             weights = self.weights or ("random" if self.backbone == "tiny" else "pretrained")
-            return build_recognizer(self.model, self.backbone, weights=weights, seed=self.seed)
+            return build_recognizer(learner, self.backbone, weights=weights, seed=self.seed)
         path = Path(self.model)
         if not path.is_file():
+            known = builtin_names("learner")
             raise AskedWrong(
-                f"--model {self.model}: no such checkpoint, and no learner{nearest(self.model, LEARNERS)}; "
-                f"learners: {', '.join(LEARNERS)}"
+                f"--model {self.model}: no such checkpoint, and no learner{nearest(self.model, known)}; "
+                f"learners: {', '.join(known)}"
             )
         return load_recognizer(path)
 
     def describe(self) -> dict[str, Any]:
-        """What identifies it: a checkpoint by its content, wherever it lies."""
-        if self.model not in LEARNERS and Path(self.model).is_file():
+        """What identifies it: a checkpoint by its content, wherever it lies; a learner by its composition."""
+        learner = self._learner()
+        if learner is None:
             return {"checkpoint": Path(self.model).name, "sha256": file_sha256(Path(self.model))}
-        return {"learner": self.model, "backbone": self.backbone, "weights": self.weights, "seed": self.seed}
+        composed = {"learner": learner.name, "composition": learner.model_dump(mode="json", exclude={"name"})}
+        return composed | {"backbone": self.backbone, "weights": self.weights, "seed": self.seed}
+
+    def _learner(self) -> LearnerConfig | None:
+        named = self.model in builtin_names("learner") or Path(self.model).suffix in (".yaml", ".yml")
+        return load_learner(self.model) if named else None
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,11 @@ from groundwork.progress import Progress
 from orbit_lite.data.frames import FrameSource
 from orbit_lite.data.loader import FrameJob, ReadFrames, read_ahead, trailing_clips
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
+from orbit_lite.ranks import Ranks, undealt
 
 FRAMES_A_JOB = 64
+
+Support = tuple[VideoPlan, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class UserWork:
 
     user: str
     tasks: tuple[Task, ...]
-    supports: tuple[tuple[VideoPlan, ...], ...]
+    supports: tuple[Support, ...]
     queries: tuple[VideoFrames, ...]
 
     @classmethod
@@ -63,7 +66,14 @@ class UserWork:
 
 
 def predict(
-    recognizer: Recognizer, tasks: TaskSet, index: Index, source: FrameSource, *, workers: int = 0, quiet: bool = False
+    recognizer: Recognizer,
+    tasks: TaskSet,
+    index: Index,
+    source: FrameSource,
+    *,
+    ranks: Ranks | None = None,
+    workers: int = 0,
+    quiet: bool = False,
 ) -> pd.DataFrame:
     """Predictions for every query frame of every task, in the order of the tasks.
 
@@ -71,6 +81,7 @@ def predict(
         recognizer: on the device that is to compute.
         tasks: the manifest; it must have been drawn from `index`.
         source: where the pixels come from.
+        ranks: processes that share the users out, and all get the whole table.
         workers: processes that read ahead; the result does not depend on them.
 
     Returns:
@@ -85,12 +96,15 @@ def predict(
     for task in tasks.tasks:
         by_user[task.user].append(task)
     work = [UserWork.of(user, of_user) for user, of_user in by_user.items()]
+    work = list(ranks.share(work)) if ranks else work
     jobs = [job for user in work for job in user.jobs()]
-    tables = []
+    quiet = quiet or bool(ranks and not ranks.first)
     with Progress("frames read and embedded", sum(len(job.frames) for job in jobs), quiet=quiet) as progress:
         read = read_ahead(jobs, ReadFrames(source), workers=max(workers, source.least_workers))
         images = _count(read, progress)
         tables = [_predict_user(recognizer, user, images) for user in work]
+    if ranks:
+        tables = undealt(ranks.gather(tables))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -98,16 +112,22 @@ def _predict_user(recognizer: Recognizer, work: UserWork, images: Iterator[Tenso
     """One user's table. Takes exactly the images of `work.jobs()` from the iterator."""
     clip_lengths = {task.support: task.clip_length for task in work.tasks}
     fitted = {plans: _personalize(recognizer, plans, clip_lengths[plans], images) for plans in work.supports}
+    # One extractor serves every support set, unless the learner adapts it: then each has features of its own.
+    adapts = recognizer.adapter is not None
     answers: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
     for query in work.queries:
-        # Prototype learners share one extractor among all support sets, so one embedding serves every task.
-        features = torch.cat([recognizer.embed(next(images)) for _ in query.jobs()])
-        for task in work.tasks:
-            for plan in task.query:
-                if plan.video == query.video:
-                    pooled = _trailing_features(features, query, plan, task.clip_length)
-                    logits = fitted[task.support].logits_from_features(pooled)
-                    answers[task.task, plan.video] = logits.softmax(1).max(1)
+        wanted = [(task, plan) for task in work.tasks for plan in task.query if plan.video == query.video]
+        states = dict.fromkeys(task.support if adapts else work.supports[0] for task, _ in wanted)
+        embedded: dict[Support, list[Tensor]] = {state: [] for state in states}
+        for _ in query.jobs():
+            frames = next(images)
+            for state, pieces in embedded.items():
+                pieces.append(fitted[state].embed(frames))
+        features = {state: torch.cat(pieces) for state, pieces in embedded.items()}
+        for task, plan in wanted:
+            of_task = features[task.support if adapts else work.supports[0]]
+            pooled = _trailing_features(of_task, query, plan, task.clip_length)
+            answers[task.task, plan.video] = fitted[task.support].logits_from_features(pooled).softmax(1).max(1)
     return _table(work, answers)
 
 

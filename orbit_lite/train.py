@@ -4,19 +4,18 @@
 
 Every random draw is keyed by what it draws (a task by user and number, LITE's subset by task), so there is no random
 state to carry: a run that was cut off goes on from its last checkpoint with the very same draws, on any number of
-workers.
+workers; and on any number of ranks, up to the rounding of sums.
 """
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from data_prep.index import Index, open_index
-from eval.records import Task
 from eval.score import score
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
@@ -26,12 +25,15 @@ from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import ReadTask, read_ahead
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import save_recognizer
-from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskLoss, TaskPixels, task_gradient
+from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskPixels, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 from orbit_lite.predict import predict
+from orbit_lite.ranks import Ranks, joined_ranks
 from orbit_lite.run_folder import RunFolder
+from orbit_lite.training_log import log_curve
 from orbit_lite.training_state import load_state, save_state, write_curve
+from orbit_lite.training_tasks import ChosenTasks, Steps, TrainingTasks
 
 BEST_NAME = "best.safetensors"
 STATE_NAME = "state.pt"
@@ -41,112 +43,98 @@ CHECKPOINT_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a run ended: the best weights, the step they are of, and their validation frame accuracy (a fraction)."""
+    """How a run ended: the best weights, the step they are of, and their validation frame accuracy (a fraction).
+
+    The latter is None where there was nothing to meta-train.
+    """
 
     best: Path
     best_step: int
-    validation_frame_accuracy: float
+    validation_frame_accuracy: float | None
     steps: int
 
 
-@dataclass(frozen=True)
-class Steps:
-    """Which tasks, counted through the whole run, each step takes. The last step of an epoch may be short."""
-
-    tasks_an_epoch: int
-    tasks_a_step: int
-    epochs: int
-
-    @property
-    def an_epoch(self) -> int:
-        """Steps in one epoch."""
-        return math.ceil(self.tasks_an_epoch / self.tasks_a_step)
-
-    @property
-    def total(self) -> int:
-        """Steps in the run."""
-        return self.epochs * self.an_epoch
-
-    def tasks_of(self, step: int) -> range:
-        """Numbers of a step's tasks; steps count from 0."""
-        epoch, within = divmod(step, self.an_epoch)
-        first = within * self.tasks_a_step
-        after = min(first + self.tasks_a_step, self.tasks_an_epoch)
-        return range(epoch * self.tasks_an_epoch + first, epoch * self.tasks_an_epoch + after)
-
-
-@dataclass(frozen=True)
-class TrainingTasks:
-    """The run's tasks from number `start` on, each drawn when it is asked for: so workers can share them out."""
-
-    drawer: TaskDrawer
-    epochs: int
-    start: int = 0
-
-    @property
-    def an_epoch(self) -> int:
-        """Tasks in one epoch: every train user's, in an order drawn anew for each epoch."""
-        return len(self.drawer.users) * self.drawer.plan.tasks_per_user
-
-    def __len__(self) -> int:
-        return self.epochs * self.an_epoch - self.start
-
-    def __getitem__(self, place: int) -> Task:
-        if place >= len(self):
-            raise IndexError(place)
-        epoch, within = divmod(self.start + place, self.an_epoch)
-        order = keyed_rng(self.drawer.seed, "order", epoch).permutation(self.an_epoch)
-        task, user = divmod(int(order[within]), len(self.drawer.users))
-        return self.drawer.draw(self.drawer.users[user], epoch * self.drawer.plan.tasks_per_user + task)
-
-
-def train(config: ExperimentConfig, *, data: Path, out: Path, workers: int, device: torch.device) -> TrainSummary:
+def train(
+    config: ExperimentConfig, *, data: Path, out: Path, workers: int, device: torch.device, tensorboard: bool = False
+) -> TrainSummary:
     """Meta-train a recogniser on the train users, and keep the weights that are best on the validation users.
+
+    Started by torchrun, each step's tasks are dealt over the ranks; the first one writes.
 
     Args:
         config: the experiment.
         data: a frame tree or raw tree with splits.
         out: the run's folder; the same run found there goes on from its last checkpoint.
-        workers: processes that read ahead; the result does not depend on them.
+        workers: processes that read ahead, for each rank; the result does not depend on them.
         device: where to compute.
+        tensorboard: log to OUT/tensorboard, too.
 
     Raises:
         AskedWrong: if `out` holds another run, or the tree lacks a split.
         FoundWrong: if the data, or a checkpoint in `out`, is not what it should be, or a loss is not finite.
     """
+    with joined_ranks(device) as ranks:
+        return _train(config, data, out, ranks, workers, log_curve(out, wanted=tensorboard and ranks.first))
+
+
+def _train(
+    config: ExperimentConfig, data: Path, out: Path, ranks: Ranks, workers: int, log: Callable[..., None]
+) -> TrainSummary:
     index = open_index(data)
     source = open_frames(index, size_px=config.frame_size_px)
-    tasks = TrainingTasks(TaskDrawer(index, config.tasks, split="train", seed=config.seed), config.epochs)
-    validate = Validation(config, index, source, workers=workers)
+    tasks = TrainingTasks(TaskDrawer(index, config.tasks, split="train", seed=config.seed))
+    validate = Validation(config, index, source, ranks, workers=workers)
     recognizer = build_recognizer(
         config.learner,
         config.backbone,
         weights=config.weights,
         seed=config.seed,
         frame_size_px=config.frame_size_px,
-    ).to(device)
-    optimizer = build_optimizer(recognizer, config.optimizer)
+    ).to(ranks.device)
 
     settings = {"command": "train", "config": config.model_dump(mode="json"), "data_fingerprint": index.fingerprint}
-    machine = {"device": str(device), "threads": torch.get_num_threads(), "workers": workers}
-    run = RunFolder(out, settings, machine=machine)
+    machine = {
+        "device": str(ranks.device),
+        "threads": torch.get_num_threads(),
+        "workers": workers,
+        "ranks": ranks.count,
+    }
+    run = RunFolder(out, settings, machine=machine) if ranks.first else None
+    say = run.say if run else _nothing
+    ranks.sum([])  # the others wait until the first has seen that the folder is this run's
+
+    def save_best(step: int, found: float | None) -> None:
+        meta = {"step": step, "validation_frame_accuracy": found, "data": index.fingerprint}
+        if ranks.first:
+            save_recognizer(out / BEST_NAME, recognizer, config=config.model_dump(mode="json"), meta=meta)
+
+    if not config.epochs:
+        save_best(0, None)
+        return TrainSummary(out / BEST_NAME, 0, None, 0)
+
+    optimizer = build_optimizer(recognizer, config.optimizer)
     state = load_state(out / STATE_NAME, recognizer, optimizer)
     steps = Steps(tasks.an_epoch, config.tasks_per_step, config.epochs)
     if state.step:
-        run.say(f"going on from step {state.step} of {steps.total}")
-    # A finished run has no task left to start from.
-    start = steps.tasks_of(state.step).start if state.step < steps.total else len(tasks)
-    workers = max(workers, source.least_workers)
-    pixels = read_ahead(replace(tasks, start=start), ReadTask(source), workers=workers)
+        say(f"going on from step {state.step} of {steps.total}")
+    mine = [number for step in range(state.step, steps.total) for number in ranks.share(steps.tasks_of(step))]
+    pixels = read_ahead(ChosenTasks(tasks, mine), ReadTask(source), workers=max(workers, source.least_workers))
     saved_s = time.monotonic()
-    with Progress("steps", steps.total) as progress:
+    with Progress("steps", steps.total, quiet=not ranks.first) as progress:
         progress.skip(state.step)
         for step in range(state.step, steps.total):
             epoch = step / steps.an_epoch
             rate = learning_rate(config.optimizer, epoch, epochs=config.epochs)
             set_learning_rate(optimizer, rate)
-            done = step_gradient(recognizer, pixels, steps.tasks_of(step), lite=config.lite, seed=config.seed)
-            optimizer.step()
+            done = step_gradient(recognizer, pixels, steps.tasks_of(step), ranks, lite=config.lite, seed=config.seed)
+            if done.wrong_task is None:
+                optimizer.step()
+            else:
+                what = f"training task {done.wrong_task} (user {tasks.task(done.wrong_task).user})"
+                fault = f"step {step + 1}, {what}: its loss or gradient is not finite"
+                if not config.skip_not_finite:
+                    raise FoundWrong(f"{fault}; a lower optimizer.lr may help, or skip_not_finite=true")
+                say(f"{fault}; step left out")
             optimizer.zero_grad(set_to_none=True)
             progress.advance(1, note=f"loss {done.loss:.3f}, query accuracy {100 * done.accuracy:.0f} %")
 
@@ -156,29 +144,39 @@ def train(config: ExperimentConfig, *, data: Path, out: Path, workers: int, devi
             found = validate(recognizer) if due else None
             row = (step + 1, round(epoch, 4), rate, done.loss, done.accuracy, found)
             state = replace(state, step=step + 1, curve=(*state.curve, row))
+            log(row)
             if found is not None:
-                run.say(f"epoch {epochs_done} of {config.epochs}: validation frame accuracy {100 * found:.1f} %")
+                say(f"epoch {epochs_done} of {config.epochs}: validation frame accuracy {100 * found:.1f} %")
                 if found > state.best:
                     state = replace(state, best=found, best_step=step + 1)
-                    meta = {"step": step + 1, "validation_frame_accuracy": found, "data": index.fingerprint}
-                    save_recognizer(out / BEST_NAME, recognizer, config=config.model_dump(mode="json"), meta=meta)
-            if due or time.monotonic() - saved_s > CHECKPOINT_EVERY_S:
+                    save_best(step + 1, found)
+            if ranks.first and (due or time.monotonic() - saved_s > CHECKPOINT_EVERY_S):
                 save_state(out / STATE_NAME, state, recognizer, optimizer)
                 write_curve(out / CURVE_NAME, state.curve)
                 saved_s = time.monotonic()
     return TrainSummary(out / BEST_NAME, state.best_step, state.best, steps.total)
 
 
-def step_gradient(
-    recognizer: Recognizer, pixels: Iterator[TaskPixels], numbers: range, *, lite: LiteConfig, seed: int
-) -> TaskLoss:
-    """Add one step's gradient, the mean over its tasks (also in a short step), and give mean loss and accuracy.
+@dataclass(frozen=True)
+class StepResult:
+    """Mean loss and accuracy over a step's tasks; `wrong_task` is one whose loss or gradient is not finite, if any."""
 
-    Raises:
-        FoundWrong: if a task's loss, or the gradient of the step, is not finite; names the task by number.
+    loss: float
+    accuracy: float
+    wrong_task: int | None
+
+
+def step_gradient(
+    recognizer: Recognizer, pixels: Iterator[TaskPixels], numbers: range, ranks: Ranks, *, lite: LiteConfig, seed: int
+) -> StepResult:
+    """Add one step's gradient, the mean over its tasks (also in a short step), on every rank.
+
+    Args:
+        pixels: gives this rank's share of the tasks, in order.
+        numbers: of all the step's tasks.
     """
-    done = []
-    for number in numbers:
+    loss, accuracy, wrong = 0.0, 0.0, -1
+    for number in ranks.share(numbers):
         result = task_gradient(
             recognizer,
             next(pixels),
@@ -189,13 +187,22 @@ def step_gradient(
             loss_scale=1 / len(numbers),
             bf16=recognizer.device.type == "cuda",
         )
-        if not math.isfinite(result.loss):
-            raise FoundWrong(f"training task {number}: its loss is {result.loss}; a lower optimizer.lr may help")
-        done.append(result)
+        loss, accuracy = loss + result.loss, accuracy + result.accuracy
+        if wrong < 0 and not (math.isfinite(result.loss) and _finite_gradient(recognizer)):
+            wrong = number
+    wrong = int(ranks.largest(wrong))  # before the gradients meet, where it could no longer be told whose it was
+    ranks.sum_gradients(recognizer)
+    mean_loss, mean_accuracy = (total / len(numbers) for total in ranks.sum([loss, accuracy]))
+    return StepResult(mean_loss, mean_accuracy, wrong if wrong >= 0 else None)
+
+
+def _finite_gradient(recognizer: Recognizer) -> bool:
     gradients = [parameter.grad for parameter in recognizer.parameters() if parameter.grad is not None]
-    if not math.isfinite(torch.nn.utils.get_total_norm(gradients)):
-        raise FoundWrong(f"training tasks {numbers.start} to {numbers.stop - 1}: their gradient is not finite")
-    return TaskLoss(sum(r.loss for r in done) / len(done), sum(r.accuracy for r in done) / len(done))
+    return math.isfinite(torch.nn.utils.get_total_norm(gradients))
+
+
+def _nothing(_: object) -> None:
+    """What a rank that is not the first says."""
 
 
 def gradient_chunks(lite: LiteConfig, device: torch.device) -> GradientChunks:
@@ -211,13 +218,17 @@ def gradient_chunks(lite: LiteConfig, device: torch.device) -> GradientChunks:
 class Validation:
     """Frame accuracy on validation users, the mean over videos: what the best weights are chosen by."""
 
-    def __init__(self, config: ExperimentConfig, index: Index, source: FrameSource, *, workers: int) -> None:
+    def __init__(
+        self, config: ExperimentConfig, index: Index, source: FrameSource, ranks: Ranks, *, workers: int
+    ) -> None:
         protocol = load_protocol(config.validation.protocol)
         drawer = TaskDrawer(index, protocol, split="validation", seed=config.seed)
         self._tasks = drawer.draw_all(tasks_per_user=config.validation.tasks_per_user)
-        self._index, self._source, self._workers = index, source, workers
+        self._index, self._source, self._ranks, self._workers = index, source, ranks, workers
 
     def __call__(self, recognizer: Recognizer) -> float:
         """The mean over all videos of all tasks, in [0, 1]."""
-        predictions = predict(recognizer, self._tasks, self._index, self._source, workers=self._workers, quiet=True)
+        predictions = predict(
+            recognizer, self._tasks, self._index, self._source, ranks=self._ranks, workers=self._workers, quiet=True
+        )
         return score(self._tasks, predictions).overall.frame_accuracy.per_video.mean

@@ -1,6 +1,6 @@
 """The backbones in one table, and the extractor: uint8 images in, features out, normalisation inside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from groundwork.errors import AskedWrong
 from orbit_lite.config import nearest
@@ -28,7 +29,8 @@ class Backbone:
     """One row of the table.
 
     `mean` and `std` are of pixels in [0, 1]. `build` gives the network with random weights, float (n, 3, s, s) to
-    (n, width); `fetch` the file of its pretrained weights, None if there are none. `any_size`: s may differ from 224.
+    (n, width); `fetch` the file of its pretrained weights, None if there are none; `norms` the names of the norm layers
+    whose weights and biases FiLM replaces. `any_size`: s may differ from 224.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Backbone:
     licence: str
     build: Callable[[], nn.Module]
     fetch: Callable[[], Path] | None
+    norms: Callable[[nn.Module], list[str]]
     any_size: bool = True
 
 
@@ -69,13 +72,34 @@ class Extractor(nn.Module):
         """Stay in eval mode (see the class); weights still learn, for that hangs on requires_grad."""
         return super().train(False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def encode(self, items: Tensor, *, film: Mapping[str, Tensor] | None = None, bf16: bool = False) -> Tensor:
+        """One chunk of items to features (n, width), with graph if gradients are on; not checked.
+
+        Args:
+            items: uint8 frames (n, 3, s, s) or clips (n, frames, 3, s, s), on any device.
+            film: parameters by name that stand in for the network's own.
+            bf16: run the network in bfloat16; features are float32 all the same. The autocast is entered anew for each
+                chunk, for it keeps casts of the weights, and those made without graph would cut the gradient of a later
+                one.
+        """
+        frames = items.to(self.mean.device, non_blocking=True)
+        with torch.autocast(self.mean.device.type, torch.bfloat16, enabled=bf16):
+            features = self(frames.flatten(0, 1) if items.ndim == 5 else frames, film)
+        features = features.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else features
+        return features
+
+    def forward(self, images: Tensor, film: Mapping[str, Tensor] | None = None) -> Tensor:
         """uint8 (n, 3, s, s), on the extractor's device, to features (n, width), float32 under autocast too."""
+        pixels = self.pixels(images)
+        features: Tensor = self.net(pixels) if film is None else functional_call(self.net, dict(film), (pixels,))
+        return features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """uint8 (n, 3, s, s), on the extractor's device, to the normalised values that the network takes."""
         if images.dtype != torch.uint8:
             raise ValueError(f"images of {images.dtype}; expected uint8, not normalised")
         pixels = images.contiguous(memory_format=torch.channels_last).to(self.mean.dtype)
-        features: Tensor = self.net(pixels.sub_(self.mean).div_(self.std))
-        return features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
+        return pixels.sub_(self.mean).div_(self.std)
 
 
 def build_extractor(name: str, *, weights: str | Path, seed: int = 0, frame_size_px: int = FRAME_SIZE_PX) -> Extractor:
@@ -137,11 +161,37 @@ def _fetch_resnet18() -> Path:
     return fetch_from_url(torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url)
 
 
+def _efficientnet_norms(net: nn.Module) -> list[str]:
+    """Of the published FiLM: those at the root, of inverted residuals the second, of edge residuals and plain
+    convolutions the first; none in depthwise-separable blocks."""
+    second = {"InvertedResidual": "bn2", "EdgeResidual": "bn1", "ConvBnAct": "bn1"}
+    blocks = ((name, second.get(type(module).__name__)) for name, module in net.named_modules())
+    return ["bn1", "bn2", *(f"{name}.{norm}" for name, norm in blocks if norm)]
+
+
+def _vit_norms(net: nn.Module) -> list[str]:
+    """Every block's two and the last one; not the one before the blocks that CLIP's has."""
+    wanted = ("norm", "norm1", "norm2")
+    found = ((name, module) for name, module in net.named_modules() if isinstance(module, nn.LayerNorm))
+    return [name for name, _ in found if name.rpartition(".")[2] in wanted]
+
+
+def _resnet_norms(net: nn.Module) -> list[str]:
+    """The stem's, and each block's two; not those of the shortcuts."""
+    found = (name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm2d))
+    return [name for name in found if "downsample" not in name]
+
+
+def _tiny_norms(net: nn.Module) -> list[str]:
+    return [name for name, module in net.named_modules() if isinstance(module, nn.GroupNorm)]
+
+
 def _timm(
     name: str,
     timm_name: str,
     width: int,
     pixels: tuple[tuple[float, float, float], tuple[float, float, float]],
+    norms: Callable[[nn.Module], list[str]],
     *,
     any_size: bool,
 ) -> Backbone:
@@ -154,6 +204,7 @@ def _timm(
         licence="Apache-2.0, as timm's configuration states",
         build=partial(_timm_net, timm_name),
         fetch=partial(fetch_from_hub, timm_name),
+        norms=norms,
         any_size=any_size,
     )
 
@@ -163,12 +214,12 @@ _IMAGENET, _HALF, _CLIP = (IMAGENET_MEAN, IMAGENET_STD), (HALVES, HALVES), (CLIP
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
     for backbone in (
-        Backbone("tiny", TINY_WIDTH, HALVES, HALVES, "this kit, from scratch", "MIT", tiny_net, None),
-        _timm("efficientnet_b0", "tf_efficientnet_b0.aa_in1k", 1280, _IMAGENET, any_size=True),
-        _timm("efficientnet_v2_s", "tf_efficientnetv2_s.in21k", 1280, _HALF, any_size=True),
-        _timm("vit_s_32", "vit_small_patch32_224.augreg_in21k", 384, _HALF, any_size=False),
-        _timm("vit_b_32", "vit_base_patch32_224.augreg_in21k", 768, _HALF, any_size=False),
-        _timm("vit_b_32_clip", "vit_base_patch32_clip_224.laion2b", 768, _CLIP, any_size=False),
+        Backbone("tiny", TINY_WIDTH, HALVES, HALVES, "this kit, from scratch", "MIT", tiny_net, None, _tiny_norms),
+        _timm("efficientnet_b0", "tf_efficientnet_b0.aa_in1k", 1280, _IMAGENET, _efficientnet_norms, any_size=True),
+        _timm("efficientnet_v2_s", "tf_efficientnetv2_s.in21k", 1280, _HALF, _efficientnet_norms, any_size=True),
+        _timm("vit_s_32", "vit_small_patch32_224.augreg_in21k", 384, _HALF, _vit_norms, any_size=False),
+        _timm("vit_b_32", "vit_base_patch32_224.augreg_in21k", 768, _HALF, _vit_norms, any_size=False),
+        _timm("vit_b_32_clip", "vit_base_patch32_clip_224.laion2b", 768, _CLIP, _vit_norms, any_size=False),
         Backbone(
             name="resnet18",
             width=512,
@@ -178,6 +229,7 @@ BACKBONES: dict[str, Backbone] = {
             licence="BSD-3-Clause",
             build=_resnet18,
             fetch=_fetch_resnet18,
+            norms=_resnet_norms,
         ),
     )
 }

@@ -10,21 +10,27 @@ import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_bytes
-from orbit_lite.config import nearest
-from orbit_lite.models.backbones import BACKBONES, CLASSIFIERS
-from orbit_lite.models.recognizer import LEARNERS, Recognizer, build_recognizer
+from orbit_lite.config import LearnerConfig, load_learner, nearest, parse_config
+from orbit_lite.models.backbones import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
+from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
 
-FORMAT = 1
+FORMAT = 2
 HEADER = "orbit_lite"  # one key for all: safetensors writes several in an order that changes from run to run
-PUBLISHED_EXTRACTOR, OUR_EXTRACTOR = "feature_extractor.", "extractor.net."
+PUBLISHED_EXTRACTOR = "feature_extractor."
+PUBLISHED_NAMES = {  # beginnings of our names, and of the published code's
+    "extractor.net.": PUBLISHED_EXTRACTOR,
+    "adapter.set_encoder.": "set_encoder.",
+    "adapter.generator.": "film_generator.",
+    "head.": "classifier.",
+}
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
     """What a checkpoint says of itself. `config` is the run's, resolved; `meta` whatever the run added (epoch, ...)."""
 
-    learner: str
+    learner: LearnerConfig
     backbone: str
     frame_size_px: int
     config: dict[str, Any]
@@ -37,14 +43,14 @@ def save_recognizer(
     """Write a recogniser, whole or not at all; the same weights and header give the same bytes.
 
     Raises:
-        AskedWrong: if it is no learner of LEARNERS: it could not be built again from the file.
-        ValueError: if config or meta are not JSON (NaN and infinity are not).
+        ValueError: if it was composed without a learner's config: it could not be built again from the file.
+            Or if config or meta are not JSON (NaN and infinity are not).
     """
-    if recognizer.learner not in LEARNERS:
-        raise AskedWrong(f"{path}: a checkpoint holds one of {', '.join(LEARNERS)}, not learner {recognizer.learner!r}")
+    if recognizer.learner is None:
+        raise ValueError("a recogniser without a learner's config could not be built again from its checkpoint")
     header = {
         "format": FORMAT,
-        "learner": recognizer.learner,
+        "learner": recognizer.learner.model_dump(mode="json"),
         "backbone": recognizer.extractor.backbone.name,
         "frame_size_px": recognizer.extractor.frame_size_px,
         "config": config,
@@ -71,52 +77,68 @@ def load_recognizer(
     *,
     learner: str | None = None,
     backbone: str | None = None,
+    frame_size_px: int | None = None,
     device: torch.device | str = "cpu",
 ) -> Recognizer:
     """Load a recogniser: one of our checkpoints, or a published state dict.
 
     Args:
         path: ours (safetensors, the config is inside), or a published `.pth`, which needs the two names.
-        learner, backbone: as in LEARNERS and BACKBONES. With one of ours they must be what the file says.
+        learner, backbone: names. With one of ours they must be what the file says. A published state dict gives the
+            published arithmetic: its learner's `published_quirks` are set.
+        frame_size_px: side of the frames; ours says it, of a published state dict it is 224 if not given.
         device: where to put it.
 
     Raises:
-        AskedWrong: no such file, an unknown name, or one that contradicts the file.
+        AskedWrong: no such file, an unknown name, or a name or size that contradicts the file.
         FoundWrong: not a checkpoint, cut off, another format number, or keys that are missing, unknown, misshapen or
             not finite.
     """
     path = Path(path)
     file = read_weights(path)
-    recognizer = (
-        _ours(file, path, learner, backbone) if HEADER in file.metadata else _published(file, path, learner, backbone)
-    )
-    return recognizer.to(device)
+    read = _ours if HEADER in file.metadata else _published
+    return read(file, path, learner, backbone, frame_size_px).to(device)
 
 
-def _ours(file: WeightFile, path: Path, learner: str | None, backbone: str | None) -> Recognizer:
+def _ours(
+    file: WeightFile, path: Path, learner: str | None, backbone: str | None, frame_size_px: int | None
+) -> Recognizer:
     info = _info(file.metadata, path)
-    for what, asked, found in (("learner", learner, info.learner), ("backbone", backbone, info.backbone)):
+    for what, asked, found in (
+        ("learner", learner, info.learner.name),
+        ("backbone", backbone, info.backbone),
+        ("frame size (px)", frame_size_px, info.frame_size_px),
+    ):
         if asked is not None and asked != found:
             raise AskedWrong(f"{path}: asked for {what} {asked}, but the checkpoint is of {what} {found}")
     recognizer = build_recognizer(info.learner, info.backbone, weights="random", frame_size_px=info.frame_size_px)
-    load_checked(recognizer, file.tensors, where=f"{path} ({info.learner} on {info.backbone})")
+    load_checked(recognizer, file.tensors, where=f"{path} ({info.learner.name} on {info.backbone})")
     return recognizer
 
 
-def _published(file: WeightFile, path: Path, learner: str | None, backbone: str | None) -> Recognizer:
+def _published(
+    file: WeightFile, path: Path, learner: str | None, backbone: str | None, frame_size_px: int | None
+) -> Recognizer:
     if learner is None or backbone is None:
         raise FoundWrong(
             f"{path}: not a checkpoint of this kit (no {HEADER!r} in its header); "
             "if it is a published state dict, name its learner and backbone"
         )
-    recognizer = build_recognizer(learner, backbone, weights="random")
-    tensors = {
-        OUR_EXTRACTOR + name.removeprefix(PUBLISHED_EXTRACTOR) if name.startswith(PUBLISHED_EXTRACTOR) else name: value
-        for name, value in file.tensors.items()
-    }
-    classifiers = [OUR_EXTRACTOR + name for name in CLASSIFIERS]
-    load_checked(recognizer, tensors, where=f"{path} as {learner} on {backbone}", ignored=classifiers)
+    config = load_learner(learner).model_copy(update={"published_quirks": True})
+    recognizer = build_recognizer(config, backbone, weights="random", frame_size_px=frame_size_px or FRAME_SIZE_PX)
+    load_checked(
+        recognizer,
+        file.tensors,
+        where=f"{path} as {config.name} on {backbone}",
+        ignored=[PUBLISHED_EXTRACTOR + name for name in CLASSIFIERS],
+        called=_published_name,
+    )
     return recognizer
+
+
+def _published_name(ours: str) -> str:
+    beginning = next(beginning for beginning in PUBLISHED_NAMES if ours.startswith(beginning))
+    return PUBLISHED_NAMES[beginning] + ours.removeprefix(beginning)
 
 
 def _info(metadata: dict[str, str], path: Path) -> CheckpointInfo:
@@ -128,15 +150,16 @@ def _info(metadata: dict[str, str], path: Path) -> CheckpointInfo:
         if number != FORMAT:
             raise FoundWrong(f"{path}: checkpoint format {number}; this release reads format {FORMAT}")
         info = CheckpointInfo(
-            learner=str(header["learner"]),
+            learner=parse_config(dict(header["learner"]), LearnerConfig, where=f"{path}, learner"),
             backbone=str(header["backbone"]),
             frame_size_px=int(header["frame_size_px"]),
             config=dict(header["config"]),
             meta=dict(header["meta"]),
         )
+    except AskedWrong as error:  # the file's fault, or a newer release's: not the caller's
+        raise FoundWrong(f"{error}; not a learner that is known here") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FoundWrong(f"{path}: the checkpoint's header is damaged ({type(error).__name__}: {error})") from None
-    for what, name, known in (("learner", info.learner, LEARNERS), ("backbone", info.backbone, BACKBONES)):
-        if name not in known:  # the file's fault, or a newer release's: not the caller's
-            raise FoundWrong(f"{path}: of {what} {name!r}, not known here{nearest(name, known)}")
+    if info.backbone not in BACKBONES:
+        raise FoundWrong(f"{path}: of backbone {info.backbone!r}, not known here{nearest(info.backbone, BACKBONES)}")
     return info

@@ -41,7 +41,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
-from orbit_lite.models.heads import head_tensors, with_tensors
+from orbit_lite.models.film import FilmAdapter
+from orbit_lite.models.finetuner import FilmTuner
+from orbit_lite.models.fitting import head_tensors, with_tensors
 from orbit_lite.models.inputs import check_images, check_labels, check_support_labels, chunks_of
 from orbit_lite.models.recognizer import Recognizer
 
@@ -111,7 +113,7 @@ def task_gradient(
         loss and accuracy, not scaled. A loss that is not finite is left to the caller, who knows which task it is.
 
     Raises:
-        AskedWrong: if h < 1 or the estimator is unknown.
+        AskedWrong: if h < 1, the estimator is unknown, or the learner has nothing to meta-train.
         FoundWrong: if the images or labels are not as they should be.
     """
     if estimator not in ESTIMATORS:
@@ -119,15 +121,22 @@ def task_gradient(
     if h < 1:
         raise AskedWrong(f"h = {h}: LITE needs at least 1 support item with a gradient")
     _check(recognizer, pixels)
-    encode = partial(recognizer.encode, bf16=bf16)
     score = QueryScore(loss_scale=loss_scale, items=len(pixels.query), device=recognizer.device)
+    extractor, adapter, labels = recognizer.extractor, recognizer.adapter, pixels.support_labels.to(recognizer.device)
+    if isinstance(adapter, FilmTuner) or not any(value.requires_grad for value in recognizer.parameters()):
+        raise AskedWrong("this learner is fitted to each support set alone: it has nothing to meta-train")
     if estimator == "full":
-        _one_graph(recognizer, pixels, encode, score)
+        _one_graph(recognizer, pixels, score, bf16=bf16)
         return score.result()
 
-    # Phase 1: the support set, without graph.
+    # Phase 1: the support set, without graph; by the set encoder first, where there is one.
+    film = None
+    if adapter is not None:
+        task_set = EncodedSupport(partial(adapter.encode, extractor), pixels.support, chunk=chunks.no_graph)
+        film = Joint(adapter.film(extractor, task_set.leaf))
+    encode = partial(extractor.encode, film=film.leaves if film else None, bf16=bf16)
     support = EncodedSupport(encode, pixels.support, chunk=chunks.no_graph)
-    head = recognizer.head.fit(support.leaf, pixels.support_labels.to(recognizer.device), way=pixels.way)
+    head = recognizer.head.fit(support.leaf, labels, way=pixels.way)
     fit = Joint(head_tensors(head))
 
     # Phase 2: the query set, with graph, a batch at a time; then back through the head's fit.
@@ -140,9 +149,13 @@ def task_gradient(
         del features, query  # or this batch's graph would live until the next one's is whole
     fit.back_propagate()
 
-    # Phase 3: H of the support set, with graph.
+    # Phase 3: H of the support set, with graph; for each encoder another H, from the head back.
     draws = len(pixels.support) if estimator == "exact" else h
     support.back_propagate(h=draws, rng=rng, chunk=chunks.with_graph)
+    if adapter is not None and film is not None:
+        film.back_propagate()
+        task_set.back_propagate(h=draws, rng=rng, chunk=chunks.with_graph)
+        torch.autograd.backward(adapter.penalty() * loss_scale)
     return score.result()
 
 
@@ -198,11 +211,14 @@ class QueryScore:
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._right = torch.zeros((), dtype=torch.int64, device=device)
 
-    def back_propagate(self, logits: Tensor, labels: Tensor) -> None:
-        """One batch, (b, way) and (b,): add its share of the task's mean loss, and send its gradient back."""
+    def back_propagate(self, logits: Tensor, labels: Tensor, *, penalty: Tensor | float = 0.0) -> None:
+        """One batch, (b, way) and (b,): add its share of the task's mean loss, and send its gradient back.
+
+        A penalty gets its gradient with it, and is not counted in the loss that is told.
+        """
         labels = labels.to(logits.device)
         loss = F.cross_entropy(logits, labels, reduction="sum") / self._items  # M of the task, not b of the batch
-        torch.autograd.backward(loss * self._loss_scale)
+        torch.autograd.backward((loss + penalty) * self._loss_scale)
         self._loss += loss.detach()
         self._right += (logits.detach().argmax(dim=1) == labels).sum()
 
@@ -211,10 +227,15 @@ class QueryScore:
         return TaskLoss(loss=float(self._loss), accuracy=int(self._right) / self._items)
 
 
-def _one_graph(recognizer: Recognizer, pixels: TaskPixels, encode: Encode, score: QueryScore) -> None:
+def _one_graph(recognizer: Recognizer, pixels: TaskPixels, score: QueryScore, *, bf16: bool) -> None:
+    extractor, adapter = recognizer.extractor, recognizer.adapter
+    film, penalty = None, torch.zeros(())
+    if isinstance(adapter, FilmAdapter):
+        film, penalty = adapter.film(extractor, adapter.encode(extractor, pixels.support)), adapter.penalty()
+    encode = partial(extractor.encode, film=film, bf16=bf16)
     labels = pixels.support_labels.to(recognizer.device)
     head = recognizer.head.fit(encode(pixels.support), labels, way=pixels.way)
-    score.back_propagate(head.logits(encode(pixels.query)), pixels.query_labels)
+    score.back_propagate(head.logits(encode(pixels.query)), pixels.query_labels, penalty=penalty)
 
 
 def _check(recognizer: Recognizer, pixels: TaskPixels) -> None:

@@ -1,4 +1,4 @@
-"""The recogniser: an extractor and a head. Fitting to a user's images returns a value; the module keeps nothing."""
+"""The recogniser: extractor, adapter, head. Fitting to a user's images returns a value; the module keeps nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,28 +6,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from groundwork.errors import AskedWrong
-from orbit_lite.config import nearest
+from groundwork.errors import FoundWrong
+from orbit_lite.config import LearnerConfig, load_learner
 from orbit_lite.models.backbones import FRAME_SIZE_PX, Extractor, build_extractor
-from orbit_lite.models.heads import HEADS, FittedHead, Head
+from orbit_lite.models.film import FilmAdapter, FilmState
+from orbit_lite.models.finetuner import FilmTuner
+from orbit_lite.models.fitting import FittedHead, Head, head_tensors
+from orbit_lite.models.heads import HEADS
 from orbit_lite.models.inputs import check_finite, check_images, check_support_labels, chunks_of
 
 # Frames encoded at once, without graph. On two CPU cores EfficientNet-B0 embeds 156 images/s in chunks of 8, 57 in
 # chunks of 32, whose activations leave the cache.
 CPU_CHUNK_FRAMES, GPU_CHUNK_FRAMES = 8, 256
+CPU_GRAPH_FRAMES, GPU_GRAPH_FRAMES = 4, 64  # with graph, which takes several times the memory
 
-
-@dataclass(frozen=True)
-class LearnerSpec:
-    """A published learner as a composition: the name of its head. (Adapters of the extractor will be named here.)"""
-
-    head: str
-
-
-LEARNERS: dict[str, LearnerSpec] = {
-    "protonets": LearnerSpec(head="proto"),
-    "protonets_cosine": LearnerSpec(head="cosine"),
-}
+Adapter = FilmAdapter | FilmTuner
 
 
 class Recognizer(nn.Module):
@@ -37,10 +30,13 @@ class Recognizer(nn.Module):
     frames. They may lie on any device: each chunk is moved to the recogniser's when its turn comes.
     """
 
-    def __init__(self, *, extractor: Extractor, head: Head, learner: str = "") -> None:
-        """Compose built parts. `learner` is the name in LEARNERS that a checkpoint will carry, "" for none."""
+    def __init__(
+        self, *, extractor: Extractor, head: Head, adapter: Adapter | None = None, learner: LearnerConfig | None = None
+    ) -> None:
+        """Compose built parts. `learner` is what a checkpoint will say of them; None cannot be saved."""
         super().__init__()
         self.extractor = extractor
+        self.adapter = adapter
         self.head = head
         self.learner = learner
 
@@ -54,33 +50,29 @@ class Recognizer(nn.Module):
         """How many frames to encode at once where the caller does not say: what its device is quick with."""
         return CPU_CHUNK_FRAMES if self.device.type == "cpu" else GPU_CHUNK_FRAMES
 
-    def encode(self, items: Tensor, *, bf16: bool = False) -> Tensor:
-        """One chunk of items to features (n, width), with graph if gradients are on; not checked. LITE's road.
-
-        bf16: run the network in bfloat16; features are float32 all the same. The autocast is entered anew for each
-        chunk, for it keeps casts of the weights, and those made without graph would cut the gradient of a later one.
-        """
-        frames = items.to(self.device, non_blocking=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            features: Tensor = self.extractor(frames.flatten(0, 1) if items.ndim == 5 else frames)
-        return features.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else features
+    @property
+    def graph_frames(self) -> int:
+        """The same where the chunk is back-propagated."""
+        return CPU_GRAPH_FRAMES if self.device.type == "cpu" else GPU_GRAPH_FRAMES
 
     @torch.no_grad()
-    def embed(self, items: Tensor, *, chunk: int | None = None) -> Tensor:
+    def embed(self, items: Tensor, *, film: FilmState | None = None, chunk: int | None = None) -> Tensor:
         """Any number of items to features (n, width), in chunks of `chunk` frames (by device), without graph.
 
-        These are the features of the extractor as meta-trained. Where a learner does not adapt it (all in LEARNERS at
-        present), they serve every task of every user. Where one does, each distinct support set has features of its
-        own: `FittedRecognizer.embed` is right for both.
+        Without `film` these are the features of the extractor as meta-trained. Where a learner does not adapt it, they
+        serve every task of every user; where one does, each distinct support set has features of its own:
+        `FittedRecognizer.embed` is right for both.
 
         Raises:
             FoundWrong: wrong dtype, shape or size, no item, or NaN or infinite features.
         """
         check_images(items, frame_size_px=self.extractor.frame_size_px)
-        features = torch.cat([self.encode(items[part]) for part in chunks_of(items, chunk or self.chunk_frames)])
+        parts = chunks_of(items, chunk or self.chunk_frames)
+        features = torch.cat([self.extractor.encode(items[part], film=film) for part in parts])
         check_finite(features, what="images")
         return features
 
+    @torch.no_grad()
     def personalize(
         self, images: Tensor, labels: Tensor, *, way: int | None = None, chunk: int | None = None
     ) -> "FittedRecognizer":
@@ -93,35 +85,60 @@ class Recognizer(nn.Module):
             chunk: frames encoded at once; by device if not given.
 
         Raises:
-            FoundWrong: if images or labels are not so; names the value.
+            FoundWrong: if images or labels are not so; names the value. Or if the weights have diverged, so that
+                features or the fitted head are not finite.
         """
         # before the images are encoded, which may take a minute
         check_images(images, frame_size_px=self.extractor.frame_size_px)
         way = check_support_labels(labels, items=len(images), way=way)
-        return self.personalize_from_features(self.embed(images, chunk=chunk), labels, way=way)
+        if isinstance(self.adapter, FilmTuner):
+            film, head = self.adapter.tune(self.extractor, images, labels, way=way, chunk=chunk or self.graph_frames)
+            return FittedRecognizer(recognizer=self, head=head, way=way, film=film)
+        state = None
+        if self.adapter is not None:
+            parts = chunks_of(images, chunk or self.chunk_frames)
+            encodings = torch.cat([self.adapter.encode(self.extractor, images[part]) for part in parts])
+            check_finite(encodings, what="support images, set encoder")
+            state = self.adapter.film(self.extractor, encodings)
+        features = self.embed(images, film=state, chunk=chunk)
+        return FittedRecognizer(recognizer=self, head=self._fit(features, labels, way), way=way, film=state)
 
     @torch.no_grad()
     def personalize_from_features(
         self, features: Tensor, labels: Tensor, *, way: int | None = None
     ) -> "FittedRecognizer":
-        """Fit to features (n, width) that `embed` gave: for tasks that share support frames. Labels as above."""
+        """Fit to features (n, width) that `embed` gave: for tasks that share support frames. Labels as above.
+
+        Raises:
+            FoundWrong: if features or labels are not so.
+            ValueError: if the learner adapts its extractor: it must see the images.
+        """
+        if self.adapter is not None:
+            raise ValueError("a learner that adapts its extractor is fitted to images, not to features")
         way = check_support_labels(labels, items=len(features), way=way)
         check_finite(features, what="support features")
-        features = features.to(self.device)
-        head = self.head.fit(features, labels.to(self.device), way=way)
-        return FittedRecognizer(recognizer=self, head=head, way=way)
+        return FittedRecognizer(recognizer=self, head=self._fit(features, labels, way), way=way)
+
+    def _fit(self, features: Tensor, labels: Tensor, way: int) -> FittedHead:
+        head = self.head.fit(features.to(self.device), labels.to(self.device), way=way)
+        for name, value in head_tensors(head).items():
+            if not torch.isfinite(value).all():
+                raise FoundWrong(f"the fitted head has NaN or infinite {name}: the head's own weights have diverged")
+        return head
 
 
 @dataclass(frozen=True)
 class FittedRecognizer:
     """A recogniser fitted to one support set. Any number can be held at once.
 
-    Holds the head's tensors, and refers to the recogniser for the extractor: training that further changes both.
+    Holds the head's tensors and the adapted parameters, if any, and refers to the recogniser for the extractor:
+    training that further changes both.
     """
 
     recognizer: Recognizer
     head: FittedHead
     way: int
+    film: FilmState | None = None
 
     def logits(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
         """Items, as Recognizer says, to (m, way), without graph. Raises FoundWrong as `Recognizer.embed`."""
@@ -129,7 +146,7 @@ class FittedRecognizer:
 
     def embed(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
         """Items to features (m, width), of the extractor as this support set has it."""
-        return self.recognizer.embed(images, chunk=chunk)
+        return self.recognizer.embed(images, film=self.film, chunk=chunk)
 
     @torch.no_grad()
     def logits_from_features(self, features: Tensor) -> Tensor:
@@ -138,19 +155,35 @@ class FittedRecognizer:
 
 
 def build_recognizer(
-    learner: str, backbone: str, *, weights: str | Path, seed: int = 0, frame_size_px: int = FRAME_SIZE_PX
+    learner: LearnerConfig | str,
+    backbone: str,
+    *,
+    weights: str | Path,
+    seed: int = 0,
+    frame_size_px: int = FRAME_SIZE_PX,
 ) -> Recognizer:
     """Compose a learner on a backbone.
 
     Args:
-        learner: a key of LEARNERS.
-        backbone, weights, seed, frame_size_px: as for `build_extractor`.
+        learner: a composition, or the name of a built-in one.
+        backbone, weights, frame_size_px: as for `build_extractor`.
+        seed: of all random weights; the global random state is neither read nor changed.
 
     Raises:
         AskedWrong: if a name is unknown, or the weights are not to be had.
         FoundWrong: if a file of weights does not fit.
     """
-    if learner not in LEARNERS:
-        raise AskedWrong(f"unknown learner {learner!r}{nearest(learner, LEARNERS)}; known: {', '.join(LEARNERS)}")
+    config = load_learner(learner) if isinstance(learner, str) else learner
     extractor = build_extractor(backbone, weights=weights, seed=seed, frame_size_px=frame_size_px)
-    return Recognizer(extractor=extractor, head=HEADS[LEARNERS[learner].head], learner=learner)
+    extractor.net.requires_grad_(config.extractor == "learned")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        adapter = _adapter(config, extractor)
+        head = HEADS[config.head](config, extractor.width)
+    return Recognizer(extractor=extractor, adapter=adapter, head=head, learner=config)
+
+
+def _adapter(config: LearnerConfig, extractor: Extractor) -> Adapter | None:
+    if config.adapter == "generator":
+        return FilmAdapter(extractor)
+    return FilmTuner(config.steps, config.step_lr) if config.adapter == "steps" else None

@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,19 +51,27 @@ def read_metadata(path: Path) -> dict[str, str]:
     return _read_safetensors(path, header_only=True).metadata if start[8:] == b"{" else {}
 
 
-def load_checked(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str, ignored: Sequence[str] = ()) -> None:
+def load_checked(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    where: str,
+    ignored: Sequence[str] = (),
+    called: Callable[[str], str] = str,
+) -> None:
     """Copy tensors into a module's parameters and buffers: all of them, or an error and none.
 
     Args:
         module: takes the values, in its own dtype and on its own device.
-        tensors: by the module's own names.
+        tensors: by the file's names.
         where: the file, for the error.
-        ignored: beginnings of names that may be there and are not wanted (`classifier.`).
+        ignored: beginnings of the file's names that may be there and are not wanted (`classifier.`).
+        called: a name of the module's to the file's; the same if not given.
 
     Raises:
-        FoundWrong: lists keys that are missing, unknown, misshapen or not finite, all in one line.
+        FoundWrong: lists keys that are missing, unknown, misshapen or not finite, by the file's names, all in one line.
     """
-    expected = module.state_dict()
+    expected = {called(name): value for name, value in module.state_dict().items()}
     given = {name: value for name, value in tensors.items() if name in expected or not name.startswith(tuple(ignored))}
     # A counter that eval mode never reads; files from before PyTorch 0.4.1 have none.
     missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
@@ -85,7 +93,8 @@ def load_checked(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str
     ]
     if faults:
         raise FoundWrong(f"{where}: the weights do not fit: {'; '.join(faults)}")
-    module.load_state_dict(fitting, strict=False)
+    own_names = {called(name): name for name in module.state_dict()}
+    module.load_state_dict({own_names[name]: value for name, value in fitting.items()}, strict=False)
 
 
 def _misfit(value: Tensor, expected: Tensor) -> str:

@@ -3,18 +3,23 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from data_prep.index import open_index
 from groundwork.errors import AskedWrong
 from orbit_lite.config import (
     builtin_names,
     configs_folder,
     load_experiment,
+    load_learner,
     load_protocol,
 )
+from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.models.backbones import BACKBONES
+from orbit_lite.models.recognizer import build_recognizer
 
 
 def test_every_yaml_under_configs_loads():
     """Found by walking the folder, so that a new file is checked without anyone thinking of it."""
-    loaders = {"protocol": load_protocol, "experiment": load_experiment}
+    loaders = {"protocol": load_protocol, "experiment": load_experiment, "learner": load_learner}
     files = sorted(configs_folder().rglob("*.yaml"))
     assert {path.parent.name for path in files} <= set(loaders)
     for path in files:
@@ -37,7 +42,11 @@ def test_an_unknown_key_names_file_key_and_nearest(tmp_path):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("epochs=0", "epochs: .*greater than or equal to 1, got 0"),
+        ("epochs=-1", "epochs: .*greater than or equal to 0, got -1"),
+        ("epochs=0", "epochs 0, but learner protonets has something to meta-train"),
+        ("learner=finetuner", "epochs 5, but learner finetuner has nothing to meta-train"),
+        ("learner=protonet", "unknown learner 'protonet' .*did you mean 'protonets'"),
+        ("learner={head: linear, extractor: learned}", "head 'linear' passes no gradient"),
         ("epochs=many", "epochs: .*integer.*got 'many'"),
         ("epoch=3", "unknown key 'epoch' .*did you mean 'epochs'"),
         ("lite.estimator=paper", "lite.estimator: .*'lite', 'exact' or 'full'.*got 'paper'"),
@@ -87,3 +96,35 @@ def test_a_file_that_is_no_config_is_one_line(tmp_path, text):
     with pytest.raises(AskedWrong, match=r"bad\.yaml") as error:
         load_protocol(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_every_leaderboard_row_has_its_experiment():
+    """FACTS: 4 backbones for the ProtoNets, two for the others; and the three of the 2021 papers with LITE."""
+    wide, narrow = (
+        ("efficientnet_b0", "efficientnet_v2_s", "vit_b_32", "vit_b_32_clip"),
+        ("efficientnet_b0", "vit_b_32_clip"),
+    )
+    rows = {f"{learner}-{backbone}" for learner in ("protonets", "protonets_cosine") for backbone in wide}
+    others = ("cnaps", "simple_cnaps", "finetuner", "finetuner_film")
+    rows |= {f"{learner}-{backbone}" for learner in others for backbone in narrow}
+    rows |= {f"2021-{learner}-efficientnet_b0" for learner in ("protonets", "cnaps", "simple_cnaps")}
+    assert rows | {"pocket"} == set(builtin_names("experiment"))
+
+
+@pytest.mark.parametrize("name", builtin_names("experiment"))
+def test_every_experiment_draws_a_training_task_and_builds(name, pocket_frames):
+    config = load_experiment(name)
+    drawer = TaskDrawer(open_index(pocket_frames), config.tasks, split="train", seed=config.seed)
+    task = drawer.draw(drawer.users[0], 0)
+    assert task.way >= 2 and task.support and task.query
+    recognizer = build_recognizer(config.learner, "tiny", weights="random")
+    assert config.backbone in BACKBONES and recognizer.learner == config.learner
+    learning = [parameter for parameter in recognizer.parameters() if parameter.requires_grad]
+    assert bool(learning) == (config.epochs > 0)
+
+
+def test_experiments_that_extend_each_other_in_a_ring_are_refused(tmp_path):
+    path = tmp_path / "ring.yaml"
+    path.write_text(f"extends: {path}\nname: ring\n")
+    with pytest.raises(AskedWrong, match="ring"):
+        load_experiment(str(path))

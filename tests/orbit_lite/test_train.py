@@ -12,10 +12,14 @@ import torch
 
 from data_prep.index import open_index
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.randomness import keyed_rng
 from orbit_lite.config import load_experiment
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
-from orbit_lite.train import BEST_NAME, STATE_NAME, Steps, TrainingTasks, train
+from orbit_lite.models.lite import task_gradient
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.train import BEST_NAME, STATE_NAME, train
+from orbit_lite.training_tasks import TrainingTasks
 
 ROOT = Path(__file__).resolve().parents[2]
 # 96-px frames would need a tree of their own; few tasks keep it quick instead
@@ -59,8 +63,6 @@ def test_a_run_folder_holds_what_it_promises(finished, pocket_frames):
 
 def test_training_changes_the_extractor(finished):
     run, _ = finished
-    from orbit_lite.models.recognizer import build_recognizer
-
     start = build_recognizer("protonets", "tiny", weights="random", seed=quick().seed).state_dict()
     assert all(not torch.equal(start[name], value) for name, value in weights(run).items() if "weight" in name)
 
@@ -126,22 +128,68 @@ def test_a_damaged_state_stops_the_run(finished, pocket_frames, tmp_path):
         train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_task(pocket_frames, tmp_path):
+@pytest.fixture
+def second_task_not_finite(monkeypatch):
+    """The gradient of the run's task 5 is NaN: nothing in a run with sound data makes one reliably."""
+
+    def gradient(recognizer, pixels, *, rng, **how):
+        result = task_gradient(recognizer, pixels, rng=rng, **how)
+        if rng.bit_generator.seed_seq.entropy == keyed_rng(quick().seed, "lite", 5).bit_generator.seed_seq.entropy:
+            next(recognizer.parameters()).grad[0] = float("nan")
+        return result
+
+    monkeypatch.setattr("orbit_lite.train.task_gradient", gradient)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_task(
+    second_task_not_finite, pocket_frames, tmp_path
+):
+    tasks = TrainingTasks(TaskDrawer(open_index(pocket_frames), quick().tasks, split="train", seed=quick().seed))
+    told = rf"step 2, training task 5 \(user {tasks.task(5).user}\): its loss or gradient is not finite"
+    with pytest.raises(FoundWrong, match=told):
+        train(quick(), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
+
+
+def test_or_the_step_is_left_out_if_asked(second_task_not_finite, pocket_frames, tmp_path, capsys):
+    run = tmp_path / "run"
+    train(quick("skip_not_finite=true"), data=pocket_frames, out=run, workers=0, device=CPU)
+    assert "step 2, training task 5" in capsys.readouterr().out
+    assert "step left out" in (run / "log.txt").read_text()
+    assert all(torch.isfinite(value).all() for value in weights(run).values())
+    assert len(list(csv.DictReader((run / "training.csv").open()))) == 6
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(pocket_frames, tmp_path):
     with pytest.raises(FoundWrong, match=r"(training task|features)"):
         train(quick("optimizer.lr=1e30"), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
 
 
-def test_steps_of_the_2023_settings():
-    steps = Steps(tasks_an_epoch=44 * 50, tasks_a_step=16, epochs=30)
-    assert steps.an_epoch == 138  # 2,200 / 16, the last one short: FACTS of the 2023 settings
-    assert len(steps.tasks_of(137)) == 2200 - 137 * 16
-    numbers = [number for step in range(2 * 138) for number in steps.tasks_of(step)]
-    assert numbers == list(range(2 * 2200))
+def test_a_learner_with_nothing_to_meta_train_is_written_as_it_is(pocket_frames, tmp_path):
+    config = load_experiment("pocket", ["learner=finetuner", "epochs=0"])
+    summary = train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
+    assert summary.validation_frame_accuracy is None and summary.steps == 0
+    written = load_recognizer(tmp_path / "run" / BEST_NAME)
+    built = build_recognizer(config.learner, "tiny", weights="random", seed=config.seed)
+    assert written.learner == config.learner and same(written.state_dict(), built.state_dict())
 
 
-def test_an_epoch_has_every_users_tasks_once_and_no_task_comes_twice(pocket_frames):
-    drawer = TaskDrawer(open_index(pocket_frames), quick().tasks, split="train", seed=1)
-    tasks = list(TrainingTasks(drawer, epochs=2))
-    assert sorted((t.user, t.task) for t in tasks) == [(user, n) for user in drawer.users for n in range(4)]
-    assert {t.task for t in tasks[:6]} == {0, 1}
-    assert list(TrainingTasks(drawer, epochs=2, start=5)) == tasks[5:]
+@pytest.mark.parametrize("learner", ["cnaps", "simple_cnaps"])
+def test_learners_that_adapt_their_extractor_train(pocket_frames, tmp_path, learner):
+    config = quick(f"learner={learner}", "epochs=1", "tasks.tasks_per_user=1")
+    train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
+    before = build_recognizer(config.learner, "tiny", weights="random", seed=config.seed).state_dict()
+    after = load_recognizer(tmp_path / "run" / BEST_NAME).state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith("extractor.") for name in changed)
+    learned = {name for name, _ in load_recognizer(tmp_path / "run" / BEST_NAME).named_parameters()}
+    assert changed == {name for name in learned if not name.startswith("extractor.")}
+
+
+def test_the_curve_goes_to_tensorboard_if_asked(pocket_frames, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(quick("epochs=1"), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU, tensorboard=True)
+    found = events.EventAccumulator(str(tmp_path / "run/tensorboard"))
+    found.Reload()
+    rows = list(csv.DictReader((tmp_path / "run/training.csv").open()))
+    assert [event.value for event in found.Scalars("loss")] == pytest.approx([float(row["loss"]) for row in rows])
+    assert [event.step for event in found.Scalars("validation_frame_accuracy")] == [2]

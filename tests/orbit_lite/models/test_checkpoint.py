@@ -16,7 +16,10 @@ from groundwork.files import part_path
 from orbit_lite.models.backbones import build_extractor
 from orbit_lite.models.checkpoint import HEADER, load_recognizer, read_checkpoint_info, save_recognizer
 from orbit_lite.models.heads import PrototypeHead
-from orbit_lite.models.recognizer import LEARNERS, Recognizer, build_recognizer
+from orbit_lite.config import builtin_names, load_learner
+from orbit_lite.models.recognizer import Recognizer, build_recognizer
+
+LEARNERS = builtin_names("learner")
 
 CONFIG: dict[str, Any] = {"name": "ünicode", "lite": {"h": 16}, "betas": [0.9, 0.98]}
 

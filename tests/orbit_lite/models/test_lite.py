@@ -1,7 +1,9 @@
-"""LITE: what the estimators promise of the gradient, over every head."""
+"""LITE: what the estimators promise of the gradient, over every learner that is meta-trained, part by part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,38 @@ import torch
 from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
-from orbit_lite.models.backbones import build_extractor
-from orbit_lite.models.heads import HEADS
+from orbit_lite.config import LearnerConfig, builtin_names, load_learner
+from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.lite import ESTIMATORS, Estimator, GradientChunks, TaskLoss, TaskPixels, task_gradient
-from orbit_lite.models.recognizer import Recognizer
+from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 SIZE_PX = 32
 UNEVEN = GradientChunks(no_graph=3, with_graph=2, query=3)  # 7 query items in batches of 3, 3 and 1
-Gradient = Callable[..., tuple[TaskLoss, Tensor]]
+EXTRACTOR, SET_ENCODER, GENERATOR, HEAD = "extractor.", "adapter.set_encoder.", "adapter.generator.", "head."
+Parts = dict[str, Tensor]  # the gradient of each part that is meta-learned, as one vector
+
+# Every built-in learner is in one of these two, with the parts that meta-training changes.
+META_TRAINED: dict[str, tuple[str, ...]] = {
+    "protonets": (EXTRACTOR,),
+    "protonets_cosine": (EXTRACTOR,),
+    "cnaps": (SET_ENCODER, GENERATOR, HEAD),
+    "simple_cnaps": (SET_ENCODER, GENERATOR),
+}
+FITTED_ONLY = ("finetuner", "finetuner_film")
+# And compositions that bring the parts together in other ways.
+VARIANTS: dict[str, tuple[LearnerConfig, tuple[str, ...]]] = {
+    "cnaps, extractor learned": (
+        load_learner("cnaps").model_copy(update={"extractor": "learned"}),
+        (EXTRACTOR, SET_ENCODER, GENERATOR, HEAD),
+    ),
+    "simple_cnaps, extractor learned": (
+        load_learner("simple_cnaps").model_copy(update={"extractor": "learned"}),
+        (EXTRACTOR, SET_ENCODER, GENERATOR),
+    ),
+    "Versa on frozen features": (LearnerConfig(head="versa", extractor="frozen"), (HEAD,)),
+}
+PARTS = META_TRAINED | {name: parts for name, (_, parts) in VARIANTS.items()}
+WITH_CHANCE = [name for name in PARTS if name != "Versa on frozen features"]  # no encoder learns: nothing is drawn
 
 
 def random_frames(count: int, seed: int, clip: tuple[int, ...] = ()) -> Tensor:
@@ -40,9 +66,25 @@ def make_task(
     )
 
 
-def make_recognizer(head: str, dtype: torch.dtype = torch.float64) -> Recognizer:
-    extractor = build_extractor("tiny", weights="random", frame_size_px=SIZE_PX)
-    return Recognizer(extractor=extractor, head=HEADS[head]).to(dtype)
+def make_recognizer(learner: str, dtype: torch.dtype = torch.float64, backbone: str = "tiny") -> Recognizer:
+    """With r of order 1, for an untrained adapter's is 0.001: support set and FiLM would hardly meet."""
+    config = VARIANTS[learner][0] if learner in VARIANTS else load_learner(learner)
+    recognizer = build_recognizer(config, backbone, weights="random", frame_size_px=SIZE_PX)
+    if isinstance(recognizer.adapter, FilmAdapter):
+        generator = torch.Generator().manual_seed(3)
+        for r in recognizer.adapter.generator.regularizers:
+            torch.nn.init.normal_(r, generator=generator)
+    return recognizer.to(dtype)
+
+
+def collect(recognizer: Recognizer) -> Parts:
+    """What lies in `.grad`, by part."""
+    found = {
+        part: [value.grad.flatten() for name, value in recognizer.named_parameters() if name.startswith(part)
+               and value.grad is not None]
+        for part in (EXTRACTOR, SET_ENCODER, GENERATOR, HEAD)
+    }  # fmt: skip
+    return {part: torch.cat(gradients) for part, gradients in found.items() if gradients}
 
 
 def gradient(
@@ -51,20 +93,30 @@ def gradient(
     estimator: Estimator,
     *,
     h: int = 1,
-    seed: int = 0,
+    rng: int | np.random.Generator = 0,
     chunks: GradientChunks = UNEVEN,
-) -> tuple[TaskLoss, Tensor]:
-    """Loss, and the gradient of all parameters as one vector."""
+) -> tuple[TaskLoss, Parts]:
+    """Loss, and the gradient of each part."""
     recognizer.zero_grad(set_to_none=True)
-    rng = np.random.default_rng(seed)
-    loss = task_gradient(recognizer, task, h=h, rng=rng, estimator=estimator, chunks=chunks)
-    return loss, torch.cat(
-        [parameter.grad.flatten() for parameter in recognizer.parameters() if parameter.grad is not None]
+    loss = task_gradient(
+        recognizer, task, h=h, rng=np.random.default_rng(rng), estimator=estimator, chunks=chunks
     )
+    return loss, collect(recognizer)
 
 
-def apart(one: Tensor, other: Tensor) -> float:
-    return float((one - other).norm() / other.norm())
+def apart(one: Parts, other: Parts) -> dict[str, float]:
+    """|one - other| / |other| of each part."""
+    assert one.keys() == other.keys()
+    return {part: float((one[part] - other[part]).norm() / other[part].norm()) for part in one}
+
+
+def furthest(one: Parts, other: Parts) -> float:
+    return max(apart(one, other).values())
+
+
+def mean(gradients: Iterable[Parts]) -> Parts:
+    listed = list(gradients)
+    return {part: torch.stack([found[part] for found in listed]).mean(dim=0) for part in listed[0]}
 
 
 TASKS = {
@@ -76,199 +128,196 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize("head", HEADS)
+def test_every_built_in_learner_is_in_a_table() -> None:
+    assert sorted([*META_TRAINED, *FITTED_ONLY]) == builtin_names("learner")
+    assert all(load_learner(name).meta_learned for name in META_TRAINED)
+
+
+@pytest.mark.parametrize("learner", PARTS)
 @pytest.mark.parametrize("task", TASKS)
-def test_exact_is_full(head: str, task: str) -> None:
-    recognizer = make_recognizer(head)
+def test_exact_is_full(learner: str, task: str) -> None:
+    recognizer = make_recognizer(learner)
     full_loss, full = gradient(recognizer, TASKS[task], "full")
     loss, exact = gradient(recognizer, TASKS[task], "exact")
-    assert full.numel() == sum(parameter.numel() for parameter in recognizer.parameters())
-    assert apart(exact, full) < 1e-9
+    learned = [parameter for parameter in recognizer.parameters() if parameter.requires_grad]
+    assert tuple(full) == PARTS[learner]
+    assert sum(part.numel() for part in full.values()) == sum(parameter.numel() for parameter in learned)
+    assert furthest(exact, full) < 1e-9
     assert loss.loss == pytest.approx(full_loss.loss, rel=1e-9)
     assert loss.accuracy == full_loss.accuracy
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_exact_is_full_in_float32(head: str) -> None:
-    recognizer = make_recognizer(head, torch.float32)
-    assert apart(gradient(recognizer, make_task(), "exact")[1], gradient(recognizer, make_task(), "full")[1]) < 1e-4
+@pytest.mark.parametrize("learner", PARTS)
+def test_exact_is_full_in_float32(learner: str) -> None:
+    recognizer = make_recognizer(learner, torch.float32)
+    exact, full = gradient(recognizer, make_task(), "exact")[1], gradient(recognizer, make_task(), "full")[1]
+    assert furthest(exact, full) < 1e-4
 
 
-def test_exact_is_full_through_batchnorm() -> None:
-    extractor = build_extractor("efficientnet_b0", weights="random", frame_size_px=SIZE_PX)
-    recognizer = Recognizer(extractor=extractor, head=HEADS["proto"]).double()
-    frames = random_frames(7, 3)
-    labels = torch.tensor([0, 1, 0, 1])
-    task = TaskPixels(support=frames[:4], support_labels=labels, query=frames[4:], query_labels=labels[:3], way=2)
-    assert apart(gradient(recognizer, task, "exact")[1], gradient(recognizer, task, "full")[1]) < 1e-9
+@pytest.mark.parametrize("learner", ["protonets", "cnaps"])
+def test_exact_is_full_through_batchnorm(learner: str) -> None:
+    recognizer = make_recognizer(learner, backbone="efficientnet_b0")
+    task = make_task((0, 1, 0, 1), queries=3)
+    assert furthest(gradient(recognizer, task, "exact")[1], gradient(recognizer, task, "full")[1]) < 1e-9
 
 
-def test_full_is_the_loss_written_out() -> None:
-    recognizer, task = make_recognizer("proto"), make_task()
-    features = recognizer.encode(task.support)
-    means = torch.stack([features[task.support_labels == label].mean(dim=0) for label in range(task.way)])
-    queries = recognizer.encode(task.query)
-    losses = [
-        -torch.log_softmax(-(query - means).square().sum(dim=1), dim=0)[label]
-        for query, label in zip(queries, task.query_labels, strict=True)
-    ]
-    loss = torch.stack(losses).mean()
-    expected = torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(recognizer.parameters()))])
+def loss_written_out(recognizer: Recognizer, task: TaskPixels) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and penalty, from the definitions of FiLM and of the loss."""
+    film, penalty = None, torch.zeros((), dtype=torch.float64)
+    if isinstance(adapter := recognizer.adapter, FilmAdapter):
+        embedding = adapter.set_encoder(recognizer.extractor.pixels(task.support)).mean(dim=0)
+        own = dict(recognizer.extractor.net.named_parameters())
+        film = {}
+        for name, block, r in zip(
+            adapter.names, adapter.generator.generators, adapter.generator.regularizers, strict=True
+        ):
+            film[name] = own[name] * (1 + r * block(embedding)) if "weight" in name else own[name] + r * block(embedding)
+            penalty = penalty + 0.001 * (r**2).sum()
+    features = recognizer.extractor.encode(task.support, film=film)
+    head = recognizer.head.fit(features, task.support_labels, way=task.way)
+    logits = head.logits(recognizer.extractor.encode(task.query, film=film))
+    losses = [-row.log_softmax(dim=0)[label] for row, label in zip(logits, task.query_labels, strict=True)]
+    return torch.stack(losses).mean(), penalty
+
+
+@pytest.mark.parametrize("learner", PARTS)
+def test_full_is_the_loss_written_out(learner: str) -> None:
+    recognizer, task = make_recognizer(learner), make_task()
+    loss, penalty = loss_written_out(recognizer, task)
+    (loss + penalty).backward()
+    expected = collect(recognizer)
     found, full = gradient(recognizer, task, "full")
     assert found.loss == pytest.approx(loss.item())
-    assert apart(full, expected) < 1e-9
+    assert furthest(full, expected) < 1e-9
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_h_of_all_or_more_is_exact(head: str) -> None:
-    recognizer = make_recognizer(head)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_penalty_adds_its_gradient_and_scales_with_the_task(estimator: Estimator) -> None:
+    recognizer, task = make_recognizer("cnaps"), make_task()
+    rng = np.random.default_rng(0)
+    task_gradient(recognizer, task, h=2, rng=rng, estimator=estimator, loss_scale=0.5)
+    with_penalty = collect(recognizer)[GENERATOR]
+    recognizer.zero_grad()
+    assert isinstance(recognizer.adapter, FilmAdapter)
+    recognizer.adapter.penalty = lambda: torch.zeros(())  # type: ignore[method-assign]
+    task_gradient(recognizer, task, h=2, rng=np.random.default_rng(0), estimator=estimator, loss_scale=0.5)
+    without = collect(recognizer)[GENERATOR]
+    # d/dr of 0.001 r^2 is 0.002 r, halved; nothing for the networks
+    expected = torch.cat(
+        [
+            0.001 * value.detach().flatten() if "regularizers" in name else torch.zeros_like(value).flatten()
+            for name, value in recognizer.adapter.generator.named_parameters()
+        ]
+    )
+    torch.testing.assert_close(with_penalty - without, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("learner", PARTS)
+def test_h_of_all_or_more_is_exact(learner: str) -> None:
+    recognizer = make_recognizer(learner)
     exact = gradient(recognizer, make_task(), "exact")[1]
     for h in (6, 7, 1000):
-        assert apart(gradient(recognizer, make_task(), "lite", h=h)[1], exact) < 1e-9
+        assert furthest(gradient(recognizer, make_task(), "lite", h=h)[1], exact) < 1e-9
 
 
-def query_path(recognizer: Recognizer, task: TaskPixels) -> Tensor:
+def query_path(recognizer: Recognizer, task: TaskPixels) -> Parts:
     """The gradient with the head's fit cut off, which is all that the published code has."""
     with torch.no_grad():
-        fitted = recognizer.head.fit(recognizer.encode(task.support), task.support_labels, way=task.way)
-    loss = torch.nn.functional.cross_entropy(fitted.logits(recognizer.encode(task.query)), task.query_labels)
-    return torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(recognizer.parameters()))])
+        fitted = recognizer.head.fit(
+            recognizer.extractor.encode(task.support), task.support_labels, way=task.way
+        )
+    recognizer.zero_grad(set_to_none=True)
+    logits = fitted.logits(recognizer.extractor.encode(task.query))
+    torch.nn.functional.cross_entropy(logits, task.query_labels).backward()
+    return collect(recognizer)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("learner", ["protonets", "protonets_cosine"])
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_the_gradient_goes_through_the_support_set(head: str, estimator: Estimator) -> None:
-    recognizer, task = make_recognizer(head), make_task()
-    assert apart(gradient(recognizer, task, estimator, h=2)[1], query_path(recognizer, task)) > 0.1
+def test_the_gradient_goes_through_the_support_set(learner: str, estimator: Estimator) -> None:
+    recognizer, task = make_recognizer(learner), make_task()
+    assert furthest(gradient(recognizer, task, estimator, h=2)[1], query_path(recognizer, task)) > 0.1
 
 
-def every_subset(recognizer: Recognizer, task: TaskPixels, h: int, draws: int) -> list[Tensor]:
-    """The distinct gradients that `lite` gives: one for each subset, if there are draws enough."""
-    found: list[Tensor] = []
+class Scripted(np.random.Generator):
+    """Gives these subsets, one a draw."""
+
+    def __init__(self, subsets: Iterable[tuple[int, ...]]) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.left = list(subsets)
+
+    def choice(self, *_: Any, **__: Any) -> Any:
+        return np.array(self.left.pop(0))
+
+
+def over_every_draw(recognizer: Recognizer, task: TaskPixels, h: int, *, shared: bool) -> Parts:
+    """The mean of `lite` over every subset; with two encoders, over every pair, or only those that are twice the same.
+    """  # fmt: skip
+    subsets = list(combinations(range(len(task.support)), h))
+    draws = 2 if recognizer.adapter is not None else 1
+    scripts = [(subset,) * draws for subset in subsets] if shared else list(product(subsets, repeat=draws))
+    found = []
+    for script in scripts:
+        rng = Scripted(script)
+        found.append(gradient(recognizer, task, "lite", h=h, rng=rng)[1])
+        assert not rng.left  # one draw for each encoder
+    return mean(found)
+
+
+@pytest.mark.parametrize("learner", PARTS)
+@pytest.mark.parametrize("h", [1, 2, 3])
+def test_mean_of_lite_over_every_draw_is_full(learner: str, h: int) -> None:
+    recognizer, task = make_recognizer(learner), make_task((0, 0, 1, 0), queries=3)
+    full = gradient(recognizer, task, "full")[1]
+    assert furthest(over_every_draw(recognizer, task, h, shared=False), full) < 1e-9
+
+
+@pytest.mark.parametrize("learner", ["cnaps", "simple_cnaps", "cnaps, extractor learned"])
+def test_one_subset_for_both_encoders_would_be_biased_at_the_first(learner: str) -> None:
+    """Why there are two draws: the set encoder's gradient is a product of both, the other parts' are not."""
+    recognizer, task = make_recognizer(learner), make_task((0, 0, 1, 0), queries=3)
+    full = gradient(recognizer, task, "full")[1]
+    bias = apart(over_every_draw(recognizer, task, 1, shared=True), full)
+    assert bias.pop(SET_ENCODER) > 0.05
+    assert max(bias.values()) < 1e-9
+
+
+class OneDraw(np.random.Generator):
+    """The published fault: whoever asks a second time is given the first subset again."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(np.random.PCG64(seed))
+        self.first: Any = None
+
+    def choice(self, *args: Any, **kwargs: Any) -> Any:
+        if self.first is None:
+            self.first = super().choice(*args, **kwargs)
+        return self.first
+
+
+DRAWS, DIRECTIONS = 200, 20
+
+
+@cache
+def directions(size: int) -> Tensor:
+    return torch.randn(DIRECTIONS, size, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+
+def standard_errors_off(
+    recognizer: Recognizer, task: TaskPixels, *, h: int, rng: Callable[[int], np.random.Generator], draws: int = DRAWS
+) -> dict[str, float]:
+    """Of each part, along random directions: how far the mean of `lite` is from `full`, root mean square."""
+    full = gradient(recognizer, task, "full")[1]
+    found: dict[str, list[Tensor]] = {part: [] for part in full}
     for seed in range(draws):
-        vector = gradient(recognizer, task, "lite", h=h, seed=seed)[1]
-        if all(apart(vector, other) > 1e-9 for other in found):
-            found.append(vector)
-    return found
+        for part, value in gradient(recognizer, task, "lite", h=h, rng=rng(seed))[1].items():
+            found[part].append(directions(len(value)) @ (value - full[part]))
+    off = {}
+    for part, listed in found.items():
+        errors = torch.stack(listed)  # (draws, directions)
+        off[part] = float((errors.mean(dim=0) / (errors.std(dim=0) / draws**0.5)).square().mean().sqrt())
+    return off
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize(("h", "subsets"), [(1, 4), (2, 6), (3, 4)])  # subsets of 4: binomial coefficients
-def test_mean_of_lite_over_every_subset_is_full(head: str, h: int, subsets: int) -> None:
-    recognizer, task = make_recognizer(head), make_task((0, 0, 1, 0))
-    found = every_subset(recognizer, task, h, draws=40)
-    assert len(found) == subsets
-    assert apart(torch.stack(found).mean(dim=0), gradient(recognizer, task, "full")[1]) < 1e-9
-
-
-@pytest.mark.parametrize("head", HEADS)
-def test_mean_of_lite_over_many_draws_is_full_within_its_error(head: str) -> None:
-    """Along 20 random directions, 200 draws: all within 4 standard errors (some 2 fair tests in 1,000 would not be)."""
-    recognizer, task, draws = make_recognizer(head), make_task(), 200
-    full = gradient(recognizer, task, "full")[1]
-    directions = torch.randn(20, full.numel(), generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    found = torch.stack([directions @ gradient(recognizer, task, "lite", h=2, seed=seed)[1] for seed in range(draws)])
-
-    def furthest(estimates: Tensor) -> float:
-        standard_error = estimates.std(dim=0) / draws**0.5
-        return float(((estimates.mean(dim=0) - directions @ full) / standard_error).abs().max())
-
-    assert furthest(found) < 4
-    # The bound is sharp enough to see the two known faults: no scale at all, and N/H on the query path too.
-    by_query = directions @ query_path(recognizer, task)
-    unscaled = by_query + (found - by_query) * 2 / 6
-    assert furthest(unscaled) > 8
-    assert furthest(unscaled * 6 / 2) > 8
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_chunks_do_not_change_the_gradient(estimator: Estimator) -> None:
-    recognizer, task = make_recognizer("proto"), make_task()
-    whole = gradient(recognizer, task, estimator, h=3, chunks=GradientChunks(100, 100, 100))[1]
-    for chunks in (GradientChunks(1, 1, 1), GradientChunks(4, 2, 5)):
-        assert apart(gradient(recognizer, task, estimator, h=3, chunks=chunks)[1], whole) < 1e-9
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_gradients_of_tasks_add_up_scaled(estimator: Estimator) -> None:
-    recognizer, one, other = make_recognizer("proto"), make_task(), make_task((1, 0, 0))
-    expected = (gradient(recognizer, one, estimator)[1] + gradient(recognizer, other, estimator)[1]) / 2
-    recognizer.zero_grad(set_to_none=True)
-    for task in (one, other):
-        rng = np.random.default_rng(0)
-        task_gradient(recognizer, task, h=1, rng=rng, estimator=estimator, chunks=UNEVEN, loss_scale=0.5)
-    total = torch.cat([parameter.grad.flatten() for parameter in recognizer.parameters() if parameter.grad is not None])
-    assert apart(total, expected) < 1e-9
-
-
-def test_a_draw_hangs_on_its_generator_alone() -> None:
-    recognizer, task = make_recognizer("proto"), make_task()
-    one = gradient(recognizer, task, "lite", seed=1)[1]
-    torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002 - the global state must not matter
-    assert torch.equal(gradient(recognizer, task, "lite", seed=1)[1], one)
-    assert any(apart(gradient(recognizer, task, "lite", seed=seed)[1], one) > 0.01 for seed in range(2, 6))
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_frozen_parameters_get_none_and_others_the_same(estimator: Estimator) -> None:
-    recognizer, task = make_recognizer("proto"), make_task()
-    gradient(recognizer, task, estimator)
-    parameters = list(recognizer.parameters())
-    assert parameters[-1].grad is not None
-    expected = parameters[-1].grad.clone()
-    for parameter in parameters[:-1]:
-        parameter.requires_grad_(False)
-    gradient(recognizer, task, estimator)
-    assert all(parameter.grad is None for parameter in parameters[:-1])
-    torch.testing.assert_close(parameters[-1].grad, expected)
-
-
-@pytest.mark.parametrize("estimator", ["lite", "exact"])
-def test_nothing_is_encoded_with_graph_but_chunks(estimator: Estimator) -> None:
-    """Phases as counted at the extractor: N without graph, M and H with, no more than a chunk at once."""
-    recognizer, task = make_recognizer("proto"), make_task()
-    calls: list[tuple[bool, int]] = []
-    recognizer.extractor.register_forward_pre_hook(
-        lambda _, args: calls.append((torch.is_grad_enabled(), len(args[0])))
-    )
-    gradient(recognizer, task, estimator, h=3)
-    h = 3 if estimator == "lite" else 6
-    assert sum(count for graph, count in calls if not graph) == 6
-    assert sum(count for graph, count in calls if graph) == 7 + h
-    assert max(count for graph, count in calls if graph) == 3
-
-
-def test_bfloat16_gradients_are_near() -> None:
-    recognizer = make_recognizer("cosine", torch.float32)
-    rng, task = np.random.default_rng(0), make_task()
-    full = gradient(recognizer, task, "full")[1]
-    recognizer.zero_grad(set_to_none=True)
-    task_gradient(recognizer, task, h=6, rng=rng, chunks=UNEVEN, bf16=True)
-    rounded = torch.cat(
-        [parameter.grad.flatten() for parameter in recognizer.parameters() if parameter.grad is not None]
-    )
-    assert 0 < apart(rounded, full) < 0.2
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"support": random_frames(6, 1).float()}, "support images: dtype float32"),
-        ({"query": random_frames(7, 1)[..., :-1]}, "query images: shape"),
-        ({"support_labels": torch.tensor([0, 1, 2])}, "support labels: shape"),
-        ({"support_labels": torch.tensor([0, 0, 2, 2, 0, 0])}, "support labels: class 1 has no item"),
-        ({"query_labels": torch.tensor([0, 1, 2, 3, 0, 0, 0])}, "query labels: label 3 in a task of 3"),
-        ({"way": 4}, "class 3 has no item"),
-    ],
-)
-def test_a_task_that_is_not_one_is_refused(changed: dict[str, Any], words: str) -> None:
-    with pytest.raises(FoundWrong, match=words):
-        gradient(make_recognizer("proto"), replace(make_task(), **changed), "lite")
-
-
-def test_h_below_one_and_unknown_estimators_are_refused() -> None:
-    with pytest.raises(AskedWrong, match="h = 0"):
-        gradient(make_recognizer("proto"), make_task(), "lite", h=0)
-    with pytest.raises(AskedWrong, match="unknown estimator 'light'; known: lite, exact, full"):
-        gradient(make_recognizer("proto"), make_task(), "light")  # type: ignore[arg-type]
+def test_mean_of_lite_over_many_draws_is_full_within_its_error() -> None:
+    raise NotImplementedError

@@ -1,0 +1,81 @@
+"""Simple CNAPs' head: the nearest class mean by a distance that each class's own spread defines.
+
+Bateni et al. 2020, eq. 2 to 4 (arXiv 1912.03432).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from groundwork.errors import FoundWrong
+from orbit_lite.models.fitting import class_means
+
+
+@dataclass(frozen=True)
+class MahalanobisHead:
+    """Fits class means and, for each class c of n_c items, Q_c = l Cov_c + (1 - l) Cov_task + I, l = n_c / (n_c + 1).
+
+    published_quirks: as the published code has it, the covariance of a class with one item is not 0 but one number in
+    every entry: the variance of that item's own features about their mean.
+    """
+
+    published_quirks: bool = False
+
+    def fit(self, features: Tensor, labels: Tensor, *, way: int) -> "MahalanobisClassifier":
+        """(n, width) and int64 (n,) to (way, width) means and (way, width, width) whitenings, W'W = inverse of Q.
+
+        Computed in float64: Q of 1280 features has entries of very different size. Q - I is positive semi-definite,
+        so that its Cholesky factor exists, unless rounding makes nothing of I.
+
+        Raises:
+            ValueError: if a class has no item.
+            FoundWrong: if the features are NaN, or so large that Q has no Cholesky factor.
+        """
+        means = class_means(features, labels, way=way)
+        exact = features.double()
+        eye = torch.eye(exact.shape[1], dtype=exact.dtype, device=exact.device)
+        of_task = _covariance(exact)
+        whitenings = []
+        for label in range(way):
+            members = exact[labels == label]
+            weight = len(members) / (len(members) + 1)
+            of_class = self._one_item(members) if len(members) == 1 else _covariance(members)
+            factor, failed = torch.linalg.cholesky_ex(weight * of_class + (1 - weight) * of_task + eye)
+            if failed:
+                raise FoundWrong(
+                    f"support features of class {label}: of size {float(exact.detach().abs().max()):.3g}, "
+                    "their covariance has no Cholesky factor; the weights have diverged"
+                )
+            whitenings.append(torch.linalg.solve_triangular(factor, eye, upper=False))
+        return MahalanobisClassifier(means, torch.stack(whitenings).to(features.dtype))
+
+    def _one_item(self, members: Tensor) -> Tensor:
+        """(1, width) to what stands for its covariance, (width, width)."""
+        width = members.shape[1]
+        if not self.published_quirks:
+            return members.new_zeros(width, width)
+        return (members - members.mean()).square().sum().div(width - 1).expand(width, width)
+
+
+@dataclass(frozen=True)
+class MahalanobisClassifier:
+    """Logits are minus the squared distance to the class mean in the class's own metric."""
+
+    means: Tensor  # (way, width)
+    whitenings: Tensor  # (way, width, width)
+
+    def logits(self, queries: Tensor) -> Tensor:
+        """(m, width) to (m, way), each <= 0: -(x - mu)' Q^-1 (x - mu)."""
+        # one class after the other: all at once would hold way * m * width differences
+        distances = [
+            ((queries - mean) @ whitening.T).square().sum(dim=1)
+            for mean, whitening in zip(self.means, self.whitenings, strict=True)
+        ]
+        return -torch.stack(distances, dim=1)
+
+
+def _covariance(items: Tensor) -> Tensor:
+    """(n, width) to (width, width), divided by n - 1; 0 for a single item."""
+    centred = items - items.mean(dim=0)
+    return centred.T @ centred / max(len(items) - 1, 1)

@@ -1,0 +1,39 @@
+"""Versa's head: two small networks turn each class's mean feature into that class's weight and bias.
+
+Gordon et al. 2019 (arXiv 1805.09921); as CNAPs has it, Requeima et al. 2019 (arXiv 1906.07697).
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from orbit_lite.models.fitting import LinearClassifier, class_means
+
+
+class VersaHead(nn.Module):
+    """Meta-learned; 3 layers of width -> width for the weights, and of width -> 1 for the bias."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight_processor = ThreeLayers(width, width)
+        self.bias_processor = ThreeLayers(width, 1)
+
+    def fit(self, features: Tensor, labels: Tensor, *, way: int) -> LinearClassifier:
+        """(n, width) and int64 (n,) to a linear classifier of (way, width) weights."""
+        means = class_means(features, labels, way=way)
+        return LinearClassifier(weight=self.weight_processor(means), bias=self.bias_processor(means).squeeze(1))
+
+
+class ThreeLayers(nn.Module):
+    """Linear, ELU, Linear, ELU, Linear; plus the input where it has the output's width. Hidden layers have it, too."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(width, out)
+        self.linear2 = nn.Linear(out, out)
+        self.linear3 = nn.Linear(out, out)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(n, width) to (n, out)."""
+        hidden = F.elu(self.linear2(F.elu(self.linear1(values))))
+        out: Tensor = self.linear3(hidden)
+        return out + values if out.shape == values.shape else out

@@ -1,0 +1,108 @@
+"""Several processes at one run, as torchrun starts them: who am I, and what do all of us have together.
+
+    torchrun --nproc-per-node=4 -m orbit_lite train …
+
+Started alone, there is one rank and everything here is the identity.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from groundwork.errors import AskedWrong
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's number of `count`, and the device that it computes on."""
+
+    device: torch.device
+    number: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.number == 0
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """This rank's part of some work: dealt like cards, so that parts differ in length by one at most."""
+        return items[self.number :: self.count]
+
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Let every rank's `.grad` be the sum over ranks. A rank that had no task in a short step adds nothing."""
+        if self.count == 1:
+            return
+        learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in learning]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(together)
+        for parameter, part in zip(learning, together.split([p.numel() for p in learning]), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def sum(self, values: Iterable[float]) -> list[float]:
+        """The sum over ranks of each value, in float64."""
+        return self._reduced(values, dist.ReduceOp.SUM)
+
+    def largest(self, value: float) -> float:
+        """The largest value that a rank has."""
+        return self._reduced([value], dist.ReduceOp.MAX)[0]
+
+    def gather(self, part: Item) -> list[Item]:
+        """Every rank's part, in the order of the ranks, on every rank."""
+        if self.count == 1:
+            return [part]
+        parts: list[Item | None] = [None] * self.count
+        dist.all_gather_object(parts, part)
+        return [found for found in parts if found is not None]
+
+    def _reduced(self, values: Iterable[float], how: "dist.ReduceOp.RedOpType") -> list[float]:
+        together = torch.tensor(list(values), dtype=torch.float64)
+        if self.count > 1:
+            together = together.to(self.device if dist.get_backend() == "nccl" else "cpu")
+            dist.all_reduce(together, op=how)
+        found: list[float] = together.tolist()
+        return found
+
+
+def undealt(parts: Sequence[Sequence[Item]]) -> list[Item]:
+    """Put together what `share` dealt: the items in their first order."""
+    together: list[Item] = []
+    for place in range(max(map(len, parts), default=0)):
+        together += [part[place] for part in parts if place < len(part)]
+    return together
+
+
+@contextmanager
+def joined_ranks(device: torch.device) -> Iterator[Ranks]:
+    """The ranks that torchrun has started, while the block runs; one alone where it has not.
+
+    Args:
+        device: what this process was asked to compute on; of several GPUs each rank takes its own.
+
+    Raises:
+        AskedWrong: if there are more ranks on this machine than GPUs to compute on.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Ranks(device)
+        return
+    local = int(os.environ["LOCAL_RANK"])
+    if device.type == "cuda":
+        if local >= torch.cuda.device_count():
+            raise AskedWrong(f"rank {local} of this machine has no GPU: {torch.cuda.device_count()} for all ranks")
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Ranks(device, dist.get_rank(), count)
+    finally:
+        dist.destroy_process_group()

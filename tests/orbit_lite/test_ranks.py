@@ -1,0 +1,131 @@
+"""Two processes on gloo, as torchrun starts them, against one: the same tasks, the same weights up to rounding."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orbit_lite.config import load_experiment
+from orbit_lite.models.checkpoint import load_recognizer
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.ranks import Ranks, undealt
+from orbit_lite.train import BEST_NAME
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+ALONE = Ranks(CPU)
+QUICK = ["epochs=1", "tasks.tasks_per_user=3", "tasks_per_step=4", "tasks.query.frames.at_most=2", "lite.h=4"]
+
+
+def torchrun(count: int, *arguments: str) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@given(st.lists(st.integers(), max_size=20), st.integers(1, 6))
+def test_what_is_dealt_comes_together_again(items, count):
+    parts = [Ranks(CPU, number, count).share(items) for number in range(count)]
+    assert undealt(parts) == items
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_one_rank_changes_nothing():
+    model = torch.nn.Linear(2, 2)
+    ALONE.sum_gradients(model)
+    assert model.weight.grad is None
+    assert ALONE.sum([1.0, 2.5]) == [1.0, 2.5] and ALONE.largest(-1) == -1 and ALONE.gather("part") == ["part"]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+sys.path.insert(0, {root!r})
+from orbit_lite.config import LiteConfig
+from orbit_lite.models.lite import TaskPixels
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.ranks import joined_ranks
+from orbit_lite.train import step_gradient
+
+def task(number):
+    generator = torch.Generator().manual_seed(number)
+    images = torch.randint(0, 256, (7, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.tensor([0, 1, 0, 1])
+    return TaskPixels(images[:4], labels, images[4:], labels[:3], 2)
+
+with joined_ranks(torch.device("cpu")) as ranks:
+    recognizer = build_recognizer("cnaps", "tiny", weights="random", seed=3, frame_size_px=32).double()
+    optimizer = torch.optim.Adam([p for p in recognizer.parameters() if p.requires_grad], lr=1e-3)
+    losses = []
+    for numbers in (range(0, 3), range(3, 4), range(4, 9)):  # the second step has no task for the second rank
+        pixels = (task(number) for number in ranks.share(numbers))
+        done = step_gradient(recognizer, pixels, numbers, ranks, lite=LiteConfig(h=2), seed=5)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(done.loss)
+    if ranks.first:
+        torch.save((recognizer.state_dict(), losses), sys.argv[1])
+"""
+
+
+def test_two_ranks_give_the_weights_of_one(tmp_path):
+    (tmp_path / "steps.py").write_text(SCRIPT.format(root=str(ROOT)))
+    for count in (1, 2):
+        torchrun(count, str(tmp_path / "steps.py"), str(tmp_path / f"{count}.pt"))
+    (one, losses), (two, losses_of_two) = (torch.load(tmp_path / f"{count}.pt", weights_only=True) for count in (1, 2))
+    start = build_recognizer("cnaps", "tiny", weights="random", seed=3, frame_size_px=32).double().state_dict()
+    moved = torch.cat([(one[name] - start[name]).flatten() for name in one if one[name].is_floating_point()])
+    apart = torch.cat([(one[name] - two[name]).flatten() for name in one if one[name].is_floating_point()])
+    assert moved.norm() > 0 and apart.norm() / moved.norm() < 1e-9
+    assert losses_of_two == pytest.approx(losses, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_two_ranks_is_that_of_one(pocket_frames, tmp_path):
+    for count in (1, 2):
+        run = ["-m", "orbit_lite", "train", "pocket", *QUICK, "--data", str(pocket_frames), "--workers", "0"]
+        torchrun(count, *run, "--out", str(tmp_path / f"run{count}"), "--device", "cpu")
+    one, two = (load_recognizer(tmp_path / f"run{count}" / BEST_NAME).state_dict() for count in (1, 2))
+    config = load_experiment("pocket", QUICK)
+    start = build_recognizer(config.learner, "tiny", weights="random", seed=config.seed).state_dict()
+    moved = torch.cat([(one[name] - start[name]).flatten() for name in one])
+    apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
+    assert moved.norm() > 0 and apart.norm() / moved.norm() < 1e-3
+    machine = [json.loads((tmp_path / f"run{count}/run.json").read_text())["machine"]["ranks"] for count in (1, 2)]
+    assert machine == [1, 2]
+
+
+@pytest.mark.slow
+def test_users_are_predicted_by_several_ranks_in_the_same_order(pocket_frames, tmp_path):
+    tasks = ["-m", "orbit_lite", "tasks", "--data", str(pocket_frames), "--protocol", "orbit-2022"]
+    subprocess.run([sys.executable, *tasks, "--tasks-per-user", "2", "--out", str(tmp_path / "t.jsonl")], check=True)
+    for count in (1, 2):
+        out = tmp_path / f"{count}.parquet"
+        model = ["--model", "protonets", "--backbone", "tiny", "--device", "cpu", "--workers", "0"]
+        torchrun(
+            count,
+            "-m",
+            "orbit_lite",
+            "predict",
+            *model,
+            "--data",
+            str(pocket_frames),
+            "--tasks",
+            str(tmp_path / "t.jsonl"),
+            "--out",
+            str(out),
+        )
+    one, two = (pd.read_parquet(tmp_path / f"{count}.parquet") for count in (1, 2))
+    pd.testing.assert_frame_equal(one.drop(columns="confidence"), two.drop(columns="confidence"))
+    np.testing.assert_allclose(one.confidence, two.confidence, atol=1e-5)
