@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data_prep.flat_export import scan_flat
+from data_prep.framing import Framing
 from data_prep.layout import VIDEO_TYPES, frame_file_name
 from data_prep.naming import RawVideo, discard_key, listed, name_videos, scan_raw
 from data_prep.probe import probe
@@ -26,6 +27,8 @@ class Settings:
     size_px: int = 224
     fps: float = 30.0
     quality: int = JPEG_QUALITY
+    shape: str = "crop"  # a name in framing.SHAPES
+    resample: str = "decoder"  # a name in framing.RESAMPLES
     names: str = "hashed"  # or "kept"
 
 
@@ -42,6 +45,8 @@ class VideoRecord:
     pictures: int
     width_px: int
     height_px: int
+    filmed_fps: float
+    colour: str
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def extract(
         raise AskedWrong(f"{raw}: no videos; expected USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE.mp4 or the like.")
     names = name_videos(raw, videos, keep_names=settings.names == "kept")
     summary = run.run([_job(video, names[video.relative], out, settings) for video in videos], workers=workers)
-    for notice in _notices(summary.records):
+    for notice in _notices(summary.records, settings):
         print(f"note: {notice}", file=sys.stderr, flush=True)
     if discard:
         discard_key(raw)
@@ -106,6 +111,7 @@ def _refuse_nonsense(settings: Settings, discard: bool, workers: int | None, tim
             f"size {settings.size_px} px, {settings.fps:g} fps, workers {workers}, limit {time_limit_s:g} s:"
             " expected at least 8 px, 0 to 1000 fps, 1 worker, and a limit above 0."
         )
+    Framing(settings.size_px, settings.shape, settings.resample)  # refuses unknown names
     if discard and settings.names == "kept":
         raise AskedWrong("kept names need no key: discard the key, or keep the names, not both.")
 
@@ -118,30 +124,45 @@ def _job(video: RawVideo, name: str, out: Path, settings: Settings) -> _Job:
 
 def _extract_video(job: _Job) -> VideoRecord:
     """One video's whole folder. Runs in a worker."""
-    settings = job.settings
+    size_px, shape, resample = job.settings.size_px, job.settings.shape, job.settings.resample
     info = probe(job.source)
     remove_folder(job.folder)
     number = 0
+    reading = iterate_frames(job.source, size_px=size_px, fps=job.settings.fps, shape=shape, resample=resample)
     with whole_folder(job.folder) as folder:
-        for number, picture in iterate_frames(job.source, size_px=settings.size_px, fps=settings.fps):
-            (folder / frame_file_name(job.folder.name, number)).write_bytes(encode_jpeg(picture, settings.quality))
+        for number, picture in reading:
+            content = encode_jpeg(picture, job.settings.quality)
+            (folder / frame_file_name(job.folder.name, number)).write_bytes(content)
     return VideoRecord(
         frames=number,
         mark=job.mark,
-        reader=reader_name(info, settings.size_px),
+        reader=reader_name(info, size_px, shape=shape, resample=resample),
         pictures=info.pictures,
         width_px=info.width,
         height_px=info.height,
+        filmed_fps=round(info.frames_per_s, 2),
+        colour=info.colour,
     )
 
 
-def _notices(records: Mapping[str, VideoRecord]) -> Iterator[str]:
+def _notices(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator[str]:
     """What the person who filmed may want to know, a line each."""
+    of = f"of {len(records)} videos"
     cut = {name: 1 - min(r.width_px, r.height_px) / max(r.width_px, r.height_px) for name, r in records.items()}
     much = sorted(name for name, share in cut.items() if share >= CROP_NOTICE)
-    if much:
+    if much and settings.shape == "crop":
         yield (
-            f"{len(much)} of {len(records)} videos are far from square: crop cut away up to"
-            f" {100 * max(cut.values()):.0f} % of the picture at its two ends, and what was held there:"
-            f" {listed(much)}. To keep all of it, extract into another folder with --shape pad."
+            f"{len(much)} {of} are far from square: crop cut away up to {100 * max(cut.values()):.0f} % of the picture"
+            f" at its two ends, and what was held there: {listed(much)}. To keep all of it, extract into another"
+            " folder with --shape pad."
+        )
+    if slow := sorted(name for name, record in records.items() if record.filmed_fps >= SLOW_MOTION_FPS):
+        yield (
+            f"{len(slow)} {of} hold {SLOW_MOTION_FPS:g} pictures a second or more, as slow motion is filmed: frames are"
+            f" taken {settings.fps:g} times a second of the file's own time: {listed(slow)}."
+        )
+    if hdr := sorted(name for name, record in records.items() if not record.colour.startswith("SDR")):
+        yield (
+            f"{len(hdr)} {of} are HDR, and come out paler than a phone shows them, for their tones are left as coded:"
+            f" {listed(hdr)}."
         )

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-import re
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,16 +13,14 @@ from typing import Any
 import av
 import av.logging
 
+from data_prep.colour import describe_colour, is_readable
+from data_prep.decoder_log import demuxer_stumbles
+from data_prep.nal_units import has_hole, starts_afresh
 from groundwork.errors import FoundWrong
 
 # decord seeks by time stamp, and finds its place again only in containers that store one for every picture.
 _STAMPED = ("mov", "matroska")
 _USUAL_STEP_S = 1 / 30
-# Where a decoder can start afresh (ITU-T H.264 table 7-1, H.265 table 7-1). Other key frames (recovery points, CRA) may
-# look closed by their time stamps and yet put decord's random access off by two pictures (measured).
-_IDR_UNITS = {"h264": (0x1F, 0, {5}), "hevc": (0x7E, 1, {19, 20})}  # codec: mask and shift of the type, wanted types
-
-av.logging.set_level(av.logging.PANIC)  # what libav has to say is raised by us, naming the file
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,14 @@ class VideoInfo:
         rotation: degrees clockwise to turn the stored picture by: 0, 90, 180 or 270.
         pictures: how many are shown, >= 1.
         times_s: their time stamps, from the first, rising; times_s[0] == 0.
+        first_stamp, tick_s: the first one as it is stored (0 if none is), and what one unit of it lasts.
         last_duration_s: how long the last one is shown.
-        codec: libav's name, `h264` or `hevc`.
+        container: libav's names of the format, such as `mov,mp4,m4a,3gp,3g2,mj2` or `matroska,webm`.
+        codec: libav's name, such as `h264` or `hevc`.
         key_pictures: indices in showing order at which reading can start; the first is 0.
         closed_groups: whether every key frame stands between all earlier and all later pictures, none is cut away by an
             edit list, and the container stores time stamps: random access is then exact.
+        colour: transfer, wide primaries and bits, such as `SDR 8-bit` or `HLG BT.2020 10-bit`.
     """
 
     width: int
@@ -46,10 +47,25 @@ class VideoInfo:
     rotation: int
     pictures: int
     times_s: tuple[float, ...]
+    first_stamp: int
+    tick_s: float
     last_duration_s: float
+    container: str
     codec: str
     key_pictures: tuple[int, ...]
     closed_groups: bool
+    colour: str
+
+    def stamp(self, picture: int) -> int:
+        """A picture's time stamp as it is stored."""
+        return self.first_stamp + round(self.times_s[picture] / self.tick_s)
+
+    @property
+    def frames_per_s(self) -> float:
+        """The usual rate of the pictures, by the median of their time steps."""
+        steps_s = [later - earlier for earlier, later in itertools.pairwise(self.times_s)]
+        step_s = statistics.median(steps_s) if steps_s else self.last_duration_s
+        return 1 / step_s if step_s > 0 else 1 / _USUAL_STEP_S
 
 
 @dataclass(frozen=True)
@@ -96,30 +112,23 @@ def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
 
 @lru_cache(maxsize=4096)
 def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
-    packets: list[_Packet] = []
-    first: Any = None
     with open_video(path) as (container, stream):
-        for packet in container.demux(stream):
-            if packet.size:
-                if packet.is_corrupt:
-                    raise FoundWrong(
-                        f"{path}: ends within picture {len(packets) + 1}, expected {stream.frames}. Cut off."
-                    )
-                stamp = packet.dts if packet.pts is None else packet.pts
-                key = packet.is_keyframe
-                sure = not key or _starts_afresh(bytes(packet), stream.codec_context)
-                packets.append(_Packet(stamp, packet.duration or 0, key, sure, packet.is_discard))
-            if first is None:
-                first = next(iter(packet.decode()), None)
+        packets, first = _scan(path, container, stream)
+        format_name = str(container.format.name)
         # Only MP4 and MOV list their pictures one by one; AVI's header counts fields.
-        if "mov" in container.format.name and stream.frames > len(packets):
+        if "mov" in format_name and stream.frames > len(packets):
             raise FoundWrong(f"{path}: promises {stream.frames} pictures, holds {len(packets)}. Cut off or damaged.")
-        stamped = any(name in container.format.name for name in _STAMPED)
+        stamped = any(name in format_name for name in _STAMPED)
         step_s = float(1 / stream.average_rate) if stream.average_rate else _USUAL_STEP_S
         codec, time_base = stream.codec_context.name, float(stream.time_base)
-    shown = [packet for packet in packets if not packet.discarded]
+    shown = [packet for packet in packets if not packet.discarded and not _leads(packet, packets[0])]
     if first is None or not shown:
         raise FoundWrong(f"{path}: holds no picture that decodes, expected at least one.")
+    if not is_readable(first):
+        raise FoundWrong(
+            f"{path}: colour matrix {first.colorspace} (as ITU-T H.273 counts) can't be shown in its true colours here."
+            " Convert the video to BT.709 first."
+        )
     rotation = round(-first.rotation / 90) % 4 * 90  # PyAV counts anticlockwise
     width, height = (first.width, first.height) if rotation % 180 == 0 else (first.height, first.width)
     times_s, last_duration_s = _times(shown, time_base, step_s)
@@ -130,11 +139,54 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         rotation=rotation,
         pictures=len(shown),
         times_s=times_s,
+        first_stamp=min((packet.stamp for packet in shown if packet.stamp is not None), default=0),
+        tick_s=time_base,
         last_duration_s=last_duration_s,
+        container=format_name,
         codec=codec,
         key_pictures=keys or (0,),
         closed_groups=bool(keys) and stamped and len(shown) == len(packets),
+        colour=describe_colour(first),
     )
+
+
+def _scan(path: Path, container: Any, stream: Any) -> tuple[list[_Packet], Any]:
+    """All packets in decoding order, and the first picture decoded, or None.
+
+    Finds, whatever the reader: a file that ends early, pictures whose bytes are partly zeroed, a container (other than
+    MP4, whose list tells) that its demuxer stumbles over.
+    """
+    found: list[_Packet] = []
+    first: Any = None
+    packets = container.demux(stream)
+    while True:
+        with av.logging.Capture() as log:
+            packet = next(packets, None)
+        told = [text.strip() for level, source, text in log if demuxer_stumbles(level, source)]
+        if told:
+            raise FoundWrong(f"{path}: after picture {len(found)} the file is damaged or cut off ({told[0]}).")
+        if packet is None:
+            return found, first
+        if packet.size:
+            number = len(found) + 1
+            if packet.is_corrupt:
+                raise FoundWrong(f"{path}: ends within picture {number}, expected {stream.frames or 'more'}. Cut off.")
+            content = bytes(packet)
+            if has_hole(content, stream.codec_context):
+                raise FoundWrong(f"{path}: picture {number} is overwritten with zeros. Damaged; use another copy.")
+            stamp = packet.dts if packet.pts is None else packet.pts
+            sure = not packet.is_keyframe or starts_afresh(content, stream.codec_context)
+            found.append(_Packet(stamp, packet.duration or 0, packet.is_keyframe, sure, packet.is_discard))
+        if first is None:
+            first = next(iter(packet.decode()), None)
+
+
+def _leads(packet: _Packet, first: _Packet) -> bool:
+    """Whether a picture is shown before the first in the file (Matroska then has no stamp for it) and can't be decoded:
+    it looks back to pictures that a cut between key frames took away. Players don't show it either."""
+    if first.sure or first.stamp is None:
+        return False
+    return packet.stamp is None or packet.stamp < first.stamp
 
 
 def _times(shown: Sequence[_Packet], time_base: float, step_s: float) -> tuple[tuple[float, ...], float]:
@@ -162,26 +214,3 @@ def _key_pictures(packets: Sequence[_Packet]) -> tuple[int, ...]:
         if earliest_after[place] < known[place] or (place and latest_before[place - 1] > known[place]):
             return ()
     return tuple(keys)
-
-
-def _starts_afresh(content: bytes, codec_context: Any) -> bool:
-    """Whether a key frame's packet is one that nothing after it looks back beyond."""
-    if codec_context.name not in _IDR_UNITS:
-        return True
-    mask, shift, wanted = _IDR_UNITS[codec_context.name]
-    return any((first & mask) >> shift in wanted for first in _unit_starts(content, codec_context))
-
-
-def _unit_starts(content: bytes, codec_context: Any) -> Iterator[int]:
-    """The first byte of each NAL unit of a packet."""
-    settings = bytes(codec_context.extradata or b"")
-    place = {"h264": 4, "hevc": 21}[codec_context.name]
-    if not settings or settings[0] != 1 or len(settings) <= place:  # units with start codes, as in a bare stream
-        yield from (match.group(1)[0] for match in re.finditer(rb"\x00\x00\x01(.)", content, re.DOTALL))
-        return
-    prefix = (settings[place] & 3) + 1  # ISO 14496-15: each unit behind its length in so many bytes
-    position = 0
-    while position + prefix < len(content):
-        length = int.from_bytes(content[position : position + prefix], "big")
-        yield content[position + prefix]
-        position += prefix + length

@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -106,7 +106,11 @@ class TreeRun(Generic[JobT, RecordT]):
         """
         self.check()
         with _disk_errors(self.out), only_run(self.out):
-            return self._run(jobs, workers or default_workers())
+            try:
+                return self._run(jobs, workers or default_workers())
+            finally:  # what workers were at when they were stopped
+                for job in jobs:
+                    shutil.rmtree(part_path(job.folder), ignore_errors=True)
 
     def check(self) -> None:
         """See whether OUT can take this run; touches nothing.
@@ -134,9 +138,10 @@ class TreeRun(Generic[JobT, RecordT]):
         with (
             Progress("videos", len(jobs)) as progress,
             (self.out / JOURNAL_NAME).open("w", encoding="utf-8") as journal,
+            closing(run_in_workers(self.make, waiting, workers=workers, time_limit_s=self.time_limit_s)) as outcomes,
         ):
             progress.skip(len(jobs) - len(waiting))
-            for outcome in run_in_workers(self.make, waiting, workers=workers, time_limit_s=self.time_limit_s):
+            for outcome in outcomes:
                 job = outcome.item
                 if outcome.value is None:
                     if isinstance(outcome.error, OSError) and outcome.error.errno in _FULL:

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures import TimeoutError as LimitReached
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def default_workers() -> int:
 
 def run_in_workers(
     function: Callable[[Item], Value], items: Sequence[Item], *, workers: int, time_limit_s: float
-) -> Iterator[Outcome[Item, Value]]:
+) -> Generator[Outcome[Item, Value], None, None]:
     """Run `function(item)` for every item; give outcomes as they come, not in the order of the items.
 
     Args:

@@ -60,6 +60,12 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     extract.add_argument("out", metavar="OUT", type=Path, help="frame tree to make, or to go on with")
     extract.add_argument("--fps", type=float, default=30.0, help="frames a second, by time stamps (default: 30)")
     extract.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
+    extract.add_argument(
+        "--shape", default="crop", help="crop the longer side, pad with black, or squash (default: crop)"
+    )
+    extract.add_argument(
+        "--resample", default="decoder", help="scale in the decoder, or by lanczos: slower (default: decoder)"
+    )
     extract.add_argument("--keep-names", action="store_true", help="keep files' names in videos' names, not a hash")
     extract.add_argument(
         "--discard-key", action="store_true", help="afterwards nothing says which file was which video; OUT is final"
@@ -165,7 +171,13 @@ def _extract(options: argparse.Namespace) -> None:
     summary = extract(
         options.raw,
         options.out,
-        settings=Settings(size_px=options.size, fps=options.fps, names="kept" if options.keep_names else "hashed"),
+        settings=Settings(
+            size_px=options.size,
+            fps=options.fps,
+            shape=options.shape,
+            resample=options.resample,
+            names="kept" if options.keep_names else "hashed",
+        ),
         techniques=techniques if options.flat else None,
         discard=options.discard_key,
         workers=options.workers,

@@ -59,6 +59,64 @@ def encode(
     return path
 
 
+# Saturated patches, so that a wrong matrix or range shows: 4 columns, 2 rows
+PATCHES = (
+    (220, 20, 20),
+    (20, 200, 30),
+    (20, 30, 210),
+    (235, 225, 30),
+    (25, 210, 220),
+    (215, 30, 200),
+    (250, 250, 250),
+    (4, 4, 4),
+)
+
+
+def draw_patches(width: int, height: int) -> np.ndarray:
+    """PATCHES in a grid of 4 x 2."""
+    grid = np.array(PATCHES, dtype=np.uint8).reshape(2, 4, 3)
+    return grid.repeat(height // 2, axis=0).repeat(width // 4, axis=1)
+
+
+def encode_colours(
+    path: Path,
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    tags: tuple[int, int, int] = (2, 2, 2),
+    drawn_with: int = 5,
+    full_range: bool = False,
+    size: tuple[int, int] = (256, 128),
+    pictures: int = 12,
+) -> Path:
+    """Encode `draw_patches`, nearly without loss.
+
+    Args:
+        tags: primaries, transfer and matrix to write (ITU-T H.273; 2 is unstated).
+        drawn_with: the matrix to really use, as libav's scaler counts: 1 BT.709, 5 BT.601, 7 SMPTE 240M, 9 BT.2020.
+    """
+    options = {
+        "libx264": {"g": "10", "crf": "4"},
+        "libx265": {"x265-params": "log-level=none:keyint=10:open-gop=0:crf=4" + (":range=full" if full_range else "")},
+    }
+    color_range = 2 if full_range else 1
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30, options=options[codec])
+        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = tags
+        context.color_range = color_range
+        for number in range(pictures):
+            drawn = av.VideoFrame.from_ndarray(draw_patches(*size), format="rgb24")
+            frame = drawn.reformat(format=pix_fmt, dst_colorspace=drawn_with, dst_color_range=color_range)
+            frame.color_primaries, frame.color_trc, frame.colorspace = tags
+            frame.color_range = color_range
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def _write_rotation(path: Path, degrees: int) -> None:
     """Set the display matrix of an MP4's track: turn clockwise by `degrees` to show (ISO 14496-12, 8.3.2)."""
     content = bytearray(path.read_bytes())
@@ -72,6 +130,22 @@ def _write_rotation(path: Path, degrees: int) -> None:
 @pytest.fixture(scope="session")
 def encode_video() -> Callable[..., Path]:
     return encode
+
+
+@pytest.fixture(scope="session")
+def turn_video() -> Callable[[Path, int], None]:
+    return _write_rotation
+
+
+@pytest.fixture(scope="session")
+def encode_patches() -> Callable[..., Path]:
+    return encode_colours
+
+
+@pytest.fixture(scope="session")
+def patches() -> np.ndarray:
+    """Their colours, shape (8, 3), in the order of the grid."""
+    return np.array(PATCHES)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -167,7 +168,9 @@ def test_an_empty_folder_is_refused_and_nothing_is_made(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("asked", [{"size_px": 56}, {"fps": 15}, {"names": "kept"}])
+@pytest.mark.parametrize(
+    "asked", [{"size_px": 56}, {"fps": 15}, {"names": "kept"}, {"shape": "pad"}, {"resample": "lanczos"}]
+)
 def test_other_settings_are_another_run(one_video, tmp_path, asked, tree_bytes):
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     before = tree_bytes(tmp_path)
@@ -311,6 +314,57 @@ def test_crop_says_what_it_may_have_cut_away(encode_video, tmp_path, capsys):
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     (notice,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note")]
     assert "1 of 2 videos" in notice and "44 %" in notice and "wide.mp4" in notice  # 1 - 108/192
+
+
+@pytest.mark.parametrize(("shape", "resample"), [("pad", "decoder"), ("squash", "lanczos")])
+def test_frames_are_shaped_and_resampled_as_asked(encode_video, tmp_path, shape, resample, capsys):
+    path = encode_video(tmp_path / "raw/ann/cup/clean/ann--cup--clean--wide.mp4", pictures=2, size=(192, 96))
+    extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX, shape=shape, resample=resample))
+    for number, picture in iterate_frames(path, size_px=SIZE_PX, shape=shape, resample=resample):
+        (file,) = (tmp_path / "out").rglob(f"*-{number:05d}.jpg")
+        assert np.abs(decode_jpeg(file.read_bytes()).astype(int) - picture).mean() < 2
+    assert "note" not in capsys.readouterr().err
+    manifest = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())
+    assert (manifest["made_by"]["shape"], manifest["made_by"]["resample"]) == (shape, resample)
+
+
+def test_slow_motion_is_noticed(encode_video, tmp_path, capsys):
+    path = tmp_path / "raw/ann/cup/clean/slow.mp4"
+    encode_video(path, times_s=[k / 240 for k in range(48)], size=(96, 96))
+    summary = extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
+    assert summary.frames == 6  # 48 pictures / 240 = 0.2 s, but the last is shown for 1/30 s: 0.229 s * 30, rounded up
+    (notice,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note")]
+    assert "slow.mp4" in notice and "slow motion" in notice
+    (record,) = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
+    assert record["filmed_fps"] == pytest.approx(240, rel=0.01) and record["colour"] == "SDR 8-bit"
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_hdr_is_named_in_the_manifest_and_noticed(tmp_path, capsys):
+    path = tmp_path / "raw/ann/cup/clean/hlg.mp4"
+    path.parent.mkdir(parents=True)
+    hlg = "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc:log-level=none"
+    source = ["-f", "lavfi", "-i", "testsrc2=size=96x96:rate=30:duration=0.2", "-pix_fmt", "yuv420p10le"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, "-c:v", "libx265", "-x265-params", hlg, str(path)], check=True)
+    extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
+    (record,) = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
+    assert record["colour"] == "HLG BT.2020 10-bit"
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("note") and "HDR" in line]
+
+
+def test_sound_and_where_it_was_filmed_stay_behind(tmp_path):
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    path = tmp_path / "raw/ann/cup/clean/phone.mov"
+    path.parent.mkdir(parents=True)
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=96x96:rate=30:duration=0.2"]
+    sound = ["-f", "lavfi", "-i", "sine=duration=0.2", "-c:a", "aac", "-c:v", "libx264"]
+    tags = ["-metadata", "location=+52.2053+000.1218/", "-metadata", "comment=my kitchen", "-metadata", "make=Phone"]
+    subprocess.run(["ffmpeg", "-v", "error", *picture, *sound, *tags, str(path)], check=True)
+    assert b"52.2053" in path.read_bytes()  # or the test would show nothing
+    extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
+    content = b"".join(file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file())
+    assert not [word for word in (b"52.2053", b"kitchen", b"Phone", b"phone", b"Exif") if word in content]
 
 
 def test_square_videos_need_no_notice(encode_video, tmp_path, capsys):

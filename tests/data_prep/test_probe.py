@@ -26,6 +26,23 @@ def test_time_stamps_count_from_the_first_picture(encode_video, tmp_path):
     assert info.times_s == pytest.approx([0, 0.1, 0.4, 0.5], abs=1e-4)
 
 
+@pytest.mark.parametrize(("rate", "odd_step_s"), [(30, 0.5), (120, 0.2), (240, 0.1)])
+def test_the_rate_is_the_usual_one(encode_video, tmp_path, rate, odd_step_s):
+    times = [k / rate for k in range(20)]
+    times += [times[-1] + odd_step_s]  # a stall at the end: the average would be off
+    assert probe(encode_video(tmp_path / "a.mp4", times_s=times)).frames_per_s == pytest.approx(rate, rel=0.01)
+    assert probe(encode_video(tmp_path / "b.mp4", pictures=1)).frames_per_s == pytest.approx(30, rel=0.01)
+
+
+def test_a_stamp_is_given_back_as_it_is_stored(encode_video, tmp_path):
+    import av
+
+    path = encode_video(tmp_path / "a.mp4", times_s=[0.5, 0.6, 0.9, 1.0])
+    with av.open(str(path)) as container:
+        stored = [frame.pts for frame in container.decode(video=0)]
+    assert [probe(path).stamp(k) for k in range(4)] == stored
+
+
 def test_an_open_group_is_noticed(encode_video, tmp_path):
     options = {"x264-params": "open-gop=1:keyint=10:bframes=3:b-adapt=0"}
     assert not probe(encode_video(tmp_path / "a.mp4", options=options)).closed_groups

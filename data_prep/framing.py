@@ -1,0 +1,93 @@
+"""From a video's rectangle to a square frame: cropped, padded or squashed; scaled inside the decoder or by Lanczos."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from groundwork.errors import AskedWrong
+
+Picture = NDArray[np.uint8]  # (height, width, 3) RGB
+
+# name: (width, height) of a picture -> how much of it, in its own pixels, fills the frame's width and its height
+SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
+    "crop": lambda width, height: (
+        (min(width, height),) * 2
+    ),  # the shorter side fills; the longer is cut about its centre
+    "pad": lambda width, height: (max(width, height),) * 2,  # the longer side fills; black bars beside the shorter
+    "squash": lambda width, height: (width, height),  # both fill; what was round becomes oval
+}
+# decoder: bilinear over the whole area, inside the decoder, fast. lanczos: decoded at full size, then Pillow, as the
+# published 224-px set was made; slower, and a reader holds fewer pictures.
+RESAMPLES = ("decoder", "lanczos")
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How pictures become square frames.
+
+    Attributes:
+        size_px: side of the frame, >= 1.
+        shape: a name in SHAPES.
+        resample: a name in RESAMPLES.
+
+    Raises:
+        AskedWrong: on an unknown name or a size below 1.
+    """
+
+    size_px: int
+    shape: str = "crop"
+    resample: str = "decoder"
+
+    def __post_init__(self) -> None:
+        if self.shape not in SHAPES:
+            raise AskedWrong(f"no shape {self.shape!r}; there are {', '.join(SHAPES)}.")
+        if self.resample not in RESAMPLES:
+            raise AskedWrong(f"no way to resample {self.resample!r}; there are {', '.join(RESAMPLES)}.")
+        if self.size_px < 1:
+            raise AskedWrong(f"frames of {self.size_px} px; expected at least 1.")
+
+    def decoded_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height that the decoder is to give of a picture shown at (width, height)."""
+        if self.resample == "lanczos":
+            return width, height
+        across, down = SHAPES[self.shape](width, height)
+        return _scaled(width, across, self.size_px), _scaled(height, down, self.size_px)
+
+    def square(self, picture: Picture) -> Picture:
+        """Make a frame, shape (size_px, size_px, 3), of what the decoder gave."""
+        if self.resample == "lanczos":
+            picture = self._resized(picture)
+        return _centred(picture, self.size_px)
+
+    def _resized(self, picture: Picture) -> Picture:
+        """Scale the part that shows alone. Pillow's kernel still sees what lies beyond it, so this is to scale all and
+        cut then, but cheaper, and exact where a whole scaled side would have to be rounded."""
+        height, width = picture.shape[:2]
+        across, down = SHAPES[self.shape](width, height)
+        shown_width, shown_height = min(across, width), min(down, height)
+        left, top = (width - shown_width) / 2, (height - shown_height) / 2
+        target = _scaled(shown_width, across, self.size_px), _scaled(shown_height, down, self.size_px)
+        part = (left, top, left + shown_width, top + shown_height)
+        scaled = Image.fromarray(picture).resize(target, Image.Resampling.LANCZOS, box=part)
+        return np.asarray(scaled, dtype=np.uint8)
+
+
+def _scaled(length: int, filling: int, size_px: int) -> int:
+    """A length in pixels, where `filling` pixels become `size_px`; at least 1."""
+    return max(1, round(length * (size_px / filling)))
+
+
+def _centred(picture: Picture, size_px: int) -> Picture:
+    """The square about the centre: what reaches beyond it is cut off, what is missing is black."""
+    for axis in (0, 1):
+        before = abs(picture.shape[axis] - size_px) // 2
+        if picture.shape[axis] > size_px:
+            picture = picture.take(range(before, before + size_px), axis=axis)
+        elif (missing := size_px - picture.shape[axis]) > 0:
+            bars = [(0, 0)] * 3
+            bars[axis] = (before, missing - before)
+            picture = np.pad(picture, bars)
+    return np.ascontiguousarray(picture)
