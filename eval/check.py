@@ -55,6 +55,15 @@ def find_faults(task_set: TaskSet, predictions: pd.DataFrame) -> list[Fault]:
     return _faults(query, query.locate(predictions), predictions)
 
 
+def has_confidences(predictions: pd.DataFrame) -> bool:
+    """Whether confidences are known. A results.json has none: its column is empty (pd.NA) throughout.
+
+    NaN is not empty: it is what a recogniser gives that has gone wrong, and a fault.
+    """
+    column = predictions["confidence"]
+    return isinstance(column.dtype, np.dtype) or len(column) == 0 or not bool(column.isna().all())
+
+
 def require_whole(
     query: QueryFrames, located: Located, predictions: pd.DataFrame, *, source: str = "predictions"
 ) -> None:
@@ -64,7 +73,7 @@ def require_whole(
         shown = "; ".join(map(str, faults[:SHOWN])) + ("; …" if len(faults) > SHOWN else "")
         raise FoundWrong(
             f"{source}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'} against the tasks: {shown}. "
-            "Nothing was scored; predict these tasks again"
+            "Nothing was scored; predict these tasks again ('python -m eval check' lists every fault)"
         )
 
 
@@ -138,7 +147,9 @@ def _out_of_range(query: QueryFrames, located: Located, predictions: pd.DataFram
     outside[known] = (classes[known] < 0) | (classes[known] >= way[located.task[known]])
     what = "predicted as a class that the task does not have"
     yield from _grouped(predictions, outside, ["user", "task", "video"], what)
-    confidence = predictions["confidence"].to_numpy()
+    if not has_confidences(predictions):
+        return
+    confidence = predictions["confidence"].to_numpy(dtype=np.float64, na_value=np.nan)
     legal = (confidence >= 0) & (confidence <= HIGHEST_CONFIDENCE)  # False for NaN
     what = "with a confidence that is no number from 0 to 1"
     yield from _grouped(predictions, ~legal, ["user", "task", "video"], what)

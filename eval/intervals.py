@@ -77,17 +77,45 @@ def bootstrap_over_users(
     Source: the cluster bootstrap, Davison and Hinkley 1997, section 3.8; percentile interval, ibid. section 5.3.
     """
     numbers = _numbers(values)
-    names, place = np.unique(np.asarray(users, dtype=object), return_inverse=True)
+    _, place = np.unique(np.asarray(users, dtype=object), return_inverse=True)
     if len(place) != len(numbers):
         raise ValueError(f"{len(numbers)} values and {len(place)} users; one user for each value expected")
-    counts = np.bincount(place)
-    centre = numbers.mean()
+    centre = float(numbers.mean())
     sums = np.bincount(place, weights=numbers - centre)  # around the mean: less is lost to rounding
+    return _bootstrap(np.asarray(sums, dtype=np.float64), np.bincount(place), centre, seed=seed, draws=draws)
+
+
+def bootstrap_of_totals(
+    sums: ArrayLike, counts: ArrayLike, *, seed: int, draws: int = BOOTSTRAP_DRAWS
+) -> BootstrapInterval:
+    """`bootstrap_over_users` where each user's sum and number of values are all that is known.
+
+    Args:
+        sums: of each user's values, shape (users,).
+        counts: how many values each user has, shape (users,), each 1 or more.
+        seed: of the draws.
+        draws: how many times users are drawn, with replacement.
+
+    Raises:
+        ValueError: if there are no users, not one count for each, or a user without values.
+    """
+    totals, numbers = _numbers(sums), np.asarray(counts, dtype=np.int64)
+    if numbers.shape != totals.shape or numbers.min() < 1:
+        raise ValueError(f"counts {numbers.tolist()}; one of 1 or more for each of {len(totals)} users expected")
+    centre = float(totals.sum() / numbers.sum())
+    return _bootstrap(totals - centre * numbers, numbers, centre, seed=seed, draws=draws)
+
+
+def _bootstrap(
+    sums: NDArray[np.float64], counts: NDArray[np.int64], centre: float, *, seed: int, draws: int
+) -> BootstrapInterval:
+    """From each user's sum of values less `centre`, and number of values, both of shape (users,)."""
+    users = len(counts)
     # how often each user is drawn, shape (draws, users): the mean of a draw needs no more than sums and counts
-    drawn = keyed_rng(seed, "bootstrap over users").multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
+    drawn = keyed_rng(seed, "bootstrap over users").multinomial(users, np.full(users, 1 / users), draws)
     means = centre + (drawn @ sums) / (drawn @ counts)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return BootstrapInterval(low=float(low), high=float(high), n=len(names), unit="users", draws=draws, seed=seed)
+    return BootstrapInterval(low=float(low), high=float(high), n=users, unit="users", draws=draws, seed=seed)
 
 
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:

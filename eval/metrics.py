@@ -64,6 +64,26 @@ def video_accuracy(predictions: Classes, label: int) -> float:
     return float(classes[np.argmax(counts)] == label)
 
 
+def confusion_counts(labels: Classes, predictions: Classes, *, way: int) -> NDArray[np.int64]:
+    """How many frames of each class were predicted as each class.
+
+    Args:
+        labels: true class of each frame, in [0, way), shape (frames,).
+        predictions: predicted class of each frame, in [0, way), shape (frames,).
+        way: number of classes.
+
+    Returns:
+        counts, shape (way, way): row the true class, column the predicted one.
+
+    Raises:
+        ValueError: if there is not one prediction for each label, or one is outside [0, way).
+    """
+    both = np.stack([labels, predictions]).astype(np.int64)  # ValueError where they differ in length
+    if both.size and not 0 <= both.min() <= both.max() < way:
+        raise ValueError(f"classes from {both.min()} to {both.max()}; 0 to {way - 1} expected")
+    return np.bincount(both[0] * way + both[1], minlength=way * way).reshape(way, way)
+
+
 @dataclass(frozen=True)
 class PredictedVideos:
     """Many videos' predictions end to end, so that a metric of all of them is a few NumPy calls.
@@ -117,20 +137,24 @@ class PredictedVideos:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: of one video (`function`), of many at once (`of_videos`), and how to read it."""
+    """One metric: of one video (`function`), of many at once (`of_videos`), and how to read it.
+
+    `needs_every_frame` where a sample of a video's frames gives another number than the whole video, on average.
+    """
 
     title: str
     higher_is_better: bool
+    needs_every_frame: bool
     function: Callable[[Classes, int], float]
     of_videos: Callable[[PredictedVideos], Scores]
 
 
 METRICS: dict[str, Metric] = {
-    "frame_accuracy": Metric("Frame accuracy", True, frame_accuracy, PredictedVideos.frame_accuracy),
+    "frame_accuracy": Metric("Frame accuracy", True, False, frame_accuracy, PredictedVideos.frame_accuracy),
     "frames_to_recognition": Metric(
-        "Frames to recognition", False, frames_to_recognition, PredictedVideos.frames_to_recognition
+        "Frames to recognition", False, True, frames_to_recognition, PredictedVideos.frames_to_recognition
     ),
-    "video_accuracy": Metric("Video accuracy", True, video_accuracy, PredictedVideos.video_accuracy),
+    "video_accuracy": Metric("Video accuracy", True, True, video_accuracy, PredictedVideos.video_accuracy),
 }
 
 

@@ -1,6 +1,7 @@
 """How eval reads its files: missing is asked wrong, damaged or foreign is found wrong, each said in one line."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ def require_file(path: Path, kind: str) -> None:
         raise AskedWrong(f"{path}: no such file; {kind} was expected")
 
 
-def parse_object(text: bytes, where: str) -> dict[str, Any]:
-    """A JSON object from bytes; FoundWrong, beginning with `where`, if it is none."""
+def parse_object(
+    text: bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """A JSON object from bytes, `pairs` making each object in it; FoundWrong, beginning with `where`, if it is none."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
         raise FoundWrong(f"{where}: not JSON ({_short(str(error))}); cut off, or another kind of file?") from error
     if not isinstance(value, dict):

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from eval.align import QueryFrames
+from eval.by_annotation import AnnotationFacts, by_annotation
 from eval.check import require_whole
+from eval.confusion import confusions
 from eval.intervals import bootstrap_over_users, protocol_interval
 from eval.metrics import METRICS, PredictedVideos
 from eval.predictions import require_columns
 from eval.scorecard import (
+    Cost,
     Counts,
     MetricSummary,
     ObjectScore,
@@ -36,6 +40,8 @@ def score(
     *,
     provenance: Mapping[str, str] | None = None,
     source: str = "predictions",
+    cost: Cost | None = None,
+    facts: AnnotationFacts | None = None,
 ) -> Scorecard:
     """Score predictions for a task set. The order of the table's rows plays no part.
 
@@ -50,11 +56,15 @@ def score(
         predictions: columns of PREDICTION_COLUMNS, one row for each query frame of each task.
         provenance: where the predictions come from, for the scorecard.
         source: what to call the predictions in an error, the file's path.
+        cost: what personalising took, counted and measured elsewhere; None if it was not.
+        facts: what is annotated of frames and support videos, for accuracy by annotation; None for none of it.
 
     Raises:
-        FoundWrong: if the predictions are not whole and legal for these tasks, or there is nothing to score.
+        FoundWrong: if the predictions are not whole and legal for these tasks, there is nothing to score, or the facts
+            are no such tables.
     """
-    rows = score_videos(task_set, predictions, source=source)
+    query, videos = _laid_out(task_set, predictions, source=source)
+    rows = _rows(query, videos)
     users = mean_by(rows, "user")
     return Scorecard(
         protocol=task_set.protocol,
@@ -75,9 +85,12 @@ def score(
         notes=() if task_set.every_query_frame else (SAMPLED_NOTE,),
         left_out=task_set.left_out,
         provenance=dict(provenance or {}),
+        cost=cost,
+        by_annotation=by_annotation(query, videos, facts, seed=task_set.seed) if facts else None,
         per_user=tuple(UserScore(**row) for row in _records(users)),
         per_task=tuple(TaskScore(**row) for row in _records(mean_by(rows, "user", "task"))),
         per_object=tuple(ObjectScore(**row) for row in _records(mean_by(rows, "user", "object"))),
+        confusion=confusions(query, videos),
         per_video=tuple(VideoScore(**row) for row in _records(rows)),
     )
 
@@ -88,6 +101,11 @@ def score_videos(task_set: TaskSet, predictions: pd.DataFrame, *, source: str = 
     Raises:
         FoundWrong: as `score` does.
     """
+    return _rows(*_laid_out(task_set, predictions, source=source))
+
+
+def _laid_out(task_set: TaskSet, predictions: pd.DataFrame, *, source: str) -> tuple[QueryFrames, PredictedVideos]:
+    """The tasks' frames and their predictions, in the same order; FoundWrong unless they are whole and legal."""
     query = QueryFrames.of(task_set)
     if not query.videos:
         raise FoundWrong(f"{source}: the tasks ask for no frames; there is nothing to score")
@@ -96,10 +114,13 @@ def score_videos(task_set: TaskSet, predictions: pd.DataFrame, *, source: str = 
     require_whole(query, located, predictions, source=source)
     predicted = predictions["prediction"].to_numpy().copy()
     predicted[located.frame] = predictions["prediction"].to_numpy()  # whole: every place is there exactly once
+    labels = np.array([plan.label for _, plan in query.videos], dtype=np.int64)
+    return query, PredictedVideos(predicted, labels, query.counts)
+
+
+def _rows(query: QueryFrames, videos: PredictedVideos) -> pd.DataFrame:
     tasks = [query.tasks[place] for place in query.task_of_video]
     plans = [plan for _, plan in query.videos]
-    labels = pd.Series([plan.label for plan in plans], dtype="int64").to_numpy()
-    videos = PredictedVideos(predicted, labels, query.counts)
     return pd.DataFrame(
         {
             "user": [task.user for task in tasks],

@@ -1,14 +1,16 @@
 """The scorecard: what one recogniser scored on one set of tasks, and its file, scorecard.json.
 
-Metrics are fractions in [0, 1], never percent. All is derived from the rows of `per_video`.
+Metrics are fractions in [0, 1], never percent. The means are all of the rows of `per_video`.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from eval.intervals import BootstrapInterval, ProtocolInterval
 from eval.reading import first_fault, parse_object, require_file, require_schema
@@ -21,6 +23,7 @@ KIND = "scorecard"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Strict(BaseModel):
@@ -114,11 +117,77 @@ class Counts(Strict):
     frames: Count
 
 
+class Confusion(Strict):
+    """How often one user's objects were taken for one another, in all the user's tasks with just these objects.
+
+    `frames[i][j]` counts frames of `objects[i]` predicted as `objects[j]`, each frame once for each task it is in.
+    """
+
+    user: str
+    tasks: Count
+    objects: tuple[str, ...]
+    frames: tuple[tuple[Count, ...], ...]
+
+    @field_validator("frames")
+    @classmethod
+    def _square(cls, frames: tuple[tuple[int, ...], ...], info: ValidationInfo) -> tuple[tuple[int, ...], ...]:
+        way = len(info.data.get("objects", ()))
+        if [len(row) for row in frames] != [way] * way:
+            raise ValueError(f"{way} rows of {way} counts expected, one for each object")
+        return frames
+
+
+class Amount(Strict):
+    """What a task took: mean and population standard deviation over `n` tasks."""
+
+    mean: NotNegative
+    std: NotNegative
+    n: Count
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> Self:
+        """From each task's own amount, shape (tasks,), tasks >= 1."""
+        numbers = np.asarray(values, dtype=np.float64)
+        return cls(mean=float(numbers.mean()), std=float(numbers.std()), n=len(numbers))
+
+
+class Cost(Strict):
+    """What it took to personalise, a task; None where it is not known.
+
+    macs_to_personalise: multiply-accumulate operations, all of them. macs_to_personalise_thop: as the leaderboard
+    counted them, without attention. seconds_to_personalise: of wall clock, operations counted apart. source: how and on
+    what machine they were counted and measured.
+    """
+
+    macs_to_personalise: Amount | None = None
+    macs_to_personalise_thop: Amount | None = None
+    seconds_to_personalise: Amount | None = None
+    source: str
+
+
+class Group(Strict):
+    """Frame accuracy where something annotated is alike: a mean over `n` `unit`s, of the bootstrap's `n` users."""
+
+    name: str
+    frame_accuracy: Fraction
+    n: Count
+    unit: str
+    bootstrap_over_users: BootstrapInterval
+
+
+class ByAnnotation(Strict):
+    """Frame accuracy by what annotations say (eval/by_annotation.py says how groups are made); () where they don't."""
+
+    box_size: tuple[Group, ...] = ()
+    support_quality: tuple[Group, ...] = ()
+
+
 class Scorecard(Strict):
     """What one recogniser scored on one set of tasks.
 
     `notes` say what the numbers do not mean under this protocol. `tasks_fingerprint` is the same for two scorecards if
-    and only if their tasks are. `provenance` says where the predictions come from.
+    and only if their tasks are. `provenance` says where the predictions come from. `cost` and `by_annotation` are None
+    where nothing is known of them.
     """
 
     kind: Literal["scorecard"] = "scorecard"
@@ -134,9 +203,12 @@ class Scorecard(Strict):
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     provenance: dict[str, str]
+    cost: Cost | None = None
+    by_annotation: ByAnnotation | None = None
     per_user: tuple[UserScore, ...]
     per_task: tuple[TaskScore, ...]
     per_object: tuple[ObjectScore, ...]
+    confusion: tuple[Confusion, ...]
     per_video: tuple[VideoScore, ...]
 
 

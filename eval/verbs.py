@@ -1,37 +1,124 @@
-"""What the command line's score and report do; `python -m eval` and `orbit-lite` call the same functions."""
+"""What the command line's verbs do; `python -m eval` and `orbit-lite` call the same functions."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import pandas as pd
+
+from eval.by_annotation import AnnotationFacts
+from eval.challenge import UNCHECKED_NOTE, read_results, write_results
+from eval.check import Fault, find_faults
+from eval.compare import Comparison, compare, comparison_markdown, comparison_text
+from eval.leaderboard import (
+    Board,
+    leaderboard,
+    leaderboard_csv,
+    leaderboard_html,
+    leaderboard_markdown,
+    leaderboard_text,
+)
 from eval.predictions import read_predictions, read_predictions_metadata
 from eval.report import write_report
+from eval.results_file import Form
 from eval.score import score
-from eval.scorecard import Scorecard, read_scorecard, write_scorecard
-from eval.tasks import read_tasks, tasks_fingerprint
+from eval.scorecard import Cost, Scorecard, read_scorecard, write_scorecard
+from eval.tasks import TaskSet, read_tasks, tasks_fingerprint
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import write_text
 
 SCORECARD_NAME = "scorecard.json"
 TASKS_FINGERPRINT = "tasks_fingerprint"  # a key of the predictions' metadata
+RESULTS_SUFFIX = ".json"  # predictions with this suffix are a results.json
+
+What = TypeVar("What")
 
 
-def score_files(tasks: Path, predictions: Path, out: Path) -> Scorecard:
-    """Score a predictions file against a tasks file, write the scorecard and give it back.
+def score_files(
+    tasks: Path | None,
+    predictions: Path,
+    out: Path,
+    *,
+    cost: Cost | None = None,
+    facts: AnnotationFacts | None = None,
+) -> Scorecard:
+    """Score predictions.parquet or a results.json against a tasks file, write the scorecard and give it back.
+
+    A results.json may be scored without tasks: they are taken from it, and the scorecard's notes say what that means.
+
+    Args:
+        tasks: tasks.jsonl; None for a results.json's own.
+        predictions: predictions.parquet, or a results.json (by its suffix).
+        out: the scorecard to write.
+        cost: what personalising took; without it, what the results.json says.
+        facts: what is annotated, for accuracy by annotation.
 
     Raises:
-        AskedWrong: if a file is not there, or `out` is a folder or one of the two files.
+        AskedWrong: if a file is not there, `out` is a folder or one of the two files, or tasks are needed.
         FoundWrong: if a file is damaged, or the predictions are not whole and legal for the tasks, or were made for
             other tasks (their metadata may hold the `tasks_fingerprint` they were made for).
     """
-    if out.is_dir():
-        raise AskedWrong(f"{out}: a folder; --out takes a file, such as {out / SCORECARD_NAME}")
-    if out.resolve() in (tasks.resolve(), predictions.resolve()):
-        raise AskedWrong(f"{out}: the scorecard would take the place of what it is scored from")
-    task_set = read_tasks(tasks)
-    provenance = read_predictions_metadata(predictions)
-    if provenance.get(TASKS_FINGERPRINT, made_for := tasks_fingerprint(task_set)) != made_for:
-        raise FoundWrong(f"{predictions}: made for other tasks than {tasks}; predict these tasks, or score with theirs")
-    scorecard = score(task_set, read_predictions(predictions), provenance=provenance, source=str(predictions))
+    _require_writable(out, SCORECARD_NAME, [path for path in (tasks, predictions) if path is not None])
+    task_set, table, provenance, own_cost = _loaded(tasks, predictions)
+    scorecard = score(
+        task_set, table, provenance=provenance, source=str(predictions), cost=cost or own_cost, facts=facts
+    )
+    if tasks is None:
+        scorecard = scorecard.model_copy(update={"notes": (*scorecard.notes, UNCHECKED_NOTE)})
     write_scorecard(out, scorecard)
     return scorecard
+
+
+def check_files(tasks: Path | None, predictions: Path) -> list[Fault]:
+    """Every fault of predictions (as `score_files` takes them) against their tasks; raises as it does."""
+    task_set, table, _, _ = _loaded(tasks, predictions)
+    return find_faults(task_set, table)
+
+
+def write_results_file(tasks: Path, predictions: Path, out: Path, *, form: Form = "2023") -> None:
+    """Write predictions.parquet as a results.json; raises as `score_files` does, or if the form can't hold them."""
+    _require_writable(out, "results.json", [tasks, predictions])
+    task_set, table, _, _ = _loaded(tasks, predictions)
+    write_results(out, table, task_set, form=form)
+
+
+def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
+    """Compare two scorecards, files or run folders, and write the comparison where `out` says: .txt, .md or .json.
+
+    Raises:
+        AskedWrong: if one is not there, they are not of the same tasks, or `out` has another suffix.
+        FoundWrong: if one is damaged.
+    """
+    writers: dict[str, Callable[[Comparison], str]] = {
+        ".txt": comparison_text,
+        ".md": comparison_markdown,
+        ".json": lambda comparison: comparison.model_dump_json(by_alias=True, indent=2) + "\n",
+    }
+    write = _writer(out, writers, [_scorecard_path(a), _scorecard_path(b)])
+    comparison = compare(_read_scorecard(a), _read_scorecard(b), names=_names(a, b))
+    if out is not None:
+        write_text(out, write(comparison))
+    return comparison
+
+
+def leaderboard_of(runs: Sequence[Path], out: Path | None = None) -> tuple[Board, ...]:
+    """Published rows and scorecards, files or run folders; written where `out` says: .txt, .md, .csv or .html.
+
+    Raises:
+        AskedWrong: if one is not there, or `out` has another suffix.
+        FoundWrong: if one is damaged.
+    """
+    writers: dict[str, Callable[[Sequence[Board]], str]] = {
+        ".txt": leaderboard_text,
+        ".md": leaderboard_markdown,
+        ".csv": leaderboard_csv,
+        ".html": leaderboard_html,
+    }
+    write = _writer(out, writers, [_scorecard_path(run) for run in runs])
+    boards = leaderboard((str(run), _read_scorecard(run)) for run in runs)
+    if out is not None:
+        write_text(out, write(boards))
+    return boards
 
 
 def report_run(run: Path) -> Scorecard:
@@ -44,3 +131,48 @@ def report_run(run: Path) -> Scorecard:
     scorecard = read_scorecard(run / SCORECARD_NAME)
     write_report(scorecard, run)
     return scorecard
+
+
+def _loaded(tasks: Path | None, predictions: Path) -> tuple[TaskSet, pd.DataFrame, dict[str, str], Cost | None]:
+    """Tasks, predictions, where they come from, and what personalising took as far as they say."""
+    task_set = None if tasks is None else read_tasks(tasks)
+    if predictions.suffix.lower() == RESULTS_SUFFIX:
+        results = read_results(predictions, task_set)
+        provenance = {"results file": predictions.name, "form": results.form}
+        return results.tasks, results.predictions, provenance, results.cost
+    if task_set is None:
+        raise AskedWrong(f"{predictions}: --tasks is needed; only a results.json (suffix .json) names its own tasks")
+    provenance = read_predictions_metadata(predictions)
+    if provenance.get(TASKS_FINGERPRINT, made_for := tasks_fingerprint(task_set)) != made_for:
+        raise FoundWrong(f"{predictions}: made for other tasks than {tasks}; predict these tasks, or score with theirs")
+    return task_set, read_predictions(predictions), provenance, None
+
+
+def _require_writable(out: Path, name: str, read: Sequence[Path]) -> None:
+    if out.is_dir():
+        raise AskedWrong(f"{out}: a folder; --out takes a file, such as {out / name}")
+    if out.resolve() in [path.resolve() for path in read]:
+        raise AskedWrong(f"{out}: what is written would take the place of what it is made from; give another --out")
+
+
+def _writer(out: Path | None, writers: dict[str, Callable[[What], str]], read: Sequence[Path]) -> Callable[[What], str]:
+    if out is None:
+        return writers[".txt"]
+    if out.suffix.lower() not in writers:
+        raise AskedWrong(f"{out}: unknown suffix {out.suffix!r}; known: {', '.join(writers)}")
+    _require_writable(out, f"file{out.suffix}", read)
+    return writers[out.suffix.lower()]
+
+
+def _scorecard_path(path: Path) -> Path:
+    return path / SCORECARD_NAME if path.is_dir() else path
+
+
+def _read_scorecard(path: Path) -> Scorecard:
+    return read_scorecard(_scorecard_path(path))
+
+
+def _names(a: Path, b: Path) -> tuple[str, str]:
+    """Short names that tell two scorecards apart: of their folders or files; paths where these are the same."""
+    first, second = (path.parent.name if path.name == SCORECARD_NAME else path.name for path in (a, b))
+    return (first, second) if first and second and first != second else (str(a), str(b))

@@ -76,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_machine(train)
     train.set_defaults(run=_train)
 
+    convert = verbs.add_parser("convert", help="a published checkpoint to one of ours", allow_abbrev=False)
+    convert.add_argument("published", metavar="PUBLISHED.pth", type=Path, help="state dict of the published code")
+    convert.add_argument("--learner", required=True, help="protonets, cnaps, ..., or a YAML file")
+    convert.add_argument("--backbone", required=True, help="efficientnet_b0, vit_b_32_clip, ...")
+    convert.add_argument("--frame-size", type=_positive, help="side of its frames in pixels (default: 224)")
+    convert.add_argument("--out", type=Path, required=True, help="file to write, CKPT.safetensors")
+    convert.set_defaults(run=_convert)
+
     predict = verbs.add_parser("predict", help="tasks to predictions, each frame embedded once", allow_abbrev=False)
     _add_model(predict)
     _add_data(predict)
@@ -95,8 +103,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(evaluate)
     _add_protocol(evaluate)
     evaluate.add_argument("--out", type=Path, required=True, help="the run's folder")
+    evaluate.add_argument("--plain", action="store_true", help="predict each task by itself: slow, to compare")
     _add_machine(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+    cost = verbs.add_parser("cost", help="MACs, parameters, seconds and memory of a recogniser", allow_abbrev=False)
+    _add_model(cost)
+    cost.add_argument("--way", type=_positive, default=10, help="objects of the task (default: 10)")
+    cost.add_argument("--support", type=_positive, default=100, help="support frames in all (default: 100)")
+    cost.add_argument("--repeats", type=_not_negative, default=3, help="timed runs; 0 only counts (default: 3)")
+    cost.add_argument("--out", type=Path, help="write it as JSON, too")
+    cost.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+    cost.set_defaults(run=_cost)
 
     report = verbs.add_parser("report", help="a run's scorecard as HTML, Markdown, CSV and plots", allow_abbrev=False)
     report.add_argument("folder", metavar="RUN", type=Path, help="a folder with scorecard.json")
@@ -183,6 +201,19 @@ def _train(options: argparse.Namespace) -> None:
     )
 
 
+def _convert(options: argparse.Namespace) -> None:
+    from orbit_lite.convert import convert
+
+    done = convert(
+        options.published,
+        options.out,
+        learner=options.learner,
+        backbone=options.backbone,
+        frame_size_px=options.frame_size,
+    )
+    print(f"{options.out}: {sum(value.numel() for value in done.parameters())} parameters, published arithmetic")
+
+
 def _predict(options: argparse.Namespace) -> None:
     from data_prep.index import open_index
     from eval.records import read_tasks, write_predictions
@@ -223,8 +254,23 @@ def _evaluate(options: argparse.Namespace) -> None:
         seed=options.seed,
         tasks_per_user=options.tasks_per_user,
     )
-    card = evaluate(request, options.out, workers=_workers(options), device=_device(options.device))
+    card = evaluate(
+        request, options.out, workers=_workers(options), device=_device(options.device), plain=options.plain
+    )
     print(scorecard_text(card), end="")
+
+
+def _cost(options: argparse.Namespace) -> None:
+    from groundwork.files import write_json
+    from orbit_lite.cost import TaskSize, cost, cost_text
+
+    choice = _model(options, weights="random")  # costs as much as any, and is to be had without a network
+    task = TaskSize(way=options.way, support=options.support)
+    found = cost(choice.load, task, device=_device(options.device), repeats=options.repeats)
+    print(cost_text(found), end="")
+    if options.out:
+        write_json(options.out, found.content())
+        print(f"written to {options.out}")
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -235,10 +281,10 @@ def _report(options: argparse.Namespace) -> None:
     print(f"report: {options.folder / 'report.html'}")
 
 
-def _model(options: argparse.Namespace) -> "ModelChoice":
+def _model(options: argparse.Namespace, *, weights: str = "") -> "ModelChoice":
     from orbit_lite.evaluate import ModelChoice
 
-    return ModelChoice(options.model, options.backbone, options.weights)
+    return ModelChoice(options.model, options.backbone, options.weights or weights)
 
 
 def _workers(options: argparse.Namespace) -> int:

@@ -1,23 +1,38 @@
 """Tasks, predictions, scorecard and report of one model on one tree, in one run folder."""
 
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from data_prep.index import open_index
-from eval.records import Scorecard, TaskSet, read_tasks, tasks_fingerprint, write_predictions, write_tasks
+from eval.records import (
+    Scorecard,
+    TaskSet,
+    read_predictions,
+    read_scorecard,
+    read_tasks,
+    tasks_fingerprint,
+    write_predictions,
+    write_tasks,
+)
 from eval.report import write_report
-from eval.verbs import TASKS_FINGERPRINT, score_files
+from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, score_files
 from groundwork.errors import AskedWrong
 from orbit_lite.config import LearnerConfig, builtin_names, load_learner, load_protocol, nearest
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
-from orbit_lite.predict import predict
+from orbit_lite.predict import predict_users
+from orbit_lite.ranks import joined_ranks
 from orbit_lite.run_folder import RunFolder, file_sha256, versions
+
+PARTS_NAME = ".parts"
 
 
 @dataclass(frozen=True)
@@ -80,41 +95,92 @@ class EvaluateRequest:
     tasks_per_user: int | None = None
 
 
-def evaluate(request: EvaluateRequest, out: Path, *, workers: int, device: torch.device) -> Scorecard:
-    """Run every station that is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
+def evaluate(
+    request: EvaluateRequest, out: Path, *, workers: int, device: torch.device, plain: bool = False
+) -> Scorecard:
+    """Run what is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
+
+    A run that was cut off goes on with the users that have no predictions yet. Started by torchrun, the users are
+    dealt over the ranks; the first one writes what is not a user's.
+
+    Args:
+        plain: predict each task by itself (see `predict_users`).
 
     Raises:
         AskedWrong: if `out` holds another run, or the request names something unknown.
         FoundWrong: if the data or the checkpoint is not what it should be.
     """
-    recognizer = request.model.load().to(device)
-    index = open_index(request.data)
-    drawer = TaskDrawer(index, load_protocol(request.protocol), split=request.split, seed=request.seed)
-    settings = {
-        "command": "evaluate",
-        "model": request.model.describe(),
-        "protocol": drawer.plan.model_dump(mode="json"),
-        "split": drawer.split,
-        "seed": request.seed,
-        "tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user,
-        "data_fingerprint": index.fingerprint,
-    }
-    machine = {"device": str(device), "threads": torch.get_num_threads(), "workers": workers}
-    run = RunFolder(out, settings, machine=machine)
-    tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
-    if not tasks.exists():
-        write_tasks(tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
-        run.say(f"tasks drawn: {tasks}")
-    if not predictions.exists():
+    with joined_ranks(device) as ranks:
+        recognizer = request.model.load().to(ranks.device)
+        index = open_index(request.data)
+        drawer = TaskDrawer(index, load_protocol(request.protocol), split=request.split, seed=request.seed)
+        settings = {
+            "command": "evaluate",
+            "model": request.model.describe(),
+            "protocol": drawer.plan.model_dump(mode="json"),
+            "split": drawer.split,
+            "seed": request.seed,
+            "tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user,
+            "data_fingerprint": index.fingerprint,
+        }
+        machine = {
+            "device": str(ranks.device),
+            "threads": torch.get_num_threads(),
+            "workers": workers,
+            "ranks": ranks.count,
+        }
+        run = RunFolder(out, settings, machine=machine) if ranks.first else None
+        tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
+        if run and not tasks.exists():
+            write_tasks(tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
+            run.say(f"tasks drawn: {tasks}")
+        ranks.wait()
         task_set = read_tasks(tasks)
-        source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
-        table = predict(recognizer, task_set, index, source, workers=workers)
-        write_predictions(predictions, table, metadata=provenance(request.model, task_set))
-        run.say(f"predictions: {predictions}")
-    card = score_files(tasks, predictions, out / "scorecard.json")
-    write_report(card, out)
-    run.say(f"report: {out / 'report.html'}")
-    return card
+        parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set))
+        if not predictions.exists():
+            source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
+            done = parts.done()
+            ranks.wait()  # all have looked before the first writes
+            tables = predict_users(
+                recognizer, task_set, index, source, done=done, ranks=ranks, workers=workers, plain=plain
+            )
+            for table in tables:
+                parts.write(table)
+            ranks.wait()
+        if run and not predictions.exists():
+            parts.merge(predictions, users=dict.fromkeys(task.user for task in task_set.tasks))
+            run.say(f"predictions: {predictions}")
+        if run:
+            card = score_files(tasks, predictions, out / SCORECARD_NAME)
+            write_report(card, out)
+            run.say(f"report: {out / 'report.html'}")
+        ranks.wait()
+        return read_scorecard(out / SCORECARD_NAME)
+
+
+@dataclass(frozen=True)
+class UserParts:
+    """Predictions user by user, each file whole or not at all, until all of them are one file."""
+
+    folder: Path
+    metadata: dict[str, str]
+
+    def done(self) -> set[str]:
+        """The users that have theirs."""
+        return {path.stem for path in self.folder.glob("[!.]*.parquet")}
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Keep one user's predictions."""
+        write_predictions(self._path(table.user.iloc[0]), table, metadata=self.metadata)
+
+    def merge(self, path: Path, *, users: Iterable[str]) -> None:
+        """Write all users' predictions, in this order, and let the parts go."""
+        tables = [read_predictions(self._path(user)).astype({"user": str, "video": str}) for user in users]
+        write_predictions(path, pd.concat(tables, ignore_index=True), metadata=self.metadata)
+        shutil.rmtree(self.folder)
+
+    def _path(self, user: str) -> Path:
+        return self.folder / f"{user}.parquet"
 
 
 def provenance(model: ModelChoice, tasks: TaskSet) -> dict[str, str]:

@@ -5,7 +5,7 @@ fifty tasks cost little more than one. Memory is bounded by one user's support i
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,8 @@ from eval.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 from orbit_lite.data.frames import FrameSource
-from orbit_lite.data.loader import FrameJob, ReadFrames, read_ahead, trailing_clips
+from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, read_ahead, trailing_clips
+from orbit_lite.models.lite import TaskPixels
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
 from orbit_lite.ranks import Ranks, undealt
 
@@ -73,19 +74,43 @@ def predict(
     *,
     ranks: Ranks | None = None,
     workers: int = 0,
+    plain: bool = False,
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Predictions for every query frame of every task, in the order of the tasks.
+    """Predictions for every query frame of every task, in the order of the tasks, on every rank.
+
+    Arguments and errors as for `predict_users`.
+
+    Returns:
+        A table with the columns of eval.records.PREDICTION_COLUMNS, a row a frame.
+    """
+    found = predict_users(recognizer, tasks, index, source, ranks=ranks, workers=workers, plain=plain, quiet=quiet)
+    tables = list(found)
+    return pd.concat(undealt(ranks.gather(tables)) if ranks else tables, ignore_index=True)
+
+
+def predict_users(
+    recognizer: Recognizer,
+    tasks: TaskSet,
+    index: Index,
+    source: FrameSource,
+    *,
+    done: Collection[str] = (),
+    ranks: Ranks | None = None,
+    workers: int = 0,
+    plain: bool = False,
+    quiet: bool = False,
+) -> Iterator[pd.DataFrame]:
+    """This rank's users' predictions, a table a user, as they come.
 
     Args:
         recognizer: on the device that is to compute.
         tasks: the manifest; it must have been drawn from `index`.
         source: where the pixels come from.
-        ranks: processes that share the users out, and all get the whole table.
+        done: users to leave out.
+        ranks: processes that share the users out.
         workers: processes that read ahead; the result does not depend on them.
-
-    Returns:
-        A table with the columns of eval.records.PREDICTION_COLUMNS, a row a frame.
+        plain: each task by itself, every image of it read and embedded for it: the yardstick, slow.
 
     Raises:
         FoundWrong: if the tree is not the one that the tasks were drawn from, or a frame can't be read.
@@ -94,18 +119,38 @@ def predict(
         raise FoundWrong(f"{index.root}: not the tree these tasks were drawn from, or changed since; draw them again")
     by_user: dict[str, list[Task]] = defaultdict(list)
     for task in tasks.tasks:
-        by_user[task.user].append(task)
-    work = [UserWork.of(user, of_user) for user, of_user in by_user.items()]
-    work = list(ranks.share(work)) if ranks else work
-    jobs = [job for user in work for job in user.jobs()]
+        if task.user not in done:
+            by_user[task.user].append(task)
+    users = [UserWork.of(user, of_user) for user, of_user in by_user.items()]
+    users = list(ranks.share(users)) if ranks else users
     quiet = quiet or bool(ranks and not ranks.first)
+    workers = max(workers, source.least_workers)
+    if plain:
+        ordered = [task for user in users for task in user.tasks]
+        with Progress("tasks", len(ordered), quiet=quiet) as progress:
+            pixels = read_ahead(ordered, ReadTask(source), workers=workers)
+            for user in users:
+                yield _predict_user_plainly(recognizer, user, pixels, progress)
+        return
+    jobs = [job for user in users for job in user.jobs()]
     with Progress("frames read and embedded", sum(len(job.frames) for job in jobs), quiet=quiet) as progress:
-        read = read_ahead(jobs, ReadFrames(source), workers=max(workers, source.least_workers))
-        images = _count(read, progress)
-        tables = [_predict_user(recognizer, user, images) for user in work]
-    if ranks:
-        tables = undealt(ranks.gather(tables))
-    return pd.concat(tables, ignore_index=True)
+        images = _count(read_ahead(jobs, ReadFrames(source), workers=workers), progress)
+        for user in users:
+            yield _predict_user(recognizer, user, images)
+
+
+def _predict_user_plainly(
+    recognizer: Recognizer, work: UserWork, pixels: Iterator[TaskPixels], progress: Progress
+) -> pd.DataFrame:
+    answers: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+    for task in work.tasks:
+        images = next(pixels)
+        logits = recognizer.personalize(images.support, images.support_labels, way=task.way).logits(images.query)
+        parts = logits.softmax(1).split([len(plan.frames) for plan in task.query])
+        for plan, part in zip(task.query, parts, strict=True):
+            answers[task.task, plan.video] = part.max(1)
+        progress.advance()
+    return _table(work, answers)
 
 
 def _predict_user(recognizer: Recognizer, work: UserWork, images: Iterator[Tensor]) -> pd.DataFrame:

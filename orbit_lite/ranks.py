@@ -48,6 +48,10 @@ class Ranks:
         for parameter, part in zip(learning, together.split([p.numel() for p in learning]), strict=True):
             parameter.grad = part.view_as(parameter)
 
+    def wait(self) -> None:
+        """Until all ranks are here."""
+        self.sum([0.0])
+
     def sum(self, values: Iterable[float]) -> list[float]:
         """The sum over ranks of each value, in float64."""
         return self._reduced(values, dist.ReduceOp.SUM)

@@ -101,7 +101,7 @@ def _train(
     }
     run = RunFolder(out, settings, machine=machine) if ranks.first else None
     say = run.say if run else _nothing
-    ranks.sum([])  # the others wait until the first has seen that the folder is this run's
+    ranks.wait()  # the others, until the first has seen that the folder is this run's
 
     def save_best(step: int, found: float | None) -> None:
         meta = {"step": step, "validation_frame_accuracy": found, "data": index.fingerprint}

@@ -1,26 +1,71 @@
-"""Scorecard to report: one HTML page that needs no network, Markdown, plain text, CSVs and a picture."""
+"""Scorecard to report: one HTML page that needs no network, Markdown, plain text, CSVs and pictures."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from eval.report.csvs import csv_files
+from eval.report.blocks import Figure
+from eval.report.contents import Thumbnails, report_sections
+from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, csv_files
 from eval.report.markdown import markdown_page
 from eval.report.page import html_page
-from eval.report.picture import PICTURE_NAME, accuracy_picture
+from eval.report.tables import title
 from eval.report.text import compare_table, scorecard_text
+from eval.report.timelines import TIMELINES_CSV, PredictedTasks, chosen_timelines
+from eval.report.videos import worst_first
 from eval.scorecard import Scorecard
+from groundwork.errors import AskedWrong
 from groundwork.files import write_bytes, write_text
 
-__all__ = ["compare_table", "scorecard_text", "write_report"]
+__all__ = ["PredictedTasks", "Thumbnails", "compare_table", "scorecard_text", "write_report"]
+
+# Files that not every report has: one that an earlier report left would speak of other numbers.
+_OPTIONAL = {TIMELINES_CSV, BY_ANNOTATION_CSV, COST_CSV}
+_TIMELINE = re.compile(r"timeline_[0-9]+\.svg")
 
 
-def write_report(scorecard: Scorecard, run_dir: Path) -> None:
-    """Write report.html, report.md, the picture and the CSVs into a run folder, each file whole or not at all.
+def write_report(
+    scorecard: Scorecard,
+    run_dir: Path,
+    *,
+    predicted: PredictedTasks | None = None,
+    videos: Sequence[str] = (),
+    thumbnails: Thumbnails | None = None,
+) -> None:
+    """Write report.html, report.md, pictures and CSVs into a run folder, each file whole or not at all.
 
-    The same scorecard gives the same bytes. Numbers are percent in the pages and fractions in the CSVs.
+    The same arguments give the same bytes. Numbers are percent in the pages and fractions in the CSVs.
+
+    Args:
+        scorecard: what to report.
+        run_dir: where to.
+        predicted: the tasks and predictions that the scorecard is of, for timelines; None for a report without any.
+        videos: whose timelines to show; the worst, the middle and the best ones if none are named.
+        thumbnails: gives a frame's JPEG file by its video and number; frames of the timelines then go into the page,
+            which says so. None, and the report holds no picture of what was filmed.
+
+    Raises:
+        AskedWrong: if timelines or thumbnails are wanted without predictions, or of a video that was not scored.
+        FoundWrong: if tasks or predictions are not those of the scorecard.
     """
-    for name, content in csv_files(scorecard).items():
+    if predicted is None and (videos or thumbnails):
+        raise AskedWrong(
+            f"{run_dir}: timelines and thumbnails need the run's tasks and predictions, which are not there"
+        )
+    ranked = worst_first(scorecard)
+    timelines = chosen_timelines(scorecard, predicted, ranked, videos=videos) if predicted else []
+    sections = report_sections(scorecard, ranked, timelines, thumbnails)
+    files = csv_files(scorecard, timelines)
+    figures = [block for section in sections for block in section.blocks if isinstance(block, Figure)]
+    files |= {figure.file_name: figure.svg for figure in figures}
+    _remove_leftovers(run_dir, files)
+    for name, content in files.items():
         write_bytes(run_dir / name, content)
-    picture = accuracy_picture(scorecard)
-    write_bytes(run_dir / PICTURE_NAME, picture)
-    write_text(run_dir / "report.md", markdown_page(scorecard))
-    write_text(run_dir / "report.html", html_page(scorecard, picture))  # last: where it is, all of it is
+    write_text(run_dir / "report.md", markdown_page(title(scorecard), sections))
+    write_text(run_dir / "report.html", html_page(title(scorecard), sections))  # last: where it is, all of it is
+
+
+def _remove_leftovers(run_dir: Path, files: dict[str, bytes]) -> None:
+    for path in run_dir.iterdir() if run_dir.is_dir() else ():
+        if path.name not in files and (path.name in _OPTIONAL or _TIMELINE.fullmatch(path.name)):
+            path.unlink()

@@ -1,29 +1,38 @@
 """The scorecard's rows as CSV files: fractions, not percent, names as they are."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import pandas as pd
 
 from eval.metrics import METRICS
 from eval.report.tables import summary_of
-from eval.scorecard import Scorecard, Strict
+from eval.report.timelines import TIMELINES_CSV, Timeline, timelines_table
+from eval.scorecard import ByAnnotation, Confusion, Cost, Scorecard
 
 PER_USER_CSV = "per_user.csv"
+CONFUSION_CSV = "confusion.csv"
+BY_ANNOTATION_CSV = "by_annotation.csv"
+COST_CSV = "cost.csv"
 
 
-def csv_files(scorecard: Scorecard) -> dict[str, bytes]:
-    """File name to content, UTF-8."""
-    files = {
+def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[str, bytes]:
+    """File name to content, UTF-8; what the scorecard does not know has no file."""
+    tables = {"overall.csv": _overall(scorecard), CONFUSION_CSV: _confusion(scorecard.confusion)}
+    if scorecard.by_annotation:
+        tables[BY_ANNOTATION_CSV] = _by_annotation(scorecard.by_annotation)
+    if scorecard.cost:
+        tables[COST_CSV] = _cost(scorecard.cost)
+    if timelines:
+        tables[TIMELINES_CSV] = timelines_table(timelines)
+    rows = {
         "per_task.csv": scorecard.per_task,
         "per_object.csv": scorecard.per_object,
         "per_video.csv": scorecard.per_video,
         PER_USER_CSV: scorecard.per_user,
     }
-    return {"overall.csv": _csv(_overall(scorecard))} | {name: _csv(_table(rows)) for name, rows in files.items()}
-
-
-def _table(rows: Sequence[Strict]) -> pd.DataFrame:
-    return pd.DataFrame([row.model_dump() for row in rows])
+    tables |= {name: pd.DataFrame([row.model_dump() for row in part]) for name, part in rows.items()}
+    return {name: table.to_csv(index=False, lineterminator="\n").encode() for name, table in tables.items()}
 
 
 def _overall(scorecard: Scorecard) -> pd.DataFrame:
@@ -43,10 +52,37 @@ def _overall(scorecard: Scorecard) -> pd.DataFrame:
                     "bootstrap_low": bootstrap.low,
                     "bootstrap_high": bootstrap.high,
                     "bootstrap_users": bootstrap.n,
+                    "of_a_sample_of_frames": METRICS[name].needs_every_frame and not scorecard.every_query_frame,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
+def _confusion(confusions: Sequence[Confusion]) -> pd.DataFrame:
+    """A row a pair of objects, those never confused too; `object_set` numbers a user's sets of objects from 1."""
+    seen: dict[str, int] = defaultdict(int)
+    rows = []
+    for confusion in confusions:
+        seen[confusion.user] += 1
+        for shown, counts in zip(confusion.objects, confusion.frames, strict=True):
+            for taken, count in zip(confusion.objects, counts, strict=True):
+                rows.append((confusion.user, seen[confusion.user], confusion.tasks, shown, taken, count))
+    return pd.DataFrame(rows, columns=["user", "object_set", "tasks", "object", "predicted_object", "frames"])
+
+
+def _by_annotation(groups: ByAnnotation) -> pd.DataFrame:
+    rows = []
+    for by in ByAnnotation.model_fields:
+        for group in getattr(groups, by):
+            interval = group.bootstrap_over_users
+            rows.append(
+                (by, group.name, group.frame_accuracy, group.n, group.unit, interval.low, interval.high, interval.n)
+            )
+    names = ["by", "group", "frame_accuracy", "n", "unit", "bootstrap_low", "bootstrap_high", "bootstrap_users"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _cost(cost: Cost) -> pd.DataFrame:
+    known = cost.model_dump(exclude={"source"}, exclude_none=True)
+    rows = [{"what": name, **amount, "source": cost.source} for name, amount in known.items()]
+    return pd.DataFrame(rows, columns=["what", "mean", "std", "n", "source"])

@@ -1,32 +1,17 @@
-"""The report as Markdown."""
+"""The report as Markdown; its pictures stand beside it."""
 
 import re
+from collections.abc import Sequence
 
-from eval.report.picture import PICTURE_NAME, picture_finding
-from eval.report.tables import (
-    Table,
-    left_out_table,
-    object_table,
-    overall_table,
-    plain,
-    provenance_table,
-    title,
-    user_table,
-)
-from eval.scorecard import Scorecard
+from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnailed
+from eval.report.tables import Table
 
 
-def markdown_page(scorecard: Scorecard) -> str:
-    """report.md; the picture stands beside it."""
-    parts = [f"# {escaped(title(scorecard))}", "## Overall", _table(overall_table(scorecard))]
-    parts += [f"Note: {escaped(plain(note))}" for note in scorecard.notes]
-    parts += ["## Users", f"![{escaped(picture_finding(scorecard))}]({PICTURE_NAME})", _table(user_table(scorecard))]
-    parts.append("## Objects")
-    for user in scorecard.per_user:
-        parts += [f"### User {escaped(plain(user.user))}", _table(object_table(scorecard, user))]
-    if scorecard.left_out:
-        parts += ["## Left out", _table(left_out_table(scorecard))]
-    parts += ["## Provenance", _table(provenance_table(scorecard))]
+def markdown_page(title: str, sections: Sequence[Section]) -> str:
+    """report.md."""
+    parts = [f"# {escaped(title)}"]
+    for section in sections:
+        parts += [f"## {escaped(section.heading)}", *map(_block, section.blocks)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -35,6 +20,24 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|!~&$])", r"\\\1", text)
 
 
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph():
+            strong = f"**{escaped(block.strong)}** " if block.strong else ""
+            return strong + escaped(block.text)
+        case Heading():
+            return f"### {escaped(block.text)}"
+        case Figure():
+            data = f"Data: [{escaped(block.csv)}]({block.csv})"
+            return f"![{escaped(block.alt)}]({block.file_name})\n\n{escaped(block.caption)} {data}"
+        case Thumbnailed():
+            shown = "\n".join(f"- {escaped(frame.caption)}" for frame in block.frames)
+            return f"Frames, to be seen in report.html:\n\n{shown}"
+        case Table():
+            return _table(block)
+
+
 def _table(table: Table) -> str:
-    lines = [table.columns, ("---",) * len(table.columns), *(tuple(map(escaped, row)) for row in table.rows)]
-    return "\n".join([f"{escaped(table.caption)}:", "", *(f"| {' | '.join(line)} |" for line in lines)])
+    lines = [table.columns, ("---",) * len(table.columns), *table.rows]
+    rows = [f"| {' | '.join(map(escaped, line))} |" for line in lines]
+    return "\n".join([f"{escaped(table.caption)}:", "", *rows])

@@ -1,23 +1,14 @@
 """The report as one HTML page: no script, no network, readable without sight."""
 
 import base64
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 
-from eval.report.csvs import PER_USER_CSV
-from eval.report.picture import picture_finding
-from eval.report.tables import (
-    Table,
-    left_out_table,
-    object_table,
-    overall_table,
-    percent,
-    plain,
-    provenance_table,
-    title,
-    user_table,
-)
-from eval.scorecard import Scorecard
+from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
+from eval.report.tables import Table
+
+SHADES = 5  # as in style.css
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -31,6 +22,11 @@ _PAGE = """<!DOCTYPE html>
 <body>
 <main>
 <h1>{title}</h1>
+<nav aria-label="Sections">
+<ul>
+{links}
+</ul>
+</nav>
 {sections}
 </main>
 </body>
@@ -38,74 +34,60 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def html_page(scorecard: Scorecard, picture: bytes) -> str:
-    """report.html.
-
-    Args:
-        scorecard: what to report.
-        picture: the SVG of accuracy per user; it goes into the page.
-    """
-    sections = [
-        _section("overall", "Overall", _headline(scorecard), _table(overall_table(scorecard)), _reading(scorecard)),
-        _section("users", "Users", _figure(scorecard, picture), _table(user_table(scorecard))),
-        _section("objects", "Objects", *_objects(scorecard)),
-    ]
-    if scorecard.left_out:
-        sections.append(_section("left-out", "Left out", _table(left_out_table(scorecard))))
-    sections.append(_section("provenance", "Provenance", _table(provenance_table(scorecard))))
+def html_page(title: str, sections: Sequence[Section]) -> str:
+    """report.html; pictures go into the page, their data stands beside it."""
     style = resources.files("eval.report").joinpath("style.css").read_text(encoding="utf-8")
-    return _PAGE.format(title=escape(title(scorecard)), style=style, sections="\n".join(sections))
+    links = "\n".join(f'<li><a href="#{part.name}">{escape(part.heading)}</a></li>' for part in sections)
+    return _PAGE.format(title=escape(title), style=style, links=links, sections="\n".join(map(_section, sections)))
 
 
-def _section(name: str, heading: str, *parts: str) -> str:
-    body = "\n".join(parts)
-    return f'<section aria-labelledby="{name}">\n<h2 id="{name}">{escape(heading)}</h2>\n{body}\n</section>'
+def _section(section: Section) -> str:
+    body = "\n".join(map(_block, section.blocks))
+    heading = f'<h2 id="{section.name}">{escape(section.heading)}</h2>'
+    return f'<section aria-labelledby="{section.name}">\n{heading}\n{body}\n</section>'
 
 
-def _headline(scorecard: Scorecard) -> str:
-    summary, counts = scorecard.overall.frame_accuracy, scorecard.counts
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph():
+            strong = f"<strong>{escape(block.strong)}</strong> " if block.strong else ""
+            kind = "" if block.kind == "plain" else f' class="{block.kind}"'
+            return f"<p{kind}>{strong}{escape(block.text)}</p>"
+        case Heading():
+            return f"<h3>{escape(block.text)}</h3>"
+        case Figure():
+            return _figure(block)
+        case Thumbnailed():
+            return '<ul class="frames">\n' + "\n".join(map(_thumbnail, block.frames)) + "\n</ul>"
+        case Table():
+            return _table(block)
+
+
+def _figure(figure: Figure) -> str:
+    source = f"data:image/svg+xml;base64,{base64.b64encode(figure.svg).decode()}"
     return (
-        f'<p class="headline"><strong>{percent(summary.per_video.mean, 2)} %</strong> of frames right, mean over '
-        f"{counts.video_scores} videos of {counts.tasks} tasks; {percent(summary.per_user.mean, 2)} % as a mean over "
-        f"{counts.users} {'user' if counts.users == 1 else 'users'}.</p>"
+        f'<figure>\n<img src="{source}" alt="{escape(figure.alt)}">\n'
+        f'<figcaption>{escape(figure.caption)} Data: <a href="{figure.csv}">{figure.csv}</a></figcaption>\n</figure>'
     )
 
 
-def _reading(scorecard: Scorecard) -> str:
-    notes = "".join(f'<p class="note">Note: {escape(plain(note))}</p>\n' for note in scorecard.notes)
-    return notes + (
-        "<p>The protocol's interval is 1.96·std/√n, as the leaderboard prints it. It takes every video for "
-        "independent, although the same videos come in many tasks: it is too narrow as a statement about new users. "
-        "The bootstrap draws whole users anew and speaks of users like these.</p>"
-    )
-
-
-def _figure(scorecard: Scorecard, picture: bytes) -> str:
-    source = "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
+def _thumbnail(frame: Thumbnail) -> str:
+    source = f"data:image/jpeg;base64,{base64.b64encode(frame.jpeg).decode()}"
     return (
-        f'<figure>\n<img src="{source}" alt="{escape(picture_finding(scorecard))}">\n'
-        f'<figcaption>Frame accuracy per user, best first. Data: <a href="{PER_USER_CSV}">{PER_USER_CSV}</a>'
-        "</figcaption>\n</figure>"
+        f'<li><figure><img src="{source}" alt="{escape(frame.alt)}">'
+        f"<figcaption>{escape(frame.caption)}</figcaption></figure></li>"
     )
-
-
-def _objects(scorecard: Scorecard) -> list[str]:
-    return [
-        f"<h3>User {escape(plain(user.user))}</h3>\n{_table(object_table(scorecard, user))}"
-        for user in scorecard.per_user
-    ]
 
 
 def _table(table: Table) -> str:
-    kinds = [' class="number"' if numeric else "" for numeric in table.numeric]
-    columns = zip(kinds, table.columns, strict=True)
-    head = "".join(f'<th{kind} scope="col">{escape(column)}</th>' for kind, column in columns)
-    rows = []
-    for place, (first, *rest) in enumerate(table.rows):
-        last = table.ends_in_total and place == len(table.rows) - 1
-        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds[1:], rest, strict=True))
-        total = ' class="total"' if last else ""
-        rows.append(f'<tr{total}><th scope="row">{escape(first)}</th>{cells}</tr>')
+    head = "".join(
+        f'<th{_kind("number" if number else "")} scope="col">{escape(column)}</th>'
+        for column, number in zip(table.columns, table.numeric, strict=True)
+    )
+    rows = [
+        _row(table, row, total=table.ends_in_total and place == len(table.rows) - 1)
+        for place, row in enumerate(table.rows)
+    ]
     body = "\n".join(rows)
     # focusable, so that a table wider than the window can be scrolled from the keyboard
     return (
@@ -113,3 +95,21 @@ def _table(table: Table) -> str:
         f"<caption>{escape(table.caption)}</caption>\n<thead>\n<tr>{head}</tr>\n</thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
+
+
+def _row(table: Table, row: tuple[str, ...], *, total: bool) -> str:
+    cells = []
+    for place, (cell, number) in enumerate(zip(row, table.numeric, strict=True)):
+        if place == 0:
+            cells.append(f'<th scope="row">{escape(cell)}</th>')
+            continue
+        kinds = ["number"] if number else []
+        if table.shaded_from is not None and place >= table.shaded_from:
+            kinds.append(f"shade{min(int(float(cell) / 100 * SHADES), SHADES - 1)}")
+        cells.append(f"<td{_kind(*kinds)}>{escape(cell)}</td>")
+    return f"<tr{_kind('total' if total else '')}>{''.join(cells)}</tr>"
+
+
+def _kind(*names: str) -> str:
+    given = " ".join(filter(None, names))
+    return f' class="{given}"' if given else ""

@@ -1,28 +1,35 @@
-"""What the report's tables say, before any markup: the same cells become HTML, Markdown and plain text."""
+"""What the report's tables of scores say, before any markup: the same cells become HTML, Markdown and plain text."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eval.intervals import BootstrapInterval
 from eval.metrics import METRICS
-from eval.scorecard import MetricSummary, ObjectScore, Scorecard, Summary, UserScore
+from eval.scorecard import Amount, Cost, Group, MetricSummary, ObjectScore, Scorecard, Summary, UserScore
 
 _UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends
 _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # these turn the text around them
 
 _ONE = {"users": "1 user", "videos of tasks": "1 video of a task"}
+_SIZES = ((1e12, " T"), (1e9, " G"), (1e6, " M"))
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of plain strings. The first column names the row; `ends_in_total` if the last row is of all others."""
+    """A table of plain strings. The first column names the row.
+
+    `ends_in_total` if the last row is of all others. A page may shade the cells from column `shaded_from` on, which
+    hold percentages, by their value: the shade says nothing that the number doesn't.
+    """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     ends_in_total: bool = False
+    shaded_from: int | None = None
 
     @property
     def numeric(self) -> tuple[bool, ...]:
@@ -52,10 +59,11 @@ def title(scorecard: Scorecard) -> str:
     return f"Evaluation, {plain(scorecard.protocol)}, {plain(users)}"
 
 
-def metric_heading(name: str) -> str:
-    """`Frame accuracy (higher is better)`."""
+def metric_heading(name: str, *, sampled: bool = False) -> str:
+    """`Frame accuracy (higher is better)`; where videos are sampled, the metrics that suffer from it say so."""
     metric = METRICS[name]
-    return f"{metric.title} ({'higher' if metric.higher_is_better else 'lower'} is better)"
+    note = "; of a sample of frames" if sampled and metric.needs_every_frame else ""
+    return f"{metric.title} ({'higher' if metric.higher_is_better else 'lower'} is better{note})"
 
 
 def summary_of(scorecard: Scorecard, metric: str) -> MetricSummary:
@@ -68,27 +76,34 @@ def overall_table(scorecard: Scorecard) -> Table:
     """Every metric, per video and per user, with both intervals."""
     rows = []
     for name in METRICS:
-        summary = summary_of(scorecard, name)
-        rows += [(metric_heading(name), *_cells(part)) for part in (summary.per_video, summary.per_user)]
+        summary, heading = summary_of(scorecard, name), metric_heading(name, sampled=not scorecard.every_query_frame)
+        rows += [(heading, *_cells(part)) for part in (summary.per_video, summary.per_user)]
     columns = ("Metric", "Mean over", "Mean, %", "Protocol's interval", "Bootstrap over users")
     return Table("Overall result, with 95 % intervals", columns, tuple(rows))
 
 
 def _cells(part: Summary) -> tuple[str, ...]:
-    bootstrap = part.bootstrap_over_users
-    low_high = f"{percent(bootstrap.low, 2)} to {percent(bootstrap.high, 2)}"
+    interval = part.protocol_interval
     return (
         f"{part.n} {part.unit}" if part.n > 1 else _ONE.get(part.unit, part.unit),
         percent(part.mean, 2),
-        f"± {percent(part.protocol_interval.half_width, 2)}" if part.n > 1 else "none: only one",
-        low_high if bootstrap.n > 1 else "none: one user",
+        f"± {percent(interval.half_width, 2)}, n = {interval.n} {interval.unit}" if part.n > 1 else "none: only one",
+        _bootstrap(part.bootstrap_over_users, digits=2),
     )
 
 
-def _reading() -> str:
-    """`in %, lower is better for frames to recognition, higher for the rest`."""
+def _bootstrap(interval: BootstrapInterval, *, digits: int) -> str:
+    if interval.n == 1:
+        return "none: one user"
+    return f"{percent(interval.low, digits)} to {percent(interval.high, digits)}, n = {interval.n} {interval.unit}"
+
+
+def reading(scorecard: Scorecard) -> str:
+    """`in %, lower is better for frames to recognition, higher for the rest`, and what is of a sample of frames."""
     lower = [metric.title.lower() for metric in METRICS.values() if not metric.higher_is_better]
-    return f"in %, lower is better for {', '.join(lower)}, higher for the rest"
+    sampled = [metric.title.lower() for metric in METRICS.values() if metric.needs_every_frame]
+    note = "" if scorecard.every_query_frame else f"; of a sample of frames: {' and '.join(sampled)}"
+    return f"in %, lower is better for {', '.join(lower)}, higher for the rest{note}"
 
 
 def user_table(scorecard: Scorecard) -> Table:
@@ -101,7 +116,10 @@ def user_table(scorecard: Scorecard) -> Table:
     rows.append(("Mean over users", *_numbers(counts.tasks, counts.objects, counts.videos), *means))
     columns = ("User", "Tasks", "Objects", "Videos", *(metric.title for metric in METRICS.values()))
     return Table(
-        f"Result per user, {_reading()}; counts in the last row are totals", columns, tuple(rows), ends_in_total=True
+        f"Result per user, {reading(scorecard)}; counts in the last row are totals",
+        columns,
+        tuple(rows),
+        ends_in_total=True,
     )
 
 
@@ -112,8 +130,52 @@ def object_table(scorecard: Scorecard, user: UserScore) -> Table:
     rows.append(("Mean over videos", *_numbers(user.tasks, user.videos), *_metrics(user)))
     columns = ("Object", "Tasks", "Videos", *(metric.title for metric in METRICS.values()))
     return Table(
-        f"Result per object of user {plain(user.user)}, {_reading()}", columns, tuple(rows), ends_in_total=True
+        f"Result per object of user {plain(user.user)}, {reading(scorecard)}", columns, tuple(rows), ends_in_total=True
     )
+
+
+def box_size_table(groups: Sequence[Group]) -> Table:
+    """A row a bin of box sizes."""
+    caption = "Frame accuracy by size of the object: its annotated box, as a share of the frame's area"
+    return _group_table(caption, "Box", groups)
+
+
+def support_quality_table(groups: Sequence[Group]) -> Table:
+    """A row a third of the objects, by how many of their support frames have an issue."""
+    caption = "Frame accuracy by quality of support: objects in thirds, by the share of support frames with any issue"
+    return _group_table(caption, "Support frames", groups)
+
+
+def _group_table(caption: str, first: str, groups: Sequence[Group]) -> Table:
+    rows = [
+        (
+            plain(group.name),
+            percent(group.frame_accuracy),
+            f"{group.n} {group.unit}",
+            _bootstrap(group.bootstrap_over_users, digits=1),
+        )
+        for group in groups
+    ]
+    return Table(caption, (first, "Frame accuracy, %", "Mean over", "Bootstrap over users, 95 %"), tuple(rows))
+
+
+def cost_table(cost: Cost) -> Table:
+    """What personalising took, a task."""
+    macs = "Multiply-accumulates (MACs)"
+    rows = (
+        _cost_row(f"{macs}, all of them", cost.macs_to_personalise),
+        _cost_row(f"{macs} as the leaderboard counted them, without attention", cost.macs_to_personalise_thop),
+        _cost_row("Seconds", cost.seconds_to_personalise),
+    )
+    return Table("Cost to personalise", ("What", "Mean a task", "Standard deviation", "Tasks"), rows)
+
+
+def _cost_row(name: str, amount: Amount | None) -> tuple[str, ...]:
+    """`4.78 T` for a mean of 4.78e12, and the deviation in the same unit."""
+    if amount is None:
+        return (name, "not known", "not known", "0")
+    factor, letter = next(((size, unit) for size, unit in _SIZES if amount.mean >= size), (1.0, ""))
+    return (name, *(f"{number / factor:.2f}{letter}" for number in (amount.mean, amount.std)), str(amount.n))
 
 
 def left_out_table(scorecard: Scorecard) -> Table:

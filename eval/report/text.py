@@ -3,12 +3,15 @@
 from eval.metrics import METRICS
 from eval.report.tables import (
     Table,
+    box_size_table,
+    cost_table,
     left_out_table,
     metric_heading,
     overall_table,
     percent,
     plain,
     summary_of,
+    support_quality_table,
     title,
     user_table,
 )
@@ -17,9 +20,15 @@ from groundwork.errors import AskedWrong
 
 
 def scorecard_text(scorecard: Scorecard) -> str:
-    """Headline, one row a user, notes and how much was left out; ends with a newline."""
+    """Headline, one row a user, notes, what else is known, what was left out; ends with a newline."""
     parts = [title(scorecard), _table(overall_table(scorecard)), _table(user_table(scorecard))]
     parts += [f"Note: {plain(note)}" for note in scorecard.notes]
+    if scorecard.by_annotation and scorecard.by_annotation.box_size:
+        parts.append(_table(box_size_table(scorecard.by_annotation.box_size)))
+    if scorecard.by_annotation and scorecard.by_annotation.support_quality:
+        parts.append(_table(support_quality_table(scorecard.by_annotation.support_quality)))
+    if scorecard.cost:
+        parts.append(_table(cost_table(scorecard.cost)))
     if scorecard.left_out:
         parts.append(_table(left_out_table(scorecard)))
     return "\n\n".join(parts) + "\n"
@@ -40,11 +49,12 @@ def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = 
     rows = []
     for name in METRICS:
         old, new = summary_of(before, name), summary_of(after, name)
+        heading = metric_heading(name, sampled=not before.every_query_frame)
         for how, first, second in (
             ("videos of tasks", old.per_video.mean, new.per_video.mean),
             ("users", old.per_user.mean, new.per_user.mean),
         ):
-            rows.append((metric_heading(name), how, percent(first), percent(second), f"{100 * (second - first):+.1f}"))
+            rows.append((heading, how, percent(first), percent(second), f"{100 * (second - first):+.1f}"))
     earlier, later = plain(names[0]), plain(names[1])
     columns = ("Metric", "Mean over", f"{earlier}, %", f"{later}, %", "Difference")
     return _table(Table(f"{title(before)}: {earlier} and {later}", columns, tuple(rows))) + "\n"

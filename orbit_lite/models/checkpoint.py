@@ -107,7 +107,7 @@ def _ours(
     for what, asked, found in (
         ("learner", learner, info.learner.name),
         ("backbone", backbone, info.backbone),
-        ("frame size (px)", frame_size_px, info.frame_size_px),
+        ("frame size", frame_size_px, info.frame_size_px),
     ):
         if asked is not None and asked != found:
             raise AskedWrong(f"{path}: asked for {what} {asked}, but the checkpoint is of {what} {found}")
@@ -122,7 +122,7 @@ def _published(
     if learner is None or backbone is None:
         raise FoundWrong(
             f"{path}: not a checkpoint of this kit (no {HEADER!r} in its header); "
-            "if it is a published state dict, name its learner and backbone"
+            "if it is a published state dict, name its learner and backbone (or run 'orbit-lite convert' first)"
         )
     config = load_learner(learner).model_copy(update={"published_quirks": True})
     recognizer = build_recognizer(config, backbone, weights="random", frame_size_px=frame_size_px or FRAME_SIZE_PX)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from eval.align import QueryFrames
-from eval.check import Fault, find_faults, require_whole
+from eval.check import Fault, find_faults, has_confidences, require_whole
 from eval.records import Task, TaskSet, VideoPlan
 from groundwork.errors import FoundWrong
 
@@ -135,6 +135,21 @@ CASES = {
 def test_each_kind_of_fault_is_found_and_nothing_else(task_set, name):
     change, expected = CASES[name]
     assert find_faults(task_set, change(whole(task_set))) == expected
+
+
+def test_no_confidences_at_all_are_legal_and_some_or_nan_are_not(task_set):
+    """A results.json has none (pd.NA); NaN is a recogniser that has gone wrong."""
+    table = whole(task_set)
+    none = table.assign(confidence=pd.array([pd.NA] * len(table), dtype="Float32"))
+    assert not has_confidences(none)
+    assert find_faults(task_set, none) == []
+    some = none.copy()
+    some.loc[some.index[1:], "confidence"] = 0.5
+    assert has_confidences(some)
+    assert [fault.rows for fault in find_faults(task_set, some)] == [1]
+    broken = find_faults(task_set, table.assign(confidence=np.float32(np.nan)))
+    assert {fault.what for fault in broken} == {NO_CONFIDENCE}
+    assert sum(fault.rows for fault in broken) == len(table)
 
 
 def test_all_kinds_are_found_at_once(task_set):

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from eval.intervals import bootstrap_over_users, protocol_interval
+from eval.intervals import bootstrap_of_totals, bootstrap_over_users, protocol_interval
 
 
 def test_protocol_interval_is_the_published_formula():
@@ -12,6 +12,17 @@ def test_protocol_interval_is_the_published_formula():
     assert interval.half_width == pytest.approx(1.96 * math.sqrt(0.26 / 3) / math.sqrt(3))
     assert (interval.n, interval.unit) == (3, "videos")
     assert protocol_interval([0.7]).half_width == 0
+
+
+def test_protocol_interval_is_the_published_formula_for_any_values():
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        values = rng.random(rng.integers(1, 40)).tolist()
+        mean = sum(values) / len(values)
+        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+        assert protocol_interval(values).half_width == pytest.approx(
+            1.96 * deviation / math.sqrt(len(values)), abs=1e-12
+        )
 
 
 def brute_bootstrap(values, users, *, seed, draws):
@@ -36,6 +47,20 @@ def test_bootstrap_agrees_with_pooling_the_drawn_users_values():
         brute_bootstrap(values, users, seed=2, draws=20_000), abs=0.01
     )
     assert (interval.n, interval.unit, interval.draws, interval.seed) == (9, "users", 20_000, 1)
+
+
+def test_bootstrap_of_totals_is_the_same_bootstrap():
+    rng = np.random.default_rng(1)
+    users = np.repeat(np.arange(6), rng.integers(1, 30, size=6))
+    right = rng.random(len(users)) < 0.1 + users / 10
+    sums, counts = np.bincount(users, weights=right), np.bincount(users)
+    expected = bootstrap_over_users(right, users.astype(str), seed=3)
+    totals = bootstrap_of_totals(sums, counts, seed=3)
+    assert [totals.low, totals.high] == pytest.approx([expected.low, expected.high], abs=1e-12)
+    assert (totals.n, totals.unit, totals.draws, totals.seed) == (6, "users", expected.draws, 3)
+    for wrong in ([1, 2], [1, 1, 0]):
+        with pytest.raises(ValueError, match="1 or more for each of 3 users"):
+            bootstrap_of_totals([1, 0, 1], wrong, seed=0)
 
 
 def test_bootstrap_covers_where_the_protocols_interval_does_not():

@@ -1,5 +1,6 @@
 """`python -m eval` as a person runs it: a process, without torch."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -65,8 +66,20 @@ def test_module_runs_and_says_how_it_is_used():
     done = subprocess.run(
         [sys.executable, "-m", "eval", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert "score" in done.stdout
-    assert "report" in done.stdout
+    for verb in ("score", "check", "compare", "leaderboard", "results", "report"):
+        assert f"\n    {verb}" in done.stdout
+    assert done.stdout.isascii()  # read aloud by screen readers: no box drawing
+
+
+def test_help_answers_before_anything_heavy_is_imported():
+    code = (
+        "import sys; from eval.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'pandas', 'numpy', 'pydantic', 'matplotlib', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +115,90 @@ def test_predictions_made_for_other_tasks_are_refused_though_their_frames_fit(ru
     write_predictions(path, predictions, metadata={"tasks_fingerprint": "of others"})
     assert main(arguments(run)) == 1
     assert "made for other tasks" in capsys.readouterr().err
+
+
+def test_check_lists_every_fault(run, predictions, capsys):
+    assert main(["check", *arguments(run)[1:-2]]) == 0
+    assert "whole and legal" in capsys.readouterr().out
+    wrong = predictions.assign(prediction=99).assign(user="P9")
+    write_predictions(run / "predictions.parquet", wrong, metadata={})
+    assert main(["check", *arguments(run)[1:-2]]) == 1
+    found = capsys.readouterr()
+    assert len(found.out.splitlines()) == 4  # three users missing, one foreign
+    assert found.err == f"eval: {run / 'predictions.parquet'}: 4 faults\n"
+
+
+def test_results_out_and_scored_again_with_and_without_tasks(run, capsys):
+    assert main(arguments(run)) == 0
+    path = run / "results.json"
+    assert main(["results", *arguments(run, out=path)[1:]]) == 0
+    assert main(arguments(run, predictions=path, out=run / "again.json")) == 0
+    assert main(["check", "--predictions", str(path)]) == 0
+    assert main(["score", "--predictions", str(path), "--out", str(run / "alone.json")]) == 0
+    assert "can't be checked" in capsys.readouterr().out
+    first, again, alone = (read_scorecard(run / name) for name in ("scorecard.json", "again.json", "alone.json"))
+    assert again.overall == first.overall
+    assert again.tasks_fingerprint == first.tasks_fingerprint
+    assert {(row.user, row.video, row.frame_accuracy) for row in alone.per_video} == {
+        (row.user, row.video, row.frame_accuracy) for row in first.per_video
+    }
+    assert (alone.protocol, alone.provenance) == ("results-2023", {"results file": "results.json", "form": "2023"})
+    assert "can't be checked" in alone.notes[-1]
+    assert main(["score", "--predictions", str(run / "predictions.parquet"), "--out", str(run / "none.json")]) == 2
+    assert "--tasks is needed" in capsys.readouterr().err
+    assert not (run / "none.json").exists()
+
+
+def test_macs_of_a_results_file_reach_the_scorecard(run):
+    assert main(["results", *arguments(run, out=run / "results.json")[1:]]) == 0
+    content = json.loads((run / "results.json").read_text())
+    for place, entry in enumerate(task for tasks in content.values() for task in tasks):
+        entry["task_macs_to_personalise"] = 10 * place
+    (run / "results.json").write_text(json.dumps(content))
+    assert main(arguments(run, predictions=run / "results.json")) == 0
+    card = read_scorecard(run / "scorecard.json")
+    assert card.cost.macs_to_personalise_thop.mean == 5 * (card.counts.tasks - 1)
+
+
+def test_compare_takes_files_and_run_folders_and_writes(run, capsys):
+    assert main(arguments(run)) == 0
+    other = run / "other"
+    assert main(arguments(run, out=other / "scorecard.json")) == 0
+    capsys.readouterr()
+    assert main(["compare", str(run), str(other / "scorecard.json")]) == 0
+    assert f"other is the same as {run.name}" in capsys.readouterr().out
+    for name in ("comparison.txt", "comparison.md", "comparison.json"):
+        assert main(["compare", str(run), str(other), "--out", str(run / name)]) == 0
+    assert json.loads((run / "comparison.json").read_text())["kind"] == "comparison"
+    assert (run / "comparison.md").read_text().startswith("# ")
+
+
+def test_compare_refuses_other_tasks_in_one_line(run, make_tasks, make_predictions, capsys):
+    assert main(arguments(run)) == 0
+    tasks = make_tasks(9)
+    write_tasks(run / "others.jsonl", tasks)
+    write_predictions(run / "others.parquet", make_predictions(tasks), metadata={})
+    others = arguments(run, tasks=run / "others.jsonl", predictions=run / "others.parquet", out=run / "others.json")
+    assert main(others) == 0
+    capsys.readouterr()
+    assert main(["compare", str(run), str(run / "others.json"), "--out", str(run / "c.json")]) == 2
+    assert "not of the same tasks" in capsys.readouterr().err
+    assert main(["compare", str(run), str(run), "--out", str(run / "c.pdf")]) == 2
+    assert "unknown suffix '.pdf'; known: .txt, .md, .json" in capsys.readouterr().err
+    assert main(["compare", str(run), str(run), "--out", str(run / "scorecard.json")]) == 2
+    assert read_scorecard(run / "scorecard.json").kind == "scorecard"
+
+
+def test_leaderboard_prints_published_rows_and_yours(run, capsys):
+    assert main(["leaderboard"]) == 0
+    assert "75.38" in capsys.readouterr().out
+    assert main(arguments(run)) == 0
+    for name in ("board.txt", "board.md", "board.csv", "board.html"):
+        assert main(["leaderboard", str(run), "--out", str(run / name)]) == 0
+        assert str(run) in (run / name).read_text()
+    with (run / "board.csv").open(newline="") as file:
+        assert [row["standing"] for row in csv.DictReader(file)].count("scorecard") == 1
+    assert main(["leaderboard", str(run / "nothing")]) == 2
 
 
 def test_out_takes_the_place_of_nothing(run, capsys):

@@ -1,11 +1,20 @@
 from collections import Counter
+from itertools import combinations
+from statistics import fmean
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.metrics import METRICS, PredictedVideos, frame_accuracy, frames_to_recognition, video_accuracy
+from eval.metrics import (
+    METRICS,
+    PredictedVideos,
+    confusion_counts,
+    frame_accuracy,
+    frames_to_recognition,
+    video_accuracy,
+)
 from eval.scorecard import ObjectScore, Overall, TaskScore, UserScore, VideoScore
 
 # Which properties each metric has. A metric that is not in this table fails a test.
@@ -90,6 +99,43 @@ def test_order_plays_a_part_where_it_should():
     for name, metric in METRICS.items():
         if not IGNORES_ORDER[name]:
             assert metric.function(np.array([0, 1]), 1) != metric.function(np.array([1, 0]), 1)
+
+
+@given(st.lists(st.integers(0, 2), min_size=3, max_size=7), st.integers(0, 2))
+def test_a_sample_of_frames_gives_the_whole_videos_number_where_it_is_said_to(frames, right):
+    for metric in METRICS.values():
+        samples = [metric.function(np.array(sample), right) for sample in combinations(frames, 3)]  # in time order
+        if not metric.needs_every_frame:
+            assert fmean(samples) == pytest.approx(metric.function(np.array(frames), right))
+
+
+def test_a_sample_of_frames_gives_another_number_where_it_is_said_to():
+    frames = np.array([0, 1, 1, 1])
+    for metric in METRICS.values():
+        if metric.needs_every_frame:
+            samples = [metric.function(np.array(sample), 0) for sample in combinations(frames, 2)]
+            assert fmean(samples) != pytest.approx(metric.function(frames, 0))
+
+
+@given(
+    st.integers(1, 6).flatmap(lambda way: st.tuples(st.just(way), st.lists(st.tuples(*[st.integers(0, way - 1)] * 2))))
+)
+@settings(max_examples=300)
+def test_confusion_counts_agree_with_counting(case):
+    way, pairs = case
+    truth, predicted = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    counts = confusion_counts(truth, predicted, way=way)
+    assert counts.tolist() == [[pairs.count((i, j)) for j in range(way)] for i in range(way)]
+    assert counts.trace() == sum(i == j for i, j in pairs)
+
+
+def test_confusion_counts_refuse_what_is_no_class_and_what_does_not_pair():
+    with pytest.raises(ValueError, match="0 to 1 expected"):
+        confusion_counts(np.array([0, 1]), np.array([0, 2]), way=2)
+    with pytest.raises(ValueError, match="0 to 1 expected"):
+        confusion_counts(np.array([-1, 1]), np.array([0, 1]), way=2)
+    with pytest.raises(ValueError, match="shape"):
+        confusion_counts(np.array([0, 1]), np.array([0]), way=2)
 
 
 @given(video, video, label)

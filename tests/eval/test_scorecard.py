@@ -1,9 +1,12 @@
 import json
 
+import pandas as pd
 import pytest
 
+from eval.by_annotation import AnnotationFacts
 from eval.records import Scorecard, read_scorecard, write_scorecard
 from eval.score import score
+from eval.scorecard import Amount, Cost
 from groundwork.errors import AskedWrong, FoundWrong
 
 
@@ -23,6 +26,27 @@ def test_a_scorecard_survives_write_and_read(path, card):
     assert isinstance(card, Scorecard)
 
 
+def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictions):
+    frames = predictions[["user", "video", "frame"]].drop_duplicates().assign(box_share=0.2)
+    videos = sorted({(task.user, plan.video) for task in task_set.tasks for plan in task.support})
+    support = pd.DataFrame(videos, columns=["user", "video"]).assign(issue_share=0.5)
+    cost = Cost(macs_to_personalise=Amount.of([1e12, 3e12]), source="counted by hand")
+    card = score(task_set, predictions, cost=cost, facts=AnnotationFacts(frames, support))
+    path = tmp_path / "scorecard.json"
+    write_scorecard(path, card)
+    assert read_scorecard(path) == card
+    assert card.by_annotation is not None
+    assert card.by_annotation.box_size
+    assert card.by_annotation.support_quality
+    content = json.loads(path.read_text())
+    assert content["cost"]["macs_to_personalise"] == {"mean": 2e12, "std": 1e12, "n": 2}  # by hand
+    assert content["cost"]["seconds_to_personalise"] is None
+    for name in ("cost", "by_annotation"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    assert read_scorecard(path) == score(task_set, predictions)
+
+
 def test_two_writes_give_the_same_bytes(tmp_path, path, card):
     write_scorecard(tmp_path / "again.json", card)
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
@@ -33,7 +57,8 @@ def test_the_headline_is_where_others_look_for_it(path, card):
     assert content["overall"]["frame_accuracy"]["per_video"]["mean"] == card.overall.frame_accuracy.per_video.mean
     assert (content["kind"], content["schema"]) == ("scorecard", 1)
     assert path.read_text().count('"video":') == len(card.per_video) + len(card.left_out)  # one row a line
-    assert len([line for line in path.read_text().splitlines() if '"frames":' in line]) == len(card.per_video) + 1
+    rows = [line for line in path.read_text().splitlines() if '"frames":' in line]
+    assert len(rows) == 1 + len(card.confusion) + len(card.per_video)  # the counts, a matrix a line, a video a line
 
 
 def test_a_file_cut_off_anywhere_is_found_wrong(path):
@@ -69,6 +94,15 @@ HEADLINE = ("overall", "frame_accuracy", "per_video")
         (("per_user", 0, "user"), None, r"per_user\.0\.user: "),
         (("left_out", 0, "colour"), "red", r"left_out\.0\.colour: "),
         (("provenance", "model"), 1, r"provenance\.model: "),
+        (
+            ("cost",),
+            {"source": "x", "macs_to_personalise": {"mean": -1, "std": 0, "n": 1}},
+            r"macs_to_personalise\.mean: ",
+        ),
+        (("cost",), {}, r"cost\.source: "),
+        (("confusion", 0, "frames", 0, 0), -1, r"confusion\.0\.frames\.0\.0: "),
+        (("confusion", 0, "frames", 0), [1], r"confusion\.0\.frames: .*one for each object"),
+        (("confusion", 0, "objects"), ["bag"], r"confusion\.0\.frames: .*1 rows of 1"),
     ],
 )
 def test_a_wrong_value_is_found_wrong_and_named(path, place, value, expected):

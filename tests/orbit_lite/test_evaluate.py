@@ -7,6 +7,7 @@ import torch
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import load_experiment
 from orbit_lite.evaluate import EvaluateRequest, ModelChoice, evaluate
+from orbit_lite.predict import predict_users
 from orbit_lite.train import train
 
 CPU = torch.device("cpu")
@@ -46,9 +47,40 @@ def test_a_run_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):
     whole = {name: (out / name).read_bytes() for name in FILES}
     for name in FILES[2:]:
         (out / name).unlink()
-    monkeypatch.setattr("orbit_lite.evaluate.predict", lambda *_, **__: pytest.fail("predicted again"))
+    monkeypatch.setattr("orbit_lite.evaluate.predict_users", lambda *_, **__: pytest.fail("predicted again"))
     evaluate(request(pocket_frames), out, workers=0, device=CPU)
     assert {name: (out / name).read_bytes() for name in FILES} == whole
+
+
+def test_a_run_cut_off_between_users_does_not_predict_the_first_again(pocket_frames, tmp_path, monkeypatch):
+    evaluate(request(pocket_frames), tmp_path / "whole", workers=0, device=CPU)
+
+    def first_user_only(*arguments, **how):
+        yield next(predict_users(*arguments, **how))
+        raise KeyboardInterrupt
+
+    asked = []
+    with monkeypatch.context() as patch:
+        patch.setattr("orbit_lite.evaluate.predict_users", first_user_only)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(request(pocket_frames), tmp_path / "cut", workers=0, device=CPU)
+    assert len(list((tmp_path / "cut/.parts").iterdir())) == 1
+    monkeypatch.setattr(
+        "orbit_lite.evaluate.predict_users", lambda *a, **how: (asked.append(how["done"]), predict_users(*a, **how))[1]
+    )
+    evaluate(request(pocket_frames), tmp_path / "cut", workers=0, device=CPU)
+    assert [len(done) for done in asked] == [1]
+    for name in FILES:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tmp_path / "cut/.parts").exists()
+
+
+def test_the_plain_road_gives_the_same_scores(pocket_frames, tmp_path):
+    cards = [
+        evaluate(request(pocket_frames), tmp_path / str(plain), workers=0, device=CPU, plain=plain)
+        for plain in (False, True)
+    ]
+    assert cards[0].overall.frame_accuracy == cards[1].overall.frame_accuracy
 
 
 def test_the_headline_stands_where_the_contract_says(pocket_frames, tmp_path):

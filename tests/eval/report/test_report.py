@@ -2,9 +2,7 @@
 
 import base64
 import csv
-import dataclasses
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -14,90 +12,63 @@ from eval.metrics import METRICS
 from eval.report import write_report
 from eval.report.markdown import escaped
 from eval.score import score
+from groundwork.errors import AskedWrong
 
-HOSTILE = {
-    "P1": '<script>alert("1")</script>',
-    "P22": "$\\frac{a}{$ & | `x` </td> 日本 \x1b[31m\u202egnp",
-    "P3": "' onload='x' {title} \n| a | b |",
+ALWAYS = {
+    "report.html",
+    "report.md",
+    "accuracy_per_user.svg",
+    "overall.csv",
+    "per_user.csv",
+    "per_task.csv",
+    "per_object.csv",
+    "per_video.csv",
+    "confusion.csv",
 }
-HOSTILE_OBJECT = '"><img src=https://example.org/x.png> *b* ${0}'
-VOID = {"meta", "img", "br", "hr", "link", "input"}
+SOMETIMES = {"by_annotation.csv", "cost.csv", "timelines.csv", *(f"timeline_{number}.svg" for number in range(1, 7))}
 
 
-class Page(HTMLParser):
-    """What the tests ask of a page: its elements in order, with attributes, and the text of some."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self.open, self.text = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append((self.open[-1] if self.open else "", data))
-
-    def all(self, *tags):
-        return [attributes for tag, attributes in self.elements if tag in tags]
-
-    def words(self, tag):
-        return [data for inside, data in self.text if inside == tag]
+@pytest.fixture(params=["plain", "full", "hostile"])
+def any_report(request, tmp_path):
+    """A report's page: plain, with everything, and with everything and hostile names."""
+    page_of, thumbnails = request.getfixturevalue("page_of"), request.getfixturevalue("thumbnails")
+    if request.param == "plain":
+        return page_of(request.getfixturevalue("card"), tmp_path)
+    if request.param == "full":
+        options = {"predicted": request.getfixturevalue("predicted"), "thumbnails": thumbnails}
+        return page_of(request.getfixturevalue("full_card"), tmp_path, **options)
+    card, predicted = request.getfixturevalue("hostile")
+    return page_of(card, tmp_path, predicted=predicted, thumbnails=thumbnails)
 
 
-@pytest.fixture
-def card(task_set, predictions):
-    return score(task_set, predictions, provenance={"model": "tiny"})
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
 
 
-@pytest.fixture
-def hostile_card(task_set, predictions):
-    """The same card, every name from outside replaced by one that would steer a page, a table or a terminal."""
-    tasks = [
-        dataclasses.replace(
-            task, user=HOSTILE[task.user], objects=(HOSTILE_OBJECT, *(f"</table>{name}" for name in task.objects[1:]))
-        )
-        for task in task_set.tasks
-    ]
-    left_out = [dataclasses.replace(entry, object="<b>", reason="<i>") for entry in task_set.left_out]
-    renamed = dataclasses.replace(task_set, tasks=tuple(tasks), left_out=tuple(left_out), protocol="<u>own</u>")
-    table = predictions.assign(user=[HOSTILE[user] for user in predictions["user"]])
-    return score(renamed, table, provenance={"<em>": "https://example.org/<em>"})
-
-
-def page_of(card, folder):
-    write_report(card, folder)
-    return Page((folder / "report.html").read_text())
-
-
-def test_two_writes_give_the_same_bytes(tmp_path, card, hostile_card):
-    for name, scorecard in (("plain", card), ("hostile", hostile_card)):
-        write_report(scorecard, tmp_path / name / "a")
-        write_report(scorecard, tmp_path / name / "b")
+def test_two_writes_give_the_same_bytes(tmp_path, card, hostile, thumbnails):
+    hostile_card, predicted = hostile
+    everything = {"predicted": predicted, "thumbnails": thumbnails}
+    for name, scorecard, options, expected in (
+        ("plain", card, {}, ALWAYS),
+        ("hostile", hostile_card, everything, ALWAYS | SOMETIMES),
+    ):
+        write_report(scorecard, tmp_path / name / "a", **options)
+        write_report(scorecard, tmp_path / name / "b", **options)
         first, second = ({p.name: p.read_bytes() for p in (tmp_path / name / run).iterdir()} for run in "ab")
         assert first == second
-        assert set(first) == {
-            "report.html",
-            "report.md",
-            "accuracy_per_user.svg",
-            "overall.csv",
-            "per_user.csv",
-            "per_task.csv",
-            "per_object.csv",
-            "per_video.csv",
-        }
+        assert set(first) == expected
 
 
-@pytest.mark.parametrize("kind", ["card", "hostile_card"])
-def test_the_page_can_be_read_without_sight(tmp_path, request, kind):
-    page = page_of(request.getfixturevalue(kind), tmp_path)
+def test_what_an_earlier_report_left_goes_and_nothing_else(tmp_path, card, full_card, predicted):
+    write_report(full_card, tmp_path, predicted=predicted)
+    assert names_in(tmp_path) == ALWAYS | SOMETIMES
+    (tmp_path / "timeline_of_mine.svg").write_text("")
+    write_report(card, tmp_path)
+    assert names_in(tmp_path) == ALWAYS | {"timeline_of_mine.svg"}
+
+
+def test_the_page_can_be_read_without_sight(any_report):
+    page = any_report
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("title")) == len(page.all("main")) == 1
     headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
@@ -117,9 +88,21 @@ def test_the_page_can_be_read_without_sight(tmp_path, request, kind):
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(set(ids)) == len(ids)
     assert {attributes["aria-labelledby"] for attributes in page.all("section")} == set(ids)
+    links = [attributes["href"] for attributes in page.all("a")]
+    assert [link[1:] for link in links if link.startswith("#")] == ids
+    assert all(image["alt"] for image in page.all("img"))
 
 
-def test_the_picture_says_what_it_shows_and_has_its_data_beside_it(tmp_path, card):
+def test_every_file_that_the_page_names_is_there(tmp_path, any_report):
+    files = [attributes["href"] for attributes in any_report.all("a") if not attributes["href"].startswith("#")]
+    assert "per_user.csv" in files
+    assert set(files) <= names_in(tmp_path)
+    named = re.findall(r"[a-z_]+\.csv", any_report.whole_text)
+    assert "confusion.csv" in named
+    assert set(named) <= names_in(tmp_path)
+
+
+def test_the_picture_says_what_it_shows_and_has_its_data_beside_it(tmp_path, card, page_of):
     page = page_of(card, tmp_path)
     (image,) = page.all("img")
     best = max(card.per_user, key=lambda row: row.frame_accuracy)
@@ -129,43 +112,83 @@ def test_the_picture_says_what_it_shows_and_has_its_data_beside_it(tmp_path, car
     assert kind == "data:image/svg+xml;base64"
     assert base64.b64decode(content) == (tmp_path / "accuracy_per_user.svg").read_bytes()
     assert "per_user.csv" in image["alt"]
-    assert page.all("a") == [{"href": "per_user.csv"}]
-    assert (tmp_path / "per_user.csv").is_file()
 
 
-@pytest.mark.parametrize("kind", ["card", "hostile_card"])
-def test_the_page_needs_no_network_and_runs_nothing(tmp_path, request, kind):
-    page = page_of(request.getfixturevalue(kind), tmp_path)
+def test_the_page_needs_no_network_and_runs_nothing(tmp_path, any_report):
+    page = any_report
     assert {tag for tag, _ in page.elements} & {"script", "link", "iframe", "object", "embed", "base", "form"} == set()
     for _, attributes in page.elements:
         assert not any(name.startswith("on") for name in attributes)
-        for name in ("src", "href", "srcset", "style"):
-            assert re.match(r"data:image/svg\+xml|per_user\.csv$", attributes.get(name, "per_user.csv"))
+        assert not {"srcset", "style"} & set(attributes)
+    assert all(re.match(r"data:image/(svg\+xml|jpeg);base64,", image["src"]) for image in page.all("img"))
+    assert all(re.fullmatch(r"#[a-z-]+|[a-z_]+\.csv", link["href"]) for link in page.all("a"))
     (style,) = page.words("style")
     assert "url(" not in style
     assert "@import" not in style
-    picture = ElementTree.fromstring((tmp_path / "accuracy_per_user.svg").read_bytes())
-    links = [value for node in picture.iter() for name, value in node.attrib.items() if name.endswith("href")]
-    assert all(link.startswith("#") for link in links)
+    for path in tmp_path.glob("*.svg"):
+        picture = ElementTree.fromstring(path.read_bytes())
+        assert not [node for node in picture.iter() if node.tag.endswith("script")]
+        links = [value for node in picture.iter() for name, value in node.attrib.items() if name.endswith("href")]
+        assert all(link.startswith("#") for link in links)
 
 
-def test_hostile_names_come_out_as_text(tmp_path, hostile_card):
-    page = page_of(hostile_card, tmp_path)
-    assert len(page.all("img")) == 1
-    assert {tag for tag, _ in page.elements} & {"script", "b", "i", "u", "em"} == set()
-    names = [words.removeprefix("User ") for words in page.words("h3")]
-    spelt = {HOSTILE["P1"], HOSTILE["P22"].replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")}
-    assert spelt | {HOSTILE["P3"].replace("\n", "\\n")} == set(names)
-    assert HOSTILE_OBJECT in page.words("th")
+def test_hostile_names_come_out_as_text(tmp_path, hostile, hostile_names, page_of):
+    card, predicted = hostile
+    page = page_of(card, tmp_path, predicted=predicted)
+    assert {tag for tag, _ in page.elements} & {"script", "svg", "b", "i", "u", "em", "marquee"} == set()
+    users = {hostile_names[user] for user in ("P1", "P22", "P3")}
+    headings = page.words("h3")
+    assert users == {words.removeprefix("User ") for words in headings if ": video " not in words}
+    assert sum('</svg><script src="x">' in words for words in headings) == 6
+    assert hostile_names["object"] in page.words("th")
     assert "<em>" in "".join(page.words("th"))
+    assert "<marquee>" in page.whole_text
 
 
-def test_the_table_of_users_ends_with_their_mean(tmp_path, card):
+def test_the_table_of_users_ends_with_their_mean(tmp_path, card, page_of):
     page = page_of(card, tmp_path)
     total = [attributes for attributes in page.all("tr") if attributes.get("class") == "total"]
     assert len(total) == 1 + len(card.per_user)  # the users' table, and one of objects for each user
     assert f"{100 * card.overall.frame_accuracy.per_user.mean:.1f}" in page.words("td")
     assert f"{100 * card.overall.frame_accuracy.per_video.mean:.2f}" in page.words("td")
+
+
+def test_both_intervals_are_named_with_their_count_and_unit(tmp_path, card, page_of):
+    page = page_of(card, tmp_path)
+    summary = card.overall.frame_accuracy.per_video
+    half, bootstrap = summary.protocol_interval.half_width, summary.bootstrap_over_users
+    cells = page.words("td")
+    assert f"± {100 * half:.2f}, n = {len(card.per_video)} videos of tasks" in cells
+    assert f"{100 * bootstrap.low:.2f} to {100 * bootstrap.high:.2f}, n = 3 users" in cells
+    assert {"Protocol's interval", "Bootstrap over users"} <= set(page.words("th"))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_cost_and_annotation_are_reported_where_known_and_said_to_be_unknown_where_not(
+    tmp_path, card, full_card, page_of, known
+):
+    page = page_of(full_card if known else card, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert ("5.00 T" in page.words("td")) == ("5.00 T" in text) == known  # the mean of 4 and 6, by hand
+    assert bool(re.search(r"\| 5\.00 T \| 1\.00 T \| 2 \|", text)) == known  # mean, deviation, tasks
+    assert ("1.50" in page.words("td")) == ("Source: a clock" in page.whole_text) == known
+    assert ("was not measured" in page.whole_text) == ("was not measured" in text) == (not known)
+    assert ("By annotation" in page.words("h2")) == ("## By annotation" in text) == known
+    assert ("below 5 % of the frame" in page.words("th")) == known
+    assert any(words.startswith("fewest issues: in at most") for words in page.words("th")) == known
+
+
+def test_confusion_is_in_percent_of_the_objects_frames(tmp_path, card, page_of):
+    page = page_of(card, tmp_path)
+    confusion = card.confusion[0]
+    row = next(row for row in confusion.frames if sum(row))
+    cells = [f"{100 * count / sum(row):.1f}" for count in row]
+    words = page.words("td")
+    assert [str(sum(row)), *cells] in [words[place : place + 1 + len(cells)] for place in range(len(words))]
+    shades = {attributes.get("class", "").split()[-1] for attributes in page.all("td") if "shade" in str(attributes)}
+    assert len(shades) > 1
+    (style,) = page.words("style")
+    assert all(f".{shade} " in style for shade in [f"shade{level}" for level in range(5)])
 
 
 def csv_rows(path):
@@ -175,6 +198,16 @@ def csv_rows(path):
 
 def test_csvs_hold_the_scorecards_rows_as_fractions(tmp_path, hostile_card):
     write_report(hostile_card, tmp_path)
+    for confusion in hostile_card.confusion:
+        found = [row for row in csv_rows(tmp_path / "confusion.csv") if row["user"] == confusion.user]
+        assert [int(row["frames"]) for row in found] == [count for row in confusion.frames for count in row]
+        assert [row["object"] for row in found[:: len(confusion.objects)]] == list(confusion.objects)
+        assert [row["predicted_object"] for row in found[: len(confusion.objects)]] == list(confusion.objects)
+    groups = {(row["by"], row["group"]): row for row in csv_rows(tmp_path / "by_annotation.csv")}
+    for by in ("box_size", "support_quality"):
+        for group in getattr(hostile_card.by_annotation, by):
+            assert float(groups[by, group.name]["frame_accuracy"]) == group.frame_accuracy
+            assert int(groups[by, group.name]["bootstrap_users"]) == group.bootstrap_over_users.n
     for name in ("per_user", "per_task", "per_object", "per_video"):
         rows = [row.model_dump() for row in getattr(hostile_card, name)]
         assert csv_rows(tmp_path / f"{name}.csv") == [{key: str(value) for key, value in row.items()} for row in rows]
@@ -186,12 +219,16 @@ def test_csvs_hold_the_scorecards_rows_as_fractions(tmp_path, hostile_card):
     assert float(row["bootstrap_low"]) == headline.bootstrap_over_users.low
 
 
-def test_markdown_holds_one_heading_and_whole_tables(tmp_path, hostile_card):
-    write_report(hostile_card, tmp_path)
+def test_markdown_holds_one_heading_and_whole_tables(tmp_path, hostile, thumbnails):
+    hostile_card, predicted = hostile
+    write_report(hostile_card, tmp_path, predicted=predicted, thumbnails=thumbnails)
     text = (tmp_path / "report.md").read_text()
     assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
     assert "![" in text
-    assert "](accuracy_per_user.svg)" in text
+    pictures = re.findall(r"(?<!\\)\]\((.*?svg)\)", text)
+    assert pictures == ["accuracy_per_user.svg", *(f"timeline_{number}.svg" for number in range(1, 7))]
+    assert set(pictures) <= names_in(tmp_path)
+    assert "jpeg" not in text
     assert "\x1b" not in text
     assert not re.search(r"(?<!\\)<", text)
     for block in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
@@ -200,15 +237,27 @@ def test_markdown_holds_one_heading_and_whole_tables(tmp_path, hostile_card):
     assert escaped("a|b*c_d<e>") == r"a\|b\*c\_d\<e\>"
 
 
-def test_a_note_on_samples_stands_in_every_report(tmp_path, make_tasks, make_predictions):
+def test_what_is_of_a_sample_says_so_wherever_it_stands(tmp_path, card, make_tasks, make_predictions, page_of):
     tasks = make_tasks(every=False)
     sampled = score(tasks, make_predictions(tasks))
-    page = page_of(sampled, tmp_path)
-    assert sampled.notes[0] in "".join(words for _, words in page.text)
-    assert "sample" in (tmp_path / "report.md").read_text()
+    page = page_of(sampled, tmp_path / "sampled")
+    assert sampled.notes[0] in page.whole_text
+    headings = page.words("th")
+    assert "Frames to recognition (lower is better; of a sample of frames)" in headings
+    assert "Video accuracy (higher is better; of a sample of frames)" in headings
+    assert "Frame accuracy (higher is better)" in headings
+    captions = [words for words in page.words("caption") if words.startswith("Result per")]
+    assert all("of a sample of frames: frames to recognition and video accuracy" in words for words in captions)
+    assert "sample" in (tmp_path / "sampled" / "report.md").read_text()
+    rows = csv_rows(tmp_path / "sampled" / "overall.csv")
+    assert {row["metric"] for row in rows if row["of_a_sample_of_frames"] == "True"} == {
+        "frames_to_recognition",
+        "video_accuracy",
+    }
+    assert "of a sample" not in page_of(card, tmp_path / "every").whole_text
 
 
-def test_one_user_and_no_spread_get_a_report_that_says_so(tmp_path, make_tasks, make_predictions):
+def test_one_user_and_no_spread_get_a_report_that_says_so(tmp_path, make_tasks, make_predictions, page_of):
     tasks = make_tasks(users=("P1",))
     page = page_of(score(tasks, make_predictions(tasks)), tmp_path)
     assert "none: one user" in page.words("td")
@@ -219,3 +268,33 @@ def test_a_report_that_cannot_be_written_is_not_there_in_part(tmp_path, card):
     (tmp_path / "run").write_text("a file where the run folder should be")
     with pytest.raises(OSError, match="run"):
         write_report(card, tmp_path / "run")
+
+
+def test_pictures_of_what_was_filmed_are_there_only_when_given_and_the_report_says_so(
+    tmp_path, full_card, predicted, thumbnails, page_of
+):
+    without = page_of(full_card, tmp_path / "without", predicted=predicted)
+    assert not any("jpeg" in image["src"] for image in without.all("img"))
+    assert "pictures from people's homes" not in without.whole_text
+    asked = []
+
+    def remember(video, frame):
+        asked.append((video, frame))
+        return thumbnails(video, frame)
+
+    page = page_of(full_card, tmp_path / "with", predicted=predicted, thumbnails=remember)
+    shown = [image for image in page.all("img") if image["src"].startswith("data:image/jpeg")]
+    assert [base64.b64decode(image["src"].split(",")[1]) for image in shown] == [thumbnails(*place) for place in asked]
+    assert len(shown) >= 6
+    assert "pictures from people's homes" in page.whole_text.split("Overall result")[0]
+    frames = {(row["video"], int(row["frame"])): row for row in csv_rows(tmp_path / "with" / "timelines.csv")}
+    assert set(asked) <= set(frames)
+    # the first recognition of every timeline is among them
+    assert {place for place, row in frames.items() if row["first_recognition"] == "True"} <= set(asked)
+
+
+def test_thumbnails_or_videos_without_predictions_were_asked_wrong(tmp_path, card, thumbnails):
+    for options in ({"thumbnails": thumbnails}, {"videos": ["x"]}):
+        with pytest.raises(AskedWrong, match="need the run's tasks and predictions"):
+            write_report(card, tmp_path, **options)
+    assert names_in(tmp_path) == set()

@@ -22,6 +22,14 @@ def test_text_has_a_row_a_user_and_the_headline(cards):
     assert "no valid query video" in text
 
 
+def test_text_has_cost_and_annotation_where_known(cards, full_card):
+    assert "Cost to personalise" not in scorecard_text(cards[0])
+    text = scorecard_text(full_card)
+    assert "5.00 T" in text
+    assert "below 5 % of the frame" in text
+    assert "fewest issues" in text
+
+
 def test_text_is_plain(task_set, predictions):
     tasks = dataclasses.replace(task_set, protocol="own\x1b[2J\nvideos")
     text = scorecard_text(score(tasks, predictions))

@@ -1,9 +1,12 @@
-"""Published checkpoints, held against the published arithmetic written out a second time, plainly and on its own.
+"""Published checkpoints, held against the published arithmetic, here written out a second time, plainly and on its own.
 
 Weights are random, and larger than trained ones where those would hide a part: with the published regularizers of about
 0.001 FiLM could be left out unnoticed. Nobody has published a file for `tiny`: it is here for its speed.
 """
 
+import hashlib
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +18,13 @@ from torch.func import functional_call
 
 from groundwork.errors import FoundWrong
 from orbit_lite import load_recognizer
+from orbit_lite.convert import convert
+from orbit_lite.models.checkpoint import read_checkpoint_info
+from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.models.tiny import tiny_net
 
 Weights = dict[str, Tensor]
-TIMM_NAMES = {  # ORBIT's README and section 6 of its papers' code, by today's names
+TIMM_NAMES = {  # the published code's, by today's names
     "efficientnet_b0": "tf_efficientnet_b0.aa_in1k",
     "vit_s_32": "vit_small_patch32_224.augreg_in21k",
 }
@@ -31,9 +37,9 @@ LABELS = torch.tensor([0, 1, 1, 2, 2, 2])  # class 0 has one image
 # The Mahalanobis head has 1e-3: the published inverse is float32.
 TOLERANCE = {"simple_cnaps": 1e-3}
 CASES = [
-    *(("tiny", learner) for learner in ("protonets", "protonets_cosine", "cnaps", "simple_cnaps", "finetuner")),
+    *(("tiny", learner) for learner in ("protonets", "protonets_cosine", "cnaps", "simple_cnaps")),
+    *(("tiny", learner) for learner in ("finetuner", "finetuner_film")),
     *(("efficientnet_b0", learner) for learner in ("protonets", "protonets_cosine", "cnaps", "simple_cnaps")),
-    ("vit_s_32", "protonets"),
     ("vit_s_32", "cnaps"),
 ]
 
@@ -55,54 +61,43 @@ def pixels(images: Tensor, backbone: str) -> Tensor:
 
 
 def film_names(net: nn.Module, backbone: str) -> list[str]:
-    if backbone == "efficientnet_b0":  # at the root, and the second of each inverted residual (head of stages 1 to 6)
-        norms = ["bn1", "bn2"] + [
-            n for n, _ in net.named_modules() if n.endswith(".bn2") and hasattr(net.get_submodule(n[:-4]), "conv_pwl")
-        ]
+    """The FiLM parameters in the order of the published generators: sorted as strings."""
+    if backbone == "efficientnet_b0":  # stage 0 is depthwise-separable and has none
+        blocks = [name for name, _ in net.named_modules() if re.fullmatch(r"blocks\.[1-6]\.\d+", name)]
+        norms = ["bn1", "bn2", *(f"{block}.bn2" for block in blocks)]
     elif backbone == "vit_s_32":
-        norms = [n for n, _ in net.named_modules() if n.split(".")[-1] in ("norm", "norm1", "norm2")]
-        norms = [n for n in norms if isinstance(net.get_submodule(n), nn.LayerNorm)]
+        norms = ["norm", *(f"blocks.{block}.norm{number}" for block in range(12) for number in (1, 2))]
     else:
-        norms = [n for n, module in net.named_modules() if isinstance(module, nn.GroupNorm)]
-    return sorted([f"{norm}.weight" for norm in norms] + [f"{norm}.bias" for norm in norms])
+        norms = [name for name, module in net.named_modules() if isinstance(module, nn.GroupNorm)]
+    return sorted(f"{norm}.{part}" for norm in norms for part in ("weight", "bias"))
 
 
 def random_checkpoint(backbone: str, learner: str) -> Weights:
-    """A state dict with the published keys. The global random state is seeded: call it inside fork_rng."""
-    net = published_net(backbone)
-    with torch.no_grad():
-        for name, value in net.named_parameters():
-            if value.ndim == 1:
-                value.add_(0.1 * torch.randn_like(value))
-        # as after training: BatchNorm's statistics are those of images
-        for norm in [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]:
-            norm.register_forward_pre_hook(take_statistics)
-        net.eval()(pixels(frames(backbone, 16, seed=3), backbone))
-    found = {f"feature_extractor.{name}": value for name, value in net.state_dict().items()}
-    if learner in ("cnaps", "simple_cnaps"):
-        for layer in range(1, 6):
-            start, maps_in = f"set_encoder.encoder.layer{layer}.", 3 if layer == 1 else 64
-            found[f"{start}0.weight"] = torch.randn(64, maps_in, 3, 3) * (2 / (9 * maps_in)) ** 0.5
-            found[f"{start}0.bias"] = 0.1 * torch.randn(64)
-            found[f"{start}1.weight"] = 1 + 0.1 * torch.randn(64)
-            found[f"{start}1.bias"] = 0.1 * torch.randn(64)
-            found[f"{start}1.running_mean"] = torch.zeros(64)
-            found[f"{start}1.running_var"] = torch.ones(64)
-            found[f"{start}1.num_batches_tracked"] = torch.tensor(0)
-        for place, name in enumerate(film_names(net, backbone)):
-            size = net.get_parameter(name).numel()
-            start = f"film_generator.generators.{place}.block."
-            found |= linear(f"{start}0", 64, 64) | linear(f"{start}3", 64, size)
-            found[f"{start}1.weight"] = 1 + 0.1 * torch.randn(64)
-            found[f"{start}1.bias"] = 0.1 * torch.randn(64)
-            found[f"film_generator.regularizers.{place}"] = 0.1 * torch.randn(size)
-    if learner == "cnaps":
-        width = WIDTHS[backbone]
-        for part, out in (("weight", width), ("bias", 1)):
-            found |= linear(f"classifier.{part}_processor.linear1", width, out)
-            for number in (2, 3):
-                found |= linear(f"classifier.{part}_processor.linear{number}", out, out)
-    return found
+    """A state dict with the published keys; the same each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        net = published_net(backbone)
+        weights = random_extractor(net, backbone)
+        if learner in ("cnaps", "simple_cnaps"):
+            weights |= random_adapter({name: net.get_parameter(name).numel() for name in film_names(net, backbone)})
+        if learner == "cnaps":
+            for part, out in (("weight", WIDTHS[backbone]), ("bias", 1)):
+                weights |= linear(f"classifier.{part}_processor.linear1", WIDTHS[backbone], out)
+                weights |= linear(f"classifier.{part}_processor.linear2", out, out)
+                weights |= linear(f"classifier.{part}_processor.linear3", out, out)
+        return weights
+
+
+@torch.no_grad()
+def random_extractor(net: nn.Module, backbone: str) -> Weights:
+    for value in net.parameters():
+        if value.ndim == 1:
+            value.add_(0.1 * torch.randn_like(value))
+    # as after training: BatchNorm's statistics are those of images
+    for norm in [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]:
+        norm.register_forward_pre_hook(take_statistics)
+    net.eval()(pixels(frames(backbone, 16, seed=3), backbone))
+    return {f"feature_extractor.{name}": value for name, value in net.state_dict().items()}
 
 
 def take_statistics(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
@@ -110,6 +105,28 @@ def take_statistics(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
     maps = inputs[0].transpose(0, 1).flatten(1)
     norm.running_mean = maps.mean(1)
     norm.running_var = maps.var(1) + 0.3 * maps.var(1).mean()
+
+
+def random_adapter(film_sizes: dict[str, int]) -> Weights:
+    """Set encoder and FiLM generator. BatchNorm's statistics are 0 and 1, as published."""
+    weights = {}
+    for layer in range(1, 6):
+        start, maps_in = f"set_encoder.encoder.layer{layer}.", 3 if layer == 1 else 64
+        weights[f"{start}0.weight"] = torch.randn(64, maps_in, 3, 3) * (2 / (9 * maps_in)) ** 0.5
+        weights[f"{start}0.bias"] = 0.1 * torch.randn(64)
+        weights |= norm(f"{start}1")
+        weights[f"{start}1.running_mean"] = torch.zeros(64)
+        weights[f"{start}1.running_var"] = torch.ones(64)
+        weights[f"{start}1.num_batches_tracked"] = torch.tensor(0)
+    for place, size in enumerate(film_sizes.values()):
+        start = f"film_generator.generators.{place}.block."
+        weights |= linear(f"{start}0", 64, 64) | norm(f"{start}1") | linear(f"{start}3", 64, size)
+        weights[f"film_generator.regularizers.{place}"] = 0.1 * torch.randn(size)
+    return weights
+
+
+def norm(name: str) -> Weights:
+    return {f"{name}.weight": 1 + 0.1 * torch.randn(64), f"{name}.bias": 0.1 * torch.randn(64)}
 
 
 def linear(name: str, width: int, out: int) -> Weights:
@@ -121,6 +138,9 @@ def published_logits(w: Weights, backbone: str, learner: str, support: Tensor, l
     net = published_net(backbone).eval()
     start = "feature_extractor."
     net.load_state_dict({name.removeprefix(start): value for name, value in w.items() if name.startswith(start)})
+    if learner.startswith("finetuner"):
+        tuned = film_names(net, backbone) if learner == "finetuner_film" else []
+        return fifty_steps(net, tuned, pixels(support, backbone), labels, pixels(query, backbone))
     film = published_film(w, net, backbone, pixels(support, backbone)) if "cnaps" in learner else {}
     features = functional_call(net, film, (pixels(support, backbone),))
     x = functional_call(net, film, (pixels(query, backbone),))
@@ -132,8 +152,6 @@ def published_logits(w: Weights, backbone: str, learner: str, support: Tensor, l
         return 32 * F.cosine_similarity(x[:, None], means[None], dim=2)
     if learner == "cnaps":
         return F.linear(x, versa(w, "weight", means), versa(w, "bias", means).flatten())
-    if learner == "finetuner":
-        return F.linear(x, *fifty_steps(features, labels))
     of_task = covariance(features)
     logits = []
     for of_class, mean in zip(classes, means, strict=True):
@@ -182,37 +200,129 @@ def covariance(items: Tensor) -> Tensor:
     return (own @ own.T).squeeze() / (items.shape[1] - 1)
 
 
-def fifty_steps(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def fifty_steps(net: nn.Module, tuned: list[str], support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+    """A linear layer from zeros, and those parameters of the extractor, on the full batch."""
+    film = {name: net.get_parameter(name).detach().clone().requires_grad_() for name in tuned}
+    width = net(query).shape[1]
+    layer = [torch.zeros(3, width, requires_grad=True), torch.zeros(3, requires_grad=True)]
+    optimizer = torch.optim.Adam([*film.values(), *layer], lr=1e-3)
     with torch.enable_grad():
-        weight = torch.zeros(3, features.shape[1], requires_grad=True)
-        bias = torch.zeros(3, requires_grad=True)
-        optimizer = torch.optim.Adam([weight, bias], lr=1e-3)
         for _ in range(50):
             optimizer.zero_grad()
-            F.cross_entropy(F.linear(features, weight, bias), labels).backward()
+            F.cross_entropy(F.linear(functional_call(net, film, (support,)), *layer), labels).backward()
             optimizer.step()
-    return weight.detach(), bias.detach()
+    return F.linear(functional_call(net, film, (query,)), *layer)
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Callable[..., Path]:
+    """Write a random published checkpoint, or the weights given."""
+
+    def write(backbone: str, learner: str, weights: Weights | None = None, *, nested: bool = False) -> Path:
+        weights = weights or random_checkpoint(backbone, learner)
+        torch.save({"model_state_dict": weights, "epoch": 3} if nested else weights, tmp_path / "x.pth")
+        return tmp_path / "x.pth"
+
+    return write
 
 
 @pytest.mark.parametrize(("backbone", "learner"), CASES)
-def test_a_published_file_gives_the_published_logits(tmp_path: Path, backbone: str, learner: str) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(11)
-        weights = random_checkpoint(backbone, learner)
-    images = len(LABELS) if backbone != "vit_s_32" else 3
-    labels = LABELS[:images]
-    support, query = frames(backbone, images, seed=5), frames(backbone, 3, seed=6)
-    torch.save(weights, tmp_path / "x.pth")
-    recognizer = load_recognizer(
-        tmp_path / "x.pth", learner=learner, backbone=backbone, frame_size_px=SIZES_PX[backbone]
-    )
+def test_a_published_file_gives_the_published_logits(
+    published: Callable[..., Path], backbone: str, learner: str
+) -> None:
+    weights = random_checkpoint(backbone, learner)
+    labels = LABELS[:3] if backbone == "vit_s_32" else LABELS
+    support, query = frames(backbone, len(labels), seed=5), frames(backbone, 3, seed=6)
+    path = published(backbone, learner, weights, nested=learner == "cnaps")
+    recognizer = load_recognizer(path, learner=learner, backbone=backbone, frame_size_px=SIZES_PX[backbone])
     ours = recognizer.personalize(support, labels).logits(query)
     expected = published_logits(weights, backbone, learner, support, labels, query)
-    print(
-        backbone,
-        learner,
-        ((ours - expected).abs().max() / expected.std()).item(),
-        expected.std().item(),
-        expected.abs().max().item(),
-    )
     assert (ours - expected).abs().max() <= TOLERANCE.get(learner, 1e-4) * expected.std()
+
+
+@pytest.mark.parametrize("part", ["set_encoder.encoder.layer5.1.bias", "film_generator.regularizers.3"])
+def test_these_weights_would_show_a_part_left_out(part: str) -> None:
+    """Of the reference: else the test above could pass without FiLM."""
+    weights = random_checkpoint("tiny", "cnaps")
+    support, query = frames("tiny", len(LABELS), seed=5), frames("tiny", 3, seed=6)
+    logits, without = (
+        published_logits(w, "tiny", "cnaps", support, LABELS, query)
+        for w in (weights, weights | {part: torch.zeros_like(weights[part])})
+    )
+    assert (logits - without).abs().max() > 0.01 * logits.std()
+
+
+def test_the_quirk_of_a_class_with_one_image_is_behind_parity_only(published: Callable[..., Path]) -> None:
+    path = published("tiny", "simple_cnaps")
+    parity = load_recognizer(path, learner="simple_cnaps", backbone="tiny", frame_size_px=32)
+    assert parity.learner is not None and parity.learner.published_quirks
+    right = build_recognizer("simple_cnaps", "tiny", weights="random", frame_size_px=32)
+    right.load_state_dict(parity.state_dict())
+    support, query = frames("tiny", len(LABELS), seed=5), frames("tiny", 3, seed=6)
+    with_quirk, without = (r.personalize(support, LABELS).logits(query) for r in (parity, right))
+    # more than is tolerated above, so that the quirk left out would be noticed there
+    assert (with_quirk - without)[:, 0].abs().max() > 1.5 * TOLERANCE["simple_cnaps"] * with_quirk.std()
+    assert torch.equal(with_quirk[:, 1:], without[:, 1:])
+
+
+def test_keys_that_do_not_fit_are_listed_by_the_published_names(published: Callable[..., Path]) -> None:
+    weights = random_checkpoint("tiny", "cnaps")
+    del weights["film_generator.regularizers.0"]
+    weights["set_encoder.encoder.layer9.0.bias"] = torch.zeros(64)
+    weights["adapter.generator.regularizers.0"] = torch.zeros(24)  # our name is not the file's
+    weights["classifier.bias_processor.linear2.weight"] = torch.zeros(2, 2)
+    weights["set_encoder.encoder.layer1.1.running_var"][5] = torch.nan
+    with pytest.raises(FoundWrong) as caught:
+        load_recognizer(published("tiny", "cnaps", weights), learner="cnaps", backbone="tiny")
+    assert str(caught.value).endswith(
+        "x.pth as cnaps on tiny: the weights do not fit: 1 missing (film_generator.regularizers.0); "
+        "2 unknown (set_encoder.encoder.layer9.0.bias, adapter.generator.regularizers.0); "
+        "1 misshapen (classifier.bias_processor.linear2.weight (2, 2) instead of (1, 1)); "
+        "1 with NaN or infinite values (set_encoder.encoder.layer1.1.running_var)"
+    )
+
+
+def test_a_classifier_that_the_extractor_came_with_is_ignored(published: Callable[..., Path]) -> None:
+    weights = random_checkpoint("tiny", "protonets") | {"feature_extractor.classifier.weight": torch.zeros(1000, 256)}
+    load_recognizer(published("tiny", "protonets", weights), learner="protonets", backbone="tiny")
+
+
+def test_another_learners_file_is_refused(published: Callable[..., Path]) -> None:
+    path = published("tiny", "cnaps")
+    with pytest.raises(FoundWrong, match=r"unknown \(set_encoder\.encoder\.layer1\.0\.weight"):
+        load_recognizer(path, learner="protonets", backbone="tiny")
+    with pytest.raises(FoundWrong, match=r"unknown \(classifier\.weight_processor\.linear1\.weight"):
+        load_recognizer(path, learner="simple_cnaps", backbone="tiny")
+
+
+def test_a_hostile_file_is_refused_and_not_run(tmp_path: Path) -> None:
+    target = tmp_path / "was-run"
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+            return exec, (f"open({str(target)!r}, 'w').close()",)
+
+    torch.save({"model_state_dict": random_checkpoint("tiny", "protonets"), "args": Hostile()}, tmp_path / "x.pth")
+    with pytest.raises(FoundWrong, match="nothing in it was run"):
+        load_recognizer(tmp_path / "x.pth", learner="protonets", backbone="tiny")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("learner", ["protonets_cosine", "cnaps", "simple_cnaps"])
+def test_a_converted_file_gives_the_same_logits_to_the_bit(published: Callable[..., Path], learner: str) -> None:
+    path = published("tiny", learner, nested=True)
+    out = path.with_name("x.safetensors")
+    convert(path, out, learner=learner, backbone="tiny", frame_size_px=32)
+    support, query = frames("tiny", len(LABELS), seed=5), frames("tiny", 3, seed=6)
+    before, after = (
+        recognizer.personalize(support, LABELS).logits(query)
+        for recognizer in (
+            load_recognizer(path, learner=learner, backbone="tiny", frame_size_px=32),
+            load_recognizer(out),
+        )
+    )
+    assert torch.equal(before, after)
+    info = read_checkpoint_info(out)
+    assert info.learner.published_quirks
+    assert (info.learner.name, info.backbone, info.frame_size_px) == (learner, "tiny", 32)
+    assert info.meta == {"converted_from": {"file": "x.pth", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}}

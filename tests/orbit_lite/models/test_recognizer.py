@@ -98,24 +98,53 @@ def test_a_support_set_that_is_not_one_is_refused(
         recognizer.personalize(images, labels)
 
 
-def test_diverged_weights_are_found_at_the_features(recognizer: Recognizer) -> None:
-    with torch.no_grad():
-        next(recognizer.parameters()).fill_(float("nan"))
-    with pytest.raises(FoundWrong, match="NaN or infinite features"):
-        recognizer.personalize(frames(2), torch.tensor([0, 1]))
+# One weight of each part, and what is said of it where a learner has that part.
+DIVERGED = {
+    "extractor.net.0.weight": "item 0 has NaN or infinite features|support images: a loss of nan at step 1 of 50",
+    "extractor.net.1.bias": "item 0 has NaN or infinite features|support images: a loss of nan at step 1 of 50",
+    "adapter.set_encoder.encoder.layer1.0.weight": "support images, set encoder: item 0 has NaN",
+    "adapter.generator.regularizers.0": "item 0 has NaN or infinite features",
+    "adapter.generator.generators.0.block.0.weight": "item 0 has NaN or infinite features",
+    "head.weight_processor.linear1.weight": "the fitted head has NaN or infinite weight",
+    "head.bias_processor.linear3.bias": "the fitted head has NaN or infinite bias",
+}
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_diverged_weights_are_found(recognizer: Recognizer, wrong: float) -> None:
+    parameters = dict(recognizer.named_parameters())
+    for weight in DIVERGED.keys() & parameters.keys():
+        kept = parameters[weight].detach().clone()
+        with torch.no_grad():
+            parameters[weight].fill_(wrong)
+        with pytest.raises(FoundWrong, match=f"({DIVERGED[weight]}).*(diverged|not finite)"):
+            recognizer.personalize(frames(2), torch.tensor([0, 1]))
+        with torch.no_grad():
+            parameters[weight].copy_(kept)
+    recognizer.personalize(frames(2), torch.tensor([0, 1]))  # or the errors above were of something else
+
+
+def test_every_learners_parts_are_among_the_diverged(recognizer: Recognizer) -> None:
+    """By their second name (`net`, `set_encoder`): a part without a weight above fails."""
+    tried = {weight.split(".")[:2][-1] for weight in DIVERGED}
+    assert {name.split(".")[:2][-1] for name, _ in recognizer.named_parameters()} <= tried
+
+
+def test_features_that_are_not_finite_are_found() -> None:
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=SIZE_PX)
     with pytest.raises(FoundWrong, match="support features: item 1"):
         recognizer.personalize_from_features(torch.tensor([[0.0], [float("inf")]]), torch.tensor([0, 1]))
 
 
 def test_an_unknown_learner_names_the_known_ones() -> None:
-    with pytest.raises(AskedWrong, match=r"'protonet' \(did you mean 'protonets'\?\); known: protonets, "):
+    with pytest.raises(AskedWrong, match=r"'protonet' \(did you mean 'protonets'\?\); known: .* protonets, "):
         build_recognizer("protonet", "tiny", weights="random")
 
 
 def test_bfloat16_encodings_are_near_and_float32() -> None:
     recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=SIZE_PX)
     with torch.no_grad():
-        plain, rounded = recognizer.encode(frames(4)), recognizer.encode(frames(4), bf16=True)
+        plain, rounded = (recognizer.extractor.encode(frames(4), bf16=bf16) for bf16 in (False, True))
     assert rounded.dtype == torch.float32
     assert 0 < (plain - rounded).norm() < 0.05 * plain.norm()
 

@@ -1,0 +1,268 @@
+"""Two scorecards of the same tasks, paired: what differs, by how much, how surely, and where most."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from eval.intervals import BootstrapInterval, bootstrap_over_users
+from eval.metrics import METRICS
+from eval.report.tables import Table, metric_heading, percent, plain
+from eval.scorecard import Count, Fraction, Scorecard, Strict
+from eval.tabular import markdown_escaped, markdown_table, text_table
+from groundwork.errors import AskedWrong, FoundWrong
+
+COMPARISON_SCHEMA: Literal[1] = 1
+SHOWN = 10  # objects and videos in text; JSON has all
+SAME = 1e-12  # means of the same numbers may differ by a rounding error
+
+Signed = Annotated[float, Field(ge=-1, le=1)]
+
+
+class Difference(Strict):
+    """One metric of both over the same `n` `unit`s; `difference` is b minus a.
+
+    The bootstrap draws whole users, the same ones for both, so it is of the paired differences. `a_better`, `same` and
+    `b_better` count units.
+    """
+
+    a: Fraction
+    b: Fraction
+    difference: Signed
+    n: Count
+    unit: str
+    bootstrap_over_users: BootstrapInterval
+    a_better: Count
+    same: Count
+    b_better: Count
+
+
+class MetricDifference(Strict):
+    """per_video: every video of every task counts once. per_user: every user counts once."""
+
+    per_video: Difference
+    per_user: Difference
+
+
+class Overall(Strict):
+    """One difference a metric, named as in eval.metrics.METRICS."""
+
+    frame_accuracy: MetricDifference
+    frames_to_recognition: MetricDifference
+    video_accuracy: MetricDifference
+
+
+class Place(Strict):
+    """Frame accuracy of one user, object or video, a mean over `n` videos of tasks; "" stands for all of them."""
+
+    user: str
+    object: str
+    video: str
+    n: Count
+    a: Fraction
+    b: Fraction
+    difference: Signed
+
+
+class Comparison(Strict):
+    """Two scorecards of the same tasks. `users`, `objects`, `videos`: those that differ most come first."""
+
+    kind: Literal["comparison"] = "comparison"
+    schema_number: Literal[1] = Field(COMPARISON_SCHEMA, alias="schema")
+    a: str
+    b: str
+    protocol: str
+    split: str
+    every_query_frame: bool
+    tasks_fingerprint: str
+    overall: Overall
+    users: tuple[Place, ...]
+    objects: tuple[Place, ...]
+    videos: tuple[Place, ...]
+
+
+def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) -> Comparison:
+    """Pair two scorecards video by video. The bootstrap's seed is the tasks'.
+
+    Raises:
+        AskedWrong: if they are not of the same tasks: then nothing can be paired.
+        FoundWrong: if they say they are, and do not hold the same videos.
+    """
+    _require_same(a, b, names)
+    rows = _paired(a, b, names)
+    users = rows.groupby("user", as_index=False).mean(numeric_only=True)
+    return Comparison(
+        a=names[0],
+        b=names[1],
+        protocol=a.protocol,
+        split=a.split,
+        every_query_frame=a.every_query_frame,
+        tasks_fingerprint=a.tasks_fingerprint,
+        overall=Overall(
+            **{
+                name: MetricDifference(
+                    per_video=_difference(rows, name, unit="videos of tasks", seed=a.seed),
+                    per_user=_difference(users, name, unit="users", seed=a.seed),
+                )
+                for name in METRICS
+            }
+        ),
+        users=_places(rows, ["user"]),
+        objects=_places(rows, ["user", "object"]),
+        videos=_places(rows, ["user", "object", "video"]),
+    )
+
+
+def finding(comparison: Comparison) -> str:
+    """The headline as a sentence: `B is 3.20 points above A …`."""
+    part = comparison.overall.frame_accuracy.per_video
+    a, b, interval = plain(comparison.a), plain(comparison.b), part.bootstrap_over_users
+    points = f"{abs(100 * part.difference):.2f} points"
+    side = "the same as" if abs(part.difference) <= SAME else "above" if part.difference > 0 else "below"
+    how = f"{b} is {side} {a}" if side == "the same as" else f"{b} is {points} {side} {a}"
+    if interval.n == 1:
+        return f"Frame accuracy, mean over {part.n} videos of tasks: {how}. One user: no interval."
+    inside = interval.low <= 0 <= interval.high
+    reading = "0 is inside: users like these could show either" if inside else "0 is outside"
+    return (
+        f"Frame accuracy, mean over {part.n} videos of tasks: {how}; 95 % interval of the difference "
+        f"{_points(interval.low)} to {_points(interval.high)} points, {interval.n} users drawn anew ({reading})."
+    )
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """For a terminal; ends with a newline."""
+    return "\n\n".join([_title(comparison), finding(comparison), *map(text_table, _tables(comparison))]) + "\n"
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """As a Markdown page."""
+    parts = [f"# {markdown_escaped(_title(comparison))}", markdown_escaped(finding(comparison))]
+    for heading, table in zip(("Overall", "Users", "Objects", "Videos"), _tables(comparison), strict=True):
+        parts += [f"## {heading}", markdown_table(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _require_same(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> None:
+    for what, first, second in (("protocol", a.protocol, b.protocol), ("split", a.split, b.split)):
+        if first != second:
+            found = f"{names[0]} is of {what} {plain(first) or 'none'}, {names[1]} of {plain(second) or 'none'}"
+            raise AskedWrong(f"{found}: not comparable")
+    if a.tasks_fingerprint != b.tasks_fingerprint:
+        raise AskedWrong(
+            f"{names[0]} and {names[1]} are not of the same tasks (fingerprints {a.tasks_fingerprint[:12]} and "
+            f"{b.tasks_fingerprint[:12]}): not comparable. Predict and score both with one tasks file"
+        )
+
+
+def _paired(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> pd.DataFrame:
+    """A row a video of a task: its keys, and each metric of both (`frame_accuracy a`, …) with their difference."""
+    keys = ["user", "task", "object", "video", "frames"]
+    first, second = (
+        pd.DataFrame([row.model_dump() for row in card.per_video]).set_index(keys).sort_index() for card in (a, b)
+    )
+    if not first.index.equals(second.index) or not first.index.is_unique:
+        raise FoundWrong(
+            f"{names[0]} and {names[1]} say that they are of the same tasks, and do not hold the same videos: one of "
+            "the files was changed. Score again"
+        )
+    rows = first.add_suffix(" a").join(second.add_suffix(" b"))
+    for name in METRICS:
+        rows[f"{name} difference"] = rows[f"{name} b"] - rows[f"{name} a"]
+    return rows.reset_index()
+
+
+def _difference(rows: pd.DataFrame, metric: str, *, unit: str, seed: int) -> Difference:
+    differences = rows[f"{metric} difference"].to_numpy(dtype=np.float64)
+    gains = differences if METRICS[metric].higher_is_better else -differences
+    return Difference(
+        a=_fraction(rows[f"{metric} a"].mean()),
+        b=_fraction(rows[f"{metric} b"].mean()),
+        difference=float(differences.mean()),
+        n=len(rows),
+        unit=unit,
+        bootstrap_over_users=bootstrap_over_users(differences, rows["user"].to_list(), seed=seed),
+        a_better=int((gains < -SAME).sum()),
+        same=int((np.abs(gains) <= SAME).sum()),
+        b_better=int((gains > SAME).sum()),
+    )
+
+
+def _places(rows: pd.DataFrame, keys: list[str]) -> tuple[Place, ...]:
+    """Means over the rows with the same keys; the largest difference first, names where they are alike."""
+    groups = rows.groupby(keys)
+    means = groups[["frame_accuracy a", "frame_accuracy b", "frame_accuracy difference"]].mean()
+    table = means.assign(n=groups.size()).reset_index()
+    places = [
+        Place(
+            user=row["user"],
+            object=row.get("object", ""),
+            video=row.get("video", ""),
+            n=row["n"],
+            a=_fraction(row["frame_accuracy a"]),
+            b=_fraction(row["frame_accuracy b"]),
+            difference=row["frame_accuracy difference"],
+        )
+        for row in table.to_dict("records")
+    ]
+    return tuple(sorted(places, key=lambda row: (-round(abs(row.difference), 12), row.user, row.object, row.video)))
+
+
+def _fraction(mean: float) -> float:
+    return min(max(float(mean), 0.0), 1.0)  # a mean may end a rounding error outside
+
+
+def _title(comparison: Comparison) -> str:
+    users = f"{plain(comparison.split)} users" if comparison.split else "all users"
+    return f"{plain(comparison.a)} and {plain(comparison.b)} compared, {plain(comparison.protocol)}, {users}"
+
+
+def _tables(comparison: Comparison) -> list[Table]:
+    a, b = plain(comparison.a), plain(comparison.b)
+    rows = []
+    for name in METRICS:
+        for part in (getattr(comparison.overall, name).per_video, getattr(comparison.overall, name).per_user):
+            heading = metric_heading(name, sampled=not comparison.every_query_frame)
+            signs = (str(part.a_better), str(part.same), str(part.b_better))
+            rows.append((heading, f"{part.n} {part.unit}", *_numbers(part), _interval(part), *signs))
+    overall = Table(
+        f"{b} minus {a}, in points, with a 95 % interval from whole users drawn anew, the same ones for both; and on "
+        "how many each is better",
+        ("Metric", "Mean over", *_heads(a, b), "Interval", f"{a} better", "Same", f"{b} better"),
+        tuple(rows),
+    )
+    return [
+        overall,
+        _place_table("user", "Users", comparison.users, a, b),
+        _place_table("object", "Objects", comparison.objects[:SHOWN], a, b),
+        _place_table("video", "Videos", comparison.videos[:SHOWN], a, b),
+    ]
+
+
+def _place_table(kind: str, heading: str, places: Sequence[Place], a: str, b: str) -> Table:
+    rows = []
+    for place in places:
+        name = plain(getattr(place, kind))
+        first = (name,) if kind == "user" else (name, plain(place.user))
+        rows.append((*first, str(place.n), *_numbers(place)))
+    columns = (kind.capitalize(), *(() if kind == "user" else ("User",)), "Videos of tasks", *_heads(a, b))
+    return Table(f"{heading} by frame accuracy, those that differ most first", columns, tuple(rows))
+
+
+def _heads(a: str, b: str) -> tuple[str, str, str]:
+    return f"{a}, %", f"{b}, %", "Difference"
+
+
+def _numbers(part: Difference | Place) -> tuple[str, str, str]:
+    return percent(part.a, 2), percent(part.b, 2), _points(part.difference)
+
+
+def _interval(part: Difference) -> str:
+    interval = part.bootstrap_over_users
+    return f"{_points(interval.low)} to {_points(interval.high)}" if interval.n > 1 else "none: one user"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f}".replace("-0.00", "+0.00")

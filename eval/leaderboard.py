@@ -1,0 +1,267 @@
+"""Published rows and yours: one table for each protocol, split, users and number of tasks; never two in one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+
+from eval.challenge import UNCHECKED_NOTE
+from eval.metrics import METRICS
+from eval.published import ORBIT_OBJECTS, ORBIT_USERS, PublishedRow, published_rows
+from eval.report.tables import Table, percent, plain, summary_of
+from eval.scorecard import Scorecard
+from eval.tabular import csv_text, html_table, markdown_escaped, markdown_table, text_table
+
+TITLE = "ORBIT leaderboard"
+READING = (
+    "Numbers of different tables can't be compared. Published rows were not re-run here. The protocol's interval is "
+    "1.96 std / sqrt(n) over all videos of all tasks; it counts the same video once a task, so it is too narrow as a "
+    "statement about new users. The bootstrap draws whole users anew. MACs to personalise are a mean over tasks, "
+    "counted as the published implementation counts them, without attention."
+)
+PUBLISHED, RECALLED, SCORED = "published, not re-run", "published, recalled and not checked, not re-run", "scorecard"
+FIRST = ("orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve")  # then by name
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+
+
+@dataclass(frozen=True)
+class BoardKey:
+    """What two rows must share to stand in one table. `frames` says which of a video's frames are scored."""
+
+    protocol: str
+    split: str
+    users: str
+    tasks_per_user: str
+    frames: str
+    metric: str
+
+    @property
+    def caption(self) -> str:
+        """`orbit-2022, test: ORBIT's users, 50 tasks a user, a sample of each video's frames`."""
+        head = ", ".join(filter(None, (self.protocol, self.split)))
+        tasks = f"{self.tasks_per_user} {'task' if self.tasks_per_user == '1' else 'tasks'} a user"
+        return ": ".join(
+            filter(None, (head, ", ".join(filter(None, (self.users, self.tasks_per_user and tasks, self.frames)))))
+        )
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric: `mean` a fraction, `printed` in percent with the digits that were published; intervals as text."""
+
+    mean: float
+    printed: str
+    protocol_interval: str = ""
+    bootstrap: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table; `scores` by a metric's name in METRICS."""
+
+    model: str
+    extractor: str
+    scores: dict[str, Score]
+    macs: float | None
+    parameters: float | None
+    standing: str
+    source: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table, best frame accuracy first."""
+
+    key: BoardKey
+    rows: tuple[Row, ...]
+
+
+def leaderboard(entries: Iterable[tuple[str, Scorecard]] = (), *, published: bool = True) -> tuple[Board, ...]:
+    """Published rows and scorecards as boards. A scorecard is among ORBIT's rows only if its users and objects are.
+
+    Args:
+        entries: a name and a scorecard each.
+        published: whether to take the published rows too.
+    """
+    rows = [_published(row) for row in published_rows()] if published else []
+    rows += [_scored(name, card) for name, card in entries]
+    boards: dict[BoardKey, list[Row]] = {}
+    for key, row in rows:
+        boards.setdefault(key, []).append(row)
+    return tuple(
+        Board(key, tuple(sorted(boards[key], key=lambda row: (-row.scores["frame_accuracy"].mean, row.model))))
+        for key in sorted(boards, key=_order)
+    )
+
+
+def leaderboard_text(boards: Sequence[Board]) -> str:
+    """For a terminal; ends with a newline."""
+    parts = [TITLE, READING]
+    for board in boards:
+        parts += [text_table(_table(board)), *_notes(board)]
+    return "\n\n".join(parts) + "\n"
+
+
+def leaderboard_markdown(boards: Sequence[Board]) -> str:
+    """As a Markdown page."""
+    parts = [f"# {TITLE}", markdown_escaped(READING)]
+    for board in boards:
+        parts += [f"## {markdown_escaped(board.key.caption)}", markdown_table(_table(board))]
+        parts += [markdown_escaped(note) for note in _notes(board)]
+    return "\n\n".join(parts) + "\n"
+
+
+def leaderboard_html(boards: Sequence[Board]) -> str:
+    """As one HTML page: no script, no network, readable without sight."""
+    sections = []
+    for number, board in enumerate(boards, start=1):
+        notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in _notes(board))
+        heading = f'<h2 id="board-{number}">{escape(board.key.caption)}</h2>'
+        sections.append(
+            f'<section aria-labelledby="board-{number}">\n{heading}\n{html_table(_table(board))}\n{notes}</section>'
+        )
+    style = resources.files("eval.report").joinpath("style.css").read_text(encoding="utf-8")
+    body = "\n".join(sections)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{TITLE}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n<h1>{TITLE}</h1>\n"
+        f"<p>{escape(READING)}</p>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def leaderboard_csv(boards: Sequence[Board]) -> str:
+    """All rows in one table with their board's key, metrics as fractions."""
+    columns = ("protocol", "split", "users", "tasks_per_user", "frames", "metric", "model", "extractor")
+    rows = []
+    for board in boards:
+        key = board.key
+        for row in board.rows:
+            shared = (key.protocol, key.split, key.users, key.tasks_per_user, key.frames, key.metric)
+            scores = (row.scores.get(name) for name in METRICS)
+            means = (f"{score.mean:.6g}" if score else "" for score in scores)
+            sizes = (f"{size:.0f}" if size is not None else "" for size in (row.macs, row.parameters))
+            rows.append((*shared, row.model, row.extractor, *means, *sizes, row.standing, row.source, row.note))
+    rest = (*METRICS, "macs_to_personalise_thop", "parameters", "standing", "source", "note")
+    return csv_text((*columns, *rest), rows)
+
+
+def _published(row: PublishedRow) -> tuple[BoardKey, Row]:
+    key = BoardKey(
+        protocol=row.protocol,
+        split=row.split,
+        users=_orbit_users(row.split) if row.split else "",
+        tasks_per_user=row.tasks_per_user,
+        frames=_frames(row.every_query_frame == "yes") if row.every_query_frame else "",
+        metric=row.metric,
+    )
+    printed = {
+        "frame_accuracy": (row.accuracy, row.accuracy_ci),
+        "frames_to_recognition": (row.frames_to_recognition, row.frames_to_recognition_ci),
+        "video_accuracy": (row.video_accuracy, row.video_accuracy_ci),
+    }
+    scores = {
+        name: Score(float(number) / 100, number, interval) for name, (number, interval) in printed.items() if number
+    }
+    standing = RECALLED if row.recalled == "yes" else PUBLISHED
+    macs, parameters = (float(text) if text else None for text in (row.macs, row.parameters))
+    spread = f"MACs vary by {_scaled(float(row.macs_std))} (std) over tasks." if row.macs_std else ""
+    note = " ".join(filter(None, (row.note, spread)))
+    return key, Row(row.model, row.extractor, scores, macs, parameters, standing, row.source, note)
+
+
+def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
+    tasks = sorted({row.tasks for row in card.per_user})
+    key = BoardKey(
+        protocol=plain(card.protocol),
+        split=plain(card.split),
+        users=_users(card),
+        tasks_per_user=str(tasks[0]) if len(tasks) == 1 else f"{tasks[0]} to {tasks[-1]}",
+        frames=_frames(card.every_query_frame),
+        metric="frame accuracy",
+    )
+    scores = {}
+    for metric in METRICS:
+        if card.every_query_frame or not METRICS[metric].needs_every_frame:
+            part = summary_of(card, metric).per_video
+            bootstrap = part.bootstrap_over_users
+            scores[metric] = Score(
+                part.mean,
+                percent(part.mean, 2),
+                percent(part.protocol_interval.half_width, 2),
+                f"{percent(bootstrap.low, 2)} to {percent(bootstrap.high, 2)}" if bootstrap.n > 1 else "",
+            )
+    macs = card.cost.macs_to_personalise_thop.mean if card.cost and card.cost.macs_to_personalise_thop else None
+    note = UNCHECKED_NOTE if UNCHECKED_NOTE in card.notes else ""
+    extractor = plain(card.provenance.get("backbone", ""))
+    return key, Row(plain(name), extractor, scores, macs, None, SCORED, "", note)
+
+
+def _users(card: Scorecard) -> str:
+    """Whether a scorecard is of ORBIT's users and all of their objects; else, which data it is of."""
+    users = {row.user for row in card.per_user}
+    objects = card.counts.objects + sum(not entry.video for entry in card.left_out)
+    if card.split in ORBIT_USERS and users == ORBIT_USERS[card.split] and objects == ORBIT_OBJECTS[card.split]:
+        return _orbit_users(card.split)
+    of = f"data {card.data_fingerprint[:12]}" if card.data_fingerprint else f"tasks {card.tasks_fingerprint[:12]}"
+    return f"{len(users)} {'user' if len(users) == 1 else 'users'} of {plain(of)}"
+
+
+def _orbit_users(split: str) -> str:
+    return f"ORBIT's {len(ORBIT_USERS[split])} {split} users"
+
+
+def _frames(every: bool) -> str:
+    return "every frame" if every else "a sample of each video's frames"
+
+
+def _table(board: Board) -> Table:
+    metrics = [name for name in METRICS if any(name in row.scores for row in board.rows)]
+    own = any(score.bootstrap for row in board.rows for score in row.scores.values())
+    macs = any(row.macs is not None for row in board.rows)
+    parameters = any(row.parameters is not None for row in board.rows)
+    heads = []
+    for name in metrics:
+        title = board.key.metric.capitalize() if name == "frame_accuracy" else METRICS[name].title
+        heads += [f"{title}, % ({'higher' if METRICS[name].higher_is_better else 'lower'} is better)", "Protocol's ±"]
+        heads += ["Bootstrap over users"] if own else []
+    rows = []
+    for row in board.rows:
+        cells = [row.model, row.extractor]
+        for name in metrics:
+            score = row.scores.get(name)
+            cells += [score.printed, score.protocol_interval] if score else ["", ""]
+            cells += [score.bootstrap if score else ""] if own else []
+        cells += [_scaled(row.macs)] if macs else []
+        cells += [_scaled(row.parameters)] if parameters else []
+        rows.append(tuple(cell or "-" for cell in (*cells, row.standing, row.source)))
+    columns = ("Model", "Extractor", *heads, *(["MACs to personalise"] if macs else []))
+    columns += (*(["Parameters"] if parameters else []), "Standing", "Source")
+    return Table(board.key.caption, columns, tuple(rows))
+
+
+def _notes(board: Board) -> list[str]:
+    noted: dict[str, list[str]] = {}
+    for row in board.rows:
+        if row.note:
+            name = f"{row.model}, {row.extractor}" if row.extractor else row.model
+            noted.setdefault(row.note, []).append(name)
+    return [f"{'; '.join(names)}: {note}" for note, names in noted.items()]
+
+
+def _scaled(number: float | None) -> str:
+    """`4.78 T` for 4.78e12; "" for None."""
+    if number is None:
+        return ""
+    for factor, letter in UNITS:
+        if number >= factor:
+            return f"{number / factor:.2f} {letter}"
+    return f"{number:.0f}"
+
+
+def _order(key: BoardKey) -> tuple[int, str, bool, bool, int, str]:
+    """ORBIT's own boards first, the protocol's full number of tasks before fewer."""
+    first = FIRST.index(key.protocol) if key.protocol in FIRST else len(FIRST)
+    tasks = int(key.tasks_per_user) if key.tasks_per_user.isdecimal() else 0
+    return first, key.protocol, key.split != "test", not key.users.startswith("ORBIT's"), -tasks, key.caption

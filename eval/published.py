@@ -1,0 +1,55 @@
+"""Published results, and whose they are: eval/published_rows.csv, percentages as they were printed. None was re-run."""
+
+import csv
+from dataclasses import dataclass, fields
+from importlib import resources
+
+# data/orbit_benchmark_mode_splits.json of microsoft/ORBIT-Dataset; objects: Massiceti et al. 2021, table A.2
+ORBIT_USERS = {
+    "validation": frozenset({"P189", "P194", "P235", "P579", "P778", "P867"}),
+    "test": frozenset(
+        {
+            *("P177", "P198", "P204", "P233", "P271", "P421", "P452", "P455", "P485"),
+            *("P554", "P609", "P642", "P753", "P900", "P901", "P953", "P999"),
+        }
+    ),
+}
+ORBIT_OBJECTS = {"validation": 50, "test": 158}
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One published result. Numbers are text as printed, percentages in percent; "" where nothing was published.
+
+    `recalled` is "yes" where the number was written down from memory and not looked up again. `every_query_frame` is
+    "yes", "no", or "" where that is not known.
+    """
+
+    protocol: str
+    split: str
+    tasks_per_user: str
+    every_query_frame: str
+    metric: str
+    model: str
+    extractor: str
+    accuracy: str
+    accuracy_ci: str
+    frames_to_recognition: str
+    frames_to_recognition_ci: str
+    video_accuracy: str
+    video_accuracy_ci: str
+    macs: str
+    macs_std: str
+    parameters: str
+    recalled: str
+    source: str
+    note: str
+
+
+def published_rows() -> tuple[PublishedRow, ...]:
+    """All of them, in the file's order."""
+    text = resources.files("eval").joinpath("published_rows.csv").read_text(encoding="utf-8")
+    header, *rows = csv.reader(text.splitlines())
+    if header != [field.name for field in fields(PublishedRow)]:
+        raise ValueError(f"published_rows.csv: columns {header}")  # a mistake of ours, not a user's
+    return tuple(PublishedRow(*row) for row in rows)

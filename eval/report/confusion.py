@@ -1,0 +1,42 @@
+"""Confusion between a user's objects, as a table and in a sentence."""
+
+from eval.report.tables import Table, percent, plain
+from eval.scorecard import Confusion, Scorecard
+
+
+def largest_confusion(scorecard: Scorecard, user: str) -> tuple[Confusion, int]:
+    """Of a user's sets of objects the one with most frames, and how many other sets the user has."""
+    own = [confusion for confusion in scorecard.confusion if confusion.user == user]
+    return max(own, key=lambda confusion: sum(map(sum, confusion.frames))), len(own) - 1
+
+
+def confusion_table(confusion: Confusion) -> Table:
+    """A row an object that frames show, a column an object that they were taken for."""
+    names = [plain(name) for name in confusion.objects]
+    rows = [
+        (name, str(sum(row)), *(percent(count / sum(row)) for count in row))
+        for name, row in zip(names, confusion.frames, strict=True)
+        if sum(row)
+    ]
+    tasks = "1 task" if confusion.tasks == 1 else f"{confusion.tasks} tasks"
+    return Table(
+        f"What user {plain(confusion.user)}'s objects were taken for, in % of the frames that show the row's object, "
+        f"{tasks} together",
+        ("Object shown", "Frames", *names),
+        tuple(rows),
+        shaded_from=2,
+    )
+
+
+def confusion_finding(confusion: Confusion) -> str:
+    """The most frequent confusion, in words."""
+    wrong = [
+        (count / sum(row), shown, taken)
+        for shown, row in zip(confusion.objects, confusion.frames, strict=True)
+        for taken, count in zip(confusion.objects, row, strict=True)
+        if count and taken != shown
+    ]
+    if not wrong:
+        return "No object was taken for another."
+    share, shown, taken = max(wrong, key=lambda entry: entry[0])
+    return f"Most frequent confusion: {plain(shown)}, taken for {plain(taken)} in {percent(share)} % of its frames."

@@ -1,0 +1,163 @@
+"""What a report says, and in which order."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
+from eval.report.confusion import confusion_finding, confusion_table, largest_confusion
+from eval.report.csvs import CONFUSION_CSV, PER_USER_CSV
+from eval.report.picture import PICTURE_NAME, accuracy_picture, picture_finding
+from eval.report.tables import (
+    box_size_table,
+    cost_table,
+    left_out_table,
+    object_table,
+    overall_table,
+    percent,
+    plain,
+    provenance_table,
+    support_quality_table,
+    user_table,
+)
+from eval.report.timelines import TIMELINES_CSV, Timeline, timeline_finding, timeline_picture, timeline_title
+from eval.report.videos import RankedVideo, video_tables
+from eval.scorecard import Scorecard, UserScore
+
+# A frame as a JPEG file's content, by its video and number.
+Thumbnails = Callable[[str, int], bytes]
+
+MOST_THUMBNAILS = 5  # of a timeline, and one more of the first recognition
+PRIVACY_NOTE = (
+    "The HTML page of this report holds pictures from people's homes. Share it only with those who may see them."
+)
+INTERVALS_NOTE = (
+    "The protocol's interval is 1.96·std/√n, as the leaderboard prints it. It takes every video for independent, "
+    "although the same videos come in many tasks: it is too narrow as a statement about new users. The bootstrap draws "
+    "whole users anew and speaks of users like these."
+)
+CONFUSION_NOTE = (
+    "For each user: the metrics of each object, then what its frames were taken for. A row adds up to 100 %; where row "
+    f"and column name the same object, it was recognised. The counts are in {CONFUSION_CSV}."
+)
+TIMELINES_NOTE = (
+    "What was predicted in each frame, in one of the tasks that the video is in. The upper lane is the right object; "
+    "mistakes are hatched, in a lane for each object that was predicted wrongly. A prediction is drawn up to the next "
+    "frame that was predicted."
+)
+
+
+def report_sections(
+    scorecard: Scorecard,
+    ranked: Sequence[RankedVideo],
+    timelines: Sequence[Timeline],
+    thumbnails: Thumbnails | None = None,
+) -> list[Section]:
+    """The whole report.
+
+    Args:
+        scorecard: what to report.
+        ranked: its videos, worst first.
+        timelines: of the videos to show over time; may be none.
+        thumbnails: gives the frames to show; None for no pictures of what was filmed.
+    """
+    privacy = (Paragraph(PRIVACY_NOTE, kind="note"),) if thumbnails and timelines else ()
+    users = Figure(
+        PICTURE_NAME,
+        accuracy_picture(scorecard),
+        picture_finding(scorecard),
+        "Frame accuracy per user, best first.",
+        PER_USER_CSV,
+    )
+    objects = [block for user in scorecard.per_user for block in _user_blocks(scorecard, user)]
+    sections = [
+        Section("overall", "Overall", (*privacy, *_overall(scorecard))),
+        Section("users", "Users", (users, user_table(scorecard))),
+        Section("objects", "Objects, and what they were taken for", (Paragraph(CONFUSION_NOTE), *objects)),
+        Section("videos", "Worst and best videos", tuple(video_tables(scorecard, ranked))),
+    ]
+    if timelines:
+        blocks = [
+            block
+            for number, timeline in enumerate(timelines, start=1)
+            for block in _timeline_blocks(number, timeline, thumbnails)
+        ]
+        sections.append(Section("timelines", "Predictions over time", (Paragraph(TIMELINES_NOTE), *blocks)))
+    if scorecard.by_annotation:
+        sections.append(Section("annotation", "By annotation", _by_annotation(scorecard)))
+    if scorecard.left_out:
+        sections.append(Section("left-out", "Left out", (left_out_table(scorecard),)))
+    sections.append(Section("cost", "Cost", _cost(scorecard)))
+    sections.append(Section("provenance", "Provenance", (provenance_table(scorecard),)))
+    return sections
+
+
+def _overall(scorecard: Scorecard) -> tuple[Block, ...]:
+    summary, counts = scorecard.overall.frame_accuracy, scorecard.counts
+    tasks = "1 task" if counts.tasks == 1 else f"{counts.tasks} tasks"
+    users = "1 user" if counts.users == 1 else f"{counts.users} users"
+    headline = Paragraph(
+        f"of frames right, mean over {counts.video_scores} videos of {tasks}; "
+        f"{percent(summary.per_user.mean, 2)} % as a mean over {users}.",
+        strong=f"{percent(summary.per_video.mean, 2)} %",
+        kind="headline",
+    )
+    notes = [Paragraph(f"Note: {plain(note)}", kind="note") for note in scorecard.notes]
+    return (headline, overall_table(scorecard), *notes, Paragraph(INTERVALS_NOTE))
+
+
+def _user_blocks(scorecard: Scorecard, user: UserScore) -> tuple[Block, ...]:
+    confusion, others = largest_confusion(scorecard, user.user)
+    sets = "1 other set" if others == 1 else f"{others} other sets"
+    more = f" This user has tasks with {sets} of objects: {CONFUSION_CSV} has them." if others else ""
+    return (
+        Heading(f"User {plain(user.user)}"),
+        object_table(scorecard, user),
+        Paragraph(confusion_finding(confusion) + more),
+        confusion_table(confusion),
+    )
+
+
+def _timeline_blocks(number: int, timeline: Timeline, thumbnails: Thumbnails | None) -> tuple[Block, ...]:
+    finding = timeline_finding(timeline)
+    caption = f"Predictions in task {timeline.task}."
+    figure = Figure(timeline_file(number), timeline_picture(timeline), finding, caption, TIMELINES_CSV)
+    pictures = (_thumbnails(timeline, thumbnails),) if thumbnails else ()
+    return (Heading(timeline_title(timeline)), figure, *pictures)
+
+
+def timeline_file(number: int) -> str:
+    """File name of a timeline's picture; numbers from 1, as in timelines.csv."""
+    return f"timeline_{number}.svg"
+
+
+def _thumbnails(timeline: Timeline, thumbnails: Thumbnails) -> Thumbnailed:
+    """Frames spread over the video, and the first that was recognised."""
+    last = len(timeline.frames) - 1
+    places = set(np.linspace(0, last, min(MOST_THUMBNAILS, last + 1)).astype(int).tolist())
+    if timeline.first_right is not None:
+        places.add(timeline.first_right)
+    shown = []
+    for place in sorted(places):
+        frame, label = int(timeline.frames[place]), int(timeline.predictions[place])
+        taken = "right" if label == timeline.label else f"taken for {plain(timeline.objects[label])}"
+        caption = f"Frame {frame}: {'first ' if place == timeline.first_right else ''}{taken}"
+        alt = f"Frame {frame} of a video of {plain(timeline.object)}"
+        shown.append(Thumbnail(thumbnails(timeline.video, frame), alt, caption))
+    return Thumbnailed(tuple(shown))
+
+
+def _by_annotation(scorecard: Scorecard) -> tuple[Block, ...]:
+    groups = scorecard.by_annotation
+    blocks: list[Block] = []
+    if groups and groups.box_size:
+        blocks += [box_size_table(groups.box_size), Paragraph("Means over frames: long videos weigh more here.")]
+    if groups and groups.support_quality:
+        blocks.append(support_quality_table(groups.support_quality))
+    return tuple(blocks) or (Paragraph("Nothing is annotated."),)
+
+
+def _cost(scorecard: Scorecard) -> tuple[Block, ...]:
+    if scorecard.cost is None:
+        return (Paragraph("What it took to personalise was not measured in this run."),)
+    return (cost_table(scorecard.cost), Paragraph(f"Source: {plain(scorecard.cost.source)}"))
