@@ -3,9 +3,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from groundwork.errors import FoundWrong, KitError
+from eval.command import add_eval_verbs
+from groundwork.errors import KitError
 
 EPILOG = """
 Files: tasks.jsonl says what to predict, predictions.parquet what was predicted, scorecard.json how good that is.
@@ -37,107 +37,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-
-    score = verbs.add_parser("score", help="tasks and predictions to a scorecard, checked first", allow_abbrev=False)
-    _add_predictions(score)
-    score.add_argument("--out", type=Path, required=True, metavar="scorecard.json", help="file to write")
-    score.set_defaults(run=_score)
-
-    check = verbs.add_parser("check", help="list every fault of predictions, score nothing", allow_abbrev=False)
-    _add_predictions(check)
-    check.set_defaults(run=_check)
-
-    compare = verbs.add_parser("compare", help="two scorecards of the same tasks, paired", allow_abbrev=False)
-    compare.add_argument("a", type=Path, metavar="A", help="a scorecard.json, or a run folder")
-    compare.add_argument("b", type=Path, metavar="B", help="another, of the same tasks; differences are B minus A")
-    compare.add_argument("--out", type=Path, metavar="FILE", help="write it too: .txt, .md or .json")
-    compare.set_defaults(run=_compare)
-
-    board = verbs.add_parser("leaderboard", help="published rows and yours, a table a protocol", allow_abbrev=False)
-    board.add_argument("runs", type=Path, nargs="*", metavar="RUN", help="a run folder, or a scorecard.json")
-    board.add_argument("--out", type=Path, metavar="FILE", help="write it too: .txt, .md, .csv or .html")
-    board.set_defaults(run=_leaderboard)
-
-    results = verbs.add_parser("results", help="predictions.parquet to a results.json", allow_abbrev=False)
-    results.add_argument("--tasks", type=Path, required=True, metavar="tasks.jsonl", help="what was predicted")
-    results.add_argument("--predictions", type=Path, required=True, metavar="predictions.parquet", help="what to write")
-    results.add_argument("--form", choices=("2022", "2023"), default="2023", help="of which challenge (default: 2023)")
-    results.add_argument("--out", type=Path, required=True, metavar="results.json", help="file to write")
-    results.set_defaults(run=_results)
-
-    report = verbs.add_parser(
-        "report", help="a run folder's scorecard.json to report.html, report.md and CSVs", allow_abbrev=False
-    )
-    report.add_argument("run_dir", type=Path, metavar="RUN", help="a folder with scorecard.json")
-    report.set_defaults(run=_report)
+    add_eval_verbs(verbs)
     return parser
-
-
-def _add_predictions(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tasks", type=Path, metavar="tasks.jsonl", help="what was to be predicted; a results.json can do without"
-    )
-    parser.add_argument(
-        "--predictions", type=Path, required=True, metavar="FILE", help="predictions.parquet or a results.json"
-    )
-
-
-# imports stand in the functions, so that --help does not wait for pandas
-
-
-def _score(chosen: argparse.Namespace) -> None:
-    from eval.report import scorecard_text
-    from eval.verbs import score_files
-
-    scorecard = score_files(chosen.tasks, chosen.predictions, chosen.out)
-    print(scorecard_text(scorecard), end="")
-    print(f"\nScorecard: {chosen.out}")
-
-
-def _check(chosen: argparse.Namespace) -> None:
-    from eval.verbs import check_files
-
-    faults = check_files(chosen.tasks, chosen.predictions)
-    for fault in faults:
-        print(fault)
-    if faults:
-        raise FoundWrong(f"{chosen.predictions}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}")
-    print(f"{chosen.predictions}: whole and legal")
-
-
-def _compare(chosen: argparse.Namespace) -> None:
-    from eval.compare import comparison_text
-    from eval.verbs import compare_files
-
-    print(comparison_text(compare_files(chosen.a, chosen.b, chosen.out)), end="")
-    _say_written(chosen.out)
-
-
-def _leaderboard(chosen: argparse.Namespace) -> None:
-    from eval.leaderboard import leaderboard_text
-    from eval.verbs import leaderboard_of
-
-    print(leaderboard_text(leaderboard_of(chosen.runs, chosen.out)), end="")
-    _say_written(chosen.out)
-
-
-def _results(chosen: argparse.Namespace) -> None:
-    from eval.verbs import write_results_file
-
-    write_results_file(chosen.tasks, chosen.predictions, chosen.out, form=chosen.form)
-    print(f"Results in the form of {chosen.form}: {chosen.out}")
-
-
-def _report(chosen: argparse.Namespace) -> None:
-    from eval.verbs import report_run
-
-    report_run(chosen.run_dir)
-    print(f"Report: {chosen.run_dir / 'report.html'} and report.md; data as CSV beside them")
-
-
-def _say_written(out: Path | None) -> None:
-    if out is not None:
-        print(f"\nWritten: {out}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from eval.leaderboard import (
     leaderboard_text,
 )
 from eval.predictions import read_predictions, read_predictions_metadata
-from eval.report import write_report
+from eval.report import PredictedTasks, Thumbnails, write_report
 from eval.results_file import Form
 from eval.score import score
 from eval.scorecard import Cost, Scorecard, read_scorecard, write_scorecard
@@ -121,15 +121,26 @@ def leaderboard_of(runs: Sequence[Path], out: Path | None = None) -> tuple[Board
     return boards
 
 
-def report_run(run: Path) -> Scorecard:
+def report_run(run: Path, *, videos: Sequence[str] = (), thumbnails: Thumbnails | None = None) -> Scorecard:
     """Write a run folder's report from its scorecard.json, and give the scorecard back.
 
+    With timelines of predictions, where tasks.jsonl and predictions.parquet are there too.
+
+    Args:
+        run: the folder.
+        videos: whose timelines to show; by default some of the worst, the middle and the best.
+        thumbnails: gives a frame's JPEG by video and number; without it the report holds no pictures of anybody's home.
+
     Raises:
-        AskedWrong: if there is no scorecard.
-        FoundWrong: if it is damaged.
+        AskedWrong: if there is no scorecard, or videos are asked for that were not predicted.
+        FoundWrong: if a file is damaged, or they are not of one run.
     """
     scorecard = read_scorecard(run / SCORECARD_NAME)
-    write_report(scorecard, run)
+    tasks, predictions = run / "tasks.jsonl", run / "predictions.parquet"
+    predicted = None
+    if tasks.is_file() and predictions.is_file():
+        predicted = PredictedTasks(read_tasks(tasks), read_predictions(predictions))
+    write_report(scorecard, run, predicted=predicted, videos=videos, thumbnails=thumbnails)
     return scorecard
 
 

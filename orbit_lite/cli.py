@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.command import add_eval_verbs
 from groundwork.errors import AskedWrong, KitError
 from orbit_lite.cli_prep import add_prep_verbs
 
@@ -92,17 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_machine(predict)
     predict.set_defaults(run=_predict)
 
-    score = verbs.add_parser("score", help="predictions to a scorecard, checked first", allow_abbrev=False)
-    score.add_argument("--tasks", type=Path, required=True, help="tasks.jsonl the predictions are for")
-    score.add_argument("--predictions", type=Path, required=True, help="predictions.parquet")
-    score.add_argument("--out", type=Path, default=Path("scorecard.json"), help="file to write")
-    score.set_defaults(run=_score)
-
     evaluate = verbs.add_parser("evaluate", help="tasks, predict, score and report in one", allow_abbrev=False)
     _add_model(evaluate)
     _add_data(evaluate)
     _add_protocol(evaluate)
     evaluate.add_argument("--out", type=Path, required=True, help="the run's folder")
+    evaluate.add_argument(
+        "--thumbnails", action="store_true", help="put frames into the report: pictures of people's homes"
+    )
     evaluate.add_argument("--plain", action="store_true", help="predict each task by itself: slow, to compare")
     _add_machine(evaluate)
     evaluate.set_defaults(run=_evaluate)
@@ -116,9 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
     cost.set_defaults(run=_cost)
 
-    report = verbs.add_parser("report", help="a run's scorecard as HTML, Markdown, CSV and plots", allow_abbrev=False)
-    report.add_argument("folder", metavar="RUN", type=Path, help="a folder with scorecard.json")
-    report.set_defaults(run=_report)
+    add_eval_verbs(verbs)
     return parser
 
 
@@ -234,14 +230,6 @@ def _predict(options: argparse.Namespace) -> None:
             print(f"{len(table)} predictions written to {options.out}")
 
 
-def _score(options: argparse.Namespace) -> None:
-    from eval.report import scorecard_text
-    from eval.verbs import score_files
-
-    print(scorecard_text(score_files(options.tasks, options.predictions, options.out)), end="")
-    print(f"scorecard: {options.out}")
-
-
 def _evaluate(options: argparse.Namespace) -> None:
     from eval.report import scorecard_text
     from orbit_lite.evaluate import EvaluateRequest, evaluate
@@ -255,7 +243,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         tasks_per_user=options.tasks_per_user,
     )
     card = evaluate(
-        request, options.out, workers=_workers(options), device=_device(options.device), plain=options.plain
+        request,
+        options.out,
+        workers=_workers(options),
+        device=_device(options.device),
+        plain=options.plain,
+        thumbnails=options.thumbnails,
     )
     print(scorecard_text(card), end="")
 
@@ -271,14 +264,6 @@ def _cost(options: argparse.Namespace) -> None:
     if options.out:
         write_json(options.out, found.content())
         print(f"written to {options.out}")
-
-
-def _report(options: argparse.Namespace) -> None:
-    from eval.report import scorecard_text
-    from eval.verbs import report_run
-
-    print(scorecard_text(report_run(options.folder)), end="")
-    print(f"report: {options.folder / 'report.html'}")
 
 
 def _model(options: argparse.Namespace, *, weights: str = "") -> "ModelChoice":

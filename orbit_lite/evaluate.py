@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 
 from data_prep.index import open_index
+from data_prep.video import encode_jpeg
 from eval.records import (
     Scorecard,
     TaskSet,
@@ -20,17 +22,17 @@ from eval.records import (
     write_predictions,
     write_tasks,
 )
-from eval.report import write_report
-from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, score_files
+from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
 from groundwork.errors import AskedWrong
 from orbit_lite.config import LearnerConfig, builtin_names, load_learner, load_protocol, nearest
-from orbit_lite.data.frames import open_frames
+from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.predict import predict_users
 from orbit_lite.ranks import joined_ranks
 from orbit_lite.run_folder import RunFolder, file_sha256, versions
+from orbit_lite.task_facts import annotation_facts, personalize_cost
 
 PARTS_NAME = ".parts"
 
@@ -96,7 +98,13 @@ class EvaluateRequest:
 
 
 def evaluate(
-    request: EvaluateRequest, out: Path, *, workers: int, device: torch.device, plain: bool = False
+    request: EvaluateRequest,
+    out: Path,
+    *,
+    workers: int,
+    device: torch.device,
+    plain: bool = False,
+    thumbnails: bool = False,
 ) -> Scorecard:
     """Run what is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
 
@@ -105,6 +113,7 @@ def evaluate(
 
     Args:
         plain: predict each task by itself (see `predict_users`).
+        thumbnails: put frames into the report, which then holds pictures of people's homes.
 
     Raises:
         AskedWrong: if `out` holds another run, or the request names something unknown.
@@ -151,8 +160,11 @@ def evaluate(
             parts.merge(predictions, users=dict.fromkeys(task.user for task in task_set.tasks))
             run.say(f"predictions: {predictions}")
         if run:
-            card = score_files(tasks, predictions, out / SCORECARD_NAME)
-            write_report(card, out)
+            facts = annotation_facts(index, drawer.split, task_set.tasks)
+            cost = personalize_cost(recognizer, task_set.tasks)
+            score_files(tasks, predictions, out / SCORECARD_NAME, cost=cost, facts=facts)
+            source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
+            report_run(out, thumbnails=partial(_thumbnail, source) if thumbnails else None)
             run.say(f"report: {out / 'report.html'}")
         ranks.wait()
         return read_scorecard(out / SCORECARD_NAME)
@@ -181,6 +193,10 @@ class UserParts:
 
     def _path(self, user: str) -> Path:
         return self.folder / f"{user}.parquet"
+
+
+def _thumbnail(source: FrameSource, video: str, frame: int) -> bytes:
+    return encode_jpeg(source.read(video, [frame])[0])
 
 
 def provenance(model: ModelChoice, tasks: TaskSet) -> dict[str, str]:

@@ -4,6 +4,7 @@ import shutil
 import pytest
 import torch
 
+from eval.records import read_tasks
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import load_experiment
 from orbit_lite.evaluate import EvaluateRequest, ModelChoice, evaluate
@@ -81,6 +82,23 @@ def test_the_plain_road_gives_the_same_scores(pocket_frames, tmp_path):
         for plain in (False, True)
     ]
     assert cards[0].overall.frame_accuracy == cards[1].overall.frame_accuracy
+
+
+def test_frames_are_in_the_report_only_if_asked(pocket_frames, tmp_path):
+    out = tmp_path / "out"
+    evaluate(request(pocket_frames), out, workers=0, device=CPU)
+    assert "data:image/jpeg" not in (out / "report.html").read_text()
+    evaluate(request(pocket_frames), out, workers=0, device=CPU, thumbnails=True)
+    assert "data:image/jpeg" in (out / "report.html").read_text()
+
+
+def test_a_scorecard_tells_cost_and_accuracy_by_annotation(pocket_frames, tmp_path):
+    card = evaluate(request(pocket_frames), tmp_path / "out", workers=0, device=CPU)
+    assert card.cost.macs_to_personalise.mean > 1e8  # tiny, some 40 support frames
+    sizes = card.by_annotation.box_size
+    frames = sum(len(plan.frames) for task in read_tasks(tmp_path / "out/tasks.jsonl").tasks for plan in task.query)
+    assert sum(group.n for group in sizes) == frames and all("not annotated" not in group.name for group in sizes)
+    assert card.by_annotation.support_quality
 
 
 def test_the_headline_stands_where_the_contract_says(pocket_frames, tmp_path):

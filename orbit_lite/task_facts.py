@@ -1,0 +1,57 @@
+"""What a scorecard says beyond predictions: what the tasks' frames are annotated with, what personalising takes."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import pandas as pd
+
+from data_prep.annotation_table import ANNOTATED_SIZE_PX, annotation_table
+from data_prep.annotations import ISSUES
+from data_prep.index import Index
+from data_prep.layout import annotation_path
+from eval.by_annotation import FRAME_FACTS, SUPPORT_FACTS, AnnotationFacts
+from eval.records import Task
+from eval.scorecard import Amount, Cost
+from orbit_lite.macs import personalize_macs, total
+from orbit_lite.models.recognizer import Recognizer
+
+
+def annotation_facts(index: Index, split: str, tasks: Sequence[Task]) -> AnnotationFacts | None:
+    """Box sizes of clutter frames, and how many of each support video's frames have an issue; None without annotations.
+
+    Raises:
+        FoundWrong: if annotations are damaged, or not of their videos.
+    """
+    if not any(annotation_path(index.root, row.split, row.video).is_file() for row in index.select(split=split)):
+        return None
+    table = annotation_table(index.root, split=split or None, frame_size_px=ANNOTATED_SIZE_PX)
+    clutter = table[table.video_type == "clutter"]
+    frames = clutter.assign(box_share=clutter.box_w * clutter.box_h / ANNOTATED_SIZE_PX**2)[list(FRAME_FACTS)]
+    return AnnotationFacts(frames, _support_facts(table, tasks))
+
+
+def personalize_cost(recognizer: Recognizer, tasks: Sequence[Task]) -> Cost:
+    """MACs to personalise for each task, by both counts. Seconds hang on the machine: see 'orbit-lite cost'."""
+
+    @cache
+    def count(way: int, support: int) -> tuple[int, int]:
+        found = total(personalize_macs(recognizer, way=way, support=support))
+        return found.ours, found.leaderboard
+
+    counts = [count(task.way, sum(len(plan.frames) for plan in task.support)) for task in tasks]
+    ours, leaderboard = (Amount.of(values) for values in zip(*counts, strict=True))
+    source = "counted for each task's way and support frames, one frame's count multiplied"
+    return Cost(macs_to_personalise=ours, macs_to_personalise_thop=leaderboard, source=source)
+
+
+def _support_facts(table: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+    """Of each support video, the share of its support frames (of any task) that have an issue, among those judged."""
+    used = {(task.user, plan.video, frame) for task in tasks for plan in task.support for frame in plan.frames}
+    support = pd.DataFrame(sorted(used), columns=["user", "video", "frame"])
+    issues = list(ISSUES)
+    judged = table.dropna(subset=issues, how="all")
+    judged = judged.assign(issue_share=judged[issues].fillna(False).any(axis=1).astype(float))
+    places = judged[["user", "video", "frame", "issue_share"]].astype({"user": str, "video": str})
+    found = support.merge(places, on=["user", "video", "frame"], how="left")
+    shares = found.groupby(["user", "video"])["issue_share"].mean()
+    return shares.reset_index()[list(SUPPORT_FACTS)]
