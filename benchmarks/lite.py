@@ -1,4 +1,4 @@
-"""LITE: one task's gradient, its seconds and its memory, against one graph over the whole task; and at 4 times the N.
+"""LITE: seconds and memory of one task's gradient, against one graph, the paper's plain way, and the sum of its parts.
 
 Weights and images are random: neither changes what is computed. Memory is what the gradient adds to a process that
 holds recogniser and images already, so the images' own bytes are not in it.
@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from benchmarks.measure import REPEATS, Comparison, Work, paired_seconds, peak_memory_mb
+from benchmarks.measure import REPEATS, Comparison, Spread, Work, paired_seconds, peak_memory_mb
 from groundwork.randomness import keyed_rng
-from orbit_lite.models.lite import Estimator, TaskPixels, task_gradient
-from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.models.film import FilmAdapter
+from orbit_lite.models.inputs import chunks_of
+from orbit_lite.models.lite import Encode, Estimator, GradientChunks, TaskPixels, task_gradient
+from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 WAY = 5
 
@@ -22,56 +26,133 @@ WAY = 5
 class Size:
     """A task: N support and M query images; LITE gives `h` of the N a gradient. Timed `repeats` times."""
 
+    learner: str
     backbone: str
     support: int
     query: int
     h: int
+    query_batch: int = 16
     frame_size_px: int = 224
     repeats: int = REPEATS
 
+    @property
+    def chunks(self) -> GradientChunks:
+        """The usual chunks, but for the query batch."""
+        return GradientChunks(query=self.query_batch)
+
     def __str__(self) -> str:
-        size = f"N={self.support}, M={self.query}, H={self.h}"
-        return f"{self.backbone}, {self.frame_size_px} px, {size}"
+        size = f"N={self.support}, M={self.query}, H={self.h}, query batch {self.query_batch}"
+        return f"{self.learner}, {self.backbone}, {self.frame_size_px} px, {size}"
 
 
 # One graph over 132 images of 224 px is 12 GB for efficientnet_b0: a machine of 16 GB has room for no more.
-# `tiny` takes a tenth of a second, so that anything else the machine does shows: it is timed more often.
 SIZES = (
-    Size("efficientnet_b0", support=100, query=32, h=16),
-    Size("tiny", support=100, query=32, h=16, repeats=15),
+    Size("protonets", "efficientnet_b0", support=100, query=32, h=16),
+    Size("cnaps", "efficientnet_b0", support=100, query=32, h=16),
 )
 
 
 def run(sizes: Sequence[Size] = SIZES) -> list[Comparison]:
-    """Three comparisons a size: seconds and memory of `lite` and `full`, and memory of `lite` at N and at 4 N."""
+    """Of each size: LITE beside one graph (ProtoNets alone), beside its parts and the plain way, and at 10 times N."""
     return [comparison for size in sizes for comparison in _compare(size)]
 
 
 def gradient_work(size: Size, estimator: Estimator) -> Work:
     """Build recogniser and images; the work is one task's gradient. Picklable as a partial."""
-    recognizer = build_recognizer("protonets", size.backbone, weights="random", frame_size_px=size.frame_size_px)
-    pixels = _pixels(size)
+    recognizer, pixels = _recognizer(size), _pixels(size)
 
     def work() -> None:
         recognizer.zero_grad()
-        task_gradient(recognizer, pixels, h=size.h, rng=keyed_rng(0, "lite"), estimator=estimator)
+        rng = keyed_rng(0, "lite")
+        task_gradient(recognizer, pixels, h=size.h, rng=rng, estimator=estimator, chunks=size.chunks)
+
+    return work
+
+
+def parts_work(size: Size) -> Work:
+    """What LITE can't do without, and nothing else: N forward; H and M forward and backward; by each encoder, of which
+    the set encoder sees no queries."""
+    recognizer, pixels = _recognizer(size), _pixels(size)
+    extractor, adapter, chunks = recognizer.extractor, recognizer.adapter, size.chunks
+
+    def forward(encode: Encode, images: Tensor, chunk: int, *, backward: bool) -> None:
+        for part in chunks_of(images, chunk):
+            with torch.set_grad_enabled(backward):
+                features = encode(images[part])
+            if backward:
+                features.sum().backward()
+
+    def work() -> None:
+        recognizer.zero_grad()
+        film = None
+        if isinstance(adapter, FilmAdapter):
+            encode = partial(adapter.encode, extractor)
+            forward(encode, pixels.support, chunks.no_graph, backward=False)
+            forward(encode, pixels.support[: size.h], chunks.with_graph, backward=True)
+            state = adapter.film(extractor, torch.zeros(1, 64)).items()
+            film = {name: value.detach().requires_grad_() for name, value in state}
+        encode = partial(extractor.encode, film=film)
+        forward(encode, pixels.support, chunks.no_graph, backward=False)
+        forward(encode, pixels.support[: size.h], chunks.with_graph, backward=True)
+        forward(encode, pixels.query, chunks.query, backward=True)
+
+    return work
+
+
+def plain_work(size: Size) -> Work:
+    """LITE as the paper's algorithm 1 has it, for ProtoNets: H support images are encoded with graph anew for every
+    query batch, and stay in memory with it; the others' encodings are kept from one pass without graph."""
+    recognizer, pixels = _recognizer(size), _pixels(size)
+    encode, chunks = recognizer.extractor.encode, size.chunks
+
+    def work() -> None:
+        recognizer.zero_grad()
+        drawn = torch.from_numpy(keyed_rng(0, "lite").choice(size.support, size.h, replace=False))
+        with torch.no_grad():
+            kept = torch.cat([encode(pixels.support[part]) for part in chunks_of(pixels.support, chunks.no_graph)])
+        for part in chunks_of(pixels.query, chunks.query):
+            again = encode(pixels.support[drawn])
+            scaled = again.detach() + (again - again.detach()) * (size.support / size.h)
+            head = recognizer.head.fit(kept.index_put((drawn,), scaled), pixels.support_labels, way=WAY)
+            logits = head.logits(encode(pixels.query[part]))
+            loss = F.cross_entropy(logits, pixels.query_labels[part], reduction="sum") / size.query
+            loss.backward()
 
     return work
 
 
 def _compare(size: Size) -> list[Comparison]:
-    threads, large = torch.get_num_threads(), replace(size, support=4 * size.support)
+    threads, large = torch.get_num_threads(), replace(size, support=10 * size.support)
+    found = []
+
+    def add(metric: str, unit: str, first: tuple[str, Spread], second: tuple[str, Spread]) -> None:
+        found.append(Comparison(str(size), metric, unit, threads, first, second))
+
+    lite = f"lite, N={size.support}"
     lite_mb = peak_memory_mb(partial(gradient_work, size, "lite"))
-    full_mb = peak_memory_mb(partial(gradient_work, size, "full"))
     large_mb = peak_memory_mb(partial(gradient_work, large, "lite"))
-    # after the memory: this process may keep what `full` took, and the next process needs as much again
-    lite_s, full_s = paired_seconds(gradient_work(size, "lite"), gradient_work(size, "full"), repeats=size.repeats)
-    names = f"lite N={size.support}", f"lite N={large.support}"
-    return [
-        Comparison(str(size), "time", "s", threads, ("lite", lite_s), ("full", full_s)),
-        Comparison(str(size), "memory", "MB", threads, ("lite", lite_mb), ("full", full_mb)),
-        Comparison(str(size), "memory as N grows", "MB", threads, (names[0], lite_mb), (names[1], large_mb)),
-    ]
+    exact_mb = peak_memory_mb(partial(gradient_work, large, "exact"))
+    add("memory", "MB", (lite, lite_mb), (f"lite, N={large.support}", large_mb))
+    add("memory", "MB", (lite, lite_mb), (f"exact, N={large.support}", exact_mb))
+    others = {"its parts apart": parts_work}
+    if size.learner == "protonets":
+        others["H anew for every query batch"] = plain_work
+        full_mb = peak_memory_mb(partial(gradient_work, size, "full"))
+        add("memory", "MB", (lite, lite_mb), ("one graph", full_mb))
+        plain_mb = peak_memory_mb(partial(plain_work, size))
+        add("memory", "MB", (lite, lite_mb), ("H anew for every query batch", plain_mb))
+    for name, other in others.items():
+        seconds = paired_seconds(gradient_work(size, "lite"), other(size), repeats=size.repeats)
+        add("time", "s", (lite, seconds[0]), (name, seconds[1]))
+    if size.learner == "protonets":
+        # last: this process may keep what `full` took
+        seconds = paired_seconds(gradient_work(size, "lite"), gradient_work(size, "full"), repeats=size.repeats)
+        add("time", "s", (lite, seconds[0]), ("one graph", seconds[1]))
+    return found
+
+
+def _recognizer(size: Size) -> Recognizer:
+    return build_recognizer(size.learner, size.backbone, weights="random", frame_size_px=size.frame_size_px)
 
 
 def _pixels(size: Size) -> TaskPixels:

@@ -1,39 +1,80 @@
 import numpy as np
+import pytest
 import torch
 
 from benchmarks import lite
 from benchmarks.lite import Size
 
-SMALL = Size("tiny", support=20, query=8, h=4, frame_size_px=64, repeats=1)
+SMALL = Size("protonets", "tiny", support=20, query=8, h=4, query_batch=4, frame_size_px=64, repeats=1)
+CNAPS = Size("cnaps", "tiny", support=10, query=4, h=4, query_batch=4, frame_size_px=32, repeats=1)
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """The recognisers that are built, so that their gradients can be looked at."""
+    found = []
+    build = lite.build_recognizer
+    monkeypatch.setattr(lite, "build_recognizer", lambda *a, **k: found.append(build(*a, **k)) or found[-1])
+    return found
+
+
+def gradient(recognizer):
+    return torch.cat([p.grad.flatten() for p in recognizer.parameters() if p.grad is not None]).numpy()
 
 
 def test_both_sides_of_every_comparison():
     comparisons = lite.run([SMALL])
     assert [(c.metric, c.first[0], c.second[0]) for c in comparisons] == [
-        ("time", "lite", "full"),
-        ("memory", "lite", "full"),
-        ("memory as N grows", "lite N=20", "lite N=80"),
+        ("memory", "lite, N=20", "lite, N=200"),
+        ("memory", "lite, N=20", "exact, N=200"),
+        ("memory", "lite, N=20", "one graph"),
+        ("memory", "lite, N=20", "H anew for every query batch"),
+        ("time", "lite, N=20", "its parts apart"),
+        ("time", "lite, N=20", "H anew for every query batch"),
+        ("time", "lite, N=20", "one graph"),
     ]
-    assert all(spread.median > 0 for c in comparisons[:2] for _, spread in (c.first, c.second))
-    assert all(c.setting == "tiny, 64 px, N=20, M=8, H=4" for c in comparisons)
+    assert all(spread.median > 0 for c in comparisons for _, spread in (c.first, c.second))
+    assert all(c.setting == "protonets, tiny, 64 px, N=20, M=8, H=4, query batch 4" for c in comparisons)
 
 
-def test_the_sizes_run_are_those_of_the_issue():
-    assert [(size.backbone, size.support, size.h, size.frame_size_px) for size in lite.SIZES] == [
-        ("efficientnet_b0", 100, 16, 224),
-        ("tiny", 100, 16, 224),
+def test_the_sizes_run_are_those_of_the_bars():
+    assert [(size.learner, size.backbone, size.support, size.h, size.query_batch) for size in lite.SIZES] == [
+        ("protonets", "efficientnet_b0", 100, 16, 16),
+        ("cnaps", "efficientnet_b0", 100, 16, 16),
     ]
 
 
-def test_the_work_is_a_gradient_and_the_same_each_time(monkeypatch):
+def test_the_work_is_a_gradient_and_the_same_each_time(built):
     """zero_grad is in the work: else the second repeat would add to the first."""
-    built = []
-    build = lite.build_recognizer
-    monkeypatch.setattr(lite, "build_recognizer", lambda *a, **k: built.append(build(*a, **k)) or built[-1])
     work = lite.gradient_work(SMALL, "lite")
     gradients = []
     for _ in range(2):
         work()
-        gradients.append(torch.cat([p.grad.flatten() for p in built[0].parameters()]).numpy())
+        gradients.append(gradient(built[0]))
     assert np.abs(gradients[0]).max() > 0
     np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_papers_plain_way_gives_the_same_gradient(built):
+    """Or it would not be the same work: it draws the same H."""
+    lite.gradient_work(SMALL, "lite")()
+    lite.plain_work(SMALL)()
+    ours, plain = map(gradient, built)
+    assert np.linalg.norm(ours - plain) < 1e-4 * np.linalg.norm(ours)
+
+
+@pytest.mark.parametrize("size", [SMALL, CNAPS])
+def test_the_parts_encode_as_often_as_lite_does(built, size):
+    counts = []
+    for work in (lite.gradient_work(size, "lite"), lite.parts_work(size)):
+        calls = {True: 0, False: 0}
+
+        def count(_, inputs, calls=calls):
+            calls[torch.is_grad_enabled()] += len(inputs[0])
+
+        built[-1].extractor.net.register_forward_pre_hook(count)
+        if size is CNAPS:
+            built[-1].adapter.set_encoder.register_forward_pre_hook(count)
+        work()
+        counts.append(calls)
+    assert counts[0] == counts[1] and min(counts[0].values()) > 0
