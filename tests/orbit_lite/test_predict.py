@@ -1,12 +1,14 @@
+import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from data_prep.index import open_index
-from eval.records import PREDICTION_COLUMNS
+from data_prep.index import Index, open_index
+from eval.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
 from groundwork.errors import FoundWrong
 from orbit_lite.config import builtin_names, load_learner, load_protocol
 from orbit_lite.data.frames import open_frames
@@ -14,8 +16,9 @@ from orbit_lite.data.loader import ReadTask
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.predict import predict
+from orbit_lite.predict import FRAMES_A_JOB, predict
 
+SMALL_PX = 32
 PROTOCOLS = ["orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve"]
 
 
@@ -144,3 +147,53 @@ def test_personal_predictions_depend_on_the_support_set(recognizer, index):
     plain = predict(recognizer, tasks, index, open_frames(index))
     other = predict(recognizer, replace(tasks, tasks=tuple(turned)), index, open_frames(index))
     assert torch.equal(torch.tensor((plain.prediction + 1) % 3), torch.tensor(other.prediction))
+
+
+class Counted:
+    """A source of black frames that knows how many of those it gave are still held."""
+
+    least_workers = 0
+
+    def __init__(self):
+        self.held = self.most = self.given = 0
+
+    def read(self, video, frames):
+        pictures = np.zeros((len(frames), SMALL_PX, SMALL_PX, 3), np.uint8)
+        weakref.finalize(pictures, self._let_go, len(frames))
+        self.held, self.given = self.held + len(frames), self.given + len(frames)
+        self.most = max(self.most, self.held)
+        return pictures
+
+    def _let_go(self, frames):
+        self.held -= frames
+
+
+@pytest.mark.parametrize("learner", ["protonets", "cnaps"])
+def test_memory_is_bounded_by_one_user_also_one_with_89_clutter_videos(learner):
+    """As P204 of ORBIT has them; a second user must not add to it."""
+    objects, support_frames = 9, 5
+    tasks = []
+    for user in ("P204", "P999"):
+        names = [f"{user}--{k % objects}--clutter--{k}" for k in range(89)]
+        for number in range(3):
+            support = tuple(
+                VideoPlan(f"{user}--{k}--clean--x", k, tuple(range(1, support_frames + 1))) for k in range(objects)
+            )
+            query = tuple(VideoPlan(name, k % objects, tuple(range(1, 71))) for k, name in enumerate(names))
+            tasks.append(Task(user, number, tuple(map(str, range(objects))), support, query))
+    index = Index(Path("made"), "frames", ())
+    task_set = TaskSet(
+        protocol="orbit-2022",
+        split="test",
+        seed=0,
+        every_query_frame=False,
+        data_fingerprint=index.fingerprint,
+        tasks=tuple(tasks),
+        left_out=(),
+    )
+    source = Counted()
+    recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=SMALL_PX)
+    table = predict(recognizer, task_set, index, source, quiet=True)
+    assert len(table) == 2 * 3 * 89 * 70
+    assert source.given == 2 * (objects * support_frames + 89 * 70)  # each once for all three tasks
+    assert source.most <= objects * support_frames + 2 * FRAMES_A_JOB
