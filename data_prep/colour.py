@@ -10,8 +10,8 @@ from typing import Any
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # table 3; all others are SDR
 _BT2020_PRIMARIES = 9  # table 2
 _BT2020_MATRICES = {9, 10}  # table 4
-# Matrices that both readers apply alike: RGB, BT.709, unstated, FCC, BT.601 (two), SMPTE 240M, BT.2020. Of the others
-# PyAV's libav refuses all (YCgCo, BT.2020 with constant luminance tried), and decord's shows them in wrong colours.
+# Matrices that libav's scaler applies: RGB, BT.709, unstated, FCC, BT.601 (two), SMPTE 240M, BT.2020. Of the others it
+# refuses all that were tried (YCgCo, BT.2020 with constant luminance); an older libav showed them in wrong colours.
 _READABLE_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 
 
@@ -27,5 +27,5 @@ def describe_colour(frame: Any) -> str:
 
 
 def is_readable(frame: Any) -> bool:
-    """Whether the readers know the matrix that makes RGB of a PyAV frame."""
+    """Whether the decoder knows the matrix that makes RGB of a PyAV frame."""
     return frame.colorspace in _READABLE_MATRICES

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from data_prep.decoding import READER
 from data_prep.flat_export import scan_flat
 from data_prep.framing import Framing
 from data_prep.layout import VIDEO_TYPES, frame_file_name
 from data_prep.naming import RawVideo, discard_key, listed, name_videos, scan_raw
 from data_prep.probe import probe
 from data_prep.tree_run import TreeRun, TreeSummary, remove_folder
-from data_prep.video import JPEG_QUALITY, encode_jpeg, iterate_frames, reader_name
+from data_prep.video import JPEG_QUALITY, encode_jpeg, iterate_frames
 from groundwork.errors import AskedWrong
 from groundwork.files import whole_folder
 
@@ -37,7 +38,10 @@ USUAL = Settings()
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """What the manifest says of one video. `mark` is the source's size in bytes: its name stays out of the tree."""
+    """What the manifest says of one video. `mark` is the source's size in bytes: its name stays out of the tree.
+
+    `reader` names the library that decoded it, with versions; videos of one tree can differ in it if a run was cut off
+    and resumed after an update."""
 
     frames: int
     mark: str
@@ -136,7 +140,7 @@ def _extract_video(job: _Job) -> VideoRecord:
     return VideoRecord(
         frames=number,
         mark=job.mark,
-        reader=reader_name(info, size_px, shape=shape, resample=resample),
+        reader=READER,
         pictures=info.pictures,
         width_px=info.width,
         height_px=info.height,

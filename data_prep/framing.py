@@ -20,7 +20,7 @@ SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
     "squash": lambda width, height: (width, height),  # both fill; what was round becomes oval
 }
 # decoder: bilinear over the whole area, inside the decoder, fast. lanczos: decoded at full size, then Pillow, as the
-# published 224-px set was made; slower, and a reader holds fewer pictures.
+# published 224-px set was made; slower.
 RESAMPLES = ("decoder", "lanczos")
 
 
@@ -82,12 +82,12 @@ def _scaled(length: int, filling: int, size_px: int) -> int:
 
 def _centred(picture: Picture, size_px: int) -> Picture:
     """The square about the centre: what reaches beyond it is cut off, what is missing is black."""
-    for axis in (0, 1):
-        before = abs(picture.shape[axis] - size_px) // 2
-        if picture.shape[axis] > size_px:
-            picture = picture.take(range(before, before + size_px), axis=axis)
-        elif (missing := size_px - picture.shape[axis]) > 0:
-            bars = [(0, 0)] * 3
-            bars[axis] = (before, missing - before)
-            picture = np.pad(picture, bars)
-    return np.ascontiguousarray(picture)
+    height, width = (min(length, size_px) for length in picture.shape[:2])
+    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    shown = picture[top : top + height, left : left + width]
+    if (height, width) == (size_px, size_px):
+        return np.ascontiguousarray(shown)
+    square = np.zeros((size_px, size_px, 3), dtype=np.uint8)
+    above, before = (size_px - height) // 2, (size_px - width) // 2
+    square[above : above + height, before : before + width] = shown
+    return square

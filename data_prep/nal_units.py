@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 # Where a decoder can start afresh (ITU-T H.264 table 7-1, H.265 table 7-1). Other key frames (recovery points, CRA) may
-# look closed by their time stamps and yet put decord's random access off by two pictures (measured).
+# look closed by their time stamps while pictures after them still look back beyond them.
 _IDR_UNITS = {"h264": (0x1F, 0, {5}), "hevc": (0x7E, 1, {19, 20})}  # codec: mask and shift of the type, wanted types
 # Where the settings say how many bytes a unit's length takes (ISO 14496-15, avcC and hvcC).
 _LENGTH_SIZE_AT = {"h264": 4, "hevc": 21}

@@ -18,7 +18,7 @@ from data_prep.decoder_log import demuxer_stumbles
 from data_prep.nal_units import has_hole, starts_afresh
 from groundwork.errors import FoundWrong
 
-# decord seeks by time stamp, and finds its place again only in containers that store one for every picture.
+# A jump goes to a time stamp; its place is found again only in containers that store one for every picture.
 _STAMPED = ("mov", "matroska")
 _USUAL_STEP_S = 1 / 30
 
@@ -153,8 +153,8 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
 def _scan(path: Path, container: Any, stream: Any) -> tuple[list[_Packet], Any]:
     """All packets in decoding order, and the first picture decoded, or None.
 
-    Finds, whatever the reader: a file that ends early, pictures whose bytes are partly zeroed, a container (other than
-    MP4, whose list tells) that its demuxer stumbles over.
+    Finds what no decoder need tell: a file that ends early, pictures whose bytes are partly zeroed, a container (other
+    than MP4, whose list tells) that its demuxer stumbles over.
     """
     found: list[_Packet] = []
     first: Any = None

@@ -45,13 +45,6 @@ def count_frames(info: VideoInfo, fps: float = DEFAULT_FPS) -> int:
     return len(frame_pictures(info.times_s, info.last_duration_s, fps))
 
 
-def reader_name(
-    info: VideoInfo, size_px: int = DEFAULT_SIZE_PX, *, shape: str = "crop", resample: str = "decoder"
-) -> str:
-    """Which reader serves a video: `decord`, or `pyav` where it is absent, inexact or would hold too much memory."""
-    return decoding.reader_name(info, Framing(size_px, shape, resample))
-
-
 def read_frames(
     path: Path,
     numbers: Sequence[int] | None = None,

@@ -14,7 +14,7 @@ from groundwork.files import write_json
 
 RECORD_NAME = "run.json"
 LOG_NAME = "log.txt"
-PACKAGES = ("orbit-lite", "torch", "torchvision", "timm", "numpy", "opencv-python", "decord", "av")
+PACKAGES = ("orbit-lite", "torch", "torchvision", "timm", "numpy", "opencv-python", "av")
 
 
 class RunFolder:

@@ -1,6 +1,6 @@
 """Reading ahead: worker processes turn plans into pixels, in order, uint8 all the way to the device.
 
-Workers are started by spawn, never fork (OpenCV, decord and torch all hold threads), so what they get is pickled.
+Workers are started by spawn, never fork (OpenCV, libav and torch all hold threads), so what they get is pickled.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Damage is found through both readers, by name, in one line; what is whole raises no alarm."""
+"""Damage is found, by name, in one line; what is whole raises no alarm."""
 
 import random
 import shutil
@@ -8,25 +8,17 @@ import av
 import numpy as np
 import pytest
 
-from data_prep import decoding
 from data_prep.probe import probe
 from data_prep.video import iterate_frames, read_frames
 from groundwork.errors import FoundWrong
 
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
-READERS = ("as chosen", "pyav")
 SIZE_PX = 64
 
 HEVC = {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=20:open-gop=0"}}
 OPEN = {"options": {"x264-params": "open-gop=1:keyint=20:bframes=3:b-adapt=0"}}
 FILES = {"h264.mp4": {}, "h264-open.mp4": OPEN, "h264.mkv": {}, "hevc.mp4": HEVC, "hevc.mkv": HEVC}
-
-
-@pytest.fixture(params=READERS, autouse=True)
-def reader(request, monkeypatch):
-    if request.param == "pyav":
-        monkeypatch.setattr(decoding, "decord", None)
 
 
 @pytest.fixture(scope="module")

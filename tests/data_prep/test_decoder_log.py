@@ -3,8 +3,9 @@ import threading
 import av.logging
 import pytest
 
-from data_prep import decoding
 from data_prep.decoder_log import demuxer_stumbles, tells_of_damage
+from data_prep.video import read_frames
+from groundwork.errors import FoundWrong
 
 ERROR, WARNING, INFO = av.logging.ERROR, av.logging.WARNING, av.logging.INFO
 
@@ -31,12 +32,8 @@ def test_a_matroska_that_breaks_off_is_told():
     assert not demuxer_stumbles(ERROR, "mov,mp4,m4a,3gp,3g2,mj2")
 
 
-@pytest.mark.skipif(decoding.decord is None, reason="there is no decord here")
 def test_threads_hear_of_their_own_file_alone(encode_video, tmp_path):
-    """decord's log is one for the process: a damaged file read beside whole ones must not spoil them."""
-    from data_prep.video import read_frames
-    from groundwork.errors import FoundWrong
-
+    """libav's log is one for the process: a damaged file read beside whole ones must not spoil them."""
     whole = encode_video(tmp_path / "whole.mp4", size=(320, 240), pictures=300, options={"crf": "1"})
     content = bytearray(whole.read_bytes())
     for place in range(len(content) // 5, len(content) * 3 // 5, 41):

@@ -1,4 +1,4 @@
-"""Both readers against each other and against ffmpeg: the choice, the pixels, random access, what they hold."""
+"""Pixels against ffmpeg and against a second decoder, random access, odd sizes, memory."""
 
 import shutil
 import subprocess
@@ -13,13 +13,12 @@ from PIL import Image
 from data_prep import decoding
 from data_prep.framing import Framing
 from data_prep.probe import probe
-from data_prep.video import iterate_frames, read_frames, reader_name
+from data_prep.video import frame_pictures, read_frames
 from groundwork.errors import FoundWrong
 
 ROOT = Path(__file__).parents[2]
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
-needs_decord = pytest.mark.skipif(decoding.decord is None, reason="there is no decord here")
 
 FRAMINGS = {
     "crop": {},
@@ -77,11 +76,8 @@ def differences(ours, theirs, *, neighbours):
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("reader", ["as chosen", "pyav"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_are_those_of_ffmpeg(moving, monkeypatch, kind, reader):
-    if reader == "pyav":
-        monkeypatch.setattr(decoding, "decord", None)
+def test_frames_are_those_of_ffmpeg(moving, kind):
     info = probe(moving[kind])
     width, height = Framing(90).decoded_size(info.width, info.height)
     theirs = ffmpeg_frames(moving[kind], f"scale={width}:{height}:flags=bilinear,format=rgb24,crop=90:90,")
@@ -92,11 +88,8 @@ def test_frames_are_those_of_ffmpeg(moving, monkeypatch, kind, reader):
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("reader", ["as chosen", "pyav"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_lanczos_is_pillows_of_the_full_picture(moving, monkeypatch, kind, reader):
-    if reader == "pyav":
-        monkeypatch.setattr(decoding, "decord", None)
+def test_lanczos_is_pillows_of_the_full_picture(moving, kind):
     info = probe(moving[kind])
     full = ffmpeg_frames(moving[kind], "").reshape(-1, info.height, info.width, 3)
     width, height = Framing(90).decoded_size(info.width, info.height)
@@ -109,27 +102,23 @@ def test_lanczos_is_pillows_of_the_full_picture(moving, monkeypatch, kind, reade
 
 
 @needs_ffmpeg
-@needs_decord
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("kind", ["h264", "hevc10", "rotated-90", "rotated-180", "portrait", "variable", "mkv"])
-def test_both_readers_give_the_same_frames(moving, monkeypatch, kind, framing):
-    path, how = moving[kind], {"size_px": 112, **FRAMINGS[framing]}
-    monkeypatch.setattr(decoding, "DECORD_CODECS", {"h264", "hevc"})
-    assert reader_name(probe(path), **how) == "decord"
-    by_decord = read_frames(path, **how)
-    monkeypatch.setattr(decoding, "decord", None)
-    by_pyav = read_frames(path, **how)
-    assert by_decord.shape == by_pyav.shape
-    difference = np.abs(by_decord.astype(int) - by_pyav).mean(axis=(1, 2, 3)).max()
+def test_a_second_decoder_gives_the_same_frames(moving, second_decoder, kind, framing):
+    path, size_px = moving[kind], 112
+    info, how = probe(path), Framing(size_px, **FRAMINGS[framing])
+    whole = second_decoder(path, how.decoded_size(info.width, info.height))
+    shown = frame_pictures(info.times_s, info.last_duration_s)
+    theirs = np.stack([how.square(whole[picture]) for picture in shown])
+    ours = read_frames(path, size_px=size_px, **FRAMINGS[framing])
+    assert ours.shape == theirs.shape
+    difference = np.abs(ours.astype(int) - theirs).mean(axis=(1, 2, 3)).max()
     assert difference == 0 or (difference < 1.5 and kind == "hevc10" and "lanczos" in framing)
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("reader", ["as chosen", "pyav"])
 @pytest.mark.parametrize("kind", ["h264", "hevc10", "variable", "mkv", "rotated-90", "h264-open"])
-def test_pyav_jumps_to_the_very_pictures_of_reading_in_order(moving, monkeypatch, kind, reader):
-    if reader == "pyav":
-        monkeypatch.setattr(decoding, "decord", None)
+def test_jumps_end_at_the_very_pictures_of_reading_in_order(moving, kind):
     path = moving[kind]
     in_order = read_frames(path, size_px=64)
     draw = np.random.default_rng(3)
@@ -141,7 +130,6 @@ def test_pyav_jumps_to_the_very_pictures_of_reading_in_order(moving, monkeypatch
 @needs_ffmpeg
 def test_a_late_picture_does_not_cost_all_before_it(moving, monkeypatch):
     decoded = []
-    monkeypatch.setattr(decoding, "decord", None)
     plain = decoding._decoded
 
     def counted(*arguments):
@@ -154,36 +142,7 @@ def test_a_late_picture_does_not_cost_all_before_it(moving, monkeypatch):
     assert len(decoded) <= 2 + 18  # key frames at 1, 21, 41
 
 
-# --- the choice
-
-
-@needs_decord
-def test_decord_reads_what_it_reads_rightly_and_pyav_the_rest(encode_video, tmp_path):
-    clips = {
-        "plain": {},
-        "open": {"options": {"x264-params": "open-gop=1:keyint=10:bframes=3:b-adapt=0"}},
-        "hevc": {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=10:open-gop=0"}},
-        "rotated": {"rotation": 90},
-    }
-    paths = {name: encode_video(tmp_path / f"{name}.mp4", **how) for name, how in clips.items()}
-    chosen = {name: reader_name(probe(path)) for name, path in paths.items()}
-    # HEVC through decord: slices that don't parse are passed over without a word
-    assert chosen == {"plain": "decord", "open": "pyav", "hevc": "pyav", "rotated": "decord"}
-
-
-@needs_decord
-def test_widths_that_decord_misreads_are_left_to_pyav(encode_video, tmp_path):
-    path = encode_video(tmp_path / "a.mp4", pictures=5)
-    chosen = set()
-    for size in range(1, 150):
-        chosen.add(reader_name(probe(path), size, shape="squash"))
-        assert read_frames(path, [1, 5], size_px=size, shape="squash").shape == (2, size, size, 3)
-    assert chosen == {"decord", "pyav"}
-    assert reader_name(probe(path), 224, shape="squash") == "decord"
-
-
 def test_a_turned_matroska_is_upright(encode_video, turn_video, tmp_path):
-    """decord does not see how it is turned."""
     upright = encode_video(tmp_path / "a.mp4", size=(128, 96), rotation=90)
     with av.open(str(upright)) as given, av.open(str(tmp_path / "a.mkv"), "w") as made:
         stream = made.add_stream_from_template(given.streams.video[0])
@@ -194,6 +153,23 @@ def test_a_turned_matroska_is_upright(encode_video, turn_video, tmp_path):
     if probe(tmp_path / "a.mkv").rotation != 90:
         pytest.skip("this libav does not write it")
     assert np.array_equal(read_frames(tmp_path / "a.mkv", size_px=64), read_frames(upright, size_px=64))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("seed", range(6))
+def test_jumps_are_exact_at_any_rate_and_group_size(encode_video, grey_level, tmp_path, seed, suffix):
+    """MP4's index is in decoding order: at a variable rate a jump to a key frame's time stamp can end before it."""
+    draw = np.random.default_rng(seed)
+    steps_s = draw.choice([1 / 240, 1 / 60, 1 / 30, 0.1, 0.5], size=37) * draw.uniform(0.4, 1.3, size=37)
+    options = {"x264-params": f"keyint={draw.integers(1, 12)}:bframes={draw.integers(0, 5)}:b-adapt=0:scenecut=0"}
+    path = encode_video(tmp_path / f"a.{suffix}", times_s=np.cumsum([0.2, *steps_s]).tolist(), options=options)
+    info = probe(path)
+    assert info.pictures == 38 and info.closed_groups
+    how = Framing(64)
+    for wanted in ([37], [12, 30], [20], [0, 25], draw.permutation(38)[:3]):
+        pictures = decoding.read_pictures(path, info, np.sort(wanted), how)
+        levels = [float(picture[24:40, 24:40].mean()) for picture in pictures]
+        assert levels == pytest.approx([grey_level(int(k)) for k in np.sort(wanted)], abs=2.4)
 
 
 # --- odd sizes and memory
@@ -216,23 +192,22 @@ def test_odd_sizes_work_or_are_refused_by_name(tmp_path, size, framing):
 
 
 MEMORY = """
-import resource, sys
+import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from data_prep import decoding, video
-from data_prep.probe import probe
-decoding.SEGMENT_BYTES = 24_000_000
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(video.reader_name(probe(Path(sys.argv[1])), **{how!r}))
-for number, _ in video.iterate_frames(Path(sys.argv[1]), **{how!r}):
+from data_prep.video import iterate_frames
+def peak_kb():  # ru_maxrss would begin with that of the process that started this one
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+before = peak_kb()
+for number, _ in iterate_frames(Path(sys.argv[1]), **{how!r}):
     if number == 60:
-        import time; time.sleep(1)  # a reader that decodes ahead without bound would go on
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+        time.sleep(1)  # a reader that decodes ahead without bound would go on
+print((peak_kb() - before) // 1024)
 """
 
 
 @needs_ffmpeg
-@pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes as Linux does")
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much memory it took")
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_memory_is_bounded_whatever_the_shape(tmp_path, framing):
     """500 pictures of 1280 x 720 are 1.4 GB at full size, and 134 MB at 300 x 300."""
@@ -241,13 +216,4 @@ def test_memory_is_bounded_whatever_the_shape(tmp_path, framing):
     subprocess.run([FFMPEG, "-v", "error", *source, *H264, "-preset", "ultrafast", str(path)], check=True)
     script = MEMORY.format(root=str(ROOT), how={"size_px": 300, **FRAMINGS[framing]})
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
-    reader, grown_mb = done.stdout.split()
-    assert reader == ("pyav" if "lanczos" in framing else "decord")
-    assert int(grown_mb) < 110
-
-
-def test_a_whole_video_in_one_group_is_left_to_pyav(encode_video, tmp_path, monkeypatch):
-    path = encode_video(tmp_path / "a.mp4", options={"g": "1000"})
-    monkeypatch.setattr(decoding, "SEGMENT_BYTES", 10 * 86 * 64 * 3)
-    assert reader_name(probe(path), 64) == "pyav"
-    assert len(list(iterate_frames(path, size_px=64))) == 40
+    assert int(done.stdout) < 60

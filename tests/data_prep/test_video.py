@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import decoding
-from data_prep.framing import Framing
 from data_prep.probe import probe
 from data_prep.video import (
     STAMP_TOLERANCE_S,
@@ -17,16 +15,14 @@ from data_prep.video import (
     frame_pictures,
     iterate_frames,
     read_frames,
-    reader_name,
 )
 from groundwork.errors import AskedWrong, FoundWrong
 
 SIZE_PX = 64
 FFMPEG = shutil.which("ffmpeg")
-needs_decord = pytest.mark.skipif(decoding.decord is None, reason="there is no decord here")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
 
-# name -> how it is encoded; every kind must give the right pictures through both ways of reading
+# name -> how it is encoded; every kind must give the right pictures, in order and by number
 CLIPS = {
     "h264": {},
     "h264-open-groups": {"options": {"x264-params": "open-gop=1:keyint=10:bframes=3:b-adapt=0"}},
@@ -114,21 +110,8 @@ def test_random_access_gives_the_very_pixels_of_reading_in_order(clips, name):
     assert np.array_equal(read_frames(clips[name], size_px=SIZE_PX), np.stack(list(in_order.values())))
 
 
-@needs_decord
-@pytest.mark.parametrize("segment_pictures", [10, 15, 25])
-def test_reading_in_short_segments_changes_nothing(clips, monkeypatch, segment_pictures):
-    path = clips["h264"]
-    whole = read_frames(path, size_px=SIZE_PX)
-    width, height = Framing(SIZE_PX).decoded_size(128, 96)
-    monkeypatch.setattr(decoding, "SEGMENT_BYTES", segment_pictures * width * height * 3)
-    assert reader_name(probe(path), SIZE_PX) == "decord"
-    # 40 pictures in groups of 10: as many whole groups as fit
-    assert len(list(decoding._segments(probe(path), segment_pictures))) == {10: 4, 15: 4, 25: 2}[segment_pictures]
-    assert np.array_equal(read_frames(path, size_px=SIZE_PX), whole)
-
-
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (0, 1)), (180, (1, 1)), (270, (1, 0))])
-@pytest.mark.parametrize("options", [{}, CLIPS["h264-open-groups"]["options"]], ids=["decord", "pyav"])
+@pytest.mark.parametrize("options", [{}, CLIPS["h264-open-groups"]["options"]], ids=["closed", "open"])
 def test_rotation_is_applied(encode_video, tmp_path, rotation, corner, options):
     # the red mark stands at the top left of what is stored; turned clockwise by 90 it's at the top right
     path = encode_video(tmp_path / "a.mp4", size=(128, 128), rotation=rotation, options=options)

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -31,6 +32,36 @@ def test_a_folder_appears_whole_and_over_the_rest_of_killed_work(tmp_path):
         assert not (tmp_path / "video").exists()
     assert [path.name for path in (tmp_path / "video").iterdir()] == ["new"]
     assert not left.exists()
+
+
+def test_all_of_a_folder_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
+    synced, sync = set(), os.fsync
+
+    def spy(descriptor):
+        assert not (tmp_path / "video").exists() or os.path.samestat(os.fstat(descriptor), os.stat(tmp_path))
+        sync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    with whole_folder(tmp_path / "video") as folder:
+        (folder / "deep/er").mkdir(parents=True)
+        for number in range(40):
+            (folder / f"{number}.jpg").write_bytes(b"x")
+            (folder / f"deep/er/{number}.json").write_bytes(b"x")
+    expected = [tmp_path / "video", *(tmp_path / "video").rglob("*")]
+    if os.name == "nt":
+        expected = [path for path in expected if path.is_file()]
+    assert {path.stat().st_ino for path in expected} <= synced
+
+
+def test_a_sync_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output error"), whole_folder(tmp_path / "video") as folder:
+        (folder / "a.jpg").write_bytes(b"x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_refuses_nan(tmp_path):
