@@ -33,7 +33,7 @@ class Size:
     """How many videos, and of what."""
 
     videos: int = 4
-    pictures: int = 300
+    pictures: int = 771  # as an ORBIT clean video has on average
     width_px: int = 1920
     height_px: int = 1080
     frame_size_px: int = 224

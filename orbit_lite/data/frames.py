@@ -47,15 +47,16 @@ class FrameTree:
 
     def read(self, video: str, frames: Sequence[int]) -> Pictures:
         """See FrameSource."""
-        folder = self._root / _place(self._folders, video, self._root)
+        folder = str(self._root / _place(self._folders, video, self._root))
         pictures = np.empty((len(frames), self._size_px, self._size_px, 3), np.uint8)
         for picture, number in zip(pictures, frames, strict=True):
-            path = folder / frame_file_name(video, number)
+            path = f"{folder}/{frame_file_name(video, number)}"
             try:
-                content = path.read_bytes()
+                with open(path, "rb", buffering=0) as file:  # a third faster than pathlib's read_bytes
+                    content = file.read()
             except FileNotFoundError:
                 raise FoundWrong(f"{path}: no such frame; the tree has changed, run 'orbit-lite prep verify'") from None
-            _decode_into(picture, content, str(path))
+            _decode_into(picture, content, path)
         return pictures
 
 

@@ -8,14 +8,14 @@ from orbit_lite.config import load_experiment
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, read_ahead, trailing_clips
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.train import TrainingTasks
+from orbit_lite.training_tasks import ChosenTasks, TrainingTasks
 
 
 @pytest.fixture(scope="module")
 def training(pocket_frames):
     index = open_index(pocket_frames)
     drawer = TaskDrawer(index, load_experiment("pocket").tasks, split="train", seed=3)
-    return TrainingTasks(drawer, epochs=1, start=26), ReadTask(open_frames(index))
+    return ChosenTasks(TrainingTasks(drawer), range(26, 30)), ReadTask(open_frames(index))
 
 
 def test_pixels_do_not_depend_on_workers(training):
