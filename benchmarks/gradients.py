@@ -1,0 +1,244 @@
+"""`python -m benchmarks.gradients`: how far from the true gradient is what fits into memory? A study, not a speed test.
+
+One task of drawn objects, and the gradient that each estimator gives of it, a few hundred times over. From these, and
+the full gradient g, relative to |g|:
+
+    bias    |mean of all draws - g|, what no averaging takes away
+    RMSE    root mean square of |one draw - g|, bias and noise together
+
+The mean of finitely many draws is off by chance, which would pass for bias. So |bias|^2 is estimated without that part:
+draws are cut into blocks, and the products of *different* blocks' mean errors averaged; errors of different blocks are
+independent, and the mean of their product is |bias|^2. It has a standard error, by the jackknife over blocks, and may
+come out below 0.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.gradients_report import Row, as_markdown, write_report
+from benchmarks.measure import one_core
+from data_prep.pocket import PocketSettings, PocketVideo, draw_video, plan_videos
+from groundwork.errors import KitError
+from groundwork.progress import Progress
+from groundwork.randomness import keyed_rng
+from orbit_lite.models.film import FilmAdapter
+from orbit_lite.models.lite import GradientChunks, TaskPixels, task_gradient
+from orbit_lite.models.recognizer import Recognizer, build_recognizer
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+NAME = "lite-gradients"
+BLOCKS = 20
+DRAWS = 240
+SIZE_PX = 32
+CHUNKS = GradientChunks(no_graph=16, with_graph=16, query=16)  # quick at this size
+PARTS = {  # meta-trained parts, by the beginnings of their parameters' names
+    "extractor.": "extractor",
+    "adapter.set_encoder.": "set encoder",
+    "adapter.generator.": "FiLM generator",
+    "head.": "Versa",
+}
+
+Estimate = Callable[[Recognizer, TaskPixels, int, np.random.Generator], None]
+
+
+def lite(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: np.random.Generator) -> None:
+    """The kit's estimator."""
+    task_gradient(recognizer, pixels, h=h, rng=rng, chunks=CHUNKS)
+
+
+def small_task(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: np.random.Generator) -> None:
+    """The exact gradient of a task whose support set is h of the images, as one does when memory is short.
+
+    One image of each object, the others at random; if h is below the number of objects, some leave with their queries.
+    """
+    order = rng.permutation(len(pixels.support))
+    labels = pixels.support_labels.numpy()[order]
+    firsts = np.sort(np.unique(labels, return_index=True)[1])  # the first place of each object in the order
+    kept = torch.from_numpy(np.concatenate([order[firsts], np.delete(order, firsts)])[:h])
+    objects = pixels.support_labels[kept].unique()
+    asked = torch.isin(pixels.query_labels, objects)
+    smaller = TaskPixels(
+        support=pixels.support[kept],
+        support_labels=torch.searchsorted(objects, pixels.support_labels[kept]),
+        query=pixels.query[asked],
+        query_labels=torch.searchsorted(objects, pixels.query_labels[asked]),
+        way=len(objects),
+    )
+    task_gradient(recognizer, smaller, h=h, rng=rng, estimator="exact", chunks=CHUNKS)
+
+
+def published_scaling(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: np.random.Generator) -> None:
+    """As the published code scales: N/h times the whole loss, its exact query path included.
+
+    There the head's tensors carry no gradient to what they were fitted to, and the h images drawn have their graph in
+    the set encoder alone. The penalty, a few thousandths of the gradient, is left unscaled.
+    """
+    extractor, adapter, count = recognizer.extractor, recognizer.adapter, len(pixels.support)
+    drawn = torch.from_numpy(rng.choice(count, size=min(h, count), replace=False))
+    film, penalty = None, torch.zeros(())
+    if isinstance(adapter, FilmAdapter):
+        with torch.no_grad():
+            encodings = adapter.encode(extractor, pixels.support)
+        encodings = encodings.index_copy(0, drawn, adapter.encode(extractor, pixels.support[drawn]))
+        film, penalty = adapter.film(extractor, encodings), adapter.penalty()
+    with torch.no_grad():
+        support = extractor.encode(pixels.support, film=film)
+        head = recognizer.head.fit(support, pixels.support_labels, way=pixels.way)
+    loss = F.cross_entropy(head.logits(extractor.encode(pixels.query, film=film)), pixels.query_labels)
+    torch.autograd.backward(loss * (count / h) + penalty)
+
+
+ESTIMATORS: dict[str, Estimate] = {"lite": lite, "small task": small_task, "published": published_scaling}
+
+
+FEWER = {"published": 5}  # its gradient hardly varies, or not at all: a fifth of the draws says as much
+
+
+def study(
+    learners: Sequence[str] = ("protonets", "cnaps"),
+    *,
+    hs: Sequence[int] = (1, 4, 8, 16, 32),
+    draws: int = DRAWS,
+    seed: int = 0,
+    quiet: bool = False,
+) -> list[Row]:
+    """Measure every estimator of every part of each learner, on one core.
+
+    Args:
+        learners: built-in names.
+        hs: support images with a gradient.
+        draws: of each estimator, at least 5 times BLOCKS; rounded down to a multiple of BLOCKS.
+        seed: of weights, images and draws.
+    """
+    pixels = draw_task(seed=seed)
+    cases = [(learner, estimator, h) for learner in learners for estimator in ESTIMATORS for h in hs]
+    wanted = {case: draws // FEWER.get(case[1], 1) // BLOCKS * BLOCKS for case in cases}
+    rows = []
+    with one_core(), Progress("gradients", sum(wanted.values()), quiet=quiet) as progress:
+        for (learner, estimator, h), count in wanted.items():
+            recognizer = build_recognizer(learner, "tiny", weights="random", seed=seed, frame_size_px=SIZE_PX)
+            keys = (learner, estimator, h)
+            rows += measure(recognizer, pixels, keys, draws=count, seed=seed, advance=progress.advance)
+    return rows
+
+
+def measure(
+    recognizer: Recognizer,
+    pixels: TaskPixels,
+    keys: tuple[str, str, int],
+    *,
+    draws: int,
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """One row for each meta-trained part. `keys`: learner, estimator, h. `draws`: a multiple of BLOCKS."""
+    _, estimator, h = keys
+    recognizer.zero_grad(set_to_none=True)
+    task_gradient(recognizer, pixels, h=len(pixels.support), rng=keyed_rng(seed, "full"), estimator="full")
+    full = _gradients(recognizer)
+    sums = {part: torch.zeros(BLOCKS, len(value), dtype=torch.float64) for part, value in full.items()}
+    squares = dict.fromkeys(full, 0.0)
+    for draw in range(draws):
+        recognizer.zero_grad(set_to_none=True)
+        ESTIMATORS[estimator](recognizer, pixels, h, keyed_rng(seed, "gradients", *keys, draw))
+        for part, value in _gradients(recognizer).items():
+            error = value - full[part]
+            sums[part][draw % BLOCKS] += error
+            squares[part] += float(error @ error)
+        advance()
+    return [
+        _row(keys, part, full[part], sums[part] * (BLOCKS / draws), squares[part] / draws, draws=draws) for part in full
+    ]
+
+
+def draw_task(*, seed: int) -> TaskPixels:
+    """A user of the pocket set: 5 objects, N = 75 support images, 5 of each clean video; M = 40, 4 of each clutter."""
+    settings = PocketSettings((0, 0, 1), objects=5, clean_videos=3, clutter_videos=2, seed=seed)
+    found: dict[str, list[tuple[Tensor, int]]] = {"clean": [], "clutter": []}
+    for video in plan_videos(settings):
+        frames = _frames(video, settings, count=5 if video.video_type == "clean" else 4)
+        found[video.video_type] += [(frame, video.object_number) for frame in frames]
+    (support, labels), (query, query_labels) = (
+        (torch.stack([frame for frame, _ in of]), torch.tensor([label for _, label in of])) for of in found.values()
+    )
+    return TaskPixels(support, labels, query, query_labels, way=settings.objects)
+
+
+def _frames(video: PocketVideo, settings: PocketSettings, *, count: int) -> list[Tensor]:
+    """Frames at equal distances, the middle square of each, RGB uint8 (3, s, s)."""
+    pictures = [frame.picture for frame in draw_video(video, settings)]
+    chosen = [pictures[place] for place in np.linspace(0, len(pictures) - 1, count).round().astype(int)]
+    side = min(chosen[0].shape[:2])
+    top, left = ((length - side) // 2 for length in chosen[0].shape[:2])
+    squares = [picture[top : top + side, left : left + side, ::-1] for picture in chosen]
+    small = [cv2.resize(square, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA) for square in squares]
+    return [torch.from_numpy(square).permute(2, 0, 1) for square in small]
+
+
+def _gradients(recognizer: Recognizer) -> dict[str, Tensor]:
+    """By part, each as one vector, float64."""
+    found: dict[str, list[Tensor]] = {}
+    for name, value in recognizer.named_parameters():
+        if value.requires_grad:
+            part = next(part for start, part in PARTS.items() if name.startswith(start))
+            gradient = torch.zeros_like(value) if value.grad is None else value.grad
+            found.setdefault(part, []).append(gradient.flatten())
+    return {part: torch.cat(values).double() for part, values in found.items()}
+
+
+def _row(keys: tuple[str, str, int], part: str, full: Tensor, blocks: Tensor, square: float, *, draws: int) -> Row:
+    """`blocks`: mean errors, (BLOCKS, numbers). `square`: mean of |error|^2."""
+    size = float(full @ full)
+    products = (blocks @ blocks.T / size).numpy()
+    bias_squared = _off_diagonal(products)
+    left_out = [_off_diagonal(np.delete(np.delete(products, k, 0), k, 1)) for k in range(BLOCKS)]
+    standard_error = float(np.std(left_out) * (BLOCKS - 1) ** 0.5)
+    along = 1 + float(blocks.mean(dim=0) @ full) / size  # of the mean estimate, along g
+    length_squared = 2 * along - 1 + bias_squared  # |g + b|^2 = |g|^2 + 2 g.b + |b|^2
+    return Row(
+        *(keys[0], part, keys[1], keys[2], draws),
+        bias_squared=bias_squared,
+        bias_squared_standard_error=standard_error,
+        bias_at_most=(max(bias_squared, 0.0) + 1.96 * standard_error) ** 0.5,
+        rmse=(square / size) ** 0.5,
+        cosine=along / length_squared**0.5 if length_squared > 1e-6 else None,
+    )
+
+
+def _off_diagonal(products: NDArray[np.float64]) -> float:
+    """Mean of the entries off the diagonal."""
+    count = len(products)
+    return float((products.sum() - products.trace()) / (count * (count - 1)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study, write `lite-gradients.csv` and `.svg`, print the table. Exit status as the other commands'."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gradients", description=main.__doc__, allow_abbrev=False
+    )
+    parser.add_argument("--out", type=Path, default=DOCS, help="folder of the two files (default: docs)")
+    parser.add_argument("--draws", type=int, default=DRAWS, help=f"of each estimator (default: {DRAWS})")
+    options = parser.parse_args(arguments)
+    if options.draws < max(FEWER.values()) * BLOCKS:
+        parser.error(f"--draws {options.draws}: expected {max(FEWER.values()) * BLOCKS} or more")
+    try:
+        rows = study(draws=options.draws)
+        paths = write_report(options.out, NAME, rows)
+    except KitError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return error.exit_code
+    print(as_markdown(rows), *paths, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

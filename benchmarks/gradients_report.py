@@ -1,0 +1,120 @@
+"""What the study of gradients found: as CSV, as a table for docs/lite.md, and as a picture."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from groundwork.files import write_bytes, write_text
+
+STEP = 16  # tasks a step, as the 2023 leaderboard rows have it
+SHOWN = {  # the parts that table and picture show; Versa, whose gradient has no chance in it, is in the CSV alone
+    ("protonets", "extractor"): "ProtoNets, extractor",
+    ("cnaps", "set encoder"): "CNAPs, set encoder",
+    ("cnaps", "FiLM generator"): "CNAPs, FiLM generator",
+}
+LOOKS = {"lite": ("o", "#00589b"), "small task": ("s", "#b04a00"), "published": ("^", "#555555")}
+_STYLE = {"svg.hashsalt": "orbit", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One estimator of one part's gradient, all relative to the norm of the full gradient.
+
+    `bias_squared` has had the chance in it taken out, and may come out below 0; `bias_at_most` is the root of the upper
+    end of its 95 % interval. `cosine` is of the angle between the estimator's mean and the full gradient; it may come
+    out above 1 likewise, and is None where the mean is 0.
+    """
+
+    learner: str
+    part: str
+    estimator: str
+    h: int
+    draws: int
+    bias_squared: float
+    bias_squared_standard_error: float
+    bias_at_most: float
+    rmse: float
+    cosine: float | None
+
+    @property
+    def bias(self) -> float:
+        """Root of the estimated square, 0 if that is below 0."""
+        return max(self.bias_squared, 0.0) ** 0.5
+
+    @property
+    def step_error(self) -> float:
+        """RMSE of the mean of STEP draws: their noise falls with the root of their number, their bias does not."""
+        return (self.bias**2 + (self.rmse**2 - self.bias**2) / STEP) ** 0.5
+
+
+def write_report(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
+    """Write `FOLDER/NAME.csv` and `FOLDER/NAME.svg`, each whole or not at all."""
+    paths = [folder / f"{name}.csv", folder / f"{name}.svg"]
+    write_text(paths[0], as_csv(rows))
+    write_bytes(paths[1], as_svg(rows))
+    return paths
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """A line a row, numbers to six digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Row))
+    for row in rows:
+        writer.writerow(_rounded(value) if isinstance(value, float) else value for value in asdict(row).values())
+    return text.getvalue()
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The parts of SHOWN: a line for each part and H."""
+    head = ["gradient of", "H", "`lite`: bias", "RMSE", f"{STEP} tasks", "small task: bias", "RMSE", f"{STEP} tasks"]
+    lines = [[*head, "published: bias"], ["---"] + ["---:"] * 8]
+    found = {(row.learner, row.part, row.estimator, row.h): row for row in rows}
+    for (learner, part), title in SHOWN.items():
+        for h in dict.fromkeys(row.h for row in rows if (row.learner, row.part) == (learner, part)):
+            lite, small, published = (found[learner, part, estimator, h] for estimator in LOOKS)
+            of_lite = [
+                f"{lite.bias:.2f}, at most {lite.bias_at_most:.2f}",
+                f"{lite.rmse:.2f}",
+                f"{lite.step_error:.2f}",
+            ]
+            of_small = [f"{value:.2f}" for value in (small.bias, small.rmse, small.step_error)]
+            lines.append([title, str(h), *of_lite, *of_small, f"{published.bias:.2f}"])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def as_svg(rows: Sequence[Row]) -> bytes:
+    """A panel a part: over H, RMSE in full lines and bias dashed (of `lite`: what it is at most); logarithmic axes."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    panels = [key for key in SHOWN if any((row.learner, row.part) == key for row in rows)]
+    content = io.BytesIO()
+    with style.context(["default", _STYLE]):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, key in zip(grid, panels, strict=True):
+            for estimator, (marker, colour) in LOOKS.items():
+                of = [row for row in rows if (row.learner, row.part, row.estimator) == (*key, estimator)]
+                h = [row.h for row in of]
+                bias = [row.bias_at_most if estimator == "lite" else row.bias for row in of]
+                axes.plot(h, [row.rmse for row in of], marker=marker, color=colour, label=f"{estimator}, RMSE")
+                words = "bias is at most" if estimator == "lite" else "bias"
+                axes.plot(h, bias, marker=marker, color=colour, ls="--", mfc="white", label=f"{estimator}, {words}")
+            axes.set(title=SHOWN[key], xlabel="H", xscale="log", yscale="log")
+            axes.set_xticks(h, [str(value) for value in h])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.grid(alpha=0.3)
+        grid[0].set_ylabel("relative to the norm of the full gradient")
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    return content.getvalue()
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.6g}" if abs(value) > 1e-9 else "0"  # below that is rounding, which no two machines share
