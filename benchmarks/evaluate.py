@@ -1,72 +1,98 @@
-"""Evaluation: `predict`, which embeds each frame once, against the plain road, which embeds it for every task anew.
+"""Predictions for 50 tasks a user: each distinct frame embedded once, against the bare extractor, and each task anew.
 
-On made videos, shorter than the 200 frames that orbit-2022 draws, all tasks of a user share all their query frames. On
-ORBIT a clutter video has 411 frames on average, about 380 of them valid, and 50 tasks draw 200 of them each: nearly all
-are drawn once, and each of them about 26 times. So expect about half the ratio there.
+And what comes before and after at full size: drawing 850 tasks from an index of ORBIT's size, scoring 3 million rows.
 """
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 
-from benchmarks.measure import Comparison, paired_seconds
+from benchmarks.measure import Comparison, Spread, Work, paired_seconds, peak_memory_mb
+from data_prep.annotations import BOX, NOT_PRESENT
 from data_prep.extract import extract
-from data_prep.index import Index, open_index
+from data_prep.index import Index, VideoRow, open_index
+from data_prep.layout import VideoName, annotation_path, frame_file_name
 from data_prep.pocket import make_pocket
-from eval.records import TaskSet
+from eval.records import Task, TaskSet, VideoPlan
+from eval.score import score
+from groundwork.files import write_json
+from groundwork.randomness import keyed_rng
 from orbit_lite.config import load_protocol
-from orbit_lite.data.frames import FrameSource, open_frames
-from orbit_lite.data.loader import ReadTask
+from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
-from orbit_lite.predict import predict
+from orbit_lite.predict import UserWork, predict
 
 PROTOCOL = "orbit-2022"
-REPEATS = 9  # a side takes a second or two, so that anything else the machine does shows
 
 
 @dataclass(frozen=True)
 class Size:
     """A pocket set of test users, and the tasks that are drawn of each; the plain road is timed on a few and scaled."""
 
-    users: int = 2
-    objects: int = 3
-    clean_videos: int = 4
-    clutter_videos: int = 2
+    users: int = 3
+    objects: int = 4
+    clean_videos: int = 3
+    clutter_videos: int = 1
     tasks: int = 50
     plain_tasks: int = 2
-    backbone: str = "tiny"
+    learners: tuple[str, ...] = ("protonets", "cnaps")
+    backbone: str = "efficientnet_b0"
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """One comparison: seconds from frame tree to predictions of every task."""
+def run(size: Size = Size(), *, repeats: int = 1) -> list[Comparison]:
+    """Seconds of both roads for each learner; then seconds and memory of drawing and scoring at full size."""
     with tempfile.TemporaryDirectory() as folder:
         index = _made_tree(Path(folder), size)
-        source = open_frames(index)
-        recognizer = build_recognizer("protonets", size.backbone, weights="random")
-        drawer = TaskDrawer(index, load_protocol(PROTOCOL), split="test", seed=0)
-        tasks, few = (drawer.draw_all(tasks_per_user=count) for count in (size.tasks, size.plain_tasks))
-        once_s, plain_s = paired_seconds(
-            lambda: predict(recognizer, tasks, index, source, quiet=True),
-            lambda: predict_plainly(recognizer, few, source),
-            repeats=repeats,
-        )
-    setting = f"{size.backbone}, {PROTOCOL}, users: {size.users}, tasks a user: {size.tasks}"
-    plain = f"each task anew (scaled from {size.plain_tasks} a user)"
-    sides = (("each frame once", once_s), (plain, plain_s.times(size.tasks / size.plain_tasks)))
-    return [Comparison(setting, "time", "s", torch.get_num_threads(), *sides)]
+        found = [comparison for learner in size.learners for comparison in _roads(index, learner, size, repeats)]
+    return [*found, *_full_size()]
 
 
-def predict_plainly(recognizer: Recognizer, tasks: TaskSet, source: FrameSource) -> list[torch.Tensor]:
-    """Each task by itself: read its images, personalise, predict. Classes of its query frames, one tensor a task."""
-    read, answers = ReadTask(source), []
-    for task in tasks.tasks:
-        pixels = read(task)
-        fitted = recognizer.personalize(pixels.support, pixels.support_labels)
-        answers.append(fitted.logits(pixels.query).argmax(1))
-    return answers
+def _roads(index: Index, learner: str, size: Size, repeats: int) -> list[Comparison]:
+    source = open_frames(index)
+    recognizer = build_recognizer(learner, size.backbone, weights="random")
+    drawer = TaskDrawer(index, load_protocol(PROTOCOL), split="test", seed=0)
+    tasks, few = (drawer.draw_all(tasks_per_user=count) for count in (size.tasks, size.plain_tasks))
+    frames = _distinct_frames(tasks)
+    once_s, bare_s = paired_seconds(
+        lambda: predict(recognizer, tasks, index, source, quiet=True),
+        lambda: _embed_bare(recognizer, frames),
+        repeats=repeats,
+        warm=False,
+    )
+    _, plain_s = paired_seconds(
+        lambda: None,
+        lambda: predict(recognizer, few, index, source, plain=True, quiet=True),
+        repeats=repeats,
+        warm=False,
+    )
+    setting = f"{learner}, {size.backbone}, {PROTOCOL}, users: {size.users}, tasks a user: {size.tasks}"
+    once, plain = ("each frame once", once_s), f"each task anew (scaled from {size.plain_tasks} a user)"
+    threads = torch.get_num_threads()
+    return [
+        Comparison(setting, "time", "s", threads, (f"the bare extractor on {frames} frames", bare_s), once),
+        Comparison(setting, "time", "s", threads, once, (plain, plain_s.times(size.tasks / size.plain_tasks))),
+    ]
+
+
+def _distinct_frames(tasks: TaskSet) -> int:
+    users = {task.user for task in tasks.tasks}
+    work = [UserWork.of(user, [task for task in tasks.tasks if task.user == user]) for user in users]
+    return sum(len(job.frames) for of_user in work for job in of_user.jobs())
+
+
+def _embed_bare(recognizer: Recognizer, frames: int) -> None:
+    """The extractor alone on so many frames that are in memory already."""
+    size_px = recognizer.extractor.frame_size_px
+    chunk = torch.zeros(recognizer.chunk_frames, 3, size_px, size_px, dtype=torch.uint8)
+    with torch.no_grad():
+        for start in range(0, frames, len(chunk)):
+            recognizer.extractor(chunk[: frames - start])
 
 
 def _made_tree(folder: Path, size: Size) -> Index:
@@ -79,3 +105,69 @@ def _made_tree(folder: Path, size: Size) -> Index:
     )
     extract(folder / "raw", folder / "frames")
     return open_index(folder / "frames")
+
+
+# --- at ORBIT's size: 17 test users of 50 tasks, 18 clutter videos each, 200 frames of each in a task
+
+USERS, TASKS, VIDEOS, FRAMES, OBJECTS = 17, 50, 18, 200, 9
+ALL_VIDEOS, CLEAN_FRAMES, CLUTTER_FRAMES = 3_822, 771, 411  # ORBIT's count, and its videos' mean lengths
+
+
+def _full_size() -> list[Comparison]:
+    with tempfile.TemporaryDirectory() as folder:
+        drawer = TaskDrawer(_orbit_index(Path(folder)), load_protocol(PROTOCOL), split="test", seed=0)
+        drawn_s, scored_s = paired_seconds(drawer.draw_all, scoring_work(), repeats=1, warm=False)
+    scored_mb = peak_memory_mb(scoring_work)
+    rows = USERS * TASKS * VIDEOS * FRAMES
+    threads, none = torch.get_num_threads(), Spread(0.0, 0.0, 0.0, 1)
+    setting = f"{USERS * TASKS} tasks, {rows} predictions, an index of {ALL_VIDEOS} videos"
+    drawing, scoring = ("drawing the tasks", drawn_s), ("scoring the predictions", scored_s)
+    return [
+        Comparison(setting, "time", "s", threads, drawing, scoring),
+        Comparison(setting, "memory", "MB", threads, ("before", none), ("scoring the predictions", scored_mb)),
+    ]
+
+
+def scoring_work() -> Work:
+    """Make tasks and predictions of full size; the work is to score them. Picklable."""
+    tasks, table = _made_predictions()
+    return partial(score, tasks, table)
+
+
+def _made_predictions() -> tuple[TaskSet, pd.DataFrame]:
+    frames = np.arange(1, FRAMES + 1, dtype=np.int32)
+    numbers = tuple(frames.tolist())
+    tasks, videos = [], []
+    for user in (f"P{number}" for number in range(USERS)):
+        query = tuple(VideoPlan(f"{user}--o--clutter--{v:02}", v % OBJECTS, numbers) for v in range(VIDEOS))
+        support = tuple(VideoPlan(f"{user}--o--clean--{o}", o, (1,)) for o in range(OBJECTS))
+        objects = tuple(f"o{o}" for o in range(OBJECTS))
+        tasks += [Task(user, task, objects, support, query) for task in range(TASKS)]
+        videos += [(user, task, plan.video) for task in range(TASKS) for plan in query]
+    count = len(videos) * FRAMES
+    columns = {
+        "user": np.repeat([user for user, _, _ in videos], FRAMES),
+        "task": np.repeat(np.array([task for _, task, _ in videos], np.int32), FRAMES),
+        "video": np.repeat([video for _, _, video in videos], FRAMES),
+        "frame": np.tile(frames, len(videos)),
+        "prediction": keyed_rng(0, "predictions").integers(0, OBJECTS, count).astype(np.int32),
+        "confidence": np.ones(count, np.float32),
+    }
+    task_set = TaskSet(PROTOCOL, "test", 0, False, "made", (), tuple(tasks))
+    return task_set, pd.DataFrame(columns)
+
+
+def _orbit_index(root: Path) -> Index:
+    """An index of ORBIT's size, and the annotations of its test users' clutter videos; no frame."""
+    rows = []
+    for number in range(ALL_VIDEOS):
+        test_user, rest = divmod(number, VIDEOS * 4)
+        split = "test" if test_user < USERS else "train"
+        video_type, length = ("clutter", CLUTTER_FRAMES) if rest < VIDEOS else ("clean", CLEAN_FRAMES)
+        user, thing = f"P{test_user}", f"o{rest % OBJECTS}"
+        name = str(VideoName(user, thing, video_type, str(rest)))
+        rows.append(VideoRow(split, user, thing, video_type, name, length, f"{split}/{user}/{name}", "made"))
+        if (split, video_type) == ("test", "clutter"):
+            entries = {frame_file_name(name, k): {NOT_PRESENT: k % 14 == 0, BOX: None} for k in range(1, length + 1)}
+            write_json(annotation_path(root, split, name), entries)
+    return Index(root, "frames", tuple(rows))

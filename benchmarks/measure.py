@@ -63,13 +63,14 @@ class Comparison:
         return self.second[1].median / self.first[1].median if self.first[1].median else float("inf")
 
 
-def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS) -> tuple[Spread, Spread]:
+def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS, warm: bool = True) -> tuple[Spread, Spread]:
     """Time both in turn, first second first second …, so that what else the machine does falls on both alike.
 
-    Each runs once before that without being timed. `repeats` >= 1.
+    `repeats` >= 1. warm: each runs once before that without being timed; work of minutes needs no such thing.
     """
-    first()
-    second()
+    if warm:
+        first()
+        second()
     pairs = [(_seconds(first), _seconds(second)) for _ in range(repeats)]
     return Spread.of([pair[0] for pair in pairs]), Spread.of([pair[1] for pair in pairs])
 

@@ -1,29 +1,29 @@
 from benchmarks import evaluate
-from benchmarks.evaluate import Size, predict_plainly
-from data_prep.index import open_index
-from orbit_lite.config import load_protocol
-from orbit_lite.data.frames import open_frames
-from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.predict import predict
+from benchmarks.evaluate import Size
 
-SMALL = Size(users=1, objects=2, clean_videos=1, clutter_videos=1, tasks=6, plain_tasks=2)
+SMALL = Size(
+    users=1, objects=2, clean_videos=1, clutter_videos=1, tasks=6, plain_tasks=2, learners=("cnaps",), backbone="tiny"
+)
 
 
-def test_both_sides():
-    (comparison,) = evaluate.run(SMALL, repeats=1)
-    assert comparison.first[0] == "each frame once"
-    assert comparison.second[0] == "each task anew (scaled from 2 a user)"
-    assert comparison.first[1].median > 0
-    assert comparison.second[1].median > 0
-    assert comparison.setting == "tiny, orbit-2022, users: 1, tasks a user: 6"
+def test_every_comparison_has_both_sides(monkeypatch):
+    monkeypatch.setattr(evaluate, "USERS", 2)
+    monkeypatch.setattr(evaluate, "TASKS", 3)
+    monkeypatch.setattr(evaluate, "ALL_VIDEOS", 300)
+    bare, plain, time, memory = evaluate.run(SMALL)
+    assert bare.setting == "cnaps, tiny, orbit-2022, users: 1, tasks a user: 6" == plain.setting
+    assert bare.first[0].startswith("the bare extractor on ") and bare.second[0] == "each frame once"
+    assert plain.first == bare.second and plain.second[0] == "each task anew (scaled from 2 a user)"
+    assert time.second[0] == memory.second[0] == "scoring the predictions"
+    assert all(side[1].median > 0 for found in (bare, plain, time) for side in (found.first, found.second))
 
 
-def test_both_sides_predict_the_same(pocket_frames):
-    index = open_index(pocket_frames)
-    source, recognizer = open_frames(index), build_recognizer("protonets", "tiny", weights="random")
-    tasks = TaskDrawer(index, load_protocol("orbit-2022"), split="test", seed=0).draw_all(tasks_per_user=1)
-    plain = [answer for answers in predict_plainly(recognizer, tasks, source) for answer in answers.tolist()]
-    table = predict(recognizer, tasks, index, source, quiet=True)
-    differ = sum(a != b for a, b in zip(table.prediction.tolist(), plain, strict=True))
-    assert differ <= 0.01 * len(plain)  # ties fall either way by rounding, for batches are cut differently
+def test_frames_are_counted_once_for_all_tasks(pocket_frames):
+    from data_prep.index import open_index
+    from orbit_lite.config import load_protocol
+    from orbit_lite.data.tasks import TaskDrawer
+
+    drawer = TaskDrawer(open_index(pocket_frames), load_protocol("orbit-2022"), split="test", seed=0)
+    tasks = drawer.draw_all(tasks_per_user=4)
+    plans = [plan for task in tasks.tasks for plan in (*task.support, *task.query)]
+    assert evaluate._distinct_frames(tasks) == len({(plan.video, frame) for plan in plans for frame in plan.frames})
