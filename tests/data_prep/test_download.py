@@ -413,7 +413,9 @@ def test_annotations_that_do_not_fit_the_tree(test_zip, tmp_path):
 
 
 def start(out, archive):
-    code = "import sys; from pathlib import Path; from data_prep.download import download\n"
+    code = "import signal, sys; from pathlib import Path; from data_prep.download import download\n"
+    # whoever runs the tests in the background may have it ignored, and children inherit that
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += f"download(Path(sys.argv[1]), from_zips=[Path(sys.argv[2])], api={NOWHERE!r})"
     environment = {**os.environ, "no_proxy": "127.0.0.1"}
     return subprocess.Popen(
