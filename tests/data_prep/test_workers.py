@@ -91,8 +91,10 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def test_workers_end_when_the_caller_stops_listening(tmp_path):
     script, folder = tmp_path / "run.py", tmp_path / "pids"
     folder.mkdir()
+    # whoever runs the tests in the background may have SIGINT ignored, and children inherit that
+    heed = "import signal, threading\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     body = "threading.Timer(3, lambda: os.kill(os.getpid(), 2)).start(); next(run)"
-    script.write_text("import threading\n" + SCRIPT.format(root=str(ROOT), body=body))
+    script.write_text(heed + SCRIPT.format(root=str(ROOT), body=body))
     done = subprocess.run([sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=30)
     assert "KeyboardInterrupt" in done.stderr
     workers = [int(name) for name in os.listdir(folder)]
