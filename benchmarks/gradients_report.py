@@ -1,12 +1,11 @@
 """What the study of gradients found: as CSV, as a table for docs/lite.md, and as a picture."""
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from groundwork.files import write_bytes, write_text
+from groundwork.files import csv_text, write_bytes, write_text
 
 STEP = 16  # tasks a step, as the 2023 leaderboard rows have it
 SHOWN = {  # the parts that table and picture show; Versa, whose gradient has no chance in it, is in the CSV alone
@@ -59,12 +58,8 @@ def write_report(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
 
 def as_csv(rows: Sequence[Row]) -> str:
     """A line a row, numbers to six digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Row))
-    for row in rows:
-        writer.writerow(_rounded(value) if isinstance(value, float) else value for value in asdict(row).values())
-    return text.getvalue()
+    lines = [[_rounded(v) if isinstance(v, float) else v for v in asdict(row).values()] for row in rows]
+    return csv_text([field.name for field in fields(Row)], lines)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

@@ -1,7 +1,5 @@
 """Comparisons as a table to read and as a CSV to keep, on named hardware and with named versions."""
 
-import csv
-import io
 import os
 import platform
 import re
@@ -10,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.measure import Comparison
-from groundwork.files import write_text
+from groundwork.files import csv_text, write_text
 from orbit_lite.run_folder import versions
 
 TABLE_COLUMNS = ("setting", "metric", "unit", "side", "median", "least", "most", "ratio")
@@ -51,14 +49,10 @@ def table(comparisons: Sequence[Comparison]) -> str:
 def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison]) -> Path:
     """Write `FOLDER/BENCHMARK-HARDWARE.csv`, whole or not at all: a row a side. Gives its path."""
     found = {**versions(), "pillow": metadata.version("pillow")}
-    text = io.StringIO()
     named = [{"benchmark": benchmark, **row, "hardware": hardware(), **found} for row in _rows(comparisons)]
-    writer = csv.DictWriter(text, fieldnames=list(named[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in named:
-        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+    lines = [[f"{value:.6g}" if isinstance(value, float) else value for value in row.values()] for row in named]
     path = folder / f"{benchmark}-{hardware()}.csv"
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(list(named[0]), lines))
     return path
 
 

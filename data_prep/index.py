@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ from data_prep.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, 
 from data_prep.naming import listed
 from data_prep.tree import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from groundwork.errors import FoundWrong
-from groundwork.files import write_text
+from groundwork.files import csv_text, write_text
 
 # A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
 CLOCK_MARGIN_NS = 2_000_000_000
@@ -116,18 +115,15 @@ def build_index(root: Path) -> Index:
     kind, found = scan_tree(root)
     with ThreadPoolExecutor(max_workers=4) as pool:
         rows = _in_order(chain.from_iterable(pool.map(lambda video: _rows(root, kind, video), found)))
-    file = io.StringIO()
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(COLUMNS)
-    table.writerows(astuple(row) for row in rows)
+    text = csv_text(COLUMNS, map(astuple, rows))
     path = root / INDEX_NAME
     try:
-        write_text(path, file.getvalue())
+        write_text(path, text)
     except OSError as error:
         if not refuses_writing(error):
             raise
         path = cache_folder(root) / INDEX_NAME
-        write_text(path, file.getvalue())
+        write_text(path, text)
     _note_checked(root, path, started_ns)
     return Index(root, kind, rows)
 

@@ -1,7 +1,5 @@
 """Estimates of how videos were filmed, as words to the person who filmed them and as CSV."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from pathlib import Path
@@ -10,7 +8,7 @@ import numpy as np
 
 from data_prep.quality import ISSUES, VideoQuality
 from data_prep.quality_measures import MEASURES
-from groundwork.files import write_text
+from groundwork.files import csv_text, write_text
 
 NOTE = (
     "These are estimates, made from the pictures alone. A clip counts as blurred, dark or bright if a tenth of its"
@@ -49,11 +47,7 @@ def write_csv(videos: Sequence[VideoQuality], folder: Path) -> tuple[Path, ...]:
         "quality_frames.csv": ([*place, "frame", *MEASURES, *names], chain.from_iterable(map(_frame_rows, videos))),
     }
     for name, (heading, rows) in tables.items():
-        file = io.StringIO()
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(heading)
-        table.writerows(rows)
-        write_text(folder / name, file.getvalue())
+        write_text(folder / name, csv_text(heading, rows))
     return tuple(folder / name for name in tables)
 
 

@@ -10,8 +10,6 @@ Conventions, the same in every table:
 Source of the tables' form: Massiceti et al. 2021 (arXiv 2104.03841).
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -21,7 +19,7 @@ import numpy as np
 
 from data_prep.index import Index, VideoRow
 from data_prep.layout import VIDEO_TYPES
-from groundwork.files import write_text
+from groundwork.files import csv_text, write_text
 
 COMBINED = "combined"
 BOTH = "both"
@@ -203,11 +201,7 @@ def write_csv(summary: DatasetSummary, folder: Path) -> tuple[Path, ...]:
         "users.csv": ([f.name for f in fields(UserRow)], map(astuple, summary.users)),
     }
     for name, (heading, rows) in tables.items():
-        file = io.StringIO()
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(heading)
-        table.writerows(rows)
-        write_text(folder / name, file.getvalue())
+        write_text(folder / name, csv_text(heading, rows))
     return tuple(folder / name for name in tables)
 
 

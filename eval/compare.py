@@ -10,8 +10,8 @@ from pydantic import Field
 from eval.intervals import BootstrapInterval, bootstrap_over_users
 from eval.metrics import METRICS
 from eval.report.tables import Table, metric_heading, percent, plain
+from eval.report.tabular import markdown_escaped, markdown_table, text_table
 from eval.scorecard import Count, Fraction, Scorecard, Strict
-from eval.tabular import markdown_escaped, markdown_table, text_table
 from groundwork.errors import AskedWrong, FoundWrong
 
 COMPARISON_SCHEMA: Literal[1] = 1

@@ -9,8 +9,9 @@ from eval.challenge import UNCHECKED_NOTE
 from eval.metrics import METRICS
 from eval.published import ORBIT_OBJECTS, ORBIT_USERS, PublishedRow, published_rows
 from eval.report.tables import Table, percent, plain, summary_of
+from eval.report.tabular import html_table, markdown_escaped, markdown_table, text_table
 from eval.scorecard import Scorecard
-from eval.tabular import csv_text, html_table, markdown_escaped, markdown_table, text_table
+from groundwork.files import csv_text
 
 TITLE = "ORBIT leaderboard"
 READING = (

@@ -1,9 +1,11 @@
 """Files and folders that appear whole or not at all: written beside their place, synced, then renamed."""
 
+import csv
+import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +70,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a small UTF-8 text file whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def csv_text(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV with a header, lines ending in a newline alone on every system; None gives an empty cell."""
+    content = io.StringIO()
+    table = csv.writer(content, lineterminator="\n")
+    table.writerow(heading)
+    table.writerows(rows)
+    return content.getvalue()
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,7 +1,5 @@
 """Where a training run stands, on disk: all it needs to go on, and its curve."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 import torch
 
 from groundwork.errors import FoundWrong
-from groundwork.files import whole_file, write_text
+from groundwork.files import csv_text, whole_file, write_text
 from orbit_lite.models.recognizer import Recognizer
 
 CURVE_COLUMNS = ("step", "epoch", "learning_rate", "loss", "accuracy", "validation_frame_accuracy")
@@ -68,8 +66,4 @@ def load_state(path: Path, recognizer: Recognizer, optimizer: torch.optim.Optimi
 
 def write_curve(path: Path, curve: Sequence[Sequence[Any]]) -> None:
     """The training curve as CSV, one row a step."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CURVE_COLUMNS)
-    writer.writerows(curve)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(CURVE_COLUMNS, curve))

@@ -7,8 +7,7 @@ from importlib import resources
 
 from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
 from eval.report.tables import Table
-
-SHADES = 5  # as in style.css
+from eval.report.tabular import html_table
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -60,7 +59,7 @@ def _block(block: Block) -> str:
         case Thumbnailed():
             return '<ul class="frames">\n' + "\n".join(map(_thumbnail, block.frames)) + "\n</ul>"
         case Table():
-            return _table(block)
+            return html_table(block)
 
 
 def _figure(figure: Figure) -> str:
@@ -77,39 +76,3 @@ def _thumbnail(frame: Thumbnail) -> str:
         f'<li><figure><img src="{source}" alt="{escape(frame.alt)}">'
         f"<figcaption>{escape(frame.caption)}</figcaption></figure></li>"
     )
-
-
-def _table(table: Table) -> str:
-    head = "".join(
-        f'<th{_kind("number" if number else "")} scope="col">{escape(column)}</th>'
-        for column, number in zip(table.columns, table.numeric, strict=True)
-    )
-    rows = [
-        _row(table, row, total=table.ends_in_total and place == len(table.rows) - 1)
-        for place, row in enumerate(table.rows)
-    ]
-    body = "\n".join(rows)
-    # focusable, so that a table wider than the window can be scrolled from the keyboard
-    return (
-        f'<div class="wide" role="region" aria-label="{escape(table.caption)}" tabindex="0">\n<table>\n'
-        f"<caption>{escape(table.caption)}</caption>\n<thead>\n<tr>{head}</tr>\n</thead>\n"
-        f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
-    )
-
-
-def _row(table: Table, row: tuple[str, ...], *, total: bool) -> str:
-    cells = []
-    for place, (cell, number) in enumerate(zip(row, table.numeric, strict=True)):
-        if place == 0:
-            cells.append(f'<th scope="row">{escape(cell)}</th>')
-            continue
-        kinds = ["number"] if number else []
-        if table.shaded_from is not None and place >= table.shaded_from:
-            kinds.append(f"shade{min(int(float(cell) / 100 * SHADES), SHADES - 1)}")
-        cells.append(f"<td{_kind(*kinds)}>{escape(cell)}</td>")
-    return f"<tr{_kind('total' if total else '')}>{''.join(cells)}</tr>"
-
-
-def _kind(*names: str) -> str:
-    given = " ".join(filter(None, names))
-    return f' class="{given}"' if given else ""

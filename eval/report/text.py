@@ -15,22 +15,23 @@ from eval.report.tables import (
     title,
     user_table,
 )
+from eval.report.tabular import text_table
 from eval.scorecard import Scorecard
 from groundwork.errors import AskedWrong
 
 
 def scorecard_text(scorecard: Scorecard) -> str:
     """Headline, one row a user, notes, what else is known, what was left out; ends with a newline."""
-    parts = [title(scorecard), _table(overall_table(scorecard)), _table(user_table(scorecard))]
+    parts = [title(scorecard), text_table(overall_table(scorecard)), text_table(user_table(scorecard))]
     parts += [f"Note: {plain(note)}" for note in scorecard.notes]
     if scorecard.by_annotation and scorecard.by_annotation.box_size:
-        parts.append(_table(box_size_table(scorecard.by_annotation.box_size)))
+        parts.append(text_table(box_size_table(scorecard.by_annotation.box_size)))
     if scorecard.by_annotation and scorecard.by_annotation.support_quality:
-        parts.append(_table(support_quality_table(scorecard.by_annotation.support_quality)))
+        parts.append(text_table(support_quality_table(scorecard.by_annotation.support_quality)))
     if scorecard.cost:
-        parts.append(_table(cost_table(scorecard.cost)))
+        parts.append(text_table(cost_table(scorecard.cost)))
     if scorecard.left_out:
-        parts.append(_table(left_out_table(scorecard)))
+        parts.append(text_table(left_out_table(scorecard)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -57,18 +58,4 @@ def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = 
             rows.append((heading, how, percent(first), percent(second), f"{100 * (second - first):+.1f}"))
     earlier, later = plain(names[0]), plain(names[1])
     columns = ("Metric", "Mean over", f"{earlier}, %", f"{later}, %", "Difference")
-    return _table(Table(f"{title(before)}: {earlier} and {later}", columns, tuple(rows))) + "\n"
-
-
-def _table(table: Table) -> str:
-    """A caption, then columns two spaces apart: words to the left, numbers to the right."""
-    lines = [table.columns, *table.rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(table.columns))]
-    aligned = [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, table.numeric, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([table.caption, *aligned])
+    return text_table(Table(f"{title(before)}: {earlier} and {later}", columns, tuple(rows))) + "\n"

@@ -1,9 +1,11 @@
+import csv
+import io
 import json
 import os
 
 import pytest
 
-from groundwork.files import part_path, whole_file, whole_folder, write_json
+from groundwork.files import csv_text, part_path, whole_file, whole_folder, write_json
 
 
 def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path):
@@ -70,3 +72,13 @@ def test_json_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"a": float("nan")})
     assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_csv_is_the_same_on_every_system_and_comes_back():
+    rows = [("P1", 'a "b", c', None, 0.5), ("é\nf", "", 3, "x")]
+    text = csv_text(("user", "name", "count", "share"), iter(rows))
+    assert text.splitlines()[1] == 'P1,"a ""b"", c",,0.5'
+    assert "\r" not in text  # Windows would put one before each newline
+    header, *back = csv.reader(io.StringIO(text, newline=""))
+    assert header == ["user", "name", "count", "share"]
+    assert back == [["" if cell is None else str(cell) for cell in row] for row in rows]

@@ -10,7 +10,7 @@ import pytest
 
 from eval.metrics import METRICS
 from eval.report import write_report
-from eval.report.markdown import escaped
+from eval.report.tabular import markdown_escaped
 from eval.score import score
 from groundwork.errors import AskedWrong
 
@@ -234,7 +234,7 @@ def test_markdown_holds_one_heading_and_whole_tables(tmp_path, hostile, thumbnai
     for block in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
         columns = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(columns) == 1
-    assert escaped("a|b*c_d<e>") == r"a\|b\*c\_d\<e\>"
+    assert markdown_escaped("a|b*c_d<e>") == r"a\|b\*c\_d\<e\>"
 
 
 def test_what_is_of_a_sample_says_so_wherever_it_stands(tmp_path, card, make_tasks, make_predictions, page_of):

@@ -1,11 +1,11 @@
-"""A table of strings as plain text, Markdown, CSV and HTML: the same cells, whatever reads them."""
+"""A table of strings as plain text, Markdown and HTML: the same cells, whatever reads them."""
 
-import csv
-import io
 import re
 from html import escape
 
 from eval.report.tables import Table
+
+SHADES = 5  # as in style.css
 
 
 def text_table(table: Table) -> str:
@@ -35,25 +35,39 @@ def markdown_escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|!~&$])", r"\\\1", text)
 
 
-def csv_text(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """CSV with a header, lines ending in a newline alone."""
-    content = io.StringIO()
-    csv.writer(content, lineterminator="\n").writerows([columns, *rows])
-    return content.getvalue()
-
-
 def html_table(table: Table) -> str:
     """A table with caption, `scope` on every heading, and a frame that the keyboard can scroll."""
-    kinds = [' class="number"' if number else "" for number in table.numeric]
-    columns = zip(kinds, table.columns, strict=True)
-    head = "".join(f'<th{kind} scope="col">{escape(column)}</th>' for kind, column in columns)
-    rows = []
-    for first, *rest in table.rows:
-        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds[1:], rest, strict=True))
-        rows.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+    head = "".join(
+        f'<th{_class("number" if number else "")} scope="col">{escape(column)}</th>'
+        for column, number in zip(table.columns, table.numeric, strict=True)
+    )
+    rows = [
+        _row(table, row, total=table.ends_in_total and place == len(table.rows) - 1)
+        for place, row in enumerate(table.rows)
+    ]
     body = "\n".join(rows)
+    # focusable, so that a table wider than the window can be scrolled from the keyboard
     return (
         f'<div class="wide" role="region" aria-label="{escape(table.caption)}" tabindex="0">\n<table>\n'
         f"<caption>{escape(table.caption)}</caption>\n<thead>\n<tr>{head}</tr>\n</thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
+
+
+def _row(table: Table, row: tuple[str, ...], *, total: bool) -> str:
+    cells = []
+    for place, (cell, number) in enumerate(zip(row, table.numeric, strict=True)):
+        if place == 0:
+            cells.append(f'<th scope="row">{escape(cell)}</th>')
+            continue
+        kinds = ["number"] if number else []
+        if table.shaded_from is not None and place >= table.shaded_from:
+            kinds.append(f"shade{min(int(float(cell) / 100 * SHADES), SHADES - 1)}")
+        cells.append(f"<td{_class(*kinds)}>{escape(cell)}</td>")
+    return f"<tr{_class('total' if total else '')}>{''.join(cells)}</tr>"
+
+
+def _class(*names: str) -> str:
+    """A class attribute with a space before it, or nothing."""
+    given = " ".join(filter(None, names))
+    return f' class="{given}"' if given else ""
