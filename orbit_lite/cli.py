@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         "--thumbnails", action="store_true", help="put frames into the report: pictures of people's homes"
     )
     evaluate.add_argument("--plain", action="store_true", help="predict each task by itself: slow, to compare")
+    evaluate.add_argument(
+        "--time", action="store_true", help="measure seconds to personalise, too; they differ from run to run"
+    )
     _add_machine(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
@@ -249,6 +252,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         device=_device(options.device),
         plain=options.plain,
         thumbnails=options.thumbnails,
+        timed=options.time,
     )
     print(scorecard_text(card), end="")
 

@@ -4,7 +4,6 @@ nothing in personalising or predicting counts or times itself.
 
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +20,7 @@ from groundwork.errors import FoundWrong
 from orbit_lite.macs import PartMacs, frame_macs, personalize_macs, total
 from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.recognizer import Recognizer
+from orbit_lite.timing import clock_s, device_name
 
 Load = Callable[[], Recognizer]
 MEGABYTE = 10**6
@@ -156,7 +156,7 @@ def _measure(recognizer: Recognizer, load: Load, task: TaskSize, repeats: int) -
     fitted.logits(images[:1])
     cuda = recognizer.device.type == "cuda"
     return Measured(
-        device=torch.cuda.get_device_name(recognizer.device) if cuda else recognizer.device.type,
+        device=device_name(recognizer.device),
         threads=torch.get_num_threads(),
         repeats=repeats,
         personalize_s=_median_s(lambda: recognizer.personalize(images, labels), recognizer.device, repeats),
@@ -175,19 +175,10 @@ def _noise(recognizer: Recognizer, task: TaskSize) -> tuple[Tensor, Tensor]:
 def _median_s(work: Callable[[], object], device: torch.device, repeats: int) -> float:
     seconds = []
     for _ in range(repeats):
-        started = _now(device)
+        started_s = clock_s(device)
         work()
-        seconds.append(_now(device) - started)
+        seconds.append(clock_s(device) - started_s)
     return statistics.median(seconds)
-
-
-def _now(device: torch.device) -> float:
-    """Seconds by the clock, when all that the device was given is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter()
 
 
 def _peak_on_cuda_mb(recognizer: Recognizer, task: TaskSize) -> float:

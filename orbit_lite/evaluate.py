@@ -27,14 +27,16 @@ from groundwork.errors import AskedWrong
 from orbit_lite.config import LearnerConfig, builtin_names, load_learner, load_protocol, nearest
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.models.checkpoint import load_recognizer
+from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.predict import predict_users
 from orbit_lite.ranks import joined_ranks
 from orbit_lite.run_folder import RunFolder, file_sha256, versions
 from orbit_lite.task_facts import annotation_facts, personalize_cost
+from orbit_lite.timing import time_personalizing
 
 PARTS_NAME = ".parts"
+SECONDS_NAME = "seconds_to_personalise.csv"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def evaluate(
     device: torch.device,
     plain: bool = False,
     thumbnails: bool = False,
+    timed: bool = False,
 ) -> Scorecard:
     """Run what is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
 
@@ -114,6 +117,7 @@ def evaluate(
     Args:
         plain: predict each task by itself (see `predict_users`).
         thumbnails: put frames into the report, which then holds pictures of people's homes.
+        timed: measure seconds to personalise, too. Without it the same request gives the same scorecard, byte for byte.
 
     Raises:
         AskedWrong: if `out` holds another run, or the request names something unknown.
@@ -145,10 +149,12 @@ def evaluate(
             run.say(f"tasks drawn: {tasks}")
         ranks.wait()
         task_set = read_tasks(tasks)
+        source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
         parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set))
         if not predictions.exists():
-            source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
             done = parts.done()
+            if run and done:
+                run.say(f"predicted before: {len(done)} of {len({task.user for task in task_set.tasks})} users")
             ranks.wait()  # all have looked before the first writes
             tables = predict_users(
                 recognizer, task_set, index, source, done=done, ranks=ranks, workers=workers, plain=plain
@@ -161,9 +167,9 @@ def evaluate(
             run.say(f"predictions: {predictions}")
         if run:
             facts = annotation_facts(index, drawer.split, task_set.tasks)
-            cost = personalize_cost(recognizer, task_set.tasks)
+            seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
+            cost = personalize_cost(recognizer, task_set.tasks, seconds)
             score_files(tasks, predictions, out / SCORECARD_NAME, cost=cost, facts=facts)
-            source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
             report_run(out, thumbnails=partial(_thumbnail, source) if thumbnails else None)
             run.say(f"report: {out / 'report.html'}")
         ranks.wait()
@@ -202,4 +208,7 @@ def _thumbnail(source: FrameSource, video: str, frame: int) -> bytes:
 def provenance(model: ModelChoice, tasks: TaskSet) -> dict[str, str]:
     """Where predictions come from, for the parquet file's own metadata: texts by name."""
     described = {key: str(value) for key, value in model.describe().items()}
+    if "checkpoint" in described:
+        info = read_checkpoint_info(model.model)
+        described |= {"learner": info.learner.name, "backbone": info.backbone}
     return described | versions() | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}

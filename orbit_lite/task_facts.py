@@ -14,6 +14,7 @@ from eval.records import Task
 from eval.scorecard import Amount, Cost
 from orbit_lite.macs import personalize_macs, total
 from orbit_lite.models.recognizer import Recognizer
+from orbit_lite.timing import TaskSeconds, measured_on
 
 
 def annotation_facts(index: Index, split: str, tasks: Sequence[Task]) -> AnnotationFacts | None:
@@ -30,8 +31,8 @@ def annotation_facts(index: Index, split: str, tasks: Sequence[Task]) -> Annotat
     return AnnotationFacts(frames, _support_facts(table, tasks))
 
 
-def personalize_cost(recognizer: Recognizer, tasks: Sequence[Task]) -> Cost:
-    """MACs to personalise for each task, by both counts. Seconds hang on the machine: see 'orbit-lite cost'."""
+def personalize_cost(recognizer: Recognizer, tasks: Sequence[Task], seconds: Sequence[TaskSeconds] = ()) -> Cost:
+    """MACs to personalise for each task, by both counts; and seconds, where they were measured, one entry a task."""
 
     @cache
     def count(way: int, support: int) -> tuple[int, int]:
@@ -40,8 +41,18 @@ def personalize_cost(recognizer: Recognizer, tasks: Sequence[Task]) -> Cost:
 
     counts = [count(task.way, sum(len(plan.frames) for plan in task.support)) for task in tasks]
     ours, leaderboard = (Amount.of(values) for values in zip(*counts, strict=True))
-    source = "counted for each task's way and support frames, one frame's count multiplied"
-    return Cost(macs_to_personalise=ours, macs_to_personalise_thop=leaderboard, source=source)
+    source = "MACs counted for each task's way and support frames, one frame's count multiplied"
+    if seconds:
+        source += (
+            f"; seconds by the clock, on {measured_on(seconds)}, from frames in memory to a fitted recogniser, each "
+            "distinct support set once"
+        )
+    return Cost(
+        macs_to_personalise=ours,
+        macs_to_personalise_thop=leaderboard,
+        seconds_to_personalise=Amount.of([row.seconds for row in seconds]) if seconds else None,
+        source=source,
+    )
 
 
 def _support_facts(table: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:

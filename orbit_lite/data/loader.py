@@ -39,6 +39,18 @@ class Jobs(Protocol[JobT_co]):
 
 
 @dataclass(frozen=True)
+class ReadSupport:
+    """A task's support set to its pixels."""
+
+    source: FrameSource
+
+    def __call__(self, job: Task) -> tuple[Tensor, Tensor]:
+        """Items, uint8 (n, 3, s, s), or (n, L, 3, s, s) with clips of L frames, and their labels, int64 (n,)."""
+        pictures = [self.source.read(plan.video, plan.frames) for plan in job.support]
+        return to_images(np.concatenate(pictures), job.clip_length), _labels(job.support, job.clip_length)
+
+
+@dataclass(frozen=True)
 class ReadTask:
     """A training task's plan to its pixels."""
 
@@ -46,13 +58,9 @@ class ReadTask:
 
     def __call__(self, job: Task) -> TaskPixels:
         """Support and query of one task: uint8 (n, 3, s, s), or (n, L, 3, s, s) with clips of L frames."""
-        support, support_labels = self._support(job)
+        support, support_labels = ReadSupport(self.source)(job)
         query, query_labels = self._query(job)
         return TaskPixels(support, support_labels, query, query_labels, job.way)
-
-    def _support(self, task: Task) -> tuple[Tensor, Tensor]:
-        pictures = [self.source.read(plan.video, plan.frames) for plan in task.support]
-        return to_images(np.concatenate(pictures), task.clip_length), _labels(task.support, task.clip_length)
 
     def _query(self, task: Task) -> tuple[Tensor, Tensor]:
         pictures = [self.source.read(plan.video, trailing_clips(plan.frames, task.clip_length)) for plan in task.query]
