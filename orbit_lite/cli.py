@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.command import add_eval_verbs
-from groundwork.errors import AskedWrong, KitError
+from groundwork.errors import KitError
+from orbit_lite.cli_personal import add_personal_verbs
 from orbit_lite.cli_prep import add_prep_verbs
 
 if TYPE_CHECKING:
-    import torch
-
-    from orbit_lite.evaluate import ModelChoice
+    from orbit_lite.model_choice import ModelChoice
 
 Verb = Callable[[argparse.Namespace], None]
 
@@ -117,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
     cost.set_defaults(run=_cost)
 
+    add_personal_verbs(verbs)
     add_eval_verbs(verbs)
     return parser
 
@@ -180,6 +180,7 @@ def _tasks(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from orbit_lite.config import load_experiment
+    from orbit_lite.devices import named_device
     from orbit_lite.train import train
 
     config = load_experiment(options.config, options.overrides)
@@ -188,7 +189,7 @@ def _train(options: argparse.Namespace) -> None:
         data=options.data,
         out=options.out,
         workers=_workers(options),
-        device=_device(options.device),
+        device=named_device(options.device),
         tensorboard=options.tensorboard,
     )
     if summary.validation_frame_accuracy is None:
@@ -217,6 +218,7 @@ def _predict(options: argparse.Namespace) -> None:
     from data_prep.index import open_index
     from eval.records import read_tasks, write_predictions
     from orbit_lite.data.frames import open_frames
+    from orbit_lite.devices import named_device
     from orbit_lite.evaluate import provenance
     from orbit_lite.predict import predict
     from orbit_lite.ranks import joined_ranks
@@ -224,7 +226,7 @@ def _predict(options: argparse.Namespace) -> None:
     choice = _model(options)
     index = open_index(options.data)
     tasks = read_tasks(options.tasks)
-    with joined_ranks(_device(options.device)) as ranks:
+    with joined_ranks(named_device(options.device)) as ranks:
         recognizer = choice.load().to(ranks.device)
         source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
         table = predict(recognizer, tasks, index, source, ranks=ranks, workers=_workers(options))
@@ -235,6 +237,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from eval.report import scorecard_text
+    from orbit_lite.devices import named_device
     from orbit_lite.evaluate import EvaluateRequest, evaluate
 
     request = EvaluateRequest(
@@ -249,7 +252,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         request,
         options.out,
         workers=_workers(options),
-        device=_device(options.device),
+        device=named_device(options.device),
         plain=options.plain,
         thumbnails=options.thumbnails,
         timed=options.time,
@@ -260,10 +263,11 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _cost(options: argparse.Namespace) -> None:
     from groundwork.files import write_json
     from orbit_lite.cost import TaskSize, cost, cost_text
+    from orbit_lite.devices import named_device
 
     choice = _model(options, weights="random")  # costs as much as any, and is to be had without a network
     task = TaskSize(way=options.way, support=options.support)
-    found = cost(choice.load, task, device=_device(options.device), repeats=options.repeats)
+    found = cost(choice.load, task, device=named_device(options.device), repeats=options.repeats)
     print(cost_text(found), end="")
     if options.out:
         write_json(options.out, found.content())
@@ -271,7 +275,7 @@ def _cost(options: argparse.Namespace) -> None:
 
 
 def _model(options: argparse.Namespace, *, weights: str = "") -> "ModelChoice":
-    from orbit_lite.evaluate import ModelChoice
+    from orbit_lite.model_choice import ModelChoice
 
     return ModelChoice(options.model, options.backbone, options.weights or weights)
 
@@ -280,17 +284,6 @@ def _workers(options: argparse.Namespace) -> int:
     from orbit_lite.data.loader import default_workers
 
     return default_workers() if options.workers is None else int(options.workers)
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise AskedWrong(f"--device {name}: not to be had here ({str(error).splitlines()[0]})") from None
-    return device
 
 
 if __name__ == "__main__":

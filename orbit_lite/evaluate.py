@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -23,68 +22,19 @@ from eval.records import (
     write_tasks,
 )
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
-from groundwork.errors import AskedWrong
-from orbit_lite.config import LearnerConfig, builtin_names, load_learner, load_protocol, nearest
+from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
-from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.model_choice import ModelChoice
+from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.predict import predict_users
 from orbit_lite.ranks import joined_ranks
-from orbit_lite.run_folder import RunFolder, file_sha256, versions
+from orbit_lite.run_folder import RunFolder, versions
 from orbit_lite.task_facts import annotation_facts, personalize_cost
 from orbit_lite.timing import time_personalizing
 
 PARTS_NAME = ".parts"
 SECONDS_NAME = "seconds_to_personalise.csv"
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """What `--model`, `--backbone` and `--weights` name: a checkpoint, or a learner (built in, or a YAML file) that is
-    not meta-trained.
-
-    `weights` is "pretrained", "random" or a file; "" where the model is a checkpoint.
-    """
-
-    model: str
-    backbone: str = ""
-    weights: str = ""
-    seed: int = 1991
-
-    def load(self) -> Recognizer:
-        """Read or build it, on the CPU.
-
-        Raises:
-            AskedWrong: for an unknown learner or backbone, or a file that is not there.
-            FoundWrong: if the file is no checkpoint.
-        """
-        learner = self._learner()
-        if learner is not None:
-            if not self.backbone:
-                raise AskedWrong(f"--model {self.model} is a learner: give its --backbone (and --weights) too")
-            weights = self.weights or ("random" if self.backbone == "tiny" else "pretrained")
-            return build_recognizer(learner, self.backbone, weights=weights, seed=self.seed)
-        path = Path(self.model)
-        if not path.is_file():
-            known = builtin_names("learner")
-            raise AskedWrong(
-                f"--model {self.model}: no such checkpoint, and no learner{nearest(self.model, known)}; "
-                f"learners: {', '.join(known)}"
-            )
-        return load_recognizer(path)
-
-    def describe(self) -> dict[str, Any]:
-        """What identifies it: a checkpoint by its content, wherever it lies; a learner by its composition."""
-        learner = self._learner()
-        if learner is None:
-            return {"checkpoint": Path(self.model).name, "sha256": file_sha256(Path(self.model))}
-        composed = {"learner": learner.name, "composition": learner.model_dump(mode="json", exclude={"name"})}
-        return composed | {"backbone": self.backbone, "weights": self.weights, "seed": self.seed}
-
-    def _learner(self) -> LearnerConfig | None:
-        named = self.model in builtin_names("learner") or Path(self.model).suffix in (".yaml", ".yml")
-        return load_learner(self.model) if named else None
 
 
 @dataclass(frozen=True)

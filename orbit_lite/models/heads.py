@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from orbit_lite.config import LearnerConfig
-from orbit_lite.models.fitting import Head
+from orbit_lite.models.fitting import FittedHead, Head, LinearClassifier
 from orbit_lite.models.linear import LogisticHead, StepsHead
-from orbit_lite.models.mahalanobis import MahalanobisHead
+from orbit_lite.models.mahalanobis import MahalanobisClassifier, MahalanobisHead
 from orbit_lite.models.prototypes import CosineHead, PrototypeHead
 from orbit_lite.models.versa import VersaHead
 
@@ -17,4 +17,14 @@ HEADS: dict[str, Callable[[LearnerConfig, int], Head]] = {
     "mahalanobis": lambda learner, width: MahalanobisHead(learner.published_quirks),
     "linear": lambda learner, width: StepsHead(learner.steps, learner.step_lr),
     "logistic": lambda learner, width: LogisticHead(),
+}
+
+# What each gives when it is fitted: a dataclass that holds tensors, from which it can be built again.
+FITTED_HEADS: dict[str, Callable[..., FittedHead]] = {
+    "proto": PrototypeHead,
+    "cosine": CosineHead,
+    "versa": LinearClassifier,
+    "mahalanobis": MahalanobisClassifier,
+    "linear": LinearClassifier,
+    "logistic": LinearClassifier,
 }

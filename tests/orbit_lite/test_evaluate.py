@@ -7,7 +7,8 @@ import torch
 from eval.records import read_tasks
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import load_experiment
-from orbit_lite.evaluate import EvaluateRequest, ModelChoice, evaluate
+from orbit_lite.evaluate import EvaluateRequest, evaluate
+from orbit_lite.model_choice import ModelChoice
 from orbit_lite.predict import predict_users
 from orbit_lite.train import train
 

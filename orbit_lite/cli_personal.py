@@ -1,0 +1,70 @@
+"""The verbs for one user's own videos: personalise, recognise, check, forget, export."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundwork.errors import AskedWrong
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_personal_verbs(verbs: "Subparsers") -> None:
+    """Add the verbs to the parser of orbit-lite; each sets `run`."""
+    _add_personalize(verbs)
+
+
+def _add_personalize(verbs: "Subparsers") -> None:
+    verb = verbs.add_parser(
+        "personalize",
+        help="a user's own videos to a personal recogniser, in one file",
+        description="Videos stand in one folder an object: USER/OBJECT/*.mp4, or USER/OBJECT/clean/*.mp4.",
+        allow_abbrev=False,
+    )
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", help="a checkpoint, or a learner's name with --backbone")
+    what.add_argument("--update", type=Path, metavar="FILE", help="a personal recogniser to teach more objects")
+    verb.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
+    verb.add_argument("--weights", default="", help="for a backbone: pretrained, random, or a file")
+    verb.add_argument(
+        "--videos", type=Path, nargs="+", required=True, metavar="USER_DIR", help="folders of one user each"
+    )
+    verb.add_argument(
+        "--out", type=Path, help="file to write; for several users a folder (with --update: FILE itself if not given)"
+    )
+    known = verb.add_mutually_exclusive_group()
+    known.add_argument("--replace", action="store_true", help="with --update: an object's new videos replace its old")
+    known.add_argument("--extend", action="store_true", help="with --update: an object's new videos join its old")
+    verb.add_argument("--csv", type=Path, help="write a row a participant and object, too")
+    verb.add_argument("--workers", type=int, help="processes that decode (default: one a core)")
+    verb.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+    verb.set_defaults(run=_personalize)
+
+
+def _personalize(options: argparse.Namespace) -> None:
+    from orbit_lite.devices import named_device
+    from orbit_lite.model_choice import ModelChoice
+    from orbit_lite.personal.personalize import personalize, teach_more
+
+    device = named_device(options.device)
+    if options.update is None:
+        if options.replace or options.extend:
+            raise AskedWrong("--replace and --extend go with --update: they say what becomes of a known object")
+        if options.out is None:
+            raise AskedWrong("--out is missing: the file to write, such as alice.safetensors")
+        choice = ModelChoice(options.model, options.backbone, options.weights)
+        personalize(choice, options.videos, options.out, csv=options.csv, workers=options.workers, device=device)
+        return
+    if len(options.videos) > 1:
+        raise AskedWrong("--update takes one folder of videos: a personal recogniser is one user's")
+    known = "replace" if options.replace else "extend" if options.extend else "refuse"
+    teach_more(
+        options.update,
+        options.videos[0],
+        options.out or options.update,
+        known=known,
+        csv=options.csv,
+        workers=options.workers,
+        device=device,
+    )

@@ -1,0 +1,184 @@
+"""A personal recogniser in one file: safetensors with everything inside, hashed; nothing in it is ever run."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import safetensors.torch
+import torch
+from pydantic import Field, ValidationError, model_validator
+from torch import Tensor
+
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import write_bytes
+from orbit_lite.config import LearnerConfig, Strict
+from orbit_lite.models.film import film_parameters
+from orbit_lite.models.fitting import FittedHead, head_tensors
+from orbit_lite.models.heads import FITTED_HEADS
+from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
+from orbit_lite.models.weight_files import WeightFile, load_checked, read_weights
+from orbit_lite.personal.familiarity import Threshold
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.personal.support import SupportSet, TaughtVideo
+
+FORMAT = 1
+HEADER = "orbit_lite_personal"  # another name than a checkpoint's, so that neither is taken for the other
+WEIGHTS, FILM, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"
+
+
+class _Header(Strict):
+    """What stands beside the tensors."""
+
+    format: int
+    learner: LearnerConfig
+    backbone: str
+    frame_size_px: int = Field(ge=1)
+    user: str
+    videos: tuple[TaughtVideo, ...] = Field(min_length=1)
+    threshold: Threshold
+    origin: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        objects = [video.object for video in self.videos]
+        if objects != sorted(objects) or not all(video.frames for video in self.videos):
+            raise ValueError("videos are not in the order of their objects, or one has no frames")
+        return self
+
+
+def save_personal(path: Path, personal: PersonalRecognizer) -> None:
+    """Write a personal recogniser, whole or not at all: what stood there stays until the new one is complete.
+
+    Raises:
+        ValueError: if its recogniser was composed without a learner's config.
+    """
+    fitted = personal.fitted
+    learner = fitted.recognizer.learner
+    if learner is None:
+        raise ValueError("a recogniser without a learner's config could not be built again from its file")
+    named = {
+        **_put(WEIGHTS, fitted.recognizer.state_dict()),
+        **_put(FILM, fitted.film or {}),
+        **_put(HEAD, head_tensors(fitted.head)),
+        FEATURES: personal.support.features,
+    }
+    # contiguous: safetensors has no channels_last; cloned: nor tensors that share memory
+    tensors = {name: value.detach().cpu().contiguous() for name, value in named.items()}
+    header = _Header(
+        format=FORMAT,
+        learner=learner,
+        backbone=fitted.recognizer.extractor.backbone.name,
+        frame_size_px=personal.frame_size_px,
+        user=personal.user,
+        videos=personal.support.videos,
+        threshold=personal.threshold,
+        origin=dict(personal.origin),
+    ).model_dump_json()
+    whole = json.dumps({"header": header, "sha256": _digest(header, tensors)})
+    write_bytes(path, safetensors.torch.save(tensors, {HEADER: whole}))
+
+
+def is_personal(path: Path) -> bool:
+    """Whether a file says of itself that it is a personal recogniser. Raises as `read_weights`."""
+    return HEADER in read_weights(path).metadata
+
+
+def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> PersonalRecognizer:
+    """Read a personal recogniser.
+
+    Raises:
+        AskedWrong: if there is no such file.
+        FoundWrong: if it is none, is cut off or altered, or of another format number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AskedWrong(f"{path}: no such file; expected a personal recogniser, as 'orbit-lite personalize' writes it")
+    file = read_weights(path)
+    header = _read_header(file, path)
+    try:
+        recognizer = build_recognizer(
+            header.learner, header.backbone, weights="random", frame_size_px=header.frame_size_px
+        )
+    except AskedWrong as error:  # the file's fault, or a newer release's: not the caller's
+        raise FoundWrong(f"{path}: {error}") from None
+    load_checked(recognizer, _take(WEIGHTS, file.tensors), where=str(path))
+    recognizer.to(device)
+    head, film, support = _fitted_parts(file.tensors, header, recognizer, path)
+    return PersonalRecognizer(
+        fitted=FittedRecognizer(recognizer, head, support.way, film),
+        user=header.user,
+        support=support,
+        threshold=header.threshold,
+        origin=header.origin,
+    )
+
+
+def _fitted_parts(
+    tensors: Mapping[str, Tensor], header: _Header, recognizer: Recognizer, path: Path
+) -> tuple[FittedHead, dict[str, Tensor] | None, SupportSet]:
+    """Head, FiLM state and support set, each tensor of the shape that the rest of the file asks for."""
+    way, width = len({video.object for video in header.videos}), recognizer.extractor.width
+    shapes = {"means": (way, width), "weight": (way, width), "bias": (way,), "whitenings": (way, width, width)}
+    kind = FITTED_HEADS[header.learner.head]
+    head_shapes = {name: shapes[name] for name in kind.__annotations__ if name in shapes}
+    own_film = film_parameters(recognizer.extractor) if recognizer.adapter is not None else {}
+    expected = {
+        **{HEAD + name: shape for name, shape in head_shapes.items()},
+        **{FILM + name: tuple(value.shape) for name, value in own_film.items()},
+        FEATURES: (sum(len(video.frames) for video in header.videos), width),
+    }
+    given = {name: value for name, value in tensors.items() if not name.startswith(WEIGHTS)}
+    for name in sorted(expected.keys() | given.keys()):
+        shape = tuple(given[name].shape) if name in given else "missing"
+        if shape != expected.get(name, "not to be there"):
+            raise _damaged(path, f"{name}: {shape}, expected {expected.get(name, 'none of this name')}")
+        if not torch.isfinite(given[name]).all():
+            raise _damaged(path, f"{name}: NaN or infinite values")
+    device = recognizer.device
+    head = kind(**{name: given[HEAD + name].to(device) for name in head_shapes})
+    film = {name: given[FILM + name].to(device) for name in own_film}
+    return head, film or None, SupportSet(header.videos, given[FEATURES].float())
+
+
+def _read_header(file: WeightFile, path: Path) -> _Header:
+    if HEADER not in file.metadata:
+        raise FoundWrong(f"{path}: not a personal recogniser; make one with 'orbit-lite personalize'")
+    try:
+        whole = json.loads(file.metadata[HEADER])
+        text, digest = str(whole["header"]), whole["sha256"]
+        number = json.loads(text)["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, f"its header does not read: {type(error).__name__}") from None
+    if number != FORMAT:
+        raise FoundWrong(f"{path}: personal file of format {number}; this release reads format {FORMAT}")
+    if _digest(text, file.tensors) != digest:
+        raise _damaged(path, "its content is not what its hash says")
+    try:
+        return _Header.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise _damaged(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+
+
+def _damaged(path: Path, what: str) -> FoundWrong:
+    return FoundWrong(f"{path}: damaged or altered ({what}); take a copy of it, or personalise anew")
+
+
+def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the header and every tensor's name, type, shape and bytes."""
+    found = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        found.update(f"\0{name} {value.dtype} {tuple(value.shape)}\0".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _put(beginning: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {beginning + name: value for name, value in tensors.items()}
+
+
+def _take(beginning: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(beginning): value for name, value in tensors.items() if name.startswith(beginning)}

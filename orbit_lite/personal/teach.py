@@ -1,0 +1,118 @@
+"""A user's videos to a personal recogniser; objects added, replaced and forgotten later, without the others' videos."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.config import nearest
+from orbit_lite.models.recognizer import Recognizer
+from orbit_lite.personal.familiarity import Threshold, find_threshold
+from orbit_lite.personal.leave_out import HeldOut, leave_one_video_out
+from orbit_lite.personal.lesson import Lesson, lesson_images
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.personal.support import SupportSet
+
+LEAST_OBJECTS = 2  # to tell apart, and to know what is none of them
+
+
+def teach(recognizer: Recognizer, lesson: Lesson, *, origin: Mapping[str, Any]) -> PersonalRecognizer:
+    """A personal recogniser of all that a lesson holds.
+
+    Args:
+        recognizer: as meta-trained, or not; the lesson was read with it.
+        lesson: one user's videos.
+        origin: what the file is to say of where it comes from, plain JSON.
+
+    Raises:
+        FoundWrong: if there are fewer than two objects, or the recogniser's weights are not finite.
+    """
+    if len(lesson.objects) < LEAST_OBJECTS:
+        raise FoundWrong(
+            f"user {lesson.user}: 1 object ({lesson.objects[0]}); a recogniser tells objects apart: film at least 2"
+        )
+    if recognizer.adapter is None:
+        support = SupportSet.of(zip(lesson.videos, lesson.tensors, strict=True))
+        return _fitted(recognizer, lesson.user, support, origin)
+    images = lesson_images(lesson)
+    labels = SupportSet(lesson.videos, torch.empty(len(images), 0)).labels
+    fitted = recognizer.personalize(images, labels, way=len(lesson.objects))
+    support = SupportSet(lesson.videos, fitted.embed(images).cpu())
+    return PersonalRecognizer(fitted, lesson.user, support, _threshold(fitted.recognizer, support), origin)
+
+
+def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "refuse") -> PersonalRecognizer:
+    """Teach more, from the new videos alone.
+
+    Args:
+        personal: what is known; its other objects' videos are not needed.
+        lesson: the new videos, read with `personal.fitted.recognizer`.
+        known: an object that is known already is an error (`refuse`), is taught by the new videos in place of the old
+            ones (`replace`), or beside them (`extend`).
+
+    Raises:
+        AskedWrong: if an object is known and nothing is said of that, or the learner needs all videos together.
+        FoundWrong: if a new video is one that another object was taught with.
+    """
+    _require_separable(personal, "to add or replace objects")
+    again = [name for name in lesson.objects if name in personal.objects]
+    if again and known == "refuse":
+        raise AskedWrong(
+            f"{', '.join(map(repr, again))}: known already; --replace takes the new videos in place of the old ones, "
+            "--extend beside them"
+        )
+    old = [pair for pair in personal.support.parts() if known == "extend" or pair[0].object not in again]
+    known_digests = {video.digest: video.object for video, _ in old}
+    new = []
+    for video, features in zip(lesson.videos, lesson.tensors, strict=True):
+        other = known_digests.get(video.digest, video.object)
+        if other != video.object:
+            raise FoundWrong(f"objects {other!r} and {video.object!r} have the same video; film {video.object!r} anew")
+        if video.digest not in known_digests:  # one that it was taught with already teaches nothing more
+            new.append((video, features))
+    return _fitted(personal.fitted.recognizer, personal.user, SupportSet.of([*old, *new]), personal.origin)
+
+
+def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> PersonalRecognizer:
+    """The recogniser without some objects: nothing of their videos is in the result.
+
+    Raises:
+        AskedWrong: if one is not known, none would be left, or the learner needs all videos together.
+    """
+    for name in names:
+        if name not in personal.objects:
+            hint = nearest(name, personal.objects)
+            raise AskedWrong(f"no object {name!r}{hint}; there are {', '.join(personal.objects)}")
+    _require_separable(personal, "to forget an object")
+    if set(names) >= set(personal.objects):
+        raise AskedWrong(f"{', '.join(names)}: all the objects there are; forget the whole file instead")
+    support = personal.support.without(names)
+    return _fitted(personal.fitted.recognizer, personal.user, support, personal.origin)
+
+
+def held_out(personal: PersonalRecognizer) -> HeldOut:
+    """Leave one video out, see `leave_one_video_out`."""
+    recognizer = personal.fitted.recognizer
+    return leave_one_video_out(recognizer.head, personal.support, device=recognizer.device)
+
+
+def _fitted(recognizer: Recognizer, user: str, support: SupportSet, origin: Mapping[str, Any]) -> PersonalRecognizer:
+    fitted = recognizer.personalize_from_features(support.features, support.labels, way=support.way)
+    return PersonalRecognizer(fitted, user, support, _threshold(recognizer, support), origin)
+
+
+def _threshold(recognizer: Recognizer, support: SupportSet) -> Threshold:
+    if support.way < LEAST_OBJECTS:  # nothing to be strange: it can't be told what is none of these
+        return Threshold(None)
+    found = leave_one_video_out(recognizer.head, support, device=recognizer.device)
+    return find_threshold(found.known, found.strange)
+
+
+def _require_separable(personal: PersonalRecognizer, what: str) -> None:
+    recognizer = personal.fitted.recognizer
+    if recognizer.adapter is not None and recognizer.learner is not None:
+        raise AskedWrong(
+            f"learner {recognizer.learner.name} adapts its extractor to all objects together: {what}, "
+            "personalise anew from all the videos"
+        )
