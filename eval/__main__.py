@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
-from groundwork.errors import KitError
+from groundwork.errors import KitError, system_line
 
 EPILOG = """
 Files: tasks.jsonl says what to predict, predictions.parquet what was predicted, scorecard.json how good that is.
@@ -22,8 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KitError as error:
         print(f"eval: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("eval: stopped; nothing was written in part", file=sys.stderr)
+        return 130
     except OSError as error:
-        print(f"eval: {error}", file=sys.stderr)
+        print(f"eval: {system_line(error)}", file=sys.stderr)
         return 1
     return 0
 

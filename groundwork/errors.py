@@ -1,5 +1,7 @@
 """The kit's one tree of exceptions: a user's mistake becomes one line on stderr, never a traceback."""
 
+import errno
+
 
 class KitError(Exception):
     """Something a user can put right. The message says what, where, what was expected and what to do."""
@@ -17,3 +19,10 @@ class AskedWrong(KitError):
     """The request can't be carried out as it was put (a name, an option, a path): exit 2."""
 
     exit_code = 2
+
+
+def system_line(error: OSError) -> str:
+    """A full disk, a missing permission: the system's words on one line, where, and what to do about a full disk."""
+    place = f": {error.filename}" if error.filename else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return f"{error.strerror or error}{place}{'. Make room, then run the same command again' if full else ''}"
