@@ -51,7 +51,7 @@ def run_in_workers(
         return
     # spawn: a forked copy of a process that has used OpenCV or libav threads can hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPool(min(workers, len(items)), initializer=_end_with_parent, context=context)
+    pool = ProcessPool(min(workers, len(items)), initializer=end_with_parent, context=context)
     finished = False
     try:
         waiting: dict[Future[Value], Item] = {
@@ -80,8 +80,8 @@ def _plain_error(error: BaseException | None, time_limit_s: float) -> Exception 
     return error if error is None or isinstance(error, Exception) else RuntimeError(repr(error))
 
 
-def _end_with_parent() -> None:
-    """Runs in a worker: leave when the parent is gone, even when it was killed and could not say so."""
+def end_with_parent() -> None:
+    """To be called in a worker: leave when the parent is gone, even when it was killed and could not say so."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
