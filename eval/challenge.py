@@ -23,7 +23,7 @@ from eval.align import QueryFrames
 from eval.check import require_whole
 from eval.predictions import require_columns
 from eval.results_file import FORMS, Entry, Form, quoted, read_entries
-from eval.scorecard import Amount, Cost
+from eval.scorecard import Cost, TaskCost
 from eval.tasks import Task, TaskSet, VideoPlan
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_bytes
@@ -54,10 +54,11 @@ class Results:
     @property
     def cost(self) -> Cost | None:
         """MACs for the scorecard; None unless every task has a number."""
-        given = [count for count in self.macs_to_personalize.values() if count is not None]
-        if not given or len(given) < len(self.macs_to_personalize):
+        counts = self.macs_to_personalize
+        if not counts or None in counts.values():
             return None
-        return Cost(macs_to_personalise_thop=Amount.of(given), source="as the results file gives it, not counted again")
+        rows = [TaskCost(user=user, task=task, macs_to_personalise_thop=n) for (user, task), n in counts.items()]
+        return Cost.of(rows, source="as the results file gives it, not counted again")
 
 
 def read_results(path: Path, tasks: TaskSet | None = None) -> Results:
@@ -105,6 +106,7 @@ def write_results(
     *,
     form: Form = "2023",
     macs_to_personalize: Mapping[tuple[str, int], int] | None = None,
+    source: str = "predictions",
 ) -> None:
     """Write a results.json, whole or not at all; a user's tasks by number, objects in the tasks' order.
 
@@ -114,6 +116,7 @@ def write_results(
         tasks: what was predicted.
         form: 2022 holds one task a user and frames 1 to n of each video, 2023 anything.
         macs_to_personalize: by user and task, for the 2023 form; without it the key is left out.
+        source: what to call the predictions in an error, the file's path.
 
     Raises:
         AskedWrong: if the form can't hold these tasks, or there is no such form.
@@ -121,10 +124,12 @@ def write_results(
     """
     if form not in FORMS:
         raise AskedWrong(f"unknown form {form!r} of results.json; known: {', '.join(FORMS)}")
-    require_columns(predictions, source="predictions")
+    if form == "2022" and macs_to_personalize is not None:
+        raise AskedWrong("form 2022 has no place for MACs; use 2023, or leave them out")
+    require_columns(predictions, source=source)
     query = QueryFrames.of(tasks)
     located = query.locate(predictions)
-    require_whole(query, located, predictions)
+    require_whole(query, located, predictions, source=source)
     predicted = np.empty(len(query.frames), dtype=np.int64)
     predicted[located.frame] = predictions["prediction"].to_numpy()
     ends = np.cumsum(query.counts)

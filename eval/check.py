@@ -73,7 +73,7 @@ def require_whole(
         shown = "; ".join(map(str, faults[:SHOWN])) + ("; …" if len(faults) > SHOWN else "")
         raise FoundWrong(
             f"{source}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'} against the tasks: {shown}. "
-            "Nothing was scored; predict these tasks again ('python -m eval check' lists every fault)"
+            "Nothing was scored or written; predict these tasks again ('python -m eval check' lists every fault)"
         )
 
 

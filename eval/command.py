@@ -39,6 +39,7 @@ def add_eval_verbs(verbs: "Subparsers") -> None:
     results.add_argument("--tasks", type=Path, required=True, metavar="tasks.jsonl", help="what was predicted")
     results.add_argument("--predictions", type=Path, required=True, metavar="predictions.parquet", help="what to write")
     results.add_argument("--form", choices=("2022", "2023"), default="2023", help="of which challenge (default: 2023)")
+    results.add_argument("--scorecard", type=Path, metavar="scorecard.json", help="take each task's MACs from it")
     results.add_argument("--out", type=Path, required=True, metavar="results.json", help="file to write")
     results.set_defaults(run=_results)
 
@@ -98,7 +99,7 @@ def _leaderboard(chosen: argparse.Namespace) -> None:
 def _results(chosen: argparse.Namespace) -> None:
     from eval.verbs import write_results_file
 
-    write_results_file(chosen.tasks, chosen.predictions, chosen.out, form=chosen.form)
+    write_results_file(chosen.tasks, chosen.predictions, chosen.out, form=chosen.form, scorecard=chosen.scorecard)
     print(f"Results in the form of {chosen.form}: {chosen.out}")
 
 

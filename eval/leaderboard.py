@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib import resources
 
 from eval.challenge import UNCHECKED_NOTE
 from eval.metrics import METRICS
 from eval.published import ORBIT_OBJECTS, ORBIT_USERS, PublishedRow, published_rows
+from eval.report.blocks import Paragraph, Section
+from eval.report.markdown import markdown_page
+from eval.report.page import html_page
 from eval.report.tables import Table, percent, plain, summary_of
-from eval.report.tabular import html_table, markdown_escaped, markdown_table, text_table
+from eval.report.tabular import text_table
 from eval.scorecard import Scorecard
 from groundwork.files import csv_text
 
@@ -106,30 +107,12 @@ def leaderboard_text(boards: Sequence[Board]) -> str:
 
 def leaderboard_markdown(boards: Sequence[Board]) -> str:
     """As a Markdown page."""
-    parts = [f"# {TITLE}", markdown_escaped(READING)]
-    for board in boards:
-        parts += [f"## {markdown_escaped(board.key.caption)}", markdown_table(_table(board))]
-        parts += [markdown_escaped(note) for note in _notes(board)]
-    return "\n\n".join(parts) + "\n"
+    return markdown_page(TITLE, _sections(boards))
 
 
 def leaderboard_html(boards: Sequence[Board]) -> str:
     """As one HTML page: no script, no network, readable without sight."""
-    sections = []
-    for number, board in enumerate(boards, start=1):
-        notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in _notes(board))
-        heading = f'<h2 id="board-{number}">{escape(board.key.caption)}</h2>'
-        sections.append(
-            f'<section aria-labelledby="board-{number}">\n{heading}\n{html_table(_table(board))}\n{notes}</section>'
-        )
-    style = resources.files("eval.report").joinpath("style.css").read_text(encoding="utf-8")
-    body = "\n".join(sections)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{TITLE}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n<h1>{TITLE}</h1>\n"
-        f"<p>{escape(READING)}</p>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    return html_page(TITLE, _sections(boards))
 
 
 def leaderboard_csv(boards: Sequence[Board]) -> str:
@@ -146,6 +129,14 @@ def leaderboard_csv(boards: Sequence[Board]) -> str:
             rows.append((*shared, row.model, row.extractor, *means, *sizes, row.standing, row.source, row.note))
     rest = (*METRICS, "macs_to_personalise_thop", "parameters", "standing", "source", "note")
     return csv_text((*columns, *rest), rows)
+
+
+def _sections(boards: Sequence[Board]) -> list[Section]:
+    sections = [Section("reading", "How to read this", (Paragraph(READING),))]
+    for number, board in enumerate(boards, start=1):
+        notes = (Paragraph(note, kind="note") for note in _notes(board))
+        sections.append(Section(f"board-{number}", board.key.caption, (_table(board), *notes)))
+    return sections
 
 
 def _published(row: PublishedRow) -> tuple[BoardKey, Row]:
@@ -239,7 +230,7 @@ def _table(board: Board) -> Table:
         rows.append(tuple(cell or "-" for cell in (*cells, row.standing, row.source)))
     columns = ("Model", "Extractor", *heads, *(["MACs to personalise"] if macs else []))
     columns += (*(["Parameters"] if parameters else []), "Standing", "Source")
-    return Table(board.key.caption, columns, tuple(rows))
+    return Table(f"{board.key.caption}, best first", columns, tuple(rows))
 
 
 def _notes(board: Board) -> list[str]:

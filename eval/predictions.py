@@ -80,7 +80,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
         try:
             table = file.read()
         except (pa.ArrowException, OSError) as error:
-            raise FoundWrong(f"{path}: damaged ({_first_line(error)}); predict again") from error
+            raise FoundWrong(f"{path}: damaged ({_first_line(error)}); delete it, then predict again") from error
     for name, column in zip(table.column_names, table.columns, strict=True):
         if column.null_count:
             raise FoundWrong(f"{path}: column {name} has {column.null_count} empty places; none expected")
@@ -105,7 +105,9 @@ def _opened(path: Path, *, read_dictionary: list[str] | None = None) -> pq.Parqu
     try:
         return pq.ParquetFile(path, read_dictionary=read_dictionary, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
-        raise FoundWrong(f"{path}: not a whole parquet file ({_first_line(error)}); predict again") from error
+        raise FoundWrong(
+            f"{path}: not a whole parquet file ({_first_line(error)}); delete it, then predict again"
+        ) from error
 
 
 def _require_ours(path: Path, file: pq.ParquetFile) -> dict[str, str]:

@@ -151,18 +151,38 @@ class Amount(Strict):
         return cls(mean=float(numbers.mean()), std=float(numbers.std()), n=len(numbers))
 
 
+class TaskCost(Strict):
+    """What it took to personalise to one task; None where it is not known. Fields as Cost has them."""
+
+    user: str
+    task: Count
+    macs_to_personalise: Count | None = None
+    macs_to_personalise_thop: Count | None = None
+    seconds_to_personalise: NotNegative | None = None
+
+
 class Cost(Strict):
     """What it took to personalise, a task; None where it is not known.
 
     macs_to_personalise: multiply-accumulate operations, all of them. macs_to_personalise_thop: as the leaderboard
     counted them, without attention. seconds_to_personalise: of wall clock, operations counted apart. source: how and on
-    what machine they were counted and measured.
+    what machine they were counted and measured. per_task: each task's own, where that is known.
     """
 
     macs_to_personalise: Amount | None = None
     macs_to_personalise_thop: Amount | None = None
     seconds_to_personalise: Amount | None = None
     source: str
+    per_task: tuple[TaskCost, ...] = ()
+
+    @classmethod
+    def of(cls, per_task: Sequence[TaskCost], *, source: str) -> Self:
+        """From each task's own, tasks >= 1; what one of them lacks has no mean."""
+        amounts = {}
+        for name in ("macs_to_personalise", "macs_to_personalise_thop", "seconds_to_personalise"):
+            known = [getattr(row, name) for row in per_task if getattr(row, name) is not None]
+            amounts[name] = Amount.of(known) if len(known) == len(per_task) else None
+        return cls(**amounts, source=source, per_task=tuple(per_task))
 
 
 class Group(Strict):
@@ -213,18 +233,12 @@ class Scorecard(Strict):
 
 
 def write_scorecard(path: Path, scorecard: Scorecard) -> None:
-    """Write scorecard.json, whole or not at all: the head indented, then one row a line.
+    """Write scorecard.json, whole or not at all: indented, and lists with an entry a line.
 
     Raises:
         FoundWrong: if a name holds bytes that are no UTF-8.
     """
-    content = scorecard.model_dump(by_alias=True)
-    parts = []
-    for key, value in content.items():
-        rows = isinstance(value, tuple) and len(value) > 0
-        text = _rows(value) if rows else json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-        parts.append(f"  {json.dumps(key)}: {text}".replace("\n", "\n  "))
-    write_text(path, "{\n" + ",\n".join(parts) + "\n}\n")
+    write_text(path, _json(scorecard.model_dump(by_alias=True)) + "\n")
 
 
 def read_scorecard(path: Path) -> Scorecard:
@@ -243,5 +257,15 @@ def read_scorecard(path: Path) -> Scorecard:
         raise FoundWrong(f"{path}: {first_fault(error)}") from error
 
 
-def _rows(rows: Sequence[Any]) -> str:
-    return "[\n" + ",\n".join("  " + json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows) + "\n]"
+def _json(value: Any) -> str:
+    """JSON text: an object's keys and a list's entries on lines of their own, but nothing within an entry."""
+    if isinstance(value, dict) and value:
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_json(part)}" for key, part in value.items()]
+        brackets = "{}"
+    elif isinstance(value, tuple) and value:
+        parts = [json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in value]
+        brackets = "[]"
+    else:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    inside = ",\n".join(parts).replace("\n", "\n  ")
+    return f"{brackets[0]}\n  {inside}\n{brackets[1]}"

@@ -75,11 +75,26 @@ def check_files(tasks: Path | None, predictions: Path) -> list[Fault]:
     return find_faults(task_set, table)
 
 
-def write_results_file(tasks: Path, predictions: Path, out: Path, *, form: Form = "2023") -> None:
-    """Write predictions.parquet as a results.json; raises as `score_files` does, or if the form can't hold them."""
-    _require_writable(out, "results.json", [tasks, predictions])
+def write_results_file(
+    tasks: Path, predictions: Path, out: Path, *, form: Form = "2023", scorecard: Path | None = None
+) -> None:
+    """Write predictions.parquet as a results.json.
+
+    Args:
+        tasks: tasks.jsonl.
+        predictions: predictions.parquet, or another results.json.
+        out: the file to write.
+        form: of which challenge.
+        scorecard: of these tasks, to take each task's MACs from; only the form of 2023 has a place for them.
+
+    Raises:
+        AskedWrong: as `score_files` does, if the form can't hold them, or the scorecard has no MACs of these tasks.
+        FoundWrong: as `score_files` does.
+    """
+    _require_writable(out, "results.json", [path for path in (tasks, predictions, scorecard) if path is not None])
     task_set, table, _, _ = _loaded(tasks, predictions)
-    write_results(out, table, task_set, form=form)
+    macs = None if scorecard is None else _macs_of_tasks(scorecard, task_set)
+    write_results(out, table, task_set, form=form, macs_to_personalize=macs, source=str(predictions))
 
 
 def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
@@ -157,6 +172,19 @@ def _loaded(tasks: Path | None, predictions: Path) -> tuple[TaskSet, pd.DataFram
     if provenance.get(TASKS_FINGERPRINT, made_for := tasks_fingerprint(task_set)) != made_for:
         raise FoundWrong(f"{predictions}: made for other tasks than {tasks}; predict these tasks, or score with theirs")
     return task_set, read_predictions(predictions), provenance, None
+
+
+def _macs_of_tasks(path: Path, task_set: TaskSet) -> dict[tuple[str, int], int]:
+    """The leaderboard's count for each task."""
+    card = _read_scorecard(path)
+    if card.tasks_fingerprint != tasks_fingerprint(task_set):
+        raise AskedWrong(f"{path}: a scorecard of other tasks; give that of the predictions")
+    rows = card.cost.per_task if card.cost else ()
+    counts = {(row.user, row.task): row.macs_to_personalise_thop for row in rows}
+    known = {key: count for key, count in counts.items() if count is not None}
+    if len(known) < len(task_set.tasks):
+        raise AskedWrong(f"{path}: does not say what each task took to personalise; leave --scorecard out")
+    return known
 
 
 def _require_writable(out: Path, name: str, read: Sequence[Path]) -> None:

@@ -1,14 +1,13 @@
 """The one command, `orbit-lite`. Imports nothing heavy until a verb runs, so that --help answers at once."""
 
 import argparse
-import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.command import add_eval_verbs
-from groundwork.errors import KitError
+from groundwork.errors import KitError, system_line
 from orbit_lite.cli_personal import add_personal_verbs
 from orbit_lite.cli_prep import add_prep_verbs
 
@@ -35,11 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("orbit-lite: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    except OSError as error:  # disk full, no permission: the system's own words
-        place = f": {error.filename}" if error.filename else ""
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = ". Make room, then run the same command again" if full else ""
-        print(f"orbit-lite: {error.strerror or error}{place}{advice}", file=sys.stderr)
+    except OSError as error:
+        print(f"orbit-lite: {system_line(error)}", file=sys.stderr)
         return 1
     return 0
 

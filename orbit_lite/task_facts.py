@@ -11,7 +11,7 @@ from data_prep.index import Index
 from data_prep.layout import annotation_path
 from eval.by_annotation import FRAME_FACTS, SUPPORT_FACTS, AnnotationFacts
 from eval.records import Task
-from eval.scorecard import Amount, Cost
+from eval.scorecard import Cost, TaskCost
 from orbit_lite.macs import personalize_macs, total
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.timing import TaskSeconds, measured_on
@@ -39,20 +39,26 @@ def personalize_cost(recognizer: Recognizer, tasks: Sequence[Task], seconds: Seq
         found = total(personalize_macs(recognizer, way=way, support=support))
         return found.ours, found.leaderboard
 
-    counts = [count(task.way, sum(len(plan.frames) for plan in task.support)) for task in tasks]
-    ours, leaderboard = (Amount.of(values) for values in zip(*counts, strict=True))
+    seconds_of = {(row.user, row.task): row.seconds for row in seconds}
+    rows = []
+    for task in tasks:
+        ours, leaderboard = count(task.way, sum(len(plan.frames) for plan in task.support))
+        rows.append(
+            TaskCost(
+                user=task.user,
+                task=task.task,
+                macs_to_personalise=ours,
+                macs_to_personalise_thop=leaderboard,
+                seconds_to_personalise=seconds_of.get((task.user, task.task)),
+            )
+        )
     source = "MACs counted for each task's way and support frames, one frame's count multiplied"
     if seconds:
         source += (
             f"; seconds by the clock, on {measured_on(seconds)}, from frames in memory to a fitted recogniser, each "
             "distinct support set once"
         )
-    return Cost(
-        macs_to_personalise=ours,
-        macs_to_personalise_thop=leaderboard,
-        seconds_to_personalise=Amount.of([row.seconds for row in seconds]) if seconds else None,
-        source=source,
-    )
+    return Cost.of(rows, source=source)
 
 
 def _support_facts(table: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eval.report.blocks import Figure
 from eval.report.contents import Thumbnails, report_sections
-from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, csv_files
+from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, csv_files
 from eval.report.markdown import markdown_page
 from eval.report.page import html_page
 from eval.report.tables import title
@@ -20,7 +20,7 @@ from groundwork.files import write_bytes, write_text
 __all__ = ["PredictedTasks", "Thumbnails", "compare_table", "scorecard_text", "write_report"]
 
 # Files that not every report has: one that an earlier report left would speak of other numbers.
-_OPTIONAL = {TIMELINES_CSV, BY_ANNOTATION_CSV, COST_CSV}
+_OPTIONAL = {TIMELINES_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV}
 _TIMELINE = re.compile(r"timeline_[0-9]+\.svg")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
 from eval.report.confusion import confusion_finding, confusion_table, largest_confusion
-from eval.report.csvs import CONFUSION_CSV, PER_USER_CSV
+from eval.report.csvs import CONFUSION_CSV, COST_PER_TASK_CSV, PER_USER_CSV
 from eval.report.picture import PICTURE_NAME, accuracy_picture, picture_finding
 from eval.report.tables import (
     box_size_table,
@@ -160,4 +160,5 @@ def _by_annotation(scorecard: Scorecard) -> tuple[Block, ...]:
 def _cost(scorecard: Scorecard) -> tuple[Block, ...]:
     if scorecard.cost is None:
         return (Paragraph("What it took to personalise was not measured in this run."),)
-    return (cost_table(scorecard.cost), Paragraph(f"Source: {plain(scorecard.cost.source)}"))
+    each = f" Each task's own is in {COST_PER_TASK_CSV}." if scorecard.cost.per_task else ""
+    return (cost_table(scorecard.cost), Paragraph(f"Source: {plain(scorecard.cost.source)}.{each}"))

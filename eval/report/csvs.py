@@ -14,6 +14,7 @@ PER_USER_CSV = "per_user.csv"
 CONFUSION_CSV = "confusion.csv"
 BY_ANNOTATION_CSV = "by_annotation.csv"
 COST_CSV = "cost.csv"
+COST_PER_TASK_CSV = "cost_per_task.csv"
 
 
 def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[str, bytes]:
@@ -23,6 +24,8 @@ def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[
         tables[BY_ANNOTATION_CSV] = _by_annotation(scorecard.by_annotation)
     if scorecard.cost:
         tables[COST_CSV] = _cost(scorecard.cost)
+    if scorecard.cost and scorecard.cost.per_task:
+        tables[COST_PER_TASK_CSV] = pd.DataFrame([row.model_dump() for row in scorecard.cost.per_task])
     if timelines:
         tables[TIMELINES_CSV] = timelines_table(timelines)
     rows = {
@@ -83,6 +86,6 @@ def _by_annotation(groups: ByAnnotation) -> pd.DataFrame:
 
 
 def _cost(cost: Cost) -> pd.DataFrame:
-    known = cost.model_dump(exclude={"source"}, exclude_none=True)
+    known = cost.model_dump(exclude={"source", "per_task"}, exclude_none=True)
     rows = [{"what": name, **amount, "source": cost.source} for name, amount in known.items()]
     return pd.DataFrame(rows, columns=["what", "mean", "std", "n", "source"])

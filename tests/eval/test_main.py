@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,9 +113,11 @@ def test_predictions_made_for_other_tasks_are_refused_though_their_frames_fit(ru
     path = run / "predictions.parquet"
     write_predictions(path, predictions, metadata={"tasks_fingerprint": tasks_fingerprint(task_set)})
     assert main(arguments(run)) == 0
+    earlier = (run / "scorecard.json").read_bytes()
     write_predictions(path, predictions, metadata={"tasks_fingerprint": "of others"})
     assert main(arguments(run)) == 1
     assert "made for other tasks" in capsys.readouterr().err
+    assert (run / "scorecard.json").read_bytes() == earlier
 
 
 def test_check_lists_every_fault(run, predictions, capsys):
@@ -149,15 +152,40 @@ def test_results_out_and_scored_again_with_and_without_tasks(run, capsys):
     assert not (run / "none.json").exists()
 
 
-def test_macs_of_a_results_file_reach_the_scorecard(run):
-    assert main(["results", *arguments(run, out=run / "results.json")[1:]]) == 0
-    content = json.loads((run / "results.json").read_text())
+@pytest.fixture
+def with_macs(run):
+    """A results.json that gives each task's MACs: 0, 10, 20, …"""
+    path = run / "results.json"
+    assert main(["results", *arguments(run, out=path)[1:]]) == 0
+    content = json.loads(path.read_text())
     for place, entry in enumerate(task for tasks in content.values() for task in tasks):
         entry["task_macs_to_personalise"] = 10 * place
-    (run / "results.json").write_text(json.dumps(content))
-    assert main(arguments(run, predictions=run / "results.json")) == 0
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_macs_of_a_results_file_reach_the_scorecard_and_come_out_again(run, with_macs, capsys):
+    assert main(arguments(run, predictions=with_macs)) == 0
     card = read_scorecard(run / "scorecard.json")
     assert card.cost.macs_to_personalise_thop.mean == 5 * (card.counts.tasks - 1)
+    out = arguments(run, out=run / "again.json", scorecard=run / "scorecard.json")
+    assert main(["results", *out[1:]]) == 0
+    assert json.loads((run / "again.json").read_text()) == json.loads(with_macs.read_text())
+    assert main(["results", *out[1:], "--form", "2022"]) == 2
+    assert "no place for MACs" in capsys.readouterr().err
+
+
+def test_macs_of_other_tasks_or_none_at_all_are_refused(run, make_tasks, make_predictions, with_macs, capsys):
+    assert main(arguments(run)) == 0
+    out = arguments(run, out=run / "out.json", scorecard=run / "scorecard.json")
+    assert main(["results", *out[1:]]) == 2
+    assert "does not say what each task took" in capsys.readouterr().err
+    tasks = make_tasks(9)
+    write_tasks(run / "tasks.jsonl", tasks)
+    write_predictions(run / "predictions.parquet", make_predictions(tasks), metadata={})
+    assert main(["results", *out[1:]]) == 2
+    assert "a scorecard of other tasks" in capsys.readouterr().err
+    assert not (run / "out.json").exists()
 
 
 def test_compare_takes_files_and_run_folders_and_writes(run, capsys):
@@ -217,7 +245,26 @@ def test_report_without_a_scorecard_was_asked_wrong(tmp_path, capsys):
 def test_an_error_of_the_machine_is_one_line_too(run, capsys):
     (run / "file").write_text("")
     assert main(arguments(run, out=run / "file" / "scorecard.json")) == 1
-    assert capsys.readouterr().err.startswith("eval: ")
+    assert re.fullmatch(r"eval: [A-Z][a-z ]+: .*file\n", capsys.readouterr().err)
+
+
+def test_a_full_disk_is_one_line_and_what_was_there_stays(run, small_disk, capsys):
+    out = small_disk(8) / "scorecard.json"
+    out.write_text("an earlier one")
+    assert main(arguments(run, out=out)) == 1
+    expected = f"eval: No space left on device: {out}. Make room, then run the same command again\n"
+    assert capsys.readouterr().err == expected
+    assert {path.name: path.read_text() for path in out.parent.iterdir()} == {"scorecard.json": "an earlier one"}
+
+
+def test_a_run_that_is_stopped_leaves_nothing_half_written(run, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eval.verbs.write_scorecard", stop)
+    assert main(arguments(run)) == 130
+    assert capsys.readouterr().err == "eval: stopped; nothing was written in part\n"
+    assert not (run / "scorecard.json").exists()
 
 
 @pytest.mark.parametrize("wrong", [[], ["guess"], ["score"], ["score", "--tasks"]])

@@ -6,7 +6,7 @@ import pytest
 from eval.by_annotation import AnnotationFacts
 from eval.records import Scorecard, read_scorecard, write_scorecard
 from eval.score import score
-from eval.scorecard import Amount, Cost
+from eval.scorecard import Cost, TaskCost
 from groundwork.errors import AskedWrong, FoundWrong
 
 
@@ -30,7 +30,9 @@ def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictio
     frames = predictions[["user", "video", "frame"]].drop_duplicates().assign(box_share=0.2)
     videos = sorted({(task.user, plan.video) for task in task_set.tasks for plan in task.support})
     support = pd.DataFrame(videos, columns=["user", "video"]).assign(issue_share=0.5)
-    cost = Cost(macs_to_personalise=Amount.of([1e12, 3e12]), source="counted by hand")
+    counts = zip(task_set.tasks, (10**12, 3 * 10**12), strict=False)
+    each = [TaskCost(user=task.user, task=task.task, macs_to_personalise=count) for task, count in counts]
+    cost = Cost.of(each, source="counted by hand")
     card = score(task_set, predictions, cost=cost, facts=AnnotationFacts(frames, support))
     path = tmp_path / "scorecard.json"
     write_scorecard(path, card)
@@ -41,10 +43,20 @@ def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictio
     content = json.loads(path.read_text())
     assert content["cost"]["macs_to_personalise"] == {"mean": 2e12, "std": 1e12, "n": 2}  # by hand
     assert content["cost"]["seconds_to_personalise"] is None
+    assert [row["macs_to_personalise"] for row in content["cost"]["per_task"]] == [10**12, 3 * 10**12]
+    assert path.read_text().count('"macs_to_personalise_thop":') == 1 + len(each)  # a line a task
     for name in ("cost", "by_annotation"):
         del content[name]
     path.write_text(json.dumps(content))
     assert read_scorecard(path) == score(task_set, predictions)
+
+
+def test_a_mean_needs_every_tasks_own():
+    rows = [TaskCost(user="P1", task=0, macs_to_personalise=4, seconds_to_personalise=0.5)]
+    rows += [TaskCost(user="P1", task=1, macs_to_personalise=8)]
+    cost = Cost.of(rows, source="by hand")
+    assert cost.macs_to_personalise.model_dump() == {"mean": 6, "std": 2, "n": 2}
+    assert (cost.macs_to_personalise_thop, cost.seconds_to_personalise) == (None, None)
 
 
 def test_two_writes_give_the_same_bytes(tmp_path, path, card):

@@ -14,7 +14,7 @@ from eval.by_annotation import AnnotationFacts
 from eval.records import Scorecard, TaskSet
 from eval.report import PredictedTasks, write_report
 from eval.score import score
-from eval.scorecard import Amount, Cost
+from eval.scorecard import Cost, TaskCost
 
 HOSTILE = {
     "P1": '<script>alert("1")</script>',
@@ -86,7 +86,11 @@ def card(task_set, predictions) -> Scorecard:
 
 @pytest.fixture
 def full_card(task_set, predictions) -> Scorecard:
-    cost = Cost(macs_to_personalise=Amount.of([4e12, 6e12]), seconds_to_personalise=Amount.of([1, 2]), source="a clock")
+    each = [
+        TaskCost(user=task.user, task=task.task, macs_to_personalise=macs, seconds_to_personalise=seconds)
+        for task, macs, seconds in zip(task_set.tasks, (4 * 10**12, 6 * 10**12), (1, 2), strict=False)
+    ]
+    cost = Cost.of(each, source="a clock")
     return score(task_set, predictions, cost=cost, facts=_facts(task_set, predictions))
 
 
@@ -113,7 +117,7 @@ def hostile(task_set, predictions) -> tuple[Scorecard, PredictedTasks]:
         user=[HOSTILE[user] for user in predictions["user"]],
         video=predictions["video"] + '</svg><script src="x">',
     )
-    cost = Cost(source="<marquee>")
+    cost = Cost.of([TaskCost(user="<marquee>", task=0, seconds_to_personalise=1)], source="<marquee>")
     card = score(
         renamed, table, provenance={"<em>": "https://example.org/<em>"}, cost=cost, facts=_facts(renamed, table)
     )

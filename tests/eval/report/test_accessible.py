@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.leaderboard import leaderboard, leaderboard_html
 from eval.report import write_report
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,6 +79,11 @@ def test_hostile_names_break_no_rule(tmp_path, axe, hostile):
     card, predicted = hostile
     write_report(card, tmp_path, predicted=predicted)
     assert axe((tmp_path / "report.html").read_text())[1] == []
+
+
+@pytest.mark.parametrize("width_px", [1100, 500])
+def test_a_leaderboard_breaks_no_rule(axe, card, width_px):
+    assert axe(leaderboard_html(leaderboard([("mine", card)])), width_px)[1] == []
 
 
 def test_a_page_that_is_not_accessible_is_found_out(tmp_path, axe, card):

@@ -25,7 +25,8 @@ ALWAYS = {
     "per_video.csv",
     "confusion.csv",
 }
-SOMETIMES = {"by_annotation.csv", "cost.csv", "timelines.csv", *(f"timeline_{number}.svg" for number in range(1, 7))}
+SOMETIMES = {"by_annotation.csv", "cost.csv", "cost_per_task.csv", "timelines.csv"}
+SOMETIMES |= {f"timeline_{number}.svg" for number in range(1, 7)}
 
 
 @pytest.fixture(params=["plain", "full", "hostile"])
