@@ -29,6 +29,9 @@ class TaskSeconds:
     threads: int
 
 
+COLUMNS = [field.name for field in fields(TaskSeconds)]
+
+
 def clock_s(device: torch.device) -> float:
     """Seconds by the clock, when all that the device was given is done."""
     if device.type == "cuda":
@@ -75,7 +78,7 @@ def time_personalizing(
             seconds = _measure(recognizer, alike[0], source, warm=place > 0)
             found |= {(t.user, t.task): TaskSeconds(t.user, t.task, seconds, device, threads) for t in alike}
             rows = [found[t.user, t.task] for t in tasks if (t.user, t.task) in found]
-            write_text(path, csv_text([field.name for field in fields(TaskSeconds)], map(astuple, rows)))
+            write_text(path, csv_text(COLUMNS, map(astuple, rows)))
             progress.advance()
     return [found[task.user, task.task] for task in tasks]
 
@@ -99,7 +102,10 @@ def _measure(recognizer: Recognizer, task: Task, source: FrameSource, *, warm: b
 def _read(path: Path) -> list[TaskSeconds]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [_parsed(row) for row in csv.DictReader(file, strict=True)]
+            rows = csv.DictReader(file, strict=True)
+            if rows.fieldnames != COLUMNS:
+                raise ValueError(rows.fieldnames)
+            return [_parsed(row) for row in rows]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise FoundWrong(f"{path}: no times of this kit; delete it, then run the same command again") from error
 

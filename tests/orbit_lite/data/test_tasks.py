@@ -109,6 +109,22 @@ def test_an_object_without_a_valid_query_video_leaves_the_task_and_is_listed(tmp
     assert ("P1", "cup", "") in [(entry.user, entry.object, entry.video) for entry in tasks.left_out]
 
 
+@pytest.mark.parametrize("protocol", ORBIT_PROTOCOLS)
+def test_support_sets_are_of_clean_videos_and_do_not_depend_on_annotations(tmp_path, protocol):
+    """The rules: neither clutter videos nor annotations may be used to personalise."""
+    index = tree(tmp_path, users=("P1",))
+    task = drawer(index, protocol).draw("P1", 0)
+    assert all("--clean--" in plan.video for plan in task.support)
+    for entry in index.rows:
+        if entry.video_type == "clean":
+            annotate(index, entry, absent=range(1, 200))
+    assert drawer(index, protocol).draw("P1", 0) == task
+    for entry in index.rows:
+        if entry.video_type == "clean":
+            annotation_path(index.root, entry.split, entry.video).unlink()
+    assert drawer(index, protocol).draw("P1", 0) == task
+
+
 def test_cle_ve_splits_clean_videos_into_first_and_rest(tmp_path):
     task = drawer(tree(tmp_path, clean=7), "orbit-2021-cle-ve").draw("P1", 0)
     of_bag = [sorted(p.video[-2:] for p in plans if p.label == 0) for plans in (task.support, task.query)]
