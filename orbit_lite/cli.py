@@ -88,7 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_machine(predict)
     predict.set_defaults(run=_predict)
 
-    evaluate = verbs.add_parser("evaluate", help="tasks, predict, score and report in one", allow_abbrev=False)
+    evaluate = verbs.add_parser(
+        "evaluate",
+        help="tasks, predict, score and report in one",
+        description="Tasks, predictions, scorecard and report of one recogniser, in one folder. A run that was stopped "
+        "goes on where it was: give the same command again.",
+        allow_abbrev=False,
+    )
     _add_model(evaluate)
     _add_data(evaluate)
     _add_protocol(evaluate)
@@ -122,7 +128,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_protocol(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--protocol", required=True, help="orbit-2022, orbit-2021-clu-ve, ..., or a YAML file")
+    parser.add_argument(
+        "--protocol", required=True, help="orbit-2022, orbit-2021-clu-ve, own-videos, ... or a YAML file"
+    )
     parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
     parser.add_argument("--seed", type=int, default=1991, help="seed of the tasks (default: 1991)")
     parser.add_argument("--tasks-per-user", type=_positive, help="fewer or more tasks than the protocol's")
