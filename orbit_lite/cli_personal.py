@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundwork.errors import AskedWrong
+from orbit_lite.cli_recognize import add_recognize_verb
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 def add_personal_verbs(verbs: "Subparsers") -> None:
     """Add the verbs to the parser of orbit-lite; each sets `run`."""
     _add_personalize(verbs)
+    add_recognize_verb(verbs)
 
 
 def _add_personalize(verbs: "Subparsers") -> None:

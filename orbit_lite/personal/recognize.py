@@ -1,0 +1,157 @@
+"""Videos to answers: every frame's in a table, each video's in a few lines, for people and for programs.
+
+Decoding runs in a process of its own, a few frames ahead of the recogniser; nothing that is kept grows with a video but
+a table on the disk and, for an annotated copy, 6 bytes a frame.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from data_prep.worker_stream import StreamWorker
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.progress import Progress, duration
+from orbit_lite.data.loader import to_images
+from orbit_lite.personal.answer_report import answer_text, shown_name, write_answers
+from orbit_lite.personal.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
+from orbit_lite.personal.frame_table import FrameTable, whole_table
+from orbit_lite.personal.overlay import SIDE_PX, Captions, annotate
+from orbit_lite.personal.reading import FrameBatch, VideoJob, batches_in_worker
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.personal.speech import Speech, say
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How to look at videos: frames a second, and over how many seconds to smooth (0: each frame by itself)."""
+
+    fps: float = 30.0
+    smooth_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where answers go beside the text: a row a frame, all videos' summaries, a copy of the one video with captions;
+    and whether standard output carries spoken lines alone."""
+
+    csv: Path | None = None
+    json: Path | None = None
+    annotated: Path | None = None
+    speak: bool = False
+
+
+def recognize(
+    personal: PersonalRecognizer,
+    videos: Sequence[Path],
+    *,
+    looking: Looking = Looking(),
+    outputs: Outputs = Outputs(),
+    model: Mapping[str, Any] | None = None,
+) -> list[VideoAnswer]:
+    """Answer every frame of some videos, and say of each what it shows.
+
+    Args:
+        personal: the recogniser.
+        videos: files, or folders of frames as a frame tree has them.
+        looking, outputs: as they say.
+        model: what the JSON is to say of the recogniser, see `describe_model`.
+
+    Returns:
+        the answer of each video that could be read.
+
+    Raises:
+        AskedWrong: if a video is not there, or there are several to annotate.
+        FoundWrong: if one can't be read. The others are answered and written; nothing is if none can be read.
+    """
+    missing = [str(video) for video in videos if not video.exists()]
+    if missing:
+        raise AskedWrong(f"{missing[0]}: no such video" + (f" (and {len(missing) - 1} more)" if missing[1:] else ""))
+    if outputs.annotated and len(videos) != 1:
+        raise AskedWrong(f"--annotated makes a copy of one video, {len(videos)} are given; take them one at a time")
+    found: list[tuple[str, VideoAnswer]] = []
+    failed: list[tuple[str, str]] = []
+    with whole_table(outputs.csv) as table, StreamWorker() as worker:
+        for video in videos:
+            try:
+                with table.whole_video():
+                    found.append(
+                        (shown_name(video), _recognize_video(personal, video, table, looking, outputs, worker))
+                    )
+            except FoundWrong as error:
+                if len(videos) == 1:
+                    raise
+                print(f"failed: {error}", file=sys.stderr, flush=True)
+                failed.append((shown_name(video), str(error)))
+        if not found:
+            raise FoundWrong(f"none of the {len(videos)} videos could be read; nothing is written")
+    if outputs.json:
+        write_answers(outputs.json, found, failed, model=model or {}, settings=asdict(looking))
+    if failed:
+        names = ", ".join(name for name, _ in failed)
+        raise FoundWrong(f"{len(failed)} of {len(videos)} videos failed: {names}; the others are done")
+    return [answer for _, answer in found]
+
+
+def frame_answers(
+    personal: PersonalRecognizer, video: Path, looking: Looking, worker: StreamWorker
+) -> Iterator[FrameAnswer]:
+    """Every frame's answer, in order, as it comes; shows progress. `worker` reads the video.
+
+    Raises:
+        FoundWrong: if the video can't be read, at the frame where that shows.
+    """
+    answerer = Answerer(personal.objects, personal.threshold.value, smooth_s=looking.smooth_s)
+    with closing(batches_in_worker(worker, VideoJob(video, personal.frame_size_px, looking.fps))) as batches:
+        for batch in _counted(batches, "frames answered"):
+            scores = personal.scores(to_images(batch.pictures, 1))
+            times_s = [(number - 1) / looking.fps for number in batch.numbers]
+            yield from answerer.answers(batch.numbers, times_s, scores)
+
+
+def _recognize_video(
+    personal: PersonalRecognizer,
+    video: Path,
+    table: FrameTable,
+    looking: Looking,
+    outputs: Outputs,
+    worker: StreamWorker,
+) -> VideoAnswer:
+    started = time.monotonic()
+    tally, speech, captions = VideoTally(), Speech(), Captions(personal.objects)
+    for answer in frame_answers(personal, video, looking, worker):
+        tally.add(answer)
+        table.add(shown_name(video), [answer])
+        if outputs.annotated:
+            captions.add(answer)
+        if outputs.speak and (line := speech.line(answer)):
+            say(line)
+    seconds = time.monotonic() - started
+    found = tally.video_answer()
+    told = sys.stderr if outputs.speak else sys.stdout
+    print(answer_text(shown_name(video), found), file=told)
+    print(f"  answered in {duration(seconds)}: {found.frames / seconds:.3g} frames a second", file=told, flush=True)
+    if outputs.annotated:
+        _annotate(video, personal.frame_size_px, captions, looking.fps, outputs.annotated, worker)
+        print(f"annotated copy written: {outputs.annotated}", file=told, flush=True)
+    return found
+
+
+def _annotate(video: Path, frame_size_px: int, captions: Captions, fps: float, out: Path, worker: StreamWorker) -> None:
+    """Reads the video once more: the square in memory is the recogniser's, too small to look at."""
+    size_px = frame_size_px if video.is_dir() else SIDE_PX  # a folder's frames have one size
+    with closing(batches_in_worker(worker, VideoJob(video, size_px, fps, stored=False))) as batches:
+        pictures = (picture for batch in _counted(batches, "frames annotated") for picture in batch.pictures)
+        annotate(pictures, captions, out, fps=fps)
+
+
+def _counted(batches: Iterator[FrameBatch], unit: str) -> Iterator[FrameBatch]:
+    first = next(batches)  # a video has a frame, or its reading raises
+    with Progress(unit, first.of) as progress:
+        for batch in chain([first], batches):
+            yield batch
+            progress.advance(len(batch.numbers))
