@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import evaluate, extract, frames, index, lite
+from benchmarks import evaluate, extract, frames, index, lite, personalize
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
 from groundwork.errors import KitError
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "frames": frames.run,
     "index": index.run,
     "lite": lite.run,
+    "personalize": personalize.run,
 }
 ABOUT = {
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
@@ -24,6 +25,7 @@ ABOUT = {
     "frames": "frames a second on one core: uint8, or PIL and float32; from files, or packed",
     "index": "seconds until an unchanged tree's index is there: checked, or listed anew",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
+    "personalize": "a user's phone videos to a recogniser: the whole verb, or decoding and embedding alone",
 }
 
 
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Speed and memory of the kit beside the plain way of doing the same work.",
-        epilog="Benchmarks:\n" + "\n".join(f"  {name:10}{about}" for name, about in ABOUT.items()),
+        epilog="Benchmarks:\n" + "\n".join(f"  {name:12}{about}" for name, about in ABOUT.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

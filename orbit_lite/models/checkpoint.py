@@ -17,6 +17,7 @@ from orbit_lite.models.weight_files import WeightFile, load_checked, read_metada
 
 FORMAT = 2
 HEADER = "orbit_lite"  # one key for all: safetensors writes several in an order that changes from run to run
+PERSONAL_HEADER = "orbit_lite_personal"  # of a file that holds one user's recogniser: no checkpoint
 PUBLISHED_EXTRACTOR = "feature_extractor."
 PUBLISHED_NAMES = {  # beginnings of our names, and of the published code's
     "extractor.net.": PUBLISHED_EXTRACTOR,
@@ -96,6 +97,8 @@ def load_recognizer(
     """
     path = Path(path)
     file = read_weights(path)
+    if PERSONAL_HEADER in file.metadata:
+        raise FoundWrong(f"{path}: a personal recogniser, of one user; expected a checkpoint")
     read = _ours if HEADER in file.metadata else _published
     return read(file, path, learner, backbone, frame_size_px).to(device)
 

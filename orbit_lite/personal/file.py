@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,7 @@ from torch import Tensor
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_bytes
 from orbit_lite.config import LearnerConfig, Strict
+from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
 from orbit_lite.models.film import film_parameters
 from orbit_lite.models.fitting import FittedHead, head_tensors
 from orbit_lite.models.heads import FITTED_HEADS
@@ -24,7 +26,6 @@ from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.support import SupportSet, TaughtVideo
 
 FORMAT = 1
-HEADER = "orbit_lite_personal"  # another name than a checkpoint's, so that neither is taken for the other
 WEIGHTS, FILM, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"
 
 
@@ -45,6 +46,8 @@ class _Header(Strict):
         objects = [video.object for video in self.videos]
         if objects != sorted(objects) or not all(video.frames for video in self.videos):
             raise ValueError("videos are not in the order of their objects, or one has no frames")
+        if self.threshold.value is not None and not math.isfinite(self.threshold.value):
+            raise ValueError("the threshold is not finite")
         return self
 
 

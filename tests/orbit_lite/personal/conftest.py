@@ -1,12 +1,17 @@
 """A personal recogniser of one pocket user, for all tests of what is done with one."""
 
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.personal.personalize import personalize
+from orbit_lite.personal.support import SupportSet, TaughtVideo
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +26,30 @@ def alice_file(alice, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("personal") / "alice.safetensors"
     personalize(ModelChoice("protonets", "tiny", "random"), [alice], out, device=torch.device("cpu"))
     return out
+
+
+@pytest.fixture
+def user_dir(alice, tmp_path) -> Path:
+    """A copy of `alice`'s folder that may be spoilt."""
+    return Path(shutil.copytree(alice, tmp_path / "raw" / alice.name))
+
+
+def _make_support(
+    videos: Mapping[str, int], *, apart: float = 5.0, drift: float = 0.5, noise: float = 0.1, seed: int = 0
+) -> SupportSet:
+    """So many videos of each object, 4 frames of 8 numbers each: objects `apart`, their videos by `drift`, frames by
+    `noise`."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for name, count in videos.items():
+        centre = apart * rng.normal(size=8)
+        for number in range(count):
+            frames = centre + drift * rng.normal(size=8) + noise * rng.normal(size=(4, 8))
+            digest = hashlib.sha256(f"{name} {number}".encode()).hexdigest()
+            parts.append((TaughtVideo(name, 120, (1, 31, 61, 91), digest), torch.tensor(frames, dtype=torch.float32)))
+    return SupportSet.of(parts)
+
+
+@pytest.fixture(scope="session")
+def make_support() -> Callable[..., SupportSet]:
+    return _make_support

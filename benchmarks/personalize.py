@@ -1,0 +1,114 @@
+"""Phone videos to a personal recogniser: the whole verb, beside decoding and embedding the same frames and no more.
+
+The whole verb also looks for the videos, judges how they are filmed, fits, leaves one video out, and writes the file.
+"""
+
+import contextlib
+import io
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import av
+import torch
+
+from benchmarks.extract import Size as VideoSize
+from benchmarks.extract import write_video
+from benchmarks.measure import Comparison, Work, paired_seconds, peak_memory_mb
+from data_prep.own_videos import OwnFolder, OwnVideo, frame_count, scan_own
+from data_prep.video import read_frames
+from data_prep.workers import default_workers, run_in_workers
+from orbit_lite.data.frames import Pictures
+from orbit_lite.data.loader import to_images
+from orbit_lite.model_choice import ModelChoice
+from orbit_lite.models.recognizer import Recognizer
+from orbit_lite.personal.personalize import personalize
+from orbit_lite.personal.sampling import Sampling
+
+GROUP = 30  # pictures from one key frame to the next, as phones have it
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Size:
+    """One user: so many objects and videos of each, and what the videos are like."""
+
+    objects: int = 10
+    videos: int = 5
+    pictures: int = 300  # 10 s
+    width_px: int = 1920
+    height_px: int = 1080
+    backbone: str = "efficientnet_b0"
+
+
+def run(size: Size = Size(), *, repeats: int = 2) -> list[Comparison]:
+    """Seconds of both, and the memory of the whole verb beside that of a user with a tenth of the videos."""
+    model = ModelChoice("protonets", size.backbone, "random")
+    workers = default_workers()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _film(folder / "alice", size)
+        _film(folder / "bob", Size(2, 1, size.pictures, size.width_px, size.height_px))
+        recognizer, own = model.load(), scan_own(folder / "alice")
+        alone_s, whole_s = paired_seconds(
+            partial(_alone, recognizer, own, workers), _whole(model, folder / "alice"), repeats=repeats, warm=False
+        )
+        small_mb, large_mb = (
+            peak_memory_mb(partial(_whole, model, folder / user, loaded=True)) for user in ("bob", "alice")
+        )
+    seconds, count = size.pictures / 30, size.objects * size.videos
+    setting = f"{size.backbone}, {size.objects} objects, {size.videos} videos of {seconds:g} s, {size.height_px}p H.264"
+    threads = torch.get_num_threads()
+    alone = ("decoding and embedding the frames alone", alone_s)
+    return [
+        Comparison(setting, "time", "s", threads, alone, ("personalize", whole_s)),
+        Comparison("personalize", "memory", "MB", threads, ("2 videos", small_mb), (f"{count} videos", large_mb)),
+    ]
+
+
+def _whole(model: ModelChoice, folder: Path, *, loaded: bool = False) -> Work:
+    """The verb, quietly. `loaded`: with its libraries in memory already."""
+    if loaded:
+        model.load()
+
+    def work() -> None:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            personalize(model, [folder], folder.parent / f"{folder.name}.safetensors", device=CPU)
+
+    return work
+
+
+def _alone(recognizer: Recognizer, own: OwnFolder, workers: int) -> None:
+    sampling = Sampling.of_protocol(recognizer.extractor.frame_size_px)
+    read = partial(_read, sampling=sampling)
+    outcomes = run_in_workers(read, own.videos, workers=workers, time_limit_s=600.0)
+    pictures = [outcome.value for outcome in outcomes if outcome.value is not None]
+    for each in pictures:
+        recognizer.embed(to_images(each, 1))
+
+
+def _read(video: OwnVideo, sampling: Sampling) -> Pictures:
+    return read_frames(video.path, sampling.frames(frame_count(video)), size_px=sampling.size_px)
+
+
+def _film(folder: Path, size: Size) -> None:
+    """Pieces of one long video, a group of pictures apart: no two have the same frames, and none is encoded twice."""
+    count = size.objects * size.videos
+    whole = folder.with_suffix(".mp4")
+    write_video(whole, VideoSize(1, size.pictures + GROUP * count, size.width_px, size.height_px))
+    for number in range(count):
+        target = folder / f"object {number // size.videos}" / f"{number}.mp4"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _cut(whole, target, first=GROUP * number, pictures=size.pictures)
+
+
+def _cut(source: Path, target: Path, *, first: int, pictures: int) -> None:
+    """So many pictures from a key frame on, not encoded again; of a video without B-frames."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        stream = written.add_stream_from_template(read.streams.video[0])
+        packets = [packet for packet in read.demux(video=0) if packet.dts is not None and packet.pts is not None]
+        start = packets[first].pts
+        for packet in packets[first : first + pictures]:
+            packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, stream
+            written.mux(packet)

@@ -1,0 +1,174 @@
+"""Personal files: what is written comes back; what is cut off, altered or another's is refused in one line."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.files import part_path
+from orbit_lite.config import LearnerConfig, builtin_names, load_learner
+from orbit_lite.models.checkpoint import load_recognizer, save_recognizer
+from orbit_lite.models.fitting import head_tensors
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.personal import file as personal_file
+from orbit_lite.personal.file import FEATURES, HEADER, load_personal, save_personal
+from orbit_lite.personal.lesson import Lesson
+from orbit_lite.personal.support import TaughtVideo
+from orbit_lite.personal.teach import teach
+
+SIZE_PX = 32
+LEARNERS = [load_learner(name) for name in builtin_names("learner")]
+LEARNERS.append(LearnerConfig(name="logistic", head="logistic", extractor="frozen"))
+
+
+def frames(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, SIZE_PX, SIZE_PX), dtype=torch.uint8, generator=generator)
+
+
+def taught(learner, backbone="tiny"):
+    recognizer = build_recognizer(learner, backbone, weights="random", seed=2, frame_size_px=SIZE_PX)
+    names = ["kéys", "kéys", "mug", "mug"]
+    videos = tuple(TaughtVideo(name, 60, (1, 31), f"{k}", ("blurred",)) for k, name in enumerate(names))
+    images = [frames(2, seed=k) for k in range(4)]
+    tensors = images if recognizer.adapter is not None else [recognizer.embed(each) for each in images]
+    lesson = Lesson("alice", videos, tuple(tensors), (), (), 0)
+    return teach(recognizer, lesson, origin={"model": {"checkpoint": "x"}, "versions": {"torch": "2"}})
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    save_personal(tmp_path / "alice.safetensors", taught("protonets"))
+    return tmp_path / "alice.safetensors"
+
+
+@pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+def test_every_learner_comes_back_with_the_same_scores(learner, tmp_path):
+    personal = taught(learner)
+    save_personal(tmp_path / "a", personal)
+    back = load_personal(tmp_path / "a")
+    assert (back.user, back.objects, back.threshold, back.origin) == (
+        personal.user,
+        personal.objects,
+        personal.threshold,
+        personal.origin,
+    )
+    assert back.support.videos == personal.support.videos
+    ours, theirs = personal.scores(frames(3, seed=9)), back.scores(frames(3, seed=9))
+    assert (ours.probabilities == theirs.probabilities).all() and (ours.familiarity == theirs.familiarity).all()
+    save_personal(tmp_path / "b", back)
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_the_same_one_gives_the_same_bytes_in_any_process(saved, tmp_path):
+    script = (
+        "from pathlib import Path; import sys\n"
+        "from orbit_lite.personal.file import load_personal, save_personal\n"
+        "save_personal(Path(sys.argv[2]), load_personal(sys.argv[1]))\n"
+    )
+    again = tmp_path / "again"
+    subprocess.run([sys.executable, "-c", script, saved, again], check=True, cwd=Path(__file__).parents[3])
+    assert again.read_bytes() == saved.read_bytes()
+
+
+def test_cut_off_anywhere(saved):
+    content = saved.read_bytes()
+    for length in (0, 3, 8, 100, len(content) // 2, len(content) - 1):
+        saved.write_bytes(content[:length])
+        with pytest.raises(FoundWrong, match=r"alice\.safetensors"):
+            load_personal(saved)
+
+
+def test_one_byte_altered_anywhere(saved):
+    content = saved.read_bytes()
+    for place in range(9, len(content), max(1, len(content) // 60)):
+        altered = bytearray(content)
+        altered[place] ^= 1
+        saved.write_bytes(bytes(altered))
+        with pytest.raises(KitError, match=r"alice\.safetensors"):
+            load_personal(saved)
+
+
+def rewritten(path, *, tensors=None, **changed):
+    """The file with other entries in its header, or other tensors, and a hash that is right for them."""
+    values = safetensors.torch.load_file(path) | (tensors or {})
+    values = {name: value for name, value in values.items() if value is not None}
+    whole = json.loads(safetensors.safe_open(path, "pt").metadata()[HEADER])
+    header = json.dumps(json.loads(whole["header"]) | changed)
+    whole = json.dumps({"header": header, "sha256": personal_file._digest(header, values)})
+    path.write_bytes(safetensors.torch.save(values, {HEADER: whole}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"format": 99}, "personal file of format 99; this release reads format 1"),
+        ({"backbone": "nonesuch"}, "unknown backbone 'nonesuch'"),
+        ({"learner": {"head": "nonesuch", "extractor": "frozen"}}, "learner.head"),
+        ({"videos": []}, "videos"),
+        (
+            {"videos": [{"object": "b", "length": 1, "frames": [1], "digest": ""}] * 8},
+            "head.means: (2, 256), expected (1, 256)",
+        ),
+        ({"threshold": {"value": "high"}}, "threshold.value"),
+        ({"threshold": {"value": float("nan")}}, "threshold is not finite"),
+        ({"user": 7}, "user"),
+        ({"frame_size_px": 0}, "frame_size_px"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_a_header_that_is_not_one_of_ours(saved, changed, said):
+    with pytest.raises(FoundWrong) as error:
+        load_personal(rewritten(saved, **changed))
+    assert said in str(error.value) and str(saved) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        ({"head.means": torch.zeros(3, 256)}, "head.means: (3, 256), expected (2, 256)"),
+        ({"head.means": None}, "head.means: missing"),
+        ({"head.means": torch.full((2, 256), torch.nan)}, "head.means: NaN or infinite"),
+        ({FEATURES: torch.zeros(7, 256)}, "features: (7, 256), expected (8, 256)"),
+        ({"film.x": torch.zeros(1)}, "film.x: (1,), expected none"),
+        ({"recognizer.extractor.net.x": torch.zeros(1)}, "1 unknown"),
+        ({"other": torch.zeros(1)}, "other"),
+    ],
+)
+def test_tensors_that_do_not_belong_together(saved, tensors, said):
+    with pytest.raises(FoundWrong) as error:
+        load_personal(rewritten(saved, tensors=tensors))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_checkpoint_and_a_personal_file_are_told_apart(saved, tmp_path):
+    checkpoint = tmp_path / "best.safetensors"
+    save_recognizer(checkpoint, build_recognizer("protonets", "tiny", weights="random"), config={})
+    with pytest.raises(FoundWrong, match="not a personal recogniser; make one with 'orbit-lite personalize'"):
+        load_personal(checkpoint)
+    with pytest.raises(FoundWrong, match="a personal recogniser"):
+        load_recognizer(saved)
+    with pytest.raises(AskedWrong, match="no such file"):
+        load_personal(tmp_path / "nothing")
+
+
+def test_what_stood_there_survives_a_failure(saved, monkeypatch):
+    before = saved.read_bytes()
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        save_personal(saved, dataclasses.replace(taught("protonets"), user="bob"))
+    assert saved.read_bytes() == before and not part_path(saved).exists()
+
+
+def test_it_holds_no_picture_and_no_file_name(saved):
+    """Features and class means are personal enough; nothing that can be looked at is inside."""
+    names = set(safetensors.torch.load_file(saved))
+    assert {name.split(".")[0] for name in names} == {"recognizer", "head", FEATURES}
+    assert head_tensors(load_personal(saved).fitted.head).keys() == {"means"}
