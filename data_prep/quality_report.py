@@ -26,8 +26,17 @@ def filming_lines(videos: Iterable[VideoQuality]) -> list[str]:
     several = len({(video.split, video.user) for video in ordered}) > 1
     lines = []
     for (_, user, thing), clips in groupby(ordered, key=place):
-        lines.append((f"{user}, " if several else "") + f"{thing}: {_verdict([clip.issues for clip in clips])}")
+        lines.append((f"{user}, " if several else "") + f"{thing}: {filming_verdict([clip.issues for clip in clips])}")
     return lines
+
+
+def filming_verdict(clips: Sequence[tuple[str, ...]]) -> str:
+    """What is amiss with an object's clips, given the issues of each: `3 of your 5 clips are blurred; hold still …`."""
+    told = []
+    for issue in ISSUES:
+        if count := sum(issue.name in issues for issues in clips):
+            told.append(f"{_clips(count, len(clips))} {issue.clip}; {issue.advice}.")
+    return " ".join(told) or ("your clip looks fine." if len(clips) == 1 else f"your {len(clips)} clips look fine.")
 
 
 def quality_text(videos: Iterable[VideoQuality]) -> str:
@@ -49,15 +58,6 @@ def write_csv(videos: Sequence[VideoQuality], folder: Path) -> tuple[Path, ...]:
     for name, (heading, rows) in tables.items():
         write_text(folder / name, csv_text(heading, rows))
     return tuple(folder / name for name in tables)
-
-
-def _verdict(clips: Sequence[tuple[str, ...]]) -> str:
-    """What is amiss with an object's clips, given the issues of each: `3 of your 5 clips are blurred; hold still …`."""
-    told = []
-    for issue in ISSUES:
-        if count := sum(issue.name in issues for issues in clips):
-            told.append(f"{_clips(count, len(clips))} {issue.clip}; {issue.advice}.")
-    return " ".join(told) or ("your clip looks fine." if len(clips) == 1 else f"your {len(clips)} clips look fine.")
 
 
 def _clips(count: int, total: int) -> str:

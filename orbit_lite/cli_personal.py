@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundwork.errors import AskedWrong
+from orbit_lite.cli_check_user import add_check_user_verb
+from orbit_lite.cli_numbers import positive
 from orbit_lite.cli_recognize import add_recognize_verb
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ def add_personal_verbs(verbs: "Subparsers") -> None:
     """Add the verbs to the parser of orbit-lite; each sets `run`."""
     _add_personalize(verbs)
     add_recognize_verb(verbs)
+    add_check_user_verb(verbs)
 
 
 def _add_personalize(verbs: "Subparsers") -> None:
@@ -39,7 +42,7 @@ def _add_personalize(verbs: "Subparsers") -> None:
     known.add_argument("--replace", action="store_true", help="with --update: an object's new videos replace its old")
     known.add_argument("--extend", action="store_true", help="with --update: an object's new videos join its old")
     verb.add_argument("--csv", type=Path, help="write a row a participant and object, too")
-    verb.add_argument("--workers", type=int, help="processes that decode (default: one a core)")
+    verb.add_argument("--workers", type=positive, help="processes that decode (default: one a core)")
     verb.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
     verb.set_defaults(run=_personalize)
 

@@ -1,6 +1,10 @@
-"""One small pocket set for all tests that need real video: 3 train users, 1 validation user, 2 test users."""
+"""For all floors: one small pocket set of real video (3 train users, 1 validation user, 2 test users), a browser that
+checks a page, a disk that is full."""
 
+import html
+import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,6 +15,25 @@ import torch
 
 from data_prep.extract import extract
 from data_prep.pocket import make_pocket
+
+ROOT = Path(__file__).resolve().parents[1]
+# `.ci/run` puts it there with npm; AXE_CORE names another place.
+AXE = Path(os.environ.get("AXE_CORE", ROOT / ".ci" / "node" / "node_modules" / "axe-core" / "axe.min.js"))
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+
+RUN_AXE = """<script src="axe.min.js"></script>
+<script>
+axe.run(document).then(found => {
+  const told = document.createElement("pre");
+  told.id = "found-by-axe";
+  told.textContent = JSON.stringify({
+    passes: found.passes.map(rule => rule.id),
+    violations: found.violations.map(rule => [rule.id, rule.nodes.map(node => node.html.slice(0, 300))]),
+  });
+  document.body.append(told);
+});
+</script>
+</body>"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,3 +76,36 @@ def small_disk(tmp_path_factory) -> Iterator[Callable[[int], Path]]:
     yield mount
     for place in mounted:
         subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def axe(tmp_path):
+    """Check a page at a window width: the rules that it keeps, and those that it breaks, with where."""
+    if not AXE.is_file():
+        pytest.skip(f"axe-core is not there: npm install --prefix {ROOT / '.ci' / 'node'} axe-core")
+    if BROWSER is None:
+        pytest.skip("no chromium on the path: apt-get install chromium")
+    folder = tmp_path / "browser"
+    folder.mkdir()
+    shutil.copy(AXE, folder / "axe.min.js")
+
+    def check(page: str, width_px: int = 1100) -> tuple[set[str], list[list]]:
+        (folder / "page.html").write_text(page.replace("</body>", RUN_AXE))
+        command = [
+            BROWSER,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            f"--user-data-dir={folder / 'profile'}",
+            f"--window-size={width_px},1000",
+            "--virtual-time-budget=60000",
+            "--dump-dom",
+            (folder / "page.html").as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        (told,) = re.findall(r'<pre id="found-by-axe">(.*?)</pre>', done.stdout, re.DOTALL)
+        found = json.loads(html.unescape(told))
+        return set(found["passes"]), found["violations"]
+
+    return check

@@ -5,16 +5,18 @@ single video always teaches. So every video of an object that has two or more is
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from orbit_lite.models.fitting import Head, class_means
+from groundwork.progress import Progress
+from orbit_lite.models.fitting import class_means
+from orbit_lite.personal.anew import Teaching
 from orbit_lite.personal.familiarity import familiarity
-from orbit_lite.personal.support import SupportSet
+from orbit_lite.personal.support import TaughtVideo, label_of_each_frame, object_names, video_of_each_frame
 
 
 @dataclass(frozen=True)
@@ -37,35 +39,32 @@ class HeldOut:
         return np.asarray(self.prediction == self.label)
 
 
-def rounds(objects: Sequence[str]) -> Iterator[list[int]]:
-    """The videos held out in each round.
+def rounds(videos: Sequence[TaughtVideo]) -> list[list[int]]:
+    """The places of the videos held out in each round; there is none if no object has two.
+
+    An object's first video is the one with the lowest digest: neither names nor order of files change a round.
+    """
+    of_object = defaultdict(list)
+    for place in sorted(range(len(videos)), key=lambda place: videos[place].digest):
+        of_object[videos[place].object].append(place)
+    several = [places for _, places in sorted(of_object.items()) if len(places) > 1]
+    count = max(map(len, several), default=0)
+    return [[places[number] for places in several if number < len(places)] for number in range(count)]
+
+
+def leave_one_video_out(teaching: Teaching, *, quiet: bool = True) -> HeldOut:
+    """Hold out each video in its round, and see what a recogniser that was taught with the others makes of it.
 
     Args:
-        objects: of each video.
-
-    >>> list(rounds(["bag", "bag", "keys", "mug", "mug", "mug"]))
-    [[0, 3], [1, 4], [5]]
+        teaching: the videos, and how to teach with some of them.
+        quiet: show no progress: where only heads are fitted, it is done at once.
     """
-    videos = defaultdict(list)
-    for video, name in enumerate(objects):
-        videos[name].append(video)
-    several = [of_object for of_object in videos.values() if len(of_object) > 1]
-    for number in range(max(map(len, several), default=0)):
-        yield [of_object[number] for of_object in several if number < len(of_object)]
-
-
-def leave_one_video_out(head: Head, support: SupportSet, *, device: torch.device | str = "cpu") -> HeldOut:
-    """Hold out each video in its round, and see what the others make of its frames.
-
-    The features stay as they are. Where a learner adapts its extractor to the support set, that has seen the videos
-    held out, so the result is somewhat too good.
-
-    Args:
-        head: fitted anew in each round.
-        support: all there is.
-        device: where the head computes.
-    """
-    parts = [_round(head, support, held, device) for held in rounds([video.object for video in support.videos])]
+    todo = rounds(teaching.videos)
+    parts = []
+    with Progress("rounds of leaving a video out", len(todo), quiet=quiet) as progress:
+        for held in todo:
+            parts.append(_round(teaching, held))
+            progress.advance()
     if not parts:
         none, numbers = np.empty(0, np.int64), np.empty(0, np.float32)
         return HeldOut(none, none, none, numbers, numbers)
@@ -76,19 +75,19 @@ def leave_one_video_out(head: Head, support: SupportSet, *, device: torch.device
 
 @torch.no_grad()
 def _round(
-    head: Head, support: SupportSet, held: Sequence[int], device: torch.device | str
+    teaching: Teaching, held: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    out = torch.isin(support.video_of_frame, torch.tensor(held))
-    taught, taught_labels = support.features[~out].to(device), support.labels[~out].to(device)
-    queries, labels = support.features[out].to(device), support.labels[out].to(device)
-    prediction = head.fit(taught, taught_labels, way=support.way).logits(queries).argmax(1)
-    near = familiarity(queries, class_means(taught, taught_labels, way=support.way))
+    out = torch.isin(video_of_each_frame(teaching.videos), torch.tensor(held))
+    labels, way = label_of_each_frame(teaching.videos), len(object_names(teaching.videos))
+    taught = teaching.teach(~out)
+    known, asked = taught.features(~out), taught.features(out)
+    prediction = taught.head.logits(asked).argmax(1)
+    near = familiarity(asked, class_means(known, labels[~out].to(known.device), way=way))
     # as if the object were not among those taught
-    strange = near.scatter(1, labels[:, None], -torch.inf).amax(1)
-    frame = out.nonzero().flatten()
+    strange = near.scatter(1, labels[out][:, None].to(near.device), -torch.inf).amax(1)
     return (
-        frame.numpy(),
-        labels.cpu().numpy(),
+        out.nonzero().flatten().numpy(),
+        labels[out].numpy(),
         prediction.cpu().numpy(),
         near.amax(1).cpu().numpy(),
         strange.cpu().numpy(),

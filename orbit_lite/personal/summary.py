@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.quality_report import filming_lines
+from data_prep.quality_report import filming_verdict
+from eval.report.tables import plain
 from groundwork.files import csv_text
 from orbit_lite.personal.leave_out import HeldOut
 from orbit_lite.personal.lesson import Lesson
@@ -50,11 +51,12 @@ def summarize(personal: PersonalRecognizer, found: HeldOut, lesson: Lesson | Non
         found: leave-one-video-out of it.
         lesson: what it was just taught with.
     """
-    filming = {} if lesson is None else dict(zip(lesson.objects, filming_lines(lesson.quality), strict=True))
+    new = () if lesson is None else lesson.objects
     rows = []
     for label, name in enumerate(personal.objects):
         videos = [video for video in personal.support.videos if video.object == name]
         right = found.right[found.label == label]
+        told = filming_verdict([video.issues for video in videos]) if name in new else ""
         rows.append(
             ObjectSummary(
                 object=name,
@@ -63,7 +65,7 @@ def summarize(personal: PersonalRecognizer, found: HeldOut, lesson: Lesson | Non
                 seconds=sum(video.length for video in videos) / FPS,
                 held_out_frames=len(right),
                 held_out_accuracy=float(np.mean(right)) if len(right) else None,
-                filming=_advice(filming.get(name, ""), len(videos)),
+                filming=_advice(told, len(videos)),
             )
         )
     return rows
@@ -71,13 +73,14 @@ def summarize(personal: PersonalRecognizer, found: HeldOut, lesson: Lesson | Non
 
 def summary_text(personal: PersonalRecognizer, rows: Sequence[ObjectSummary]) -> str:
     """What was learned, a line or two an object; ends with a newline."""
-    lines = [f"{personal.user}: {len(rows)} objects"]
+    lines = [f"{plain(personal.user)}: {_count(len(rows), 'object')}"]
     for row in rows:
-        told = f"{row.object}: {_count(row.videos, 'video')}, {row.seconds:.0f} s, {_count(row.frames, 'frame')} taken"
+        counts = f"{_count(row.videos, 'video')}, {row.seconds:.0f} s, {_count(row.frames, 'frame')} taken"
+        told = f"{plain(row.object)}: {counts}"
         if row.held_out_accuracy is not None:
             told += f"; recognised in {100 * row.held_out_accuracy:.0f} % of the frames of videos left out"
         lines += [told, *([f"  {row.filming}"] if row.filming else [])]
-    return "\n".join([*lines, "", *_threshold_lines(personal), ""])
+    return "\n".join([*lines, *_adapted_lines(personal), "", *_threshold_lines(personal), ""])
 
 
 def summary_csv(participants: Sequence[tuple[str, Sequence[ObjectSummary]]]) -> str:
@@ -91,6 +94,15 @@ def _cells(user: str, row: ObjectSummary) -> list[object]:
     return [user, row.object, *counts, accuracy, row.filming]
 
 
+def _adapted_lines(personal: PersonalRecognizer) -> list[str]:
+    if personal.fitted.recognizer.adapter is None:
+        return []
+    return [
+        "These shares are somewhat too good: this learner adapted its extractor to the videos left out, too; "
+        "'orbit-lite check-user' adapts it without them."
+    ]
+
+
 def _threshold_lines(personal: PersonalRecognizer) -> list[str]:
     threshold = personal.threshold
     if threshold.value is None or threshold.auroc is None:
@@ -102,8 +114,7 @@ def _threshold_lines(personal: PersonalRecognizer) -> list[str]:
     ]
 
 
-def _advice(filming: str, videos: int) -> str:
-    told = filming.partition(": ")[2]
+def _advice(told: str, videos: int) -> str:
     if videos == 1:
         told += " A single video: film one more or better several, so that it can be checked on one left out."
     elif videos < FEW_VIDEOS:

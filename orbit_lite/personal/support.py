@@ -23,6 +23,22 @@ class TaughtVideo:
     issues: tuple[str, ...] = ()
 
 
+def object_names(videos: Iterable[TaughtVideo]) -> tuple[str, ...]:
+    """Sorted names of the objects: the class indices."""
+    return tuple(sorted({video.object for video in videos}))
+
+
+def video_of_each_frame(videos: Sequence[TaughtVideo]) -> Tensor:
+    """Which of the videos each of their frames is of, one video after the other, int64 (n,)."""
+    return torch.repeat_interleave(torch.tensor([len(video.frames) for video in videos]))
+
+
+def label_of_each_frame(videos: Sequence[TaughtVideo]) -> Tensor:
+    """Class of each of the videos' frames, one video after the other, int64 (n,)."""
+    names = object_names(videos)
+    return torch.tensor([names.index(video.object) for video in videos])[video_of_each_frame(videos)]
+
+
 @dataclass(frozen=True)
 class SupportSet:
     """One user's support set, embedded.
@@ -43,7 +59,7 @@ class SupportSet:
     @cached_property
     def objects(self) -> tuple[str, ...]:
         """Sorted names of the objects: the class indices."""
-        return tuple(sorted({video.object for video in self.videos}))
+        return object_names(self.videos)
 
     @property
     def way(self) -> int:
@@ -51,14 +67,9 @@ class SupportSet:
         return len(self.objects)
 
     @cached_property
-    def video_of_frame(self) -> Tensor:
-        """Which of `videos` each frame is of, int64 (n,)."""
-        return torch.repeat_interleave(torch.tensor([len(video.frames) for video in self.videos]))
-
-    @cached_property
     def labels(self) -> Tensor:
         """Class of each frame, int64 (n,)."""
-        return torch.tensor([self.objects.index(video.object) for video in self.videos])[self.video_of_frame]
+        return label_of_each_frame(self.videos)
 
     def parts(self) -> list[tuple[TaughtVideo, Tensor]]:
         """Each video with its features, (frames, width)."""

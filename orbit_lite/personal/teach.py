@@ -8,6 +8,7 @@ import torch
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import nearest
 from orbit_lite.models.recognizer import Recognizer
+from orbit_lite.personal.anew import HeadTeaching
 from orbit_lite.personal.familiarity import Threshold, find_threshold
 from orbit_lite.personal.leave_out import HeldOut, leave_one_video_out
 from orbit_lite.personal.lesson import Lesson, lesson_images
@@ -94,7 +95,7 @@ def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> Person
 def held_out(personal: PersonalRecognizer) -> HeldOut:
     """Leave one video out, see `leave_one_video_out`."""
     recognizer = personal.fitted.recognizer
-    return leave_one_video_out(recognizer.head, personal.support, device=recognizer.device)
+    return leave_one_video_out(HeadTeaching(recognizer.head, personal.support, recognizer.device))
 
 
 def _fitted(recognizer: Recognizer, user: str, support: SupportSet, origin: Mapping[str, Any]) -> PersonalRecognizer:
@@ -105,7 +106,7 @@ def _fitted(recognizer: Recognizer, user: str, support: SupportSet, origin: Mapp
 def _threshold(recognizer: Recognizer, support: SupportSet) -> Threshold:
     if support.way < LEAST_OBJECTS:  # nothing to be strange: it can't be told what is none of these
         return Threshold(None)
-    found = leave_one_video_out(recognizer.head, support, device=recognizer.device)
+    found = leave_one_video_out(HeadTeaching(recognizer.head, support, recognizer.device))
     return find_threshold(found.known, found.strange)
 
 

@@ -1,0 +1,54 @@
+"""The verb `check-user`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orbit_lite.cli_numbers import not_negative, positive
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_check_user_verb(verbs: "Subparsers") -> None:
+    """Add it to the parser of orbit-lite."""
+    verb = verbs.add_parser(
+        "check-user",
+        help="how well a user's own videos teach, by leaving them out in turn; what to film next",
+        description="Before any test video exists: what is recognised, what is confused, what more filming may bring.",
+        allow_abbrev=False,
+    )
+    verb.add_argument("what", type=Path, metavar="USER_DIR", help="a user's folder, or a personal recogniser's file")
+    verb.add_argument("--model", help="a checkpoint, or a learner's name with --backbone")
+    verb.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
+    verb.add_argument("--weights", default="", help="for a backbone: pretrained, random, or a file")
+    verb.add_argument("--out", type=Path, help="a folder for the report: check.html, check.md, CSVs and a picture")
+    verb.add_argument(
+        "--draws", type=not_negative, help="subsets of videos for each point of the learning curve; 0 for no curve"
+    )
+    verb.add_argument("--seed", type=not_negative, default=1991, help="seed of those subsets (default: 1991)")
+    verb.add_argument("--workers", type=positive, help="processes that decode (default: one a core)")
+    verb.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+    verb.set_defaults(run=_check_user)
+
+
+def _check_user(options: argparse.Namespace) -> None:
+    from orbit_lite.devices import named_device
+    from orbit_lite.model_choice import ModelChoice
+    from orbit_lite.personal.check_report import require_folder, write_check
+    from orbit_lite.personal.check_user import check_user
+    from orbit_lite.personal.check_words import check_text
+
+    if options.out is not None:
+        require_folder(options.out)
+    found = check_user(
+        options.what,
+        ModelChoice(options.model, options.backbone, options.weights) if options.model else None,
+        seed=options.seed,
+        draws=options.draws,
+        workers=options.workers,
+        device=named_device(options.device),
+    )
+    print(check_text(found), end="")
+    if options.out is not None:
+        print(f"written: {write_check(found, options.out)}")
