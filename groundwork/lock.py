@@ -1,5 +1,6 @@
 """One run at a time in one folder: a lock that ends with its process, however that ends."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +10,14 @@ from typing import BinaryIO
 from groundwork.errors import AskedWrong
 
 LOCK_NAME = ".lock"
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
 def only_run(folder: Path) -> Iterator[None]:
     """Hold `folder` (made if missing) for this process alone while the block runs.
+
+    Nothing is held where the file system has no locks, as some shared disks of clusters have none.
 
     Raises:
         AskedWrong: if another process holds it.
@@ -57,4 +61,7 @@ def _lock(file: BinaryIO) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return True

@@ -228,9 +228,9 @@ def _predict(options: argparse.Namespace) -> None:
     from orbit_lite.ranks import joined_ranks
 
     choice = _model(options)
-    index = open_index(options.data)
-    tasks = read_tasks(options.tasks)
     with joined_ranks(named_device(options.device)) as ranks:
+        index = ranks.after_first(lambda: open_index(options.data))
+        tasks = read_tasks(options.tasks)
         recognizer = choice.load().to(ranks.device)
         source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
         table = predict(recognizer, tasks, index, source, ranks=ranks, workers=_workers(options))

@@ -70,12 +70,12 @@ def evaluate(
         timed: measure seconds to personalise, too. Without it the same request gives the same scorecard, byte for byte.
 
     Raises:
-        AskedWrong: if `out` holds another run, or the request names something unknown.
+        AskedWrong: if `out` holds another run, or another process is at it, or the request names something unknown.
         FoundWrong: if the data or the checkpoint is not what it should be.
     """
     with joined_ranks(device) as ranks:
         recognizer = request.model.load().to(ranks.device)
-        index = open_index(request.data)
+        index = ranks.after_first(lambda: open_index(request.data))
         drawer = TaskDrawer(index, load_protocol(request.protocol), split=request.split, seed=request.seed)
         settings = {
             "command": "evaluate",
@@ -86,44 +86,38 @@ def evaluate(
             "tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user,
             "data_fingerprint": index.fingerprint,
         }
-        machine = {
-            "device": str(ranks.device),
-            "threads": torch.get_num_threads(),
-            "workers": workers,
-            "ranks": ranks.count,
-        }
-        run = RunFolder(out, settings, machine=machine) if ranks.first else None
-        tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
-        if run and not tasks.exists():
-            write_tasks(tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
-            run.say(f"tasks drawn: {tasks}")
-        ranks.wait()
-        task_set = read_tasks(tasks)
-        source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
-        parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set))
-        if not predictions.exists():
-            done = parts.done()
-            if run and done:
-                run.say(f"predicted before: {len(done)} of {len({task.user for task in task_set.tasks})} users")
-            ranks.wait()  # all have looked before the first writes
-            tables = predict_users(
-                recognizer, task_set, index, source, done=done, ranks=ranks, workers=workers, plain=plain
-            )
-            for table in tables:
-                parts.write(table)
+        with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
+            tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
+            if run and not tasks.exists():
+                write_tasks(tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
+                run.say(f"tasks drawn: {tasks}")
             ranks.wait()
-        if run and not predictions.exists():
-            parts.merge(predictions, users=dict.fromkeys(task.user for task in task_set.tasks))
-            run.say(f"predictions: {predictions}")
-        if run:
-            facts = annotation_facts(index, drawer.split, task_set.tasks)
-            seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
-            cost = personalize_cost(recognizer, task_set.tasks, seconds)
-            score_files(tasks, predictions, out / SCORECARD_NAME, cost=cost, facts=facts)
-            report_run(out, thumbnails=partial(_thumbnail, source) if thumbnails else None)
-            run.say(f"report: {out / 'report.html'}")
-        ranks.wait()
-        return read_scorecard(out / SCORECARD_NAME)
+            task_set = read_tasks(tasks)
+            source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
+            parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set))
+            if not predictions.exists():
+                done = parts.done()
+                if run and done:
+                    run.goes_on(f"predicted before: {len(done)} of {len({task.user for task in task_set.tasks})} users")
+                ranks.wait()  # all have looked before the first writes
+                tables = predict_users(
+                    recognizer, task_set, index, source, done=done, ranks=ranks, workers=workers, plain=plain
+                )
+                for table in tables:
+                    parts.write(table)
+                ranks.wait()
+            if run and not predictions.exists():
+                parts.merge(predictions, users=dict.fromkeys(task.user for task in task_set.tasks))
+                run.say(f"predictions: {predictions}")
+            if run:
+                facts = annotation_facts(index, drawer.split, task_set.tasks)
+                seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
+                cost = personalize_cost(recognizer, task_set.tasks, seconds)
+                score_files(tasks, predictions, out / SCORECARD_NAME, cost=cost, facts=facts)
+                report_run(out, thumbnails=partial(_thumbnail, source) if thumbnails else None)
+                run.say(f"report: {out / 'report.html'}")
+            ranks.wait()
+            return read_scorecard(out / SCORECARD_NAME)
 
 
 @dataclass(frozen=True)

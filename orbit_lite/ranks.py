@@ -6,16 +6,16 @@ Started alone, there is one rank and everything here is the identity.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import AskedWrong, FoundWrong, KitError
 
 Item = TypeVar("Item")
 
@@ -37,6 +37,51 @@ class Ranks:
         """This rank's part of some work: dealt like cards, so that parts differ in length by one at most."""
         return items[self.number :: self.count]
 
+    def machine(self, *, workers: int) -> dict[str, Any]:
+        """What the run is computed on, for its record; all but the workers can change the rounding."""
+        if self.device.type == "cuda":
+            kind = torch.cuda.get_device_name(self.device)
+        else:
+            kind = torch.backends.cpu.get_cpu_capability()  # which of PyTorch's kernels it runs
+        return {
+            "device": f"{self.device.type} ({kind})",
+            "threads": torch.get_num_threads(),
+            "ranks": self.count,
+            "workers": workers,
+        }
+
+    @contextmanager
+    def by_first(self, held: AbstractContextManager[Item]) -> Iterator[Item | None]:
+        """Enter `held` on the first rank, and hold it while the block runs; the others get None, and wait for that.
+
+        Raises:
+            KitError, OSError: on every rank, if it can't be entered.
+        """
+        with ExitStack() as stack:
+            yield self._first_alone(lambda: stack.enter_context(held))
+
+    def after_first(self, work: Callable[[], Item]) -> Item:
+        """Let the first rank do some work, and then the others, who find what it has left on the disk.
+
+        Raises:
+            KitError, OSError: on every rank, if the first can't do it.
+        """
+        found = self._first_alone(work)
+        return work() if found is None else found
+
+    def _first_alone(self, work: Callable[[], Item]) -> Item | None:
+        """None on the others. What the first raises is raised on all: or they would wait for one that is gone."""
+        found: Item | None = None
+        refused: Exception | None = None
+        if self.first:
+            try:
+                found = work()
+            except (KitError, OSError) as error:
+                refused = error
+        for met in filter(None, self.gather(refused)):
+            raise met
+        return found
+
     def sum_gradients(self, model: nn.Module) -> None:
         """Let every rank's `.grad` be the sum over ranks. A rank that had no task in a short step adds nothing."""
         if self.count == 1:
@@ -44,7 +89,8 @@ class Ranks:
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in learning]
         together = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(together)
+        with _needing_all():
+            dist.all_reduce(together)
         for parameter, part in zip(learning, together.split([p.numel() for p in learning]), strict=True):
             parameter.grad = part.view_as(parameter)
 
@@ -64,15 +110,17 @@ class Ranks:
         """Every rank's part, in the order of the ranks, on every rank."""
         if self.count == 1:
             return [part]
-        parts: list[Item | None] = [None] * self.count
-        dist.all_gather_object(parts, part)
-        return [found for found in parts if found is not None]
+        parts: list[Any] = [None] * self.count
+        with _needing_all():
+            dist.all_gather_object(parts, part)
+        return parts
 
     def _reduced(self, values: Iterable[float], how: "dist.ReduceOp.RedOpType") -> list[float]:
         together = torch.tensor(list(values), dtype=torch.float64)
         if self.count > 1:
             together = together.to(self.device if dist.get_backend() == "nccl" else "cpu")
-            dist.all_reduce(together, op=how)
+            with _needing_all():
+                dist.all_reduce(together, op=how)
         found: list[float] = together.tolist()
         return found
 
@@ -86,6 +134,17 @@ def undealt(parts: Sequence[Sequence[Item]]) -> list[Item]:
 
 
 @contextmanager
+def _needing_all() -> Iterator[None]:
+    """All ranks meet here. One that has ended with an error of its own has said why; the others must not end in a
+    traceback for it."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo's, and NCCL's DistBackendError is one
+        reason = str(error).splitlines()[0][:200]
+        raise FoundWrong(f"another rank has ended, and has said why; this one can't go on alone ({reason})") from None
+
+
+@contextmanager
 def joined_ranks(device: torch.device) -> Iterator[Ranks]:
     """The ranks that torchrun has started, while the block runs; one alone where it has not.
 
@@ -96,15 +155,16 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         AskedWrong: if there are more ranks on this machine than GPUs to compute on.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        yield Ranks(device)
-        return
-    local = int(os.environ["LOCAL_RANK"])
-    if device.type == "cuda":
+    if count > 1 and device.type == "cuda":
+        local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
             raise AskedWrong(f"rank {local} of this machine has no GPU: {torch.cuda.device_count()} for all ranks")
         device = torch.device("cuda", local)
-        torch.cuda.set_device(device)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # or pinning memory would take up the first GPU, too
+    if count == 1:
+        yield Ranks(device)
+        return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(device, dist.get_rank(), count)

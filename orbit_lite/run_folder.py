@@ -4,49 +4,89 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import write_json
+from groundwork.files import part_path, write_json
+from groundwork.lock import LOCK_NAME, only_run
 
 RECORD_NAME = "run.json"
 LOG_NAME = "log.txt"
+USERS_REMOVED = "users_removed"  # a key of the record, once a user was removed from the run
 PACKAGES = ("orbit-lite", "torch", "torchvision", "timm", "numpy", "opencv-python", "av")
+_OF_A_START = (LOCK_NAME, part_path(Path(RECORD_NAME)).name)  # all that a run killed at its very start leaves
+_NO_MATTER = ("workers",)  # of the machine: the result does not hang on it
 
 
 class RunFolder:
-    """Claims a folder for one run. `settings` decide whether work found there is this run's and may go on."""
+    """A folder that is one run's. `settings` decide whether work found there is this run's and may go on.
+
+    `run.json` holds them, with the versions and the machine that the run began with, and under `went_on` those that it
+    went on with, where they were others.
+    """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], *, machine: Mapping[str, Any]) -> None:
-        """Make the folder, or take it up again where the settings are the same.
-
-        Raises:
-            AskedWrong: if the folder holds another run, or something else.
-        """
+        """Begin in an empty folder, or take the run up again where the settings are the same; see `held`."""
         self.path = path
+        self._now = {"versions": versions(), "machine": dict(machine)}
         wanted = json.loads(json.dumps(settings))  # as it reads back: tuples are lists
-        if path.exists() and not path.is_dir():
-            raise AskedWrong(f"{path}: a file; expected a folder for the run, give another --out")
         record = path / RECORD_NAME
-        self.resumed = record.is_file()
-        if self.resumed:
-            found = _read_record(record).get("settings")
+        if record.is_file():
+            self._record = read_record(path)
+            if self._record.get(USERS_REMOVED):
+                raise AskedWrong(
+                    f"{path}: a user was removed from this run at their wish: it can be read, scored and reported, but"
+                    " not gone on with; give another --out"
+                )
+            found = self._record.get("settings")
             if found != wanted:
                 raise AskedWrong(f"{path}: holds another run ({_difference(found, wanted)}); give another --out")
-        elif path.is_dir() and any(path.iterdir()):
+        elif any(entry.name not in _OF_A_START for entry in path.iterdir()):
             raise AskedWrong(f"{path}: not empty, and no run of this kit; give another --out")
         else:
-            path.mkdir(parents=True, exist_ok=True)
-            write_json(record, {"settings": wanted, "versions": versions(), "machine": dict(machine)})
+            self._record = {"settings": wanted, **self._now}
+            write_json(record, self._record)
+
+    @classmethod
+    @contextmanager
+    def held(cls, path: Path, settings: Mapping[str, Any], *, machine: Mapping[str, Any]) -> Iterator[Self]:
+        """The folder (made if missing) for this run, with no other process at it while the block runs.
+
+        Args:
+            path: the folder.
+            settings: what makes it this run and no other; JSON.
+            machine: what it is computed on: device, threads and so on.
+
+        Raises:
+            AskedWrong: if another process is at it, or it holds another run, or something else.
+            FoundWrong: if its record is damaged.
+        """
+        if path.exists() and not path.is_dir():
+            raise AskedWrong(f"{path}: a file; expected a folder for the run, give another --out")
+        with only_run(path):
+            yield cls(path, settings, machine=machine)
 
     def say(self, line: str) -> None:
         """Print a line, and keep it in the run's log with the time."""
         print(line, flush=True)
         with (self.path / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+    def goes_on(self, line: str) -> None:
+        """Say `line`, from where a run that was cut off goes on; and what rounding hangs on, where that has changed."""
+        self.say(line)
+        before = self._record.get("went_on", [self._record])[-1]
+        if changes := _changes(before, self._now):
+            self.say(
+                f"not as it was when it was cut off: {changes}. "
+                "The result may differ by rounding from that of a run that was not"
+            )
+            self._record.setdefault("went_on", []).append(self._now)
+            write_json(self.path / RECORD_NAME, self._record)
 
 
 def versions() -> dict[str, str]:
@@ -66,7 +106,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(run: Path) -> dict[str, Any]:
+    """What a run's folder says of it: its settings, versions and machine.
+
+    Raises:
+        AskedWrong: if it is no run's folder.
+        FoundWrong: if the record is damaged.
+    """
+    path = run / RECORD_NAME
+    if not path.is_file():
+        raise AskedWrong(f"{run}: no run of this kit; expected a folder with a {RECORD_NAME}")
     try:
         content = json.loads(path.read_bytes())
     except ValueError:
@@ -79,6 +128,20 @@ def _read_record(path: Path) -> dict[str, Any]:
 def _difference(found: Any, wanted: Any, place: str = "") -> str:
     if isinstance(found, dict) and isinstance(wanted, dict):
         for key in sorted({*found, *wanted}):
-            if found.get(key) != wanted.get(key):
-                return _difference(found.get(key), wanted.get(key), f"{place}.{key}" if place else key)
+            if found.get(key) == wanted.get(key):
+                continue
+            if key == "data_fingerprint":
+                return "of another tree, or this one has changed since"
+            return _difference(found.get(key), wanted.get(key), f"{place}.{key}" if place else key)
     return f"{place} is {found!r} there, {wanted!r} here"
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Every difference of versions and machine, as `threads 2, now 1`; "" if there is none that matters."""
+    pairs = [
+        (name, before.get(part, {}).get(name, "unknown"), value)
+        for part in ("versions", "machine")
+        for name, value in now[part].items()
+        if name not in _NO_MATTER
+    ]
+    return "; ".join(f"{name} {old}, now {new}" for name, old, new in pairs if old != new)

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +37,19 @@ def test_another_process_is_refused_until_the_first_is_gone_however_it_went(tmp_
     holder.wait()
     with only_run(tmp_path):
         pass
+
+
+def test_a_disk_without_locks_is_not_locked_and_no_other_error_is_passed_over(tmp_path, monkeypatch):
+    """A file system that has none can't be had here: its answer stands in for it."""
+    for number, known in ((errno.ENOLCK, True), (errno.ENOSYS, True), (errno.EIO, False)):
+
+        def refuse(*_, number=number):
+            raise OSError(number, "from the file system")
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+        if known:
+            with only_run(tmp_path):
+                pass
+        else:
+            with pytest.raises(OSError, match="from the file system"), only_run(tmp_path):
+                pass

@@ -25,12 +25,14 @@ ALONE = Ranks(CPU)
 QUICK = ["epochs=1", "tasks.tasks_per_user=3", "tasks_per_step=4", "tasks.query.frames.at_most=2", "lite.h=4"]
 
 
-def torchrun(count: int, *arguments: str) -> None:
+def torchrun(count: int, *arguments: str, status: int = 0) -> str:
+    """Run on so many ranks; give what was said on stderr."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", *arguments]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
+    return done.stderr
 
 
 @given(st.lists(st.integers(), max_size=20), st.integers(1, 6))
@@ -91,6 +93,80 @@ def test_two_ranks_give_the_weights_of_one(tmp_path):
     assert losses_of_two == pytest.approx(losses, rel=1e-12)
 
 
+MEETING = """
+import json, sys
+from pathlib import Path
+import torch
+sys.path.insert(0, {root!r})
+from groundwork.errors import KitError
+from groundwork.lock import only_run
+from orbit_lite.config import LiteConfig
+from orbit_lite.models.lite import TaskPixels
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.ranks import joined_ranks
+from orbit_lite.run_folder import RunFolder
+from orbit_lite.train import step_gradient
+
+def tasks_of(ranks, recognizer):
+    weight = recognizer.extractor.net[0].weight
+    sound = weight.detach().clone()
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    for number in ranks.share(range(10, 16)):
+        with torch.no_grad():
+            weight.copy_(sound * (float("nan") if number == 13 else 1))
+        yield TaskPixels(images, torch.tensor([0, 1, 0, 1]), images, torch.tensor([0, 1, 0, 1]), 2)
+
+def said(work):
+    try:
+        return str(work())
+    except KitError as error:
+        return str(error)
+
+def held(ranks, path):
+    with ranks.by_first(RunFolder.held(path, {{}}, machine={{}})) as run:
+        assert (run is not None) == ranks.first
+        def again():
+            with only_run(path):
+                return "free"
+        answer = said(again)
+        ranks.wait()  # or the first might let go before the second has asked
+        return answer
+
+def make(path):
+    if path.exists():
+        return "found"
+    path.touch()
+    return "made"
+
+with joined_ranks(torch.device("cpu")) as ranks:
+    folder, found = Path(sys.argv[1]), {{}}
+    found["made"] = ranks.after_first(lambda: make(folder / "index"))
+    found["held"] = said(lambda: held(ranks, folder / "run"))
+    found["refused"] = said(lambda: held(ranks, folder / "photos"))
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
+    pixels = tasks_of(ranks, recognizer)
+    found["wrong"] = step_gradient(recognizer, pixels, range(10, 16), ranks, lite=LiteConfig(h=2), seed=5).wrong_task
+    if ranks.first:
+        found["alone"] = said(ranks.wait)
+    (folder / str(ranks.number)).write_text(json.dumps(found))
+"""
+
+
+def test_ranks_agree_on_what_is_wrong(tmp_path):
+    """Who makes what, a folder the first can't have, a task that is not finite on the second, a rank that is gone."""
+    (tmp_path / "meeting.py").write_text(MEETING.format(root=str(ROOT)))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"x")
+    torchrun(2, str(tmp_path / "meeting.py"), str(tmp_path))
+    found = [json.loads((tmp_path / str(number)).read_text()) for number in (0, 1)]
+    assert [of_rank["made"] for of_rank in found] == ["made", "found"]
+    for of_rank in found:
+        assert "another run is writing here" in of_rank["held"]
+        assert "photos: not empty, and no run of this kit" in of_rank["refused"]
+        assert of_rank["wrong"] == 13
+    assert "another rank has ended, and has said why" in found[0]["alone"]
+
+
 @pytest.mark.slow
 def test_a_whole_run_on_two_ranks_is_that_of_one(pocket_frames, tmp_path):
     for count in (1, 2):
@@ -102,12 +178,15 @@ def test_a_whole_run_on_two_ranks_is_that_of_one(pocket_frames, tmp_path):
     moved = torch.cat([(one[name] - start[name]).flatten() for name in one])
     apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
     assert moved.norm() > 0 and apart.norm() / moved.norm() < 1e-3
+    # What is wrong is said, by both, and neither ends in a traceback of ours (torchrun adds one of its own).
+    told = torchrun(2, *run, "seed=3", "--out", str(tmp_path / "run2"), "--device", "cpu", status=1)
+    assert "run2: holds another run (config.seed is 0 there, 3 here)" in told and f"{ROOT}/orbit_lite" not in told
     machine = [json.loads((tmp_path / f"run{count}/run.json").read_text())["machine"]["ranks"] for count in (1, 2)]
     assert machine == [1, 2]
 
 
 @pytest.mark.slow
-def test_users_are_predicted_by_several_ranks_in_the_same_order(pocket_frames, tmp_path):
+def test_users_are_predicted_and_evaluated_by_several_ranks_in_the_same_order(pocket_frames, tmp_path):
     tasks = ["-m", "orbit_lite", "tasks", "--data", str(pocket_frames), "--protocol", "orbit-2022"]
     subprocess.run([sys.executable, *tasks, "--tasks-per-user", "2", "--out", str(tmp_path / "t.jsonl")], check=True)
     for count in (1, 2):
@@ -126,6 +205,24 @@ def test_users_are_predicted_by_several_ranks_in_the_same_order(pocket_frames, t
             "--out",
             str(out),
         )
+    evaluation = ["-m", "orbit_lite", "evaluate", *model, "--data", str(pocket_frames), "--protocol", "orbit-2022"]
+    torchrun(2, *evaluation, "--tasks-per-user", "2", "--out", str(tmp_path / "run"))
+    evaluated = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
     one, two = (pd.read_parquet(tmp_path / f"{count}.parquet") for count in (1, 2))
+    pd.testing.assert_frame_equal(two, evaluated)
     pd.testing.assert_frame_equal(one.drop(columns="confidence"), two.drop(columns="confidence"))
     np.testing.assert_allclose(one.confidence, two.confidence, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")
+def test_two_gpus_give_the_weights_of_one(pocket_frames, tmp_path):
+    for count in (1, 2):
+        run = ["-m", "orbit_lite", "train", "pocket", *QUICK, "lite.bf16=false", "--data", str(pocket_frames)]
+        torchrun(count, *run, "--workers", "0", "--out", str(tmp_path / f"run{count}"), "--device", "cuda")
+    one, two = (load_recognizer(tmp_path / f"run{count}" / BEST_NAME).state_dict() for count in (1, 2))
+    config = load_experiment("pocket", QUICK)
+    start = build_recognizer(config.learner, "tiny", weights="random", seed=config.seed).state_dict()
+    moved = torch.cat([(one[name] - start[name]).flatten() for name in one])
+    apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
+    assert moved.norm() > 0 and apart.norm() / moved.norm() < 0.05
