@@ -15,12 +15,13 @@ from groundwork.errors import AskedWrong
 Kind = Literal["protocol", "learner", "experiment"]
 VideoType = Literal["clean", "clutter"]
 Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Strict(BaseModel):
-    """Frozen, and no key that it does not know."""
+    """Frozen; no key that it does not know, no NaN and no infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FrameChoice(Strict):
@@ -126,6 +127,7 @@ class LiteConfig(Strict):
     """How the gradient of a task is had. `h` support items get one.
 
     The chunks (frames encoded at once) set speed and memory, and the result by rounding only; null is by device.
+    bf16: run the encoders in bfloat16; null is where there is a GPU built for it.
     """
 
     estimator: Literal["lite", "exact", "full"] = "lite"
@@ -133,6 +135,7 @@ class LiteConfig(Strict):
     encode_chunk: Positive | None = None
     gradient_chunk: Positive | None = None
     query_batch: Positive | None = None
+    bf16: bool | None = None
 
 
 class OptimizerConfig(Strict):
@@ -140,7 +143,7 @@ class OptimizerConfig(Strict):
 
     name: Literal["adam", "adamw"] = "adam"
     lr: Annotated[float, Field(gt=0)]
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Share, Share] = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0)] = 1e-8
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     extractor_lr_scale: Annotated[float, Field(gt=0)] = 1.0

@@ -124,17 +124,17 @@ def predict_users(
     users = [UserWork.of(user, of_user) for user, of_user in by_user.items()]
     users = list(ranks.share(users)) if ranks else users
     quiet = quiet or bool(ranks and not ranks.first)
-    workers = max(workers, source.least_workers)
+    workers, pin = max(workers, source.least_workers), recognizer.device.type == "cuda"
     if plain:
         ordered = [task for user in users for task in user.tasks]
         with Progress("tasks", len(ordered), quiet=quiet) as progress:
-            pixels = read_ahead(ordered, ReadTask(source), workers=workers)
+            pixels = read_ahead(ordered, ReadTask(source), workers=workers, pin=pin)
             for user in users:
                 yield _predict_user_plainly(recognizer, user, pixels, progress)
         return
     jobs = [job for user in users for job in user.jobs()]
     with Progress("frames read and embedded", sum(len(job.frames) for job in jobs), quiet=quiet) as progress:
-        images = _count(read_ahead(jobs, ReadFrames(source), workers=workers), progress)
+        images = _count(read_ahead(jobs, ReadFrames(source), workers=workers, pin=pin), progress)
         for user in users:
             yield _predict_user(recognizer, user, images)
 

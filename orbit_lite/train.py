@@ -25,7 +25,8 @@ from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import ReadTask, read_ahead
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import save_recognizer
-from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskPixels, task_gradient
+from orbit_lite.models.inputs import NotFinite
+from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskLoss, TaskPixels, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 from orbit_lite.predict import predict
@@ -66,11 +67,11 @@ def train(
         data: a frame tree or raw tree with splits.
         out: the run's folder; the same run found there goes on from its last checkpoint.
         workers: processes that read ahead, for each rank; the result does not depend on them.
-        device: where to compute.
+        device: where to compute; in bfloat16 on GPUs built for it, unless the config says otherwise.
         tensorboard: log to OUT/tensorboard, too.
 
     Raises:
-        AskedWrong: if `out` holds another run, or the tree lacks a split.
+        AskedWrong: if `out` holds another run, or another process is at it, or the tree lacks a split.
         FoundWrong: if the data, or a checkpoint in `out`, is not what it should be, or a loss is not finite.
     """
     with joined_ranks(device) as ranks:
@@ -80,7 +81,7 @@ def train(
 def _train(
     config: ExperimentConfig, data: Path, out: Path, ranks: Ranks, workers: int, log: Callable[..., None]
 ) -> TrainSummary:
-    index = open_index(data)
+    index = ranks.after_first(lambda: open_index(data))
     source = open_frames(index, size_px=config.frame_size_px)
     tasks = TrainingTasks(TaskDrawer(index, config.tasks, split="train", seed=config.seed))
     validate = Validation(config, index, source, ranks, workers=workers)
@@ -93,68 +94,69 @@ def _train(
     ).to(ranks.device)
 
     settings = {"command": "train", "config": config.model_dump(mode="json"), "data_fingerprint": index.fingerprint}
-    machine = {
-        "device": str(ranks.device),
-        "threads": torch.get_num_threads(),
-        "workers": workers,
-        "ranks": ranks.count,
-    }
-    run = RunFolder(out, settings, machine=machine) if ranks.first else None
-    say = run.say if run else _nothing
-    ranks.wait()  # the others, until the first has seen that the folder is this run's
+    with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
+        say = run.say if run else _nothing
 
-    def save_best(step: int, found: float | None) -> None:
-        meta = {"step": step, "validation_frame_accuracy": found, "data": index.fingerprint}
-        if ranks.first:
-            save_recognizer(out / BEST_NAME, recognizer, config=config.model_dump(mode="json"), meta=meta)
+        def save_best(step: int, found: float | None) -> None:
+            meta = {"step": step, "validation_frame_accuracy": found, "data": index.fingerprint}
+            if ranks.first:
+                save_recognizer(out / BEST_NAME, recognizer, config=config.model_dump(mode="json"), meta=meta)
 
-    if not config.epochs:
-        save_best(0, None)
-        return TrainSummary(out / BEST_NAME, 0, None, 0)
+        if not config.epochs:
+            save_best(0, None)
+            return TrainSummary(out / BEST_NAME, 0, None, 0)
 
-    optimizer = build_optimizer(recognizer, config.optimizer)
-    state = load_state(out / STATE_NAME, recognizer, optimizer)
-    steps = Steps(tasks.an_epoch, config.tasks_per_step, config.epochs)
-    if state.step:
-        say(f"going on from step {state.step} of {steps.total}")
-    mine = [number for step in range(state.step, steps.total) for number in ranks.share(steps.tasks_of(step))]
-    pixels = read_ahead(ChosenTasks(tasks, mine), ReadTask(source), workers=max(workers, source.least_workers))
-    saved_s = time.monotonic()
-    with Progress("steps", steps.total, quiet=not ranks.first) as progress:
-        progress.skip(state.step)
-        for step in range(state.step, steps.total):
-            epoch = step / steps.an_epoch
-            rate = learning_rate(config.optimizer, epoch, epochs=config.epochs)
-            set_learning_rate(optimizer, rate)
-            done = step_gradient(recognizer, pixels, steps.tasks_of(step), ranks, lite=config.lite, seed=config.seed)
-            if done.wrong_task is None:
-                optimizer.step()
-            else:
-                what = f"training task {done.wrong_task} (user {tasks.task(done.wrong_task).user})"
-                fault = f"step {step + 1}, {what}: its loss or gradient is not finite"
-                if not config.skip_not_finite:
-                    raise FoundWrong(f"{fault}; a lower optimizer.lr may help, or skip_not_finite=true")
-                say(f"{fault}; step left out")
-            optimizer.zero_grad(set_to_none=True)
-            progress.advance(1, note=f"loss {done.loss:.3f}, query accuracy {100 * done.accuracy:.0f} %")
+        optimizer = build_optimizer(recognizer, config.optimizer)
+        state = load_state(out / STATE_NAME, recognizer, optimizer)
+        steps = Steps(tasks.an_epoch, config.tasks_per_step, config.epochs)
+        if run and 0 < state.step < steps.total:
+            run.goes_on(f"going on from step {state.step} of {steps.total}")
+        mine = [number for step in range(state.step, steps.total) for number in ranks.share(steps.tasks_of(step))]
+        pixels = read_ahead(
+            ChosenTasks(tasks, mine),
+            ReadTask(source),
+            workers=max(workers, source.least_workers),
+            pin=ranks.device.type == "cuda",
+        )
+        saved_s = time.monotonic()
+        with Progress("steps", steps.total, quiet=not ranks.first) as progress:
+            progress.skip(state.step)
+            for step in range(state.step, steps.total):
+                epoch = step / steps.an_epoch
+                rate = learning_rate(config.optimizer, epoch, epochs=config.epochs)
+                set_learning_rate(optimizer, rate)
+                done = step_gradient(
+                    recognizer, pixels, steps.tasks_of(step), ranks, lite=config.lite, seed=config.seed
+                )
+                if done.wrong_task is None:
+                    optimizer.step()
+                else:
+                    what = f"training task {done.wrong_task} (user {tasks.task(done.wrong_task).user})"
+                    fault = f"step {step + 1}, {what}: its loss or gradient is not finite"
+                    if not config.skip_not_finite:
+                        raise FoundWrong(f"{fault}; a lower optimizer.lr may help, or skip_not_finite=true")
+                    say(f"{fault}; step left out")
+                optimizer.zero_grad(set_to_none=True)
+                progress.advance(1, note=f"loss {done.loss:.3f}, query accuracy {100 * done.accuracy:.0f} %")
 
-            epochs_done, within = divmod(step + 1, steps.an_epoch)
-            last = step + 1 == steps.total
-            due = last or (within == 0 and epochs_done % config.validation.every_epochs == 0)
-            found = validate(recognizer) if due else None
-            row = (step + 1, round(epoch, 4), rate, done.loss, done.accuracy, found)
-            state = replace(state, step=step + 1, curve=(*state.curve, row))
-            log(row)
-            if found is not None:
-                say(f"epoch {epochs_done} of {config.epochs}: validation frame accuracy {100 * found:.1f} %")
-                if found > state.best:
-                    state = replace(state, best=found, best_step=step + 1)
-                    save_best(step + 1, found)
-            if ranks.first and (due or time.monotonic() - saved_s > CHECKPOINT_EVERY_S):
-                save_state(out / STATE_NAME, state, recognizer, optimizer)
-                write_curve(out / CURVE_NAME, state.curve)
-                saved_s = time.monotonic()
-    return TrainSummary(out / BEST_NAME, state.best_step, state.best, steps.total)
+                epochs_done, within = divmod(step + 1, steps.an_epoch)
+                last = step + 1 == steps.total
+                due = last or (within == 0 and epochs_done % config.validation.every_epochs == 0)
+                found = validate(recognizer, step + 1) if due else None
+                row = (step + 1, round(epoch, 4), rate, done.loss, done.accuracy, found)
+                state = replace(state, step=step + 1, curve=(*state.curve, row))
+                log(row)
+                if found is not None:
+                    say(f"epoch {epochs_done} of {config.epochs}: validation frame accuracy {100 * found:.1f} %")
+                    if found > state.best:
+                        state = replace(state, best=found, best_step=step + 1)
+                        save_best(step + 1, found)
+                if ranks.first and (due or time.monotonic() - saved_s > CHECKPOINT_EVERY_S):
+                    # The state last: what is written before it is written again by a run that was cut off between.
+                    write_curve(out / CURVE_NAME, state.curve)
+                    save_state(out / STATE_NAME, state, recognizer, optimizer)
+                    saved_s = time.monotonic()
+        return TrainSummary(out / BEST_NAME, state.best_step, state.best, steps.total)
 
 
 @dataclass(frozen=True)
@@ -177,16 +179,19 @@ def step_gradient(
     """
     loss, accuracy, wrong = 0.0, 0.0, -1
     for number in ranks.share(numbers):
-        result = task_gradient(
-            recognizer,
-            next(pixels),
-            estimator=lite.estimator,
-            h=lite.h,
-            chunks=gradient_chunks(lite, recognizer.device),
-            rng=keyed_rng(seed, "lite", number),
-            loss_scale=1 / len(numbers),
-            bf16=recognizer.device.type == "cuda",
-        )
+        try:
+            result = task_gradient(
+                recognizer,
+                next(pixels),
+                estimator=lite.estimator,
+                h=lite.h,
+                chunks=gradient_chunks(lite, recognizer.device),
+                rng=keyed_rng(seed, "lite", number),
+                loss_scale=1 / len(numbers),
+                bf16=in_bf16(lite, recognizer.device),
+            )
+        except NotFinite:  # a head that can't be fitted to such features says so before there is a loss
+            result = TaskLoss(loss=math.nan, accuracy=0.0)
         loss, accuracy = loss + result.loss, accuracy + result.accuracy
         if wrong < 0 and not (math.isfinite(result.loss) and _finite_gradient(recognizer)):
             wrong = number
@@ -215,6 +220,13 @@ def gradient_chunks(lite: LiteConfig, device: torch.device) -> GradientChunks:
     )
 
 
+def in_bf16(lite: LiteConfig, device: torch.device) -> bool:
+    """Whether to encode in bfloat16: as the config says, and where it leaves that open, on GPUs built for it."""
+    if lite.bf16 is not None:
+        return lite.bf16
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 class Validation:
     """Frame accuracy on validation users, the mean over videos: what the best weights are chosen by."""
 
@@ -226,9 +238,16 @@ class Validation:
         self._tasks = drawer.draw_all(tasks_per_user=config.validation.tasks_per_user)
         self._index, self._source, self._ranks, self._workers = index, source, ranks, workers
 
-    def __call__(self, recognizer: Recognizer) -> float:
-        """The mean over all videos of all tasks, in [0, 1]."""
-        predictions = predict(
-            recognizer, self._tasks, self._index, self._source, ranks=self._ranks, workers=self._workers, quiet=True
-        )
+    def __call__(self, recognizer: Recognizer, step: int) -> float:
+        """The mean over all videos of all tasks, in [0, 1].
+
+        Raises:
+            FoundWrong: if features are NaN or infinite; names the step.
+        """
+        try:
+            predictions = predict(
+                recognizer, self._tasks, self._index, self._source, ranks=self._ranks, workers=self._workers, quiet=True
+            )
+        except NotFinite as error:
+            raise FoundWrong(f"validation after step {step}: {error}") from None
         return score(self._tasks, predictions).overall.frame_accuracy.per_video.mean

@@ -86,13 +86,16 @@ class ReadFrames:
         return to_images(self.source.read(job.video, job.frames), 1)
 
 
-def read_ahead(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT], *, workers: int) -> Iterator[LoadedT]:
+def read_ahead(
+    jobs: Jobs[JobT], read: Callable[[JobT], LoadedT], *, workers: int, pin: bool = False
+) -> Iterator[LoadedT]:
     """Load jobs in their order; `workers` processes read ahead, 0 reads in this one. The result is the same.
 
     Args:
         jobs: what to load.
         read: turns one job into what was asked for; picklable.
         workers: number of processes.
+        pin: put what the workers have read into pinned memory, from where a GPU copies it while it computes.
 
     Raises:
         KitError: the error a job ended with, as the worker had it.
@@ -109,6 +112,7 @@ def read_ahead(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT], *, workers: in
         multiprocessing_context="spawn",
         worker_init_fn=_quiet_worker,
         timeout=HANG_S,
+        pin_memory=pin,
     )
     try:
         for loaded in loader:
@@ -147,6 +151,11 @@ def _labels(plans: Sequence[VideoPlan], clip_length: int) -> Tensor:
 @dataclass(frozen=True)
 class _Loaded(Generic[LoadedT]):
     value: LoadedT
+
+    def pin_memory(self) -> "_Loaded[Any]":
+        """What the DataLoader calls if it is to pin."""
+        value: Any = self.value  # a Tensor, or TaskPixels
+        return _Loaded(value.pin_memory())
 
 
 @dataclass(frozen=True)

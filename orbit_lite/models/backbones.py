@@ -18,6 +18,7 @@ from orbit_lite.models.tiny import tiny_net
 from orbit_lite.models.weight_files import load_checked, read_weights
 
 FRAME_SIZE_PX = 224
+LEAST_FRAME_SIZE_PX = 32  # five times halved, by every backbone and by the set encoder, it is one pixel
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALVES = (0.5, 0.5, 0.5)
@@ -120,6 +121,10 @@ def build_extractor(name: str, *, weights: str | Path, seed: int = 0, frame_size
     backbone = BACKBONES[name]
     if frame_size_px != FRAME_SIZE_PX and not backbone.any_size:
         raise AskedWrong(f"backbone {name} takes frames of {FRAME_SIZE_PX} px only, asked for {frame_size_px}")
+    if frame_size_px < LEAST_FRAME_SIZE_PX:
+        raise AskedWrong(
+            f"frames of {frame_size_px} px: too small for any backbone; expected {LEAST_FRAME_SIZE_PX} or more"
+        )
     if weights == "pretrained" and backbone.fetch is None:
         raise AskedWrong(f"backbone {name} has no pretrained weights; use --weights random, or --weights FILE")
     path = _weights_path(backbone, weights)

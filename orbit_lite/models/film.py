@@ -41,10 +41,15 @@ class FilmAdapter(nn.Module):
         self.set_encoder = SetEncoder()
         self.generator = FilmGenerator([value.numel() for value in film_parameters(extractor).values()])
 
-    def encode(self, extractor: Extractor, items: Tensor) -> Tensor:
-        """One chunk of uint8 items (n, 3, s, s), or clips, to set encodings (n, 64), with graph if gradients are on."""
+    def encode(self, extractor: Extractor, items: Tensor, *, bf16: bool = False) -> Tensor:
+        """One chunk of uint8 items (n, 3, s, s), or clips, to set encodings (n, 64), with graph if gradients are on.
+
+        In bfloat16 if asked, as `Extractor.encode`; encodings are float32 all the same.
+        """
         frames = items.to(extractor.mean.device, non_blocking=True)
-        encodings: Tensor = self.set_encoder(extractor.pixels(frames.flatten(0, 1) if items.ndim == 5 else frames))
+        with torch.autocast(extractor.mean.device.type, torch.bfloat16, enabled=bf16):
+            encodings: Tensor = self.set_encoder(extractor.pixels(frames.flatten(0, 1) if items.ndim == 5 else frames))
+        encodings = encodings.float() if bf16 else encodings
         return encodings.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else encodings
 
     def film(self, extractor: Extractor, encodings: Tensor) -> dict[str, Tensor]:

@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from groundwork.errors import FoundWrong
 from orbit_lite.models.backbones import Extractor
 from orbit_lite.models.film import film_parameters
 from orbit_lite.models.fitting import LinearClassifier
-from orbit_lite.models.inputs import chunks_of
+from orbit_lite.models.inputs import NotFinite, chunks_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class FilmTuner:
         """Fit to a support set: items as Recognizer says, labels int64 (n,). Gives the FiLM state and the head.
 
         Raises:
-            FoundWrong: if the loss becomes NaN or infinite.
+            NotFinite: if the loss becomes NaN or infinite.
         """
         film = {name: value.detach().clone().requires_grad_() for name, value in film_parameters(extractor).items()}
         weight = extractor.mean.new_zeros(way, extractor.width).requires_grad_()
@@ -49,7 +48,7 @@ class FilmTuner:
                     value.grad = gradient if value.grad is None else value.grad + gradient
                 total += loss.detach()
             if not torch.isfinite(total):
-                raise FoundWrong(
+                raise NotFinite(
                     f"support images: a loss of {float(total)} at step {step + 1} of {self.steps}; "
                     "the extractor's weights are not finite, or the step size is too large"
                 )

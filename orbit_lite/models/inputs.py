@@ -8,6 +8,10 @@ from torch import Tensor
 from groundwork.errors import FoundWrong
 
 
+class NotFinite(FoundWrong):
+    """Features, or what was fitted to them, are NaN or infinite, or about to be."""
+
+
 def check_images(images: Tensor, *, frame_size_px: int, what: str = "images") -> None:
     """Refuse all but uint8 (n, 3, s, s), or clips (n, frames, 3, s, s), n >= 1.
 
@@ -67,12 +71,12 @@ def check_finite(features: Tensor, *, what: str) -> None:
     """Refuse NaN and infinity in (n, width).
 
     Raises:
-        FoundWrong: names the first item with one.
+        NotFinite: names the first item with one.
     """
     finite = torch.isfinite(features).all(dim=1)
     if not finite.all():
         first = int((~finite).nonzero()[0, 0])
-        raise FoundWrong(
+        raise NotFinite(
             f"{what}: item {first} has NaN or infinite features ({int((~finite).sum())} of {len(features)} items); "
             "the weights have diverged or are not this backbone's"
         )

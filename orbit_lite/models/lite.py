@@ -31,7 +31,7 @@ estimates, and the mean of a product is the product of the means only if the two
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, get_args
 
@@ -61,6 +61,10 @@ class TaskPixels:
     query: Tensor
     query_labels: Tensor
     way: int
+
+    def pin_memory(self) -> "TaskPixels":
+        """With images that can be copied to a GPU while it computes; what a DataLoader calls."""
+        return replace(self, support=self.support.pin_memory(), query=self.query.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def task_gradient(
         estimator: `lite`, `exact` (h is all of them), or `full`.
         chunks: frames encoded at once.
         loss_scale: 1 / tasks a step, where gradients of several tasks add up.
-        bf16: encode in bfloat16 (CUDA); encodings, head and gradients stay float32.
+        bf16: run both encoders in bfloat16; encodings, head and gradients stay float32.
 
     Returns:
         loss and accuracy, not scaled. A loss that is not finite is left to the caller, who knows which task it is.
@@ -132,7 +136,8 @@ def task_gradient(
     # Phase 1: the support set, without graph; by the set encoder first, where there is one.
     film = None
     if adapter is not None:
-        task_set = EncodedSupport(partial(adapter.encode, extractor), pixels.support, chunk=chunks.no_graph)
+        set_encode = partial(adapter.encode, extractor, bf16=bf16)
+        task_set = EncodedSupport(set_encode, pixels.support, chunk=chunks.no_graph)
         film = Joint(adapter.film(extractor, task_set.leaf))
     encode = partial(extractor.encode, film=film.leaves if film else None, bf16=bf16)
     support = EncodedSupport(encode, pixels.support, chunk=chunks.no_graph)
@@ -231,7 +236,8 @@ def _one_graph(recognizer: Recognizer, pixels: TaskPixels, score: QueryScore, *,
     extractor, adapter = recognizer.extractor, recognizer.adapter
     film, penalty = None, torch.zeros(())
     if isinstance(adapter, FilmAdapter):
-        film, penalty = adapter.film(extractor, adapter.encode(extractor, pixels.support)), adapter.penalty()
+        encodings = adapter.encode(extractor, pixels.support, bf16=bf16)
+        film, penalty = adapter.film(extractor, encodings), adapter.penalty()
     encode = partial(extractor.encode, film=film, bf16=bf16)
     labels = pixels.support_labels.to(recognizer.device)
     head = recognizer.head.fit(encode(pixels.support), labels, way=pixels.way)

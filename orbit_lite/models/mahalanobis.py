@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from groundwork.errors import FoundWrong
 from orbit_lite.models.fitting import class_means
+from orbit_lite.models.inputs import NotFinite
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class MahalanobisHead:
 
         Raises:
             ValueError: if a class has no item.
-            FoundWrong: if the features are NaN, or so large that Q has no Cholesky factor.
+            NotFinite: if the features are NaN, or so large that Q has no Cholesky factor.
         """
         means = class_means(features, labels, way=way)
         exact = features.double()
@@ -43,7 +43,7 @@ class MahalanobisHead:
             of_class = self._one_item(members) if len(members) == 1 else _covariance(members)
             factor, failed = torch.linalg.cholesky_ex(weight * of_class + (1 - weight) * of_task + eye)
             if failed:
-                raise FoundWrong(
+                raise NotFinite(
                     f"support features of class {label}: of size {float(exact.detach().abs().max()):.3g}, "
                     "their covariance has no Cholesky factor; the weights have diverged"
                 )

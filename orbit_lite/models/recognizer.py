@@ -6,14 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from groundwork.errors import FoundWrong
 from orbit_lite.config import LearnerConfig, load_learner
 from orbit_lite.models.backbones import FRAME_SIZE_PX, Extractor, build_extractor
 from orbit_lite.models.film import FilmAdapter, FilmState
 from orbit_lite.models.finetuner import FilmTuner
 from orbit_lite.models.fitting import FittedHead, Head, head_tensors
 from orbit_lite.models.heads import HEADS
-from orbit_lite.models.inputs import check_finite, check_images, check_support_labels, chunks_of
+from orbit_lite.models.inputs import NotFinite, check_finite, check_images, check_support_labels, chunks_of
 
 # Frames encoded at once, without graph. On two CPU cores EfficientNet-B0 embeds 156 images/s in chunks of 8, 57 in
 # chunks of 32, whose activations leave the cache.
@@ -123,7 +122,7 @@ class Recognizer(nn.Module):
         head = self.head.fit(features.to(self.device), labels.to(self.device), way=way)
         for name, value in head_tensors(head).items():
             if not torch.isfinite(value).all():
-                raise FoundWrong(f"the fitted head has NaN or infinite {name}: the head's own weights have diverged")
+                raise NotFinite(f"the fitted head has NaN or infinite {name}: the head's own weights have diverged")
         return head
 
 

@@ -69,7 +69,8 @@ def load_checked(
         called: a name of the module's to the file's; the same if not given.
 
     Raises:
-        FoundWrong: lists keys that are missing, unknown, misshapen or not finite, by the file's names, all in one line.
+        FoundWrong: lists keys that are missing, unknown, misshapen or not finite, and negative variances, by the
+            file's names, all in one line.
     """
     expected = {called(name): value for name, value in module.state_dict().items()}
     given = {name: value for name, value in tensors.items() if name in expected or not name.startswith(tuple(ignored))}
@@ -81,6 +82,7 @@ def load_checked(
     misshapen = [f"{name} {misfit}" for name, misfit in misfits.items() if misfit]
     fitting = {name: value for name, value in known.items() if not misfits[name]}
     infinite = [name for name, value in fitting.items() if not torch.isfinite(value.to(expected[name].dtype)).all()]
+    negative = [name for name, value in fitting.items() if name.endswith("running_var") and (value < 0).any()]
     faults = [
         _listing(names, kind)
         for names, kind in (
@@ -88,6 +90,7 @@ def load_checked(
             (unknown, "unknown"),
             (misshapen, "misshapen"),
             (infinite, "with NaN or infinite values"),
+            (negative, "with negative variances"),
         )
         if names
     ]

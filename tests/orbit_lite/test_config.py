@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from data_prep.index import open_index
 from groundwork.errors import AskedWrong
 from orbit_lite.config import (
+    OptimizerConfig,
     builtin_names,
     configs_folder,
     load_experiment,
@@ -13,8 +14,8 @@ from orbit_lite.config import (
     load_protocol,
 )
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.models.backbones import BACKBONES
 from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.optimizer import build_optimizer
 
 
 def test_every_yaml_under_configs_loads():
@@ -47,6 +48,10 @@ def test_an_unknown_key_names_file_key_and_nearest(tmp_path):
         ("learner=finetuner", "epochs 5, but learner finetuner has nothing to meta-train"),
         ("learner=protonet", "unknown learner 'protonet' .*did you mean 'protonets'"),
         ("learner={head: linear, extractor: learned}", "head 'linear' passes no gradient"),
+        ("lite.h=0", "lite.h: .*greater than or equal to 1, got 0"),
+        ("optimizer.lr=.inf", "optimizer.lr: .*finite number, got inf"),
+        ("optimizer.weight_decay=.nan", "optimizer.weight_decay: .*finite number, got nan"),
+        ("optimizer.betas=[0.9, 1]", "optimizer.betas.1: .*less than 1, got 1"),
         ("epochs=many", "epochs: .*integer.*got 'many'"),
         ("epoch=3", "unknown key 'epoch' .*did you mean 'epochs'"),
         ("lite.estimator=paper", "lite.estimator: .*'lite', 'exact' or 'full'.*got 'paper'"),
@@ -117,10 +122,39 @@ def test_every_experiment_draws_a_training_task_and_builds(name, pocket_frames):
     drawer = TaskDrawer(open_index(pocket_frames), config.tasks, split="train", seed=config.seed)
     task = drawer.draw(drawer.users[0], 0)
     assert task.way >= 2 and task.support and task.query
-    recognizer = build_recognizer(config.learner, "tiny", weights="random")
-    assert config.backbone in BACKBONES and recognizer.learner == config.learner
+    recognizer = build_recognizer(config.learner, config.backbone, weights="random")
+    assert (recognizer.extractor.backbone.name, recognizer.learner) == (config.backbone, config.learner)
     learning = [parameter for parameter in recognizer.parameters() if parameter.requires_grad]
     assert bool(learning) == (config.epochs > 0)
+    if learning:
+        groups = build_optimizer(recognizer, config.optimizer).param_groups
+        assert sum(len(group["params"]) for group in groups) == len(learning)
+    TaskDrawer(open_index(pocket_frames), load_protocol(config.validation.protocol), split="validation", seed=0)
+
+
+@pytest.mark.parametrize("name", [name for name in builtin_names("experiment") if name != "pocket"])
+def test_every_experiment_has_the_published_settings(name):
+    """FACTS of 2023 (leaderboard rows) and of 2021 (papers); what these do not say is the optimiser's own."""
+    found = load_experiment(name)
+    row, of_2021 = name.removeprefix("2021-"), name.startswith("2021-")
+    learner, backbone = row.rsplit("-", 1)
+    assert (found.learner, found.backbone, found.weights) == (load_learner(learner), backbone, "pretrained")
+    assert (found.seed, found.tasks_per_step, found.tasks.tasks_per_user, found.frame_size_px) == (1991, 16, 50, 224)
+    if of_2021:
+        tasks, h = ("clean-", 8) if learner == "simple_cnaps" else ("", 8 if learner == "cnaps" else 16)
+        expected = {"name": "adam", "lr": 1e-4, "extractor_lr_scale": 0.1}
+        assert found.tasks == load_protocol(f"orbit-2021-{tasks}training")
+        assert (found.epochs, found.lite.h, found.lite.query_batch, found.tasks.clip_length) == (10, h, 8 * 8, 8)
+        assert found.validation.protocol == f"orbit-2021-{'cle' if tasks else 'clu'}-ve"
+    else:
+        expected = {"name": "adam", "lr": 5e-6, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.2}
+        expected |= {"warmup_epochs": 5, "warmup_lr": 1e-6}
+        expected |= {"decay": "step", "decay_every_epochs": 15, "decay_factor": 0.5}
+        assert found.tasks == load_protocol("orbit-2022-training")
+        assert (found.epochs, found.lite.h) == (30 if found.learner.meta_learned else 0, 16)
+        assert (found.validation.protocol, found.validation.tasks_per_user) == ("orbit-2022", 30)
+    assert found.lite.estimator == "lite"
+    assert found.optimizer == OptimizerConfig(**expected)
 
 
 def test_experiments_that_extend_each_other_in_a_ring_are_refused(tmp_path):

@@ -42,4 +42,6 @@ def test_cosine_falls_to_nothing_and_none_stays():
     assert rates[0] == 1.0
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0)
+    # (1 + cos(pi/4)) / 2 at a quarter of the 8 epochs after warm-up, a half at half of them
+    assert (rates[20], rates[40]) == pytest.approx((0.853553, 0.5), abs=1e-6)
     assert learning_rate(OptimizerConfig(lr=0.3), 7, epochs=10) == 0.3

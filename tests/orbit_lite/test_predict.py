@@ -80,6 +80,17 @@ def test_raw_videos_and_other_workers_give_the_same_predictions(recognizer, inde
     pd.testing.assert_frame_equal(predict(recognizer, tasks, index, open_frames(index), workers=2), expected)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("learner", builtin_names("learner"))
+def test_a_gpu_gives_the_cpus_predictions(index, learner):
+    tasks, source = tasks_of(index, "orbit-2022", count=1), open_frames(index)
+    recognizer = build_recognizer(learner, "tiny", weights="random", seed=1).double()  # no TensorFloat-32
+    on_cpu = predict(recognizer, tasks, index, source, quiet=True)
+    on_gpu = predict(recognizer.cuda(), tasks, index, source, workers=1, quiet=True)  # workers: pixels are pinned
+    pd.testing.assert_frame_equal(on_gpu, on_cpu, atol=1e-4)
+
+
 class Blackened:
     """A source in which every frame after `last` is black: the future is another one."""
 

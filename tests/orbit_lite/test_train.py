@@ -12,13 +12,16 @@ import torch
 
 from data_prep.index import open_index
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.lock import only_run
 from groundwork.randomness import keyed_rng
-from orbit_lite.config import load_experiment
+from orbit_lite.cli import main
+from orbit_lite.config import LiteConfig, builtin_names, load_experiment, load_learner
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
-from orbit_lite.models.lite import task_gradient
+from orbit_lite.models.lite import TaskPixels, task_gradient
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.train import BEST_NAME, STATE_NAME, train
+from orbit_lite.ranks import Ranks
+from orbit_lite.train import BEST_NAME, STATE_NAME, in_bf16, step_gradient, train
 from orbit_lite.training_tasks import TrainingTasks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,29 +89,126 @@ def test_the_same_weights_with_workers(finished, pocket_frames, tmp_path):
     assert same(weights(tmp_path / "run"), weights(finished[0]))
 
 
+def command_line(frames, run, workers):
+    command = [sys.executable, "-m", "orbit_lite", "train", "pocket", *QUICK, "--data", str(frames)]
+    return [*command, "--out", str(run), "--workers", str(workers), "--device", "cpu"]
+
+
+def environment():
+    return os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+
+
 @pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on_to_the_same_weights(finished, pocket_frames, tmp_path):
-    """SIGKILL, again and again, each time a little later; then the command once more."""
+def test_killed_while_it_computes_it_goes_on_to_the_same_weights(finished, pocket_frames, tmp_path):
+    """SIGKILL, twice, with workers reading ahead: once before the first checkpoint, once after it."""
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "orbit_lite", "train", "pocket", *QUICK, "--data", str(pocket_frames)]
-    command += ["--out", str(run), "--workers", "0", "--device", "cpu"]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    killed = 0
-    for wait_s in (0.1, 1.0, 2.5):
+    command = command_line(pocket_frames, run, workers=2)
+    for awaited, wait_s in ((run / "run.json", 1.0), (run / STATE_NAME, 0.3)):
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        while process.poll() is None and not (run / "run.json").exists():
+        while process.poll() is None and not awaited.exists():
             time.sleep(0.02)
         time.sleep(wait_s)
-        killed += process.poll() is None
         process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert killed > 0
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert process.wait() == -signal.SIGKILL, "it had ended before it was killed"
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "going on from step" in done.stdout and "not as it was" not in done.stdout
     assert same(weights(run), weights(finished[0]))
     assert (run / "training.csv").read_bytes() == (finished[0] / "training.csv").read_bytes()
+
+
+KILLED_AT_WRITES = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import torch
+from orbit_lite.config import load_experiment
+from orbit_lite.train import train
+
+def killed_at(moment, data, out):
+    sync = os.fsync
+    def counted(descriptor):
+        nonlocal moment
+        moment -= 1
+        if not moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(descriptor)
+    os.fsync = counted
+    train(load_experiment("pocket", {quick!r}), data=data, out=out, workers=0, device=torch.device("cpu"))
+
+if __name__ == "__main__":
+    torch.set_num_threads({threads})
+    data, out = map(Path, sys.argv[1:])
+    for moment in range(1, 100):
+        child = os.fork()
+        if not child:
+            try:
+                killed_at(moment, data, out)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print("ended", ended, *sorted(path.name for path in out.iterdir() if path.name.endswith(".part")), flush=True)
+        if ended != -signal.SIGKILL:
+            sys.exit(ended)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_its_writes_it_goes_on_to_the_same_weights(finished, pocket_frames, tmp_path):
+    """SIGKILL at the first time a file is brought to the disk, then going on and at the second, and so on to the end.
+
+    A file is brought there before it is renamed, and its folder after that: each is one moment.
+    """
+    run = tmp_path / "run"
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED_AT_WRITES.format(root=str(ROOT), quick=QUICK, threads=torch.get_num_threads()))
+    done = subprocess.run(
+        [sys.executable, str(script), str(pocket_frames), str(run)], env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    ends = [line.split(" ")[1:] for line in done.stdout.splitlines() if line.startswith("ended ")]
+    assert [end[0] for end in ends] == ["-9"] * (len(ends) - 1) + ["0"]
+    left = {name for end in ends for name in end[1:]}
+    assert {".run.json.part", ".best.safetensors.part", ".state.pt.part", ".training.csv.part"} <= left
+    assert same(weights(run), weights(finished[0]))
+    for name in (BEST_NAME, "training.csv"):
+        assert (run / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(finished, pocket_frames, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    with only_run(run):
+        assert main(command_line(pocket_frames, run, workers=0)[3:]) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1 and f"{run}: another run is writing here" in said[0]
+    assert before == {path: path.read_bytes() for path in run.iterdir()}
+
+
+def test_going_on_with_other_threads_is_said(finished, pocket_frames, tmp_path, capsys, monkeypatch):
+    run, threads = tmp_path / "run", torch.get_num_threads()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("orbit_lite.train.CHECKPOINT_EVERY_S", 0.0)
+        patch.setattr("orbit_lite.train.Validation.__call__", interrupt)
+        train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
+    capsys.readouterr()
+    torch.set_num_threads(threads + 1)
+    try:
+        train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
+    finally:
+        torch.set_num_threads(threads)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "going on from step 1 of 6"
+    assert f"threads {threads}, now {threads + 1}" in said[1] and "may differ by rounding" in said[1]
+    assert said[1] in (run / "log.txt").read_text()
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_finished_run_is_not_run_again_and_another_is_refused(finished, pocket_frames):
@@ -159,9 +259,98 @@ def test_or_the_step_is_left_out_if_asked(second_task_not_finite, pocket_frames,
     assert len(list(csv.DictReader((run / "training.csv").open()))) == 6
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(pocket_frames, tmp_path):
-    with pytest.raises(FoundWrong, match=r"(training task|features)"):
-        train(quick("optimizer.lr=1e30"), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
+@pytest.mark.parametrize("skip", ["false", "true"])
+def test_weights_that_have_diverged_stop_the_run(pocket_frames, tmp_path, skip):
+    """Even where steps may be left out: what is wrong is no step's any more. 1e30 is past all that can be squared."""
+    config = quick("optimizer.lr=1e30", f"skip_not_finite={skip}", "tasks.tasks_per_user=1")
+    said = "validation after step 1: .*NaN or infinite features"  # an epoch of one step, so it is met there first
+    with pytest.raises(FoundWrong, match=said):
+        train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
+
+
+def made_task(number):
+    generator = torch.Generator().manual_seed(number)
+    images = torch.randint(0, 256, (7, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.tensor([0, 1, 0, 1])
+    return TaskPixels(images[:4], labels, images[4:], labels[:3], 2)
+
+
+META_TRAINED = [name for name in builtin_names("learner") if load_learner(name).meta_learned]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("learner", META_TRAINED)
+def test_a_step_tells_which_task_is_not_finite_with_every_learner(learner, bf16):
+    """Some learners notice in the loss, some before there is one."""
+    recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
+    weight = recognizer.extractor.net[0].weight
+    sound = weight.detach().clone()
+
+    def pixels():
+        for number in (10, 11, 12):
+            with torch.no_grad():
+                weight.copy_(sound * (float("inf") if number == 11 else 1))
+            yield made_task(number)
+
+    lite = LiteConfig(h=2, bf16=bf16)
+    done = step_gradient(recognizer, pixels(), range(10, 13), Ranks(CPU), lite=lite, seed=5)
+    assert done.wrong_task == 11
+    with torch.no_grad():
+        weight.copy_(sound)
+    recognizer.zero_grad()
+    right = step_gradient(recognizer, map(made_task, range(3)), range(3), Ranks(CPU), lite=lite, seed=5)
+    assert right.wrong_task is None
+
+
+@pytest.mark.parametrize("count", [4, 1])
+def test_a_steps_gradient_is_the_mean_over_its_tasks(count):
+    """Also in a step that is shorter than the others."""
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32).double()
+    numbers, lite = range(20, 20 + count), LiteConfig(h=2)
+
+    def gradient():
+        found = torch.cat([parameter.grad.flatten() for parameter in recognizer.parameters()])
+        recognizer.zero_grad()
+        return found
+
+    done = step_gradient(recognizer, map(made_task, numbers), numbers, Ranks(CPU), lite=lite, seed=5)
+    step, alone, losses = gradient(), [], []
+    for number in numbers:
+        result = task_gradient(recognizer, made_task(number), h=2, rng=keyed_rng(5, "lite", number))
+        alone.append(gradient())
+        losses.append(result.loss)
+    torch.testing.assert_close(step, torch.stack(alone).mean(dim=0), rtol=1e-9, atol=1e-12)
+    assert done.loss == pytest.approx(sum(losses) / count)
+
+
+def test_bfloat16_is_the_devices_unless_the_config_says(pocket_frames, tmp_path, finished):
+    assert [in_bf16(LiteConfig(bf16=asked), CPU) for asked in (None, False, True)] == [False, False, True]
+    train(quick("lite.bf16=true", "epochs=1"), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
+    losses = [
+        [float(row["loss"]) for row in csv.DictReader((run / "training.csv").open())][:1]
+        for run in (tmp_path / "run", finished[0])
+    ]
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.05)  # of the first step
+    assert all(value.dtype == torch.float32 for value in weights(tmp_path / "run").values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("learner", META_TRAINED)
+def test_it_trains_on_a_gpu(pocket_frames, tmp_path, learner):
+    cuda = torch.device("cuda")
+    config = quick(f"learner={learner}", "epochs=1")
+    summary = train(config, data=pocket_frames, out=tmp_path / "run", workers=2, device=cuda)
+    rows = list(csv.DictReader((tmp_path / "run" / "training.csv").open()))
+    assert len(rows) == 2 and summary.validation_frame_accuracy is not None
+    start = build_recognizer(config.learner, "tiny", weights="random", seed=config.seed).state_dict()
+    assert not same(start, weights(tmp_path / "run"))
+    on_cpu = train(
+        quick(f"learner={learner}", "epochs=1"), data=pocket_frames, out=tmp_path / "cpu", workers=0, device=CPU
+    )
+    first = [float(next(csv.DictReader((tmp_path / run / "training.csv").open()))["loss"]) for run in ("run", "cpu")]
+    assert first[0] == pytest.approx(first[1], rel=0.05)  # bfloat16 where the GPU is built for it
+    assert on_cpu.steps == summary.steps
 
 
 def test_a_learner_with_nothing_to_meta_train_is_written_as_it_is(pocket_frames, tmp_path):

@@ -37,6 +37,18 @@ def test_pixels_are_uint8_and_labels_fit(training):
         assert set(pixels.support_labels.tolist()) == set(range(task.way))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_pixels_are_pinned_if_asked_and_laid_out_as_they_were(training):
+    tasks, read = training
+    for mine, theirs in zip(
+        read_ahead(tasks, read, workers=0), read_ahead(tasks, read, workers=2, pin=True), strict=True
+    ):
+        for name in ("support", "query"):
+            assert getattr(theirs, name).is_pinned() and torch.equal(getattr(mine, name), getattr(theirs, name))
+            assert getattr(theirs, name).is_contiguous(memory_format=torch.channels_last)
+
+
 def test_clips_hold_the_planned_frames(pocket_frames):
     index = open_index(pocket_frames)
     source = open_frames(index)

@@ -57,6 +57,25 @@ def test_images_that_are_already_floats_are_refused() -> None:
         build_extractor("tiny", weights="random")(frames(1).float())
 
 
+@pytest.mark.parametrize("name", ["tiny", "efficientnet_b0", "resnet18"])
+def test_pixels_and_weights_are_channels_last(name: str, tmp_path: Path) -> None:
+    """On CPU and GPU the quicker layout for convolutions; a file of weights must not undo it."""
+    torch.save(BACKBONES[name].build().state_dict(), tmp_path / "x.pth")
+    extractor = build_extractor(name, weights=tmp_path / "x.pth")
+    layouts = []
+    for module in extractor.net.modules():
+        if isinstance(module, nn.Conv2d):
+            assert module.weight.is_contiguous(memory_format=torch.channels_last)
+            module.register_forward_hook(
+                lambda _, inputs, output: layouts.extend(
+                    values.is_contiguous(memory_format=torch.channels_last) for values in (*inputs, output)
+                )
+            )
+    with torch.no_grad():
+        extractor(frames(2))
+    assert layouts and all(layouts)
+
+
 @pytest.mark.parametrize("name", ["tiny", "efficientnet_b0", "vit_s_32"])
 def test_an_encoding_does_not_depend_on_its_batch(name: str) -> None:
     extractor = build_extractor(name, weights="random")
@@ -91,6 +110,12 @@ def test_random_weights_hang_on_their_seed_and_leave_the_global_state_alone() ->
 
 def test_normalisation_is_not_in_the_state_dict() -> None:
     assert all(name.startswith("net.") for name in build_extractor("tiny", weights="random").state_dict())
+
+
+def test_frames_too_small_to_be_halved_five_times_are_refused() -> None:
+    build_extractor("tiny", weights="random", frame_size_px=32)
+    with pytest.raises(AskedWrong, match="frames of 31 px: too small for any backbone; expected 32 or more"):
+        build_extractor("tiny", weights="random", frame_size_px=31)
 
 
 def test_unknown_backbone_names_the_nearest_and_all() -> None:

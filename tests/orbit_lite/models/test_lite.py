@@ -14,7 +14,16 @@ from torch import Tensor
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import LearnerConfig, builtin_names, load_learner
 from orbit_lite.models.film import FilmAdapter
-from orbit_lite.models.lite import ESTIMATORS, Estimator, GradientChunks, TaskLoss, TaskPixels, task_gradient
+from orbit_lite.models.heads import HEADS
+from orbit_lite.models.lite import (
+    ESTIMATORS,
+    GPU_CHUNKS,
+    Estimator,
+    GradientChunks,
+    TaskLoss,
+    TaskPixels,
+    task_gradient,
+)
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 SIZE_PX = 32
@@ -125,9 +134,11 @@ TASKS = {
 }
 
 
-def test_every_built_in_learner_is_in_a_table() -> None:
+def test_every_built_in_learner_is_in_a_table_and_every_head_in_a_learner() -> None:
     assert sorted([*META_TRAINED, *FITTED_ONLY]) == builtin_names("learner")
     assert all(load_learner(name).meta_learned for name in META_TRAINED)
+    tried = {load_learner(name).head for name in META_TRAINED} | {config.head for config, _ in VARIANTS.values()}
+    assert tried | {"linear", "logistic"} == set(HEADS)  # those two pass no gradient: the config refuses to train them
 
 
 @pytest.mark.parametrize("learner", PARTS)
@@ -260,7 +271,7 @@ def over_every_draw(recognizer: Recognizer, task: TaskPixels, h: int, *, shared:
     return mean(found)
 
 
-SMALL = make_task((0, 0, 1), queries=3)
+SMALL = make_task((0, 0, 1), queries=4)  # a class of one image; the query set is cut into batches of 3 and 1
 
 
 @pytest.mark.parametrize("learner", PARTS)
@@ -431,6 +442,18 @@ def test_bfloat16_gradients_are_near(learner: str) -> None:
     assert all(0 < value < 0.2 for value in off.values()), off
 
 
+def test_bfloat16_is_in_both_encoders_and_in_nothing_else() -> None:
+    recognizer, seen = make_recognizer("cnaps", torch.float32), set()
+    for name, module in recognizer.named_modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            part = next(part for part in (EXTRACTOR, SET_ENCODER, GENERATOR, HEAD) if name.startswith(part))
+            module.register_forward_hook(lambda _, __, output, part=part: seen.add((part, output.dtype)))
+    task_gradient(recognizer, make_task(), h=2, rng=np.random.default_rng(0), bf16=True)
+    rounded, exact = torch.bfloat16, torch.float32
+    assert seen == {(EXTRACTOR, rounded), (SET_ENCODER, rounded), (GENERATOR, exact), (HEAD, exact)}
+    assert all(value.grad.dtype == exact for value in recognizer.parameters() if value.grad is not None)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -459,3 +482,51 @@ def test_h_below_one_and_unknown_estimators_are_refused() -> None:
 def test_a_learner_with_nothing_to_meta_train_is_refused(learner: str, estimator: Estimator) -> None:
     with pytest.raises(AskedWrong, match="nothing to meta-train"):
         gradient(make_recognizer(learner), make_task(), estimator)
+
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.mark.gpu
+@on_a_gpu
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("learner", META_TRAINED)
+def test_a_gpu_gives_the_cpus_gradient(learner: str, estimator: Estimator) -> None:
+    """In float64, which knows no TensorFloat-32; the pixels stay where they were."""
+    recognizer, task = make_recognizer(learner), make_task()
+    loss, expected = gradient(recognizer, task, estimator, h=3)
+    on_gpu, found = gradient(recognizer.cuda(), task, estimator, h=3, chunks=GPU_CHUNKS)
+    assert on_gpu.loss == pytest.approx(loss.loss, rel=1e-9)
+    assert all(value.is_cuda for value in found.values())
+    assert furthest({part: value.cpu() for part, value in found.items()}, expected) < 1e-9
+
+
+@pytest.mark.gpu
+@on_a_gpu
+@pytest.mark.parametrize("learner", META_TRAINED)
+def test_bfloat16_on_a_gpu_is_near(learner: str) -> None:
+    recognizer, task = make_recognizer(learner, torch.float32), make_task()
+    expected = gradient(recognizer, task, "full")[1]
+    recognizer.cuda().zero_grad(set_to_none=True)
+    task_gradient(recognizer, task, h=6, rng=np.random.default_rng(0), chunks=GPU_CHUNKS, bf16=True)
+    off = apart({part: value.cpu() for part, value in collect(recognizer).items()}, expected)
+    assert all(0 < value < 0.2 for value in off.values()), off
+
+
+@pytest.mark.gpu
+@on_a_gpu
+@pytest.mark.parametrize("estimator", ["lite", "exact"])
+@pytest.mark.parametrize("learner", ["protonets", "cnaps"])
+def test_memory_on_a_gpu_does_not_grow_with_the_support_set(learner: str, estimator: Estimator) -> None:
+    recognizer = make_recognizer(learner, torch.float32).cuda()
+    chunks = GradientChunks(no_graph=64, with_graph=32, query=32)
+    gradient(recognizer, make_task((0, 1) * 50, queries=40), estimator, h=16, chunks=chunks)  # libraries are loaded
+    peaks = []
+    for half in (50, 500):
+        task = make_task((0, 1) * half, queries=40)
+        recognizer.zero_grad(set_to_none=True)
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        task_gradient(recognizer, task, h=16, rng=np.random.default_rng(0), estimator=estimator, chunks=chunks)
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+    assert peaks[1] < 1.15 * peaks[0]

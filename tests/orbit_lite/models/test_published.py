@@ -19,6 +19,7 @@ from torch.func import functional_call
 from groundwork.errors import FoundWrong
 from orbit_lite import load_recognizer
 from orbit_lite.convert import convert
+from orbit_lite.models.backbones import BACKBONES
 from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.models.tiny import tiny_net
@@ -26,12 +27,17 @@ from orbit_lite.models.tiny import tiny_net
 Weights = dict[str, Tensor]
 TIMM_NAMES = {  # the published code's, by today's names
     "efficientnet_b0": "tf_efficientnet_b0.aa_in1k",
+    "efficientnet_v2_s": "tf_efficientnetv2_s.in21k",
     "vit_s_32": "vit_small_patch32_224.augreg_in21k",
+    "vit_b_32": "vit_base_patch32_224.augreg_in21k",
+    "vit_b_32_clip": "vit_base_patch32_clip_224.laion2b",
 }
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-PIXELS = {"efficientnet_b0": IMAGENET, "vit_s_32": ((0.5,) * 3, (0.5,) * 3), "tiny": ((0.5,) * 3, (0.5,) * 3)}
-SIZES_PX = {"tiny": 32, "efficientnet_b0": 64, "vit_s_32": 224}
-WIDTHS = {"tiny": 256, "efficientnet_b0": 1280, "vit_s_32": 384}
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+HALF = ((0.5,) * 3, (0.5,) * 3)
+PIXELS = {"efficientnet_b0": IMAGENET, "vit_b_32_clip": CLIP}  # HALF for the others
+SIZES_PX = {"tiny": 32, "efficientnet_b0": 64, "efficientnet_v2_s": 64}  # 224 for the others
+WIDTHS = {"tiny": 256, "vit_s_32": 384, "vit_b_32": 768, "vit_b_32_clip": 768}  # 1280 for the others
 LABELS = torch.tensor([0, 1, 1, 2, 2, 2])  # class 0 has one image
 
 # The Mahalanobis head has 1e-3: the published inverse is float32.
@@ -41,13 +47,22 @@ CASES = [
     *(("tiny", learner) for learner in ("finetuner", "finetuner_film")),
     *(("efficientnet_b0", learner) for learner in ("protonets", "protonets_cosine", "cnaps", "simple_cnaps")),
     ("vit_s_32", "cnaps"),
+    *(
+        pytest.param(name, "cnaps", marks=pytest.mark.slow)
+        for name in ("efficientnet_v2_s", "vit_b_32", "vit_b_32_clip")
+    ),
 ]
+
+
+def test_all_five_published_extractors_are_tried() -> None:
+    tried = {case.values[0] if hasattr(case, "values") else case[0] for case in CASES}
+    assert tried | {"resnet18"} == set(BACKBONES)
 
 
 def frames(backbone: str, count: int, seed: int) -> Tensor:
     """Coarse patches: noise looks the same to every network."""
     patches = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
-    size_px = SIZES_PX[backbone]
+    size_px = SIZES_PX.get(backbone, 224)
     return (255 * F.interpolate(patches, size=(size_px, size_px), mode="bilinear")).round().to(torch.uint8)
 
 
@@ -56,16 +71,18 @@ def published_net(backbone: str) -> nn.Module:
 
 
 def pixels(images: Tensor, backbone: str) -> Tensor:
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in PIXELS[backbone])
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in PIXELS.get(backbone, HALF))
     return (images.float() / 255 - mean) / std
 
 
 def film_names(net: nn.Module, backbone: str) -> list[str]:
     """The FiLM parameters in the order of the published generators: sorted as strings."""
+    blocks = [name for name, _ in net.named_modules() if re.fullmatch(r"blocks\.\d+\.\d+", name)]
     if backbone == "efficientnet_b0":  # stage 0 is depthwise-separable and has none
-        blocks = [name for name, _ in net.named_modules() if re.fullmatch(r"blocks\.[1-6]\.\d+", name)]
-        norms = ["bn1", "bn2", *(f"{block}.bn2" for block in blocks)]
-    elif backbone == "vit_s_32":
+        norms = ["bn1", "bn2", *(f"{block}.bn2" for block in blocks if "blocks.0." not in block)]
+    elif backbone == "efficientnet_v2_s":  # stage 0 is plain convolutions, 1 and 2 edge residuals: their first
+        norms = ["bn1", "bn2", *(f"{block}.bn{1 if int(block[7]) < 3 else 2}" for block in blocks)]
+    elif backbone.startswith("vit"):
         norms = ["norm", *(f"blocks.{block}.norm{number}" for block in range(12) for number in (1, 2))]
     else:
         norms = [name for name, module in net.named_modules() if isinstance(module, nn.GroupNorm)]
@@ -81,8 +98,9 @@ def random_checkpoint(backbone: str, learner: str) -> Weights:
         if learner in ("cnaps", "simple_cnaps"):
             weights |= random_adapter({name: net.get_parameter(name).numel() for name in film_names(net, backbone)})
         if learner == "cnaps":
-            for part, out in (("weight", WIDTHS[backbone]), ("bias", 1)):
-                weights |= linear(f"classifier.{part}_processor.linear1", WIDTHS[backbone], out)
+            width = WIDTHS.get(backbone, 1280)
+            for part, out in (("weight", width), ("bias", 1)):
+                weights |= linear(f"classifier.{part}_processor.linear1", width, out)
                 weights |= linear(f"classifier.{part}_processor.linear2", out, out)
                 weights |= linear(f"classifier.{part}_processor.linear3", out, out)
         return weights
@@ -231,10 +249,10 @@ def test_a_published_file_gives_the_published_logits(
     published: Callable[..., Path], backbone: str, learner: str
 ) -> None:
     weights = random_checkpoint(backbone, learner)
-    labels = LABELS[:3] if backbone == "vit_s_32" else LABELS
+    labels = LABELS[:3] if backbone.startswith("vit") else LABELS
     support, query = frames(backbone, len(labels), seed=5), frames(backbone, 3, seed=6)
     path = published(backbone, learner, weights, nested=learner == "cnaps")
-    recognizer = load_recognizer(path, learner=learner, backbone=backbone, frame_size_px=SIZES_PX[backbone])
+    recognizer = load_recognizer(path, learner=learner, backbone=backbone, frame_size_px=SIZES_PX.get(backbone, 224))
     ours = recognizer.personalize(support, labels).logits(query)
     expected = published_logits(weights, backbone, learner, support, labels, query)
     assert (ours - expected).abs().max() <= TOLERANCE.get(learner, 1e-4) * expected.std()

@@ -84,6 +84,17 @@ def test_pickles_that_are_no_state_dict_are_refused(tmp_path: Path, content: obj
         read_weights(tmp_path / "odd.pth")
 
 
+def test_tensors_that_were_on_a_gpu_come_to_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a file can be made without one: it says of each tensor where it was."""
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        torch.save(WEIGHTS, tmp_path / "x.pth")
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(tmp_path / "x.pth", weights_only=True)
+    assert all(value.device.type == "cpu" for value in read_weights(tmp_path / "x.pth").tensors.values())
+
+
 def test_a_missing_file_is_asked_wrong(tmp_path: Path) -> None:
     for read in (read_weights, read_metadata):
         with pytest.raises(AskedWrong, match="no such file"):
@@ -114,3 +125,8 @@ def test_batch_counters_may_be_absent_statistics_may_not() -> None:
     assert module.running_mean.tolist() == [1.0, 2.0]
     with pytest.raises(FoundWrong, match=r"missing \(running_var"):
         load_checked(module, {name: value for name, value in weights.items() if name != "running_var"}, where="x")
+    with pytest.raises(FoundWrong, match=r"1 with negative variances \(running_var\)"):
+        load_checked(module, weights | {"running_var": torch.tensor([1.0, -0.1])}, where="x")
+    with pytest.raises(FoundWrong, match=r"1 with NaN or infinite values \(running_mean\)"):
+        load_checked(module, weights | {"running_mean": torch.tensor([1.0, float("inf")])}, where="x")
+    assert module.running_mean.tolist() == [1.0, 2.0]
