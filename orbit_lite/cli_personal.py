@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from groundwork.errors import AskedWrong
 from orbit_lite.cli_check_user import add_check_user_verb
+from orbit_lite.cli_export import add_export_verb
 from orbit_lite.cli_numbers import positive
 from orbit_lite.cli_recognize import add_recognize_verb
 
@@ -18,6 +19,7 @@ def add_personal_verbs(verbs: "Subparsers") -> None:
     _add_personalize(verbs)
     add_recognize_verb(verbs)
     add_check_user_verb(verbs)
+    add_export_verb(verbs)
 
 
 def _add_personalize(verbs: "Subparsers") -> None:

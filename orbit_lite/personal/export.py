@@ -1,0 +1,195 @@
+"""Export: a personal recogniser to one file that other programs run, checked against our own before it takes its place.
+
+The file holds class means of the user's things and their names: personal data. It holds no frame, and no features of
+single frames.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import part_path, whole_file
+from orbit_lite.personal.export_check import TIMED_RUNS, Agreement, as_taken, compare, median_ms
+from orbit_lite.personal.export_frames import Images, noise_images, video_images
+from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.formats import FORMATS, Opened, Texts, onnx_bytes, require_onnx
+from orbit_lite.personal.graph import UINT8, PersonalGraph
+from orbit_lite.personal.quantize import quantized_model
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.run_folder import file_sha256, versions
+
+CARD_FORMAT = 1  # of the texts in an exported file
+LARGEST_DIFFERENCE = 1e-3  # of logits, in their standard deviations; and of familiarity
+CHECK_FRAMES, CALIBRATION_FRAMES = 64, 128  # of videos, at most
+GOOD_SHARE = 0.95  # of frames that 8 bits answer as the recogniser does
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to make of a personal recogniser.
+
+    format: a key of FORMATS. takes: what frames come as, UINT8 or FLOAT. check: videos or folders whose frames it is
+    checked on, beside noise. calibrate: videos or folders by whose frames the 8-bit values are scaled; None for a file
+    in float.
+    """
+
+    format: str
+    takes: str = UINT8
+    check: Sequence[Path] = ()
+    calibrate: Sequence[Path] | None = None
+
+    @property
+    def suffix(self) -> str:
+        """What a file's name ends with, if nothing else is asked for."""
+        return f".int8{FORMATS[self.format].suffix}" if self.int8 else FORMATS[self.format].suffix
+
+    @property
+    def int8(self) -> bool:
+        """Whether in 8 bits."""
+        return self.calibrate is not None
+
+
+def export(file: Path, out: Path | None, request: ExportRequest) -> Path:
+    """Write a personal recogniser as one graph, and say what it is, how it was checked, and how long a frame takes.
+
+    Args:
+        file: the personal recogniser.
+        out: the file to write; beside `file`, with the format's suffix, if not given.
+
+    Returns:
+        the file written.
+
+    Raises:
+        AskedWrong: if what was asked for does not go together, a package or a file is missing, or `out` is in the way.
+        FoundWrong: if `file` is not a whole personal recogniser, no video can be read, or the exported file does not
+            say what the recogniser says; nothing is written then.
+    """
+    out = out or file.with_suffix(request.suffix)
+    _require_sense(file, out, request)
+    personal = load_personal(file)
+    size_px = personal.frame_size_px
+    images = noise_images(size_px)
+    if request.check:
+        images = np.concatenate([images, _read(request.check, size_px, most=CHECK_FRAMES)])
+    calibration = None
+    if request.calibrate is not None:
+        calibration = _read(request.calibrate, size_px, most=CALIBRATION_FRAMES)
+        images = calibration  # noise would tell nothing of what 8 bits make of pictures
+    print(f"making {out.name}: {FORMATS[request.format].runtime}", flush=True)
+    card = card_texts(personal, request, source_sha256=file_sha256(file), calibration=calibration)
+    content = _content(personal, request, card, calibration)
+    opened, found = write_checked(out, content, card, personal, images, request)
+    _tell(out, personal, request, opened, found)
+    return out
+
+
+def write_checked(
+    out: Path, content: bytes, card: Texts, personal: PersonalRecognizer, images: Images, request: ExportRequest
+) -> tuple[Opened, Agreement]:
+    """Write an exported file that says what the recogniser says, or nothing: read back from beside its place.
+
+    Raises:
+        FoundWrong: if it says something else; of an 8-bit file, only if its texts are not the card's.
+    """
+    with whole_file(out) as file:
+        file.write(content)
+        file.flush()
+        opened = FORMATS[request.format].open(part_path(out), list(card))
+        found = compare(personal, opened, images, takes=request.takes)
+        if opened.texts != card:
+            raise FoundWrong(f"{out}: not written, for its metadata does not read back; try another --format")
+        worst = max(found.logits, found.familiarity)
+        if not request.int8 and not worst <= LARGEST_DIFFERENCE:  # so put that NaN is refused
+            raise FoundWrong(
+                f"{out}: not written, for on {found.frames} frames its answers are not the recogniser's: "
+                f"they differ by {worst:.2g} (at most {LARGEST_DIFFERENCE:g} is let pass); try another --format"
+            )
+    return opened, found
+
+
+def card_texts(
+    personal: PersonalRecognizer, request: ExportRequest, *, source_sha256: str, calibration: Images | None = None
+) -> dict[str, str]:
+    """What an exported file says of itself; where not a plain text, as JSON. The user's name is not in it."""
+    size_px, recognizer = personal.frame_size_px, personal.fitted.recognizer
+    values = "uint8, 0 to 255" if request.takes == UINT8 else "float32, 0 to 1"
+    return {
+        "orbit_lite_export": str(CARD_FORMAT),
+        "labels": json.dumps(personal.objects, ensure_ascii=False),
+        "threshold": json.dumps(personal.threshold.value),
+        "frame_size_px": str(size_px),
+        "frames": f"(n, 3, {size_px}, {size_px}), {values}, RGB: the picture's central square, scaled by averaging",
+        "outputs": "logits (n, labels); probabilities (n, labels), their softmax; familiarity (n): "
+        "below the threshold the answer is none of these",
+        "learner": recognizer.learner.name if recognizer.learner else "",
+        "backbone": recognizer.extractor.backbone.name,
+        "network": "float32" if calibration is None else f"8 bits, scaled by {len(calibration)} frames",
+        "source_sha256": source_sha256,
+        "versions": json.dumps(versions()),
+    }
+
+
+def _content(personal: PersonalRecognizer, request: ExportRequest, card: Texts, calibration: Images | None) -> bytes:
+    kind = FORMATS[request.format]
+    graph = PersonalGraph.of(personal, takes=request.takes, channels_last=kind.channels_last)
+    dtype = torch.uint8 if request.takes == UINT8 else torch.float32
+    example = torch.zeros(2, 3, personal.frame_size_px, personal.frame_size_px, dtype=dtype)
+    if calibration is None:
+        return kind.write(graph, example, card)
+    return onnx_bytes(quantized_model(graph, example, as_taken(calibration, request.takes)), card)
+
+
+def _require_sense(file: Path, out: Path, request: ExportRequest) -> None:
+    """Refuse what can't be done before anything is loaded."""
+    if request.int8 and request.format != "onnx":
+        raise AskedWrong(f"--int8 goes with --format onnx, not with {request.format}")
+    if out.is_dir():
+        raise AskedWrong(f"{out}: a folder; --out takes a file, such as {out / file.with_suffix(request.suffix).name}")
+    if out.resolve() == file.resolve():
+        raise AskedWrong(f"{out}: the recogniser itself would be written over; give another --out")
+    if request.format == "onnx":
+        require_onnx()
+
+
+def _read(paths: Sequence[Path], size_px: int, *, most: int) -> Images:
+    images, notes = video_images(paths, size_px=size_px, most=most)
+    for note in notes:
+        print(note)
+    return images
+
+
+def _tell(out: Path, personal: PersonalRecognizer, request: ExportRequest, opened: Opened, found: Agreement) -> None:
+    one = noise_images(personal.frame_size_px)[:1]
+    frame, image = as_taken(one, request.takes), torch.from_numpy(one)
+    # ours first: onnxruntime's threads go on looking for work for a while
+    here_ms, there_ms = median_ms(lambda: personal.scores(image)), median_ms(lambda: opened.run(frame))
+    card, runtime = opened.texts, FORMATS[request.format].runtime
+    print(f"frames: {card['frames']}")
+    print(f"outputs: {card['outputs']}")
+    print(f"labels: {', '.join(personal.objects)}; threshold: {card['threshold']}")
+    if request.int8:
+        print(
+            f"8 bits: the same answer as the recogniser's on {100 * found.same:.1f} % of {found.frames} frames that it "
+            f"was scaled by; familiarity differs by up to {found.familiarity:.2g}"
+        )
+        if found.same < GOOD_SHARE:
+            print("That is a loss: 8 bits do not suit this network. Export without --int8, or look at what it answers.")
+    else:
+        print(
+            f"checked on {found.frames} frames: logits within {found.logits:.1g} of the recogniser's (in their "
+            f"standard deviations), familiarity within {found.familiarity:.1g}"
+        )
+    print(
+        f"one frame: {there_ms:.1f} ms in {runtime}, {here_ms:.1f} ms in this kit "
+        f"(median of {TIMED_RUNS}, {torch.get_num_threads()} threads)"
+    )
+    print(
+        "Personal data: it holds the objects' names and the mean of each one's features. It holds no picture, and "
+        "nothing of single frames."
+    )
+    print(f"written: {out}, {out.stat().st_size / 1e6:.1f} MB")
