@@ -1,4 +1,4 @@
-"""Whole numbers as the command line takes them: a wrong one is argparse's error, which names the option."""
+"""Numbers as the command line takes them: a wrong one is argparse's error, which names the option."""
 
 import argparse
 
@@ -20,4 +20,15 @@ def _at_least(least: int, text: str) -> int:
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
     if number < least:
         raise argparse.ArgumentTypeError(f"expected {least} or more, got {text}")
+    return number
+
+
+def share(text: str) -> float:
+    """0 or more, below 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
     return number

@@ -29,6 +29,7 @@ def personalize(
     folders: Sequence[Path],
     out: Path,
     *,
+    false_alarms: float | None = None,
     csv: Path | None = None,
     workers: int | None = None,
     device: torch.device,
@@ -39,6 +40,7 @@ def personalize(
         model: a checkpoint, or a learner that is not meta-trained.
         folders: of one user each, see data_prep.own_videos.
         out: the file to write; for several users a folder, where each gets NAME.safetensors, beside participants.csv.
+        false_alarms: as for `teach`.
         csv: where to write a row a participant and object, too.
         workers: processes that decode; by default one a core.
         device: where to compute.
@@ -58,7 +60,7 @@ def personalize(
     for folder, target in zip(folders, targets, strict=True):
         try:
             lesson = read_lesson(recognizer, folder, workers=workers)
-            personal = teach(recognizer, lesson, origin=origin)
+            personal = teach(recognizer, lesson, origin=origin, false_alarms=false_alarms)
         except FoundWrong as error:
             if len(folders) == 1:
                 raise

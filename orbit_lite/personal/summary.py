@@ -105,12 +105,16 @@ def _adapted_lines(personal: PersonalRecognizer) -> list[str]:
 
 def _threshold_lines(personal: PersonalRecognizer) -> list[str]:
     threshold = personal.threshold
-    if threshold.value is None or threshold.auroc is None:
+    if threshold.auroc is None:
         return ["'None of these' can't be answered: no object has two videos, so that one could be left out."]
+    if threshold.value is None or threshold.false_alarms is None or threshold.misses is None:
+        return ["'None of these' can't be answered: things never taught look as familiar as these to this recogniser."]
     return [
-        f"'None of these' is answered below a familiarity of {threshold.value:.3f}: estimated so that "
-        f"{100 * threshold.false_alarms:.0f} % of frames of other things pass for one of these objects",
-        f"(from {threshold.frames} frames of videos left out; AUROC {threshold.auroc:.2f}, where 0.5 is chance).",
+        f"'None of these' is answered below a familiarity of {threshold.value:.3f}. Estimated from "
+        f"{_count(threshold.frames, 'frame')} of videos left out: it is answered for "
+        f"{100 * threshold.misses:.0f} % of the frames of these objects, and not answered for "
+        f"{100 * threshold.false_alarms:.0f} % of the frames of other things "
+        f"(AUROC {threshold.auroc:.2f}, where 0.5 is chance).",
     ]
 
 

@@ -18,13 +18,17 @@ from orbit_lite.personal.support import SupportSet
 LEAST_OBJECTS = 2  # to tell apart, and to know what is none of them
 
 
-def teach(recognizer: Recognizer, lesson: Lesson, *, origin: Mapping[str, Any]) -> PersonalRecognizer:
+def teach(
+    recognizer: Recognizer, lesson: Lesson, *, origin: Mapping[str, Any], false_alarms: float | None = None
+) -> PersonalRecognizer:
     """A personal recogniser of all that a lesson holds.
 
     Args:
         recognizer: as meta-trained, or not; the lesson was read with it.
         lesson: one user's videos.
         origin: what the file is to say of where it comes from, plain JSON.
+        false_alarms: share of frames of things never taught that may be called one of the objects, in [0, 1); None
+            balances them with frames of the objects that are refused, see `find_threshold`.
 
     Raises:
         FoundWrong: if there are fewer than two objects, or the recogniser's weights are not finite.
@@ -35,12 +39,13 @@ def teach(recognizer: Recognizer, lesson: Lesson, *, origin: Mapping[str, Any]) 
         )
     if recognizer.adapter is None:
         support = SupportSet.of(zip(lesson.videos, lesson.tensors, strict=True))
-        return _fitted(recognizer, lesson.user, support, origin)
+        return _fitted(recognizer, lesson.user, support, origin, false_alarms)
     images = lesson_images(lesson)
     labels = SupportSet(lesson.videos, torch.empty(len(images), 0)).labels
     fitted = recognizer.personalize(images, labels, way=len(lesson.objects))
     support = SupportSet(lesson.videos, fitted.embed(images).cpu())
-    return PersonalRecognizer(fitted, lesson.user, support, _threshold(fitted.recognizer, support), origin)
+    threshold = _threshold(recognizer, support, false_alarms)
+    return PersonalRecognizer(fitted, lesson.user, support, threshold, origin)
 
 
 def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "refuse") -> PersonalRecognizer:
@@ -72,7 +77,7 @@ def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "r
             raise FoundWrong(f"objects {other!r} and {video.object!r} have the same video; film {video.object!r} anew")
         if video.digest not in known_digests:  # one that it was taught with already teaches nothing more
             new.append((video, features))
-    return _fitted(personal.fitted.recognizer, personal.user, SupportSet.of([*old, *new]), personal.origin)
+    return _again(personal, SupportSet.of([*old, *new]))
 
 
 def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> PersonalRecognizer:
@@ -88,8 +93,7 @@ def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> Person
     _require_separable(personal, "to forget an object")
     if set(names) >= set(personal.objects):
         raise AskedWrong(f"{', '.join(names)}: all the objects there are; forget the whole file instead")
-    support = personal.support.without(names)
-    return _fitted(personal.fitted.recognizer, personal.user, support, personal.origin)
+    return _again(personal, personal.support.without(names))
 
 
 def held_out(personal: PersonalRecognizer) -> HeldOut:
@@ -98,16 +102,23 @@ def held_out(personal: PersonalRecognizer) -> HeldOut:
     return leave_one_video_out(HeadTeaching(recognizer.head, personal.support, recognizer.device))
 
 
-def _fitted(recognizer: Recognizer, user: str, support: SupportSet, origin: Mapping[str, Any]) -> PersonalRecognizer:
+def _again(personal: PersonalRecognizer, support: SupportSet) -> PersonalRecognizer:
+    asked = personal.threshold.asked
+    return _fitted(personal.fitted.recognizer, personal.user, support, personal.origin, asked)
+
+
+def _fitted(
+    recognizer: Recognizer, user: str, support: SupportSet, origin: Mapping[str, Any], false_alarms: float | None
+) -> PersonalRecognizer:
     fitted = recognizer.personalize_from_features(support.features, support.labels, way=support.way)
-    return PersonalRecognizer(fitted, user, support, _threshold(recognizer, support), origin)
+    return PersonalRecognizer(fitted, user, support, _threshold(recognizer, support, false_alarms), origin)
 
 
-def _threshold(recognizer: Recognizer, support: SupportSet) -> Threshold:
+def _threshold(recognizer: Recognizer, support: SupportSet, false_alarms: float | None) -> Threshold:
     if support.way < LEAST_OBJECTS:  # nothing to be strange: it can't be told what is none of these
-        return Threshold(None)
+        return Threshold(None, asked=false_alarms)
     found = leave_one_video_out(HeadTeaching(recognizer.head, support, recognizer.device))
-    return find_threshold(found.known, found.strange)
+    return find_threshold(found.known, found.strange, false_alarms=false_alarms)
 
 
 def _require_separable(personal: PersonalRecognizer, what: str) -> None:
