@@ -53,9 +53,12 @@ class PersonalRecognizer:
 
     def scores(self, images: Tensor, *, chunk: int | None = None) -> FrameScores:
         """Frames, uint8 (m, 3, s, s), to what they look like. Raises FoundWrong as `Recognizer.embed`."""
-        features = self.fitted.embed(images, chunk=chunk)
+        return self.scores_of_features(self.fitted.embed(images, chunk=chunk))
+
+    def scores_of_features(self, features: Tensor) -> FrameScores:
+        """Features (m, width), as `fitted.embed` gives them, to what the frames look like."""
         probabilities = self.fitted.logits_from_features(features).softmax(1)
-        near = familiarity(features, self._means).amax(1)
+        near = familiarity(features.to(self._means.device), self._means).amax(1)
         return FrameScores(probabilities.float().cpu().numpy(), near.float().cpu().numpy())
 
     @cached_property

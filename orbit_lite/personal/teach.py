@@ -39,13 +39,32 @@ def teach(
         )
     if recognizer.adapter is None:
         support = SupportSet.of(zip(lesson.videos, lesson.tensors, strict=True))
-        return _fitted(recognizer, lesson.user, support, origin, false_alarms)
+        return teach_features(recognizer, lesson.user, support, origin=origin, false_alarms=false_alarms)
     images = lesson_images(lesson)
     labels = SupportSet(lesson.videos, torch.empty(len(images), 0)).labels
     fitted = recognizer.personalize(images, labels, way=len(lesson.objects))
     support = SupportSet(lesson.videos, fitted.embed(images).cpu())
     threshold = _threshold(recognizer, support, false_alarms)
     return PersonalRecognizer(fitted, lesson.user, support, threshold, origin)
+
+
+def teach_features(
+    recognizer: Recognizer,
+    user: str,
+    support: SupportSet,
+    *,
+    origin: Mapping[str, Any],
+    false_alarms: float | None = None,
+) -> PersonalRecognizer:
+    """A personal recogniser of a support set that is embedded already, by a recogniser that does not adapt.
+
+    Arguments as for `teach`.
+
+    Raises:
+        FoundWrong: if the recogniser's weights are not finite.
+    """
+    fitted = recognizer.personalize_from_features(support.features, support.labels, way=support.way)
+    return PersonalRecognizer(fitted, user, support, _threshold(recognizer, support, false_alarms), origin)
 
 
 def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "refuse") -> PersonalRecognizer:
@@ -104,14 +123,8 @@ def held_out(personal: PersonalRecognizer) -> HeldOut:
 
 def _again(personal: PersonalRecognizer, support: SupportSet) -> PersonalRecognizer:
     asked = personal.threshold.asked
-    return _fitted(personal.fitted.recognizer, personal.user, support, personal.origin, asked)
-
-
-def _fitted(
-    recognizer: Recognizer, user: str, support: SupportSet, origin: Mapping[str, Any], false_alarms: float | None
-) -> PersonalRecognizer:
-    fitted = recognizer.personalize_from_features(support.features, support.labels, way=support.way)
-    return PersonalRecognizer(fitted, user, support, _threshold(recognizer, support, false_alarms), origin)
+    recognizer = personal.fitted.recognizer
+    return teach_features(recognizer, personal.user, support, origin=personal.origin, false_alarms=asked)
 
 
 def _threshold(recognizer: Recognizer, support: SupportSet, false_alarms: float | None) -> Threshold:
