@@ -142,6 +142,17 @@ def download(
         return run.summary
 
 
+def lower_count(out: Path, split: str, gone: int) -> bool:
+    """Let OUT's record say that a split is whole without `gone` of its videos, if that is what the disk now has: they
+    were removed on purpose, and are not to be downloaded again. Tells whether the record was changed."""
+    records = _read_records(out)
+    there = _count_videos(out / split)
+    if split not in records or records[split].videos != there + gone:
+        return False
+    _Run(out, records).record({split: replace(records[split], videos=there)})
+    return True
+
+
 def _refuse_nonsense(out: Path, splits: Sequence[str], from_zips: Sequence[Path], annotations: Path | None) -> None:
     if out.exists() and not out.is_dir():
         raise AskedWrong(f"{out}: is a file, expected a folder or nothing.")

@@ -18,7 +18,7 @@ from data_prep.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, 
 from data_prep.naming import listed
 from data_prep.tree import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from groundwork.errors import FoundWrong
-from groundwork.files import csv_text, write_text
+from groundwork.files import csv_text, part_path, write_text
 
 # A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
 CLOCK_MARGIN_NS = 2_000_000_000
@@ -130,8 +130,38 @@ def build_index(root: Path) -> Index:
 
 def find_index(root: Path) -> Path | None:
     """Where the tree's index stands, if there is one: in ROOT or in the user's cache, whichever was made later."""
-    places = [path for path in (root / INDEX_NAME, cache_folder(root) / INDEX_NAME) if path.is_file()]
+    places = [path for path in _index_places(root) if path.is_file()]
     return max(places, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def drop_user(root: Path, user: str) -> int:
+    """Take a user's rows out of a tree's index, in ROOT and in the cache; how many there were.
+
+    The other rows stay, and so does the time at which the index was last found right. An index without rows goes.
+
+    Raises:
+        FoundWrong: if an index can't be read.
+    """
+    dropped = 0
+    for path in _index_places(root):
+        part_path(path).unlink(missing_ok=True)
+        rows = read_rows(path) if path.is_file() else ()
+        kept = [row for row in rows if row.user != user]
+        if len(kept) == len(rows):
+            continue
+        dropped += len(rows) - len(kept)
+        checked_ns = _last_checked(root, path)
+        _stamp_path(root).unlink(missing_ok=True)  # it is of the index as it was
+        if kept:
+            write_text(path, csv_text(COLUMNS, map(astuple, kept)))
+            _note_checked(root, path, checked_ns)
+        else:
+            path.unlink()
+    return dropped
+
+
+def _index_places(root: Path) -> tuple[Path, Path]:
+    return root / INDEX_NAME, cache_folder(root) / INDEX_NAME
 
 
 def read_rows(path: Path) -> tuple[VideoRow, ...]:

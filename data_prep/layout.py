@@ -86,6 +86,13 @@ def parse_frame_file_name(name: str) -> tuple[str, int]:
     return match["video"], int(match["number"])
 
 
+def place_user(place: str) -> str:
+    """The user in a place relative to its tree: `[split/]USER/OBJECT/TYPE/NAME`, or the name of a file that
+    ORBIT-Camera exported, `USER--label--technique--random.mp4`."""
+    parts = place.split("/")
+    return parts[-4] if len(parts) >= 4 else parts[-1].partition("--")[0]
+
+
 def annotation_path(root: Path, split: str, video: str) -> Path:
     """Where a video's annotations stand under a tree's root."""
     return root / ANNOTATIONS / split / f"{video}.json" if split else root / ANNOTATIONS / f"{video}.json"

@@ -13,7 +13,7 @@ import secrets
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_prep.layout import (
@@ -24,6 +24,7 @@ from data_prep.layout import (
     VideoName,
     cache_folder,
     is_junk,
+    place_user,
     plain,
     refuses_writing,
     slug,
@@ -137,6 +138,30 @@ def discard_key(root: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def drop_user(root: Path, user: str) -> int:
+    """Take a user's files out of a raw tree's private file; how many there were.
+
+    The key stays, so that the others keep their names; a file that names nobody goes, key and all.
+
+    Raises:
+        FoundWrong: if it is damaged.
+    """
+    dropped = 0
+    for path in _table_places(root):
+        part_path(path).unlink(missing_ok=True)
+        if (table := _read_table_file(path)) is None:
+            continue
+        kept = {relative: name for relative, name in table.names.items() if place_user(relative) != user}
+        if len(kept) == len(table.names):
+            continue
+        dropped += len(table.names) - len(kept)
+        if kept:
+            _write_private(path, _table_text(replace(table, names=kept)))
+        else:
+            path.unlink()
+    return dropped
+
+
 def table_path(root: Path) -> Path:
     """The private file of a raw tree: beside it, so that passing the tree on does not pass the file on."""
     resolved = root.resolve()
@@ -211,23 +236,36 @@ def _table_places(root: Path) -> tuple[Path, Path]:
 
 
 def _read_table(root: Path) -> _Table | None:
-    for path in _table_places(root):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["schema"] != TABLE_SCHEMA:
-                raise ValueError(f"schema {content['schema']}, this version knows {TABLE_SCHEMA}")
-            names = {str(relative): str(name) for relative, name in content["names"].items()}
-            return _Table(bytes.fromhex(content["key"]), bool(content["keep_names"]), names)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FoundWrong(
-                f"{path}: not a table of video names ({error}). Restore it, or delete it for new names."
-            ) from None
-    return None
+    return next((table for path in _table_places(root) if (table := _read_table_file(path))), None)
+
+
+def _read_table_file(path: Path) -> _Table | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != TABLE_SCHEMA:
+            raise ValueError(f"schema {content['schema']}, this version knows {TABLE_SCHEMA}")
+        names = {str(relative): str(name) for relative, name in content["names"].items()}
+        return _Table(bytes.fromhex(content["key"]), bool(content["keep_names"]), names)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FoundWrong(
+            f"{path}: not a table of video names ({error}). Restore it, or delete it for new names."
+        ) from None
 
 
 def _write_table(root: Path, table: _Table) -> None:
+    beside, cached = _table_places(root)
+    try:
+        _write_private(beside, _table_text(table))
+    except OSError as error:
+        if not refuses_writing(error):
+            raise
+        cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_private(cached, _table_text(table))
+
+
+def _table_text(table: _Table) -> str:
     content = {
         "schema": TABLE_SCHEMA,
         "about": "private: says which file each video was. Keep it out of anything you pass on.",
@@ -235,15 +273,7 @@ def _write_table(root: Path, table: _Table) -> None:
         "key": table.key.hex(),
         "names": table.names,
     }
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    beside, cached = _table_places(root)
-    try:
-        _write_private(beside, text)
-    except OSError as error:
-        if not refuses_writing(error):
-            raise
-        cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(cached, text)
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _write_private(path: Path, text: str) -> None:

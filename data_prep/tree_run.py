@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from data_prep.index import build_index
-from data_prep.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, is_junk
+from data_prep.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, is_junk, place_user
 from data_prep.naming import listed
 from data_prep.workers import default_workers, run_in_workers
 from groundwork.errors import AskedWrong, FoundWrong, KitError
-from groundwork.files import part_path, whole_folder, write_json
+from groundwork.files import part_path, whole_folder, write_bytes, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.progress import Progress
 
@@ -236,6 +236,41 @@ class TreeRun(Generic[JobT, RecordT]):
         remove_folder(target)
         with whole_folder(target) as folder:
             shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+
+
+def drop_user(out: Path, user: str) -> int:
+    """Take a user's videos out of a tree's manifest, and out of the journal that a run left when it was cut off; how
+    many entries there were.
+
+    Raises:
+        FoundWrong: if the manifest can't be read.
+    """
+    manifest, journal = out / MANIFEST_NAME, out / JOURNAL_NAME
+    part_path(manifest).unlink(missing_ok=True)
+    dropped = 0
+    if manifest.is_file():
+        try:
+            content = json.loads(manifest.read_text(encoding="utf-8"))
+            kept = {place: record for place, record in content["videos"].items() if place_user(place) != user}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FoundWrong(f"{manifest}: not a frame tree's manifest ({error}). Restore it, or remove it.") from None
+        if dropped := len(content["videos"]) - len(kept):
+            write_json(manifest, content | {"videos": kept})
+    if journal.is_file():
+        lines = journal.read_bytes().splitlines(keepends=True)
+        others = [line for line in lines if not _is_of(line, user)]
+        if len(others) < len(lines):
+            write_bytes(journal, b"".join(others))
+        dropped += len(lines) - len(others)
+    return dropped
+
+
+def _is_of(line: bytes, user: str) -> bool:
+    """Whether a journal's line is of a user's video; of one that was cut off, whether it holds the name."""
+    try:
+        return any(place_user(place) == user for place in json.loads(line))
+    except ValueError:
+        return user.encode() in line
 
 
 def remove_folder(folder: Path) -> None:

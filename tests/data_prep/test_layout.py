@@ -1,6 +1,6 @@
 import pytest
 
-from data_prep.layout import frame_file_name, parse_frame_file_name, parse_video_name, slug
+from data_prep.layout import frame_file_name, parse_frame_file_name, parse_video_name, place_user, slug
 
 
 @pytest.mark.parametrize("identity", ["abc", "-x1", "a--b", "--a--b--", "z-", "_-_-"])
@@ -30,3 +30,16 @@ def test_what_is_no_video_is_refused(name):
 
 def test_spaces_become_dashes():
     assert slug("my front door keys") == "my-front-door-keys"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "test/ann/cup/clean/ann--cup--clean--x",
+        "ann/test/clean/one.mp4",
+        "train/ann/cup/clean/a--b.mp4",
+        "ann--cup--T--x.mp4",
+    ],
+)
+def test_a_place_tells_its_user(place):
+    assert place_user(place) == "ann"
