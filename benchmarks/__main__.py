@@ -5,10 +5,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import evaluate, extract, frames, index, lite, personalize
+import torch
+
+from benchmarks import evaluate, extract, frames, index, lite, personalize, recognize
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
-from groundwork.errors import KitError
+from groundwork.errors import AskedWrong, KitError
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
@@ -17,7 +19,9 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "frames": frames.run,
     "index": index.run,
     "lite": lite.run,
+    "lite-gpu": lite.run_on_gpu,
     "personalize": personalize.run,
+    "recognize": recognize.run,
 }
 ABOUT = {
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
@@ -25,8 +29,11 @@ ABOUT = {
     "frames": "frames a second on one core: uint8, or PIL and float32; from files, or packed",
     "index": "seconds until an unchanged tree's index is there: checked, or listed anew",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
+    "lite-gpu": "the same on a GPU; and one step of each learner on each extractor, N = 1,000",
     "personalize": "a user's phone videos to a recogniser: the whole verb, or decoding and embedding alone",
+    "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",
 }
+ON_GPU = ("lite-gpu",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,9 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     try:
         for name in options.names or BENCHMARKS:
-            print(f"{name}, on {hardware()}: {ABOUT[name]}", flush=True)
+            gpu = name in ON_GPU
+            if gpu and not torch.cuda.is_available():
+                if options.names:
+                    raise AskedWrong(f"{name}: no CUDA device here")
+                print(f"{name}: left out, no CUDA device here\n", flush=True)
+                continue
+            print(f"{name}, on {hardware(gpu=gpu)}: {ABOUT[name]}", flush=True)
             comparisons = BENCHMARKS[name]()
-            print(f"{table(comparisons)}\n{write_csv(options.out, name, comparisons)}\n", flush=True)
+            print(f"{table(comparisons)}\n{write_csv(options.out, name, comparisons, gpu=gpu)}\n", flush=True)
     except KitError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return error.exit_code

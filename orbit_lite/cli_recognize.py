@@ -101,8 +101,8 @@ def _frame_size(text: str) -> tuple[int, int]:
 
 def _rate(text: str) -> float:
     rate = _number(text)
-    if not 0 < rate <= 1000:
-        raise argparse.ArgumentTypeError(f"expected frames a second, above 0 and up to 1000, got {text}")
+    if not 0.01 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"expected frames a second, 0.01 to 1000, got {text}")
     return rate
 
 

@@ -7,8 +7,8 @@ at most the one in work, so latency is below twice the time that a frame takes, 
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from groundwork.errors import FoundWrong, KitError
 from orbit_lite.data.loader import to_images
 from orbit_lite.personal.answer_report import answer_text, write_answers
 from orbit_lite.personal.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
-from orbit_lite.personal.frame_table import live_table
+from orbit_lite.personal.frame_table import FrameTable, live_table
 from orbit_lite.personal.recognize import Outputs
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.speech import Speech, say
@@ -123,19 +123,19 @@ def recognize_stream(
     reader = LatestFrames(source) if live else EveryFrame(source)
     ended: BaseException | None = None
     try:
-        with reader as frames:
-            first = next(frames, None)
-            if first is not None:
-                with live_table(outputs.csv) as table:  # not before a frame came: it replaces an older table
-                    for frame in chain([first], frames):
-                        answer = run.answer(frame)
-                        table.add(source.name, [answer])
-                        if line := speech.line(answer):
-                            say(line if outputs.speak else _shown(answer))
-                        run.count(frame, answer)
+        with reader as frames, ExitStack() as stack:
+            table: FrameTable | None = None
+            for frame in frames:
+                if table is None:  # not before a frame came: it replaces an older table
+                    table = stack.enter_context(live_table(outputs.csv))
+                answer = run.answer(frame)
+                table.add(source.name, [answer])
+                if line := speech.line(answer):
+                    say(line if outputs.speak else _shown(answer))
+                run.count(frame, answer)
         if fault := source.end_fault():
             raise FoundWrong(fault)
-    except (KeyboardInterrupt, KitError) as stop:
+    except (KeyboardInterrupt, KitError, BrokenPipeError) as stop:  # the last: nobody listens any more
         if not run.tally.frames:
             raise
         ended = stop

@@ -69,17 +69,21 @@ def annotate(pictures: Iterable[Pictures], captions: Captions, out: Path, *, fps
         FoundWrong: if there are more or fewer pictures than captions: the video has changed in between.
     """
     rate = Fraction(fps).limit_denominator(1001)
-    with whole_file(out) as file, av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=rate, options=_ENCODER)
-        stream.width, stream.height, stream.pix_fmt = SIDE_PX, SIDE_PX + BAND_PX, "yuv420p"
-        context: Any = stream.codec_context
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        for number, (picture, band) in enumerate(_paired(pictures, captions, out)):
-            shown = av.VideoFrame.from_ndarray(np.concatenate([_scaled(picture), band]), format="rgb24")
-            frame = shown.reformat(format="yuv420p", dst_colorspace=_BT709)
-            frame.pts, frame.time_base = number, 1 / rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    try:
+        # by its name, not the file: libav says what the system refused, but not what Python's file did
+        with whole_file(out) as file, av.open(file.name, "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=rate, options=_ENCODER)
+            stream.width, stream.height, stream.pix_fmt = SIDE_PX, SIDE_PX + BAND_PX, "yuv420p"
+            context: Any = stream.codec_context
+            context.color_primaries = context.color_trc = context.colorspace = _BT709
+            for number, (picture, band) in enumerate(_paired(pictures, captions, out)):
+                shown = av.VideoFrame.from_ndarray(np.concatenate([_scaled(picture), band]), format="rgb24")
+                frame = shown.reformat(format="yuv420p", dst_colorspace=_BT709)
+                frame.pts, frame.time_base = number, 1 / rate
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    except av.error.OSError as error:  # a full disk; it names the part
+        raise OSError(error.errno, error.strerror, str(out)) from None
 
 
 def _paired(

@@ -6,7 +6,7 @@ a table on the disk and, for an annotated copy, 6 bytes a frame.
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -99,15 +99,16 @@ def recognize(
 
 def frame_answers(
     personal: PersonalRecognizer, video: Path, looking: Looking, worker: StreamWorker
-) -> Iterator[FrameAnswer]:
+) -> Generator[FrameAnswer, None, None]:
     """Every frame's answer, in order, as it comes; shows progress. `worker` reads the video.
 
     Raises:
         FoundWrong: if the video can't be read, at the frame where that shows.
     """
     answerer = Answerer(personal.objects, personal.threshold.value, smooth_s=looking.smooth_s)
-    with closing(batches_in_worker(worker, VideoJob(video, personal.frame_size_px, looking.fps))) as batches:
-        for batch in _counted(batches, "frames answered"):
+    reading = batches_in_worker(worker, VideoJob(video, personal.frame_size_px, looking.fps))
+    with closing(_counted(reading, "frames answered")) as batches:
+        for batch in batches:
             scores = personal.scores(to_images(batch.pictures, 1))
             times_s = [(number - 1) / looking.fps for number in batch.numbers]
             yield from answerer.answers(batch.numbers, times_s, scores)
@@ -121,19 +122,20 @@ def _recognize_video(
     outputs: Outputs,
     worker: StreamWorker,
 ) -> VideoAnswer:
-    started = time.monotonic()
+    started, name = time.monotonic(), shown_name(video)
     tally, speech, captions = VideoTally(), Speech(), Captions(personal.objects)
-    for answer in frame_answers(personal, video, looking, worker):
-        tally.add(answer)
-        table.add(shown_name(video), [answer])
-        if outputs.annotated:
-            captions.add(answer)
-        if outputs.speak and (line := speech.line(answer)):
-            say(line)
+    with closing(frame_answers(personal, video, looking, worker)) as answers:
+        for answer in answers:
+            tally.add(answer)
+            table.add(name, [answer])
+            if outputs.annotated:
+                captions.add(answer)
+            if outputs.speak and (line := speech.line(answer)):
+                say(line)
     seconds = time.monotonic() - started
     found = tally.video_answer()
     told = sys.stderr if outputs.speak else sys.stdout
-    print(answer_text(shown_name(video), found), file=told)
+    print(answer_text(name, found), file=told)
     print(f"  answered in {duration(seconds)}: {found.frames / seconds:.3g} frames a second", file=told, flush=True)
     if outputs.annotated:
         _annotate(video, personal.frame_size_px, captions, looking.fps, outputs.annotated, worker)
@@ -144,14 +146,16 @@ def _recognize_video(
 def _annotate(video: Path, frame_size_px: int, captions: Captions, fps: float, out: Path, worker: StreamWorker) -> None:
     """Reads the video once more: the square in memory is the recogniser's, too small to look at."""
     size_px = frame_size_px if video.is_dir() else SIDE_PX  # a folder's frames have one size
-    with closing(batches_in_worker(worker, VideoJob(video, size_px, fps, stored=False))) as batches:
-        pictures = (picture for batch in _counted(batches, "frames annotated") for picture in batch.pictures)
-        annotate(pictures, captions, out, fps=fps)
+    reading = batches_in_worker(worker, VideoJob(video, size_px, fps, stored=False))
+    with closing(_counted(reading, "frames annotated")) as batches:
+        annotate((picture for batch in batches for picture in batch.pictures), captions, out, fps=fps)
 
 
-def _counted(batches: Iterator[FrameBatch], unit: str) -> Iterator[FrameBatch]:
-    first = next(batches)  # a video has a frame, or its reading raises
-    with Progress(unit, first.of) as progress:
-        for batch in chain([first], batches):
-            yield batch
-            progress.advance(len(batch.numbers))
+def _counted(reading: Generator[FrameBatch, None, None], unit: str) -> Generator[FrameBatch, None, None]:
+    """Pass batches on, with progress; close their reading, too."""
+    with closing(reading):
+        first = next(reading)  # a video has a frame, or its reading raises
+        with Progress(unit, first.of) as progress:
+            for batch in chain([first], reading):
+                yield batch
+                progress.advance(len(batch.numbers))

@@ -3,7 +3,6 @@
 import os
 import sys
 
-from groundwork.errors import FoundWrong
 from orbit_lite.personal.answers import FrameAnswer
 
 HOLD_S = 0.5  # how long all frames must give the same answer before it is spoken
@@ -46,11 +45,11 @@ def say(line: str) -> None:
     """Print a line at once, for a program that speaks it.
 
     Raises:
-        FoundWrong: if that program is gone.
+        BrokenPipeError: if that program is gone.
     """
     try:
         print(line, flush=True)
-    except BrokenPipeError:
-        # the line is still in the buffer, and Python would try it again, and complain, at its end
+    except BrokenPipeError as error:
+        # the line is still in the buffer: Python would try it again at its end, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise FoundWrong("standard output: the program behind the pipe has ended, nobody reads on") from None
+        raise BrokenPipeError(error.errno, "the program that reads standard output has ended") from None

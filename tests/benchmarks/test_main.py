@@ -1,10 +1,12 @@
 import pytest
+import torch
 
 from benchmarks import __main__ as command
 from benchmarks.measure import Comparison, Spread
 from benchmarks.record import hardware
 from groundwork.errors import FoundWrong
 
+NAMES = ["evaluate", "extract", "frames", "index", "lite", "personalize", "recognize"]
 RESULT = Comparison("none", "time", "s", 1, ("one", Spread.of([1.0])), ("other", Spread.of([3.0])))
 
 
@@ -15,13 +17,13 @@ def _quick(monkeypatch):
 
 
 def test_every_benchmark_is_described():
-    assert set(command.ABOUT) == set(command.BENCHMARKS) == {"evaluate", "extract", "frames", "index", "lite"}
+    assert set(command.ABOUT) == set(command.BENCHMARKS) == {*NAMES, *command.ON_GPU}
 
 
-@pytest.mark.parametrize(
-    ("asked", "run"), [([], ["evaluate", "extract", "frames", "index", "lite"]), (["lite"], ["lite"])]
-)
-def test_runs_all_or_the_named(tmp_path, capsys, asked, run):
+@pytest.mark.parametrize("asked", [[], ["lite"]])
+def test_runs_all_or_the_named(tmp_path, capsys, monkeypatch, asked):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = asked or NAMES
     assert command.main([*asked, "--out", str(tmp_path)]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}-{hardware()}.csv" for name in run]
     shown = capsys.readouterr().out
@@ -29,11 +31,19 @@ def test_runs_all_or_the_named(tmp_path, capsys, asked, run):
     assert all(str(tmp_path / f"{name}-{hardware()}.csv") in shown for name in run)
 
 
+def test_what_needs_a_gpu_is_left_out_or_asked_wrong(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert command.main(["--out", str(tmp_path)]) == 0
+    assert "lite-gpu: left out, no CUDA device here" in capsys.readouterr().out
+    assert command.main(["lite-gpu", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "benchmarks: lite-gpu: no CUDA device here\n"
+
+
 def test_unknown_name_exits_2_and_lists_the_known(capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(["life"])
     assert stop.value.code == 2
-    assert "no benchmark 'life'; there are evaluate, extract, frames, index, lite" in capsys.readouterr().err
+    assert f"no benchmark 'life'; there are {', '.join(command.BENCHMARKS)}" in capsys.readouterr().err
 
 
 def test_help_is_plain_and_names_each(capsys):

@@ -9,13 +9,23 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from orbit_lite.cli import main
+from orbit_lite.data.loader import to_images
+from orbit_lite.models.checkpoint import save_recognizer
+from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.answers import NONE_OF_THESE
-from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.familiarity import Threshold
+from orbit_lite.personal.file import load_personal, save_personal
+from orbit_lite.personal.reading import VideoJob, read_batches
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,6 +52,21 @@ def clutter(alice):
     return sorted(alice.glob("*/clutter/*.mp4"))
 
 
+@pytest.fixture(scope="module")
+def choosy_file(alice_file, alice, tmp_path_factory):
+    """`alice_file`, with a threshold that half of the frames of its first clutter video pass."""
+    personal = load_personal(alice_file)
+    frames = pictures_of(VideoJob(sorted(alice.glob("*/clutter/*.mp4"))[0], personal.frame_size_px))
+    threshold = Threshold(float(np.median(personal.scores(to_images(frames, 1)).familiarity)))
+    path = tmp_path_factory.mktemp("choosy") / "alice.safetensors"
+    save_personal(path, replace(personal, threshold=threshold))
+    return path
+
+
+def pictures_of(job):
+    return np.concatenate([batch.pictures for batch in read_batches(job)])
+
+
 @pytest.fixture
 def folder_of(pocket_raw, pocket_frames):
     """A raw video's folder in the frame tree."""
@@ -57,9 +82,9 @@ def without_video(rows):
     return [{name: cell for name, cell in row.items() if name != "video"} for row in rows]
 
 
-def test_text_table_and_json_tell_the_same(run, alice_file, clutter, tmp_path):
+def test_text_table_and_json_tell_the_same(run, choosy_file, clutter, tmp_path):
     table, summary = tmp_path / "rows.csv", tmp_path / "answers.json"
-    status, out, _ = run("--model", alice_file, *clutter, "--csv", table, "--json", summary, "--smooth", "0.2")
+    status, out, _ = run("--model", choosy_file, *clutter, "--csv", table, "--json", summary, "--smooth", "0.2")
     assert status == 0
     rows, told = rows_of(table), json.loads(summary.read_text())
     assert [entry["video"] for entry in told["videos"]] == [str(video) for video in clutter]
@@ -76,19 +101,24 @@ def test_text_table_and_json_tell_the_same(run, alice_file, clutter, tmp_path):
         assert f"{entry['video']}: {answer}\n" in out
         assert f"(frame {entry['first_frame']})" in out
     assert out.count("frames a second") == 3
-    assert told["model"]["objects"] == list(load_personal(alice_file).objects)
+    assert told["model"]["objects"] == list(load_personal(choosy_file).objects)
     assert told["settings"] == {"fps": 30.0, "smooth_s": 0.2}
     assert out.replace(str(clutter[0].parents[3]), "").isascii()
 
 
-def test_an_answer_is_none_of_these_just_below_the_threshold(run, alice_file, clutter, tmp_path):
-    run("--model", alice_file, *clutter, "--csv", tmp_path / "rows.csv")
-    threshold = load_personal(alice_file).threshold.value
-    rows = rows_of(tmp_path / "rows.csv")
-    for row in rows:
-        if abs(float(row["familiarity"]) - threshold) > 1e-4:  # the table rounds
-            known = float(row["familiarity"]) >= threshold
-            assert row["object"] == (row["likeliest"] if known else NONE_OF_THESE)
+def test_half_of_the_frames_are_none_of_these_and_a_smoothed_answer_keeps_to_the_threshold(
+    run, choosy_file, clutter, tmp_path
+):
+    threshold = load_personal(choosy_file).threshold.value
+    for smooth in ("0", "0.4"):
+        run("--model", choosy_file, clutter[0], "--csv", tmp_path / "rows.csv", "--smooth", smooth)
+        rows = rows_of(tmp_path / "rows.csv")
+        for row in rows:
+            if abs(float(row["familiarity"]) - threshold) > 1e-4:  # the table rounds
+                known = float(row["familiarity"]) >= threshold
+                assert row["object"] == (row["likeliest"] if known else NONE_OF_THESE)
+        if smooth == "0":
+            assert sum(row["object"] == NONE_OF_THESE for row in rows) == pytest.approx(len(rows) / 2, abs=2)
 
 
 def test_a_folder_of_frames_gives_the_same_answers(run, alice_file, clutter, folder_of, tmp_path):
@@ -147,9 +177,6 @@ def lines_with(lines, beginning):
 @pytest.fixture
 def late_damage(tmp_path_factory):
     """A video that decodes well for 80 frames, and then does not: its last group of pictures has bits flipped."""
-    import av
-    import numpy as np
-
     path = tmp_path_factory.mktemp("late") / "late.mp4"
     draw = np.random.default_rng(1)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
@@ -179,9 +206,6 @@ def test_rows_of_a_video_whose_damage_shows_late_are_taken_back(run, alice_file,
 @pytest.fixture
 def faulty(tmp_path):
     """Files that are no video to recognise, by what is wrong with them."""
-    import av
-    import numpy as np
-
     folder = tmp_path / "faulty"
     folder.mkdir()
     (folder / "text.mp4").write_text("shopping list\n" * 50)
@@ -221,9 +245,6 @@ def test_when_no_video_can_be_read_nothing_is_written(run, alice_file, faulty, t
 
 
 def test_a_video_of_two_pixels_is_recognised_all_the_same(run, alice_file, tmp_path):
-    import av
-    import numpy as np
-
     with av.open(str(tmp_path / "dot.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 2, 2, "yuv420p"
@@ -237,12 +258,6 @@ def test_a_video_of_two_pixels_is_recognised_all_the_same(run, alice_file, tmp_p
 @pytest.fixture
 def models(alice_file, tmp_path):
     """Files that are no personal recogniser, by what is wrong with them."""
-    from safetensors import safe_open
-    from safetensors.torch import load_file, save_file
-
-    from orbit_lite.models.checkpoint import save_recognizer
-    from orbit_lite.models.recognizer import build_recognizer
-
     folder = tmp_path / "models"
     folder.mkdir()
     content = alice_file.read_bytes()
@@ -289,8 +304,8 @@ def test_a_model_that_is_no_personal_file(run, models, clutter, tmp_path, name, 
         (["{v}", "--annotated", "{v}"], "would be written over"),
         (["{v}", "--csv", "{t}/a", "--json", "{t}/a"], "would be written over"),
         (["{v}", "--csv", "{m}"], "would be written over"),
-        (["{v}", "--fps", "0"], "argument --fps: expected frames a second, above 0"),
-        (["{v}", "--fps", "nan"], "argument --fps: expected frames a second, above 0"),
+        (["{v}", "--fps", "0"], "argument --fps: expected frames a second, 0.01 to 1000"),
+        (["{v}", "--fps", "nan"], "argument --fps: expected frames a second, 0.01 to 1000"),
         (["{v}", "--smooth", "-1"], "argument --smooth: expected seconds, 0 or more"),
         (["--camera", "first"], "argument --camera: expected a camera's number"),
         (["--stdin", "640"], "argument --stdin: expected WIDTHxHEIGHT"),
@@ -323,10 +338,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(run, alice_file, clutter, sm
     assert [path.name for path in disk.iterdir()] == ["old"]
 
 
-def test_spoken_lines_are_all_there_is_on_standard_output(run, alice_file, clutter):
-    status, out, lines = run("--model", alice_file, *clutter, "--speak", "--smooth", "0.3")
+def test_spoken_lines_are_all_there_is_on_standard_output(run, choosy_file, clutter):
+    status, out, lines = run("--model", choosy_file, *clutter, "--speak", "--smooth", "0.3")
     assert status == 0
-    names = {*load_personal(alice_file).objects, "I do not know this"}
+    names = {*load_personal(choosy_file).objects, "I do not know this"}
     assert len(out.splitlines()) >= len(clutter)  # something is said of each
     assert set(out.splitlines()) <= names
     assert sum("frames a second" in line for line in lines) == len(clutter)

@@ -1,0 +1,120 @@
+"""A video's frames answered, a second: the whole verb, beside decoding and embedding the same, one after the other.
+
+The verb decodes in a process of its own while it embeds, passes frames through JPEG, and writes a table. A stream's
+frames come raw, and each is cropped, scaled and answered before the next. Then the memory of both processes, for a
+video and for one ten times as long.
+"""
+
+import contextlib
+import io
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.extract import LONGER, repeat_video, write_video
+from benchmarks.extract import Size as VideoSize
+from benchmarks.measure import REPEATS, Comparison, Work, paired_seconds, peak_memory_mb
+from data_prep.video import read_frames
+from groundwork.randomness import keyed_rng
+from orbit_lite.data.loader import to_images
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.personal.familiarity import Threshold
+from orbit_lite.personal.live import StreamRun
+from orbit_lite.personal.reading import VideoJob, read_batches
+from orbit_lite.personal.recognize import Outputs, recognize
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.personal.streams import StreamFrame
+from orbit_lite.personal.support import SupportSet, TaughtVideo
+
+OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # what the recogniser was taught with; frames taken of a video
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the video is like, and which backbones look at it."""
+
+    pictures: int = 300  # 10 s
+    width_px: int = 1920
+    height_px: int = 1080
+    backbones: tuple[str, ...] = ("tiny", "efficientnet_b0")
+
+
+def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+    """Frames a second of a video and of a stream, with each backbone; memory."""
+    with tempfile.TemporaryDirectory() as name:
+        short, long = Path(name) / "short.mp4", Path(name) / "long.mp4"
+        write_video(short, VideoSize(1, size.pictures, size.width_px, size.height_px))
+        repeat_video(short, long, LONGER)
+        found = [comparison for backbone in size.backbones for comparison in _speeds(backbone, short, size, repeats)]
+        for process, prepare in (("answering", _answering), ("reading", _reading)):
+            small_mb, large_mb = (peak_memory_mb(partial(prepare, size.backbones[0], video)) for video in (short, long))
+            sides = (f"{size.pictures} frames", small_mb), (f"{LONGER} times as long", large_mb)
+            setting = f"{size.backbones[0]}, {process} process, beyond its imports"
+            found.append(Comparison(setting, "memory", "MB", torch.get_num_threads(), *sides))
+    return found
+
+
+def made_recognizer(backbone: str) -> PersonalRecognizer:
+    """Random weights and features: it takes as long as any, and is to be had without a network."""
+    recognizer = build_recognizer("protonets", backbone, weights="random")
+    frames = tuple(range(1, 30 * TAKEN, 30))
+    videos = [TaughtVideo(f"object {k // VIDEOS}", 30 * TAKEN, frames, str(k)) for k in range(OBJECTS * VIDEOS)]
+    rng = keyed_rng(0, "recognize")
+    features = [torch.from_numpy(rng.normal(size=(TAKEN, recognizer.extractor.width))).float() for _ in videos]
+    support = SupportSet.of(zip(videos, features, strict=True))
+    fitted = recognizer.personalize_from_features(support.features, support.labels, way=support.way)
+    return PersonalRecognizer(fitted, "made", support, Threshold(0.0))
+
+
+def _speeds(backbone: str, video: Path, size: Size, repeats: int) -> list[Comparison]:
+    personal, threads = made_recognizer(backbone), torch.get_num_threads()
+    squares = read_frames(video)
+    raw = keyed_rng(0, "raw").integers(0, 256, (size.height_px, size.width_px, 3), dtype=np.uint8)
+    alone_s, whole_s = paired_seconds(
+        lambda: personal.scores(to_images(read_frames(video), 1)), _whole(personal, video), repeats=repeats
+    )
+    embedded_s, stream_s = paired_seconds(
+        lambda: personal.scores(to_images(squares, 1)), partial(_stream, personal, raw, len(squares)), repeats=repeats
+    )
+    of_video = f"{backbone}, {size.height_px}p H.264, {size.pictures} frames"
+    of_stream = f"{backbone}, raw frames of {size.height_px}p"
+    alone, whole, embedded, stream = (found.rate(len(squares)) for found in (alone_s, whole_s, embedded_s, stream_s))
+    return [
+        Comparison(of_video, "speed", "frames/s", threads, ("decoding, then embedding", alone), ("recognize", whole)),
+        Comparison(
+            of_stream, "speed", "frames/s", threads, ("embedding alone, in chunks", embedded), ("one by one", stream)
+        ),
+    ]
+
+
+def _whole(personal: PersonalRecognizer, video: Path) -> Work:
+    """What the verb does, quietly."""
+
+    def work() -> None:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            recognize(personal, [video], outputs=Outputs(csv=video.with_suffix(".csv")))
+
+    return work
+
+
+def _stream(personal: PersonalRecognizer, picture: np.ndarray, frames: int) -> None:
+    stream = StreamRun(personal)
+    for number in range(1, frames + 1):
+        stream.answer(StreamFrame(number, number / 30, 0.0, picture))
+
+
+def _answering(backbone: str, video: Path) -> Work:
+    """Picklable, as is the next: each is measured in a new process."""
+    return _whole(made_recognizer(backbone), video)
+
+
+def _reading(_: str, video: Path) -> Work:
+    def work() -> None:
+        for _ in read_batches(VideoJob(video, 224)):
+            pass  # each batch is dropped before the next is decoded, as when it is sent
+
+    return work
