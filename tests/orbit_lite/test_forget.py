@@ -1,0 +1,322 @@
+"""A user out of runs: what is left is what evaluating without them gives, and a note that somebody was removed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from data_prep.forget import forget_user
+from data_prep.index import open_index
+from eval.records import read_predictions, read_predictions_metadata, read_scorecard, read_tasks, tasks_fingerprint
+from eval.verbs import check_files, report_run, score_files, write_results_file
+from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.config import load_experiment
+from orbit_lite.evaluate import EvaluateRequest, evaluate
+from orbit_lite.forget import forget, forget_in_run
+from orbit_lite.model_choice import ModelChoice
+from orbit_lite.train import train
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+USER, STAYS = "P3001", "P3002"  # the pocket set's test users
+NOTE = "1 user was removed from this run at their wish"
+
+
+def request(data, *, split="test", protocol="orbit-2022"):
+    return EvaluateRequest(ModelChoice("protonets", "tiny"), data, protocol, split, seed=3, tasks_per_user=2)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def evaluated(pocket_frames, tmp_path_factory):
+    """A run on both test users, with times and pictures. Not to be changed."""
+    run = tmp_path_factory.mktemp("evaluated") / "run"
+    evaluate(request(pocket_frames), run, workers=0, device=CPU, thumbnails=True, timed=True)
+    write_results_file(run / "tasks.jsonl", run / "predictions.parquet", run / "results.json")
+    return run
+
+
+@pytest.fixture(scope="module")
+def without_them(pocket_frames, tmp_path_factory):
+    """A run on a tree that the user was never in."""
+    folder = tmp_path_factory.mktemp("without")
+    for part in ("test", "annotations/test"):
+        shutil.copytree(pocket_frames / part, folder / "frames" / part, ignore=shutil.ignore_patterns(f"{USER}*"))
+    evaluate(request(folder / "frames"), folder / "run", workers=0, device=CPU)
+    return folder / "run"
+
+
+@pytest.fixture
+def tree(pocket_frames, tmp_path):
+    """The test users alone: what evaluations here are of."""
+    for part in ("test", "annotations/test"):
+        shutil.copytree(pocket_frames / part, tmp_path / "frames" / part)
+    return tmp_path / "frames"
+
+
+@pytest.fixture
+def run(evaluated, tmp_path):
+    shutil.copytree(evaluated, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def refuse_traces(folder, user):
+    """No path and no file holds the user's name, with which their videos' begin; Parquet is read, for it compresses."""
+    for path in folder.rglob("*"):
+        assert user not in str(path.relative_to(folder)), path
+        if path.is_file():
+            assert user.encode() not in path.read_bytes(), path
+    for path in folder.rglob("*.parquet"):
+        table = read_predictions(path)
+        for column in ("user", "video"):
+            assert not any(user in name for name in table[column].cat.categories), path
+
+
+def test_what_is_left_is_a_run_of_those_who_stay(tree, run, without_them):
+    forgotten = forget(tree, USER, [run])
+    refuse_traces(run, USER)
+    refuse_traces(tree, USER)
+    left, expected = (read_scorecard(folder / "scorecard.json") for folder in (run, without_them))
+    same = ("overall", "counts", "left_out", "per_user", "per_task", "per_object", "per_video", "confusion")
+    for name in (*same, "by_annotation"):
+        assert getattr(left, name) == getattr(expected, name), name
+    assert left.cost.macs_to_personalise == expected.cost.macs_to_personalise
+    assert left.cost.seconds_to_personalise.n == 2  # the two tasks of the one who stays
+    tasks = [read_tasks(folder / "tasks.jsonl").tasks for folder in (run, without_them)]
+    assert tasks[0] == tasks[1]
+    tables = [read_predictions(folder / "predictions.parquet").astype(str) for folder in (run, without_them)]
+    pd.testing.assert_frame_equal(*tables)
+    results = json.loads((run / "results.json").read_text())
+    assert list(results) == [STAYS]
+    for part in ("predictions.parquet: ", "tasks.jsonl: 2 tasks", "results.json: 1 entry", "without frames of anybody"):
+        assert part in str(forgotten)
+
+
+def test_scorecard_and_report_say_that_somebody_went_and_not_who(tree, run):
+    before = read_tasks(run / "tasks.jsonl")
+    forget(tree, USER, [run])
+    card = read_scorecard(run / "scorecard.json")
+    assert any(note.startswith(NOTE) for note in card.notes)
+    assert NOTE in (run / "report.html").read_text() and NOTE in (run / "report.md").read_text()
+    after = read_tasks(run / "tasks.jsonl")
+    # the tasks are those that were drawn from the tree as it was, so they go on saying so
+    assert card.data_fingerprint == after.data_fingerprint == before.data_fingerprint
+    assert card.data_fingerprint != open_index(tree).fingerprint
+    assert card.tasks_fingerprint == tasks_fingerprint(after) != tasks_fingerprint(before)
+    assert read_predictions_metadata(run / "predictions.parquet")["users_removed"] == "1"
+
+
+def test_the_run_can_be_checked_scored_and_reported(run, tmp_path):
+    forget_in_run(run, USER)
+    assert check_files(run / "tasks.jsonl", run / "predictions.parquet") == []
+    again = score_files(run / "tasks.jsonl", run / "predictions.parquet", tmp_path / "again.json")
+    assert again.overall == read_scorecard(run / "scorecard.json").overall
+    assert again.provenance["users_removed"] == "1"
+    page = (run / "report.html").read_bytes()
+    report_run(run)
+    assert (run / "report.html").read_bytes() == page
+
+
+@pytest.mark.parametrize("forgotten_in_tree", [True, False])
+def test_the_run_does_not_go_on(tree, run, forgotten_in_tree):
+    """Not even on a copy of the tree that still has the user, where its settings are the same."""
+    forget_in_run(run, USER, data=tree)
+    if forgotten_in_tree:
+        forget_user(tree, USER)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(AskedWrong, match=r"run: a user was removed from this run at their wish.*another --out$"):
+        evaluate(request(tree), run, workers=0, device=CPU)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_without_the_tree_accuracy_by_annotation_is_left_out_and_that_is_told(run):
+    assert read_scorecard(run / "scorecard.json").by_annotation
+    told = str(forget_in_run(run, USER))
+    assert "anew, without accuracy by annotation and frames of anybody's videos" in told
+    card = read_scorecard(run / "scorecard.json")
+    assert card.by_annotation is None and card.cost.macs_to_personalise.n == 2
+    assert not (run / "by_annotation.csv").exists()
+
+
+def test_a_run_of_this_user_alone_goes_whole(run, tree):
+    forget_in_run(run, STAYS)
+    told = forget(tree, USER, [run])
+    assert not run.exists() and "the whole run, for it was of this user alone" in str(told)
+    assert [path for path in run.parent.iterdir() if path.name.startswith(".run")] == []
+
+
+@pytest.mark.slow
+def test_a_second_user_is_counted(pocket_frames, tmp_path):
+    out = tmp_path / "out"
+    evaluate(request(pocket_frames, split="train"), out, workers=0, device=CPU)
+    for user in ("P1001", "P1003"):
+        forget_in_run(out, user)
+        refuse_traces(out, user)
+    notes = read_scorecard(out / "scorecard.json").notes
+    assert [note for note in notes if "removed" in note] == [
+        "2 users were removed from this run at their wish; all numbers are of those who stayed."
+    ]
+
+
+def test_a_run_cut_off_before_its_predictions_loses_the_users_part(tree, tmp_path, monkeypatch):
+    from orbit_lite.predict import predict_users
+
+    def first_user_only(*arguments, **how):
+        yield next(predict_users(*arguments, **how))
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("orbit_lite.evaluate.predict_users", first_user_only)
+        evaluate(request(tree), out, workers=0, device=CPU)
+    assert (out / f".parts/{USER}.parquet").is_file()
+    (out / f".parts/.{USER}.parquet.part").write_bytes(b"cut off")
+    forgotten = forget(tree, USER, [out])
+    refuse_traces(out, USER)
+    assert "evaluate again into another folder" in str(forgotten)
+
+
+def test_lines_of_the_log_go_that_name_them_and_others_stay(run):
+    log = run / "log.txt"
+    whole = log.read_text()
+    log.write_text(whole + f"2026-01-01 12:00:00 step 3: training task 5 (user {USER}): not finite\nP30010 stays\n")
+    forget_in_run(run, USER)
+    assert log.read_text() == whole + "P30010 stays\n"
+
+
+def test_what_is_not_of_the_run_is_told(run):
+    (run / "comparison.md").write_text(f"{USER} is the worst")
+    forgotten = forget_in_run(run, USER)
+    assert f"{run / 'comparison.md'}: not of this run, and names {USER}; look into it" in forgotten.unreachable
+
+
+def test_a_scorecard_whose_predictions_are_gone_is_told(run):
+    (run / "predictions.parquet").unlink()
+    forgotten = forget_in_run(run, USER)
+    assert any("its scorecard and report" in line and "remove the folder" in line for line in forgotten.unreachable)
+
+
+def test_nobody_and_nothing(run, tree, tmp_path):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(FoundWrong, match=r"holds nothing of user 'P3003' \(did you mean 'P300[12]'\?\)"):
+        forget_in_run(run, "P3003")
+    with pytest.raises(FoundWrong, match=r"frames: holds nothing of user 'P3003' \(did you mean"):
+        forget(tree, "P3003", [run])
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    for name in ("..", "", "a/b"):
+        with pytest.raises(AskedWrong, match="expected the name of one user's folder"):
+            forget(tree, name, [run])
+    with pytest.raises(AskedWrong, match="no such folder"):
+        forget(tmp_path / "none", USER)
+    with pytest.raises(AskedWrong, match="no run of this kit"):
+        forget_in_run(tree, USER)
+
+
+def test_a_run_that_is_not_there_is_told_and_the_rest_done(tree, tmp_path):
+    forgotten = forget(tree, USER, [tmp_path / "none"])
+    assert f"{tmp_path / 'none'}: no such run: it was removed before, or another was meant" in forgotten.unreachable
+    assert not (tree / "test" / USER).exists()
+
+
+@pytest.fixture(scope="module")
+def trained(pocket_frames, tmp_path_factory):
+    run = tmp_path_factory.mktemp("trained") / "run"
+    quick = ["epochs=1", "tasks.tasks_per_user=1", "lite.h=2", "optimizer.warmup_epochs=0"]
+    train(load_experiment("pocket", quick), data=pocket_frames, out=run, workers=0, device=CPU)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("user", "told"),
+    [
+        ("P1001", "best.safetensors and state.pt learned from their videos and can't unlearn them; train anew"),
+        ("P2001", "best.safetensors and state.pt were chosen by accuracy on their videos; train anew"),
+        ("P3001", ""),
+    ],
+)
+def test_what_weights_have_of_a_user_is_told(user, told, trained, pocket_frames, tmp_path):
+    before = {path: path.read_bytes() for path in trained.iterdir()}
+    tree = tmp_path / "frames"
+    tree.mkdir()
+    shutil.copy(pocket_frames / "index.csv", tree)
+    lines = [line for line in forget(tree, user, [trained]).unreachable if line.startswith(str(trained))]
+    assert len(lines) == bool(told) and all(told in line for line in lines)
+    assert {path: path.read_bytes() for path in trained.iterdir()} == before
+    # the tree is another now, so that it can't be told any more
+    [line] = forget_in_run(trained, user, data=tree).unreachable
+    assert "if they were in the tree it was trained on" in line
+
+
+# Forks for every number it is given; the fork kills itself (SIGKILL) before its so-manieth change to the run's files.
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+import eval.report, matplotlib.backends.backend_svg, pyarrow.parquet
+from orbit_lite.forget import forget
+
+left = changes = 0
+run = sys.argv[3]
+
+def count(event, arguments):
+    global changes
+    if event in ("os.remove", "os.rename") and str(arguments[0]).startswith(run):
+        changes += 1
+        if changes == left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+for line in sys.stdin:
+    if (child := os.fork()) == 0:
+        left = int(line)
+        sys.addaudithook(count)
+        forget(Path(sys.argv[1]), sys.argv[2], [Path(run)])
+        os.write(1, f"{changes}\\n".encode())
+        os._exit(0)
+    if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+        os.write(1, b"killed\\n")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_moment_the_same_call_finishes(pocket_frames, tmp_path):
+    """Within the run; tests/data_prep/test_forget.py does the same within the tree."""
+    small, work = tmp_path / "small", tmp_path / "work"
+    for user in (USER, STAYS):
+        for thing in sorted((pocket_frames / "test" / user).iterdir())[:2]:
+            shutil.copytree(thing, small / "frames/test" / user / thing.name)
+    shutil.copytree(pocket_frames / "annotations/test", small / "frames/annotations/test")
+    evaluate(request(small / "frames"), small / "run", workers=0, device=CPU)
+    command = [sys.executable, "-c", KILLER, str(work / "frames"), USER, str(work / "run")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as killer:
+
+        def attempt(kill_at):
+            shutil.rmtree(work, ignore_errors=True)
+            shutil.copytree(small, work)
+            print(kill_at, file=killer.stdin, flush=True)
+            return killer.stdout.readline().strip()
+
+        def end():
+            return {path: path.read_bytes() for path in work.rglob("*") if path.is_file() and path.name != ".lock"}
+
+        changes = int(attempt(0))
+        whole = end()
+        refuse_traces(work, USER)
+        points = [*range(1, 12), *range(12, changes, 6)]
+        assert changes > 20  # record, scorecard, predictions, tasks and each file of the report
+        for kill_at in points:
+            assert attempt(kill_at) == "killed"
+            forget(work / "frames", USER, [work / "run"])
+            refuse_traces(work, USER)
+            assert end() == whole, kill_at
+        killer.stdin.close()
