@@ -417,6 +417,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("kind", ["frames", "packed"])
 def test_killed_before_any_change_the_same_call_finishes(kind, tmp_path, own_cache):
