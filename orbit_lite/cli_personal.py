@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from groundwork.errors import AskedWrong
 from orbit_lite.cli_check_user import add_check_user_verb
 from orbit_lite.cli_export import add_export_verb
-from orbit_lite.cli_numbers import positive
+from orbit_lite.cli_forget import add_forget_verb
+from orbit_lite.cli_numbers import positive, share
 from orbit_lite.cli_recognize import add_recognize_verb
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def add_personal_verbs(verbs: "Subparsers") -> None:
     add_recognize_verb(verbs)
     add_check_user_verb(verbs)
     add_export_verb(verbs)
+    add_forget_verb(verbs)
 
 
 def _add_personalize(verbs: "Subparsers") -> None:
@@ -43,6 +45,13 @@ def _add_personalize(verbs: "Subparsers") -> None:
     known = verb.add_mutually_exclusive_group()
     known.add_argument("--replace", action="store_true", help="with --update: an object's new videos replace its old")
     known.add_argument("--extend", action="store_true", help="with --update: an object's new videos join its old")
+    verb.add_argument(
+        "--false-alarms",
+        type=share,
+        metavar="SHARE",
+        help="with --model: share of frames of other things that may be called one of these, such as 0.05; fewer mean "
+        "more 'none of these' for the things themselves (default: balanced)",
+    )
     verb.add_argument("--csv", type=Path, help="write a row a participant and object, too")
     verb.add_argument("--workers", type=positive, help="processes that decode (default: one a core)")
     verb.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
@@ -61,7 +70,15 @@ def _personalize(options: argparse.Namespace) -> None:
         if options.out is None:
             raise AskedWrong("--out is missing: the file to write, such as alice.safetensors")
         choice = ModelChoice(options.model, options.backbone, options.weights)
-        personalize(choice, options.videos, options.out, csv=options.csv, workers=options.workers, device=device)
+        personalize(
+            choice,
+            options.videos,
+            options.out,
+            false_alarms=options.false_alarms,
+            csv=options.csv,
+            workers=options.workers,
+            device=device,
+        )
         return
     if len(options.videos) > 1:
         raise AskedWrong("--update takes one folder of videos: a personal recogniser is one user's")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +19,7 @@ from orbit_lite.models.film import film_parameters
 from orbit_lite.models.fitting import FittedHead, head_tensors
 from orbit_lite.models.heads import FITTED_HEADS
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
-from orbit_lite.models.weight_files import WeightFile, load_checked, read_weights
+from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
 from orbit_lite.personal.familiarity import Threshold
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.support import SupportSet, TaughtVideo
@@ -46,8 +45,6 @@ class _Header(Strict):
         objects = [video.object for video in self.videos]
         if objects != sorted(objects) or not all(video.frames for video in self.videos):
             raise ValueError("videos are not in the order of their objects, or one has no frames")
-        if self.threshold.value is not None and not math.isfinite(self.threshold.value):
-            raise ValueError("the threshold is not finite")
         return self
 
 
@@ -83,9 +80,15 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
     write_bytes(path, safetensors.torch.save(tensors, {HEADER: whole}))
 
 
-def is_personal(path: Path) -> bool:
-    """Whether a file says of itself that it is a personal recogniser. Raises as `read_weights`."""
-    return HEADER in read_weights(path).metadata
+def require_personal(path: Path) -> None:
+    """Refuse what does not say of itself that it is a personal recogniser; the rest of it is not read.
+
+    Raises:
+        AskedWrong: if there is no such file.
+        FoundWrong: if it is something else.
+    """
+    if HEADER not in read_metadata(_existing(path)):
+        raise _not_personal(path)
 
 
 def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> PersonalRecognizer:
@@ -95,9 +98,7 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
         AskedWrong: if there is no such file.
         FoundWrong: if it is none, is cut off or altered, or of another format number.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise AskedWrong(f"{path}: no such file; expected a personal recogniser, as 'orbit-lite personalize' writes it")
+    path = _existing(Path(path))
     file = read_weights(path)
     header = _read_header(file, path)
     try:
@@ -147,7 +148,7 @@ def _fitted_parts(
 
 def _read_header(file: WeightFile, path: Path) -> _Header:
     if HEADER not in file.metadata:
-        raise FoundWrong(f"{path}: not a personal recogniser; make one with 'orbit-lite personalize'")
+        raise _not_personal(path)
     try:
         whole = json.loads(file.metadata[HEADER])
         text, digest = str(whole["header"]), whole["sha256"]
@@ -163,6 +164,16 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
     except ValidationError as error:
         fault = error.errors()[0]
         raise _damaged(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise AskedWrong(f"{path}: no such file; expected a personal recogniser, as 'orbit-lite personalize' writes it")
+    return path
+
+
+def _not_personal(path: Path) -> FoundWrong:
+    return FoundWrong(f"{path}: not a personal recogniser; make one with 'orbit-lite personalize'")
 
 
 def _damaged(path: Path, what: str) -> FoundWrong:

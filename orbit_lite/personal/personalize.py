@@ -17,7 +17,7 @@ from orbit_lite.personal.lesson import Lesson, read_lesson
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.sampling import PROTOCOL, Sampling
 from orbit_lite.personal.summary import ObjectSummary, summarize, summary_csv, summary_text
-from orbit_lite.personal.teach import add_objects, forget_objects, held_out, teach
+from orbit_lite.personal.teach import add_objects, held_out, teach
 from orbit_lite.run_folder import versions
 
 SUFFIX = ".safetensors"
@@ -109,13 +109,6 @@ def teach_more(
     if csv:
         write_text(csv, summary_csv([(taught.user, rows)]))
     return taught
-
-
-def forget_in_file(file: Path, names: Sequence[str], out: Path) -> PersonalRecognizer:
-    """Write a personal recogniser without some objects. Raises as `load_personal` and `forget_objects`."""
-    left = forget_objects(load_personal(file), names)
-    save_personal(out, left)
-    return left
 
 
 def _targets(folders: Sequence[Path], out: Path) -> list[Path]:

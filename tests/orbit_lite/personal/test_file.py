@@ -118,7 +118,7 @@ def rewritten(path, *, tensors=None, **changed):
             "head.means: (2, 256), expected (1, 256)",
         ),
         ({"threshold": {"value": "high"}}, "threshold.value"),
-        ({"threshold": {"value": float("nan")}}, "threshold is not finite"),
+        ({"threshold": {"value": float("nan")}}, "threshold.value: Input should be a finite number"),
         ({"user": 7}, "user"),
         ({"frame_size_px": 0}, "frame_size_px"),
         ({"more": 1}, "more"),
