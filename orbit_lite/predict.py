@@ -5,7 +5,7 @@ fifty tasks cost little more than one. Memory is bounded by one user's support i
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,12 @@ class VideoFrames:
     video: str
     frames: tuple[int, ...]
 
+    @classmethod
+    def of(cls, video: str, plans: Iterable[tuple[Task, VideoPlan]]) -> "VideoFrames":
+        """All frames that some tasks' plans of the video take, their clips' too."""
+        wanted = {frame for task, plan in plans for frame in trailing_clips(plan.frames, task.clip_length)}
+        return cls(video, tuple(sorted(wanted)))
+
     def jobs(self) -> list[FrameJob]:
         """The frames in pieces small enough to read ahead."""
         pieces = range(0, len(self.frames), FRAMES_A_JOB)
@@ -53,11 +59,11 @@ class UserWork:
     @classmethod
     def of(cls, user: str, tasks: Sequence[Task]) -> "UserWork":
         """Gather what the tasks have in common."""
-        wanted: dict[str, set[int]] = defaultdict(set)
+        plans: dict[str, list[tuple[Task, VideoPlan]]] = defaultdict(list)
         for task in tasks:
             for plan in task.query:
-                wanted[plan.video].update(trailing_clips(plan.frames, task.clip_length))
-        queries = tuple(VideoFrames(video, tuple(sorted(frames))) for video, frames in sorted(wanted.items()))
+                plans[plan.video].append((task, plan))
+        queries = tuple(VideoFrames.of(video, own) for video, own in sorted(plans.items()))
         return cls(user, tuple(tasks), tuple(dict.fromkeys(task.support for task in tasks)), queries)
 
     def jobs(self) -> list[FrameJob]:
@@ -113,7 +119,8 @@ def predict_users(
         plain: each task by itself, every image of it read and embedded for it: the yardstick, slow.
 
     Raises:
-        FoundWrong: if the tree is not the one that the tasks were drawn from, or a frame can't be read.
+        FoundWrong: if the tree is not the one that the tasks were drawn from, a frame can't be read, or an answer is no
+            number.
     """
     if tasks.data_fingerprint != index.fingerprint:
         raise FoundWrong(f"{index.root}: not the tree these tasks were drawn from, or changed since; draw them again")
@@ -157,22 +164,26 @@ def _predict_user(recognizer: Recognizer, work: UserWork, images: Iterator[Tenso
     """One user's table. Takes exactly the images of `work.jobs()` from the iterator."""
     clip_lengths = {task.support: task.clip_length for task in work.tasks}
     fitted = {plans: _personalize(recognizer, plans, clip_lengths[plans], images) for plans in work.supports}
-    # One extractor serves every support set, unless the learner adapts it: then each has features of its own.
-    adapts = recognizer.adapter is not None
     answers: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
     for query in work.queries:
-        wanted = [(task, plan) for task in work.tasks for plan in task.query if plan.video == query.video]
-        states = dict.fromkeys(task.support if adapts else work.supports[0] for task, _ in wanted)
-        embedded: dict[Support, list[Tensor]] = {state: [] for state in states}
-        for _ in query.jobs():
+        # One extractor serves every support set, unless the learner adapts it: then each has features of its own.
+        by_state: dict[Support, list[tuple[Task, VideoPlan]]] = defaultdict(list)
+        for task in work.tasks:
+            state = task.support if recognizer.adapter is not None else work.supports[0]
+            by_state[state] += [(task, plan) for plan in task.query if plan.video == query.video]
+        wanted = {state: VideoFrames.of(query.video, plans) for state, plans in by_state.items() if plans}
+        pieces: dict[Support, list[Tensor]] = {state: [] for state in wanted}
+        for job in query.jobs():
             frames = next(images)
-            for state, pieces in embedded.items():
-                pieces.append(fitted[state].embed(frames))
-        features = {state: torch.cat(pieces) for state, pieces in embedded.items()}
-        for task, plan in wanted:
-            of_task = features[task.support if adapts else work.supports[0]]
-            pooled = _trailing_features(of_task, query, plan, task.clip_length)
-            answers[task.task, plan.video] = fitted[task.support].logits_from_features(pooled).softmax(1).max(1)
+            for state, own in wanted.items():
+                here = np.isin(job.frames, own.frames)
+                if here.any():
+                    pieces[state].append(fitted[state].embed(frames if here.all() else frames[torch.from_numpy(here)]))
+        for state, own in wanted.items():
+            features = torch.cat(pieces.pop(state))
+            for task, plan in by_state[state]:
+                pooled = _trailing_features(features, own, plan, task.clip_length)
+                answers[task.task, plan.video] = fitted[task.support].logits_from_features(pooled).softmax(1).max(1)
     return _table(work, answers)
 
 
@@ -205,7 +216,14 @@ def _table(work: UserWork, answers: dict[tuple[int, str], tuple[Tensor, Tensor]]
         "prediction": prediction.to(torch.int32).numpy(),
         "confidence": confidence.float().numpy(),
     }
-    return pd.DataFrame(columns)[PREDICTION_COLUMNS.names]
+    table = pd.DataFrame(columns)[PREDICTION_COLUMNS.names]
+    if table.confidence.isna().any():
+        first = table[table.confidence.isna()].iloc[0]
+        raise FoundWrong(
+            f"user {first.user}, task {first.task}, video {first.video}, frame {first.frame}: the recogniser's answer "
+            "is no number (NaN); its weights have diverged or are not this backbone's"
+        )
+    return table
 
 
 def _count(images: Iterator[Tensor], progress: Progress) -> Iterator[Tensor]:

@@ -12,10 +12,9 @@ from eval.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
 from groundwork.errors import FoundWrong
 from orbit_lite.config import builtin_names, load_learner, load_protocol
 from orbit_lite.data.frames import open_frames
-from orbit_lite.data.loader import ReadTask
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.models.film import FilmAdapter
-from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
 from orbit_lite.predict import FRAMES_A_JOB, predict
 
 SMALL_PX = 32
@@ -41,35 +40,64 @@ ROADS = [("orbit-2022", learner) for learner in builtin_names("learner")]
 ROADS += [(protocol, "protonets") for protocol in PROTOCOLS[1:]] + [("orbit-2021-cle-ve", "cnaps")]
 
 
+def shortened(task, *, support, query):
+    """A task with so many frames of each video at most."""
+
+    def first(plans, count):
+        return tuple(replace(plan, frames=plan.frames[:count]) for plan in plans)
+
+    return replace(task, support=first(task.support, support), query=first(task.query, query))
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """All logits that fitted recognisers give, in the order in which they come."""
+    given = []
+    real = FittedRecognizer.logits_from_features
+
+    def remembered(fitted, features):
+        given.append(real(fitted, features))
+        return given[-1]
+
+    monkeypatch.setattr(FittedRecognizer, "logits_from_features", remembered)
+    return given
+
+
 @pytest.mark.parametrize(("protocol", "learner"), ROADS)
-def test_predictions_equal_the_plain_road(index, protocol, learner):
-    """The plain road: each task by itself, every image of it embedded for it."""
+def test_predictions_equal_the_plain_road(index, protocol, learner, given):
+    """The plain road: each task by itself, every image of it embedded for it. Logits agree to 1e-4 of their standard
+    deviation, classes wherever the two best are further apart than that."""
     tasks, source = tasks_of(index, protocol), open_frames(index)
     if learner != "protonets":  # set encoders and steps are slow at 224 px
         one_user = [task for task in tasks.tasks if task.user == tasks.tasks[0].user]
-        short = [replace(t, query=tuple(replace(p, frames=p.frames[:8]) for p in t.query)) for t in one_user]
-        tasks = replace(tasks, tasks=tuple(short))
+        tasks = replace(tasks, tasks=tuple(shortened(task, support=16, query=8) for task in one_user))
     config = load_learner(learner).model_copy(update={"steps": 3})
     recognizer = build_recognizer(config, "tiny", weights="random", seed=1)
     if isinstance(recognizer.adapter, FilmAdapter):  # or its adaptation would be too small to be seen
         for regularizer in recognizer.adapter.generator.regularizers:
             torch.nn.init.normal_(regularizer, std=0.5, generator=torch.Generator().manual_seed(1))
     table = predict(recognizer, tasks, index, source, quiet=True)
+    once = torch.cat(given)
+    given.clear()
     plain = predict(recognizer, tasks, index, source, plain=True, quiet=True)
     assert list(table.columns) == PREDICTION_COLUMNS.names
     rows = [(t.user, t.task, plan.video, frame) for t in tasks.tasks for plan in t.query for frame in plan.frames]
     assert list(zip(plain.user, plain.task, plain.video, plain.frame, strict=True)) == rows
     assert table[["user", "task", "video", "frame"]].equals(plain[["user", "task", "video", "frame"]])
+    # the quick road goes by user, then by video, then by task
+    places = table.assign(row=range(len(table))).groupby(["user", "video", "task"], sort=True, observed=True)
+    by_row = torch.empty_like(once)
+    by_row[torch.from_numpy(np.concatenate([part.row.to_numpy() for _, part in places]))] = once
+    for start, own in zip(np.cumsum([0, *map(len, given)]), given, strict=False):  # the plain road: a task at a time
+        allowed = 1e-4 * own.std()
+        part = slice(start, start + len(own))
+        assert (by_row[part] - own).abs().max() <= allowed
+        assert table.prediction[part].tolist() == by_row[part].argmax(1).tolist()
+        best = own.topk(2, dim=1).values
+        clear = (best[:, 0] - best[:, 1] > allowed).numpy()
+        assert (table.prediction[part] == plain.prediction[part])[clear].all()
+        assert clear.mean() > 0.9
     np.testing.assert_allclose(table.confidence, plain.confidence, atol=1e-3)
-    logits = next(
-        recognizer.personalize(pixels.support, pixels.support_labels).logits(pixels.query)
-        for pixels in map(ReadTask(source), tasks.tasks[:1])
-    )
-    best = logits.topk(2, dim=1).values
-    clear = (best[:, 0] - best[:, 1] > 1e-4 * logits.std()).numpy()
-    for road in (table, plain):
-        assert (road.prediction.to_numpy()[: len(logits)] == logits.argmax(1).numpy())[clear].all()
-    assert clear.mean() > 0.9
 
 
 def test_raw_videos_and_other_workers_give_the_same_predictions(recognizer, index, pocket_raw):
@@ -208,3 +236,29 @@ def test_memory_is_bounded_by_one_user_also_one_with_89_clutter_videos(learner):
     assert len(table) == 2 * 3 * 89 * 70
     assert source.given == 2 * (objects * support_frames + 89 * 70)  # each once for all three tasks
     assert source.most <= objects * support_frames + 2 * FRAMES_A_JOB
+
+
+@pytest.mark.parametrize("learner", builtin_names("learner"))
+def test_one_personalisation_a_support_set_and_one_embedding_a_frame_and_state(learner, monkeypatch):
+    """One user's three tasks share a support set; of another's, the third has one of its own, and other frames."""
+    shared, own = (tuple(VideoPlan(f"{name}--{k}", k, (1, 2)) for k in range(2)) for name in ("shared", "own"))
+
+    def task(user, number, support, frames):
+        return Task(user, number, ("a", "b"), support, (VideoPlan(f"{user}--q", 0, frames),))
+
+    tasks = [task("P1", k, shared, tuple(range(1 + k, 81 + k))) for k in range(3)]
+    tasks += [task("P2", k, shared, tuple(range(1 + k, 81 + k))) for k in range(2)] + [task("P2", 2, own, (1, 99))]
+    config = load_learner(learner).model_copy(update={"steps": 1})
+    recognizer = build_recognizer(config, "tiny", weights="random", frame_size_px=SMALL_PX)
+    personalized, embedded = [], []
+    personalize, embed = Recognizer.personalize, FittedRecognizer.embed
+    monkeypatch.setattr(
+        Recognizer, "personalize", lambda *a, **how: (personalized.append(1), personalize(*a, **how))[1]
+    )
+    monkeypatch.setattr(FittedRecognizer, "embed", lambda *a, **how: (embedded.append(len(a[1])), embed(*a, **how))[1])
+    index = Index(Path("made"), "frames", ())
+    task_set = TaskSet("orbit-2022", "test", 0, False, index.fingerprint, (), tuple(tasks))
+    predict(recognizer, task_set, index, Counted(), quiet=True)
+    assert len(personalized) == 1 + 2
+    # P1: frames 1 to 82. P2: 1 to 81 and 99 in one state; where the learner adapts, 1 to 81 in one, two in the other
+    assert sum(embedded) == 82 + (81 + 2 if recognizer.adapter is not None else 82)
