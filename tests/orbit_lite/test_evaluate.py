@@ -1,17 +1,28 @@
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from eval.leaderboard import leaderboard
 from eval.records import read_tasks
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.lock import only_run
 from orbit_lite.config import load_experiment
 from orbit_lite.evaluate import EvaluateRequest, evaluate
 from orbit_lite.model_choice import ModelChoice
+from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.predict import predict_users
 from orbit_lite.train import train
 
+ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 UNTRAINED = ModelChoice("protonets", "tiny")
 FILES = ("tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
@@ -77,6 +88,38 @@ def test_a_run_cut_off_between_users_does_not_predict_the_first_again(pocket_fra
     assert not (tmp_path / "cut/.parts").exists()
 
 
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_with_the_next_user(pocket_frames, tmp_path):
+    """A real SIGKILL, as soon as one user is done: that user's frames are not read again."""
+    options = ["--model", "protonets", "--backbone", "tiny", "--data", pocket_frames, "--protocol", "orbit-2022"]
+    options += ["--seed", "3", "--tasks-per-user", "2", "--workers", "0", "--device", "cpu", "--out", tmp_path / "cut"]
+    command = [sys.executable, "-m", "orbit_lite", "evaluate", *map(str, options)]
+    how = {"cwd": ROOT, "env": os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}, "text": True}
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how)
+    while not (done := list((tmp_path / "cut/.parts").glob("[!.]*.parquet"))):
+        assert running.poll() is None, running.communicate()[0]
+        time.sleep(0.001)
+    running.kill()
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL
+    assert not (tmp_path / "cut/predictions.parquet").exists()
+    again = subprocess.run(command, capture_output=True, check=True, **how)
+    assert "predicted before: 1 of 2 users" in again.stdout
+    tasks = [task for task in read_tasks(tmp_path / "cut/tasks.jsonl").tasks if task.user != done[0].stem]
+    plans = [plan for task in tasks for plan in (*task.support, *task.query)]
+    left = len({(plan.video, frame) for plan in plans for frame in plan.frames})
+    assert f"frames read and embedded: {left} of {left}, " in again.stderr
+    evaluate(request(pocket_frames), tmp_path / "whole", workers=0, device=CPU)
+    for name in FILES:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(pocket_frames, tmp_path):
+    with only_run(tmp_path / "out"), pytest.raises(AskedWrong, match="out: another run is writing here"):
+        evaluate(request(pocket_frames), tmp_path / "out", workers=0, device=CPU)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_the_plain_road_gives_the_same_scores(pocket_frames, tmp_path):
     cards = [
         evaluate(request(pocket_frames), tmp_path / str(plain), workers=0, device=CPU, plain=plain)
@@ -91,6 +134,47 @@ def test_frames_are_in_the_report_only_if_asked(pocket_frames, tmp_path):
     assert "data:image/jpeg" not in (out / "report.html").read_text()
     evaluate(request(pocket_frames), out, workers=0, device=CPU, thumbnails=True)
     assert "data:image/jpeg" in (out / "report.html").read_text()
+
+
+def test_seconds_are_measured_only_if_asked_and_kept(pocket_frames, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    plain = evaluate(request(pocket_frames), out, workers=0, device=CPU)
+    assert plain.cost.seconds_to_personalise is None and "seconds" not in plain.cost.source
+    before = {name: (out / name).read_bytes() for name in FILES}
+    timed = evaluate(request(pocket_frames), out, workers=0, device=CPU, timed=True)
+    seconds = [row.seconds_to_personalise for row in timed.cost.per_task]
+    assert len(seconds) == timed.cost.seconds_to_personalise.n == 4  # two users with two tasks each
+    assert len(set(seconds)) == 2 and min(seconds) > 0  # a user's tasks share a support set
+    assert timed.cost.seconds_to_personalise.mean == pytest.approx(sum(seconds) / 4)
+    assert f"on cpu, {torch.get_num_threads()} CPU thread" in timed.cost.source
+    assert "by the clock" in (out / "report.html").read_text()
+    assert timed.overall == plain.overall
+    # the measurement is the run's: asked again, it is not made again; not asked for, it is left out
+    monkeypatch.setattr("orbit_lite.timing._measure", lambda *_, **__: pytest.fail("measured again"))
+    assert evaluate(request(pocket_frames), out, workers=0, device=CPU, timed=True) == timed
+    evaluate(request(pocket_frames), out, workers=0, device=CPU)
+    assert {name: (out / name).read_bytes() for name in FILES} == before
+
+
+def test_validation_users_are_another_split_and_say_so(pocket_frames, tmp_path):
+    wanted = replace(request(pocket_frames), split="validation")
+    card = evaluate(wanted, tmp_path / "out", workers=0, device=CPU)
+    assert card.split == "validation"
+    users = sorted(path.name for path in (pocket_frames / "validation").iterdir())
+    assert [row.user for row in card.per_user] == users
+    assert "Evaluation, orbit-2022, validation users" in (tmp_path / "out/report.html").read_text()
+    [mine] = [board for board in leaderboard([("mine", card)]) if any(row.model == "mine" for row in board.rows)]
+    assert mine.key.split == "validation" and len(mine.rows) == 1  # made users are none of ORBIT's
+
+
+def test_a_checkpoints_scorecard_names_learner_and_backbone(pocket_frames, tmp_path):
+    recognizer = UNTRAINED.load()
+    save_recognizer(tmp_path / "some.safetensors", recognizer, config={})
+    card = evaluate(
+        request(pocket_frames, ModelChoice(str(tmp_path / "some.safetensors"))), tmp_path / "out", workers=0, device=CPU
+    )
+    assert (card.provenance["learner"], card.provenance["backbone"]) == ("protonets", "tiny")
+    assert len(card.provenance["sha256"]) == 64
 
 
 def test_a_scorecard_tells_cost_and_accuracy_by_annotation(pocket_frames, tmp_path):
