@@ -65,7 +65,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 def as_markdown(rows: Sequence[Row]) -> str:
     """The parts of SHOWN: a line for each part and H."""
     head = ["gradient of", "H", "`lite`: bias", "RMSE", f"{STEP} tasks", "small task: bias", "RMSE", f"{STEP} tasks"]
-    lines = [[*head, "published: bias"], ["---"] + ["---:"] * 8]
+    lines = [[*head, "published: bias", "RMSE"], ["---"] + ["---:"] * 9]
     found = {(row.learner, row.part, row.estimator, row.h): row for row in rows}
     for (learner, part), title in SHOWN.items():
         for h in dict.fromkeys(row.h for row in rows if (row.learner, row.part) == (learner, part)):
@@ -76,7 +76,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
                 f"{lite.step_error:.2f}",
             ]
             of_small = [f"{value:.2f}" for value in (small.bias, small.rmse, small.step_error)]
-            lines.append([title, str(h), *of_lite, *of_small, f"{published.bias:.2f}"])
+            of_published = [f"{value:.2f}" for value in (published.bias, published.rmse)]
+            lines.append([title, str(h), *of_lite, *of_small, *of_published])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 

@@ -1,7 +1,10 @@
 """LITE: seconds and memory of one task's gradient, against one graph, the paper's plain way, and the sum of its parts.
 
 Weights and images are random: neither changes what is computed. Memory is what the gradient adds to a process that
-holds recogniser and images already, so the images' own bytes are not in it.
+holds recogniser and images already, so the images' own bytes are not in it; on a GPU, what it adds to the weights.
+
+`lite-gpu` is the same on a GPU, in bfloat16 where training would be; and a whole training step of one task of N = 1,000
+images, of each learner on each extractor.
 """
 
 from collections.abc import Sequence
@@ -14,17 +17,20 @@ from torch import Tensor
 
 from benchmarks.measure import REPEATS, Comparison, Spread, Work, paired_seconds, peak_memory_mb
 from groundwork.randomness import keyed_rng
+from orbit_lite.config import LiteConfig, OptimizerConfig
 from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.inputs import chunks_of
 from orbit_lite.models.lite import Encode, Estimator, GradientChunks, TaskPixels, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.optimizer import build_optimizer
+from orbit_lite.train import gradient_chunks, in_bf16
 
 WAY = 5
 
 
 @dataclass(frozen=True)
 class Size:
-    """A task: N support and M query images; LITE gives `h` of the N a gradient. Timed `repeats` times."""
+    """A task: N support and M query images; LITE gives `h` of the N a gradient. Timed `repeats` times, on `device`."""
 
     learner: str
     backbone: str
@@ -34,15 +40,21 @@ class Size:
     query_batch: int = 16
     frame_size_px: int = 224
     repeats: int = REPEATS
+    device: str = "cpu"
 
     @property
     def chunks(self) -> GradientChunks:
-        """The usual chunks, but for the query batch."""
-        return GradientChunks(query=self.query_batch)
+        """The device's usual chunks, but for the query batch."""
+        return gradient_chunks(LiteConfig(query_batch=self.query_batch), torch.device(self.device))
+
+    @property
+    def bf16(self) -> bool:
+        """As in training on that device."""
+        return in_bf16(LiteConfig(), torch.device(self.device))
 
     def __str__(self) -> str:
         size = f"N={self.support}, M={self.query}, H={self.h}, query batch {self.query_batch}"
-        return f"{self.learner}, {self.backbone}, {self.frame_size_px} px, {size}"
+        return f"{self.learner}, {self.backbone}, {self.frame_size_px} px, {size}{', bfloat16' if self.bf16 else ''}"
 
 
 # One graph over 132 images of 224 px is 12 GB for efficientnet_b0: a machine of 16 GB has room for no more.
@@ -50,6 +62,30 @@ SIZES = (
     Size("protonets", "efficientnet_b0", support=100, query=32, h=16),
     Size("cnaps", "efficientnet_b0", support=100, query=32, h=16),
 )
+META_TRAINED = ("protonets", "protonets_cosine", "cnaps", "simple_cnaps")
+EXTRACTORS = ("efficientnet_b0", "efficientnet_v2_s", "vit_s_32", "vit_b_32", "vit_b_32_clip")
+
+
+def run_on_gpu() -> list[Comparison]:
+    """The sizes of `run`, and the steps of `compare_steps`, on one GPU, which there must be."""
+    found = run([replace(size, device="cuda") for size in SIZES])
+    for learner in META_TRAINED:
+        for backbone in EXTRACTORS:
+            found += compare_steps(Size(learner, backbone, 1000, 500, h=16, query_batch=64, device="cuda"))
+    return found
+
+
+def compare_steps(size: Size) -> list[Comparison]:
+    """A whole training step of one task, gradient and Adam: `lite` beside `exact`."""
+    works = [(estimator, partial(gradient_work, size, estimator, step=True)) for estimator in ("lite", "exact")]
+    names = [f"{estimator}, one step" for estimator, _ in works]
+    memory = [peak_memory_mb(work, device=size.device) for _, work in works]
+    seconds = paired_seconds(*(work() for _, work in works), repeats=size.repeats)
+    threads = torch.get_num_threads()
+    return [
+        Comparison(str(size), metric, unit, threads, (names[0], spreads[0]), (names[1], spreads[1]))
+        for metric, unit, spreads in (("memory", "MB", memory), ("time", "s", seconds))
+    ]
 
 
 def run(sizes: Sequence[Size] = SIZES) -> list[Comparison]:
@@ -57,14 +93,25 @@ def run(sizes: Sequence[Size] = SIZES) -> list[Comparison]:
     return [comparison for size in sizes for comparison in _compare(size)]
 
 
-def gradient_work(size: Size, estimator: Estimator) -> Work:
-    """Build recogniser and images; the work is one task's gradient. Picklable as a partial."""
+def gradient_work(size: Size, estimator: Estimator, *, step: bool = False) -> Work:
+    """Build recogniser and images; the work is one task's gradient, and a step of Adam if asked. Picklable as a
+    partial."""
     recognizer, pixels = _recognizer(size), _pixels(size)
+    optimizer = build_optimizer(recognizer, OptimizerConfig(lr=1e-6)) if step else None
 
     def work() -> None:
         recognizer.zero_grad()
-        rng = keyed_rng(0, "lite")
-        task_gradient(recognizer, pixels, h=size.h, rng=rng, estimator=estimator, chunks=size.chunks)
+        task_gradient(
+            recognizer,
+            pixels,
+            h=size.h,
+            rng=keyed_rng(0, "lite"),
+            estimator=estimator,
+            chunks=size.chunks,
+            bf16=size.bf16,
+        )
+        if optimizer:
+            optimizer.step()
 
     return work
 
@@ -86,12 +133,12 @@ def parts_work(size: Size) -> Work:
         recognizer.zero_grad()
         film = None
         if isinstance(adapter, FilmAdapter):
-            encode = partial(adapter.encode, extractor)
+            encode = partial(adapter.encode, extractor, bf16=size.bf16)
             forward(encode, pixels.support, chunks.no_graph, backward=False)
             forward(encode, pixels.support[: size.h], chunks.with_graph, backward=True)
-            state = adapter.film(extractor, torch.zeros(1, 64)).items()
+            state = adapter.film(extractor, torch.zeros(1, 64, device=recognizer.device)).items()
             film = {name: value.detach().requires_grad_() for name, value in state}
-        encode = partial(extractor.encode, film=film)
+        encode = partial(extractor.encode, film=film, bf16=size.bf16)
         forward(encode, pixels.support, chunks.no_graph, backward=False)
         forward(encode, pixels.support[: size.h], chunks.with_graph, backward=True)
         forward(encode, pixels.query, chunks.query, backward=True)
@@ -103,7 +150,8 @@ def plain_work(size: Size) -> Work:
     """LITE as the paper's algorithm 1 has it, for ProtoNets: H support images are encoded with graph anew for every
     query batch, and stay in memory with it; the others' encodings are kept from one pass without graph."""
     recognizer, pixels = _recognizer(size), _pixels(size)
-    encode, chunks = recognizer.extractor.encode, size.chunks
+    encode, chunks = partial(recognizer.extractor.encode, bf16=size.bf16), size.chunks
+    labels, query_labels = (of.to(recognizer.device) for of in (pixels.support_labels, pixels.query_labels))
 
     def work() -> None:
         recognizer.zero_grad()
@@ -113,9 +161,9 @@ def plain_work(size: Size) -> Work:
         for part in chunks_of(pixels.query, chunks.query):
             again = encode(pixels.support[drawn])
             scaled = again.detach() + (again - again.detach()) * (size.support / size.h)
-            head = recognizer.head.fit(kept.index_put((drawn,), scaled), pixels.support_labels, way=WAY)
+            head = recognizer.head.fit(kept.index_put((drawn.to(kept.device),), scaled), labels, way=WAY)
             logits = head.logits(encode(pixels.query[part]))
-            loss = F.cross_entropy(logits, pixels.query_labels[part], reduction="sum") / size.query
+            loss = F.cross_entropy(logits, query_labels[part], reduction="sum") / size.query
             loss.backward()
 
     return work
@@ -129,18 +177,23 @@ def _compare(size: Size) -> list[Comparison]:
         found.append(Comparison(str(size), metric, unit, threads, first, second))
 
     lite = f"lite, N={size.support}"
-    lite_mb = peak_memory_mb(partial(gradient_work, size, "lite"))
-    large_mb = peak_memory_mb(partial(gradient_work, large, "lite"))
-    exact_mb = peak_memory_mb(partial(gradient_work, large, "exact"))
+    peak_mb = partial(peak_memory_mb, device=size.device)
+    lite_mb = peak_mb(partial(gradient_work, size, "lite"))
+    large_mb = peak_mb(partial(gradient_work, large, "lite"))
+    exact_mb = peak_mb(partial(gradient_work, large, "exact"))
     add("memory", "MB", (lite, lite_mb), (f"lite, N={large.support}", large_mb))
     add("memory", "MB", (lite, lite_mb), (f"exact, N={large.support}", exact_mb))
     others = {"its parts apart": parts_work}
     if size.learner == "protonets":
         others["H anew for every query batch"] = plain_work
-        full_mb = peak_memory_mb(partial(gradient_work, size, "full"))
+        full_mb = peak_mb(partial(gradient_work, size, "full"))
         add("memory", "MB", (lite, lite_mb), ("one graph", full_mb))
-        plain_mb = peak_memory_mb(partial(plain_work, size))
+        plain_mb = peak_mb(partial(plain_work, size))
         add("memory", "MB", (lite, lite_mb), ("H anew for every query batch", plain_mb))
+    else:  # two encoders' graph over all N would not fit a machine of 16 GB: half of it must do
+        half = replace(size, support=size.support // 2)
+        half_mb = peak_mb(partial(gradient_work, half, "full"))
+        add("memory", "MB", (lite, lite_mb), (f"one graph, N={half.support}", half_mb))
     for name, other in others.items():
         seconds = paired_seconds(gradient_work(size, "lite"), other(size), repeats=size.repeats)
         add("time", "s", (lite, seconds[0]), (name, seconds[1]))
@@ -152,7 +205,8 @@ def _compare(size: Size) -> list[Comparison]:
 
 
 def _recognizer(size: Size) -> Recognizer:
-    return build_recognizer(size.learner, size.backbone, weights="random", frame_size_px=size.frame_size_px)
+    recognizer = build_recognizer(size.learner, size.backbone, weights="random", frame_size_px=size.frame_size_px)
+    return recognizer.to(size.device)
 
 
 def _pixels(size: Size) -> TaskPixels:

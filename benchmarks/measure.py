@@ -75,8 +75,9 @@ def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS, warm: b
     return Spread.of([pair[0] for pair in pairs]), Spread.of([pair[1] for pair in pairs])
 
 
-def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1) -> Spread:
-    """Megabytes (10^6 bytes) by which some work raises the peak resident memory of a process that only prepared it.
+def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1, device: str = "cpu") -> Spread:
+    """Megabytes (10^6 bytes) by which some work raises the peak resident memory of a process that only prepared it; on
+    `cuda`, the memory that it has allocated there.
 
     Args:
         prepare: makes the inputs, and gives the work; picklable, for each repeat it runs in a new process.
@@ -90,7 +91,8 @@ def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1) -> Spread:
         # spawn: a forked child would begin with this process's memory, and with locks that its threads hold
         with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as child:
             try:
-                peaks.append(child.submit(_added_peak, prepare).result() / 1e6)
+                added = _added_peak_on_cuda if device == "cuda" else _added_peak
+                peaks.append(child.submit(added, prepare).result() / 1e6)
             except BrokenProcessPool:
                 raise FoundWrong("a measured process was killed, most likely for want of memory") from None
     return Spread.of(peaks)
@@ -110,9 +112,16 @@ def one_core() -> Iterator[None]:
 
 
 def _seconds(work: Work) -> float:
-    started = time.perf_counter()
+    started_s = _clock_s()
     work()
-    return time.perf_counter() - started
+    return _clock_s() - started_s
+
+
+def _clock_s() -> float:
+    """When all that a GPU was given is done, if one is in use."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _added_peak(prepare: Callable[[], Work]) -> int:
@@ -120,6 +129,14 @@ def _added_peak(prepare: Callable[[], Work]) -> int:
     before = _peak_bytes()
     work()
     return _peak_bytes() - before
+
+
+def _added_peak_on_cuda(prepare: Callable[[], Work]) -> int:
+    work = prepare()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    return torch.cuda.max_memory_allocated() - before
 
 
 def _peak_bytes() -> int:

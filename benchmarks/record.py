@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 from benchmarks.measure import Comparison
 from groundwork.files import csv_text, write_text
 from orbit_lite.run_folder import versions
@@ -17,9 +19,12 @@ MODEL_LETTERS = 32
 _NOT_THE_MODEL = r"\((r|tm)\)|\bcpu\b|\bprocessor\b|\b\w+-core\b|@.*"
 
 
-def hardware() -> str:
-    """The machine as part of a file's name: `2-core-amd-epyc`. Cores and processor; not the machine's own name."""
-    return hardware_name(os.cpu_count() or 1, _processor())
+def hardware(*, gpu: bool = False) -> str:
+    """The machine as part of a file's name: `2-core-amd-epyc`. Cores and processor; not the machine's own name.
+
+    `gpu`: its GPU instead: `nvidia-h100-pcie`.
+    """
+    return _slug(torch.cuda.get_device_name()) if gpu else hardware_name(os.cpu_count() or 1, _processor())
 
 
 def hardware_name(cores: int, processor: str) -> str:
@@ -28,11 +33,7 @@ def hardware_name(cores: int, processor: str) -> str:
     >>> hardware_name(8, "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz")
     '8-core-intel-xeon-platinum-8488c'
     """
-    model = re.sub(_NOT_THE_MODEL, " ", processor.lower())
-    slug = re.sub("[^a-z0-9]+", "-", model).strip("-")
-    if len(slug) > MODEL_LETTERS:
-        slug = slug[: MODEL_LETTERS + 1].rpartition("-")[0] or slug[:MODEL_LETTERS]
-    return f"{cores}-core-{slug or 'cpu'}"
+    return f"{cores}-core-{_slug(re.sub(_NOT_THE_MODEL, ' ', processor.lower())) or 'cpu'}"
 
 
 def table(comparisons: Sequence[Comparison]) -> str:
@@ -46,12 +47,13 @@ def table(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison]) -> Path:
+def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison], *, gpu: bool = False) -> Path:
     """Write `FOLDER/BENCHMARK-HARDWARE.csv`, whole or not at all: a row a side. Gives its path."""
     found = {**versions(), "pillow": metadata.version("pillow")}
-    named = [{"benchmark": benchmark, **row, "hardware": hardware(), **found} for row in _rows(comparisons)]
+    where = hardware(gpu=gpu)
+    named = [{"benchmark": benchmark, **row, "hardware": where, **found} for row in _rows(comparisons)]
     lines = [[f"{value:.6g}" if isinstance(value, float) else value for value in row.values()] for row in named]
-    path = folder / f"{benchmark}-{hardware()}.csv"
+    path = folder / f"{benchmark}-{where}.csv"
     write_text(path, csv_text(list(named[0]), lines))
     return path
 
@@ -79,6 +81,13 @@ def _readable(value: str | int | float) -> str:
     if not isinstance(value, float):
         return str(value)
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _slug(model: str) -> str:
+    slug = re.sub("[^a-z0-9]+", "-", model.lower()).strip("-")
+    if len(slug) > MODEL_LETTERS:
+        slug = slug[: MODEL_LETTERS + 1].rpartition("-")[0] or slug[:MODEL_LETTERS]
+    return slug
 
 
 def _processor() -> str:

@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import lite
 from benchmarks.lite import Size
+from benchmarks.measure import Spread
+from orbit_lite.config import builtin_names, load_learner
+from orbit_lite.models.backbones import BACKBONES
 
 SMALL = Size("protonets", "tiny", support=20, query=8, h=4, query_batch=4, frame_size_px=64, repeats=1)
 CNAPS = Size("cnaps", "tiny", support=10, query=4, h=4, query_batch=4, frame_size_px=32, repeats=1)
@@ -61,6 +66,44 @@ def test_the_papers_plain_way_gives_the_same_gradient(built):
     lite.plain_work(SMALL)()
     ours, plain = map(gradient, built)
     assert np.linalg.norm(ours - plain) < 1e-4 * np.linalg.norm(ours)
+
+
+@pytest.fixture
+def _memory_unmeasured(monkeypatch):
+    """The work is done, here and not in a new process that takes seconds to start."""
+    monkeypatch.setattr(lite, "peak_memory_mb", lambda prepare, **_: prepare()() or Spread.of([1.0]))
+
+
+@pytest.mark.usefixtures("_memory_unmeasured")
+def test_two_encoders_stand_beside_half_of_one_graph():
+    """All of it would not fit the machine."""
+    memory = [c.second[0] for c in lite.run([CNAPS]) if c.metric == "memory"]
+    assert memory == ["lite, N=100", "exact, N=100", "one graph, N=5"]
+
+
+@pytest.mark.usefixtures("_memory_unmeasured")
+def test_a_step_is_a_gradient_and_adam(built):
+    work = lite.gradient_work(SMALL, "lite", step=True)
+    before = [value.detach().clone() for value in built[0].parameters()]
+    work()
+    assert all(not torch.equal(old, new) for old, new in zip(before, built[0].parameters(), strict=True))
+    assert [(c.metric, c.first[0], c.second[0]) for c in lite.compare_steps(SMALL)] == [
+        ("memory", "lite, one step", "exact, one step"),
+        ("time", "lite, one step", "exact, one step"),
+    ]
+
+
+def test_every_meta_trained_learner_takes_a_step_on_every_published_extractor():
+    assert set(lite.META_TRAINED) == {name for name in builtin_names("learner") if load_learner(name).meta_learned}
+    assert {*lite.EXTRACTORS, "resnet18", "tiny"} == set(BACKBONES)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_same_on_a_gpu():
+    on_gpu = replace(SMALL, device="cuda")
+    comparisons = lite.run([on_gpu]) + lite.compare_steps(on_gpu)
+    assert all(0 < spread.median < 4000 for c in comparisons for _, spread in (c.first, c.second))
 
 
 @pytest.mark.parametrize("size", [SMALL, CNAPS])
