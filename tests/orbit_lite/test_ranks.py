@@ -169,9 +169,12 @@ def test_ranks_agree_on_what_is_wrong(tmp_path):
 
 @pytest.mark.slow
 def test_a_whole_run_on_two_ranks_is_that_of_one(pocket_frames, tmp_path):
-    for count in (1, 2):
-        run = ["-m", "orbit_lite", "train", "pocket", *QUICK, "--data", str(pocket_frames), "--workers", "0"]
-        torchrun(count, *run, "--out", str(tmp_path / f"run{count}"), "--device", "cpu")
+    def train(count, *more, status=0):
+        run = ["-m", "orbit_lite", "train", "pocket", *QUICK, *more, "--data", str(pocket_frames), "--workers", "0"]
+        return torchrun(count, *run, "--out", str(tmp_path / f"run{count}"), "--device", "cpu", status=status)
+
+    train(1)
+    train(2)
     one, two = (load_recognizer(tmp_path / f"run{count}" / BEST_NAME).state_dict() for count in (1, 2))
     config = load_experiment("pocket", QUICK)
     start = build_recognizer(config.learner, "tiny", weights="random", seed=config.seed).state_dict()
@@ -179,7 +182,7 @@ def test_a_whole_run_on_two_ranks_is_that_of_one(pocket_frames, tmp_path):
     apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
     assert moved.norm() > 0 and apart.norm() / moved.norm() < 1e-3
     # What is wrong is said, by both, and neither ends in a traceback of ours (torchrun adds one of its own).
-    told = torchrun(2, *run, "seed=3", "--out", str(tmp_path / "run2"), "--device", "cpu", status=1)
+    told = train(2, "seed=3", status=1)
     assert "run2: holds another run (config.seed is 0 there, 3 here)" in told and f"{ROOT}/orbit_lite" not in told
     machine = [json.loads((tmp_path / f"run{count}/run.json").read_text())["machine"]["ranks"] for count in (1, 2)]
     assert machine == [1, 2]

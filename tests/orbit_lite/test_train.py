@@ -119,7 +119,10 @@ def test_killed_while_it_computes_it_goes_on_to_the_same_weights(finished, pocke
     assert (run / "training.csv").read_bytes() == (finished[0] / "training.csv").read_bytes()
 
 
-KILLED_AT_WRITES = """
+FILES = ("run.json", BEST_NAME, "training.csv", STATE_NAME)
+# Each file when it is on the disk and not yet renamed, and when it has been; the last two in the second epoch as well.
+KILLED_AT = [(name, renamed) for name in (*FILES, *FILES[2:]) for renamed in (False, True)]
+KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
@@ -127,52 +130,42 @@ import torch
 from orbit_lite.config import load_experiment
 from orbit_lite.train import train
 
-def killed_at(moment, data, out):
-    sync = os.fsync
-    def counted(descriptor):
-        nonlocal moment
-        moment -= 1
-        if not moment:
+def killed_at(name, renamed):
+    sync, written = os.fsync, None
+    def watched(descriptor):
+        nonlocal written
+        path = Path(os.readlink("/proc/self/fd/" + str(descriptor)))
+        if (written == name) if path.is_dir() and renamed else (path.name == "." + name + ".part" and not renamed):
             os.kill(os.getpid(), signal.SIGKILL)
+        written = None if path.is_dir() else path.name[1:-5]
         sync(descriptor)
-    os.fsync = counted
-    train(load_experiment("pocket", {quick!r}), data=data, out=out, workers=0, device=torch.device("cpu"))
+    os.fsync = watched
 
-if __name__ == "__main__":
-    torch.set_num_threads({threads})
-    data, out = map(Path, sys.argv[1:])
-    for moment in range(1, 100):
-        child = os.fork()
-        if not child:
-            try:
-                killed_at(moment, data, out)
-                os._exit(0)
-            finally:
-                os._exit(1)
-        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print("ended", ended, *sorted(path.name for path in out.iterdir() if path.name.endswith(".part")), flush=True)
-        if ended != -signal.SIGKILL:
-            sys.exit(ended)
+torch.set_num_threads({threads})
+data, out = map(Path, sys.argv[1:])
+for moment in [*{moments!r}, ("nothing", True)]:
+    child = os.fork()
+    if not child:
+        try:
+            killed_at(*moment)
+            train(load_experiment("pocket", {quick!r}), data=data, out=out, workers=0, device=torch.device("cpu"))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
 @pytest.mark.slow
 def test_killed_at_its_writes_it_goes_on_to_the_same_weights(finished, pocket_frames, tmp_path):
-    """SIGKILL at the first time a file is brought to the disk, then going on and at the second, and so on to the end.
-
-    A file is brought there before it is renamed, and its folder after that: each is one moment.
-    """
-    run = tmp_path / "run"
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED_AT_WRITES.format(root=str(ROOT), quick=QUICK, threads=torch.get_num_threads()))
-    done = subprocess.run(
-        [sys.executable, str(script), str(pocket_frames), str(run)], env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    ends = [line.split(" ")[1:] for line in done.stdout.splitlines() if line.startswith("ended ")]
-    assert [end[0] for end in ends] == ["-9"] * (len(ends) - 1) + ["0"]
-    left = {name for end in ends for name in end[1:]}
-    assert {".run.json.part", ".best.safetensors.part", ".state.pt.part", ".training.csv.part"} <= left
+    """SIGKILL at one moment of writing after another, in one run, which goes on each time from what is there."""
+    run, script = tmp_path / "run", tmp_path / "killed.py"
+    facts = {"root": str(ROOT), "quick": QUICK, "threads": torch.get_num_threads(), "moments": KILLED_AT}
+    script.write_text(KILLED.format(**facts))
+    command = [sys.executable, str(script), str(pocket_frames), str(run)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    ends = [line for line in done.stdout.splitlines() if line.startswith("ended ")]
+    assert ends == ["ended -9"] * len(KILLED_AT) + ["ended 0"], done.stdout + done.stderr
     assert same(weights(run), weights(finished[0]))
     for name in (BEST_NAME, "training.csv"):
         assert (run / name).read_bytes() == (finished[0] / name).read_bytes()
