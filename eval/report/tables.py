@@ -33,8 +33,9 @@ class Table:
 
     @property
     def numeric(self) -> tuple[bool, ...]:
-        """Whether each column holds nothing but numbers."""
-        return tuple(all(_NUMBER.fullmatch(row[place]) for row in self.rows) for place in range(len(self.columns)))
+        """Whether each column holds nothing but numbers, and `-` where there is none."""
+        cells = [{row[place] for row in self.rows} - {"-"} for place in range(len(self.columns))]
+        return tuple(bool(own) and all(map(_NUMBER.fullmatch, own)) for own in cells)
 
 
 def plain(name: str) -> str:

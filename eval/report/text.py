@@ -29,7 +29,7 @@ def scorecard_text(scorecard: Scorecard) -> str:
     if scorecard.by_annotation and scorecard.by_annotation.support_quality:
         parts.append(text_table(support_quality_table(scorecard.by_annotation.support_quality)))
     if scorecard.cost:
-        parts.append(text_table(cost_table(scorecard.cost)))
+        parts += [text_table(cost_table(scorecard.cost)), f"Source: {plain(scorecard.cost.source)}"]
     if scorecard.left_out:
         parts.append(text_table(left_out_table(scorecard)))
     return "\n\n".join(parts) + "\n"

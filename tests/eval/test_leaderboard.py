@@ -210,6 +210,15 @@ def test_text_and_markdown_hold_every_row():
     assert all(len({len(re.findall(r"(?<!\\)\|", line)) for line in block}) == 1 for block in tables(page))
 
 
+def test_numbers_stand_to_the_right_also_where_one_is_missing():
+    board = leaderboard()[2]
+    lines = leaderboard_text([board]).splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(board.key.caption))
+    column = lines[start + 1].index("Protocol's") + len("Protocol's ±") - 1  # its last character
+    cells = [line[: column + 1].split()[-1] for line in lines[start + 2 : start + 2 + len(board.rows)]]
+    assert cells == ["-", "1.86", "-", "-", "-", "-"]
+
+
 def tables(page):
     for block in page.split("\n\n"):
         lines = [line for line in block.splitlines() if line.startswith("|")]

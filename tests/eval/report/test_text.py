@@ -26,6 +26,7 @@ def test_text_has_cost_and_annotation_where_known(cards, full_card):
     assert "Cost to personalise" not in scorecard_text(cards[0])
     text = scorecard_text(full_card)
     assert "5.00 T" in text
+    assert "\n\nSource: a clock\n" in text
     assert "below 5 % of the frame" in text
     assert "fewest issues" in text
 
