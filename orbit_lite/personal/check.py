@@ -214,6 +214,7 @@ def _object(
         taken_for=objects[most] if others[most] else "",
         share=float(others[most] / taken.sum()) if others[most] else 0.0,
         rise=curve.rise(name) if curve and mine else None,
+        rise_of_all=curve.rise() if curve else None,
     )
     return ObjectCheck(
         object=name,

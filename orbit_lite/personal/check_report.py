@@ -1,9 +1,10 @@
 """The check of a user's videos as a folder: one HTML page that needs no network, Markdown, CSVs and a picture."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eval.report.blocks import Block, Figure, Paragraph, Section
-from eval.report.drawing import BEHIND, INK, drawing
+from eval.report.drawing import INK, drawing, shortened
 from eval.report.markdown import markdown_page
 from eval.report.page import html_page
 from eval.report.tables import percent, plain
@@ -35,6 +36,9 @@ from orbit_lite.personal.check_words import (
     strange_finding,
 )
 from orbit_lite.personal.learning_curve import LearningCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PAGE_NAME, MARKDOWN_NAME, CURVE_SVG = "check.html", "check.md", "check_learning_curve.svg"
 
@@ -136,20 +140,13 @@ def curve_picture(curve: LearningCurve) -> bytes:
         axes.fill_between(taught, whole.min(axis=1), whole.max(axis=1), color=_BAND, linewidth=0, zorder=0)
         axes.plot(taught, whole.mean(axis=1), color=_LINE, linewidth=3, marker="o")
         for count, mean in zip(taught, whole.mean(axis=1), strict=True):
-            axes.annotate(
-                percent(mean / 100, 0),
-                (count, mean),
-                textcoords="offset points",
-                xytext=(0, 9),
-                ha="center",
-                color=INK,
-                bbox=BEHIND,
-            )
+            _note(axes, percent(mean / 100, 0), (count, mean), 9, "center")
+        lowest = min(set(curve.objects), key=lambda name: (curve.accuracy(name)[-1].mean(), name))
+        end = curve.accuracy(lowest)
+        _note(axes, shortened(plain(lowest)), (taught[len(end) - 1], 100 * end[-1].mean()), -15, "right")
+        spread = f"shaded from the lowest to the highest of {curve.draws} draws"
         axes.set_title(
-            f"Thick line: all objects, shaded from the lowest to the highest of {curve.draws} draws; thin: each object",
-            loc="left",
-            color=INK,
-            fontsize=10,
+            f"Thick: all objects, {spread}; thin: each, the lowest named", loc="left", color=INK, fontsize=10
         )
         axes.set_xticks(taught)
         axes.set_ylim(0, 108)
@@ -158,3 +155,8 @@ def curve_picture(curve: LearningCurve) -> bytes:
         axes.set_ylabel("Held-out frames recognised, %")
         axes.spines[["top", "right"]].set_visible(False)
     return content.getvalue()
+
+
+def _note(axes: "Axes", text: str, place: tuple[float, float], above: int, side: str) -> None:
+    """A few words some points above a place; a name is no formula, whatever dollar signs it holds."""
+    axes.annotate(text, place, xytext=(0, above), textcoords="offset points", ha=side, color=INK, parse_math=False)

@@ -3,7 +3,7 @@
 from eval.intervals import wilson_interval
 from eval.report.tables import percent, plain
 from orbit_lite.personal.check import ObjectCheck, UserCheck
-from orbit_lite.personal.filming_advice import rises
+from orbit_lite.personal.filming_advice import RISES, rises
 from orbit_lite.personal.learning_curve import LearningCurve
 
 HOW = "Each video was held out in turn, and shown to a recogniser that the other videos had taught."
@@ -47,7 +47,7 @@ def rough_note(check: UserCheck) -> str:
     return (
         f"These numbers are rough: {check.recognised} of {count} videos leave room for "
         f"{interval(check.recognised, count)} % (95 % interval), and even {most} of {most} of one object for "
-        f"{interval(most, most)} %."
+        f"{interval(most, most)} %. The worst objects may be better than they look here, and the best worse."
     )
 
 
@@ -71,9 +71,13 @@ def curve_finding(curve: LearningCurve) -> str:
     means = curve.accuracy().mean(axis=1)
     points = [f"{percent(mean, 0)} % with {count}" for count, mean in zip(curve.videos_taught, means, strict=True)]
     told = f"Taught with 1 video an object {percent(means[0], 0)} % of frames were recognised, {', '.join(points[1:])}."
-    if rises(curve.rise()):
-        return f"{told} It is still rising: more videos are likely to help."
-    return f"{told} It rises little at its end: more videos of the same kind are unlikely to help much."
+    rise = curve.rise()
+    if rise is None or rise.gain < RISES:
+        return f"{told} It rises little at its end: more videos of the same kind are unlikely to help much."
+    by = f"with {rise.many} in place of {rise.few}, {rise.better} of the videos did better and {rise.worse} worse"
+    if rises(rise):
+        return f"{told} It is still rising ({by}): more videos are likely to help."
+    return f"{told} It rises, but not clearly ({by}): more videos may help."
 
 
 def strange_finding(check: UserCheck) -> str:

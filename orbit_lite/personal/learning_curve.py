@@ -1,5 +1,6 @@
 """The learning curve: how well held-out videos are recognised, by how many other videos taught each object."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,12 @@ class Rise:
     def gain(self) -> float:
         """By how much the share rose, in [-1, 1]."""
         return self.after - self.before
+
+    @property
+    def by_luck(self) -> float:
+        """How often as many of the videos that changed would do better by luck, in (0, 1]: a one-sided sign test."""
+        changed = self.better + self.worse
+        return sum(math.comb(changed, count) for count in range(self.better, changed + 1)) / 2**changed
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from eval.intervals import bootstrap_of_totals, bootstrap_over_users, protocol_interval
+from eval.intervals import bootstrap_of_totals, bootstrap_over_users, protocol_interval, wilson_interval
 
 
 def test_protocol_interval_is_the_published_formula():
@@ -104,3 +104,20 @@ def test_no_values_or_not_one_user_each_is_refused():
         bootstrap_over_users([], [], seed=0)
     with pytest.raises(ValueError, match="one user for each value"):
         bootstrap_over_users([0.1, 0.2], ["a"], seed=0)
+
+
+def test_wilson_interval_is_the_formula():
+    z = 1.959963984540054  # the normal distribution's 97.5 % point
+    for n in (1, 2, 5, 40):
+        for successes in range(n + 1):
+            p = successes / n
+            centre, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+            expected = [(centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)]
+            assert wilson_interval(successes, n) == pytest.approx(expected, abs=1e-12)
+
+
+def test_wilson_interval_of_few_is_never_certain():
+    assert wilson_interval(2, 2)[0] < 0.4 and wilson_interval(0, 2)[1] > 0.6
+    for wrong in ((3, 2), (0, 0), (-1, 2)):
+        with pytest.raises(ValueError):
+            wilson_interval(*wrong)
