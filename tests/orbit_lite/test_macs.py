@@ -1,5 +1,7 @@
 """The counts, against counts made by hand."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.set_encoder import SetEncoder
 
 WAY, SUPPORT = 3, 7
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def recognizer_of(learner: LearnerConfig | str, backbone: str = "tiny", size_px: int = 32) -> Recognizer:
@@ -116,3 +119,16 @@ def test_what_can_not_be_counted_says_so() -> None:
     for way, support in ((5, 4), (0, 4)):
         with pytest.raises(AskedWrong, match="a support frame for each"):
             personalize_macs(recognizer_of("protonets"), way=way, support=support)
+
+
+def test_the_docs_table_holds_what_is_counted() -> None:
+    """A frame of 224 px, in 10^9 MACs by both counts."""
+    names = {"EfficientNet-B0": "efficientnet_b0", "ViT-B/32 CLIP": "vit_b_32_clip", "ResNet-18": "resnet18"}
+    found = {}
+    for title, backbone in names.items():
+        extractor, *_ = frame_macs(recognizer_of("protonets", backbone, 224), way=WAY)
+        found[title] = (extractor.ours, extractor.leaderboard)
+    parts = by_part(personalize_macs(recognizer_of("cnaps", "tiny", 224), way=1, support=1))
+    found["CNAPs' set encoder"] = (parts["set encoder"].ours, parts["set encoder"].leaderboard)
+    rows = [f"| {title} | {ours / 1e9:.3f} | {theirs / 1e9:.3f} |" for title, (ours, theirs) in found.items()]
+    assert "\n".join(rows) in (DOCS / "learners.md").read_text()

@@ -29,6 +29,16 @@ def test_extractor_lr_scale_reaches_the_weights(name):
     assert moved["frozen.weight"] == 0
 
 
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_every_setting_reaches_the_optimizer(name, kind):
+    """Adam's weight decay is L2, AdamW's is apart from the gradient: that is what tells the two."""
+    config = OptimizerConfig(name=name, lr=0.01, betas=(0.8, 0.98), eps=1e-6, weight_decay=0.2)
+    optimizer = build_optimizer(Model(), config)
+    assert type(optimizer) is kind
+    settings = [(group["betas"], group["eps"], group["weight_decay"]) for group in optimizer.param_groups]
+    assert settings == [((0.8, 0.98), 1e-6, 0.2)] * 2  # the extractor's group, and the rest
+
+
 def test_2023_schedule():
     """lr 5e-6, 5 warm-up epochs from 1e-6, halved every 15 epochs: the 2023 settings."""
     config = load_experiment("protonets-efficientnet_b0").optimizer

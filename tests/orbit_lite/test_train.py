@@ -1,4 +1,5 @@
 import csv
+import math
 import os
 import shutil
 import signal
@@ -53,6 +54,9 @@ def test_a_run_folder_holds_what_it_promises(finished, pocket_frames):
     run, summary = finished
     rows = list(csv.DictReader((run / "training.csv").open()))
     assert [int(row["step"]) for row in rows] == list(range(1, 7))  # 3 users * 2 tasks / 4 a step = 2 steps an epoch
+    # cosine decay of 0.001, without warm-up, over 6 steps
+    rates = [0.0005 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
+    assert [float(row["learning_rate"]) for row in rows] == pytest.approx(rates)
     found = {int(row["step"]): row["validation_frame_accuracy"] for row in rows}
     assert [step for step, value in found.items() if value] == [2, 4, 6]
     assert summary.validation_frame_accuracy == max(float(value) for value in found.values() if value)
