@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import evaluate, extract, frames, index, lite, personalize, recognize
+from benchmarks import evaluate, export, extract, frames, index, lite, personalize, recognize
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
 from groundwork.errors import AskedWrong, KitError
@@ -15,6 +15,7 @@ from groundwork.errors import AskedWrong, KitError
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "evaluate": evaluate.run,
+    "export": export.run,
     "extract": extract.run,
     "frames": frames.run,
     "index": index.run,
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
 }
 ABOUT = {
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
+    "export": "a personal recogniser in the kit, in ONNX, in ONNX of 8 bits: accuracy, size, time of a frame",
     "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",
     "frames": "frames a second on one core: uint8, or PIL and float32; from files, or packed",
     "index": "seconds until an unchanged tree's index is there: checked, or listed anew",

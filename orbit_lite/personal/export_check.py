@@ -75,9 +75,10 @@ def as_taken(images: Images, takes: str) -> Frames:
 
 
 def _own(personal: PersonalRecognizer, images: Images) -> Answers:
-    """Logits and familiarity, the roads that everybody else takes."""
-    frames = torch.from_numpy(images)
-    return personal.fitted.logits(frames).float().cpu().numpy(), personal.scores(frames).familiarity
+    """The recogniser's own logits and familiarity."""
+    features = personal.fitted.embed(torch.from_numpy(images))
+    logits = personal.fitted.logits_from_features(features)
+    return logits.float().cpu().numpy(), personal.scores_of_features(features).familiarity
 
 
 def _answers(logits: NDArray[np.float32], near: NDArray[np.float32], threshold: float | None) -> NDArray[np.int64]:
