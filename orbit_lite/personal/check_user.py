@@ -54,7 +54,7 @@ def check_user(
     require_checkable(lesson.user, lesson.videos)  # before teaching with all of them
     notes = list(lesson.notes)
     if lesson.clutter_videos:
-        notes.append(f"{lesson.clutter_videos} clutter videos left aside: they teach nothing")
+        notes.append(f"{lesson.clutter_videos} clutter videos left aside: they teach nothing.")
     return check(
         _teaching(recognizer, lesson),
         user=lesson.user,
