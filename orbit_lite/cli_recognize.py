@@ -84,6 +84,14 @@ def _require_sense(options: argparse.Namespace) -> None:
     for number, path in enumerate(outputs):
         if path in inputs or path in outputs[:number]:
             raise AskedWrong(f"{path}: would be written over; give each output a name of its own")
+        _require_place(path)
+
+
+def _require_place(path: Path) -> None:
+    """Refuse an output that could not be written when all the work is done."""
+    above = next(folder for folder in path.parents if folder.exists())
+    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        raise AskedWrong(f"{path}: no file can be written there; give another place")
 
 
 def _camera_number(text: str) -> int:

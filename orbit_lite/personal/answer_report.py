@@ -13,11 +13,6 @@ from orbit_lite.run_folder import file_sha256, versions
 FORMAT = 1
 
 
-def shown_name(path: Path) -> str:
-    """A video's name as it was given; bytes of it that are no UTF-8, which some disks have, become question marks."""
-    return str(path).encode("utf-8", "replace").decode()
-
-
 def answer_text(name: str, answer: VideoAnswer) -> str:
     """What a video shows, in two lines."""
     first = "recognised" if answer.known else "answered"

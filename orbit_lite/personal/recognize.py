@@ -17,7 +17,7 @@ from data_prep.worker_stream import StreamWorker
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.progress import Progress, duration
 from orbit_lite.data.loader import to_images
-from orbit_lite.personal.answer_report import answer_text, shown_name, write_answers
+from orbit_lite.personal.answer_report import answer_text, write_answers
 from orbit_lite.personal.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.frame_table import FrameTable, whole_table
 from orbit_lite.personal.overlay import SIDE_PX, Captions, annotate
@@ -68,9 +68,11 @@ def recognize(
         AskedWrong: if a video is not there, or there are several to annotate.
         FoundWrong: if one can't be read. The others are answered and written; nothing is if none can be read.
     """
-    missing = [str(video) for video in videos if not video.exists()]
-    if missing:
-        raise AskedWrong(f"{missing[0]}: no such video" + (f" (and {len(missing) - 1} more)" if missing[1:] else ""))
+    for video in videos:
+        if not video.exists():
+            raise AskedWrong(f"{video}: no such video")
+        if str(video).encode("utf-8", "replace").decode() != str(video):
+            raise AskedWrong(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
     if outputs.annotated and len(videos) != 1:
         raise AskedWrong(f"--annotated makes a copy of one video, {len(videos)} are given; take them one at a time")
     found: list[tuple[str, VideoAnswer]] = []
@@ -79,14 +81,12 @@ def recognize(
         for video in videos:
             try:
                 with table.whole_video():
-                    found.append(
-                        (shown_name(video), _recognize_video(personal, video, table, looking, outputs, worker))
-                    )
+                    found.append((str(video), _recognize_video(personal, video, table, looking, outputs, worker)))
             except FoundWrong as error:
                 if len(videos) == 1:
                     raise
                 print(f"failed: {error}", file=sys.stderr, flush=True)
-                failed.append((shown_name(video), str(error)))
+                failed.append((str(video), str(error)))
         if not found:
             raise FoundWrong(f"none of the {len(videos)} videos could be read; nothing is written")
     if outputs.json:
@@ -122,7 +122,7 @@ def _recognize_video(
     outputs: Outputs,
     worker: StreamWorker,
 ) -> VideoAnswer:
-    started, name = time.monotonic(), shown_name(video)
+    started, name = time.monotonic(), str(video)
     tally, speech, captions = VideoTally(), Speech(), Captions(personal.objects)
     with closing(frame_answers(personal, video, looking, worker)) as answers:
         for answer in answers:

@@ -309,7 +309,9 @@ def test_a_model_that_is_no_personal_file(run, models, clutter, tmp_path, name, 
         (["{v}", "--smooth", "-1"], "argument --smooth: expected seconds, 0 or more"),
         (["--camera", "first"], "argument --camera: expected a camera's number"),
         (["--stdin", "640"], "argument --stdin: expected WIDTHxHEIGHT"),
-        (["{t}/nothere.mp4", "{t}/neither"], "{t}/nothere.mp4: no such video (and 1 more)"),
+        (["{v}", "{t}/nothere.mp4"], "{t}/nothere.mp4: no such video"),
+        (["{v}", "--csv", "{t}"], "{t}: no file can be written there"),
+        (["{v}", "--json", "{v}/in/a/file.json"], "file.json: no file can be written there"),
     ],
 )
 def test_what_is_asked_wrongly_is_named_before_any_work(run, alice_file, clutter, tmp_path, arguments, said):
@@ -321,11 +323,14 @@ def test_what_is_asked_wrongly_is_named_before_any_work(run, alice_file, clutter
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_table_whose_folder_cannot_be_made_is_told_before_any_work(run, alice_file, clutter, tmp_path):
-    (tmp_path / "file").touch()
-    status, out, lines = run("--model", alice_file, clutter[0], "--csv", tmp_path / "file" / "rows.csv")
-    assert (status, out, len(lines)) == (1, "", 1)
-    assert str(tmp_path / "file") in lines[0]
+def test_a_name_that_is_no_text_is_refused(run, alice_file, clutter, tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9.mp4")  # Latin-1, as old disks have it
+    try:
+        shutil.copy(clutter[0], odd)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    status, out, lines = run("--model", alice_file, odd)
+    assert (status, out, len(lines), "caf\\udce9.mp4" in lines[0]) == (2, "", 1, True)
 
 
 @pytest.mark.parametrize(("option", "name"), [("--csv", "a.csv"), ("--json", "a.json")])
