@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.measure import Comparison, Spread, Work, paired_seconds, peak_memory_mb
+from benchmarks.measure import Comparison, Work, paired_seconds, peak_memory_mb
 from data_prep.annotations import BOX, NOT_PRESENT
 from data_prep.extract import extract
 from data_prep.index import Index, VideoRow, open_index
 from data_prep.layout import VideoName, annotation_path, frame_file_name
 from data_prep.pocket import make_pocket
-from eval.records import Task, TaskSet, VideoPlan
-from eval.score import score
+from eval.records import Task, TaskSet, VideoPlan, read_predictions, read_tasks, write_predictions, write_tasks
+from eval.verbs import score_files
 from groundwork.files import write_json
 from groundwork.randomness import keyed_rng
 from orbit_lite.config import load_protocol
@@ -29,6 +29,7 @@ from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.predict import UserWork, predict
 
 PROTOCOL = "orbit-2022"
+TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"
 
 
 @dataclass(frozen=True)
@@ -114,24 +115,32 @@ ALL_VIDEOS, CLEAN_FRAMES, CLUTTER_FRAMES = 3_822, 771, 411  # ORBIT's count, and
 
 
 def _full_size() -> list[Comparison]:
-    with tempfile.TemporaryDirectory() as folder:
-        drawer = TaskDrawer(_orbit_index(Path(folder)), load_protocol(PROTOCOL), split="test", seed=0)
-        drawn_s, scored_s = paired_seconds(drawer.draw_all, scoring_work(), repeats=1, warm=False)
-    scored_mb = peak_memory_mb(scoring_work)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        drawer = TaskDrawer(_orbit_index(folder), load_protocol(PROTOCOL), split="test", seed=0)
+        tasks, table = _made_predictions()
+        write_tasks(folder / TASKS_NAME, tasks)
+        write_predictions(folder / PREDICTIONS_NAME, table, metadata={})
+        drawn_s, scored_s = paired_seconds(drawer.draw_all, scoring_work(folder), repeats=1, warm=False)
+        read_mb, scored_mb = (peak_memory_mb(partial(work, folder)) for work in (reading_work, scoring_work))
     rows = USERS * TASKS * VIDEOS * FRAMES
-    threads, none = torch.get_num_threads(), Spread(0.0, 0.0, 0.0, 1)
+    threads = torch.get_num_threads()
     setting = f"{USERS * TASKS} tasks, {rows} predictions, an index of {ALL_VIDEOS} videos"
-    drawing, scoring = ("drawing the tasks", drawn_s), ("scoring the predictions", scored_s)
+    scoring = "scoring the predictions"
     return [
-        Comparison(setting, "time", "s", threads, drawing, scoring),
-        Comparison(setting, "memory", "MB", threads, ("before", none), ("scoring the predictions", scored_mb)),
+        Comparison(setting, "time", "s", threads, ("drawing the tasks", drawn_s), (scoring, scored_s)),
+        Comparison(setting, "memory", "MB", threads, ("reading the predictions", read_mb), (scoring, scored_mb)),
     ]
 
 
-def scoring_work() -> Work:
-    """Make tasks and predictions of full size; the work is to score them. Picklable."""
-    tasks, table = _made_predictions()
-    return partial(score, tasks, table)
+def reading_work(folder: Path) -> Work:
+    """The work is to read tasks and predictions of a folder into memory."""
+    return lambda: (read_tasks(folder / TASKS_NAME), read_predictions(folder / PREDICTIONS_NAME))
+
+
+def scoring_work(folder: Path) -> Work:
+    """The work is what the verb `score` does: from the files of a folder to a scorecard's."""
+    return partial(score_files, folder / TASKS_NAME, folder / PREDICTIONS_NAME, folder / "scorecard.json")
 
 
 def _made_predictions() -> tuple[TaskSet, pd.DataFrame]:
