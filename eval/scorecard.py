@@ -233,11 +233,7 @@ class Scorecard(Strict):
 
 
 def write_scorecard(path: Path, scorecard: Scorecard) -> None:
-    """Write scorecard.json, whole or not at all: indented, and lists with an entry a line.
-
-    Raises:
-        FoundWrong: if a name holds bytes that are no UTF-8.
-    """
+    """Write scorecard.json, whole or not at all: indented, and lists with an entry a line."""
     write_text(path, _json(scorecard.model_dump(by_alias=True)) + "\n")
 
 

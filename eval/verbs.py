@@ -179,10 +179,12 @@ def _macs_of_tasks(path: Path, task_set: TaskSet) -> dict[tuple[str, int], int]:
     card = _read_scorecard(path)
     if card.tasks_fingerprint != tasks_fingerprint(task_set):
         raise AskedWrong(f"{path}: a scorecard of other tasks; give that of the predictions")
-    rows = card.cost.per_task if card.cost else ()
-    counts = {(row.user, row.task): row.macs_to_personalise_thop for row in rows}
-    known = {key: count for key, count in counts.items() if count is not None}
-    if len(known) < len(task_set.tasks):
+    known = {
+        (row.user, row.task): row.macs_to_personalise_thop
+        for row in (card.cost.per_task if card.cost else ())
+        if row.macs_to_personalise_thop is not None
+    }
+    if not known.keys() >= {(task.user, task.task) for task in task_set.tasks}:
         raise AskedWrong(f"{path}: does not say what each task took to personalise; leave --scorecard out")
     return known
 

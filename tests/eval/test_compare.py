@@ -193,6 +193,13 @@ def test_text_and_markdown_say_the_same_and_json_holds_all(cards):
     assert Comparison.model_validate_json(json.dumps(content), strict=True) == comparison
 
 
+def test_what_is_of_a_sample_of_frames_says_so(cards):
+    sampled, whole = (comparison_text(compare(*cards(every=every))) for every in (False, True))
+    for name in ("Frames to recognition (lower", "Video accuracy (higher"):
+        assert f"{name} is better; of a sample of frames)" in sampled
+    assert "of a sample" not in whole
+
+
 def test_the_seed_is_the_tasks_own(cards):
     tasks_seed = cards(3)[0].seed
     assert compare(*cards(3)).overall.frame_accuracy.per_user.bootstrap_over_users.seed == tasks_seed
