@@ -107,8 +107,9 @@ def _cut(source: Path, target: Path, *, first: int, pictures: int) -> None:
     """So many pictures from a key frame on, not encoded again; of a video without B-frames."""
     with av.open(str(source)) as read, av.open(str(target), "w") as written:
         stream = written.add_stream_from_template(read.streams.video[0])
-        packets = [packet for packet in read.demux(video=0) if packet.dts is not None and packet.pts is not None]
-        start = packets[first].pts
+        packets = [packet for packet in read.demux(video=0) if packet.pts is not None]  # the last one only flushes
+        start = packets[first].pts or 0
         for packet in packets[first : first + pictures]:
-            packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, stream
+            packet.pts = packet.dts = (packet.pts or 0) - start
+            packet.stream = stream
             written.mux(packet)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from eval.command import add_eval_verbs
 from groundwork.errors import KitError, system_line
+from orbit_lite.cli_numbers import not_negative, positive
 from orbit_lite.cli_personal import add_personal_verbs
 from orbit_lite.cli_prep import add_prep_verbs
 
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("published", metavar="PUBLISHED.pth", type=Path, help="state dict of the published code")
     convert.add_argument("--learner", required=True, help="protonets, cnaps, ..., or a YAML file")
     convert.add_argument("--backbone", required=True, help="efficientnet_b0, vit_b_32_clip, ...")
-    convert.add_argument("--frame-size", type=_positive, help="side of its frames in pixels (default: 224)")
+    convert.add_argument("--frame-size", type=positive, help="side of its frames in pixels (default: 224)")
     convert.add_argument("--out", type=Path, required=True, help="file to write, CKPT.safetensors")
     convert.set_defaults(run=_convert)
 
@@ -111,9 +112,9 @@ def _parser() -> argparse.ArgumentParser:
 
     cost = verbs.add_parser("cost", help="MACs, parameters, seconds and memory of a recogniser", allow_abbrev=False)
     _add_model(cost)
-    cost.add_argument("--way", type=_positive, default=10, help="objects of the task (default: 10)")
-    cost.add_argument("--support", type=_positive, default=100, help="support frames in all (default: 100)")
-    cost.add_argument("--repeats", type=_not_negative, default=3, help="timed runs; 0 only counts (default: 3)")
+    cost.add_argument("--way", type=positive, default=10, help="objects of the task (default: 10)")
+    cost.add_argument("--support", type=positive, default=100, help="support frames in all (default: 100)")
+    cost.add_argument("--repeats", type=not_negative, default=3, help="timed runs; 0 only counts (default: 3)")
     cost.add_argument("--out", type=Path, help="write it as JSON, too")
     cost.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
     cost.set_defaults(run=_cost)
@@ -133,7 +134,7 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
     parser.add_argument("--seed", type=int, default=1991, help="seed of the tasks (default: 1991)")
-    parser.add_argument("--tasks-per-user", type=_positive, help="fewer or more tasks than the protocol's")
+    parser.add_argument("--tasks-per-user", type=positive, help="fewer or more tasks than the protocol's")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -143,22 +144,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=_not_negative, help="processes that read ahead (default: by cores, 0 on two)")
+    parser.add_argument("--workers", type=not_negative, help="processes that read ahead (default: by cores, 0 on two)")
     parser.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return number
-
-
-def _not_negative(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
-    return number
 
 
 def _demo(options: argparse.Namespace) -> None:

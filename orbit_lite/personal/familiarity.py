@@ -58,10 +58,7 @@ def find_threshold(
     area = float(auc(passed, kept))
     if area <= 0.5:
         return Threshold(None, auroc=area, frames=len(known), asked=false_alarms)
-    if false_alarms is None:
-        place = int(np.argmax(kept - passed))
-    else:
-        place = int(np.flatnonzero(passed <= false_alarms)[-1])
+    place = int(np.argmax(kept - passed)) if false_alarms is None else int(np.flatnonzero(passed <= false_alarms)[-1])
     # the first threshold is infinite: nothing passes. The file can't hold it; just above the most familiar will do
     value = float(values[place]) if place else float(np.nextafter(values[1], np.inf))
     return Threshold(value, float(passed[place]), float(1 - kept[place]), area, len(known), false_alarms)
