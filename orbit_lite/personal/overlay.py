@@ -26,7 +26,6 @@ SIDE_PX = 720
 BAND_PX = 160  # below the picture, so that it hides nothing
 MARGIN_PX = 24
 NAME_PX, LEAST_NAME_PX, SURE_PX = 84, 48, 40  # sizes of letters; a long name is set smaller, then shortened
-SUFFIX = ".mp4"
 _ENCODER = {"preset": "veryfast", "crf": "21"}
 _BT709 = 1  # as ITU-T H.273 and libav's scaler count
 _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
@@ -139,5 +138,5 @@ def _fitted(text: str) -> tuple[str, ImageFont.FreeTypeFont]:
 
 @lru_cache
 def _font(size_px: int) -> ImageFont.FreeTypeFont:
-    """Letters that matplotlib brings along: Latin, Greek, Cyrillic, Arabic, Hebrew and others, no Chinese."""
+    """Letters that matplotlib brings along: Latin, Greek, Cyrillic and some more; no Chinese, no emoji (boxes)."""
     return ImageFont.truetype(str(_FONT), size_px)

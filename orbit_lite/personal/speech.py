@@ -13,7 +13,7 @@ class Speech:
     """When to speak, and what.
 
     An answer is spoken when all frames of the last HOLD_S gave it, two at least, and it is not what was spoken last. So
-    it comes HOLD_S late, and no later frame is looked at. Where single frames are odd, smoothing makes it heard sooner.
+    it comes HOLD_S late, and looks at no later frame. Where single frames are odd, smoothing makes it come sooner.
     """
 
     def __init__(self, hold_s: float = HOLD_S) -> None:

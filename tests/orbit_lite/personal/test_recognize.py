@@ -82,6 +82,12 @@ def without_video(rows):
     return [{name: cell for name, cell in row.items() if name != "video"} for row in rows]
 
 
+def test_help_is_plain_text(run):
+    status, out, _ = run("--help")
+    assert (status, out.isascii()) == (0, True)
+    assert all(f"--{name}" in out for name in ("camera", "stdin", "smooth", "csv", "json", "annotated", "speak"))
+
+
 def test_text_table_and_json_tell_the_same(run, choosy_file, clutter, tmp_path):
     table, summary = tmp_path / "rows.csv", tmp_path / "answers.json"
     status, out, _ = run("--model", choosy_file, *clutter, "--csv", table, "--json", summary, "--smooth", "0.2")
@@ -204,12 +210,13 @@ def test_rows_of_a_video_whose_damage_shows_late_are_taken_back(run, alice_file,
 
 
 @pytest.fixture
-def faulty(tmp_path):
+def faulty(clutter, tmp_path):
     """Files that are no video to recognise, by what is wrong with them."""
     folder = tmp_path / "faulty"
     folder.mkdir()
     (folder / "text.mp4").write_text("shopping list\n" * 50)
     (folder / "nothing.mp4").touch()
+    (folder / "cut.mp4").write_bytes(clutter[0].read_bytes()[:20_000])
     with av.open(str(folder / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=48000)
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
@@ -225,6 +232,7 @@ def faulty(tmp_path):
     [
         ("text.mp4", "does not decode"),
         ("nothing.mp4", "does not decode"),
+        ("cut.mp4", "use another copy"),
         ("sound.mp4", "holds no video stream"),
         ("empty", "no frames in it"),
     ],
