@@ -3,7 +3,7 @@
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -33,6 +33,12 @@ class Spread:
     def of(cls, values: list[float]) -> "Spread":
         """Of one value or more."""
         return cls(statistics.median(values), min(values), max(values), len(values))
+
+    @classmethod
+    def sum_of(cls, parts: Sequence["Spread"]) -> "Spread":
+        """Of work done in parts, each measured as often."""
+        median, least, most = (sum(getattr(part, name) for part in parts) for name in ("median", "least", "most"))
+        return cls(median, least, most, parts[0].repeats)
 
     def times(self, factor: float) -> "Spread":
         """In another unit, or scaled to a larger piece of work; factor > 0."""

@@ -2,7 +2,15 @@ from benchmarks import evaluate
 from benchmarks.evaluate import Size
 
 SMALL = Size(
-    users=1, objects=2, clean_videos=1, clutter_videos=1, tasks=6, plain_tasks=2, learners=("cnaps",), backbone="tiny"
+    users=2,
+    objects=2,
+    clean_videos=1,
+    clutter_videos=1,
+    video_frames=130,
+    tasks=6,
+    plain_tasks=2,
+    learners=("cnaps",),
+    backbone="tiny",
 )
 
 
@@ -11,7 +19,7 @@ def test_every_comparison_has_both_sides(monkeypatch):
     monkeypatch.setattr(evaluate, "TASKS", 3)
     monkeypatch.setattr(evaluate, "ALL_VIDEOS", 300)
     bare, plain, time, memory = evaluate.run(SMALL)
-    assert bare.setting == "cnaps, tiny, orbit-2022, users: 1, tasks a user: 6" == plain.setting
+    assert bare.setting == "cnaps, tiny, orbit-2022, users: 2, tasks a user: 6, videos of 130 frames" == plain.setting
     assert bare.first[0].startswith("the bare extractor on ") and bare.second[0] == "each frame once"
     assert plain.first == bare.second and plain.second[0] == "each task anew (scaled from 2 a user)"
     assert time.second[0] == memory.second[0] == "scoring the predictions"
