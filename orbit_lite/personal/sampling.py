@@ -17,6 +17,7 @@ from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import KINDS, Pictures
 
 PROTOCOL = "own-videos"
+MOST_FRAMES = 3_000  # of a video that are sampled: the first 100 s; so memory does not grow with its length
 TIME_LIMIT_S = 600.0  # for one video: a decoder that hangs on a damaged file is stopped then
 
 
@@ -25,18 +26,18 @@ class Sampling:
     """Every `step`-th of a video's first `first_frames` frames, from the first; square, `size_px` wide."""
 
     step: int
-    first_frames: int | None
+    first_frames: int
     size_px: int
 
     @classmethod
     def of_protocol(cls, size_px: int) -> "Sampling":
-        """As `own-videos` samples support frames."""
+        """As `own-videos` samples support frames, but of the first MOST_FRAMES alone."""
         plan = load_protocol(PROTOCOL)
-        return cls(plan.support.frames.step, plan.first_frames, size_px)
+        return cls(plan.support.frames.step, min(plan.first_frames or MOST_FRAMES, MOST_FRAMES), size_px)
 
     def frames(self, count: int) -> tuple[int, ...]:
         """Numbers (from 1) of the frames taken of a video of `count`."""
-        return tuple(range(1, min(count, self.first_frames or count) + 1, self.step))
+        return tuple(range(1, min(count, self.first_frames) + 1, self.step))
 
 
 @dataclass(frozen=True)
