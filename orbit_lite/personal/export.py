@@ -73,16 +73,17 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Path:
     _require_sense(file, out, request)
     personal = load_personal(file)
     size_px = personal.frame_size_px
-    images = noise_images(size_px)
-    if request.check:
-        images = np.concatenate([images, _read(request.check, size_px, most=CHECK_FRAMES)])
-    calibration = None
+    scaling, checked = None, [noise_images(size_px)]
     if request.calibrate is not None:
-        calibration = _read(request.calibrate, size_px, most=CALIBRATION_FRAMES)
-        images = calibration  # noise would tell nothing of what 8 bits make of pictures
-    print(f"making {out.name}: {FORMATS[request.format].runtime}", flush=True)
-    card = card_texts(personal, request, source_sha256=file_sha256(file), calibration=calibration)
-    content = _content(personal, request, card, calibration)
+        scaling, rest = _halves(_read(request.calibrate, size_px, most=CALIBRATION_FRAMES))
+        checked = [rest]  # noise would tell nothing of what 8 bits make of pictures
+    if request.check:
+        checked.append(_read(request.check, size_px, most=CHECK_FRAMES))
+    images = np.concatenate(checked)
+    print(f"making {out.name}, for {FORMATS[request.format].runtime}", flush=True)
+    scaled_by = 0 if scaling is None else len(scaling)
+    card = card_texts(personal, request, source_sha256=file_sha256(file), scaled_by=scaled_by)
+    content = _content(personal, request, card, scaling, images)
     opened, found = write_checked(out, content, card, personal, images, request)
     _tell(out, personal, request, opened, found)
     return out
@@ -113,7 +114,7 @@ def write_checked(
 
 
 def card_texts(
-    personal: PersonalRecognizer, request: ExportRequest, *, source_sha256: str, calibration: Images | None = None
+    personal: PersonalRecognizer, request: ExportRequest, *, source_sha256: str, scaled_by: int = 0
 ) -> dict[str, str]:
     """What an exported file says of itself; where not a plain text, as JSON. The user's name is not in it."""
     size_px, recognizer = personal.frame_size_px, personal.fitted.recognizer
@@ -128,20 +129,28 @@ def card_texts(
         "below the threshold the answer is none of these",
         "learner": recognizer.learner.name if recognizer.learner else "",
         "backbone": recognizer.extractor.backbone.name,
-        "network": "float32" if calibration is None else f"8 bits, scaled by {len(calibration)} frames",
+        "network": f"8 bits, scaled by {scaled_by} frames" if request.int8 else "float32",
         "source_sha256": source_sha256,
         "versions": json.dumps(versions()),
     }
 
 
-def _content(personal: PersonalRecognizer, request: ExportRequest, card: Texts, calibration: Images | None) -> bytes:
+def _content(
+    personal: PersonalRecognizer, request: ExportRequest, card: Texts, scaling: Images | None, judging: Images
+) -> bytes:
     kind = FORMATS[request.format]
     graph = PersonalGraph.of(personal, takes=request.takes, channels_last=kind.channels_last)
     dtype = torch.uint8 if request.takes == UINT8 else torch.float32
     example = torch.zeros(2, 3, personal.frame_size_px, personal.frame_size_px, dtype=dtype)
-    if calibration is None:
+    if scaling is None:
         return kind.write(graph, example, card)
-    return onnx_bytes(quantized_model(graph, example, as_taken(calibration, request.takes)), card)
+    halves = (as_taken(images, request.takes) for images in (scaling, judging))
+    return onnx_bytes(quantized_model(graph, example, *halves), card)
+
+
+def _halves(images: Images) -> tuple[Images, Images]:
+    """Every other frame, and the rest; of a single one, that for both."""
+    return images[::2], images[1::2] if len(images) > 1 else images
 
 
 def _require_sense(file: Path, out: Path, request: ExportRequest) -> None:
@@ -174,8 +183,8 @@ def _tell(out: Path, personal: PersonalRecognizer, request: ExportRequest, opene
     print(f"labels: {', '.join(personal.objects)}; threshold: {card['threshold']}")
     if request.int8:
         print(
-            f"8 bits: the same answer as the recogniser's on {100 * found.same:.1f} % of {found.frames} frames that it "
-            f"was scaled by; familiarity differs by up to {found.familiarity:.2g}"
+            f"{card['network']}; on {found.frames} others the same answer as the recogniser's in "
+            f"{100 * found.same:.1f} %, and familiarity within {found.familiarity:.2g} of its"
         )
         if found.same < GOOD_SHARE:
             print("That is a loss: 8 bits do not suit this network. Export without --int8, or look at what it answers.")
