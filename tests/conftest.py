@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from data_prep.extract import extract
+from data_prep.index import build_index
 from data_prep.pocket import make_pocket
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,14 +39,17 @@ axe.run(document).then(found => {
 
 @pytest.fixture(scope="session", autouse=True)
 def _two_threads():
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    """At most two, so that a large machine's tests are not slowed by waiting; `make test` asks for one a process."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(2, os.cpu_count() or 1))
 
 
 @pytest.fixture(scope="session")
 def pocket_raw(tmp_path_factory) -> Path:
-    """Raw tree. Not to be changed."""
+    """Raw tree, with its index. Not to be changed: copy it."""
     root = tmp_path_factory.mktemp("pocket") / "raw"
     make_pocket(root, users=(3, 1, 2), objects=3, clean_videos=2, clutter_videos=1, seed=5)
+    build_index(root)  # else whichever test opens it first would leave one, and tests would depend on their order
     return root
 
 

@@ -50,6 +50,7 @@ def make_tree(kind, pocket_raw, pocket_frames, root):
 
 def _rename_as_phones_do(root):
     """Train videos get names that say nothing, so that there is a private table of names; annotations follow."""
+    (root / "index.csv").unlink()  # it is of the names before
     before = {}
     for number, video in enumerate(sorted((root / "train").rglob("*.mp4"))):
         renamed = video.rename(video.with_name(f"VID_{number}.mp4"))
