@@ -9,7 +9,7 @@ demo: $(READY)
 	$(VENV)/bin/orbit-lite demo
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

@@ -1,6 +1,7 @@
 """The whole road on the pocket set: raw videos, frames, tasks, meta-training, evaluation before and after, reports."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,16 +20,17 @@ from orbit_lite.train import train
 EXPERIMENT = "pocket"
 
 
-def run_demo(out: Path, *, seed: int = 0) -> None:
+def run_demo(out: Path, *, seed: int = 0, settings: Sequence[str] = ()) -> None:
     """Run every station that is not done yet, then print the metrics before and after and where everything is.
 
     Args:
         out: folder for all of it: raw/, frames/, train/, before/, after/.
         seed: of the pocket set and of training.
+        settings: of the experiment, such as "epochs=2".
     """
     started_s = time.monotonic()
     workers, device = default_workers(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    config = load_experiment(EXPERIMENT, [f"seed={seed}"])
+    config = load_experiment(EXPERIMENT, [f"seed={seed}", *settings])
 
     _station(1, "drawing and encoding the pocket set's raw videos")
     print(make_pocket(out / "raw", seed=seed))

@@ -37,6 +37,14 @@ axe.run(document).then(found => {
 </body>"""
 
 
+LONGEST = ("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_train.py", "test_predict.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: at the end no process is left alone with one, while the others have none."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _two_threads():
     """At most two, so that a large machine's tests are not slowed by waiting; `make test` asks for one a process."""

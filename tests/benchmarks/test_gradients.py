@@ -79,7 +79,7 @@ def test_the_published_scaling_multiplies_the_query_path(recognizer, pixels):
         recognizer.zero_grad()
         ESTIMATORS["published"](recognizer, pixels, h, np.random.default_rng(h))
         found.append(torch.cat([value.grad.flatten() for value in recognizer.parameters()]))
-    torch.testing.assert_close(found[0], 5 * found[1])
+    assert (found[0] - 5 * found[1]).norm() <= 1e-5 * found[0].norm()  # float32 rounds single values by more
     assert one(recognizer, pixels, "published", 75).bias > 0.1
 
 
