@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_prep.archive import ARCHIVE_SUFFIX, PackedUser
 from data_prep.layout import RAW_SUFFIXES, TREE_TYPES, frame_file_name, is_junk, plain
@@ -19,6 +20,10 @@ from data_prep.naming import listed
 from data_prep.tree import Kind, list_frames
 from groundwork.errors import AskedWrong, FoundWrong
 
+if TYPE_CHECKING:
+    from data_prep.probe import VideoInfo
+
+LEAST_SIDE_PX = 32  # of a raw video's pictures: less is no picture of a thing
 EXPECTED = "OBJECT/FILE.mp4 (or .mov, ...), OBJECT/clean/FILE.mp4, or folders of frames in place of the files"
 
 
@@ -86,18 +91,33 @@ def scan_own(path: Path) -> OwnFolder:
     return OwnFolder(plain(path.resolve().name), path, _in_order(videos), clutter)
 
 
+def probe_own(path: Path) -> "VideoInfo":
+    """Look into a file as `probe` does.
+
+    Raises:
+        FoundWrong: as `probe`; or if its pictures are too small to show a thing.
+    """
+    from data_prep.probe import probe  # here: a scan shouldn't wait for decoders to load
+
+    found = probe(path)
+    if min(found.width, found.height) < LEAST_SIDE_PX:
+        raise FoundWrong(
+            f"{path}: pictures of {found.width}x{found.height} pixels, too small to show a thing;"
+            f" expected {LEAST_SIDE_PX} or more on each side. Film it again, or use the original file."
+        )
+    return found
+
+
 def frame_count(video: OwnVideo) -> int:
     """How many frames a video has, at 30 a second.
 
     Raises:
-        FoundWrong: if it can't be read, or its frames are not numbered without a gap.
+        FoundWrong: if it can't be read, its pictures are too small, or its frames are not numbered without a gap.
     """
     if video.kind == "raw":
-        # here: a scan shouldn't wait for decoders to load
-        from data_prep.probe import probe
         from data_prep.video import count_frames
 
-        return count_frames(probe(video.path))
+        return count_frames(probe_own(video.path))
     if video.kind == "packed":
         with PackedUser(video.root) as user:
             return len(user.videos[video.place].sizes)

@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"orbit-lite: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("orbit-lite: stopped; the same command goes on from here", file=sys.stderr)
+        then = "the same command goes on from here" if options.goes_on else "nothing is written in part"
+        print(f"orbit-lite: stopped; {then}", file=sys.stderr)
         return 130
     except OSError as error:
         print(f"orbit-lite: {system_line(error)}", file=sys.stderr)
@@ -49,12 +50,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(goes_on=False)  # whether a verb that was stopped goes on where it was
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     demo = verbs.add_parser("demo", help="the whole road on the pocket set, ends with a report", allow_abbrev=False)
     demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for all of it (default: demo)")
     demo.add_argument("--seed", type=int, default=0, help="seed of the pocket set and of training (default: 0)")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, goes_on=True)
 
     add_prep_verbs(verbs)
 
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, help="the run's folder")
     train.add_argument("--tensorboard", action="store_true", help="log to OUT/tensorboard, too (an extra to install)")
     _add_machine(train)
-    train.set_defaults(run=_train)
+    train.set_defaults(run=_train, goes_on=True)
 
     convert = verbs.add_parser("convert", help="a published checkpoint to one of ours", allow_abbrev=False)
     convert.add_argument("published", metavar="PUBLISHED.pth", type=Path, help="state dict of the published code")
@@ -108,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         "--time", action="store_true", help="measure seconds to personalise, too; they differ from run to run"
     )
     _add_machine(evaluate)
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=_evaluate, goes_on=True)
 
     cost = verbs.add_parser("cost", help="MACs, parameters, seconds and memory of a recogniser", allow_abbrev=False)
     _add_model(cost)

@@ -33,7 +33,7 @@ def add_forget_verb(verbs: "Subparsers") -> None:
         metavar="RUN",
         help="with --data: from this run's folder, too; may be repeated",
     )
-    verb.set_defaults(run=_forget)
+    verb.set_defaults(run=_forget, goes_on=True)
 
 
 def _forget(options: argparse.Namespace) -> None:

@@ -28,7 +28,7 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     pocket.add_argument("--clutter-videos", type=int, help="clutter videos of each object")
     pocket.add_argument("--seed", type=int, default=0, help="same seed, same frames (default: 0)")
     _add_workers(pocket)
-    pocket.set_defaults(run=_pocket)
+    pocket.set_defaults(run=_pocket, goes_on=True)
 
     download = inner.add_parser(
         "download",
@@ -53,7 +53,7 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
         "--annotations", metavar="FILE", type=Path, help="an archive of annotations to unpack as well"
     )
     download.add_argument("--keep-archives", action="store_true", help="keep what was downloaded once it is verified")
-    download.set_defaults(run=_download)
+    download.set_defaults(run=_download, goes_on=True)
 
     extract = inner.add_parser("extract", help="raw videos to numbered square frames", allow_abbrev=False)
     extract.add_argument("raw", metavar="RAW", type=Path, help="[SPLIT/]USER/OBJECT/{clean,clutter}/*.mp4 and the like")
@@ -79,7 +79,7 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
         help="with --flat: video types (default: T=clean,Z=clutter,S=clutter,P=clutter-pan)",
     )
     _add_workers(extract)
-    extract.set_defaults(run=_extract)
+    extract.set_defaults(run=_extract, goes_on=True)
 
     index = inner.add_parser("index", help="list a tree once: index.csv, a row a video", allow_abbrev=False)
     index.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
@@ -90,7 +90,7 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     resize.add_argument("out", metavar="OUT", type=Path, help="frame tree to make, or to go on with")
     resize.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
     _add_workers(resize)
-    resize.set_defaults(run=_resize)
+    resize.set_defaults(run=_resize, goes_on=True)
 
     split = inner.add_parser("split", help="the unfiltered set: merge other/, tell users apart", allow_abbrev=False)
     split.add_argument("tree", metavar="TREE", type=Path, help="frame tree, with or without splits and other/")
@@ -101,13 +101,13 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     split.add_argument(
         "--leave-out", action="store_true", help="leave out objects of these users that JSON does not name"
     )
-    split.set_defaults(run=_split)
+    split.set_defaults(run=_split, goes_on=True)
 
     pack = inner.add_parser("pack", help="frame tree to one ZIP file a user, and back", allow_abbrev=False)
     pack.add_argument("tree", metavar="TREE", type=Path, help="frame tree; with --unpack a packed one")
     pack.add_argument("out", metavar="OUT", type=Path, help="tree to make, or to go on with")
     pack.add_argument("--unpack", action="store_true", help="the other way: packed tree to frame tree, byte for byte")
-    pack.set_defaults(run=_pack)
+    pack.set_defaults(run=_pack, goes_on=True)
 
     verify = inner.add_parser("verify", help="hold a tree against its index, every frame", allow_abbrev=False)
     verify.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")

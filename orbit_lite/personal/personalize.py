@@ -72,11 +72,12 @@ def personalize(
         rows.append((personal.user, _tell(personal, lesson, target)))
     if len(folders) > 1:
         csv = csv or out / CSV_NAME
-    if csv:
+    if csv and rows:
         write_text(csv, summary_csv(rows))
         print(f"a row a participant and object: {csv}")
     if faults:
-        raise FoundWrong(f"{len(faults)} of {len(folders)} users failed: {', '.join(faults)}; the others are written")
+        rest = "the others are written" if written else "nothing is written"
+        raise FoundWrong(f"{len(faults)} of {len(folders)} users failed: {', '.join(faults)}; {rest}")
     return written
 
 

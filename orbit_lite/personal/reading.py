@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.own_videos import OwnVideo, frame_count
-from data_prep.probe import probe
+from data_prep.own_videos import OwnVideo, frame_count, probe_own
 from data_prep.video import DEFAULT_FPS, count_frames, decode_jpeg, encode_jpeg, frame_pictures, iterate_frames
 from data_prep.worker_stream import StreamWorker
 from groundwork.errors import FoundWrong
@@ -73,7 +72,7 @@ def read_batches(job: VideoJob) -> Iterator[FrameBatch]:
 
 
 def _frames_of_file(job: VideoJob) -> tuple[int, Iterator[Pictures]]:
-    count = count_frames(probe(job.path), job.fps)
+    count = count_frames(probe_own(job.path), job.fps)
     frames = (picture for _, picture in iterate_frames(job.path, size_px=job.size_px, fps=job.fps))
     return count, map(_stored, frames) if job.stored else frames
 

@@ -236,3 +236,21 @@ def test_a_place_that_cannot_be_written_is_one_line(run, pocket_frames, tmp_path
     assert status == 1
     assert line.startswith("orbit-lite: ")
     assert str(tmp_path / "file") in line
+
+
+@pytest.mark.parametrize(
+    ("command", "then"),
+    [
+        (["demo"], "the same command goes on from here"),
+        (["prep", "pack", "a", "b"], "the same command goes on from here"),
+        (["tasks", "--data", "a", "--protocol", "orbit-2022"], "nothing is written in part"),
+        (["recognize", "--model", "a", "b"], "nothing is written in part"),
+    ],
+)
+def test_ctrl_c_says_whether_the_same_command_goes_on(run, monkeypatch, command, then):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    verb = {"prep": "cli_prep._pack", "recognize": "cli_recognize._recognize"}.get(command[0], f"cli._{command[0]}")
+    monkeypatch.setattr(f"orbit_lite.{verb}", stop)
+    assert run(*command) == (130, f"orbit-lite: stopped; {then}")

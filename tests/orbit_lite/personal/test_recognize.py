@@ -175,6 +175,19 @@ def test_one_video_that_cannot_be_read_costs_only_itself(run, alice_file, clutte
     assert out.count("frames a second") == 2
 
 
+def test_a_video_of_two_pixels(run, alice_file, tmp_path):
+    small = tmp_path / "small.mp4"
+    with av.open(str(small), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width = stream.height = 2
+        stream.pix_fmt = "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((2, 2, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    status, _, lines = run("--model", alice_file, small, "--csv", tmp_path / "rows.csv")
+    assert status == 1 and f"orbit-lite: {small}: pictures of 2x2 pixels, too small to show a thing" in lines[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["small.mp4"]
+
+
 def lines_with(lines, beginning):
     (line,) = [line for line in lines if line.startswith(beginning)]
     return line
@@ -386,6 +399,6 @@ def test_ctrl_c_stops_at_once_and_leaves_nothing(alice_file, clutter, folder_of,
     told = process.communicate(timeout=30)[1].splitlines()
     assert process.returncode == 130
     assert [line for line in told if not line.startswith("frames answered")] == [
-        "orbit-lite: stopped; the same command goes on from here"
+        "orbit-lite: stopped; nothing is written in part"
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["v"]

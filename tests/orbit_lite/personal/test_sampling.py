@@ -2,6 +2,7 @@
 
 import shutil
 
+import av
 import numpy as np
 import pytest
 
@@ -54,22 +55,40 @@ def test_what_cannot_be_read_is_told_and_costs_no_other(user_dir):
     assert sum(isinstance(each, SampledVideo) for each in found) == len(found) - 1 == 6  # 3 objects, 2 clean videos
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "sound alone"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "sound alone", "two pixels"])
 def test_damage_is_named(user_dir, damage):
     video = scan_own(user_dir).videos[0]
     if damage == "cut":
         video.path.write_bytes(video.path.read_bytes()[:2000])
     elif damage == "empty":
         video.path.write_bytes(b"")
+    elif damage == "two pixels":
+        make_pictures(video.path, size_px=2)
     else:
         make_sound(video.path)
     (found,) = sample_videos([video], Sampling.of_protocol(224), workers=1)
     assert isinstance(found, Unreadable) and str(video.path) in found.reason and "\n" not in found.reason
 
 
-def make_sound(path):
-    import av
+def test_the_smallest_pictures_that_will_do(user_dir):
+    video = scan_own(user_dir).videos[0]
+    make_pictures(video.path, size_px=32)
+    (found,) = sample_videos([video], Sampling.of_protocol(224), workers=1)
+    assert not isinstance(found, Unreadable) and found.length == 30
 
+
+def make_pictures(path, size_px):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        stream.width = stream.height = size_px
+        stream.pix_fmt = "yuv420p"
+        for level in range(30):
+            picture = np.full((size_px, size_px, 3), 8 * level, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode(None))
+
+
+def make_sound(path):
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
