@@ -10,7 +10,7 @@ import torch
 from benchmarks import evaluate, export, extract, frames, index, lite, personalize, recognize
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
-from groundwork.errors import AskedWrong, KitError
+from groundwork.errors import AskedWrong, exit_status
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
@@ -54,21 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    try:
-        for name in options.names or BENCHMARKS:
-            gpu = name in ON_GPU
-            if gpu and not torch.cuda.is_available():
-                if options.names:
-                    raise AskedWrong(f"{name}: no CUDA device here")
-                print(f"{name}: left out, no CUDA device here\n", flush=True)
-                continue
-            print(f"{name}, on {hardware(gpu=gpu)}: {ABOUT[name]}", flush=True)
-            comparisons = BENCHMARKS[name]()
-            print(f"{table(comparisons)}\n{write_csv(options.out, name, comparisons, gpu=gpu)}\n", flush=True)
-    except KitError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_status("benchmarks", lambda: _run(options.names, options.out))
+
+
+def _run(names: Sequence[str], out: Path) -> None:
+    """The named benchmarks, or all that can be run here."""
+    for name in names or BENCHMARKS:
+        gpu = name in ON_GPU
+        if gpu and not torch.cuda.is_available():
+            if names:
+                raise AskedWrong(f"{name}: no CUDA device here")
+            print(f"{name}: left out, no CUDA device here\n", flush=True)
+            continue
+        print(f"{name}, on {hardware(gpu=gpu)}: {ABOUT[name]}", flush=True)
+        comparisons = BENCHMARKS[name]()
+        print(f"{table(comparisons)}\n{write_csv(out, name, comparisons, gpu=gpu)}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from torch import Tensor
 from benchmarks.gradients_report import Row, as_markdown, write_report
 from benchmarks.measure import one_core
 from data_prep.pocket import PocketSettings, PocketVideo, draw_video, plan_videos
-from groundwork.errors import KitError
+from groundwork.errors import exit_status
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.models.film import FilmAdapter
@@ -230,14 +230,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.draws < max(FEWER.values()) * BLOCKS:
         parser.error(f"--draws {options.draws}: expected {max(FEWER.values()) * BLOCKS} or more")
-    try:
-        rows = study(draws=options.draws)
-        paths = write_report(options.out, NAME, rows)
-    except KitError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_status("benchmarks", lambda: _run(options.draws, options.out))
+
+
+def _run(draws: int, out: Path) -> None:
+    rows = study(draws=draws)
+    paths = write_report(out, NAME, rows)
     print(as_markdown(rows), *paths, sep="\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from torch import Tensor
 from data_prep.annotations import NOT_PRESENT, frames_without, read_annotations
 from data_prep.index import Index, VideoRow, open_index
 from data_prep.layout import annotation_path
-from groundwork.errors import AskedWrong, KitError
+from groundwork.errors import AskedWrong, exit_status
 from groundwork.files import csv_text, write_text
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
@@ -175,18 +175,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", default="validation", help="whose users (default: validation)")
     parser.add_argument("--out", type=Path, help="CSV to write, a row a user and object left out")
     options = parser.parse_args(arguments)
-    try:
-        rows = study(load_recognizer(options.model), open_index(options.data), split=options.split)
-        print(table(rows))
-        if options.out:
-            names = [field.name for field in fields(Row)]
-            cells = [[f"{getattr(row, name):.4f}" for name in names] for row in rows]
-            write_text(options.out, csv_text(names, cells))
-            print(options.out)
-    except KitError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_status("benchmarks", lambda: _run(options.model, options.data, options.split, options.out))
+
+
+def _run(model: Path, data: Path, split: str, out: Path | None) -> None:
+    rows = study(load_recognizer(model), open_index(data), split=split)
+    print(table(rows))
+    if out:
+        names = [field.name for field in fields(Row)]
+        write_text(out, csv_text(names, [[f"{getattr(row, name):.4f}" for name in names] for row in rows]))
+        print(out)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
-from groundwork.errors import KitError, system_line
+from groundwork.errors import exit_status
 
 EPILOG = """
 Files: tasks.jsonl says what to predict, predictions.parquet what was predicted, scorecard.json how good that is.
@@ -17,18 +17,7 @@ Exit status: 0 done, 1 found something wrong, 2 asked for wrongly. docs/evaluati
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 done, 1 found wrong, 2 asked wrong."""
     chosen = _parser().parse_args(arguments)
-    try:
-        chosen.run(chosen)
-    except KitError as error:
-        print(f"eval: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("eval: stopped; nothing was written in part", file=sys.stderr)
-        return 130
-    except OSError as error:
-        print(f"eval: {system_line(error)}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("eval", lambda: chosen.run(chosen))
 
 
 def _parser() -> argparse.ArgumentParser:

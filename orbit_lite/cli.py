@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.command import add_eval_verbs
-from groundwork.errors import KitError, system_line
+from groundwork.errors import exit_status
 from orbit_lite.cli_numbers import not_negative, positive
 from orbit_lite.cli_personal import add_personal_verbs
 from orbit_lite.cli_prep import add_prep_verbs
@@ -27,19 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. A user's mistake is one line on stderr and exit status 1 or 2, never a traceback."""
     options = _parser().parse_args(arguments)
     verb: Verb = options.run
-    try:
-        verb(options)
-    except KitError as error:
-        print(f"orbit-lite: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        then = "the same command goes on from here" if options.goes_on else "nothing is written in part"
-        print(f"orbit-lite: stopped; {then}", file=sys.stderr)
-        return 130
-    except OSError as error:
-        print(f"orbit-lite: {system_line(error)}", file=sys.stderr)
-        return 1
-    return 0
+    if_stopped = "the same command goes on from here" if options.goes_on else "nothing was written in part"
+    return exit_status("orbit-lite", lambda: verb(options), if_stopped=if_stopped)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -175,7 +175,6 @@ def _read(paths: Sequence[Path], size_px: int, *, most: int) -> Images:
 def _tell(out: Path, personal: PersonalRecognizer, request: ExportRequest, opened: Opened, found: Agreement) -> None:
     one = noise_images(personal.frame_size_px)[:1]
     frame, image = as_taken(one, request.takes), torch.from_numpy(one)
-    # ours first: onnxruntime's threads go on looking for work for a while
     here_ms, there_ms = median_ms(lambda: personal.scores(image)), median_ms(lambda: opened.run(frame))
     card, runtime = opened.texts, FORMATS[request.format].runtime
     print(f"frames: {card['frames']}")

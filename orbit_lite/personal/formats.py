@@ -97,6 +97,8 @@ def _open_onnx(path: Path, names: Sequence[str]) -> Opened:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # else its threads go on looking for work for a while, and what is timed next shares the cores with them
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     found = session.get_modelmeta().custom_metadata_map
     return Opened(lambda frames: tuple(session.run(OUTPUTS, {INPUT: frames})), {name: found[name] for name in names})

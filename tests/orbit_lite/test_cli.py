@@ -243,8 +243,8 @@ def test_a_place_that_cannot_be_written_is_one_line(run, pocket_frames, tmp_path
     [
         (["demo"], "the same command goes on from here"),
         (["prep", "pack", "a", "b"], "the same command goes on from here"),
-        (["tasks", "--data", "a", "--protocol", "orbit-2022"], "nothing is written in part"),
-        (["recognize", "--model", "a", "b"], "nothing is written in part"),
+        (["tasks", "--data", "a", "--protocol", "orbit-2022"], "nothing was written in part"),
+        (["recognize", "--model", "a", "b"], "nothing was written in part"),
     ],
 )
 def test_ctrl_c_says_whether_the_same_command_goes_on(run, monkeypatch, command, then):

@@ -399,6 +399,6 @@ def test_ctrl_c_stops_at_once_and_leaves_nothing(alice_file, clutter, folder_of,
     told = process.communicate(timeout=30)[1].splitlines()
     assert process.returncode == 130
     assert [line for line in told if not line.startswith("frames answered")] == [
-        "orbit-lite: stopped; nothing is written in part"
+        "orbit-lite: stopped; nothing was written in part"
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["v"]
