@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Self, TypeVar
 
@@ -97,15 +97,16 @@ def _work(connection: "Connection[Any, Any]") -> None:
     """Runs in the process."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows no mask was inherited
-    while True:
-        function, item = connection.recv()
-        try:
-            for value in function(item):
-                connection.send(("value", value))
-            connection.send(("end", None))
-        except Exception as error:
-            error.add_note(traceback.format_exc())  # for a programmer: where it was, which pickling loses
-            connection.send(("error", error))
+    with suppress(EOFError, ConnectionError):  # the parent is gone
+        while True:
+            function, item = connection.recv()
+            try:
+                for value in function(item):
+                    connection.send(("value", value))
+                connection.send(("end", None))
+            except Exception as error:
+                error.add_note(traceback.format_exc())  # for a programmer: where it was, which pickling loses
+                connection.send(("error", error))
 
 
 @contextmanager

@@ -18,14 +18,16 @@ from orbit_lite.model_choice import ModelChoice
 from orbit_lite.train import train
 
 EXPERIMENT = "pocket"
+USERS = (24, 3, 4)  # of train, validation and test
 
 
-def run_demo(out: Path, *, seed: int = 0, settings: Sequence[str] = ()) -> None:
+def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, settings: Sequence[str] = ()) -> None:
     """Run every station that is not done yet, then print the metrics before and after and where everything is.
 
     Args:
         out: folder for all of it: raw/, frames/, train/, before/, after/.
         seed: of the pocket set and of training.
+        users: how many users of train, validation and test the pocket set has.
         settings: of the experiment, such as "epochs=2".
     """
     started_s = time.monotonic()
@@ -33,7 +35,7 @@ def run_demo(out: Path, *, seed: int = 0, settings: Sequence[str] = ()) -> None:
     config = load_experiment(EXPERIMENT, [f"seed={seed}", *settings])
 
     _station(1, "drawing and encoding the pocket set's raw videos")
-    print(make_pocket(out / "raw", seed=seed))
+    print(make_pocket(out / "raw", users=users, seed=seed))
     _station(2, "extracting frames")
     frames = extract(out / "raw", out / "frames")
     print(f"{out / 'frames'}: {frames.videos} videos, {frames.frames} frames")

@@ -265,17 +265,6 @@ def test_when_no_video_can_be_read_nothing_is_written(run, alice_file, faulty, t
     assert list(tmp_path.iterdir()) == [faulty]
 
 
-def test_a_video_of_two_pixels_is_recognised_all_the_same(run, alice_file, tmp_path):
-    with av.open(str(tmp_path / "dot.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 2, 2, "yuv420p"
-        for _ in range(5):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((2, 2, 3), 99, np.uint8), format="rgb24")))
-        container.mux(stream.encode(None))
-    status, out, _ = run("--model", alice_file, tmp_path / "dot.mp4", "--annotated", tmp_path / "out.mp4")
-    assert (status, "% of 5 frames" in out) == (0, True)
-
-
 @pytest.fixture
 def models(alice_file, tmp_path):
     """Files that are no personal recogniser, by what is wrong with them."""
