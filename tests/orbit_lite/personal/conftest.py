@@ -9,9 +9,27 @@ import numpy as np
 import pytest
 import torch
 
+from orbit_lite.cli import main
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.personal.personalize import personalize
 from orbit_lite.personal.support import SupportSet, TaughtVideo
+
+
+@pytest.fixture
+def run_verb(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run a verb of orbit-lite; give its exit status, what it printed, and its last line on stderr."""
+
+    def call(verb, *arguments):
+        capsys.readouterr()
+        try:
+            status = main([verb, *map(str, arguments)])
+        except SystemExit as stop:  # argparse's own
+            status = stop.code
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return status, said.out, said.err.strip().splitlines()[-1] if said.err.strip() else ""
+
+    return call
 
 
 @pytest.fixture(scope="session")

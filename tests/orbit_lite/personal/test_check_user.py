@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -39,20 +40,8 @@ def spoilt(bob, tmp_path):
 
 
 @pytest.fixture
-def run(capsys):
-    """Run check-user; give its exit status, what it printed, and its last line on stderr."""
-
-    def call(*arguments):
-        capsys.readouterr()
-        try:
-            status = main(["check-user", *map(str, arguments)])
-        except SystemExit as stop:  # argparse's own
-            status = stop.code
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return status, said.out, said.err.strip().splitlines()[-1] if said.err.strip() else ""
-
-    return call
+def run(run_verb):
+    return partial(run_verb, "check-user")
 
 
 def rows(path):

@@ -4,31 +4,19 @@ import csv
 import json
 import re
 import shutil
+from functools import partial
 
 import pytest
 
 from data_prep.pack import pack
-from orbit_lite.cli import main
 from orbit_lite.personal.file import load_personal
 
 MODEL = ["--model", "protonets", "--backbone", "tiny", "--device", "cpu"]
 
 
 @pytest.fixture
-def run(capsys):
-    """Run personalize; give its exit status, what it printed, and its last line on stderr."""
-
-    def call(*arguments):
-        capsys.readouterr()
-        try:
-            status = main(["personalize", *map(str, arguments)])
-        except SystemExit as stop:  # argparse's own
-            status = stop.code
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return status, said.out, said.err.strip().splitlines()[-1] if said.err.strip() else ""
-
-    return call
+def run(run_verb):
+    return partial(run_verb, "personalize")
 
 
 @pytest.fixture
