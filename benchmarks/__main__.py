@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import evaluate, export, extract, frames, index, lite, personalize, recognize
+from benchmarks import embed, evaluate, export, extract, frames, index, lite, personalize, recognize
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
 from groundwork.errors import AskedWrong, exit_status
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
+    "embed-gpu": embed.run_on_gpu,
     "evaluate": evaluate.run,
     "export": export.run,
     "extract": extract.run,
@@ -23,19 +24,22 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "lite-gpu": lite.run_on_gpu,
     "personalize": personalize.run,
     "recognize": recognize.run,
+    "steps-gpu": lite.run_steps_on_gpu,
 }
 ABOUT = {
+    "embed-gpu": "images embedded a second on a GPU, beside what its arithmetic and its memory would allow",
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
     "export": "a personal recogniser in the kit, in ONNX, in ONNX of 8 bits: accuracy, size, time of a frame",
     "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",
     "frames": "frames a second on one core: uint8, or PIL and float32; from files, or packed",
     "index": "seconds until an unchanged tree's index is there: checked, or listed anew",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
-    "lite-gpu": "the same on a GPU; and one step of each learner on each extractor, N = 1,000",
+    "lite-gpu": "the same on a GPU",
     "personalize": "a user's phone videos to a recogniser: the whole verb, or decoding and embedding alone",
     "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",
+    "steps-gpu": "one training step of each learner on each extractor, N = 1,000, on a GPU",
 }
-ON_GPU = ("lite-gpu",)
+ON_GPU = ("embed-gpu", "lite-gpu", "steps-gpu")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

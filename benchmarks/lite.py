@@ -3,8 +3,8 @@
 Weights and images are random: neither changes what is computed. Memory is what the gradient adds to a process that
 holds recogniser and images already, so the images' own bytes are not in it; on a GPU, what it adds to the weights.
 
-`lite-gpu` is the same on a GPU, in bfloat16 where training would be; and a whole training step of one task of N = 1,000
-images, of each learner on each extractor.
+`lite-gpu` is the same on a GPU, in bfloat16 where training would be; `steps-gpu` a whole training step of one task of
+N = 1,000 images, of each learner on each extractor.
 """
 
 from collections.abc import Sequence
@@ -67,11 +67,17 @@ EXTRACTORS = ("efficientnet_b0", "efficientnet_v2_s", "vit_s_32", "vit_b_32", "v
 
 
 def run_on_gpu() -> list[Comparison]:
-    """The sizes of `run`, and the steps of `compare_steps`, on one GPU, which there must be."""
-    found = run([replace(size, device="cuda") for size in SIZES])
+    """The sizes of `run` on one GPU, which there must be."""
+    return run([replace(size, device="cuda") for size in SIZES])
+
+
+def run_steps_on_gpu() -> list[Comparison]:
+    """A training step on a task of ORBIT's size, of each meta-trained learner on each extractor, on one GPU."""
+    found = []
     for learner in META_TRAINED:
         for backbone in EXTRACTORS:
-            found += compare_steps(Size(learner, backbone, 1000, 500, h=16, query_batch=64, device="cuda"))
+            size = Size(learner, backbone, 1000, 500, h=16, query_batch=64, repeats=2, device="cuda")
+            found += compare_steps(size)
     return found
 
 

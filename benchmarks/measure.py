@@ -83,22 +83,23 @@ def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS, warm: b
 
 def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1, device: str = "cpu") -> Spread:
     """Megabytes (10^6 bytes) by which some work raises the peak resident memory of a process that only prepared it; on
-    `cuda`, the memory that it has allocated there.
+    `cuda`, the memory that it allocates there, whose peak can be reset, so that no new process is needed.
 
     Args:
-        prepare: makes the inputs, and gives the work; picklable, for each repeat it runs in a new process.
+        prepare: makes the inputs, and gives the work; picklable, for on a CPU each repeat runs in a new process.
         repeats: >= 1; memory varies little.
 
     Raises:
         FoundWrong: if the process is killed, as it is where memory runs out.
     """
+    if device == "cuda":
+        return Spread.of([_added_peak_on_cuda(prepare) / 1e6 for _ in range(repeats)])
     peaks = []
     for _ in range(repeats):
         # spawn: a forked child would begin with this process's memory, and with locks that its threads hold
         with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as child:
             try:
-                added = _added_peak_on_cuda if device == "cuda" else _added_peak
-                peaks.append(child.submit(added, prepare).result() / 1e6)
+                peaks.append(child.submit(_added_peak, prepare).result() / 1e6)
             except BrokenProcessPool:
                 raise FoundWrong("a measured process was killed, most likely for want of memory") from None
     return Spread.of(peaks)
