@@ -11,11 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
+from hypothesis import settings
 
-from data_prep.extract import extract
-from data_prep.index import build_index
-from data_prep.pocket import make_pocket
+# Torch and our own floors are not imported here: the tests of eval run where torch and video readers are not installed.
+
+# At most two threads, so that tests on a large machine are not slowed by waiting; `make test` asks for one. Torch reads
+# this when it is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("kit", deadline=None)
+settings.load_profile("kit")
 
 ROOT = Path(__file__).resolve().parents[1]
 # `.ci/run` puts it there with npm; AXE_CORE names another place.
@@ -45,16 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _two_threads():
-    """At most two, so that a large machine's tests are not slowed by waiting; `make test` asks for one a process."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(2, os.cpu_count() or 1))
-
-
 @pytest.fixture(scope="session")
 def pocket_raw(tmp_path_factory) -> Path:
     """Raw tree, with its index. Not to be changed: copy it."""
+    from data_prep.index import build_index
+    from data_prep.pocket import make_pocket
+
     root = tmp_path_factory.mktemp("pocket") / "raw"
     make_pocket(root, users=(3, 1, 2), objects=3, clean_videos=2, clutter_videos=1, seed=5)
     build_index(root)  # else whichever test opens it first would leave one, and tests would depend on their order
@@ -64,6 +66,8 @@ def pocket_raw(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def pocket_frames(pocket_raw) -> Path:
     """The frame tree of `pocket_raw`, with its index. Not to be changed: copy it."""
+    from data_prep.extract import extract
+
     root = pocket_raw.parent / "frames"
     extract(pocket_raw, root)
     return root

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {"groundwork", "data_prep", "eval", "orbit_lite"}
@@ -56,3 +57,10 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert done.stdout.isascii()  # read aloud by screen readers: no box drawing
+
+
+def test_no_property_has_a_deadline():
+    """How long an example takes says something about the machine that runs it."""
+    assert settings().deadline is None
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert "deadline=" not in path.read_text() or path == Path(__file__), path

@@ -62,7 +62,7 @@ forms = st.sampled_from(["2022", "2023"]).flatmap(lambda form: st.tuples(st.just
 
 
 @given(forms, st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_predictions_survive_write_and_read_in_both_forms(tmp_path_factory, drawn, seed):
     form, task_set = drawn
     path = tmp_path_factory.mktemp("results") / "results.json"
@@ -76,7 +76,7 @@ def test_predictions_survive_write_and_read_in_both_forms(tmp_path_factory, draw
 
 
 @given(forms, st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_file_alone_scores_as_with_its_tasks(tmp_path_factory, drawn, seed):
     form, task_set = drawn
     path = tmp_path_factory.mktemp("results") / "results.json"

@@ -135,7 +135,7 @@ def test_the_interval_covers_the_true_difference_of_new_users():
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=1, max_size=3))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_difference_is_what_was_put_in(pairs):
     a = card_of({"P1": [first / 1000 for first, _ in pairs]})
     b = card_of({"P1": [second / 1000 for _, second in pairs]})

@@ -63,6 +63,19 @@ def test_score_and_report_without_torch(run, task_set, predictions):
     assert f"{100 * headline:.2f}" in done.stdout
 
 
+def test_the_tests_of_eval_run_without_torch_and_video_readers():
+    """All their files are imported, one of them runs."""
+    heavy = '{"torch", "torchvision", "timm"}'
+    assert heavy in BLOCKED
+    options = ["tests/eval", "-q", "-x", "-p", "no:cacheprovider", "-k", "test_confusion"]
+    code = BLOCKED.replace(heavy, '{"torch", "torchvision", "timm", "av", "cv2", "orbit_lite"}') + (
+        f"import pytest\nraise SystemExit(pytest.main({options!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\b[1-9]\d* passed", done.stdout), done.stdout
+
+
 def test_module_runs_and_says_how_it_is_used():
     done = subprocess.run(
         [sys.executable, "-m", "eval", "--help"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -31,7 +31,7 @@ def task_sets(draw):
 
 
 @given(task_sets())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_tasks_survive_write_and_read(tmp_path_factory, task_set):
     path = tmp_path_factory.mktemp("tasks") / "tasks.jsonl"
     write_tasks(path, task_set)

@@ -15,8 +15,8 @@ def test_a_key_is_not_the_text_of_a_neighbouring_one():
     assert 0 <= keyed_seed(1, "a") < 2**63
 
 
-# Written down with NumPy 2.4: every drawn task and every bootstrap interval depends on these. NumPy does not promise that
-# a release keeps the streams of its generators; if one changes, this test says why all those numbers changed.
+# Written down with NumPy 2.4: every drawn task and every bootstrap interval depends on these. NumPy does not promise
+# that a release keeps the streams of its generators; if one changes, this test says why all those numbers changed.
 GOLDEN = {
     "integers": (lambda rng: rng.integers(0, 1000, 8).tolist(), [45, 345, 488, 468, 73, 270, 161, 559]),
     "one integer": (lambda rng: int(rng.integers(2, 100)), 6),
