@@ -28,7 +28,7 @@ _FALSE, _TRUE, _NULL = 0, 1, 2
 _CODES: Mapping[bool | None, int] = {False: _FALSE, True: _TRUE, None: _NULL}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Annotated:
     """One video's annotations as arrays, for n frames."""
 

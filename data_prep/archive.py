@@ -31,7 +31,7 @@ _SLACK_BYTES = 512  # for a member's name and extra field, so that header and fr
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits 0, 6 and 13: encrypted, strongly, or the directory itself
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PackedVideo:
     """Where one video's frames stand in an archive; entry k-1 of each array is frame k's."""
 

@@ -21,7 +21,7 @@ Matrix = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Path:
     """One number a frame for each of the camera's movements, shape (frames,): centre in world units, zoom, degrees."""
 
@@ -31,7 +31,7 @@ class Path:
     degrees: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pasted:
     """Where a sprite came to lie in a frame: corner, cover in [0, 1], (h, w), and its area if nothing cut it off."""
 

@@ -121,7 +121,7 @@ class Look:
         return self.shape if self.texture == "plain" else f"{self.texture} {self.shape}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sprite:
     """A thing cut out: colours and cover at falling sizes, so that a small one is not sampled coarsely.
 

@@ -46,7 +46,7 @@ _OCCLUDED = 0.05  # least share of the thing's visible part that a hand covers t
 _ASLANT = 0.5  # at most this breadth left is a viewpoint issue
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SceneFrame:
     """One frame: BGR uint8 (h, w, 3), the thing's cover in it in [0, 1] (h, w), hands left out, and its annotation."""
 
@@ -55,7 +55,7 @@ class SceneFrame:
     annotation: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Prop:
     """A thing in a scene: its picture, its place and size in world units, how it is turned at each frame."""
 
@@ -113,7 +113,7 @@ def clutter_video(rng: np.random.Generator, thing: Sprite, others: Sequence[Spri
         yield SceneFrame(drawn.picture, drawn.cover, annotation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Drawn:
     """One frame as drawn, and what the masks say of the thing in it."""
 

@@ -15,7 +15,7 @@ _OVERSAMPLING = 4  # drawn this much larger and shrunk: smooth edges
 _CURVE_POINTS = 48
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """One closed outline, points (n, 2) in the unit square; a part that cuts takes away what was filled before it."""
 

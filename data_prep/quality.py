@@ -69,7 +69,7 @@ ISSUES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameFlags:
     """What is amiss in each frame, bool (frames,), a field for each of ISSUES; False, too, where it was not judged."""
 

@@ -39,7 +39,7 @@ Plane = NDArray[np.int16]
 Small = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameMeasures:
     """One number a frame for each measure, float64 (frames,); NaN where it can't be told.
 

@@ -16,7 +16,7 @@ Integers = NDArray[np.int64]
 NOWHERE = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Located:
     """Where each row of a predictions table falls in the tasks; NOWHERE where it doesn't. All of shape (rows,).
 
@@ -30,7 +30,7 @@ class Located:
     frame: Integers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QueryFrames:
     """Every frame that a task set asks for: tasks in their order, videos in the task's, frames rising.
 

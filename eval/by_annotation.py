@@ -33,7 +33,7 @@ BOX_SIZES = (
 _NO_BOX, _NOT_ANNOTATED = 4, 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AnnotationFacts:
     """What is known of frames and of support videos; a table may hold more columns and rows than are used.
 

@@ -37,7 +37,7 @@ UNCHECKED_NOTE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """What a results.json holds. `derived` is True where the tasks were taken from the file itself.
 

@@ -84,7 +84,7 @@ def confusion_counts(labels: Classes, predictions: Classes, *, way: int) -> NDAr
     return np.bincount(both[0] * way + both[1], minlength=way * way).reshape(way, way)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PredictedVideos:
     """Many videos' predictions end to end, so that a metric of all of them is a few NumPy calls.
 

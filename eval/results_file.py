@@ -22,7 +22,7 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _MACS = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGTP]?)", re.ASCII)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EntryVideo:
     """One video's predictions.
 

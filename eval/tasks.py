@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -159,16 +159,46 @@ def read_tasks(path: Path) -> TaskSet:
 
 
 def _lines(task_set: TaskSet) -> Iterator[bytes]:
-    fields = vars(task_set) | {"tasks": len(task_set.tasks)}
-    for record in ({"schema": TASKS_SCHEMA, "kind": KIND, **fields}, *task_set.tasks):
-        # vars, not dataclasses.asdict: that copies every one of some millions of frame numbers on its own
-        line = json.dumps(record, default=vars, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    header = {
+        "schema": TASKS_SCHEMA,
+        "kind": KIND,
+        "protocol": task_set.protocol,
+        "split": task_set.split,
+        "seed": task_set.seed,
+        "every_query_frame": task_set.every_query_frame,
+        "data_fingerprint": task_set.data_fingerprint,
+        "left_out": [_left_out_fields(entry) for entry in task_set.left_out],
+        "tasks": len(task_set.tasks),
+    }
+    for record in chain([header], map(_task_fields, task_set.tasks)):
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         try:
             yield line.encode() + b"\n"
         except UnicodeEncodeError as error:
             raise FoundWrong(
                 f"{error.object[max(error.start - 40, 0) : error.end]!a}: a name that is no UTF-8"
             ) from error
+
+
+# The fields by name, in the order of the file. Its bytes are the task set's fingerprint, so that a field that is added
+# to a record, or moved in it, must not reach the file by itself.
+def _task_fields(task: Task) -> dict[str, object]:
+    return {
+        "user": task.user,
+        "task": task.task,
+        "objects": task.objects,
+        "support": [_plan_fields(plan) for plan in task.support],
+        "query": [_plan_fields(plan) for plan in task.query],
+        "clip_length": task.clip_length,
+    }
+
+
+def _plan_fields(plan: VideoPlan) -> dict[str, object]:
+    return {"video": plan.video, "label": plan.label, "frames": plan.frames}
+
+
+def _left_out_fields(entry: LeftOut) -> dict[str, object]:
+    return {"user": entry.user, "object": entry.object, "video": entry.video, "reason": entry.reason}
 
 
 def _read_header(line: bytes, where: str) -> _Header:

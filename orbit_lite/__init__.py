@@ -1,4 +1,4 @@
-"""Teachable object recognisers on ORBIT: tasks, LITE meta-training, predictions.
+"""Teachable object recognizers on ORBIT: tasks, LITE meta-training, predictions.
 
 from orbit_lite import load_recognizer
 recognizer = load_recognizer("run/best.safetensors")
@@ -6,18 +6,40 @@ fitted = recognizer.personalize(images, labels)   # uint8 (n, 3, 224, 224), int6
 scores = fitted.logits(images)                    # (m, way)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orbit_lite.models.checkpoint import load_recognizer
+    from orbit_lite.models.lite import TaskPixels, task_gradient
+    from orbit_lite.models.recognizer import build_recognizer
 
-__all__ = ["load_recognizer"]
+    __version__: str
+
+__all__ = ["TaskPixels", "__version__", "build_recognizer", "load_recognizer", "task_gradient"]
+
+# Where each name is defined. torch takes seconds to import, so it waits until one of them is used: `orbit-lite --help`
+# answers at once.
+_HOMES = {
+    "TaskPixels": "orbit_lite.models.lite",
+    "build_recognizer": "orbit_lite.models.recognizer",
+    "load_recognizer": "orbit_lite.models.checkpoint",
+    "task_gradient": "orbit_lite.models.lite",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # torch takes seconds to import, so it waits until it is asked for: `orbit-lite --help` answers at once
-    if name == "load_recognizer":
-        from orbit_lite.models.checkpoint import load_recognizer
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
 
-        return load_recognizer
+        try:
+            return version("orbit-lite")
+        except PackageNotFoundError:  # a checkout on the path, not installed
+            return "unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -94,7 +94,7 @@ def drop_user(run: Path, user: str, record: Mapping[str, Any], *, data: Path | N
     return [*removed, f"{run}: their part in scorecard and report, which were made anew{lost}"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Predicted:
     """The others' predictions, what their file is to say of them, and how many the user had."""
 

@@ -48,3 +48,7 @@ def test_the_command_answers_and_every_file_is_in_it(site):
     floors = ("data_prep/", "eval/", "groundwork/", "orbit_lite/")
     missing = [name for name in tracked if name.startswith(floors) and not (site / name).is_file()]
     assert missing == []
+
+
+def test_type_checkers_read_the_annotations_of_all_four_floors(site):
+    assert all((site / floor / "py.typed").is_file() for floor in ("data_prep", "eval", "groundwork", "orbit_lite"))

@@ -26,7 +26,7 @@ _RIGHT: dict[str, Any] = {"facecolor": "#2f5d8a", "linewidth": 0}
 _MISTAKEN: dict[str, Any] = {"facecolor": "#f3c4a4", "edgecolor": LINE, "hatch": "////", "linewidth": 0.6}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PredictedTasks:
     """What a scorecard was made from: tasks, and predictions with the columns of PREDICTION_COLUMNS."""
 
@@ -34,7 +34,7 @@ class PredictedTasks:
     predictions: pd.DataFrame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Timeline:
     """One video in one task. `frames`, `predictions` and `confidence` are of shape (frames,), in time order."""
 

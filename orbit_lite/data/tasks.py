@@ -23,7 +23,7 @@ from orbit_lite.config import FrameChoice, SetPlan, TaskPlan, nearest
 FrameNumbers = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A video that may be drawn, with the frames that are valid in it (after filter and cap), rising."""
 

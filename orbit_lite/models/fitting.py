@@ -25,7 +25,7 @@ class Head(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinearClassifier:
     """One matrix product."""
 

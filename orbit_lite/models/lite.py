@@ -52,7 +52,7 @@ ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 Encode = Callable[[Tensor], Tensor]  # items of one chunk to encodings, with graph if gradients are on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TaskPixels:
     """A task's images, uint8, as Recognizer takes them, with labels int64 in 0..way-1, each class in the support."""
 

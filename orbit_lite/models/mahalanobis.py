@@ -58,7 +58,7 @@ class MahalanobisHead:
         return (members - members.mean()).square().sum().div(width - 1).expand(width, width)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MahalanobisClassifier:
     """Logits are minus the squared distance to the class mean in the class's own metric."""
 

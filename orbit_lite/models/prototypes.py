@@ -9,7 +9,7 @@ from torch import Tensor
 from orbit_lite.models.fitting import class_means
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PrototypeHead:
     """Nearest class mean. Snell et al. 2017, eq. 1 and 8 (arXiv 1703.05175)."""
 
@@ -28,7 +28,7 @@ class PrototypeHead:
         return 2 * queries @ self.means.T - self.means.square().sum(dim=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CosineHead:
     """Cosine of the angle to the class mean, times a fixed scale."""
 

@@ -126,7 +126,7 @@ class Recognizer(nn.Module):
         return head
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedRecognizer:
     """A recogniser fitted to one support set. Any number can be held at once.
 

@@ -17,7 +17,7 @@ NESTS = ("model_state_dict", "state_dict")  # keys under which training scripts 
 LISTED = 10  # names shown of each kind of fault: a file of another network would give hundreds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightFile:
     """What a file of weights holds. `metadata` is the safetensors header's; a .pth has none."""
 

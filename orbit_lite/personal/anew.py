@@ -64,7 +64,7 @@ class HeadTeaching:
         return self.support.features[frames].to(self.device)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WholeTeaching:
     """Everything is done anew, extractor adapted and all: each recogniser takes as long as personalising does.
 

@@ -47,7 +47,7 @@ class Rise:
         return sum(math.comb(changed, count) for count in range(self.better, changed + 1)) / 2**changed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LearningCurve:
     """How many frames of each held-out video were recognised, taught with few videos and with more.
 

@@ -19,7 +19,7 @@ from orbit_lite.personal.familiarity import familiarity
 from orbit_lite.personal.support import TaughtVideo, label_of_each_frame, object_names, video_of_each_frame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeldOut:
     """Every frame that was held out, (f,) each, in the order of the support set.
 

@@ -19,7 +19,7 @@ from orbit_lite.personal.sampling import SampledVideo, Sampling, Unreadable, sam
 from orbit_lite.personal.support import TaughtVideo
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lesson:
     """What a user's folder teaches.
 

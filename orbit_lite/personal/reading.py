@@ -35,7 +35,7 @@ class VideoJob:
     stored: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameBatch:
     """Frames in a row: numbers from 1, pictures uint8 (n, s, s, 3), RGB. `of`: how many the whole video gives."""
 

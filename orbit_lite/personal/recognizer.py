@@ -15,7 +15,7 @@ from orbit_lite.personal.familiarity import Threshold, familiarity
 from orbit_lite.personal.support import SupportSet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameScores:
     """What m frames look like.
 

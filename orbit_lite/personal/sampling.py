@@ -40,7 +40,7 @@ class Sampling:
         return tuple(range(1, min(count, self.first_frames) + 1, self.step))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SampledVideo:
     """The frames taken of one video.
 

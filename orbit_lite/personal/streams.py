@@ -23,7 +23,7 @@ LONGEST_SIDE_PX = 8192
 WAKE_S = 0.5  # how often a wait looks up: on some systems Ctrl-C is not heard in the midst of one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StreamFrame:
     """A frame as it came. number: from 1, dropped ones counted. time_s: since the first. arrived_s: of the system's
     monotonic clock, when it was whole. picture: uint8 (h, w, 3), RGB."""

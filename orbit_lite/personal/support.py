@@ -39,7 +39,7 @@ def label_of_each_frame(videos: Sequence[TaughtVideo]) -> Tensor:
     return torch.tensor([names.index(video.object) for video in videos])[video_of_each_frame(videos)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SupportSet:
     """One user's support set, embedded.
 

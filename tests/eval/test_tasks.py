@@ -161,3 +161,36 @@ def test_a_name_that_is_no_utf8_is_found_wrong_and_leaves_nothing(tmp_path, task
     with pytest.raises(FoundWrong, match="no UTF-8"):
         write_tasks(tmp_path / "tasks.jsonl", dataclasses.replace(task_set, tasks=(task,)))
     assert list(tmp_path.iterdir()) == []
+
+
+GOLDEN = (
+    '{"schema":1,"kind":"tasks","protocol":"orbit-2022","split":"test","seed":-7,"every_query_frame":true,'
+    '"data_fingerprint":"0f0f","left_out":[{"user":"P3","object":"ma tasse é","video":"","reason":"too short"}],'
+    '"tasks":2}\n'
+    '{"user":"P1","task":0,"objects":["bag","ключ"],"support":[{"video":"P1--bag--\\"a\\"","label":0,"frames":[1,31]},'
+    '{"video":"P1--key--b","label":1,"frames":[2]}],"query":[{"video":"c","label":0,"frames":[1,2,300]}],'
+    '"clip_length":1}\n'
+    '{"user":"P2","task":3,"objects":["mug"],"support":[{"video":"v","label":0,"frames":[1,2,3,4]}],'
+    '"query":[{"video":"w","label":0,"frames":[9]}],"clip_length":4}\n'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskWithMore(Task):
+    remark: str = "not for the file"
+
+
+@pytest.mark.parametrize("kind", [Task, TaskWithMore])
+def test_the_bytes_stay(tmp_path, kind):
+    """They are the fingerprint of a task set: fields that are added in memory do not change it."""
+    support = (VideoPlan('P1--bag--"a"', 0, (1, 31)), VideoPlan("P1--key--b", 1, (2,)))
+    first = kind("P1", 0, ("bag", "ключ"), support, (VideoPlan("c", 0, (1, 2, 300)),))
+    clips = (VideoPlan("v", 0, (1, 2, 3, 4)),)
+    second = kind("P2", 3, ("mug",), clips, (VideoPlan("w", 0, (9,)),), 4)
+    left_out = (LeftOut("P3", "ma tasse é", "", "too short"),)
+    task_set = TaskSet("orbit-2022", "test", -7, True, "0f0f", left_out, (first, second))
+    path = tmp_path / "tasks.jsonl"
+    write_tasks(path, task_set)
+    assert path.read_bytes().decode() == GOLDEN
+    # sha256 of these bytes, by sha256sum
+    assert tasks_fingerprint(task_set) == "b3a5d085a0e76c0d4d051382ee2704bf4a5f89504886b076124159ead24d4929"
