@@ -1,9 +1,9 @@
 """Published checkpoints, held against the published arithmetic, here written out a second time, plainly and on its own.
 
 Weights are random, and larger than trained ones where those would hide a part: with the published regularizers of about
-0.001 FiLM could be left out unnoticed. Both sides compute in float64: random weights enlarge rounding some 2,000 times in
-EfficientNetV2-S, to 1e-4 of the logits in float32, more or less by processor, and to 1e-13 in float64. Nobody has
-published a file for `tiny`: it is here for its speed.
+0.001 FiLM could be left out unnoticed. Both sides compute in float64: in EfficientNetV2-S random weights enlarge
+rounding some 2,000 times, to 1e-4 of the logits in float32 (more or less, by processor) and to 1e-13 in float64. Nobody
+has published a file for `tiny`: it is here for its speed.
 """
 
 import hashlib
