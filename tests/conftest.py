@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,6 +73,39 @@ def pocket_frames(pocket_raw) -> Path:
     root = pocket_raw.parent / "frames"
     extract(pocket_raw, root)
     return root
+
+
+KILL = """
+import os, re, signal, sys
+
+def kill(signal_number, event, place, count):
+    def watch(name, arguments):
+        nonlocal count
+        # of a rename, where to; of other events, the first path
+        if name == event and re.search(place, str(arguments[name == "os.rename"])):
+            count -= 1
+            if count == 0:
+                os.kill(os.getpid(), signal_number)
+    sys.addaudithook(watch)
+"""
+
+
+@pytest.fixture
+def run_killed() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run code in a process that sends itself a signal at one moment of its work: on a slow machine and on a fast one
+    it is cut off at the same place. When this returns, all of its worker processes have ended too."""
+
+    def run(code, *arguments, event="os.rename", place="", count=1, by=signal.SIGKILL):
+        """Right before its `count`th audit event of that name at a path in which the expression `place` is found."""
+        source = f"{KILL}\nkill({int(by)}, {event!r}, {place!r}, {count})\n{code}"
+        if by == signal.SIGINT:  # who runs the tests in the background may have it ignored, and children inherit that
+            source = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{source}"
+        command = [sys.executable, "-c", source, *map(str, arguments)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # until all have let go of the pipes
+        assert done.returncode == -by, f"not cut off: exit status {done.returncode}, {done.stderr}"
+        return done
+
+    return run
 
 
 @pytest.fixture

@@ -2,15 +2,11 @@
 
 import hashlib
 import io
-import itertools
 import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
-import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,7 +25,6 @@ from data_prep.verify import verify
 from data_prep.video import encode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
 
-ROOT = Path(__file__).resolve().parents[2]
 QUICK = Patience(attempts=2, pause_s=0.01, timeout_s=5)
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 IDS = {(archive.split, archive.size_px): archive.file_id for archive in PUBLISHED}
@@ -412,42 +407,25 @@ def test_annotations_that_do_not_fit_the_tree(test_zip, tmp_path):
 # --- cut off
 
 
-def start(out, archive):
-    code = "import signal, sys; from pathlib import Path; from data_prep.download import download\n"
-    # whoever runs the tests in the background may have it ignored, and children inherit that
-    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += f"download(Path(sys.argv[1]), from_zips=[Path(sys.argv[2])], api={NOWHERE!r})"
-    environment = {**os.environ, "no_proxy": "127.0.0.1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(out), str(archive)], cwd=ROOT, stderr=subprocess.PIPE, env=environment
-    )
-
-
-def wait_for_videos(out, count, process):
-    for _ in itertools.repeat(None):
-        if sum(not path.name.startswith(".") for path in out.glob("test/*/*/*/*")) >= count:
-            return
-        assert process.poll() is None, process.stderr.read().decode()
-        time.sleep(0.002)
+CODE = f"""
+from pathlib import Path
+from data_prep.download import download
+download(Path(sys.argv[1]), from_zips=[Path(sys.argv[2])], api={NOWHERE!r})
+"""
 
 
 @pytest.mark.parametrize("by", ["SIGKILL", "SIGINT"])
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-def test_a_run_that_was_cut_off_goes_on_to_the_same_tree(tmp_path, tree_bytes, by):
-    files = split_files("test", videos=150, frames=12)
+def test_a_run_that_was_cut_off_goes_on_to_the_same_tree(tmp_path, tree_bytes, run_killed, by):
+    files = split_files("test", videos=40, frames=5)
     archive, out = tmp_path / "a.zip", tmp_path / "out"
     archive.write_bytes(zipped(files))
-    process = start(out, archive)
-    wait_for_videos(out, 20, process)
-    process.send_signal(getattr(signal, by))
-    process.communicate(timeout=60)
+    run_killed(CODE, out, archive, place=r"/testUser--my-cup--\w+--v-\d+$", count=21, by=getattr(signal, by))
     there = {path.parent for path in out.rglob("*.jpg") if not path.parent.name.startswith(".")}
-    assert 20 <= len(there) < 150 and not (out / "download.json").exists()
-    assert all(len(list(folder.iterdir())) == 12 for folder in there)
+    assert len(there) == 20 and not (out / "download.json").exists()
+    assert all(len(list(folder.iterdir())) == 5 for folder in there)
     if by == "SIGINT":
         assert not list(out.rglob("*.part"))
-    again = start(out, archive)
-    _, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, errors.decode()
+    download(out, from_zips=[archive], api=NOWHERE)
     assert frames_of(tree_bytes(out)) == files and not list(out.rglob("*.part"))
-    assert len(open_index(out).rows) == 150
+    assert len(open_index(out).rows) == 40

@@ -1,9 +1,5 @@
 import shutil
-import subprocess
-import sys
-import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +8,6 @@ from data_prep.pack import pack, unpack
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.lock import only_run
 
-ROOT = Path(__file__).parents[2]
 PLACES = {
     "test/zoë/my keys/clean/zoë--my-keys--clean--a": 3,
     "test/zoë/cup/clutter/zoë--cup--clutter--b--c": 2,
@@ -132,19 +127,17 @@ def test_two_runs_do_not_write_at_once(tree, tmp_path):
 # --- cut off
 
 
-USERS, FRAMES, FRAME_BYTES = 12, 20, 50_000
-SCRIPT = """
-import sys
+USERS, FRAMES, FRAME_BYTES = 6, 20, 500
+CODE = """
 from pathlib import Path
-sys.path.insert(0, {root!r})
-from data_prep.pack import pack, unpack
+from data_prep.pack import {verb}
 {verb}(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
 @pytest.fixture
 def large(tmp_path):
-    """A frame tree that takes a while: 12 MB, a video a user."""
+    """A frame tree of several users with a video each."""
     root = tmp_path / "large"
     for user in range(USERS):
         folder = root / f"P{user:03d}/cup/clean/P{user:03d}--cup--clean--a"
@@ -155,38 +148,23 @@ def large(tmp_path):
     return root
 
 
-def kill_halfway(verb, source, out, is_halfway):
-    """Run one verb in a process of its own and kill it (SIGKILL) halfway; again if the moment passed before that."""
-    script = out.parent / "run.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), verb=verb))
-    for _ in range(20):
-        shutil.rmtree(out, ignore_errors=True)
-        process = subprocess.Popen([sys.executable, str(script), str(source), str(out)], stderr=subprocess.DEVNULL)
-        while process.poll() is None and not is_halfway():
-            time.sleep(0.0005)
-        process.kill()
-        process.wait()
-        if is_halfway():
-            return
-    pytest.fail("never caught halfway")
-
-
-def test_pack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_path):
+def test_pack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_path, run_killed):
     pack(large, tmp_path / "whole")
     whole, out = content(tmp_path / "whole"), tmp_path / "out"
-    kill_halfway("pack", large, out, lambda: 2 < len(list(out.glob("P*.zip"))) < USERS)
+    run_killed(CODE.format(verb="pack"), large, out, place=r"/P\d+\.zip$", count=4)
     archives = list(out.glob("P*.zip"))
-    assert all(path.read_bytes() == whole[path.name] for path in archives)
+    assert len(archives) == 3 and all(path.read_bytes() == whole[path.name] for path in archives)
     assert not (out / "index.csv").exists()
     assert pack(large, out).skipped == len(archives)
     assert content(out) == whole  # hidden files too: no part is left
 
 
-def test_unpack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_path):
+def test_unpack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_path, run_killed):
     packed, out = tmp_path / "packed", tmp_path / "out"
     pack(large, packed)
-    kill_halfway("unpack", packed, out, lambda: 2 < len(list(out.glob("P*/cup/clean/P*"))) < USERS)
+    run_killed(CODE.format(verb="unpack"), packed, out, place=r"/P\d+--cup--clean--a$", count=4)
     videos = list(out.glob("P*/cup/clean/P*"))
+    assert len(videos) == 3
     assert all(content(video) == content(large / video.relative_to(out)) for video in videos)
     assert not (out / "index.csv").exists()
     assert unpack(packed, out).skipped == len(videos)
@@ -194,10 +172,12 @@ def test_unpack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_pat
 
 
 @pytest.mark.parametrize(("verb", "part"), [(pack, ".P*.zip.part"), (unpack, "*/cup/clean/.P*.part")])
-def test_killed_within_an_archive_or_a_video_it_does_not_count(large, tmp_path, verb, part):
+def test_killed_within_an_archive_or_a_video_it_does_not_count(large, tmp_path, run_killed, verb, part):
+    """Right before a frame in the middle is opened, to be read or to be written."""
     pack(large, tmp_path / "packed")
     source, whole = (large, tmp_path / "packed") if verb is pack else (tmp_path / "packed", large)
     out = tmp_path / "out"
-    kill_halfway(verb.__name__, source, out, lambda: any(out.glob(part)))
+    run_killed(CODE.format(verb=verb.__name__), source, out, event="open", place=r"-00010\.jpg$", count=3)
+    assert any(out.glob(part))
     verb(source, out)
     assert content(out) == content(whole)

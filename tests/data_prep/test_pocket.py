@@ -1,10 +1,8 @@
 """The pocket set on disk: names, annotations, encoded pictures, the same bytes each time, work that was cut off."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -18,6 +16,7 @@ from data_prep.pocket import PocketSettings, PocketVideo, draw_video, make_pocke
 from data_prep.pocket_scenes import square
 from groundwork.errors import AskedWrong
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"users": (1, 0, 1), "objects": 3, "clean_videos": 3, "clutter_videos": 1}
 TINY = {"users": (1, 0, 0), "objects": 2, "clean_videos": 1, "clutter_videos": 1}
 
@@ -167,19 +166,22 @@ def test_a_whole_set_is_left_alone(tiny: Path) -> None:
 def test_killed_work_goes_on_and_leaves_nothing_half_written(tiny: Path, tmp_path: Path) -> None:
     out, more = tmp_path / "set", {**TINY, "clean_videos": 12}
     program = f"""
+import os, signal
 from pathlib import Path
 from data_prep.pocket import make_pocket
-if __name__ == "__main__":
-    make_pocket(Path({str(out)!r}), **{more!r}, workers=2)
+from groundwork.progress import Progress
+advance = Progress.advance
+
+def kill_at_four(progress):  # while its workers are at others
+    if progress.done == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    advance(progress)
+
+Progress.advance = kill_at_four
+make_pocket(Path({str(out)!r}), **{more!r}, workers=2)
 """
-    script = tmp_path / "make.py"
-    script.write_text(program)
-    work = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": os.getcwd()})
-    while work.poll() is None and len(list(out.glob("annotations/train/*.json"))) < 4:
-        time.sleep(0.01)
-    work.send_signal(signal.SIGKILL)
-    work.wait()
-    time.sleep(0.5)  # its workers notice and end
+    killed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr  # and its workers have let go of the pipe
     there = [video for video in videos_of(more) if video.annotations(out).is_file()]
     assert 4 <= len(there) < 26
     assert all(len(decoded(video.path(out))) == len(read_annotations(video.annotations(out))) for video in there)

@@ -3,10 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -195,22 +191,18 @@ def test_a_split_tree_that_lost_an_object_is_refused(tree, tmp_path, users_json)
         split_users(tmp_path / "out", tmp_path / "twice", users_json=users_json)
 
 
-def test_a_run_that_was_killed_goes_on(tree, tmp_path, users_json):
-    make(tree, {f"train/P100/pen/clean/P100--pen--clean--{k:03d}": 20 for k in range(300)})
+def test_a_run_that_was_killed_goes_on(tree, tmp_path, users_json, run_killed):
+    make(tree, {f"train/P100/pen/clean/P100--pen--clean--{k:03d}": 20 for k in range(40)})
     split_users(tree, tmp_path / "whole", users_json=users_json)
     out = tmp_path / "out"
     code = (
-        "import sys; from pathlib import Path; from data_prep.split import split_users;"
+        "from pathlib import Path; from data_prep.split import split_users;"
         "split_users(Path(sys.argv[1]), Path(sys.argv[2]), users_json=Path(sys.argv[3]))"
     )
-    work = subprocess.Popen([sys.executable, "-c", code, tree, out, users_json], stderr=subprocess.DEVNULL)
-    while work.poll() is None and len(list(out.glob("P100/pen/clean/P*"))) < 20:
-        time.sleep(0.005)
-    work.send_signal(signal.SIGKILL)
-    assert work.wait() == -signal.SIGKILL
+    run_killed(code, tree, out, users_json, place="/P100/pen/clean/P", count=21)
     there = list(out.glob("P*/*/*/P*"))
     sizes = {path.name: len(list(path.iterdir())) for path in (tmp_path / "whole").glob("P*/*/*/P*")}
-    assert there and all(len(list(path.iterdir())) == sizes[path.name] for path in there)
+    assert len(there) >= 20 and all(len(list(path.iterdir())) == sizes[path.name] for path in there)
     summary = split_users(tree, out, users_json=users_json)
     assert summary.skipped >= 20
     assert content(out) == content(tmp_path / "whole")
