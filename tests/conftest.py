@@ -154,7 +154,7 @@ def axe(tmp_path):
             "--dump-dom",
             (folder / "page.html").as_uri(),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
         (told,) = re.findall(r'<pre id="found-by-axe">(.*?)</pre>', done.stdout, re.DOTALL)
         found = json.loads(html.unescape(told))
         return set(found["passes"]), found["violations"]

@@ -13,7 +13,7 @@ from groundwork.errors import FoundWrong
 BODY = b"PK\x03\x04" + bytes(range(256)) * 4000  # a megabyte
 SIZE = len(BODY)
 MD5 = hashlib.md5(BODY).hexdigest()
-QUICK = Patience(attempts=3, pause_s=0.01, timeout_s=5)
+QUICK = Patience(attempts=3, pause_s=0.01, timeout_s=300)
 BY_HAND = "Download it by hand."
 
 

@@ -172,8 +172,9 @@ def test_unchanged_folders_are_not_listed(tree, monkeypatch):
 def test_a_checked_index_takes_the_time_of_its_check(tree):
     build_index(tree)
     os.utime(tree / "index.csv", (1, 1))
+    before = time.time() - 60  # what was changed shortly before it counts as not looked at
     open_index(tree)
-    assert time.time() - (tree / "index.csv").stat().st_mtime < 60
+    assert (tree / "index.csv").stat().st_mtime > before
 
 
 @pytest.mark.parametrize("numbers", [[1, 2, 4], [2, 3], [0, 1], []])
@@ -277,7 +278,7 @@ def test_a_read_only_tree_is_indexed_in_the_users_cache(request, kind):
             capture_output=True,
             text=True,
             env={**os.environ, "XDG_CACHE_HOME": str(place / "cache")},
-            timeout=60,
+            timeout=600,
         )
         if "AGAIN" not in done.stderr and "Permission" in done.stderr:
             pytest.skip("the other user can't import what is installed here: " + done.stderr.splitlines()[-1])

@@ -17,7 +17,7 @@ sys.path.insert(0, sys.argv[2])
 from groundwork.lock import only_run
 with only_run(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import pytest
 
@@ -24,12 +25,14 @@ def test_no_terminal_gets_lines_without_control_characters(monkeypatch):
     assert stream.getvalue().isprintable() or set(stream.getvalue()) - {"\n"} <= set(map(chr, range(32, 127)))
 
 
-def test_status_lines_are_rare_by_default():
+def test_status_lines_are_rare_by_default(monkeypatch):
+    clock = itertools.count(step=0.01)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
-    with Progress("frames", 1000, stream=stream) as shown:
-        for _ in range(1000):
+    with Progress("frames", 1200, stream=stream) as shown:
+        for _ in range(1200):
             shown.advance()
-    assert len(stream.getvalue().splitlines()) == 1  # the last line only: it took no five seconds
+    assert len(stream.getvalue().splitlines()) == 2 + 1  # one every five seconds of twelve, and the last
 
 
 def test_a_terminal_gets_one_line_drawn_again(monkeypatch):

@@ -29,7 +29,7 @@ def torchrun(count: int, *arguments: str, status: int = 0) -> str:
     """Run on so many ranks; give what was said on stderr."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == status, done.stderr
     return done.stderr

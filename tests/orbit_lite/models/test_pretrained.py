@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import safetensors.torch
 import torch
@@ -107,12 +108,12 @@ def test_without_a_network_the_answer_is_quick_and_says_what_to_do(
     files: tuple[str, dict[str, bytes]], dead_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", dead_address)
-    started = time.monotonic()
+    # what takes the hub's own client 46 s: it waits, and tries again
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited"))
     with pytest.raises(AskedWrong, match=r"could not fetch .* timm's tf_efficientnet_b0\.aa_in1k .*--weights FILE"):
         build_extractor("efficientnet_b0", weights="pretrained")
     with pytest.raises(AskedWrong, match="--weights FILE"):
         fetch_from_url(f"{dead_address}/net-12345678.pth")
-    assert time.monotonic() - started < 5  # the hub's own client takes 46 s
 
 
 def test_a_host_that_never_answers_does_not_hang(
@@ -123,10 +124,9 @@ def test_a_host_that_never_answers_does_not_hang(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        started = time.monotonic()
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: pytest.fail("asked with the hub's patience"))
         with pytest.raises(AskedWrong, match="timed out"):
             fetch_from_hub("some_net.tag")
-    assert time.monotonic() - started < 5
 
 
 def test_hub_offline_is_honoured(files: tuple[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> None:

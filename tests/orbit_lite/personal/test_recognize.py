@@ -380,12 +380,12 @@ def test_ctrl_c_stops_at_once_and_leaves_nothing(alice_file, clutter, folder_of,
         start_new_session=True,
     )
     part = tmp_path / ".rows.csv.part"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while not (part.exists() and part.stat().st_size > 0):
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    told = process.communicate(timeout=30)[1].splitlines()
+    told = process.communicate(timeout=300)[1].splitlines()
     assert process.returncode == 130
     assert [line for line in told if not line.startswith("frames answered")] == [
         "orbit-lite: stopped; nothing was written in part"

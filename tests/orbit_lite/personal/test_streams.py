@@ -74,6 +74,13 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+def wait_until(condition):
+    end = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.001)
+
+
 class Counted:
     """A source whose frames come when the test lets them, and which knows how many of them are still in memory."""
 
@@ -88,10 +95,7 @@ class Counted:
         """Let so many frames come, and wait until they came: a reader asks for the next one then."""
         target = self.given + count + 1
         self._allowed.release(count)
-        end = time.monotonic() + 30
-        while self.asked < target and not self.closed:
-            assert time.monotonic() < end, "waited in vain"
-            time.sleep(0.001)
+        wait_until(lambda: self.asked >= target or self.closed)
 
     def read(self):
         self.asked += 1
@@ -168,44 +172,49 @@ def test_a_reader_that_waits_for_a_frame_does_not_keep_the_block_from_ending():
         pass
     assert not source.closed  # a device must not be let go of while it is read
     source._allowed.release(1)
-    end = time.monotonic() + 30
-    while not source.closed:
-        assert time.monotonic() < end
-        time.sleep(0.001)
+    wait_until(lambda: source.closed)
 
 
-class Paced(Camera):
-    """A camera's stand-in: a video file, whose frames come at the times that it was filmed at."""
+class FilmedCamera(Camera):
+    """A camera's stand-in: a video file, whose frames come when the test lets them."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.asked, self.ended = 0, False
+        self._allowed = threading.Semaphore(1)
+
+    def let_come(self, count):
+        """Let so many more frames come, and wait until they came: the reader asks for the next one then."""
+        target = self.asked + count
+        self._allowed.release(count)
+        wait_until(lambda: self.asked >= target or self.ended)
 
     def read(self):
-        due_s = self._first_s + self._number / 30 if self._number else 0.0
-        time.sleep(max(0.0, due_s - time.monotonic()))
-        return super().read()
+        self.asked += 1
+        self._allowed.acquire()
+        frame = super().read()
+        self.ended = frame is None
+        return frame
 
 
 def test_a_slow_recogniser_of_a_camera_drops_frames_and_does_not_fall_behind(personal, clutter, monkeypatch, tmp_path):
-    camera, taken = Paced(str(clutter)), []
+    camera, length = FilmedCamera(str(clutter)), len(read_frames(clutter))
+    wait_until_first_is_taken = []
     score = type(personal).scores
 
     def slowly(self, images):
-        time.sleep(0.15)
+        if not wait_until_first_is_taken:
+            wait_until(lambda: camera.asked == 2)  # the first frame is in work, the reader waits for the second
+            wait_until_first_is_taken.append(True)
+        camera.let_come(7)  # while this one is in work
         return score(self, images)
 
-    answer = live.StreamRun.answer
-
-    def watched(self, frame):
-        taken.append((frame.number, camera._number))
-        return answer(self, frame)
-
     monkeypatch.setattr(type(personal), "scores", slowly)
-    monkeypatch.setattr(live.StreamRun, "answer", watched)
     with pytest.raises(FoundWrong, match="gives no more frames"):
         recognize_stream(personal, camera, live=True, outputs=Outputs(csv=tmp_path / "rows.csv"))
-    rows, length = rows_of(tmp_path / "rows.csv"), len(read_frames(clutter))
-    numbers = [int(row["frame"]) for row in rows]
-    assert numbers == sorted(set(numbers)) and numbers[0] == 1 and numbers[-1] == length
-    assert 3 <= len(numbers) < length / 2  # dropped more than half, and got to the end with the stream
-    assert all(read - number <= 1 for number, read in taken)  # each was the newest there was
+    numbers = [int(row["frame"]) for row in rows_of(tmp_path / "rows.csv")]
+    # each was the newest there was, the others were dropped, and it got to the end with the stream
+    assert length > 30 and numbers == sorted({*range(1, length, 7), length})
 
 
 # --- sources
@@ -361,13 +370,13 @@ def test_ctrl_c_ends_a_stream_and_keeps_what_was_answered(alice_file, tmp_path):
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while not (table.exists() and table.read_text().count("\n") >= 6):  # the heading and five answers, as they come
         assert time.monotonic() < end and process.poll() is None
         process.stdin.write(raw_video(1).tobytes())
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=300)
     lines = told.decode().splitlines()
     assert process.returncode == 130, lines
     rows = rows_of(table)
