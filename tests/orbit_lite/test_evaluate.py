@@ -1,12 +1,6 @@
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +9,7 @@ from eval.leaderboard import leaderboard
 from eval.records import read_tasks
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.lock import only_run
+from orbit_lite.cli import main
 from orbit_lite.config import load_experiment
 from orbit_lite.evaluate import EvaluateRequest, evaluate
 from orbit_lite.model_choice import ModelChoice
@@ -22,7 +17,6 @@ from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.predict import predict_users
 from orbit_lite.train import train
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 UNTRAINED = ModelChoice("protonets", "tiny")
 FILES = ("tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
@@ -89,26 +83,22 @@ def test_a_run_cut_off_between_users_does_not_predict_the_first_again(pocket_fra
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_goes_on_with_the_next_user(pocket_frames, tmp_path):
-    """A real SIGKILL, as soon as one user is done: that user's frames are not read again."""
+def test_a_run_that_was_killed_goes_on_with_the_next_user(pocket_frames, tmp_path, run_killed, capsys):
+    """A real SIGKILL when the second user's predictions would be there: the first one's frames are not read again."""
     options = ["--model", "protonets", "--backbone", "tiny", "--data", pocket_frames, "--protocol", "orbit-2022"]
     options += ["--seed", "3", "--tasks-per-user", "2", "--workers", "0", "--device", "cpu", "--out", tmp_path / "cut"]
-    command = [sys.executable, "-m", "orbit_lite", "evaluate", *map(str, options)]
-    how = {"cwd": ROOT, "env": os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}, "text": True}
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how)
-    while not (done := list((tmp_path / "cut/.parts").glob("[!.]*.parquet"))):
-        assert running.poll() is None, running.communicate()[0]
-        time.sleep(0.001)
-    running.kill()
-    running.communicate()
-    assert running.returncode == -signal.SIGKILL
+    command = ["evaluate", *map(str, options)]
+    run_killed("from orbit_lite.cli import main; main()", *command, place=r"\.parts/[^/]+\.parquet$", count=2)
+    (done,) = (tmp_path / "cut/.parts").glob("[!.]*.parquet")
     assert not (tmp_path / "cut/predictions.parquet").exists()
-    again = subprocess.run(command, capture_output=True, check=True, **how)
-    assert "predicted before: 1 of 2 users" in again.stdout
-    tasks = [task for task in read_tasks(tmp_path / "cut/tasks.jsonl").tasks if task.user != done[0].stem]
+    capsys.readouterr()
+    assert main(command) == 0
+    again = capsys.readouterr()
+    assert "predicted before: 1 of 2 users" in again.out
+    tasks = [task for task in read_tasks(tmp_path / "cut/tasks.jsonl").tasks if task.user != done.stem]
     plans = [plan for task in tasks for plan in (*task.support, *task.query)]
     left = len({(plan.video, frame) for plan in plans for frame in plan.frames})
-    assert f"frames read and embedded: {left} of {left}, " in again.stderr
+    assert f"frames read and embedded: {left} of {left}, " in again.err
     evaluate(request(pocket_frames), tmp_path / "whole", workers=0, device=CPU)
     for name in FILES:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
