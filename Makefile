@@ -3,13 +3,17 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean
+# make test-long: what takes too long for every change (simulations, kill and fuzz tests at full count).
+.PHONY: demo test test-long check bench clean
 
 demo: $(READY)
 	$(VENV)/bin/orbit-lite demo
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test-long: $(READY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto -m long
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

@@ -154,7 +154,7 @@ def _groups(
             frame_accuracy=min(float(sums[:, place].sum() / counts[:, place].sum()), 1.0),
             n=int(counts[:, place].sum()),
             unit=unit,
-            bootstrap_over_users=bootstrap_of_totals(sums[own, place], counts[own, place], seed=seed),
+            bootstrap_over_users=bootstrap_of_totals(sums[own, place], counts[own, place], seed=seed, bounds=(0, 1)),
         )
         for place, name in enumerate(names)
         if (own := counts[:, place] > 0).any()

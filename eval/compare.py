@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from eval.intervals import BootstrapInterval, bootstrap_over_users
+from eval.intervals import BootstrapInterval, bootstrap_over_users, too_few_users
 from eval.metrics import METRICS
 from eval.report.tables import Table, metric_heading, percent, plain
 from eval.report.tabular import markdown_escaped, markdown_table, text_table
@@ -122,13 +122,14 @@ def finding(comparison: Comparison) -> str:
     points = f"{abs(100 * part.difference):.2f} points"
     side = "the same as" if abs(part.difference) <= SAME else "above" if part.difference > 0 else "below"
     how = f"{b} is {side} {a}" if side == "the same as" else f"{b} is {points} {side} {a}"
-    if interval.n == 1:
-        return f"Frame accuracy, mean over {part.n} videos of tasks: {how}. One user: no interval."
+    if interval.low is None or interval.high is None:
+        return f"Frame accuracy, mean over {part.n} videos of tasks: {how}. No interval: {too_few_users(interval)}."
     inside = interval.low <= 0 <= interval.high
     reading = "0 is inside: users like these could show either" if inside else "0 is outside"
     return (
         f"Frame accuracy, mean over {part.n} videos of tasks: {how}; 95 % interval of the difference "
-        f"{_points(interval.low)} to {_points(interval.high)} points, {interval.n} users drawn anew ({reading})."
+        f"{_points(interval.low)} to {_points(interval.high)} points, from drawing {interval.n} users "
+        f"again and again ({reading})."
     )
 
 
@@ -183,7 +184,7 @@ def _difference(rows: pd.DataFrame, metric: str, *, unit: str, seed: int) -> Dif
         difference=float(differences.mean()),
         n=len(rows),
         unit=unit,
-        bootstrap_over_users=bootstrap_over_users(differences, rows["user"].to_list(), seed=seed),
+        bootstrap_over_users=bootstrap_over_users(differences, rows["user"].to_list(), seed=seed, bounds=(-1, 1)),
         a_better=int((gains < -SAME).sum()),
         same=int((np.abs(gains) <= SAME).sum()),
         b_better=int((gains > SAME).sum()),
@@ -228,8 +229,8 @@ def _tables(comparison: Comparison) -> list[Table]:
             signs = (str(part.a_better), str(part.same), str(part.b_better))
             rows.append((heading, f"{part.n} {part.unit}", *_numbers(part), _interval(part), *signs))
     overall = Table(
-        f"{b} minus {a}, in points, with a 95 % interval from whole users drawn anew, the same ones for both; and on "
-        "how many each is better",
+        f"{b} minus {a}, in points, with a 95 % interval from drawing whole users again and again, the same ones for "
+        "both; and on how many each is better",
         ("Metric", "Mean over", *_heads(a, b), "Interval", f"{a} better", "Same", f"{b} better"),
         tuple(rows),
     )
@@ -261,7 +262,9 @@ def _numbers(part: Difference | Place) -> tuple[str, str, str]:
 
 def _interval(part: Difference) -> str:
     interval = part.bootstrap_over_users
-    return f"{_points(interval.low)} to {_points(interval.high)}" if interval.n > 1 else "none: one user"
+    if interval.low is None or interval.high is None:
+        return f"none: {too_few_users(interval)}"
+    return f"{_points(interval.low)} to {_points(interval.high)}"
 
 
 def _points(difference: float) -> str:

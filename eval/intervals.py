@@ -1,6 +1,7 @@
 """Intervals around a mean: the protocol's, which takes every video for independent, and a bootstrap over users."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,8 @@ from groundwork.randomness import keyed_rng
 
 BOOTSTRAP_DRAWS = 10_000
 LEVEL = 0.95
+LEAST_USERS = 4  # simulated coverage falls below 93 % with fewer, however the interval is made
+_NORMAL_Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -26,14 +29,18 @@ class ProtocolInterval:
 
 @dataclass(frozen=True, config=_STRICT)
 class BootstrapInterval:
-    """95 % percentile interval of the mean, whole users drawn anew. `n` counts users; one user tells nothing."""
+    """95 % interval of the mean over draws of whole users. `n` counts users; below LEAST_USERS there is no interval.
 
-    low: float
-    high: float
+    method: `widened` for the number of users (see `bootstrap_over_users`); `percentile` in files from before that.
+    """
+
+    low: float | None
+    high: float | None
     n: int
     unit: str
     draws: int
     seed: int
+    method: Literal["percentile", "widened"] = "percentile"
 
 
 def protocol_interval(values: ArrayLike, *, unit: str = "videos") -> ProtocolInterval:
@@ -56,9 +63,19 @@ def protocol_interval(values: ArrayLike, *, unit: str = "videos") -> ProtocolInt
 
 
 def bootstrap_over_users(
-    values: ArrayLike, users: Sequence[str] | NDArray[np.object_], *, seed: int, draws: int = BOOTSTRAP_DRAWS
+    values: ArrayLike,
+    users: Sequence[str] | NDArray[np.object_],
+    *,
+    seed: int,
+    draws: int = BOOTSTRAP_DRAWS,
+    bounds: tuple[float, float] | None = None,
 ) -> BootstrapInterval:
-    """95 % percentile interval of the mean of `values`, over draws of as many users, each with all their values.
+    """95 % interval of the mean of `values`, by drawing as many users again and again, each with all their values.
+
+    The plain percentile interval is too narrow with few users: it covered the truth in 79 % of simulated sets of 4
+    users, and in 92 % of sets of 17. So each side is widened by t(n-1) / 1.96 * sqrt(n / (n-1)), and reaches at least
+    as far as the jackknife's, mean +- t(n-1) standard errors: 94 to 96 % in simulations of 4 to 67 users, with equal
+    and with very unequal numbers of videos (tests/eval/test_intervals.py).
 
     Does not depend on the order of the values. The cost is that of (draws, users) numbers, however many values.
 
@@ -67,14 +84,16 @@ def bootstrap_over_users(
         users: whose each value is, shape (n,).
         seed: of the draws.
         draws: how many times users are drawn, with replacement.
+        bounds: what no mean can lie outside; the interval is cut there. (0, 1) for a share.
 
     Returns:
-        the interval; `n` is the number of users. With one user low, high and mean are the same.
+        the interval; `n` is the number of users. Low and high are None with fewer than LEAST_USERS.
 
     Raises:
         ValueError: if there are no values, or not one user for each.
 
-    Source: the cluster bootstrap, Davison and Hinkley 1997, section 3.8; percentile interval, ibid. section 5.3.
+    Source: the cluster bootstrap, Davison and Hinkley 1997, section 3.8; percentile interval, ibid. section 5.3;
+        widening, Hesterberg 2015, section 4.5 (arXiv 1411.5279); jackknife of a ratio, Cochran 1977, section 6.17.
     """
     numbers = _numbers(values)
     _, place = np.unique(np.asarray(users, dtype=object), return_inverse=True)
@@ -82,11 +101,18 @@ def bootstrap_over_users(
         raise ValueError(f"{len(numbers)} values and {len(place)} users; one user for each value expected")
     centre = float(numbers.mean())
     sums = np.bincount(place, weights=numbers - centre)  # around the mean: less is lost to rounding
-    return _bootstrap(np.asarray(sums, dtype=np.float64), np.bincount(place), centre, seed=seed, draws=draws)
+    return _bootstrap(
+        np.asarray(sums, dtype=np.float64), np.bincount(place), centre, seed=seed, draws=draws, bounds=bounds
+    )
 
 
 def bootstrap_of_totals(
-    sums: ArrayLike, counts: ArrayLike, *, seed: int, draws: int = BOOTSTRAP_DRAWS
+    sums: ArrayLike,
+    counts: ArrayLike,
+    *,
+    seed: int,
+    draws: int = BOOTSTRAP_DRAWS,
+    bounds: tuple[float, float] | None = None,
 ) -> BootstrapInterval:
     """`bootstrap_over_users` where each user's sum and number of values are all that is known.
 
@@ -95,6 +121,7 @@ def bootstrap_of_totals(
         counts: how many values each user has, shape (users,), each 1 or more.
         seed: of the draws.
         draws: how many times users are drawn, with replacement.
+        bounds: what no mean can lie outside; the interval is cut there. (0, 1) for a share.
 
     Raises:
         ValueError: if there are no users, not one count for each, or a user without values.
@@ -103,7 +130,13 @@ def bootstrap_of_totals(
     if numbers.shape != totals.shape or numbers.min() < 1:
         raise ValueError(f"counts {numbers.tolist()}; one of 1 or more for each of {len(totals)} users expected")
     centre = float(totals.sum() / numbers.sum())
-    return _bootstrap(totals - centre * numbers, numbers, centre, seed=seed, draws=draws)
+    return _bootstrap(totals - centre * numbers, numbers, centre, seed=seed, draws=draws, bounds=bounds)
+
+
+def too_few_users(interval: BootstrapInterval) -> str:
+    """Why there is no interval, in words: `2 users, and it takes 4`."""
+    users = "one user" if interval.n == 1 else f"{interval.n} users"
+    return f"{users}, and it takes {LEAST_USERS}"
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
@@ -123,15 +156,39 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def _bootstrap(
-    sums: NDArray[np.float64], counts: NDArray[np.int64], centre: float, *, seed: int, draws: int
+    sums: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    centre: float,
+    *,
+    seed: int,
+    draws: int,
+    bounds: tuple[float, float] | None,
 ) -> BootstrapInterval:
     """From each user's sum of values less `centre`, and number of values, both of shape (users,)."""
     users = len(counts)
+    low = high = None
+    if users >= LEAST_USERS:
+        low, high = _widened(sums, counts, centre, seed=seed, draws=draws)
+        if bounds:
+            low, high = max(low, bounds[0]), min(high, bounds[1])
+    return BootstrapInterval(low=low, high=high, n=users, unit="users", draws=draws, seed=seed, method="widened")
+
+
+def _widened(
+    sums: NDArray[np.float64], counts: NDArray[np.int64], centre: float, *, seed: int, draws: int
+) -> tuple[float, float]:
+    from scipy.special import stdtrit  # Student's t quantile; takes a moment to import
+
+    users = len(counts)
     # how often each user is drawn, shape (draws, users): the mean of a draw needs no more than sums and counts
     drawn = keyed_rng(seed, "bootstrap over users").multinomial(users, np.full(users, 1 / users), draws)
-    means = centre + (drawn @ sums) / (drawn @ counts)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return BootstrapInterval(low=float(low), high=float(high), n=users, unit="users", draws=draws, seed=seed)
+    shifts = (drawn @ sums) / (drawn @ counts)  # of a draw's mean from the mean
+    below, above = -np.quantile(shifts, (1 - LEVEL) / 2), np.quantile(shifts, (1 + LEVEL) / 2)
+    t = float(stdtrit(users - 1, (1 + LEVEL) / 2))
+    factor = t / _NORMAL_Z * np.sqrt(users / (users - 1))
+    without = -sums / (counts.sum() - counts)  # shift of the mean without each user: the sums add up to 0
+    half = t * np.sqrt((users - 1) / users * np.square(without - without.mean()).sum())
+    return centre - float(max(factor * below, half)), centre + float(max(factor * above, half))
 
 
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:

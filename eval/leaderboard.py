@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from eval.challenge import UNCHECKED_NOTE
+from eval.intervals import BootstrapInterval
 from eval.metrics import METRICS
 from eval.published import ORBIT_OBJECTS, ORBIT_USERS, PublishedRow, published_rows
 from eval.report.blocks import Paragraph, Section
@@ -18,8 +19,8 @@ TITLE = "ORBIT leaderboard"
 READING = (
     "Numbers of different tables can't be compared. Published rows were not re-run here. The protocol's interval is "
     "1.96 std / sqrt(n) over all videos of all tasks; it counts the same video once a task, so it is too narrow as a "
-    "statement about new users. The bootstrap draws whole users anew. MACs to personalise are a mean over tasks, "
-    "counted as the published implementation counts them, without attention."
+    "statement about new users. The bootstrap draws whole users again and again. MACs to personalize are a mean over "
+    "tasks, counted as the published implementation counts them, without attention."
 )
 PUBLISHED, RECALLED, SCORED = "published, not re-run", "published, recalled and not checked, not re-run", "scorecard"
 FIRST = ("orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve")  # then by name
@@ -182,7 +183,7 @@ def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
                 part.mean,
                 percent(part.mean, 2),
                 percent(part.protocol_interval.half_width, 2),
-                f"{percent(bootstrap.low, 2)} to {percent(bootstrap.high, 2)}" if bootstrap.n > 1 else "",
+                _range(bootstrap),
             )
     macs = card.cost.macs_to_personalise_thop.mean if card.cost and card.cost.macs_to_personalise_thop else None
     note = UNCHECKED_NOTE if UNCHECKED_NOTE in card.notes else ""
@@ -202,6 +203,13 @@ def _users(card: Scorecard) -> str:
 
 def _orbit_users(split: str) -> str:
     return f"ORBIT's {len(ORBIT_USERS[split])} {split} users"
+
+
+def _range(interval: BootstrapInterval) -> str:
+    """The bootstrap's interval, or nothing with too few users."""
+    if interval.low is None or interval.high is None:
+        return ""
+    return f"{percent(interval.low, 2)} to {percent(interval.high, 2)}"
 
 
 def _frames(every: bool) -> str:

@@ -157,7 +157,7 @@ def _summary(rows: pd.DataFrame, metric: str, *, unit: str, seed: int) -> Summar
         n=len(values),
         unit=unit,
         protocol_interval=protocol_interval(values, unit=unit),
-        bootstrap_over_users=bootstrap_over_users(values, rows["user"].to_list(), seed=seed),
+        bootstrap_over_users=bootstrap_over_users(values, rows["user"].to_list(), seed=seed, bounds=(0, 1)),
     )
 
 

@@ -34,7 +34,7 @@ PRIVACY_NOTE = (
 INTERVALS_NOTE = (
     "The protocol's interval is 1.96·std/√n, as the leaderboard prints it. It takes every video for independent, "
     "although the same videos come in many tasks: it is too narrow as a statement about new users. The bootstrap draws "
-    "whole users anew and speaks of users like these."
+    "whole users again and again, is widened where they are few, and speaks of users like these."
 )
 CONFUSION_NOTE = (
     "For each user: the metrics of each object, then what its frames were taken for. A row adds up to 100 %; where row "

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eval.intervals import BootstrapInterval
+from eval.intervals import BootstrapInterval, too_few_users
 from eval.metrics import METRICS
 from eval.scorecard import Amount, Cost, Group, MetricSummary, ObjectScore, Scorecard, Summary, UserScore
 
@@ -94,8 +94,8 @@ def _cells(part: Summary) -> tuple[str, ...]:
 
 
 def _bootstrap(interval: BootstrapInterval, *, digits: int) -> str:
-    if interval.n == 1:
-        return "none: one user"
+    if interval.low is None or interval.high is None:
+        return f"none: {too_few_users(interval)}"
     return f"{percent(interval.low, digits)} to {percent(interval.high, digits)}, n = {interval.n} {interval.unit}"
 
 

@@ -17,7 +17,7 @@ def _draw_video(rng: np.random.Generator, name: str, label: int) -> VideoPlan:
     return VideoPlan(name, label, tuple(frames.tolist()))
 
 
-def _make_tasks(seed: int = 0, users: tuple[str, ...] = ("P1", "P22", "P3"), every: bool = True) -> TaskSet:
+def _make_tasks(seed: int = 0, users: tuple[str, ...] = ("P1", "P22", "P3", "P4"), every: bool = True) -> TaskSet:
     rng = np.random.default_rng(seed)
     tasks = []
     for user in users:

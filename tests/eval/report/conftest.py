@@ -20,6 +20,7 @@ HOSTILE = {
     "P1": '<script>alert("1")</script>',
     "P22": "$\\frac{a}{$ & | `x` </td> 日本 \x1b[31m\u202egnp",
     "P3": "' onload='x' {title} \n| a | b |",
+    "P4": "=1+1",
 }
 HOSTILE_OBJECT = '"><img src=https://example.org/x.png> *b* ${0}'
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -137,7 +137,7 @@ def test_hostile_names_come_out_as_text(tmp_path, hostile, hostile_names, page_o
     card, predicted = hostile
     page = page_of(card, tmp_path, predicted=predicted)
     assert {tag for tag, _ in page.elements} & {"script", "svg", "b", "i", "u", "em", "marquee"} == set()
-    users = {hostile_names[user] for user in ("P1", "P22", "P3")}
+    users = {hostile_names[user] for user in ("P1", "P22", "P3", "P4")}
     headings = page.words("h3")
     assert users == {words.removeprefix("User ") for words in headings if ": video " not in words}
     assert sum('</svg><script src="x">' in words for words in headings) == 6
@@ -160,7 +160,7 @@ def test_both_intervals_are_named_with_their_count_and_unit(tmp_path, card, page
     half, bootstrap = summary.protocol_interval.half_width, summary.bootstrap_over_users
     cells = page.words("td")
     assert f"± {100 * half:.2f}, n = {len(card.per_video)} videos of tasks" in cells
-    assert f"{100 * bootstrap.low:.2f} to {100 * bootstrap.high:.2f}, n = 3 users" in cells
+    assert f"{100 * bootstrap.low:.2f} to {100 * bootstrap.high:.2f}, n = 4 users" in cells
     assert {"Protocol's interval", "Bootstrap over users"} <= set(page.words("th"))
 
 
@@ -261,7 +261,7 @@ def test_what_is_of_a_sample_says_so_wherever_it_stands(tmp_path, card, make_tas
 def test_one_user_and_no_spread_get_a_report_that_says_so(tmp_path, make_tasks, make_predictions, page_of):
     tasks = make_tasks(users=("P1",))
     page = page_of(score(tasks, make_predictions(tasks)), tmp_path)
-    assert "none: one user" in page.words("td")
+    assert "none: one user, and it takes 4" in page.words("td")
     assert "the one user, P1" in page.all("img")[0]["alt"]
 
 
