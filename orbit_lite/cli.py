@@ -65,9 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train, goes_on=True)
 
     convert = verbs.add_parser("convert", help="a published checkpoint to one of ours", allow_abbrev=False)
-    convert.add_argument("published", metavar="PUBLISHED.pth", type=Path, help="state dict of the published code")
-    convert.add_argument("--learner", required=True, help="protonets, cnaps, ..., or a YAML file")
-    convert.add_argument("--backbone", required=True, help="efficientnet_b0, vit_b_32_clip, ...")
+    convert.add_argument(
+        "published", metavar="PUBLISHED.pth", type=Path, help="state dict of the published code, or ours without a hash"
+    )
+    convert.add_argument("--learner", help="of a published one: protonets, cnaps, ..., or a YAML file")
+    convert.add_argument("--backbone", help="of a published one: efficientnet_b0, vit_b_32_clip, ...")
     convert.add_argument("--frame-size", type=positive, help="side of its frames in pixels (default: 224)")
     convert.add_argument("--out", type=Path, required=True, help="file to write, CKPT.safetensors")
     convert.set_defaults(run=_convert)
@@ -193,7 +195,8 @@ def _convert(options: argparse.Namespace) -> None:
         backbone=options.backbone,
         frame_size_px=options.frame_size,
     )
-    print(f"{options.out}: {sum(value.numel() for value in done.parameters())} parameters, published arithmetic")
+    arithmetic = ", published arithmetic" if done.learner and done.learner.published_quirks else ""
+    print(f"{options.out}: {sum(value.numel() for value in done.parameters())} parameters{arithmetic}")
 
 
 def _predict(options: argparse.Namespace) -> None:

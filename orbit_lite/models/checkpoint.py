@@ -1,22 +1,31 @@
-"""Recognisers on disk: safetensors whose header holds learner, backbone and config. Nothing in a file is ever run."""
+"""Recognizers on disk: safetensors whose header holds learner, backbone and config, with a hash over all of it.
+
+Nothing in a file is ever run.
+"""
 
 import json
+import math
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import write_bytes
+from groundwork.strict_json import parse_json
 from orbit_lite.config import LearnerConfig, load_learner, nearest, parse_config
 from orbit_lite.models.backbones import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
+from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
 
-FORMAT = 2
-HEADER = "orbit_lite"  # one key for all: safetensors writes several in an order that changes from run to run
+FORMAT = 3
+UNHASHED_FORMAT = 2  # from before checkpoints had a hash: the header's fields alone stand under the key
+HEADER = "orbit_lite"
+CHECKPOINT = HashedFormat(key=HEADER, remedy="take a copy of it, or train or convert again")
 PERSONAL_HEADER = "orbit_lite_personal"  # of a file that holds one user's recogniser: no checkpoint
 PUBLISHED_EXTRACTOR = "feature_extractor."
 PUBLISHED_NAMES = {  # beginnings of our names, and of the published code's
@@ -29,19 +38,32 @@ PUBLISHED_NAMES = {  # beginnings of our names, and of the published code's
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint says of itself. `config` is the run's, resolved; `meta` whatever the run added (epoch, ...)."""
+    """What a checkpoint says of itself. `config` is the run's, resolved; `meta` whatever the run added (epoch, ...).
+
+    `hashed` is False for a file from before checkpoints had a hash, which can't be checked.
+    """
 
     learner: LearnerConfig
     backbone: str
     frame_size_px: int
     config: dict[str, Any]
     meta: dict[str, Any]
+    hashed: bool = True
+
+    @property
+    def validation_frame_accuracy(self) -> float | None:
+        """The score that these weights were chosen by: mean over videos of the validation users, in [0, 1].
+
+        None where there was none: a converted file, or a learner with nothing to meta-train.
+        """
+        found = self.meta.get("validation_frame_accuracy")
+        return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
 
 
 def save_recognizer(
     path: Path, recognizer: Recognizer, *, config: dict[str, Any], meta: dict[str, Any] | None = None
 ) -> None:
-    """Write a recogniser, whole or not at all; the same weights and header give the same bytes.
+    """Write a recognizer, whole or not at all; the same weights and header give the same bytes.
 
     Raises:
         ValueError: if it was composed without a learner's config: it could not be built again from the file.
@@ -57,18 +79,15 @@ def save_recognizer(
         "config": config,
         "meta": meta or {},
     }
-    # contiguous: safetensors has no channels_last
-    tensors = {name: value.detach().cpu().contiguous() for name, value in recognizer.state_dict().items()}
-    text = json.dumps(header, allow_nan=False, sort_keys=True)
-    write_bytes(path, safetensors.torch.save(tensors, {HEADER: text}))
+    CHECKPOINT.write(path, json.dumps(header, allow_nan=False, sort_keys=True), recognizer.state_dict())
 
 
 def read_checkpoint_info(path: Path | str) -> CheckpointInfo:
-    """What one of our checkpoints says of itself, its weights unread.
+    """What one of our checkpoints says of itself; the header is checked against its hash, the weights stay unread.
 
     Raises:
         AskedWrong: if there is no such file.
-        FoundWrong: if it is not a checkpoint of ours, or of another format number.
+        FoundWrong: if it is not a checkpoint of ours, its header was altered, or it is of another format number.
     """
     return _info(read_metadata(Path(path)), Path(path))
 
@@ -81,7 +100,9 @@ def load_recognizer(
     frame_size_px: int | None = None,
     device: torch.device | str = "cpu",
 ) -> Recognizer:
-    """Load a recogniser: one of our checkpoints, or a published state dict.
+    """Load a recognizer: one of our checkpoints, or a published state dict.
+
+    One of ours is checked against its hash. One from before there was a hash is loaded, with a note on stderr.
 
     Args:
         path: ours (safetensors, the config is inside), or a published `.pth`, which needs the two names.
@@ -92,8 +113,8 @@ def load_recognizer(
 
     Raises:
         AskedWrong: no such file, an unknown name, or a name or size that contradicts the file.
-        FoundWrong: not a checkpoint, cut off, another format number, or keys that are missing, unknown, misshapen or
-            not finite.
+        FoundWrong: not a checkpoint, cut off, altered, another format number, or keys that are missing, unknown,
+            misshapen or not finite.
     """
     path = Path(path)
     file = read_weights(path)
@@ -107,6 +128,10 @@ def _ours(
     file: WeightFile, path: Path, learner: str | None, backbone: str | None, frame_size_px: int | None
 ) -> Recognizer:
     info = _info(file.metadata, path)
+    if info.hashed:
+        CHECKPOINT.checked(file, path)
+    else:
+        _note_unhashed(path)
     for what, asked, found in (
         ("learner", learner, info.learner.name),
         ("backbone", backbone, info.backbone),
@@ -144,13 +169,23 @@ def _published_name(ours: str) -> str:
     return PUBLISHED_NAMES[beginning] + ours.removeprefix(beginning)
 
 
-def _info(metadata: dict[str, str], path: Path) -> CheckpointInfo:
+@cache  # once in a process, however often the file is read
+def _note_unhashed(path: Path) -> None:
+    print(
+        f"note: {path}: a checkpoint from before hashes; it can't be checked for damage. "
+        f"'orbit-lite convert {path} --out NEW.safetensors' writes it with one",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _info(metadata: Mapping[str, str], path: Path) -> CheckpointInfo:
     if HEADER not in metadata:
         raise FoundWrong(f"{path}: not a checkpoint of this kit (no {HEADER!r} in its header)")
+    header, hashed = _header(metadata, path)
     try:
-        header = json.loads(metadata[HEADER])
         number = header["format"]
-        if number != FORMAT:
+        if number != (FORMAT if hashed else UNHASHED_FORMAT):
             raise FoundWrong(f"{path}: checkpoint format {number}; this release reads format {FORMAT}")
         info = CheckpointInfo(
             learner=parse_config(dict(header["learner"]), LearnerConfig, where=f"{path}, learner"),
@@ -158,11 +193,26 @@ def _info(metadata: dict[str, str], path: Path) -> CheckpointInfo:
             frame_size_px=int(header["frame_size_px"]),
             config=dict(header["config"]),
             meta=dict(header["meta"]),
+            hashed=hashed,
         )
     except AskedWrong as error:  # the file's fault, or a newer release's: not the caller's
         raise FoundWrong(f"{error}; not a learner that is known here") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise FoundWrong(f"{path}: the checkpoint's header is damaged ({type(error).__name__}: {error})") from None
     if info.backbone not in BACKBONES:
         raise FoundWrong(f"{path}: of backbone {info.backbone!r}, not known here{nearest(info.backbone, BACKBONES)}")
     return info
+
+
+def _header(metadata: Mapping[str, str], path: Path) -> tuple[dict[str, Any], bool]:
+    """The header's fields, and whether they stand under a hash (which they were checked against)."""
+    try:
+        found = parse_json(metadata[HEADER])
+        hashed = not (isinstance(found, dict) and "format" in found)
+        if hashed:
+            found = parse_json(CHECKPOINT.header(metadata, path))
+    except ValueError as error:
+        raise CHECKPOINT.damaged(path, f"its header does not read: {error}") from None
+    if not isinstance(found, dict):
+        raise CHECKPOINT.damaged(path, "its header does not read: fields by name were expected")
+    return found, hashed

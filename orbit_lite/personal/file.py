@@ -1,22 +1,20 @@
 """A personal recogniser in one file: safetensors with everything inside, hashed; nothing in it is ever run."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import safetensors.torch
 import torch
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import write_bytes
+from groundwork.strict_json import parse_json
 from orbit_lite.config import LearnerConfig, Strict
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
 from orbit_lite.models.film import film_parameters
 from orbit_lite.models.fitting import FittedHead, head_tensors
+from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.heads import FITTED_HEADS
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
 from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
@@ -25,6 +23,7 @@ from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.support import SupportSet, TaughtVideo
 
 FORMAT = 1
+PERSONAL = HashedFormat(key=HEADER, remedy="take a copy of it, or personalize again")
 WEIGHTS, FILM, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"
 
 
@@ -58,14 +57,12 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
     learner = fitted.recognizer.learner
     if learner is None:
         raise ValueError("a recogniser without a learner's config could not be built again from its file")
-    named = {
+    tensors = {
         **_put(WEIGHTS, fitted.recognizer.state_dict()),
         **_put(FILM, fitted.film or {}),
         **_put(HEAD, head_tensors(fitted.head)),
         FEATURES: personal.support.features,
     }
-    # contiguous: safetensors has no channels_last; cloned: nor tensors that share memory
-    tensors = {name: value.detach().cpu().contiguous() for name, value in named.items()}
     header = _Header(
         format=FORMAT,
         learner=learner,
@@ -76,8 +73,7 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
         threshold=personal.threshold,
         origin=dict(personal.origin),
     ).model_dump_json()
-    whole = json.dumps({"header": header, "sha256": _digest(header, tensors)})
-    write_bytes(path, safetensors.torch.save(tensors, {HEADER: whole}))
+    PERSONAL.write(path, header, tensors)
 
 
 def require_personal(path: Path) -> None:
@@ -137,9 +133,9 @@ def _fitted_parts(
     for name in sorted(expected.keys() | given.keys()):
         shape = tuple(given[name].shape) if name in given else "missing"
         if shape != expected.get(name, "not to be there"):
-            raise _damaged(path, f"{name}: {shape}, expected {expected.get(name, 'none of this name')}")
+            raise PERSONAL.damaged(path, f"{name}: {shape}, expected {expected.get(name, 'none of this name')}")
         if not torch.isfinite(given[name]).all():
-            raise _damaged(path, f"{name}: NaN or infinite values")
+            raise PERSONAL.damaged(path, f"{name}: NaN or infinite values")
     device = recognizer.device
     head = kind(**{name: given[HEAD + name].to(device) for name in head_shapes})
     film = {name: given[FILM + name].to(device) for name in own_film}
@@ -149,21 +145,18 @@ def _fitted_parts(
 def _read_header(file: WeightFile, path: Path) -> _Header:
     if HEADER not in file.metadata:
         raise _not_personal(path)
+    text = PERSONAL.checked(file, path)
     try:
-        whole = json.loads(file.metadata[HEADER])
-        text, digest = str(whole["header"]), whole["sha256"]
-        number = json.loads(text)["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(path, f"its header does not read: {type(error).__name__}") from None
+        number = parse_json(text)["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PERSONAL.damaged(path, f"its header does not read: {type(error).__name__}") from None
     if number != FORMAT:
         raise FoundWrong(f"{path}: personal file of format {number}; this release reads format {FORMAT}")
-    if _digest(text, file.tensors) != digest:
-        raise _damaged(path, "its content is not what its hash says")
     try:
         return _Header.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise _damaged(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+        raise PERSONAL.damaged(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
 
 
 def _existing(path: Path) -> Path:
@@ -174,20 +167,6 @@ def _existing(path: Path) -> Path:
 
 def _not_personal(path: Path) -> FoundWrong:
     return FoundWrong(f"{path}: not a personal recogniser; make one with 'orbit-lite personalize'")
-
-
-def _damaged(path: Path, what: str) -> FoundWrong:
-    return FoundWrong(f"{path}: damaged or altered ({what}); take a copy of it, or personalise anew")
-
-
-def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the header and every tensor's name, type, shape and bytes."""
-    found = hashlib.sha256(header.encode())
-    for name in sorted(tensors):
-        value = tensors[name].contiguous()
-        found.update(f"\0{name} {value.dtype} {tuple(value.shape)}\0".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
 
 
 def _put(beginning: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ def test_convert_writes_ours(run, published: Path, tmp_path: Path) -> None:
         (["nothere.pth", *TINY], "nothere.pth: no such file", 2),
         (["x.pth", "--learner", "protonet", "--backbone", "tiny"], "did you mean 'protonets'", 2),
         (["x.pth", "--learner", "protonets", "--backbone", "tinny"], "did you mean 'tiny'", 2),
-        (["x.pth", "--learner", "protonets"], "required: --backbone", 2),
+        (["x.pth", "--learner", "protonets"], "--learner and --backbone are required", 2),
         (["x.pth", *TINY, "--frame-size", "0"], "expected 1 or more", 2),
         (["x.pth", "--learner", "cnaps", "--backbone", "tiny"], "missing (set_encoder.encoder.layer1.0.weight", 1),
         (["hostile.pth", *TINY], "nothing in it was run", 1),

@@ -221,7 +221,7 @@ def test_a_damaged_state_stops_the_run(finished, pocket_frames, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished[0], run)
     (run / STATE_NAME).write_bytes((run / STATE_NAME).read_bytes()[:5000])
-    with pytest.raises(FoundWrong, match=r"state\.pt: the run can't go on"):
+    with pytest.raises(FoundWrong, match=r"state\.pt: the run can't resume"):
         train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
 
 

@@ -1,8 +1,10 @@
 """Checkpoints: what is written comes back; what is not one is refused in one line."""
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,22 @@ from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import part_path
+from orbit_lite.cli import main
 from orbit_lite.config import LearnerConfig, builtin_names, load_learner
+from orbit_lite.convert import convert
 from orbit_lite.models.backbones import build_extractor
-from orbit_lite.models.checkpoint import FORMAT, HEADER, load_recognizer, read_checkpoint_info, save_recognizer
+from orbit_lite.models.checkpoint import (
+    CHECKPOINT,
+    FORMAT,
+    HEADER,
+    load_recognizer,
+    read_checkpoint_info,
+    save_recognizer,
+)
 from orbit_lite.models.prototypes import PrototypeHead
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
+
+Mutations = Callable[[bytes, int], Iterator[tuple[str, bytes]]]
 
 LEARNERS = builtin_names("learner")
 
@@ -40,11 +53,21 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
+def header_of(saved: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.loads(safetensors.safe_open(saved, "pt").metadata()[HEADER])["header"])
+    return found
+
+
 def with_header(saved: Path, **changed: Any) -> Path:
-    """The saved file with other entries in its header."""
-    tensors = safetensors.torch.load_file(saved)
-    info = json.loads(safetensors.safe_open(saved, "pt").metadata()[HEADER])
-    safetensors.torch.save_file(tensors, saved, metadata={HEADER: json.dumps(info | changed)})
+    """The saved file with other entries in its header, and a hash that is right for them."""
+    CHECKPOINT.write(saved, json.dumps(header_of(saved) | changed), safetensors.torch.load_file(saved))
+    return saved
+
+
+def without_hash(saved: Path, **changed: Any) -> Path:
+    """The saved file as releases before hashes wrote it."""
+    header = json.dumps(header_of(saved) | {"format": 2} | changed, sort_keys=True)
+    saved.write_bytes(safetensors.torch.save(safetensors.torch.load_file(saved), {HEADER: header}))
     return saved
 
 
@@ -126,13 +149,86 @@ def test_a_header_that_does_not_fit_is_named(saved: Path, changed: dict[str, Any
 
 def test_keys_that_do_not_fit_are_listed(saved: Path) -> None:
     tensors = safetensors.torch.load_file(saved)
-    header = safetensors.safe_open(saved, "pt").metadata()
+    header = json.dumps(header_of(saved))
     tensors["extractor.net.0.wieght"] = tensors.pop("extractor.net.0.weight")
     tensors["extractor.net.1.bias"] = torch.full((24,), float("inf"))
     tensors["extractor.net.1.weight"] = torch.zeros(3)
-    safetensors.torch.save_file(tensors, saved, metadata=header)
+    CHECKPOINT.write(saved, header, tensors)
     with pytest.raises(FoundWrong, match=r"1 missing \(extractor.net.0.weight\); 1 unknown .*misshapen.*infinite"):
         load_recognizer(saved)
+
+
+def contents(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """All that a checkpoint gives: what it says of itself, and its weights."""
+    return vars(read_checkpoint_info(path)), load_recognizer(path).state_dict()
+
+
+def test_no_altered_checkpoint_loads_with_other_content(saved: Path, mutations: Mutations) -> None:
+    """300 seeded mutations, half of them in the header. Blanks at the header's end may change: nothing reads them."""
+    info, weights = contents(saved)
+    loaded = 0
+    for what, content in mutations(saved.read_bytes(), 300):
+        saved.write_bytes(content)
+        try:
+            found_info, found = contents(saved)
+        except KitError as error:
+            assert str(saved) in str(error) and "\n" not in str(error)
+            continue
+        assert found_info == info and found.keys() == weights.keys(), what
+        assert all(torch.equal(found[name], value) for name, value in weights.items()), what
+        loaded += 1
+    assert loaded < 10
+
+
+def test_an_altered_header_is_noticed_without_reading_the_weights(saved: Path) -> None:
+    """A number that would pass every other check."""
+    whole = saved.read_bytes()
+    altered = re.sub(rb'(h\\+": )16', rb"\g<1>17", whole, count=1)  # LITE's h
+    assert altered != whole
+    saved.write_bytes(altered)
+    with pytest.raises(FoundWrong, match=r"damaged or altered \(its header is not what its hash says\)"):
+        read_checkpoint_info(saved)
+
+
+def test_a_header_with_a_key_twice_is_refused(saved: Path) -> None:
+    header = json.dumps(header_of(saved))[:-1] + ', "backbone": "resnet18"}'
+    CHECKPOINT.write(saved, header, safetensors.torch.load_file(saved))
+    with pytest.raises(FoundWrong, match="key 'backbone' is there twice"):
+        load_recognizer(saved)
+
+
+def test_one_from_before_hashes_loads_with_a_note_and_can_be_given_one(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = load_recognizer(saved).state_dict()
+    assert capsys.readouterr().err == ""
+    old = without_hash(saved, meta={"validation_frame_accuracy": 0.75})
+    for _ in range(2):
+        found = load_recognizer(old).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith(f"note: {old}: a checkpoint from before hashes")
+    assert f"'orbit-lite convert {old} --out NEW.safetensors'" in note
+
+    new = tmp_path / "new.safetensors"
+    assert main(["convert", str(old), "--out", str(new)]) == 0  # as the note says
+    capsys.readouterr()
+    assert all(torch.equal(value, expected[name]) for name, value in load_recognizer(new).state_dict().items())
+    assert capsys.readouterr().err == ""
+    before, after = read_checkpoint_info(old), read_checkpoint_info(new)
+    assert (before.hashed, after.hashed) == (False, True)
+    assert (after.config, after.learner, after.validation_frame_accuracy) == (before.config, before.learner, 0.75)
+    assert after.meta["hashed_from"]["file"] == old.name
+    with pytest.raises(AskedWrong, match="a checkpoint of this kit already"):
+        convert(new, tmp_path / "newer.safetensors")
+
+
+def test_a_checkpoint_says_what_its_weights_were_chosen_by(saved: Path) -> None:
+    assert read_checkpoint_info(saved).validation_frame_accuracy is None
+    assert (
+        read_checkpoint_info(with_header(saved, meta={"validation_frame_accuracy": 0.5})).validation_frame_accuracy
+        == 0.5
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])

@@ -1,0 +1,52 @@
+"""JSON as the kit reads it: an object that holds a key twice is an error, where Python would take the last one."""
+
+import json
+from typing import Any
+
+
+class DoubledKeyError(ValueError):
+    """An object holds a key twice, and nobody can say which of the two values is meant."""
+
+    def __init__(self, key: str) -> None:
+        text = repr(key)
+        super().__init__(f"key {text if len(text) <= 80 else text[:77] + '...'} is there twice")
+
+
+class DoubledObject(dict[str, Any]):
+    """A JSON object that holds a key twice, for readers that name the place; `pairs` has all there is."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+    def doubled(self) -> list[str]:
+        """The keys that are there more than once, each named once, in their order."""
+        seen: set[str] = set()
+        return list(dict.fromkeys(key for key, _ in self.pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Any JSON value.
+
+    Raises:
+        DoubledKeyError: for an object that holds a key twice.
+        ValueError: if it is not JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=refuse_doubled)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def refuse_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An `object_pairs_hook`: a plain dict, or DoubledKeyError."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise DoubledKeyError(DoubledObject(pairs).doubled()[0])
+    return found
+
+
+def keep_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An `object_pairs_hook`: a plain dict, or a DoubledObject, for a reader that says where it is."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else DoubledObject(pairs)
