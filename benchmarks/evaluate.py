@@ -3,7 +3,6 @@
 And what comes before and after at full size: drawing 850 tasks from an index of ORBIT's size, scoring 3 million rows.
 """
 
-import json
 import os
 import tempfile
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from eval.records import Task, TaskSet, VideoPlan, read_predictions, read_tasks,
 from eval.verbs import score_files
 from groundwork.files import write_json
 from groundwork.randomness import keyed_rng
+from groundwork.strict_json import parse_json
 from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
@@ -127,7 +127,7 @@ def _lengthen(index: Index, root: Path, frames: int) -> None:
     for row in index.rows:
         folder = root / row.path
         folder.mkdir(parents=True)
-        noted = json.loads(annotation_path(index.root, row.split, row.video).read_bytes())
+        noted = parse_json(annotation_path(index.root, row.split, row.video).read_bytes())
         notes = {}
         for number in range(1, frames + 1):
             shown = frame_file_name(row.video, (number - 1) % row.frames + 1)

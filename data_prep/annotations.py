@@ -5,7 +5,6 @@ clutter video, of which only presence and box are annotated) makes a frame neith
 """
 
 import difflib
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from data_prep.layout import parse_frame_file_name
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.strict_json import parse_json
 
 NOT_PRESENT = "object_not_present_issue"
 ISSUES = (
@@ -123,7 +123,7 @@ def read_annotations(path: Path) -> FrameAnnotations:
         FoundWrong: if the file is missing, is not JSON, or has keys or values that are not of that form.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise FoundWrong(f"{path}: no annotations for this video; expected the file ORBIT publishes for it") from None
     except (ValueError, RecursionError) as error:

@@ -4,13 +4,13 @@ The file has the form in which ORBIT publishes it (`orbit_benchmark_users_to_spl
 {"P478": {"P120": ["knitting needle", …], "P160": ["walletv"]}, …}, a collector, its new users, their objects.
 """
 
-import json
 import re
 from collections.abc import Mapping, Set
 from pathlib import Path
 
 from data_prep.layout import ANNOTATIONS, SPLITS, plain
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.strict_json import parse_json
 
 NewUsers = Mapping[str, Mapping[str, frozenset[str]]]  # collector -> new user -> objects
 
@@ -27,13 +27,13 @@ def read_new_users(path: Path) -> NewUsers:
         FoundWrong: if it is not of that form, or gives one object, or one name, to two users.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise AskedWrong(
             f"{path}: no such file; expected the list of users to split that ORBIT publishes with its code"
             " (orbit_benchmark_users_to_split.json)."
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FoundWrong(f"{path}: not JSON ({error}). Get the file again.") from None
     expected = f"{path}: expected {{collector: {{new user: [objects]}}}}"
     if not isinstance(content, dict) or not all(isinstance(new, dict) and new for new in content.values()):

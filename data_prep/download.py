@@ -11,7 +11,6 @@ The data's licence is stated on its page, https://doi.org/10.25383/city.14294597
 """
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +47,7 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
+from groundwork.strict_json import parse_json
 
 RECORD_NAME = "download.json"
 RECORD_SCHEMA = 1
@@ -353,7 +353,7 @@ def _read_records(out: Path) -> dict[str, SplitRecord]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
         if content["schema"] != RECORD_SCHEMA:
             raise ValueError(f"schema {content['schema']}, this version knows {RECORD_SCHEMA}")
         return {str(name): SplitRecord(**record) for name, record in content["splits"].items()}

@@ -6,7 +6,6 @@ status says, and nothing is read without a bound.
 
 import hashlib
 import http.client
-import json
 import os
 import re
 import time
@@ -20,6 +19,7 @@ from typing import IO, Any, BinaryIO
 
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
+from groundwork.strict_json import parse_json
 
 ZIP_BEGINS = b"PK\x03\x04"
 PART_SUFFIX = ".part"
@@ -117,8 +117,8 @@ def fetch_json(url: str, *, patience: Patience = PATIENT) -> Any:
     try:
         if len(content) > _MOST_JSON_BYTES:
             raise ValueError(f"more than {_MOST_JSON_BYTES} bytes")
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
+        return parse_json(content)
+    except ValueError as error:
         raise FoundWrong(f"{url}: expected JSON, got something else ({error}).") from None
 
 

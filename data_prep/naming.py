@@ -32,6 +32,7 @@ from data_prep.layout import (
 )
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path
+from groundwork.strict_json import parse_json
 
 TABLE_SCHEMA = 1
 ID_BYTES = 9  # 12 characters; among 10,000 videos two agree with a chance of 1 in 10^14
@@ -241,7 +242,7 @@ def _read_table(root: Path) -> _Table | None:
 
 def _read_table_file(path: Path) -> _Table | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
         if content["schema"] != TABLE_SCHEMA:
             raise ValueError(f"schema {content['schema']}, this version knows {TABLE_SCHEMA}")
         names = {str(relative): str(name) for relative, name in content["names"].items()}

@@ -29,6 +29,7 @@ from groundwork.errors import AskedWrong
 from groundwork.files import is_part, whole_file, write_json
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
+from groundwork.strict_json import parse_json
 
 SETTINGS_NAME = "pocket.json"
 VERSION = 1  # goes up when the same seed gives other frames
@@ -208,7 +209,7 @@ def _claim(out: Path, settings: PocketSettings) -> bool:
     if out.exists() and not out.is_dir():
         raise AskedWrong(f"{out}: a file; a pocket set needs a folder of its own, name another")
     path = out / SETTINGS_NAME
-    wanted: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    wanted: dict[str, Any] = parse_json(json.dumps(asdict(settings)))
     if path.is_file():
         there, whole = _read_settings(path)
         if there != wanted:
@@ -223,7 +224,7 @@ def _claim(out: Path, settings: PocketSettings) -> bool:
 
 def _read_settings(path: Path) -> tuple[dict[str, Any], bool]:
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
         return dict(content["settings"]), content["whole"] is True
     except (ValueError, KeyError, TypeError):
         raise AskedWrong(f"{path}: not the settings of a pocket set; name another folder") from None

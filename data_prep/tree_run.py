@@ -21,6 +21,7 @@ from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import part_path, whole_folder, write_bytes, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.progress import Progress
+from groundwork.strict_json import parse_json
 
 JOURNAL_NAME = ".journal.jsonl"  # one line a finished video while the run goes on; then it is in the manifest
 MANIFEST_SCHEMA = 2
@@ -189,7 +190,7 @@ class TreeRun(Generic[JobT, RecordT]):
         if not path.is_file():
             return {}
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            content: dict[str, Any] = parse_json(path.read_bytes())
             if content["schema"] != MANIFEST_SCHEMA:
                 raise ValueError(f"schema {content['schema']}, this version knows {MANIFEST_SCHEMA}")
             made_by = dict(content["made_by"])
@@ -208,7 +209,7 @@ class TreeRun(Generic[JobT, RecordT]):
         records: dict[str, RecordT] = {}
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
             try:
-                records |= {place: self.record(**record) for place, record in json.loads(line).items()}
+                records |= {place: self.record(**record) for place, record in parse_json(line).items()}
             except (ValueError, TypeError, AttributeError):  # cut off with the run: that video is made again
                 continue
         return records
@@ -250,7 +251,7 @@ def drop_user(out: Path, user: str) -> int:
     dropped = 0
     if manifest.is_file():
         try:
-            content = json.loads(manifest.read_text(encoding="utf-8"))
+            content = parse_json(manifest.read_bytes())
             kept = {place: record for place, record in content["videos"].items() if place_user(place) != user}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FoundWrong(f"{manifest}: not a frame tree's manifest ({error}). Restore it, or remove it.") from None
@@ -268,7 +269,7 @@ def drop_user(out: Path, user: str) -> int:
 def _is_of(line: bytes, user: str) -> bool:
     """Whether a journal's line is of a user's video; of one that was cut off, whether it holds the name."""
     try:
-        return any(place_user(place) == user for place in json.loads(line))
+        return any(place_user(place) == user for place in parse_json(line))
     except ValueError:
         return user.encode() in line
 

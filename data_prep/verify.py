@@ -1,6 +1,5 @@
 """A tree against its index and its annotations, every frame read: all faults, not the first."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from data_prep.video import count_frames, decode_jpeg, iterate_frames
 from data_prep.workers import default_workers, run_in_workers
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
+from groundwork.strict_json import parse_json
 
 TIME_LIMIT_S = 1800.0  # for one raw video, as in extraction: a hung decoder takes for ever
 _END_OF_JPEG = b"\xff\xd9"
@@ -269,7 +269,7 @@ def _annotation_faults(root: Path, read: _Read) -> Iterable[Fault]:
         return
     place = _relative(root, path)
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
         if not isinstance(content, dict):
             raise ValueError("no entry a frame")
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,5 @@
 """How eval reads its files: missing is asked wrong, damaged or foreign is found wrong, each said in one line."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.strict_json import DoubledKeyError, parse_json, refuse_doubled
 
 
 def require_file(path: Path, kind: str) -> None:
@@ -19,12 +19,17 @@ def require_file(path: Path, kind: str) -> None:
 
 
 def parse_object(
-    text: bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
+    text: bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] = refuse_doubled
 ) -> dict[str, Any]:
-    """A JSON object from bytes, `pairs` making each object in it; FoundWrong, beginning with `where`, if it is none."""
+    """A JSON object from bytes, `pairs` making each object in it; FoundWrong, beginning with `where`, if it is none.
+
+    An object that holds a key twice is refused, unless `pairs` keeps it.
+    """
     try:
-        value = json.loads(text, object_pairs_hook=pairs)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
+        value = parse_json(text, pairs=pairs)
+    except DoubledKeyError as error:
+        raise FoundWrong(f"{where}: {error}") from error
+    except ValueError as error:  # UnicodeDecodeError is a ValueError too
         raise FoundWrong(f"{where}: not JSON ({_short(str(error))}); cut off, or another kind of file?") from error
     if not isinstance(value, dict):
         raise FoundWrong(f"{where}: a JSON object was expected, found {type(value).__name__}")

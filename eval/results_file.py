@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eval.reading import parse_object, require_file
 from groundwork.errors import FoundWrong
+from groundwork.strict_json import DoubledObject, keep_doubled
 
 Form = Literal["2022", "2023"]
 FORMS: tuple[Form, ...] = ("2022", "2023")
@@ -47,14 +48,6 @@ class Entry:
     where: str
 
 
-class _Doubled(dict[str, Any]):
-    """A JSON object that holds a key twice; `pairs` has all there is."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.pairs = pairs
-
-
 def read_entries(path: Path) -> tuple[Form, list[Entry]]:
     """Every task of a results.json, in its order, and which form it has.
 
@@ -66,7 +59,7 @@ def read_entries(path: Path) -> tuple[Form, list[Entry]]:
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise FoundWrong(f"{path}: {size} bytes; a results.json has some 30 million, and {MOST_BYTES} are the limit")
-    content = parse_object(path.read_bytes(), str(path), pairs=_json_object)
+    content = parse_object(path.read_bytes(), str(path), pairs=keep_doubled)
     _require_once(content, str(path), "user")
     kinds = {type(value) for value in content.values()}
     if kinds == {list}:
@@ -90,7 +83,7 @@ def _entries_2023(path: Path, user: str, tasks: list[Any]) -> Iterator[Entry]:
             spot = f"{where}, video {quoted(name)}"
             if not isinstance(frames, dict):
                 raise FoundWrong(f"{spot}: frame numbers and predictions were expected, found {quoted(frames)}")
-            pairs = frames.pairs if isinstance(frames, _Doubled) else frames.items()
+            pairs = frames.pairs if isinstance(frames, DoubledObject) else frames.items()
             numbers = _frame_numbers([number for number, _ in pairs], spot)
             videos.append(EntryVideo(name, numbers, _indices([index for _, index in pairs], len(objects), spot)))
         macs = _macs(task.get("task_macs_to_personalise"), where)
@@ -160,16 +153,9 @@ def _macs(value: Any, where: str) -> int | None:
     return round(float(match[1]) * UNITS[match[2]])
 
 
-def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else _Doubled(pairs)
-
-
 def _require_once(found: dict[str, Any], where: str, what: str) -> None:
-    if isinstance(found, _Doubled):
-        seen: set[str] = set()
-        twice = next(name for name, _ in found.pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise FoundWrong(f"{where}: {what} {quoted(twice)} is there twice")
+    if isinstance(found, DoubledObject):
+        raise FoundWrong(f"{where}: {what} {quoted(found.doubled()[0])} is there twice")
 
 
 def quoted(value: Any) -> str:

@@ -210,10 +210,10 @@ def _read_header(line: bytes, where: str) -> _Header:
 
 
 def _read_task(line: bytes, where: str) -> Task:
+    parse_object(line, where)  # a key that is there twice, which pydantic's reader would pass over
     try:
         task = _TASK.validate_json(line)
     except ValidationError as error:
-        parse_object(line, where)  # says it in plainer words where it isn't JSON at all
         raise FoundWrong(f"{where}: {first_fault(error)}") from error
     fault = _fault(task)
     if fault:

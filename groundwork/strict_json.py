@@ -1,6 +1,7 @@
 """JSON as the kit reads it: an object that holds a key twice is an error, where Python would take the last one."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 
@@ -25,15 +26,15 @@ class DoubledObject(dict[str, Any]):
         return list(dict.fromkeys(key for key, _ in self.pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Any JSON value.
+def parse_json(text: str | bytes, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None) -> Any:
+    """Any JSON value; bytes are UTF-8. `pairs` makes each object, by default `refuse_doubled`.
 
     Raises:
         DoubledKeyError: for an object that holds a key twice.
         ValueError: if it is not JSON, or nested too deeply to be read.
     """
     try:
-        return json.loads(text, object_pairs_hook=refuse_doubled)
+        return json.loads(text, object_pairs_hook=pairs or refuse_doubled)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

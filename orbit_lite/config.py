@@ -7,10 +7,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from groundwork.errors import AskedWrong
+from orbit_lite.strict_yaml import parse_yaml
 
 Kind = Literal["protocol", "learner", "experiment"]
 VideoType = Literal["clean", "clutter"]
@@ -244,6 +244,7 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfi
     content = _read_experiment(path)
     if isinstance(content.get("tasks"), str):
         content["tasks"] = _read_yaml(find_config(content["tasks"], "protocol"))
+    _refuse_doubled(overrides)
     for override in overrides:
         _override(content, override)
     if isinstance(content.get("learner"), str):
@@ -277,12 +278,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AskedWrong(f"{path}: not readable as YAML: {_one_line(error)}") from None
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise AskedWrong(f"{path}: not readable as YAML: {error}") from None
+    content = parse_yaml(text, where=str(path))
     if not isinstance(content, dict):
         raise AskedWrong(f"{path}: expected a mapping of keys, got {type(content).__name__}")
     return content
+
+
+def _refuse_doubled(overrides: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key in first:
+            raise AskedWrong(f"key {key!r} is given twice, {first[key]!r} and {override!r}; leave one out")
+        first[key] = override
 
 
 def _override(content: dict[str, Any], override: str) -> None:
@@ -295,10 +306,7 @@ def _override(content: dict[str, Any], override: str) -> None:
         place = place.setdefault(name, {})
         if not isinstance(place, dict):
             raise AskedWrong(f"{override!r}: {name!r} holds a value, not keys")
-    try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise AskedWrong(f"{override!r}: {_one_line(error)}") from None
+    place[last] = parse_yaml(value, where=repr(override))
 
 
 def _fault(fault: dict[str, Any], model: type[BaseModel]) -> str:
@@ -328,7 +336,3 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
         found = [_model_of(part) for part in get_args(annotation)]
         return next((part for part in found if part), None)
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -32,8 +32,9 @@ from eval.records import (
 from eval.score import score
 from eval.scorecard import Cost
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run
-from groundwork.errors import KitError
+from groundwork.errors import FoundWrong, KitError
 from groundwork.files import is_part, part_path, write_bytes, write_json
+from groundwork.strict_json import DoubledKeyError, parse_json
 from orbit_lite.evaluate import PARTS_NAME, SECONDS_NAME
 from orbit_lite.run_folder import RECORD_NAME, USERS_REMOVED
 from orbit_lite.task_facts import annotation_facts
@@ -184,7 +185,9 @@ def _drop_results(path: Path, user: str) -> int:
     if not path.is_file():
         return 0
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
+    except DoubledKeyError as error:  # written again, it would lose one of the two
+        raise FoundWrong(f"{path}: {error}; remove the file, then forget them again") from None
     except ValueError:  # another kind of file
         return 0
     if not isinstance(content, dict) or user not in content:

@@ -13,6 +13,7 @@ from typing import Any, Self
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import part_path, write_json
 from groundwork.lock import LOCK_NAME, only_run
+from groundwork.strict_json import parse_json
 
 RECORD_NAME = "run.json"
 LOG_NAME = "log.txt"
@@ -33,7 +34,7 @@ class RunFolder:
         """Begin in an empty folder, or take the run up again where the settings are the same; see `held`."""
         self.path = path
         self._now = {"versions": versions(), "machine": dict(machine)}
-        wanted = json.loads(json.dumps(settings))  # as it reads back: tuples are lists
+        wanted = parse_json(json.dumps(settings))  # as it reads back: tuples are lists
         record = path / RECORD_NAME
         if record.is_file():
             self._record = read_record(path)
@@ -117,11 +118,12 @@ def read_record(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise AskedWrong(f"{run}: no run of this kit; expected a folder with a {RECORD_NAME}")
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise FoundWrong(f"{path}: damaged; delete the folder {path.parent} or give another --out")
+        content = parse_json(path.read_bytes())
+        fault = "" if isinstance(content, dict) else "not a record"
+    except ValueError as error:
+        fault = str(error)
+    if fault:
+        raise FoundWrong(f"{path}: damaged ({fault}); delete the folder {path.parent} or give another --out")
     return content
 
 

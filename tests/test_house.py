@@ -1,6 +1,7 @@
 """The house: imports go one way, the command answers at once, and the wheel is whole."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,17 @@ def test_no_property_has_a_deadline():
     assert settings().deadline is None
     for path in (ROOT / "tests").rglob("test_*.py"):
         assert "deadline=" not in path.read_text() or path == Path(__file__), path
+
+
+def test_one_reader_of_json_and_one_of_yaml():
+    """`json.loads` and PyYAML's loaders take the last of two values for one key, which may be the wrong one."""
+    readers = {"groundwork/strict_json.py", "orbit_lite/strict_yaml.py"}
+    for floor in (*FLOORS, "benchmarks"):
+        for path in sorted((ROOT / floor).rglob("*.py")):
+            calls = {
+                ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+            }
+            place = path.relative_to(ROOT).as_posix()
+            if place not in readers:
+                assert not {call for call in calls if re.fullmatch(r"json\.loads?|yaml\.\w*load\w*", call)}, place
+                assert "yaml" not in imports(path), place

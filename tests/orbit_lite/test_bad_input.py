@@ -176,6 +176,35 @@ def test_a_run_folders_record_that_is_damaged(run, pocket_frames, refused):
     assert f"{run / 'run.json'}: damaged" in refused(*evaluation(pocket_frames, run), folder=run)
 
 
+def doubled(path, key):
+    """Write a file's first `"key": value` again before it, as a merge gone wrong might, with another value."""
+    text = path.read_text()
+    place = text.index(f'"{key}"')
+    path.write_text(f'{text[:place]}"{key}": "other", {text[place:]}')
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "place"),
+    [
+        ("run.json", "seed", "run.json"),
+        ("tasks.jsonl", "protocol", "tasks.jsonl:1"),
+        ("tasks.jsonl", "clip_length", "tasks.jsonl:2"),
+        ("scorecard.json", "mean", "scorecard.json"),
+    ],
+)
+def test_a_key_that_is_there_twice(run, pocket_frames, refused, name, key, place):
+    """Python's reader, and pydantic's, would take the last value."""
+    doubled(run / name, key)
+    verbs = {
+        "run.json": [evaluation(pocket_frames, run)],
+        "tasks.jsonl": [of_run(run, "score"), of_run(run, "results"), evaluation(pocket_frames, run)],
+        "scorecard.json": [["report", run], ["leaderboard", run]],
+    }
+    for verb in verbs[name]:
+        line = refused(*verb, folder=run)
+        assert f"{run / place}: " in line and f"key '{key}' is there twice" in line
+
+
 def rewritten(path, **columns):
     """Write a parquet anew with other values, as a stranger's program might: nothing of ours looks at it."""
     table = pq.read_table(path)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from data_prep.index import open_index
@@ -38,6 +39,37 @@ def test_an_unknown_key_names_file_key_and_nearest(tmp_path):
     path.write_text(path.read_text().replace("weight_decay", "weight_decya"))
     with pytest.raises(AskedWrong, match=r"mine\.yaml: .*optimizer\.weight_decya.*did you mean 'weight_decay'"):
         load_experiment(str(path))
+
+
+@pytest.mark.parametrize("kind", ["protocol", "learner", "experiment"])
+def test_a_doubled_key_names_file_key_and_both_lines(tmp_path, kind):
+    """In every file that is read, one that another is made of as well."""
+    load = {"protocol": load_protocol, "learner": load_learner, "experiment": load_experiment}[kind]
+    path = tmp_path / "mine.yaml"
+    content = yaml.safe_load((configs_folder() / kind / f"{builtin_names(kind)[0]}.yaml").read_text())
+    text = yaml.safe_dump(content, default_flow_style=False)
+    key = text.partition(":")[0]
+    path.write_text(f"{text}{key}: 1\n")
+    said = rf"mine\.yaml: key '{key}' is there twice, lines 1 and {text.count(chr(10)) + 1};"
+    with pytest.raises(AskedWrong, match=said):
+        load(str(path))
+    if kind == "experiment":
+        (tmp_path / "other.yaml").write_text(f"extends: {path}\nname: other\n")
+        with pytest.raises(AskedWrong, match=said):
+            load(str(tmp_path / "other.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["lite={h: 1, h: 2}"], "'lite={h: 1, h: 2}': key 'h' is there twice"),
+        (["lite.h=1", "seed=2", "lite.h=2"], "key 'lite.h' is given twice, 'lite.h=1' and 'lite.h=2'"),
+    ],
+)
+def test_doubled_keys_on_the_command_line_are_refused(overrides, said):
+    with pytest.raises(AskedWrong) as error:
+        load_experiment("pocket", overrides)
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(

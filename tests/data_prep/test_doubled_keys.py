@@ -1,0 +1,27 @@
+"""A key that is there twice in a JSON file which `data_prep` reads: refused by each reader, not taken as the last."""
+
+import pytest
+
+from data_prep.collectors import read_new_users
+from data_prep.layout import MANIFEST_NAME
+from data_prep.tree_run import drop_user
+from groundwork.errors import KitError
+
+READERS = {
+    "users.json": ('{"P1": {"P2": ["cup"]}, "P1": {"P3": ["mug"]}}', "P1", lambda path: read_new_users(path)),
+    MANIFEST_NAME: (
+        '{"schema": 1, "videos": {"ann/cup/clean/a": {}, "ann/cup/clean/a": {}}}',
+        "ann/cup/clean/a",
+        lambda path: drop_user(path.parent, "ann"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_doubled_key_is_refused(tmp_path, name):
+    text, key, read = READERS[name]
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(KitError, match=f"{name}: .*key '{key}' is there twice"):
+        read(path)
+    assert path.read_text() == text
