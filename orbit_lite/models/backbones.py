@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from groundwork.errors import AskedWrong
 from orbit_lite.config import nearest
+from orbit_lite.models.packaged import EFFICIENTNET_LITE0, lite0_name
 from orbit_lite.models.pretrained import fetch_from_hub, fetch_from_url
 from orbit_lite.models.tiny import WIDTH as TINY_WIDTH
 from orbit_lite.models.tiny import tiny_net
@@ -31,7 +32,8 @@ class Backbone:
 
     `mean` and `std` are of pixels in [0, 1]. `build` gives the network with random weights, float (n, 3, s, s) to
     (n, width); `fetch` the file of its pretrained weights, None if there are none; `norms` the names of the norm layers
-    whose weights and biases FiLM replaces. `any_size`: s may differ from 224.
+    whose weights and biases FiLM replaces. `any_size`: s may differ from 224. `named`: a name in a file of weights to
+    the network's.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Backbone:
     fetch: Callable[[], Path] | None
     norms: Callable[[nn.Module], list[str]]
     any_size: bool = True
+    named: Callable[[str], str] = str
 
 
 class Extractor(nn.Module):
@@ -133,7 +136,8 @@ def build_extractor(name: str, *, weights: str | Path, seed: int = 0, frame_size
         torch.default_generator.manual_seed(seed)  # the CPU's only: torch.manual_seed would reset every GPU's too
         net = backbone.build()
     if file:
-        load_checked(net, file.tensors, where=f"{path} for backbone {name}", ignored=CLASSIFIERS)
+        tensors = {backbone.named(key): value for key, value in file.tensors.items()}
+        load_checked(net, tensors, where=f"{path} for backbone {name}", ignored=CLASSIFIERS)
     return Extractor(backbone, net, frame_size_px=frame_size_px)
 
 
@@ -221,6 +225,18 @@ BACKBONES: dict[str, Backbone] = {
     for backbone in (
         Backbone("tiny", TINY_WIDTH, HALVES, HALVES, "this kit, from scratch", "MIT", tiny_net, None, _tiny_norms),
         _timm("efficientnet_b0", "tf_efficientnet_b0.aa_in1k", 1280, _IMAGENET, _efficientnet_norms, any_size=True),
+        Backbone(
+            name="efficientnet_lite0",
+            width=1280,
+            mean=HALVES,
+            std=HALVES,
+            source=f"package {EFFICIENTNET_LITE0.name} {EFFICIENTNET_LITE0.version}, on timm tf_efficientnet_lite0",
+            licence="Apache-2.0, as the package's LICENSE file states",
+            build=partial(_timm_net, "tf_efficientnet_lite0"),
+            fetch=EFFICIENTNET_LITE0.find,
+            norms=_efficientnet_norms,
+            named=lite0_name,
+        ),
         _timm("efficientnet_v2_s", "tf_efficientnetv2_s.in21k", 1280, _HALF, _efficientnet_norms, any_size=True),
         _timm("vit_s_32", "vit_small_patch32_224.augreg_in21k", 384, _HALF, _vit_norms, any_size=False),
         _timm("vit_b_32", "vit_base_patch32_224.augreg_in21k", 768, _HALF, _vit_norms, any_size=False),

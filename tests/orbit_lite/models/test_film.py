@@ -15,6 +15,7 @@ SIZE_PX = 32
 EXPECTED: dict[str, tuple[int, list[str]]] = {
     "tiny": (8, ["1.bias", "1.weight", "13.bias", "13.weight", "5.bias"]),  # 4 norms
     "efficientnet_b0": (34, ["blocks.1.0.bn2.bias", "blocks.1.0.bn2.weight", "blocks.1.1.bn2.bias"]),  # 15 blocks, 2
+    "efficientnet_lite0": (34, ["blocks.1.0.bn2.bias", "blocks.1.0.bn2.weight", "blocks.1.1.bn2.bias"]),  # as B0
     # 2 plain, 8 edge and 30 inverted residual blocks, and 2 at the root
     "efficientnet_v2_s": (84, ["blocks.0.0.bn1.bias", "blocks.0.0.bn1.weight", "blocks.0.1.bn1.bias"]),
     "vit_s_32": (50, ["blocks.0.norm1.bias", "blocks.0.norm1.weight", "blocks.0.norm2.bias"]),  # 12 blocks of 2, and 1
