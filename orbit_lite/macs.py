@@ -27,11 +27,11 @@ from torch.utils.flop_counter import flop_registry
 from groundwork.errors import AskedWrong
 from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.finetuner import FilmTuner
-from orbit_lite.models.linear import LogisticHead, StepsHead
-from orbit_lite.models.mahalanobis import MahalanobisHead
+from orbit_lite.models.heads.linear import LogisticHead, StepsHead
+from orbit_lite.models.heads.mahalanobis import MahalanobisHead
+from orbit_lite.models.heads.versa import VersaHead
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.models.set_encoder import MAPS
-from orbit_lite.models.versa import VersaHead
 
 Work = Callable[[], object]
 

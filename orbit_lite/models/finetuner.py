@@ -8,7 +8,7 @@ from torch import Tensor
 
 from orbit_lite.models.backbones import Extractor
 from orbit_lite.models.film import film_parameters
-from orbit_lite.models.fitting import LinearClassifier
+from orbit_lite.models.heads.fitting import LinearClassifier
 from orbit_lite.models.inputs import NotFinite, chunks_of
 
 

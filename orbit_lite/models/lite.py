@@ -43,7 +43,7 @@ from torch import Tensor
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.finetuner import FilmTuner
-from orbit_lite.models.fitting import head_tensors, with_tensors
+from orbit_lite.models.heads.fitting import head_tensors, with_tensors
 from orbit_lite.models.inputs import check_images, check_labels, check_support_labels, chunks_of
 from orbit_lite.models.recognizer import Recognizer
 

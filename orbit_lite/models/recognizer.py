@@ -10,8 +10,8 @@ from orbit_lite.config import LearnerConfig, load_learner
 from orbit_lite.models.backbones import FRAME_SIZE_PX, Extractor, build_extractor
 from orbit_lite.models.film import FilmAdapter, FilmState
 from orbit_lite.models.finetuner import FilmTuner
-from orbit_lite.models.fitting import FittedHead, Head, head_tensors
 from orbit_lite.models.heads import HEADS
+from orbit_lite.models.heads.fitting import FittedHead, Head, head_tensors
 from orbit_lite.models.inputs import NotFinite, check_finite, check_images, check_support_labels, chunks_of
 
 # Frames encoded at once, without graph. On two CPU cores EfficientNet-B0 embeds 156 images/s in chunks of 8, 57 in

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from orbit_lite.models.fitting import FittedHead, Head
+from orbit_lite.models.heads.fitting import FittedHead, Head
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.support import SupportSet, TaughtVideo, label_of_each_frame, object_names
 

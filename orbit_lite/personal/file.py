@@ -13,9 +13,9 @@ from groundwork.strict_json import parse_json
 from orbit_lite.config import LearnerConfig, Strict
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
 from orbit_lite.models.film import film_parameters
-from orbit_lite.models.fitting import FittedHead, head_tensors
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.heads import FITTED_HEADS
+from orbit_lite.models.heads.fitting import FittedHead, head_tensors
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
 from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
 from orbit_lite.personal.familiarity import Threshold

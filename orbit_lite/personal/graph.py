@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from orbit_lite.models.backbones import Extractor
 from orbit_lite.models.film import FilmState
-from orbit_lite.models.fitting import FittedHead, class_means, head_tensors, with_tensors
+from orbit_lite.models.heads.fitting import FittedHead, class_means, head_tensors, with_tensors
 from orbit_lite.personal.familiarity import familiarity
 from orbit_lite.personal.recognizer import PersonalRecognizer
 

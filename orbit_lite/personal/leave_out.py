@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from groundwork.progress import Progress
-from orbit_lite.models.fitting import class_means
+from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.personal.anew import Teaching
 from orbit_lite.personal.familiarity import familiarity
 from orbit_lite.personal.support import TaughtVideo, label_of_each_frame, object_names, video_of_each_frame

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from orbit_lite.models.fitting import class_means
+from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.recognizer import FittedRecognizer
 from orbit_lite.personal.familiarity import Threshold, familiarity
 from orbit_lite.personal.support import SupportSet

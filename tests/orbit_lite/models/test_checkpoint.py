@@ -27,7 +27,7 @@ from orbit_lite.models.checkpoint import (
     read_checkpoint_info,
     save_recognizer,
 )
-from orbit_lite.models.prototypes import PrototypeHead
+from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 Mutations = Callable[[bytes, int], Iterator[tuple[str, bytes]]]

@@ -7,7 +7,7 @@ import pytest
 
 from eval.metrics import video_accuracy
 from groundwork.errors import FoundWrong
-from orbit_lite.models.prototypes import PrototypeHead
+from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.personal.anew import HeadTeaching
 from orbit_lite.personal.check import check
 from orbit_lite.personal.familiarity import find_threshold

@@ -10,7 +10,7 @@ import pytest
 from eval.report.tabular import text_table
 from groundwork.errors import AskedWrong
 from groundwork.lock import only_run
-from orbit_lite.models.prototypes import PrototypeHead
+from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.personal.anew import HeadTeaching
 from orbit_lite.personal.check import check
 from orbit_lite.personal.check_report import check_sections, write_check

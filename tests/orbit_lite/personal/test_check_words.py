@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from orbit_lite.models.prototypes import PrototypeHead
+from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.personal.anew import HeadTeaching
 from orbit_lite.personal.check import check
 from orbit_lite.personal.check_words import check_text, curve_finding, interval, rough_note, strange_finding

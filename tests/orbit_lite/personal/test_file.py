@@ -14,7 +14,7 @@ from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import part_path
 from orbit_lite.config import LearnerConfig, builtin_names, load_learner
 from orbit_lite.models.checkpoint import load_recognizer, save_recognizer
-from orbit_lite.models.fitting import head_tensors
+from orbit_lite.models.heads.fitting import head_tensors
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.file import FEATURES, HEADER, PERSONAL, load_personal, save_personal
 from orbit_lite.personal.lesson import Lesson

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from orbit_lite.models.prototypes import PrototypeHead
+from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.personal.anew import HeadTeaching, Taught
 from orbit_lite.personal.learning_curve import (
     MOST_POINTS,

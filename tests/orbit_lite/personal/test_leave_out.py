@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from orbit_lite.config import LearnerConfig
-from orbit_lite.models.fitting import head_tensors
 from orbit_lite.models.heads import HEADS
+from orbit_lite.models.heads.fitting import head_tensors
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.anew import HeadTeaching, Taught, WholeTeaching
 from orbit_lite.personal.familiarity import familiarity

@@ -6,7 +6,7 @@ Gordon et al. 2019 (arXiv 1805.09921); as CNAPs has it, Requeima et al. 2019 (ar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orbit_lite.models.fitting import LinearClassifier, class_means
+from orbit_lite.models.heads.fitting import LinearClassifier, class_means
 
 
 class VersaHead(nn.Module):

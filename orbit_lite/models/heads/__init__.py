@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from orbit_lite.config import LearnerConfig
-from orbit_lite.models.fitting import FittedHead, Head, LinearClassifier
-from orbit_lite.models.linear import LogisticHead, StepsHead
-from orbit_lite.models.mahalanobis import MahalanobisClassifier, MahalanobisHead
-from orbit_lite.models.prototypes import CosineHead, PrototypeHead
-from orbit_lite.models.versa import VersaHead
+from orbit_lite.models.heads.fitting import FittedHead, Head, LinearClassifier
+from orbit_lite.models.heads.linear import LogisticHead, StepsHead
+from orbit_lite.models.heads.mahalanobis import MahalanobisClassifier, MahalanobisHead
+from orbit_lite.models.heads.prototypes import CosineHead, PrototypeHead
+from orbit_lite.models.heads.versa import VersaHead
 
 # Each from its learner's config and the width of the features.
 HEADS: dict[str, Callable[[LearnerConfig, int], Head]] = {

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from orbit_lite.models.fitting import LinearClassifier, class_means, head_tensors, with_tensors
-from orbit_lite.models.prototypes import CosineHead
+from orbit_lite.models.heads.fitting import LinearClassifier, class_means, head_tensors, with_tensors
+from orbit_lite.models.heads.prototypes import CosineHead
 
 
 def test_class_means_by_hand() -> None:

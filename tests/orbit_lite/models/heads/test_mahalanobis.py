@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from groundwork.errors import FoundWrong
-from orbit_lite.models.mahalanobis import MahalanobisHead
+from orbit_lite.models.heads.mahalanobis import MahalanobisHead
 
 WIDTH = 6
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 0])  # four, two, and one of class 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from orbit_lite.models.fitting import class_means
+from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.inputs import NotFinite
 
 

@@ -6,7 +6,7 @@ from typing import Self
 import torch.nn.functional as F
 from torch import Tensor
 
-from orbit_lite.models.fitting import class_means
+from orbit_lite.models.heads.fitting import class_means
 
 
 @dataclass(frozen=True, eq=False)

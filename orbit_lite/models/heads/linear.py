@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from orbit_lite.models.fitting import LinearClassifier
+from orbit_lite.models.heads.fitting import LinearClassifier
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from orbit_lite.config import LearnerConfig
-from orbit_lite.models.fitting import FittedHead, Head, head_tensors, with_tensors
 from orbit_lite.models.heads import HEADS
+from orbit_lite.models.heads.fitting import FittedHead, Head, head_tensors, with_tensors
 
 WAY, WIDTH = 3, 5
 # Whether a gradient goes back to the support features. A head without a row fails a test.

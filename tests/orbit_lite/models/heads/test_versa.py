@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from orbit_lite.models.fitting import LinearClassifier
-from orbit_lite.models.versa import VersaHead
+from orbit_lite.models.heads.fitting import LinearClassifier
+from orbit_lite.models.heads.versa import VersaHead
 
 
 def elu(values: Tensor) -> Tensor:

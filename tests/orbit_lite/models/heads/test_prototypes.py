@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from orbit_lite.models.prototypes import CosineHead, PrototypeHead
+from orbit_lite.models.heads.prototypes import CosineHead, PrototypeHead
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orbit_lite.models.linear import LogisticHead, StepsHead
+from orbit_lite.models.heads.linear import LogisticHead, StepsHead
 
 
 def make_support(way: int, width: int = 8, count: int = 12) -> tuple[Tensor, Tensor]:
