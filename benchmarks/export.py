@@ -20,8 +20,8 @@ from data_prep.extract import extract
 from data_prep.index import Index, open_index
 from data_prep.pocket import make_pocket
 from eval.metrics import frame_accuracy
-from orbit_lite.config import load_experiment
 from orbit_lite.data.frames import FrameSource, open_frames
+from orbit_lite.experiment import load_experiment
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.personal.export import ExportRequest, export
 from orbit_lite.personal.export_frames import Images

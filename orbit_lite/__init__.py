@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orbit_lite.data.pixels import TaskPixels
     from orbit_lite.models.checkpoint import load_recognizer
-    from orbit_lite.models.lite import TaskPixels, task_gradient
+    from orbit_lite.models.lite import task_gradient
     from orbit_lite.models.recognizer import build_recognizer
 
     __version__: str
@@ -21,7 +22,7 @@ __all__ = ["TaskPixels", "__version__", "build_recognizer", "load_recognizer", "
 # Where each name is defined. torch takes seconds to import, so it waits until one of them is used: `orbit-lite --help`
 # answers at once.
 _HOMES = {
-    "TaskPixels": "orbit_lite.models.lite",
+    "TaskPixels": "orbit_lite.data.pixels",
     "build_recognizer": "orbit_lite.models.recognizer",
     "load_recognizer": "orbit_lite.models.checkpoint",
     "task_gradient": "orbit_lite.models.lite",

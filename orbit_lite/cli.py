@@ -163,8 +163,8 @@ def _tasks(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from orbit_lite.config import load_experiment
     from orbit_lite.devices import named_device
+    from orbit_lite.experiment import load_experiment
     from orbit_lite.train import train
 
     config = load_experiment(options.config, options.overrides)

@@ -2,12 +2,13 @@
 
 import difflib
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from groundwork.errors import AskedWrong
 from orbit_lite.strict_yaml import parse_yaml
@@ -89,109 +90,8 @@ class TaskPlan(Strict):
         return self.query.frames.sample == "every" and not self.query.without
 
 
-class LearnerConfig(Strict):
-    """A learner as a composition: what adapts the extractor to a task, the head, and whether the extractor is learned.
-
-    adapter: `none`; `generator`, FiLM parameters from a set encoder; `steps`, FiLM parameters by gradient steps.
-    extractor: `learned`, its weights are meta-trained; `frozen`, they stay.
-    steps, step_lr: full-batch Adam of heads and adapters that are fitted by steps.
-    published_quirks: compute what the published code computes where that is not what the paper says (see docs).
-    """
-
-    name: str = ""
-    head: Literal["proto", "cosine", "versa", "mahalanobis", "linear", "logistic"]
-    adapter: Literal["none", "generator", "steps"] = "none"
-    extractor: Literal["learned", "frozen"]
-    steps: Positive = 50
-    step_lr: Annotated[float, Field(gt=0)] = 1e-3
-    published_quirks: bool = False
-
-    @property
-    def meta_learned(self) -> bool:
-        """Whether there is anything that meta-training could change."""
-        return self.extractor == "learned" or self.adapter == "generator" or self.head == "versa"
-
-    @model_validator(mode="after")
-    def _parts_fit_together(self) -> Self:
-        if self.adapter == "steps" and self.head != "linear":
-            raise ValueError("adapter 'steps' is fitted together with head 'linear', and with no other")
-        if self.head in ("linear", "logistic") and self.meta_learned:
-            raise ValueError(
-                f"head {self.head!r} passes no gradient to the support set, so nothing can be meta-trained through it:"
-                " give it extractor 'frozen', and no adapter 'generator'"
-            )
-        return self
-
-
-class LiteConfig(Strict):
-    """How the gradient of a task is had. `h` support items get one.
-
-    The chunks (frames encoded at once) set speed and memory, and the result by rounding only; null is by device.
-    bf16: run the encoders in bfloat16; null is where there is a GPU built for it.
-    """
-
-    estimator: Literal["lite", "exact", "full"] = "lite"
-    h: Positive = 16
-    encode_chunk: Positive | None = None
-    gradient_chunk: Positive | None = None
-    query_batch: Positive | None = None
-    bf16: bool | None = None
-
-
-class OptimizerConfig(Strict):
-    """Adam (weight decay as L2) or AdamW, with linear warm-up and then step or cosine decay, counted in epochs."""
-
-    name: Literal["adam", "adamw"] = "adam"
-    lr: Annotated[float, Field(gt=0)]
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    eps: Annotated[float, Field(gt=0)] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    extractor_lr_scale: Annotated[float, Field(gt=0)] = 1.0
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0
-    warmup_lr: Annotated[float, Field(ge=0)] = 0.0
-    decay: Literal["none", "step", "cosine"] = "none"
-    decay_every_epochs: Positive = 15
-    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
-
-
-class ValidationConfig(Strict):
-    """How the best weights are chosen: frame accuracy, per video, on validation users only."""
-
-    protocol: str = "orbit-2022"
-    tasks_per_user: Positive = 30
-    every_epochs: Positive = 1
-
-
-class ExperimentConfig(Strict):
-    """One meta-training run, and by it one row of a leaderboard.
-
-    epochs: 0 for a learner with nothing to meta-train: the run only writes its checkpoint.
-    skip_not_finite: leave a step out whose loss or gradient is not finite, and say so, instead of stopping.
-    """
-
-    name: str
-    learner: LearnerConfig
-    backbone: str
-    weights: str = "pretrained"
-    seed: Annotated[int, Field(ge=0)] = 1991
-    frame_size_px: Positive = 224
-    epochs: Annotated[int, Field(ge=0)]
-    tasks_per_step: Positive = 16
-    tasks: TaskPlan
-    lite: LiteConfig = LiteConfig()
-    optimizer: OptimizerConfig
-    validation: ValidationConfig = ValidationConfig()
-    skip_not_finite: bool = False
-
-    @model_validator(mode="after")
-    def _something_to_train(self) -> Self:
-        if (self.epochs > 0) != self.learner.meta_learned:
-            what = "something" if self.learner.meta_learned else "nothing"
-            raise ValueError(f"epochs {self.epochs}, but learner {self.learner.name} has {what} to meta-train")
-        return self
-
-
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
+REFUSED = "refused"
 
 
 def configs_folder() -> Path:
@@ -225,40 +125,7 @@ def find_config(name: str, kind: Kind) -> Path:
 def load_protocol(name: str) -> TaskPlan:
     """A protocol by built-in name or path of a YAML file."""
     path = find_config(name, "protocol")
-    return parse_config(_read_yaml(path), TaskPlan, where=str(path))
-
-
-def load_learner(name: str) -> LearnerConfig:
-    """A learner by built-in name or path of a YAML file; without a `name` of its own it bears the file's."""
-    path = find_config(name, "learner")
-    return parse_config({"name": path.stem, **_read_yaml(path)}, LearnerConfig, where=str(path))
-
-
-def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """An experiment by built-in name or path, with `key.inner=value` overrides (values in YAML).
-
-    Its `tasks` may be the name of a protocol, its `learner` that of a learner, and `extends` that of another
-    experiment, whose keys it has where it has none of its own: so that experiments share them.
-    """
-    path = find_config(name, "experiment")
-    content = _read_experiment(path)
-    if isinstance(content.get("tasks"), str):
-        content["tasks"] = _read_yaml(find_config(content["tasks"], "protocol"))
-    _refuse_doubled(overrides)
-    for override in overrides:
-        _override(content, override)
-    if isinstance(content.get("learner"), str):
-        content["learner"] = load_learner(content["learner"]).model_dump()
-    return parse_config(content, ExperimentConfig, where=str(path))
-
-
-def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:
-    content = _read_yaml(path)
-    if (base := content.pop("extends", None)) is None:
-        return content
-    if not isinstance(base, str) or depth > 8:
-        raise AskedWrong(f"{path}: extends {base!r}: expected the name of another experiment, not one of a ring")
-    return _read_experiment(find_config(base, "experiment"), depth + 1) | content
+    return parse_config(read_yaml(path), TaskPlan, where=str(path))
 
 
 def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -> ConfigT:
@@ -276,7 +143,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """A part's own settings, checked and complete: plain values for every key of its model.
+
+    Raises:
+        PydanticCustomError: for the validator of the config they stand in; one line.
+    """
+    try:
+        return model.model_validate(dict(given)).model_dump(mode="json")
+    except ValidationError as error:
+        raise refused("; ".join(_fault(dict(fault), model) for fault in error.errors())) from None
+
+
+def refused(what: str) -> PydanticCustomError:
+    """An error for a validator to raise, whose text says all there is to say."""
+    return PydanticCustomError(REFUSED, "{what}", {"what": what})
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        AskedWrong: if it can't be read, or holds something else.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -287,28 +176,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _refuse_doubled(overrides: Sequence[str]) -> None:
-    first: dict[str, str] = {}
-    for override in overrides:
-        key = override.partition("=")[0]
-        if key in first:
-            raise AskedWrong(f"key {key!r} is given twice, {first[key]!r} and {override!r}; leave one out")
-        first[key] = override
-
-
-def _override(content: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise AskedWrong(f"{override!r}: expected key=value, for example optimizer.lr=0.001")
-    *outer, last = key.split(".")
-    place = content
-    for name in outer:
-        place = place.setdefault(name, {})
-        if not isinstance(place, dict):
-            raise AskedWrong(f"{override!r}: {name!r} holds a value, not keys")
-    place[last] = parse_yaml(value, where=repr(override))
-
-
 def _fault(fault: dict[str, Any], model: type[BaseModel]) -> str:
     place = [str(part) for part in fault["loc"]]
     key = ".".join(place)
@@ -317,7 +184,8 @@ def _fault(fault: dict[str, Any], model: type[BaseModel]) -> str:
         return f"unknown key {key!r}{nearest(place[-1], known)}; known here: {', '.join(known)}"
     if fault["type"] == "missing":
         return f"key {key!r} is missing"
-    got = "" if not place or isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+    complete = not place or fault["type"] == REFUSED or isinstance(fault["input"], dict)
+    got = "" if complete else f", got {fault['input']!r}"
     return f"{key + ': ' if key else ''}{fault['msg']}{got}"
 
 

@@ -11,9 +11,9 @@ from data_prep.extract import extract
 from data_prep.pocket import make_pocket
 from eval.report import compare_table
 from groundwork.progress import duration
-from orbit_lite.config import load_experiment
 from orbit_lite.data.loader import default_workers
 from orbit_lite.evaluate import EvaluateRequest, evaluate
+from orbit_lite.experiment import load_experiment
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.train import train
 

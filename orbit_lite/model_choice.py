@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from groundwork.errors import AskedWrong
-from orbit_lite.config import LearnerConfig, builtin_names, load_learner, nearest
+from orbit_lite.config import builtin_names, nearest
 from orbit_lite.models.checkpoint import load_recognizer
+from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.run_folder import file_sha256
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from orbit_lite.config import OptimizerConfig
+from orbit_lite.experiment import OptimizerConfig
 
 EXTRACTOR = "extractor."
 

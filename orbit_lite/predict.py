@@ -18,8 +18,8 @@ from eval.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 from orbit_lite.data.frames import FrameSource
-from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, read_ahead, trailing_clips
-from orbit_lite.models.lite import TaskPixels
+from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, labels_and_videos, read_ahead, trailing_clips
+from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
 from orbit_lite.ranks import Ranks, undealt
 
@@ -152,7 +152,8 @@ def _predict_user_plainly(
     answers: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
     for task in work.tasks:
         images = next(pixels)
-        logits = recognizer.personalize(images.support, images.support_labels, way=task.way).logits(images.query)
+        support = images.support, images.support_labels, images.support_videos
+        logits = recognizer.personalize(*support, way=task.way).logits(images.query)
         parts = logits.softmax(1).split([len(plan.frames) for plan in task.query])
         for plan, part in zip(task.query, parts, strict=True):
             answers[task.task, plan.video] = part.max(1)
@@ -193,9 +194,7 @@ def _personalize(
     support = torch.cat([next(images) for _ in plans])
     if clip_length > 1:
         support = support.unflatten(0, (-1, clip_length))
-    counts = torch.tensor([len(plan.frames) // clip_length for plan in plans])
-    labels = torch.repeat_interleave(torch.tensor([plan.label for plan in plans]), counts)
-    return recognizer.personalize(support, labels)
+    return recognizer.personalize(support, *labels_and_videos(plans, clip_length))
 
 
 def _trailing_features(features: Tensor, query: VideoFrames, plan: VideoPlan, clip_length: int) -> Tensor:

@@ -12,7 +12,8 @@ from data_prep.layout import annotation_path
 from eval.by_annotation import FRAME_FACTS, SUPPORT_FACTS, AnnotationFacts
 from eval.records import Task
 from eval.scorecard import Cost, TaskCost
-from orbit_lite.macs import personalize_macs, total
+from orbit_lite.macs import personalize_macs
+from orbit_lite.models.counting import total
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.timing import TaskSeconds, measured_on
 

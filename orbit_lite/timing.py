@@ -90,12 +90,12 @@ def measured_on(rows: Sequence[TaskSeconds]) -> str:
 
 
 def _measure(recognizer: Recognizer, task: Task, source: FrameSource, *, warm: bool) -> float:
-    [(images, labels)] = read_ahead([task], ReadSupport(source), workers=source.least_workers)
+    [(images, labels, videos)] = read_ahead([task], ReadSupport(source), workers=source.least_workers)
     if not warm:  # the first run of all also loads libraries and chooses kernels
         first = torch.tensor([int((labels == label).nonzero()[0, 0]) for label in range(task.way)])
-        recognizer.personalize(images[first], labels[first])
+        recognizer.personalize(images[first], labels[first], videos=videos[first])
     started_s = clock_s(recognizer.device)
-    recognizer.personalize(images, labels)
+    recognizer.personalize(images, labels, videos=videos)
     return clock_s(recognizer.device) - started_s
 
 

@@ -20,13 +20,15 @@ from eval.score import score
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
-from orbit_lite.config import ExperimentConfig, LiteConfig, load_protocol
+from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import ReadTask, read_ahead
+from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.experiment import ExperimentConfig, LiteConfig
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.inputs import NotFinite
-from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskLoss, TaskPixels, task_gradient
+from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskLoss, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 from orbit_lite.predict import predict

@@ -32,8 +32,8 @@ def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 def test_built_in_names_resolve_from_the_wheel(site):
     code = (
-        "import orbit_lite.config as c; "
-        "print(c.__file__, c.load_protocol('orbit-2022').name, c.load_experiment('pocket').name)"
+        "import orbit_lite.config as c, orbit_lite.experiment as e; "
+        "print(c.__file__, c.load_protocol('orbit-2022').name, e.load_experiment('pocket').name)"
     )
     done = run(site, "-c", code)
     assert done.returncode == 0, done.stderr

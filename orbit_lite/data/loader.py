@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from eval.records import Task, VideoPlan
 from groundwork.errors import FoundWrong, KitError
 from orbit_lite.data.frames import FrameSource, Pictures
-from orbit_lite.models.lite import TaskPixels
+from orbit_lite.data.pixels import TaskPixels
 
 JobT = TypeVar("JobT")
 JobT_co = TypeVar("JobT_co", covariant=True)
@@ -44,10 +44,10 @@ class ReadSupport:
 
     source: FrameSource
 
-    def __call__(self, job: Task) -> tuple[Tensor, Tensor]:
-        """Items, uint8 (n, 3, s, s), or (n, L, 3, s, s) with clips of L frames, and their labels, int64 (n,)."""
+    def __call__(self, job: Task) -> tuple[Tensor, Tensor, Tensor]:
+        """Items, uint8 (n, 3, s, s), or (n, L, 3, s, s) with clips of L frames, their labels and videos, int64 (n,)."""
         pictures = [self.source.read(plan.video, plan.frames) for plan in job.support]
-        return to_images(np.concatenate(pictures), job.clip_length), _labels(job.support, job.clip_length)
+        return to_images(np.concatenate(pictures), job.clip_length), *labels_and_videos(job.support, job.clip_length)
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class ReadTask:
 
     def __call__(self, job: Task) -> TaskPixels:
         """Support and query of one task: uint8 (n, 3, s, s), or (n, L, 3, s, s) with clips of L frames."""
-        support, support_labels = ReadSupport(self.source)(job)
+        support, support_labels, support_videos = ReadSupport(self.source)(job)
         query, query_labels = self._query(job)
-        return TaskPixels(support, support_labels, query, query_labels, job.way)
+        return TaskPixels(support, support_labels, query, query_labels, job.way, support_videos)
 
     def _query(self, task: Task) -> tuple[Tensor, Tensor]:
         pictures = [self.source.read(plan.video, trailing_clips(plan.frames, task.clip_length)) for plan in task.query]
-        return to_images(np.concatenate(pictures), task.clip_length), _labels(task.query, 1)
+        return to_images(np.concatenate(pictures), task.clip_length), labels_and_videos(task.query, 1)[0]
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,13 @@ def trailing_clips(frames: Sequence[int], clip_length: int) -> list[int]:
     return [max(1, frame - back) for frame in frames for back in reversed(range(clip_length))]
 
 
-def _labels(plans: Sequence[VideoPlan], clip_length: int) -> Tensor:
+def labels_and_videos(plans: Sequence[VideoPlan], clip_length: int) -> tuple[Tensor, Tensor]:
+    """Of each item of some plans, one plan after the other: its class, and its video's number, int64 (n,) each."""
     counts = torch.tensor([len(plan.frames) // clip_length for plan in plans])
-    return torch.repeat_interleave(torch.tensor([plan.label for plan in plans]), counts)
+    numbers = {video: number for number, video in enumerate(dict.fromkeys(plan.video for plan in plans))}
+    each = [[plan.label for plan in plans], [numbers[plan.video] for plan in plans]]
+    labels, videos = (torch.repeat_interleave(torch.tensor(values), counts) for values in each)
+    return labels, videos
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
-from orbit_lite.config import LearnerConfig, load_learner, nearest, parse_config
+from orbit_lite.config import nearest, parse_config
 from orbit_lite.models.backbones import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
 from orbit_lite.models.hashed_file import HashedFormat
+from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
 

@@ -1,6 +1,7 @@
 """What a recogniser is given: checked, with errors that name the value, and cut into chunks."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -65,6 +66,27 @@ def check_support_labels(labels: Tensor, *, items: int, way: int | None = None, 
             f"expected every class 0..{way - 1}"
         )
     return way
+
+
+def check_videos(videos: Tensor | None, labels: Tensor, *, what: str = "videos") -> None:
+    """Refuse all but None, or int64 of the labels' shape where every video is of one class.
+
+    Raises:
+        FoundWrong: names what came instead, or the video with two classes.
+    """
+    if videos is None:
+        return
+    if videos.dtype != torch.int64:
+        raise FoundWrong(f"{what}: dtype {_name(videos.dtype)}; expected int64")
+    if videos.shape != labels.shape:
+        raise FoundWrong(f"{what}: shape {tuple(videos.shape)}; expected {tuple(labels.shape)}, a video for each item")
+    pairs = sorted(set(zip(videos.tolist(), labels.tolist(), strict=True)))
+    for (video, label), (after, other) in pairwise(pairs):
+        if video == after:
+            raise FoundWrong(
+                f"{what}: video {video} has items of classes {label} and {other}; expected one class for each video "
+                "(number them through all classes)"
+            )
 
 
 def check_finite(features: Tensor, *, what: str) -> None:

@@ -31,7 +31,7 @@ estimates, and the mean of a product is the product of the means only if the two
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
@@ -41,30 +41,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.finetuner import FilmTuner
 from orbit_lite.models.heads.fitting import head_tensors, with_tensors
-from orbit_lite.models.inputs import check_images, check_labels, check_support_labels, chunks_of
+from orbit_lite.models.inputs import check_images, check_labels, check_support_labels, check_videos, chunks_of
 from orbit_lite.models.recognizer import Recognizer
 
 Estimator = Literal["lite", "exact", "full"]
 ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 Encode = Callable[[Tensor], Tensor]  # items of one chunk to encodings, with graph if gradients are on
-
-
-@dataclass(frozen=True, eq=False)
-class TaskPixels:
-    """A task's images, uint8, as Recognizer takes them, with labels int64 in 0..way-1, each class in the support."""
-
-    support: Tensor
-    support_labels: Tensor
-    query: Tensor
-    query_labels: Tensor
-    way: int
-
-    def pin_memory(self) -> "TaskPixels":
-        """With images that can be copied to a GPU while it computes; what a DataLoader calls."""
-        return replace(self, support=self.support.pin_memory(), query=self.query.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -127,6 +113,7 @@ def task_gradient(
     _check(recognizer, pixels)
     score = QueryScore(loss_scale=loss_scale, items=len(pixels.query), device=recognizer.device)
     extractor, adapter, labels = recognizer.extractor, recognizer.adapter, pixels.support_labels.to(recognizer.device)
+    videos = pixels.support_videos.to(recognizer.device) if pixels.support_videos is not None else None
     if isinstance(adapter, FilmTuner) or not any(value.requires_grad for value in recognizer.parameters()):
         raise AskedWrong("this learner is fitted to each support set alone: it has nothing to meta-train")
     if estimator == "full":
@@ -141,7 +128,7 @@ def task_gradient(
         film = Joint(adapter.film(extractor, task_set.leaf))
     encode = partial(extractor.encode, film=film.leaves if film else None, bf16=bf16)
     support = EncodedSupport(encode, pixels.support, chunk=chunks.no_graph)
-    head = recognizer.head.fit(support.leaf, labels, way=pixels.way)
+    head = recognizer.head.fit(support.leaf, labels, way=pixels.way, videos=videos)
     fit = Joint(head_tensors(head))
 
     # Phase 2: the query set, with graph, a batch at a time; then back through the head's fit.
@@ -240,7 +227,8 @@ def _one_graph(recognizer: Recognizer, pixels: TaskPixels, score: QueryScore, *,
         film, penalty = adapter.film(extractor, encodings), adapter.penalty()
     encode = partial(extractor.encode, film=film, bf16=bf16)
     labels = pixels.support_labels.to(recognizer.device)
-    head = recognizer.head.fit(encode(pixels.support), labels, way=pixels.way)
+    videos = pixels.support_videos.to(recognizer.device) if pixels.support_videos is not None else None
+    head = recognizer.head.fit(encode(pixels.support), labels, way=pixels.way, videos=videos)
     score.back_propagate(head.logits(encode(pixels.query)), pixels.query_labels, penalty=penalty)
 
 
@@ -249,6 +237,7 @@ def _check(recognizer: Recognizer, pixels: TaskPixels) -> None:
     check_images(pixels.support, frame_size_px=size, what="support images")
     check_images(pixels.query, frame_size_px=size, what="query images")
     check_support_labels(pixels.support_labels, items=len(pixels.support), way=pixels.way, what="support labels")
+    check_videos(pixels.support_videos, pixels.support_labels, what="support videos")
     check_labels(pixels.query_labels, items=len(pixels.query), what="query labels")
     highest = int(pixels.query_labels.max())
     if highest >= pixels.way:

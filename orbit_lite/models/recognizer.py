@@ -6,13 +6,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from orbit_lite.config import LearnerConfig, load_learner
 from orbit_lite.models.backbones import FRAME_SIZE_PX, Extractor, build_extractor
 from orbit_lite.models.film import FilmAdapter, FilmState
 from orbit_lite.models.finetuner import FilmTuner
-from orbit_lite.models.heads import HEADS
+from orbit_lite.models.heads import find_head
 from orbit_lite.models.heads.fitting import FittedHead, Head, head_tensors
-from orbit_lite.models.inputs import NotFinite, check_finite, check_images, check_support_labels, chunks_of
+from orbit_lite.models.heads.record import HeadRecord
+from orbit_lite.models.inputs import (
+    NotFinite,
+    check_finite,
+    check_images,
+    check_support_labels,
+    check_videos,
+    chunks_of,
+)
+from orbit_lite.models.learner import LearnerConfig, load_learner
 
 # Frames encoded at once, without graph. On two CPU cores EfficientNet-B0 embeds 156 images/s in chunks of 8, 57 in
 # chunks of 32, whose activations leave the cache.
@@ -45,6 +53,17 @@ class Recognizer(nn.Module):
         return self.extractor.mean.device
 
     @property
+    def head_record(self) -> HeadRecord:
+        """The facts about its head.
+
+        Raises:
+            ValueError: if it was composed without a learner's config, which names the head.
+        """
+        if self.learner is None:
+            raise ValueError("a recognizer without a learner's config does not say which head it has")
+        return find_head(self.learner.head)
+
+    @property
     def chunk_frames(self) -> int:
         """How many frames to encode at once where the caller does not say: what its device is quick with."""
         return CPU_CHUNK_FRAMES if self.device.type == "cpu" else GPU_CHUNK_FRAMES
@@ -73,23 +92,31 @@ class Recognizer(nn.Module):
 
     @torch.no_grad()
     def personalize(
-        self, images: Tensor, labels: Tensor, *, way: int | None = None, chunk: int | None = None
+        self,
+        images: Tensor,
+        labels: Tensor,
+        videos: Tensor | None = None,
+        *,
+        way: int | None = None,
+        chunk: int | None = None,
     ) -> "FittedRecognizer":
         """Fit to a support set.
 
         Args:
             images: items, uint8, as the class says.
             labels: int64 (n,), every class 0..way-1 present.
+            videos: int64 (n,), which video each item is of, numbered through all classes; None: each its own.
             way: number of classes; the highest label + 1 if not given.
             chunk: frames encoded at once; by device if not given.
 
         Raises:
-            FoundWrong: if images or labels are not so; names the value. Or if the weights have diverged, so that
-                features or the fitted head are not finite.
+            FoundWrong: if images, labels or videos are not so; names the value. Or if the weights have diverged, so
+                that features or the fitted head are not finite.
         """
         # before the images are encoded, which may take a minute
         check_images(images, frame_size_px=self.extractor.frame_size_px)
         way = check_support_labels(labels, items=len(images), way=way)
+        check_videos(videos, labels)
         if isinstance(self.adapter, FilmTuner):
             film, head = self.adapter.tune(self.extractor, images, labels, way=way, chunk=chunk or self.graph_frames)
             return FittedRecognizer(recognizer=self, head=head, way=way, film=film)
@@ -100,26 +127,28 @@ class Recognizer(nn.Module):
             check_finite(encodings, what="support images, set encoder")
             state = self.adapter.film(self.extractor, encodings)
         features = self.embed(images, film=state, chunk=chunk)
-        return FittedRecognizer(recognizer=self, head=self._fit(features, labels, way), way=way, film=state)
+        return FittedRecognizer(recognizer=self, head=self._fit(features, labels, videos, way), way=way, film=state)
 
     @torch.no_grad()
     def personalize_from_features(
-        self, features: Tensor, labels: Tensor, *, way: int | None = None
+        self, features: Tensor, labels: Tensor, videos: Tensor | None = None, *, way: int | None = None
     ) -> "FittedRecognizer":
-        """Fit to features (n, width) that `embed` gave: for tasks that share support frames. Labels as above.
+        """Fit to features (n, width) that `embed` gave: for tasks that share support frames. The rest as above.
 
         Raises:
-            FoundWrong: if features or labels are not so.
+            FoundWrong: if features, labels or videos are not so.
             ValueError: if the learner adapts its extractor: it must see the images.
         """
         if self.adapter is not None:
             raise ValueError("a learner that adapts its extractor is fitted to images, not to features")
         way = check_support_labels(labels, items=len(features), way=way)
+        check_videos(videos, labels)
         check_finite(features, what="support features")
-        return FittedRecognizer(recognizer=self, head=self._fit(features, labels, way), way=way)
+        return FittedRecognizer(recognizer=self, head=self._fit(features, labels, videos, way), way=way)
 
-    def _fit(self, features: Tensor, labels: Tensor, way: int) -> FittedHead:
-        head = self.head.fit(features.to(self.device), labels.to(self.device), way=way)
+    def _fit(self, features: Tensor, labels: Tensor, videos: Tensor | None, way: int) -> FittedHead:
+        own = videos.to(self.device) if videos is not None else None
+        head = self.head.fit(features.to(self.device), labels.to(self.device), way=way, videos=own)
         for name, value in head_tensors(head).items():
             if not torch.isfinite(value).all():
                 raise NotFinite(f"the fitted head has NaN or infinite {name}: the head's own weights have diverged")
@@ -178,7 +207,8 @@ def build_recognizer(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         adapter = _adapter(config, extractor)
-        head = HEADS[config.head](config, extractor.width)
+        record = find_head(config.head)
+        head = record.build(config, record.settings.model_validate(config.head_settings), extractor.width)
     return Recognizer(extractor=extractor, adapter=adapter, head=head, learner=config)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from orbit_lite.models.heads.fitting import FittedHead, Head
 from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.personal.support import SupportSet, TaughtVideo, label_of_each_frame, object_names
+from orbit_lite.personal.support import SupportSet, TaughtVideo, label_of_each_frame, object_names, video_of_each_frame
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class HeadTeaching:
     def teach(self, frames: Tensor) -> Taught:
         """See Teaching."""
         labels = self.support.labels[frames].to(self.device)
-        return Taught(self.head.fit(self._features(frames), labels, way=self.support.way), self._features)
+        videos = self.support.video_numbers[frames].to(self.device)
+        head = self.head.fit(self._features(frames), labels, way=self.support.way, videos=videos)
+        return Taught(head, self._features)
 
     def _features(self, frames: Tensor) -> Tensor:
         return self.support.features[frames].to(self.device)
@@ -78,5 +80,6 @@ class WholeTeaching:
     def teach(self, frames: Tensor) -> Taught:
         """See Teaching."""
         labels, way = label_of_each_frame(self.videos)[frames], len(object_names(self.videos))
-        fitted = self.recognizer.personalize(self.images[frames], labels, way=way)
+        videos = video_of_each_frame(self.videos)[frames]
+        fitted = self.recognizer.personalize(self.images[frames], labels, videos, way=way)
         return Taught(fitted.head, lambda asked: fitted.embed(self.images[asked]))

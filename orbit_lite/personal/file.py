@@ -10,28 +10,31 @@ from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
-from orbit_lite.config import LearnerConfig, Strict
+from orbit_lite.config import Strict
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
 from orbit_lite.models.film import film_parameters
 from orbit_lite.models.hashed_file import HashedFormat
-from orbit_lite.models.heads import FITTED_HEADS
-from orbit_lite.models.heads.fitting import FittedHead, head_tensors
+from orbit_lite.models.heads.fitting import FittedHead
+from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
 from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
 from orbit_lite.personal.familiarity import Threshold
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.support import SupportSet, TaughtVideo
 
-FORMAT = 1
+FORMAT = 2
+OLD_FORMAT = 1  # without the fitted head's settings
+OLD_HEADS: dict[str, dict[str, Any]] = {"cosine": {"scale": 32.0}}  # they were constants then; others had none
 PERSONAL = HashedFormat(key=HEADER, remedy="take a copy of it, or personalize again")
 WEIGHTS, FILM, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"
 
 
 class _Header(Strict):
-    """What stands beside the tensors."""
+    """What stands beside the tensors. head: plain settings of the fitted head, by field."""
 
     format: int
     learner: LearnerConfig
+    head: dict[str, Any] = Field(default_factory=dict)
     backbone: str
     frame_size_px: int = Field(ge=1)
     user: str
@@ -51,21 +54,24 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
     """Write a personal recogniser, whole or not at all: what stood there stays until the new one is complete.
 
     Raises:
-        ValueError: if its recogniser was composed without a learner's config.
+        ValueError: if its recognizer was composed without a learner's config, or its head is not what its record says.
     """
     fitted = personal.fitted
     learner = fitted.recognizer.learner
     if learner is None:
-        raise ValueError("a recogniser without a learner's config could not be built again from its file")
+        raise ValueError("a recognizer without a learner's config could not be built again from its file")
+    record, width = fitted.recognizer.head_record, fitted.recognizer.extractor.width
+    head_tensors, head_values = record.take_apart(fitted.head, way=fitted.way, width=width)
     tensors = {
         **_put(WEIGHTS, fitted.recognizer.state_dict()),
         **_put(FILM, fitted.film or {}),
-        **_put(HEAD, head_tensors(fitted.head)),
+        **_put(HEAD, head_tensors),
         FEATURES: personal.support.features,
     }
     header = _Header(
         format=FORMAT,
         learner=learner,
+        head=head_values,
         backbone=fitted.recognizer.extractor.backbone.name,
         frame_size_px=personal.frame_size_px,
         user=personal.user,
@@ -120,9 +126,12 @@ def _fitted_parts(
 ) -> tuple[FittedHead, dict[str, Tensor] | None, SupportSet]:
     """Head, FiLM state and support set, each tensor of the shape that the rest of the file asks for."""
     way, width = len({video.object for video in header.videos}), recognizer.extractor.width
-    shapes = {"means": (way, width), "weight": (way, width), "bias": (way,), "whitenings": (way, width, width)}
-    kind = FITTED_HEADS[header.learner.head]
-    head_shapes = {name: shapes[name] for name in kind.__annotations__ if name in shapes}
+    record = recognizer.head_record
+    try:
+        values = record.check_values(OLD_HEADS.get(record.name, {}) if header.format == OLD_FORMAT else header.head)
+        head_shapes = record.shapes(way, width, values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise PERSONAL.damaged(path, f"head {record.name}: {error}") from None
     own_film = film_parameters(recognizer.extractor) if recognizer.adapter is not None else {}
     expected = {
         **{HEAD + name: shape for name, shape in head_shapes.items()},
@@ -137,7 +146,7 @@ def _fitted_parts(
         if not torch.isfinite(given[name]).all():
             raise PERSONAL.damaged(path, f"{name}: NaN or infinite values")
     device = recognizer.device
-    head = kind(**{name: given[HEAD + name].to(device) for name in head_shapes})
+    head = record.fitted(**{name: given[HEAD + name].to(device) for name in head_shapes}, **values)
     film = {name: given[FILM + name].to(device) for name in own_film}
     return head, film or None, SupportSet(header.videos, given[FEATURES].float())
 
@@ -150,8 +159,10 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
         number = parse_json(text)["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise PERSONAL.damaged(path, f"its header does not read: {type(error).__name__}") from None
-    if number != FORMAT:
-        raise FoundWrong(f"{path}: personal file of format {number}; this release reads format {FORMAT}")
+    if number not in (OLD_FORMAT, FORMAT):
+        raise FoundWrong(
+            f"{path}: personal file of format {number}; this release reads formats {OLD_FORMAT} and {FORMAT}"
+        )
     try:
         return _Header.model_validate_json(text)
     except ValidationError as error:

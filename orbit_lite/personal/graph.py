@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from orbit_lite.models.backbones import Extractor
 from orbit_lite.models.film import FilmState
-from orbit_lite.models.heads.fitting import FittedHead, class_means, head_tensors, with_tensors
+from orbit_lite.models.heads.fitting import FittedHead, class_means, every_tensor, with_tensors
 from orbit_lite.personal.familiarity import familiarity
 from orbit_lite.personal.recognizer import PersonalRecognizer
 
@@ -49,7 +49,7 @@ class AnswerGraph(nn.Module):
     def __init__(self, head: FittedHead, means: Tensor) -> None:
         super().__init__()
         self._head = head
-        tensors = {name: nn.Parameter(value.cpu(), requires_grad=False) for name, value in head_tensors(head).items()}
+        tensors = {name: nn.Parameter(value.cpu(), requires_grad=False) for name, value in every_tensor(head).items()}
         self.head = nn.ParameterDict(tensors)  # where exporters find them
         self.register_buffer("means", means.cpu())
 

@@ -71,6 +71,11 @@ class SupportSet:
         """Class of each frame, int64 (n,)."""
         return label_of_each_frame(self.videos)
 
+    @cached_property
+    def video_numbers(self) -> Tensor:
+        """Which of the videos each frame is of, int64 (n,)."""
+        return video_of_each_frame(self.videos)
+
     def parts(self) -> list[tuple[TaughtVideo, Tensor]]:
         """Each video with its features, (frames, width)."""
         lengths = [len(video.frames) for video in self.videos]

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import nearest
 from orbit_lite.models.recognizer import Recognizer
@@ -13,7 +11,7 @@ from orbit_lite.personal.familiarity import Threshold, find_threshold
 from orbit_lite.personal.leave_out import HeldOut, leave_one_video_out
 from orbit_lite.personal.lesson import Lesson, lesson_images
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.support import SupportSet
+from orbit_lite.personal.support import SupportSet, label_of_each_frame, video_of_each_frame
 
 LEAST_OBJECTS = 2  # to tell apart, and to know what is none of them
 
@@ -41,8 +39,8 @@ def teach(
         support = SupportSet.of(zip(lesson.videos, lesson.tensors, strict=True))
         return teach_features(recognizer, lesson.user, support, origin=origin, false_alarms=false_alarms)
     images = lesson_images(lesson)
-    labels = SupportSet(lesson.videos, torch.empty(len(images), 0)).labels
-    fitted = recognizer.personalize(images, labels, way=len(lesson.objects))
+    labels, videos = label_of_each_frame(lesson.videos), video_of_each_frame(lesson.videos)
+    fitted = recognizer.personalize(images, labels, videos, way=len(lesson.objects))
     support = SupportSet(lesson.videos, fitted.embed(images).cpu())
     threshold = _threshold(recognizer, support, false_alarms)
     return PersonalRecognizer(fitted, lesson.user, support, threshold, origin)
@@ -63,7 +61,8 @@ def teach_features(
     Raises:
         FoundWrong: if the recogniser's weights are not finite.
     """
-    fitted = recognizer.personalize_from_features(support.features, support.labels, way=support.way)
+    taught = support.features, support.labels, support.video_numbers
+    fitted = recognizer.personalize_from_features(*taught, way=support.way)
     return PersonalRecognizer(fitted, user, support, _threshold(recognizer, support, false_alarms), origin)
 
 
@@ -136,8 +135,11 @@ def _threshold(recognizer: Recognizer, support: SupportSet, false_alarms: float 
 
 def _require_separable(personal: PersonalRecognizer, what: str) -> None:
     recognizer = personal.fitted.recognizer
-    if recognizer.adapter is not None and recognizer.learner is not None:
-        raise AskedWrong(
-            f"learner {recognizer.learner.name} adapts its extractor to all objects together: {what}, "
-            "personalise anew from all the videos"
-        )
+    name = recognizer.learner.name if recognizer.learner else "without a name"
+    if recognizer.adapter is not None:
+        why = f"learner {name} adapts its extractor to all objects together"
+    elif not recognizer.head_record.adds_objects:
+        why = f"learner {name}'s head is fitted to all objects together"
+    else:
+        return
+    raise AskedWrong(f"{why}: {what}, personalize again from all the videos")

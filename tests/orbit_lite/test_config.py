@@ -6,15 +6,10 @@ from pydantic import ValidationError
 
 from data_prep.index import open_index
 from groundwork.errors import AskedWrong
-from orbit_lite.config import (
-    OptimizerConfig,
-    builtin_names,
-    configs_folder,
-    load_experiment,
-    load_learner,
-    load_protocol,
-)
+from orbit_lite.config import builtin_names, configs_folder, load_protocol
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.experiment import OptimizerConfig, load_experiment
+from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.optimizer import build_optimizer
 
@@ -80,6 +75,20 @@ def test_doubled_keys_on_the_command_line_are_refused(overrides, said):
         ("learner=finetuner", "epochs 5, but learner finetuner has nothing to meta-train"),
         ("learner=protonet", "unknown learner 'protonet' .*did you mean 'protonets'"),
         ("learner={head: linear, extractor: learned}", "head 'linear' passes no gradient"),
+        (
+            "learner={head: prto, extractor: learned}",
+            "learner.head: unknown head 'prto' .*did you mean 'proto'.*cosine",
+        ),
+        (
+            "learner={head: cosine, extractor: learned, head_settings: {scal: 8}}",
+            "learner.head_settings: unknown key 'scal' .*did you mean 'scale'.*; known here: scale$",
+        ),
+        (
+            "learner={head: cosine, extractor: learned, head_settings: {scale: -1}}",
+            "learner.head_settings: scale: .*greater than 0, got -1$",
+        ),
+        ("learner={head: proto, extractor: learned, head_settings: {scale: 1}}", "unknown key 'scale'"),
+        ("learner={head: proto, extractor: learned, head_settings: 3}", "learner.head_settings: .*dictionary, got 3"),
         ("lite.h=0", "lite.h: .*greater than or equal to 1, got 0"),
         ("optimizer.lr=.inf", "optimizer.lr: .*finite number, got inf"),
         ("optimizer.weight_decay=.nan", "optimizer.weight_decay: .*finite number, got nan"),
@@ -96,6 +105,14 @@ def test_a_bad_override_is_one_clear_line(override, said):
     with pytest.raises(AskedWrong, match=said) as error:
         load_experiment("pocket", [override])
     assert "\n" not in str(error.value)
+
+
+def test_a_heads_own_settings_are_complete_in_the_config_and_reach_the_head():
+    """Complete, so that a checkpoint says them even where they are the usual ones, which may change."""
+    assert load_learner("protonets_cosine").head_settings == {"scale": 32.0}
+    assert load_learner("protonets").head_settings == {}
+    config = load_experiment("pocket", ["learner={head: cosine, extractor: learned, head_settings: {scale: 8}}"])
+    assert build_recognizer(config.learner, "tiny", weights="random").head.scale == 8
 
 
 def test_an_experiments_tasks_may_be_a_protocol_by_name(tmp_path):

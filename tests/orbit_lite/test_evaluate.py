@@ -10,8 +10,8 @@ from eval.records import read_tasks
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.lock import only_run
 from orbit_lite.cli import main
-from orbit_lite.config import load_experiment
 from orbit_lite.evaluate import EvaluateRequest, evaluate
+from orbit_lite.experiment import load_experiment
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.predict import predict_users

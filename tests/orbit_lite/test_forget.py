@@ -16,8 +16,8 @@ from data_prep.index import open_index
 from eval.records import read_predictions, read_predictions_metadata, read_scorecard, read_tasks, tasks_fingerprint
 from eval.verbs import check_files, report_run, score_files, write_results_file
 from groundwork.errors import AskedWrong, FoundWrong
-from orbit_lite.config import load_experiment
 from orbit_lite.evaluate import EvaluateRequest, evaluate
+from orbit_lite.experiment import load_experiment
 from orbit_lite.forget import forget, forget_in_run
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.train import train

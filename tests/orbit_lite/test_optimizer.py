@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from orbit_lite.config import OptimizerConfig, load_experiment
+from orbit_lite.experiment import OptimizerConfig, load_experiment
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 
 

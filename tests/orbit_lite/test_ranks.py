@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orbit_lite.config import load_experiment
+from orbit_lite.experiment import load_experiment
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.ranks import Ranks, undealt
@@ -54,8 +54,8 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 sys.path.insert(0, {root!r})
-from orbit_lite.config import LiteConfig
-from orbit_lite.models.lite import TaskPixels
+from orbit_lite.experiment import LiteConfig
+from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.ranks import joined_ranks
 from orbit_lite.train import step_gradient
@@ -100,8 +100,8 @@ import torch
 sys.path.insert(0, {root!r})
 from groundwork.errors import KitError
 from groundwork.lock import only_run
-from orbit_lite.config import LiteConfig
-from orbit_lite.models.lite import TaskPixels
+from orbit_lite.experiment import LiteConfig
+from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.ranks import joined_ranks
 from orbit_lite.run_folder import RunFolder

@@ -16,10 +16,13 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.lock import only_run
 from groundwork.randomness import keyed_rng
 from orbit_lite.cli import main
-from orbit_lite.config import LiteConfig, builtin_names, load_experiment, load_learner
+from orbit_lite.config import builtin_names
+from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.experiment import LiteConfig, load_experiment
 from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
-from orbit_lite.models.lite import TaskPixels, task_gradient
+from orbit_lite.models.learner import load_learner
+from orbit_lite.models.lite import task_gradient
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.ranks import Ranks
 from orbit_lite.train import BEST_NAME, STATE_NAME, in_bf16, step_gradient, train
@@ -131,7 +134,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
-from orbit_lite.config import load_experiment
+from orbit_lite.experiment import load_experiment
 from orbit_lite.train import train
 
 def killed_at(name, renamed):

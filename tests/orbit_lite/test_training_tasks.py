@@ -1,6 +1,6 @@
 from data_prep.index import open_index
-from orbit_lite.config import load_experiment
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.experiment import load_experiment
 from orbit_lite.training_tasks import ChosenTasks, Steps, TrainingTasks
 
 

@@ -1,30 +1,33 @@
-"""The heads in one table."""
+"""The heads: support features to a classifier. `find_head` gives a head's record by name.
 
-from collections.abc import Callable
+A head is one file here, and one line in this table; docs/learners.md says what its record holds. Installed packages add
+others through the entry point group `orbit_lite.heads`.
+"""
 
-from orbit_lite.config import LearnerConfig
-from orbit_lite.models.heads.fitting import FittedHead, Head, LinearClassifier
-from orbit_lite.models.heads.linear import LogisticHead, StepsHead
-from orbit_lite.models.heads.mahalanobis import MahalanobisClassifier, MahalanobisHead
-from orbit_lite.models.heads.prototypes import CosineHead, PrototypeHead
-from orbit_lite.models.heads.versa import VersaHead
+from groundwork.errors import AskedWrong
+from orbit_lite.config import nearest
+from orbit_lite.models.heads import cosine, linear, logistic, mahalanobis, prototypes, versa
+from orbit_lite.models.heads.record import HeadRecord
 
-# Each from its learner's config and the width of the features.
-HEADS: dict[str, Callable[[LearnerConfig, int], Head]] = {
-    "proto": lambda learner, width: PrototypeHead,
-    "cosine": lambda learner, width: CosineHead,
-    "versa": lambda learner, width: VersaHead(width),
-    "mahalanobis": lambda learner, width: MahalanobisHead(learner.published_quirks),
-    "linear": lambda learner, width: StepsHead(learner.steps, learner.step_lr),
-    "logistic": lambda learner, width: LogisticHead(),
+HEADS: dict[str, HeadRecord] = {
+    record.name: record
+    for record in (
+        prototypes.RECORD,
+        cosine.RECORD,
+        versa.RECORD,
+        mahalanobis.RECORD,
+        linear.RECORD,
+        logistic.RECORD,
+    )
 }
 
-# What each gives when it is fitted: a dataclass that holds tensors, from which it can be built again.
-FITTED_HEADS: dict[str, Callable[..., FittedHead]] = {
-    "proto": PrototypeHead,
-    "cosine": CosineHead,
-    "versa": LinearClassifier,
-    "mahalanobis": MahalanobisClassifier,
-    "linear": LinearClassifier,
-    "logistic": LinearClassifier,
-}
+
+def find_head(name: str) -> HeadRecord:
+    """A head's record.
+
+    Raises:
+        AskedWrong: for an unknown name; says which are near, and which there are.
+    """
+    if name not in HEADS:
+        raise AskedWrong(f"unknown head {name!r}{nearest(name, HEADS)}; known: {', '.join(HEADS)}")
+    return HEADS[name]

@@ -10,18 +10,31 @@ from torch import Tensor
 
 
 class FittedHead(Protocol):
-    """A classifier for one task. A frozen dataclass, its tensors as fields (see `head_tensors`)."""
+    """A classifier for one task: a frozen dataclass (`eq=False`, or == would ask for the truth of a tensor).
+
+    Its tensors are fields (see `head_tensors`); other fields are plain settings (numbers, texts) that `logits` needs.
+    """
 
     def logits(self, queries: Tensor) -> Tensor:
-        """(m, width) to (m, way)."""
+        """(m, width) to (m, way), by tensor operations that an exporter can trace: no branch on their values."""
         ...
 
 
 class Head(Protocol):
     """What can be fitted: a class, or a module that holds what was meta-learned."""
 
-    def fit(self, features: Tensor, labels: Tensor, *, way: int) -> FittedHead:
-        """(n, width) and int64 (n,) in 0..way-1, every class present, to a classifier. Raises ValueError if not."""
+    def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> FittedHead:
+        """A support set to a classifier.
+
+        Args:
+            features: (n, width).
+            labels: int64 (n,) in 0..way-1, every class present.
+            way: number of classes.
+            videos: int64 (n,), which video each item is of; None: each item is a video of its own.
+
+        Raises:
+            ValueError: if labels are not so.
+        """
         ...
 
 
@@ -35,6 +48,11 @@ class LinearClassifier:
     def logits(self, queries: Tensor) -> Tensor:
         """(m, width) to (m, way)."""
         return F.linear(queries, self.weight, self.bias)
+
+
+def linear_shapes(way: int, width: int, values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of a LinearClassifier's tensors."""
+    return {"weight": (way, width), "bias": (way,)}
 
 
 def class_means(features: Tensor, labels: Tensor, *, way: int) -> Tensor:
@@ -55,9 +73,14 @@ def class_means(features: Tensor, labels: Tensor, *, way: int) -> Tensor:
 
 
 def head_tensors(head: FittedHead) -> dict[str, Tensor]:
-    """The tensors a fitted head classifies with, by field name: all the gradient passes through."""
+    """The tensors that the gradient passes through, by field name: those of real numbers."""
+    return {name: value for name, value in every_tensor(head).items() if value.is_floating_point()}
+
+
+def every_tensor(head: FittedHead) -> dict[str, Tensor]:
+    """All tensors a fitted head classifies with, by field name."""
     named = {field.name: getattr(head, field.name) for field in fields(head)}  # type: ignore[arg-type]
-    return {name: value for name, value in named.items() if isinstance(value, Tensor) and value.is_floating_point()}
+    return {name: value for name, value in named.items() if isinstance(value, Tensor)}
 
 
 def with_tensors(head: FittedHead, tensors: Mapping[str, Tensor]) -> FittedHead:

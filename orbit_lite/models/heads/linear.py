@@ -1,18 +1,18 @@
-"""Linear heads that are fitted to the support features alone: by gradient steps, or by scikit-learn to convergence."""
+"""FineTuner's head: linear, fitted to the support features by gradient steps."""
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from orbit_lite.models.heads.fitting import LinearClassifier
+from orbit_lite.models.heads.fitting import LinearClassifier, linear_shapes
+from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord, NoSettings
 
 
 @dataclass(frozen=True)
 class StepsHead:
-    """FineTuner's head: softmax regression from zeros, so many full-batch steps of Adam. Not meta-learned.
+    """Softmax regression from zeros, a number of full-batch steps of Adam. Not meta-learned.
 
     No gradient goes back to the features: what it is fitted to is taken as given.
     """
@@ -20,7 +20,7 @@ class StepsHead:
     steps: int
     lr: float
 
-    def fit(self, features: Tensor, labels: Tensor, *, way: int) -> LinearClassifier:
+    def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> LinearClassifier:
         """(n, width) and int64 (n,) to a linear classifier. The same features give the same one."""
         features = features.detach()
         weight = features.new_zeros(way, features.shape[1]).requires_grad_()
@@ -34,28 +34,19 @@ class StepsHead:
         return LinearClassifier(weight.detach(), bias.detach())
 
 
-@dataclass(frozen=True)
-class LogisticHead:
-    """Softmax regression with an L2 penalty, by scikit-learn (lbfgs, until it converges). Not meta-learned.
-
-    It minimises the sum of the items' cross-entropies + penalty / 2 |weight|^2, whatever the number of classes.
-    """
-
-    penalty: float = 1.0  # scikit-learn's 1 / C, and its usual value
-    most_steps: int = 1000
-
-    def fit(self, features: Tensor, labels: Tensor, *, way: int) -> LinearClassifier:
-        """(n, width) and int64 (n,) to a linear classifier; of a single class, to zeros."""
-        from sklearn.linear_model import LogisticRegression  # takes a second to import
-
-        if way == 1:  # nothing to tell apart, and scikit-learn refuses it
-            return LinearClassifier(features.new_zeros(1, features.shape[1]), features.new_zeros(1))
-        rows = features.detach().double().cpu().numpy()
-        # For two classes scikit-learn has one row w, the logit of class 1 against class 0. As two rows, -w/2 and w/2,
-        # it has half the square: so half the penalty here is the same objective.
-        strength = (2 if way == 2 else 1) / self.penalty
-        model = LogisticRegression(C=strength, max_iter=self.most_steps).fit(rows, labels.cpu().numpy())
-        weight, bias = model.coef_, model.intercept_
-        if way == 2:
-            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        return LinearClassifier(torch.from_numpy(weight).to(features), torch.from_numpy(bias).to(features))
+RECORD = HeadRecord(
+    name="linear",
+    summary="linear, by steps of Adam",
+    settings=NoSettings,  # the learner's `steps` and `step_lr`, which FiLM parameters may share
+    build=lambda learner, own, width: StepsHead(learner.steps, learner.step_lr),
+    fitted=LinearClassifier,
+    shapes=linear_shapes,
+    macs=FitMacs(
+        ours=Count.BY_RUNNING,
+        leaderboard=lambda head, size: head.steps * size.items * size.width * size.way,
+        encodings=lambda head: 2 * head.steps,  # each step encodes every frame again, forward and backward
+    ),
+    passes_gradient=False,
+    meta_learned=False,
+    adds_objects=True,
+)

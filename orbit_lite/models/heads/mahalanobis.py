@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from orbit_lite.models.heads.fitting import class_means
+from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord, NoSettings
 from orbit_lite.models.inputs import NotFinite
 
 
@@ -22,7 +23,9 @@ class MahalanobisHead:
 
     published_quirks: bool = False
 
-    def fit(self, features: Tensor, labels: Tensor, *, way: int) -> "MahalanobisClassifier":
+    def fit(
+        self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None
+    ) -> "MahalanobisClassifier":
         """(n, width) and int64 (n,) to (way, width) means and (way, width, width) whitenings, W'W = inverse of Q.
 
         Computed in float64: Q of 1280 features has entries of very different size. Q - I is positive semi-definite,
@@ -77,5 +80,26 @@ class MahalanobisClassifier:
 
 def _covariance(items: Tensor) -> Tensor:
     """(n, width) to (width, width), divided by n - 1; 0 for a single item."""
-    centred = items - items.mean(dim=0)
-    return centred.T @ centred / max(len(items) - 1, 1)
+    centered = items - items.mean(dim=0)
+    return centered.T @ centered / max(len(items) - 1, 1)
+
+
+def _leaderboard_macs(head: MahalanobisHead, size: FitSize) -> int:
+    """As the published head reports: covariances, and an inverse for each class by Gaussian elimination."""
+    width = size.width
+    covariances = sum(count * width * (count + 2) for count in (size.items, *size.items_by_class))
+    return size.class_means + covariances + size.way * (1 + 3 * width**2 + (width**3 - 4 * width) // 3)
+
+
+RECORD = HeadRecord(
+    name="mahalanobis",
+    summary="Mahalanobis distance, one metric per class",
+    settings=NoSettings,
+    build=lambda learner, own, width: MahalanobisHead(learner.published_quirks),
+    fitted=MahalanobisClassifier,
+    shapes=lambda way, width, values: {"means": (way, width), "whitenings": (way, width, width)},
+    macs=FitMacs(ours=Count.BY_RUNNING, leaderboard=_leaderboard_macs),
+    passes_gradient=True,
+    meta_learned=False,
+    adds_objects=True,
+)

@@ -1,12 +1,12 @@
-"""ProtoNets' heads: nearest class mean, by distance or by angle."""
+"""ProtoNets' head: the nearest class mean, by distance."""
 
 from dataclasses import dataclass
 from typing import Self
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from orbit_lite.models.heads.fitting import class_means
+from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord, NoSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +16,7 @@ class PrototypeHead:
     means: Tensor  # (way, width)
 
     @classmethod
-    def fit(cls, features: Tensor, labels: Tensor, *, way: int) -> Self:
+    def fit(cls, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> Self:
         """Class means of the support features."""
         return cls(class_means(features, labels, way=way))
 
@@ -28,18 +28,16 @@ class PrototypeHead:
         return 2 * queries @ self.means.T - self.means.square().sum(dim=1)
 
 
-@dataclass(frozen=True, eq=False)
-class CosineHead:
-    """Cosine of the angle to the class mean, times a fixed scale."""
-
-    means: Tensor  # (way, width)
-    scale: float = 32.0  # the published rows' value; their checkpoints do not hold it
-
-    @classmethod
-    def fit(cls, features: Tensor, labels: Tensor, *, way: int) -> Self:
-        """Class means of the support features (of the features themselves, not of their directions)."""
-        return cls(class_means(features, labels, way=way))
-
-    def logits(self, queries: Tensor) -> Tensor:
-        """(m, width) to (m, way), in [-scale, scale]."""
-        return self.scale * F.normalize(queries, dim=1) @ F.normalize(self.means, dim=1).T
+RECORD = HeadRecord(
+    name="proto",
+    summary="nearest class mean",
+    settings=NoSettings,
+    build=lambda learner, own, width: PrototypeHead,
+    fitted=PrototypeHead,
+    shapes=lambda way, width, values: {"means": (way, width)},
+    # the published head reports its weights and biases, 2 mu and -mu.mu, as three products an entry
+    macs=FitMacs(ours=Count.BY_RUNNING, leaderboard=lambda head, size: size.class_means + 3 * size.way * size.width),
+    passes_gradient=True,
+    meta_learned=False,
+    adds_objects=True,
+)

@@ -6,7 +6,8 @@ Gordon et al. 2019 (arXiv 1805.09921); as CNAPs has it, Requeima et al. 2019 (ar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orbit_lite.models.heads.fitting import LinearClassifier, class_means
+from orbit_lite.models.heads.fitting import LinearClassifier, class_means, linear_shapes
+from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord, NoSettings
 
 
 class VersaHead(nn.Module):
@@ -17,7 +18,7 @@ class VersaHead(nn.Module):
         self.weight_processor = ThreeLayers(width, width)
         self.bias_processor = ThreeLayers(width, 1)
 
-    def fit(self, features: Tensor, labels: Tensor, *, way: int) -> LinearClassifier:
+    def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> LinearClassifier:
         """(n, width) and int64 (n,) to a linear classifier of (way, width) weights."""
         means = class_means(features, labels, way=way)
         return LinearClassifier(weight=self.weight_processor(means), bias=self.bias_processor(means).squeeze(1))
@@ -37,3 +38,22 @@ class ThreeLayers(nn.Module):
         hidden = F.elu(self.linear2(F.elu(self.linear1(values))))
         out: Tensor = self.linear3(hidden)
         return out + values if out.shape == values.shape else out
+
+
+def _leaderboard_macs(head: VersaHead, size: FitSize) -> int:
+    networks = 3 * size.width**2 + size.width + 2  # of a class: inputs x outputs of three layers, and of three
+    return size.class_means + size.way * networks
+
+
+RECORD = HeadRecord(
+    name="versa",
+    summary="linear, its weights generated from the class means",
+    settings=NoSettings,
+    build=lambda learner, own, width: VersaHead(width),
+    fitted=LinearClassifier,
+    shapes=linear_shapes,
+    macs=FitMacs(ours=Count.BY_RUNNING, leaderboard=_leaderboard_macs),
+    passes_gradient=True,
+    meta_learned=True,
+    adds_objects=True,
+)

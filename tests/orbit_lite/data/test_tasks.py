@@ -10,8 +10,9 @@ from data_prep.annotations import NOT_PRESENT
 from data_prep.index import Index, VideoRow
 from data_prep.layout import annotation_path, frame_file_name
 from groundwork.errors import AskedWrong, FoundWrong
-from orbit_lite.config import load_experiment, load_protocol
+from orbit_lite.config import load_protocol
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.experiment import load_experiment
 
 ORBIT_PROTOCOLS = ["orbit-2021-cle-ve", "orbit-2021-clu-ve", "orbit-2022"]
 

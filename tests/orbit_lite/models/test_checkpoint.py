@@ -16,7 +16,7 @@ from torch import Tensor
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import part_path
 from orbit_lite.cli import main
-from orbit_lite.config import LearnerConfig, builtin_names, load_learner
+from orbit_lite.config import builtin_names
 from orbit_lite.convert import convert
 from orbit_lite.models.backbones import build_extractor
 from orbit_lite.models.checkpoint import (
@@ -28,6 +28,7 @@ from orbit_lite.models.checkpoint import (
     save_recognizer,
 )
 from orbit_lite.models.heads.prototypes import PrototypeHead
+from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 Mutations = Callable[[bytes, int], Iterator[tuple[str, bytes]]]

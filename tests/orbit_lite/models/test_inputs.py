@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundwork.errors import FoundWrong
-from orbit_lite.models.inputs import check_finite, check_images, check_labels, check_support_labels, chunks_of
+from orbit_lite.models.inputs import (
+    check_finite,
+    check_images,
+    check_labels,
+    check_support_labels,
+    check_videos,
+    chunks_of,
+)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 32, 32), (2, 4, 3, 32, 32)])
@@ -43,6 +50,24 @@ def test_other_images_are_refused_and_named(images: torch.Tensor, words: str) ->
 def test_labels_that_do_not_fit_are_named(labels: torch.Tensor, words: str) -> None:
     with pytest.raises(FoundWrong, match=words):
         check_labels(labels, items=2)
+
+
+@pytest.mark.parametrize("videos", [None, torch.tensor([5, 0, 5]), torch.tensor([-1, 7, 2])])
+def test_videos_of_one_class_each_pass(videos: torch.Tensor | None) -> None:
+    check_videos(videos, torch.tensor([0, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("videos", "words"),
+    [
+        (torch.tensor([0, 1, 2], dtype=torch.int32), "dtype int32; expected int64"),
+        (torch.tensor([0, 1]), r"shape \(2,\); expected \(3,\)"),
+        (torch.tensor([0, 0, 1]), "video 0 has items of classes 0 and 1; expected one class"),
+    ],
+)
+def test_videos_that_do_not_fit_are_named(videos: torch.Tensor, words: str) -> None:
+    with pytest.raises(FoundWrong, match=f"support videos: {words}"):
+        check_videos(videos, torch.tensor([0, 1, 0]), what="support videos")
 
 
 @pytest.mark.parametrize(

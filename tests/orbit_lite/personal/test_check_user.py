@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from orbit_lite.cli import main
-from orbit_lite.config import LearnerConfig
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.models.checkpoint import save_recognizer
+from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.check_user import check_user
 from orbit_lite.personal.personalize import personalize

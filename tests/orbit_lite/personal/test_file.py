@@ -12,9 +12,10 @@ import torch
 
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import part_path
-from orbit_lite.config import LearnerConfig, builtin_names, load_learner
+from orbit_lite.config import builtin_names
 from orbit_lite.models.checkpoint import load_recognizer, save_recognizer
 from orbit_lite.models.heads.fitting import head_tensors
+from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.file import FEATURES, HEADER, PERSONAL, load_personal, save_personal
 from orbit_lite.personal.lesson import Lesson
@@ -24,6 +25,7 @@ from orbit_lite.personal.teach import teach
 SIZE_PX = 32
 LEARNERS = [load_learner(name) for name in builtin_names("learner")]
 LEARNERS.append(LearnerConfig(name="logistic", head="logistic", extractor="frozen"))
+LEARNERS.append(LearnerConfig(name="cosine of 7", head="cosine", head_settings={"scale": 7}, extractor="frozen"))
 
 
 def frames(count, seed=0):
@@ -121,7 +123,8 @@ def rewritten(path, *, tensors=None, **changed):
     values = safetensors.torch.load_file(path) | (tensors or {})
     values = {name: value for name, value in values.items() if value is not None}
     whole = json.loads(safetensors.safe_open(path, "pt").metadata()[HEADER])
-    header = json.dumps(json.loads(whole["header"]) | changed)
+    header = json.loads(whole["header"]) | changed
+    header = json.dumps({key: value for key, value in header.items() if value is not None})
     PERSONAL.write(path, header, values)
     return path
 
@@ -129,9 +132,15 @@ def rewritten(path, *, tensors=None, **changed):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"format": 99}, "personal file of format 99; this release reads format 1"),
+        ({"format": 99}, "personal file of format 99; this release reads formats 1 and 2"),
         ({"backbone": "nonesuch"}, "unknown backbone 'nonesuch'"),
-        ({"learner": {"head": "nonesuch", "extractor": "frozen"}}, "learner.head"),
+        ({"learner": {"head": "nonesuch", "extractor": "frozen"}}, "learner.head: unknown head 'nonesuch'"),
+        ({"head": {"scale": 32.0}}, "head proto: settings ['scale'], expected []"),
+        ({"learner": {"head": "cosine", "extractor": "frozen"}}, "head cosine: settings [], expected ['scale']"),
+        (
+            {"learner": {"head": "cosine", "extractor": "frozen"}, "head": {"scale": "high"}},
+            "head cosine: Input should be a valid number",
+        ),
         ({"videos": []}, "videos"),
         (
             {"videos": [{"object": "b", "length": 1, "frames": [1], "digest": ""}] * 8},
@@ -166,6 +175,19 @@ def test_tensors_that_do_not_belong_together(saved, tensors, said):
     with pytest.raises(FoundWrong) as error:
         load_personal(rewritten(saved, tensors=tensors))
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("learner", ["protonets", "protonets_cosine", "finetuner_film"])
+def test_a_file_from_before_fitted_heads_had_settings_is_read(learner, tmp_path):
+    """Format 1, of release 0.1.0: no `head` in its header, no `head_settings` in its learner."""
+    personal = taught(learner)
+    save_personal(tmp_path / "a", personal)
+    header = json.loads(json.loads(safetensors.safe_open(tmp_path / "a", "pt").metadata()[HEADER])["header"])
+    del header["learner"]["head_settings"]
+    old = rewritten(tmp_path / "a", format=1, head=None, learner=header["learner"])
+    assert '"head"' not in json.loads(safetensors.safe_open(old, "pt").metadata()[HEADER])["header"].split("learner")[0]
+    ours, theirs = personal.scores(frames(3, seed=9)), load_personal(old).scores(frames(3, seed=9))
+    assert (ours.probabilities == theirs.probabilities).all()
 
 
 def test_a_checkpoint_and_a_personal_file_are_told_apart(saved, tmp_path):

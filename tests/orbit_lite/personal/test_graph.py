@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from orbit_lite.config import LearnerConfig, builtin_names, load_learner
+from orbit_lite.config import builtin_names
+from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.familiarity import Threshold
 from orbit_lite.personal.graph import FLOAT, UINT8, PersonalGraph

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from orbit_lite.config import LearnerConfig
 from orbit_lite.models.heads import HEADS
 from orbit_lite.models.heads.fitting import head_tensors
+from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.anew import HeadTeaching, Taught, WholeTeaching
 from orbit_lite.personal.familiarity import familiarity
@@ -27,7 +27,9 @@ ADAPTING = {
 def head_of(name, width=8):
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return HEADS[name](LearnerConfig(name=name, head=name, extractor="frozen"), width)
+        record = HEADS[name]
+        learner = LearnerConfig(name=name, head=name, extractor="frozen")
+        return record.build(learner, record.settings(), width)
 
 
 def whole_teaching(learner, videos=(("keys", 2), ("mug", 3)), *, seed=0):

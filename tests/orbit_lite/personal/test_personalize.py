@@ -64,8 +64,8 @@ def test_the_file_says_where_it_comes_from(alice_file):
 
 
 def test_a_checkpoint_is_known_by_its_hash_and_config(run, alice, tmp_path):
-    from orbit_lite.config import load_learner
     from orbit_lite.models.checkpoint import save_recognizer
+    from orbit_lite.models.learner import load_learner
     from orbit_lite.models.recognizer import build_recognizer
     from orbit_lite.run_folder import file_sha256
 

@@ -9,7 +9,7 @@ import torch
 
 from data_prep.quality import VideoQuality, video_quality
 from data_prep.quality_report import filming_lines
-from orbit_lite.config import LearnerConfig
+from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.leave_out import HeldOut
 from orbit_lite.personal.lesson import Lesson

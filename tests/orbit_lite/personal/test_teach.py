@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
-from orbit_lite.config import LearnerConfig, builtin_names, load_learner
+from orbit_lite.config import builtin_names
 from orbit_lite.models.heads.fitting import head_tensors
+from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.lesson import Lesson
 from orbit_lite.personal.support import TaughtVideo

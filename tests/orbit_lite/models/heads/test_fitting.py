@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from orbit_lite.models.heads.cosine import CosineClassifier
 from orbit_lite.models.heads.fitting import LinearClassifier, class_means, head_tensors, with_tensors
-from orbit_lite.models.heads.prototypes import CosineHead
 
 
 def test_class_means_by_hand() -> None:
@@ -26,7 +26,7 @@ def test_a_linear_classifier_is_one_product() -> None:
 
 
 def test_a_heads_tensors_can_be_had_and_put_back_and_the_rest_stays() -> None:
-    head = CosineHead(torch.eye(2), scale=8.0)
+    head = CosineClassifier(torch.eye(2), scale=8.0)
     assert head_tensors(head).keys() == {"means"}
     changed = with_tensors(head, {"means": torch.tensor([[0.0, 1.0], [1.0, 0.0]])})
     assert changed.logits(torch.tensor([[2.0, 0.0]])).tolist() == [[0.0, 8.0]]

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from orbit_lite.models.heads.prototypes import CosineHead, PrototypeHead
+from orbit_lite.models.heads.cosine import CosineHead
+from orbit_lite.models.heads.prototypes import PrototypeHead
 
 
 @pytest.fixture
@@ -38,6 +39,6 @@ def test_prototype_logits_by_hand() -> None:
 
 def test_cosine_logits_are_32_times_the_cosine(support: tuple[Tensor, Tensor], queries: Tensor) -> None:
     expected = [[32 * x.dot(mu) / (x.norm() * mu.norm()) for mu in means(support)] for x in queries]
-    found = CosineHead.fit(*support, way=3).logits(queries)
+    found = CosineHead().fit(*support, way=3).logits(queries)
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
-    torch.testing.assert_close(CosineHead.fit(*support, way=3).logits(1000 * queries), found)  # only angles count
+    torch.testing.assert_close(CosineHead().fit(*support, way=3).logits(1000 * queries), found)  # only angles count

@@ -1,0 +1,129 @@
+"""An experiment: one meta-training run, its learner, tasks and settings, in YAML."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from groundwork.errors import AskedWrong
+from orbit_lite.config import Positive, Share, Strict, TaskPlan, find_config, parse_config, read_yaml
+from orbit_lite.models.learner import LearnerConfig, load_learner
+from orbit_lite.strict_yaml import parse_yaml
+
+
+class LiteConfig(Strict):
+    """How the gradient of a task is computed. `h` support items get one.
+
+    The chunks (frames encoded at once) set speed and memory, and the result by rounding only; null is by device.
+    bf16: run the encoders in bfloat16; null is where there is a GPU built for it.
+    """
+
+    estimator: Literal["lite", "exact", "full"] = "lite"
+    h: Positive = 16
+    encode_chunk: Positive | None = None
+    gradient_chunk: Positive | None = None
+    query_batch: Positive | None = None
+    bf16: bool | None = None
+
+
+class OptimizerConfig(Strict):
+    """Adam (weight decay as L2) or AdamW, with linear warm-up and then step or cosine decay, counted in epochs."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: Annotated[float, Field(gt=0)]
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    extractor_lr_scale: Annotated[float, Field(gt=0)] = 1.0
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0
+    warmup_lr: Annotated[float, Field(ge=0)] = 0.0
+    decay: Literal["none", "step", "cosine"] = "none"
+    decay_every_epochs: Positive = 15
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class ValidationConfig(Strict):
+    """How the best weights are chosen: frame accuracy, per video, on validation users only."""
+
+    protocol: str = "orbit-2022"
+    tasks_per_user: Positive = 30
+    every_epochs: Positive = 1
+
+
+class ExperimentConfig(Strict):
+    """One meta-training run, and by it one row of a leaderboard.
+
+    epochs: 0 for a learner with nothing to meta-train: the run only writes its checkpoint.
+    skip_not_finite: leave a step out whose loss or gradient is not finite, and say so, instead of stopping.
+    """
+
+    name: str
+    learner: LearnerConfig
+    backbone: str
+    weights: str = "pretrained"
+    seed: Annotated[int, Field(ge=0)] = 1991
+    frame_size_px: Positive = 224
+    epochs: Annotated[int, Field(ge=0)]
+    tasks_per_step: Positive = 16
+    tasks: TaskPlan
+    lite: LiteConfig = LiteConfig()
+    optimizer: OptimizerConfig
+    validation: ValidationConfig = ValidationConfig()
+    skip_not_finite: bool = False
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if (self.epochs > 0) != self.learner.meta_learned:
+            what = "something" if self.learner.meta_learned else "nothing"
+            raise ValueError(f"epochs {self.epochs}, but learner {self.learner.name} has {what} to meta-train")
+        return self
+
+
+def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """An experiment by built-in name or path, with `key.inner=value` overrides (values in YAML).
+
+    Its `tasks` may be the name of a protocol, its `learner` that of a learner, and `extends` that of another
+    experiment, whose keys it has where it has none of its own: so that experiments share them.
+    """
+    path = find_config(name, "experiment")
+    content = _read_experiment(path)
+    if isinstance(content.get("tasks"), str):
+        content["tasks"] = read_yaml(find_config(content["tasks"], "protocol"))
+    _refuse_doubled(overrides)
+    for override in overrides:
+        _override(content, override)
+    if isinstance(content.get("learner"), str):
+        content["learner"] = load_learner(content["learner"]).model_dump()
+    return parse_config(content, ExperimentConfig, where=str(path))
+
+
+def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:
+    content = read_yaml(path)
+    if (base := content.pop("extends", None)) is None:
+        return content
+    if not isinstance(base, str) or depth > 8:
+        raise AskedWrong(f"{path}: extends {base!r}: expected the name of another experiment, not one of a ring")
+    return _read_experiment(find_config(base, "experiment"), depth + 1) | content
+
+
+def _refuse_doubled(overrides: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key in first:
+            raise AskedWrong(f"key {key!r} is given twice, {first[key]!r} and {override!r}; leave one out")
+        first[key] = override
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise AskedWrong(f"{override!r}: expected key=value, for example optimizer.lr=0.001")
+    *outer, last = key.split(".")
+    place = content
+    for name in outer:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise AskedWrong(f"{override!r}: {name!r} holds a value, not keys")
+    place[last] = parse_yaml(value, where=repr(override))

@@ -1,0 +1,177 @@
+"""One record per head: every fact about it that the rest of the kit needs, beside the head itself.
+
+A fact that is missing is an error, never another head's number: no field has a default.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any, Protocol, get_type_hints
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from orbit_lite.config import Strict
+from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
+from orbit_lite.models.heads.fitting import FittedHead, Head
+
+Shapes = Mapping[str, tuple[int, ...]]
+Values = Mapping[str, Any]
+
+
+class LearnerSettings(Protocol):
+    """What a learner says to all of its parts; see LearnerConfig."""
+
+    @property
+    def steps(self) -> int:
+        """Full-batch gradient steps, of what is fitted by steps."""
+        ...
+
+    @property
+    def step_lr(self) -> float:
+        """Their rate."""
+        ...
+
+    @property
+    def published_quirks(self) -> bool:
+        """Whether to compute what the published code computes where that is not what the paper says."""
+        ...
+
+
+class NoSettings(Strict):
+    """Of a part without settings of its own."""
+
+
+@dataclass(frozen=True)
+class FitSize:
+    """What a head is fitted to: how many support items each class has, and how wide the features are."""
+
+    items_by_class: tuple[int, ...]
+    width: int
+
+    @property
+    def way(self) -> int:
+        """Number of classes."""
+        return len(self.items_by_class)
+
+    @property
+    def items(self) -> int:
+        """Support items in all."""
+        return sum(self.items_by_class)
+
+    @property
+    def class_means(self) -> int:
+        """What the leaderboard counts for the mean feature of each class."""
+        return self.way * self.items + self.items * self.width
+
+
+class Count(Enum):
+    """How MACs are found where there is no formula."""
+
+    BY_RUNNING = "by running it"  # ours: every operation of the fit; the leaderboard's: thop's rules over its modules
+
+
+Macs = Callable[[Any, FitSize], int] | Count  # a formula: of the built head, and the size of what it is fitted to
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitMacs:
+    """MACs of a head's fit, by both counts.
+
+    part: what the rows of a cost table call it. encodings: how often the leaderboard counts every support frame's
+    encoding (backward passes included), for the built head: once, unless its published code encodes anew in each step.
+    """
+
+    ours: Macs
+    leaderboard: Macs
+    encodings: Callable[[Any], int] = lambda head: 1
+    part: str = "head's fit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRecord:
+    """One head.
+
+    name: what YAML calls it. summary: what it is, in a few words.
+    settings: its own keys in a learner's YAML (`head_settings`), a Strict model; NoSettings if it has none.
+    build: the learner's settings, its own, and the width of the features, to what can be fitted.
+    fitted: the class that `fit` gives, a frozen dataclass of tensors and plain settings.
+    shapes: of the fitted tensors by name, from way, width and the fitted settings by name: what a file must hold.
+    macs: what fitting costs.
+    passes_gradient: whether a gradient goes back through the fit to every support feature (or else nothing before the
+        head can be meta-trained).
+    meta_learned: whether the head has weights that meta-training changes.
+    adds_objects: whether it can be fitted again from kept features alone, so that objects are added and forgotten
+        without the others' videos.
+    """
+
+    name: str
+    summary: str
+    settings: type[Strict]
+    build: Callable[[LearnerSettings, Any, int], Head]
+    fitted: Callable[..., FittedHead]
+    shapes: Callable[[int, int, Values], Shapes]
+    macs: FitMacs
+    passes_gradient: bool
+    meta_learned: bool
+    adds_objects: bool
+
+    def __post_init__(self) -> None:
+        if not is_dataclass(self.fitted) or not self.tensor_names:
+            raise ValueError(f"head {self.name!r}: `fitted` must be a dataclass with tensors as fields")
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        hints = get_type_hints(self.fitted)
+        return {field.name: hints[field.name] for field in fields(self.fitted)}  # type: ignore[arg-type]
+
+    @property
+    def tensor_names(self) -> tuple[str, ...]:
+        """Fields of the fitted head that are tensors."""
+        return tuple(name for name, hint in self._hints.items() if hint is Tensor)
+
+    def take_apart(self, fitted: FittedHead, *, way: int, width: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """A fitted head to its tensors and its plain settings, by name: all that a file must hold of it.
+
+        Raises:
+            ValueError: if it is not what the record says: of another class, or with tensors of other shapes.
+        """
+        if type(fitted) is not self.fitted:
+            raise ValueError(f"head {self.name!r} gave a {type(fitted).__name__}, which is not what its record says")
+        tensors = {name: getattr(fitted, name) for name in self.tensor_names}
+        values = {name: getattr(fitted, name) for name in self._hints if name not in tensors}
+        found = {name: tuple(value.shape) for name, value in tensors.items()}
+        if (expected := dict(self.shapes(way, width, values))) != found:
+            raise ValueError(f"head {self.name!r} gave tensors {found}; its record says {expected}")
+        return tensors, values
+
+    def check_values(self, values: Values) -> dict[str, Any]:
+        """The plain settings of a fitted head, as a file has them, in the types of its fields.
+
+        Raises:
+            ValueError: if one is missing, unknown or of another type.
+        """
+        hints = {name: hint for name, hint in self._hints.items() if hint is not Tensor}
+        if values.keys() != hints.keys():
+            raise ValueError(f"settings {sorted(values)}, expected {sorted(hints)}")
+        try:
+            return {name: TypeAdapter(hint).validate_python(values[name]) for name, hint in hints.items()}
+        except ValidationError as error:
+            raise ValueError("; ".join(fault["msg"] for fault in error.errors())) from None
+
+    def fit_macs(self, head: Head, features: Tensor, labels: Tensor, *, way: int) -> PartMacs:
+        """MACs of fitting the built head to a support set, by both counts; fits it if they are counted by running."""
+
+        def fit() -> FittedHead:
+            return head.fit(features, labels, way=way)
+
+        size = FitSize(tuple(torch.bincount(labels, minlength=way).tolist()), features.shape[1])
+        with torch.no_grad():
+            ours = count_macs(fit) if self.macs.ours is Count.BY_RUNNING else self.macs.ours(head, size)
+        if self.macs.leaderboard is not Count.BY_RUNNING:
+            return PartMacs(self.macs.part, ours, self.macs.leaderboard(head, size))
+        if not isinstance(head, nn.Module):
+            raise ValueError(f"head {self.name!r} has no modules to count by thop's rules: its record needs a formula")
+        return PartMacs(self.macs.part, ours, count_leaderboard_macs(head, fit))

@@ -1,0 +1,68 @@
+"""A learner: which parts make a recognizer, by name, and their settings. One line of YAML."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from groundwork.errors import AskedWrong
+from orbit_lite.config import Positive, Strict, checked_settings, find_config, parse_config, read_yaml, refused
+from orbit_lite.models.heads import find_head
+
+
+class LearnerConfig(Strict):
+    """A learner as a composition: what adapts the extractor to a task, the head, and whether the extractor is learned.
+
+    head: a name in the table of heads. head_settings: the head's own keys.
+    adapter: `none`; `generator`, FiLM parameters from a set encoder; `steps`, FiLM parameters by gradient steps.
+    extractor: `learned`, its weights are meta-trained; `frozen`, they stay.
+    steps, step_lr: full-batch Adam of heads and adapters that are fitted by steps.
+    published_quirks: compute what the published code computes where that is not what the paper says (see docs).
+    """
+
+    name: str = ""
+    head: str
+    head_settings: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+    adapter: Literal["none", "generator", "steps"] = "none"
+    extractor: Literal["learned", "frozen"]
+    steps: Positive = 50
+    step_lr: Annotated[float, Field(gt=0)] = 1e-3
+    published_quirks: bool = False
+
+    @property
+    def meta_learned(self) -> bool:
+        """Whether there is anything that meta-training could change."""
+        return self.extractor == "learned" or self.adapter == "generator" or find_head(self.head).meta_learned
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # the settings are dicts, which have none
+
+    @field_validator("head")
+    @classmethod
+    def _known_head(cls, name: str) -> str:
+        try:
+            return find_head(name).name
+        except AskedWrong as error:
+            raise refused(str(error)) from None
+
+    @field_validator("head_settings")
+    @classmethod
+    def _settings_of_the_head(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        head = info.data.get("head")  # absent where it is unknown, which has its own error
+        return checked_settings(given, find_head(head).settings) if head else given
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if self.adapter == "steps" and self.head != "linear":
+            raise ValueError("adapter 'steps' is fitted together with head 'linear', and with no other")
+        if not find_head(self.head).passes_gradient and self.meta_learned:
+            raise ValueError(
+                f"head {self.head!r} passes no gradient to the support set, so nothing can be meta-trained through it:"
+                " give it extractor 'frozen', and no adapter 'generator'"
+            )
+        return self
+
+
+def load_learner(name: str) -> LearnerConfig:
+    """A learner by built-in name or path of a YAML file; without a `name` of its own it bears the file's."""
+    path = find_config(name, "learner")
+    return parse_config({"name": path.stem, **read_yaml(path)}, LearnerConfig, where=str(path))
