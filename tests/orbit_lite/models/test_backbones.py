@@ -78,12 +78,14 @@ def test_pixels_and_weights_are_channels_last(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["tiny", "efficientnet_b0", "vit_s_32"])
 def test_an_encoding_does_not_depend_on_its_batch(name: str) -> None:
-    extractor = build_extractor(name, weights="random")
-    images = frames(5)
+    """In float64: random weights enlarge what float32 rounds, which in another batch is something else."""
+    size_px = 224 if name.startswith("vit") else 64
+    extractor = build_extractor(name, weights="random", frame_size_px=size_px).double()
+    images = frames(3, size_px)
     extractor.train()
     with torch.no_grad():
-        together, alone = extractor(images), extractor(images[3:4])
-    assert (together[3:4] - alone).norm() <= 1e-4 * (together - together.mean(dim=0)).norm()
+        together, alone = extractor(images), extractor(images[1:2])
+    assert (together[1:2] - alone).norm() <= 1e-9 * (together - together.mean(dim=0)).norm()
 
 
 def test_training_mode_changes_neither_batchnorm_nor_its_statistics() -> None:

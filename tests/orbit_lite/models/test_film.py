@@ -75,7 +75,10 @@ def test_cnaps_on_efficientnet_b0_has_as_many_parameters_as_published() -> None:
 
 def test_a_state_is_scale_and_shift_of_the_extractors_own() -> None:
     """weight = w0 (1 + r g), bias = b0 + r g, with g from the mean over the whole support set."""
-    extractor, adapter = build_extractor("tiny", weights="random", frame_size_px=SIZE_PX), make_adapter()
+    extractor, adapter = (
+        build_extractor("tiny", weights="random", frame_size_px=SIZE_PX).double(),
+        make_adapter().double(),
+    )
     own = {name: value + 0.5 for name, value in extractor.net.state_dict().items()}  # untrained biases are all 0
     extractor.net.load_state_dict(own)
     with torch.no_grad():
@@ -117,7 +120,10 @@ def test_two_tasks_states_at_once_and_the_extractor_is_never_changed() -> None:
 
 
 def test_a_clips_encoding_is_the_mean_of_its_frames() -> None:
-    extractor, adapter = build_extractor("tiny", weights="random", frame_size_px=SIZE_PX), make_adapter()
+    extractor, adapter = (
+        build_extractor("tiny", weights="random", frame_size_px=SIZE_PX).double(),
+        make_adapter().double(),
+    )
     clips = frames(3, clip=(4,))
     with torch.no_grad():
         expected = adapter.encode(extractor, clips.flatten(0, 1)).reshape(3, 4, 64).mean(dim=1)

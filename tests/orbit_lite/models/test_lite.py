@@ -161,7 +161,7 @@ def test_exact_is_full(learner: str, task: str) -> None:
 def test_exact_is_full_in_float32(learner: str) -> None:
     recognizer = make_recognizer(learner, torch.float32)
     exact, full = gradient(recognizer, make_task(), "exact")[1], gradient(recognizer, make_task(), "full")[1]
-    assert furthest(exact, full) < 1e-4
+    assert furthest(exact, full) < 1e-3  # measured: 2e-6; how float32 rounds depends on the processor
 
 
 @pytest.mark.parametrize("learner", ["protonets", "cnaps"])
@@ -441,7 +441,7 @@ def test_bfloat16_gradients_are_near(learner: str) -> None:
     recognizer.zero_grad(set_to_none=True)
     task_gradient(recognizer, task, h=6, rng=np.random.default_rng(0), chunks=UNEVEN, bf16=True)
     off = apart(collect(recognizer), full)
-    assert all(0 < value < 0.2 for value in off.values()), off
+    assert all(0 < value < 0.4 for value in off.values()), off  # measured: 0.02 to 0.11; another gradient: 1 and more
 
 
 def test_bfloat16_is_in_both_encoders_and_in_nothing_else() -> None:
@@ -512,7 +512,7 @@ def test_bfloat16_on_a_gpu_is_near(learner: str) -> None:
     recognizer.cuda().zero_grad(set_to_none=True)
     task_gradient(recognizer, task, h=6, rng=np.random.default_rng(0), chunks=GPU_CHUNKS, bf16=True)
     off = apart({part: value.cpu() for part, value in collect(recognizer).items()}, expected)
-    assert all(0 < value < 0.2 for value in off.values()), off
+    assert all(0 < value < 0.4 for value in off.values()), off  # measured: 0.02 to 0.11; another gradient: 1 and more
 
 
 @pytest.mark.gpu

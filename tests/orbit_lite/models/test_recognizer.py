@@ -50,10 +50,12 @@ def test_fitting_leaves_the_module_as_it_was(recognizer: Recognizer) -> None:
 
 
 def test_chunks_do_not_change_the_logits(recognizer: Recognizer) -> None:
+    """In float64: how float32 rounds in another batch depends on the processor, and fitting by steps enlarges it."""
+    recognizer.double()
     support, labels, queries = frames(7), torch.tensor([0, 1, 0, 1, 0, 1, 1]), frames(5, seed=3)
     whole = recognizer.personalize(support, labels, chunk=100).logits(queries, chunk=100)
     cut = recognizer.personalize(support, labels, chunk=2).logits(queries, chunk=3)
-    torch.testing.assert_close(whole, cut, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(whole, cut, rtol=1e-9, atol=1e-9)
 
 
 def test_features_give_the_same_logits_as_images(recognizer: Recognizer) -> None:
@@ -71,6 +73,7 @@ def test_features_give_the_same_logits_as_images(recognizer: Recognizer) -> None
 
 
 def test_a_clips_features_are_the_mean_of_its_frames(recognizer: Recognizer) -> None:
+    recognizer.double()
     clips = frames(3, clip=4)
     expected = recognizer.embed(clips.flatten(0, 1)).reshape(3, 4, -1).mean(dim=1)
     torch.testing.assert_close(recognizer.embed(clips), expected)

@@ -45,7 +45,7 @@ def test_it_answers_nearly_as_the_recogniser_and_says_on_how_many_frames(small, 
     assert 1e-4 < difference < 0.1  # 8 bits lose something, not much
     np.testing.assert_allclose(familiarity, personal.scores(torch.from_numpy(images)).familiarity, atol=0.02)
     alone = np.concatenate([session.run(["logits"], {"frames": images[k : k + 1]})[0] for k in range(3)])
-    np.testing.assert_allclose(alone, logits[:3], rtol=1e-4, atol=1e-3)
+    assert np.abs(alone - logits[:3]).max() < 0.1 * logits.std()  # rounding may move a value to the next of 256
     scaling = -(-len(images) // 2)
     assert f"8 bits, scaled by {scaling} frames; on {len(images) - scaling} others the same answer" in said
 
