@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from data_prep.workers import end_with_parent
 from eval.records import Task, VideoPlan
 from groundwork.errors import FoundWrong, KitError
 from orbit_lite.data.frames import FrameSource, Pictures
@@ -184,5 +185,6 @@ class _Jobs(Dataset[Any]):
 
 
 def _quiet_worker(_: int) -> None:
+    end_with_parent()  # torch's own watch takes whoever is the parent by then, so one that died earlier is never missed
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

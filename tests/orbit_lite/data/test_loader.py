@@ -1,3 +1,9 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,6 +15,8 @@ from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, read_ahead, t
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.experiment import load_experiment
 from orbit_lite.training_tasks import ChosenTasks, TrainingTasks
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +78,36 @@ def test_a_readers_error_is_its_one_line(pocket_frames, workers):
     read = ReadFrames(open_frames(open_index(pocket_frames)))
     with pytest.raises(FoundWrong, match=r"^[^\n]*no video 'nothing'[^\n]*$"):
         list(read_ahead([FrameJob("nothing", (1,))], read, workers=workers))
+
+
+ORPHANS = """
+import os, signal, time
+from pathlib import Path
+from orbit_lite.data.loader import read_ahead
+
+class Read:
+    def __call__(self, job):
+        return job
+    def __setstate__(self, state):
+        parent = os.getppid()
+        os.kill(parent, signal.SIGKILL)
+        while os.getppid() == parent:
+            time.sleep(0.01)
+
+if __name__ == "__main__":
+    Read.__getstate__ = lambda self: {"pickled": True}
+    list(read_ahead([1, 2], Read(), workers=1))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+def test_a_worker_whose_parent_dies_while_it_starts_ends_too(tmp_path):
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)  # until both let go
+    assert done.returncode == -signal.SIGKILL and "Traceback" not in done.stderr
 
 
 def test_trailing_clips_never_look_ahead():
