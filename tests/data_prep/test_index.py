@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.index import COLUMNS, build_index, open_index
+from data_prep.index import COLUMNS, build_index, find_index, open_index, read_rows
+from data_prep.layout import cache_folder
+from data_prep.tree import list_frames
 from groundwork.errors import AskedWrong, FoundWrong
 
 ROOT = Path(__file__).parents[2]
@@ -175,6 +177,103 @@ def test_a_checked_index_takes_the_time_of_its_check(tree):
     before = time.time() - 60  # what was changed shortly before it counts as not looked at
     open_index(tree)
     assert (tree / "index.csv").stat().st_mtime > before
+
+
+def test_the_time_of_a_check_is_two_seconds_before_it_began(tree):
+    """File systems round times to as much: what changes while a tree is listed must count as changed after that."""
+    margin_ns = 2 * 10**9
+    for look in (build_index, open_index):
+        before = time.time_ns()
+        look(tree)
+        assert before - margin_ns <= (tree / "index.csv").stat().st_mtime_ns <= time.time_ns() - margin_ns
+
+
+def test_a_folder_whose_time_was_set_back_counts_as_changed(tree):
+    """As `cp -p` and archives set it. The time of that change itself can't be set."""
+    place = tree / "test/ann/cup/clean/ann--cup--clean--c--d"
+    build_index(tree)
+    later = time.time() + 0.01
+    time.sleep(0.02)
+    os.utime(tree / "index.csv", (later, later))
+    change_removed(tree, place.relative_to(tree).as_posix())
+    os.utime(place, (1, 1))
+    with pytest.raises(FoundWrong, match="3 frames on disk, 4 in index"):
+        open_index(tree)
+
+
+def test_a_folder_of_the_very_time_of_the_check_counts_as_changed(tree, monkeypatch):
+    from data_prep import index as module
+
+    build_index(tree)
+    place = tree / "test/ann/cup/clean/ann--cup--clean--c--d"
+    looked_at = []
+    monkeypatch.setattr(module, "list_frames", lambda folder: looked_at.append(folder) or list_frames(folder))
+    for after_ns, expected in ((0, True), (1, False)):
+        moment_ns = place.stat().st_ctime_ns + after_ns
+        os.utime(tree / "index.csv", ns=(moment_ns, moment_ns))
+        looked_at.clear()
+        open_index(tree)
+        assert (place in looked_at) is expected
+
+
+@pytest.mark.parametrize("later", ["tree", "cache"])
+def test_of_two_indexes_the_one_made_later_counts(tree, tmp_path, monkeypatch, later):
+    """A tree that was read-only has one in the user's cache, and later perhaps one of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    build_index(tree)
+    places = {"tree": tree / "index.csv", "cache": cache_folder(tree) / "index.csv"}
+    places["cache"].parent.mkdir(parents=True)
+    shutil.copy(places["tree"], places["cache"])
+    for name, path in places.items():
+        os.utime(path, (100, 200 if name == later else 100))
+    assert find_index(tree) == places[later]
+    places[later].unlink()
+    assert find_index(tree) in places.values()
+    for path in places.values():
+        path.unlink(missing_ok=True)
+    assert find_index(tree) is None
+
+
+def cells_of(text, line, column, value):
+    """index.csv with one cell changed."""
+    lines = text.splitlines()
+    cells = lines[line].split(",")
+    cells[COLUMNS.index(column)] = value
+    lines[line] = ",".join(cells)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_row_with_an_empty_cell_is_refused_unless_it_is_the_split(tree, column):
+    build_index(tree)
+    path = tree / "index.csv"
+    path.write_text(cells_of(path.read_text(), 2, column, ""))
+    if column == "split":
+        assert [row.split for row in read_rows(path)].count("") == 1
+    else:
+        with pytest.raises(FoundWrong, match=r"index\.csv: not an index"):
+            read_rows(path)
+
+
+@pytest.mark.parametrize(("frames", "legal"), [("1", True), ("0", False), ("-1", False), ("1.5", False)])
+def test_a_video_has_at_least_one_frame(tree, frames, legal):
+    build_index(tree)
+    path = tree / "index.csv"
+    path.write_text(cells_of(path.read_text(), 1, "frames", frames))
+    if legal:
+        assert 1 in [row.frames for row in read_rows(path)]
+    else:
+        with pytest.raises(FoundWrong, match=r"index\.csv: not an index"):
+            read_rows(path)
+
+
+def test_a_row_with_a_cell_too_many_is_refused(tree):
+    build_index(tree)
+    path = tree / "index.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], lines[-1] + ",more"]) + "\n")
+    with pytest.raises(FoundWrong, match=r"index\.csv: not an index \(line 5\)"):
+        read_rows(path)
 
 
 @pytest.mark.parametrize("numbers", [[1, 2, 4], [2, 3], [0, 1], []])

@@ -52,6 +52,12 @@ def test_whole_predictions_have_no_fault_in_any_order(task_set, kind):
     assert find_faults(task_set, table.assign(confidence=np.float32(1) + np.float32(1.2e-7))) == []
 
 
+@pytest.mark.parametrize(("confidence", "legal"), [(0.0, True), (1 + 9e-7, True), (1 + 1.1e-6, False), (-1e-9, False)])
+def test_a_confidence_is_from_0_to_1_and_a_millionth(task_set, confidence, legal):
+    """The millionth is for a softmax in float32; what is above it, or below 0, is no rounding error."""
+    assert (find_faults(task_set, whole(task_set).assign(confidence=confidence)) == []) is legal
+
+
 MISSING, ALL, DOUBLED = "missing", "missing, all there are", "predicted more than once"
 NO_USER, NO_TASK = "of a user who is not in the tasks", "of a task that the user does not have"
 NO_VIDEO, NO_FRAME = "of a video that is not the task's query", "that the task does not ask for"

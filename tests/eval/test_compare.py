@@ -172,6 +172,34 @@ def test_cards_that_say_they_are_alike_and_are_not_are_found_wrong(cards):
         compare(a, b.model_copy(update={"per_video": b.per_video[1:]}))
 
 
+def test_cards_that_hold_a_video_twice_are_found_wrong(cards):
+    """Alike, and yet nothing to pair by: each of the two rows would be paired with both of the other card's."""
+    a, _ = cards()
+    twice = a.model_copy(update={"per_video": (*a.per_video, a.per_video[0])})
+    with pytest.raises(FoundWrong, match="do not hold the same videos"):
+        compare(twice, twice)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "reading"),
+    [
+        (-0.02, 0.03, "inside"),
+        (0.0, 0.03, "inside"),
+        (-0.02, 0.0, "inside"),
+        (1e-9, 0.03, "outside"),
+        (-0.03, -1e-9, "outside"),
+    ],
+)
+def test_the_finding_says_on_which_side_of_the_interval_0_is(cards, low, high, reading):
+    comparison = compare(*cards())
+    part = comparison.overall.frame_accuracy.per_video
+    interval = dataclasses.replace(part.bootstrap_over_users, low=low, high=high)
+    part = part.model_copy(update={"bootstrap_over_users": interval})
+    metric = comparison.overall.frame_accuracy.model_copy(update={"per_video": part})
+    overall = comparison.overall.model_copy(update={"frame_accuracy": metric})
+    assert f"(0 is {reading}" in finding(comparison.model_copy(update={"overall": overall}))
+
+
 def test_text_and_markdown_say_the_same_and_json_holds_all(cards):
     a, b = cards()
     comparison = compare(a, b, names=("old\x1b[31m", "new|er"))

@@ -86,6 +86,26 @@ class TestInSteps:
         same(whole, again)
 
 
+@pytest.mark.parametrize("share", [None, 0.0, 0.4])
+def test_the_share_of_false_alarms_that_was_asked_for_is_kept(share):
+    """Asked for once: objects added, replaced and forgotten later move the threshold, and not what it is to keep to."""
+    recognizer = recognizer_of("protonets")
+
+    def taught(videos):
+        return teach(recognizer, lesson_of(recognizer, videos), origin={}, false_alarms=share)
+
+    whole = taught(ALL)
+    assert whole.threshold.asked == share
+    assert taught(ALL).threshold != teach(recognizer, lesson_of(recognizer, ALL), origin={}).threshold or share is None
+    same(add_objects(taught(ALL[:4]), lesson_of(recognizer, ALL[4:])), whole)
+    same(forget_objects(whole, ["keys"]), taught([video for video in ALL if video[0] != "keys"]))
+    extended = add_objects(whole, lesson_of(recognizer, [("keys", 3)]), known="extend")
+    same(extended, taught([*ALL, ("keys", 3)]))
+    left = forget_objects(whole, ["mug", "keys"])  # one object has no threshold, until there is another again
+    assert left.threshold.value is None and left.threshold.asked == share
+    same(add_objects(left, lesson_of(recognizer, ALL[:4])), whole)
+
+
 @pytest.mark.parametrize("learner", ADAPTING)
 def test_a_learner_that_adapts_says_that_it_cannot(learner):
     recognizer = recognizer_of(learner)
