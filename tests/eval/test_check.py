@@ -96,6 +96,10 @@ CASES = {
     ),
     "foreign user": (added(("P9", 0, "P1-b", 20, 1, 0.5)), [Fault("P9", None, "", 1, NO_USER)]),
     "foreign task": (added(("P1", 7, "P1-b", 20, 1, 0.5)), [Fault("P1", 7, "", 1, NO_TASK)]),
+    # unknown is place -1: these would fall on the task, video or frame before
+    "second user's foreign task": (added(("P2", 7, "P2-b", 20, 1, 0.5)), [Fault("P2", 7, "", 1, NO_TASK)]),
+    "second task's foreign video": (added(("P1", 1, "P1-c", 9, 1, 0.5)), [Fault("P1", 1, "P1-c", 1, NO_VIDEO, 9)]),
+    "second user's foreign video": (added(("P2", 1, "A", 9, 1, 0.5)), [Fault("P2", 1, "A", 1, NO_VIDEO, 9)]),
     "foreign video": (added(("P1", 0, "P1-c", 9, 1, 0.5)), [Fault("P1", 0, "P1-c", 1, NO_VIDEO, 9)]),
     "another user's video": (added(("P1", 0, "P2-a", 1, 1, 0.5)), [Fault("P1", 0, "P2-a", 1, NO_VIDEO, 1)]),
     "frame between": (added(("P1", 0, "P1-b", 15, 1, 0.5)), [Fault("P1", 0, "P1-b", 1, NO_FRAME, 15)]),

@@ -145,6 +145,26 @@ def test_the_difference_is_what_was_put_in(pairs):
     assert "No interval: one user, and it takes 4." in finding(comparison)
 
 
+def test_text_by_hand():
+    """All wrong against all right for one user, a frame of 1,000 for the other; ten videos are shown, JSON has all."""
+    a = card_of({"P1": [0.0] * 12, "P2": [0.5]})
+    b = card_of({"P1": [1.0] * 12, "P2": [0.499]})
+    comparison = compare(a, b)
+    assert [(place.user, place.a, place.b, place.difference, place.n) for place in comparison.users] == [
+        ("P1", 0.0, 1.0, 1.0, 12),
+        ("P2", 0.5, 0.499, pytest.approx(-0.001), 1),
+    ]
+    rows = [line.split() for line in comparison_text(comparison).splitlines()]
+    assert ["P1", "12", "0.00", "100.00", "+100.00"] in rows
+    assert ["P2", "1", "50.00", "49.90", "-0.10"] in rows
+    assert sum(row[0].startswith("P1--") for row in rows if row) == 10
+    assert len(comparison.videos) == 13
+    assert finding(comparison).startswith(
+        "Frame accuracy, mean over 13 videos of tasks: B is 92.30 points above A. No "
+    )
+    assert "B is 92.30 points below A" in finding(compare(b, a))
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

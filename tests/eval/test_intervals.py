@@ -149,6 +149,26 @@ def test_an_interval_is_cut_at_its_bounds():
     assert free.high > 1 and cut.high == 1
 
 
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [  # the first one's upper end and the second one's lower end come from the draws, the others from the jackknife
+        ([0.05, 0.1, 0.12, 0.2, 0.3, 0.35, 0.5, 0.9, 0.95, 1.0, 0.4, 0.0], 0.17201962165139376, 0.6565263034842546),
+        ([0.9, 0.88, 0.92, 0.95, 0.97, 0.1, 0.9, 0.9, 0.94, 0.99, 0.2, 0.9], 0.5915106625404035, 0.9834896847082919),
+    ],
+)
+def test_the_interval_is_the_one_written_down(values, low, high):
+    """Every reported interval depends on the draws: another key, level or order of them is another interval."""
+    interval = bootstrap_over_users(values, list("abcdefghijkk"), seed=1991, draws=500)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0, 1e9])
+def test_values_that_are_all_the_same_have_an_interval_of_no_width(value):
+    interval = bootstrap_over_users([value] * 5, list("abbcd"), seed=0)
+    totals = bootstrap_of_totals([value, 2 * value, value, value], [1, 2, 1, 1], seed=0)
+    assert interval.low == interval.high == totals.low == totals.high == value
+
+
 def test_no_values_or_not_one_user_each_is_refused():
     with pytest.raises(ValueError, match="at least one value"):
         protocol_interval([])

@@ -10,6 +10,7 @@ import pytest
 from eval.metrics import METRICS
 from eval.records import Task, TaskSet, VideoPlan, tasks_fingerprint
 from eval.score import mean_by, score, score_videos
+from eval.scorecard import Cost, TaskCost
 from groundwork.errors import FoundWrong
 
 
@@ -148,6 +149,18 @@ def test_nothing_is_scored_until_predictions_are_whole(task_set, predictions):
         score(task_set, predictions.iloc[1:], source="mine")
     with pytest.raises(FoundWrong, match="nothing to score"):
         score(dataclasses.replace(task_set, tasks=()), predictions)
+
+
+@pytest.mark.parametrize("column", ["user", "task", "video", "frame", "prediction", "confidence"])
+def test_a_column_that_is_missing_is_named(task_set, predictions, column):
+    with pytest.raises(FoundWrong, match=f"mine: .*{column}"):
+        score(task_set, predictions.drop(columns=column), source="mine")
+
+
+def test_what_personalizing_took_is_kept(task_set, predictions):
+    cost = Cost.of([TaskCost(user="P1", task=0, macs_to_personalise=5)], source="by hand")
+    assert score(task_set, predictions, cost=cost).cost == cost
+    assert score(task_set, predictions).cost is None
 
 
 def test_mean_by_serves_every_level(task_set, predictions):
