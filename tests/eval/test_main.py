@@ -140,8 +140,8 @@ def test_check_lists_every_fault(run, predictions, capsys):
     write_predictions(run / "predictions.parquet", wrong, metadata={})
     assert main(["check", *arguments(run)[1:-2]]) == 1
     found = capsys.readouterr()
-    assert len(found.out.splitlines()) == 4  # three users missing, one foreign
-    assert found.err == f"eval: {run / 'predictions.parquet'}: 4 faults\n"
+    assert len(found.out.splitlines()) == 4 + 1  # users missing, one foreign
+    assert found.err == f"eval: {run / 'predictions.parquet'}: 5 faults\n"
 
 
 def test_results_out_and_scored_again_with_and_without_tasks(run, capsys):
