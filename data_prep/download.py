@@ -142,6 +142,11 @@ def download(
         return run.summary
 
 
+def records_split(out: Path, split: str) -> bool:
+    """Whether OUT has a record that a split was downloaded. Raises FoundWrong if the record can't be read."""
+    return split in _read_records(out)
+
+
 def lower_count(out: Path, split: str, gone: int) -> bool:
     """Let OUT's record say that a split is whole without `gone` of its videos, if that is what the disk now has: they
     were removed on purpose, and are not to be downloaded again. Tells whether the record was changed."""

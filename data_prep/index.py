@@ -19,6 +19,7 @@ from data_prep.naming import listed
 from data_prep.tree import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from groundwork.errors import FoundWrong
 from groundwork.files import csv_text, part_path, write_text
+from groundwork.removal import Root
 
 # A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
 CLOCK_MARGIN_NS = 2_000_000_000
@@ -130,37 +131,45 @@ def build_index(root: Path) -> Index:
 
 def find_index(root: Path) -> Path | None:
     """Where the tree's index stands, if there is one: in ROOT or in the user's cache, whichever was made later."""
-    places = [path for path in _index_places(root) if path.is_file()]
+    places = [path for path in index_places(root) if path.is_file()]
     return max(places, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
-def drop_user(root: Path, user: str) -> int:
-    """Take a user's rows out of a tree's index, in ROOT and in the cache; how many there were.
+def count_user(path: Path, user: str) -> int:
+    """How many rows of an index.csv are a user's; 0 without such a file. Raises FoundWrong if it can't be read."""
+    return sum(row.user == user for row in read_rows(path)) if path.is_file() else 0
+
+
+def drop_user(root: Path, path: Path, user: str) -> int:
+    """Take a user's rows out of one of a tree's indexes; how many there were.
 
     The other rows stay, and so does the time at which the index was last found right. An index without rows goes.
 
+    Args:
+        root: the tree.
+        path: one of `index_places(root)`.
+        user: the name.
+
     Raises:
-        FoundWrong: if an index can't be read.
+        FoundWrong: if the index can't be read.
     """
-    dropped = 0
-    for path in _index_places(root):
-        part_path(path).unlink(missing_ok=True)
-        rows = read_rows(path) if path.is_file() else ()
-        kept = [row for row in rows if row.user != user]
-        if len(kept) == len(rows):
-            continue
-        dropped += len(rows) - len(kept)
-        checked_ns = _last_checked(root, path)
-        _stamp_path(root).unlink(missing_ok=True)  # it is of the index as it was
-        if kept:
-            write_text(path, csv_text(COLUMNS, map(astuple, kept)))
-            _note_checked(root, path, checked_ns)
-        else:
-            path.unlink()
-    return dropped
+    rows = read_rows(path) if path.is_file() else ()
+    kept = [row for row in rows if row.user != user]
+    if len(kept) == len(rows):
+        return 0
+    part_path(path).unlink(missing_ok=True)
+    checked_ns = _last_checked(root, path)
+    _drop_stamp(root)  # it is of the index as it was
+    if kept:
+        write_text(path, csv_text(COLUMNS, map(astuple, kept)))
+        _note_checked(root, path, checked_ns)
+    else:
+        path.unlink()
+    return len(rows) - len(kept)
 
 
-def _index_places(root: Path) -> tuple[Path, Path]:
+def index_places(root: Path) -> tuple[Path, Path]:
+    """Where a tree's index may stand: in it, and in the user's cache."""
     return root / INDEX_NAME, cache_folder(root) / INDEX_NAME
 
 
@@ -297,6 +306,14 @@ def _changed_since(path: Path, moment_ns: int) -> bool:
 
 def _stamp_path(root: Path) -> Path:
     return cache_folder(root) / "index-checked"
+
+
+def _drop_stamp(root: Path) -> None:
+    """Remove this user's note, unless a link leads to it: where that leads is not known to be this kit's."""
+    stamp = _stamp_path(root)
+    cache = stamp.parent.parent.parent
+    if stamp.is_file() and not Root.of(cache).link_on_way(stamp.relative_to(cache).parts):
+        stamp.unlink()
 
 
 def _last_checked(root: Path, path: Path) -> int:

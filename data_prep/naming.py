@@ -135,32 +135,43 @@ def name_videos(root: Path, videos: Sequence[RawVideo], *, keep_names: bool | No
 
 def discard_key(root: Path) -> None:
     """Delete a raw tree's private file: nothing then says any more which file each hashed name was."""
-    for path in _table_places(root):
+    for path in table_places(root):
         path.unlink(missing_ok=True)
 
 
-def drop_user(root: Path, user: str) -> int:
-    """Take a user's files out of a raw tree's private file; how many there were.
-
-    The key stays, so that the others keep their names; a file that names nobody goes, key and all.
+def count_user(path: Path, user: str) -> int:
+    """How many of a user's files a raw tree's private file names; 0 without such a file.
 
     Raises:
         FoundWrong: if it is damaged.
     """
-    dropped = 0
-    for path in _table_places(root):
-        part_path(path).unlink(missing_ok=True)
-        if (table := _read_table_file(path)) is None:
-            continue
-        kept = {relative: name for relative, name in table.names.items() if place_user(relative) != user}
-        if len(kept) == len(table.names):
-            continue
-        dropped += len(table.names) - len(kept)
-        if kept:
-            _write_private(path, _table_text(replace(table, names=kept)))
-        else:
-            path.unlink()
-    return dropped
+    table = _read_table_file(path)
+    return sum(place_user(relative) == user for relative in table.names) if table else 0
+
+
+def drop_user(path: Path, user: str) -> int:
+    """Take a user's files out of a raw tree's private file; how many there were.
+
+    The key stays, so that the others keep their names; a file that names nobody goes, key and all.
+
+    Args:
+        path: one of `table_places` of the tree.
+        user: the name.
+
+    Raises:
+        FoundWrong: if it is damaged.
+    """
+    table = _read_table_file(path)
+    if table is None:
+        return 0
+    kept = {relative: name for relative, name in table.names.items() if place_user(relative) != user}
+    if len(kept) == len(table.names):
+        return 0
+    if kept:
+        _write_private(path, _table_text(replace(table, names=kept)))
+    else:
+        path.unlink()
+    return len(table.names) - len(kept)
 
 
 def table_path(root: Path) -> Path:
@@ -231,13 +242,14 @@ def _refuse_clashes(root: Path, names: dict[str, str]) -> None:
         taken[name] = relative
 
 
-def _table_places(root: Path) -> tuple[Path, Path]:
+def table_places(root: Path) -> tuple[Path, Path]:
+    """Where a raw tree's private file may stand: beside it, and in the user's cache."""
     beside = table_path(root)
     return beside, cache_folder(root) / "video-names.json"
 
 
 def _read_table(root: Path) -> _Table | None:
-    return next((table for path in _table_places(root) if (table := _read_table_file(path))), None)
+    return next((table for path in table_places(root) if (table := _read_table_file(path))), None)
 
 
 def _read_table_file(path: Path) -> _Table | None:
@@ -256,7 +268,7 @@ def _read_table_file(path: Path) -> _Table | None:
 
 
 def _write_table(root: Path, table: _Table) -> None:
-    beside, cached = _table_places(root)
+    beside, cached = table_places(root)
     try:
         _write_private(beside, _table_text(table))
     except OSError as error:

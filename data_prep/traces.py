@@ -2,14 +2,19 @@
 
 import codecs
 import csv
+import os
 import re
+import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from data_prep.collectors import LEVELS
+from data_prep.forget_plan import Removable
 from data_prep.index import Index, VideoRow
 from data_prep.layout import ANNOTATIONS, plain
 from data_prep.summarize import summarize, write_csv
 from groundwork.files import is_part, part_path, whole_file
+from groundwork.removal import Root, identity
 
 QUALITY_TABLES = ("quality_videos.csv", "quality_frames.csv")  # as quality_report writes them
 SUMMARY_TABLES = ("counts.csv", "spreads.csv", "users.csv")  # as summarize does
@@ -17,17 +22,39 @@ TEXTS = (".csv", ".json", ".jsonl", ".log", ".md", ".html", ".txt", ".tsv", ".ya
 _MOST_BYTES = 64 * 10**6  # of a text to look into
 
 
-def drop_annotations(root: Path, is_theirs: Callable[[str], bool]) -> int:
-    """Remove the annotations of videos by name, parts and macOS's twins of them too; how many files there were."""
-    files = [
-        path
-        for folder in (root / ANNOTATIONS, part_path(root / ANNOTATIONS))
-        for path in folder.rglob("*")
-        if (video := _annotated(plain(path.name))) and is_theirs(video)
-    ]
-    for path in files:
-        path.unlink()
-    return len(files)
+def find_annotations(root: Root, user: str, is_theirs: Callable[[str], bool]) -> tuple[list[Removable], list[Path]]:
+    """The annotations of a user's videos, parts and macOS's twins of them too.
+
+    No link is followed: of folders that are links nothing is found.
+
+    Args:
+        root: the tree's.
+        user: the name.
+        is_theirs: tells by a video's name whether it is theirs.
+
+    Returns:
+        what is theirs; and files that begin with the user's name, but are not of a video of theirs.
+    """
+    found, strange = [], []
+    for folder in (ANNOTATIONS, part_path(Path(ANNOTATIONS)).name):
+        for place in ((folder,), *((folder, level) for level in LEVELS)):
+            path = root.path.joinpath(*place)
+            if root.link_on_way(place) or not path.is_dir():
+                continue
+            for entry in sorted(os.listdir(path)):
+                status = os.lstat(path / entry)
+                if stat.S_ISDIR(status.st_mode):
+                    continue
+                if (video := _annotated(plain(entry))) and is_theirs(video):
+                    found.append(Removable((*place, entry), identity(status)))
+                elif plain(entry).startswith(f"{user}--"):
+                    strange.append(path / entry)
+    return found, strange
+
+
+def count_rows(path: Path, user: str) -> int:
+    """How many rows of a table with a column `user` are a user's; 0 without such a file."""
+    return sum(is_theirs for is_theirs, _ in _rows(path, user))
 
 
 def drop_rows(path: Path, user: str) -> int:
@@ -35,9 +62,8 @@ def drop_rows(path: Path, user: str) -> int:
 
     A row at a time, for a table may have one a frame.
     """
-    part_path(path).unlink(missing_ok=True)
-    count = sum(is_theirs for is_theirs, _ in _rows(path, user))
-    if count:
+    if count := count_rows(path, user):
+        part_path(path).unlink(missing_ok=True)
         with whole_file(path) as file:
             table = csv.writer(codecs.getwriter("utf-8")(file, "surrogateescape"), lineterminator="\n")
             table.writerows(row for is_theirs, row in _rows(path, user) if not is_theirs)
@@ -45,15 +71,15 @@ def drop_rows(path: Path, user: str) -> int:
 
 
 def drop_summary(root: Path, user: str, others: Sequence[VideoRow]) -> bool:
-    """Write a tree's summary anew from the other users' rows of the index, or remove it if there are none.
+    """Write a tree's summary again from the other users' rows of the index, or remove it if there are none.
 
     Returns:
         False if there is no summary with this user. users.csv, which says that, is written last.
     """
+    if not count_rows(root / SUMMARY_TABLES[-1], user):
+        return False
     for name in SUMMARY_TABLES:
         part_path(root / name).unlink(missing_ok=True)
-    if not any(is_theirs for is_theirs, _ in _rows(root / SUMMARY_TABLES[-1], user)):
-        return False
     if others:
         write_csv(summarize(Index(root, "frames", tuple(others))), root)
     else:

@@ -239,31 +239,49 @@ class TreeRun(Generic[JobT, RecordT]):
             shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
 
 
-def drop_user(out: Path, user: str) -> int:
-    """Take a user's videos out of a tree's manifest, and out of the journal that a run left when it was cut off; how
-    many entries there were.
+def count_in_manifest(path: Path, user: str) -> int:
+    """How many of a user's videos a tree's manifest holds; 0 without such a file. Raises as `drop_from_manifest`."""
+    return sum(place_user(place) == user for place in _manifest(path)["videos"]) if path.is_file() else 0
+
+
+def drop_from_manifest(path: Path, user: str) -> int:
+    """Take a user's videos out of a tree's manifest; how many there were.
 
     Raises:
-        FoundWrong: if the manifest can't be read.
+        FoundWrong: if it can't be read.
     """
-    manifest, journal = out / MANIFEST_NAME, out / JOURNAL_NAME
-    part_path(manifest).unlink(missing_ok=True)
-    dropped = 0
-    if manifest.is_file():
-        try:
-            content = parse_json(manifest.read_bytes())
-            kept = {place: record for place, record in content["videos"].items() if place_user(place) != user}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FoundWrong(f"{manifest}: not a frame tree's manifest ({error}). Restore it, or remove it.") from None
-        if dropped := len(content["videos"]) - len(kept):
-            write_json(manifest, content | {"videos": kept})
-    if journal.is_file():
-        lines = journal.read_bytes().splitlines(keepends=True)
-        others = [line for line in lines if not _is_of(line, user)]
-        if len(others) < len(lines):
-            write_bytes(journal, b"".join(others))
-        dropped += len(lines) - len(others)
+    if not (dropped := count_in_manifest(path, user)):
+        return 0
+    content = _manifest(path)
+    part_path(path).unlink(missing_ok=True)
+    kept = {place: record for place, record in content["videos"].items() if place_user(place) != user}
+    write_json(path, content | {"videos": kept})
     return dropped
+
+
+def count_in_journal(path: Path, user: str) -> int:
+    """How many lines of the journal that an interrupted run left are of a user's videos; 0 without such a file."""
+    return sum(_is_of(line, user) for line in path.read_bytes().splitlines()) if path.is_file() else 0
+
+
+def drop_from_journal(path: Path, user: str) -> int:
+    """Take those lines out; how many there were."""
+    if dropped := count_in_journal(path, user):
+        part_path(path).unlink(missing_ok=True)
+        lines = path.read_bytes().splitlines(keepends=True)
+        write_bytes(path, b"".join(line for line in lines if not _is_of(line, user)))
+    return dropped
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """A manifest's content, of any run."""
+    try:
+        content = parse_json(path.read_bytes())
+        if not isinstance(content["videos"], dict):
+            raise ValueError("no videos by place")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FoundWrong(f"{path}: not a frame tree's manifest ({error}). Restore it, or remove it.") from None
+    return dict(content)
 
 
 def _is_of(line: bytes, user: str) -> bool:
@@ -275,7 +293,13 @@ def _is_of(line: bytes, user: str) -> bool:
 
 
 def remove_folder(folder: Path) -> None:
-    """Take a folder away in one step: renamed to its hidden part first, so that half of it never counts as whole."""
+    """Take a folder away in one step: renamed to its hidden part first, so that half of it never counts as whole.
+
+    A symbolic link in its place is removed as a link.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+        return
     part = part_path(folder)
     shutil.rmtree(part, ignore_errors=True)
     if folder.is_dir():

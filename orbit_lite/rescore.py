@@ -1,11 +1,11 @@
-"""A run of `evaluate` without one of its users: their tasks and predictions go, and it is scored and reported anew.
+"""A run of `evaluate` without one of its users: tasks and predictions are removed, and it is scored and reported again.
 
 The record is marked and the report removed first, and the report is written last: a run that is marked and has none was
 cut off in between, and the same call finishes it.
 """
 
 import json
-import shutil
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import pandas as pd
 
-from data_prep.holdings import told
+from data_prep.forget_plan import Removable, counted, remove_files
 from data_prep.index import open_index
-from data_prep.traces import drop_rows
+from data_prep.traces import count_rows, drop_rows
 from eval.by_annotation import AnnotationFacts
 from eval.records import (
     Scorecard,
@@ -32,15 +32,14 @@ from eval.records import (
 from eval.score import score
 from eval.scorecard import Cost
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run
-from groundwork.errors import FoundWrong, KitError
-from groundwork.files import is_part, part_path, write_bytes, write_json
-from groundwork.strict_json import DoubledKeyError, parse_json
+from groundwork.errors import KitError
+from groundwork.files import part_path, write_bytes, write_json
+from groundwork.removal import Root, identity
 from orbit_lite.evaluate import PARTS_NAME, SECONDS_NAME
+from orbit_lite.run_files import PREDICTIONS_NAME, REPORT_NAME, RESULTS_NAME, TASKS_NAME, cut_off_files, read_results
 from orbit_lite.run_folder import RECORD_NAME, USERS_REMOVED
 from orbit_lite.task_facts import annotation_facts
 
-TASKS_NAME, PREDICTIONS_NAME, REPORT_NAME = "tasks.jsonl", "predictions.parquet", "report.html"
-RESULTS_NAME = "results.json"
 _THUMBNAIL = b"data:image/jpeg"
 
 
@@ -54,11 +53,35 @@ def without_user(tasks: TaskSet, user: str) -> TaskSet:
     )
 
 
+def count_user(run: Path, user: str) -> list[str]:
+    """What a run has of a user beside others, a line for each file. Changes nothing.
+
+    Raises:
+        FoundWrong: if tasks or predictions are damaged.
+    """
+    tasks = [task for task in read_tasks(run / TASKS_NAME).tasks if task.user == user]
+    predicted = _Predicted.read(run / PREDICTIONS_NAME, user, "")
+    parts = [name for name in _part_names(user) if (run / PARTS_NAME / name).is_file()]
+    counts = [
+        (run / PREDICTIONS_NAME, predicted.theirs if predicted else 0, "row", ""),
+        (run / TASKS_NAME, len(tasks), "task", ""),
+        (run / SECONDS_NAME, count_rows(run / SECONDS_NAME, user), "row", ""),
+        (run / RESULTS_NAME, int(user in read_results(run / RESULTS_NAME)), "entry", "entries"),
+        (run / PARTS_NAME, len(parts), "file", ""),
+    ]
+    return [f"{path}: {counted(count, one, several)}" for path, count, one, several in counts if count]
+
+
+def was_cut_off(run: Path, record: Mapping[str, Any]) -> bool:
+    """Whether a user's removal was cut off between the predictions and the report."""
+    return USERS_REMOVED in record and (run / PREDICTIONS_NAME).is_file() and not (run / REPORT_NAME).is_file()
+
+
 def drop_user(run: Path, user: str, record: Mapping[str, Any], *, data: Path | None) -> list[str]:
     """Remove a user from a run that has tasks of others, too.
 
     Args:
-        run: the run's folder, with its tasks.jsonl.
+        run: the run's folder, with its tasks.jsonl; none of its files is a link.
         user: the name.
         record: the run's record, as `run_folder.read_record` has it.
         data: the tree that it is of, for accuracy by annotation; None if it is not at hand.
@@ -69,30 +92,28 @@ def drop_user(run: Path, user: str, record: Mapping[str, Any], *, data: Path | N
     Raises:
         FoundWrong: if tasks, predictions or scorecard are damaged, or don't fit one another; nothing is changed then.
     """
+    removed = count_user(run, user)
     before = read_tasks(run / TASKS_NAME)
     after = without_user(before, user)
     predicted = _Predicted.read(run / PREDICTIONS_NAME, user, tasks_fingerprint(after))
-    cut_off = predicted is not None and USERS_REMOVED in record and not (run / REPORT_NAME).is_file()
-    if after == before and not cut_off and not (predicted and predicted.theirs):
-        return _drop_beside(run, user)
+    if after == before and not was_cut_off(run, record) and not (predicted and predicted.theirs):
+        _drop_beside(run, user)
+        return removed
     old = read_scorecard(run / SCORECARD_NAME) if (run / SCORECARD_NAME).is_file() else None
     new = _scored(run, user, after, predicted, old, data) if predicted else None
     lost = _lost(run, old, new)
 
     write_json(run / RECORD_NAME, {**record, USERS_REMOVED: True})
     (run / REPORT_NAME).unlink(missing_ok=True)
-    removed = []
     if predicted and new:
         write_scorecard(run / SCORECARD_NAME, new)
         write_predictions(run / PREDICTIONS_NAME, predicted.others, metadata=predicted.notes)
-        removed += told(run / PREDICTIONS_NAME, predicted.theirs, "row")
     write_tasks(run / TASKS_NAME, after)
-    removed += told(run / TASKS_NAME, len(before.tasks) - len(after.tasks), "task")
-    removed += _drop_beside(run, user)
+    _drop_beside(run, user)
     if new is None:
-        return [*removed, f"{run}: was not at its end, and can't go on now; evaluate again into another folder"]
+        return [*removed, f"{run}: was not finished, and can't be resumed now; evaluate again into another folder"]
     report_run(run)
-    return [*removed, f"{run}: their part in scorecard and report, which were made anew{lost}"]
+    return [*removed, f"{run}: their part in scorecard and report, which were made again{lost}"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,32 +187,19 @@ def _lost(run: Path, old: Scorecard | None, new: Scorecard | None) -> str:
     return f", without {' and '.join(parts)}" if parts else ""
 
 
-def _drop_beside(run: Path, user: str) -> list[str]:
-    """What stands of a user beside tasks, predictions and report."""
-    removed = told(run / SECONDS_NAME, drop_rows(run / SECONDS_NAME, user), "row")
-    removed += told(run / RESULTS_NAME, _drop_results(run / RESULTS_NAME, user), "entry")
-    own = run / PARTS_NAME / f"{user}.parquet"
-    if own.is_file():
-        own.unlink()
-        removed += told(own, 1, "file")
-    part_path(own).unlink(missing_ok=True)
-    for path in [path for path in run.iterdir() if is_part(path.name)]:  # of writing that was cut off
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return removed
+def _drop_beside(run: Path, user: str) -> None:
+    """Remove what stands of a user beside tasks, predictions and report."""
+    drop_rows(run / SECONDS_NAME, user)
+    results = read_results(run / RESULTS_NAME)
+    if results.pop(user, None) is not None:
+        write_bytes(run / RESULTS_NAME, json.dumps(results, separators=(",", ":")).encode() + b"\n")
+    folder = run / PARTS_NAME
+    names = [name for name in _part_names(user) if (folder / name).is_file()]
+    theirs = [Removable((PARTS_NAME, name), identity(os.lstat(folder / name))) for name in names]
+    remove_files("", Root.of(run), [*theirs, *cut_off_files(run)]).carry_out()
 
 
-def _drop_results(path: Path, user: str) -> int:
-    """Take a user out of a results.json, which has one entry a user; how many there were."""
-    if not path.is_file():
-        return 0
-    try:
-        content = parse_json(path.read_bytes())
-    except DoubledKeyError as error:  # written again, it would lose one of the two
-        raise FoundWrong(f"{path}: {error}; remove the file, then forget them again") from None
-    except ValueError:  # another kind of file
-        return 0
-    if not isinstance(content, dict) or user not in content:
-        return 0
-    del content[user]
-    write_bytes(path, json.dumps(content, separators=(",", ":")).encode() + b"\n")
-    return 1
+def _part_names(user: str) -> tuple[str, str]:
+    """The files of one user's predictions in the folder of parts, whole and cut off."""
+    own = f"{user}.parquet"
+    return own, part_path(Path(own)).name

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from eval.report.blocks import Figure
 from eval.report.contents import Thumbnails, report_sections
-from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, csv_files
+from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, CSV_NAMES, csv_files
 from eval.report.markdown import markdown_page
 from eval.report.page import html_page
+from eval.report.picture import PICTURE_NAME
 from eval.report.tables import title
 from eval.report.text import compare_table, scorecard_text
 from eval.report.timelines import TIMELINES_CSV, PredictedTasks, chosen_timelines
@@ -17,10 +18,11 @@ from eval.scorecard import Scorecard
 from groundwork.errors import AskedWrong
 from groundwork.files import write_bytes, write_text
 
-__all__ = ["PredictedTasks", "Thumbnails", "compare_table", "scorecard_text", "write_report"]
+__all__ = ["PredictedTasks", "Thumbnails", "compare_table", "is_report_file", "scorecard_text", "write_report"]
 
 # Files that not every report has: one that an earlier report left would speak of other numbers.
 _OPTIONAL = {TIMELINES_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV}
+_PAGES = {"report.html", "report.md", PICTURE_NAME}
 _TIMELINE = re.compile(r"timeline_[0-9]+\.svg")
 
 
@@ -63,6 +65,11 @@ def write_report(
         write_bytes(run_dir / name, content)
     write_text(run_dir / "report.md", markdown_page(title(scorecard), sections))
     write_text(run_dir / "report.html", html_page(title(scorecard), sections))  # last: where it is, all of it is
+
+
+def is_report_file(name: str) -> bool:
+    """Whether `write_report` writes a file of this name."""
+    return name in CSV_NAMES or name in _PAGES or _TIMELINE.fullmatch(name) is not None
 
 
 def _remove_leftovers(run_dir: Path, files: dict[str, bytes]) -> None:

@@ -10,16 +10,25 @@ from eval.report.tables import summary_of
 from eval.report.timelines import TIMELINES_CSV, Timeline, timelines_table
 from eval.scorecard import ByAnnotation, Confusion, Cost, Scorecard
 
+OVERALL_CSV = "overall.csv"
+PER_TASK_CSV = "per_task.csv"
+PER_OBJECT_CSV = "per_object.csv"
+PER_VIDEO_CSV = "per_video.csv"
 PER_USER_CSV = "per_user.csv"
 CONFUSION_CSV = "confusion.csv"
 BY_ANNOTATION_CSV = "by_annotation.csv"
 COST_CSV = "cost.csv"
 COST_PER_TASK_CSV = "cost_per_task.csv"
+# Every file that a report may have.
+CSV_NAMES = frozenset(
+    {OVERALL_CSV, PER_TASK_CSV, PER_OBJECT_CSV, PER_VIDEO_CSV, PER_USER_CSV}
+    | {CONFUSION_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, TIMELINES_CSV}
+)
 
 
 def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[str, bytes]:
     """File name to content, UTF-8; what the scorecard does not know has no file."""
-    tables = {"overall.csv": _overall(scorecard), CONFUSION_CSV: _confusion(scorecard.confusion)}
+    tables = {OVERALL_CSV: _overall(scorecard), CONFUSION_CSV: _confusion(scorecard.confusion)}
     if scorecard.by_annotation:
         tables[BY_ANNOTATION_CSV] = _by_annotation(scorecard.by_annotation)
     if scorecard.cost:
@@ -29,9 +38,9 @@ def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[
     if timelines:
         tables[TIMELINES_CSV] = timelines_table(timelines)
     rows = {
-        "per_task.csv": scorecard.per_task,
-        "per_object.csv": scorecard.per_object,
-        "per_video.csv": scorecard.per_video,
+        PER_TASK_CSV: scorecard.per_task,
+        PER_OBJECT_CSV: scorecard.per_object,
+        PER_VIDEO_CSV: scorecard.per_video,
         PER_USER_CSV: scorecard.per_user,
     }
     tables |= {name: pd.DataFrame([row.model_dump() for row in part]) for name, part in rows.items()}
