@@ -149,24 +149,30 @@ def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Ite
 
     def carry_out() -> Forgotten:
         changed: list[str] = []
+        removed = 0
         with Progress("files", len(files), quiet=len(files) < _TOO_FEW_FOR_PROGRESS) as progress:
             for place, inside in by_folder.items():
                 try:
                     with root.opened(place) as folder:
                         for file in inside:
-                            if not folder.remove(file.place[-1], file.identity):
+                            if folder.remove(file.place[-1], file.identity):
+                                removed += 1
+                            else:
                                 changed.append(_changed(root, file.place))
                             progress.advance()
                 except WayChanged:
-                    if os.path.lexists(root.path.joinpath(*place)):  # else it is gone, with all that was in it
+                    if os.path.lexists(root.path.joinpath(*place)):
                         changed.append(_changed(root, place))
+                    else:  # gone, with all that was in it
+                        removed += len(inside)
         for place in sorted(folders, key=len, reverse=True):
             try:
                 with root.opened(place[:-1]) as folder:
                     folder.remove_empty(place[-1])
             except WayChanged:
                 continue
-        return Forgotten((line,), still=tuple(changed))
+        but = f"; but not {counted(len(files) - removed, 'file')} of it" if changed else ""
+        return Forgotten((line + but,) if removed or not files else (), still=tuple(changed))
 
     return Change(line, carry_out)
 

@@ -88,6 +88,8 @@ def _unless_linked(case: ForgetCase, path: Path, line: str, change: Callable[[],
     below, place = case.anchored(path)
 
     def refusal() -> str:
+        if not below.is_there():
+            return f"{line}; {below.path} was replaced after it was listed"
         link = below.link_on_way(place)
         return f"{line}; {link} is a symbolic link to {link.resolve()}, not followed" if link else ""
 

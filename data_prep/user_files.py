@@ -188,7 +188,7 @@ class UserFiles:
         if not holding.left:
             holding.folders.append(place)
         elif not holding.is_theirs:
-            return Holding(path, left=_together(path, holding.left))
+            return Holding(path, left=_together(holding))
         return holding
 
     def _look_at_link(self, place: Place, level: Level, is_file: bool) -> Holding:
@@ -258,9 +258,9 @@ def _packed_names(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _together(path: Path, left: list[LeftAlone]) -> list[LeftAlone]:
-    """One line for a folder in which nothing is the kit's; of a single file, its own."""
-    if len(left) == 1:
-        return left
-    files = sum(alone.files for alone in left)
-    return [LeftAlone(path, f"a folder of {counted(files, 'file')}, none of them this kit's", files)]
+def _together(holding: Holding) -> list[LeftAlone]:
+    """One line for a folder in which nothing is the kit's; of a single thing in it, its own."""
+    if len(holding.left) == 1 and not holding.files:
+        return holding.left
+    files = sum(alone.files for alone in holding.left) + len(holding.files)
+    return [LeftAlone(holding.path, f"a folder of {counted(files, 'file')}, none of them this kit's", files)]

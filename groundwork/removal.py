@@ -48,6 +48,14 @@ class Root:
         path = folder.resolve()
         return cls(path, identity(os.lstat(path)))
 
+    def is_there(self) -> bool:
+        """Whether the folder still stands at its path, and nothing else does."""
+        try:
+            status = os.lstat(self.path)
+        except FileNotFoundError:
+            return False
+        return identity(status) == self.identity
+
     def link_on_way(self, place: Sequence[str]) -> Path | None:
         """The first symbolic link on the way to a place below the root, the place itself included."""
         path = self.path
@@ -69,7 +77,7 @@ class Root:
         """
         path = self.path.joinpath(*place)
         if not _BY_HANDLE:  # Windows: what is looked at and what is removed lie a moment apart
-            if identity(_folder_status(self.path)) != self.identity:
+            if not self.is_there():
                 raise WayChanged(str(self.path))
             for depth in range(1, len(place) + 1):
                 _folder_status(self.path.joinpath(*place[:depth]))
