@@ -27,7 +27,8 @@ from orbit_lite.train import BEST_NAME, STATE_NAME
 def plan_forget(data: Path, user: str, runs: Sequence[Path] = ()) -> Plan:
     """What to remove so that a user is gone from a tree and from runs. Changes nothing.
 
-    The runs come first, while the tree can tell what they learned from.
+    The tree comes first: what the runs need of it to be scored again, such as its index, then knows nothing of the user.
+    What the runs learned from them is found out now, while the tree can tell.
 
     Args:
         data: the tree, as for `data_prep.forget.plan_forget`.
@@ -42,10 +43,9 @@ def plan_forget(data: Path, user: str, runs: Sequence[Path] = ()) -> Plan:
     user = user_name(user)
     if not data.is_dir():
         raise AskedWrong(f"{data}: no such folder; expected a tree of frames, raw videos or packed users.")
-    plan = Plan()
+    plan = plan_in_tree(data, user)
     for run in runs:
         plan += plan_in_run(run, user, data=data)
-    plan += plan_in_tree(data, user)
     return plan if plan.changes or plan.still else replace(plan, note=nothing_of(data, user))
 
 

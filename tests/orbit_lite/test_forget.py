@@ -18,7 +18,7 @@ from eval.verbs import check_files, report_run, score_files, write_results_file
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.evaluate import EvaluateRequest, evaluate
 from orbit_lite.experiment import load_experiment
-from orbit_lite.forget import forget, forget_in_run
+from orbit_lite.forget import forget, forget_in_run, plan_forget
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.train import train
 
@@ -43,6 +43,15 @@ def evaluated(pocket_frames, tmp_path_factory):
     run = tmp_path_factory.mktemp("evaluated") / "run"
     evaluate(request(pocket_frames), run, workers=0, device=CPU, thumbnails=True, timed=True)
     write_results_file(run / "tasks.jsonl", run / "predictions.parquet", run / "results.json")
+    return run
+
+
+@pytest.fixture(scope="module")
+def evaluated_alone(evaluated, tmp_path_factory):
+    """The same of one user alone. Not to be changed."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    shutil.copytree(evaluated, run)
+    forget_in_run(run, STAYS)
     return run
 
 
@@ -142,7 +151,7 @@ def test_the_run_does_not_go_on(tree, run, forgotten_in_tree):
 def test_without_the_tree_accuracy_by_annotation_is_left_out_and_that_is_told(run):
     assert read_scorecard(run / "scorecard.json").by_annotation
     told = str(forget_in_run(run, USER))
-    assert "anew, without accuracy by annotation and frames of anybody's videos" in told
+    assert "again, without accuracy by annotation and frames of anybody's videos" in told
     card = read_scorecard(run / "scorecard.json")
     assert card.by_annotation is None and card.cost.macs_to_personalise.n == 2
     assert not (run / "by_annotation.csv").exists()
@@ -151,8 +160,70 @@ def test_without_the_tree_accuracy_by_annotation_is_left_out_and_that_is_told(ru
 def test_a_run_of_this_user_alone_goes_whole(run, tree):
     forget_in_run(run, STAYS)
     told = forget(tree, USER, [run])
-    assert not run.exists() and "the whole run, for it was of this user alone" in str(told)
+    assert not run.exists() and "the whole run, for it is of this user alone" in str(told)
     assert [path for path in run.parent.iterdir() if path.name.startswith(".run")] == []
+
+
+def test_what_is_not_of_a_run_that_goes_whole_stays(run, tree, tmp_path):
+    forget_in_run(run, STAYS)
+    for name in ("thesis.tex", "figures/accuracy_per_user.svg", ".notes.part"):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text("mine")
+    (tmp_path / "table.csv").write_text("mine")
+    (run / "mine.csv").symlink_to(tmp_path / "table.csv")
+    told = forget(tree, USER, [run])
+    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert files == {"thesis.tex", "figures/accuracy_per_user.svg", ".notes.part", "mine.csv", "run.json"}
+    assert [line.removeprefix(f"{run}/").split(":")[0] for line in told.left] == sorted(
+        [".notes.part", "figures", "mine.csv", "thesis.tex"]
+    )
+    again = forget(tree, USER, [run])
+    assert again.left == told.left and not again.removed and "already gone" in again.note
+
+
+# Every kind of file in a run, whole and cut off, and a folder: each a link in turn.
+IN_RUN = ("run.json", "log.txt", "tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
+IN_RUN += ("per_user.csv", "timelines.csv", "seconds_to_personalise.csv", "results.json", ".parts", ".tasks.jsonl.part")
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["with others", "alone"])
+@pytest.mark.parametrize("name", [*IN_RUN, f".parts/{USER}.parquet"])
+def test_a_run_with_a_link_among_its_files_is_left(name, alone, evaluated_alone, evaluated, tree, tmp_path):
+    run, away = tmp_path / "run", tmp_path / "away"
+    shutil.copytree(evaluated_alone if alone else evaluated, run)
+    (run / ".parts").mkdir()
+    (run / f".parts/{USER}.parquet").write_bytes(b"x")
+    (run / ".tasks.jsonl.part").write_text("x")
+    shutil.move(run / name, away)
+    (run / name).symlink_to(away)
+    before = {path: path.read_bytes() for path in (*run.rglob("*"), away, *away.rglob("*")) if path.is_file()}
+    told = forget(tree, USER, [run])
+    after = {path: path.read_bytes() for path in (*run.rglob("*"), away, *away.rglob("*")) if path.is_file()}
+    assert after == before
+    assert told.still == (
+        f"{run}: not changed, for {run / name} is a symbolic link to {away}; put the file itself there",
+    )
+    assert not (tree / "test" / USER).exists()
+
+
+@pytest.mark.parametrize("name", ["tasks.jsonl", "report.html", ".parts"])
+def test_a_link_that_appears_in_a_run_after_the_list_is_not_followed(name, run, tree, tmp_path):
+    (run / ".parts").mkdir()
+    (run / f".parts/{USER}.parquet").write_bytes(b"x")
+    plan = plan_forget(tree, USER, [run])
+    shutil.move(run / name, tmp_path / "away")
+    (run / name).symlink_to(tmp_path / "away")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    told = plan.carry_out()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert any(line.startswith(f"{run}: not changed") for line in told.still)
+
+
+def test_a_run_named_by_a_link_is_refused(run, tree, tmp_path):
+    (tmp_path / "latest").symlink_to(run)
+    with pytest.raises(AskedWrong, match=f"a symbolic link to {run}"):
+        forget(tree, USER, [tmp_path / "latest"])
+    assert (tree / "test" / USER).is_dir()
 
 
 @pytest.mark.slow
@@ -208,10 +279,11 @@ def test_a_scorecard_whose_predictions_are_gone_is_told(run):
 
 def test_nobody_and_nothing(run, tree, tmp_path):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(FoundWrong, match=r"holds nothing of user 'P3003' \(did you mean 'P300[12]'\?\)"):
-        forget_in_run(run, "P3003")
-    with pytest.raises(FoundWrong, match=r"frames: holds nothing of user 'P3003' \(did you mean"):
-        forget(tree, "P3003", [run])
+    for forgotten in (forget_in_run(run, "P3003"), forget(tree, "P3003", [run])):
+        assert forgotten.removed == () and "already gone, or never here (if you meant 'P300" in forgotten.note
+    for forgotten in (lambda: forget_in_run(run, "p3001"), lambda: forget(tree, "P-3001", [run])):
+        with pytest.raises(FoundWrong, match=r"did you mean 'P3001'\? Nothing was removed"):
+            forgotten()
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     for name in ("..", "", "a/b"):
         with pytest.raises(AskedWrong, match="expected the name of one user's folder"):
@@ -220,6 +292,21 @@ def test_nobody_and_nothing(run, tree, tmp_path):
         forget(tmp_path / "none", USER)
     with pytest.raises(AskedWrong, match="no run of this kit"):
         forget_in_run(tree, USER)
+
+
+def test_a_second_time_it_is_already_gone(run, tree):
+    assert forget(tree, USER, [run]).removed
+    before = {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()}
+    again = forget(tree, USER, [run])
+    assert (again.removed, again.left, again.still) == ((), (), ()) and "already gone" in again.note
+    assert {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()} == before
+
+
+def test_a_list_changes_nothing(run, tree):
+    before = {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()}
+    lines = str(plan_forget(tree, USER, [run]))
+    assert {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()} == before
+    assert f"{run / 'tasks.jsonl'}: 2 tasks" in lines and "scored and reported again" in lines
 
 
 def test_a_run_that_is_not_there_is_told_and_the_rest_done(tree, tmp_path):
@@ -239,8 +326,8 @@ def trained(pocket_frames, tmp_path_factory):
 @pytest.mark.parametrize(
     ("user", "told"),
     [
-        ("P1001", "best.safetensors and state.pt learned from their videos and can't unlearn them; train anew"),
-        ("P2001", "best.safetensors and state.pt were chosen by accuracy on their videos; train anew"),
+        ("P1001", "best.safetensors and state.pt learned from their videos and can't unlearn them; train again"),
+        ("P2001", "best.safetensors and state.pt were chosen by accuracy on their videos; train again"),
         ("P3001", ""),
     ],
 )
@@ -257,7 +344,7 @@ def test_what_weights_have_of_a_user_is_told(user, told, trained, pocket_frames,
     assert "if they were in the tree it was trained on" in line
 
 
-# Forks for every number it is given; the fork kills itself (SIGKILL) before its so-manieth change to the run's files.
+# Forks for every number it is given; the fork kills itself (SIGKILL) before its so-manieth change to the run's files or the tree's, but for frames.
 KILLER = """
 import os, signal, sys
 from pathlib import Path
@@ -267,9 +354,12 @@ from orbit_lite.forget import forget
 left = changes = 0
 run = sys.argv[3]
 
+def by_handle(arguments):
+    return isinstance(arguments[1], int) and arguments[1] >= 0 and not arguments[0].endswith(".jpg")
+
 def count(event, arguments):
     global changes
-    if event in ("os.remove", "os.rename") and str(arguments[0]).startswith(run):
+    if event in ("os.remove", "os.rename") and (str(arguments[0]).startswith(run) or by_handle(arguments)):
         changes += 1
         if changes == left:
             os.kill(os.getpid(), signal.SIGKILL)
