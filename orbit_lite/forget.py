@@ -27,8 +27,8 @@ from orbit_lite.train import BEST_NAME, STATE_NAME
 def plan_forget(data: Path, user: str, runs: Sequence[Path] = ()) -> Plan:
     """What to remove so that a user is gone from a tree and from runs. Changes nothing.
 
-    The tree comes first: what the runs need of it to be scored again, such as its index, then knows nothing of the user.
-    What the runs learned from them is found out now, while the tree can tell.
+    The tree comes first: what the runs need of it to be scored again, such as its index, then knows nothing of them.
+    What the runs learned from the user is found out now, while the tree can tell.
 
     Args:
         data: the tree, as for `data_prep.forget.plan_forget`.

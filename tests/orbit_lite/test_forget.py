@@ -16,6 +16,7 @@ from data_prep.index import open_index
 from eval.records import read_predictions, read_predictions_metadata, read_scorecard, read_tasks, tasks_fingerprint
 from eval.verbs import check_files, report_run, score_files, write_results_file
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.removal import OpenFolder
 from orbit_lite.evaluate import EvaluateRequest, evaluate
 from orbit_lite.experiment import load_experiment
 from orbit_lite.forget import forget, forget_in_run, plan_forget
@@ -181,6 +182,37 @@ def test_what_is_not_of_a_run_that_goes_whole_stays(run, tree, tmp_path):
     assert again.left == told.left and not again.removed and "already gone" in again.note
 
 
+def test_a_run_that_goes_whole_goes_after_any_interruption(evaluated_alone, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    steps = after = 0
+
+    def until_stopped(step):
+        def counted(*arguments):
+            nonlocal steps
+            steps += 1
+            if steps == after:
+                raise KeyboardInterrupt
+            return step(*arguments)
+
+        return counted
+
+    for name in ("remove", "remove_empty"):
+        monkeypatch.setattr(OpenFolder, name, until_stopped(getattr(OpenFolder, name)))
+    while True:
+        shutil.copytree(evaluated_alone, run)
+        steps, after = 0, after + 1
+        try:
+            forget_in_run(run, USER)
+        except KeyboardInterrupt:
+            after, stopped_at = 0, after
+            forget_in_run(run, USER)
+            after = stopped_at
+            assert not run.exists(), after
+        else:
+            break
+    assert after > 15 and not run.exists()
+
+
 # Every kind of file in a run, whole and cut off, and a folder: each a link in turn.
 IN_RUN = ("run.json", "log.txt", "tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
 IN_RUN += ("per_user.csv", "timelines.csv", "seconds_to_personalise.csv", "results.json", ".parts", ".tasks.jsonl.part")
@@ -344,7 +376,8 @@ def test_what_weights_have_of_a_user_is_told(user, told, trained, pocket_frames,
     assert "if they were in the tree it was trained on" in line
 
 
-# Forks for every number it is given; the fork kills itself (SIGKILL) before its so-manieth change to the run's files or the tree's, but for frames.
+# Forks for every number it is given; the fork kills itself (SIGKILL) before its so-manieth change to the run's files or
+# to the tree's, but for frames.
 KILLER = """
 import os, signal, sys
 from pathlib import Path

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from eval.metrics import METRICS
-from eval.report import write_report
+from eval.report import is_report_file, write_report
+from eval.report.csvs import CSV_NAMES
 from eval.report.tabular import markdown_escaped
 from eval.score import score
 from groundwork.errors import AskedWrong
@@ -58,6 +59,13 @@ def test_two_writes_give_the_same_bytes(tmp_path, card, hostile, thumbnails):
         first, second = ({p.name: p.read_bytes() for p in (tmp_path / name / run).iterdir()} for run in "ab")
         assert first == second
         assert set(first) == expected
+
+
+def test_every_file_that_is_written_is_known_as_a_reports(tmp_path, full_card, predicted):
+    write_report(full_card, tmp_path, predicted=predicted)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {name for name in names if is_report_file(name)} == names >= CSV_NAMES | {"report.html", "timeline_1.svg"}
+    assert not any(map(is_report_file, ("notes.md", "table.csv", "timeline_x.svg", "run.json")))
 
 
 def test_what_an_earlier_report_left_goes_and_nothing_else(tmp_path, card, full_card, predicted):
