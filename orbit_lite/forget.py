@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.forget import nothing_among, nothing_of, plan_in_tree
-from data_prep.forget_plan import Change, Forgotten, Plan, Removable, counted, remove_files
+from data_prep.forget import nothing_of, plan_in_tree
+from data_prep.forget_plan import Change, Forgotten, Plan, Removable, counted, nothing_among, remove_files
 from data_prep.index import Index, find_index, read_rows
 from data_prep.traces import mentions, names
 from data_prep.user_places import user_name
