@@ -148,6 +148,7 @@ def test_without_facts_nothing_is_said(two_users):
         (AnnotationFacts(frames=pd.DataFrame({"user": ["P1"]})), "frame facts: no column video"),
         (AnnotationFacts(support=pd.DataFrame({"user": [], "video": []})), "support facts: no column issue_share"),
         (box_facts(("P1", "a", 1, 12.0)), "box_share from 12.0 to 12.0; fractions expected"),
+        (box_facts(("P1", "a", 1, 1.001)), "box_share from 1.001 to 1.001; fractions expected"),
         (box_facts(("P1", "a", 1, 0.1), ("P1", "a", 1, 0.2)), "user 'P1', video 'a', frame .*1.* is there twice"),
         (support_facts(("P1", "a", -0.1)), "issue_share from -0.1"),
         (support_facts(("P1", "a", 0.1), ("P1", "a", 0.1)), "is there twice"),

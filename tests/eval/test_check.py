@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,7 +146,9 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_each_kind_of_fault_is_found_and_nothing_else(task_set, name):
     change, expected = CASES[name]
-    assert find_faults(task_set, change(whole(task_set))) == expected
+    table = change(whole(task_set))
+    assert find_faults(task_set, table) == expected
+    assert find_faults(task_set, table.astype({"user": "category", "video": "category"})) == expected
 
 
 def test_no_confidences_at_all_are_legal_and_some_or_nan_are_not(task_set):
@@ -191,6 +195,29 @@ def test_require_whole_gives_the_count_and_the_first(task_set):
     ) as raised:
         require_whole(query, query.locate(bad), bad, source="run/p.parquet")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("faults", "more"), [(1, False), (3, False), (4, True)])
+def test_three_faults_are_shown(task_set, faults, more):
+    query = QueryFrames.of(task_set)
+    doubled = pd.concat([whole(task_set), whole(task_set).drop_duplicates(["user", "task", "video"]).iloc[:faults]])
+    with pytest.raises(FoundWrong, match=f": {faults} fault") as raised:
+        require_whole(query, query.locate(doubled), doubled)
+    assert ("; …" in str(raised.value)) is more
+    assert str(raised.value).count("predicted more than once") == min(faults, 3)
+
+
+def test_tasks_without_a_query_and_of_one_frame(task_set):
+    """A task that asks for nothing misses nothing; one that asks for a single frame is missing as a whole."""
+    one, nothing = ((VideoPlan("P3-a", 1, (7,)),), ())
+    tasks = (*task_set.tasks, *(Task("P3", n, OBJECTS, (), query) for n, query in enumerate((one, one, nothing))))
+    more = dataclasses.replace(task_set, tasks=tasks)
+    assert find_faults(more, whole(more)) == []
+    assert find_faults(more, dropped(user="P3", task=1)(whole(more))) == [Fault("P3", 1, "", 1, ALL)]
+    assert find_faults(more, whole(task_set)) == [Fault("P3", None, "", 2, ALL)]
+    assert find_faults(more, dropped(user="P1", task=0, video="P1-a", frame=2)(whole(more))) == [
+        Fault("P1", 0, "P1-a", 1, MISSING, 2)
+    ]
 
 
 def test_no_predictions_at_all_and_no_tasks_at_all(task_set):

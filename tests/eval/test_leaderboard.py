@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import itertools
 import re
@@ -11,12 +12,17 @@ import pytest
 from eval.challenge import UNCHECKED_NOTE
 from eval.leaderboard import (
     SCORED,
+    Board,
+    BoardKey,
+    Row,
+    Score,
     leaderboard,
     leaderboard_csv,
     leaderboard_html,
     leaderboard_markdown,
     leaderboard_text,
 )
+from eval.metrics import METRICS
 from eval.published import ORBIT_OBJECTS, ORBIT_USERS, published_rows
 from eval.records import LeftOut, Task, TaskSet, VideoPlan
 from eval.score import score
@@ -161,6 +167,34 @@ def test_tasks_taken_from_a_results_file_stand_apart_and_say_so():
     assert len(boards[0].rows) == 16
     assert boards[-1].key.protocol == "vtab"
     assert "can't be checked" in leaderboard_text([b for b in boards if b.key.protocol == "results-2023"])
+
+
+def test_a_column_is_there_where_one_row_needs_it():
+    key = BoardKey("p", "test", "", "", "every frame", "frame accuracy")
+    full = {name: Score(0.5, "50.00", "1.00", "40.00 to 60.00") for name in METRICS}
+    accuracy = {"frame_accuracy": Score(0.4, "40.00", "2.00")}
+
+    def heads(*rows):
+        (table,) = [line for line in leaderboard_text([Board(key, rows)]).splitlines() if line.startswith("Model")]
+        return [head for head in ("Frames to rec", "Bootstrap", "MACs", "Parameters") if head in table]
+
+    rich = Row("a", "x", full, 1e9, 1e6, SCORED, "", "")
+    poor = Row("b", "x", accuracy, None, None, SCORED, "", "")
+    assert heads(poor) == []
+    assert heads(rich, poor) == heads(poor, rich) == ["Frames to rec", "Bootstrap", "MACs", "Parameters"]
+    assert key.caption == "p, test: every frame"  # nothing is known of users and tasks, so nothing is said
+    assert dataclasses.replace(key, users="U", tasks_per_user="1").caption == "p, test: U, 1 task a user, every frame"
+
+
+def test_a_scored_row_is_printed_with_two_digits():
+    clu = card(protocol="orbit-2021-clu-ve", every=True, tasks=1)
+    [row] = [row for board in boards_with(clu) for row in board.rows if row.standing == SCORED]
+    for name, found in row.scores.items():
+        part = getattr(clu.overall, name).per_video
+        assert found.printed == f"{100 * part.mean:.2f}"
+        assert found.protocol_interval == f"{100 * part.protocol_interval.half_width:.2f}"
+        interval = part.bootstrap_over_users
+        assert found.bootstrap == f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
 
 
 def test_csv_holds_every_row_as_fractions():

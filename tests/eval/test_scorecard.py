@@ -2,6 +2,7 @@ import json
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from eval.by_annotation import AnnotationFacts
 from eval.records import Scorecard, read_scorecard, write_scorecard
@@ -59,6 +60,16 @@ def test_a_mean_needs_every_tasks_own():
     assert (cost.macs_to_personalise_thop, cost.seconds_to_personalise) == (None, None)
 
 
+def test_a_scorecard_is_not_changed_after_it_was_made(card):
+    for record, name in (
+        (card, "seed"),
+        (card.per_video[0], "frame_accuracy"),
+        (card.overall.frame_accuracy, "per_user"),
+    ):
+        with pytest.raises(ValidationError):
+            setattr(record, name, getattr(record, name))
+
+
 def test_two_writes_give_the_same_bytes(tmp_path, path, card):
     write_scorecard(tmp_path / "again.json", card)
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
@@ -99,6 +110,9 @@ HEADLINE = ("overall", "frame_accuracy", "per_video")
         (("colour",), "red", "colour: "),
         ((*HEADLINE, "mean"), float("nan"), r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "mean"), 70.5, r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "mean"), 1.001, r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "mean"), -0.001, r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "n"), -1, r"overall\.frame_accuracy\.per_video\.n: "),
         ((*HEADLINE, "mean"), "0.5", r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "protocol_interval", "colour"), "red", "colour: "),
         ((*HEADLINE, "bootstrap_over_users", "low"), float("inf"), "low: "),
