@@ -86,7 +86,7 @@ def test_a_file_alone_scores_as_with_its_tasks(tmp_path_factory, drawn, seed):
     alone = read_results(path)
     assert alone.derived
     assert (alone.tasks.protocol, alone.tasks.split) == (f"results-{form}", "")
-    # The file has no task numbers, only their order. Its users are in another order, too, and a mean depends on order by
+    # The file has no task numbers, only their order. Its users are in another order, too, and a mean depends on it by
     # a rounding error: the rows do not.
     order = {(task.user, task.task): 0 for task in task_set.tasks}
     for user, number in sorted(order):
