@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from data_prep.annotated_videos import TreeAnnotations
 from data_prep.index import open_index
 from data_prep.video import encode_jpeg
 from eval.records import (
@@ -76,7 +77,12 @@ def evaluate(
     with joined_ranks(device) as ranks:
         recognizer = request.model.load().to(ranks.device)
         index = ranks.after_first(lambda: open_index(request.data))
-        drawer = TaskDrawer(index, load_protocol(request.protocol), split=request.split, seed=request.seed)
+        annotations = TreeAnnotations(index)
+        drawer = TaskDrawer(
+            index, load_protocol(request.protocol), split=request.split, seed=request.seed, annotations=annotations
+        )
+        # All that scoring reads, so that what is wrong is found before anything is predicted.
+        annotations.read_all(drawer.split, quiet=not ranks.first)
         settings = {
             "command": "evaluate",
             "model": request.model.describe(),
@@ -110,7 +116,7 @@ def evaluate(
                 parts.merge(predictions, users=dict.fromkeys(task.user for task in task_set.tasks))
                 run.say(f"predictions: {predictions}")
             if run:
-                facts = annotation_facts(index, drawer.split, task_set.tasks)
+                facts = annotation_facts(annotations, drawer.split, task_set.tasks)
                 seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
                 cost = personalize_cost(recognizer, task_set.tasks, seconds)
                 score_files(tasks, predictions, out / SCORECARD_NAME, cost=cost, facts=facts)
