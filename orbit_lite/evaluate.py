@@ -23,6 +23,7 @@ from eval.records import (
     write_tasks,
 )
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
+from groundwork.errors import FoundWrong
 from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
@@ -94,9 +95,15 @@ def evaluate(
         }
         with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
             tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
-            if run and not tasks.exists():
-                write_tasks(tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
-                run.say(f"tasks drawn: {tasks}")
+            if run:
+                drawn = drawer.draw_all(tasks_per_user=request.tasks_per_user)
+                if not tasks.exists():
+                    write_tasks(tasks, drawn)
+                    run.say(f"tasks drawn: {tasks}")
+                elif tasks_fingerprint(read_tasks(tasks)) != tasks_fingerprint(drawn):
+                    raise FoundWrong(
+                        f"{tasks}: altered: not the tasks that this run draws; restore it, or delete {out}"
+                    )
             ranks.wait()
             task_set = read_tasks(tasks)
             source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
