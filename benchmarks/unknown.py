@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from data_prep.annotations import NOT_PRESENT, frames_without, read_annotations
+from data_prep.annotation_judge import read_annotations
+from data_prep.annotations import all_of, select_frames
 from data_prep.index import Index, VideoRow, open_index
 from data_prep.layout import annotation_path
 from groundwork.errors import AskedWrong, exit_status
@@ -122,7 +123,7 @@ def _of_user(recognizer: Recognizer, index: Index, source: FrameSource, split: s
 
 def _showing(index: Index, row: VideoRow) -> tuple[int, ...]:
     annotations = read_annotations(annotation_path(index.root, row.split, row.video))
-    return tuple(frames_without(annotations, [NOT_PRESENT])[::EVERY])
+    return tuple(select_frames(annotations, all_of("object_present"))[::EVERY])
 
 
 def _row(recognizer: Recognizer, support: SupportSet, clutter: dict[str, list[Tensor]], left_out: str) -> Row:

@@ -1,7 +1,5 @@
-"""All annotations of a tree as one table, a row an annotated frame, with boxes in the tree's own pixels."""
+"""All annotations of a tree as one table, one row per annotated frame, with boxes in the tree's own pixels."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_prep.annotations import BOX, FILTERS, ISSUES, FrameAnnotations, FrameFilter, read_annotations
+from data_prep.annotated_videos import NULL, TRUE, TreeAnnotations
+from data_prep.annotation_judge import ANNOTATED_SIZE_PX, BOX_SIDES
+from data_prep.annotations import FILTERS, ISSUES, FrameFilter
 from data_prep.index import Index, VideoRow, open_index
-from data_prep.layout import ANNOTATIONS, annotation_path
+from data_prep.layout import ANNOTATIONS
 from data_prep.stored import stored_frames
 from data_prep.video import decode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.progress import Progress
 
-BOX_SIDES = ("x", "y", "w", "h")
 BOX_COLUMNS = tuple(f"box_{side}" for side in BOX_SIDES)
 PLACE_COLUMNS = ("split", "user", "object", "video_type", "video")
-ANNOTATED_SIZE_PX = 1080  # of the square frames that ORBIT's boxes were drawn on
-
-FARTHEST_PX = 1e6  # a side beyond this is no annotation
-
-_FALSE, _TRUE, _NULL = 0, 1, 2
-_CODES: Mapping[bool | None, int] = {False: _FALSE, True: _TRUE, None: _NULL}
-
-
-@dataclass(frozen=True, eq=False)
-class _Annotated:
-    """One video's annotations as arrays, for n frames."""
-
-    frames: NDArray[np.int32]  # (n,), numbers from 1
-    issues: NDArray[np.int8]  # (n, 7), codes
-    boxes: NDArray[np.float64]  # (n, 4), NaN without a box
 
 
 def annotation_table(root: Path, *, split: str | None = None, frame_size_px: int | None = None) -> pd.DataFrame:
@@ -47,35 +30,38 @@ def annotation_table(root: Path, *, split: str | None = None, frame_size_px: int
             frame. A raw tree has no frames yet, so it must be said.
 
     Returns:
-        One row an annotated frame, in the order of the index and then of the frames. Columns: split, user, object,
+        One row per annotated frame, in the order of the index and then of the frames. Columns: split, user, object,
         video_type, video (category), frame (int32, from 1), the seven issues (pandas' nullable boolean: <NA> where it
         is null or, for a clutter video, not annotated at all), box_x, box_y, box_w, box_h (float64, px of the frame,
         as `scale_boxes` has them; NaN without a box).
 
     Raises:
         AskedWrong: for an unknown split, a frame size below 1, or none with a raw tree.
-        FoundWrong: if no video is annotated, or annotations are not of the form, or not of the video they stand for.
+        FoundWrong: if no video is annotated, or `annotation_judge` finds a fault.
     """
-    index = open_index(root)
+    return table_of(TreeAnnotations(open_index(root)), split=split, frame_size_px=frame_size_px)
+
+
+def table_of(
+    annotations: TreeAnnotations, *, split: str | None = None, frame_size_px: int | None = None
+) -> pd.DataFrame:
+    """As `annotation_table`, of a tree whose index is open, and whose files may have been read."""
+    index, root = annotations.index, annotations.index.root
     if split is not None and split not in index.splits:
         raise AskedWrong(f"{root}: no split {split!r}; it has {', '.join(filter(None, index.splits)) or 'none'}.")
     if frame_size_px is not None and frame_size_px < 1:
         raise AskedWrong(f"frame size {frame_size_px} px: expected at least 1.")
-    rows = [row for row in index.select(split=split) if annotation_path(root, row.split, row.video).is_file()]
+    rows = annotations.annotated(split)
     if not rows:
         raise FoundWrong(f"{root / ANNOTATIONS}: no annotations of a video of this tree; put ORBIT's there.")
     size_px = frame_size_px or _frame_size(index, rows[0])
-    with Progress("annotated videos", len(rows)) as progress:
-        videos = []
-        for row in rows:
-            videos.append(_read(root, row))
-            progress.advance()
+    videos = [video for _, video in annotations.read_all(split)]
     counts = [len(video.frames) for video in videos]
     columns: dict[str, Any] = {name: _repeated([getattr(row, name) for row in rows], counts) for name in PLACE_COLUMNS}
     columns["frame"] = np.concatenate([video.frames for video in videos])
     codes = np.concatenate([video.issues for video in videos])
     for issue, column in zip(ISSUES, codes.T, strict=True):
-        columns[issue] = pd.arrays.BooleanArray(column == _TRUE, column == _NULL)
+        columns[issue] = pd.arrays.BooleanArray(column == TRUE, column == NULL)
     boxes = scale_boxes(np.concatenate([video.boxes for video in videos]), size_px)
     columns |= dict(zip(BOX_COLUMNS, boxes.T, strict=True))
     return pd.DataFrame(columns)
@@ -123,36 +109,6 @@ def _frame_size(index: Index, row: VideoRow) -> int:
     if height != width:
         raise FoundWrong(f"{place}: {width} x {height} px, expected a square frame.")
     return height
-
-
-def _read(root: Path, row: VideoRow) -> _Annotated:
-    path = annotation_path(root, row.split, row.video)
-    annotations = read_annotations(path)
-    numbers = list(annotations)
-    if numbers and not 1 <= numbers[0] <= numbers[-1] <= row.frames:
-        raise FoundWrong(
-            f"{path}: annotations for frames {numbers[0]} to {numbers[-1]}, {row.frames} frames in the index;"
-            " they are not of this video."
-        )
-    codes = [_CODES[entry.get(issue)] for entry in annotations.values() for issue in ISSUES]
-    issues = np.array(codes, np.int8).reshape(-1, len(ISSUES))
-    return _Annotated(np.array(numbers, np.int32), issues, _boxes(path, annotations))
-
-
-def _boxes(path: Path, annotations: FrameAnnotations) -> NDArray[np.float64]:
-    boxes = np.full((len(annotations), 4), np.nan)
-    for box, (number, entry) in zip(boxes, annotations.items(), strict=True):
-        found = entry.get(BOX)
-        if found is None:
-            continue
-        sides = [found.get(side) for side in BOX_SIDES] if isinstance(found, dict) else [None]
-        if all(isinstance(side, int | float) and abs(side) < FARTHEST_PX for side in sides):
-            box[:] = sides
-        if not (box[2:] >= 0).all():  # NaN still, or negative
-            raise FoundWrong(
-                f"{path}: frame {number}: {BOX} is {found!r}; expected null or numbers x, y, w, h with w, h >= 0."
-            )
-    return boxes
 
 
 def _repeated(values: list[str], counts: list[int]) -> pd.Categorical:

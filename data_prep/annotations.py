@@ -6,14 +6,11 @@ clutter video, of which only presence and box are annotated) makes a frame neith
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from data_prep.layout import parse_frame_file_name
-from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.strict_json import parse_json
+from groundwork.errors import AskedWrong
 
 NOT_PRESENT = "object_not_present_issue"
 ISSUES = (
@@ -102,47 +99,9 @@ def select_frames(annotations: FrameAnnotations, frame_filter: FrameFilter) -> l
     ]
 
 
-def frames_without(annotations: FrameAnnotations, issues: Sequence[str]) -> list[int]:
-    """Numbers of the frames that have none of the issues: every one of them is annotated, and as false.
-
-    Raises:
-        AskedWrong: if an issue is not one of the seven.
-    """
-    _refuse_unknown("issue", issues, ISSUES)
-    return select_frames(annotations, all_of(*(f"no_{issue}" for issue in issues)))
-
-
-def read_annotations(path: Path) -> FrameAnnotations:
-    """One video's annotations, by frame number.
-
-    Returns:
-        {frame number: {issue name: True | False | None, "object_bounding_box": {x, y, w, h} in 1080-px pixels | None}},
-        in the order of the frames. Clean videos have the seven issues, clutter videos NOT_PRESENT and the box.
-
-    Raises:
-        FoundWrong: if the file is missing, is not JSON, or has keys or values that are not of that form.
-    """
-    try:
-        content = parse_json(path.read_bytes())
-    except FileNotFoundError:
-        raise FoundWrong(f"{path}: no annotations for this video; expected the file ORBIT publishes for it") from None
-    except (ValueError, RecursionError) as error:
-        raise FoundWrong(f"{path}: not JSON ({error}); get the file again") from None
-    if not isinstance(content, dict):
-        raise FoundWrong(f"{path}: expected one entry a frame, got {type(content).__name__}")
-    frames: FrameAnnotations = {}
-    for name, entry in content.items():
-        try:
-            video, number = parse_frame_file_name(name)
-        except ValueError:
-            video, number = "", 0
-        if video != path.stem or not isinstance(entry, dict):
-            raise FoundWrong(f"{path}: {name!r} is not an entry of a frame of this video")
-        for key, value in entry.items():
-            if key.endswith("_issue") and value is not None and not isinstance(value, bool):
-                raise FoundWrong(f"{path}: {name}: {key} is {value!r}; expected true, false or null")
-        frames[number] = entry
-    return dict(sorted(frames.items()))
+def require_issues(names: Iterable[str]) -> None:
+    """Raise AskedWrong, with the nearest known, unless all of these are issues."""
+    _refuse_unknown("issue", names, ISSUES)
 
 
 def _filter(how: How, names: Sequence[str]) -> FrameFilter:
@@ -152,7 +111,7 @@ def _filter(how: How, names: Sequence[str]) -> FrameFilter:
     return FrameFilter(how, tuple(names))
 
 
-def _refuse_unknown(what: str, names: Sequence[str], known: Collection[str]) -> None:
+def _refuse_unknown(what: str, names: Iterable[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, list(known), n=len(known), cutoff=0)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.annotations import read_annotations
+from data_prep.annotation_judge import read_annotations
 from data_prep.collectors import LEVELS, RESERVED, NewUsers, read_new_users, refuse_misfit
 from data_prep.index import build_index
 from data_prep.layout import (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from data_prep.annotation_judge import judge_annotations
 from data_prep.archive import PackedUser, PackedVideo
 from data_prep.index import VideoRow, find_index, read_rows
 from data_prep.layout import (
@@ -24,7 +25,6 @@ from data_prep.video import count_frames, decode_jpeg, iterate_frames
 from data_prep.workers import default_workers, run_in_workers
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
-from groundwork.strict_json import parse_json
 
 TIME_LIMIT_S = 1800.0  # for one raw video, as in extraction: a hung decoder takes for ever
 _END_OF_JPEG = b"\xff\xd9"
@@ -263,28 +263,18 @@ def _odd_sizes(root: Path, videos: Sequence[tuple[Found, dict[Size, list[int]]]]
 
 
 def _annotation_faults(root: Path, read: _Read) -> Iterable[Fault]:
-    """A video's annotations against its frames, as far as these are known."""
+    """Every fault of a video's annotations; against its frames, as far as these are known."""
     path = annotation_path(root, read.found.split, read.found.video)
     if not path.is_file():
         return
-    place = _relative(root, path)
+    frames = None if read.frames is None else set(read.frames) - {0}
     try:
-        content = parse_json(path.read_bytes())
-        if not isinstance(content, dict):
-            raise ValueError("no entry a frame")
-    except (ValueError, RecursionError) as error:
-        yield Fault(place, "annotation", f"not JSON ({error})")
+        _, faults = judge_annotations(path, frames)
+    except OSError as error:
+        yield _unreadable(root, path, error)
         return
-    if read.frames is None:
-        return
-    there = set(read.frames) - {0}
-    annotated = {name: _number(read.found, name) for name in content}
-    for name, number in annotated.items():
-        if number not in there:
-            yield Fault(place, "annotation", f"{name}: no such frame")
-    for number in sorted(there - set(annotated.values())):
-        name = frame_file_name(read.found.video, number)
-        yield Fault(place, "annotation", f"{name}: frame without an entry")
+    for fault in faults:
+        yield Fault(_relative(root, path), "annotation", fault)
 
 
 def _stray_annotations(root: Path, found: Sequence[Found]) -> Iterable[Fault]:

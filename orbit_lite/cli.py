@@ -148,13 +148,16 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _tasks(options: argparse.Namespace) -> None:
+    from data_prep.annotated_videos import TreeAnnotations
     from data_prep.index import open_index
     from eval.records import write_tasks
     from orbit_lite.config import load_protocol
     from orbit_lite.data.tasks import TaskDrawer
 
     plan = load_protocol(options.protocol)
-    drawer = TaskDrawer(open_index(options.data), plan, split=options.split, seed=options.seed)
+    annotations = TreeAnnotations(open_index(options.data))
+    drawer = TaskDrawer(annotations.index, plan, split=options.split, seed=options.seed, annotations=annotations)
+    annotations.read_all(drawer.split)  # scoring reads them all: what is wrong is said now
     task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user)
     write_tasks(options.out, task_set)
     print(f"{len(task_set.tasks)} tasks of {len(drawer.users)} users written to {options.out}")

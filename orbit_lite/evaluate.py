@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from data_prep.annotated_videos import TreeAnnotations
 from data_prep.index import open_index
 from data_prep.video import encode_jpeg
 from eval.records import (
@@ -22,6 +23,7 @@ from eval.records import (
     write_tasks,
 )
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
+from groundwork.errors import FoundWrong
 from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
@@ -76,7 +78,12 @@ def evaluate(
     with joined_ranks(device) as ranks:
         recognizer = request.model.load().to(ranks.device)
         index = ranks.after_first(lambda: open_index(request.data))
-        drawer = TaskDrawer(index, load_protocol(request.protocol), split=request.split, seed=request.seed)
+        annotations = TreeAnnotations(index)
+        drawer = TaskDrawer(
+            index, load_protocol(request.protocol), split=request.split, seed=request.seed, annotations=annotations
+        )
+        # All that scoring reads, so that what is wrong is found before anything is predicted.
+        annotations.read_all(drawer.split, quiet=not ranks.first)
         settings = {
             "command": "evaluate",
             "model": request.model.describe(),
@@ -88,9 +95,15 @@ def evaluate(
         }
         with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
             tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
-            if run and not tasks.exists():
-                write_tasks(tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
-                run.say(f"tasks drawn: {tasks}")
+            if run:
+                drawn = drawer.draw_all(tasks_per_user=request.tasks_per_user)
+                if not tasks.exists():
+                    write_tasks(tasks, drawn)
+                    run.say(f"tasks drawn: {tasks}")
+                elif tasks_fingerprint(read_tasks(tasks)) != tasks_fingerprint(drawn):
+                    raise FoundWrong(
+                        f"{tasks}: altered: not the tasks that this run draws; restore it, or delete {out}"
+                    )
             ranks.wait()
             task_set = read_tasks(tasks)
             source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
@@ -110,7 +123,7 @@ def evaluate(
                 parts.merge(predictions, users=dict.fromkeys(task.user for task in task_set.tasks))
                 run.say(f"predictions: {predictions}")
             if run:
-                facts = annotation_facts(index, drawer.split, task_set.tasks)
+                facts = annotation_facts(annotations, drawer.split, task_set.tasks)
                 seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
                 cost = personalize_cost(recognizer, task_set.tasks, seconds)
                 score_files(tasks, predictions, out / SCORECARD_NAME, cost=cost, facts=facts)

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import pandas as pd
 
+from data_prep.annotated_videos import TreeAnnotations
 from data_prep.forget_plan import Removable, counted, remove_files
 from data_prep.index import open_index
 from data_prep.traces import count_rows, drop_rows
@@ -171,7 +172,7 @@ def _facts(data: Path, tasks: TaskSet) -> AnnotationFacts | None:
         index = open_index(data)
         there = {(row.user, row.video) for row in index.select(split=tasks.split)}
         wanted = {(task.user, plan.video) for task in tasks.tasks for plan in (*task.support, *task.query)}
-        return annotation_facts(index, tasks.split, tasks.tasks) if wanted <= there else None
+        return annotation_facts(TreeAnnotations(index), tasks.split, tasks.tasks) if wanted <= there else None
     except KitError:
         return None
 

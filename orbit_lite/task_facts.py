@@ -5,10 +5,10 @@ from functools import cache
 
 import pandas as pd
 
-from data_prep.annotation_table import ANNOTATED_SIZE_PX, annotation_table
+from data_prep.annotated_videos import TreeAnnotations
+from data_prep.annotation_judge import ANNOTATED_SIZE_PX
+from data_prep.annotation_table import table_of
 from data_prep.annotations import ISSUES
-from data_prep.index import Index
-from data_prep.layout import annotation_path
 from eval.by_annotation import FRAME_FACTS, SUPPORT_FACTS, AnnotationFacts
 from eval.records import Task
 from eval.scorecard import Cost, TaskCost
@@ -18,15 +18,15 @@ from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.timing import TaskSeconds, measured_on
 
 
-def annotation_facts(index: Index, split: str, tasks: Sequence[Task]) -> AnnotationFacts | None:
+def annotation_facts(annotations: TreeAnnotations, split: str, tasks: Sequence[Task]) -> AnnotationFacts | None:
     """Box sizes of clutter frames, and how many of each support video's frames have an issue; None without annotations.
 
     Raises:
-        FoundWrong: if annotations are damaged, or not of their videos.
+        FoundWrong: if `annotation_judge` finds a fault.
     """
-    if not any(annotation_path(index.root, row.split, row.video).is_file() for row in index.select(split=split)):
+    if not annotations.annotated(split):
         return None
-    table = annotation_table(index.root, split=split or None, frame_size_px=ANNOTATED_SIZE_PX)
+    table = table_of(annotations, split=split or None, frame_size_px=ANNOTATED_SIZE_PX)
     clutter = table[table.video_type == "clutter"]
     frames = clutter.assign(box_share=clutter.box_w * clutter.box_h / ANNOTATED_SIZE_PX**2)[list(FRAME_FACTS)]
     return AnnotationFacts(frames, _support_facts(table, tasks))

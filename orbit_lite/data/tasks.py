@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.annotations import frames_without, read_annotations
+from data_prep.annotated_videos import TreeAnnotations
 from data_prep.index import Index, VideoRow
-from data_prep.layout import SPLITS, annotation_path
+from data_prep.layout import SPLITS
 from eval.records import LeftOut, Task, TaskSet, VideoPlan
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.randomness import keyed_rng
@@ -52,11 +52,19 @@ class UserVideos:
 class TaskDrawer:
     """Draws the tasks of one plan from one split of an index. Reads annotations where the plan asks for them."""
 
-    def __init__(self, index: Index, plan: TaskPlan, *, split: str, seed: int) -> None:
-        """Raises AskedWrong for an unknown split, FoundWrong for users or objects no task can be drawn from."""
+    def __init__(
+        self, index: Index, plan: TaskPlan, *, split: str, seed: int, annotations: TreeAnnotations | None = None
+    ) -> None:
+        """Read what the plan asks for, from `annotations` of the index where others read them too.
+
+        Raises:
+            AskedWrong: for an unknown split.
+            FoundWrong: for users or objects no task can be drawn from, or annotations that are missing or faulty.
+        """
         self.plan, self.seed = plan, seed
         self.split = _resolve_split(index, plan, split)
         self._index = index
+        self._annotations = annotations or TreeAnnotations(index)
         self._users = {user: self._user_videos(user) for user in index.users(self.split)}
         faults = [fault for videos in self._users.values() for fault in _faults(videos)]
         if faults:
@@ -151,19 +159,13 @@ class TaskDrawer:
     def _candidate(self, row: VideoRow, plan: SetPlan) -> Candidate:
         if not plan.without:
             return Candidate(row.video, np.arange(1, row.frames + 1))
-        path = annotation_path(self._index.root, row.split, row.video)
+        path = self._annotations.path(row)
         if not path.is_file():
             raise FoundWrong(
                 f"{path}: no annotations; protocol {self.plan.name} keeps frames without {', '.join(plan.without)}. "
                 "Put ORBIT's annotations there, or use --protocol own-videos for videos of your own"
             )
-        annotations = read_annotations(path)
-        if sorted(annotations) != list(range(1, row.frames + 1)):
-            raise FoundWrong(
-                f"{path}: annotations for {len(annotations)} frames up to {max(annotations, default=0)}, "
-                f"{row.frames} frames in the index; they are not of this video"
-            )
-        return Candidate(row.video, np.array(frames_without(annotations, plan.without), dtype=np.int64))
+        return Candidate(row.video, self._annotations.of(row).frames_without(plan.without))
 
 
 def _resolve_split(index: Index, plan: TaskPlan, split: str) -> str:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.annotations import BOX, ISSUES, NOT_PRESENT, read_annotations
+from data_prep.annotation_judge import read_annotations
+from data_prep.annotations import BOX, ISSUES, NOT_PRESENT
 from data_prep.layout import SPLITS, parse_video_name, slug
 from data_prep.pocket import PocketSettings, PocketVideo, draw_video, make_pocket, plan_videos
 from data_prep.pocket_scenes import square

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from data_prep.annotations import read_annotations
+from data_prep.annotation_judge import read_annotations
 from data_prep.extract import extract
 from data_prep.layout import annotation_path
 from data_prep.pack import pack

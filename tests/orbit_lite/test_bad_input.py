@@ -205,6 +205,15 @@ def test_a_key_that_is_there_twice(run, pocket_frames, refused, name, key, place
         assert f"{run / place}: " in line and f"key '{key}' is there twice" in line
 
 
+def test_altered_tasks_are_not_resumed(run, pocket_frames, refused):
+    """A support frame replaced by another: the file reads, and the predictions would be of other tasks."""
+    (run / "predictions.parquet").unlink()
+    edited(run / "tasks.jsonl", lambda task: task["support"][0]["frames"].__setitem__(0, 2))
+    line = refused(*evaluation(pocket_frames, run), folder=run)
+    assert f"{run / 'tasks.jsonl'}: altered: not the tasks of this run" in line
+    assert not (run / "predictions.parquet").exists()
+
+
 def rewritten(path, **columns):
     """Write a parquet anew with other values, as a stranger's program might: nothing of ours looks at it."""
     table = pq.read_table(path)
@@ -252,7 +261,12 @@ def test_a_model_that_gives_no_numbers(pocket_frames, tmp_path, refused, value, 
 
 
 def test_a_tree_that_has_changed_since_the_tasks_were_drawn(run, tree, refused):
-    sorted((tree / "test").glob("*/*/clean/*/*.jpg"))[-1].unlink()
+    frame = sorted((tree / "test").glob("*/*/clean/*/*.jpg"))[-1]
+    frame.unlink()
+    path = annotation_path(tree, "test", frame.parent.name)
+    path.write_text(
+        json.dumps({name: entry for name, entry in json.loads(path.read_text()).items() if name != frame.name})
+    )
     (tree / "index.csv").unlink()
     build_index(tree)
     line = refused(*evaluation(tree, run), folder=run, status=2)
