@@ -31,8 +31,8 @@ from groundwork.errors import exit_status
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.models.film import FilmAdapter
-from orbit_lite.models.lite import GradientChunks, task_gradient
+from orbit_lite.models.adapters.film_generator import FilmAdapter
+from orbit_lite.models.gradients.lite import GradientChunks, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

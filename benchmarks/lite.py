@@ -19,9 +19,9 @@ from benchmarks.measure import REPEATS, Comparison, Spread, Work, paired_seconds
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.experiment import LiteConfig, OptimizerConfig
-from orbit_lite.models.film import FilmAdapter
+from orbit_lite.models.adapters.film_generator import FilmAdapter
+from orbit_lite.models.gradients.lite import Encode, Estimator, GradientChunks, task_gradient
 from orbit_lite.models.inputs import chunks_of
-from orbit_lite.models.lite import Encode, Estimator, GradientChunks, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.optimizer import build_optimizer
 from orbit_lite.train import gradient_chunks, in_bf16

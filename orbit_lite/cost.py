@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from groundwork.errors import FoundWrong
 from orbit_lite.macs import frame_macs, personalize_macs
+from orbit_lite.models.adapters.film_generator import FilmAdapter
 from orbit_lite.models.counting import PartMacs, total
-from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.timing import clock_s, device_name
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from groundwork.errors import AskedWrong
+from orbit_lite.models.adapters.film_generator import FilmAdapter
+from orbit_lite.models.adapters.film_tuner import FilmTuner
+from orbit_lite.models.adapters.set_encoder import MAPS
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
-from orbit_lite.models.film import FilmAdapter
-from orbit_lite.models.finetuner import FilmTuner
 from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.models.set_encoder import MAPS
 
 
 def personalize_macs(recognizer: Recognizer, *, way: int, support: int) -> list[PartMacs]:

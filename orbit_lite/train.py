@@ -27,8 +27,8 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.experiment import ExperimentConfig, LiteConfig
 from orbit_lite.models.checkpoint import save_recognizer
+from orbit_lite.models.gradients.lite import GPU_CHUNKS, GradientChunks, TaskLoss, task_gradient
 from orbit_lite.models.inputs import NotFinite
-from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskLoss, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 from orbit_lite.predict import predict

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from orbit_lite.models.adapters.film_generator import FilmAdapter, FilmState
+from orbit_lite.models.adapters.film_tuner import FilmTuner
 from orbit_lite.models.backbones import FRAME_SIZE_PX, Extractor, build_extractor
-from orbit_lite.models.film import FilmAdapter, FilmState
-from orbit_lite.models.finetuner import FilmTuner
 from orbit_lite.models.heads import find_head
 from orbit_lite.models.heads.fitting import FittedHead, Head, head_tensors
 from orbit_lite.models.heads.record import HeadRecord

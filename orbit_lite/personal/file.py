@@ -11,8 +11,8 @@ from torch import Tensor
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
 from orbit_lite.config import Strict
+from orbit_lite.models.adapters.film_generator import film_parameters
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
-from orbit_lite.models.film import film_parameters
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.heads.fitting import FittedHead
 from orbit_lite.models.learner import LearnerConfig

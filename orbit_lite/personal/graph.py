@@ -5,8 +5,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from orbit_lite.models.adapters.film_generator import FilmState
 from orbit_lite.models.backbones import Extractor
-from orbit_lite.models.film import FilmState
 from orbit_lite.models.heads.fitting import FittedHead, class_means, every_tensor, with_tensors
 from orbit_lite.personal.familiarity import familiarity
 from orbit_lite.personal.recognizer import PersonalRecognizer

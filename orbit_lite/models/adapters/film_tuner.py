@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from orbit_lite.models.adapters.film_generator import film_parameters
 from orbit_lite.models.backbones import Extractor
-from orbit_lite.models.film import film_parameters
 from orbit_lite.models.heads.fitting import LinearClassifier
 from orbit_lite.models.inputs import NotFinite, chunks_of
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from orbit_lite.models.adapters.set_encoder import MAPS, SetEncoder
 from orbit_lite.models.backbones import Extractor
-from orbit_lite.models.set_encoder import MAPS, SetEncoder
 
 FilmState = Mapping[str, Tensor]
 REGULARIZER_STD = 0.001

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from orbit_lite.models.adapters.film_generator import FilmAdapter, film_parameters
 from orbit_lite.models.backbones import BACKBONES, build_extractor
-from orbit_lite.models.film import FilmAdapter, film_parameters
 from orbit_lite.models.recognizer import build_recognizer
 
 SIZE_PX = 32

@@ -42,8 +42,8 @@ from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.models.film import FilmAdapter
-from orbit_lite.models.finetuner import FilmTuner
+from orbit_lite.models.adapters.film_generator import FilmAdapter
+from orbit_lite.models.adapters.film_tuner import FilmTuner
 from orbit_lite.models.heads.fitting import head_tensors, with_tensors
 from orbit_lite.models.inputs import check_images, check_labels, check_support_labels, check_videos, chunks_of
 from orbit_lite.models.recognizer import Recognizer

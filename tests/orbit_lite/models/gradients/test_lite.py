@@ -13,10 +13,8 @@ from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import builtin_names
-from orbit_lite.models.film import FilmAdapter
-from orbit_lite.models.heads import HEADS
-from orbit_lite.models.learner import LearnerConfig, load_learner
-from orbit_lite.models.lite import (
+from orbit_lite.models.adapters.film_generator import FilmAdapter
+from orbit_lite.models.gradients.lite import (
     ESTIMATORS,
     GPU_CHUNKS,
     Estimator,
@@ -25,6 +23,8 @@ from orbit_lite.models.lite import (
     TaskPixels,
     task_gradient,
 )
+from orbit_lite.models.heads import HEADS
+from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 SIZE_PX = 32

@@ -1,0 +1,1 @@
+"""What adapts an extractor to a support set."""
