@@ -1,39 +1,40 @@
-"""FiLM: a task has its own norm weights and biases in an extractor that is never changed. Perez et al. 2018
-(arXiv 1709.07871).
-
-A FiLM state is a plain mapping from parameters' names in the extractor's network to tensors; the network runs with
-them in place of its own (`torch.func.functional_call`). Two tasks' states can be held at once.
+"""CNAPs' adapter: FiLM parameters that networks generate from the whole support set. Requeima et al. 2019
+(arXiv 1906.07697).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.models.adapters.film import film_parameters, film_shapes
+from orbit_lite.models.adapters.interface import Adapted
+from orbit_lite.models.adapters.record import AdapterRecord
 from orbit_lite.models.adapters.set_encoder import MAPS, SetEncoder
 from orbit_lite.models.backbones import Extractor
+from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
+from orbit_lite.models.gradients.chain import EncodedSupport, Joint
+from orbit_lite.models.gradients.lite import GradientPlan, one_graph, three_phases
+from orbit_lite.models.gradients.score import TaskLoss
+from orbit_lite.models.heads.fitting import Head
+from orbit_lite.models.inputs import check_finite, chunks_of
+from orbit_lite.models.settings import NoSettings
 
-FilmState = Mapping[str, Tensor]
 REGULARIZER_STD = 0.001
 PENALTY = 0.001
 
 
-def film_parameters(extractor: Extractor) -> dict[str, nn.Parameter]:
-    """The norm weights and biases that FiLM replaces, by full name, in the published order: as strings are sorted.
-
-    (`blocks.10` stands before `blocks.2`, and a bias before its weight.)
-    """
-    wanted = {f"{norm}.{part}" for norm in extractor.backbone.norms(extractor.net) for part in ("weight", "bias")}
-    found = dict(extractor.net.named_parameters())
-    return {name: found[name] for name in sorted(wanted)}
-
-
 class FilmAdapter(nn.Module):
-    """CNAPs' adaptation: the support set's mean encoding to every FiLM parameter, by one small network for each.
+    """The support set's mean encoding to every FiLM parameter, by one small network for each.
 
     weight = w0 (1 + r g), bias = b0 + r g, with w0 and b0 the extractor's own, g what the network gives, and r a
     learned vector that starts near 0: an untrained adapter hardly changes the extractor.
     """
+
+    shares_features = False
 
     def __init__(self, extractor: Extractor) -> None:
         super().__init__()
@@ -65,6 +66,73 @@ class FilmAdapter(nn.Module):
         """What the published training adds to each task's loss: 0.001 times the sum of all r squared."""
         return PENALTY * torch.stack([r.square().sum() for r in self.generator.regularizers]).sum()
 
+    def fit(
+        self, extractor: Extractor, items: Tensor, labels: Tensor, *, way: int, videos: Tensor | None, chunks: Chunks
+    ) -> Adapted:
+        """See Adapter. Labels and videos make no difference."""
+        parts = chunks_of(items, chunks.no_graph)
+        encodings = torch.cat([self.encode(extractor, items[part]) for part in parts])
+        check_finite(encodings, what="support images, set encoder")
+        return Adapted(self.film(extractor, encodings))
+
+    def gradient(self, extractor: Extractor, head: Head, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
+        """See Adapter."""
+        if plan.estimator == "full":
+            state = self.film(extractor, self.encode(extractor, task.support, bf16=plan.bf16))
+            return one_graph(extractor, head, task, plan, state=state, penalty=self.penalty())
+        return three_phases(extractor, head, task, plan, _Generated(self, extractor, task.support, plan))
+
+    def macs(
+        self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]
+    ) -> list[PartMacs]:
+        """See Adapter."""
+        device, size_px, support = extractor.mean.device, extractor.frame_size_px, len(labels)
+        frame = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=device)
+        embedding = extractor.mean.new_zeros(1, MAPS)
+
+        def encode() -> Tensor:
+            return self.encode(extractor, frame)
+
+        def generate() -> Mapping[str, Tensor]:
+            return self.film(extractor, embedding)
+
+        with torch.no_grad():
+            encoder, generator = count_macs(encode), count_macs(generate)
+        return [
+            PartMacs("set encoder", support * encoder, support * count_leaderboard_macs(self.set_encoder, encode)),
+            PartMacs("FiLM generator", generator, count_leaderboard_macs(self.generator, generate)),
+            *rest(),
+        ]
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """See Adapter."""
+        return {"set encoder": self.set_encoder, "FiLM generator": self.generator}
+
+    def state_shapes(self, extractor: Extractor) -> Mapping[str, tuple[int, ...]]:
+        """See Adapter."""
+        return film_shapes(extractor)
+
+
+class _Generated:
+    """The FiLM parameters as leaves, and the way back from them: see Upstream."""
+
+    def __init__(self, adapter: FilmAdapter, extractor: Extractor, items: Tensor, plan: GradientPlan) -> None:
+        self._adapter, self._count = adapter, len(items)
+        encode = partial(adapter.encode, extractor, bf16=plan.bf16)
+        self._set = EncodedSupport(encode, items, chunk=plan.chunks.no_graph)
+        self._film = Joint(adapter.film(extractor, self._set.leaf))
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """See Upstream."""
+        return self._film.leaves
+
+    def back_propagate(self, plan: GradientPlan) -> None:
+        """See Upstream."""
+        self._film.back_propagate()
+        self._set.back_propagate(h=plan.draws(self._count), rng=plan.rng, chunk=plan.chunks.with_graph)
+        torch.autograd.backward(self._adapter.penalty() * plan.loss_scale)
+
 
 class FilmGenerator(nn.Module):
     """One network for each FiLM parameter. The module's names are the published checkpoints'."""
@@ -87,3 +155,15 @@ class _Block(nn.Module):
     def forward(self, embedding: Tensor) -> Tensor:
         values: Tensor = self.block(embedding)
         return values
+
+
+RECORD = AdapterRecord(
+    name="generator",
+    summary="FiLM parameters from a set encoder",
+    settings=NoSettings,
+    build=lambda learner, own, extractor: FilmAdapter(extractor),
+    heads=(),
+    passes_gradient=True,
+    meta_learned=True,
+    published={"set_encoder.": "set_encoder.", "generator.": "film_generator."},
+)
