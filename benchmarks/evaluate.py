@@ -103,7 +103,7 @@ def _distinct_frames(tasks: TaskSet) -> int:
 def _embed_bare(recognizer: Recognizer, frames: int) -> None:
     """The extractor alone on so many frames that are in memory already."""
     size_px = recognizer.extractor.frame_size_px
-    chunk = torch.zeros(recognizer.chunk_frames, 3, size_px, size_px, dtype=torch.uint8)
+    chunk = torch.zeros(recognizer.chunks.no_graph, 3, size_px, size_px, dtype=torch.uint8)
     with torch.no_grad():
         for start in range(0, frames, len(chunk)):
             recognizer.extractor(chunk[: frames - start])

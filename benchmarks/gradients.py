@@ -31,16 +31,17 @@ from groundwork.errors import exit_status
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.models.film import FilmAdapter
-from orbit_lite.models.lite import GradientChunks, task_gradient
+from orbit_lite.models.adapters.film_generator import FilmAdapter
+from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.models.task_gradient import task_gradient
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NAME = "lite-gradients"
 BLOCKS = 20
 DRAWS = 240
 SIZE_PX = 32
-CHUNKS = GradientChunks(no_graph=16, with_graph=16, query=16)  # quick at this size
+CHUNKS = Chunks(no_graph=16, with_graph=16, query=16)  # quick at this size
 PARTS = {  # meta-trained parts, by the beginnings of their parameters' names
     "extractor.": "extractor",
     "adapter.set_encoder.": "set encoder",
@@ -85,16 +86,16 @@ def published_scaling(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: n
     """
     extractor, adapter, count = recognizer.extractor, recognizer.adapter, len(pixels.support)
     drawn = torch.from_numpy(rng.choice(count, size=min(h, count), replace=False))
-    film, penalty = None, torch.zeros(())
+    state, penalty = None, torch.zeros(())
     if isinstance(adapter, FilmAdapter):
         with torch.no_grad():
             encodings = adapter.encode(extractor, pixels.support)
         encodings = encodings.index_copy(0, drawn, adapter.encode(extractor, pixels.support[drawn]))
-        film, penalty = adapter.film(extractor, encodings), adapter.penalty()
+        state, penalty = adapter.film(extractor, encodings), adapter.penalty()
     with torch.no_grad():
-        support = extractor.encode(pixels.support, film=film)
+        support = extractor.encode(pixels.support, state=state)
         head = recognizer.head.fit(support, pixels.support_labels, way=pixels.way)
-    loss = F.cross_entropy(head.logits(extractor.encode(pixels.query, film=film)), pixels.query_labels)
+    loss = F.cross_entropy(head.logits(extractor.encode(pixels.query, state=state)), pixels.query_labels)
     torch.autograd.backward(loss * (count / h) + penalty)
 
 

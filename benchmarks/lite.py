@@ -19,10 +19,13 @@ from benchmarks.measure import REPEATS, Comparison, Spread, Work, paired_seconds
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.experiment import LiteConfig, OptimizerConfig
-from orbit_lite.models.film import FilmAdapter
+from orbit_lite.models.adapters.film_generator import FilmAdapter
+from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.gradients.chain import Encode
+from orbit_lite.models.gradients.lite import Estimator
 from orbit_lite.models.inputs import chunks_of
-from orbit_lite.models.lite import Encode, Estimator, GradientChunks, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.optimizer import build_optimizer
 from orbit_lite.train import gradient_chunks, in_bf16
 
@@ -44,7 +47,7 @@ class Size:
     device: str = "cpu"
 
     @property
-    def chunks(self) -> GradientChunks:
+    def chunks(self) -> Chunks:
         """The device's usual chunks, but for the query batch."""
         return gradient_chunks(LiteConfig(query_batch=self.query_batch), torch.device(self.device))
 
@@ -138,14 +141,14 @@ def parts_work(size: Size) -> Work:
 
     def work() -> None:
         recognizer.zero_grad()
-        film = None
+        state = None
         if isinstance(adapter, FilmAdapter):
             encode = partial(adapter.encode, extractor, bf16=size.bf16)
             forward(encode, pixels.support, chunks.no_graph, backward=False)
             forward(encode, pixels.support[: size.h], chunks.with_graph, backward=True)
-            state = adapter.film(extractor, torch.zeros(1, 64, device=recognizer.device)).items()
-            film = {name: value.detach().requires_grad_() for name, value in state}
-        encode = partial(extractor.encode, film=film, bf16=size.bf16)
+            film = adapter.film(extractor, torch.zeros(1, 64, device=recognizer.device)).items()
+            state = {name: value.detach().requires_grad_() for name, value in film}
+        encode = partial(extractor.encode, state=state, bf16=size.bf16)
         forward(encode, pixels.support, chunks.no_graph, backward=False)
         forward(encode, pixels.support[: size.h], chunks.with_graph, backward=True)
         forward(encode, pixels.query, chunks.query, backward=True)

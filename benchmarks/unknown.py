@@ -77,7 +77,7 @@ def study(recognizer: Recognizer, index: Index, *, split: str) -> list[Row]:
         AskedWrong: if the recogniser adapts its extractor, or the split has no user.
         FoundWrong: if frames or annotations can't be read.
     """
-    if recognizer.adapter is not None:
+    if not recognizer.shares_features:
         raise AskedWrong("a learner that adapts its extractor is not studied here: expected one such as protonets")
     users = index.users(split)
     if not users:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orbit_lite.data.pixels import TaskPixels
     from orbit_lite.models.checkpoint import load_recognizer
-    from orbit_lite.models.lite import task_gradient
     from orbit_lite.models.recognizer import build_recognizer
+    from orbit_lite.models.task_gradient import task_gradient
 
     __version__: str
 
@@ -25,7 +25,7 @@ _HOMES = {
     "TaskPixels": "orbit_lite.data.pixels",
     "build_recognizer": "orbit_lite.models.recognizer",
     "load_recognizer": "orbit_lite.models.checkpoint",
-    "task_gradient": "orbit_lite.models.lite",
+    "task_gradient": "orbit_lite.models.task_gradient",
 }
 
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from groundwork.errors import FoundWrong
 from orbit_lite.macs import frame_macs, personalize_macs
 from orbit_lite.models.counting import PartMacs, total
-from orbit_lite.models.film import FilmAdapter
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.timing import clock_s, device_name
 
@@ -108,14 +107,12 @@ def cost(load: Load, task: TaskSize = TaskSize(), *, device: torch.device, repea
 
 
 def part_sizes(recognizer: Recognizer) -> list[PartSize]:
-    """Parameters by part. What is fitted anew to each user (class means, a linear head) is none of them."""
-    parts: dict[str, object] = {"extractor": recognizer.extractor}
-    if isinstance(recognizer.adapter, FilmAdapter):
-        parts |= {"set encoder": recognizer.adapter.set_encoder, "FiLM generator": recognizer.adapter.generator}
-    parts["head"] = recognizer.head
+    """Parameters by part. What is fitted to each user (class means, a linear head) is none of them."""
+    parts = {"extractor": list(recognizer.extractor.parameters())}
+    parts |= {name: list(part.parameters()) for name, part in recognizer.adapter.parts().items()}
+    parts["head"] = [value for name, value in recognizer.named_parameters() if name.startswith("head.")]
     sizes = []
-    for name, part in parts.items():
-        parameters = list(part.parameters()) if isinstance(part, nn.Module) else []
+    for name, parameters in parts.items():
         learned = sum(value.numel() for value in parameters if value.requires_grad)
         sizes.append(PartSize(name, learned, sum(value.numel() for value in parameters) - learned))
     return sizes

@@ -5,18 +5,13 @@ each head's record; and for FineTuner, each step encodes every frame again, and 
 forward pass.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from groundwork.errors import AskedWrong
-from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
-from orbit_lite.models.film import FilmAdapter
-from orbit_lite.models.finetuner import FilmTuner
+from orbit_lite.models.backbones import frame_macs as extractor_macs
+from orbit_lite.models.counting import PartMacs, count_macs
 from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.models.set_encoder import MAPS
 
 
 def personalize_macs(recognizer: Recognizer, *, way: int, support: int) -> list[PartMacs]:
@@ -32,16 +27,15 @@ def personalize_macs(recognizer: Recognizer, *, way: int, support: int) -> list[
     if not 1 <= way <= support:
         raise AskedWrong(f"way {way}, support {support}: expected one class or more, and a support frame for each")
     labels = torch.arange(support, device=recognizer.device) % way
-    if isinstance(recognizer.adapter, FilmTuner):
-        return [_film_tuning(recognizer, recognizer.adapter, labels, way)]
-    encoding = _encoding(recognizer)
-    record = recognizer.head_record
-    head = record.fit_macs(recognizer.head, _features(recognizer, support), labels, way=way)
-    times = record.macs.encodings(recognizer.head)
-    pooling = support * recognizer.extractor.width  # the mean over a clip's frames: counted there for one frame, too
-    extractor = PartMacs("extractor", support * encoding.ours, times * support * encoding.leaderboard + pooling)
-    adapter = recognizer.adapter
-    return [*(_adapting(recognizer, adapter, support) if adapter is not None else []), extractor, head]
+
+    def encode_and_fit() -> list[PartMacs]:
+        frame, record = extractor_macs(recognizer.extractor), recognizer.head_record
+        times = record.macs.encodings(recognizer.head)
+        pooling = support * recognizer.extractor.width  # the mean over a clip's frames: counted there for one, too
+        encoding = PartMacs("extractor", support * frame.ours, times * support * frame.leaderboard + pooling)
+        return [encoding, record.fit_macs(recognizer.head, _features(recognizer, support), labels, way=way)]
+
+    return list(recognizer.adapter.macs(recognizer.extractor, labels, way=way, rest=encode_and_fit))
 
 
 def frame_macs(recognizer: Recognizer, *, way: int) -> list[PartMacs]:
@@ -53,47 +47,8 @@ def frame_macs(recognizer: Recognizer, *, way: int) -> list[PartMacs]:
     features = _features(recognizer, 2 * way)
     with torch.no_grad():
         head = recognizer.head.fit(features, labels, way=way)
-        return [_encoding(recognizer), PartMacs("head", count_macs(lambda: head.logits(features[:1])), 0)]
-
-
-def _encoding(recognizer: Recognizer) -> PartMacs:
-    extractor, frame = recognizer.extractor, _frame(recognizer)
-    with torch.no_grad():
-        ours = count_macs(lambda: extractor.encode(frame))
-    return PartMacs("extractor", ours, count_leaderboard_macs(extractor.net, lambda: extractor.encode(frame)))
-
-
-def _adapting(recognizer: Recognizer, adapter: FilmAdapter, support: int) -> list[PartMacs]:
-    extractor, frame = recognizer.extractor, _frame(recognizer)
-    embedding = extractor.mean.new_zeros(1, MAPS)
-
-    def encode() -> Tensor:
-        return adapter.encode(extractor, frame)
-
-    def generate() -> Mapping[str, Tensor]:
-        return adapter.film(extractor, embedding)
-
-    with torch.no_grad():
-        encoder, generator = count_macs(encode), count_macs(generate)
-    return [
-        PartMacs("set encoder", support * encoder, support * count_leaderboard_macs(adapter.set_encoder, encode)),
-        PartMacs("FiLM generator", generator, count_leaderboard_macs(adapter.generator, generate)),
-    ]
-
-
-def _film_tuning(recognizer: Recognizer, tuner: FilmTuner, labels: Tensor, way: int) -> PartMacs:
-    """One step on one frame; a full-batch step is as many of these as there are frames."""
-    one_step, frame = replace(tuner, steps=1), _frame(recognizer)
-    ours = count_macs(lambda: one_step.tune(recognizer.extractor, frame, labels[:1], way=way, chunk=1))
-    width = recognizer.extractor.width
-    leaderboard = 2 * _encoding(recognizer).leaderboard + width + way * width
-    passes = tuner.steps * len(labels)
-    return PartMacs(f"extractor and head, {tuner.steps} steps", passes * ours, passes * leaderboard)
-
-
-def _frame(recognizer: Recognizer) -> Tensor:
-    size_px = recognizer.extractor.frame_size_px
-    return torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=recognizer.device)
+        of_head = PartMacs("head", count_macs(lambda: head.logits(features[:1])), 0)
+    return [extractor_macs(recognizer.extractor), of_head]
 
 
 def _features(recognizer: Recognizer, items: int) -> Tensor:

@@ -170,7 +170,7 @@ def _predict_user(recognizer: Recognizer, work: UserWork, images: Iterator[Tenso
         # One extractor serves every support set, unless the learner adapts it: then each has features of its own.
         by_state: dict[Support, list[tuple[Task, VideoPlan]]] = defaultdict(list)
         for task in work.tasks:
-            state = task.support if recognizer.adapter is not None else work.supports[0]
+            state = task.support if not recognizer.shares_features else work.supports[0]
             by_state[state] += [(task, plan) for plan in task.query if plan.video == query.video]
         wanted = {state: VideoFrames.of(query.video, plans) for state, plans in by_state.items() if plans}
         pieces: dict[Support, list[Tensor]] = {state: [] for state in wanted}

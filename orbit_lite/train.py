@@ -27,9 +27,11 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.experiment import ExperimentConfig, LiteConfig
 from orbit_lite.models.checkpoint import save_recognizer
+from orbit_lite.models.chunks import Chunks, is_quick_in_bf16, usual_chunks
+from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.inputs import NotFinite
-from orbit_lite.models.lite import GPU_CHUNKS, GradientChunks, TaskLoss, task_gradient
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.optimizer import build_optimizer, learning_rate, set_learning_rate
 from orbit_lite.predict import predict
 from orbit_lite.ranks import Ranks, joined_ranks
@@ -212,21 +214,14 @@ def _nothing(_: object) -> None:
     """What a rank that is not the first says."""
 
 
-def gradient_chunks(lite: LiteConfig, device: torch.device) -> GradientChunks:
+def gradient_chunks(lite: LiteConfig, device: torch.device) -> Chunks:
     """The config's chunks, and where it leaves one open, what the device is quick with."""
-    usual = GradientChunks() if device.type == "cpu" else GPU_CHUNKS
-    return GradientChunks(
-        no_graph=lite.encode_chunk or usual.no_graph,
-        with_graph=lite.gradient_chunk or usual.with_graph,
-        query=lite.query_batch or usual.query,
-    )
+    return usual_chunks(device, no_graph=lite.encode_chunk, with_graph=lite.gradient_chunk, query=lite.query_batch)
 
 
 def in_bf16(lite: LiteConfig, device: torch.device) -> bool:
     """Whether to encode in bfloat16: as the config says, and where it leaves that open, on GPUs built for it."""
-    if lite.bf16 is not None:
-        return lite.bf16
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return is_quick_in_bf16(device) if lite.bf16 is None else lite.bf16
 
 
 class Validation:

@@ -39,6 +39,24 @@ def test_imports_go_one_way(floor):
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
+def test_nothing_outside_models_asks_what_kind_a_part_is():
+    """A head's, adapter's or backbone's facts stand in its record: a question by class would miss the next one."""
+    wrong = []
+    for path in sorted((ROOT / "orbit_lite").rglob("*.py")):
+        if "models" in path.relative_to(ROOT).parts:
+            continue
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        imported = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        parts = {
+            a.asname or a.name for node in imported if "orbit_lite.models" in (node.module or "") for a in node.names
+        }
+        for node in nodes:
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass"):
+                asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
+                wrong += [f"{path}:{node.lineno}: {name}" for name in asked & parts]
+    assert wrong == []
+
+
 def test_nothing_says_import_eval():
     """It would hide the builtin; always `from eval.x import y`."""
     for path in ROOT.glob("*/**/*.py"):

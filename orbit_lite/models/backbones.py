@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from groundwork.errors import AskedWrong
 from orbit_lite.config import nearest
+from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
 from orbit_lite.models.packaged import EFFICIENTNET_LITE0, lite0_name
 from orbit_lite.models.pretrained import fetch_from_hub, fetch_from_url
 from orbit_lite.models.tiny import WIDTH as TINY_WIDTH
@@ -23,6 +24,7 @@ LEAST_FRAME_SIZE_PX = 32  # five times halved, by every backbone and by the set 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALVES = (0.5, 0.5, 0.5)
+ExtractorState = Mapping[str, Tensor]  # parameters of an extractor's network, by name
 CLASSIFIERS = ("classifier.", "head.", "fc.")  # a published file's own classifier: not part of a backbone
 
 
@@ -76,26 +78,26 @@ class Extractor(nn.Module):
         """Stay in eval mode (see the class); weights still learn, for that hangs on requires_grad."""
         return super().train(False)
 
-    def encode(self, items: Tensor, *, film: Mapping[str, Tensor] | None = None, bf16: bool = False) -> Tensor:
+    def encode(self, items: Tensor, *, state: ExtractorState | None = None, bf16: bool = False) -> Tensor:
         """One chunk of items to features (n, width), with graph if gradients are on; not checked.
 
         Args:
             items: uint8 frames (n, 3, s, s) or clips (n, frames, 3, s, s), on any device.
-            film: parameters by name that stand in for the network's own.
+            state: parameters by name that stand in for the network's own.
             bf16: run the network in bfloat16; features are float32 all the same. The autocast is entered anew for each
                 chunk, for it keeps casts of the weights, and those made without graph would cut the gradient of a later
                 one.
         """
         frames = items.to(self.mean.device, non_blocking=True)
         with torch.autocast(self.mean.device.type, torch.bfloat16, enabled=bf16):
-            features = self(frames.flatten(0, 1) if items.ndim == 5 else frames, film)
+            features = self(frames.flatten(0, 1) if items.ndim == 5 else frames, state)
         features = features.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else features
         return features
 
-    def forward(self, images: Tensor, film: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(self, images: Tensor, state: ExtractorState | None = None) -> Tensor:
         """uint8 (n, 3, s, s), on the extractor's device, to features (n, width), float32 under autocast too."""
         pixels = self.pixels(images)
-        features: Tensor = self.net(pixels) if film is None else functional_call(self.net, dict(film), (pixels,))
+        features: Tensor = self.net(pixels) if state is None else functional_call(self.net, dict(state), (pixels,))
         return features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
 
     def pixels(self, images: Tensor) -> Tensor:
@@ -104,6 +106,15 @@ class Extractor(nn.Module):
             raise ValueError(f"images of {images.dtype}; expected uint8, not normalised")
         pixels = images.contiguous(memory_format=torch.channels_last).to(self.mean.dtype)
         return pixels.sub_(self.mean).div_(self.std)
+
+
+def frame_macs(extractor: Extractor) -> PartMacs:
+    """MACs of encoding one frame, by both counts."""
+    size_px = extractor.frame_size_px
+    frame = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=extractor.mean.device)
+    with torch.no_grad():
+        ours = count_macs(lambda: extractor.encode(frame))
+    return PartMacs("extractor", ours, count_leaderboard_macs(extractor.net, lambda: extractor.encode(frame)))
 
 
 def build_extractor(name: str, *, weights: str | Path, seed: int = 0, frame_size_px: int = FRAME_SIZE_PX) -> Extractor:

@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
 from orbit_lite.config import nearest, parse_config
+from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.backbones import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.learner import LearnerConfig, load_learner
@@ -29,12 +30,6 @@ HEADER = "orbit_lite"
 CHECKPOINT = HashedFormat(key=HEADER, remedy="take a copy of it, or train or convert again")
 PERSONAL_HEADER = "orbit_lite_personal"  # of a file that holds one user's recogniser: no checkpoint
 PUBLISHED_EXTRACTOR = "feature_extractor."
-PUBLISHED_NAMES = {  # beginnings of our names, and of the published code's
-    "extractor.net.": PUBLISHED_EXTRACTOR,
-    "adapter.set_encoder.": "set_encoder.",
-    "adapter.generator.": "film_generator.",
-    "head.": "classifier.",
-}
 
 
 @dataclass(frozen=True)
@@ -160,14 +155,18 @@ def _published(
         file.tensors,
         where=f"{path} as {config.name} on {backbone}",
         ignored=[PUBLISHED_EXTRACTOR + name for name in CLASSIFIERS],
-        called=_published_name,
+        called=partial(_published_name, config),
     )
     return recognizer
 
 
-def _published_name(ours: str) -> str:
-    beginning = next(beginning for beginning in PUBLISHED_NAMES if ours.startswith(beginning))
-    return PUBLISHED_NAMES[beginning] + ours.removeprefix(beginning)
+def _published_name(learner: LearnerConfig, ours: str) -> str:
+    """A parameter's name in the published code; ours where that has no such part."""
+    of_adapter = find_adapter(learner.adapter).published
+    beginnings = {"extractor.net.": PUBLISHED_EXTRACTOR, "head.": "classifier."}
+    beginnings |= {f"adapter.{beginning}": theirs for beginning, theirs in of_adapter.items()}
+    found = next((beginning for beginning in beginnings if ours.startswith(beginning)), "")
+    return beginnings.get(found, "") + ours.removeprefix(found)
 
 
 @cache  # once in a process, however often the file is read

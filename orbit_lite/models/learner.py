@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from groundwork.errors import AskedWrong
 from orbit_lite.config import Positive, Strict, checked_settings, find_config, parse_config, read_yaml, refused
+from orbit_lite.models.adapters import ADAPTERS, find_adapter
 from orbit_lite.models.heads import find_head
 
 
@@ -13,7 +14,7 @@ class LearnerConfig(Strict):
     """A learner as a composition: what adapts the extractor to a task, the head, and whether the extractor is learned.
 
     head: a name in the table of heads. head_settings: the head's own keys.
-    adapter: `none`; `generator`, FiLM parameters from a set encoder; `steps`, FiLM parameters by gradient steps.
+    adapter: a name in the table of adapters. adapter_settings: the adapter's own keys.
     extractor: `learned`, its weights are meta-trained; `frozen`, they stay.
     steps, step_lr: full-batch Adam of heads and adapters that are fitted by steps.
     published_quirks: compute what the published code computes where that is not what the paper says (see docs).
@@ -22,7 +23,8 @@ class LearnerConfig(Strict):
     name: str = ""
     head: str
     head_settings: dict[str, Any] = Field(default_factory=dict, validate_default=True)
-    adapter: Literal["none", "generator", "steps"] = "none"
+    adapter: str = "none"
+    adapter_settings: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     extractor: Literal["learned", "frozen"]
     steps: Positive = 50
     step_lr: Annotated[float, Field(gt=0)] = 1e-3
@@ -31,7 +33,8 @@ class LearnerConfig(Strict):
     @property
     def meta_learned(self) -> bool:
         """Whether there is anything that meta-training could change."""
-        return self.extractor == "learned" or self.adapter == "generator" or find_head(self.head).meta_learned
+        learned = find_adapter(self.adapter).meta_learned or find_head(self.head).meta_learned
+        return self.extractor == "learned" or learned
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())  # the settings are dicts, which have none
@@ -44,6 +47,20 @@ class LearnerConfig(Strict):
         except AskedWrong as error:
             raise refused(str(error)) from None
 
+    @field_validator("adapter")
+    @classmethod
+    def _known_adapter(cls, name: str) -> str:
+        try:
+            return find_adapter(name).name
+        except AskedWrong as error:
+            raise refused(str(error)) from None
+
+    @field_validator("adapter_settings")
+    @classmethod
+    def _settings_of_the_adapter(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        adapter = info.data.get("adapter")
+        return checked_settings(given, find_adapter(adapter).settings) if adapter else given
+
     @field_validator("head_settings")
     @classmethod
     def _settings_of_the_head(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -52,12 +69,17 @@ class LearnerConfig(Strict):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        if self.adapter == "steps" and self.head != "linear":
-            raise ValueError("adapter 'steps' is fitted together with head 'linear', and with no other")
-        if not find_head(self.head).passes_gradient and self.meta_learned:
+        adapter, head = find_adapter(self.adapter), find_head(self.head)
+        if adapter.heads and self.head not in adapter.heads:
+            names = " or ".join(map(repr, adapter.heads))
+            raise ValueError(f"adapter {self.adapter!r} is fitted together with head {names}, and with no other")
+        passes = adapter.passes_gradient and (head.passes_gradient or bool(adapter.heads))
+        if not passes and self.meta_learned:
+            blocking = f"head {self.head!r}" if adapter.passes_gradient else f"adapter {self.adapter!r}"
+            learned = ", ".join(repr(name) for name, record in ADAPTERS.items() if record.meta_learned)
             raise ValueError(
-                f"head {self.head!r} passes no gradient to the support set, so nothing can be meta-trained through it:"
-                " give it extractor 'frozen', and no adapter 'generator'"
+                f"{blocking} passes no gradient to the support set, so nothing can be meta-trained through it:"
+                f" give it extractor 'frozen', and no adapter that is meta-learned ({learned})"
             )
         return self
 

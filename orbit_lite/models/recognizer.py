@@ -6,9 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from orbit_lite.models.backbones import FRAME_SIZE_PX, Extractor, build_extractor
-from orbit_lite.models.film import FilmAdapter, FilmState
-from orbit_lite.models.finetuner import FilmTuner
+from orbit_lite.models.adapters import find_adapter
+from orbit_lite.models.adapters.interface import Adapter
+from orbit_lite.models.adapters.none import NO_ADAPTER
+from orbit_lite.models.backbones import FRAME_SIZE_PX, Extractor, ExtractorState, build_extractor
+from orbit_lite.models.chunks import Chunks, usual_chunks
 from orbit_lite.models.heads import find_head
 from orbit_lite.models.heads.fitting import FittedHead, Head, head_tensors
 from orbit_lite.models.heads.record import HeadRecord
@@ -22,13 +24,6 @@ from orbit_lite.models.inputs import (
 )
 from orbit_lite.models.learner import LearnerConfig, load_learner
 
-# Frames encoded at once, without graph. On two CPU cores EfficientNet-B0 embeds 156 images/s in chunks of 8, 57 in
-# chunks of 32, whose activations leave the cache.
-CPU_CHUNK_FRAMES, GPU_CHUNK_FRAMES = 8, 256
-CPU_GRAPH_FRAMES, GPU_GRAPH_FRAMES = 4, 64  # with graph, which takes several times the memory
-
-Adapter = FilmAdapter | FilmTuner
-
 
 class Recognizer(nn.Module):
     """Images of a user's objects to a classifier of them.
@@ -38,7 +33,7 @@ class Recognizer(nn.Module):
     """
 
     def __init__(
-        self, *, extractor: Extractor, head: Head, adapter: Adapter | None = None, learner: LearnerConfig | None = None
+        self, *, extractor: Extractor, head: Head, adapter: Adapter = NO_ADAPTER, learner: LearnerConfig | None = None
     ) -> None:
         """Compose built parts. `learner` is what a checkpoint will say of them; None cannot be saved."""
         super().__init__()
@@ -64,20 +59,20 @@ class Recognizer(nn.Module):
         return find_head(self.learner.head)
 
     @property
-    def chunk_frames(self) -> int:
-        """How many frames to encode at once where the caller does not say: what its device is quick with."""
-        return CPU_CHUNK_FRAMES if self.device.type == "cpu" else GPU_CHUNK_FRAMES
+    def shares_features(self) -> bool:
+        """Whether one set of features serves every support set: it does not adapt its extractor."""
+        return self.adapter.shares_features
 
     @property
-    def graph_frames(self) -> int:
-        """The same where the chunk is back-propagated."""
-        return CPU_GRAPH_FRAMES if self.device.type == "cpu" else GPU_GRAPH_FRAMES
+    def chunks(self) -> Chunks:
+        """How many frames to encode at once where the caller does not say: what its device is quick with."""
+        return usual_chunks(self.device)
 
     @torch.no_grad()
-    def embed(self, items: Tensor, *, film: FilmState | None = None, chunk: int | None = None) -> Tensor:
+    def embed(self, items: Tensor, *, state: ExtractorState | None = None, chunk: int | None = None) -> Tensor:
         """Any number of items to features (n, width), in chunks of `chunk` frames (by device), without graph.
 
-        Without `film` these are the features of the extractor as meta-trained. Where a learner does not adapt it, they
+        Without `state` these are the features of the extractor as meta-trained. Where a learner does not adapt it, they
         serve every task of every user; where one does, each distinct support set has features of its own:
         `FittedRecognizer.embed` is right for both.
 
@@ -85,8 +80,8 @@ class Recognizer(nn.Module):
             FoundWrong: wrong dtype, shape or size, no item, or NaN or infinite features.
         """
         check_images(items, frame_size_px=self.extractor.frame_size_px)
-        parts = chunks_of(items, chunk or self.chunk_frames)
-        features = torch.cat([self.extractor.encode(items[part], film=film) for part in parts])
+        parts = chunks_of(items, chunk or self.chunks.no_graph)
+        features = torch.cat([self.extractor.encode(items[part], state=state) for part in parts])
         check_finite(features, what="images")
         return features
 
@@ -117,17 +112,13 @@ class Recognizer(nn.Module):
         check_images(images, frame_size_px=self.extractor.frame_size_px)
         way = check_support_labels(labels, items=len(images), way=way)
         check_videos(videos, labels)
-        if isinstance(self.adapter, FilmTuner):
-            film, head = self.adapter.tune(self.extractor, images, labels, way=way, chunk=chunk or self.graph_frames)
-            return FittedRecognizer(recognizer=self, head=head, way=way, film=film)
-        state = None
-        if self.adapter is not None:
-            parts = chunks_of(images, chunk or self.chunk_frames)
-            encodings = torch.cat([self.adapter.encode(self.extractor, images[part]) for part in parts])
-            check_finite(encodings, what="support images, set encoder")
-            state = self.adapter.film(self.extractor, encodings)
-        features = self.embed(images, film=state, chunk=chunk)
-        return FittedRecognizer(recognizer=self, head=self._fit(features, labels, videos, way), way=way, film=state)
+        labels, videos = labels.to(self.device), videos.to(self.device) if videos is not None else None
+        chunks = Chunks(chunk, chunk, chunk) if chunk else self.chunks
+        adapted = self.adapter.fit(self.extractor, images, labels, way=way, videos=videos, chunks=chunks)
+        if (head := adapted.head) is None:
+            features = self.embed(images, state=adapted.state, chunk=chunk)
+            head = self._fit(features, labels, videos, way)
+        return FittedRecognizer(recognizer=self, head=head, way=way, state=adapted.state)
 
     @torch.no_grad()
     def personalize_from_features(
@@ -139,7 +130,7 @@ class Recognizer(nn.Module):
             FoundWrong: if features, labels or videos are not so.
             ValueError: if the learner adapts its extractor: it must see the images.
         """
-        if self.adapter is not None:
+        if not self.shares_features:
             raise ValueError("a learner that adapts its extractor is fitted to images, not to features")
         way = check_support_labels(labels, items=len(features), way=way)
         check_videos(videos, labels)
@@ -166,7 +157,7 @@ class FittedRecognizer:
     recognizer: Recognizer
     head: FittedHead
     way: int
-    film: FilmState | None = None
+    state: ExtractorState | None = None
 
     def logits(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
         """Items, as Recognizer says, to (m, way), without graph. Raises FoundWrong as `Recognizer.embed`."""
@@ -174,7 +165,7 @@ class FittedRecognizer:
 
     def embed(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
         """Items to features (m, width), of the extractor as this support set has it."""
-        return self.recognizer.embed(images, film=self.film, chunk=chunk)
+        return self.recognizer.embed(images, state=self.state, chunk=chunk)
 
     @torch.no_grad()
     def logits_from_features(self, features: Tensor) -> Tensor:
@@ -206,13 +197,8 @@ def build_recognizer(
     extractor.net.requires_grad_(config.extractor == "learned")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        adapter = _adapter(config, extractor)
-        record = find_head(config.head)
-        head = record.build(config, record.settings.model_validate(config.head_settings), extractor.width)
+        of_adapter, of_head = find_adapter(config.adapter), find_head(config.head)
+        settings = of_adapter.settings.model_validate(config.adapter_settings)
+        adapter = of_adapter.build(config, settings, extractor)
+        head = of_head.build(config, of_head.settings.model_validate(config.head_settings), extractor.width)
     return Recognizer(extractor=extractor, adapter=adapter, head=head, learner=config)
-
-
-def _adapter(config: LearnerConfig, extractor: Extractor) -> Adapter | None:
-    if config.adapter == "generator":
-        return FilmAdapter(extractor)
-    return FilmTuner(config.steps, config.step_lr) if config.adapter == "steps" else None

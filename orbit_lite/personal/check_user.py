@@ -73,7 +73,7 @@ def _check_file(
         raise AskedWrong(f"{path}: a file; expected a folder of videos, or a personal recogniser without --model")
     personal = load_personal(path, device=device)
     recognizer = personal.fitted.recognizer
-    if recognizer.adapter is not None:
+    if not recognizer.shares_features:
         raise AskedWrong(
             f"{path}: learner {_named(recognizer)} adapted its extractor to all the videos: one can "
             "be left out of that only where they are; give their folder, and --model"
@@ -89,7 +89,7 @@ def _check_file(
 
 
 def _teaching(recognizer: Recognizer, lesson: Lesson) -> Teaching:
-    if recognizer.adapter is not None:
+    if not recognizer.shares_features:
         return WholeTeaching(recognizer, lesson.videos, lesson_images(lesson))
     # taught with all of them first: weights that have diverged are found out
     support = teach(recognizer, lesson, origin={}).support

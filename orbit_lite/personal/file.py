@@ -12,7 +12,6 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
 from orbit_lite.config import Strict
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
-from orbit_lite.models.film import film_parameters
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.heads.fitting import FittedHead
 from orbit_lite.models.learner import LearnerConfig
@@ -26,7 +25,7 @@ FORMAT = 2
 OLD_FORMAT = 1  # without the fitted head's settings
 OLD_HEADS: dict[str, dict[str, Any]] = {"cosine": {"scale": 32.0}}  # they were constants then; others had none
 PERSONAL = HashedFormat(key=HEADER, remedy="take a copy of it, or personalize again")
-WEIGHTS, FILM, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"
+WEIGHTS, STATE, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"  # FiLM was the first state there was
 
 
 class _Header(Strict):
@@ -64,7 +63,7 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
     head_tensors, head_values = record.take_apart(fitted.head, way=fitted.way, width=width)
     tensors = {
         **_put(WEIGHTS, fitted.recognizer.state_dict()),
-        **_put(FILM, fitted.film or {}),
+        **_put(STATE, fitted.state or {}),
         **_put(HEAD, head_tensors),
         FEATURES: personal.support.features,
     }
@@ -111,9 +110,9 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
         raise FoundWrong(f"{path}: {error}") from None
     load_checked(recognizer, _take(WEIGHTS, file.tensors), where=str(path))
     recognizer.to(device)
-    head, film, support = _fitted_parts(file.tensors, header, recognizer, path)
+    head, state, support = _fitted_parts(file.tensors, header, recognizer, path)
     return PersonalRecognizer(
-        fitted=FittedRecognizer(recognizer, head, support.way, film),
+        fitted=FittedRecognizer(recognizer, head, support.way, state),
         user=header.user,
         support=support,
         threshold=header.threshold,
@@ -124,7 +123,7 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
 def _fitted_parts(
     tensors: Mapping[str, Tensor], header: _Header, recognizer: Recognizer, path: Path
 ) -> tuple[FittedHead, dict[str, Tensor] | None, SupportSet]:
-    """Head, FiLM state and support set, each tensor of the shape that the rest of the file asks for."""
+    """Head, extractor's state and support set, each tensor of the shape that the rest of the file asks for."""
     way, width = len({video.object for video in header.videos}), recognizer.extractor.width
     record = recognizer.head_record
     try:
@@ -132,10 +131,10 @@ def _fitted_parts(
         head_shapes = record.shapes(way, width, values)
     except (ValueError, TypeError, KeyError) as error:
         raise PERSONAL.damaged(path, f"head {record.name}: {error}") from None
-    own_film = film_parameters(recognizer.extractor) if recognizer.adapter is not None else {}
+    state_shapes = recognizer.adapter.state_shapes(recognizer.extractor)
     expected = {
         **{HEAD + name: shape for name, shape in head_shapes.items()},
-        **{FILM + name: tuple(value.shape) for name, value in own_film.items()},
+        **{STATE + name: shape for name, shape in state_shapes.items()},
         FEATURES: (sum(len(video.frames) for video in header.videos), width),
     }
     given = {name: value for name, value in tensors.items() if not name.startswith(WEIGHTS)}
@@ -147,8 +146,8 @@ def _fitted_parts(
             raise PERSONAL.damaged(path, f"{name}: NaN or infinite values")
     device = recognizer.device
     head = record.fitted(**{name: given[HEAD + name].to(device) for name in head_shapes}, **values)
-    film = {name: given[FILM + name].to(device) for name in own_film}
-    return head, film or None, SupportSet(header.videos, given[FEATURES].float())
+    state = {name: given[STATE + name].to(device) for name in state_shapes}
+    return head, state or None, SupportSet(header.videos, given[FEATURES].float())
 
 
 def _read_header(file: WeightFile, path: Path) -> _Header:

@@ -5,8 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from orbit_lite.models.backbones import Extractor
-from orbit_lite.models.film import FilmState
+from orbit_lite.models.backbones import Extractor, ExtractorState
 from orbit_lite.models.heads.fitting import FittedHead, class_means, every_tensor, with_tensors
 from orbit_lite.personal.familiarity import familiarity
 from orbit_lite.personal.recognizer import PersonalRecognizer
@@ -18,17 +17,17 @@ OUTPUTS = ("logits", "probabilities", "familiarity")
 
 
 class FeatureGraph(nn.Module):
-    """Frames (n, 3, s, s) to features (n, width): normalisation and network, FiLM parameters in place of its own."""
+    """Frames (n, 3, s, s) to features (n, width): normalization and network, adapted parameters in place of its own."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, extractor: Extractor, film: FilmState | None, *, takes: str, channels_last: bool) -> None:
+    def __init__(self, extractor: Extractor, state: ExtractorState | None, *, takes: str, channels_last: bool) -> None:
         """Copies what it needs. channels_last: the order of memory that PyTorch's convolutions are quicker with."""
         super().__init__()
         self.order = torch.channels_last if channels_last else torch.contiguous_format
         self.net = copy.deepcopy(extractor.net).requires_grad_(False).cpu().to(memory_format=self.order)
-        for name, value in (film or {}).items():
+        for name, value in (state or {}).items():
             self.net.get_parameter(name).copy_(value)
         unit = 1 if takes == UINT8 else 255  # the extractor has its statistics in units of uint8 pixels
         self.register_buffer("mean", extractor.mean.cpu() / unit)
@@ -73,7 +72,7 @@ class PersonalGraph(nn.Module):
         """A copy of a recogniser, which stays as it is. takes: UINT8 or FLOAT."""
         fitted, support = personal.fitted, personal.support
         extractor = fitted.recognizer.extractor
-        features = FeatureGraph(extractor, fitted.film, takes=takes, channels_last=channels_last)
+        features = FeatureGraph(extractor, fitted.state, takes=takes, channels_last=channels_last)
         means = class_means(support.features, support.labels, way=support.way)
         return cls(features, AnswerGraph(fitted.head, means)).eval()
 

@@ -56,7 +56,7 @@ def read_lesson(recognizer: Recognizer, path: Path, *, workers: int | None = Non
     """
     folder = scan_own(path)
     sampling = Sampling.of_protocol(recognizer.extractor.frame_size_px)
-    embeds = recognizer.adapter is None
+    embeds = recognizer.shares_features
     read: dict[str, tuple[SampledVideo, Tensor]] = {}
     failed: list[Unreadable] = []
     with Progress("videos", len(folder.videos), quiet=quiet) as progress:

@@ -95,7 +95,7 @@ def _cells(user: str, row: ObjectSummary) -> list[object]:
 
 
 def _adapted_lines(personal: PersonalRecognizer) -> list[str]:
-    if personal.fitted.recognizer.adapter is None:
+    if personal.fitted.recognizer.shares_features:
         return []
     return [
         "These shares are somewhat too good: this learner adapted its extractor to the videos left out, too; "

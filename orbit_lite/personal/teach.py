@@ -35,7 +35,7 @@ def teach(
         raise FoundWrong(
             f"user {lesson.user}: 1 object ({lesson.objects[0]}); a recogniser tells objects apart: film at least 2"
         )
-    if recognizer.adapter is None:
+    if recognizer.shares_features:
         support = SupportSet.of(zip(lesson.videos, lesson.tensors, strict=True))
         return teach_features(recognizer, lesson.user, support, origin=origin, false_alarms=false_alarms)
     images = lesson_images(lesson)
@@ -136,7 +136,7 @@ def _threshold(recognizer: Recognizer, support: SupportSet, false_alarms: float 
 def _require_separable(personal: PersonalRecognizer, what: str) -> None:
     recognizer = personal.fitted.recognizer
     name = recognizer.learner.name if recognizer.learner else "without a name"
-    if recognizer.adapter is not None:
+    if not recognizer.shares_features:
         why = f"learner {name} adapts its extractor to all objects together"
     elif not recognizer.head_record.adds_objects:
         why = f"learner {name}'s head is fitted to all objects together"

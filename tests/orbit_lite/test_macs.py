@@ -8,11 +8,11 @@ import torch
 from groundwork.errors import AskedWrong
 from orbit_lite.config import builtin_names
 from orbit_lite.macs import frame_macs, personalize_macs
+from orbit_lite.models.adapters.set_encoder import SetEncoder
 from orbit_lite.models.backbones import build_extractor
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs, total
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
-from orbit_lite.models.set_encoder import SetEncoder
 
 WAY, SUPPORT = 3, 7
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -14,7 +14,7 @@ from groundwork.errors import FoundWrong
 from orbit_lite.config import builtin_names, load_protocol
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.models.film import FilmAdapter
+from orbit_lite.models.adapters.film_generator import FilmAdapter
 from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
 from orbit_lite.predict import FRAMES_A_JOB, predict
@@ -267,4 +267,4 @@ def test_one_personalisation_a_support_set_and_one_embedding_a_frame_and_state(l
     predict(recognizer, task_set, index, Counted(), quiet=True)
     assert len(personalized) == 1 + 2
     # P1: frames 1 to 82. P2: 1 to 81 and 99 in one state; where the learner adapts, 1 to 81 in one, two in the other
-    assert sum(embedded) == 82 + (81 + 2 if recognizer.adapter is not None else 82)
+    assert sum(embedded) == 82 + (81 + 2 if not recognizer.shares_features else 82)

@@ -11,8 +11,9 @@ from eval.records import Task, TaskSet, VideoPlan
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.loader import ReadSupport, ReadTask
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.models.lite import ESTIMATORS, task_gradient
+from orbit_lite.models.gradients.lite import ESTIMATORS
 from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.personal.anew import HeadTeaching, WholeTeaching
 from orbit_lite.personal.lesson import Lesson
 from orbit_lite.personal.support import SupportSet, TaughtVideo

@@ -22,8 +22,8 @@ from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.experiment import LiteConfig, load_experiment
 from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
 from orbit_lite.models.learner import load_learner
-from orbit_lite.models.lite import task_gradient
 from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.ranks import Ranks
 from orbit_lite.train import BEST_NAME, STATE_NAME, in_bf16, step_gradient, train
 from orbit_lite.training_tasks import TrainingTasks

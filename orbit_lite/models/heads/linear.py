@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from orbit_lite.models.heads.fitting import LinearClassifier, linear_shapes
-from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord, NoSettings
+from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord
+from orbit_lite.models.settings import NoSettings
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from orbit_lite.models.heads.fitting import class_means
-from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord, NoSettings
+from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord
 from orbit_lite.models.inputs import NotFinite
+from orbit_lite.models.settings import NoSettings
 
 
 @dataclass(frozen=True)

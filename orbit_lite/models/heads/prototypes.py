@@ -6,7 +6,8 @@ from typing import Self
 from torch import Tensor
 
 from orbit_lite.models.heads.fitting import class_means
-from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord, NoSettings
+from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord
+from orbit_lite.models.settings import NoSettings
 
 
 @dataclass(frozen=True, eq=False)

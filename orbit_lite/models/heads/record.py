@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any, Protocol, get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -16,32 +16,10 @@ from torch import Tensor, nn
 from orbit_lite.config import Strict
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
 from orbit_lite.models.heads.fitting import FittedHead, Head
+from orbit_lite.models.settings import LearnerSettings
 
 Shapes = Mapping[str, tuple[int, ...]]
 Values = Mapping[str, Any]
-
-
-class LearnerSettings(Protocol):
-    """What a learner says to all of its parts; see LearnerConfig."""
-
-    @property
-    def steps(self) -> int:
-        """Full-batch gradient steps, of what is fitted by steps."""
-        ...
-
-    @property
-    def step_lr(self) -> float:
-        """Their rate."""
-        ...
-
-    @property
-    def published_quirks(self) -> bool:
-        """Whether to compute what the published code computes where that is not what the paper says."""
-        ...
-
-
-class NoSettings(Strict):
-    """Of a part without settings of its own."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from orbit_lite.models.heads.fitting import LinearClassifier, class_means, linear_shapes
-from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord, NoSettings
+from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord
+from orbit_lite.models.settings import NoSettings
 
 
 class VersaHead(nn.Module):

@@ -62,7 +62,7 @@ def test_features_give_the_same_logits_as_images(recognizer: Recognizer) -> None
     support, labels, queries = frames(4), torch.tensor([0, 1, 0, 1]), frames(5, seed=3)
     fitted = recognizer.personalize(support, labels)
     expected = fitted.logits(queries)
-    if recognizer.adapter is not None:
+    if not recognizer.shares_features:
         with pytest.raises(ValueError, match="fitted to images"):
             recognizer.personalize_from_features(recognizer.embed(support), labels)
         assert torch.equal(fitted.logits_from_features(fitted.embed(queries)), expected)

@@ -38,7 +38,7 @@ def taught(learner, backbone="tiny"):
     names = ["kéys", "kéys", "mug", "mug"]
     videos = tuple(TaughtVideo(name, 60, (1, 31), f"{k}", ("blurred",)) for k, name in enumerate(names))
     images = [frames(2, seed=k) for k in range(4)]
-    tensors = images if recognizer.adapter is not None else [recognizer.embed(each) for each in images]
+    tensors = images if not recognizer.shares_features else [recognizer.embed(each) for each in images]
     lesson = Lesson("alice", videos, tuple(tensors), (), (), 0)
     return teach(recognizer, lesson, origin={"model": {"checkpoint": "x"}, "versions": {"torch": "2"}})
 

@@ -39,7 +39,7 @@ def taught(learner, seed=2):
 @pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
 def test_it_gives_the_recognisers_logits_and_scores(learner, takes, channels_last):
     personal = taught(learner)
-    film = personal.fitted.film
+    state = personal.fitted.state
     before = {name: value.clone() for name, value in personal.fitted.recognizer.state_dict().items()}
     images = frames(5, seed=9)
     graph = PersonalGraph.of(personal, takes=takes, channels_last=channels_last)
@@ -51,7 +51,7 @@ def test_it_gives_the_recognisers_logits_and_scores(learner, takes, channels_las
     torch.testing.assert_close(familiarity, torch.from_numpy(scores.familiarity), rtol=1e-3, atol=1e-5)
     after = personal.fitted.recognizer.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
-    if film is not None:  # that FiLM is in it is only shown where it makes a difference
+    if state is not None:  # that FiLM is in it is only shown where it makes a difference
         plain = personal.fitted.recognizer.embed(images)
         assert not torch.allclose(plain, personal.fitted.embed(images), rtol=1e-2)
 

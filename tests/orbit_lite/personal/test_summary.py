@@ -35,7 +35,7 @@ def taught(counts, *, learner="protonets", issues=()):
         for number in range(count):
             images = torch.randint(0, 256, (3, 3, SIZE_PX, SIZE_PX), dtype=torch.uint8, generator=generator)
             videos.append(TaughtVideo(name, 90, (1, 31, 61), f"{name} {number}", issues))
-            tensors.append(images if recognizer.adapter is not None else recognizer.embed(images))
+            tensors.append(images if not recognizer.shares_features else recognizer.embed(images))
     lesson = Lesson("alice", tuple(videos), tuple(tensors), tuple(map(quality_of, videos)), (), 0)
     return teach(recognizer, lesson, origin={}), lesson
 

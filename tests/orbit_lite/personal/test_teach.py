@@ -35,7 +35,7 @@ def lesson_of(recognizer, videos):
         images = torch.randint(0, 256, (3, 3, SIZE_PX, SIZE_PX), dtype=torch.uint8, generator=generator)
         images[:, len(name) % 3] //= 4  # things of their own colours
         taught.append(TaughtVideo(name, 90, (1, 31, 61), digest))
-        tensors.append(images if recognizer.adapter is not None else recognizer.embed(images))
+        tensors.append(images if not recognizer.shares_features else recognizer.embed(images))
     return Lesson("alice", tuple(taught), tuple(tensors), (), (), 0)
 
 

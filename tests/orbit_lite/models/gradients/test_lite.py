@@ -13,22 +13,18 @@ from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import builtin_names
-from orbit_lite.models.film import FilmAdapter
+from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.models.adapters.film_generator import FilmAdapter
+from orbit_lite.models.chunks import GPU_CHUNKS, Chunks
+from orbit_lite.models.gradients.lite import ESTIMATORS, Estimator
+from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.heads import HEADS
 from orbit_lite.models.learner import LearnerConfig, load_learner
-from orbit_lite.models.lite import (
-    ESTIMATORS,
-    GPU_CHUNKS,
-    Estimator,
-    GradientChunks,
-    TaskLoss,
-    TaskPixels,
-    task_gradient,
-)
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.models.task_gradient import task_gradient
 
 SIZE_PX = 32
-UNEVEN = GradientChunks(no_graph=3, with_graph=2, query=3)  # 7 query items in batches of 3, 3 and 1
+UNEVEN = Chunks(no_graph=3, with_graph=2, query=3)  # 7 query items in batches of 3, 3 and 1
 EXTRACTOR, SET_ENCODER, GENERATOR, HEAD = "extractor.", "adapter.set_encoder.", "adapter.generator.", "head."
 Parts = dict[str, Tensor]  # the gradient of each part that is meta-learned, as one vector
 
@@ -103,7 +99,7 @@ def gradient(
     *,
     h: int = 1,
     rng: int | np.random.Generator = 0,
-    chunks: GradientChunks = UNEVEN,
+    chunks: Chunks = UNEVEN,
 ) -> tuple[TaskLoss, Parts]:
     """Loss, and the gradient of each part."""
     recognizer.zero_grad(set_to_none=True)
@@ -185,9 +181,9 @@ def loss_written_out(recognizer: Recognizer, task: TaskPixels) -> tuple[Tensor, 
                 own[name] * (1 + r * block(embedding)) if "weight" in name else own[name] + r * block(embedding)
             )
             penalty = penalty + 0.001 * (r**2).sum()
-    features = recognizer.extractor.encode(task.support, film=film)
+    features = recognizer.extractor.encode(task.support, state=film)
     head = recognizer.head.fit(features, task.support_labels, way=task.way)
-    logits = head.logits(recognizer.extractor.encode(task.query, film=film))
+    logits = head.logits(recognizer.extractor.encode(task.query, state=film))
     losses = [-row.log_softmax(dim=0)[label] for row, label in zip(logits, task.query_labels, strict=True)]
     return torch.stack(losses).mean(), penalty
 
@@ -263,7 +259,7 @@ class Scripted(np.random.Generator):
 def over_every_draw(recognizer: Recognizer, task: TaskPixels, h: int, *, shared: bool) -> Parts:
     """The mean of `lite` over every subset; with two encoders over every pair, or over those of twice the same."""
     subsets = list(combinations(range(len(task.support)), h))
-    draws = 2 if recognizer.adapter is not None else 1
+    draws = 2 if not recognizer.shares_features else 1
     scripts = [(subset,) * draws for subset in subsets] if shared else list(product(subsets, repeat=draws))
     found = []
     for script in scripts:
@@ -326,7 +322,7 @@ def lite_less_full(
 ) -> dict[str, Tensor]:
     """What each draw of `lite` is off `full`, of each part along random directions: (draws, directions)."""
     full = gradient(recognizer, task, "full")[1]
-    whole = GradientChunks(100, 100, 100)
+    whole = Chunks(100, 100, 100)
     drawn = [gradient(recognizer, task, "lite", h=h, rng=rng(seed), chunks=whole)[1] for seed in range(draws)]
     return {
         part: torch.stack([directions(len(full[part])) @ (one[part] - full[part]) for one in drawn]) for part in full
@@ -370,8 +366,8 @@ def test_the_bound_sees_one_subset_for_both_encoders() -> None:
 @pytest.mark.parametrize("learner", ["protonets", "cnaps"])
 def test_chunks_do_not_change_the_gradient(learner: str, estimator: Estimator) -> None:
     recognizer, task = make_recognizer(learner), make_task()
-    whole = gradient(recognizer, task, estimator, h=3, chunks=GradientChunks(100, 100, 100))[1]
-    for chunks in (GradientChunks(1, 1, 1), GradientChunks(4, 2, 5)):
+    whole = gradient(recognizer, task, estimator, h=3, chunks=Chunks(100, 100, 100))[1]
+    for chunks in (Chunks(1, 1, 1), Chunks(4, 2, 5)):
         assert furthest(gradient(recognizer, task, estimator, h=3, chunks=chunks)[1], whole) < 1e-9
 
 
@@ -521,7 +517,7 @@ def test_bfloat16_on_a_gpu_is_near(learner: str) -> None:
 @pytest.mark.parametrize("learner", ["protonets", "cnaps"])
 def test_memory_on_a_gpu_does_not_grow_with_the_support_set(learner: str, estimator: Estimator) -> None:
     recognizer = make_recognizer(learner, torch.float32).cuda()
-    chunks = GradientChunks(no_graph=64, with_graph=32, query=32)
+    chunks = Chunks(no_graph=64, with_graph=32, query=32)
     gradient(recognizer, make_task((0, 1) * 50, queries=40), estimator, h=16, chunks=chunks)  # libraries are loaded
     peaks = []
     for half in (50, 500):

@@ -1,6 +1,7 @@
 """FineTuner + FiLM against a plain loop over a copy of the network."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -8,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groundwork.errors import FoundWrong
+from orbit_lite.models.adapters.film import film_parameters
+from orbit_lite.models.adapters.film_tuner import FilmTuner
 from orbit_lite.models.backbones import Extractor, build_extractor
-from orbit_lite.models.film import film_parameters
-from orbit_lite.models.finetuner import FilmTuner
+from orbit_lite.models.chunks import Chunks
 
 SIZE_PX, STEPS, LR = 32, 6, 0.01
 LABELS = torch.tensor([0, 1, 2, 0, 1])
@@ -28,6 +30,12 @@ def extractor() -> Extractor:
     return extractor
 
 
+def tune(tuner: FilmTuner, extractor: Extractor, items: Tensor, *, chunk: int) -> tuple[Any, Any]:
+    chunks = Chunks(1000, chunk, 1000)  # steps need a graph: the other two make no difference
+    adapted = tuner.fit(extractor, items, LABELS, way=3, videos=None, chunks=chunks)
+    return adapted.state, adapted.head
+
+
 def test_it_is_a_plain_loop_over_norms_and_head(extractor: Extractor) -> None:
     copied = copy.deepcopy(extractor)
     layer = nn.Linear(copied.width, 3).double()
@@ -40,7 +48,7 @@ def test_it_is_a_plain_loop_over_norms_and_head(extractor: Extractor) -> None:
         optimizer.zero_grad()
         F.cross_entropy(layer(copied(frames())), LABELS).backward()
         optimizer.step()
-    film, head = FilmTuner(STEPS, LR).tune(extractor, frames(), LABELS, way=3, chunk=2)
+    film, head = tune(FilmTuner(STEPS, LR), extractor, frames(), chunk=2)
     torch.testing.assert_close(head.weight, layer.weight.detach())
     torch.testing.assert_close(head.bias, layer.bias.detach())
     own, tuned = film_parameters(extractor), film_parameters(copied)
@@ -54,8 +62,8 @@ def test_chunks_do_not_change_it_and_nothing_is_left_on_the_extractor(extractor:
     before = copy.deepcopy(extractor.state_dict())
     clips = frames(clip=(2,))
     with torch.no_grad():  # as personalisation is
-        whole = FilmTuner(STEPS, LR).tune(extractor, clips, LABELS, way=3, chunk=100)
-        cut = FilmTuner(STEPS, LR).tune(extractor, clips, LABELS, way=3, chunk=3)
+        whole = tune(FilmTuner(STEPS, LR), extractor, clips, chunk=100)
+        cut = tune(FilmTuner(STEPS, LR), extractor, clips, chunk=3)
     torch.testing.assert_close(whole[0], cut[0])
     torch.testing.assert_close(whole[1].weight, cut[1].weight)
     assert not any(value.requires_grad for value in whole[0].values())
@@ -67,4 +75,4 @@ def test_a_loss_that_is_not_finite_is_told_at_once(extractor: Extractor) -> None
     with torch.no_grad():
         next(extractor.parameters()).fill_(float("nan"))
     with pytest.raises(FoundWrong, match="support images: a loss of nan at step 1 of 1000000; the extractor's weights"):
-        FilmTuner(1_000_000, LR).tune(extractor, frames(), LABELS, way=3, chunk=2)
+        tune(FilmTuner(1_000_000, LR), extractor, frames(), chunk=2)

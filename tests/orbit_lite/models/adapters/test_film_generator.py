@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from orbit_lite.models.adapters.film import film_parameters
+from orbit_lite.models.adapters.film_generator import FilmAdapter
 from orbit_lite.models.backbones import BACKBONES, build_extractor
-from orbit_lite.models.film import FilmAdapter, film_parameters
 from orbit_lite.models.recognizer import build_recognizer
 
 SIZE_PX = 32
@@ -101,7 +102,7 @@ def test_r_of_zero_gives_the_plain_extractor() -> None:
     extractor, adapter = build_extractor("tiny", weights="random", frame_size_px=SIZE_PX), make_adapter(r=0)
     with torch.no_grad():
         film = adapter.film(extractor, adapter.encode(extractor, frames(4)))
-        assert extractor.encode(frames(3), film=film).equal(extractor.encode(frames(3)))
+        assert extractor.encode(frames(3), state=film).equal(extractor.encode(frames(3)))
 
 
 def test_two_tasks_states_at_once_and_the_extractor_is_never_changed() -> None:
@@ -111,8 +112,8 @@ def test_two_tasks_states_at_once_and_the_extractor_is_never_changed() -> None:
     with torch.no_grad():
         plain = extractor.encode(queries)
         alice, bob = (adapter.film(extractor, adapter.encode(extractor, frames(4, seed))) for seed in (1, 2))
-        of_alice, of_bob = extractor.encode(queries, film=alice), extractor.encode(queries, film=bob)
-        assert extractor.encode(queries, film=alice).equal(of_alice)
+        of_alice, of_bob = extractor.encode(queries, state=alice), extractor.encode(queries, state=bob)
+        assert extractor.encode(queries, state=alice).equal(of_alice)
         assert extractor.encode(queries).equal(plain)
     pairs = [(of_alice, plain), (of_bob, plain), (of_alice, of_bob)]
     assert all((one - other).norm() > 1e-3 * other.norm() for one, other in pairs)
@@ -143,5 +144,5 @@ def test_an_untrained_adapter_hardly_changes_the_extractor() -> None:
     assert r.std().item() == pytest.approx(0.001, rel=0.1)
     with torch.no_grad():
         film = recognizer.adapter.film(recognizer.extractor, recognizer.adapter.encode(recognizer.extractor, frames(4)))
-    plain, adapted = recognizer.embed(frames(3)), recognizer.embed(frames(3), film=film)
+    plain, adapted = recognizer.embed(frames(3)), recognizer.embed(frames(3), state=film)
     assert 0 < (plain - adapted).norm() < 0.05 * plain.norm()

@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from orbit_lite.models.set_encoder import SetEncoder
+from orbit_lite.models.adapters.set_encoder import SetEncoder
 
 
 def pixels(count: int, size_px: int = 32) -> Tensor:

@@ -1,0 +1,30 @@
+"""The adapters: what makes an extractor suit one support set. `find_adapter` gives an adapter's record by name.
+
+An adapter is one file here, and one line in this table. It says how it is fitted, how a task's gradient goes through it
+(by the estimators in models/gradients), and what it costs; see `Adapter`.
+"""
+
+from groundwork.errors import AskedWrong
+from orbit_lite.config import nearest
+from orbit_lite.models.adapters import film_generator, film_tuner, none
+from orbit_lite.models.adapters.record import AdapterRecord
+
+ADAPTERS: dict[str, AdapterRecord] = {
+    record.name: record
+    for record in (
+        none.RECORD,
+        film_generator.RECORD,
+        film_tuner.RECORD,
+    )
+}
+
+
+def find_adapter(name: str) -> AdapterRecord:
+    """An adapter's record.
+
+    Raises:
+        AskedWrong: for an unknown name; says which are near, and which there are.
+    """
+    if name not in ADAPTERS:
+        raise AskedWrong(f"unknown adapter {name!r}{nearest(name, ADAPTERS)}; known: {', '.join(ADAPTERS)}")
+    return ADAPTERS[name]

@@ -1,0 +1,169 @@
+"""CNAPs' adapter: FiLM parameters that networks generate from the whole support set. Requeima et al. 2019
+(arXiv 1906.07697).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.models.adapters.film import film_parameters, film_shapes
+from orbit_lite.models.adapters.interface import Adapted
+from orbit_lite.models.adapters.record import AdapterRecord
+from orbit_lite.models.adapters.set_encoder import MAPS, SetEncoder
+from orbit_lite.models.backbones import Extractor
+from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
+from orbit_lite.models.gradients.chain import EncodedSupport, Joint
+from orbit_lite.models.gradients.lite import GradientPlan, one_graph, three_phases
+from orbit_lite.models.gradients.score import TaskLoss
+from orbit_lite.models.heads.fitting import Head
+from orbit_lite.models.inputs import check_finite, chunks_of
+from orbit_lite.models.settings import NoSettings
+
+REGULARIZER_STD = 0.001
+PENALTY = 0.001
+
+
+class FilmAdapter(nn.Module):
+    """The support set's mean encoding to every FiLM parameter, by one small network for each.
+
+    weight = w0 (1 + r g), bias = b0 + r g, with w0 and b0 the extractor's own, g what the network gives, and r a
+    learned vector that starts near 0: an untrained adapter hardly changes the extractor.
+    """
+
+    shares_features = False
+
+    def __init__(self, extractor: Extractor) -> None:
+        super().__init__()
+        self.names = tuple(film_parameters(extractor))
+        self.set_encoder = SetEncoder()
+        self.generator = FilmGenerator([value.numel() for value in film_parameters(extractor).values()])
+
+    def encode(self, extractor: Extractor, items: Tensor, *, bf16: bool = False) -> Tensor:
+        """One chunk of uint8 items (n, 3, s, s), or clips, to set encodings (n, 64), with graph if gradients are on.
+
+        In bfloat16 if asked, as `Extractor.encode`; encodings are float32 all the same.
+        """
+        frames = items.to(extractor.mean.device, non_blocking=True)
+        with torch.autocast(extractor.mean.device.type, torch.bfloat16, enabled=bf16):
+            encodings: Tensor = self.set_encoder(extractor.pixels(frames.flatten(0, 1) if items.ndim == 5 else frames))
+        encodings = encodings.float() if bf16 else encodings
+        return encodings.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else encodings
+
+    def film(self, extractor: Extractor, encodings: Tensor) -> dict[str, Tensor]:
+        """Set encodings (n, 64) of the whole support set to a FiLM state."""
+        own = film_parameters(extractor)
+        changes = self.generator(encodings.mean(dim=0))
+        return {
+            name: own[name] * (1 + change) if name.endswith("weight") else own[name] + change
+            for name, change in zip(self.names, changes, strict=True)
+        }
+
+    def penalty(self) -> Tensor:
+        """What the published training adds to each task's loss: 0.001 times the sum of all r squared."""
+        return PENALTY * torch.stack([r.square().sum() for r in self.generator.regularizers]).sum()
+
+    def fit(
+        self, extractor: Extractor, items: Tensor, labels: Tensor, *, way: int, videos: Tensor | None, chunks: Chunks
+    ) -> Adapted:
+        """See Adapter. Labels and videos make no difference."""
+        parts = chunks_of(items, chunks.no_graph)
+        encodings = torch.cat([self.encode(extractor, items[part]) for part in parts])
+        check_finite(encodings, what="support images, set encoder")
+        return Adapted(self.film(extractor, encodings))
+
+    def gradient(self, extractor: Extractor, head: Head, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
+        """See Adapter."""
+        if plan.estimator == "full":
+            state = self.film(extractor, self.encode(extractor, task.support, bf16=plan.bf16))
+            return one_graph(extractor, head, task, plan, state=state, penalty=self.penalty())
+        return three_phases(extractor, head, task, plan, _Generated(self, extractor, task.support, plan))
+
+    def macs(
+        self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]
+    ) -> list[PartMacs]:
+        """See Adapter."""
+        device, size_px, support = extractor.mean.device, extractor.frame_size_px, len(labels)
+        frame = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=device)
+        embedding = extractor.mean.new_zeros(1, MAPS)
+
+        def encode() -> Tensor:
+            return self.encode(extractor, frame)
+
+        def generate() -> Mapping[str, Tensor]:
+            return self.film(extractor, embedding)
+
+        with torch.no_grad():
+            encoder, generator = count_macs(encode), count_macs(generate)
+        return [
+            PartMacs("set encoder", support * encoder, support * count_leaderboard_macs(self.set_encoder, encode)),
+            PartMacs("FiLM generator", generator, count_leaderboard_macs(self.generator, generate)),
+            *rest(),
+        ]
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """See Adapter."""
+        return {"set encoder": self.set_encoder, "FiLM generator": self.generator}
+
+    def state_shapes(self, extractor: Extractor) -> Mapping[str, tuple[int, ...]]:
+        """See Adapter."""
+        return film_shapes(extractor)
+
+
+class _Generated:
+    """The FiLM parameters as leaves, and the way back from them: see Upstream."""
+
+    def __init__(self, adapter: FilmAdapter, extractor: Extractor, items: Tensor, plan: GradientPlan) -> None:
+        self._adapter, self._count = adapter, len(items)
+        encode = partial(adapter.encode, extractor, bf16=plan.bf16)
+        self._set = EncodedSupport(encode, items, chunk=plan.chunks.no_graph)
+        self._film = Joint(adapter.film(extractor, self._set.leaf))
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """See Upstream."""
+        return self._film.leaves
+
+    def back_propagate(self, plan: GradientPlan) -> None:
+        """See Upstream."""
+        self._film.back_propagate()
+        self._set.back_propagate(h=plan.draws(self._count), rng=plan.rng, chunk=plan.chunks.with_graph)
+        torch.autograd.backward(self._adapter.penalty() * plan.loss_scale)
+
+
+class FilmGenerator(nn.Module):
+    """One network for each FiLM parameter. The module's names are the published checkpoints'."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        super().__init__()
+        self.generators = nn.ModuleList([_Block(size) for size in sizes])
+        self.regularizers = nn.ParameterList([REGULARIZER_STD * torch.randn(size) for size in sizes])
+
+    def forward(self, embedding: Tensor) -> list[Tensor]:
+        """The task's embedding (64,) to r g for each parameter, (size,)."""
+        return [r * generator(embedding) for r, generator in zip(self.regularizers, self.generators, strict=True)]
+
+
+class _Block(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Linear(MAPS, MAPS), nn.LayerNorm(MAPS), nn.ReLU(), nn.Linear(MAPS, size))
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        values: Tensor = self.block(embedding)
+        return values
+
+
+RECORD = AdapterRecord(
+    name="generator",
+    summary="FiLM parameters from a set encoder",
+    settings=NoSettings,
+    build=lambda learner, own, extractor: FilmAdapter(extractor),
+    heads=(),
+    passes_gradient=True,
+    meta_learned=True,
+    published={"set_encoder.": "set_encoder.", "generator.": "film_generator."},
+)

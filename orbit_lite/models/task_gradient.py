@@ -1,0 +1,71 @@
+"""The gradient of one task, for any learner: checked here, computed by the learner's adapter."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.models.chunks import Chunks, usual_chunks
+from orbit_lite.models.gradients.lite import ESTIMATORS, Estimator, GradientPlan
+from orbit_lite.models.gradients.score import TaskLoss
+from orbit_lite.models.inputs import check_images, check_labels, check_support_labels, check_videos
+from orbit_lite.models.recognizer import Recognizer
+
+
+def task_gradient(
+    recognizer: Recognizer,
+    pixels: TaskPixels,
+    *,
+    h: int,
+    rng: np.random.Generator,
+    estimator: Estimator = "lite",
+    chunks: Chunks | None = None,
+    loss_scale: float = 1.0,
+    bf16: bool = False,
+) -> TaskLoss:
+    """Add one task's gradient, times `loss_scale`, to the `.grad` of the recognizer's parameters.
+
+    Args:
+        recognizer: its parameters that require a gradient get one.
+        pixels: the task.
+        h: support items (frames, or clips) that `lite` gives a gradient, >= 1; more than there are means all.
+        rng: draws them; keyed by the task, so that a run can be resumed.
+        estimator: `lite`, `exact` (h is all of them), or `full`.
+        chunks: frames encoded at once; what the device is quick with if not given.
+        loss_scale: 1 / tasks a step, where gradients of several tasks add up.
+        bf16: run the encoders in bfloat16; encodings, head and gradients stay float32.
+
+    Returns:
+        loss and accuracy, not scaled. A loss that is not finite is left to the caller, who knows which task it is.
+
+    Raises:
+        AskedWrong: if h < 1, the estimator is unknown, or the learner has nothing to meta-train.
+        FoundWrong: if the images, labels or videos are not as they should be.
+    """
+    if estimator not in ESTIMATORS:
+        raise AskedWrong(f"unknown estimator {estimator!r}; known: {', '.join(ESTIMATORS)}")
+    if h < 1:
+        raise AskedWrong(f"h = {h}: LITE needs at least 1 support item with a gradient")
+    _check(recognizer, pixels)
+    if not any(value.requires_grad for value in recognizer.parameters()):
+        raise AskedWrong("this learner is fitted to each support set alone: it has nothing to meta-train")
+    device = recognizer.device
+    videos = pixels.support_videos.to(device) if pixels.support_videos is not None else None
+    task = replace(pixels, support_labels=pixels.support_labels.to(device), support_videos=videos)
+    plan = GradientPlan(estimator, h, rng, chunks or usual_chunks(device), loss_scale, bf16)
+    return recognizer.adapter.gradient(recognizer.extractor, recognizer.head, task, plan)
+
+
+def _check(recognizer: Recognizer, pixels: TaskPixels) -> None:
+    size = recognizer.extractor.frame_size_px
+    check_images(pixels.support, frame_size_px=size, what="support images")
+    check_images(pixels.query, frame_size_px=size, what="query images")
+    check_support_labels(pixels.support_labels, items=len(pixels.support), way=pixels.way, what="support labels")
+    check_videos(pixels.support_videos, pixels.support_labels, what="support videos")
+    check_labels(pixels.query_labels, items=len(pixels.query), what="query labels")
+    highest = int(pixels.query_labels.max())
+    if highest >= pixels.way:
+        raise FoundWrong(
+            f"query labels: label {highest} in a task of {pixels.way} classes; expected 0..{pixels.way - 1}"
+        )
