@@ -68,6 +68,11 @@ def count_leaderboard_macs(module: nn.Module, work: Work) -> int:
     return sum(counts)
 
 
+def eigenvector_macs(size: int) -> int:
+    """Of all eigenvalues and vectors of a symmetric matrix: 9 n^3 operations (Golub and Van Loan, section 8.3)."""
+    return 9 * size**3 // 2
+
+
 class _OperationCounter(TorchDispatchMode):
     """Adds up the operations of all that runs. FlopCounterMode also follows modules, and can't where autograd.grad
     runs inside one."""
@@ -108,6 +113,10 @@ def _inverse(matrix: Tensor, **_: Any) -> int:
     return 2 * matrix.numel() * matrix.shape[-1]
 
 
+def _eigenvectors(matrix: Tensor, **_: Any) -> int:
+    return 2 * eigenvector_macs(matrix.shape[-1])
+
+
 def _matrix_vector(matrix: Tensor, *_: Any, **__: Any) -> int:
     return 2 * matrix.numel()
 
@@ -120,10 +129,13 @@ _FORMULAS: dict[Any, Callable[..., int]] = flop_registry | {
     torch.ops.aten.cholesky_solve: _cholesky_solve,  # two triangular ones
     torch.ops.aten._linalg_solve_ex: _solve,  # LU, 2 n^3 / 3, and two triangular ones
     torch.ops.aten.linalg_inv_ex: _inverse,  # 2 n^3
+    torch.ops.aten._linalg_eigh: _eigenvectors,
 }
 
 # Linear algebra that would otherwise count as nothing without anyone noticing.
-_NEEDS_A_FORMULA = re.compile(r"aten::_?(linalg_(?!vector_norm|cross|diagonal)|cholesky|lu_|svd|qr|triangular|addmv)")
+_NEEDS_A_FORMULA = re.compile(
+    r"aten::_?(linalg_(?!vector_norm|cross|diagonal|check_errors)|cholesky|lu_|svd|qr|triangular|addmv)"
+)
 
 
 def _thop_conv(conv: Any, inputs: Tensor, outputs: Tensor) -> int:

@@ -6,7 +6,7 @@ others through the entry point group `orbit_lite.heads`.
 
 from groundwork.errors import AskedWrong
 from orbit_lite.config import nearest
-from orbit_lite.models.heads import cosine, linear, logistic, mahalanobis, prototypes, versa
+from orbit_lite.models.heads import cosine, lda, linear, logistic, mahalanobis, prototypes, ridge, versa
 from orbit_lite.models.heads.record import HeadRecord
 
 HEADS: dict[str, HeadRecord] = {
@@ -18,6 +18,8 @@ HEADS: dict[str, HeadRecord] = {
         mahalanobis.RECORD,
         linear.RECORD,
         logistic.RECORD,
+        ridge.RECORD,
+        lda.RECORD,
     )
 }
 

@@ -55,19 +55,25 @@ def linear_shapes(way: int, width: int, values: Mapping[str, Any]) -> dict[str, 
     return {"weight": (way, width), "bias": (way,)}
 
 
-def class_means(features: Tensor, labels: Tensor, *, way: int) -> Tensor:
-    """Mean feature of each class, (n, width) and int64 (n,) to (way, width).
+def class_members(labels: Tensor, *, way: int) -> Tensor:
+    """Which items are of each class, int64 (n,) to bool (n, way).
 
     Raises:
         ValueError: if a class of 0..way-1 has no item, or a label lies outside.
     """
-    members = labels[:, None] == torch.arange(way, device=labels.device)  # (n, way)
+    members = labels[:, None] == torch.arange(way, device=labels.device)
     if int(members.sum()) != len(labels):
         raise ValueError(f"support labels outside 0..{way - 1}")
-    counts = members.sum(dim=0)
-    if not counts.all():
-        empty = (counts == 0).nonzero().flatten().tolist()
+    if not members.any(dim=0).all():
+        empty = (~members.any(dim=0)).nonzero().flatten().tolist()
         raise ValueError(f"no support items for class {', '.join(map(str, empty))} of {way}")
+    return members
+
+
+def class_means(features: Tensor, labels: Tensor, *, way: int) -> Tensor:
+    """Mean feature of each class, (n, width) and int64 (n,) to (way, width). Raises as `class_members`."""
+    members = class_members(labels, way=way)
+    counts = members.sum(dim=0)
     # A matrix product, not index_add, whose order of summation on CUDA changes from run to run.
     return (members.to(features.dtype) / counts).T @ features
 

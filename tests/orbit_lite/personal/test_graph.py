@@ -1,13 +1,17 @@
 """The graph that is exported computes what the personal recogniser computes, for every learner, and changes nothing."""
 
+import onnxruntime
 import pytest
 import torch
 
 from orbit_lite.config import builtin_names
+from orbit_lite.models.heads import find_head
+from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.familiarity import Threshold
-from orbit_lite.personal.graph import FLOAT, UINT8, PersonalGraph
+from orbit_lite.personal.formats import onnx_bytes, onnx_model
+from orbit_lite.personal.graph import FLOAT, OUTPUTS, UINT8, AnswerGraph, PersonalGraph
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.support import SupportSet, TaughtVideo
 
@@ -70,3 +74,22 @@ def test_it_holds_copies_and_nothing_of_single_frames():
     assert rows  # the class means, for one
     assert not any((value[:, None] == features).all(-1).any() for value in rows)
     assert not any(parameter.requires_grad for parameter in graph.parameters())
+
+
+@pytest.mark.parametrize("head", ["ridge", "lda"])
+@pytest.mark.parametrize("rooted", [True, False])
+def test_closed_form_heads_in_onnx(head, rooted, tmp_path):
+    """The head alone, with and without its roots: queries of either sign, zeros among them."""
+    features = torch.rand(12, 40, generator=torch.Generator().manual_seed(1)) - (0.0 if rooted else 0.5)
+    queries = torch.rand(7, 40, generator=torch.Generator().manual_seed(2)) - 0.3
+    queries[0] = 0
+    record = find_head(head)
+    built = record.build(LearnerConfig(head=head, extractor="frozen"), record.settings(), 40)
+    fitted = built.fit(features, torch.arange(12) % 3, way=3)
+    assert fitted.rooted == rooted
+    means = class_means(features, torch.arange(12) % 3, way=3)
+    model = onnx_model(AnswerGraph(fitted, means).eval(), queries[:2], takes="features", gives=OUTPUTS)
+    session = onnxruntime.InferenceSession(onnx_bytes(model, {}), providers=["CPUExecutionProvider"])
+    logits, probabilities, _ = session.run(list(OUTPUTS), {"features": queries.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), fitted.logits(queries), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(torch.from_numpy(probabilities), fitted.logits(queries).softmax(1), rtol=1e-3, atol=1e-4)

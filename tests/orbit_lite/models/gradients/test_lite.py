@@ -34,6 +34,8 @@ META_TRAINED: dict[str, tuple[str, ...]] = {
     "protonets_cosine": (EXTRACTOR,),
     "cnaps": (SET_ENCODER, GENERATOR, HEAD),
     "simple_cnaps": (SET_ENCODER, GENERATOR),
+    "ridge": (EXTRACTOR,),
+    "lda": (EXTRACTOR,),
 }
 FITTED_ONLY = ("finetuner", "finetuner_film")
 # And compositions that bring the parts together in other ways.
@@ -59,7 +61,10 @@ def random_frames(count: int, seed: int, clip: tuple[int, ...] = ()) -> Tensor:
 
 
 def make_task(
-    support_labels: tuple[int, ...] = (0, 1, 2, 0, 1, 0), queries: int = 7, clip: tuple[int, ...] = ()
+    support_labels: tuple[int, ...] = (0, 1, 2, 0, 1, 0),
+    queries: int = 7,
+    clip: tuple[int, ...] = (),
+    videos: tuple[int, ...] | None = None,
 ) -> TaskPixels:
     way = max(support_labels) + 1
     return TaskPixels(
@@ -68,6 +73,7 @@ def make_task(
         query=random_frames(queries, 2, clip),
         query_labels=torch.arange(queries) % way,
         way=way,
+        support_videos=None if videos is None else torch.tensor(videos),
     )
 
 
@@ -128,6 +134,7 @@ TASKS = {
     "one item in a class of many": make_task((0, 0, 0, 0, 1)),
     "one query item": make_task(queries=1),
     "clips": make_task((0, 1, 0, 1, 1), queries=4, clip=(3,)),
+    "several items a video": make_task((0, 0, 0, 1, 1, 1), videos=(0, 0, 1, 2, 2, 3)),
 }
 
 

@@ -41,6 +41,10 @@ FACTS = {
     "mahalanobis": Facts(passes_gradient=True, meta_learned=False, macs=17_391_896),
     "linear": Facts(passes_gradient=False, meta_learned=False, macs=268_800),
     "logistic": Facts(passes_gradient=False, meta_learned=False, macs=0, settings=("penalty", "most_steps")),
+    # by hand: class means 1,813 + matrix 12,544 + factor 114 + weights 5,523 + eigenvectors 1,543 + residuals 1,372
+    "ridge": Facts(passes_gradient=True, meta_learned=False, macs=22_909, videos=True, settings=("penalty", "scale")),
+    # twice 1,813 + matrix 12,544 + factor 114 + weights 10,899 + eigenvectors 1,543 + axes 12,544 + logits 1,715
+    "lda": Facts(passes_gradient=True, meta_learned=False, macs=42_985, videos=True, settings=("shrinkage", "scale")),
 }
 PASSES_GRADIENT = [name for name, facts in FACTS.items() if facts.passes_gradient]
 
@@ -122,14 +126,18 @@ def test_what_has_no_modules_can_not_be_counted_by_thops_rules() -> None:
 
 def test_all_of_a_fitted_head_goes_through_a_file(name: str, support: tuple[Tensor, Tensor], queries: Tensor) -> None:
     record = HEADS[name]
-    settings = {key: 7.0 if key != "most_steps" else 7 for key in FACTS[name].settings}  # none is the usual value
+    unusual = {"most_steps": 7, "shrinkage": 0.2}
+    settings = {key: unusual.get(key, 7.0) for key in FACTS[name].settings}  # none is the usual value
     learner = LearnerConfig(head=name, head_settings=settings, extractor="frozen")
     built = record.build(learner, record.settings(**learner.head_settings), WIDTH)
     fitted = (built.double() if isinstance(built, torch.nn.Module) else built).fit(*support, way=WAY)
     tensors, values = record.take_apart(fitted, way=WAY, width=WIDTH)
     assert tensors.keys() == every_tensor(fitted).keys() == record.shapes(WAY, WIDTH, values).keys()
     values = record.check_values(json.loads(json.dumps(values)))
-    again = record.fitted(**{key: value.clone() for key, value in tensors.items()}, **values)
+    # a file holds them in the order of their indices, which matters to how a product is rounded
+    again = record.fitted(
+        **{key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}, **values
+    )
     assert again.logits(queries).equal(fitted.logits(queries))
 
 

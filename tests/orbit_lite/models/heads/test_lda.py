@@ -1,0 +1,109 @@
+"""The LDA head against its definition, and its shrinkage against leaving videos out by hand."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from orbit_lite.models.heads.centered import CenteredSupport
+from orbit_lite.models.heads.lda import SCALE, LdaHead
+from orbit_lite.models.heads.lda_shrinkage import SHRINKAGES, USUAL_SHRINKAGE, Scatter, choose_shrinkage
+
+WAY = 3
+LABELS = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
+VIDEOS = torch.tensor([4, 4, 9, 1, 1, 1, 2, 7, 7, 8, 8, 3])  # two, two and three videos of a class
+
+
+def draw(count: int, width: int, seed: int = 1) -> Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def separable(width: int, spread: float) -> Tensor:
+    return 3 * torch.eye(width, dtype=torch.float64)[LABELS] + spread * draw(len(LABELS), width)
+
+
+def support_of(features: Tensor, videos: Tensor = VIDEOS) -> CenteredSupport:
+    return CenteredSupport.of(features, LABELS, videos, way=WAY)
+
+
+def classifier(rows: Tensor, labels: Tensor, weights: Tensor, shrinkage: float, level: float, degrees: int) -> Tensor:
+    """Weights and biases, (way, width + 1), from the covariance written out, by a general inverse."""
+    width = rows.shape[1]
+    means = torch.stack([torch.einsum("n,nd->d", weights[labels == k], rows[labels == k]) for k in range(WAY)])
+    means = means / torch.stack([weights[labels == k].sum() for k in range(WAY)])[:, None]
+    covariance = torch.zeros(width, width, dtype=torch.float64)
+    for row, label, weight in zip(rows, labels, weights, strict=True):
+        covariance += weight * torch.outer(row - means[label], row - means[label]) / degrees
+    inverse = torch.linalg.inv((1 - shrinkage) * covariance + shrinkage * level * torch.eye(width, dtype=torch.float64))
+    bias = torch.stack([-mean @ inverse @ mean / 2 for mean in means])
+    return torch.cat([means @ inverse, bias[:, None]], dim=1)
+
+
+@pytest.mark.parametrize("width", [5, 40])  # fewer than items, and more
+@pytest.mark.parametrize("shrinkage", [0.05, 0.7, 1.0])
+def test_logits_are_those_of_the_definition(width: int, shrinkage: float) -> None:
+    features, queries = draw(len(LABELS), width), draw(4, width, seed=2)
+    support = support_of(features)
+    degrees = len(LABELS) - WAY + 1  # one more row, a unit off its mean
+    spread = sum(
+        float(weight * (row - _share(support, label) @ support.rows[label == LABELS]).square().sum())
+        for row, label, weight in zip(support.rows, LABELS.tolist(), support.weights, strict=True)
+    )
+    level = (spread + 1) / degrees / width
+    found = classifier(support.rows, LABELS, support.weights, shrinkage, level, degrees)
+    asked = queries / queries.norm(dim=1, keepdim=True) - support.middle
+    asked = asked / asked.norm(dim=1, keepdim=True)
+    expected = SCALE * (asked @ found[:, :-1].T + found[:, -1])
+    fitted = LdaHead(shrinkage).fit(features, LABELS, way=WAY, videos=VIDEOS)
+    torch.testing.assert_close(fitted.logits(queries), expected)
+
+
+def _share(support: CenteredSupport, label: int) -> Tensor:
+    weights = support.weights[label == LABELS]
+    return weights / weights.sum()
+
+
+def loss_by_refitting(support: CenteredSupport, shrinkage: float) -> float:
+    """Mean over videos that can be left out of the mean cross-entropy of their frames, each fitted anew."""
+    scatter, losses = Scatter.of(support, LABELS), []
+    for number in range(len(support.leavable)):
+        if not support.leavable[number]:
+            continue
+        out = support.video == number
+        rows, labels, weights = support.rows[~out], LABELS[~out], support.weights[~out]
+        found = classifier(rows, labels, weights, shrinkage, float(scatter.level), scatter.degrees)
+        logits = support.rows[out] @ found[:, :-1].T + found[:, -1]
+        losses.append(torch.nn.functional.cross_entropy(logits, LABELS[out]))
+    return float(torch.stack(losses).mean())
+
+
+@pytest.mark.parametrize("width", [5, 40])
+@pytest.mark.parametrize("spread", [0.1, 0.5, 1.0, 2.0, 6.0])
+def test_the_shrinkage_is_the_best_on_videos_left_out(width: int, spread: float) -> None:
+    videos = VIDEOS.clone()
+    videos[LABELS == 1] = 1  # a class with one video, which is never left out
+    support = support_of(separable(width, spread), videos)
+    losses = [loss_by_refitting(support, shrinkage) for shrinkage in SHRINKAGES]
+    chosen = choose_shrinkage(support, Scatter.of(support, LABELS), LABELS)
+    assert chosen == SHRINKAGES[losses.index(min(losses))]
+
+
+def test_the_choice_is_not_always_the_same() -> None:
+    supports = [support_of(separable(width, spread)) for width, spread in ((5, 0.5), (40, 2.0))]
+    chosen = [choose_shrinkage(support, Scatter.of(support, LABELS), LABELS) for support in supports]
+    assert chosen[0] != chosen[1]
+
+
+def test_with_nothing_to_leave_out_the_shrinkage_is_the_usual() -> None:
+    features = draw(len(LABELS), 5)
+    chosen = LdaHead().fit(features, LABELS, way=WAY, videos=LABELS)
+    assert chosen.weight.equal(LdaHead(USUAL_SHRINKAGE).fit(features, LABELS, way=WAY, videos=LABELS).weight)
+    assert not chosen.weight.equal(LdaHead(0.3).fit(features, LABELS, way=WAY, videos=LABELS).weight)
+
+
+@pytest.mark.parametrize("features", [torch.eye(4, dtype=torch.float64)[:3], torch.eye(4).double()[[0, 1, 2, 0, 1, 2]]])
+def test_objects_without_any_spread_are_told_apart(features: Tensor) -> None:
+    """One item each, or the same one twice: the covariance is nothing, and the nearest mean is left."""
+    labels = torch.arange(len(features)) % WAY
+    logits = LdaHead().fit(features, labels, way=WAY).logits(features)
+    assert logits.argmax(dim=1).equal(labels)
+    assert torch.isfinite(logits).all()
