@@ -97,13 +97,3 @@ def test_one_reader_of_json_and_one_of_yaml():
             if place not in readers:
                 assert not {call for call in calls if re.fullmatch(r"json\.loads?|yaml\.\w*load\w*", call)}, place
                 assert "yaml" not in imports(path), place
-
-
-def test_records_are_frozen():
-    for floor in FLOORS:
-        for path in sorted((ROOT / floor).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                    made = [ast.unparse(decorator) for decorator in node.decorator_list]
-                    made = [decorator for decorator in made if decorator.startswith("dataclass")]
-                    assert all("frozen=True" in decorator for decorator in made), f"{path}: {node.name}"
