@@ -9,7 +9,7 @@ from pathlib import Path
 from data_prep.index import Index, VideoRow
 from data_prep.layout import ANNOTATIONS, plain
 from data_prep.summarize import summarize, write_csv
-from groundwork.files import is_part, part_path, whole_file
+from groundwork.files import is_part, part_of, part_path, remove_parts, whole_file
 
 QUALITY_TABLES = ("quality_videos.csv", "quality_frames.csv")  # as quality_report writes them
 SUMMARY_TABLES = ("counts.csv", "spreads.csv", "users.csv")  # as summarize does
@@ -35,7 +35,7 @@ def drop_rows(path: Path, user: str) -> int:
 
     A row at a time, for a table may have one a frame.
     """
-    part_path(path).unlink(missing_ok=True)
+    remove_parts(path)
     count = sum(is_theirs for is_theirs, _ in _rows(path, user))
     if count:
         with whole_file(path) as file:
@@ -51,7 +51,7 @@ def drop_summary(root: Path, user: str, others: Sequence[VideoRow]) -> bool:
         False if there is no summary with this user. users.csv, which says that, is written last.
     """
     for name in SUMMARY_TABLES:
-        part_path(root / name).unlink(missing_ok=True)
+        remove_parts(root / name)
     if not any(is_theirs for is_theirs, _ in _rows(root / SUMMARY_TABLES[-1], user)):
         return False
     if others:
@@ -77,7 +77,7 @@ def _annotated(name: str) -> str:
     """The video that a file of annotations is of: `VIDEO.json`, its part `.VIDEO.json.part` or its twin
     `._VIDEO.json`; "" of another file."""
     if is_part(name):
-        name = Path(name).stem.removeprefix(".")
+        name = part_of(name)
     return name.removeprefix("._").removesuffix(".json") if name.endswith(".json") else ""
 
 

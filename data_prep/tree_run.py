@@ -18,7 +18,7 @@ from data_prep.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, is_junk, place_
 from data_prep.naming import listed
 from data_prep.workers import default_workers, run_in_workers
 from groundwork.errors import AskedWrong, FoundWrong, KitError
-from groundwork.files import part_path, whole_folder, write_bytes, write_json
+from groundwork.files import is_part, part_path, remove_parts, whole_folder, write_bytes, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
@@ -178,7 +178,7 @@ class TreeRun(Generic[JobT, RecordT]):
             raise AskedWrong(f"{self.out}: is a file, expected a folder or nothing.")
         if not self.out.exists() or (self.out / MANIFEST_NAME).is_file():
             return
-        content = {path.name for path in self.out.iterdir()} - {part_path(self.out / MANIFEST_NAME).name, LOCK_NAME}
+        content = {path.name for path in self.out.iterdir() if not is_part(path.name)} - {LOCK_NAME}
         if content:
             raise AskedWrong(
                 f"{self.out}: holds something else ({listed(sorted(content))}); expected a new or empty folder."
@@ -247,7 +247,7 @@ def drop_user(out: Path, user: str) -> int:
         FoundWrong: if the manifest can't be read.
     """
     manifest, journal = out / MANIFEST_NAME, out / JOURNAL_NAME
-    part_path(manifest).unlink(missing_ok=True)
+    remove_parts(manifest)
     dropped = 0
     if manifest.is_file():
         try:

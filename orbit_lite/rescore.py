@@ -33,7 +33,7 @@ from eval.score import score
 from eval.scorecard import Cost
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run
 from groundwork.errors import FoundWrong, KitError
-from groundwork.files import is_part, part_path, write_bytes, write_json
+from groundwork.files import is_part, remove_parts, write_bytes, write_json
 from groundwork.strict_json import DoubledKeyError, parse_json
 from orbit_lite.evaluate import PARTS_NAME, SECONDS_NAME
 from orbit_lite.run_folder import RECORD_NAME, USERS_REMOVED
@@ -174,7 +174,7 @@ def _drop_beside(run: Path, user: str) -> list[str]:
     if own.is_file():
         own.unlink()
         removed += told(own, 1, "file")
-    part_path(own).unlink(missing_ok=True)
+    remove_parts(own)
     for path in [path for path in run.iterdir() if is_part(path.name)]:  # of writing that was cut off
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return removed
