@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from groundwork.lock import stands_at, try_lock
+from groundwork.targets import open_stream, spooled, target
 
 PART_SUFFIX = ".part"
 MOST_WRITERS = 64  # of one file at once
@@ -55,21 +57,35 @@ def remove_parts(path: Path) -> None:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file for writing that takes `path`'s place only when the block ends without an error.
 
-    Several processes may write one path at once: each has a part of its own, and the last to end has the place.
+    A link stays, and the file it leads to is replaced, or made. A device or a pipe stays, too: it gets the content when
+    the block ends, and nothing if it ends with an error. Several processes may write one path at once: each has a part
+    of its own, and the last to end has the place. What is replaced passes its permissions on.
     """
+    leads = target(path)
+    try:
+        with spooled(leads) if leads.stream else _replaced(leads.path) as file:
+            yield file
+    except BaseException as error:
+        _name_place(error, path)
+        raise
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     file, part = _own_part(path)
     try:
+        with suppress(FileNotFoundError):
+            os.chmod(part, stat.S_IMODE(path.stat().st_mode))
         yield file
         file.flush()
         os.fsync(file.fileno())
         _let_go(file)
         part.replace(path)  # while it is locked: a part that is not is taken for one that was left
-    except BaseException as error:
+    except BaseException:
         with suppress(OSError):  # what could not be written is tried once more
             _let_go(file)
         part.unlink(missing_ok=True)
-        _name_place(error, path)
         raise
     finally:
         with suppress(OSError):
@@ -96,9 +112,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all."""
-    with whole_file(path) as file:
-        file.write(content)
+    """Write a small file whole or not at all; to a device or a pipe as it is, see `whole_file`."""
+    leads = target(path)
+    try:
+        with open_stream(leads) if leads.stream else _replaced(leads.path) as file:
+            file.write(content)
+    except OSError as error:
+        _name_place(error, path)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,10 +1,11 @@
 """`orbit-lite forget`: an object or all of a personal recogniser, or a user out of a tree and its runs."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_prep.layout import TREE_FILES
 from groundwork.errors import AskedWrong
+from groundwork.options import Changes
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -18,18 +19,20 @@ def add_forget_verb(verbs: "Subparsers") -> None:
         description="Either FILE, a personal recogniser: all of it, or some objects. Or --data and --user.",
         allow_abbrev=False,
     )
-    verb.add_argument("file", type=Path, nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it")
+    verb.add_argument("file", type=Changes(), nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it")
     verb.add_argument(
         "--object", action="append", default=[], metavar="NAME", help="only this object of FILE; may be repeated"
     )
-    verb.add_argument("--data", type=Path, metavar="ROOT", help="a tree of frames, raw videos or packed users")
+    verb.add_argument(
+        "--data", type=Changes(TREE_FILES), metavar="ROOT", help="a tree of frames, raw videos or packed users"
+    )
     verb.add_argument("--user", metavar="NAME", help="the user to remove from it")
     verb.add_argument(
         "--run",
         dest="run_folders",
         action="append",
         default=[],
-        type=Path,
+        type=Changes(),
         metavar="RUN",
         help="with --data: from this run's folder, too; may be repeated",
     )

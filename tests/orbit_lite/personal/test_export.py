@@ -201,7 +201,11 @@ def test_one_that_says_something_else_is_not_written(alice_file, tmp_path):
         (["alice.safetensors", "--format", "tflite"], "invalid choice: 'tflite'", 2),
         (["alice.safetensors", "--input", "int"], "invalid choice: 'int'", 2),
         (["alice.safetensors", "--out", "."], ".: a folder; --out takes a file, such as alice.onnx", 2),
-        (["alice.safetensors", "--out", "alice.safetensors"], "the recogniser itself would be written over", 2),
+        (
+            ["alice.safetensors", "--out", "alice.safetensors"],
+            "--out alice.safetensors: the same file as FILE alice.safetensors; give another --out",
+            2,
+        ),
         (["alice.safetensors", "--int8"], "--int8 takes --calibrate", 2),
         (["alice.safetensors", "--calibrate", "."], "--calibrate goes with --int8", 2),
         (
