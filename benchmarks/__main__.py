@@ -11,7 +11,7 @@ from benchmarks import embed, evaluate, export, extract, frames, index, lite, pe
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
 from groundwork.errors import AskedWrong, exit_status
-from groundwork.options import WritesFolder, run_verb, told_apart
+from groundwork.options import WritesFolder, run_verb, with_own_parser
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=WritesFolder(), default=RESULTS, help="folder of the CSV files (default: benchmarks/results)"
     )
     parser.set_defaults(run=lambda options: _run(options.names, options.out))
-    return told_apart(parser)
+    return with_own_parser(parser)
 
 
 def _run(names: Sequence[str], out: Path) -> None:

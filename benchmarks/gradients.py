@@ -28,7 +28,7 @@ from benchmarks.gradients_report import Row, as_markdown, write_report
 from benchmarks.measure import one_core
 from data_prep.pocket import PocketSettings, PocketVideo, draw_video, plan_videos
 from groundwork.errors import exit_status
-from groundwork.options import WritesFolder, run_verb, told_apart
+from groundwork.options import WritesFolder, run_verb, with_own_parser
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.pixels import TaskPixels
@@ -238,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=WritesFolder(), default=DOCS, help="folder of the two files (default: docs)")
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"of each estimator (default: {DRAWS})")
     parser.set_defaults(run=lambda options: _run(options.draws, options.out))
-    return told_apart(parser)
+    return with_own_parser(parser)
 
 
 def _run(draws: int, out: Path) -> None:

@@ -24,7 +24,7 @@ from data_prep.index import Index, VideoRow, open_index
 from data_prep.layout import TREE_FILES, annotation_path
 from groundwork.errors import AskedWrong, exit_status
 from groundwork.files import csv_text, write_text
-from groundwork.options import Reads, Writes, run_verb, told_apart
+from groundwork.options import Reads, Writes, run_verb, with_own_parser
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.checkpoint import load_recognizer
@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", default="validation", help="whose users (default: validation)")
     parser.add_argument("--out", type=Writes("unknown.csv"), help="CSV to write, a row a user and object left out")
     parser.set_defaults(run=lambda options: _run(options.model, options.data, options.split, options.out))
-    return told_apart(parser)
+    return with_own_parser(parser)
 
 
 def _run(model: Path, data: Path, split: str, out: Path | None) -> None:

@@ -14,11 +14,11 @@ from dataclasses import astuple, dataclass, fields
 from itertools import chain
 from pathlib import Path
 
-from data_prep.alone import alone_at
 from data_prep.archive import archive_place
 from data_prep.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, plain, refuses_writing
 from data_prep.naming import listed
 from data_prep.tree import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
+from data_prep.tree_lock import hold_in_turn
 from groundwork.errors import FoundWrong
 from groundwork.files import csv_text, remove_parts, write_text
 
@@ -174,7 +174,7 @@ def drop_user(root: Path, user: str) -> int:
 
 def _alone(root: Path) -> AbstractContextManager[None]:
     """Keep other processes from making the tree's index while the block runs."""
-    return alone_at(_index_places(root), f"index of {root}")
+    return hold_in_turn(_index_places(root), f"index of {root}")
 
 
 def _index_places(root: Path) -> tuple[Path, Path]:

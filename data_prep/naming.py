@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_prep.alone import alone_at
 from data_prep.layout import (
     ANNOTATIONS,
     RAW_SUFFIXES,
@@ -31,6 +30,7 @@ from data_prep.layout import (
     slug,
     tree_splits,
 )
+from data_prep.tree_lock import hold_in_turn
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path, remove_parts
 from groundwork.strict_json import parse_json
@@ -126,7 +126,7 @@ def name_videos(root: Path, videos: Sequence[RawVideo], *, keep_names: bool | No
     table = _read_table(root)
     wanted = _named(root, videos, table, keep_names)
     if _is_news(wanted, table, videos):
-        with alone_at(_table_places(root), f"names of the videos in {root}"):
+        with hold_in_turn(_table_places(root), f"names of the videos in {root}"):
             if (found := _read_table(root)) != table:  # another process has drawn the key meanwhile
                 table, wanted = found, _named(root, videos, found, keep_names)
             if _is_news(wanted, table, videos):

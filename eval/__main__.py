@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
 from groundwork.errors import exit_status
-from groundwork.options import STREAM_HELP, run_verb, told_apart
+from groundwork.options import STREAM_HELP, run_verb, with_own_parser
 
 EPILOG = f"""
 Files: tasks.jsonl says what to predict, predictions.parquet what was predicted, scorecard.json how good that is.
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     add_eval_verbs(verbs)
-    return told_apart(parser)
+    return with_own_parser(parser)
 
 
 if __name__ == "__main__":

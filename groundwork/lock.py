@@ -65,7 +65,7 @@ def one_at_a_time(path: Path, what: str, *, longest_s: float = LONGEST_WAIT_S) -
     held where the file system has no locks.
 
     Args:
-        path: the file to be made. The lock stands beside it, see `lock_path`.
+        path: the file to be made. The lock is beside it, see `lock_path`.
         what: begins the status lines.
         longest_s: how long to wait at most.
 

@@ -64,7 +64,7 @@ class Writes:
 
 @dataclass(frozen=True)
 class WritesFolder:
-    """A folder that is made, or gone on with, as a whole: a tree, a run."""
+    """A folder that is made or resumed as a whole: a tree, a run."""
 
     def __call__(self, text: str) -> Path:
         """From the command line's text."""
@@ -84,7 +84,7 @@ def claimed(options: argparse.Namespace) -> Iterator[None]:
     """Do a verb's work in this block, on the paths that its options name.
 
     Args:
-        options: as parsed; `parser` among them is the verb's own, see `told_apart`.
+        options: as parsed; `parser` among them is the verb's own, see `with_own_parser`.
 
     Raises:
         AskedWrong: if an output is an input or another output, can't be written, or is being written.
@@ -105,7 +105,7 @@ def run_verb(options: argparse.Namespace) -> None:
         options.run(options)
 
 
-def told_apart(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def with_own_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Let the options of each verb hold its own parser, as `parser`; and its help say what it can write to."""
     for leaf in leaf_parsers(parser):
         leaf.set_defaults(parser=leaf)

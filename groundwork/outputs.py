@@ -56,7 +56,7 @@ class Output:
 
     Attributes:
         name: what the command line calls it: `--out`, `OUT`.
-        path: a file, or a folder that is made or gone on with as a whole.
+        path: a file, or a folder that is made or resumed as a whole.
         is_folder: which of the two.
         binary: whether the file is nothing to look at in a terminal.
         example: a file's name to suggest where a folder is given.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from data_prep.layout import TREE_FILES
 from eval.command import add_eval_verbs
 from groundwork.errors import exit_status
-from groundwork.options import STREAM_HELP, Reads, ReadsOrNames, Writes, WritesFolder, run_verb, told_apart
+from groundwork.options import STREAM_HELP, Reads, ReadsOrNames, Writes, WritesFolder, run_verb, with_own_parser
 from orbit_lite.cli_numbers import not_negative, positive
 from orbit_lite.cli_personal import add_personal_verbs
 from orbit_lite.cli_prep import add_prep_verbs
@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_personal_verbs(verbs)
     add_eval_verbs(verbs)
-    return told_apart(parser)
+    return with_own_parser(parser)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

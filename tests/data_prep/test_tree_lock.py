@@ -114,7 +114,9 @@ def test_what_a_killed_process_left_is_no_hindrance_and_goes(tmp_path):
 def test_a_process_waits_so_long_and_no_longer(tmp_path, monkeypatch, capsys):
     """Not for an hour here. Locks are of an open file, so that one process can stand in for two."""
     tree = frame_tree(tmp_path / "tree")
-    monkeypatch.setattr(index_module, "alone_at", lambda places, what: one_at_a_time(places[0], what, longest_s=0.3))
+    monkeypatch.setattr(
+        index_module, "hold_in_turn", lambda places, what: one_at_a_time(places[0], what, longest_s=0.3)
+    )
     with one_at_a_time(tree / INDEX_NAME, "first"), pytest.raises(AskedWrong, match="another process"):
         open_index(tree)
     assert capsys.readouterr().err.count("\n") == 1

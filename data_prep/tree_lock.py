@@ -9,7 +9,7 @@ from groundwork.lock import one_at_a_time
 
 
 @contextmanager
-def alone_at(places: Sequence[Path], what: str) -> Iterator[None]:
+def hold_in_turn(places: Sequence[Path], what: str) -> Iterator[None]:
     """Hold the first of some places that may be written in for this process alone while the block runs; wait for
     another that holds it.
 
