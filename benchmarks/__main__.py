@@ -11,6 +11,7 @@ from benchmarks import embed, evaluate, export, extract, frames, index, lite, pe
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
 from groundwork.errors import AskedWrong, exit_status
+from groundwork.options import WritesFolder, run_verb, with_own_parser
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
@@ -44,6 +45,14 @@ ON_GPU = ("embed-gpu", "lite-gpu", "steps-gpu")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named benchmarks, or all. Exit status 0 done, 1 found something wrong, 2 asked for wrongly."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    return exit_status("benchmarks", lambda: run_verb(options))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Speed and memory of the kit beside the plain way of doing the same work.",
@@ -53,12 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run (default: all)")
     parser.add_argument(
-        "--out", type=Path, default=RESULTS, help="folder of the CSV files (default: benchmarks/results)"
+        "--out", type=WritesFolder(), default=RESULTS, help="folder of the CSV files (default: benchmarks/results)"
     )
-    options = parser.parse_args(arguments)
-    if unknown := [name for name in options.names if name not in BENCHMARKS]:
-        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    return exit_status("benchmarks", lambda: _run(options.names, options.out))
+    parser.set_defaults(run=lambda options: _run(options.names, options.out))
+    return with_own_parser(parser)
 
 
 def _run(names: Sequence[str], out: Path) -> None:

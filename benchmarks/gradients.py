@@ -28,6 +28,7 @@ from benchmarks.gradients_report import Row, as_markdown, write_report
 from benchmarks.measure import one_core
 from data_prep.pocket import PocketSettings, PocketVideo, draw_video, plan_videos
 from groundwork.errors import exit_status
+from groundwork.options import WritesFolder, run_verb, with_own_parser
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.pixels import TaskPixels
@@ -224,15 +225,21 @@ def _off_diagonal(products: NDArray[np.float64]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study, write `lite-gradients.csv` and `.svg`, print the table. Exit status as the other commands'."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gradients", description=main.__doc__, allow_abbrev=False
-    )
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder of the two files (default: docs)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help=f"of each estimator (default: {DRAWS})")
+    parser = _parser()
     options = parser.parse_args(arguments)
     if options.draws < max(FEWER.values()) * BLOCKS:
         parser.error(f"--draws {options.draws}: expected {max(FEWER.values()) * BLOCKS} or more")
-    return exit_status("benchmarks", lambda: _run(options.draws, options.out))
+    return exit_status("benchmarks", lambda: run_verb(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gradients", description=main.__doc__, allow_abbrev=False
+    )
+    parser.add_argument("--out", type=WritesFolder(), default=DOCS, help="folder of the two files (default: docs)")
+    parser.add_argument("--draws", type=int, default=DRAWS, help=f"of each estimator (default: {DRAWS})")
+    parser.set_defaults(run=lambda options: _run(options.draws, options.out))
+    return with_own_parser(parser)
 
 
 def _run(draws: int, out: Path) -> None:

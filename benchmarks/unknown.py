@@ -22,9 +22,10 @@ from torch import Tensor
 from data_prep.annotation_judge import read_annotations
 from data_prep.annotations import all_of, select_frames
 from data_prep.index import Index, VideoRow, open_index
-from data_prep.layout import annotation_path
+from data_prep.layout import TREE_FILES, annotation_path
 from groundwork.errors import AskedWrong, exit_status
 from groundwork.files import csv_text, write_text
+from groundwork.options import Reads, Writes, run_verb, with_own_parser
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.checkpoint import load_recognizer
@@ -170,13 +171,20 @@ def _accuracy_at(right: NDArray[np.bool_], known: Numbers, strange: Numbers) -> 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Leave each object out once, and print how well 'none of these' is told. Exit status as the other commands'."""
+    options = _parser().parse_args(arguments)
+    return exit_status("benchmarks", lambda: run_verb(options))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unknown", description=main.__doc__, allow_abbrev=False)
-    parser.add_argument("--model", type=Path, required=True, help="a checkpoint")
-    parser.add_argument("--data", type=Path, required=True, help="a tree with splits, clutter videos and annotations")
+    parser.add_argument("--model", type=Reads(), required=True, help="a checkpoint")
+    parser.add_argument(
+        "--data", type=Reads(TREE_FILES), required=True, help="a tree with splits, clutter videos and annotations"
+    )
     parser.add_argument("--split", default="validation", help="whose users (default: validation)")
-    parser.add_argument("--out", type=Path, help="CSV to write, a row a user and object left out")
-    options = parser.parse_args(arguments)
-    return exit_status("benchmarks", lambda: _run(options.model, options.data, options.split, options.out))
+    parser.add_argument("--out", type=Writes("unknown.csv"), help="CSV to write, a row a user and object left out")
+    parser.set_defaults(run=lambda options: _run(options.model, options.data, options.split, options.out))
+    return with_own_parser(parser)
 
 
 def _run(model: Path, data: Path, split: str, out: Path | None) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, fields
 from itertools import chain
 from pathlib import Path
@@ -17,8 +18,9 @@ from data_prep.archive import archive_place
 from data_prep.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, plain, refuses_writing
 from data_prep.naming import listed
 from data_prep.tree import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
+from data_prep.tree_lock import hold_in_turn
 from groundwork.errors import FoundWrong
-from groundwork.files import csv_text, part_path, write_text
+from groundwork.files import csv_text, remove_parts, write_text
 from groundwork.removal import Root
 
 # A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
@@ -88,19 +90,24 @@ COLUMNS = tuple(field.name for field in fields(VideoRow))
 def open_index(root: Path) -> Index:
     """The index of a tree of frames, of raw videos or of packed users: read and checked if there is one, else built.
 
+    One process at a time builds it; others wait, and read what that one made.
+
     The check compares the videos' places; it lists a video's frames only where its folder, or its user's archive, has
     changed since the index was last found right. A frame overwritten in place leaves no trace there;
     `verify` reads everything.
 
     Raises:
-        AskedWrong: if there is no such tree, or nothing in it.
+        AskedWrong: if there is no such tree, or nothing in it, or another process has been building it for an hour.
         FoundWrong: if the index contradicts the tree or can't be read, or the tree is not in order.
     """
     kind, found = scan_tree(root)
     path = find_index(root)
     if path is None:
-        print(f"index: {root} has no {INDEX_NAME} yet; making it", file=sys.stderr, flush=True)
-        return build_index(root)
+        with _alone(root):
+            path = find_index(root)  # another process may have made it meanwhile
+            if path is None:
+                print(f"index: {root} has no {INDEX_NAME} yet; making it", file=sys.stderr, flush=True)
+                return _build_index(root)
     index = Index(root, kind, read_rows(path))
     _check(index, found, path)
     return index
@@ -112,6 +119,11 @@ def build_index(root: Path) -> Index:
     Raises:
         AskedWrong, FoundWrong: as `open_index`.
     """
+    with _alone(root):
+        return _build_index(root)
+
+
+def _build_index(root: Path) -> Index:
     started_ns = time.time_ns() - CLOCK_MARGIN_NS
     kind, found = scan_tree(root)
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -157,7 +169,7 @@ def drop_user(root: Path, path: Path, user: str) -> int:
     kept = [row for row in rows if row.user != user]
     if len(kept) == len(rows):
         return 0
-    part_path(path).unlink(missing_ok=True)
+    remove_parts(path)
     checked_ns = _last_checked(root, path)
     _drop_stamp(root)  # it is of the index as it was
     if kept:
@@ -166,6 +178,11 @@ def drop_user(root: Path, path: Path, user: str) -> int:
     else:
         path.unlink()
     return len(rows) - len(kept)
+
+
+def _alone(root: Path) -> AbstractContextManager[None]:
+    """Keep other processes from making the tree's index while the block runs."""
+    return hold_in_turn(index_places(root), f"index of {root}")
 
 
 def index_places(root: Path) -> tuple[Path, Path]:

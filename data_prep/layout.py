@@ -16,6 +16,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from groundwork.outputs import Kept
+
 SPLITS = ("train", "validation", "test")
 VIDEO_TYPES = ("clean", "clutter")
 TREE_TYPES = (*VIDEO_TYPES, "clutter-pan")  # pans were collected with ORBIT, but belong to no protocol
@@ -23,6 +25,11 @@ ANNOTATIONS = "annotations"
 INDEX_NAME = "index.csv"
 MANIFEST_NAME = "manifest.json"  # how a frame tree was made
 RAW_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp")
+TREE_FILES = Kept(  # of a tree of any kind, and of one user's folder
+    names=(INDEX_NAME, MANIFEST_NAME, "download.json", "pocket.json", ".journal.jsonl"),
+    folders=(ANNOTATIONS,),
+    suffixes=(".jpg", ".zip", *RAW_SUFFIXES),
+)
 
 _FRAME_NAME = re.compile(r"(?P<video>.+)-(?P<number>[0-9]{5,})\.jpg", re.DOTALL)
 

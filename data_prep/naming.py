@@ -30,8 +30,9 @@ from data_prep.layout import (
     slug,
     tree_splits,
 )
+from data_prep.tree_lock import hold_in_turn
 from groundwork.errors import FoundWrong
-from groundwork.files import part_path
+from groundwork.files import part_path, remove_parts
 from groundwork.strict_json import parse_json
 
 TABLE_SCHEMA = 1
@@ -123,14 +124,14 @@ def name_videos(root: Path, videos: Sequence[RawVideo], *, keep_names: bool | No
         FoundWrong: if two files get one name, a name is too long, or the table is damaged.
     """
     table = _read_table(root)
-    known = table or _Table(secrets.token_bytes(32), False, {})
-    keep = known.keep_names if keep_names is None else keep_names
-    names = _kept_names(videos) if keep else {video.relative: _hashed_name(video, known.key) for video in videos}
-    _refuse_clashes(root, names)
-    wanted = _Table(known.key, keep, names)
-    if wanted != table and any(names[video.relative] != video.stem for video in videos):
-        _write_table(root, wanted)
-    return names
+    wanted = _named(root, videos, table, keep_names)
+    if _is_news(wanted, table, videos):
+        with hold_in_turn(table_places(root), f"names of the videos in {root}"):
+            if (found := _read_table(root)) != table:  # another process has drawn the key meanwhile
+                table, wanted = found, _named(root, videos, found, keep_names)
+            if _is_news(wanted, table, videos):
+                _write_table(root, wanted)
+    return wanted.names
 
 
 def discard_key(root: Path) -> None:
@@ -167,6 +168,7 @@ def drop_user(path: Path, user: str) -> int:
     kept = {relative: name for relative, name in table.names.items() if place_user(relative) != user}
     if len(kept) == len(table.names):
         return 0
+    remove_parts(path)
     if kept:
         _write_private(path, _table_text(replace(table, names=kept)))
     else:
@@ -197,6 +199,18 @@ def raw_files(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:
                     yield from raw_files(Path(entry.path), depth + 1)
             elif entry.name.lower().endswith(RAW_SUFFIXES) and entry.is_file() and (size := entry.stat().st_size):
                 yield Path(entry.path), size
+
+
+def _named(root: Path, videos: Sequence[RawVideo], table: _Table | None, keep_names: bool | None) -> _Table:
+    known = table or _Table(secrets.token_bytes(32), False, {})
+    keep = known.keep_names if keep_names is None else keep_names
+    names = _kept_names(videos) if keep else {video.relative: _hashed_name(video, known.key) for video in videos}
+    _refuse_clashes(root, names)
+    return _Table(known.key, keep, names)
+
+
+def _is_news(wanted: _Table, table: _Table | None, videos: Sequence[RawVideo]) -> bool:
+    return wanted != table and any(wanted.names[video.relative] != video.stem for video in videos)
 
 
 def _is_video_name(video: RawVideo) -> bool:

@@ -13,7 +13,7 @@ from data_prep.forget_plan import Removable
 from data_prep.index import Index, VideoRow
 from data_prep.layout import ANNOTATIONS, plain
 from data_prep.summarize import summarize, write_csv
-from groundwork.files import is_part, part_path, whole_file
+from groundwork.files import is_part, part_of, part_path, remove_parts, whole_file
 from groundwork.removal import Root, identity
 
 QUALITY_TABLES = ("quality_videos.csv", "quality_frames.csv")  # as quality_report writes them
@@ -63,7 +63,7 @@ def drop_rows(path: Path, user: str) -> int:
     A row at a time, for a table may have one a frame.
     """
     if count := count_rows(path, user):
-        part_path(path).unlink(missing_ok=True)
+        remove_parts(path)
         with whole_file(path) as file:
             table = csv.writer(codecs.getwriter("utf-8")(file, "surrogateescape"), lineterminator="\n")
             table.writerows(row for is_theirs, row in _rows(path, user) if not is_theirs)
@@ -79,7 +79,7 @@ def drop_summary(root: Path, user: str, others: Sequence[VideoRow]) -> bool:
     if not count_rows(root / SUMMARY_TABLES[-1], user):
         return False
     for name in SUMMARY_TABLES:
-        part_path(root / name).unlink(missing_ok=True)
+        remove_parts(root / name)
     if others:
         write_csv(summarize(Index(root, "frames", tuple(others))), root)
     else:
@@ -103,7 +103,7 @@ def _annotated(name: str) -> str:
     """The video that a file of annotations is of: `VIDEO.json`, its part `.VIDEO.json.part` or its twin
     `._VIDEO.json`; "" of another file."""
     if is_part(name):
-        name = Path(name).stem.removeprefix(".")
+        name = part_of(name)
     return name.removeprefix("._").removesuffix(".json") if name.endswith(".json") else ""
 
 

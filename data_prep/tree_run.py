@@ -18,7 +18,7 @@ from data_prep.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, is_junk, place_
 from data_prep.naming import listed
 from data_prep.workers import default_workers, run_in_workers
 from groundwork.errors import AskedWrong, FoundWrong, KitError
-from groundwork.files import part_path, whole_folder, write_bytes, write_json
+from groundwork.files import is_part, part_path, remove_parts, whole_folder, write_bytes, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
@@ -178,7 +178,7 @@ class TreeRun(Generic[JobT, RecordT]):
             raise AskedWrong(f"{self.out}: is a file, expected a folder or nothing.")
         if not self.out.exists() or (self.out / MANIFEST_NAME).is_file():
             return
-        content = {path.name for path in self.out.iterdir()} - {part_path(self.out / MANIFEST_NAME).name, LOCK_NAME}
+        content = {path.name for path in self.out.iterdir() if not is_part(path.name)} - {LOCK_NAME}
         if content:
             raise AskedWrong(
                 f"{self.out}: holds something else ({listed(sorted(content))}); expected a new or empty folder."
@@ -253,7 +253,7 @@ def drop_from_manifest(path: Path, user: str) -> int:
     if not (dropped := count_in_manifest(path, user)):
         return 0
     content = _manifest(path)
-    part_path(path).unlink(missing_ok=True)
+    remove_parts(path)
     kept = {place: record for place, record in content["videos"].items() if place_user(place) != user}
     write_json(path, content | {"videos": kept})
     return dropped
@@ -267,7 +267,7 @@ def count_in_journal(path: Path, user: str) -> int:
 def drop_from_journal(path: Path, user: str) -> int:
     """Take those lines out; how many there were."""
     if dropped := count_in_journal(path, user):
-        part_path(path).unlink(missing_ok=True)
+        remove_parts(path)
         lines = path.read_bytes().splitlines(keepends=True)
         write_bytes(path, b"".join(line for line in lines if not _is_of(line, user)))
     return dropped

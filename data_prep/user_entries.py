@@ -15,7 +15,7 @@ from data_prep.layout import INDEX_NAME, MANIFEST_NAME
 from data_prep.naming import listed, table_places
 from data_prep.traces import QUALITY_TABLES, SUMMARY_TABLES, count_rows, drop_rows, drop_summary
 from data_prep.tree_run import JOURNAL_NAME
-from groundwork.files import is_part
+from groundwork.files import is_part, part_of
 from groundwork.removal import identity
 
 TABLES = (INDEX_NAME, MANIFEST_NAME, JOURNAL_NAME, RECORD_NAME, *QUALITY_TABLES, *SUMMARY_TABLES)
@@ -72,7 +72,7 @@ def cut_off(case: ForgetCase, place: Path) -> Iterator[Change]:
             continue
         for name in sorted(os.listdir(table.parent)):
             part = table.parent / name
-            if is_part(name) and name.startswith(f".{table.name}.") and _names_user(part, case.user):
+            if is_part(name) and part_of(name) == table.name and _names_user(part, case.user):
                 file = Removable((*way[:-1], name), identity(os.lstat(part)))
                 yield remove_files(f"{part}: left by interrupted writing", below, [file])
 

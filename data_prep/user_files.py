@@ -32,7 +32,7 @@ from data_prep.layout import (
 )
 from data_prep.user_places import is_exported
 from groundwork.errors import FoundWrong
-from groundwork.files import PART_SUFFIX, is_part
+from groundwork.files import is_part, part_of
 from groundwork.removal import identity, is_link
 
 _UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
@@ -215,7 +215,7 @@ class UserFiles:
 def _whole(name: str) -> str:
     """`NAME` of `NAME` and of `.NAME.part`; "" of other hidden files."""
     if is_part(name):
-        name = name[1:].removesuffix(PART_SUFFIX)
+        name = part_of(name)
     return "" if is_junk(name) else name
 
 

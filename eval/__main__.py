@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
 from groundwork.errors import exit_status
+from groundwork.options import STREAM_HELP, run_verb, with_own_parser
 
-EPILOG = """
+EPILOG = f"""
 Files: tasks.jsonl says what to predict, predictions.parquet what was predicted, scorecard.json how good that is.
 results.json is the format of the ORBIT challenges, 2022 or 2023/24; score and check take one as --predictions.
+{STREAM_HELP}
 Exit status: 0 done, 1 found something wrong, 2 asked for wrongly. docs/evaluation.md has examples.
 """
 
@@ -17,7 +19,7 @@ Exit status: 0 done, 1 found something wrong, 2 asked for wrongly. docs/evaluati
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 done, 1 found wrong, 2 asked wrong."""
     chosen = _parser().parse_args(arguments)
-    return exit_status("eval", lambda: chosen.run(chosen))
+    return exit_status("eval", lambda: run_verb(chosen))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     add_eval_verbs(verbs)
-    return parser
+    return with_own_parser(parser)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundwork.errors import FoundWrong
+from groundwork.options import Changes, Reads, Writes
+from groundwork.outputs import Kept
+
+RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
+    names=(
+        *("run.json", "log.txt", "best.safetensors", "state.pt", "training.csv"),
+        *("tasks.jsonl", "predictions.parquet", "scorecard.json", "results.json", "seconds_to_personalise.csv"),
+        *("report.html", "report.md", "overall.csv", "per_task.csv", "per_object.csv", "per_video.csv", "per_user.csv"),
+        *("confusion.csv", "by_annotation.csv", "cost.csv", "cost_per_task.csv", "timelines.csv"),
+    ),
+    suffixes=(".svg",),
+)
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -17,7 +29,9 @@ def add_eval_verbs(verbs: "Subparsers") -> None:
     """Add score, check, compare, leaderboard, results and report to a parser; each sets `run`."""
     score = verbs.add_parser("score", help="tasks and predictions to a scorecard, checked first", allow_abbrev=False)
     _add_predictions(score)
-    score.add_argument("--out", type=Path, required=True, metavar="scorecard.json", help="file to write")
+    score.add_argument(
+        "--out", type=Writes("scorecard.json"), required=True, metavar="scorecard.json", help="file to write"
+    )
     score.set_defaults(run=_score)
 
     check = verbs.add_parser("check", help="list every fault of predictions, score nothing", allow_abbrev=False)
@@ -25,38 +39,50 @@ def add_eval_verbs(verbs: "Subparsers") -> None:
     check.set_defaults(run=_check)
 
     compare = verbs.add_parser("compare", help="two scorecards of the same tasks, paired", allow_abbrev=False)
-    compare.add_argument("a", type=Path, metavar="A", help="a scorecard.json, or a run folder")
-    compare.add_argument("b", type=Path, metavar="B", help="another, of the same tasks; differences are B minus A")
-    compare.add_argument("--out", type=Path, metavar="FILE", help="write it too: .txt, .md or .json")
+    compare.add_argument("a", type=Reads(RUN_FILES), metavar="A", help="a scorecard.json, or a run folder")
+    compare.add_argument(
+        "b", type=Reads(RUN_FILES), metavar="B", help="another, of the same tasks; differences are B minus A"
+    )
+    compare.add_argument(
+        "--out", type=Writes("comparison.txt"), metavar="FILE", help="write it too: .txt, .md or .json"
+    )
     compare.set_defaults(run=_compare)
 
     board = verbs.add_parser("leaderboard", help="published rows and yours, a table a protocol", allow_abbrev=False)
-    board.add_argument("runs", type=Path, nargs="*", metavar="RUN", help="a run folder, or a scorecard.json")
-    board.add_argument("--out", type=Path, metavar="FILE", help="write it too: .txt, .md, .csv or .html")
+    board.add_argument(
+        "runs", type=Reads(RUN_FILES), nargs="*", metavar="RUN", help="a run folder, or a scorecard.json"
+    )
+    board.add_argument(
+        "--out", type=Writes("leaderboard.txt"), metavar="FILE", help="write it too: .txt, .md, .csv or .html"
+    )
     board.set_defaults(run=_leaderboard)
 
     results = verbs.add_parser("results", help="predictions.parquet to a results.json", allow_abbrev=False)
-    results.add_argument("--tasks", type=Path, required=True, metavar="tasks.jsonl", help="what was predicted")
-    results.add_argument("--predictions", type=Path, required=True, metavar="predictions.parquet", help="what to write")
+    results.add_argument("--tasks", type=Reads(), required=True, metavar="tasks.jsonl", help="what was predicted")
+    results.add_argument(
+        "--predictions", type=Reads(), required=True, metavar="predictions.parquet", help="what to write"
+    )
     results.add_argument("--form", choices=("2022", "2023"), default="2023", help="of which challenge (default: 2023)")
-    results.add_argument("--scorecard", type=Path, metavar="scorecard.json", help="take each task's MACs from it")
-    results.add_argument("--out", type=Path, required=True, metavar="results.json", help="file to write")
+    results.add_argument("--scorecard", type=Reads(), metavar="scorecard.json", help="take each task's MACs from it")
+    results.add_argument(
+        "--out", type=Writes("results.json"), required=True, metavar="results.json", help="file to write"
+    )
     results.set_defaults(run=_results)
 
     report = verbs.add_parser(
         "report", help="a run folder's scorecard.json to report.html, report.md and CSVs", allow_abbrev=False
     )
-    report.add_argument("run_dir", type=Path, metavar="RUN", help="a folder with scorecard.json")
+    report.add_argument("run_dir", type=Changes(), metavar="RUN", help="a folder with scorecard.json")
     report.add_argument("--video", action="append", default=[], help="show this video's timeline; may be repeated")
     report.set_defaults(run=_report)
 
 
 def _add_predictions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--tasks", type=Path, metavar="tasks.jsonl", help="what was to be predicted; a results.json can do without"
+        "--tasks", type=Reads(), metavar="tasks.jsonl", help="what was to be predicted; a results.json can do without"
     )
     parser.add_argument(
-        "--predictions", type=Path, required=True, metavar="FILE", help="predictions.parquet or a results.json"
+        "--predictions", type=Reads(), required=True, metavar="FILE", help="predictions.parquet or a results.json"
     )
 
 

@@ -1,6 +1,6 @@
 """What the command line's verbs do; `python -m eval` and `orbit-lite` call the same functions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from eval.scorecard import Cost, Scorecard, read_scorecard, write_scorecard
 from eval.tasks import TaskSet, read_tasks, tasks_fingerprint
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_text
+from groundwork.outputs import Input, Output, require_outputs
 
 SCORECARD_NAME = "scorecard.json"
 TASKS_FINGERPRINT = "tasks_fingerprint"  # a key of the predictions' metadata
@@ -58,7 +59,7 @@ def score_files(
         FoundWrong: if a file is damaged, or the predictions are not whole and legal for the tasks, or were made for
             other tasks (their metadata may hold the `tasks_fingerprint` they were made for).
     """
-    _require_writable(out, SCORECARD_NAME, [path for path in (tasks, predictions) if path is not None])
+    _require_writable(out, SCORECARD_NAME, {"--tasks": tasks, "--predictions": predictions})
     task_set, table, provenance, own_cost = _loaded(tasks, predictions)
     scorecard = score(
         task_set, table, provenance=provenance, source=str(predictions), cost=cost or own_cost, facts=facts
@@ -91,7 +92,8 @@ def write_results_file(
         AskedWrong: as `score_files` does, if the form can't hold them, or the scorecard has no MACs of these tasks.
         FoundWrong: as `score_files` does.
     """
-    _require_writable(out, "results.json", [path for path in (tasks, predictions, scorecard) if path is not None])
+    read = {"--tasks": tasks, "--predictions": predictions, "--scorecard": scorecard}
+    _require_writable(out, "results.json", read)
     task_set, table, _, _ = _loaded(tasks, predictions)
     macs = None if scorecard is None else _macs_of_tasks(scorecard, task_set)
     write_results(out, table, task_set, form=form, macs_to_personalize=macs, source=str(predictions))
@@ -109,7 +111,7 @@ def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
         ".md": comparison_markdown,
         ".json": lambda comparison: comparison.model_dump_json(by_alias=True, indent=2) + "\n",
     }
-    write = _writer(out, writers, [_scorecard_path(a), _scorecard_path(b)])
+    write = _writer(out, writers, {"A": _scorecard_path(a), "B": _scorecard_path(b)})
     comparison = compare(_read_scorecard(a), _read_scorecard(b), names=_names(a, b))
     if out is not None:
         write_text(out, write(comparison))
@@ -129,7 +131,7 @@ def leaderboard_of(runs: Sequence[Path], out: Path | None = None) -> tuple[Board
         ".csv": leaderboard_csv,
         ".html": leaderboard_html,
     }
-    write = _writer(out, writers, [_scorecard_path(run) for run in runs])
+    write = _writer(out, writers, {str(run): _scorecard_path(run) for run in runs})
     boards = leaderboard((str(run), _read_scorecard(run)) for run in runs)
     if out is not None:
         write_text(out, write(boards))
@@ -189,14 +191,14 @@ def _macs_of_tasks(path: Path, task_set: TaskSet) -> dict[tuple[str, int], int]:
     return known
 
 
-def _require_writable(out: Path, name: str, read: Sequence[Path]) -> None:
-    if out.is_dir():
-        raise AskedWrong(f"{out}: a folder; --out takes a file, such as {out / name}")
-    if out.resolve() in [path.resolve() for path in read]:
-        raise AskedWrong(f"{out}: what is written would take the place of what it is made from; give another --out")
+def _require_writable(out: Path, name: str, read: Mapping[str, Path | None]) -> None:
+    inputs = [Input(option, path) for option, path in read.items() if path is not None]
+    require_outputs(inputs, [Output("--out", out, example=name)])
 
 
-def _writer(out: Path | None, writers: dict[str, Callable[[What], str]], read: Sequence[Path]) -> Callable[[What], str]:
+def _writer(
+    out: Path | None, writers: dict[str, Callable[[What], str]], read: Mapping[str, Path | None]
+) -> Callable[[What], str]:
     if out is None:
         return writers[".txt"]
     if out.suffix.lower() not in writers:

@@ -4,6 +4,8 @@ import errno
 import sys
 from collections.abc import Callable
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
 
 class KitError(Exception):
     """Something a user can put right. The message says what, where, what was expected and what to do."""
@@ -51,5 +53,5 @@ def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "
 def system_line(error: OSError) -> str:
     """A full disk, a missing permission: the system's words on one line, where, and what to do about a full disk."""
     place = f": {error.filename}" if error.filename else ""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = error.errno in FULL_DISK
     return f"{error.strerror or error}{place}{'. Make room, then run the same command again' if full else ''}"

@@ -1,23 +1,34 @@
 """Files and folders that appear whole or not at all: written beside their place, synced, then renamed."""
 
 import csv
+import errno
 import io
 import json
 import os
+import re
 import shutil
+import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from groundwork.lock import stands_at, try_lock
+from groundwork.targets import open_stream, spooled, target
+
 PART_SUFFIX = ".part"
+MOST_WRITERS = 64  # of one file at once
+_PART_NAME = re.compile(r"\.(?P<name>.+?)(~[0-9]+)?\.part", re.DOTALL)
+_LEFT_AFTER_S = 86_400.0  # where there are no locks, a part that nobody has touched for so long is nobody's
 _SYNCS_AT_ONCE = 16
 
 
-def part_path(path: Path) -> Path:
-    """Where `path` is written before it is renamed: hidden, beside it. `a/b` gives `a/.b.part`."""
-    return path.with_name(f".{path.name}{PART_SUFFIX}")
+def part_path(path: Path, number: int = 1) -> Path:
+    """Where `path` is written before it is renamed: hidden, beside it. `a/b` gives `a/.b.part`, or `a/.b~2.part` for a
+    second process that writes it at the same time."""
+    return path.with_name(f".{path.name}{f'~{number}' if number > 1 else ''}{PART_SUFFIX}")
 
 
 def is_part(name: str) -> bool:
@@ -25,22 +36,61 @@ def is_part(name: str) -> bool:
     return name.startswith(".") and name.endswith(PART_SUFFIX)
 
 
+def part_of(name: str) -> str:
+    """The name of what a part was to become: `b` for `.b.part` and for `.b~2.part`.
+
+    Raises:
+        ValueError: if it is not a part's name.
+    """
+    if (found := _PART_NAME.fullmatch(name)) is None:
+        raise ValueError(f"{name!r} is not the name of a part")
+    return found["name"]
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what writing `path` has left where it was cut off. Nobody may be writing it now."""
+    for number in range(1, MOST_WRITERS + 1):
+        part_path(path, number).unlink(missing_ok=True)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file for writing that takes `path`'s place only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_path(path)
+    """Open a binary file for writing that takes `path`'s place only when the block ends without an error.
+
+    A link stays, and the file it leads to is replaced, or made. A device or a pipe stays, too: it gets the content when
+    the block ends, and nothing if it ends with an error. Several processes may write one path at once: each has a part
+    of its own, and the last to end has the place. What is replaced passes its permissions on.
+    """
+    leads = target(path)
     try:
-        with part.open("wb") as file:
+        with spooled(leads) if leads.stream else _replaced(leads.path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
     except BaseException as error:
-        part.unlink(missing_ok=True)
         _name_place(error, path)
         raise
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file, part = _own_part(path)
+    try:
+        with suppress(FileNotFoundError):
+            os.chmod(part, stat.S_IMODE(path.stat().st_mode))
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        _let_go(file)
+        part.replace(path)  # while it is locked: a part that is not is taken for one that was left
+    except BaseException:
+        with suppress(OSError):  # what could not be written is tried once more
+            _let_go(file)
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        with suppress(OSError):
+            file.close()
+    _sync_folder(path.parent)
 
 
 @contextmanager
@@ -62,9 +112,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all."""
-    with whole_file(path) as file:
-        file.write(content)
+    """Write a small file whole or not at all; to a device or a pipe as it is, see `whole_file`."""
+    leads = target(path)
+    try:
+        with open_stream(leads) if leads.stream else _replaced(leads.path) as file:
+            file.write(content)
+    except OSError as error:
+        _name_place(error, path)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -84,6 +139,60 @@ def csv_text(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, indented, keys in the order given, whole or not at all. NaN and infinity are refused (ValueError)."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _own_part(path: Path) -> tuple[BinaryIO, Path]:
+    """A part for this writer alone, new, open and locked until it is closed. Parts that were left are removed."""
+    for number in range(1, MOST_WRITERS + 1):
+        part = part_path(path, number)
+        while True:
+            try:
+                file = part.open("xb")
+            except FileExistsError:
+                if _removed_if_left(part):
+                    continue
+                break  # another process writes there
+            if _lock_part(file) is not False and stands_at(part, file):
+                _remove_left_above(path, number)
+                return file, part
+            file.close()  # it was taken for one that was left, before it was locked
+    raise FileExistsError(
+        errno.EEXIST, "too many processes write it at once, or parts that can't be removed", str(path)
+    )
+
+
+def _remove_left_above(path: Path, number: int) -> None:
+    """Remove parts of processes that were killed while they wrote `path` beside another one: the next few, for each
+    look costs a moment."""
+    for above in range(number + 1, number + 4):
+        if os.path.lexists(part := part_path(path, above)):
+            _removed_if_left(part)
+
+
+def _removed_if_left(part: Path) -> bool:
+    """Remove a part whose process is gone; False if somebody writes it, or it is not to be removed."""
+    try:
+        file = part.open("r+b")
+    except FileNotFoundError:
+        return True
+    except OSError:  # a folder, or somebody else's
+        return False
+    with file:
+        locked = _lock_part(file)
+        left = time.time() - os.fstat(file.fileno()).st_mtime > _LEFT_AFTER_S if locked is None else locked
+        if left and stands_at(part, file):
+            part.unlink()
+    return left
+
+
+def _lock_part(file: BinaryIO) -> bool | None:
+    # a lock on Windows keeps even its own process from reading the file by name
+    return None if os.name == "nt" else try_lock(file)
+
+
+def _let_go(file: BinaryIO) -> None:
+    if os.name == "nt":  # Windows can neither rename nor remove an open file
+        file.close()
 
 
 def _sync_folder(folder: Path) -> None:

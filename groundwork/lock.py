@@ -1,15 +1,26 @@
-"""One run at a time in one folder: a lock that ends with its process, however that ends."""
+"""One process at a time at one place: a lock that ends with its process, however that ends."""
 
 import errno
 import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from groundwork.errors import AskedWrong
+from groundwork.progress import duration
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 LOCK_NAME = ".lock"
+LONGEST_WAIT_S = 3600.0  # for what another process makes: an index of millions of frames on a slow disk takes minutes
+_TELL_EVERY_S = 30.0
+_LOOK_EVERY_S = 0.1
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
@@ -24,44 +35,115 @@ def only_run(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_NAME
-    while True:
-        file = path.open("ab")
-        if not _lock(file):
-            file.close()
-            raise AskedWrong(f"{folder}: another run is writing here; wait for its end, or take another folder.")
-        if _stands_at(path, file):
-            break
-        file.close()  # its last holder took it away between our opening and our locking
-    try:
+    file = _acquire(path)
+    if file is None:
+        raise AskedWrong(f"{folder}: another run is writing here; wait for its end, or take another folder.")
+    with _released(path, file):
         yield
-    finally:
-        if os.name != "nt":  # Windows can't remove an open file, and needs it closed to be unlocked
-            path.unlink(missing_ok=True)
-        file.close()
 
 
-def _stands_at(path: Path, file: BinaryIO) -> bool:
+@contextmanager
+def only_writer(path: Path, named: str) -> Iterator[None]:
+    """Hold the file at `path`, in a folder that exists, for writing by this process alone while the block runs.
+
+    Raises:
+        AskedWrong: if another process holds it; begins with `named`.
+    """
+    lock = lock_path(path)
+    file = _acquire(lock)
+    if file is None:
+        raise AskedWrong(f"{named}: another command is writing this file; wait until it is done, or name another.")
+    with _released(lock, file):
+        yield
+
+
+@contextmanager
+def one_at_a_time(path: Path, what: str, *, longest_s: float = LONGEST_WAIT_S) -> Iterator[None]:
+    """Hold what is made at `path`, in a folder that exists, for this process alone while the block runs.
+
+    Another process that is at it is waited for, with a status line; the block then finds what that one made. Nothing is
+    held where the file system has no locks.
+
+    Args:
+        path: the file to be made. The lock is beside it, see `lock_path`.
+        what: begins the status lines.
+        longest_s: how long to wait at most.
+
+    Raises:
+        AskedWrong: if the other process is not done in that time.
+    """
+    lock, started_s = lock_path(path), time.monotonic()
+    told = 0
+    while (file := _acquire(lock)) is None:
+        waited_s = time.monotonic() - started_s
+        if waited_s >= longest_s:
+            raise AskedWrong(
+                f"{path}: another process has been at it for {duration(waited_s)}; end it, or wait until it is done."
+            )
+        if waited_s >= told * _TELL_EVERY_S:
+            since = f" for {duration(waited_s)}" if told else ""
+            print(f"{what}: waiting{since} for another process that is making {path}", file=sys.stderr, flush=True)
+            told += 1
+        time.sleep(_LOOK_EVERY_S)
+    with _released(lock, file):
+        yield
+
+
+def lock_path(path: Path) -> Path:
+    """Where the lock of a file to be made stands: `a/b` gives `a/.b~lock.part`.
+
+    Named as the rest of work that was cut off (`groundwork.files.is_part`), which it is if its process is killed.
+    """
+    return path.with_name(f".{path.name}~lock.part")
+
+
+def try_lock(file: BinaryIO) -> bool | None:
+    """Lock an open file without waiting: True if it is locked now, until it is closed; False if another holds it; None
+    where the file system has no locks."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Take the lock without waiting; False if it is taken."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
+        if sys.platform == "win32":
             file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl
-
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+        return None
     return True
+
+
+def stands_at(path: Path, file: BinaryIO) -> bool:
+    """Whether the file that is open is the one at `path`, and not one that was removed or renamed since."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _acquire(path: Path) -> BinaryIO | None:
+    """The lock's file, open and locked; None if another process holds it."""
+    while True:
+        file = path.open("ab")
+        try:
+            if try_lock(file) is False:
+                file.close()
+                return None
+            if stands_at(path, file):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # its last holder took it away between our opening and our locking
+
+
+@contextmanager
+def _released(path: Path, file: BinaryIO) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if os.name != "nt":  # Windows can't remove an open file, and needs it closed to be unlocked
+            path.unlink(missing_ok=True)
+        file.close()

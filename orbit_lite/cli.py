@@ -2,12 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_prep.layout import TREE_FILES
 from eval.command import add_eval_verbs
 from groundwork.errors import exit_status
+from groundwork.options import STREAM_HELP, Reads, ReadsOrNames, Writes, WritesFolder, run_verb, with_own_parser
 from orbit_lite.cli_numbers import not_negative, positive
 from orbit_lite.cli_personal import add_personal_verbs
 from orbit_lite.cli_prep import add_prep_verbs
@@ -15,20 +17,18 @@ from orbit_lite.cli_prep import add_prep_verbs
 if TYPE_CHECKING:
     from orbit_lite.model_choice import ModelChoice
 
-Verb = Callable[[argparse.Namespace], None]
-
-EPILOG = """
+EPILOG = f"""
 The road: raw videos, frame tree, index.csv, tasks.jsonl, recogniser, predictions.parquet, scorecard.json, report.
-Every station is a file; start from any of them. Exit status: 0 done, 1 found something wrong, 2 asked for wrongly.
+Every station is a file; start from any of them. {STREAM_HELP}
+Exit status: 0 done, 1 found something wrong, 2 asked for wrongly.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. A user's mistake is one line on stderr and exit status 1 or 2, never a traceback."""
     options = _parser().parse_args(arguments)
-    verb: Verb = options.run
     if_stopped = "the same command goes on from here" if options.goes_on else "nothing was written in part"
-    return exit_status("orbit-lite", lambda: verb(options), if_stopped=if_stopped)
+    return exit_status("orbit-lite", lambda: run_verb(options), if_stopped=if_stopped)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     demo = verbs.add_parser("demo", help="the whole road on the pocket set, ends with a report", allow_abbrev=False)
-    demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for all of it (default: demo)")
+    demo.add_argument("--out", type=WritesFolder(), default=Path("demo"), help="folder for all of it (default: demo)")
     demo.add_argument("--seed", type=int, default=0, help="seed of the pocket set and of training (default: 0)")
     demo.set_defaults(run=_demo, goes_on=True)
 
@@ -52,33 +52,47 @@ def _parser() -> argparse.ArgumentParser:
     tasks = verbs.add_parser("tasks", help="draw a protocol's tasks: plans, no pixels", allow_abbrev=False)
     _add_data(tasks)
     _add_protocol(tasks)
-    tasks.add_argument("--out", type=Path, default=Path("tasks.jsonl"), help="file to write (default: tasks.jsonl)")
+    tasks.add_argument(
+        "--out", type=Writes("tasks.jsonl"), default=Path("tasks.jsonl"), help="file to write (default: tasks.jsonl)"
+    )
     tasks.set_defaults(run=_tasks)
 
     train = verbs.add_parser("train", help="meta-train a recogniser with LITE; resumes --out", allow_abbrev=False)
-    train.add_argument("config", help="an experiment: a YAML file, or the name of a built-in one")
+    train.add_argument("config", type=ReadsOrNames(), help="an experiment: a YAML file, or the name of a built-in one")
     train.add_argument("overrides", nargs="*", metavar="key=value", help="for example optimizer.lr=0.001 epochs=5")
     _add_data(train)
-    train.add_argument("--out", type=Path, required=True, help="the run's folder")
+    train.add_argument("--out", type=WritesFolder(), required=True, help="the run's folder")
     train.add_argument("--tensorboard", action="store_true", help="log to OUT/tensorboard, too (an extra to install)")
     _add_machine(train)
     train.set_defaults(run=_train, goes_on=True)
 
     convert = verbs.add_parser("convert", help="a published checkpoint to one of ours", allow_abbrev=False)
     convert.add_argument(
-        "published", metavar="PUBLISHED.pth", type=Path, help="state dict of the published code, or ours without a hash"
+        "published",
+        metavar="PUBLISHED.pth",
+        type=Reads(),
+        help="state dict of the published code, or ours without a hash",
     )
-    convert.add_argument("--learner", help="of a published one: protonets, cnaps, ..., or a YAML file")
+    convert.add_argument(
+        "--learner", type=ReadsOrNames(), help="of a published one: protonets, cnaps, ..., or a YAML file"
+    )
     convert.add_argument("--backbone", help="of a published one: efficientnet_b0, vit_b_32_clip, ...")
     convert.add_argument("--frame-size", type=positive, help="side of its frames in pixels (default: 224)")
-    convert.add_argument("--out", type=Path, required=True, help="file to write, CKPT.safetensors")
+    convert.add_argument(
+        "--out", type=Writes("CKPT.safetensors", binary=True), required=True, help="file to write, CKPT.safetensors"
+    )
     convert.set_defaults(run=_convert)
 
     predict = verbs.add_parser("predict", help="tasks to predictions, each frame embedded once", allow_abbrev=False)
     _add_model(predict)
     _add_data(predict)
-    predict.add_argument("--tasks", type=Path, required=True, help="tasks.jsonl, as 'tasks' writes it")
-    predict.add_argument("--out", type=Path, default=Path("predictions.parquet"), help="file to write")
+    predict.add_argument("--tasks", type=Reads(), required=True, help="tasks.jsonl, as 'tasks' writes it")
+    predict.add_argument(
+        "--out",
+        type=Writes("predictions.parquet", binary=True),
+        default=Path("predictions.parquet"),
+        help="file to write (default: predictions.parquet)",
+    )
     _add_machine(predict)
     predict.set_defaults(run=_predict)
 
@@ -92,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(evaluate)
     _add_data(evaluate)
     _add_protocol(evaluate)
-    evaluate.add_argument("--out", type=Path, required=True, help="the run's folder")
+    evaluate.add_argument("--out", type=WritesFolder(), required=True, help="the run's folder")
     evaluate.add_argument(
         "--thumbnails", action="store_true", help="put frames into the report: pictures of people's homes"
     )
@@ -108,22 +122,27 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--way", type=positive, default=10, help="objects of the task (default: 10)")
     cost.add_argument("--support", type=positive, default=100, help="support frames in all (default: 100)")
     cost.add_argument("--repeats", type=not_negative, default=3, help="timed runs; 0 only counts (default: 3)")
-    cost.add_argument("--out", type=Path, help="write it as JSON, too")
+    cost.add_argument("--out", type=Writes("cost.json"), help="write it as JSON, too")
     cost.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
     cost.set_defaults(run=_cost)
 
     add_personal_verbs(verbs)
     add_eval_verbs(verbs)
-    return parser
+    return with_own_parser(parser)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="a frame tree, packed or not, or a tree of raw videos")
+    parser.add_argument(
+        "--data", type=Reads(TREE_FILES), required=True, help="a frame tree, packed or not, or a tree of raw videos"
+    )
 
 
 def _add_protocol(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--protocol", required=True, help="orbit-2022, orbit-2021-clu-ve, own-videos, ... or a YAML file"
+        "--protocol",
+        type=ReadsOrNames(),
+        required=True,
+        help="orbit-2022, orbit-2021-clu-ve, own-videos, ... or a YAML file",
     )
     parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
     parser.add_argument("--seed", type=int, default=1991, help="seed of the tasks (default: 1991)")
@@ -131,9 +150,13 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, help="a checkpoint, or a learner's name with --backbone")
+    parser.add_argument(
+        "--model", type=ReadsOrNames(), required=True, help="a checkpoint, or a learner's name with --backbone"
+    )
     parser.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
-    parser.add_argument("--weights", default="", help="for a backbone: pretrained, random, or a file")
+    parser.add_argument(
+        "--weights", type=ReadsOrNames(), default="", help="for a backbone: pretrained, random, or a file"
+    )
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:

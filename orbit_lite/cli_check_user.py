@@ -1,9 +1,10 @@
 """The verb `check-user`."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_prep.layout import TREE_FILES
+from groundwork.options import Reads, ReadsOrNames, WritesFolder
 from orbit_lite.cli_numbers import not_negative, positive
 
 if TYPE_CHECKING:
@@ -18,11 +19,17 @@ def add_check_user_verb(verbs: "Subparsers") -> None:
         description="Before any test video exists: what is recognised, what is confused, what more filming may bring.",
         allow_abbrev=False,
     )
-    verb.add_argument("what", type=Path, metavar="USER_DIR", help="a user's folder, or a personal recogniser's file")
-    verb.add_argument("--model", help="a checkpoint, or a learner's name with --backbone")
+    verb.add_argument(
+        "what", type=Reads(TREE_FILES), metavar="USER_DIR", help="a user's folder, or a personal recogniser's file"
+    )
+    verb.add_argument("--model", type=ReadsOrNames(), help="a checkpoint, or a learner's name with --backbone")
     verb.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
-    verb.add_argument("--weights", default="", help="for a backbone: pretrained, random, or a file")
-    verb.add_argument("--out", type=Path, help="a folder for the report: check.html, check.md, CSVs and a picture")
+    verb.add_argument(
+        "--weights", type=ReadsOrNames(), default="", help="for a backbone: pretrained, random, or a file"
+    )
+    verb.add_argument(
+        "--out", type=WritesFolder(), help="a folder for the report: check.html, check.md, CSVs and a picture"
+    )
     verb.add_argument(
         "--draws", type=not_negative, help="subsets of videos for each point of the learning curve; 0 for no curve"
     )
@@ -35,12 +42,10 @@ def add_check_user_verb(verbs: "Subparsers") -> None:
 def _check_user(options: argparse.Namespace) -> None:
     from orbit_lite.devices import named_device
     from orbit_lite.model_choice import ModelChoice
-    from orbit_lite.personal.check_report import require_folder, write_check
+    from orbit_lite.personal.check_report import write_check
     from orbit_lite.personal.check_user import check_user
     from orbit_lite.personal.check_words import check_text
 
-    if options.out is not None:
-        require_folder(options.out)
     found = check_user(
         options.what,
         ModelChoice(options.model, options.backbone, options.weights) if options.model else None,

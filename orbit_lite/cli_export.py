@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_prep.layout import TREE_FILES
 from groundwork.errors import AskedWrong
+from groundwork.options import Reads, Writes
+from orbit_lite.personal.file_names import EXPORT_SUFFIXES, export_path
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
-FORMAT_NAMES = ("onnx", "torchscript", "torch-export")  # of orbit_lite.personal.formats, which takes torch to import
 
 
 def add_export_verb(verbs: "Subparsers") -> None:
@@ -22,24 +23,39 @@ def add_export_verb(verbs: "Subparsers") -> None:
         "and the mean of each one's features. It holds no picture, and nothing of single frames.",
         allow_abbrev=False,
     )
-    verb.add_argument("file", type=Path, metavar="FILE", help="as 'orbit-lite personalize' writes it")
-    verb.add_argument("--format", choices=FORMAT_NAMES, default="onnx", help="default: onnx (an extra to install)")
-    verb.add_argument("--out", type=Path, help="file to write (default: FILE's name with the format's suffix)")
+    verb.add_argument("file", type=Reads(), metavar="FILE", help="as 'orbit-lite personalize' writes it")
+    verb.add_argument(
+        "--format", choices=tuple(EXPORT_SUFFIXES), default="onnx", help="default: onnx (an extra to install)"
+    )
+    verb.add_argument(
+        "--out",
+        type=Writes("alice.onnx", binary=True, files=_written),
+        help="file to write (default: FILE's name with the format's suffix)",
+    )
     verb.add_argument(
         "--input", choices=("uint8", "float"), default="uint8", help="pixels 0 to 255, or 0 to 1 (default: uint8)"
     )
     verb.add_argument(
-        "--check", type=Path, nargs="+", default=[], metavar="VIDEO", help="check it on frames of videos, too"
+        "--check",
+        type=Reads(TREE_FILES),
+        nargs="+",
+        default=[],
+        metavar="VIDEO",
+        help="check it on frames of videos, too",
     )
     verb.add_argument("--int8", action="store_true", help="the network in 8 bits: smaller, and not quite the same")
     verb.add_argument(
         "--calibrate",
-        type=Path,
+        type=Reads(TREE_FILES),
         nargs="+",
         metavar="VIDEO",
         help="with --int8: the user's folder or videos, by whose frames the 8-bit values are scaled",
     )
     verb.set_defaults(run=_export)
+
+
+def _written(options: argparse.Namespace) -> list[Path]:
+    return [options.out or export_path(options.file, format=options.format, int8=options.int8)]
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -5,10 +5,11 @@ It lists what it is going to remove, and removes nothing before somebody has agr
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_prep.layout import TREE_FILES
 from groundwork.errors import AskedWrong
+from groundwork.options import Changes
 
 if TYPE_CHECKING:
     from data_prep.forget_plan import Plan
@@ -27,18 +28,20 @@ def add_forget_verb(verbs: "Subparsers") -> None:
         "what it is going to remove, and asks. What is not this kit's is never removed, and no link is followed.",
         allow_abbrev=False,
     )
-    verb.add_argument("file", type=Path, nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it")
+    verb.add_argument("file", type=Changes(), nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it")
     verb.add_argument(
         "--object", action="append", default=[], metavar="NAME", help="only this object of FILE; may be repeated"
     )
-    verb.add_argument("--data", type=Path, metavar="ROOT", help="a tree of frames, raw videos or packed users")
+    verb.add_argument(
+        "--data", type=Changes(TREE_FILES), metavar="ROOT", help="a tree of frames, raw videos or packed users"
+    )
     verb.add_argument("--user", metavar="NAME", help="the user to remove from it")
     verb.add_argument(
         "--run",
         dest="run_folders",
         action="append",
         default=[],
-        type=Path,
+        type=Changes(),
         metavar="RUN",
         help="with --data: from this run's folder, too; may be repeated",
     )

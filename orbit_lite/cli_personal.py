@@ -4,12 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_prep.layout import TREE_FILES
 from groundwork.errors import AskedWrong
+from groundwork.options import Reads, ReadsOrNames, Writes
 from orbit_lite.cli_check_user import add_check_user_verb
 from orbit_lite.cli_export import add_export_verb
 from orbit_lite.cli_forget import add_forget_verb
 from orbit_lite.cli_numbers import positive, share
 from orbit_lite.cli_recognize import add_recognize_verb
+from orbit_lite.personal.file_names import CSV_NAME, targets
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -32,15 +35,24 @@ def _add_personalize(verbs: "Subparsers") -> None:
         allow_abbrev=False,
     )
     what = verb.add_mutually_exclusive_group(required=True)
-    what.add_argument("--model", help="a checkpoint, or a learner's name with --backbone")
-    what.add_argument("--update", type=Path, metavar="FILE", help="a personal recogniser to teach more objects")
+    what.add_argument("--model", type=ReadsOrNames(), help="a checkpoint, or a learner's name with --backbone")
+    what.add_argument("--update", type=Reads(), metavar="FILE", help="a personal recogniser to teach more objects")
     verb.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
-    verb.add_argument("--weights", default="", help="for a backbone: pretrained, random, or a file")
     verb.add_argument(
-        "--videos", type=Path, nargs="+", required=True, metavar="USER_DIR", help="folders of one user each"
+        "--weights", type=ReadsOrNames(), default="", help="for a backbone: pretrained, random, or a file"
     )
     verb.add_argument(
-        "--out", type=Path, help="file to write; for several users a folder (with --update: FILE itself if not given)"
+        "--videos",
+        type=Reads(TREE_FILES),
+        nargs="+",
+        required=True,
+        metavar="USER_DIR",
+        help="folders of one user each",
+    )
+    verb.add_argument(
+        "--out",
+        type=Writes("alice.safetensors", binary=True, files=_written, in_place=("update",)),
+        help="file to write; for several users a folder (with --update: FILE itself if not given)",
     )
     known = verb.add_mutually_exclusive_group()
     known.add_argument("--replace", action="store_true", help="with --update: an object's new videos replace its old")
@@ -52,10 +64,24 @@ def _add_personalize(verbs: "Subparsers") -> None:
         help="with --model: share of frames of other things that may be called one of these, such as 0.05; fewer mean "
         "more 'none of these' for the things themselves (default: balanced)",
     )
-    verb.add_argument("--csv", type=Path, help="write a row a participant and object, too")
+    verb.add_argument(
+        "--csv", type=Writes("participants.csv", files=_table), help="write a row a participant and object, too"
+    )
     verb.add_argument("--workers", type=positive, help="processes that decode (default: one a core)")
     verb.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
     verb.set_defaults(run=_personalize)
+
+
+def _written(options: argparse.Namespace) -> list[Path]:
+    """The personal recognisers that come of the options: one, or one for each user in a folder."""
+    out: Path | None = options.out or options.update
+    return targets(options.videos, out) if out else []
+
+
+def _table(options: argparse.Namespace) -> list[Path]:
+    if options.csv is None and options.out and len(options.videos) > 1:
+        return [options.out / CSV_NAME]
+    return [options.csv] if options.csv else []
 
 
 def _personalize(options: argparse.Namespace) -> None:

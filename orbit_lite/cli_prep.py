@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_prep.layout import TREE_FILES
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.options import Changes, Reads, Writes, WritesFolder
 
 if TYPE_CHECKING:
     from data_prep.tree_run import TreeSummary
@@ -19,7 +21,7 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     inner = prep.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     pocket = inner.add_parser("pocket", help="make a small ORBIT: encoded videos of drawn objects", allow_abbrev=False)
-    pocket.add_argument("out", metavar="OUT", type=Path, help="folder to make")
+    pocket.add_argument("out", metavar="OUT", type=WritesFolder(), help="folder to make")
     pocket.add_argument(
         "--users", nargs=3, type=int, metavar=("TRAIN", "VALIDATION", "TEST"), help="how many users of each split"
     )
@@ -36,7 +38,9 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
         description="The data's licence is stated on its page, https://doi.org/10.25383/city.14294597.",
         allow_abbrev=False,
     )
-    download.add_argument("out", metavar="OUT", type=Path, help="tree to make, to go on with, or to add splits to")
+    download.add_argument(
+        "out", metavar="OUT", type=WritesFolder(), help="tree to make, to go on with, or to add splits to"
+    )
     download.add_argument(
         "--split", action="append", default=[], help="train, validation, test or other (1080 only); may be repeated"
     )
@@ -45,19 +49,21 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
         "--from-zip",
         metavar="FILE",
         nargs="+",
-        type=Path,
+        type=Reads(),
         default=[],
         help="archives downloaded by hand: nothing is fetched",
     )
     download.add_argument(
-        "--annotations", metavar="FILE", type=Path, help="an archive of annotations to unpack as well"
+        "--annotations", metavar="FILE", type=Reads(), help="an archive of annotations to unpack as well"
     )
     download.add_argument("--keep-archives", action="store_true", help="keep what was downloaded once it is verified")
     download.set_defaults(run=_download, goes_on=True)
 
     extract = inner.add_parser("extract", help="raw videos to numbered square frames", allow_abbrev=False)
-    extract.add_argument("raw", metavar="RAW", type=Path, help="[SPLIT/]USER/OBJECT/{clean,clutter}/*.mp4 and the like")
-    extract.add_argument("out", metavar="OUT", type=Path, help="frame tree to make, or to go on with")
+    extract.add_argument(
+        "raw", metavar="RAW", type=Reads(TREE_FILES), help="[SPLIT/]USER/OBJECT/{clean,clutter}/*.mp4 and the like"
+    )
+    extract.add_argument("out", metavar="OUT", type=WritesFolder(), help="frame tree to make, or to go on with")
     extract.add_argument("--fps", type=float, default=30.0, help="frames a second, by time stamps (default: 30)")
     extract.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
     extract.add_argument(
@@ -82,21 +88,25 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     extract.set_defaults(run=_extract, goes_on=True)
 
     index = inner.add_parser("index", help="list a tree once: index.csv, a row a video", allow_abbrev=False)
-    index.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
+    index.add_argument(
+        "root", metavar="ROOT", type=Changes(TREE_FILES, elsewhere=True), help="frame tree, raw tree or packed tree"
+    )
     index.set_defaults(run=_index)
 
     resize = inner.add_parser("resize", help="frame tree to another size: LANCZOS, as published", allow_abbrev=False)
-    resize.add_argument("tree", metavar="TREE", type=Path, help="frame tree or packed tree")
-    resize.add_argument("out", metavar="OUT", type=Path, help="frame tree to make, or to go on with")
+    resize.add_argument("tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree or packed tree")
+    resize.add_argument("out", metavar="OUT", type=WritesFolder(), help="frame tree to make, or to go on with")
     resize.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
     _add_workers(resize)
     resize.set_defaults(run=_resize, goes_on=True)
 
     split = inner.add_parser("split", help="the unfiltered set: merge other/, tell users apart", allow_abbrev=False)
-    split.add_argument("tree", metavar="TREE", type=Path, help="frame tree, with or without splits and other/")
-    split.add_argument("out", metavar="OUT", type=Path, help="tree to make of hard links, or to go on with")
     split.add_argument(
-        "--users", metavar="JSON", type=Path, required=True, help="ORBIT's orbit_benchmark_users_to_split.json"
+        "tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree, with or without splits and other/"
+    )
+    split.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree to make of hard links, or to go on with")
+    split.add_argument(
+        "--users", metavar="JSON", type=Reads(), required=True, help="ORBIT's orbit_benchmark_users_to_split.json"
     )
     split.add_argument(
         "--leave-out", action="store_true", help="leave out objects of these users that JSON does not name"
@@ -104,29 +114,51 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
     split.set_defaults(run=_split, goes_on=True)
 
     pack = inner.add_parser("pack", help="frame tree to one ZIP file a user, and back", allow_abbrev=False)
-    pack.add_argument("tree", metavar="TREE", type=Path, help="frame tree; with --unpack a packed one")
-    pack.add_argument("out", metavar="OUT", type=Path, help="tree to make, or to go on with")
+    pack.add_argument("tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree; with --unpack a packed one")
+    pack.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree to make, or to go on with")
     pack.add_argument("--unpack", action="store_true", help="the other way: packed tree to frame tree, byte for byte")
     pack.set_defaults(run=_pack, goes_on=True)
 
     verify = inner.add_parser("verify", help="hold a tree against its index, every frame", allow_abbrev=False)
-    verify.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
+    verify.add_argument("root", metavar="ROOT", type=Reads(TREE_FILES), help="frame tree, raw tree or packed tree")
     verify.set_defaults(run=_verify)
 
     quality = inner.add_parser("quality", help="how videos are filmed: blur, light, motion", allow_abbrev=False)
-    quality.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
+    quality.add_argument("root", metavar="ROOT", type=Reads(TREE_FILES), help="frame tree, raw tree or packed tree")
     quality.add_argument("--type", default="clean", help="which videos: clean or clutter (default: clean)")
-    quality.add_argument("--csv", metavar="FOLDER", type=Path, help="write the estimates there, by video and by frame")
+    quality.add_argument(
+        "--csv",
+        metavar="FOLDER",
+        type=Writes(files=_quality_tables),
+        help="write the estimates there, by video and by frame",
+    )
     _add_workers(quality)
     quality.set_defaults(run=_quality)
 
     summarize = inner.add_parser(
         "summarize", help="a tree's statistics as the ORBIT paper has them", allow_abbrev=False
     )
-    summarize.add_argument("root", metavar="ROOT", type=Path, help="frame tree, raw tree or packed tree")
+    summarize.add_argument("root", metavar="ROOT", type=Reads(TREE_FILES), help="frame tree, raw tree or packed tree")
     summarize.add_argument("--markdown", action="store_true", help="print Markdown, not plain text")
-    summarize.add_argument("--csv", metavar="FOLDER", type=Path, help="write the tables there as CSV, too")
+    summarize.add_argument(
+        "--csv",
+        metavar="FOLDER",
+        type=Writes(files=_summary_tables),
+        help="write the tables there as CSV, too",
+    )
     summarize.set_defaults(run=_summarize)
+
+
+def _quality_tables(options: argparse.Namespace) -> list[Path]:
+    from data_prep.traces import QUALITY_TABLES
+
+    return [options.csv / name for name in QUALITY_TABLES] if options.csv else []
+
+
+def _summary_tables(options: argparse.Namespace) -> list[Path]:
+    from data_prep.traces import SUMMARY_TABLES
+
+    return [options.csv / name for name in SUMMARY_TABLES] if options.csv else []
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:

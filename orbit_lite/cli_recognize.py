@@ -2,10 +2,12 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_prep.layout import TREE_FILES
 from groundwork.errors import AskedWrong
+from groundwork.options import Reads, Writes
+from groundwork.targets import STDOUT, target
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -23,8 +25,10 @@ def add_recognize_verb(verbs: "Subparsers") -> None:
         "answered from itself and earlier ones alone.",
         allow_abbrev=False,
     )
-    verb.add_argument("--model", type=Path, required=True, metavar="FILE", help="as 'orbit-lite personalize' writes it")
-    verb.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="one or several")
+    verb.add_argument(
+        "--model", type=Reads(), required=True, metavar="FILE", help="as 'orbit-lite personalize' writes it"
+    )
+    verb.add_argument("videos", type=Reads(TREE_FILES), nargs="*", metavar="VIDEO", help="one or several")
     verb.add_argument("--camera", type=_camera_number, metavar="N", help="a camera in their place, 0 is the first")
     verb.add_argument("--stdin", type=_frame_size, metavar="WIDTHxHEIGHT", help="raw rgb24 frames in their place")
     verb.add_argument("--live", action="store_true", help="with --stdin: drop frames rather than let them wait")
@@ -32,9 +36,19 @@ def add_recognize_verb(verbs: "Subparsers") -> None:
     verb.add_argument(
         "--smooth", type=_seconds, default=0.0, metavar="SECONDS", help="average over earlier frames (default: 0, off)"
     )
-    verb.add_argument("--csv", type=Path, metavar="OUT", help="write a row a frame, too")
-    verb.add_argument("--json", type=Path, metavar="OUT", help="write each video's answer and the model's origin, too")
-    verb.add_argument("--annotated", type=Path, metavar="OUT.mp4", help="write a copy of the one video with captions")
+    verb.add_argument("--csv", type=Writes("answers.csv"), metavar="OUT", help="write a row a frame, too")
+    verb.add_argument(
+        "--json",
+        type=Writes("answers.json"),
+        metavar="OUT",
+        help="write each video's answer and the model's origin, too",
+    )
+    verb.add_argument(
+        "--annotated",
+        type=Writes("OUT.mp4", binary=True),
+        metavar="OUT.mp4",
+        help="write a copy of the one video with captions",
+    )
     verb.add_argument("--speak", action="store_true", help="print what is seen when it changes, and nothing else")
     verb.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
     verb.set_defaults(run=_recognize)
@@ -75,23 +89,12 @@ def _require_sense(options: argparse.Namespace) -> None:
         raise AskedWrong("--fps does not go with --camera, which has a rate of its own")
     if options.annotated and (streams or len(options.videos) > 1):
         raise AskedWrong("--annotated makes a copy of one video; give one VIDEO")
-    if options.annotated and options.annotated.suffix.lower() != ".mp4":
+    if options.annotated and options.annotated.suffix.lower() != ".mp4" and not target(options.annotated).stream:
         raise AskedWrong(f"--annotated {options.annotated}: an MP4 file is written; give a name that ends in .mp4")
     if options.stdin and os.isatty(STDIN):
         raise AskedWrong("--stdin: nothing is piped in; try ffmpeg ... -f rawvideo -pix_fmt rgb24 - | orbit-lite ...")
-    inputs = {path.resolve() for path in [options.model, *options.videos]}
-    outputs = [path.resolve() for path in (options.csv, options.json, options.annotated) if path]
-    for number, path in enumerate(outputs):
-        if path in inputs or path in outputs[:number]:
-            raise AskedWrong(f"{path}: would be written over; give each output a name of its own")
-        _require_place(path)
-
-
-def _require_place(path: Path) -> None:
-    """Refuse an output that could not be written when all the work is done."""
-    above = next(folder for folder in path.parents if folder.exists())
-    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
-        raise AskedWrong(f"{path}: no file can be written there; give another place")
+    if options.speak and STDOUT in (options.csv, options.json, options.annotated):
+        raise AskedWrong("--speak has standard output for what is seen; write the others to files")
 
 
 def _camera_number(text: str) -> int:

@@ -6,6 +6,7 @@ A checkpoint of ours from before hashes is written again with one.
 from pathlib import Path
 
 from groundwork.errors import AskedWrong
+from groundwork.outputs import Input, Output, require_outputs
 from orbit_lite.models.checkpoint import HEADER, load_recognizer, read_checkpoint_info, save_recognizer
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.models.weight_files import read_metadata
@@ -39,8 +40,7 @@ def convert(
         raise AskedWrong(
             f"{published}: not a checkpoint of this kit; of a published one, --learner and --backbone are required"
         )
-    if out.exists() and out.samefile(published):
-        raise AskedWrong(f"{out}: the published file itself; give another --out")
+    require_outputs([Input("PUBLISHED.pth", published)], [Output("--out", out, example="CKPT.safetensors")])
     recognizer = load_recognizer(published, learner=learner, backbone=backbone, frame_size_px=frame_size_px)
     noted = {"file": published.name, "sha256": file_sha256(published)}
     if ours:

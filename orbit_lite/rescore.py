@@ -34,7 +34,7 @@ from eval.score import score
 from eval.scorecard import Cost
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run
 from groundwork.errors import KitError
-from groundwork.files import part_path, write_bytes, write_json
+from groundwork.files import is_part, part_of, write_bytes, write_json
 from groundwork.removal import Root, identity
 from orbit_lite.evaluate import PARTS_NAME, SECONDS_NAME
 from orbit_lite.run_files import PREDICTIONS_NAME, REPORT_NAME, RESULTS_NAME, TASKS_NAME, cut_off_files, read_results
@@ -62,7 +62,7 @@ def count_user(run: Path, user: str) -> list[str]:
     """
     tasks = [task for task in read_tasks(run / TASKS_NAME).tasks if task.user == user]
     predicted = _Predicted.read(run / PREDICTIONS_NAME, user, "")
-    parts = [name for name in _part_names(user) if (run / PARTS_NAME / name).is_file()]
+    parts = _part_names(run / PARTS_NAME, user)
     counts = [
         (run / PREDICTIONS_NAME, predicted.theirs if predicted else 0, "row", ""),
         (run / TASKS_NAME, len(tasks), "task", ""),
@@ -195,12 +195,12 @@ def _drop_beside(run: Path, user: str) -> None:
     if results.pop(user, None) is not None:
         write_bytes(run / RESULTS_NAME, json.dumps(results, separators=(",", ":")).encode() + b"\n")
     folder = run / PARTS_NAME
-    names = [name for name in _part_names(user) if (folder / name).is_file()]
+    names = _part_names(folder, user)
     theirs = [Removable((PARTS_NAME, name), identity(os.lstat(folder / name))) for name in names]
     remove_files("", Root.of(run), [*theirs, *cut_off_files(run)]).carry_out()
 
 
-def _part_names(user: str) -> tuple[str, str]:
+def _part_names(folder: Path, user: str) -> list[str]:
     """The files of one user's predictions in the folder of parts, whole and cut off."""
-    own = f"{user}.parquet"
-    return own, part_path(Path(own)).name
+    own, there = f"{user}.parquet", sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [name for name in there if (part_of(name) if is_part(name) else name) == own and (folder / name).is_file()]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import part_path, write_json
+from groundwork.files import is_part, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.strict_json import parse_json
 
@@ -19,7 +19,6 @@ RECORD_NAME = "run.json"
 LOG_NAME = "log.txt"
 USERS_REMOVED = "users_removed"  # a key of the record, once a user was removed from the run
 PACKAGES = ("orbit-lite", "torch", "torchvision", "timm", "numpy", "opencv-python", "av")
-_OF_A_START = (LOCK_NAME, part_path(Path(RECORD_NAME)).name)  # all that a run killed at its very start leaves
 _NO_MATTER = ("workers",)  # of the machine: the result does not hang on it
 
 
@@ -46,7 +45,7 @@ class RunFolder:
             found = self._record.get("settings")
             if found != wanted:
                 raise AskedWrong(f"{path}: holds another run ({_difference(found, wanted)}); give another --out")
-        elif any(entry.name not in _OF_A_START for entry in path.iterdir()):
+        elif any(entry.name != LOCK_NAME and not is_part(entry.name) for entry in path.iterdir()):
             raise AskedWrong(f"{path}: not empty, and no run of this kit; give another --out")
         else:
             self._record = {"settings": wanted, **self._now}

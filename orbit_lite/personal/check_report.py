@@ -8,9 +8,9 @@ from eval.report.drawing import INK, drawing, shortened
 from eval.report.markdown import markdown_page
 from eval.report.page import html_page
 from eval.report.tables import percent, plain
-from groundwork.errors import AskedWrong
 from groundwork.files import write_bytes, write_text
 from groundwork.lock import only_run
+from groundwork.outputs import Output, require_outputs
 from orbit_lite.personal.check import UserCheck
 from orbit_lite.personal.check_tables import (
     CONFUSION_CSV,
@@ -50,16 +50,6 @@ CURVE_NOTE = (
 _LINE, _BAND, _THIN = "#2f5d8a", "#cfe0ef", "#767676"
 
 
-def require_folder(out: Path) -> None:
-    """Refuse a file where a folder is to be written, before the work is done.
-
-    Raises:
-        AskedWrong: if it is a file.
-    """
-    if out.exists() and not out.is_dir():
-        raise AskedWrong(f"{out}: a file; --out takes a folder for the report")
-
-
 def write_check(check: UserCheck, out: Path) -> Path:
     """Write the report into a folder, made if need be, each file whole or not at all; give the page, written last.
 
@@ -68,7 +58,7 @@ def write_check(check: UserCheck, out: Path) -> Path:
     Raises:
         AskedWrong: if `out` is a file, or another run is writing there.
     """
-    require_folder(out)
+    require_outputs([], [Output("--out", out, is_folder=True)])
     title, sections = f"Check of {plain(check.user)}'s videos", check_sections(check)
     with only_run(out):
         for name in (CURVE_CSV, CURVE_SVG):  # one that an earlier check left would speak of other numbers

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import part_path, whole_file
+from groundwork.files import whole_file
+from groundwork.outputs import Input, Output, require_outputs
 from orbit_lite.personal.export_check import TIMED_RUNS, Agreement, as_taken, compare, median_ms
 from orbit_lite.personal.export_frames import Images, noise_images, video_images
 from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.file_names import export_path
 from orbit_lite.personal.formats import FORMATS, Opened, Texts, onnx_bytes, require_onnx
 from orbit_lite.personal.graph import UINT8, PersonalGraph
 from orbit_lite.personal.quantize import quantized_model
@@ -44,11 +46,6 @@ class ExportRequest:
     calibrate: Sequence[Path] | None = None
 
     @property
-    def suffix(self) -> str:
-        """What a file's name ends with, if nothing else is asked for."""
-        return f".int8{FORMATS[self.format].suffix}" if self.int8 else FORMATS[self.format].suffix
-
-    @property
     def int8(self) -> bool:
         """Whether in 8 bits."""
         return self.calibrate is not None
@@ -69,8 +66,9 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Path:
         FoundWrong: if `file` is not a whole personal recogniser, no video can be read, or the exported file does not
             say what the recogniser says; nothing is written then.
     """
-    out = out or file.with_suffix(request.suffix)
-    _require_sense(file, out, request)
+    out = out or export_path(file, format=request.format, int8=request.int8)
+    require_outputs([Input("FILE", file)], [Output("--out", out, example="alice.onnx")])
+    _require_sense(request)
     personal = load_personal(file)
     size_px = personal.frame_size_px
     scaling, checked = None, [noise_images(size_px)]
@@ -85,7 +83,8 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Path:
     card = card_texts(personal, request, source_sha256=file_sha256(file), scaled_by=scaled_by)
     content = _content(personal, request, card, scaling, images)
     opened, found = write_checked(out, content, card, personal, images, request)
-    _tell(out, personal, request, opened, found)
+    _tell(personal, request, opened, found)
+    print(f"written: {out}, {len(content) / 1e6:.1f} MB")
     return out
 
 
@@ -100,7 +99,7 @@ def write_checked(
     with whole_file(out) as file:
         file.write(content)
         file.flush()
-        opened = FORMATS[request.format].open(part_path(out), list(card))
+        opened = FORMATS[request.format].open(Path(file.name), list(card))
         found = compare(personal, opened, images, takes=request.takes)
         if opened.texts != card:
             raise FoundWrong(f"{out}: not written, for its metadata does not read back; try another --format")
@@ -153,14 +152,10 @@ def _halves(images: Images) -> tuple[Images, Images]:
     return images[::2], images[1::2] if len(images) > 1 else images
 
 
-def _require_sense(file: Path, out: Path, request: ExportRequest) -> None:
+def _require_sense(request: ExportRequest) -> None:
     """Refuse what can't be done before anything is loaded."""
     if request.int8 and request.format != "onnx":
         raise AskedWrong(f"--int8 goes with --format onnx, not with {request.format}")
-    if out.is_dir():
-        raise AskedWrong(f"{out}: a folder; --out takes a file, such as {out / file.with_suffix(request.suffix).name}")
-    if out.resolve() == file.resolve():
-        raise AskedWrong(f"{out}: the recogniser itself would be written over; give another --out")
     if request.format == "onnx":
         require_onnx()
 
@@ -172,7 +167,7 @@ def _read(paths: Sequence[Path], size_px: int, *, most: int) -> Images:
     return images
 
 
-def _tell(out: Path, personal: PersonalRecognizer, request: ExportRequest, opened: Opened, found: Agreement) -> None:
+def _tell(personal: PersonalRecognizer, request: ExportRequest, opened: Opened, found: Agreement) -> None:
     one = noise_images(personal.frame_size_px)[:1]
     frame, image = as_taken(one, request.takes), torch.from_numpy(one)
     here_ms, there_ms = median_ms(lambda: personal.scores(image)), median_ms(lambda: opened.run(frame))
@@ -200,4 +195,3 @@ def _tell(out: Path, personal: PersonalRecognizer, request: ExportRequest, opene
         "Personal data: it holds the objects' names and the mean of each one's features. It holds no picture, and "
         "nothing of single frames."
     )
-    print(f"written: {out}, {out.stat().st_size / 1e6:.1f} MB")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groundwork.errors import AskedWrong
+from orbit_lite.personal.file_names import EXPORT_SUFFIXES
 from orbit_lite.personal.graph import INPUT, OUTPUTS
 
 if TYPE_CHECKING:
@@ -143,9 +144,11 @@ def _open_torch_export(path: Path, names: Sequence[str]) -> Opened:
 
 
 FORMATS: dict[str, Format] = {
-    "onnx": Format(".onnx", "onnxruntime", False, _write_onnx, _open_onnx),
-    "torchscript": Format(".torchscript", "TorchScript", True, _write_torchscript, _open_torchscript),
-    "torch-export": Format(".pt2", "torch.export", True, _write_torch_export, _open_torch_export),
+    "onnx": Format(EXPORT_SUFFIXES["onnx"], "onnxruntime", False, _write_onnx, _open_onnx),
+    "torchscript": Format(EXPORT_SUFFIXES["torchscript"], "TorchScript", True, _write_torchscript, _open_torchscript),
+    "torch-export": Format(
+        EXPORT_SUFFIXES["torch-export"], "torch.export", True, _write_torch_export, _open_torch_export
+    ),
 }
 
 

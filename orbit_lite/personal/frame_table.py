@@ -2,12 +2,14 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from groundwork.files import whole_file
+from groundwork.targets import Target, flush_printed, target
 from orbit_lite.personal.answers import FrameAnswer
 
 COLUMNS = ("video", "frame", "time_s", "object", "confidence", "likeliest", "familiarity")
@@ -57,26 +59,35 @@ def whole_table(path: Path | None) -> Iterator[FrameTable]:
 @contextmanager
 def live_table(path: Path | None) -> Iterator[FrameTable]:
     """A table for a stream, which may have no end: written at its place, a line in one go, so that it can be followed
-    while it grows, and holds every answer given so far, however the stream ends. It replaces what stood there."""
+    while it grows, and holds every answer given so far, however the stream ends. It replaces what stood there; a device
+    or a pipe gets the lines as they come."""
     if path is None:
         yield FrameTable(None)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _WholeLines(path, "w") as file:
+    leads = target(path)
+    if not leads.stream:
+        leads.path.parent.mkdir(parents=True, exist_ok=True)
+    flush_printed()
+    with _WholeLines(leads, path) as file:
         yield FrameTable(file)
 
 
 class _WholeLines(io.FileIO):
-    """Unbuffered; what could not be written to its end, for the disk is full, is taken back."""
+    """Unbuffered; what could not be written to its end, for the disk is full, is taken back, unless it is a pipe."""
+
+    def __init__(self, leads: Target, path: Path) -> None:
+        super().__init__(leads.path if leads.descriptor is None else os.dup(leads.descriptor), "w")
+        self._path = path
 
     def write(self, content: Any) -> int:
-        start, left = self.tell(), memoryview(content)
+        start, left = self.tell() if self.seekable() else None, memoryview(content)
         try:
             while left:
                 left = left[super().write(left) :]
         except OSError as error:
-            self.truncate(start)
-            error.filename = str(self.name)
+            if start is not None:
+                self.truncate(start)
+            error.filename = str(self._path)
             raise
         return len(content)
 

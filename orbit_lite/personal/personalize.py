@@ -8,20 +8,19 @@ from typing import Any
 
 import torch
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import FoundWrong
 from groundwork.files import write_text
+from groundwork.outputs import Output, require_outputs
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.personal.file import load_personal, save_personal
+from orbit_lite.personal.file_names import CSV_NAME, targets
 from orbit_lite.personal.lesson import Lesson, read_lesson
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.sampling import PROTOCOL, Sampling
 from orbit_lite.personal.summary import ObjectSummary, summarize, summary_csv, summary_text
 from orbit_lite.personal.teach import add_objects, held_out, teach
 from orbit_lite.run_folder import versions
-
-SUFFIX = ".safetensors"
-CSV_NAME = "participants.csv"
 
 
 def personalize(
@@ -52,12 +51,13 @@ def personalize(
         AskedWrong: if a folder or the model is not there, two folders have one name, or `out` can't be written to.
         FoundWrong: if a user's videos are not as they should be; of several, the others' files are written.
     """
-    targets = _targets(folders, out)
+    files = targets(folders, out)
+    require_outputs([], [Output("--out", file, example="alice.safetensors") for file in files])
     recognizer = model.load().to(device)
     origin = _origin(model, recognizer.extractor.frame_size_px)
     rows: list[tuple[str, Sequence[ObjectSummary]]] = []
     faults, written = [], []
-    for folder, target in zip(folders, targets, strict=True):
+    for folder, target in zip(folders, files, strict=True):
         try:
             lesson = read_lesson(recognizer, folder, workers=workers)
             personal = teach(recognizer, lesson, origin=origin, false_alarms=false_alarms)
@@ -112,20 +112,6 @@ def teach_more(
     return taught
 
 
-def _targets(folders: Sequence[Path], out: Path) -> list[Path]:
-    if len(folders) == 1:
-        if out.is_dir():
-            raise AskedWrong(f"{out}: a folder; for one user --out takes a file, such as {out / f'alice{SUFFIX}'}")
-        return [out]
-    names = [folder.resolve().name.removesuffix(".zip") for folder in folders]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise AskedWrong(f"two of the folders are named {twice[0]}: their recognisers would have one name; rename one")
-    if out.exists() and not out.is_dir():
-        raise AskedWrong(f"{out}: a file; for several users --out takes a folder")
-    return [out / f"{name}{SUFFIX}" for name in names]
-
-
 def _origin(model: ModelChoice, size_px: int) -> dict[str, Any]:
     described = model.describe()
     config = read_checkpoint_info(Path(model.model)).config if "checkpoint" in described else {}
@@ -146,5 +132,6 @@ def _tell(
     if lesson.clutter_videos:
         say(f"{lesson.clutter_videos} clutter videos left aside: they teach nothing, and are there to try it on")
     say(summary_text(personal, rows))
-    say(f"written: {target}, {target.stat().st_size / 1e6:.1f} MB")
+    size = f", {target.stat().st_size / 1e6:.1f} MB" if target.is_file() else ""
+    say(f"written: {target}{size}")
     return rows

@@ -255,10 +255,10 @@ def test_report_without_a_scorecard_was_asked_wrong(tmp_path, capsys):
     assert "scorecard.json: no such file" in capsys.readouterr().err
 
 
-def test_an_error_of_the_machine_is_one_line_too(run, capsys):
+def test_an_output_that_cannot_be_written_is_one_line_too(run, capsys):
     (run / "file").write_text("")
-    assert main(arguments(run, out=run / "file" / "scorecard.json")) == 1
-    assert re.fullmatch(r"eval: [A-Z][a-z ]+: .*file\n", capsys.readouterr().err)
+    assert main(arguments(run, out=run / "file" / "scorecard.json")) == 2
+    assert re.fullmatch(r"eval: --out .*: no file can be written there \(.*file: .*\); .*\n", capsys.readouterr().err)
 
 
 def test_a_full_disk_is_one_line_and_what_was_there_stays(run, small_disk, capsys):

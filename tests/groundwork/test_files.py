@@ -2,10 +2,29 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from groundwork.files import csv_text, part_path, whole_file, whole_folder, write_json
+from groundwork import files
+from groundwork.files import csv_text, is_part, part_of, part_path, remove_parts, whole_file, whole_folder, write_json
+
+ROOT = Path(__file__).parents[2]
+WRITE = """
+import sys, time
+from pathlib import Path
+from groundwork.files import whole_file
+path, go, mark = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].encode()
+with whole_file(path) as file:
+    file.write(mark * 1000)
+    file.flush()
+    print("half", flush=True)
+    while not go.exists():
+        time.sleep(0.001)
+    file.write(mark * 1000)
+"""
 
 
 def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path):
@@ -82,3 +101,76 @@ def test_csv_is_the_same_on_every_system_and_comes_back():
     header, *back = csv.reader(io.StringIO(text, newline=""))
     assert header == ["user", "name", "count", "share"]
     assert back == [["" if cell is None else str(cell) for cell in row] for row in rows]
+
+
+def half_written(path: Path, go: Path, mark: str) -> subprocess.Popen:
+    """A process that has written half of a file, and ends it when `go` is there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITE, str(path), str(go), mark], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"half\n"
+    return process
+
+
+def test_six_processes_write_one_file_each_whole(tmp_path):
+    path, go = tmp_path / "a.bin", tmp_path / "go"
+    writers = [half_written(path, go, mark) for mark in "abcdef"]
+    parts = sorted(entry.name for entry in tmp_path.iterdir())
+    assert len(parts) == 6 and all(map(is_part, parts)) and {part_of(name) for name in parts} == {"a.bin"}
+    go.touch()
+    assert [writer.wait() for writer in writers] == [0] * 6
+    content = path.read_bytes()
+    assert len(content) == 2000 and len(set(content)) == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.bin", "go"]
+
+
+def test_what_killed_processes_left_goes_with_the_next_write_and_what_is_being_written_stays(tmp_path):
+    path, go = tmp_path / "a.bin", tmp_path / "go"
+    killed, alive, also_killed = (half_written(path, go, mark) for mark in "xyz")
+    for process in (killed, also_killed):
+        process.kill()
+        process.wait()
+    left = sorted(entry.name for entry in tmp_path.iterdir())
+    assert left == [part_path(path, number).name for number in (1, 2, 3)]
+    with whole_file(path) as file:
+        file.write(b"whole")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".a.bin~2.part", "a.bin"]
+    go.touch()
+    assert alive.wait() == 0 and path.read_bytes() == b"y" * 2000  # the last to end
+    with whole_file(path) as file:
+        file.write(b"whole")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.bin", "go"]
+
+
+def test_without_locks_a_fresh_part_is_somebodys_and_an_old_one_nobodys(tmp_path, monkeypatch):
+    """A file system without locks can't be had here: its answer stands in for it."""
+    path, part = tmp_path / "a.txt", part_path(tmp_path / "a.txt")
+    monkeypatch.setattr(files, "try_lock", lambda file: None)
+    part.write_text("being written")
+    with whole_file(path) as file:
+        file.write(b"1")
+    assert path.read_text() == "1" and part.read_text() == "being written"
+    os.utime(part, (0, 0))
+    with whole_file(path) as file:
+        file.write(b"2")
+    assert path.read_text() == "2" and not part.exists()
+
+
+def test_a_part_that_is_not_ours_to_remove_is_left(tmp_path):
+    path = tmp_path / "a.txt"
+    part_path(path).mkdir()
+    with whole_file(path) as file:
+        file.write(b"1")
+    assert path.read_text() == "1" and part_path(path).is_dir()
+
+
+def test_parts_are_known_by_their_names_and_removed(tmp_path):
+    for name in ("b", "b.json", ".hidden", "b~2", "two\nlines"):
+        for number in (1, 2, 64):
+            part = part_path(tmp_path / name, number)
+            assert is_part(part.name) and (part_of(part.name) == name or name == "b~2")
+            part.touch()
+        remove_parts(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="not the name of a part"):
+        part_of("b.part")

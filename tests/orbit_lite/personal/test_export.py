@@ -15,12 +15,12 @@ import torch
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path
 from orbit_lite.cli import main
-from orbit_lite.cli_export import FORMAT_NAMES
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.personal.export import ExportRequest, card_texts, write_checked
 from orbit_lite.personal.export_frames import noise_images
 from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.file_names import EXPORT_SUFFIXES
 from orbit_lite.personal.formats import FORMATS
 from orbit_lite.personal.graph import PersonalGraph
 from orbit_lite.personal.personalize import personalize
@@ -201,7 +201,11 @@ def test_one_that_says_something_else_is_not_written(alice_file, tmp_path):
         (["alice.safetensors", "--format", "tflite"], "invalid choice: 'tflite'", 2),
         (["alice.safetensors", "--input", "int"], "invalid choice: 'int'", 2),
         (["alice.safetensors", "--out", "."], ".: a folder; --out takes a file, such as alice.onnx", 2),
-        (["alice.safetensors", "--out", "alice.safetensors"], "the recogniser itself would be written over", 2),
+        (
+            ["alice.safetensors", "--out", "alice.safetensors"],
+            "--out alice.safetensors: the same file as FILE alice.safetensors; give another --out",
+            2,
+        ),
         (["alice.safetensors", "--int8"], "--int8 takes --calibrate", 2),
         (["alice.safetensors", "--calibrate", "."], "--calibrate goes with --int8", 2),
         (
@@ -249,4 +253,4 @@ def test_a_full_disk_leaves_nothing(copied, small_disk):
 
 
 def test_the_names_on_the_command_line_are_the_tables():
-    assert tuple(FORMATS) == FORMAT_NAMES
+    assert tuple(FORMATS) == tuple(EXPORT_SUFFIXES)
