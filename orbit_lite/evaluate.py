@@ -101,9 +101,7 @@ def evaluate(
                     write_tasks(tasks, drawn)
                     run.say(f"tasks drawn: {tasks}")
                 elif tasks_fingerprint(read_tasks(tasks)) != tasks_fingerprint(drawn):
-                    raise FoundWrong(
-                        f"{tasks}: altered: not the tasks that this run draws; restore it, or delete {out}"
-                    )
+                    raise FoundWrong(f"{tasks}: altered: not the tasks of this run; restore it, or delete {out}")
             ranks.wait()
             task_set = read_tasks(tasks)
             source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
