@@ -17,6 +17,7 @@ from data_prep.traces import QUALITY_TABLES, SUMMARY_TABLES, count_rows, drop_ro
 from data_prep.tree_run import JOURNAL_NAME
 from groundwork.files import is_part, part_of
 from groundwork.removal import identity
+from groundwork.targets import links_not_followed
 
 TABLES = (INDEX_NAME, MANIFEST_NAME, JOURNAL_NAME, RECORD_NAME, *QUALITY_TABLES, *SUMMARY_TABLES)
 
@@ -96,7 +97,8 @@ def _unless_linked(case: ForgetCase, path: Path, line: str, change: Callable[[],
     def carry_out() -> Forgotten:
         if refused := refusal():
             return Forgotten(still=(refused,))
-        return Forgotten((line,)) if change() else Forgotten()
+        with links_not_followed():
+            return Forgotten((line,)) if change() else Forgotten()
 
     return refusal() or Change(line, carry_out)
 

@@ -17,6 +17,7 @@ from groundwork.errors import AskedWrong
 from groundwork.files import write_bytes, write_json
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import Root, identity
+from groundwork.targets import links_not_followed
 from orbit_lite.evaluate import PARTS_NAME
 from orbit_lite.rescore import count_user, drop_user, was_cut_off
 from orbit_lite.run_files import PREDICTIONS_NAME, RESULTS_NAME, TASKS_NAME, all_files, is_run_file, linked_file
@@ -140,7 +141,8 @@ def _guarded(run: Path, line: str, carry_out: Callable[[], Forgotten]) -> Change
 
     def unless_linked() -> Forgotten:
         refused = _refusal(run)
-        return Forgotten(still=(refused,)) if refused else carry_out()
+        with links_not_followed():
+            return Forgotten(still=(refused,)) if refused else carry_out()
 
     return Change(line, unless_linked)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.files import whole_file, write_bytes, write_json
-from groundwork.targets import STDOUT, Target, target
+from groundwork.files import whole_file, write_bytes, write_json, write_text
+from groundwork.targets import STDOUT, Target, links_not_followed, target
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other devices")
 
@@ -167,3 +167,12 @@ def test_everything_else_is_the_path_itself(tmp_path):
     for path in (tmp_path / "file", tmp_path, tmp_path / "nothing", tmp_path / "file/below", tmp_path / "no/folder"):
         assert target(path) == Target(path)
     assert target(Path(os.devnull)) == Target(Path(os.devnull), stream=True)
+
+
+def test_a_link_is_not_followed_where_nobody_has_named_what_it_leads_to(tmp_path):
+    away, link = tmp_path / "away.txt", tmp_path / "link.txt"
+    away.write_text("theirs")
+    link.symlink_to(away)
+    with links_not_followed():
+        write_text(link, "ours")
+    assert (away.read_text(), link.read_text(), link.is_symlink()) == ("theirs", "ours", False)
