@@ -7,7 +7,6 @@ all are looked at, in the frames that show the object. Other things of the user 
 object's video may well hold a taught one, too: the numbers are hard on the recogniser.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -22,7 +21,8 @@ from torch import Tensor
 from data_prep.annotations import NOT_PRESENT, frames_without, read_annotations
 from data_prep.index import Index, VideoRow, open_index
 from data_prep.layout import annotation_path
-from groundwork.errors import AskedWrong, exit_status
+from groundwork.command_line import CommandParser, run_command
+from groundwork.errors import AskedWrong
 from groundwork.files import csv_text, write_text
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
@@ -169,13 +169,13 @@ def _accuracy_at(right: NDArray[np.bool_], known: Numbers, strange: Numbers) -> 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Leave each object out once, and print how well 'none of these' is told. Exit status as the other commands'."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.unknown", description=main.__doc__, allow_abbrev=False)
+    parser = CommandParser(prog="python -m benchmarks.unknown", description=main.__doc__)
     parser.add_argument("--model", type=Path, required=True, help="a checkpoint")
     parser.add_argument("--data", type=Path, required=True, help="a tree with splits, clutter videos and annotations")
     parser.add_argument("--split", default="validation", help="whose users (default: validation)")
     parser.add_argument("--out", type=Path, help="CSV to write, a row a user and object left out")
     options = parser.parse_args(arguments)
-    return exit_status("benchmarks", lambda: _run(options.model, options.data, options.split, options.out))
+    return run_command("benchmarks", options, lambda: _run(options.model, options.data, options.split, options.out))
 
 
 def _run(model: Path, data: Path, split: str, out: Path | None) -> None:

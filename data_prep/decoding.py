@@ -14,11 +14,10 @@ from typing import Any
 
 import av
 import av.filter
-import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.decoder_log import tells_of_damage
+from data_prep.decoder_log import decoder_lines, tells_of_damage
 from data_prep.framing import Framing, Picture
 from data_prep.probe import VideoInfo, open_video
 from groundwork.errors import FoundWrong
@@ -138,7 +137,7 @@ def _decoded(path: Path, info: VideoInfo, container: Any, stream: Any, start: in
     packets = container.demux(stream)
     given = start
     while True:
-        with av.logging.Capture() as log:  # of this thread; never held while a caller works
+        with decoder_lines() as log:
             packet = next(packets, None)
             frames = packet.decode() if packet is not None else []
         told = [text.strip() for level, source, text in log if tells_of_damage(level, source, text, info.codec)]

@@ -3,8 +3,8 @@
 import csv
 import hashlib
 import json
+import logging
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -20,6 +20,8 @@ from data_prep.tree import Found, Kind, content_fingerprint, list_frames, packed
 from groundwork.errors import FoundWrong
 from groundwork.files import csv_text, part_path, write_text
 from groundwork.removal import Root
+
+_LOG = logging.getLogger("data_prep")
 
 # A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
 CLOCK_MARGIN_NS = 2_000_000_000
@@ -99,7 +101,7 @@ def open_index(root: Path) -> Index:
     kind, found = scan_tree(root)
     path = find_index(root)
     if path is None:
-        print(f"index: {root} has no {INDEX_NAME} yet; making it", file=sys.stderr, flush=True)
+        _LOG.info("index: %s has no %s yet; making it", root, INDEX_NAME)
         return build_index(root)
     index = Index(root, kind, read_rows(path))
     _check(index, found, path)

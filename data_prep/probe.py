@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.logging
 
 from data_prep.colour import describe_colour, is_readable
-from data_prep.decoder_log import demuxer_stumbles
+from data_prep.decoder_log import decoder_lines, demuxer_stumbles
 from data_prep.nal_units import has_hole, starts_afresh
 from groundwork.errors import FoundWrong
 
@@ -160,7 +159,7 @@ def _scan(path: Path, container: Any, stream: Any) -> tuple[list[_Packet], Any]:
     first: Any = None
     packets = container.demux(stream)
     while True:
-        with av.logging.Capture() as log:
+        with decoder_lines() as log:
             packet = next(packets, None)
         told = [text.strip() for level, source, text in log if demuxer_stumbles(level, source)]
         if told:

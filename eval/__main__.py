@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
-from groundwork.errors import exit_status
+from groundwork.command_line import CommandParser, run_command
 
 EPILOG = """
 Files: tasks.jsonl says what to predict, predictions.parquet what was predicted, scorecard.json how good that is.
@@ -17,16 +17,15 @@ Exit status: 0 done, 1 found something wrong, 2 asked for wrongly. docs/evaluati
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 done, 1 found wrong, 2 asked wrong."""
     chosen = _parser().parse_args(arguments)
-    return exit_status("eval", lambda: chosen.run(chosen))
+    return run_command("eval", chosen, lambda: chosen.run(chosen))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m eval",
         description="Score predictions, check, compare and rank them, and report on them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     add_eval_verbs(verbs)

@@ -78,6 +78,7 @@ def _personalize(options: argparse.Namespace) -> None:
             csv=options.csv,
             workers=options.workers,
             device=device,
+            written=print,
         )
         return
     if len(options.videos) > 1:
@@ -91,4 +92,5 @@ def _personalize(options: argparse.Namespace) -> None:
         csv=options.csv,
         workers=options.workers,
         device=device,
+        written=print,
     )

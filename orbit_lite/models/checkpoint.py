@@ -16,7 +16,8 @@ import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
-from orbit_lite.config import nearest, parse_config
+from groundwork.words import nearest
+from orbit_lite.config import parse_config
 from orbit_lite.models.backbones import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.learner import LearnerConfig, load_learner
