@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="python -m eval",
         description="Score predictions, check, compare and rank them, and report on them.",
         epilog=EPILOG,

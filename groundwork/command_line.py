@@ -13,9 +13,9 @@ from groundwork.reporting import Verbosity, reports_shown
 from groundwork.words import nearest
 
 if TYPE_CHECKING:
-    _SubParsersAction = argparse._SubParsersAction[argparse.ArgumentParser]
+    _SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
-    _SubParsersAction = argparse._SubParsersAction
+    _SubParsers = argparse._SubParsersAction  # not subscriptable when it runs
 
 BRITISH = {"personalize": "personalise", "recognize": "recognise", "summarize": "summarise"}  # accepted, not shown
 
@@ -49,14 +49,14 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As argparse has it; an unknown option is refused first: it may be why a required one is missing."""
         words = sys.argv[1:] if args is None else list(args)
-        if not any(isinstance(action, _SubParsersAction) for action in self._actions):
+        if not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
             self._refuse_unknown_options(words)
         found: tuple[Any, list[str]] = super().parse_known_args(words, namespace)
         self._refuse_unknown_options(found[1])
         return found
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if isinstance(action, _SubParsersAction) and value not in action.choices:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             american = [name for name in action.choices if name not in BRITISH.values()]
             hint = nearest(value, american) or f"; there are {', '.join(american)}"
             self._refuse(f"no verb {value!r}{hint}")
@@ -75,7 +75,7 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-class _Verbs(_SubParsersAction):
+class _Verbs(_SubParsers):
     """Verbs, some of which have a second spelling that no help shows."""
 
     def add_parser(self, name: str, **given: Any) -> argparse.ArgumentParser:

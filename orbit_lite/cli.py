@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="orbit-lite",
         description="A benchmark kit for teachable object recognisers on ORBIT.",
         epilog=EPILOG,
