@@ -164,7 +164,7 @@ def test_one_video_that_cannot_be_read_costs_only_itself(run, alice_file, clutte
     broken.write_text("no video at all\n" * 100)
     table, summary = tmp_path / "rows.csv", tmp_path / "answers.json"
     videos = [clutter[0], broken, clutter[1]]
-    status, out, lines = run("--model", alice_file, *videos, "--csv", table, "--json", summary)
+    status, _, lines = run("--model", alice_file, *videos, "--csv", table, "--json", summary)
     assert status == 1
     assert [line for line in lines if line.startswith("failed: ")] == [lines_with(lines, f"failed: {broken}: ")]
     assert lines[-1] == f"orbit-lite: 1 of 3 videos failed: {broken}; the others are done"
