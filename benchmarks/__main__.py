@@ -10,7 +10,8 @@ import torch
 from benchmarks import embed, evaluate, export, extract, frames, index, lite, personalize, recognize
 from benchmarks.measure import Comparison
 from benchmarks.record import hardware, table, write_csv
-from groundwork.errors import AskedWrong, exit_status
+from groundwork.command_line import CommandParser, run_command
+from groundwork.errors import AskedWrong
 from groundwork.options import WritesFolder, run_verb, with_own_parser
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -49,16 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    return exit_status("benchmarks", lambda: run_verb(options))
+    return run_command("benchmarks", options, lambda: run_verb(options))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks",
         description="Speed and memory of the kit beside the plain way of doing the same work.",
         epilog="Benchmarks:\n" + "\n".join(f"  {name:12}{about}" for name, about in ABOUT.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run (default: all)")
     parser.add_argument(

@@ -12,7 +12,6 @@ independent, and the mean of their product is |bias|^2. It has a standard error,
 come out below 0.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from torch import Tensor
 from benchmarks.gradients_report import Row, as_markdown, write_report
 from benchmarks.measure import one_core
 from data_prep.pocket import PocketSettings, PocketVideo, draw_video, plan_videos
-from groundwork.errors import exit_status
+from groundwork.command_line import CommandParser, run_command
 from groundwork.options import WritesFolder, run_verb, with_own_parser
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
@@ -229,13 +228,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.draws < max(FEWER.values()) * BLOCKS:
         parser.error(f"--draws {options.draws}: expected {max(FEWER.values()) * BLOCKS} or more")
-    return exit_status("benchmarks", lambda: run_verb(options))
+    return run_command("benchmarks", options, lambda: run_verb(options))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gradients", description=main.__doc__, allow_abbrev=False
-    )
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m benchmarks.gradients", description=main.__doc__)
     parser.add_argument("--out", type=WritesFolder(), default=DOCS, help="folder of the two files (default: docs)")
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"of each estimator (default: {DRAWS})")
     parser.set_defaults(run=lambda options: _run(options.draws, options.out))

@@ -7,7 +7,6 @@ all are looked at, in the frames that show the object. Other things of the user 
 object's video may well hold a taught one, too: the numbers are hard on the recogniser.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +22,8 @@ from data_prep.annotation_judge import read_annotations
 from data_prep.annotations import all_of, select_frames
 from data_prep.index import Index, VideoRow, open_index
 from data_prep.layout import TREE_FILES, annotation_path
-from groundwork.errors import AskedWrong, exit_status
+from groundwork.command_line import CommandParser, run_command
+from groundwork.errors import AskedWrong
 from groundwork.files import csv_text, write_text
 from groundwork.options import Reads, Writes, run_verb, with_own_parser
 from orbit_lite.data.frames import FrameSource, open_frames
@@ -172,11 +172,11 @@ def _accuracy_at(right: NDArray[np.bool_], known: Numbers, strange: Numbers) -> 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Leave each object out once, and print how well 'none of these' is told. Exit status as the other commands'."""
     options = _parser().parse_args(arguments)
-    return exit_status("benchmarks", lambda: run_verb(options))
+    return run_command("benchmarks", options, lambda: run_verb(options))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.unknown", description=main.__doc__, allow_abbrev=False)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m benchmarks.unknown", description=main.__doc__)
     parser.add_argument("--model", type=Reads(), required=True, help="a checkpoint")
     parser.add_argument(
         "--data", type=Reads(TREE_FILES), required=True, help="a tree with splits, clutter videos and annotations"

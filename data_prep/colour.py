@@ -4,7 +4,7 @@ Nothing here converts: a decoder's own matrix makes RGB, and no tone mapping is 
 flat, as coded. An 8-bit frame of them is dimmer and paler than what the phone showed.
 """
 
-from typing import Any
+from av import VideoFrame
 
 # Numbers of ITU-T H.273, as libav has them
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # table 3; all others are SDR
@@ -15,7 +15,7 @@ _BT2020_MATRICES = {9, 10}  # table 4
 _READABLE_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 
 
-def describe_colour(frame: Any) -> str:
+def describe_colour(frame: VideoFrame) -> str:
     """Transfer, wide primaries and bits of a PyAV frame: `SDR 8-bit`, `HLG BT.2020 10-bit`, `PQ BT.2020 10-bit`, …"""
     wide = frame.color_primaries == _BT2020_PRIMARIES or frame.colorspace in _BT2020_MATRICES
     parts = [
@@ -26,6 +26,6 @@ def describe_colour(frame: Any) -> str:
     return " ".join(part for part in parts if part)
 
 
-def is_readable(frame: Any) -> bool:
+def is_readable(frame: VideoFrame) -> bool:
     """Whether the decoder knows the matrix that makes RGB of a PyAV frame."""
     return frame.colorspace in _READABLE_MATRICES

@@ -10,15 +10,15 @@ pixel what `ffmpeg -vf scale=WIDTH:HEIGHT:flags=bilinear` gives.
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
-import av.filter
-import av.logging
 import numpy as np
+from av import VideoFrame, VideoStream
+from av.container import InputContainer
+from av.filter import Graph
 from numpy.typing import NDArray
 
-from data_prep.decoder_log import tells_of_damage
+from data_prep.decoder_log import decoder_lines, tells_of_damage
 from data_prep.framing import Framing, Picture
 from data_prep.probe import VideoInfo, open_video
 from groundwork.errors import FoundWrong
@@ -93,18 +93,20 @@ class _Scaler:
 
     def __init__(self, size: tuple[int, int], rotation: int) -> None:
         self._size, self._rotation = size, rotation
-        self._graph: Any = None
+        self._graph: Graph | None = None
         self._source: tuple[int, int, str] | None = None
 
-    def scaled(self, frame: Any) -> Picture:
+    def scaled(self, frame: VideoFrame) -> Picture:
         source = (frame.width, frame.height, frame.format.name)
-        if source != self._source:  # the first frame, or a stream that changes on its way
-            self._graph, self._source = self._graph_for(frame), source
-        self._graph.push(frame)
-        return np.asarray(self._graph.pull().to_ndarray(), dtype=np.uint8)
+        graph = self._graph
+        if graph is None or source != self._source:  # the first frame, or a stream that changes on its way
+            self._graph = graph = self._graph_for(frame)
+            self._source = source
+        graph.push(frame)
+        return np.asarray(graph.pull().to_ndarray(), dtype=np.uint8)
 
-    def _graph_for(self, frame: Any) -> Any:
-        graph = av.filter.Graph()
+    def _graph_for(self, frame: VideoFrame) -> Graph:
+        graph = Graph()
         graph.threads = 1
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
@@ -116,7 +118,9 @@ class _Scaler:
         return graph
 
 
-def _numbered(path: Path, info: VideoInfo, container: Any, stream: Any, start: int) -> Iterator[tuple[int, Any]]:
+def _numbered(
+    path: Path, info: VideoInfo, container: InputContainer, stream: VideoStream, start: int
+) -> Iterator[tuple[int, VideoFrame]]:
     """Frames with their numbers, from key picture `start`, or an earlier one where the jump ends there: MP4's index is
     in decoding order, and at a variable rate libav enters it up to a group too early (measured)."""
     if start:
@@ -133,12 +137,14 @@ def _numbered(path: Path, info: VideoInfo, container: Any, stream: Any, start: i
     yield from enumerate(itertools.chain([first], frames), start=start)
 
 
-def _decoded(path: Path, info: VideoInfo, container: Any, stream: Any, start: int) -> Iterator[Any]:
+def _decoded(
+    path: Path, info: VideoInfo, container: InputContainer, stream: VideoStream, start: int
+) -> Iterator[VideoFrame]:
     """PyAV's frames in showing order, from about picture `start`; damage is raised where it shows."""
     packets = container.demux(stream)
     given = start
     while True:
-        with av.logging.Capture() as log:  # of this thread; never held while a caller works
+        with decoder_lines() as log:
             packet = next(packets, None)
             frames = packet.decode() if packet is not None else []
         told = [text.strip() for level, source, text in log if tells_of_damage(level, source, text, info.codec)]

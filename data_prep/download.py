@@ -11,7 +11,7 @@ The data's licence is stated on its page, https://doi.org/10.25383/city.14294597
 """
 
 import hashlib
-import sys
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -48,6 +48,8 @@ from groundwork.files import write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
+
+_LOG = logging.getLogger("data_prep")
 
 RECORD_NAME = "download.json"
 RECORD_SCHEMA = 1
@@ -88,7 +90,7 @@ class _Run:
     summary: DownloadSummary = field(default_factory=DownloadSummary)
 
     def note(self, text: str) -> None:
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        _LOG.warning("note: %s", text)
         self.summary = replace(self.summary, notes=(*self.summary.notes, text))
 
     def record(self, splits: dict[str, SplitRecord]) -> None:
@@ -216,7 +218,7 @@ def _fetch(run: _Run, archive: PublishedArchive, path: Path, api: str, patience:
     # Frames hardly compress: unpacked they take as much again.
     what = f"the archive of {archive.split} and what is in it"
     refuse_little_space(run.out, (max(missing, 0), published.size_bytes), what)
-    print(f"download: {published.name!r}, {published.size_bytes / 1e9:.1f} GB, to {path}", file=sys.stderr, flush=True)
+    _LOG.info("download: %r, %.1f GB, to %s", published.name, published.size_bytes / 1e9, path)
     fetch_zip(
         download_url(api, archive),
         path,

@@ -1,6 +1,6 @@
 """Raw tree, or ORBIT-Camera's flat export, to frame tree: numbered square frames at a stated rate."""
 
-import sys
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from data_prep.tree_run import TreeRun, TreeSummary, remove_folder
 from data_prep.video import JPEG_QUALITY, encode_jpeg, iterate_frames
 from groundwork.errors import AskedWrong
 from groundwork.files import whole_folder
+
+_LOG = logging.getLogger("data_prep")
 
 TIME_LIMIT_S = 1800.0  # a 10-minute 1080p video takes about 3 minutes on one core; a hung decoder takes for ever
 CROP_NOTICE = 0.2  # share of the picture cut away at both ends together; 4:3 loses 0.25, 16:9 loses 0.44
@@ -101,7 +103,7 @@ def extract(
     names = name_videos(raw, videos, keep_names=settings.names == "kept")
     summary = run.run([_job(video, names[video.relative], out, settings) for video in videos], workers=workers)
     for notice in _notices(summary.records, settings):
-        print(f"note: {notice}", file=sys.stderr, flush=True)
+        _LOG.warning("note: %s", notice)
     if discard:
         discard_key(raw)
         run.restate({**run.made_by, "names": "hashed, key discarded"})

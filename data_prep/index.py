@@ -3,8 +3,8 @@
 import csv
 import hashlib
 import json
+import logging
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,6 +22,8 @@ from data_prep.tree_lock import hold_in_turn
 from groundwork.errors import FoundWrong
 from groundwork.files import csv_text, remove_parts, write_text
 from groundwork.removal import Root
+
+_LOG = logging.getLogger("data_prep")
 
 # A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
 CLOCK_MARGIN_NS = 2_000_000_000
@@ -106,7 +108,7 @@ def open_index(root: Path) -> Index:
         with _alone(root):
             path = find_index(root)  # another process may have made it meanwhile
             if path is None:
-                print(f"index: {root} has no {INDEX_NAME} yet; making it", file=sys.stderr, flush=True)
+                _LOG.info("index: %s has no %s yet; making it", root, INDEX_NAME)
                 return _build_index(root)
     index = Index(root, kind, read_rows(path))
     _check(index, found, path)

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+
+from av.video.codeccontext import VideoCodecContext
 
 # Where a decoder can start afresh (ITU-T H.264 table 7-1, H.265 table 7-1). Other key frames (recovery points, CRA) may
 # look closed by their time stamps while pictures after them still look back beyond them.
@@ -14,7 +15,7 @@ _LENGTH_SIZE_AT = {"h264": 4, "hevc": 21}
 _HOLE = bytes(64)
 
 
-def starts_afresh(content: bytes, codec_context: Any) -> bool:
+def starts_afresh(content: bytes, codec_context: VideoCodecContext) -> bool:
     """Whether a key frame's packet is one that nothing after it looks back beyond."""
     if codec_context.name not in _IDR_UNITS:
         return True
@@ -22,7 +23,7 @@ def starts_afresh(content: bytes, codec_context: Any) -> bool:
     return any((first & mask) >> shift in wanted for first in _unit_starts(content, codec_context))
 
 
-def has_hole(content: bytes, codec_context: Any) -> bool:
+def has_hole(content: bytes, codec_context: VideoCodecContext) -> bool:
     """Whether part of a packet was overwritten with zeros. Always False where the codec allows them.
 
     Zeros at the end alone don't count: some encoders fill up with them.
@@ -33,18 +34,18 @@ def has_hole(content: bytes, codec_context: Any) -> bool:
     return not filled or _HOLE in filled
 
 
-def _lengths_in_front(codec_context: Any) -> bool:
+def _lengths_in_front(codec_context: VideoCodecContext) -> bool:
     """Whether units stand behind their lengths, as in MP4 and Matroska, and not between start codes."""
     settings = bytes(codec_context.extradata or b"")
     return codec_context.name in _IDR_UNITS and len(settings) > _LENGTH_SIZE_AT[codec_context.name] and settings[0] == 1
 
 
-def _unit_starts(content: bytes, codec_context: Any) -> Iterator[int]:
+def _unit_starts(content: bytes, codec_context: VideoCodecContext) -> Iterator[int]:
     """The first byte of each NAL unit of a packet."""
     if not _lengths_in_front(codec_context):
         yield from (match.group(1)[0] for match in re.finditer(rb"\x00\x00\x01(.)", content, re.DOTALL))
         return
-    prefix = (bytes(codec_context.extradata)[_LENGTH_SIZE_AT[codec_context.name]] & 3) + 1
+    prefix = (bytes(codec_context.extradata or b"")[_LENGTH_SIZE_AT[codec_context.name]] & 3) + 1
     position = 0
     while position + prefix < len(content):
         length = int.from_bytes(content[position : position + prefix], "big")

@@ -8,9 +8,9 @@ passed on. A file that already bears an ORBIT video name for its own place keeps
 import base64
 import hmac
 import json
+import logging
 import os
 import secrets
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +34,8 @@ from data_prep.tree_lock import hold_in_turn
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path, remove_parts
 from groundwork.strict_json import parse_json
+
+_LOG = logging.getLogger("data_prep")
 
 TABLE_SCHEMA = 1
 ID_BYTES = 9  # 12 characters; among 10,000 videos two agree with a chance of 1 in 10^14
@@ -238,7 +240,7 @@ def _kept_names(videos: Sequence[RawVideo]) -> dict[str, str]:
             names[video.relative] = name + suffix
         if len(same) > 1:
             files = listed([video.relative for video in same])
-            print(f"{files}: one name, so the suffix joins it: {name}-{{mp4,mov,…}}", file=sys.stderr)
+            _LOG.warning("note: %s: one name, so the suffix joins it: %s-{mp4,mov,…}", files, name)
     return names
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 
 from data_prep.layout import SPLITS, VIDEO_TYPES, VideoName, annotation_path, frame_file_name, slug
 from data_prep.pocket_drawing import FRAMES_PER_SECOND
@@ -154,7 +153,6 @@ def draw_video(video: PocketVideo, settings: PocketSettings) -> Iterator[SceneFr
 
 
 def _make_video(root: Path, settings: PocketSettings, video: PocketVideo) -> None:
-    cv2.setNumThreads(1)  # the worker processes share the cores
     annotations: dict[str, Any] = {}
 
     def frames() -> Iterator[SceneFrame]:

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import av
-import av.logging
+from av import VideoFrame, VideoStream
+from av.container import InputContainer
 
 from data_prep.colour import describe_colour, is_readable
-from data_prep.decoder_log import demuxer_stumbles
+from data_prep.decoder_log import decoder_lines, demuxer_stumbles
 from data_prep.nal_units import has_hole, starts_afresh
 from groundwork.errors import FoundWrong
 
@@ -91,7 +91,7 @@ def probe(path: Path) -> VideoInfo:
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its first real video stream (a cover picture is none) as PyAV's (container, stream).
 
     Whatever libav raises inside the block becomes FoundWrong, naming the file.
@@ -120,6 +120,8 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
             raise FoundWrong(f"{path}: promises {stream.frames} pictures, holds {len(packets)}. Cut off or damaged.")
         stamped = any(name in format_name for name in _STAMPED)
         step_s = float(1 / stream.average_rate) if stream.average_rate else _USUAL_STEP_S
+        if stream.time_base is None:
+            raise FoundWrong(f"{path}: does not say what its time stamps count. Damaged; use another copy.")
         codec, time_base = stream.codec_context.name, float(stream.time_base)
     shown = [packet for packet in packets if not packet.discarded and not _leads(packet, packets[0])]
     if first is None or not shown:
@@ -150,17 +152,17 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
     )
 
 
-def _scan(path: Path, container: Any, stream: Any) -> tuple[list[_Packet], Any]:
+def _scan(path: Path, container: InputContainer, stream: VideoStream) -> tuple[list[_Packet], VideoFrame | None]:
     """All packets in decoding order, and the first picture decoded, or None.
 
     Finds what no decoder need tell: a file that ends early, pictures whose bytes are partly zeroed, a container (other
     than MP4, whose list tells) that its demuxer stumbles over.
     """
     found: list[_Packet] = []
-    first: Any = None
+    first: VideoFrame | None = None
     packets = container.demux(stream)
     while True:
-        with av.logging.Capture() as log:
+        with decoder_lines() as log:
             packet = next(packets, None)
         told = [text.strip() for level, source, text in log if demuxer_stumbles(level, source)]
         if told:

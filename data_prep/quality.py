@@ -4,13 +4,12 @@ Estimates from pixels alone, frame by frame. What can't be told (blur without ed
 in ORBIT's annotations.
 """
 
-import sys
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +23,9 @@ from data_prep.video import decode_jpeg, encode_jpeg, iterate_frames
 from data_prep.workers import default_workers, run_in_workers
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.progress import Progress
+from groundwork.reporting import report_failed
+
+_LOG = logging.getLogger("data_prep")
 
 TIME_LIMIT_S = 1800.0  # for one video, as for its extraction
 
@@ -197,7 +199,7 @@ def quality(
                 measured[outcome.item] = outcome.value
             elif isinstance(outcome.error, KitError):
                 failed.append(outcome.item.path)
-                print(f"failed: {outcome.item.path}: {outcome.error}", file=sys.stderr, flush=True)
+                report_failed(_LOG, f"{outcome.item.path}: {outcome.error}", outcome.error)
             elif outcome.error:
                 raise outcome.error
             progress.advance()
@@ -211,7 +213,6 @@ def quality(
 
 def _measure_row(root: Path, kind: Kind, row: VideoRow) -> FrameMeasures:
     """One video's measures. Runs in a worker."""
-    cv2.setNumThreads(1)  # the worker processes share the cores
     try:
         return measure_frames(_pictures(root, kind, row))
     except ValueError as error:

@@ -6,9 +6,9 @@ A new user's name takes the collector's place in the names of folders, frames an
 """
 
 import filecmp
+import logging
 import os
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +33,9 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import whole_file, whole_folder, write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
+from groundwork.reporting import report_failed
+
+_LOG = logging.getLogger("data_prep")
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
                     added = _bring(move)
                 except FoundWrong as error:
                     failed.append(move.source.relative_to(tree).as_posix())
-                    print(f"failed: {error}", file=sys.stderr, flush=True)
+                    report_failed(_LOG, str(error), error)
                     continue
                 if added is None:
                     skipped += 1

@@ -5,8 +5,8 @@ parallel, going on where it was cut off. `extract` and `resize` say what is done
 import errno
 import filecmp
 import json
+import logging
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +21,10 @@ from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import is_part, part_path, remove_parts, whole_folder, write_bytes, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.progress import Progress
+from groundwork.reporting import report_failed
 from groundwork.strict_json import parse_json
+
+_LOG = logging.getLogger("data_prep")
 
 JOURNAL_NAME = ".journal.jsonl"  # one line a finished video while the run goes on; then it is in the manifest
 MANIFEST_SCHEMA = 2
@@ -148,7 +151,7 @@ class TreeRun(Generic[JobT, RecordT]):
                     if isinstance(outcome.error, OSError) and outcome.error.errno in _FULL:
                         raise outcome.error
                     failed.append(job.relative)
-                    print(f"failed: {job.relative}: {_reason(outcome.error)}", file=sys.stderr, flush=True)
+                    report_failed(_LOG, f"{job.relative}: {_reason(outcome.error)}", outcome.error)
                     remove_folder(job.folder)
                     _drop_empty(job.folder.parent, self.out)
                 else:

@@ -5,12 +5,12 @@ black, quality 95: 38 to 1), so a small member is never refused for its ratio.
 """
 
 import io
+import logging
 import os
 import re
 import shutil
 import stat
 import struct
-import sys
 import threading
 import zipfile
 import zlib
@@ -22,6 +22,8 @@ from typing import IO, BinaryIO, Self
 from data_prep.layout import RAW_SUFFIXES, plain
 from data_prep.naming import listed
 from groundwork.errors import FoundWrong
+
+_LOG = logging.getLogger("data_prep")
 
 JPEG_RATIO = 20.0  # unpacked to packed, the whole archive: frames and videos are compressed already
 JSON_RATIO = 300.0  # annotations say the same seven words for every frame
@@ -138,7 +140,7 @@ class CheckedZip:
             )
         self._refuse_overlaps(members)
         if os.name == "nt" and (strange := [name for name in seen if not fits_windows(name)]):
-            print(f"note: {self.path}: names that Windows may refuse: {listed(strange)}", file=sys.stderr)
+            _LOG.warning("note: %s: names that Windows may refuse: %s", self.path, listed(strange))
 
     def _refuse_overlaps(self, members: list[zipfile.ZipInfo]) -> None:
         """Each member has its own stretch of the file before the directory: else a small file unpacks without end."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Self, TypeVar
 
-from data_prep.workers import end_with_parent
+from data_prep.workers import start_worker
 from groundwork.errors import FoundWrong
 from groundwork.progress import duration
 
@@ -95,7 +95,7 @@ class StreamWorker:
 
 def _work(connection: "Connection[Any, Any]") -> None:
     """Runs in the process."""
-    end_with_parent()
+    start_worker()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows no mask was inherited
     with suppress(EOFError, ConnectionError):  # the parent is gone
         while True:

@@ -51,7 +51,7 @@ def run_in_workers(
         return
     # spawn: a forked copy of a process that has used OpenCV or libav threads can hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPool(min(workers, len(items)), initializer=end_with_parent, context=context)
+    pool = ProcessPool(min(workers, len(items)), initializer=start_worker, context=context)
     finished = False
     try:
         waiting: dict[Future[Value], Item] = {
@@ -78,6 +78,15 @@ def _plain_error(error: BaseException | None, time_limit_s: float) -> Exception 
             f"its process died (exit code {error.exitcode}): out of memory, or a file that crashes its decoder"
         )
     return error if error is None or isinstance(error, Exception) else RuntimeError(repr(error))
+
+
+def start_worker() -> None:
+    """To be called first in a worker: it ends with its parent, and OpenCV takes one thread, since workers share the
+    cores."""
+    end_with_parent()
+    import cv2
+
+    cv2.setNumThreads(1)
 
 
 def end_with_parent() -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
-from groundwork.errors import exit_status
+from groundwork.command_line import CommandParser, run_command
 from groundwork.options import STREAM_HELP, run_verb, with_own_parser
 
 EPILOG = f"""
@@ -19,16 +19,15 @@ Exit status: 0 done, 1 found something wrong, 2 asked for wrongly. docs/evaluati
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 done, 1 found wrong, 2 asked wrong."""
     chosen = _parser().parse_args(arguments)
-    return exit_status("eval", lambda: run_verb(chosen))
+    return run_command("eval", chosen, lambda: run_verb(chosen))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="python -m eval",
         description="Score predictions, check, compare and rank them, and report on them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     add_eval_verbs(verbs)

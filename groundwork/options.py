@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from groundwork.outputs import Input, Kept, Output, hold_outputs, require_outputs, writes_to
 from groundwork.targets import STDOUT
@@ -19,6 +20,8 @@ STREAM_HELP = (
 
 NOTHING = Kept()
 Paths = Callable[[argparse.Namespace], Sequence[Path]]
+
+ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def run_verb(options: argparse.Namespace) -> None:
         options.run(options)
 
 
-def with_own_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def with_own_parser(parser: ParserT) -> ParserT:
     """Let the options of each verb hold its own parser, as `parser`; and its help say what it can write to."""
     for leaf in leaf_parsers(parser):
         leaf.set_defaults(parser=leaf)

@@ -1,28 +1,84 @@
-"""Progress with rate and time left: one bar on a terminal, else a status line every few seconds."""
+"""Progress of long work, for whoever wants to show it: a library call shows nothing by itself.
 
-import sys
+with progress_to(StatusLines(sys.stderr)):  # or a function of your own
+    extract(raw, out)
+"""
+
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Protocol, Self, TextIO
 
 STATUS_EVERY_S = 5.0
 BAR_EVERY_S = 0.2
 BAR_WIDTH = 24
 
 
-class Progress:
-    """Counts `unit`s up to `total`. Writes to stderr; use as a context manager so that its last line is written.
+@dataclass(frozen=True)
+class ProgressReport:
+    """How far a piece of work is.
 
-    A terminal gets one line that is drawn again; anything else gets a line of its own every five seconds:
-    `frames: 12000 of 45000, 210 a second, 2 min left`.
+    Attributes:
+        unit: what is counted, such as `frames`.
+        done, total: how many; `skipped` of the done ones are an earlier run's.
+        elapsed_s: since it began.
+        note: the latest loss, a name; "" for none.
+        ended: whether this is its last report; it may have been cut short by an error.
     """
 
-    def __init__(self, unit: str, total: int, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+    unit: str
+    done: int
+    total: int
+    skipped: int
+    elapsed_s: float
+    note: str
+    ended: bool
+
+    def __str__(self) -> str:
+        """`frames: 12000 of 45000, 210 a second, 2 min left`; at the end how long it took."""
+        if self.ended:
+            return f"{self.unit}: {self.done} of {self.total}, {duration(self.elapsed_s)}"
+        rate = (self.done - self.skipped) / max(self.elapsed_s, 1e-9)
+        left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 else ""
+        note = f", {self.note}" if self.note else ""
+        return f"{self.unit}: {self.done} of {self.total}, {rate:.3g} a second{left}{note}"
+
+
+class ProgressListener(Protocol):
+    """Is called at each step of a piece of work and once at its end, often and in the thread that does the work.
+
+    What it raises ends the work: that is how to cancel a call.
+    """
+
+    def __call__(self, report: ProgressReport, /) -> None:
+        """Take note of a report."""
+        ...
+
+
+_listener: ContextVar[ProgressListener | None] = ContextVar("progress_listener", default=None)
+
+
+@contextmanager
+def progress_to(listener: ProgressListener | None) -> Iterator[None]:
+    """While the block runs, what is called in it reports its progress to `listener`; None for silence."""
+    before = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(before)
+
+
+class Progress:
+    """Counts `unit`s up to `total`, for the listener of `progress_to`; use as a context manager, so that it ends."""
+
+    def __init__(self, unit: str, total: int, *, quiet: bool = False) -> None:
         self.unit, self.total, self.done = unit, total, 0
-        self._quiet = quiet
-        self._stream = stream or sys.stderr
-        self._bar = self._stream.isatty()
-        self._started = self._shown = time.monotonic()
+        self._listener = None if quiet else _listener.get()
+        self._started_s = time.monotonic()
         self._skipped = 0
 
     def skip(self, count: int) -> None:
@@ -31,37 +87,53 @@ class Progress:
         self._skipped += count
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more as done; `note` (a loss, a name) ends the line when one is due."""
+        """Count `count` more as done, with a note (a loss, a name)."""
         self.done += count
-        now = time.monotonic()
-        if now - self._shown >= (BAR_EVERY_S if self._bar else STATUS_EVERY_S):
-            self._shown = now
-            self._show(self._line(now) + (f", {note}" if note else ""))
+        self._report(note)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        elapsed_s = time.monotonic() - self._started
-        self._show(f"{self.unit}: {self.done} of {self.total}, {duration(elapsed_s)}")
-        if self._bar and not self._quiet:
-            self._stream.write("\n")
+        self._report("", ended=True)
 
-    def _line(self, now: float) -> str:
-        rate = (self.done - self._skipped) / max(now - self._started, 1e-9)
-        left = f", {duration((self.total - self.done) / rate)} left" if rate > 0 else ""
-        return f"{self.unit}: {self.done} of {self.total}, {rate:.3g} a second{left}"
+    def _report(self, note: str, *, ended: bool = False) -> None:
+        if self._listener is not None:
+            elapsed_s = time.monotonic() - self._started_s
+            self._listener(ProgressReport(self.unit, self.done, self.total, self._skipped, elapsed_s, note, ended))
 
-    def _show(self, line: str) -> None:
-        if self._quiet:
+
+class StatusLines:
+    """Progress as text: a terminal gets one line with a bar that is drawn again; anything else a line every five
+    seconds, and one at the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+        self._bar = stream.isatty()
+        self._shown_s = -math.inf
+        self._drawn = False
+
+    def __call__(self, report: ProgressReport, /) -> None:
+        """See ProgressListener."""
+        now_s, every_s = time.monotonic(), BAR_EVERY_S if self._bar else STATUS_EVERY_S
+        if not report.ended and (report.elapsed_s < every_s or now_s - self._shown_s < every_s):
             return
+        self._shown_s = now_s
         if self._bar:
-            filled = BAR_WIDTH * self.done // max(self.total, 1)
+            filled = BAR_WIDTH * report.done // max(report.total, 1)
             bar = "#" * filled + "." * (BAR_WIDTH - filled)
-            self._stream.write(f"\r[{bar}] {line}\x1b[K")
+            self._stream.write(f"\r[{bar}] {report}\x1b[K" + ("\n" if report.ended else ""))
+            self._drawn = not report.ended
         else:
-            self._stream.write(line + "\n")
+            self._stream.write(f"{report}\n")
         self._stream.flush()
+
+    def clear(self) -> None:
+        """Make room for a line of another kind, where a bar stands."""
+        if self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._drawn = False
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ fitted = recognizer.personalize(images, labels)   # uint8 (n, 3, 224, 224), int6
 scores = fitted.logits(images)                    # (m, way)
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ _HOMES = {
     "load_recognizer": "orbit_lite.models.checkpoint",
     "task_gradient": "orbit_lite.models.task_gradient",
 }
+
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library call is silent unless asked
 
 
 def __getattr__(name: str) -> Any:

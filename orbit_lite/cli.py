@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.layout import TREE_FILES
 from eval.command import add_eval_verbs
-from groundwork.errors import exit_status
+from groundwork.command_line import CommandParser, run_command
 from groundwork.options import STREAM_HELP, Reads, ReadsOrNames, Writes, WritesFolder, run_verb, with_own_parser
 from orbit_lite.cli_numbers import not_negative, positive
 from orbit_lite.cli_personal import add_personal_verbs
@@ -28,17 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. A user's mistake is one line on stderr and exit status 1 or 2, never a traceback."""
     options = _parser().parse_args(arguments)
     if_stopped = "the same command goes on from here" if options.goes_on else "nothing was written in part"
-    return exit_status("orbit-lite", lambda: run_verb(options), if_stopped=if_stopped)
+    return run_command("orbit-lite", options, lambda: run_verb(options), if_stopped=if_stopped)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="orbit-lite",
         description="A benchmark kit for teachable object recognisers on ORBIT.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     parser.set_defaults(goes_on=False)  # whether a verb that was stopped goes on where it was
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
@@ -131,6 +131,16 @@ def _parser() -> argparse.ArgumentParser:
     return with_own_parser(parser)
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from orbit_lite import __version__
+
+        print(f"orbit-lite {__version__}")
+        parser.exit()
+
+
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Reads(TREE_FILES), required=True, help="a frame tree, packed or not, or a tree of raw videos"
@@ -167,7 +177,7 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from orbit_lite.demo import run_demo
 
-    run_demo(options.out, seed=options.seed)
+    print(run_demo(options.out, seed=options.seed))
 
 
 def _tasks(options: argparse.Namespace) -> None:

@@ -66,4 +66,4 @@ def _export(options: argparse.Namespace) -> None:
     from orbit_lite.personal.export import ExportRequest, export
 
     request = ExportRequest(options.format, options.input, tuple(options.check), options.calibrate)
-    export(options.file, options.out, request)
+    print(export(options.file, options.out, request))

@@ -104,6 +104,7 @@ def _personalize(options: argparse.Namespace) -> None:
             csv=options.csv,
             workers=options.workers,
             device=device,
+            written=print,
         )
         return
     if len(options.videos) > 1:
@@ -117,4 +118,5 @@ def _personalize(options: argparse.Namespace) -> None:
         csv=options.csv,
         workers=options.workers,
         device=device,
+        written=print,
     )

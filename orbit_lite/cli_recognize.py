@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from data_prep.layout import TREE_FILES
@@ -10,6 +11,8 @@ from groundwork.options import Reads, Writes
 from groundwork.targets import STDOUT, target
 
 if TYPE_CHECKING:
+    from orbit_lite.personal.recognize import AnswerListener
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 STDIN = 0  # its descriptor
@@ -63,18 +66,44 @@ def _recognize(options: argparse.Namespace) -> None:
     from orbit_lite.personal.recognize import Looking, Outputs, recognize
     from orbit_lite.personal.streams import Camera, RawFrames
 
-    outputs = Outputs(options.csv, options.json, options.annotated, options.speak)
+    outputs = Outputs(options.csv, options.json, options.annotated)
     fps = options.fps or DEFAULT_FPS
     personal = load_personal(options.model, device=named_device(options.device))
     model = describe_model(options.model, personal)
     if options.videos:
-        recognize(personal, options.videos, looking=Looking(fps, options.smooth), outputs=outputs, model=model)
+        listener = _listener(speak=options.speak, stream=False)
+        looking = Looking(fps, options.smooth)
+        recognize(personal, options.videos, looking=looking, outputs=outputs, listener=listener, model=model)
+        if options.annotated:
+            print(f"annotated copy written: {options.annotated}", file=sys.stderr if options.speak else sys.stdout)
         return
     warm_up(personal)
     camera = options.camera is not None
     source = Camera(options.camera) if camera else RawFrames(STDIN, *options.stdin, fps=fps)
     live = camera or options.live
-    recognize_stream(personal, source, live=live, outputs=outputs, smooth_s=options.smooth, model=model)
+    listener = _listener(speak=options.speak, stream=True)
+    recognize_stream(
+        personal, source, live=live, outputs=outputs, listener=listener, smooth_s=options.smooth, model=model
+    )
+
+
+def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
+    """What prints answers as they come. Lines that are to be spoken, and a stream's, have standard output alone."""
+    from orbit_lite.personal.answer_report import answer_text, frame_text
+    from orbit_lite.personal.answers import FrameAnswer, VideoAnswer
+    from orbit_lite.personal.recognize import AnswerListener
+    from orbit_lite.personal.speech import spoken
+
+    summaries = sys.stderr if speak or stream else sys.stdout
+
+    def answered(name: str, answer: VideoAnswer) -> None:
+        print(answer_text(name, answer), file=summaries, flush=True)
+
+    def changed(answer: FrameAnswer) -> None:
+        if speak or stream:
+            print(spoken(answer) if speak else frame_text(answer), flush=True)
+
+    return AnswerListener(answered=answered, changed=changed)
 
 
 def _require_sense(options: argparse.Namespace) -> None:

@@ -1,8 +1,7 @@
 """YAML to frozen, typed objects. Strict: an unknown key names the file, the key and the nearest known key."""
 
-import difflib
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from groundwork.errors import AskedWrong
+from groundwork.words import nearest
 from orbit_lite.strict_yaml import parse_yaml
 
 Kind = Literal["protocol", "learner", "experiment"]
@@ -135,12 +135,6 @@ def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -
     except ValidationError as error:
         faults = "; ".join(_fault(dict(fault), model) for fault in error.errors())
         raise AskedWrong(f"{where}: {faults}") from None
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)`, or nothing if no known name is near."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The whole road on the pocket set: raw videos, frames, tasks, meta-training, evaluation before and after, reports."""
 
+import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from data_prep.extract import extract
 from data_prep.pocket import make_pocket
 from eval.report import compare_table
+from eval.scorecard import Scorecard
 from groundwork.progress import duration
 from orbit_lite.data.loader import default_workers
 from orbit_lite.evaluate import EvaluateRequest, evaluate
@@ -17,12 +19,46 @@ from orbit_lite.experiment import load_experiment
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.train import train
 
+_LOG = logging.getLogger("orbit_lite")
+
 EXPERIMENT = "pocket"
 USERS = (24, 3, 4)  # of train, validation and test
 
 
-def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, settings: Sequence[str] = ()) -> None:
-    """Run every station that is not done yet, then print the metrics before and after and where everything is.
+MADE = {
+    "raw": "raw videos, as a phone would give them",
+    "frames": "frame tree and index.csv",
+    "train/best.safetensors": "the trained recognizer",
+    "train/training.csv": "training curve",
+    "before/report.html": "report before meta-training",
+    "after/report.html": "report after meta-training",
+    "after/tasks.jsonl": "tasks, with predictions.parquet and scorecard.json beside them",
+}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo found on test users, before and after meta-training, and the folder that holds all of it."""
+
+    out: Path
+    before: Scorecard
+    after: Scorecard
+    seconds: float
+
+    def __str__(self) -> str:
+        """The metrics, and where everything is."""
+        return "\n".join(
+            [
+                f"\nTest users, {self.before.protocol}, before and after meta-training:\n",
+                compare_table(self.before, self.after),
+                *(f"{self.out / name}: {what}" for name, what in MADE.items()),
+                f"done in {duration(self.seconds)}",
+            ]
+        )
+
+
+def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, settings: Sequence[str] = ()) -> Demo:
+    """Run every station that is not done yet.
 
     Args:
         out: folder for all of it: raw/, frames/, train/, before/, after/.
@@ -35,10 +71,10 @@ def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, s
     config = load_experiment(EXPERIMENT, [f"seed={seed}", *settings])
 
     _station(1, "drawing and encoding the pocket set's raw videos")
-    print(make_pocket(out / "raw", users=users, seed=seed))
+    _LOG.info("%s", make_pocket(out / "raw", users=users, seed=seed))
     _station(2, "extracting frames")
     frames = extract(out / "raw", out / "frames")
-    print(f"{out / 'frames'}: {frames.videos} videos, {frames.frames} frames")
+    _LOG.info("%s: %d videos, %d frames", out / "frames", frames.videos, frames.frames)
     untrained = ModelChoice(config.learner.name, config.backbone, config.weights, seed=seed)
     request = EvaluateRequest(untrained, out / "frames", config.validation.protocol, "test", seed)
     _station(3, "evaluating on test users before meta-training")
@@ -48,21 +84,8 @@ def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, s
     _station(5, "evaluating on test users after meta-training")
     trained = replace(request, model=ModelChoice(str(summary.best)))
     after = evaluate(trained, out / "after", workers=workers, device=device)
-
-    print(f"\nTest users, {before.protocol}, before and after meta-training:\n")
-    print(compare_table(before, after))
-    for name, what in (
-        ("raw", "raw videos, as a phone would give them"),
-        ("frames", "frame tree and index.csv"),
-        ("train/best.safetensors", "the trained recogniser"),
-        ("train/training.csv", "training curve"),
-        ("before/report.html", "report before meta-training"),
-        ("after/report.html", "report after meta-training"),
-        ("after/tasks.jsonl", "tasks, with predictions.parquet and scorecard.json beside them"),
-    ):
-        print(f"{out / name}: {what}")
-    print(f"done in {duration(time.monotonic() - started_s)}")
+    return Demo(out, before, after, time.monotonic() - started_s)
 
 
 def _station(number: int, what: str) -> None:
-    print(f"\nStation {number} of 5: {what}", flush=True)
+    _LOG.info("\nStation %d of 5: %s", number, what)

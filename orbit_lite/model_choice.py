@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from groundwork.errors import AskedWrong
-from orbit_lite.config import builtin_names, nearest
+from groundwork.words import nearest
+from orbit_lite.config import builtin_names
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer

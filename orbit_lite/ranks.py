@@ -160,13 +160,12 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         if local >= torch.cuda.device_count():
             raise AskedWrong(f"rank {local} of this machine has no GPU: {torch.cuda.device_count()} for all ranks")
         device = torch.device("cuda", local)
-    if device.type == "cuda" and device.index is not None:
-        torch.cuda.set_device(device)  # or pinning memory would take up the first GPU, too
-    if count == 1:
-        yield Ranks(device)
-        return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
+    with ExitStack() as stack:
+        if device.type == "cuda" and device.index is not None:
+            stack.enter_context(torch.cuda.device(device))  # or pinning memory would take up the first GPU, too
+        if count == 1:
+            yield Ranks(device)
+            return
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        stack.callback(dist.destroy_process_group)
         yield Ranks(device, dist.get_rank(), count)
-    finally:
-        dist.destroy_process_group()

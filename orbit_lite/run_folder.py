@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import is_part, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.strict_json import parse_json
+
+_LOG = logging.getLogger("orbit_lite")
 
 RECORD_NAME = "run.json"
 LOG_NAME = "log.txt"
@@ -71,8 +74,8 @@ class RunFolder:
             yield cls(path, settings, machine=machine)
 
     def say(self, line: str) -> None:
-        """Print a line, and keep it in the run's log with the time."""
-        print(line, flush=True)
+        """Report a line, and keep it in the run's log with the time."""
+        _LOG.info("%s", line)
         with (self.path / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 

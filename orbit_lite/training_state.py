@@ -1,7 +1,7 @@
 """Where a training run stands, on disk: all it needs to resume, under a hash, and its curve."""
 
 import json
-import sys
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from groundwork.errors import FoundWrong
 from groundwork.files import csv_text, whole_file, write_text
 from orbit_lite.models.hashed_file import content_sha256
 from orbit_lite.models.recognizer import Recognizer
+
+_LOG = logging.getLogger("orbit_lite")
 
 CURVE_COLUMNS = ("step", "epoch", "learning_rate", "loss", "accuracy", "validation_frame_accuracy")
 FORMAT = 2
@@ -51,7 +53,7 @@ def save_state(path: Path, state: TrainingState, recognizer: Recognizer, optimiz
 def load_state(path: Path, recognizer: Recognizer, optimizer: torch.optim.Optimizer) -> TrainingState:
     """Put weights and optimizer back as they were, or leave them as built where the run has no state yet.
 
-    A state from before there was a hash is taken, with a note on stderr.
+    A state from before there was a hash is taken, with a note in the log.
 
     Raises:
         FoundWrong: if the file is damaged, altered or of another version.
@@ -78,7 +80,7 @@ def _check(content: dict[str, Any], path: Path) -> None:
     if content["format"] != (UNHASHED_FORMAT if said is None else FORMAT):
         raise ValueError(f"format {content['format']}, this version reads {FORMAT}")
     if said is None:
-        print(f"note: {path}: a state from before hashes; it can't be checked for damage", file=sys.stderr, flush=True)
+        _LOG.warning("note: %s: a state from before hashes; it can't be checked for damage", path)
     elif said != _sha256(content):
         raise ValueError("damaged or altered: its content is not what its hash says")
 

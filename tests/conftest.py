@@ -3,6 +3,7 @@ checks a page, a disk that is full."""
 
 import html
 import json
+import logging
 import os
 import re
 import shutil
@@ -51,6 +52,20 @@ LONGEST = ("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files: at the end no process is left alone with one, while the others have none."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture
+def reported(caplog) -> Callable[[], list[str]]:
+    """Gives what library calls have reported since it was last asked, a command line's default and worse."""
+    for floor in ("groundwork", "data_prep", "orbit_lite", "eval"):
+        caplog.set_level(logging.INFO, logger=floor)
+
+    def lines() -> list[str]:
+        found = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return found
+
+    return lines
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 """The house: imports go one way, the command answers at once, and the wheel is whole."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,31 @@ def test_one_reader_of_json_and_one_of_yaml():
             if place not in readers:
                 assert not {call for call in calls if re.fullmatch(r"json\.loads?|yaml\.\w*load\w*", call)}, place
                 assert "yaml" not in imports(path), place
+
+
+def test_types_are_ignored_only_of_packages_that_ship_none():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    (ignored,) = [entry["module"] for entry in settings if entry.get("ignore_missing_imports")]
+    for pattern in ignored:
+        package = pattern.removesuffix(".*")
+        spec = importlib.util.find_spec(package)
+        assert spec is not None and spec.origin is not None, package
+        assert not (Path(spec.origin).parent / "py.typed").exists(), package
+
+
+COMMAND_LINE = ("cli*.py", "command.py", "__main__.py", "command_line.py")  # what may print; the rest reports
+
+
+@pytest.mark.parametrize("floor", sorted(FLOORS))
+def test_library_modules_do_not_print(floor):
+    """They report through `logging` and progress, so that a program that calls them decides what is shown."""
+    found = []
+    for path in sorted((ROOT / floor).rglob("*.py")):
+        if any(path.match(pattern) for pattern in COMMAND_LINE):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "input"):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+            if isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr") and path.name != "reporting.py":
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []

@@ -114,6 +114,7 @@ def read_ahead(
         worker_init_fn=_quiet_worker,
         timeout=HANG_S,
         pin_memory=pin,
+        generator=torch.Generator(),  # or it draws the workers' seed from the global one
     )
     try:
         for loaded in loader:

@@ -18,7 +18,8 @@ from data_prep.layout import SPLITS
 from eval.records import LeftOut, Task, TaskSet, VideoPlan
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.randomness import keyed_rng
-from orbit_lite.config import FrameChoice, SetPlan, TaskPlan, nearest
+from groundwork.words import nearest
+from orbit_lite.config import FrameChoice, SetPlan, TaskPlan
 
 FrameNumbers = NDArray[np.int64]
 

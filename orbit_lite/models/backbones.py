@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from groundwork.errors import AskedWrong
-from orbit_lite.config import nearest
+from groundwork.words import nearest
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
 from orbit_lite.models.packaged import EFFICIENTNET_LITE0, lite0_name
 from orbit_lite.models.pretrained import fetch_from_hub, fetch_from_url

@@ -4,8 +4,8 @@ Nothing in a file is ever run.
 """
 
 import json
+import logging
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,13 +16,16 @@ import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
-from orbit_lite.config import nearest, parse_config
+from groundwork.words import nearest
+from orbit_lite.config import parse_config
 from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.backbones import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
+
+_LOG = logging.getLogger("orbit_lite")
 
 FORMAT = 3
 UNHASHED_FORMAT = 2  # from before checkpoints had a hash: the header's fields alone stand under the key
@@ -171,11 +174,11 @@ def _published_name(learner: LearnerConfig, ours: str) -> str:
 
 @cache  # once in a process, however often the file is read
 def _note_unhashed(path: Path) -> None:
-    print(
-        f"note: {path}: a checkpoint from before hashes; it can't be checked for damage. "
-        f"'orbit-lite convert {path} --out NEW.safetensors' writes it with one",
-        file=sys.stderr,
-        flush=True,
+    _LOG.warning(
+        "note: %s: a checkpoint from before hashes; it can't be checked for damage. "
+        "'orbit-lite convert %s --out NEW.safetensors' writes it with one",
+        path,
+        path,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundwork.files import write_json
-from orbit_lite.personal.answers import VideoAnswer
+from orbit_lite.personal.answers import FrameAnswer, VideoAnswer
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.run_folder import file_sha256, versions
 
@@ -22,6 +22,12 @@ def answer_text(name: str, answer: VideoAnswer) -> str:
         f"  first {first} at {answer.first_s:.1f} s (frame {answer.first_frame}); "
         f"in {100 * answer.share:.0f} % of {answer.frames} frames{sure}"
     )
+
+
+def frame_text(answer: FrameAnswer) -> str:
+    """What a frame shows, in one line."""
+    sure = f", confidence {answer.confidence:.2f}" if answer.known else ""
+    return f"{answer.time_s:.1f} s: {answer.object}{sure}"
 
 
 def describe_model(path: Path, personal: PersonalRecognizer) -> dict[str, Any]:

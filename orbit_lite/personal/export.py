@@ -5,6 +5,7 @@ single frames.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from orbit_lite.personal.graph import UINT8, PersonalGraph
 from orbit_lite.personal.quantize import quantized_model
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.run_folder import file_sha256, versions
+
+_LOG = logging.getLogger("orbit_lite")
 
 CARD_FORMAT = 1  # of the texts in an exported file
 LARGEST_DIFFERENCE = 1e-3  # of logits, in their standard deviations; and of familiarity
@@ -51,15 +54,63 @@ class ExportRequest:
         return self.calibrate is not None
 
 
-def export(file: Path, out: Path | None, request: ExportRequest) -> Path:
-    """Write a personal recogniser as one graph, and say what it is, how it was checked, and how long a frame takes.
+@dataclass(frozen=True)
+class Exported:
+    """An exported file that was just written: what it says of itself, how it was checked, how long a frame takes.
+
+    objects: the labels. one_frame_ms: in the format's runtime; kit_frame_ms: in this kit; both medians of TIMED_RUNS,
+    on `threads` threads.
+    """
+
+    file: Path
+    size_bytes: int
+    request: ExportRequest
+    card: Texts
+    objects: tuple[str, ...]
+    agreement: Agreement
+    one_frame_ms: float
+    kit_frame_ms: float
+    threads: int
+
+    def __str__(self) -> str:
+        """For people, in lines."""
+        lines = [
+            f"frames: {self.card['frames']}",
+            f"outputs: {self.card['outputs']}",
+            f"labels: {', '.join(self.objects)}; threshold: {self.card['threshold']}",
+            *self._agreement_lines(),
+            f"one frame: {self.one_frame_ms:.1f} ms in {FORMATS[self.request.format].runtime}, "
+            f"{self.kit_frame_ms:.1f} ms in this kit (median of {TIMED_RUNS}, {self.threads} threads)",
+            "Personal data: it holds the objects' names and the mean of each one's features. It holds no picture, and "
+            "nothing of single frames.",
+            f"written: {self.file}, {self.size_bytes / 1e6:.1f} MB",
+        ]
+        return "\n".join(lines)
+
+    def _agreement_lines(self) -> list[str]:
+        found = self.agreement
+        if not self.request.int8:
+            return [
+                f"checked on {found.frames} frames: logits within {found.logits:.1g} of the recogniser's (in their "
+                f"standard deviations), familiarity within {found.familiarity:.1g}"
+            ]
+        loss = "That is a loss: 8 bits do not suit this network. Export without --int8, or look at what it answers."
+        return [
+            f"{self.card['network']}; on {found.frames} others the same answer as the recogniser's in "
+            f"{100 * found.same:.1f} %, and familiarity within {found.familiarity:.2g} of its",
+            *([loss] if found.same < GOOD_SHARE else []),
+        ]
+
+
+def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
+    """Write a personal recogniser as one graph, checked against it.
 
     Args:
         file: the personal recogniser.
         out: the file to write; beside `file`, with the format's suffix, if not given.
 
     Returns:
-        the file written.
+        what was written, and how it was checked.
 
     Raises:
         AskedWrong: if what was asked for does not go together, a package or a file is missing, or `out` is in the way.
@@ -78,14 +129,23 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Path:
     if request.check:
         checked.append(_read(request.check, size_px, most=CHECK_FRAMES))
     images = np.concatenate(checked)
-    print(f"making {out.name}, for {FORMATS[request.format].runtime}", flush=True)
+    _LOG.info("making %s, for %s", out.name, FORMATS[request.format].runtime)
     scaled_by = 0 if scaling is None else len(scaling)
     card = card_texts(personal, request, source_sha256=file_sha256(file), scaled_by=scaled_by)
     content = _content(personal, request, card, scaling, images)
     opened, found = write_checked(out, content, card, personal, images, request)
-    _tell(personal, request, opened, found)
-    print(f"written: {out}, {len(content) / 1e6:.1f} MB")
-    return out
+    here_ms, there_ms = _frame_times_ms(personal, request, opened)
+    return Exported(
+        file=out,
+        size_bytes=len(content),
+        request=request,
+        card=opened.texts,
+        objects=tuple(personal.objects),
+        agreement=found,
+        one_frame_ms=there_ms,
+        kit_frame_ms=here_ms,
+        threads=torch.get_num_threads(),
+    )
 
 
 def write_checked(
@@ -163,35 +223,12 @@ def _require_sense(request: ExportRequest) -> None:
 def _read(paths: Sequence[Path], size_px: int, *, most: int) -> Images:
     images, notes = video_images(paths, size_px=size_px, most=most)
     for note in notes:
-        print(note)
+        _LOG.warning("note: %s", note)
     return images
 
 
-def _tell(personal: PersonalRecognizer, request: ExportRequest, opened: Opened, found: Agreement) -> None:
+def _frame_times_ms(personal: PersonalRecognizer, request: ExportRequest, opened: Opened) -> tuple[float, float]:
+    """How long one frame takes here, and there."""
     one = noise_images(personal.frame_size_px)[:1]
     frame, image = as_taken(one, request.takes), torch.from_numpy(one)
-    here_ms, there_ms = median_ms(lambda: personal.scores(image)), median_ms(lambda: opened.run(frame))
-    card, runtime = opened.texts, FORMATS[request.format].runtime
-    print(f"frames: {card['frames']}")
-    print(f"outputs: {card['outputs']}")
-    print(f"labels: {', '.join(personal.objects)}; threshold: {card['threshold']}")
-    if request.int8:
-        print(
-            f"{card['network']}; on {found.frames} others the same answer as the recogniser's in "
-            f"{100 * found.same:.1f} %, and familiarity within {found.familiarity:.2g} of its"
-        )
-        if found.same < GOOD_SHARE:
-            print("That is a loss: 8 bits do not suit this network. Export without --int8, or look at what it answers.")
-    else:
-        print(
-            f"checked on {found.frames} frames: logits within {found.logits:.1g} of the recogniser's (in their "
-            f"standard deviations), familiarity within {found.familiarity:.1g}"
-        )
-    print(
-        f"one frame: {there_ms:.1f} ms in {runtime}, {here_ms:.1f} ms in this kit "
-        f"(median of {TIMED_RUNS}, {torch.get_num_threads()} threads)"
-    )
-    print(
-        "Personal data: it holds the objects' names and the mean of each one's features. It holds no picture, and "
-        "nothing of single frames."
-    )
+    return median_ms(lambda: personal.scores(image)), median_ms(lambda: opened.run(frame))

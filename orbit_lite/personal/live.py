@@ -4,7 +4,7 @@ Latency runs from the moment a frame is whole in memory until its answer is writ
 at most the one in work, so latency is below twice the time that a frame takes, however long the stream runs.
 """
 
-import sys
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,13 +16,15 @@ import torch
 
 from groundwork.errors import FoundWrong, KitError
 from orbit_lite.data.loader import to_images
-from orbit_lite.personal.answer_report import answer_text, write_answers
+from orbit_lite.personal.answer_report import write_answers
 from orbit_lite.personal.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.frame_table import FrameTable, live_table
-from orbit_lite.personal.recognize import Outputs
+from orbit_lite.personal.recognize import NOBODY, AnswerListener, Outputs
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.speech import Speech, say
+from orbit_lite.personal.speech import Speech
 from orbit_lite.personal.streams import EveryFrame, LatestFrames, Source, StreamFrame, seen_square
+
+_LOG = logging.getLogger("orbit_lite")
 
 MOST_MS = 10_000  # longer latencies count as this one
 
@@ -102,6 +104,7 @@ def recognize_stream(
     *,
     live: bool,
     outputs: Outputs,
+    listener: AnswerListener = NOBODY,
     smooth_s: float = 0.0,
     model: Mapping[str, Any] | None = None,
 ) -> tuple[VideoAnswer, StreamReport]:
@@ -112,6 +115,7 @@ def recognize_stream(
         source: where the frames come from; it is closed at the end.
         live: take the latest frame each time, and drop what it is too slow for; else every frame.
         outputs: `csv` grows as frames are answered, see `live_table`; `json` is written at the end.
+        listener: as it says; the stream counts as one video.
         smooth_s: time constant of the smoothing; 0 for none.
         model: what the JSON is to say of the recogniser, see `describe_model`.
 
@@ -130,8 +134,8 @@ def recognize_stream(
                     table = stack.enter_context(live_table(outputs.csv))
                 answer = run.answer(frame)
                 table.add(source.name, [answer])
-                if line := speech.line(answer):
-                    say(line if outputs.speak else _shown(answer))
+                if speech.line(answer):
+                    listener.changed(answer)
                 run.count(frame, answer)
         if fault := source.end_fault():
             raise FoundWrong(fault)
@@ -140,7 +144,8 @@ def recognize_stream(
             raise
         ended = stop
     found, report = run.tally.video_answer(), run.report(dropped=reader.dropped)
-    print(f"{answer_text(source.name, found)}\n{source.name}: {report}", file=sys.stderr, flush=True)
+    listener.answered(source.name, found)
+    _LOG.info("%s: %s", source.name, report)
     if outputs.json:
         settings = {"smooth_s": smooth_s, "live": live, **asdict(report)}
         write_answers(outputs.json, [(source.name, found)], model=model or {}, settings=settings)
@@ -153,8 +158,3 @@ def warm_up(personal: PersonalRecognizer) -> None:
     """Recognise a blank frame: the first one takes several times as long as those after it."""
     size_px = personal.frame_size_px
     personal.scores(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))
-
-
-def _shown(answer: FrameAnswer) -> str:
-    sure = f", confidence {answer.confidence:.2f}" if answer.known else ""
-    return f"{answer.time_s:.1f} s: {answer.object}{sure}"

@@ -1,8 +1,8 @@
 """Personalise: users' folders to personal recognisers, each in a file of its own, written whole or not at all."""
 
-import sys
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from groundwork.errors import FoundWrong
 from groundwork.files import write_text
 from groundwork.outputs import Output, require_outputs
+from groundwork.reporting import report_failed
 from orbit_lite.model_choice import ModelChoice
 from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.personal.file import load_personal, save_personal
@@ -22,6 +23,31 @@ from orbit_lite.personal.summary import ObjectSummary, summarize, summary_csv, s
 from orbit_lite.personal.teach import add_objects, held_out, teach
 from orbit_lite.run_folder import versions
 
+_LOG = logging.getLogger("orbit_lite")
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A personal recognizer that was just written to `file`: what it was taught with, and one row per object."""
+
+    personal: PersonalRecognizer
+    lesson: Lesson
+    rows: Sequence[ObjectSummary]
+    file: Path
+
+    def __str__(self) -> str:
+        """What it learned, for the person who filmed."""
+        lines = [*self.lesson.notes]
+        if aside := self.lesson.clutter_videos:
+            lines.append(f"{aside} clutter videos left aside: they teach nothing, and are there to try it on")
+        size = f", {self.file.stat().st_size / 1e6:.1f} MB" if self.file.is_file() else ""  # a pipe has none
+        written = f"written: {self.file}{size}"
+        return "\n".join([*lines, summary_text(self.personal, self.rows), written])
+
+
+def _ignore(_: object) -> None:
+    """What becomes of a summary that nobody waits for."""
+
 
 def personalize(
     model: ModelChoice,
@@ -32,8 +58,9 @@ def personalize(
     csv: Path | None = None,
     workers: int | None = None,
     device: torch.device,
+    written: Callable[[Taught], object] = _ignore,
 ) -> list[Path]:
-    """Teach a recogniser each user's objects, and say what it learned.
+    """Teach a recogniser each user's objects.
 
     Args:
         model: a checkpoint, or a learner that is not meta-trained.
@@ -43,6 +70,7 @@ def personalize(
         csv: where to write a row a participant and object, too.
         workers: processes that decode; by default one a core.
         device: where to compute.
+        written: is called with each user's recognizer once its file is written.
 
     Returns:
         the files written.
@@ -55,8 +83,8 @@ def personalize(
     require_outputs([], [Output("--out", file, example="alice.safetensors") for file in files])
     recognizer = model.load().to(device)
     origin = _origin(model, recognizer.extractor.frame_size_px)
-    rows: list[tuple[str, Sequence[ObjectSummary]]] = []
-    faults, written = [], []
+    done: list[Taught] = []
+    faults: list[str] = []
     for folder, target in zip(folders, files, strict=True):
         try:
             lesson = read_lesson(recognizer, folder, workers=workers)
@@ -64,21 +92,21 @@ def personalize(
         except FoundWrong as error:
             if len(folders) == 1:
                 raise
-            print(f"failed: {error}", file=sys.stderr, flush=True)
+            report_failed(_LOG, str(error), error)
             faults.append(str(folder))
             continue
-        save_personal(target, personal)
-        written.append(target)
-        rows.append((personal.user, _tell(personal, lesson, target)))
+        taught = _saved(personal, lesson, target)
+        written(taught)
+        done.append(taught)
     if len(folders) > 1:
         csv = csv or out / CSV_NAME
-    if csv and rows:
-        write_text(csv, summary_csv(rows))
-        print(f"a row a participant and object: {csv}")
+    if csv and done:
+        write_text(csv, summary_csv([(taught.personal.user, taught.rows) for taught in done]))
+        _LOG.info("one row per participant and object: %s", csv)
     if faults:
-        rest = "the others are written" if written else "nothing is written"
+        rest = "the others are written" if done else "nothing is written"
         raise FoundWrong(f"{len(faults)} of {len(folders)} users failed: {', '.join(faults)}; {rest}")
-    return written
+    return [taught.file for taught in done]
 
 
 def teach_more(
@@ -90,6 +118,7 @@ def teach_more(
     csv: Path | None = None,
     workers: int | None = None,
     device: torch.device,
+    written: Callable[[Taught], object] = _ignore,
 ) -> PersonalRecognizer:
     """Add a folder's objects to a personal recogniser, without the videos of those it knows.
 
@@ -98,18 +127,18 @@ def teach_more(
         folder: the new videos.
         out: the file to write; may be `file`.
         known: what becomes of an object that it knows, see `add_objects`.
+        csv, workers, device, written: as for `personalize`.
 
     Raises:
         AskedWrong, FoundWrong: as `personalize` and `add_objects`.
     """
     personal = load_personal(file, device=device)
     lesson = read_lesson(personal.fitted.recognizer, folder, workers=workers)
-    taught = add_objects(personal, lesson, known=known)
-    save_personal(out, taught)
-    rows = _tell(taught, lesson, out)
+    taught = _saved(add_objects(personal, lesson, known=known), lesson, out)
+    written(taught)
     if csv:
-        write_text(csv, summary_csv([(taught.user, rows)]))
-    return taught
+        write_text(csv, summary_csv([(taught.personal.user, taught.rows)]))
+    return taught.personal
 
 
 def _origin(model: ModelChoice, size_px: int) -> dict[str, Any]:
@@ -123,15 +152,6 @@ def _origin(model: ModelChoice, size_px: int) -> dict[str, Any]:
     }
 
 
-def _tell(
-    personal: PersonalRecognizer, lesson: Lesson, target: Path, say: Callable[[str], None] = print
-) -> list[ObjectSummary]:
-    rows = summarize(personal, held_out(personal), lesson)
-    for note in lesson.notes:
-        say(note)
-    if lesson.clutter_videos:
-        say(f"{lesson.clutter_videos} clutter videos left aside: they teach nothing, and are there to try it on")
-    say(summary_text(personal, rows))
-    size = f", {target.stat().st_size / 1e6:.1f} MB" if target.is_file() else ""
-    say(f"written: {target}{size}")
-    return rows
+def _saved(personal: PersonalRecognizer, lesson: Lesson, file: Path) -> Taught:
+    save_personal(file, personal)
+    return Taught(personal, lesson, summarize(personal, held_out(personal), lesson), file)

@@ -4,7 +4,10 @@ What suits one network spoils another, so both ways to find the range of an acti
 features are nearer to the float ones is taken: on frames that were not used to find it.
 """
 
+import logging
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -51,6 +54,11 @@ def quantized_model(graph: PersonalGraph, example: Tensor, scaling: Frames, judg
 
 
 def _quantized_network(network: FeatureGraph, example: Tensor, scaling: Frames, judging: Frames) -> "onnx.ModelProto":
+    with _left_as_it_was():
+        return _quantized(network, example, scaling, judging)
+
+
+def _quantized(network: FeatureGraph, example: Tensor, scaling: Frames, judging: Frames) -> "onnx.ModelProto":
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static
 
@@ -86,6 +94,18 @@ def _features(path: str, frames: Frames) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     starts = range(0, len(frames), CHUNK_FRAMES)
     return np.concatenate([session.run(None, {INPUT: frames[start : start + CHUNK_FRAMES]})[0] for start in starts])
+
+
+@contextmanager
+def _left_as_it_was() -> Iterator[None]:
+    """onnxruntime's quantization adds a folder to the import path, and a handler to the root logger."""
+    path, handlers = list(sys.path), list(logging.root.handlers)
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        for handler in set(logging.root.handlers) - set(handlers):
+            logging.root.removeHandler(handler)
 
 
 class _Reader:

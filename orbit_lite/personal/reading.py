@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from data_prep.own_videos import OwnVideo, frame_count, probe_own
@@ -61,7 +60,6 @@ def batches_in_worker(
 
 def read_batches(job: VideoJob) -> Iterator[FrameBatch]:
     """The same in this process, which a damaged file may hang or crash."""
-    cv2.setNumThreads(1)  # the other core embeds
     count, pictures = _frames_of_folder(job) if job.path.is_dir() else _frames_of_file(job)
     batch: list[Pictures] = []
     for number, picture in enumerate(pictures, start=1):

@@ -4,9 +4,9 @@ Decoding runs in a process of its own, a few frames ahead of the recogniser; not
 a table on the disk and, for an annotated copy, 6 bytes a frame.
 """
 
-import sys
+import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -16,14 +16,17 @@ from typing import Any
 from data_prep.worker_stream import StreamWorker
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.progress import Progress, duration
+from groundwork.reporting import report_failed
 from orbit_lite.data.loader import to_images
-from orbit_lite.personal.answer_report import answer_text, write_answers
+from orbit_lite.personal.answer_report import write_answers
 from orbit_lite.personal.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.frame_table import FrameTable, whole_table
 from orbit_lite.personal.overlay import SIDE_PX, Captions, annotate
 from orbit_lite.personal.reading import FrameBatch, VideoJob, batches_in_worker
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.speech import Speech, say
+from orbit_lite.personal.speech import Speech
+
+_LOG = logging.getLogger("orbit_lite")
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,30 @@ class Looking:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where answers go beside the text: a row a frame, all videos' summaries, a copy of the one video with captions;
-    and whether standard output carries spoken lines alone."""
+    """Files to write answers to: one row per frame, all videos' summaries, a copy of the one video with captions."""
 
     csv: Path | None = None
     json: Path | None = None
     annotated: Path | None = None
-    speak: bool = False
+
+
+def _ignore(*_: object) -> None:
+    """What becomes of answers that nobody waits for."""
+
+
+@dataclass(frozen=True)
+class AnswerListener:
+    """Is called while answers come.
+
+    answered: with each video's name and answer, when its last frame is answered. changed: with a frame's answer, where
+    what is seen has changed, see Speech.
+    """
+
+    answered: Callable[[str, VideoAnswer], None] = _ignore
+    changed: Callable[[FrameAnswer], None] = _ignore
+
+
+NOBODY = AnswerListener()
 
 
 def recognize(
@@ -51,14 +71,15 @@ def recognize(
     *,
     looking: Looking = Looking(),
     outputs: Outputs = Outputs(),
+    listener: AnswerListener = NOBODY,
     model: Mapping[str, Any] | None = None,
 ) -> list[VideoAnswer]:
-    """Answer every frame of some videos, and say of each what it shows.
+    """Answer every frame of some videos.
 
     Args:
         personal: the recogniser.
         videos: files, or folders of frames as a frame tree has them.
-        looking, outputs: as they say.
+        looking, outputs, listener: as they say.
         model: what the JSON is to say of the recogniser, see `describe_model`.
 
     Returns:
@@ -81,11 +102,13 @@ def recognize(
         for video in videos:
             try:
                 with table.whole_video():
-                    found.append((str(video), _recognize_video(personal, video, table, looking, outputs, worker)))
+                    found.append(
+                        (str(video), _recognize_video(personal, video, table, looking, outputs, listener, worker))
+                    )
             except FoundWrong as error:
                 if len(videos) == 1:
                     raise
-                print(f"failed: {error}", file=sys.stderr, flush=True)
+                report_failed(_LOG, str(error), error)
                 failed.append((str(video), str(error)))
         if not found:
             raise FoundWrong(f"none of the {len(videos)} videos could be read; nothing is written")
@@ -120,6 +143,7 @@ def _recognize_video(
     table: FrameTable,
     looking: Looking,
     outputs: Outputs,
+    listener: AnswerListener,
     worker: StreamWorker,
 ) -> VideoAnswer:
     started, name = time.monotonic(), str(video)
@@ -130,16 +154,14 @@ def _recognize_video(
             table.add(name, [answer])
             if outputs.annotated:
                 captions.add(answer)
-            if outputs.speak and (line := speech.line(answer)):
-                say(line)
+            if speech.line(answer):
+                listener.changed(answer)
     seconds = time.monotonic() - started
     found = tally.video_answer()
-    told = sys.stderr if outputs.speak else sys.stdout
-    print(answer_text(name, found), file=told)
-    print(f"  answered in {duration(seconds)}: {found.frames / seconds:.3g} frames a second", file=told, flush=True)
+    listener.answered(name, found)
+    _LOG.info("%s: answered in %s, %.3g frames a second", name, duration(seconds), found.frames / seconds)
     if outputs.annotated:
         _annotate(video, personal.frame_size_px, captions, looking.fps, outputs.annotated, worker)
-        print(f"annotated copy written: {outputs.annotated}", file=told, flush=True)
     return found
 
 

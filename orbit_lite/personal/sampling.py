@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
-
 from data_prep.own_videos import OwnVideo, frame_count
 from data_prep.quality import VideoQuality, video_quality
 from data_prep.video import DEFAULT_FPS
@@ -94,7 +92,6 @@ def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
     Raises:
         FoundWrong: if it can't be read.
     """
-    cv2.setNumThreads(1)  # the worker processes share the cores
     length = frame_count(video)
     frames = sampling.frames(length)
     pictures = _read(video, frames, sampling.size_px)

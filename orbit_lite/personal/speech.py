@@ -1,8 +1,5 @@
 """What is seen, in words to be spoken: a line when that changes, and none for an odd frame."""
 
-import os
-import sys
-
 from orbit_lite.personal.answers import FrameAnswer
 
 HOLD_S = 0.5  # how long all frames must give the same answer before it is spoken
@@ -39,17 +36,3 @@ def spoken(answer: FrameAnswer) -> str:
     A name is one line, whatever characters it holds: another line would be another thing seen.
     """
     return " ".join(answer.object.replace("_", " ").split()) if answer.known else NOT_KNOWN
-
-
-def say(line: str) -> None:
-    """Print a line at once, for a program that speaks it.
-
-    Raises:
-        BrokenPipeError: if that program is gone.
-    """
-    try:
-        print(line, flush=True)
-    except BrokenPipeError as error:
-        # the line is still in the buffer: Python would try it again at its end, and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise BrokenPipeError(error.errno, "the program that reads standard output has ended") from None

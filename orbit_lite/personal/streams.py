@@ -8,8 +8,9 @@ being read, one waiting, one in work.
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import cv2
@@ -18,6 +19,7 @@ import numpy as np
 from data_prep.framing import Picture
 from data_prep.video import decode_jpeg, encode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.process_setting import ProcessSetting
 
 LONGEST_SIDE_PX = 8192
 WAKE_S = 0.5  # how often a wait looks up: on some systems Ctrl-C is not heard in the midst of one
@@ -52,6 +54,14 @@ class Source(Protocol):
         ...
 
 
+def _silence_opencv() -> Callable[[], object]:
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return partial(cv2.utils.logging.setLogLevel, before)
+
+
+_OPENCV_SILENT = ProcessSetting(_silence_opencv)  # it prints lines of its own about a camera that is not there
+
+
 class Camera:
     """A camera by its number, through OpenCV; frames are timed by when they come."""
 
@@ -62,8 +72,8 @@ class Camera:
             FoundWrong: if it is not there.
         """
         self.name = f"camera {device}"
-        _silence_opencv()
-        self._capture = cv2.VideoCapture(device)
+        with _OPENCV_SILENT:
+            self._capture = cv2.VideoCapture(device)
         if not self._capture.isOpened():
             self._capture.release()
             raise FoundWrong(f"{self.name}: can't be opened; is it plugged in, free, and this its number?")
@@ -71,7 +81,8 @@ class Camera:
 
     def read(self) -> StreamFrame | None:
         """See Source."""
-        there, picture = self._capture.read()
+        with _OPENCV_SILENT:
+            there, picture = self._capture.read()
         if not there:
             return None
         now_s = time.monotonic()
@@ -204,11 +215,6 @@ class LatestFrames:
             with self._changed:
                 self._error, self._ended = error, True
                 self._changed.notify()
-
-
-def _silence_opencv() -> None:
-    """It prints lines of its own about a camera that is not there."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def seen_square(picture: Picture, size_px: int) -> Picture:

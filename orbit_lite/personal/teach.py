@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundwork.errors import AskedWrong, FoundWrong
-from orbit_lite.config import nearest
+from groundwork.words import nearest
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.anew import HeadTeaching
 from orbit_lite.personal.familiarity import Threshold, find_threshold

@@ -136,14 +136,14 @@ def test_splits_stay(encode_video, tmp_path):
 # --- what can't be done
 
 
-def test_a_failed_video_is_named_leaves_nothing_and_the_rest_goes_on(one_video, tmp_path, capsys, encode_video):
+def test_a_failed_video_is_named_leaves_nothing_and_the_rest_goes_on(one_video, tmp_path, reported, encode_video):
     bad = one_video / "ann/mug/clean/bad.mp4"
     encode_video(bad, pictures=60, size=(320, 240))
     bad.write_bytes(bad.read_bytes()[:4000])
     with pytest.raises(FoundWrong, match=r"1 of 2 videos failed: ann/mug/clean/bad\.mp4") as caught:
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     assert "\n" not in str(caught.value)
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed")]
+    (line,) = [line for line in reported() if line.startswith("failed")]
     assert "ann/mug/clean/bad.mp4" in line and "decode" in line
     assert not (tmp_path / "out/ann/mug").exists()
     assert [row.object for row in open_index(tmp_path / "out").rows] == ["cup"]
@@ -314,39 +314,39 @@ def test_a_flat_export_becomes_a_tree(encode_video, tmp_path):
 # --- notices
 
 
-def test_crop_says_what_it_may_have_cut_away(encode_video, tmp_path, capsys):
+def test_crop_says_what_it_may_have_cut_away(encode_video, tmp_path, reported):
     encode_video(tmp_path / "raw/ann/cup/clean/wide.mp4", pictures=2, size=(192, 108))
     encode_video(tmp_path / "raw/ann/cup/clean/square.mp4", pictures=2, size=(96, 96))
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
-    (notice,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note")]
+    (notice,) = [line for line in reported() if line.startswith("note")]
     assert "1 of 2 videos" in notice and "44 %" in notice and "wide.mp4" in notice  # 1 - 108/192
 
 
 @pytest.mark.parametrize(("shape", "resample"), [("pad", "decoder"), ("squash", "lanczos")])
-def test_frames_are_shaped_and_resampled_as_asked(encode_video, tmp_path, shape, resample, capsys):
+def test_frames_are_shaped_and_resampled_as_asked(encode_video, tmp_path, shape, resample, reported):
     path = encode_video(tmp_path / "raw/ann/cup/clean/ann--cup--clean--wide.mp4", pictures=2, size=(192, 96))
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX, shape=shape, resample=resample))
     for number, picture in iterate_frames(path, size_px=SIZE_PX, shape=shape, resample=resample):
         (file,) = (tmp_path / "out").rglob(f"*-{number:05d}.jpg")
         assert np.abs(decode_jpeg(file.read_bytes()).astype(int) - picture).mean() < 2
-    assert "note" not in capsys.readouterr().err
+    assert not any("note" in line for line in reported())
     manifest = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())
     assert (manifest["made_by"]["shape"], manifest["made_by"]["resample"]) == (shape, resample)
 
 
-def test_slow_motion_is_noticed(encode_video, tmp_path, capsys):
+def test_slow_motion_is_noticed(encode_video, tmp_path, reported):
     path = tmp_path / "raw/ann/cup/clean/slow.mp4"
     encode_video(path, times_s=[k / 240 for k in range(48)], size=(96, 96))
     summary = extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     assert summary.frames == 6  # 48 pictures / 240 = 0.2 s, but the last is shown for 1/30 s: 0.229 s * 30, rounded up
-    (notice,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note")]
+    (notice,) = [line for line in reported() if line.startswith("note")]
     assert "slow.mp4" in notice and "slow motion" in notice
     (record,) = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
     assert record["filmed_fps"] == pytest.approx(240, rel=0.01) and record["colour"] == "SDR 8-bit"
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_hdr_is_named_in_the_manifest_and_noticed(tmp_path, capsys):
+def test_hdr_is_named_in_the_manifest_and_noticed(tmp_path, reported):
     path = tmp_path / "raw/ann/cup/clean/hlg.mp4"
     path.parent.mkdir(parents=True)
     hlg = "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc:log-level=none"
@@ -355,7 +355,7 @@ def test_hdr_is_named_in_the_manifest_and_noticed(tmp_path, capsys):
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     (record,) = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
     assert record["colour"] == "HLG BT.2020 10-bit"
-    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("note") and "HDR" in line]
+    assert [line for line in reported() if line.startswith("note") and "HDR" in line]
 
 
 def test_sound_and_where_it_was_filmed_stay_behind(tmp_path):
@@ -373,10 +373,10 @@ def test_sound_and_where_it_was_filmed_stay_behind(tmp_path):
     assert not [word for word in (b"52.2053", b"kitchen", b"Phone", b"phone", b"Exif") if word in content]
 
 
-def test_square_videos_need_no_notice(encode_video, tmp_path, capsys):
+def test_square_videos_need_no_notice(encode_video, tmp_path, reported):
     encode_video(tmp_path / "raw/ann/cup/clean/square.mp4", pictures=2, size=(96, 96))
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
-    assert "note" not in capsys.readouterr().err
+    assert not any("note" in line for line in reported())
 
 
 # --- a machine that others use, too

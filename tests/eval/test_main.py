@@ -280,8 +280,14 @@ def test_a_run_that_is_stopped_leaves_nothing_half_written(run, monkeypatch, cap
     assert not (run / "scorecard.json").exists()
 
 
-@pytest.mark.parametrize("wrong", [[], ["guess"], ["score"], ["score", "--tasks"]])
+@pytest.mark.parametrize("wrong", [[], ["score"], ["score", "--tasks"]])
 def test_a_wrong_command_line_exits_2(wrong, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(wrong)
     assert "usage" in capsys.readouterr().err
+
+
+def test_a_verb_that_is_not_there_is_one_line_that_names_the_nearest(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["scores"])
+    assert capsys.readouterr().err == "python -m eval: no verb 'scores' (did you mean 'score'?)\n"

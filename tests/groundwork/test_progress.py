@@ -1,10 +1,11 @@
 import io
 import itertools
+import threading
 
 import pytest
 
 from groundwork import progress
-from groundwork.progress import Progress, duration
+from groundwork.progress import Progress, ProgressReport, StatusLines, duration, progress_to
 
 
 class Terminal(io.StringIO):
@@ -12,10 +13,73 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_without_a_listener_nothing_is_shown(capfd):
+    with Progress("frames", 2) as shown:
+        shown.advance(2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_function_gets_every_step_and_the_end():
+    found: list[ProgressReport] = []
+    with progress_to(found.append):
+        with Progress("frames", 10) as shown:
+            shown.skip(3)
+            shown.advance(4, note="loss 0.5")
+            shown.advance(3)
+        with Progress("others", 1, quiet=True) as hidden:
+            hidden.advance()
+    assert [(step.unit, step.done, step.total, step.skipped, step.note, step.ended) for step in found] == [
+        ("frames", 7, 10, 3, "loss 0.5", False),
+        ("frames", 10, 10, 3, "", False),
+        ("frames", 10, 10, 3, "", True),
+    ]
+    with Progress("frames", 10) as shown:
+        shown.advance()
+    assert len(found) == 3  # the block has ended
+
+
+def test_work_that_is_cut_short_is_reported_as_ended():
+    found: list[ProgressReport] = []
+    with pytest.raises(ZeroDivisionError), progress_to(found.append), Progress("frames", 10):
+        raise ZeroDivisionError
+    assert [(step.done, step.ended) for step in found] == [(0, True)]
+
+
+def test_a_listener_cancels_by_raising():
+    def cancel(report: ProgressReport) -> None:
+        if report.done == 2 and not report.ended:
+            raise KeyboardInterrupt
+
+    done = 0
+    with pytest.raises(KeyboardInterrupt), progress_to(cancel), Progress("frames", 10) as shown:
+        for _ in range(10):
+            done += 1
+            shown.advance()
+    assert done == 2
+
+
+def test_each_thread_has_its_own_listener():
+    """Two users of a server: neither sees the other's progress."""
+    seen: dict[str, list[str]] = {"a": [], "b": []}
+    together = threading.Barrier(2, timeout=30)
+
+    def work(name: str) -> None:
+        with progress_to(lambda step: seen[name].append(step.unit)), Progress(name, 1) as shown:
+            together.wait()
+            shown.advance()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in seen]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {"a": ["a", "a"], "b": ["b", "b"]}
+
+
 def test_no_terminal_gets_lines_without_control_characters(monkeypatch):
     monkeypatch.setattr(progress, "STATUS_EVERY_S", 0.0)
     stream = io.StringIO()
-    with Progress("frames", 10, stream=stream) as shown:
+    with progress_to(StatusLines(stream)), Progress("frames", 10) as shown:
         shown.advance(4)
         shown.advance(6)
     lines = stream.getvalue().splitlines()
@@ -26,10 +90,10 @@ def test_no_terminal_gets_lines_without_control_characters(monkeypatch):
 
 
 def test_status_lines_are_rare_by_default(monkeypatch):
-    clock = itertools.count(step=0.01)
+    clock = itertools.count(step=0.005)  # read twice a step: by the work, and by what shows it
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
-    with Progress("frames", 1200, stream=stream) as shown:
+    with progress_to(StatusLines(stream)), Progress("frames", 1200) as shown:
         for _ in range(1200):
             shown.advance()
     assert len(stream.getvalue().splitlines()) == 2 + 1  # one every five seconds of twelve, and the last
@@ -38,22 +102,35 @@ def test_status_lines_are_rare_by_default(monkeypatch):
 def test_a_terminal_gets_one_line_drawn_again(monkeypatch):
     monkeypatch.setattr(progress, "BAR_EVERY_S", 0.0)
     stream = Terminal()
-    with Progress("frames", 2, stream=stream) as shown:
+    with progress_to(StatusLines(stream)), Progress("frames", 2) as shown:
         shown.advance()
         shown.advance()
+    assert stream.getvalue().count("\r") == 3
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().isascii()  # no box drawing
 
 
+def test_another_line_does_not_run_into_the_bar(monkeypatch):
+    monkeypatch.setattr(progress, "BAR_EVERY_S", 0.0)
+    stream = Terminal()
+    status = StatusLines(stream)
+    with progress_to(status), Progress("frames", 2) as shown:
+        status.clear()
+        assert stream.getvalue() == ""  # no bar stands there
+        shown.advance()
+        status.clear()
+    assert "\r\x1b[K" in stream.getvalue()
+
+
 def test_work_done_before_does_not_enter_the_rate(monkeypatch):
-    monkeypatch.setattr(progress, "STATUS_EVERY_S", 0.0)
     clock = iter([0.0, 10.0, 20.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    stream = io.StringIO()
-    with Progress("videos", 100, stream=stream) as shown:
+    found: list[ProgressReport] = []
+    with progress_to(found.append), Progress("videos", 100) as shown:
         shown.skip(90)
         shown.advance(5)
-    assert stream.getvalue().splitlines()[0] == "videos: 95 of 100, 0.5 a second, 10 s left"
+    assert str(found[0]) == "videos: 95 of 100, 0.5 a second, 10 s left"
+    assert str(found[1]) == "videos: 95 of 100, 20 s"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(45, "45 s"), (720, "12 min"), (12000, "3 h 20 min")])

@@ -63,5 +63,8 @@ def test_metrics_and_intervals_as_documented():
     predictions = np.array([1, 0, 0, 0])
     found = [metric(predictions, 0) for metric in (frame_accuracy, frames_to_recognition, video_accuracy)]
     assert found == [3 / 4, 1 / 4, 1.0]  # by hand
-    interval = bootstrap_over_users([0.1, 0.2, 0.3, 0.4], ["a", "a", "b", "c"], seed=0)
-    assert 0.1 <= interval.low < interval.high <= 0.4
+    values = [0.1, 0.2, 0.3, 0.4, 0.5]
+    interval = bootstrap_over_users(values, ["a", "a", "b", "c", "d"], seed=0)
+    assert interval.low < sum(values) / 5 < interval.high
+    few = bootstrap_over_users(values, ["a", "a", "b", "c", "c"], seed=0)
+    assert (few.low, few.high) == (None, None)

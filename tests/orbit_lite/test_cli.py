@@ -57,7 +57,7 @@ def test_a_task_file_is_drawn_twice_the_same(run, pocket_frames, tmp_path):
         (["--protocol", "orbit-2022", "--split", "testing"], "unknown split 'testing' (did you mean 'test'?)"),
         (["--protocol", "orbit-2022", "--tasks-per-user", "0"], "expected 1 or more, got 0"),
         (["--protocol", "own.yaml"], "own.yaml: no such file"),
-        (["--protocoll", "orbit-2022"], "required: --protocol"),
+        (["--protocoll", "orbit-2022"], "no option '--protocoll' (did you mean '--protocol'?)"),
     ],
 )
 def test_what_is_asked_wrongly_is_named(run, pocket_frames, tmp_path, arguments, said):

@@ -94,7 +94,7 @@ def test_a_run_that_was_killed_goes_on_with_the_next_user(pocket_frames, tmp_pat
     capsys.readouterr()
     assert main(command) == 0
     again = capsys.readouterr()
-    assert "predicted before: 1 of 2 users" in again.out
+    assert "predicted before: 1 of 2 users" in again.err
     tasks = [task for task in read_tasks(tmp_path / "cut/tasks.jsonl").tasks if task.user != done.stem]
     plans = [plan for task in tasks for plan in (*task.support, *task.query)]
     left = len({(plan.video, frame) for plan in plans for frame in plan.frames})

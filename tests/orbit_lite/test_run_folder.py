@@ -71,19 +71,19 @@ def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, moment):
         begin(tmp_path / "run", {"seed": 2})
 
 
-def test_what_has_changed_since_is_said_and_kept_when_a_run_goes_on(tmp_path, capsys, monkeypatch):
+def test_what_has_changed_since_is_said_and_kept_when_a_run_goes_on(tmp_path, reported, monkeypatch):
     begin(tmp_path / "run")
     begin(tmp_path / "run", workers=0).goes_on("going on from step 3")
-    assert capsys.readouterr().out == "going on from step 3\n"  # the result does not hang on the workers
+    assert reported() == ["going on from step 3"]  # the result does not hang on the workers
     monkeypatch.setattr(run_folder, "versions", lambda: versions() | {"torch": "99.0"})
     begin(tmp_path / "run", threads=1).goes_on("going on from step 7")
-    said = capsys.readouterr().out.splitlines()
+    said = reported()
     assert said[0] == "going on from step 7"
     assert f"torch {versions()['torch']}, now 99.0; threads 2, now 1" in said[1]
     log = (tmp_path / "run" / "log.txt").read_text()
     assert all(line in log for line in said)
     begin(tmp_path / "run", threads=1).goes_on("going on from step 9")
-    assert capsys.readouterr().out == "going on from step 9\n"  # as it was when it was cut off
+    assert reported() == ["going on from step 9"]  # as it was when it was cut off
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["machine"], record["versions"]) == (MACHINE, versions())
     assert [(then["machine"]["threads"], then["versions"]["torch"]) for then in record["went_on"]] == [(1, "99.0")]

@@ -79,12 +79,12 @@ def test_an_edited_state_is_refused(saved, change):
         loaded(saved)
 
 
-def test_one_from_before_hashes_is_taken_with_a_note(saved, capsys):
+def test_one_from_before_hashes_is_taken_with_a_note(saved, reported):
     expected = loaded(saved)
     content = torch.load(saved, weights_only=True) | {"format": 1}
     del content["sha256"]
     torch.save(content, saved)
-    assert capsys.readouterr().err == ""
+    assert reported() == []
     assert loaded(saved) == expected
-    (note,) = capsys.readouterr().err.splitlines()
+    (note,) = reported()
     assert note.startswith(f"note: {saved}: a state from before hashes")

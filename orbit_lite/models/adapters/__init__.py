@@ -5,7 +5,7 @@ An adapter is one file here, and one line in this table. It says how it is fitte
 """
 
 from groundwork.errors import AskedWrong
-from orbit_lite.config import nearest
+from groundwork.words import nearest
 from orbit_lite.models.adapters import film_generator, film_tuner, none
 from orbit_lite.models.adapters.record import AdapterRecord
 

@@ -5,7 +5,7 @@ others through the entry point group `orbit_lite.heads`.
 """
 
 from groundwork.errors import AskedWrong
-from orbit_lite.config import nearest
+from groundwork.words import nearest
 from orbit_lite.models.heads import cosine, lda, linear, logistic, mahalanobis, prototypes, ridge, versa
 from orbit_lite.models.heads.record import HeadRecord
 

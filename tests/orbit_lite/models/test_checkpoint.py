@@ -199,23 +199,23 @@ def test_a_header_with_a_key_twice_is_refused(saved: Path) -> None:
 
 
 def test_one_from_before_hashes_loads_with_a_note_and_can_be_given_one(
-    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    saved: Path, tmp_path: Path, reported: Callable[[], list[str]]
 ) -> None:
     expected = load_recognizer(saved).state_dict()
-    assert capsys.readouterr().err == ""
+    assert reported() == []
     old = without_hash(saved, meta={"validation_frame_accuracy": 0.75})
     for _ in range(2):
         found = load_recognizer(old).state_dict()
         assert all(torch.equal(found[name], value) for name, value in expected.items())
-    (note,) = capsys.readouterr().err.splitlines()
+    (note,) = reported()
     assert note.startswith(f"note: {old}: a checkpoint from before hashes")
     assert f"'orbit-lite convert {old} --out NEW.safetensors'" in note
 
     new = tmp_path / "new.safetensors"
     assert main(["convert", str(old), "--out", str(new)]) == 0  # as the note says
-    capsys.readouterr()
+    reported()
     assert all(torch.equal(value, expected[name]) for name, value in load_recognizer(new).state_dict().items())
-    assert capsys.readouterr().err == ""
+    assert reported() == []
     before, after = read_checkpoint_info(old), read_checkpoint_info(new)
     assert (before.hashed, after.hashed) == (False, True)
     assert (after.config, after.learner, after.validation_frame_accuracy) == (before.config, before.learner, 0.75)

@@ -1,10 +1,6 @@
 import itertools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,17 +52,3 @@ def test_names_are_one_line_of_plain_words():
     assert spoken(answer(0, name="my_house  keys\nspare")) == "my house keys spare"
     assert spoken(answer(2)) == "I do not know this"
     assert spoken(answer(0, name=NONE_OF_THESE)) == NONE_OF_THESE  # somebody's object
-
-
-@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
-def test_a_speech_program_that_ends_is_one_line():
-    code = (
-        "import sys\nfrom orbit_lite.personal.speech import say\n"
-        "try:\n    while True: say('mug')\nexcept BrokenPipeError as error: sys.exit(error.strerror)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=-1, stderr=-1, text=True) as process:
-        assert process.stdout.readline() == "mug\n"
-        process.stdout.close()
-        told = process.stderr.read()
-    assert process.returncode == 1
-    assert told == "the program that reads standard output has ended\n"

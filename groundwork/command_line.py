@@ -1,0 +1,138 @@
+"""What every command line of the kit shares: -q and -v, hints at the verb or option that was meant, exit statuses."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from groundwork.errors import KitError, system_line
+from groundwork.reporting import Verbosity, reports_shown
+from groundwork.words import nearest
+
+if TYPE_CHECKING:
+    _SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
+else:
+    _SubParsers = argparse._SubParsersAction  # not subscriptable when it runs
+
+BRITISH = {"personalize": "personalise", "recognize": "recognise", "summarize": "summarise"}  # accepted, not shown
+
+_LOG = logging.getLogger("groundwork")
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose verbs' parsers are of its kind: all take -q and -v, and a verb or option that is not there is one
+    line that names the nearest one, and exit status 2."""
+
+    def __init__(self, *, allow_abbrev: bool = False, **given: Any) -> None:
+        """As argparse has it, but for `allow_abbrev`."""
+        super().__init__(allow_abbrev=allow_abbrev, **given)
+        self.register("action", "parsers", _Verbs)
+        shown = self.add_mutually_exclusive_group()
+        for short, long, verbosity, text in (
+            ("-q", "--quiet", Verbosity.QUIET, "show results and errors only"),
+            ("-v", "--verbose", Verbosity.VERBOSE, "show more, such as where an error comes from"),
+        ):
+            # no default: a verb's parser would put it in the place of what was given before the verb
+            shown.add_argument(
+                short,
+                long,
+                dest="verbosity",
+                action="store_const",
+                const=verbosity,
+                default=argparse.SUPPRESS,
+                help=text,
+            )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse has it; an unknown option is refused first: it may be why a required one is missing."""
+        words = sys.argv[1:] if args is None else list(args)
+        if not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
+            self._refuse_unknown_options(words)
+        found: tuple[Any, list[str]] = super().parse_known_args(words, namespace)
+        self._refuse_unknown_options(found[1])
+        return found
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            american = [name for name in action.choices if name not in BRITISH.values()]
+            hint = nearest(value, american) or f"; there are {', '.join(american)}"
+            self._refuse(f"no verb {value!r}{hint}")
+        super()._check_value(action, value)
+
+    def _refuse_unknown_options(self, words: Sequence[str]) -> None:
+        for word in words:
+            name = word.partition("=")[0]
+            if name == "--":
+                return
+            if name.startswith("--") and " " not in name and name not in self._option_string_actions:
+                hint = nearest(name, self._option_string_actions) or f"; '{self.prog} --help' lists them"
+                self._refuse(f"no option {name!r}{hint}")
+
+    def _refuse(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+class _Verbs(_SubParsers):
+    """Verbs, some of which have a second spelling that no help shows."""
+
+    def add_parser(self, name: str, **given: Any) -> argparse.ArgumentParser:
+        parser = super().add_parser(name, **given)
+        if name in BRITISH:
+            self.choices[BRITISH[name]] = parser
+        return parser
+
+
+def run_command(
+    program: str,
+    options: argparse.Namespace,
+    work: Callable[[], object],
+    *,
+    if_stopped: str = "nothing was written in part",
+) -> int:
+    """Do a command's work, with reports as the options of CommandParser ask for them; see `exit_status`."""
+    with reports_shown(getattr(options, "verbosity", Verbosity.NORMAL)):
+        return exit_status(program, work, if_stopped=if_stopped)
+
+
+def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "nothing was written in part") -> int:
+    """Do a command's work; what a user can put right, or the system refuses, is one line on stderr.
+
+    Args:
+        program: the name that begins the line.
+        work: the command.
+        if_stopped: what Ctrl-C leaves, in words.
+
+    Returns:
+        0 done, 1 found something wrong, 2 asked for wrongly, 130 stopped by Ctrl-C.
+    """
+    try:
+        work()
+        sys.stdout.flush()  # here, where a closed pipe or a full disk is still one line
+    except KitError as error:
+        error.__suppress_context__ = False  # `from None` hides it from those who did not ask
+        _LOG.debug("where the error below comes from:", exc_info=error)
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{program}: stopped; {if_stopped}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        _drop_standard_output()
+        print(f"{program}: the program that reads standard output has ended", file=sys.stderr)
+        return 1
+    except OSError as error:
+        _LOG.debug("where the error below comes from:", exc_info=error)
+        print(f"{program}: {system_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _drop_standard_output() -> None:
+    """What could not be written is still in the buffer: Python would try again at its end, and complain."""
+    with suppress(OSError):  # a stream without a descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
