@@ -57,8 +57,8 @@ def _forget(options: argparse.Namespace) -> None:
     plan = _plan(options)
     print(plan)
     if options.dry_run:
-        print(*(f"could not reach: {line}" for line in plan.unreachable), sep="\n")
-        print("nothing was removed: this was a dry run")
+        lines = [f"could not reach: {line}" for line in plan.unreachable]
+        print(*lines, "nothing was removed: this was a dry run", sep="\n")
         return
     if plan.changes and not options.yes:
         _ask()
