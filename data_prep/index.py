@@ -19,7 +19,7 @@ from data_prep.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, 
 from data_prep.naming import listed
 from data_prep.tree import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from data_prep.tree_lock import hold_in_turn
-from groundwork.errors import FoundWrong
+from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import csv_text, remove_parts, write_text
 from groundwork.removal import Root
 
@@ -184,6 +184,8 @@ def drop_user(root: Path, path: Path, user: str) -> int:
 
 def _alone(root: Path) -> AbstractContextManager[None]:
     """Keep other processes from making the tree's index while the block runs."""
+    if not root.is_dir():
+        raise AskedWrong(f"{root}: no such folder.")
     return hold_in_turn(index_places(root), f"index of {root}")
 
 

@@ -76,10 +76,10 @@ class WritesFolder:
 
 @dataclass(frozen=True)
 class Changes(Reads):
-    """A file or folder that is read and written in place, if it is there. `elsewhere`: what can't be written there goes
-    to the user's cache."""
+    """A file or folder that is read and written in place, if it is there. `checked`: whether it must be writable; else
+    the verb has another place, or says itself what it could not write."""
 
-    elsewhere: bool = False
+    checked: bool = True
 
 
 @contextmanager
@@ -140,8 +140,9 @@ def named_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         given = [Path(one) for one in (value if isinstance(value, list | tuple) else [value]) if one]
         if isinstance(kind, Reads):
             inputs += [Input(name, path, kind.kept) for path in given]
-        if isinstance(kind, Changes) and not kind.elsewhere:
-            outputs += [Output(name, path, path.is_dir(), in_place=(name,)) for path in given if path.exists()]
+        if isinstance(kind, Changes):
+            there = [path for path in given if path.exists()]
+            outputs += [Output(name, path, path.is_dir(), in_place=(name,), checked=kind.checked) for path in there]
         if isinstance(kind, WritesFolder):
             outputs += [Output(name, path, is_folder=True) for path in given]
         if isinstance(kind, Writes):

@@ -61,6 +61,7 @@ class Output:
         binary: whether the file is nothing to look at in a terminal.
         example: a file's name to suggest where a folder is given.
         in_place: the names of inputs that it may be the same as.
+        checked: whether it must be writable; else the verb says itself what it could not write.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Output:
     binary: bool = False
     example: str = ""
     in_place: tuple[str, ...] = ()
+    checked: bool = True
 
 
 def require_outputs(inputs: Sequence[Input], outputs: Sequence[Output]) -> None:
@@ -79,7 +81,7 @@ def require_outputs(inputs: Sequence[Input], outputs: Sequence[Output]) -> None:
         AskedWrong: naming the two, or why it can't be written. Nothing is touched then.
     """
     for number, output in enumerate(outputs):
-        leads = _require_place(output)
+        leads = _require_place(output) if output.checked else target(output.path)
         for given in inputs:
             if given.name not in output.in_place:
                 _require_apart(output, leads, given)
@@ -109,8 +111,9 @@ def hold_outputs(outputs: Sequence[Output]) -> Iterator[None]:
             leads = target(output.path)
             if output.is_folder or leads.stream:
                 continue
-            stack.enter_context(_made(leads.path.parent))
-            stack.enter_context(only_writer(leads.path, f"{output.name} {output.path}"))
+            with suppress(*([] if output.checked else [OSError])):
+                stack.enter_context(_made(leads.path.parent))
+                stack.enter_context(only_writer(leads.path, f"{output.name} {output.path}"))
         yield
 
 

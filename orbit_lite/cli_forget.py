@@ -28,12 +28,17 @@ def add_forget_verb(verbs: "Subparsers") -> None:
         "what it is going to remove, and asks. What is not this kit's is never removed, and no link is followed.",
         allow_abbrev=False,
     )
-    verb.add_argument("file", type=Changes(), nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it")
+    verb.add_argument(
+        "file", type=Changes(checked=False), nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it"
+    )
     verb.add_argument(
         "--object", action="append", default=[], metavar="NAME", help="only this object of FILE; may be repeated"
     )
     verb.add_argument(
-        "--data", type=Changes(TREE_FILES), metavar="ROOT", help="a tree of frames, raw videos or packed users"
+        "--data",
+        type=Changes(TREE_FILES, checked=False),
+        metavar="ROOT",
+        help="a tree of frames, raw videos or packed users",
     )
     verb.add_argument("--user", metavar="NAME", help="the user to remove from it")
     verb.add_argument(
@@ -41,7 +46,7 @@ def add_forget_verb(verbs: "Subparsers") -> None:
         dest="run_folders",
         action="append",
         default=[],
-        type=Changes(),
+        type=Changes(checked=False),
         metavar="RUN",
         help="with --data: from this run's folder, too; may be repeated",
     )

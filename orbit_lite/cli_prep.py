@@ -89,7 +89,7 @@ def add_prep_verbs(verbs: "Subparsers") -> None:
 
     index = inner.add_parser("index", help="list a tree once: index.csv, a row a video", allow_abbrev=False)
     index.add_argument(
-        "root", metavar="ROOT", type=Changes(TREE_FILES, elsewhere=True), help="frame tree, raw tree or packed tree"
+        "root", metavar="ROOT", type=Changes(TREE_FILES, checked=False), help="frame tree, raw tree or packed tree"
     )
     index.set_defaults(run=_index)
 

@@ -91,7 +91,7 @@ def test_convert_names_what_is_wrong(
 def test_convert_never_writes_over_what_it_reads(run, published: Path) -> None:
     before = published.read_bytes()
     status, _, line = run("convert", published, *TINY, "--out", published)
-    assert (status, "the published file itself" in line) == (2, True), line
+    assert (status, f"--out {published}: the same file as PUBLISHED.pth {published}" in line) == (2, True), line
     assert published.read_bytes() == before
 
 
