@@ -49,8 +49,13 @@ axe.run(document).then(found => {
 LONGEST = ("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_train.py", "test_predict.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: at the end no process is left alone with one, while the others have none."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked `long`, but where `-m` speaks of it. Begin with the longest files: at the end no process
+    is left alone with one, while the others have none."""
+    if "long" not in (config.option.markexpr or ""):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
