@@ -4,6 +4,7 @@ checks a page, a disk that is full."""
 import html
 import json
 import logging
+import multiprocessing
 import os
 import re
 import shutil
@@ -49,8 +50,13 @@ axe.run(document).then(found => {
 LONGEST = ("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_train.py", "test_predict.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: at the end no process is left alone with one, while the others have none."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked `long`, but where `-m` speaks of it. Begin with the longest files: at the end no process
+    is left alone with one, while the others have none."""
+    if "long" not in (config.option.markexpr or ""):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
@@ -68,26 +74,75 @@ def reported(caplog) -> Callable[[], list[str]]:
     return lines
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forked_workers() -> Iterator[None]:
+    """Worker processes are forked from one clean process that has the libraries loaded.
+
+    The kit starts them by spawn, which passes them the same but loads everything each time: 0.5 s of a processor, 3 s
+    with torch. What hangs on the start itself is tested with the fixture `spawned`, or in a process of its own.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
+        yield
+        return
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["pytest", "data_prep.extract", "data_prep.quality", "orbit_lite.data.loader"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(multiprocessing.context._concrete_contexts, "spawn", server)
+        yield
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes start as they do outside the tests."""
+    monkeypatch.setitem(multiprocessing.context._concrete_contexts, "spawn", multiprocessing.context.SpawnContext())
+
+
 @pytest.fixture(scope="session")
-def pocket_raw(tmp_path_factory) -> Path:
-    """Raw tree, with its index. Not to be changed: copy it."""
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Make a folder that all processes of this test run share: the first that asks makes it, the others wait for it."""
+    import fcntl
+
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed
+            if not folder.exists():
+                make(shared / f"{name}.part")
+                (shared / f"{name}.part").rename(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def pocket(made_once) -> Path:
+    """A folder with `pocket_raw` and `pocket_frames` in it, made once in a test run."""
+    from data_prep.extract import extract
     from data_prep.index import build_index
     from data_prep.pocket import make_pocket
 
-    root = tmp_path_factory.mktemp("pocket") / "raw"
-    make_pocket(root, users=(3, 1, 2), objects=3, clean_videos=2, clutter_videos=1, seed=5)
-    build_index(root)  # else whichever test opens it first would leave one, and tests would depend on their order
-    return root
+    def make(folder: Path) -> None:
+        make_pocket(folder / "raw", users=(3, 1, 2), objects=3, clean_videos=2, clutter_videos=1, seed=5)
+        build_index(folder / "raw")  # else whichever test opens it first leaves one, and the order of tests matters
+        extract(folder / "raw", folder / "frames")
+
+    return made_once("pocket", make)
 
 
 @pytest.fixture(scope="session")
-def pocket_frames(pocket_raw) -> Path:
-    """The frame tree of `pocket_raw`, with its index. Not to be changed: copy it."""
-    from data_prep.extract import extract
+def pocket_raw(pocket) -> Path:
+    """Raw tree, with its index. Not to be changed: copy it."""
+    return pocket / "raw"
 
-    root = pocket_raw.parent / "frames"
-    extract(pocket_raw, root)
-    return root
+
+@pytest.fixture(scope="session")
+def pocket_frames(pocket) -> Path:
+    """The frame tree of `pocket_raw`, with its index. Not to be changed: copy it."""
+    return pocket / "frames"
 
 
 KILL = """

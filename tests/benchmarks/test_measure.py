@@ -44,6 +44,7 @@ def test_ratio_is_the_second_to_the_first():
     assert Comparison("", "time", "s", 1, ("a", Spread.of([0.0])), ("b", second)).ratio == float("inf")
 
 
+@pytest.mark.usefixtures("spawned")
 def test_peak_memory_is_the_works_own():
     """40 copies of 5 MB; the 5 MB and the libraries that came with preparing are not in it, nor is this process."""
     ballast = bytearray(600_000_000)  # a new process must not take over this one's peak

@@ -14,6 +14,7 @@ from data_prep.worker_stream import StreamWorker
 from groundwork.errors import FoundWrong
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("spawned")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 
 # Functions of the standard library throughout: the process is started afresh and must find the function by its import.

@@ -12,6 +12,7 @@ from data_prep.workers import run_in_workers
 from groundwork.errors import FoundWrong
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("spawned")
 
 # Functions of the standard library throughout: workers are started afresh and must find the function by its import.
 

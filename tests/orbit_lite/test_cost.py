@@ -66,6 +66,7 @@ def test_counts_depend_on_the_size_of_the_task() -> None:
     assert eight["macs_a_frame"] == four["macs_a_frame"]
 
 
+@pytest.mark.usefixtures("spawned")
 def test_seconds_and_memory_are_of_personalising(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orbit_lite.cost.clock_s", lambda _: Clock.now_s)
     found = cost(slow, SMALL, device=CPU, repeats=3).measured

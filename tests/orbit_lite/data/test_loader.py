@@ -26,6 +26,7 @@ def training(pocket_frames):
     return ChosenTasks(TrainingTasks(drawer), range(26, 30)), ReadTask(open_frames(index))
 
 
+@pytest.mark.usefixtures("spawned")
 def test_pixels_do_not_depend_on_workers(training):
     tasks, read = training
     alone = list(read_ahead(tasks, read, workers=0))
