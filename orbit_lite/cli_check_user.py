@@ -19,7 +19,11 @@ def add_check_user_verb(verbs: "Subparsers") -> None:
         allow_abbrev=False,
     )
     verb.add_argument("what", type=Path, metavar="USER_DIR", help="a user's folder, or a personal recogniser's file")
-    verb.add_argument("--model", help="a checkpoint, or a learner's name with --backbone")
+    verb.add_argument(
+        "--model",
+        help="for a folder: a checkpoint, or a learner's name with --backbone (default: ridge on efficientnet_lite0, "
+        "whose ImageNet weights are installed with the kit; not meta-trained)",
+    )
     verb.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
     verb.add_argument("--weights", default="", help="for a backbone: pretrained, random, or a file")
     verb.add_argument("--out", type=Path, help="a folder for the report: check.html, check.md, CSVs and a picture")
@@ -34,16 +38,17 @@ def add_check_user_verb(verbs: "Subparsers") -> None:
 
 def _check_user(options: argparse.Namespace) -> None:
     from orbit_lite.devices import named_device
-    from orbit_lite.model_choice import ModelChoice
+    from orbit_lite.model_choice import choose_start
     from orbit_lite.personal.check_report import require_folder, write_check
     from orbit_lite.personal.check_user import check_user
     from orbit_lite.personal.check_words import check_text
 
     if options.out is not None:
         require_folder(options.out)
+    given = options.model is not None or options.backbone or options.weights
     found = check_user(
         options.what,
-        ModelChoice(options.model, options.backbone, options.weights) if options.model else None,
+        choose_start(options.model, options.backbone, options.weights) if given else None,
         seed=options.seed,
         draws=options.draws,
         workers=options.workers,
