@@ -20,9 +20,14 @@ def add_check_user_verb(verbs: "Subparsers") -> None:
         allow_abbrev=False,
     )
     verb.add_argument(
-        "what", type=Reads(TREE_FILES), metavar="USER_DIR", help="a user's folder, or a personal recogniser's file"
+        "what", type=Reads(TREE_FILES), metavar="USER_DIR", help="a user's folder, or a personal recognizer's file"
     )
-    verb.add_argument("--model", type=ReadsOrNames(), help="a checkpoint, or a learner's name with --backbone")
+    verb.add_argument(
+        "--model",
+        type=ReadsOrNames(),
+        help="for a folder: a checkpoint, or a learner's name with --backbone (default: ridge on efficientnet_lite0, "
+        "whose ImageNet weights are installed with the kit; not meta-trained)",
+    )
     verb.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
     verb.add_argument(
         "--weights", type=ReadsOrNames(), default="", help="for a backbone: pretrained, random, or a file"
@@ -41,14 +46,15 @@ def add_check_user_verb(verbs: "Subparsers") -> None:
 
 def _check_user(options: argparse.Namespace) -> None:
     from orbit_lite.devices import named_device
-    from orbit_lite.model_choice import ModelChoice
+    from orbit_lite.model_choice import choose_start
     from orbit_lite.personal.check_report import write_check
     from orbit_lite.personal.check_user import check_user
     from orbit_lite.personal.check_words import check_text
 
+    given = options.model is not None or options.backbone or options.weights
     found = check_user(
         options.what,
-        ModelChoice(options.model, options.backbone, options.weights) if options.model else None,
+        choose_start(options.model, options.backbone, options.weights) if given else None,
         seed=options.seed,
         draws=options.draws,
         workers=options.workers,

@@ -34,9 +34,14 @@ def _add_personalize(verbs: "Subparsers") -> None:
         description="Videos stand in one folder an object: USER/OBJECT/*.mp4, or USER/OBJECT/clean/*.mp4.",
         allow_abbrev=False,
     )
-    what = verb.add_mutually_exclusive_group(required=True)
-    what.add_argument("--model", type=ReadsOrNames(), help="a checkpoint, or a learner's name with --backbone")
-    what.add_argument("--update", type=Reads(), metavar="FILE", help="a personal recogniser to teach more objects")
+    what = verb.add_mutually_exclusive_group()
+    what.add_argument(
+        "--model",
+        type=ReadsOrNames(),
+        help="a checkpoint, or a learner's name with --backbone (default: ridge on efficientnet_lite0, whose ImageNet "
+        "weights are installed with the kit; not meta-trained)",
+    )
+    what.add_argument("--update", type=Reads(), metavar="FILE", help="a personal recognizer to teach more objects")
     verb.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
     verb.add_argument(
         "--weights", type=ReadsOrNames(), default="", help="for a backbone: pretrained, random, or a file"
@@ -61,8 +66,8 @@ def _add_personalize(verbs: "Subparsers") -> None:
         "--false-alarms",
         type=share,
         metavar="SHARE",
-        help="with --model: share of frames of other things that may be called one of these, such as 0.05; fewer mean "
-        "more 'none of these' for the things themselves (default: balanced)",
+        help="without --update: share of frames of other things that may be called one of these, such as 0.05; fewer "
+        "mean more 'none of these' for the things themselves (default: balanced)",
     )
     verb.add_argument(
         "--csv", type=Writes("participants.csv", files=_table), help="write a row a participant and object, too"
@@ -86,7 +91,7 @@ def _table(options: argparse.Namespace) -> list[Path]:
 
 def _personalize(options: argparse.Namespace) -> None:
     from orbit_lite.devices import named_device
-    from orbit_lite.model_choice import ModelChoice
+    from orbit_lite.model_choice import EMBEDDED_START, EMBEDDED_START_TEXT, choose_start
     from orbit_lite.personal.personalize import personalize, teach_more
 
     device = named_device(options.device)
@@ -95,7 +100,9 @@ def _personalize(options: argparse.Namespace) -> None:
             raise AskedWrong("--replace and --extend go with --update: they say what becomes of a known object")
         if options.out is None:
             raise AskedWrong("--out is missing: the file to write, such as alice.safetensors")
-        choice = ModelChoice(options.model, options.backbone, options.weights)
+        choice = choose_start(options.model, options.backbone, options.weights)
+        if choice is EMBEDDED_START:
+            print(EMBEDDED_START_TEXT, flush=True)
         personalize(
             choice,
             options.videos,

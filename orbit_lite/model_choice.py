@@ -59,3 +59,26 @@ class ModelChoice:
     def _learner(self) -> LearnerConfig | None:
         named = self.model in builtin_names("learner") or Path(self.model).suffix in (".yaml", ".yml")
         return load_learner(self.model) if named else None
+
+
+# What personalizing starts from where no model is given: its weights are installed with the kit, so that it needs no
+# network, and of the closed-form heads `ridge` recognizes most on real photos (docs/learners.md).
+EMBEDDED_START = ModelChoice("ridge", "efficientnet_lite0", "pretrained")
+EMBEDDED_START_TEXT = (
+    "no --model: starting from EfficientNet-Lite0 with its ImageNet weights and a ridge head, not meta-trained; "
+    "a checkpoint that was meta-trained on ORBIT can be given with --model"
+)
+
+
+def choose_start(model: str | None, backbone: str, weights: str) -> ModelChoice:
+    """What the options name, or the embedded start if they name nothing.
+
+    Raises:
+        AskedWrong: for a backbone or weights without a model.
+    """
+    if model is not None:
+        return ModelChoice(model, backbone, weights)
+    if backbone or weights:
+        given = "--backbone" if backbone else "--weights"
+        raise AskedWrong(f"{given} goes with --model, a learner's name such as ridge; --model is missing")
+    return EMBEDDED_START

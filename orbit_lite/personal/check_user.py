@@ -10,7 +10,7 @@ import torch
 
 from data_prep.archive import ARCHIVE_SUFFIX
 from groundwork.errors import AskedWrong
-from orbit_lite.model_choice import ModelChoice
+from orbit_lite.model_choice import EMBEDDED_START, EMBEDDED_START_TEXT, ModelChoice
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.anew import HeadTeaching, Teaching, WholeTeaching
 from orbit_lite.personal.check import SEED, UserCheck, check, require_checkable
@@ -34,7 +34,7 @@ def check_user(
 
     Args:
         path: the folder (see data_prep.own_videos), or a personal recogniser's file.
-        model: what to teach; None for a personal recogniser, which is its own.
+        model: what to teach; None for the embedded start, and for a personal recogniser, which is its own.
         seed: of the subsets that the learning curve draws.
         draws: subsets for each point of the curve, 0 for none; if not given DRAWS, or 0 for a learner that adapts its
             extractor, and would have to personalise for each.
@@ -47,12 +47,11 @@ def check_user(
     """
     if path.suffix == ".safetensors" or (path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX)):
         return _check_file(path, model, seed=seed, draws=draws, device=device)
-    if model is None:
-        raise AskedWrong("--model is missing: a checkpoint, or a learner's name with --backbone")
-    recognizer = model.load().to(device)
+    start = model or EMBEDDED_START
+    recognizer = start.load().to(device)
     lesson = read_lesson(recognizer, path, workers=workers)
     require_checkable(lesson.user, lesson.videos)  # before teaching with all of them
-    notes = list(lesson.notes)
+    notes = [*([EMBEDDED_START_TEXT] if model is None else []), *lesson.notes]
     if lesson.clutter_videos:
         notes.append(f"{lesson.clutter_videos} clutter videos left aside: they teach nothing.")
     return check(
@@ -62,7 +61,7 @@ def check_user(
         seed=seed,
         draws=draws,
         notes=notes,
-        facts={**_described(model.describe()), **_learner(recognizer)},
+        facts={**_described(start.describe()), **_learner(recognizer)},
     )
 
 

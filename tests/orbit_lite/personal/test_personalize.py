@@ -4,12 +4,15 @@ import csv
 import json
 import re
 import shutil
+import socket
 from functools import partial
 
 import pytest
 
 from data_prep.pack import pack
+from orbit_lite.models.backbones import build_extractor
 from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.teach import held_out
 
 MODEL = ["--model", "protonets", "--backbone", "tiny", "--device", "cpu"]
 
@@ -259,3 +262,31 @@ def test_a_full_disk_leaves_the_file_that_was_there(run, alice, small_disk):
     status, _, line = run(*MODEL, "--videos", alice, "--out", out)
     assert status == 1 and "No space left" in line
     assert out.read_bytes() == b"what stood there" and things(disk) == ["alice.safetensors"]
+
+
+def test_without_a_model_it_starts_from_the_embedded_one_without_a_network(run, alice, tmp_path, monkeypatch):
+    def no_network(*_, **__):
+        raise AssertionError("asked the network")
+
+    monkeypatch.setattr(socket, "create_connection", no_network)
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    out = tmp_path / "alice.safetensors"
+    status, said, error = run("--videos", alice, "--out", out, "--device", "cpu", "--workers", "1")
+    assert status == 0, error
+    assert said.startswith("no --model: starting from EfficientNet-Lite0 with its ImageNet weights and a ridge head")
+    personal = load_personal(out)
+    assert personal.origin["model"]["learner"] == "ridge"
+    assert personal.origin["model"]["backbone"] == "efficientnet_lite0"
+    assert personal.origin["model"]["weights"] == "pretrained"
+    pretrained = build_extractor("efficientnet_lite0", weights="pretrained").state_dict()
+    kept = personal.fitted.recognizer.extractor.state_dict()
+    assert all(value.equal(kept[name]) for name, value in pretrained.items())
+    drawn_right = held_out(personal).right.mean()
+    assert drawn_right > 0.5  # 3 objects: 0.33 is chance
+
+
+def test_a_backbone_or_weights_without_a_model_are_refused(run, alice, tmp_path):
+    for name, value in (("--backbone", "tiny"), ("--weights", "random")):
+        status, _, error = run("--videos", alice, "--out", tmp_path / "a.safetensors", name, value)
+        assert status == 2 and f"{name} goes with --model" in error
+    assert not list(tmp_path.iterdir())
