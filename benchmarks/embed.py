@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks.lite import EXTRACTORS
 from benchmarks.measure import Comparison, Spread
-from orbit_lite.macs import frame_macs
+from orbit_lite.costs.macs import frame_macs
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 BATCHES = (64, 256, 1024)

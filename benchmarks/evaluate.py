@@ -14,12 +14,12 @@ import pandas as pd
 import torch
 
 from benchmarks.measure import Comparison, Spread, Work, paired_seconds, peak_memory_mb
-from data_prep.annotations import BOX, NOT_PRESENT
-from data_prep.extract import extract
-from data_prep.index import Index, VideoRow, open_index
-from data_prep.layout import VideoName, annotation_path, frame_file_name
-from data_prep.pocket import make_pocket
-from eval.records import Task, TaskSet, VideoPlan, read_predictions, read_tasks, write_predictions, write_tasks
+from data_prep.making.extract import extract
+from data_prep.pocket.pocket_set import make_pocket
+from data_prep.tree.annotations import BOX, NOT_PRESENT
+from data_prep.tree.index import Index, VideoRow, open_index
+from data_prep.tree.layout import VideoName, annotation_path, frame_file_name
+from eval.formats.records import Task, TaskSet, VideoPlan, read_predictions, read_tasks, write_predictions, write_tasks
 from eval.verbs import score_files
 from groundwork.files import write_json
 from groundwork.randomness import keyed_rng
@@ -27,8 +27,8 @@ from groundwork.strict_json import parse_json
 from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.evaluation.predict import UserWork, predict
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
-from orbit_lite.predict import UserWork, predict
 
 PROTOCOL = "orbit-2022"
 TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"

@@ -16,20 +16,20 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.measure import Comparison, Spread, paired_seconds
-from data_prep.extract import extract
-from data_prep.index import Index, open_index
-from data_prep.pocket import make_pocket
+from data_prep.making.extract import extract
+from data_prep.pocket.pocket_set import make_pocket
+from data_prep.tree.index import Index, open_index
 from eval.metrics import frame_accuracy
 from orbit_lite.data.frames import FrameSource, open_frames
-from orbit_lite.experiment import load_experiment
-from orbit_lite.model_choice import ModelChoice
-from orbit_lite.personal.export import ExportRequest, export
-from orbit_lite.personal.export_frames import Images
+from orbit_lite.models.choice import ModelChoice
+from orbit_lite.personal.exporting.export import ExportRequest, export
+from orbit_lite.personal.exporting.export_frames import Images
+from orbit_lite.personal.exporting.formats import FORMATS, Opened
 from orbit_lite.personal.file import load_personal
-from orbit_lite.personal.formats import FORMATS, Opened
-from orbit_lite.personal.personalize import personalize
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.train import train
+from orbit_lite.personal.teaching.personalize import personalize
+from orbit_lite.training.experiment import load_experiment
+from orbit_lite.training.loop import train
 
 CPU = torch.device("cpu")
 CHUNK_FRAMES = 8

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from benchmarks.gradients_report import Row, as_markdown, write_report
 from benchmarks.measure import one_core
-from data_prep.pocket import PocketSettings, PocketVideo, draw_video, plan_videos
+from data_prep.pocket.pocket_set import PocketSettings, PocketVideo, draw_video, plan_videos
 from groundwork.command_line import CommandParser, run_command
 from groundwork.options import WritesFolder, run_verb, with_own_parser
 from groundwork.progress import Progress

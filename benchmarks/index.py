@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import Comparison, paired_seconds
-from data_prep.index import CLOCK_MARGIN_NS, build_index, open_index
-from data_prep.layout import frame_file_name
+from data_prep.tree.index import CLOCK_MARGIN_NS, build_index, open_index
+from data_prep.tree.layout import frame_file_name
 
 REPEATS = 7
 VIDEOS_A_USER, VIDEOS_AN_OBJECT = 56, 8  # 3,822 videos of 486 objects of 67 users

@@ -18,7 +18,6 @@ from torch import Tensor
 from benchmarks.measure import REPEATS, Comparison, Spread, Work, paired_seconds, peak_memory_mb
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.experiment import LiteConfig, OptimizerConfig
 from orbit_lite.models.adapters.film_generator import FilmAdapter
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.gradients.chain import Encode
@@ -26,8 +25,9 @@ from orbit_lite.models.gradients.lite import Estimator
 from orbit_lite.models.inputs import chunks_of
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
-from orbit_lite.optimizer import build_optimizer
-from orbit_lite.train import gradient_chunks, in_bf16
+from orbit_lite.training.experiment import LiteConfig, OptimizerConfig
+from orbit_lite.training.loop import gradient_chunks, in_bf16
+from orbit_lite.training.optimizer import build_optimizer
 
 WAY = 5
 

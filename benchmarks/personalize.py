@@ -16,15 +16,15 @@ import torch
 from benchmarks.extract import Size as VideoSize
 from benchmarks.extract import write_video
 from benchmarks.measure import Comparison, Work, paired_seconds, peak_memory_mb
-from data_prep.own_videos import OwnFolder, OwnVideo, frame_count, scan_own
-from data_prep.video import read_frames
-from data_prep.workers import default_workers, run_in_workers
+from data_prep.tree.own_videos import OwnFolder, OwnVideo, frame_count, scan_own
+from data_prep.video.frames import read_frames
+from data_prep.workers.pool import default_workers, run_in_workers
 from orbit_lite.data.frames import Pictures
 from orbit_lite.data.loader import to_images
-from orbit_lite.model_choice import ModelChoice
+from orbit_lite.models.choice import ModelChoice
 from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.personal.personalize import personalize
-from orbit_lite.personal.sampling import Sampling
+from orbit_lite.personal.teaching.personalize import personalize
+from orbit_lite.personal.teaching.sampling import Sampling
 
 GROUP = 30  # pictures from one key frame to the next, as phones have it
 CPU = torch.device("cpu")

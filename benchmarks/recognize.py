@@ -18,16 +18,16 @@ import torch
 from benchmarks.extract import LONGER, repeat_video, write_video
 from benchmarks.extract import Size as VideoSize
 from benchmarks.measure import REPEATS, Comparison, Work, paired_seconds, peak_memory_mb
-from data_prep.video import read_frames
+from data_prep.video.frames import read_frames
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.personal.answering.live import StreamRun
+from orbit_lite.personal.answering.reading import VideoJob, read_batches
+from orbit_lite.personal.answering.recognize import Outputs, recognize
+from orbit_lite.personal.answering.streams import StreamFrame
 from orbit_lite.personal.familiarity import Threshold
-from orbit_lite.personal.live import StreamRun
-from orbit_lite.personal.reading import VideoJob, read_batches
-from orbit_lite.personal.recognize import Outputs, recognize
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.streams import StreamFrame
 from orbit_lite.personal.support import SupportSet, TaughtVideo
 
 OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # what the recogniser was taught with; frames taken of a video

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.measure import Comparison
 from groundwork.files import csv_text, write_text
-from orbit_lite.run_folder import versions
+from orbit_lite.runs.folder import versions
 
 TABLE_COLUMNS = ("setting", "metric", "unit", "side", "median", "least", "most", "ratio")
 MODEL_LETTERS = 32

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from data_prep.annotation_judge import read_annotations
-from data_prep.annotations import all_of, select_frames
-from data_prep.index import Index, VideoRow, open_index
-from data_prep.layout import TREE_FILES, annotation_path
+from data_prep.tree.annotation_judge import read_annotations
+from data_prep.tree.annotations import all_of, select_frames
+from data_prep.tree.index import Index, VideoRow, open_index
+from data_prep.tree.layout import TREE_FILES, annotation_path
 from groundwork.command_line import CommandParser, run_command
 from groundwork.errors import AskedWrong
 from groundwork.files import csv_text, write_text
@@ -30,9 +30,9 @@ from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.personal.sampling import Sampling
 from orbit_lite.personal.support import SupportSet, TaughtVideo
-from orbit_lite.personal.teach import teach_features
+from orbit_lite.personal.teaching.sampling import Sampling
+from orbit_lite.personal.teaching.teach import teach_features
 
 FALSE_ALARMS = 0.05
 EVERY = 3  # clutter frames: neighbours are nearly the same

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eval.align import Integers, QueryFrames
+from eval.formats.align import Integers, QueryFrames
+from eval.formats.scorecard import ByAnnotation, Group
 from eval.intervals import bootstrap_of_totals
 from eval.metrics import PredictedVideos
-from eval.scorecard import ByAnnotation, Group
 from groundwork.errors import FoundWrong
 
 Floats = NDArray[np.float64]

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from eval.formats.scorecard import Count, Fraction, Scorecard, Strict
 from eval.intervals import BootstrapInterval, bootstrap_over_users, too_few_users
 from eval.metrics import METRICS
 from eval.report.tables import Table, metric_heading, percent, plain
 from eval.report.tabular import markdown_escaped, markdown_table, text_table
-from eval.scorecard import Count, Fraction, Scorecard, Strict
 from groundwork.errors import AskedWrong, FoundWrong
 
 COMPARISON_SCHEMA: Literal[1] = 1

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.align import QueryFrames
+from eval.formats.align import QueryFrames
+from eval.formats.scorecard import Confusion
 from eval.metrics import PredictedVideos, confusion_counts
-from eval.scorecard import Confusion
 
 
 def confusions(query: QueryFrames, videos: PredictedVideos) -> tuple[Confusion, ...]:

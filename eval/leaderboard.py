@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from eval.challenge import UNCHECKED_NOTE
+from eval.formats.challenge import UNCHECKED_NOTE
+from eval.formats.scorecard import Scorecard
 from eval.intervals import BootstrapInterval
 from eval.metrics import METRICS
 from eval.published import ORBIT_OBJECTS, ORBIT_USERS, PublishedRow, published_rows
@@ -12,7 +13,6 @@ from eval.report.markdown import markdown_page
 from eval.report.page import html_page
 from eval.report.tables import Table, percent, plain, summary_of
 from eval.report.tabular import text_table
-from eval.scorecard import Scorecard
 from groundwork.files import csv_text
 
 TITLE = "ORBIT leaderboard"

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eval.align import QueryFrames
 from eval.by_annotation import AnnotationFacts, by_annotation
-from eval.check import require_whole
 from eval.confusion import confusions
-from eval.intervals import bootstrap_over_users, protocol_interval
-from eval.metrics import METRICS, PredictedVideos
-from eval.predictions import require_columns
-from eval.scorecard import (
+from eval.formats.align import QueryFrames
+from eval.formats.check import require_whole
+from eval.formats.predictions import require_columns
+from eval.formats.scorecard import (
     Cost,
     Counts,
     MetricSummary,
@@ -25,7 +23,9 @@ from eval.scorecard import (
     UserScore,
     VideoScore,
 )
-from eval.tasks import TaskSet, tasks_fingerprint
+from eval.formats.tasks import TaskSet, tasks_fingerprint
+from eval.intervals import bootstrap_over_users, protocol_interval
+from eval.metrics import METRICS, PredictedVideos
 from groundwork.errors import FoundWrong
 
 SAMPLED_NOTE = (

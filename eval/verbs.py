@@ -7,9 +7,13 @@ from typing import TypeVar
 import pandas as pd
 
 from eval.by_annotation import AnnotationFacts
-from eval.challenge import UNCHECKED_NOTE, read_results, write_results
-from eval.check import Fault, find_faults
 from eval.compare import Comparison, compare, comparison_markdown, comparison_text
+from eval.formats.challenge import UNCHECKED_NOTE, read_results, write_results
+from eval.formats.check import Fault, find_faults
+from eval.formats.predictions import read_predictions, read_predictions_metadata
+from eval.formats.results_file import Form
+from eval.formats.scorecard import Cost, Scorecard, read_scorecard, write_scorecard
+from eval.formats.tasks import TaskSet, read_tasks, tasks_fingerprint
 from eval.leaderboard import (
     Board,
     leaderboard,
@@ -18,12 +22,8 @@ from eval.leaderboard import (
     leaderboard_markdown,
     leaderboard_text,
 )
-from eval.predictions import read_predictions, read_predictions_metadata
 from eval.report import PredictedTasks, Thumbnails, write_report
-from eval.results_file import Form
 from eval.score import score
-from eval.scorecard import Cost, Scorecard, read_scorecard, write_scorecard
-from eval.tasks import TaskSet, read_tasks, tasks_fingerprint
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_text
 from groundwork.outputs import Input, Output, require_outputs

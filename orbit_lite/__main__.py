@@ -2,7 +2,7 @@
 
 import sys
 
-from orbit_lite.cli import main
+from orbit_lite.cli.parser import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from data_prep.extract import extract
-from data_prep.pocket import make_pocket
+from data_prep.making.extract import extract
+from data_prep.pocket.pocket_set import make_pocket
+from eval.formats.scorecard import Scorecard
 from eval.report import compare_table
-from eval.scorecard import Scorecard
 from groundwork.progress import duration
 from orbit_lite.data.loader import default_workers
-from orbit_lite.evaluate import EvaluateRequest, evaluate
-from orbit_lite.experiment import load_experiment
-from orbit_lite.model_choice import ModelChoice
-from orbit_lite.train import train
+from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
+from orbit_lite.models.choice import ModelChoice
+from orbit_lite.training.experiment import load_experiment
+from orbit_lite.training.loop import train
 
 _LOG = logging.getLogger("orbit_lite")
 

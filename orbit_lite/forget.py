@@ -6,23 +6,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.forget import nothing_of, plan_in_tree
-from data_prep.forget_plan import Change, Forgotten, Plan, Removable, counted, nothing_among, remove_files
-from data_prep.index import Index, find_index, read_rows
-from data_prep.traces import mentions, names
-from data_prep.user_places import user_name
-from eval.records import read_scorecard, read_tasks
+from data_prep.forgetting.derived import mentions, names
+from data_prep.forgetting.forget import nothing_of, plan_in_tree
+from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, counted, nothing_among, remove_files
+from data_prep.forgetting.user_places import user_name
+from data_prep.tree.index import Index, find_index, read_rows
+from eval.formats.records import read_scorecard, read_tasks
 from eval.verbs import SCORECARD_NAME
 from groundwork.errors import AskedWrong
 from groundwork.files import write_bytes, write_json
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import Root, identity
 from groundwork.targets import links_not_followed
-from orbit_lite.evaluate import PARTS_NAME
-from orbit_lite.rescore import count_user, drop_user, was_cut_off
-from orbit_lite.run_files import PREDICTIONS_NAME, RESULTS_NAME, TASKS_NAME, all_files, is_run_file, linked_file
-from orbit_lite.run_folder import LOG_NAME, RECORD_NAME, USERS_REMOVED, read_record
-from orbit_lite.train import BEST_NAME, STATE_NAME
+from orbit_lite.evaluation.evaluate import PARTS_NAME
+from orbit_lite.evaluation.rescore import count_user, drop_user, was_cut_off
+from orbit_lite.evaluation.run_files import (
+    PREDICTIONS_NAME,
+    RESULTS_NAME,
+    TASKS_NAME,
+    all_files,
+    is_run_file,
+    linked_file,
+)
+from orbit_lite.runs.folder import LOG_NAME, RECORD_NAME, USERS_REMOVED, read_record
+from orbit_lite.training.loop import BEST_NAME, STATE_NAME
 
 
 def plan_forget(data: Path, user: str, runs: Sequence[Path] = ()) -> Plan:
@@ -32,13 +39,13 @@ def plan_forget(data: Path, user: str, runs: Sequence[Path] = ()) -> Plan:
     What the runs learned from the user is found out now, while the tree can tell.
 
     Args:
-        data: the tree, as for `data_prep.forget.plan_forget`.
+        data: the tree, as for `data_prep.forgetting.forget.plan_forget`.
         user: the name as it stands in the tree.
         runs: folders of `evaluate` and `train`. One that is not there is reported, not refused: an earlier call that
             was cut off may have removed it.
 
     Raises:
-        AskedWrong: as `data_prep.forget.plan_forget` and `plan_forget_in_run`.
+        AskedWrong: as `data_prep.forgetting.forget.plan_forget` and `plan_forget_in_run`.
         FoundWrong: as they do.
     """
     user = user_name(user)

@@ -47,7 +47,7 @@ axe.run(document).then(found => {
 </body>"""
 
 
-LONGEST = ("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_train.py", "test_predict.py")
+LONGEST = ("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_loop.py", "test_predict.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -85,7 +85,9 @@ def _forked_workers() -> Iterator[None]:
         yield
         return
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["pytest", "data_prep.extract", "data_prep.quality", "orbit_lite.data.loader"])
+    server.set_forkserver_preload(
+        ["pytest", "data_prep.making.extract", "data_prep.quality.estimate", "orbit_lite.data.loader"]
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(multiprocessing.context._concrete_contexts, "spawn", server)
         yield
@@ -121,9 +123,9 @@ def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]
 @pytest.fixture(scope="session")
 def pocket(made_once) -> Path:
     """A folder with `pocket_raw` and `pocket_frames` in it, made once in a test run."""
-    from data_prep.extract import extract
-    from data_prep.index import build_index
-    from data_prep.pocket import make_pocket
+    from data_prep.making.extract import extract
+    from data_prep.pocket.pocket_set import make_pocket
+    from data_prep.tree.index import build_index
 
     def make(folder: Path) -> None:
         make_pocket(folder / "raw", users=(3, 1, 2), objects=3, clean_videos=2, clutter_videos=1, seed=5)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orbit_lite.cli import main
+from orbit_lite.cli.parser import main
 
 ROOT = Path(__file__).resolve().parent.parent
 # A shell takes a line apart (names of files, quotes), and says what orbit-lite would be given.

@@ -70,7 +70,7 @@ def test_nothing_says_import_eval():
 
 def test_help_imports_nothing_heavy():
     code = (
-        "import sys; from orbit_lite.cli import main\n"
+        "import sys; from orbit_lite.cli.parser import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'cv2', 'pandas', 'numpy', 'pydantic', 'matplotlib'} & set(sys.modules)))"

@@ -13,32 +13,32 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep.decoder_log import decoder_lines
-from data_prep.extract import Settings, extract
-from data_prep.index import build_index, open_index
-from data_prep.pack import pack
-from data_prep.pocket import make_pocket
-from data_prep.quality import quality
-from data_prep.resize import resize
-from data_prep.summarize import summarize
-from data_prep.verify import verify
-from data_prep.video import read_frames
+from data_prep.making.extract import Settings, extract
+from data_prep.making.pack import pack
+from data_prep.making.resize import resize
+from data_prep.making.summarize import summarize
+from data_prep.making.verify import verify
+from data_prep.pocket.pocket_set import make_pocket
+from data_prep.quality.estimate import quality
+from data_prep.tree.index import build_index, open_index
+from data_prep.video.damage import decoder_lines
+from data_prep.video.frames import read_frames
 from groundwork.errors import FoundWrong
 from groundwork.process_setting import ProcessSetting
 from orbit_lite import TaskPixels, build_recognizer, load_recognizer, task_gradient
 from orbit_lite.config import builtin_names, load_experiment
-from orbit_lite.evaluate import EvaluateRequest, evaluate
-from orbit_lite.model_choice import ModelChoice
+from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
 from orbit_lite.models.checkpoint import save_recognizer
-from orbit_lite.personal.check_report import write_check
-from orbit_lite.personal.check_user import check_user
-from orbit_lite.personal.export import ExportRequest, export
+from orbit_lite.models.choice import ModelChoice
+from orbit_lite.personal.answering.reading import VideoJob, read_batches
+from orbit_lite.personal.answering.recognize import Outputs, recognize
+from orbit_lite.personal.answering.streams import Camera
+from orbit_lite.personal.checking.check_user import check_user
+from orbit_lite.personal.checking.report import write_check
+from orbit_lite.personal.exporting.export import ExportRequest, export
 from orbit_lite.personal.file import load_personal
-from orbit_lite.personal.personalize import personalize
-from orbit_lite.personal.reading import VideoJob, read_batches
-from orbit_lite.personal.recognize import Outputs, recognize
-from orbit_lite.personal.streams import Camera
-from orbit_lite.train import train
+from orbit_lite.personal.teaching.personalize import personalize
+from orbit_lite.training.loop import train
 from tests.process_state import left_unchanged
 
 ROOT = Path(__file__).resolve().parents[1]

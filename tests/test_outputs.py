@@ -15,13 +15,13 @@ import pytest
 import benchmarks.__main__
 import benchmarks.gradients
 import benchmarks.unknown
-import orbit_lite.cli
+import orbit_lite.cli.parser
 from eval import __main__ as eval_main
 from groundwork.options import Reads, Writes, WritesFolder, leaf_parsers, named_paths, shown_name
 from groundwork.outputs import Output, hold_outputs
 
 COMMANDS = {
-    "orbit-lite": orbit_lite.cli,
+    "orbit-lite": orbit_lite.cli.parser,
     "eval": eval_main,
     "benchmarks": benchmarks.__main__,
     "benchmarks.unknown": benchmarks.unknown,

@@ -32,7 +32,7 @@ def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 def test_built_in_names_resolve_from_the_wheel(site):
     code = (
-        "import orbit_lite.config as c, orbit_lite.experiment as e; "
+        "import orbit_lite.config as c, orbit_lite.training.experiment as e; "
         "print(c.__file__, c.load_protocol('orbit-2022').name, e.load_experiment('pocket').name)"
     )
     done = run(site, "-c", code)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.formats.scorecard import Scorecard
 from eval.report.blocks import Figure
 from eval.report.contents import Thumbnails, report_sections
 from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, CSV_NAMES, csv_files
@@ -14,7 +15,6 @@ from eval.report.tables import title
 from eval.report.text import compare_table, scorecard_text
 from eval.report.timelines import TIMELINES_CSV, PredictedTasks, chosen_timelines
 from eval.report.videos import worst_first
-from eval.scorecard import Scorecard
 from groundwork.errors import AskedWrong
 from groundwork.files import write_bytes, write_text
 

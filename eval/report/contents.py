@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from eval.formats.scorecard import Scorecard, UserScore
 from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
 from eval.report.confusion import confusion_finding, confusion_table, largest_confusion
 from eval.report.csvs import CONFUSION_CSV, COST_PER_TASK_CSV, PER_USER_CSV
@@ -22,7 +23,6 @@ from eval.report.tables import (
 )
 from eval.report.timelines import TIMELINES_CSV, Timeline, timeline_finding, timeline_picture, timeline_title
 from eval.report.videos import RankedVideo, video_tables
-from eval.scorecard import Scorecard, UserScore
 
 # A frame as a JPEG file's content, by its video and number.
 Thumbnails = Callable[[str, int], bytes]

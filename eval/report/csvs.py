@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from eval.formats.scorecard import ByAnnotation, Confusion, Cost, Scorecard
 from eval.metrics import METRICS
 from eval.report.tables import summary_of
 from eval.report.timelines import TIMELINES_CSV, Timeline, timelines_table
-from eval.scorecard import ByAnnotation, Confusion, Cost, Scorecard
 
 OVERALL_CSV = "overall.csv"
 PER_TASK_CSV = "per_task.csv"

@@ -1,9 +1,9 @@
 """The picture: frame accuracy per user, best first, as SVG; and the words that say what it shows."""
 
+from eval.formats.scorecard import Scorecard, UserScore
 from eval.report.csvs import PER_USER_CSV
 from eval.report.drawing import BEHIND, INK, LINE, drawing, shortened
 from eval.report.tables import percent, plain
-from eval.scorecard import Scorecard, UserScore
 
 PICTURE_NAME = "accuracy_per_user.svg"
 

@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eval.formats.scorecard import Amount, Cost, Group, MetricSummary, ObjectScore, Scorecard, Summary, UserScore
 from eval.intervals import BootstrapInterval, too_few_users
 from eval.metrics import METRICS
-from eval.scorecard import Amount, Cost, Group, MetricSummary, ObjectScore, Scorecard, Summary, UserScore
 
 _UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends
 _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # these turn the text around them

@@ -1,5 +1,6 @@
 """The report for a terminal: plain lines, no box drawing, numbers in columns."""
 
+from eval.formats.scorecard import Scorecard
 from eval.metrics import METRICS
 from eval.report.tables import (
     Table,
@@ -16,7 +17,6 @@ from eval.report.tables import (
     user_table,
 )
 from eval.report.tabular import text_table
-from eval.scorecard import Scorecard
 from groundwork.errors import AskedWrong
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eval.formats.scorecard import Scorecard
+from eval.formats.tasks import TaskSet, VideoPlan, tasks_fingerprint
 from eval.metrics import frame_accuracy
 from eval.report.drawing import INK, LINE, drawing, shortened
 from eval.report.tables import percent, plain
 from eval.report.videos import RankedVideo
-from eval.scorecard import Scorecard
-from eval.tasks import TaskSet, VideoPlan, tasks_fingerprint
 from groundwork.errors import AskedWrong, FoundWrong
 
 TIMELINES_CSV = "timelines.csv"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from eval.formats.scorecard import Scorecard
 from eval.metrics import METRICS
 from eval.report.tables import Table, percent, plain, reading
-from eval.scorecard import Scorecard
 
 MOST_ROWS = 5
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from data_prep.workers import end_with_parent
-from eval.records import Task, VideoPlan
+from data_prep.workers.pool import end_with_parent
+from eval.formats.records import Task, VideoPlan
 from groundwork.errors import FoundWrong, KitError
 from orbit_lite.data.frames import FrameSource, Pictures
 from orbit_lite.data.pixels import TaskPixels

@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.annotated_videos import TreeAnnotations
-from data_prep.index import Index, VideoRow
-from data_prep.layout import SPLITS
-from eval.records import LeftOut, Task, TaskSet, VideoPlan
+from data_prep.tree.annotated_videos import TreeAnnotations
+from data_prep.tree.index import Index, VideoRow
+from data_prep.tree.layout import SPLITS
+from eval.formats.records import LeftOut, Task, TaskSet, VideoPlan
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.randomness import keyed_rng
 from groundwork.words import nearest

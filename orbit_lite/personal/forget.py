@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data_prep.forget_plan import Change, Forgotten, Plan, Removable, nothing_among, remove_files
+from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, nothing_among, remove_files
 from groundwork.errors import AskedWrong
 from groundwork.removal import Root, identity
+from orbit_lite.personal.exporting.formats import FORMATS
 from orbit_lite.personal.file import load_personal, require_personal, save_personal
-from orbit_lite.personal.formats import FORMATS
-from orbit_lite.personal.teach import forget_objects
+from orbit_lite.personal.teaching.teach import forget_objects
 
 ELSEWHERE = (
     "the videos that it was taught with, and frames made of them",

@@ -13,7 +13,7 @@ class TaughtVideo:
     """A video that an object was taught with.
 
     length: its frames, at 30 a second. frames: numbers (from 1) of those taken, rising. digest: SHA-256 of their
-    pixels, as hex; the file's name is not kept. issues: how it was filmed, names of data_prep.quality.ISSUES.
+    pixels, as hex; the file's name is not kept. issues: how it was filmed, names of data_prep.quality.estimate.ISSUES.
     """
 
     object: str

@@ -27,7 +27,7 @@ def test_every_comparison_has_both_sides(monkeypatch):
 
 
 def test_frames_are_counted_once_for_all_tasks(pocket_frames):
-    from data_prep.index import open_index
+    from data_prep.tree.index import open_index
     from orbit_lite.config import load_protocol
     from orbit_lite.data.tasks import TaskDrawer
 

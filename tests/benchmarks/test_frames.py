@@ -2,9 +2,9 @@ import torch
 
 from benchmarks import frames
 from benchmarks.frames import Size, kit_frames, make_frames, pil_frames
-from data_prep.index import open_index
-from data_prep.layout import frame_file_name
-from data_prep.pack import pack
+from data_prep.making.pack import pack
+from data_prep.tree.index import open_index
+from data_prep.tree.layout import frame_file_name
 from orbit_lite.data.frames import open_frames
 from orbit_lite.models.backbones import IMAGENET_MEAN, IMAGENET_STD
 

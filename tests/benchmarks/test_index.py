@@ -1,7 +1,7 @@
 from benchmarks import index
 from benchmarks.index import Size, make_tree
-from data_prep import tree
-from data_prep.index import open_index
+from data_prep.tree import listing as tree
+from data_prep.tree.index import open_index
 
 SMALL = Size(videos=60, frames_a_video=3)
 
@@ -32,6 +32,6 @@ def test_a_checked_index_lists_no_frames(monkeypatch):
         listed.append(folder)
         return list_frames(folder)
 
-    monkeypatch.setattr("data_prep.index.list_frames", counted)
+    monkeypatch.setattr("data_prep.tree.index.list_frames", counted)
     index.run(SMALL, repeats=1)
     assert len(listed) == 3 * SMALL.videos  # made, and listed twice: open_index lists none

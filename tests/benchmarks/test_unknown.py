@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.unknown import _accuracy_at, main, study, table
-from data_prep.index import open_index
+from data_prep.tree.index import open_index
 from groundwork.errors import AskedWrong
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.recognizer import build_recognizer

@@ -2,9 +2,9 @@
 
 import pytest
 
-from data_prep.collectors import read_new_users
-from data_prep.layout import MANIFEST_NAME
-from data_prep.tree_run import drop_user
+from data_prep.making.collectors import read_new_users
+from data_prep.making.run import drop_user
+from data_prep.tree.layout import MANIFEST_NAME
 from groundwork.errors import KitError
 
 READERS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.records import LeftOut, Task, TaskSet, VideoPlan
+from eval.formats.records import LeftOut, Task, TaskSet, VideoPlan
 
 MakeTasks = Callable[..., TaskSet]
 MakePredictions = Callable[..., pd.DataFrame]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from eval.by_annotation import BOX_SIZES, AnnotationFacts
-from eval.records import Task, TaskSet, VideoPlan
+from eval.formats.records import Task, TaskSet, VideoPlan
 from eval.score import score
 from groundwork.errors import FoundWrong
 

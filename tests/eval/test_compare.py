@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.compare import Comparison, compare, comparison_markdown, comparison_text, finding
+from eval.formats.records import Task, TaskSet, VideoPlan
 from eval.metrics import METRICS
-from eval.records import Task, TaskSet, VideoPlan
 from eval.score import score
 from groundwork.errors import AskedWrong, FoundWrong
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.records import Task, TaskSet, VideoPlan
+from eval.formats.records import Task, TaskSet, VideoPlan
 from eval.score import score
 
 

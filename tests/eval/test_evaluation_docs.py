@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eval.__main__ import main
-from eval.records import write_predictions, write_tasks
+from eval.formats.records import write_predictions, write_tasks
 from eval.score import score
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.challenge import UNCHECKED_NOTE
+from eval.formats.challenge import UNCHECKED_NOTE
+from eval.formats.records import LeftOut, Task, TaskSet, VideoPlan
+from eval.formats.scorecard import Amount, Cost
 from eval.leaderboard import (
     SCORED,
     Board,
@@ -24,9 +26,7 @@ from eval.leaderboard import (
 )
 from eval.metrics import METRICS
 from eval.published import ORBIT_OBJECTS, ORBIT_USERS, published_rows
-from eval.records import LeftOut, Task, TaskSet, VideoPlan
 from eval.score import score
-from eval.scorecard import Amount, Cost
 
 
 def card(split="test", *, users=None, objects=None, tasks=50, protocol="orbit-2022", every=False, left_out=0, right=7):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from eval.__main__ import main
-from eval.records import read_scorecard, tasks_fingerprint, write_predictions, write_tasks
+from eval.formats.records import read_scorecard, tasks_fingerprint, write_predictions, write_tasks
 from eval.score import score
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eval.formats.scorecard import ObjectScore, Overall, TaskScore, UserScore, VideoScore
 from eval.metrics import (
     METRICS,
     PredictedVideos,
@@ -15,7 +16,6 @@ from eval.metrics import (
     frames_to_recognition,
     video_accuracy,
 )
-from eval.scorecard import ObjectScore, Overall, TaskScore, UserScore, VideoScore
 
 # Which properties each metric has. A metric that is not in this table fails a test.
 IGNORES_ORDER = {"frame_accuracy": True, "frames_to_recognition": False, "video_accuracy": True}

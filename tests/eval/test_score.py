@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eval.formats.records import Task, TaskSet, VideoPlan, tasks_fingerprint
+from eval.formats.scorecard import Cost, TaskCost
 from eval.metrics import METRICS
-from eval.records import Task, TaskSet, VideoPlan, tasks_fingerprint
 from eval.score import mean_by, score, score_videos
-from eval.scorecard import Cost, TaskCost
 from groundwork.errors import FoundWrong
 
 

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.annotated_videos import VideoAnnotations
-from data_prep.annotation_judge import judge_annotations
-from data_prep.annotations import BOX, ISSUES, NOT_PRESENT
-from data_prep.index import build_index
-from data_prep.layout import annotation_path, frame_file_name
-from data_prep.verify import verify
-from data_prep.video import encode_jpeg
-from orbit_lite.cli import main
+from data_prep.making.verify import verify
+from data_prep.tree.annotated_videos import VideoAnnotations
+from data_prep.tree.annotation_judge import judge_annotations
+from data_prep.tree.annotations import BOX, ISSUES, NOT_PRESENT
+from data_prep.tree.index import build_index
+from data_prep.tree.layout import annotation_path, frame_file_name
+from data_prep.video.frames import encode_jpeg
+from orbit_lite.cli.parser import main
 from orbit_lite.config import configs_folder
 
 FRAMES = 3

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from data_prep.annotations import BOX, NOT_PRESENT
-from data_prep.index import build_index
-from data_prep.layout import annotation_path
-from eval.records import read_predictions, read_scorecard, read_tasks, write_predictions
-from orbit_lite.cli import main
+from data_prep.tree.annotations import BOX, NOT_PRESENT
+from data_prep.tree.index import build_index
+from data_prep.tree.layout import annotation_path
+from eval.formats.records import read_predictions, read_scorecard, read_tasks, write_predictions
+from orbit_lite.cli.parser import main
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.recognizer import build_recognizer
 

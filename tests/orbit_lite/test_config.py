@@ -4,14 +4,14 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from data_prep.index import open_index
+from data_prep.tree.index import open_index
 from groundwork.errors import AskedWrong
 from orbit_lite.config import builtin_names, configs_folder, load_protocol
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.experiment import OptimizerConfig, load_experiment
 from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.optimizer import build_optimizer
+from orbit_lite.training.experiment import OptimizerConfig, load_experiment
+from orbit_lite.training.optimizer import build_optimizer
 
 
 def test_every_yaml_under_configs_loads():

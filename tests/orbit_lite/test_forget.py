@@ -11,17 +11,23 @@ import pandas as pd
 import pytest
 import torch
 
-from data_prep.forget import forget_user
-from data_prep.index import open_index
-from eval.records import read_predictions, read_predictions_metadata, read_scorecard, read_tasks, tasks_fingerprint
+from data_prep.forgetting.forget import forget_user
+from data_prep.tree.index import open_index
+from eval.formats.records import (
+    read_predictions,
+    read_predictions_metadata,
+    read_scorecard,
+    read_tasks,
+    tasks_fingerprint,
+)
 from eval.verbs import check_files, report_run, score_files, write_results_file
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.removal import OpenFolder
-from orbit_lite.evaluate import EvaluateRequest, evaluate
-from orbit_lite.experiment import load_experiment
+from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
 from orbit_lite.forget import forget, forget_in_run, plan_forget
-from orbit_lite.model_choice import ModelChoice
-from orbit_lite.train import train
+from orbit_lite.models.choice import ModelChoice
+from orbit_lite.training.experiment import load_experiment
+from orbit_lite.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -272,7 +278,7 @@ def test_a_second_user_is_counted(pocket_frames, tmp_path):
 
 
 def test_a_run_cut_off_before_its_predictions_loses_the_users_part(tree, tmp_path, monkeypatch):
-    from orbit_lite.predict import predict_users
+    from orbit_lite.evaluation.predict import predict_users
 
     def first_user_only(*arguments, **how):
         yield next(predict_users(*arguments, **how))
@@ -280,7 +286,7 @@ def test_a_run_cut_off_before_its_predictions_loses_the_users_part(tree, tmp_pat
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("orbit_lite.evaluate.predict_users", first_user_only)
+        patch.setattr("orbit_lite.evaluation.evaluate.predict_users", first_user_only)
         evaluate(request(tree), out, workers=0, device=CPU)
     assert (out / f".parts/{USER}.parquet").is_file()
     (out / f".parts/.{USER}.parquet.part").write_bytes(b"cut off")

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep.index import open_index
-from eval.records import Task, TaskSet, VideoPlan
+from data_prep.tree.index import open_index
+from eval.formats.records import Task, TaskSet, VideoPlan
+from orbit_lite.costs.seconds import time_personalizing
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.loader import ReadSupport, ReadTask
 from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.evaluation.predict import predict
 from orbit_lite.models.gradients.lite import ESTIMATORS
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
-from orbit_lite.personal.anew import HeadTeaching, WholeTeaching
-from orbit_lite.personal.lesson import Lesson
 from orbit_lite.personal.support import SupportSet, TaughtVideo
-from orbit_lite.personal.teach import teach
-from orbit_lite.predict import predict
-from orbit_lite.timing import time_personalizing
+from orbit_lite.personal.teaching.leave_out import HeadTeaching, WholeTeaching
+from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.teach import teach
 
 SIZE_PX = 32
 VIDEOS = torch.tensor([3, 3, 0, 1])

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from eval.by_annotation import AnnotationFacts
-from eval.records import Scorecard, TaskSet
+from eval.formats.records import Scorecard, TaskSet
+from eval.formats.scorecard import Cost, TaskCost
 from eval.report import PredictedTasks, write_report
 from eval.score import score
-from eval.scorecard import Cost, TaskCost
 
 HOSTILE = {
     "P1": '<script>alert("1")</script>',

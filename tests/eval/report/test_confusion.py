@@ -1,5 +1,5 @@
+from eval.formats.scorecard import Confusion
 from eval.report.confusion import confusion_finding, confusion_table, largest_confusion
-from eval.scorecard import Confusion
 
 
 def confusion(*rows, objects=("bag", "mug", "pen")):

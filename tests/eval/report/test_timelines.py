@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.records import Task, TaskSet, VideoPlan
+from eval.formats.records import Task, TaskSet, VideoPlan
 from eval.report import PredictedTasks, write_report
 from eval.report.timelines import Timeline, chosen_timelines, timeline_finding, timeline_picture
 from eval.report.videos import video_tables, worst_first

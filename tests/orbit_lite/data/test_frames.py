@@ -4,8 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from data_prep.index import open_index
-from data_prep.pack import pack
+from data_prep.making.pack import pack
+from data_prep.tree.index import open_index
 from groundwork.errors import FoundWrong
 from orbit_lite.data.frames import open_frames
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.annotations import NOT_PRESENT
-from data_prep.index import Index, VideoRow
-from data_prep.layout import SPLITS, annotation_path, frame_file_name, slug
-from eval.records import Task, VideoPlan
+from data_prep.tree.annotations import NOT_PRESENT
+from data_prep.tree.index import Index, VideoRow
+from data_prep.tree.layout import SPLITS, annotation_path, frame_file_name, slug
+from eval.formats.records import Task, VideoPlan
 from orbit_lite.config import builtin_names, load_protocol
 from orbit_lite.data.tasks import TaskDrawer
 

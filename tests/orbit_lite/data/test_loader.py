@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_prep.index import open_index
-from eval.records import Task, VideoPlan
+from data_prep.tree.index import open_index
+from eval.formats.records import Task, VideoPlan
 from groundwork.errors import FoundWrong
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, read_ahead, trailing_clips
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.experiment import load_experiment
-from orbit_lite.training_tasks import ChosenTasks, TrainingTasks
+from orbit_lite.training.experiment import load_experiment
+from orbit_lite.training.tasks import ChosenTasks, TrainingTasks
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.annotations import NOT_PRESENT
-from data_prep.index import Index, VideoRow
-from data_prep.layout import annotation_path, frame_file_name
+from data_prep.tree.annotations import NOT_PRESENT
+from data_prep.tree.index import Index, VideoRow
+from data_prep.tree.layout import annotation_path, frame_file_name
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import load_protocol
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.experiment import load_experiment
+from orbit_lite.training.experiment import load_experiment
 
 ORBIT_PROTOCOLS = ["orbit-2021-cle-ve", "orbit-2021-clu-ve", "orbit-2022"]
 

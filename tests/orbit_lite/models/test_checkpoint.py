@@ -15,9 +15,8 @@ from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import part_path
-from orbit_lite.cli import main
+from orbit_lite.cli.parser import main
 from orbit_lite.config import builtin_names
-from orbit_lite.convert import convert
 from orbit_lite.models.backbones import build_extractor
 from orbit_lite.models.checkpoint import (
     CHECKPOINT,
@@ -27,6 +26,7 @@ from orbit_lite.models.checkpoint import (
     read_checkpoint_info,
     save_recognizer,
 )
+from orbit_lite.models.convert import convert
 from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer

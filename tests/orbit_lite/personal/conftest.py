@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from orbit_lite.cli import main
-from orbit_lite.model_choice import ModelChoice
-from orbit_lite.personal.personalize import personalize
+from orbit_lite.cli.parser import main
+from orbit_lite.models.choice import ModelChoice
 from orbit_lite.personal.support import SupportSet, TaughtVideo
+from orbit_lite.personal.teaching.personalize import personalize
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from orbit_lite.models.heads.fitting import head_tensors
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.file import FEATURES, HEADER, PERSONAL, load_personal, save_personal
-from orbit_lite.personal.lesson import Lesson
 from orbit_lite.personal.support import TaughtVideo
-from orbit_lite.personal.teach import teach
+from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.teach import teach
 
 SIZE_PX = 32
 LEARNERS = [load_learner(name) for name in builtin_names("learner")]

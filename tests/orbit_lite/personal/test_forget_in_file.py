@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from orbit_lite.cli import main
+from orbit_lite.cli.parser import main
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.file import load_personal

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from eval.records import read_predictions, read_tasks
+from eval.formats.records import read_predictions, read_tasks
 from groundwork.lock import lock_path
-from orbit_lite.cli import main
+from orbit_lite.cli.parser import main
 from orbit_lite.personal.file import load_personal
 
 ROOT = Path(__file__).parents[3]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from groundwork.errors import AskedWrong
 from orbit_lite.config import parse_config
+from orbit_lite.costs.macs import personalize_macs
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.macs import personalize_macs
 from orbit_lite.models.adapters import ADAPTERS, find_adapter
 from orbit_lite.models.adapters.none import RECORD as NONE
 from orbit_lite.models.adapters.record import AdapterRecord

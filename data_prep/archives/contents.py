@@ -1,0 +1,248 @@
+"""What an archive of ORBIT holds, wherever in it the tree begins: its videos, its annotations, and what is neither.
+
+Archives are made by hand, so folders may stand above the tree (`orbit_benchmark_224/test/P177/…`, or none at all) and
+leavings of macOS beside it. A video is what stands as `USER/OBJECT/TYPE/VIDEO/VIDEO-00001.jpg` or as
+`USER/OBJECT/TYPE/FILE.mp4`; a folder named after a split right above USER is its split.
+"""
+
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from data_prep.archives.published import PUBLISHED_SPLITS
+from data_prep.archives.unzip import CheckedZip, refuse_little_space
+from data_prep.tree.layout import (
+    ANNOTATIONS,
+    RAW_SUFFIXES,
+    SPLITS,
+    TREE_TYPES,
+    is_junk,
+    parse_frame_file_name,
+    parse_video_name,
+    plain,
+)
+from data_prep.tree.listing import list_frames
+from data_prep.tree.naming import listed
+from groundwork.errors import FoundWrong
+from groundwork.files import whole_file, whole_folder
+from groundwork.progress import Progress
+
+WRITERS = 4  # threads: most of the time goes into waiting for the disk to have each file
+_MACOS = "__MACOSX"
+
+
+@dataclass(frozen=True)
+class ZippedVideo:
+    """One video in an archive. `place` is `USER/OBJECT/TYPE/VIDEO`, or `USER/OBJECT/TYPE/FILE.mp4` with one member."""
+
+    split: str
+    place: str
+    members: tuple[zipfile.ZipInfo, ...]
+
+    @property
+    def is_raw(self) -> bool:
+        return not self.members[0].filename.endswith(".jpg")
+
+    @property
+    def files(self) -> list[tuple[str, int]]:
+        """Names and sizes in bytes, by name: of a folder's frames, as `tree.list_frames` gives them."""
+        return sorted((PurePosixPath(plain(m.filename)).name, m.file_size) for m in self.members)
+
+    def path(self, out: Path) -> Path:
+        """Where it goes below OUT."""
+        return out.joinpath(self.split, *self.place.split("/"))
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an archive holds. `videos` are in the archive's own order; `others` are members left aside, by name."""
+
+    videos: tuple[ZippedVideo, ...]
+    others: tuple[str, ...]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        found = {video.split for video in self.videos}
+        return tuple(split for split in PUBLISHED_SPLITS if split in found)
+
+
+def find_videos(archive: CheckedZip, split: str = "") -> Contents:
+    """Find an archive's videos.
+
+    Args:
+        archive: the archive.
+        split: of videos that stand under no split's folder; "" if that is not known.
+
+    Raises:
+        FoundWrong: if there is none, there are both frames and raw videos, two members would be one file, a video's
+            split is not known, or another one than `split`.
+    """
+    groups: dict[tuple[str, str], dict[str, zipfile.ZipInfo]] = defaultdict(dict)
+    kinds: dict[str, str] = {}
+    others: list[str] = []
+    for member in archive.members:
+        parts = plain(member.filename).split("/")
+        if any(is_junk(part) or part == _MACOS for part in parts):
+            continue
+        if (depth := _depth(parts)) is None:
+            others.append(member.filename)
+            continue
+        above, place = parts[:-depth], "/".join(parts[-depth:][:4])
+        own = above[-1] if above and above[-1] in PUBLISHED_SPLITS else ""
+        if split and own and own != split:
+            raise FoundWrong(f"{archive.path}#{member.filename}: of the split {own}, expected {split}.")
+        if not (own or split):
+            raise FoundWrong(
+                f"{archive.path}#{member.filename}: stands under no folder {', '.join(PUBLISHED_SPLITS)}, so its split"
+                " is not known: say it with --split."
+            )
+        files = groups[own or split, place]
+        if parts[-1] in files:
+            raise FoundWrong(f"{archive.path}#{member.filename}: a second member for {place}. Nothing was unpacked.")
+        files[parts[-1]] = member
+        kinds.setdefault("frames" if depth == 5 else "raw videos", member.filename)
+    if len(kinds) != 1:
+        found = f"both frames ({kinds['frames']}) and raw videos ({kinds['raw videos']})" if kinds else "neither"
+        raise FoundWrong(
+            f"{archive.path}: expected frames USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg or raw videos"
+            f" USER/OBJECT/clean/FILE.mp4, found {found}{f': {listed(others)}' if others else ''}."
+        )
+    videos = [ZippedVideo(of, place, tuple(files.values())) for (of, place), files in groups.items()]
+    videos.sort(key=lambda video: min(member.header_offset for member in video.members))
+    return Contents(tuple(videos), tuple(others))
+
+
+def write_videos(archive: CheckedZip, videos: Sequence[ZippedVideo], out: Path) -> int:
+    """Unpack videos to OUT/SPLIT/USER/…, each whole or not at all; those that are there already are left.
+
+    Returns:
+        how many were there already.
+
+    Raises:
+        FoundWrong: if a member is damaged, the disk is too small, or a video in OUT is not the archive's. Videos
+            written so far are whole.
+    """
+    waiting = [video for video in videos if not _is_there(video, out, archive.path)]
+    refuse_little_space(out, (m.file_size for video in waiting for m in video.members), f"unpacking {archive.path}")
+    with ThreadPoolExecutor(WRITERS) as pool, Progress("videos", len(videos)) as progress:
+        progress.skip(len(videos) - len(waiting))
+        for _ in pool.map(lambda video: _write_video(archive, video, out), waiting):
+            progress.advance()
+    return len(videos) - len(waiting)
+
+
+def _write_video(archive: CheckedZip, video: ZippedVideo, out: Path) -> None:
+    if video.is_raw:
+        with whole_file(video.path(out)) as file:
+            archive.copy(video.members[0], file)
+        return
+    with whole_folder(video.path(out)) as folder:
+        for member in video.members:
+            with (folder / PurePosixPath(plain(member.filename)).name).open("wb") as file:
+                archive.copy(member, file)
+
+
+def write_annotations(archive: CheckedZip, out: Path, split: str = "") -> tuple[int, tuple[str, ...]]:
+    """Unpack annotations: `…/SPLIT/VIDEO.json` goes to OUT/annotations/SPLIT/VIDEO.json, other JSON files (lists of
+    objects, say) to OUT/annotations/NAME.json. A file that is there already is replaced.
+
+    Args:
+        archive: the archive.
+        out: the tree's root.
+        split: of files that stand under no split's folder.
+
+    Returns:
+        number of videos with annotations; names of members left aside.
+
+    Raises:
+        FoundWrong: if there are none, two members would be one file, or a video's split is not known.
+    """
+    targets: dict[str, zipfile.ZipInfo] = {}
+    others: list[str] = []
+    videos = 0
+    for member in archive.members:
+        parts = plain(member.filename).split("/")
+        if any(is_junk(part) or part == _MACOS for part in parts):
+            continue
+        if not parts[-1].endswith(".json"):
+            others.append(member.filename)
+            continue
+        place = parts[-1]
+        if _is_video_name(parts[-1].removesuffix(".json")):
+            own = parts[-2] if len(parts) > 1 and parts[-2] in SPLITS else split
+            if not own:
+                raise FoundWrong(
+                    f"{archive.path}#{member.filename}: stands under no folder {', '.join(SPLITS)}, so its split is"
+                    " not known: say it with --split."
+                )
+            place, videos = f"{own}/{place}", videos + 1
+        if place in targets:
+            raise FoundWrong(f"{archive.path}#{member.filename}: a second member for {place}. Nothing was unpacked.")
+        targets[place] = member
+    if not videos:
+        raise FoundWrong(f"{archive.path}: no annotations; expected SPLIT/VIDEO.json, found {listed(others)}.")
+    refuse_little_space(out, (member.file_size for member in targets.values()), f"unpacking {archive.path}")
+    for place, member in targets.items():
+        path, content = out.joinpath(ANNOTATIONS, *place.split("/")), archive.read(member)
+        if not (path.is_file() and path.read_bytes() == content):
+            with whole_file(path) as file:
+                file.write(content)
+    return videos, tuple(others)
+
+
+def refuse_foreign(out: Path, videos: Iterable[tuple[str, str]]) -> None:
+    """See that OUT's folders of these splits hold no other videos: they would be indexed as the archive's.
+
+    Args:
+        out: the tree's root.
+        videos: split and place of all that will be there.
+
+    Raises:
+        FoundWrong: if there are others.
+    """
+    expected = {f"{split}/{place}" for split, place in videos}
+    foreign = []
+    for split in sorted({place.partition("/")[0] for place in expected}):
+        for path in (out / split).glob("*/*/*/*"):
+            place = plain(path.relative_to(out).as_posix())
+            if place not in expected and not any(is_junk(part) for part in place.split("/")):
+                foreign.append(place)
+    if foreign:
+        raise FoundWrong(
+            f"{out}: holds what the archive does not: {listed(sorted(foreign))}. Remove it, or take another folder."
+        )
+
+
+def _depth(parts: Sequence[str]) -> int | None:
+    """How many parts at a path's end are a video's place and file: 5 of a frame, 4 of a raw video, None of neither."""
+    if len(parts) >= 5 and parts[-3] in TREE_TYPES:
+        try:
+            video, _ = parse_frame_file_name(parts[-1])
+        except ValueError:
+            return None
+        return 5 if video == parts[-2] else None
+    return 4 if len(parts) >= 4 and parts[-2] in TREE_TYPES and parts[-1].lower().endswith(RAW_SUFFIXES) else None
+
+
+def _is_video_name(name: str) -> bool:
+    try:
+        parse_video_name(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_there(video: ZippedVideo, out: Path, archive: Path) -> bool:
+    path = video.path(out)
+    if not path.exists():
+        return False
+    if video.is_raw:
+        same = path.is_file() and path.stat().st_size == video.members[0].file_size
+    else:
+        same = path.is_dir() and list_frames(path) == video.files
+    if not same:
+        raise FoundWrong(f"{path}: not what {archive} has there. Remove it, then run the same command again.")
+    return True

@@ -1,0 +1,210 @@
+"""A ZIP file from anywhere: every member is judged before one is unpacked, and each gives the bytes it states, no more.
+
+The limits are those of JPEG frames, videos and annotations. A picture of one colour compresses well once more (1080 px,
+black, quality 95: 38 to 1), so a small member is never refused for its ratio.
+"""
+
+import io
+import logging
+import os
+import re
+import shutil
+import stat
+import struct
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO, Self
+
+from data_prep.tree.layout import RAW_SUFFIXES, plain
+from data_prep.tree.naming import listed
+from groundwork.errors import FoundWrong
+
+_LOG = logging.getLogger("data_prep")
+
+JPEG_RATIO = 20.0  # unpacked to packed, the whole archive: frames and videos are compressed already
+JSON_RATIO = 300.0  # annotations say the same seven words for every frame
+MEMBER_RATIO = 100.0
+SMALL_BYTES = 1 << 20  # a member below this, or an archive below 64 of these, is not judged by ratio
+MOST_BYTES = 64 << 20  # one frame, or one video's annotations
+MOST_VIDEO_BYTES = 16 << 30
+SPACE_MARGIN_BYTES = 256 << 20
+_BLOCK_BYTES = 4096  # what a file takes up on disk is a multiple of this
+_CHUNK_BYTES = 1 << 20
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits 0, 6 and 13: encrypted, strongly, or the directory itself
+_HEADER_BYTES = 30  # of a member, without name and extra field (APPNOTE.TXT 6.3.10, section 4.3.7)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*]|[. ]$|^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)', re.IGNORECASE)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+
+
+class CheckedZip:
+    """An archive whose members have all been judged: names, kinds, sizes, places. Use as a context manager.
+
+    Threads may share it. The directory is held in memory: about 0.9 KiB a member, so 1.5 GB for 1.6 million frames.
+    """
+
+    def __init__(self, path: Path, *, ratio: float = JPEG_RATIO) -> None:
+        """Open an archive and judge its directory; no member is read.
+
+        Args:
+            path: the archive.
+            ratio: unpacked to packed bytes that the whole archive may have.
+
+        Raises:
+            FoundWrong: if it is no ZIP file, is cut off, or one member is not what a member may be.
+        """
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except OSError as error:
+            raise FoundWrong(f"{path}: can't be read ({error.strerror or error}).") from None
+        except (*_DAMAGED, OverflowError) as error:
+            raise FoundWrong(f"{path}: not a ZIP file, or cut off ({error}). Get it again.") from None
+        try:
+            self._judge(ratio)
+        except BaseException:
+            self._zip.close()
+            raise
+        self.members = tuple(member for member in self._zip.infolist() if not member.is_dir())
+
+    def copy(self, member: zipfile.ZipInfo, target: BinaryIO) -> None:
+        """Unpack one member into an open file, its checksum compared.
+
+        Raises:
+            FoundWrong: if it is damaged, or holds fewer or more bytes than stated.
+        """
+        left = member.file_size
+        try:
+            with self._open(member) as source:
+                # zipfile gives no more than the stated size, and compares the checksum at its end.
+                while chunk := source.read(min(_CHUNK_BYTES, left + 1)):
+                    left -= len(chunk)
+                    if left < 0:
+                        break
+                    target.write(chunk)
+        except _DAMAGED as error:
+            raise FoundWrong(f"{self._name(member)}: damaged ({error}). Get the archive again.") from None
+        if left:
+            raise FoundWrong(f"{self._name(member)}: not the {member.file_size} bytes stated. Get the archive again.")
+
+    def read(self, member: zipfile.ZipInfo) -> bytes:
+        """One small member's bytes. Raises FoundWrong as `copy` does."""
+        target = io.BytesIO()
+        self.copy(member, target)
+        return target.getvalue()
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._zip.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _open(self, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+        """zipfile counts its open members without a lock, so opening and closing are done one at a time."""
+        with self._lock:
+            source = self._zip.open(member)
+        try:
+            yield source
+        finally:
+            with self._lock:
+                source.close()
+
+    def _name(self, member: zipfile.ZipInfo) -> str:
+        return f"{self.path}#{member.orig_filename!r}"
+
+    def _judge(self, ratio: float) -> None:
+        members = self._zip.infolist()
+        seen: set[str] = set()
+        for member in members:
+            name = plain(member.filename).rstrip("/")
+            fault = name_fault(member.orig_filename) or _member_fault(member)
+            if fault is None and name in seen:
+                fault = "its name stands twice"
+            if fault:
+                raise FoundWrong(f"{self._name(member)}: {fault}. Nothing was unpacked.")
+            seen.add(name)
+        unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+        if unpacked > 64 * SMALL_BYTES and unpacked > ratio * packed:
+            raise FoundWrong(
+                f"{self.path}: {packed} bytes would become {unpacked}; frames don't compress so. Nothing was unpacked."
+            )
+        self._refuse_overlaps(members)
+        if os.name == "nt" and (strange := [name for name in seen if not fits_windows(name)]):
+            _LOG.warning("note: %s: names that Windows may refuse: %s", self.path, listed(strange))
+
+    def _refuse_overlaps(self, members: list[zipfile.ZipInfo]) -> None:
+        """Each member has its own stretch of the file before the directory: else a small file unpacks without end."""
+        in_file = sorted(members, key=lambda member: member.header_offset)
+        ends = [member.header_offset for member in in_file[1:]] + [self._zip.start_dir]
+        for member, following in zip(in_file, ends, strict=False):  # one end too many in an empty archive
+            least = member.header_offset + _HEADER_BYTES + len(member.filename) + member.compress_size
+            if member.header_offset < 0 or least > following:
+                raise FoundWrong(
+                    f"{self._name(member)}: {member.compress_size} bytes at {member.header_offset} don't fit before"
+                    f" {following}. Nothing was unpacked."
+                )
+
+
+def name_fault(name: str) -> str | None:
+    """What is wrong with a member's name, as the archive has it; None if it leads into the folder it is unpacked in."""
+    if _CONTROL.search(name):
+        return "control characters in its name"
+    if "\\" in name:
+        return "a backslash in its name"
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        return "an absolute path"
+    if any(not part.strip(". ") for part in name.removesuffix("/").split("/")):
+        return "a path that leads elsewhere"
+    return None
+
+
+def fits_windows(name: str) -> bool:
+    """Whether Windows can hold a relative path, long paths not switched on."""
+    return len(name) < 200 and not any(_NOT_ON_WINDOWS.search(part) for part in name.split("/"))
+
+
+def refuse_little_space(folder: Path, sizes: Iterable[int], what: str) -> None:
+    """See that files of these sizes in bytes fit on the disk of `folder` (which exists), with some room left.
+
+    Raises:
+        FoundWrong: if they don't.
+    """
+    needed = SPACE_MARGIN_BYTES + sum(-(-size // _BLOCK_BYTES) * _BLOCK_BYTES for size in sizes)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise FoundWrong(
+            f"{folder}: {what} needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free."
+            " Make room, then run the same command again."
+        )
+
+
+def _member_fault(member: zipfile.ZipInfo) -> str | None:
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if member.filename != member.orig_filename:
+        return "a name that is written in two ways"
+    if member.flag_bits & _ENCRYPTED:
+        return "encrypted"
+    if member.is_dir():
+        return "a folder with content" if member.file_size or kind not in (0, stat.S_IFDIR) else None
+    if kind not in (0, stat.S_IFREG):
+        return "a link" if kind == stat.S_IFLNK else "not a plain file"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"compressed by method {member.compress_type}, which is not read here; unpack it by another program"
+    if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
+        return f"{member.file_size} bytes said, {member.compress_size} stored"
+    most = MOST_VIDEO_BYTES if member.filename.lower().endswith(RAW_SUFFIXES) else MOST_BYTES
+    if member.file_size > most:
+        return f"{member.file_size} bytes, expected {most} at most"
+    if member.file_size > SMALL_BYTES and member.file_size > MEMBER_RATIO * member.compress_size:
+        return f"{member.compress_size} bytes that would become {member.file_size}"
+    return None

@@ -1,0 +1,120 @@
+"""What stands of one user in a tree beside their videos: annotations, and rows of tables made from the videos."""
+
+import codecs
+import csv
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from data_prep.forgetting.plan import Removable
+from data_prep.making.collectors import LEVELS
+from data_prep.making.summarize import summarize, write_csv
+from data_prep.tree.index import Index, VideoRow
+from data_prep.tree.layout import ANNOTATIONS, plain
+from groundwork.files import is_part, part_of, part_path, remove_parts, whole_file
+from groundwork.removal import Root, identity
+
+QUALITY_TABLES = ("quality_videos.csv", "quality_frames.csv")  # as quality_report writes them
+SUMMARY_TABLES = ("counts.csv", "spreads.csv", "users.csv")  # as summarize does
+TEXTS = (".csv", ".json", ".jsonl", ".log", ".md", ".html", ".txt", ".tsv", ".yaml", ".yml")
+_MOST_BYTES = 64 * 10**6  # of a text to look into
+
+
+def find_annotations(root: Root, user: str, is_theirs: Callable[[str], bool]) -> tuple[list[Removable], list[Path]]:
+    """The annotations of a user's videos, parts and macOS's twins of them too.
+
+    No link is followed: of folders that are links nothing is found.
+
+    Args:
+        root: the tree's.
+        user: the name.
+        is_theirs: tells by a video's name whether it is theirs.
+
+    Returns:
+        what is theirs; and files that begin with the user's name, but are not of a video of theirs.
+    """
+    found, strange = [], []
+    for folder in (ANNOTATIONS, part_path(Path(ANNOTATIONS)).name):
+        for place in ((folder,), *((folder, level) for level in LEVELS)):
+            path = root.path.joinpath(*place)
+            if root.link_on_way(place) or not path.is_dir():
+                continue
+            for entry in sorted(os.listdir(path)):
+                status = os.lstat(path / entry)
+                if stat.S_ISDIR(status.st_mode):
+                    continue
+                if (video := _annotated(plain(entry))) and is_theirs(video):
+                    found.append(Removable((*place, entry), identity(status)))
+                elif plain(entry).startswith(f"{user}--"):
+                    strange.append(path / entry)
+    return found, strange
+
+
+def count_rows(path: Path, user: str) -> int:
+    """How many rows of a table with a column `user` are a user's; 0 without such a file."""
+    return sum(is_theirs for is_theirs, _ in _rows(path, user))
+
+
+def drop_rows(path: Path, user: str) -> int:
+    """Take a user's rows out of a table of ours that has a column `user`; how many there were, 0 without such a file.
+
+    A row at a time, for a table may have one a frame.
+    """
+    if count := count_rows(path, user):
+        remove_parts(path)
+        with whole_file(path) as file:
+            table = csv.writer(codecs.getwriter("utf-8")(file, "surrogateescape"), lineterminator="\n")
+            table.writerows(row for is_theirs, row in _rows(path, user) if not is_theirs)
+    return count
+
+
+def drop_summary(root: Path, user: str, others: Sequence[VideoRow]) -> bool:
+    """Write a tree's summary again from the other users' rows of the index, or remove it if there are none.
+
+    Returns:
+        False if there is no summary with this user. users.csv, which says that, is written last.
+    """
+    if not count_rows(root / SUMMARY_TABLES[-1], user):
+        return False
+    for name in SUMMARY_TABLES:
+        remove_parts(root / name)
+    if others:
+        write_csv(summarize(Index(root, "frames", tuple(others))), root)
+    else:
+        for name in SUMMARY_TABLES:
+            (root / name).unlink(missing_ok=True)
+    return True
+
+
+def names(text: bytes, user: str) -> bool:
+    """Whether a text in UTF-8 holds a user's name as a word of its own: `P177--bag` names P177, `P1770` does not."""
+    return bool(re.search(rf"(?<![^\W_]){re.escape(user)}(?![^\W_])", text.decode(errors="replace")))
+
+
+def mentions(folder: Path, user: str, *, known: Collection[str]) -> list[Path]:
+    """Text files directly in a folder, but those of the names known, that name a user."""
+    texts = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in TEXTS and path.name not in known]
+    return [p for p in texts if p.is_file() and p.stat().st_size <= _MOST_BYTES and names(p.read_bytes(), user)]
+
+
+def _annotated(name: str) -> str:
+    """The video that a file of annotations is of: `VIDEO.json`, its part `.VIDEO.json.part` or its twin
+    `._VIDEO.json`; "" of another file."""
+    if is_part(name):
+        name = part_of(name)
+    return name.removeprefix("._").removesuffix(".json") if name.endswith(".json") else ""
+
+
+def _rows(path: Path, user: str) -> Iterator[tuple[bool, list[str]]]:
+    """A table's rows, the heading first, each with whether it is of the user; nothing if there is no such file."""
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        lines = csv.reader(file)
+        heading = next(lines, [])
+        yield False, heading
+        column = heading.index("user") if "user" in heading else len(heading)
+        for row in lines:
+            yield row[column : column + 1] == [user], row

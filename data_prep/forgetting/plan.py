@@ -1,0 +1,229 @@
+"""What a `forget` is going to remove, line by line, before it removes anything; and what it did."""
+
+import difflib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.tree.layout import plain
+from groundwork.errors import FoundWrong
+from groundwork.lock import only_run
+from groundwork.progress import Progress
+from groundwork.removal import Identity, Root, WayChanged
+
+_TOO_FEW_FOR_PROGRESS = 100
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What became of everything of a user, a line each.
+
+    Attributes:
+        removed: what is gone.
+        left: what stands under their name but is not this kit's, and was not touched.
+        still: what is theirs and could not be removed, such as what stands behind a symbolic link.
+        unreachable: where else something of theirs may be.
+        note: what there is to say where nothing was to be removed.
+    """
+
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    still: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
+    note: str = ""
+
+    def __add__(self, other: "Forgotten") -> "Forgotten":
+        def both(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(dict.fromkeys((*first, *second)))
+
+        return Forgotten(
+            (*self.removed, *other.removed),
+            both(self.left, other.left),
+            both(self.still, other.still),
+            both(self.unreachable, other.unreachable),
+            self.note,
+        )
+
+    def __str__(self) -> str:
+        return self.beside(Plan())
+
+    def beside(self, plan: "Plan") -> str:
+        """The lines without those that were printed with the plan already."""
+        return _lines(
+            "" if plan.note else self.note,
+            ("removed", self.removed),
+            ("left", tuple(line for line in self.left if line not in plan.left)),
+            ("still there", tuple(line for line in self.still if line not in plan.still)),
+            ("could not reach", self.unreachable),
+        )
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing to remove: what it is, with how much of it there is, and how to remove it.
+
+    `carry_out` gives back what came of it: lines of what is removed, and of what is not for it changed meanwhile.
+    """
+
+    line: str
+    carry_out: Callable[[], Forgotten]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The changes in the order in which they are made: cut off anywhere, a new plan finishes the work.
+
+    Attributes:
+        folders: held for this process alone while the changes are made.
+        emptied: folders that go after that, if nothing is left in them.
+        note: what there is to say if there are no changes.
+    """
+
+    folders: tuple[Path, ...] = ()
+    changes: tuple[Change, ...] = ()
+    left: tuple[str, ...] = ()
+    still: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
+    emptied: tuple[Path, ...] = ()
+    note: str = ""
+
+    def __add__(self, other: "Plan") -> "Plan":
+        return Plan(
+            tuple(dict.fromkeys((*self.folders, *other.folders))),
+            (*self.changes, *other.changes),
+            (*self.left, *other.left),
+            (*self.still, *other.still),
+            tuple(dict.fromkeys((*self.unreachable, *other.unreachable))),
+            (*self.emptied, *other.emptied),
+        )
+
+    def __str__(self) -> str:
+        return _lines(
+            self.note,
+            ("to remove", tuple(change.line for change in self.changes)),
+            ("left", self.left),
+            ("still there", self.still),
+        )
+
+    def carry_out(self) -> Forgotten:
+        """Make the changes.
+
+        Raises:
+            AskedWrong: if another run is at one of the folders; nothing is changed then.
+        """
+        forgotten = Forgotten((), self.left, self.still, self.unreachable, self.note)
+        with ExitStack() as held:
+            for folder in self.folders if self.changes else ():
+                held.enter_context(only_run(folder))
+            for change in self.changes:
+                forgotten += change.carry_out()
+        for folder in self.emptied:
+            with Root.of(folder.parent).opened(()) as parent:
+                parent.remove_empty(folder.name)
+        return forgotten
+
+
+@dataclass(frozen=True)
+class Removable:
+    """A file to remove, or a symbolic link as a link. `place` is its path below a root, as the disk has it."""
+
+    place: tuple[str, ...]
+    identity: Identity
+
+
+def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Iterable[tuple[str, ...]] = ()) -> Change:
+    """The change that removes files, in the order given within each folder, and then folders that are empty.
+
+    Args:
+        line: what they are, with counts.
+        root: what they stand below.
+        files: each with the identity it was noted with; one that changed since is left and named.
+        folders: places below the root. One that is not empty stays.
+    """
+    by_folder: dict[tuple[str, ...], list[Removable]] = defaultdict(list)
+    for file in files:
+        by_folder[file.place[:-1]].append(file)
+
+    def carry_out() -> Forgotten:
+        changed: list[str] = []
+        removed = 0
+        with Progress("files", len(files), quiet=len(files) < _TOO_FEW_FOR_PROGRESS) as progress:
+            for place, inside in by_folder.items():
+                try:
+                    with root.opened(place) as folder:
+                        for file in inside:
+                            if folder.remove(file.place[-1], file.identity):
+                                removed += 1
+                            else:
+                                changed.append(_changed(root, file.place))
+                            progress.advance()
+                except WayChanged:
+                    if os.path.lexists(root.path.joinpath(*place)):
+                        changed.append(_changed(root, place))
+                    else:  # gone, with all that was in it
+                        removed += len(inside)
+        for place in sorted(folders, key=len, reverse=True):
+            try:
+                with root.opened(place[:-1]) as folder:
+                    folder.remove_empty(place[-1])
+            except WayChanged:
+                continue
+        but = f"; but not {counted(len(files) - removed, 'file')} of it" if changed else ""
+        return Forgotten((line + but,) if removed or not files else (), still=tuple(changed))
+
+    return Change(line, carry_out)
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """`1 video`, `2 videos`."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+def nothing_among(known: Iterable[str], name: str, where: Path, what: str = "user") -> str:
+    """What to say where there is nothing of a user, or of something else, by its name.
+
+    After a `forget` that finished that is as it should be; and nothing tells a name that was removed from one that was
+    never there. One that must be mistyped is refused.
+
+    Args:
+        known: the names that are there.
+        name: the one that is not.
+        where: a tree, run or file.
+        what: `name` is a name of.
+
+    Raises:
+        FoundWrong: if a name that is there differs from this one in case or punctuation only.
+    """
+    others = sorted({*known} - {plain(name)})
+    for other in others:
+        if _letters(other) == _letters(name) != "":
+            raise FoundWrong(f"{where}: no {what} {name!r}; did you mean {other!r}? Nothing was removed.")
+    near = difflib.get_close_matches(name, others, n=1)
+    hint = f" (if you meant {near[0]!r}: that one is still there)" if near else ""
+    return f"{where}: nothing of {what} {name!r}: already gone, or never here{hint}"
+
+
+def refuse_unfinished(forgotten: Forgotten) -> None:
+    """See that nothing of theirs is still there.
+
+    Raises:
+        FoundWrong: if something is; it names the first.
+    """
+    if forgotten.still:
+        more = f" (and {len(forgotten.still) - 1} more, see above)" if len(forgotten.still) > 1 else ""
+        raise FoundWrong(f"not all of it could be removed: {forgotten.still[0]}{more}")
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, plain(name).casefold()))
+
+
+def _changed(root: Root, place: tuple[str, ...]) -> str:
+    return f"{root.path.joinpath(*place)}: changed after it was listed, so it was left; run the same command again"
+
+
+def _lines(note: str, *groups: tuple[str, tuple[str, ...]]) -> str:
+    return "\n".join([*([note] if note else []), *(f"{what}: {line}" for what, lines in groups for line in lines)])

@@ -1,0 +1,112 @@
+"""A user's entries in files that hold other users', too: indexes, tables, manifest, journal, private names."""
+
+import mmap
+import os
+import stat
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from data_prep.archives.download import RECORD_NAME, lower_count, records_split
+from data_prep.forgetting.case import ForgetCase
+from data_prep.forgetting.derived import QUALITY_TABLES, SUMMARY_TABLES, count_rows, drop_rows, drop_summary
+from data_prep.forgetting.plan import Change, Forgotten, Removable, counted, remove_files
+from data_prep.making import run as tree_run
+from data_prep.making.run import JOURNAL_NAME
+from data_prep.tree import index, naming
+from data_prep.tree.layout import INDEX_NAME, MANIFEST_NAME
+from data_prep.tree.naming import listed, table_places
+from groundwork.files import is_part, part_of
+from groundwork.removal import identity
+from groundwork.targets import links_not_followed
+
+TABLES = (INDEX_NAME, MANIFEST_NAME, JOURNAL_NAME, RECORD_NAME, *QUALITY_TABLES, *SUMMARY_TABLES)
+
+Count = Callable[[Path, str], int]  # of a user's entries in a file
+
+
+def in_manifest(case: ForgetCase, place: Path) -> Iterator[Change | str]:
+    """Entries in the manifest, in the journal of an interrupted run, and in the private file of names.
+
+    Yields, as all functions here do, a change, or a line that says why a symbolic link keeps it from being made.
+    """
+    manifest, journal = place / MANIFEST_NAME, place / JOURNAL_NAME
+    yield from _rewrite(case, manifest, tree_run.count_in_manifest, tree_run.drop_from_manifest, "entry", "entries")
+    yield from _rewrite(case, journal, tree_run.count_in_journal, tree_run.drop_from_journal, "entry", "entries")
+    for table in table_places(place):
+        yield from _rewrite(case, table, naming.count_user, naming.drop_user, "name", "names")
+
+
+def in_tables(case: ForgetCase, place: Path) -> Iterator[Change | str]:
+    """Rows in the tables of quality and summary. The summary's three tables are written again, or go."""
+    for name in QUALITY_TABLES:
+        yield from _rewrite(case, place / name, count_rows, drop_rows, "row", "rows")
+    paths, others = [place / name for name in SUMMARY_TABLES], case.other_rows(place)
+    if count_rows(paths[-1], case.user):
+        linked = next((path for path in paths if path.is_symlink()), paths[-1])
+        what = f"{place}: {listed(SUMMARY_TABLES)}{'; written again without them' if others else ''}"
+        yield _unless_linked(case, linked, what, lambda: drop_summary(place, case.user, others))
+
+
+def in_download(case: ForgetCase) -> Iterator[Change | str]:
+    """The number of videos of a split that was downloaded whole, so that it still counts as whole without theirs."""
+    record = case.root / RECORD_NAME
+    for level, gone in case.videos_gone().items():
+        if record.is_file() and records_split(case.root, level):
+            line = f"{record}: {counted(gone, 'video')} of {level}, not to be downloaded again"
+            yield _unless_linked(case, record, line, partial(lower_count, case.root, level, gone))
+
+
+def in_index(case: ForgetCase, place: Path) -> Iterator[Change | str]:
+    """Rows in the index, in the tree and in the cache."""
+    for path in index.index_places(place):
+        yield from _rewrite(case, path, index.count_user, partial(index.drop_user, place), "row", "rows")
+
+
+def cut_off(case: ForgetCase, place: Path) -> Iterator[Change]:
+    """Parts of these files that interrupted writing has left, if they name the user."""
+    tables = [place / name for name in TABLES]
+    for table in [*tables, *table_places(place), *index.index_places(place)[1:]]:
+        if not table.parent.is_dir():
+            continue
+        below, way = case.anchored(table)
+        if below.link_on_way(way[:-1]):
+            continue
+        for name in sorted(os.listdir(table.parent)):
+            part = table.parent / name
+            if is_part(name) and part_of(name) == table.name and _names_user(part, case.user):
+                file = Removable((*way[:-1], name), identity(os.lstat(part)))
+                yield remove_files(f"{part}: left by interrupted writing", below, [file])
+
+
+def _rewrite(case: ForgetCase, path: Path, count: Count, drop: Count, one: str, several: str) -> Iterator[Change | str]:
+    if path.is_file() and (there := count(path, case.user)):
+        line = f"{path}: {counted(there, one, several)}"
+        yield _unless_linked(case, path, line, partial(drop, path, case.user))
+
+
+def _unless_linked(case: ForgetCase, path: Path, line: str, change: Callable[[], int | bool]) -> Change | str:
+    """A change of one file, not made if a symbolic link stands on the way to it, now or when it is to be made."""
+    below, place = case.anchored(path)
+
+    def refusal() -> str:
+        if not below.is_there():
+            return f"{line}; {below.path} was replaced after it was listed"
+        link = below.link_on_way(place)
+        return f"{line}; {link} is a symbolic link to {link.resolve()}, not followed" if link else ""
+
+    def carry_out() -> Forgotten:
+        if refused := refusal():
+            return Forgotten(still=(refused,))
+        with links_not_followed():
+            return Forgotten((line,)) if change() else Forgotten()
+
+    return refusal() or Change(line, carry_out)
+
+
+def _names_user(path: Path, user: str) -> bool:
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(user.encode()) >= 0

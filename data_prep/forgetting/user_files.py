@@ -1,0 +1,266 @@
+"""Every file under a user's name in a tree: which are this kit's, as their names and places show, and which are not.
+
+A file is the kit's if it stands where the layout has one and bears a name that the layout gives:
+
+    USER/OBJECT/[TYPE/]VIDEO/VIDEO-00001.jpg      a frame, in the folder of its own video
+    USER/OBJECT/[TYPE/]NAME.mp4                   a raw video, by its suffix
+    USER--label--technique--random.mp4            a raw video that ORBIT-Camera exported
+    USER.zip                                      an archive of frames alone, or one that the index lists
+
+So are the parts of these that interrupted work has left (`.NAME.part`), and the twins that macOS puts beside them
+(`._NAME`). No symbolic link is followed to a file that is to be removed. A link itself is theirs if it bears the name
+of such a file, or if a video of theirs is found by reading through it.
+"""
+
+import os
+import stat
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from data_prep.forgetting.plan import Removable, counted
+from data_prep.forgetting.user_places import is_exported
+from data_prep.tree.layout import (
+    RAW_SUFFIXES,
+    TREE_TYPES,
+    frame_file_name,
+    is_junk,
+    parse_frame_file_name,
+    place_user,
+    plain,
+)
+from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
+from groundwork.errors import FoundWrong
+from groundwork.files import is_part, part_of
+from groundwork.removal import identity, is_link
+
+_UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+_TWIN, _TWIN_MAGIC = "._", b"\x00\x05\x16\x07"  # AppleDouble
+
+Level = Literal["user", "object", "type", "video", ""]  # what a folder is in the layout; "": it has no place there
+Place = tuple[str, ...]  # a path below the tree's root, as the disk has it
+
+
+@dataclass(frozen=True)
+class UserFile(Removable):
+    """One file that is theirs. `linked`: it has another name on this disk. `leads_to`: where a symbolic link leads."""
+
+    size_bytes: int = 0
+    linked: bool = False
+    leads_to: Path | None = None
+    is_twin: bool = False
+
+
+@dataclass(frozen=True)
+class LeftAlone:
+    """What is not this kit's as far as can be told: a file, a link, or a folder with nothing in it that is."""
+
+    path: Path
+    why: str
+    files: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
+
+@dataclass
+class Holding:
+    """What stands under a user's name: an archive, file or link, or a folder with all that is in it.
+
+    Attributes:
+        path: where it stands.
+        files: what is theirs.
+        left: what is not.
+        folders: that go once the files are gone, for nothing else is in them.
+        videos: how many videos are theirs, as far as can be told.
+        names: of their videos.
+    """
+
+    path: Path
+    files: list[UserFile] = field(default_factory=list)
+    left: list[LeftAlone] = field(default_factory=list)
+    folders: list[Place] = field(default_factory=list)
+    videos: int = 0
+    names: set[str] = field(default_factory=set)
+
+    @property
+    def is_theirs(self) -> bool:
+        """Whether any of it is the kit's; a twin proves nothing."""
+        return any(not file.is_twin for file in self.files)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.files and not self.folders
+
+    def add(self, inner: "Holding") -> None:
+        """Take in what stands in this folder."""
+        self.files += inner.files
+        self.left += inner.left
+        self.folders += inner.folders
+        self.videos += inner.videos
+        self.names |= inner.names
+
+    def __str__(self) -> str:
+        if not self.files:
+            return f"{self.path}: an empty folder"
+        if len(self.files) == 1 and not self.folders and (target := self.files[0].leads_to):
+            return f"{self.path}: a symbolic link; it goes as a link, what it leads to ({target}) stays"
+        videos = f"{counted(self.videos, 'video')}, " if self.videos else ""
+        size_bytes = sum(file.size_bytes for file in self.files)
+        unit, size = next(((name, size) for name, size in _UNITS if size_bytes >= size), _UNITS[-1])
+        return f"{self.path}: {videos}{counted(len(self.files), 'file')}, {size_bytes / size:.1f} {unit}"
+
+
+class UserFiles:
+    """Looks for what stands under one user's name below a tree's root; changes nothing.
+
+    Args:
+        root: the tree.
+        user: the name.
+        indexed: places of their videos in the tree's indexes, relative to the root, with `/`.
+    """
+
+    def __init__(self, root: Path, user: str, indexed: Collection[str] = ()) -> None:
+        self._root, self._user = root, user
+        split = [place.split("/") for place in indexed]
+        self._indexed = {"/".join(parts[:depth]) for parts in split for depth in range(1, len(parts) + 1)}
+
+    def find(self, level: str) -> list[Holding]:
+        """Everything under their name in a split, in `other`, or (level "") in the root."""
+        above: Place = (level,) if level else ()
+        found = {
+            name: self._look((*above, entry), "user" if _whole(name) == self._user else "", self._is_file(name, above))
+            for entry in sorted(os.listdir(self._root.joinpath(*above)))
+            if self._bears_name(name := plain(entry))
+        }
+        return self._judge_twins(found)
+
+    def _bears_name(self, name: str) -> bool:
+        whole = _whole(name.removeprefix(_TWIN))
+        return whole in (self._user, f"{self._user}{ARCHIVE_SUFFIX}") or self._is_exported(whole)
+
+    def _is_exported(self, name: str) -> bool:
+        return is_exported(name) and place_user(name) == self._user
+
+    def _is_file(self, name: str, above: Place) -> bool:
+        """Whether a file of this name is theirs where users stand."""
+        whole = _whole(name)
+        if whole == f"{self._user}{ARCHIVE_SUFFIX}" and not is_part(name):
+            return "/".join((*above, name)) in self._indexed or _packed_names(self._root.joinpath(*above, name)) != ()
+        return whole == f"{self._user}{ARCHIVE_SUFFIX}" or self._is_exported(whole)
+
+    def _look(self, place: Place, level: Level, is_file: bool) -> Holding:
+        """What stands at one place.
+
+        Args:
+            place: of the file, folder or link.
+            level: what a folder is there.
+            is_file: whether a file of this name is theirs there.
+        """
+        path, name = self._root.joinpath(*place), plain(place[-1])
+        status = os.lstat(path)
+        if is_link(status):
+            return self._look_at_link(place, level, is_file)
+        if stat.S_ISDIR(status.st_mode):
+            if level:
+                return self._look_into(place, level)
+            files = sum(len(names) for _, _, names in os.walk(path))
+            return Holding(path, left=[LeftAlone(path, f"a folder of {counted(files, 'file')}, not this kit's", files)])
+        is_twin = _is_twin(path, name)
+        if not stat.S_ISREG(status.st_mode) or not (is_file or is_twin):
+            return Holding(path, left=[LeftAlone(path, "not this kit's")])
+        file = UserFile(place, identity(status), status.st_size, linked=status.st_nlink > 1, is_twin=is_twin)
+        names = _packed_names(path) if name.endswith(ARCHIVE_SUFFIX) and not is_twin else ()
+        videos = 0 if is_junk(name) else len(names) if name.endswith(ARCHIVE_SUFFIX) else 1
+        return Holding(path, [file], videos=videos, names=set(names))
+
+    def _look_into(self, place: Place, level: Level) -> Holding:
+        path, name = self._root.joinpath(*place), _whole(plain(place[-1]))
+        holding, inside = Holding(path), dict[str, Holding]()
+        for entry in sorted(os.listdir(path)):  # a video's first frame comes first: half a video never looks whole
+            inner = plain(entry)
+            inside[entry] = self._look((*place, entry), _level_below(level, inner), _is_file_in(level, name, inner))
+        for found in self._judge_twins(inside):
+            holding.add(found)
+        if level == "video" and holding.is_theirs:
+            holding.videos, holding.names = int(not is_part(place[-1])), {name}
+        if not holding.left:
+            holding.folders.append(place)
+        elif not holding.is_theirs:
+            return Holding(path, left=_together(holding))
+        return holding
+
+    def _look_at_link(self, place: Place, level: Level, is_file: bool) -> Holding:
+        path = self._root.joinpath(*place)
+        target = Path(os.path.realpath(path))
+        behind = self._look_into(place, level) if level and path.is_dir() else Holding(path)
+        if is_file or behind.is_theirs or "/".join(map(plain, place)) in self._indexed:
+            file = UserFile(place, identity(os.lstat(path)), leads_to=target)
+            return Holding(path, [file], videos=behind.videos, names=behind.names)
+        return Holding(path, left=[LeftAlone(path, f"a symbolic link to {target}, which holds nothing of this kit's")])
+
+    def _judge_twins(self, found: Mapping[str, Holding]) -> list[Holding]:
+        """A twin is as much the kit's as what it is the twin of; one that has lost that goes."""
+        judged = []
+        for holding in found.values():
+            if len(holding.files) == 1 and holding.files[0].is_twin:
+                base = found.get(holding.path.name.removeprefix(_TWIN))
+                if base is not None and not base.is_theirs and base.left:
+                    holding = Holding(holding.path, left=[LeftAlone(holding.path, "not this kit's")])
+            judged.append(holding)
+        return judged
+
+
+def _whole(name: str) -> str:
+    """`NAME` of `NAME` and of `.NAME.part`; "" of other hidden files."""
+    if is_part(name):
+        name = part_of(name)
+    return "" if is_junk(name) else name
+
+
+def _level_below(level: Level, name: str) -> Level:
+    """What a folder of this name is inside a folder of that level."""
+    if level == "user":
+        return "" if is_junk(name) else "object"
+    if level == "object" and name in TREE_TYPES:
+        return "type"
+    return "video" if level in ("object", "type") and _whole(name) else ""
+
+
+def _is_file_in(level: Level, folder: str, name: str) -> bool:
+    """Whether a file of this name is the kit's inside a folder of that level and name."""
+    whole = _whole(name)
+    if level in ("object", "type"):
+        return whole.lower().endswith(RAW_SUFFIXES)
+    if level != "video":
+        return False
+    try:
+        video, number = parse_frame_file_name(whole)
+    except ValueError:
+        return False
+    return video == folder and number >= 1 and whole == frame_file_name(video, number)
+
+
+def _is_twin(path: Path, name: str) -> bool:
+    if not name.startswith(_TWIN) or is_link(os.lstat(path)) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_TWIN_MAGIC)) == _TWIN_MAGIC
+
+
+def _packed_names(path: Path) -> tuple[str, ...]:
+    """The videos that an archive holds; none if it is not one user's frames."""
+    try:
+        with PackedUser(path) as archive:
+            return tuple(video.video for video in archive.videos.values())
+    except FoundWrong:
+        return ()
+
+
+def _together(holding: Holding) -> list[LeftAlone]:
+    """One line for a folder in which nothing is the kit's; of a single thing in it, its own."""
+    if len(holding.left) == 1 and not holding.files:
+        return holding.left
+    files = sum(alone.files for alone in holding.left) + len(holding.files)
+    return [LeftAlone(holding.path, f"a folder of {counted(files, 'file')}, none of them this kit's", files)]

@@ -1,0 +1,57 @@
+"""Where a tree's users stand: which names can be a user's, which folders they stand in, and who is there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_prep.making.collectors import OTHER
+from data_prep.tree.layout import ANNOTATIONS, RAW_SUFFIXES, TREE_TYPES, is_junk, place_user, plain, tree_splits
+from data_prep.tree.packed import ARCHIVE_SUFFIX
+from groundwork.errors import AskedWrong
+
+
+def user_name(user: str) -> str:
+    """A user's name as trees have it (NFC). It becomes part of paths that are removed, so it must not lead elsewhere.
+
+    Raises:
+        AskedWrong: if it can't be a single folder's name.
+    """
+    name = plain(user)
+    if not name.strip() or is_junk(name) or Path(name).name != name or set(name) & set("/\\\0"):
+        raise AskedWrong(f"user {user!r}: expected the name of one user's folder, such as P177.")
+    return name
+
+
+def user_levels(root: Path) -> tuple[str, ...]:
+    """The folders that users stand in: the splits, and `other` beside them or beside users; "" is the root itself."""
+    other = root / OTHER
+    is_user = any((thing / video_type).is_dir() for thing in _folders(other) for video_type in TREE_TYPES)
+    return (*tree_splits(root), *((OTHER,) if other.is_dir() and not is_user else ()))
+
+
+def users_in(root: Path, levels: Sequence[str]) -> set[str]:
+    """Names of all users whose folders, archives or exported files stand in these levels."""
+    found = set()
+    for level in levels:
+        for path in visible(root / level):
+            name = plain(path.name)
+            if path.is_dir() and name not in (*levels, ANNOTATIONS):
+                found.add(name)
+            elif name.endswith(ARCHIVE_SUFFIX):
+                found.add(name.removesuffix(ARCHIVE_SUFFIX))
+            elif is_exported(name):
+                found.add(place_user(name))
+    return found
+
+
+def is_exported(name: str) -> bool:
+    """Whether a file's name is one that ORBIT-Camera gives: participant--label--technique--random.mp4."""
+    return name.lower().endswith(RAW_SUFFIXES) and name.count("--") >= 3 and not is_junk(name)
+
+
+def visible(folder: Path) -> list[Path]:
+    """What stands in a folder and is not hidden, sorted; nothing if there is no such folder."""
+    return [path for path in sorted(folder.iterdir()) if not is_junk(path.name)] if folder.is_dir() else []
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in visible(folder) if path.is_dir()]

@@ -1,0 +1,116 @@
+"""Collectors whom several people of one household shared: which of their objects are whose, and whether a tree fits.
+
+The file has the form in which ORBIT publishes it (`orbit_benchmark_users_to_split.json`):
+{"P478": {"P120": ["knitting needle", …], "P160": ["walletv"]}, …}, a collector, its new users, their objects.
+"""
+
+import re
+from collections.abc import Mapping, Set
+from pathlib import Path
+
+from data_prep.tree.layout import ANNOTATIONS, SPLITS, plain
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.strict_json import parse_json
+
+NewUsers = Mapping[str, Mapping[str, frozenset[str]]]  # collector -> new user -> objects
+
+OTHER = "other"  # the unfiltered set's fourth folder, beside the splits
+LEVELS = (*SPLITS, OTHER)
+RESERVED = frozenset({*LEVELS, ANNOTATIONS})  # folders that are no users
+
+
+def read_new_users(path: Path) -> NewUsers:
+    """Read such a file; names in NFC.
+
+    Raises:
+        AskedWrong: if there is no such file.
+        FoundWrong: if it is not of that form, or gives one object, or one name, to two users.
+    """
+    try:
+        content = parse_json(path.read_bytes())
+    except FileNotFoundError:
+        raise AskedWrong(
+            f"{path}: no such file; expected the list of users to split that ORBIT publishes with its code"
+            " (orbit_benchmark_users_to_split.json)."
+        ) from None
+    except ValueError as error:
+        raise FoundWrong(f"{path}: not JSON ({error}). Get the file again.") from None
+    expected = f"{path}: expected {{collector: {{new user: [objects]}}}}"
+    if not isinstance(content, dict) or not all(isinstance(new, dict) and new for new in content.values()):
+        raise FoundWrong(f"{expected}, each collector with new users.")
+    names = [*content, *(user for new in content.values() for user in new)]
+    for name in names:
+        if not re.fullmatch(r"\w+", name) or name in RESERVED:
+            raise FoundWrong(f"{expected}; {name!r} can't be a user's name (letters and digits).")
+        if names.count(name) > 1:
+            raise FoundWrong(f"{expected}; {name} stands there twice.")
+    for old, new in content.items():
+        taken: set[str] = set()
+        for user, objects in new.items():
+            if not isinstance(objects, list) or not objects or not all(isinstance(name, str) for name in objects):
+                raise FoundWrong(f"{expected}; {user} has no list of objects.")
+            if twice := taken & set(objects):
+                raise FoundWrong(f"{expected}; {old}'s {min(twice)} is given to two users.")
+            taken |= set(objects)
+    return {
+        plain(old): {plain(user): frozenset(map(plain, objects)) for user, objects in new.items()}
+        for old, new in content.items()
+    }
+
+
+def refuse_misfit(
+    tree: Path,
+    objects: Mapping[str, Set[str]],
+    new_users: NewUsers,
+    users_json: Path,
+    *,
+    leave_out_unnamed: bool = False,
+) -> set[tuple[str, str]]:
+    """See that all collectors wait to be split, or all are split, and that tree and file name the same objects.
+
+    Args:
+        tree: for the message.
+        objects: what each user of the tree has.
+        new_users: what `users_json` holds.
+        users_json: for the message.
+        leave_out_unnamed: give the objects that the file gives to nobody back, instead of refusing.
+
+    Returns:
+        those objects, as (collector, object).
+
+    Raises:
+        FoundWrong: with every difference in one message.
+    """
+    half_done, misfits, waiting, done = [], [], [], []
+    unnamed: set[tuple[str, str]] = set()
+    for old, new in new_users.items():
+        there = [user for user in new if user in objects]
+        if old in objects and there:
+            half_done.append(f"both {old} and {', '.join(there)} stand there")
+        elif old in objects:
+            waiting.append(old)
+            named = frozenset[str]().union(*new.values())
+            misfits += [f"{old}/{name} in the file, not in the tree" for name in sorted(named - objects[old])]
+            unnamed |= {(old, name) for name in objects[old] - named}
+        elif there:
+            done.append(old)
+            lost = [f"{user}/{name}" for user in new for name in sorted(new[user] - objects.get(user, frozenset()))]
+            misfits += [f"{place} in the file, not in the tree" for place in lost]
+        else:
+            misfits.append(f"{old} in the file, neither it nor {', '.join(new)} in the tree")
+    if waiting and done:
+        half_done.append(f"{', '.join(done)} split, {', '.join(waiting)} not")
+    if not leave_out_unnamed:
+        misfits += [f"{old}/{name} in the tree, not in the file" for old, name in sorted(unnamed)]
+    if half_done:
+        raise FoundWrong(
+            f"{tree}: half done, so nothing was written: {'; '.join(half_done + misfits)}."
+            " Unpack the published archives into a new folder and split that."
+        )
+    if misfits:
+        raise FoundWrong(
+            f"{tree}: does not fit {users_json}, so nothing was written: {'; '.join(misfits)}."
+            " Complete the tree (all splits and other), or the file; objects that the file leaves out on purpose:"
+            " --leave-out."
+        )
+    return unnamed

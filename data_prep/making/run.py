@@ -1,0 +1,353 @@
+"""A run that makes a frame tree out of another tree, video by video: each video's folder whole or not at all, in
+parallel, going on where it was cut off. `extract` and `resize` say what is done with one video; all else is here.
+"""
+
+import errno
+import filecmp
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from data_prep.tree.index import build_index
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, is_junk, place_user
+from data_prep.tree.naming import listed
+from data_prep.workers.pool import default_workers, run_in_workers
+from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.files import is_part, part_path, remove_parts, whole_folder, write_bytes, write_json
+from groundwork.lock import LOCK_NAME, only_run
+from groundwork.progress import Progress
+from groundwork.reporting import report_failed
+from groundwork.strict_json import parse_json
+
+_LOG = logging.getLogger("data_prep")
+
+JOURNAL_NAME = ".journal.jsonl"  # one line a finished video while the run goes on; then it is in the manifest
+MANIFEST_SCHEMA = 2
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Job(Protocol):
+    """One video to make. Picklable."""
+
+    @property
+    def relative(self) -> str:
+        """The source's path, for reports."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder to make."""
+
+    @property
+    def place(self) -> str:
+        """That folder relative to OUT, with `/`: the manifest's key."""
+
+    @property
+    def mark(self) -> str:
+        """Changes when the source does."""
+
+
+class Record(Protocol):
+    """What the manifest says of one video: a frozen dataclass of plain values, these two among them."""
+
+    @property
+    def frames(self) -> int: ...
+
+    @property
+    def mark(self) -> str: ...
+
+
+JobT = TypeVar("JobT", bound=Job)
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+@dataclass(frozen=True)
+class TreeSummary(Generic[RecordT]):
+    """What one run did. `skipped` videos were there already; `records` are all there are now, by source."""
+
+    skipped: int
+    records: dict[str, RecordT]
+
+    @property
+    def videos(self) -> int:
+        return len(self.records)
+
+    @property
+    def frames(self) -> int:
+        return sum(record.frames for record in self.records.values())
+
+
+@dataclass(frozen=True)
+class TreeRun(Generic[JobT, RecordT]):
+    """A run's fixed parts.
+
+    Attributes:
+        source: the tree that is read; its annotations are copied.
+        out: new, empty, or begun by the same run.
+        made_by: the verb and its settings, as the manifest has them: one OUT holds one of these.
+        make: makes one job's folder, in a worker process; a top-level function.
+        record: the record's class.
+        time_limit_s: after which a video counts as failed.
+    """
+
+    source: Path
+    out: Path
+    made_by: Mapping[str, Any]
+    make: Callable[[JobT], RecordT]
+    record: type[RecordT]
+    time_limit_s: float
+
+    def run(self, jobs: Sequence[JobT], *, workers: int | None = None) -> TreeSummary[RecordT]:
+        """Make what is missing, then write the manifest, the annotations and the index.
+
+        Raises:
+            AskedWrong: OUT holds something else, or another run is at it.
+            FoundWrong: the disk is full, or some videos failed; all others are there, and indexed.
+        """
+        self.check()
+        with _disk_errors(self.out), only_run(self.out):
+            try:
+                return self._run(jobs, workers or default_workers())
+            finally:  # what workers were at when they were stopped
+                for job in jobs:
+                    shutil.rmtree(part_path(job.folder), ignore_errors=True)
+
+    def check(self) -> None:
+        """See whether OUT can take this run; touches nothing.
+
+        Raises:
+            AskedWrong: it lies in the source or around it, or holds something else.
+            FoundWrong: its manifest is damaged.
+        """
+        self._refuse_strange()
+        self._read_records()
+
+    def restate(self, made_by: Mapping[str, Any]) -> None:
+        """Let the manifest of a finished run say something else of how it was made."""
+        records = self._read_records()
+        replace(self, made_by=made_by)._write_manifest(records)
+
+    def _run(self, jobs: Sequence[JobT], workers: int) -> TreeSummary[RecordT]:
+        records = self._read_records()
+        self._refuse_foreign(jobs)
+        waiting = [job for job in jobs if not _is_done(job, records.get(job.place))]
+        missing = {job.place for job in waiting}
+        records = {job.place: records[job.place] for job in jobs if job.place not in missing}
+        self._write_manifest(records)
+        failed: list[str] = []
+        with (
+            Progress("videos", len(jobs)) as progress,
+            (self.out / JOURNAL_NAME).open("w", encoding="utf-8") as journal,
+            closing(run_in_workers(self.make, waiting, workers=workers, time_limit_s=self.time_limit_s)) as outcomes,
+        ):
+            progress.skip(len(jobs) - len(waiting))
+            for outcome in outcomes:
+                job = outcome.item
+                if outcome.value is None:
+                    if isinstance(outcome.error, OSError) and outcome.error.errno in _FULL:
+                        raise outcome.error
+                    failed.append(job.relative)
+                    report_failed(_LOG, f"{job.relative}: {_reason(outcome.error)}", outcome.error)
+                    remove_folder(job.folder)
+                    _drop_empty(job.folder.parent, self.out)
+                else:
+                    records[job.place] = outcome.value
+                    journal.write(json.dumps({job.place: asdict(outcome.value)}, ensure_ascii=False) + "\n")  # type: ignore[call-overload]
+                    journal.flush()
+                progress.advance()
+        self._write_manifest(records)
+        (self.out / JOURNAL_NAME).unlink()
+        self._copy_annotations()
+        if records:
+            build_index(self.out)
+        if failed:
+            raise FoundWrong(
+                f"{self.source}: {len(failed)} of {len(jobs)} videos failed: {listed(failed)}."
+                f" The others are in {self.out}. Replace or remove these, then run the same command again."
+            )
+        by_source = {job.relative: records[job.place] for job in jobs}
+        return TreeSummary(skipped=len(jobs) - len(waiting), records=by_source)
+
+    def _refuse_strange(self) -> None:
+        """See that OUT lies apart from the source, and is new or has a manifest."""
+        source, out = self.source.resolve(), self.out.resolve()
+        if out.is_relative_to(source) or source.is_relative_to(out):
+            raise AskedWrong(f"{self.out}: expected a place outside {self.source}, and not around it.")
+        if self.out.exists() and not self.out.is_dir():
+            raise AskedWrong(f"{self.out}: is a file, expected a folder or nothing.")
+        if not self.out.exists() or (self.out / MANIFEST_NAME).is_file():
+            return
+        content = {path.name for path in self.out.iterdir() if not is_part(path.name)} - {LOCK_NAME}
+        if content:
+            raise AskedWrong(
+                f"{self.out}: holds something else ({listed(sorted(content))}); expected a new or empty folder."
+            )
+
+    def _read_records(self) -> dict[str, RecordT]:
+        """The records of the videos that an earlier run made."""
+        path = self.out / MANIFEST_NAME
+        if not path.is_file():
+            return {}
+        try:
+            content: dict[str, Any] = parse_json(path.read_bytes())
+            if content["schema"] != MANIFEST_SCHEMA:
+                raise ValueError(f"schema {content['schema']}, this version knows {MANIFEST_SCHEMA}")
+            made_by = dict(content["made_by"])
+            if made_by != self.made_by:
+                raise AskedWrong(
+                    f"{self.out}: holds another run ({_told(made_by)}), asked for {_told(self.made_by)}."
+                    " Take another folder."
+                )
+            records = {place: self.record(**record) for place, record in content["videos"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FoundWrong(f"{path}: not a frame tree's manifest ({error}). Take another folder.") from None
+        return records | self._read_journal()
+
+    def _read_journal(self) -> dict[str, RecordT]:
+        path = self.out / JOURNAL_NAME
+        records: dict[str, RecordT] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            try:
+                records |= {place: self.record(**record) for place, record in parse_json(line).items()}
+            except (ValueError, TypeError, AttributeError):  # cut off with the run: that video is made again
+                continue
+        return records
+
+    def _write_manifest(self, records: Mapping[str, RecordT]) -> None:
+        videos = {place: asdict(record) for place, record in sorted(records.items())}  # type: ignore[call-overload]
+        write_json(
+            self.out / MANIFEST_NAME, {"schema": MANIFEST_SCHEMA, "made_by": dict(self.made_by), "videos": videos}
+        )
+
+    def _refuse_foreign(self, jobs: Sequence[JobT]) -> None:
+        levels = 5 if any((self.out / split).is_dir() for split in SPLITS) else 4
+        found = (path.relative_to(self.out) for path in self.out.glob("/".join("*" * levels)) if path.is_dir())
+        there = {path.as_posix() for path in found if not any(is_junk(part) for part in path.parts)}
+        if foreign := sorted(there - {job.place for job in jobs}):
+            raise AskedWrong(
+                f"{self.out}: holds videos that {self.source} does not: {listed(foreign)}."
+                " Remove them, or take another folder."
+            )
+
+    def _copy_annotations(self) -> None:
+        source, target = self.source / ANNOTATIONS, self.out / ANNOTATIONS
+        if not source.is_dir() or (target.is_dir() and _same_files(source, target)):
+            return
+        remove_folder(target)
+        with whole_folder(target) as folder:
+            shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+
+
+def count_in_manifest(path: Path, user: str) -> int:
+    """How many of a user's videos a tree's manifest holds; 0 without such a file. Raises as `drop_from_manifest`."""
+    return sum(place_user(place) == user for place in _manifest(path)["videos"]) if path.is_file() else 0
+
+
+def drop_from_manifest(path: Path, user: str) -> int:
+    """Take a user's videos out of a tree's manifest; how many there were.
+
+    Raises:
+        FoundWrong: if it can't be read.
+    """
+    if not (dropped := count_in_manifest(path, user)):
+        return 0
+    content = _manifest(path)
+    remove_parts(path)
+    kept = {place: record for place, record in content["videos"].items() if place_user(place) != user}
+    write_json(path, content | {"videos": kept})
+    return dropped
+
+
+def count_in_journal(path: Path, user: str) -> int:
+    """How many lines of the journal that an interrupted run left are of a user's videos; 0 without such a file."""
+    return sum(_is_of(line, user) for line in path.read_bytes().splitlines()) if path.is_file() else 0
+
+
+def drop_from_journal(path: Path, user: str) -> int:
+    """Take those lines out; how many there were."""
+    if dropped := count_in_journal(path, user):
+        remove_parts(path)
+        lines = path.read_bytes().splitlines(keepends=True)
+        write_bytes(path, b"".join(line for line in lines if not _is_of(line, user)))
+    return dropped
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """A manifest's content, of any run."""
+    try:
+        content = parse_json(path.read_bytes())
+        if not isinstance(content["videos"], dict):
+            raise ValueError("no videos by place")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FoundWrong(f"{path}: not a frame tree's manifest ({error}). Restore it, or remove it.") from None
+    return dict(content)
+
+
+def _is_of(line: bytes, user: str) -> bool:
+    """Whether a journal's line is of a user's video; of one that was cut off, whether it holds the name."""
+    try:
+        return any(place_user(place) == user for place in parse_json(line))
+    except ValueError:
+        return user.encode() in line
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away in one step: renamed to its hidden part first, so that half of it never counts as whole.
+
+    A symbolic link in its place is removed as a link.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    part = part_path(folder)
+    shutil.rmtree(part, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(part)
+        shutil.rmtree(part)
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise FoundWrong(
+            f"{out}: the disk is full ({error.strerror}). Videos made so far are whole; make room, then run the same"
+            " command again."
+        ) from None
+
+
+def _is_done(job: Job, record: Record | None) -> bool:
+    if record is None or record.mark != job.mark or not job.folder.is_dir():
+        return False
+    return sum(1 for path in job.folder.iterdir() if path.suffix == ".jpg") == record.frames
+
+
+def _drop_empty(folder: Path, out: Path) -> None:
+    """Take away the folders that a failed video alone was to fill."""
+    while folder != out and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _reason(error: Exception | None) -> str:
+    text = str(error) if isinstance(error, KitError | OSError) else repr(error)
+    return " ".join(text.split())
+
+
+def _told(made_by: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in made_by.items())
+
+
+def _same_files(first: Path, second: Path) -> bool:
+    names = [sorted(p.relative_to(tree) for p in tree.rglob("*") if p.is_file()) for tree in (first, second)]
+    if names[0] != names[1]:
+        return False
+    _, different, unreadable = filecmp.cmpfiles(first, second, [str(name) for name in names[0]], shallow=False)
+    return not different and not unreadable

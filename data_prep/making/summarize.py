@@ -1,0 +1,237 @@
+"""What a dataset holds, as the ORBIT paper tabulates it, from the index alone: no frame is opened.
+
+Conventions, the same in every table:
+
+- An object belongs to one user: two users' cups are two objects.
+- A user without an object of a video type counts as 0 in that type's objects per user, and an object without a video of
+  a type as 0 in its videos per object; so mean times count is the total. `objects` itself counts those with a video.
+- std is the population's (divided by n). The 25 % and 75 % points lie between values by linear interpolation.
+
+Source of the tables' form: Massiceti et al. 2021 (arXiv 2104.03841).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.tree.index import Index, VideoRow
+from data_prep.tree.layout import VIDEO_TYPES
+from groundwork.files import csv_text, write_text
+
+COMBINED = "combined"
+BOTH = "both"
+TYPES = (*VIDEO_TYPES, BOTH)
+NO_SPLIT = "none"
+NOTE = (
+    "std is the population's (divided by n); 25 % and 75 % by linear interpolation."
+    " Users and objects without a video of a type count as 0 in its spreads."
+    " Pans of clutter belong to no protocol and are not counted."
+)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How values lie: `n` values; all others None where n is 0."""
+
+    n: int
+    mean: float | None
+    std: float | None
+    p25: float | None
+    p75: float | None
+    minimum: int | None
+    maximum: int | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much of one video type a split holds; `objects` and `users` are those with such a video."""
+
+    split: str
+    video_type: str
+    users: int
+    objects: int
+    videos: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of a table: `name` is "objects per user", "videos per object" or "frames per video"."""
+
+    split: str
+    video_type: str
+    name: str
+    spread: Spread
+
+
+@dataclass(frozen=True)
+class UserRow:
+    """One user of one split. Means are over the user's own videos; None without one."""
+
+    split: str
+    user: str
+    objects: int
+    clean_videos: int
+    clutter_videos: int
+    clean_frames: int
+    clutter_frames: int
+    clean_frames_per_video: float | None
+    clutter_frames_per_video: float | None
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """Counts and spreads by split and video type, splits in ORBIT's order and then all combined; and users by name."""
+
+    counts: tuple[Counts, ...]
+    measures: tuple[Measure, ...]
+    users: tuple[UserRow, ...]
+
+    def count(self, split: str = COMBINED, video_type: str = BOTH) -> Counts:
+        """The counts of one split (or "combined") and video type (or "both"). ValueError if there are none."""
+        for row in self.counts:
+            if (row.split, row.video_type) == (split, video_type):
+                return row
+        raise ValueError(f"no counts for split {split!r} and video type {video_type!r}")
+
+    def spread(self, name: str, split: str = COMBINED, video_type: str = BOTH) -> Spread:
+        """The spread of one measure, as `count`."""
+        for row in self.measures:
+            if (row.name, row.split, row.video_type) == (name, split, video_type):
+                return row.spread
+        raise ValueError(f"no measure {name!r} for split {split!r} and video type {video_type!r}")
+
+
+def summarize(index: Index) -> DatasetSummary:
+    """Tabulate an index. Takes the frames' numbers from its rows; looks at no file."""
+    counted = [row for row in index.rows if row.video_type in VIDEO_TYPES]
+    groups = [(split or NO_SPLIT, [row for row in counted if row.split == split]) for split in index.splits]
+    groups.append((COMBINED, counted))
+    counts: list[Counts] = []
+    measures: list[Measure] = []
+    for split, rows in groups:
+        for video_type in TYPES:
+            of_type = [row for row in rows if video_type in (row.video_type, BOTH)]
+            counts.append(_counts(split, video_type, of_type))
+            measures += _measures(split, video_type, rows, of_type)
+    users = sorted({(row.split, row.user) for row in counted}, key=lambda key: (index.splits.index(key[0]), key[1]))
+    by_user: dict[tuple[str, str], list[VideoRow]] = {key: [] for key in users}
+    for row in counted:
+        by_user[row.split, row.user].append(row)
+    return DatasetSummary(tuple(counts), tuple(measures), tuple(_user(*key, by_user[key]) for key in users))
+
+
+def spread_of(values: Iterable[int]) -> Spread:
+    """Spread of whole numbers, as this module's conventions say."""
+    array = np.fromiter(values, dtype=np.int64)
+    if not array.size:
+        return Spread(0, None, None, None, None, None, None)
+    p25, p75 = np.percentile(array, [25, 75])
+    low, high = int(array.min()), int(array.max())
+    return Spread(array.size, float(array.mean()), float(array.std()), float(p25), float(p75), low, high)
+
+
+def _object(row: VideoRow) -> tuple[str, str, str]:
+    return row.split, row.user, row.object
+
+
+def _counts(split: str, video_type: str, rows: Sequence[VideoRow]) -> Counts:
+    users, objects = {row.user for row in rows}, {_object(row) for row in rows}
+    return Counts(split, video_type, len(users), len(objects), len(rows), sum(row.frames for row in rows))
+
+
+def _measures(split: str, video_type: str, rows: Sequence[VideoRow], of_type: Sequence[VideoRow]) -> list[Measure]:
+    """The three spreads of one type: `rows` says which users and objects there are, `of_type` what they have."""
+    objects = Counter(key[:2] for key in {_object(row) for row in of_type})
+    videos = Counter(_object(row) for row in of_type)
+    per_user = spread_of(objects[key] for key in {(row.split, row.user) for row in rows})
+    per_object = spread_of(videos[key] for key in {_object(row) for row in rows})
+    per_video = spread_of(row.frames for row in of_type)
+    named = (("objects per user", per_user), ("videos per object", per_object), ("frames per video", per_video))
+    return [Measure(split, video_type, name, spread) for name, spread in named]
+
+
+def _user(split: str, user: str, rows: Sequence[VideoRow]) -> UserRow:
+    clean, clutter = ([row.frames for row in rows if row.video_type == kind] for kind in VIDEO_TYPES)
+    means = [sum(frames) / len(frames) if frames else None for frames in (clean, clutter)]
+    objects = len({row.object for row in rows})
+    return UserRow(
+        split or NO_SPLIT, user, objects, len(clean), len(clutter), sum(clean), sum(clutter), means[0], means[1]
+    )
+
+
+# --- as text, Markdown and CSV
+
+
+Table = tuple[str, list[str], list[list[str]]]  # title, heading, cells
+
+
+def summary_text(summary: DatasetSummary) -> str:
+    """Plain text: tables in columns of spaces, no drawn lines."""
+    parts = []
+    for title, heading, lines in _tables(summary):
+        widths = [max(len(line[column]) for line in [heading, *lines]) for column in range(len(heading))]
+        numeric = [all(_is_number(line[column]) for line in lines) for column in range(len(heading))]
+        rows = [
+            "  ".join(cell.rjust(w) if n else cell.ljust(w) for cell, w, n in zip(line, widths, numeric, strict=True))
+            for line in [heading, *lines]
+        ]
+        parts.append("\n".join([f"{title}:", *(row.rstrip() for row in rows)]))
+    return "\n\n".join([*parts, NOTE]) + "\n"
+
+
+def summary_markdown(summary: DatasetSummary) -> str:
+    """Markdown tables, a heading each."""
+    parts = []
+    for title, heading, lines in _tables(summary):
+        rows = [heading, ["---"] * len(heading), *([cell.replace("|", "\\|") for cell in line] for line in lines)]
+        parts.append(f"## {title}\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows))
+    return "\n\n".join([*parts, NOTE]) + "\n"
+
+
+def write_csv(summary: DatasetSummary, folder: Path) -> tuple[Path, ...]:
+    """Write counts.csv, spreads.csv and users.csv into a folder, made if need be; full precision, empty for None."""
+    spreads = [(m.split, m.video_type, m.name, *astuple(m.spread)) for m in summary.measures]
+    tables: dict[str, tuple[list[str], Iterable[tuple[object, ...]]]] = {
+        "counts.csv": ([f.name for f in fields(Counts)], map(astuple, summary.counts)),
+        "spreads.csv": (["split", "video_type", "measure", *(f.name for f in fields(Spread))], spreads),
+        "users.csv": ([f.name for f in fields(UserRow)], map(astuple, summary.users)),
+    }
+    for name, (heading, rows) in tables.items():
+        write_text(folder / name, csv_text(heading, rows))
+    return tuple(folder / name for name in tables)
+
+
+def _tables(summary: DatasetSummary) -> list[Table]:
+    splits = list(dict.fromkeys(row.split for row in summary.counts))
+    heading = ["split", "users", "objects", "clean videos", "clutter videos", "frames", "objects/user mean (min-max)"]
+    overview = []
+    for split in splits:
+        both = summary.count(split)
+        videos = [summary.count(split, kind).videos for kind in VIDEO_TYPES]
+        spread = summary.spread("objects per user", split)
+        a_user = f"{_cell(spread.mean)} ({_cell(spread.minimum)}-{_cell(spread.maximum)})"
+        overview.append([split, *map(_cell, (both.users, both.objects, *videos, both.frames)), a_user])
+    tables: list[Table] = [("Splits", heading, overview)]
+    for name in dict.fromkeys(row.name for row in summary.measures):
+        rows = [row for row in summary.measures if row.name == name]
+        cells = [[row.split, row.video_type, *map(_cell, astuple(row.spread))] for row in rows]
+        tables.append((name.capitalize(), ["split", "type", "n", "mean", "std", "25 %", "75 %", "min", "max"], cells))
+    heading = [field.name.replace("_", " ") for field in fields(UserRow)]
+    tables.append(("Users", heading, [[_cell(value) for value in astuple(row)] for row in summary.users]))
+    return tables
+
+
+def _cell(value: str | int | float | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "-" or cell.replace(",", "").replace(".", "").isdigit()

@@ -1,0 +1,1 @@
+"""How videos are filmed: blur, light, motion. Others call `estimate.quality` and `report`."""

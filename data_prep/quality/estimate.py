@@ -1,0 +1,235 @@
+"""How a new user's videos are filmed: blur, light, motion, frames that repeat; for each object a line to its filmer.
+
+Estimates from pixels alone, frame by frame. What can't be told (blur without edges) is kept apart from "no", as null is
+in ORBIT's annotations.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.quality.measures import FrameMeasures, Picture, measure_frames
+from data_prep.tree.index import VideoRow, open_index
+from data_prep.tree.layout import VIDEO_TYPES
+from data_prep.tree.listing import Kind
+from data_prep.tree.naming import listed
+from data_prep.tree.stored_frames import stored_frames
+from data_prep.video.frames import decode_jpeg, encode_jpeg, iterate_frames
+from data_prep.workers.pool import default_workers, run_in_workers
+from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.progress import Progress
+from groundwork.reporting import report_failed
+
+_LOG = logging.getLogger("data_prep")
+
+TIME_LIMIT_S = 1800.0  # for one video, as for its extraction
+
+# From here on a frame counts as at fault.
+BLURRED_EDGE_PX = 5.0  # sharp edges take 2.9 to 3.7 px; 5 is a Gaussian of about 1.8 px, or 9 px of a 1080-px video
+OVEREXPOSED_SHARE = 0.25  # a quarter of the picture is white: a lamp or a lit edge alone is less
+UNDEREXPOSED_GREY = 75 / 255  # not even the brightest twentieth gets above this: a dark thing in good light does
+FAST_SIDES_S = 1.0  # indoors, at 1/50 s a frame, this smears edges over 4 px of 224
+STILL_CHANGE = 0.02  # about what a shift by a quarter of a pixel of 224 makes: a slow hand makes more
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing to tell the person filming.
+
+    measure: what it is judged by; a frame where that is NaN is not judged.
+    share: of a clip's judged frames that makes it the clip's.
+    clip: what the clip is then. advice: what to do about it.
+    """
+
+    name: str
+    measure: str
+    share: float
+    clip: str
+    advice: str
+
+    def judged(self, measures: FrameMeasures) -> NDArray[np.bool_]:
+        """The frames in which it could be told, (frames,)."""
+        return np.asarray(~np.isnan(getattr(measures, self.measure)))
+
+
+ISSUES = (
+    Issue("blurred", "edge_width_px", 0.1, "blurred", "hold still for two seconds before you stop"),
+    Issue("underexposed", "brightest", 0.1, "too dark", "turn on a light, or film near a window"),
+    Issue("overexposed", "clipped_bright", 0.1, "too bright", "turn until the lamp or the window is behind you"),
+    Issue("fast", "motion", 0.2, "moving too fast", "move the phone more slowly"),
+    # four fifths: a 10-fps video brought to 30 shows each picture three times, and is not still
+    Issue("still", "change", 0.8, "nearly one still picture", "turn the object slowly while you film"),
+    Issue(
+        *("no_edges", "brightness", 0.5),
+        *("without clear edges, so blur can't be judged", "check that the object is in the picture"),
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFlags:
+    """What is amiss in each frame, bool (frames,), a field for each of ISSUES; False, too, where it was not judged."""
+
+    blurred: NDArray[np.bool_]
+    underexposed: NDArray[np.bool_]
+    overexposed: NDArray[np.bool_]
+    fast: NDArray[np.bool_]
+    still: NDArray[np.bool_]
+    no_edges: NDArray[np.bool_]
+
+    def of(self, issue: Issue) -> NDArray[np.bool_]:
+        """The frames with one issue."""
+        return np.asarray(getattr(self, issue.name), np.bool_)
+
+
+@dataclass(frozen=True)
+class VideoQuality:
+    """One video's estimates, frame by frame."""
+
+    split: str
+    user: str
+    object: str
+    video_type: str
+    video: str
+    measures: FrameMeasures
+
+    @property
+    def frames(self) -> int:
+        """How many frames were measured."""
+        return len(self.measures)
+
+    @property
+    def flags(self) -> FrameFlags:
+        """The frames at fault."""
+        return judge(self.measures)
+
+    @property
+    def shares(self) -> dict[str, float | None]:
+        """Share of the judged frames that have each issue, in [0, 1], by its name; None if none could be judged."""
+        flags = self.flags
+        shares: dict[str, float | None] = {}
+        for issue in ISSUES:
+            judged = int(issue.judged(self.measures).sum())
+            shares[issue.name] = int(flags.of(issue).sum()) / judged if judged else None
+        return shares
+
+    @property
+    def issues(self) -> tuple[str, ...]:
+        """The names of the issues that enough of the frames have."""
+        shares = self.shares
+        return tuple(issue.name for issue in ISSUES if (shares[issue.name] or 0.0) >= issue.share)
+
+
+def judge(measures: FrameMeasures) -> FrameFlags:
+    """Which frames are at fault, by this module's thresholds. A measure that can't be told (NaN) raises no flag."""
+    return FrameFlags(
+        blurred=measures.edge_width_px >= BLURRED_EDGE_PX,
+        underexposed=measures.brightest < UNDEREXPOSED_GREY,
+        overexposed=measures.clipped_bright >= OVEREXPOSED_SHARE,
+        fast=measures.motion >= FAST_SIDES_S,
+        still=measures.change <= STILL_CHANGE,
+        no_edges=np.isnan(measures.edge_width_px),
+    )
+
+
+def video_quality(
+    pictures: Iterable[Picture],
+    *,
+    object: str,
+    user: str = "",
+    video_type: str = "clean",
+    video: str = "",
+    split: str = "",
+    fps: float = 30.0,
+) -> VideoQuality:
+    """Judge the pictures of one video, without a tree.
+
+    Args:
+        pictures: in order, uint8 (height, width, 3), RGB; one array (n, size, size, 3) or an iterator.
+        object: the name that `filming_lines` speaks of.
+        fps: frames a second.
+    """
+    return VideoQuality(split, user, object, video_type, video, measure_frames(pictures, fps=fps))
+
+
+def quality(
+    root: Path,
+    *,
+    video_type: str = "clean",
+    workers: int | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> list[VideoQuality]:
+    """Judge every video of one type in a tree of frames, of raw videos or of packed users.
+
+    The same frames give the same estimates in all three.
+
+    Args:
+        root: the tree; its index is checked, or built.
+        video_type: "clean" or "clutter".
+        workers: processes; by default one a core.
+        time_limit_s: for one video; a decoder that hangs is stopped then.
+
+    Returns:
+        in the index's order: by split, user, object and video.
+
+    Raises:
+        AskedWrong: if there is no such tree, or no video of the type in it.
+        FoundWrong: if the tree is not in order, or videos can't be read: all of them are named.
+    """
+    if video_type not in VIDEO_TYPES or (workers is not None and workers < 1) or time_limit_s <= 0:
+        raise AskedWrong(
+            f"type {video_type!r}, workers {workers}, limit {time_limit_s:g} s:"
+            f" expected {' or '.join(VIDEO_TYPES)}, 1 worker or more, and a limit above 0."
+        )
+    index = open_index(root)
+    rows = index.select(video_type=video_type)
+    if not rows:
+        raise AskedWrong(f"{root}: no {video_type} videos in it; expected USER/OBJECT/{video_type}/.")
+    measured: dict[VideoRow, FrameMeasures] = {}
+    failed: list[str] = []
+    measure = partial(_measure_row, root, index.kind)
+    with Progress("videos", len(rows)) as progress:
+        for outcome in run_in_workers(measure, rows, workers=workers or default_workers(), time_limit_s=time_limit_s):
+            if outcome.value is not None:
+                measured[outcome.item] = outcome.value
+            elif isinstance(outcome.error, KitError):
+                failed.append(outcome.item.path)
+                report_failed(_LOG, f"{outcome.item.path}: {outcome.error}", outcome.error)
+            elif outcome.error:
+                raise outcome.error
+            progress.advance()
+    if failed:
+        raise FoundWrong(
+            f"{root}: {len(failed)} of {len(rows)} videos can't be read: {listed(sorted(failed))}."
+            " Replace or remove these, then run the same command again."
+        )
+    return [VideoQuality(row.split, row.user, row.object, row.video_type, row.video, measured[row]) for row in rows]
+
+
+def _measure_row(root: Path, kind: Kind, row: VideoRow) -> FrameMeasures:
+    """One video's measures. Runs in a worker."""
+    try:
+        return measure_frames(_pictures(root, kind, row))
+    except ValueError as error:
+        raise FoundWrong(f"{root / row.path}: {error}") from None
+
+
+def _pictures(root: Path, kind: Kind, row: VideoRow) -> Iterator[Picture]:
+    if kind == "raw":
+        for _, picture in iterate_frames(root / row.path):
+            yield decode_jpeg(encode_jpeg(picture))  # as extraction stores it: the same numbers from every kind of tree
+        return
+    for place, content in stored_frames(root, row):
+        yield _decoded(content, place)
+
+
+def _decoded(content: bytes, where: str) -> Picture:
+    try:
+        return decode_jpeg(content)
+    except FoundWrong as error:
+        raise FoundWrong(f"{where}: {error}") from None

@@ -1,0 +1,92 @@
+"""Estimates of how videos were filmed, as words to the person who filmed them and as CSV."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.quality.estimate import ISSUES, VideoQuality
+from data_prep.quality.measures import MEASURES
+from groundwork.files import csv_text, write_text
+
+NOTE = (
+    "These are estimates, made from the pictures alone. A clip counts as blurred, dark or bright if a tenth of its"
+    " frames are, as fast if a fifth are, as still if four fifths are, and as without edges if half of them show none."
+)
+
+
+def filming_lines(videos: Iterable[VideoQuality]) -> list[str]:
+    """One line an object, in plain words to the person who filmed it; with more than one user, each named first."""
+
+    def place(video: VideoQuality) -> tuple[str, str, str]:
+        return video.split, video.user, video.object
+
+    ordered = sorted(videos, key=place)
+    several = len({(video.split, video.user) for video in ordered}) > 1
+    lines = []
+    for (_, user, thing), clips in groupby(ordered, key=place):
+        lines.append((f"{user}, " if several else "") + f"{thing}: {filming_verdict([clip.issues for clip in clips])}")
+    return lines
+
+
+def filming_verdict(clips: Sequence[tuple[str, ...]]) -> str:
+    """What is amiss with an object's clips, given the issues of each: `3 of your 5 clips are blurred; hold still …`."""
+    told = []
+    for issue in ISSUES:
+        if count := sum(issue.name in issues for issues in clips):
+            told.append(f"{_clips(count, len(clips))} {issue.clip}; {issue.advice}.")
+    return " ".join(told) or ("your clip looks fine." if len(clips) == 1 else f"your {len(clips)} clips look fine.")
+
+
+def quality_text(videos: Iterable[VideoQuality]) -> str:
+    """The lines for the person filming, and what they rest on."""
+    return "\n".join([*filming_lines(videos), "", NOTE, ""])
+
+
+def write_csv(videos: Sequence[VideoQuality], folder: Path) -> tuple[Path, ...]:
+    """Write quality_videos.csv (a row a video) and quality_frames.csv (a row a frame) into a folder, made if need be.
+
+    Empty cells are what can't be told: no edges to judge blur by, no frame before the first.
+    """
+    place = ["split", "user", "object", "video_type", "video"]
+    names = [issue.name for issue in ISSUES]
+    tables = {
+        "quality_videos.csv": ([*place, "frames", "issues", *(f"{n}_share" for n in names)], map(_video_row, videos)),
+        "quality_frames.csv": ([*place, "frame", *MEASURES, *names], chain.from_iterable(map(_frame_rows, videos))),
+    }
+    for name, (heading, rows) in tables.items():
+        write_text(folder / name, csv_text(heading, rows))
+    return tuple(folder / name for name in tables)
+
+
+def _clips(count: int, total: int) -> str:
+    if total == 1:
+        return "your clip is"
+    if count == total:
+        return f"all {total} of your clips are"
+    return f"{count} of your {total} clips {'is' if count == 1 else 'are'}"
+
+
+def _video_row(video: VideoQuality) -> list[object]:
+    return [*_place(video), video.frames, " ".join(video.issues), *video.shares.values()]
+
+
+def _frame_rows(video: VideoQuality) -> Iterator[list[object]]:
+    measures, flags = video.measures, video.flags
+    columns = [getattr(measures, name).tolist() for name in MEASURES]
+    for issue in ISSUES:
+        pairs = zip(flags.of(issue).tolist(), issue.judged(measures).tolist(), strict=True)
+        columns.append([flag if judged else None for flag, judged in pairs])
+    for number, values in enumerate(zip(*columns, strict=True), start=1):
+        yield [*_place(video), number, *map(_cell, values)]
+
+
+def _place(video: VideoQuality) -> list[str]:
+    return [video.split, video.user, video.object, video.video_type, video.video]
+
+
+def _cell(value: float | bool | None) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if value is None or np.isnan(value) else value

@@ -1,0 +1,61 @@
+"""Videos as the ORBIT-Camera app exports them: one flat folder of `participant--label--technique--random.mp4`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from data_prep.tree.layout import TREE_TYPES, plain
+from data_prep.tree.naming import RawVideo, listed, raw_files
+from groundwork.errors import AskedWrong, FoundWrong
+
+SKIP = "skip"
+# T train; Z test by zooming in; S test in the second phase; P test by panning, which the benchmark left out.
+TECHNIQUES: Mapping[str, str] = {"T": "clean", "Z": "clutter", "S": "clutter", "P": "clutter-pan"}
+
+
+def parse_techniques(pairs: str) -> dict[str, str]:
+    """`T=clean,Z=clutter,P=skip` as a mapping.
+
+    Raises:
+        AskedWrong: if it is not of that form, or names an unknown video type.
+    """
+    mapping = {}
+    for pair in pairs.split(","):
+        technique, _, video_type = (part.strip() for part in pair.partition("="))
+        if not technique or video_type not in (*TREE_TYPES, SKIP):
+            raise AskedWrong(
+                f"technique {pair!r}: expected LETTER=TYPE with a type of {', '.join(TREE_TYPES)} or {SKIP}, as in"
+                " T=clean,Z=clutter,S=clutter,P=clutter-pan."
+            )
+        mapping[technique] = video_type
+    return mapping
+
+
+def scan_flat(root: Path, techniques: Mapping[str, str] = TECHNIQUES) -> list[RawVideo]:
+    """All videos of a flat export, sorted by path. The label is the object; the random part is the file's own name.
+
+    Raises:
+        FoundWrong: if a file's name is not of that form, its technique is not in `techniques`, or it lies deeper.
+    """
+    videos, odd, unknown = [], [], set()
+    for path, size_bytes in raw_files(root):
+        relative = plain(path.relative_to(root).as_posix())
+        parts = plain(path.stem).split("--", 3)  # the random part may hold "--" itself
+        if path.parent != root or len(parts) != 4 or not all(parts):
+            odd.append(relative)
+            continue
+        user, thing, technique, own = parts
+        if technique not in techniques:
+            unknown.add(technique)
+        elif techniques[technique] != SKIP:
+            videos.append(RawVideo("", user, thing, techniques[technique], own, relative, path, size_bytes))
+    if odd:
+        raise FoundWrong(
+            f"{root}: expected files participant--label--technique--random.mp4, found {listed(sorted(odd))}."
+        )
+    if unknown:
+        raise FoundWrong(
+            f"{root}: no video type for technique {listed(sorted(unknown))}; known: "
+            + ", ".join(f"{letter}={video_type}" for letter, video_type in techniques.items())
+            + ". Say what it is with --techniques."
+        )
+    return sorted(videos, key=lambda video: video.relative)

@@ -1,0 +1,358 @@
+"""The index of a tree: one row a video, so that 2.7 million frames are listed once and not at every start."""
+
+import csv
+import hashlib
+import json
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import astuple, dataclass, fields
+from itertools import chain
+from pathlib import Path
+
+from data_prep.tree.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, plain, refuses_writing
+from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
+from data_prep.tree.lock import hold_in_turn
+from data_prep.tree.naming import listed
+from data_prep.tree.packed import archive_place
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import csv_text, remove_parts, write_text
+from groundwork.removal import Root
+
+_LOG = logging.getLogger("data_prep")
+
+# A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
+CLOCK_MARGIN_NS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """One video. `path` is relative to the root, with `/`: a folder of frames, a raw file, or
+    `USER.zip#OBJECT/TYPE/VIDEO` in a packed tree.
+
+    `frames` counts frames at 30 fps; `fingerprint` hashes the names and sizes of the frames, or of the raw file.
+    """
+
+    split: str
+    user: str
+    object: str
+    video_type: str
+    video: str
+    frames: int
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """All videos of one tree, sorted by place and name."""
+
+    root: Path
+    kind: Kind
+    rows: tuple[VideoRow, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """What a plan depends on: every video's place, name and number of frames. The same for a raw tree, the
+        frame tree made of it and that one packed, and for a copy of each."""
+        rows = sorted((r.split, r.user, r.object, r.video_type, r.video, r.frames) for r in self.rows)
+        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:32]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that hold videos, in ORBIT's order; ("",) without a split level."""
+        found = {row.split for row in self.rows}
+        return tuple(split for split in ("", *SPLITS) if split in found)
+
+    def select(
+        self,
+        *,
+        split: str | None = None,
+        user: str | None = None,
+        object: str | None = None,
+        video_type: str | None = None,
+    ) -> tuple[VideoRow, ...]:
+        """The rows that agree with everything that is given."""
+        asked = {"split": split, "user": user, "object": object, "video_type": video_type}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return tuple(row for row in self.rows if all(getattr(row, name) == value for name, value in given.items()))
+
+    def users(self, split: str | None = None) -> tuple[str, ...]:
+        """Sorted names of the users of a split, or of all."""
+        return tuple(sorted({row.user for row in self.select(split=split)}))
+
+
+COLUMNS = tuple(field.name for field in fields(VideoRow))
+
+
+def open_index(root: Path) -> Index:
+    """The index of a tree of frames, of raw videos or of packed users: read and checked if there is one, else built.
+
+    One process at a time builds it; others wait, and read what that one made.
+
+    The check compares the videos' places; it lists a video's frames only where its folder, or its user's archive, has
+    changed since the index was last found right. A frame overwritten in place leaves no trace there;
+    `verify` reads everything.
+
+    Raises:
+        AskedWrong: if there is no such tree, or nothing in it, or another process has been building it for an hour.
+        FoundWrong: if the index contradicts the tree or can't be read, or the tree is not in order.
+    """
+    kind, found = scan_tree(root)
+    path = find_index(root)
+    if path is None:
+        with _alone(root):
+            path = find_index(root)  # another process may have made it meanwhile
+            if path is None:
+                _LOG.info("index: %s has no %s yet; making it", root, INDEX_NAME)
+                return _build_index(root)
+    index = Index(root, kind, read_rows(path))
+    _check(index, found, path)
+    return index
+
+
+def build_index(root: Path) -> Index:
+    """List a whole tree and write its index.csv, into ROOT, or into the user's cache where ROOT is read-only.
+
+    Raises:
+        AskedWrong, FoundWrong: as `open_index`.
+    """
+    with _alone(root):
+        return _build_index(root)
+
+
+def _build_index(root: Path) -> Index:
+    started_ns = time.time_ns() - CLOCK_MARGIN_NS
+    kind, found = scan_tree(root)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        rows = _in_order(chain.from_iterable(pool.map(lambda video: _rows(root, kind, video), found)))
+    text = csv_text(COLUMNS, map(astuple, rows))
+    path = root / INDEX_NAME
+    try:
+        write_text(path, text)
+    except OSError as error:
+        if not refuses_writing(error):
+            raise
+        path = cache_folder(root) / INDEX_NAME
+        write_text(path, text)
+    _note_checked(root, path, started_ns)
+    return Index(root, kind, rows)
+
+
+def find_index(root: Path) -> Path | None:
+    """Where the tree's index stands, if there is one: in ROOT or in the user's cache, whichever was made later."""
+    places = [path for path in index_places(root) if path.is_file()]
+    return max(places, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def count_user(path: Path, user: str) -> int:
+    """How many rows of an index.csv are a user's; 0 without such a file. Raises FoundWrong if it can't be read."""
+    return sum(row.user == user for row in read_rows(path)) if path.is_file() else 0
+
+
+def drop_user(root: Path, path: Path, user: str) -> int:
+    """Take a user's rows out of one of a tree's indexes; how many there were.
+
+    The other rows stay, and so does the time at which the index was last found right. An index without rows goes.
+
+    Args:
+        root: the tree.
+        path: one of `index_places(root)`.
+        user: the name.
+
+    Raises:
+        FoundWrong: if the index can't be read.
+    """
+    rows = read_rows(path) if path.is_file() else ()
+    kept = [row for row in rows if row.user != user]
+    if len(kept) == len(rows):
+        return 0
+    remove_parts(path)
+    checked_ns = _last_checked(root, path)
+    _drop_stamp(root)  # it is of the index as it was
+    if kept:
+        write_text(path, csv_text(COLUMNS, map(astuple, kept)))
+        _note_checked(root, path, checked_ns)
+    else:
+        path.unlink()
+    return len(rows) - len(kept)
+
+
+def _alone(root: Path) -> AbstractContextManager[None]:
+    """Keep other processes from making the tree's index while the block runs."""
+    if not root.is_dir():
+        raise AskedWrong(f"{root}: no such folder.")
+    return hold_in_turn(index_places(root), f"index of {root}")
+
+
+def index_places(root: Path) -> tuple[Path, Path]:
+    """Where a tree's index may stand: in it, and in the user's cache."""
+    return root / INDEX_NAME, cache_folder(root) / INDEX_NAME
+
+
+def read_rows(path: Path) -> tuple[VideoRow, ...]:
+    """Read an index.csv.
+
+    Raises:
+        FoundWrong: if it is not one.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file, strict=True)
+            if (header := tuple(next(lines, ()))) != COLUMNS:
+                raise ValueError(f"columns {','.join(header) or 'none'}")
+            rows: list[VideoRow] = []
+            places: set[str] = set()
+            for cells in lines:
+                if len(cells) != len(COLUMNS) or int(cells[5]) < 1 or not all(cells[1:]):
+                    raise ValueError(f"line {lines.line_num}")
+                split, user, thing, video_type, video, frames, place, fingerprint = cells
+                if place in places:
+                    raise ValueError(f"line {lines.line_num}: {place} for the second time")
+                places.add(place)
+                rows.append(VideoRow(split, user, thing, video_type, video, int(frames), place, fingerprint))
+    except (ValueError, csv.Error) as error:
+        raise FoundWrong(
+            f"{path}: not an index ({error}); expected columns {','.join(COLUMNS)}."
+            f" Run 'orbit-lite prep index {path.parent}'."
+        ) from None
+    return _in_order(rows)
+
+
+def _in_order(rows: Iterable[VideoRow]) -> tuple[VideoRow, ...]:
+    """By place and name, not by path: a raw tree's rows then stand as its frame tree's do."""
+    return tuple(sorted(rows, key=lambda row: (row.split, row.user, row.object, row.video_type, row.video)))
+
+
+def _rows(root: Path, kind: Kind, found: Found) -> list[VideoRow]:
+    if kind != "packed":
+        return [_row(root, kind, found)]
+    return [_frames_row(root, video, files) for video, files in packed_videos(found)]
+
+
+def _row(root: Path, kind: Kind, found: Found) -> VideoRow:
+    place = (found.split, found.user, found.object, found.video_type, found.video)
+    relative = found.path.relative_to(root).as_posix()
+    if kind == "raw":
+        # Imported here: a check of a frame tree shouldn't wait for decoders to load.
+        from data_prep.video.frames import count_frames
+        from data_prep.video.probe import probe
+
+        return VideoRow(*place, count_frames(probe(found.path)), relative, _raw_fingerprint(found))
+    return _frames_row(root, found, list_frames(found.path))
+
+
+def _frames_row(root: Path, found: Found, files: Sequence[tuple[str, int]]) -> VideoRow:
+    place = (found.split, found.user, found.object, found.video_type, found.video)
+    expected = sorted(frame_file_name(found.video, number) for number in range(1, len(files) + 1))
+    if not files or [name for name, _ in files] != expected:
+        last = frame_file_name(found.video, max(len(files), 1))
+        missing = listed(sorted(set(expected) - {name for name, _ in files})) or "no frame"
+        raise FoundWrong(
+            f"{found.path}: {len(files)} frames, expected them numbered without a gap up to {last}; missing: {missing}."
+            " Extract this video again."
+        )
+    return VideoRow(*place, len(files), found.path.relative_to(root).as_posix(), content_fingerprint(files))
+
+
+def _raw_fingerprint(found: Found) -> str:
+    return content_fingerprint([(plain(found.path.name), found.path.stat().st_size)])
+
+
+def _check(index: Index, found: Sequence[Found], path: Path) -> None:
+    """Compare an index with its tree, as `open_index` says."""
+    started_ns = time.time_ns() - CLOCK_MARGIN_NS
+    checked_ns = _last_checked(index.root, path)
+    again = f"The tree has changed; run 'orbit-lite prep index {index.root}' again."
+    if index.kind == "packed":
+        if _check_archives(index, found, checked_ns, again):
+            _note_checked(index.root, path, started_ns)
+        return
+    on_disk = {video.path.relative_to(index.root).as_posix(): video for video in found}
+    in_index = {row.path: row for row in index.rows}
+    for relative in sorted(on_disk.keys() ^ in_index.keys()):
+        where = f"on disk, not in {INDEX_NAME}" if relative in on_disk else f"in {INDEX_NAME}, not on disk"
+        raise FoundWrong(f"{index.root / relative}: {where}. {again}")
+    listed_any = False
+    for relative, video in on_disk.items():
+        row = in_index[relative]
+        if row.video != video.video:
+            raise FoundWrong(f"{video.path}: named {video.video}, {row.video} in {INDEX_NAME}. {again}")
+        if index.kind == "raw":
+            if _raw_fingerprint(video) != row.fingerprint:
+                raise FoundWrong(f"{video.path}: another size on disk than in {INDEX_NAME}. {again}")
+            continue
+        if not _changed_since(video.path, checked_ns):
+            continue
+        listed_any = True
+        files = list_frames(video.path)
+        if len(files) != row.frames:
+            raise FoundWrong(f"{video.path}: {len(files)} frames on disk, {row.frames} in {INDEX_NAME}. {again}")
+        if content_fingerprint(files) != row.fingerprint:
+            raise FoundWrong(f"{video.path}: frames' names or sizes are not those in {INDEX_NAME}. {again}")
+    if listed_any:
+        _note_checked(index.root, path, started_ns)
+
+
+def _check_archives(index: Index, found: Sequence[Found], checked_ns: int, again: str) -> bool:
+    """Compare a packed tree's archives by name, and what is in those that changed; tells whether any was opened."""
+    in_index: dict[str, dict[str, VideoRow]] = defaultdict(dict)
+    for row in index.rows:
+        in_index[archive_place(row.path)[0]][row.path] = row
+    on_disk = {archive.path.relative_to(index.root).as_posix(): archive for archive in found}
+    for relative in sorted(on_disk.keys() ^ in_index.keys()):
+        where = f"on disk, not in {INDEX_NAME}" if relative in on_disk else f"in {INDEX_NAME}, not on disk"
+        raise FoundWrong(f"{index.root / relative}: {where}. {again}")
+    opened = False
+    for relative, archive in on_disk.items():
+        if not _changed_since(archive.path, checked_ns):
+            continue
+        opened = True
+        rows = {row.path: row for row in _rows(index.root, "packed", archive)}
+        for place in sorted(rows.keys() | in_index[relative].keys()):
+            if rows.get(place) != in_index[relative].get(place):
+                raise FoundWrong(f"{index.root / place}: in the archive not as in {INDEX_NAME}. {again}")
+    return opened
+
+
+def _changed_since(path: Path, moment_ns: int) -> bool:
+    times = path.stat()
+    # The change time too: it can't be set back, as a copied folder's modification time is.
+    return max(times.st_mtime_ns, times.st_ctime_ns) >= moment_ns
+
+
+def _stamp_path(root: Path) -> Path:
+    return cache_folder(root) / "index-checked"
+
+
+def _drop_stamp(root: Path) -> None:
+    """Remove this user's note, unless a link leads to it: where that leads is not known to be this kit's."""
+    stamp = _stamp_path(root)
+    cache = stamp.parent.parent.parent
+    if stamp.is_file() and not Root.of(cache).link_on_way(stamp.relative_to(cache).parts):
+        stamp.unlink()
+
+
+def _last_checked(root: Path, path: Path) -> int:
+    """When the index was last found right, in ns: its file's time, or that of this user's note on this very content."""
+    checked_ns = path.stat().st_mtime_ns
+    stamp = _stamp_path(root)
+    if stamp.is_file() and stamp.read_text() == _digest(path):
+        checked_ns = max(checked_ns, stamp.stat().st_mtime_ns)
+    return checked_ns
+
+
+def _note_checked(root: Path, path: Path, moment_ns: int) -> None:
+    try:
+        os.utime(path, ns=(moment_ns, moment_ns))
+    except OSError:  # somebody else's file, or read-only: keep the time in this user's cache
+        write_text(_stamp_path(root), _digest(path))
+        os.utime(_stamp_path(root), ns=(moment_ns, moment_ns))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

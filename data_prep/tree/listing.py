@@ -1,0 +1,133 @@
+"""Which videos a tree holds, folders of frames, raw files or packed users, found without looking into them."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from data_prep.tree.layout import RAW_SUFFIXES, TREE_TYPES, VIDEO_TYPES, is_junk, plain, tree_splits
+from data_prep.tree.naming import listed, name_videos, scan_raw
+from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
+from groundwork.errors import AskedWrong, FoundWrong
+
+Kind = Literal["frames", "raw", "packed"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A video's place as the disk has it, before it is looked into; of a packed tree, a user's archive, whose object,
+    video_type and video are "" until `packed_videos` opens it."""
+
+    split: str
+    user: str
+    object: str
+    video_type: str
+    video: str
+    path: Path
+
+
+def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
+    """Find every video (of a packed tree: every archive) without looking into it; sorted by path.
+
+    Raises:
+        AskedWrong: if the folder is missing or holds no kind.
+        FoundWrong: if it holds two kinds, or videos where none belong.
+    """
+    if not root.is_dir():
+        raise AskedWrong(f"{root}: no such folder.")
+    folders, has_files = [], False
+    for split in tree_splits(root):
+        for place, type_folder in _type_folders(root, split):
+            for entry in os.scandir(type_folder):
+                if is_junk(entry.name):
+                    continue
+                if entry.is_dir():
+                    folders.append(Found(split, *place, plain(entry.name), Path(entry.path)))
+                elif entry.name.lower().endswith(RAW_SUFFIXES):
+                    has_files = True
+    if folders and has_files:
+        raise FoundWrong(f"{root}: holds both raw videos and folders of frames; give each a tree of its own.")
+    archives = _archives(root)
+    if archives and (folders or has_files):
+        held = "folders of frames" if folders else "raw videos"
+        raise FoundWrong(f"{root}: holds both {held} and {archives[0].path.name}; give each a tree of its own.")
+    if folders:
+        unknown = listed(sorted({found.video_type for found in folders} - set(TREE_TYPES)))
+        if unknown:
+            raise FoundWrong(
+                f"{root}: expected folders {' and '.join(VIDEO_TYPES)} below each object, found {unknown}."
+            )
+        return "frames", sorted(folders, key=lambda found: found.path.as_posix())
+    if archives:
+        return "packed", archives
+    raw = scan_raw(root)
+    if not raw:
+        raise AskedWrong(
+            f"{root}: holds neither frames (USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg)"
+            f" nor videos (USER/OBJECT/clean/FILE.mp4) nor packed users (USER{ARCHIVE_SUFFIX})."
+        )
+    names = name_videos(root, raw)
+    return "raw", [Found(v.split, v.user, v.object, v.video_type, names[v.relative], v.path) for v in raw]
+
+
+def packed_videos(archive: Found) -> list[tuple[Found, list[tuple[str, int]]]]:
+    """A packed user's videos, each with the names and sizes of its frames; paths are `USER.zip#OBJECT/TYPE/VIDEO`.
+
+    Raises:
+        FoundWrong: if the archive is not in order.
+    """
+    with PackedUser(archive.path) as user:
+        return [
+            (
+                replace(
+                    archive,
+                    object=video.object,
+                    video_type=video.video_type,
+                    video=video.video,
+                    path=Path(f"{archive.path}#{video.place}"),
+                ),
+                video.files,
+            )
+            for video in user.videos.values()
+        ]
+
+
+def list_frames(folder: Path) -> list[tuple[str, int]]:
+    """Names and sizes in bytes of a folder's JPEG files, by name; hidden files and other kinds are left aside."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            (plain(entry.name), entry.stat().st_size)
+            for entry in entries
+            if entry.name.endswith(".jpg") and not is_junk(entry.name)
+        )
+
+
+def content_fingerprint(files: Sequence[tuple[str, int]]) -> str:
+    """Hash of names and sizes: no times, so that a copy has its original's."""
+    lines = "".join(f"{name}\t{size}\n" for name, size in files)
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def _type_folders(root: Path, split: str) -> Iterator[tuple[tuple[str, str, str], Path]]:
+    for user in _folders(root / split):
+        for thing in _folders(user):
+            for video_type in _folders(thing):
+                yield (plain(user.name), plain(thing.name), plain(video_type.name)), video_type
+
+
+def _archives(root: Path) -> list[Found]:
+    found = []
+    for split in tree_splits(root):
+        with os.scandir(root / split) as entries:
+            for entry in entries:
+                if entry.name.endswith(ARCHIVE_SUFFIX) and entry.is_file() and not is_junk(entry.name):
+                    user = plain(entry.name.removesuffix(ARCHIVE_SUFFIX))
+                    found.append(Found(split, user, "", "", "", Path(entry.path)))
+    return sorted(found, key=lambda archive: archive.path.as_posix())
+
+
+def _folders(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_dir() and not is_junk(entry.name)]

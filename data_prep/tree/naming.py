@@ -1,0 +1,317 @@
+"""The raw tree, and which video name each of its files gets.
+
+A file's name can say where and when it was filmed, so by default a video is named by a keyed hash of its path: the name
+says nothing without the key. Key and table stand in one private file beside the raw tree, never in a tree that is
+passed on. A file that already bears an ORBIT video name for its own place keeps it.
+"""
+
+import base64
+import hmac
+import json
+import logging
+import os
+import secrets
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from data_prep.tree.layout import (
+    ANNOTATIONS,
+    RAW_SUFFIXES,
+    TREE_TYPES,
+    VIDEO_TYPES,
+    VideoName,
+    cache_folder,
+    is_junk,
+    place_user,
+    plain,
+    refuses_writing,
+    slug,
+    tree_splits,
+)
+from data_prep.tree.lock import hold_in_turn
+from groundwork.errors import FoundWrong
+from groundwork.files import part_path, remove_parts
+from groundwork.strict_json import parse_json
+
+_LOG = logging.getLogger("data_prep")
+
+TABLE_SCHEMA = 1
+ID_BYTES = 9  # 12 characters; among 10,000 videos two agree with a chance of 1 in 10^14
+LONGEST_NAME_BYTES = 240  # file systems take 255, and "-00001.jpg" and ".part" come on top
+LISTED_FAULTS = 8
+_DEEPEST = 8  # levels below the root that are looked into: enough to name what stands too deep, and ends link loops
+
+
+@dataclass(frozen=True)
+class RawVideo:
+    """One raw video file. `relative` (with `/`) and the names are NFC; `path` is as the disk has it.
+
+    `stem` is what tells the file from its neighbours: its name without the suffix and without what the place says.
+    """
+
+    split: str
+    user: str
+    object: str
+    video_type: str
+    stem: str
+    relative: str
+    path: Path
+    size_bytes: int
+
+    def named(self, video_id: str) -> str:
+        """`USER--OBJECT--TYPE--ID` for this place."""
+        return str(VideoName(self.user, slug(self.object), self.video_type, video_id))
+
+
+@dataclass(frozen=True)
+class _Table:
+    key: bytes
+    keep_names: bool
+    names: dict[str, str]  # relative path -> video name
+
+
+def scan_raw(root: Path) -> list[RawVideo]:
+    """All videos of a raw tree `ROOT/[split/]USER/OBJECT/TYPE/FILE`, sorted by path.
+
+    Hidden files, empty files and files that are not videos (by suffix) are left aside.
+
+    Raises:
+        FoundWrong: if a video stands at another depth or under another type than clean and clutter, or two paths
+            differ in the form of their characters only.
+    """
+    splits = tree_splits(root)
+    videos, misplaced = [], []
+    for path, size_bytes in raw_files(root):
+        parts = [plain(part) for part in path.relative_to(root).parts]
+        relative = "/".join(parts)
+        split = parts.pop(0) if splits != ("",) else ""
+        if len(parts) != 4 or parts[2] not in TREE_TYPES or split not in splits:
+            misplaced.append(relative)
+            continue
+        user, thing, video_type, _ = parts
+        videos.append(RawVideo(split, user, thing, video_type, plain(path.stem), relative, path, size_bytes))
+    if misplaced:
+        level = "{train,validation,test}/" if splits != ("",) else ""
+        types = ",".join(VIDEO_TYPES)
+        raise FoundWrong(
+            f"{root}: expected {level}USER/OBJECT/{{{types}}}/FILE, found {listed(sorted(misplaced))}."
+            + (" For files as the ORBIT-Camera app exports them: --flat." if is_flat(root) else "")
+        )
+    twice = [relative for relative, count in Counter(video.relative for video in videos).items() if count > 1]
+    if twice:
+        raise FoundWrong(
+            f"{root}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one of each."
+        )
+    return sorted(videos, key=lambda video: video.relative)
+
+
+def is_flat(root: Path) -> bool:
+    """Whether a folder looks like an ORBIT-Camera export: videos directly in it, none deeper."""
+    places = [path.parent for path, _ in raw_files(root)]
+    return bool(places) and set(places) == {root}
+
+
+def name_videos(root: Path, videos: Sequence[RawVideo], *, keep_names: bool | None = None) -> dict[str, str]:
+    """Which video name each raw file gets: {relative path: USER--OBJECT--TYPE--ID}, the same at every call.
+
+    Args:
+        root: the raw tree.
+        videos: all its videos, from `scan_raw`.
+        keep_names: True keeps the files' stems as ids, False gives hashed ids, None does as the last call did
+            (hashed at first).
+
+    Raises:
+        FoundWrong: if two files get one name, a name is too long, or the table is damaged.
+    """
+    table = _read_table(root)
+    wanted = _named(root, videos, table, keep_names)
+    if _is_news(wanted, table, videos):
+        with hold_in_turn(table_places(root), f"names of the videos in {root}"):
+            if (found := _read_table(root)) != table:  # another process has drawn the key meanwhile
+                table, wanted = found, _named(root, videos, found, keep_names)
+            if _is_news(wanted, table, videos):
+                _write_table(root, wanted)
+    return wanted.names
+
+
+def discard_key(root: Path) -> None:
+    """Delete a raw tree's private file: nothing then says any more which file each hashed name was."""
+    for path in table_places(root):
+        path.unlink(missing_ok=True)
+
+
+def count_user(path: Path, user: str) -> int:
+    """How many of a user's files a raw tree's private file names; 0 without such a file.
+
+    Raises:
+        FoundWrong: if it is damaged.
+    """
+    table = _read_table_file(path)
+    return sum(place_user(relative) == user for relative in table.names) if table else 0
+
+
+def drop_user(path: Path, user: str) -> int:
+    """Take a user's files out of a raw tree's private file; how many there were.
+
+    The key stays, so that the others keep their names; a file that names nobody goes, key and all.
+
+    Args:
+        path: one of `table_places` of the tree.
+        user: the name.
+
+    Raises:
+        FoundWrong: if it is damaged.
+    """
+    table = _read_table_file(path)
+    if table is None:
+        return 0
+    kept = {relative: name for relative, name in table.names.items() if place_user(relative) != user}
+    if len(kept) == len(table.names):
+        return 0
+    remove_parts(path)
+    if kept:
+        _write_private(path, _table_text(replace(table, names=kept)))
+    else:
+        path.unlink()
+    return len(table.names) - len(kept)
+
+
+def table_path(root: Path) -> Path:
+    """The private file of a raw tree: beside it, so that passing the tree on does not pass the file on."""
+    resolved = root.resolve()
+    return resolved.with_name(f".{resolved.name}.video-names.json")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Up to eight names in one line, then how many more."""
+    more = len(names) - LISTED_FAULTS
+    return ", ".join(names[:LISTED_FAULTS]) + (f" and {more} more" if more > 0 else "")
+
+
+def raw_files(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:
+    """Paths and sizes of the video files below a raw tree's root; hidden, empty and other files are left aside."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_junk(entry.name) or (depth == 0 and entry.name == ANNOTATIONS):
+                continue
+            if entry.is_dir():
+                if depth < _DEEPEST:
+                    yield from raw_files(Path(entry.path), depth + 1)
+            elif entry.name.lower().endswith(RAW_SUFFIXES) and entry.is_file() and (size := entry.stat().st_size):
+                yield Path(entry.path), size
+
+
+def _named(root: Path, videos: Sequence[RawVideo], table: _Table | None, keep_names: bool | None) -> _Table:
+    known = table or _Table(secrets.token_bytes(32), False, {})
+    keep = known.keep_names if keep_names is None else keep_names
+    names = _kept_names(videos) if keep else {video.relative: _hashed_name(video, known.key) for video in videos}
+    _refuse_clashes(root, names)
+    return _Table(known.key, keep, names)
+
+
+def _is_news(wanted: _Table, table: _Table | None, videos: Sequence[RawVideo]) -> bool:
+    return wanted != table and any(wanted.names[video.relative] != video.stem for video in videos)
+
+
+def _is_video_name(video: RawVideo) -> bool:
+    """Whether the stem is an ORBIT video name for the very place it stands in."""
+    beginning = video.named("")
+    return video.stem.startswith(beginning) and len(video.stem) > len(beginning)
+
+
+def _hashed_name(video: RawVideo, key: bytes) -> str:
+    if _is_video_name(video):
+        return video.stem
+    digest = hmac.digest(key, video.relative.encode(), "sha256")[:ID_BYTES]
+    return video.named(base64.urlsafe_b64encode(digest).decode())
+
+
+def _kept_names(videos: Sequence[RawVideo]) -> dict[str, str]:
+    """Names that keep the stem; of files that differ in suffix only, each takes its suffix into its id."""
+    by_name: dict[str, list[RawVideo]] = defaultdict(list)
+    for video in videos:
+        by_name[video.stem if _is_video_name(video) else video.named(video.stem)].append(video)
+    names = {}
+    for name, same in by_name.items():
+        for video in same:
+            suffix = "-" + video.path.suffix[1:].lower() if len(same) > 1 else ""
+            names[video.relative] = name + suffix
+        if len(same) > 1:
+            files = listed([video.relative for video in same])
+            _LOG.warning("note: %s: one name, so the suffix joins it: %s-{mp4,mov,…}", files, name)
+    return names
+
+
+def _refuse_clashes(root: Path, names: dict[str, str]) -> None:
+    taken: dict[str, str] = {}
+    for relative, name in names.items():
+        if name in taken:
+            raise FoundWrong(
+                f"{root}: {taken[name]} and {relative} would both be the video {name}. Rename one of them."
+            )
+        if len(name.encode()) > LONGEST_NAME_BYTES:
+            raise FoundWrong(
+                f"{root}: {relative}: its video name has more than {LONGEST_NAME_BYTES} bytes. Shorten it."
+            )
+        taken[name] = relative
+
+
+def table_places(root: Path) -> tuple[Path, Path]:
+    """Where a raw tree's private file may stand: beside it, and in the user's cache."""
+    beside = table_path(root)
+    return beside, cache_folder(root) / "video-names.json"
+
+
+def _read_table(root: Path) -> _Table | None:
+    return next((table for path in table_places(root) if (table := _read_table_file(path))), None)
+
+
+def _read_table_file(path: Path) -> _Table | None:
+    try:
+        content = parse_json(path.read_bytes())
+        if content["schema"] != TABLE_SCHEMA:
+            raise ValueError(f"schema {content['schema']}, this version knows {TABLE_SCHEMA}")
+        names = {str(relative): str(name) for relative, name in content["names"].items()}
+        return _Table(bytes.fromhex(content["key"]), bool(content["keep_names"]), names)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FoundWrong(
+            f"{path}: not a table of video names ({error}). Restore it, or delete it for new names."
+        ) from None
+
+
+def _write_table(root: Path, table: _Table) -> None:
+    beside, cached = table_places(root)
+    try:
+        _write_private(beside, _table_text(table))
+    except OSError as error:
+        if not refuses_writing(error):
+            raise
+        cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_private(cached, _table_text(table))
+
+
+def _table_text(table: _Table) -> str:
+    content = {
+        "schema": TABLE_SCHEMA,
+        "about": "private: says which file each video was. Keep it out of anything you pass on.",
+        "keep_names": table.keep_names,
+        "key": table.key.hex(),
+        "names": table.names,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Like groundwork's whole files, but readable by its owner alone from the first byte on."""
+    part = part_path(path)
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,176 @@
+"""A new user's own folder of things filmed, found without looking into it: no splits, no annotations, no fixed names.
+
+    USER/OBJECT/[clean/]NAME.mp4                   raw videos
+    USER/OBJECT/[clean/]VIDEO/VIDEO-00001.jpg      folders of frames
+    USER.zip                                       the same frames, packed
+
+Clutter videos (USER/OBJECT/clutter/...) are what a recogniser is tried on; they teach it nothing.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_prep.tree.layout import RAW_SUFFIXES, TREE_TYPES, frame_file_name, is_junk, plain
+from data_prep.tree.listing import Kind, list_frames
+from data_prep.tree.naming import listed
+from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
+from groundwork.errors import AskedWrong, FoundWrong
+
+if TYPE_CHECKING:
+    from data_prep.video.probe import VideoInfo
+
+LEAST_SIDE_PX = 32  # of a raw video's pictures: less is no picture of a thing
+EXPECTED = "OBJECT/FILE.mp4 (or .mov, ...), OBJECT/clean/FILE.mp4, or folders of frames in place of the files"
+
+
+@dataclass(frozen=True)
+class OwnVideo:
+    """One video of one object. `place`, relative to the folder or archive `root` and with `/`, names it."""
+
+    object: str
+    root: Path
+    place: str
+    kind: Kind
+
+    @property
+    def path(self) -> Path:
+        """The file, or the folder of frames; of a packed one, the archive and the place within it."""
+        return Path(f"{self.root}#{self.place}") if self.kind == "packed" else self.root / self.place
+
+
+@dataclass(frozen=True)
+class OwnFolder:
+    """What one user filmed: the videos that teach, by object and place, and how many others were left aside."""
+
+    user: str
+    path: Path
+    videos: tuple[OwnVideo, ...]
+    clutter_videos: int
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Sorted names of the objects: the class indices."""
+        return tuple(sorted({video.object for video in self.videos}))
+
+
+def scan_own(path: Path) -> OwnFolder:
+    """Find a user's videos.
+
+    Args:
+        path: the user's folder, or one user's archive as `prep pack` writes it.
+
+    Raises:
+        AskedWrong: if there is neither.
+        FoundWrong: if a folder in it holds no video, or videos stand where none belong.
+    """
+    if path.is_file() and path.name.endswith(ARCHIVE_SUFFIX):
+        return _scan_packed(path)
+    if not path.is_dir():
+        raise AskedWrong(f"{path}: no such folder; expected a user's folder with {EXPECTED}")
+    loose = sorted(entry.name for entry in _entries(path) if _is_raw(entry))
+    if loose:
+        raise FoundWrong(f"{path}: {listed(loose)} in no object's folder; expected {EXPECTED}")
+    folders = sorted((entry for entry in _entries(path) if entry.is_dir()), key=lambda entry: entry.name)
+    twice = [name for name, count in Counter(plain(entry.name) for entry in folders).items() if count > 1]
+    if twice:
+        raise FoundWrong(f"{path}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
+    videos: list[OwnVideo] = []
+    clutter = 0
+    for folder in folders:
+        of_object = [*_teaching_videos(path, Path(folder.path), plain(folder.name))]
+        if not of_object:
+            raise FoundWrong(f"{folder.path}: no video in it; expected {EXPECTED}{_hint(Path(folder.path))}")
+        videos += of_object
+        clutter += sum(1 for name in TREE_TYPES[1:] for _ in _entries(Path(folder.path) / name))
+    if not videos:
+        raise FoundWrong(f"{path}: no object's folder in it; expected {EXPECTED}")
+    return OwnFolder(plain(path.resolve().name), path, _in_order(videos), clutter)
+
+
+def probe_own(path: Path) -> "VideoInfo":
+    """Look into a file as `probe` does.
+
+    Raises:
+        FoundWrong: as `probe`; or if its pictures are too small to show a thing.
+    """
+    from data_prep.video.probe import probe  # here: a scan shouldn't wait for decoders to load
+
+    found = probe(path)
+    if min(found.width, found.height) < LEAST_SIDE_PX:
+        raise FoundWrong(
+            f"{path}: pictures of {found.width}x{found.height} pixels, too small to show a thing;"
+            f" expected {LEAST_SIDE_PX} or more on each side. Film it again, or use the original file."
+        )
+    return found
+
+
+def frame_count(video: OwnVideo) -> int:
+    """How many frames a video has, at 30 a second.
+
+    Raises:
+        FoundWrong: if it can't be read, its pictures are too small, or its frames are not numbered without a gap.
+    """
+    if video.kind == "raw":
+        from data_prep.video.frames import count_frames
+
+        return count_frames(probe_own(video.path))
+    if video.kind == "packed":
+        with PackedUser(video.root) as user:
+            return len(user.videos[video.place].sizes)
+    names = [name for name, _ in list_frames(video.path)]
+    if names != [frame_file_name(video.path.name, number) for number in range(1, len(names) + 1)]:
+        raise FoundWrong(
+            f"{video.path}: {len(names)} pictures that are not numbered without a gap from "
+            f"{frame_file_name(video.path.name, 1)} on; extract this video again"
+        )
+    return len(names)
+
+
+def _scan_packed(path: Path) -> OwnFolder:
+    with PackedUser(path) as user:
+        clean = [video for video in user.videos.values() if video.video_type == "clean"]
+        videos = [OwnVideo(video.object, path, video.place, "packed") for video in clean]
+        clutter = len(user.videos) - len(clean)
+    if not videos:
+        raise FoundWrong(f"{path}: no clean video in this archive; expected OBJECT/clean/VIDEO/VIDEO-00001.jpg in it")
+    return OwnFolder(plain(path.name.removesuffix(ARCHIVE_SUFFIX)), path, _in_order(videos), clutter)
+
+
+def _in_order(videos: list[OwnVideo]) -> tuple[OwnVideo, ...]:
+    return tuple(sorted(videos, key=lambda video: (video.object, video.place)))
+
+
+def _teaching_videos(root: Path, folder: Path, thing: str) -> Iterator[OwnVideo]:
+    for entry in _entries(folder):
+        place = Path(entry.path).relative_to(root).as_posix()
+        if _is_raw(entry):
+            yield OwnVideo(thing, root, place, "raw")
+        elif entry.is_dir() and entry.name == "clean" and folder.parent == root:
+            yield from _teaching_videos(root, Path(entry.path), thing)
+        elif entry.is_dir() and entry.name not in TREE_TYPES and list_frames(Path(entry.path)):
+            yield OwnVideo(thing, root, place, "frames")
+
+
+def _hint(folder: Path) -> str:
+    """What is likely meant where a whole tree of users was given, or only clutter was filmed."""
+    inner = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    if set(inner) & set(TREE_TYPES[1:]):
+        return ". Clutter videos teach nothing: film the object by itself"
+    if inner:
+        return f". If {folder.name} is a user and {inner[0]} a thing of theirs, give {folder}"
+    return ". Put one there, or take the folder away"
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not is_junk(entry.name)]
+
+
+def _is_raw(entry: "os.DirEntry[str]") -> bool:
+    return entry.name.lower().endswith(RAW_SUFFIXES) and entry.is_file()

@@ -1,0 +1,228 @@
+"""One user's frames in one standard ZIP file, nothing compressed: each frame is read at its offset, without unpacking.
+
+    ROOT/[split/]USER.zip, its members OBJECT/TYPE/VIDEO/VIDEO-00001.jpg
+
+An archive may come from anybody, so every member's name, kind, size and place is checked before one byte is read.
+"""
+
+import os
+import stat
+import struct
+import threading
+import zipfile
+import zlib
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, frame_file_name, is_junk, parse_frame_file_name, plain
+from groundwork.errors import FoundWrong
+
+ARCHIVE_SUFFIX = ".zip"
+EXPECTED_MEMBER = f"OBJECT/{{{','.join(VIDEO_TYPES)}}}/VIDEO/VIDEO-00001.jpg"
+# Local file header (APPNOTE.TXT 6.3.10, section 4.3.7): signature, method at 8, lengths of name and extra field at 26.
+_HEADER = struct.Struct("<4s4xH16xHH")
+_SIGNATURE = b"PK\x03\x04"
+_SLACK_BYTES = 512  # for a member's name and extra field, so that header and frame come in one read
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits 0, 6 and 13: encrypted, strongly, or the directory itself
+
+
+@dataclass(frozen=True, eq=False)
+class PackedVideo:
+    """Where one video's frames stand in an archive; entry k-1 of each array is frame k's."""
+
+    object: str
+    video_type: str
+    video: str
+    offsets: NDArray[np.int64]  # of the member's header
+    sizes: NDArray[np.uint32]  # bytes of JPEG
+    checksums: NDArray[np.uint32]  # CRC-32
+
+    @property
+    def place(self) -> str:
+        """`OBJECT/TYPE/VIDEO`, the key within its user."""
+        return f"{self.object}/{self.video_type}/{self.video}"
+
+    @property
+    def files(self) -> list[tuple[str, int]]:
+        """Names and sizes of the frames by name, as `tree.list_frames` gives them for a folder."""
+        return sorted((frame_file_name(self.video, k), int(size)) for k, size in enumerate(self.sizes, start=1))
+
+
+class PackedUser:
+    """One archive, open for reading. Its directory is read once and held as arrays: 16 bytes a frame.
+
+    Threads may share it, and forked processes too, for `os.pread` moves no file position. Windows has none: there
+    reads move one under a lock, and nothing forks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open an archive and check its directory.
+
+        Raises:
+            FoundWrong: if there is none, or it is not a ZIP file of frames alone, stored in order and whole.
+        """
+        self.path = path
+        self._moving = threading.Lock()
+        try:
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise FoundWrong(f"{path}: can't be opened ({error.strerror}); expected an archive of frames.") from None
+        try:
+            self.videos = _read_directory(path)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def read(self, place: str, number: int) -> bytes:
+        """The JPEG file of one frame.
+
+        Args:
+            place: `OBJECT/TYPE/VIDEO`.
+            number: of the frame, from 1.
+
+        Raises:
+            FoundWrong: if there is no such frame, or its bytes are not those that were packed.
+        """
+        video = self.videos.get(place)
+        if video is None or not 1 <= number <= len(video.sizes):
+            name = frame_file_name(place.rpartition("/")[2], number)
+            raise FoundWrong(f"{self.path}#{place}/{name}: no such frame in the archive.")
+        offset, size = int(video.offsets[number - 1]), int(video.sizes[number - 1])
+        head = self._read_at(offset, _HEADER.size + _SLACK_BYTES + size)
+        content = b""
+        if len(head) >= _HEADER.size:
+            signature, method, name_bytes, extra_bytes = _HEADER.unpack_from(head)
+            start = _HEADER.size + name_bytes + extra_bytes
+            if signature == _SIGNATURE and method == zipfile.ZIP_STORED:
+                content = head[start : start + size]
+                if len(content) < size:  # an extra field longer than the slack
+                    content = self._read_at(offset + start, size)
+        if len(content) != size or zlib.crc32(content) != int(video.checksums[number - 1]):
+            raise FoundWrong(
+                f"{self.path}#{place}/{frame_file_name(video.video, number)}: damaged (size or checksum is not the"
+                " archive's own). Pack this user again, or copy the archive again."
+            )
+        return content
+
+    def _read_at(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes; fewer at the end of the file."""
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), size, offset)
+        with self._moving:
+            self._file.seek(offset)
+            return self._file.read(size)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def archive_place(row_path: str) -> tuple[str, str]:
+    """Take an index's path apart: `test/P177.zip#bag/clean/VIDEO` gives `test/P177.zip` and `bag/clean/VIDEO`."""
+    archive, _, place = row_path.partition(f"{ARCHIVE_SUFFIX}#")
+    return archive + ARCHIVE_SUFFIX, place
+
+
+def member_fault(name: str) -> str | None:
+    """What is wrong with a member's name, None if it is a frame's."""
+    if name.startswith("/") or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        return "a path that leads elsewhere"
+    parts = name.split("/")
+    if len(parts) != 4 or parts[1] not in TREE_TYPES or any(is_junk(part) for part in parts):
+        return "not a frame's place"
+    try:
+        video, number = parse_frame_file_name(parts[3])
+    except ValueError:
+        return "not a frame's name"
+    if number < 1 or video != parts[2] or frame_file_name(video, number) != parts[3]:
+        return "not a frame of its folder's video"
+    return None
+
+
+def _read_directory(path: Path) -> dict[str, PackedVideo]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members, end = archive.infolist(), archive.start_dir
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, EOFError, struct.error) as error:
+        raise FoundWrong(f"{path}: not a ZIP file, or cut off ({error}). Pack or copy it again.") from None
+    frames: dict[str, dict[int, zipfile.ZipInfo]] = defaultdict(dict)
+    for member in members:
+        name = plain(member.filename)
+        if fault := _fault(member):
+            raise FoundWrong(f"{path}#{name}: {fault}; expected stored files {EXPECTED_MEMBER} and nothing else.")
+        if member.is_dir():
+            continue
+        place, _, file_name = name.rpartition("/")
+        _, number = parse_frame_file_name(file_name)
+        if number in frames[place]:
+            raise FoundWrong(f"{path}#{name}: twice in the archive; expected each name once.")
+        frames[place][number] = member
+    if not frames:
+        raise FoundWrong(f"{path}: an archive without frames; expected {EXPECTED_MEMBER}.")
+    _refuse_overlaps(path, members, end)
+    return {place: _video(path, place, numbered) for place, numbered in sorted(frames.items())}
+
+
+def _fault(member: zipfile.ZipInfo) -> str | None:
+    name = plain(member.filename)
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if member.filename != member.orig_filename:
+        return f"a name that is written in two ways ({member.orig_filename!r})"
+    if member.is_dir():  # other programs write folders too
+        inside = member_fault(f"{name}x")
+        return inside if inside == "a path that leads elsewhere" or member.file_size else None
+    if fault := member_fault(name):
+        return fault
+    if kind not in (0, stat.S_IFREG):
+        return "a link" if kind == stat.S_IFLNK else "not a plain file"
+    if member.flag_bits & _ENCRYPTED:
+        return "encrypted"
+    if member.compress_type != zipfile.ZIP_STORED:
+        return "compressed"
+    if member.compress_size != member.file_size:
+        return f"{member.file_size} bytes said, {member.compress_size} stored"
+    return None
+
+
+def _refuse_overlaps(path: Path, members: list[zipfile.ZipInfo], end: int) -> None:
+    """Each member has its own stretch of the file before the directory: else a small file could unpack without end."""
+    in_file = sorted(members, key=lambda member: member.header_offset)
+    starts = [member.header_offset for member in in_file]
+    for member, following in zip(in_file, [*starts[1:], end], strict=True):
+        least = member.header_offset + _HEADER.size + len(member.filename) + member.compress_size
+        if member.header_offset < 0 or least > following:
+            raise FoundWrong(
+                f"{path}#{plain(member.filename)}: {member.compress_size} bytes at {member.header_offset} don't fit"
+                f" before {following}. The archive is damaged; pack or copy it again."
+            )
+
+
+def _video(path: Path, place: str, numbered: dict[int, zipfile.ZipInfo]) -> PackedVideo:
+    thing, video_type, video = place.split("/")
+    numbers = range(1, len(numbered) + 1)
+    for number in numbers:
+        if number not in numbered:
+            raise FoundWrong(
+                f"{path}#{place}/{frame_file_name(video, number)}: not in the archive, though the video has"
+                f" {len(numbered)} frames. Pack this user again."
+            )
+    members = [numbered[number] for number in numbers]
+    return PackedVideo(
+        thing,
+        video_type,
+        video,
+        np.array([member.header_offset for member in members], np.int64),
+        np.array([member.file_size for member in members], np.uint32),
+        np.array([member.CRC for member in members], np.uint32),
+    )

@@ -1,0 +1,160 @@
+"""Pictures of one video by their numbers, through PyAV: exactly those, as square frames, one in memory at a time.
+
+It jumps to key frames where every one of them closes a group of pictures, and reads in order elsewhere (open groups,
+starts cut by an edit list, AVI). The choice hangs on the file alone, so random access and reading in order agree.
+
+Pictures are turned upright, shown through their own matrix and range, and scaled bilinearly over their area: pixel for
+pixel what `ffmpeg -vf scale=WIDTH:HEIGHT:flags=bilinear` gives.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av import VideoFrame, VideoStream
+from av.container import InputContainer
+from av.filter import Graph
+from numpy.typing import NDArray
+
+from data_prep.video.damage import decoder_lines, tells_of_damage
+from data_prep.video.framing import Framing, Picture
+from data_prep.video.probe import VideoInfo, open_video
+from groundwork.errors import FoundWrong
+
+# What decodes, as a frame tree's manifest has it
+READER = f"PyAV {av.__version__} (libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))})"
+LEAST_JUMP_PICTURES = 8  # to decode a few pictures for nothing is cheaper than a jump
+# A side can grow far beyond the frame: 1080 x 2 pixels cropped to 224 are 120960 px wide first.
+LONGEST_SIDE_PX = 32_768
+# Degrees clockwise: libav's filters
+_TURNS: dict[int, list[tuple[str, str]]] = {
+    0: [],
+    90: [("transpose", "clock")],
+    180: [("hflip", ""), ("vflip", "")],
+    270: [("transpose", "cclock")],
+}
+
+
+def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing) -> Iterator[Picture]:
+    """Give pictures of one video as square frames.
+
+    Args:
+        path: the video.
+        info: what it holds.
+        pictures: indices from 0, rising. Damage outside what these need may go unnoticed.
+        framing: size, shape and scaling.
+
+    Raises:
+        FoundWrong: if the video is damaged, or can't be scaled like this.
+    """
+    width, height = framing.decoded_size(info.width, info.height)
+    if max(width, height) > LONGEST_SIDE_PX:
+        raise FoundWrong(
+            f"{path}: {info.width} x {info.height} px can't be scaled to {width} x {height}, expected sides up to"
+            f" {LONGEST_SIDE_PX} px. Pad or squash it instead of cropping, or leave this video out."
+        )
+    for picture in _scaled_pictures(path, info, pictures, framing):
+        if picture.shape != (height, width, 3):
+            raise FoundWrong(f"{path}: a picture came out as {picture.shape}, expected {(height, width, 3)}.")
+        yield framing.square(picture)
+
+
+def _scaled_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing) -> Iterator[Picture]:
+    scaler = _Scaler(framing.decoded_size(info.width, info.height), info.rotation)
+    with open_video(path) as (container, stream):
+        for start, part in _runs(info, pictures):
+            wanted = set(part.tolist())
+            index = start - 1
+            for index, frame in _numbered(path, info, container, stream, start):
+                if index in wanted:
+                    yield scaler.scaled(frame)
+                if index >= part[-1] and index + 1 < info.pictures:
+                    break  # asked for no more of this run; damage further on is none of this call's business
+            if index < part[-1] or index + 1 > info.pictures:
+                raise FoundWrong(
+                    f"{path}: {index + 1} pictures decode, expected {info.pictures}."
+                    " Damaged; use another copy of the file."
+                )
+
+
+def _runs(info: VideoInfo, pictures: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Cut rising pictures where a jump pays; give (picture to start decoding at, the run's pictures)."""
+    keys = np.asarray(info.key_pictures if info.closed_groups else (0,))
+    starts = keys[np.searchsorted(keys, pictures, side="right") - 1]
+    jumps = np.flatnonzero(starts[1:] - pictures[:-1] > LEAST_JUMP_PICTURES) + 1
+    for part in np.split(np.arange(len(pictures)), jumps):
+        yield int(starts[part[0]]), pictures[part]
+
+
+class _Scaler:
+    """PyAV's frames upright, scaled, in RGB, by ffmpeg's own filters."""
+
+    def __init__(self, size: tuple[int, int], rotation: int) -> None:
+        self._size, self._rotation = size, rotation
+        self._graph: Graph | None = None
+        self._source: tuple[int, int, str] | None = None
+
+    def scaled(self, frame: VideoFrame) -> Picture:
+        source = (frame.width, frame.height, frame.format.name)
+        graph = self._graph
+        if graph is None or source != self._source:  # the first frame, or a stream that changes on its way
+            self._graph = graph = self._graph_for(frame)
+            self._source = source
+        graph.push(frame)
+        return np.asarray(graph.pull().to_ndarray(), dtype=np.uint8)
+
+    def _graph_for(self, frame: VideoFrame) -> Graph:
+        graph = Graph()
+        graph.threads = 1
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        )
+        turns = [graph.add(name, argument) for name, argument in _TURNS[self._rotation]]
+        scale = graph.add("scale", f"{self._size[0]}:{self._size[1]}:flags=bilinear")
+        rgb, sink = graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")
+        graph.link_nodes(source, *turns, scale, rgb, sink).configure()
+        return graph
+
+
+def _numbered(
+    path: Path, info: VideoInfo, container: InputContainer, stream: VideoStream, start: int
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Frames with their numbers, from key picture `start`, or an earlier one where the jump ends there: MP4's index is
+    in decoding order, and at a variable rate libav enters it up to a group too early (measured)."""
+    if start:
+        container.seek(info.stamp(start), stream=stream)
+    frames = _decoded(path, info, container, stream, start)
+    first = next(frames, None)
+    if first is None:
+        return
+    if start:
+        keys = {info.stamp(key): key for key in info.key_pictures if key <= start}
+        if first.pts not in keys:
+            raise FoundWrong(f"{path}: picture {start + 1} is not found where the file says. Damaged.")
+        start = keys[first.pts]
+    yield from enumerate(itertools.chain([first], frames), start=start)
+
+
+def _decoded(
+    path: Path, info: VideoInfo, container: InputContainer, stream: VideoStream, start: int
+) -> Iterator[VideoFrame]:
+    """PyAV's frames in showing order, from about picture `start`; damage is raised where it shows."""
+    packets = container.demux(stream)
+    given = start
+    while True:
+        with decoder_lines() as log:
+            packet = next(packets, None)
+            frames = packet.decode() if packet is not None else []
+        told = [text.strip() for level, source, text in log if tells_of_damage(level, source, text, info.codec)]
+        told += ["parts of it were filled in" for frame in frames if frame.is_corrupt]
+        if told:
+            raise FoundWrong(
+                f"{path}: about picture {given + 1} of {info.pictures} it is damaged ({told[0]})."
+                " Use another copy of the file."
+            )
+        if packet is None:
+            return
+        yield from frames
+        given += len(frames)

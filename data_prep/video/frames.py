@@ -1,0 +1,145 @@
+"""Raw video to square RGB frames at a stated rate: which picture each frame shows, the frames, and their JPEG form.
+
+Frame k (from 0; file number k + 1) shows the last picture with a time stamp <= k / fps, counted from the first picture.
+Colours are shown as coded, through the video's own matrix and range, without tone mapping (see colour.py).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.video import decoding
+from data_prep.video.framing import Framing, Picture
+from data_prep.video.probe import VideoInfo, probe
+from groundwork.errors import FoundWrong
+
+DEFAULT_SIZE_PX = 224
+DEFAULT_FPS = 30.0
+JPEG_QUALITY = 95
+STAMP_TOLERANCE_S = 1e-3  # Matroska rounds time stamps to milliseconds: frame 2 of 30 fps stands at 67 ms, not 66.67
+
+
+def frame_pictures(times_s: Sequence[float], last_duration_s: float, fps: float = DEFAULT_FPS) -> NDArray[np.int64]:
+    """Which picture each frame shows at a constant rate.
+
+    Args:
+        times_s: time stamps of the pictures from the first, rising, shape (pictures,), pictures >= 1.
+        last_duration_s: how long the last picture is shown.
+        fps: frames a second to give, above 0.
+
+    Returns:
+        picture index (from 0) of each frame, shape (frames,), frames >= 1, never falling.
+    """
+    times = np.asarray(times_s, dtype=np.float64)
+    end_s = float(times[-1]) + last_duration_s
+    frames = max(1, int(np.ceil((end_s - STAMP_TOLERANCE_S) * fps)))
+    moments = np.arange(frames) / fps + STAMP_TOLERANCE_S
+    return np.maximum(np.searchsorted(times, moments, side="right") - 1, 0).astype(np.int64)
+
+
+def count_frames(info: VideoInfo, fps: float = DEFAULT_FPS) -> int:
+    """How many frames a video gives at `fps`."""
+    return len(frame_pictures(info.times_s, info.last_duration_s, fps))
+
+
+def read_frames(
+    path: Path,
+    numbers: Sequence[int] | None = None,
+    *,
+    size_px: int = DEFAULT_SIZE_PX,
+    fps: float = DEFAULT_FPS,
+    shape: str = "crop",
+    resample: str = "decoder",
+) -> NDArray[np.uint8]:
+    """Read frames of one video by their numbers, as in frame file names.
+
+    Args:
+        path: the video.
+        numbers: frame numbers from 1, in any order, repeats allowed; None gives all.
+        size_px: side of the square frames.
+        fps: rate that the numbers count at.
+        shape: `crop` (the shorter side to size_px, the longer cut about its centre), `pad` (the longer side to size_px,
+            black bars) or `squash` (both sides to size_px).
+        resample: `decoder` (scaled inside the decoder) or `lanczos` (decoded at full size, then Pillow; slower).
+
+    Returns:
+        RGB, shape (n, size_px, size_px, 3).
+
+    Raises:
+        AskedWrong: if there is no such shape or way to resample.
+        FoundWrong: if the video is damaged, or has no frame of a number asked for. Damage outside the frames asked for
+            may go unnoticed.
+    """
+    framing = Framing(size_px, shape, resample)
+    info = probe(path)
+    pictures = frame_pictures(info.times_s, info.last_duration_s, fps)
+    wanted = np.arange(len(pictures)) if numbers is None else np.asarray(numbers, dtype=np.int64) - 1
+    if len(wanted) == 0:
+        return np.empty((0, size_px, size_px, 3), dtype=np.uint8)
+    if wanted.min() < 0 or wanted.max() >= len(pictures):
+        raise FoundWrong(
+            f"{path}: has frames 1 to {len(pictures)} at {fps:g} fps; {_outside(wanted, pictures)} asked for."
+        )
+    unique, places = np.unique(pictures[wanted], return_inverse=True)
+    distinct = np.empty((len(unique), size_px, size_px, 3), dtype=np.uint8)
+    for place, picture in enumerate(decoding.read_pictures(path, info, unique, framing)):
+        distinct[place] = picture
+    return distinct if np.array_equal(places, np.arange(len(unique))) else distinct[places]
+
+
+def iterate_frames(
+    path: Path,
+    *,
+    size_px: int = DEFAULT_SIZE_PX,
+    fps: float = DEFAULT_FPS,
+    shape: str = "crop",
+    resample: str = "decoder",
+) -> Iterator[tuple[int, Picture]]:
+    """Give (frame number, picture) of a whole video in order, in bounded memory whatever its length.
+
+    Arguments as for `read_frames`.
+
+    Raises:
+        AskedWrong: if there is no such shape or way to resample.
+        FoundWrong: if the video is damaged: at the frame where it shows, so a caller keeps nothing of it.
+    """
+    framing = Framing(size_px, shape, resample)
+    info = probe(path)
+    pictures = frame_pictures(info.times_s, info.last_duration_s, fps)
+    unique, places = np.unique(pictures, return_inverse=True)
+    reading = decoding.read_pictures(path, info, unique, framing)
+    shown, picture = -1, np.empty(0, dtype=np.uint8)
+    for number, place in enumerate(places.tolist(), start=1):
+        while shown < place:
+            picture, shown = next(reading), shown + 1
+        yield number, picture
+    if (left := next(reading, None)) is not None:  # runs the reader to its end, where it counts what it got
+        raise FoundWrong(f"{path}: gave a picture too many, of shape {left.shape}.")
+
+
+def encode_jpeg(picture: Picture, quality: int = JPEG_QUALITY) -> bytes:
+    """Encode an RGB picture (h, w, 3) as JPEG, without metadata. The same picture gives the same bytes."""
+    done, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"a picture of shape {picture.shape} can't be encoded as JPEG")
+    return bytes(content)
+
+
+def decode_jpeg(content: bytes) -> Picture:
+    """Decode a JPEG to RGB, shape (h, w, 3).
+
+    Raises:
+        FoundWrong: if it is no JPEG or is cut off. The caller names the file.
+    """
+    picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
+    if picture is None:
+        raise FoundWrong(f"{len(content)} bytes that do not decode as a JPEG picture: cut off or damaged.")
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _outside(wanted: NDArray[np.int64], pictures: NDArray[np.int64]) -> str:
+    numbers = wanted[(wanted < 0) | (wanted >= len(pictures))] + 1
+    return ", ".join(map(str, numbers[:3].tolist())) + ("" if len(numbers) <= 3 else f" and {len(numbers) - 3} more")

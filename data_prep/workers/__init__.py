@@ -1,0 +1,1 @@
+"""Work in processes that can be killed: `pool` for many items, `stream` for what a generator gives."""

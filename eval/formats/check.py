@@ -1,0 +1,171 @@
+"""Are predictions whole and legal for these tasks? Every fault at once, grouped so that a person can read them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from eval.formats.align import NOWHERE, Integers, Located, QueryFrames
+from eval.formats.predictions import require_columns
+from eval.formats.tasks import TaskSet
+from groundwork.errors import FoundWrong
+
+# softmax in float32 may end a rounding error above 1
+HIGHEST_CONFIDENCE = 1 + 1e-6
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a predictions table: of one video, or, where all of it is missing or foreign, of a task or a user.
+
+    `task` is None and `video` is "" where it is about more than one. `rows` counts frames, `first` is the first one.
+    """
+
+    user: str
+    task: int | None
+    video: str
+    rows: int
+    what: str
+    first: int | None = None
+
+    def __str__(self) -> str:
+        """`user P177, task 3, video 'P177--bag--clutter--x': 12 frames missing, first 14`."""
+        where = f"user {_name(self.user)}"
+        where += "" if self.task is None else f", task {self.task}"
+        where += f", video {self.video!r}" if self.video else ""
+        first = "" if self.first is None else f", first {self.first}"
+        return f"{where}: {self.rows} {'frame' if self.rows == 1 else 'frames'} {self.what}{first}"
+
+
+def find_faults(task_set: TaskSet, predictions: pd.DataFrame) -> list[Fault]:
+    """Every missing, doubled, foreign and out-of-range row of a predictions table, grouped, in the tasks' order.
+
+    Args:
+        task_set: what was asked for.
+        predictions: columns of PREDICTION_COLUMNS, rows in any order.
+
+    Raises:
+        FoundWrong: if a column is missing or of another type.
+    """
+    require_columns(predictions, source="predictions")
+    query = QueryFrames.of(task_set)
+    return _faults(query, query.locate(predictions), predictions)
+
+
+def has_confidences(predictions: pd.DataFrame) -> bool:
+    """Whether confidences are known. A results.json has none: its column is empty (pd.NA) throughout.
+
+    NaN is not empty: it is what a recogniser gives that has gone wrong, and a fault.
+    """
+    column = predictions["confidence"]
+    return isinstance(column.dtype, np.dtype) or len(column) == 0 or not bool(column.isna().all())
+
+
+def require_whole(
+    query: QueryFrames, located: Located, predictions: pd.DataFrame, *, source: str = "predictions"
+) -> None:
+    """Raise FoundWrong, with the number of faults and the first ones, unless predictions are whole and legal."""
+    faults = _faults(query, located, predictions)
+    if faults:
+        shown = "; ".join(map(str, faults[:SHOWN])) + ("; …" if len(faults) > SHOWN else "")
+        raise FoundWrong(
+            f"{source}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'} against the tasks: {shown}. "
+            "Nothing was scored or written; predict these tasks again ('python -m eval check' lists every fault)"
+        )
+
+
+def _faults(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> list[Fault]:
+    times = np.bincount(located.frame[located.frame != NOWHERE], minlength=len(query.frames))
+    return [
+        *_missing(query, np.flatnonzero(times == 0)),
+        *_doubled(query, np.flatnonzero(times > 1)),
+        *_foreign(located, predictions),
+        *_out_of_range(query, located, predictions),
+    ]
+
+
+def _missing(query: QueryFrames, places: Integers) -> Iterator[Fault]:
+    """Missing frames by video; by task or user where all of it is missing."""
+    if len(places) == 0:
+        return
+    of_video = np.bincount(query.video_of_frame[places], minlength=len(query.videos))
+    first = dict(zip(*_firsts(query, places), strict=True))
+    task_of_video, tasks = query.task_of_video, len(query.tasks)
+    of_task = np.bincount(task_of_video, weights=of_video, minlength=tasks).astype(np.int64)
+    task_size = np.bincount(task_of_video, weights=query.counts, minlength=tasks).astype(np.int64)
+    all_there_are = "missing, all there are"
+    for user in query.users:
+        own = [place for place, task in enumerate(query.tasks) if task.user == user]
+        rows = int(of_task[own].sum())
+        if rows == task_size[own].sum() > 0:
+            yield Fault(user, None, "", rows, all_there_are)
+            continue
+        for place in own:
+            task = query.tasks[place]
+            if of_task[place] == task_size[place] > 0:
+                yield Fault(user, task.task, "", int(of_task[place]), all_there_are)
+                continue
+            for video in np.flatnonzero((task_of_video == place) & (of_video > 0)) if of_task[place] else ():
+                name = query.videos[video][1].video
+                yield Fault(user, task.task, name, int(of_video[video]), "missing", first[int(video)])
+
+
+def _doubled(query: QueryFrames, places: Integers) -> Iterator[Fault]:
+    rows = np.bincount(query.video_of_frame[places], minlength=len(query.videos))
+    for video, first in zip(*_firsts(query, places), strict=True):
+        place, plan = query.videos[video]
+        task = query.tasks[place]
+        yield Fault(task.user, task.task, plan.video, int(rows[video]), "predicted more than once", first)
+
+
+def _firsts(query: QueryFrames, places: Integers) -> tuple[list[int], list[int]]:
+    """The videos that some flat places (rising) are of, and the number of the first frame in each."""
+    videos, index = np.unique(query.video_of_frame[places], return_index=True)
+    return videos.tolist(), query.frames[places[index]].tolist()
+
+
+def _foreign(located: Located, predictions: pd.DataFrame) -> Iterator[Fault]:
+    """Rows that nothing asked for, at the level at which they go astray."""
+    stray_user = located.user == NOWHERE
+    stray_task = (located.task == NOWHERE) & ~stray_user
+    stray_video = (located.video == NOWHERE) & (located.task != NOWHERE)
+    stray_frame = (located.frame == NOWHERE) & (located.video != NOWHERE)
+    yield from _grouped(predictions, stray_user, ["user"], "of a user who is not in the tasks")
+    yield from _grouped(predictions, stray_task, ["user", "task"], "of a task that the user does not have")
+    yield from _grouped(predictions, stray_video, ["user", "task", "video"], "of a video that is not the task's query")
+    yield from _grouped(predictions, stray_frame, ["user", "task", "video"], "that the task does not ask for")
+
+
+def _out_of_range(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> Iterator[Fault]:
+    way = np.array([task.way for task in query.tasks], dtype=np.int64)
+    known = np.flatnonzero(located.task != NOWHERE)
+    classes = predictions["prediction"].to_numpy()
+    outside = np.zeros(len(predictions), dtype=np.bool_)
+    outside[known] = (classes[known] < 0) | (classes[known] >= way[located.task[known]])
+    what = "predicted as a class that the task does not have"
+    yield from _grouped(predictions, outside, ["user", "task", "video"], what)
+    if not has_confidences(predictions):
+        return
+    confidence = predictions["confidence"].to_numpy(dtype=np.float64, na_value=np.nan)
+    legal = (confidence >= 0) & (confidence <= HIGHEST_CONFIDENCE)  # False for NaN
+    what = "with a confidence that is no number from 0 to 1"
+    yield from _grouped(predictions, ~legal, ["user", "task", "video"], what)
+
+
+def _grouped(predictions: pd.DataFrame, rows: NDArray[np.bool_], keys: list[str], what: str) -> Iterator[Fault]:
+    """Faulty rows by their keys; the first frame is named where the keys reach down to a video."""
+    if not rows.any():
+        return
+    chosen = predictions.loc[rows, [*keys, "frame"]]
+    groups = chosen.groupby(keys, observed=True, dropna=False)["frame"].agg(["size", "min"]).reset_index()
+    for row in groups.to_dict("records"):
+        first = int(row["min"]) if "video" in row else None
+        task = int(row["task"]) if "task" in row else None
+        yield Fault(str(row["user"]), task, str(row.get("video", "")), int(row["size"]), what, first)
+
+
+def _name(user: str) -> str:
+    return user if user.isalnum() else repr(user)

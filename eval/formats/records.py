@@ -1,0 +1,44 @@
+"""The records at eval's border, all to be had from here: tasks.jsonl, predictions.parquet, scorecard.json.
+
+Each file carries its kind and a schema number; a reader refuses one that it does not know. The records, readers and
+writers stand in eval/formats/tasks.py, eval/formats/predictions.py and eval/formats/scorecard.py.
+"""
+
+from eval.formats.predictions import (
+    PREDICTION_COLUMNS,
+    PREDICTIONS_SCHEMA,
+    read_predictions,
+    read_predictions_metadata,
+    write_predictions,
+)
+from eval.formats.scorecard import SCORECARD_SCHEMA, Scorecard, read_scorecard, write_scorecard
+from eval.formats.tasks import (
+    TASKS_SCHEMA,
+    LeftOut,
+    Task,
+    TaskSet,
+    VideoPlan,
+    read_tasks,
+    tasks_fingerprint,
+    write_tasks,
+)
+
+__all__ = [
+    "PREDICTIONS_SCHEMA",
+    "PREDICTION_COLUMNS",
+    "SCORECARD_SCHEMA",
+    "TASKS_SCHEMA",
+    "LeftOut",
+    "Scorecard",
+    "Task",
+    "TaskSet",
+    "VideoPlan",
+    "read_predictions",
+    "read_predictions_metadata",
+    "read_scorecard",
+    "read_tasks",
+    "tasks_fingerprint",
+    "write_predictions",
+    "write_scorecard",
+    "write_tasks",
+]

@@ -1,0 +1,267 @@
+"""The scorecard: what one recogniser scored on one set of tasks, and its file, scorecard.json.
+
+Metrics are fractions in [0, 1], never percent. The means are all of the rows of `per_video`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from eval.formats.reading import first_fault, parse_object, require_file, require_schema
+from eval.formats.tasks import LeftOut
+from eval.intervals import BootstrapInterval, ProtocolInterval
+from groundwork.errors import FoundWrong
+from groundwork.files import write_text
+
+SCORECARD_SCHEMA: Literal[1] = 1
+KIND = "scorecard"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """Frozen, no key that it does not know, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class VideoScore(Strict):
+    """One video in one task."""
+
+    user: str
+    task: Count
+    object: str
+    video: str
+    frames: Count
+    frame_accuracy: Fraction
+    frames_to_recognition: Fraction
+    video_accuracy: Fraction
+
+
+class TaskScore(Strict):
+    """One task: means over its videos."""
+
+    user: str
+    task: Count
+    objects: Count
+    videos: Count
+    frame_accuracy: Fraction
+    frames_to_recognition: Fraction
+    video_accuracy: Fraction
+
+
+class ObjectScore(Strict):
+    """One object of one user: means over its videos in all tasks. `videos` counts different ones."""
+
+    user: str
+    object: str
+    tasks: Count
+    videos: Count
+    frame_accuracy: Fraction
+    frames_to_recognition: Fraction
+    video_accuracy: Fraction
+
+
+class UserScore(Strict):
+    """One user: means over the videos of all their tasks. `objects` and `videos` count different ones."""
+
+    user: str
+    tasks: Count
+    objects: Count
+    videos: Count
+    frame_accuracy: Fraction
+    frames_to_recognition: Fraction
+    video_accuracy: Fraction
+
+
+class Summary(Strict):
+    """A mean over `n` `unit`s with both intervals (eval/intervals.py says what each is worth)."""
+
+    mean: Fraction
+    n: Count
+    unit: str
+    protocol_interval: ProtocolInterval
+    bootstrap_over_users: BootstrapInterval
+
+
+class MetricSummary(Strict):
+    """per_video: the headline, every video of every task counts once. per_user: every user counts once."""
+
+    per_video: Summary
+    per_user: Summary
+
+
+class Overall(Strict):
+    """One summary a metric, named as in eval.metrics.METRICS."""
+
+    frame_accuracy: MetricSummary
+    frames_to_recognition: MetricSummary
+    video_accuracy: MetricSummary
+
+
+class Counts(Strict):
+    """How much was scored; `objects` and `videos` count different ones, `video_scores` a video once for each task."""
+
+    users: Count
+    tasks: Count
+    objects: Count
+    videos: Count
+    video_scores: Count
+    frames: Count
+
+
+class Confusion(Strict):
+    """How often one user's objects were taken for one another, in all the user's tasks with just these objects.
+
+    `frames[i][j]` counts frames of `objects[i]` predicted as `objects[j]`, each frame once for each task it is in.
+    """
+
+    user: str
+    tasks: Count
+    objects: tuple[str, ...]
+    frames: tuple[tuple[Count, ...], ...]
+
+    @field_validator("frames")
+    @classmethod
+    def _square(cls, frames: tuple[tuple[int, ...], ...], info: ValidationInfo) -> tuple[tuple[int, ...], ...]:
+        way = len(info.data.get("objects", ()))
+        if [len(row) for row in frames] != [way] * way:
+            raise ValueError(f"{way} rows of {way} counts expected, one for each object")
+        return frames
+
+
+class Amount(Strict):
+    """What a task took: mean and population standard deviation over `n` tasks."""
+
+    mean: NotNegative
+    std: NotNegative
+    n: Count
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> Self:
+        """From each task's own amount, shape (tasks,), tasks >= 1."""
+        numbers = np.asarray(values, dtype=np.float64)
+        return cls(mean=float(numbers.mean()), std=float(numbers.std()), n=len(numbers))
+
+
+class TaskCost(Strict):
+    """What it took to personalise to one task; None where it is not known. Fields as Cost has them."""
+
+    user: str
+    task: Count
+    macs_to_personalise: Count | None = None
+    macs_to_personalise_thop: Count | None = None
+    seconds_to_personalise: NotNegative | None = None
+
+
+class Cost(Strict):
+    """What it took to personalise, a task; None where it is not known.
+
+    macs_to_personalise: multiply-accumulate operations, all of them. macs_to_personalise_thop: as the leaderboard
+    counted them, without attention. seconds_to_personalise: of wall clock, operations counted apart. source: how and on
+    what machine they were counted and measured. per_task: each task's own, where that is known.
+    """
+
+    macs_to_personalise: Amount | None = None
+    macs_to_personalise_thop: Amount | None = None
+    seconds_to_personalise: Amount | None = None
+    source: str
+    per_task: tuple[TaskCost, ...] = ()
+
+    @classmethod
+    def of(cls, per_task: Sequence[TaskCost], *, source: str) -> Self:
+        """From each task's own, tasks >= 1; what one of them lacks has no mean."""
+        amounts = {}
+        for name in ("macs_to_personalise", "macs_to_personalise_thop", "seconds_to_personalise"):
+            known = [getattr(row, name) for row in per_task if getattr(row, name) is not None]
+            amounts[name] = Amount.of(known) if len(known) == len(per_task) else None
+        return cls(**amounts, source=source, per_task=tuple(per_task))
+
+
+class Group(Strict):
+    """Frame accuracy where something annotated is alike: a mean over `n` `unit`s, of the bootstrap's `n` users."""
+
+    name: str
+    frame_accuracy: Fraction
+    n: Count
+    unit: str
+    bootstrap_over_users: BootstrapInterval
+
+
+class ByAnnotation(Strict):
+    """Frame accuracy by what annotations say (eval/by_annotation.py says how groups are made); () where they don't."""
+
+    box_size: tuple[Group, ...] = ()
+    support_quality: tuple[Group, ...] = ()
+
+
+class Scorecard(Strict):
+    """What one recogniser scored on one set of tasks.
+
+    `notes` say what the numbers do not mean under this protocol. `tasks_fingerprint` is the same for two scorecards if
+    and only if their tasks are. `provenance` says where the predictions come from. `cost` and `by_annotation` are None
+    where nothing is known of them.
+    """
+
+    kind: Literal["scorecard"] = "scorecard"
+    schema_number: Literal[1] = Field(SCORECARD_SCHEMA, alias="schema")
+    protocol: str
+    split: str
+    seed: int
+    every_query_frame: bool
+    data_fingerprint: str
+    tasks_fingerprint: str
+    overall: Overall
+    counts: Counts
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    provenance: dict[str, str]
+    cost: Cost | None = None
+    by_annotation: ByAnnotation | None = None
+    per_user: tuple[UserScore, ...]
+    per_task: tuple[TaskScore, ...]
+    per_object: tuple[ObjectScore, ...]
+    confusion: tuple[Confusion, ...]
+    per_video: tuple[VideoScore, ...]
+
+
+def write_scorecard(path: Path, scorecard: Scorecard) -> None:
+    """Write scorecard.json, whole or not at all: indented, and lists with an entry a line."""
+    write_text(path, _json(scorecard.model_dump(by_alias=True)) + "\n")
+
+
+def read_scorecard(path: Path) -> Scorecard:
+    """Read scorecard.json, strictly.
+
+    Raises:
+        AskedWrong: if there is no such file.
+        FoundWrong: if it is damaged, of another schema, or no scorecard.
+    """
+    require_file(path, "a scorecard (scorecard.json)")
+    text = path.read_bytes()
+    require_schema(parse_object(text, str(path)), str(path), kind=KIND, schema=SCORECARD_SCHEMA)
+    try:
+        return Scorecard.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise FoundWrong(f"{path}: {first_fault(error)}") from error
+
+
+def _json(value: Any) -> str:
+    """JSON text: an object's keys and a list's entries on lines of their own, but nothing within an entry."""
+    if isinstance(value, dict) and value:
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_json(part)}" for key, part in value.items()]
+        brackets = "{}"
+    elif isinstance(value, tuple) and value:
+        parts = [json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in value]
+        brackets = "[]"
+    else:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    inside = ",\n".join(parts).replace("\n", "\n  ")
+    return f"{brackets[0]}\n  {inside}\n{brackets[1]}"

@@ -1,0 +1,110 @@
+"""`orbit-lite forget`: an object or all of a personal recognizer, or a user out of a tree and its runs.
+
+It lists what it is going to remove, and removes nothing before somebody has agreed.
+"""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from data_prep.tree.layout import TREE_FILES
+from groundwork.errors import AskedWrong
+from groundwork.options import Changes
+
+if TYPE_CHECKING:
+    from data_prep.forgetting.plan import Plan
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_YES = ("y", "yes")
+
+
+def add_forget_verb(verbs: "Subparsers") -> None:
+    """Add `forget` to the parser of orbit-lite; it sets `run`."""
+    verb = verbs.add_parser(
+        "forget",
+        help="remove an object or a user, and list what could not be reached",
+        description="Either FILE, a personal recognizer: all of it, or some objects. Or --data and --user. It lists "
+        "what it is going to remove, and asks. What is not this kit's is never removed, and no link is followed.",
+        allow_abbrev=False,
+    )
+    verb.add_argument(
+        "file", type=Changes(checked=False), nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it"
+    )
+    verb.add_argument(
+        "--object", action="append", default=[], metavar="NAME", help="only this object of FILE; may be repeated"
+    )
+    verb.add_argument(
+        "--data",
+        type=Changes(TREE_FILES, checked=False),
+        metavar="ROOT",
+        help="a tree of frames, raw videos or packed users",
+    )
+    verb.add_argument("--user", metavar="NAME", help="the user to remove from it")
+    verb.add_argument(
+        "--run",
+        dest="run_folders",
+        action="append",
+        default=[],
+        type=Changes(checked=False),
+        metavar="RUN",
+        help="with --data: from this run's folder, too; may be repeated",
+    )
+    consent = verb.add_mutually_exclusive_group()
+    consent.add_argument("--yes", action="store_true", help="remove what is listed without asking")
+    consent.add_argument("--dry-run", action="store_true", help="list what would be removed, and remove nothing")
+    verb.set_defaults(run=_forget, goes_on=True)
+
+
+def _forget(options: argparse.Namespace) -> None:
+    from data_prep.forgetting.plan import refuse_unfinished
+
+    plan = _plan(options)
+    print(plan)
+    if options.dry_run:
+        lines = [f"could not reach: {line}" for line in plan.unreachable]
+        print(*lines, "nothing was removed: this was a dry run", sep="\n")
+        return
+    if plan.changes and not options.yes:
+        _ask()
+    forgotten = plan.carry_out()
+    if text := forgotten.beside(plan):
+        print(text)
+    refuse_unfinished(forgotten)
+
+
+def _plan(options: argparse.Namespace) -> "Plan":
+    if (options.file is None) == (options.data is None):
+        raise AskedWrong("give either FILE, a personal recognizer, or --data ROOT with --user NAME")
+    if options.file is not None:
+        if options.user is not None or options.run_folders:
+            raise AskedWrong(
+                "--user and --run go with --data; of a personal recognizer give --object, or nothing for all"
+            )
+        from orbit_lite.personal.forget import plan_forget_in_file
+
+        return plan_forget_in_file(options.file, options.object)
+    if options.user is None or options.object:
+        raise AskedWrong("--data goes with --user NAME, and without --object")
+    from orbit_lite.forget import plan_forget
+
+    return plan_forget(options.data, options.user, options.run_folders)
+
+
+def _ask() -> None:
+    """Ask on the terminal.
+
+    Raises:
+        AskedWrong: if there is none, or the answer is not yes: nothing is removed then.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise AskedWrong(
+            "nothing was removed: there is no terminal to ask on. Read the list above, then give --yes to remove it"
+        )
+    try:
+        answer = input("Remove all of this? It can't be undone. [y/N] ")
+    except EOFError:
+        answer = ""
+        print()
+    if answer.strip().lower() not in _YES:
+        raise AskedWrong("nothing was removed: the answer was not yes")

@@ -1,0 +1,160 @@
+"""The verb `recognize`: its options, and which of them contradict one another."""
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from data_prep.tree.layout import TREE_FILES
+from groundwork.errors import AskedWrong
+from groundwork.options import Reads, Writes
+from groundwork.targets import STDOUT, target
+
+if TYPE_CHECKING:
+    from orbit_lite.personal.answering.recognize import AnswerListener
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+STDIN = 0  # its descriptor
+DEFAULT_FPS = 30.0
+
+
+def add_recognize_verb(verbs: "Subparsers") -> None:
+    """Add the verb to the parser of orbit-lite; it sets `run`."""
+    verb = verbs.add_parser(
+        "recognize",
+        help="what is in new videos, or in a camera's picture, by a personal recogniser",
+        description="Videos are files, or folders of frames as a frame tree has them (30 a second). Every frame is "
+        "answered from itself and earlier ones alone.",
+        allow_abbrev=False,
+    )
+    verb.add_argument(
+        "--model", type=Reads(), required=True, metavar="FILE", help="as 'orbit-lite personalize' writes it"
+    )
+    verb.add_argument("videos", type=Reads(TREE_FILES), nargs="*", metavar="VIDEO", help="one or several")
+    verb.add_argument("--camera", type=_camera_number, metavar="N", help="a camera in their place, 0 is the first")
+    verb.add_argument("--stdin", type=_frame_size, metavar="WIDTHxHEIGHT", help="raw rgb24 frames in their place")
+    verb.add_argument("--live", action="store_true", help="with --stdin: drop frames rather than let them wait")
+    verb.add_argument("--fps", type=_rate, help="frames a second to look at, or that stdin has (default: 30)")
+    verb.add_argument(
+        "--smooth", type=_seconds, default=0.0, metavar="SECONDS", help="average over earlier frames (default: 0, off)"
+    )
+    verb.add_argument("--csv", type=Writes("answers.csv"), metavar="OUT", help="write a row a frame, too")
+    verb.add_argument(
+        "--json",
+        type=Writes("answers.json"),
+        metavar="OUT",
+        help="write each video's answer and the model's origin, too",
+    )
+    verb.add_argument(
+        "--annotated",
+        type=Writes("OUT.mp4", binary=True),
+        metavar="OUT.mp4",
+        help="write a copy of the one video with captions",
+    )
+    verb.add_argument("--speak", action="store_true", help="print what is seen when it changes, and nothing else")
+    verb.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+    verb.set_defaults(run=_recognize)
+
+
+def _recognize(options: argparse.Namespace) -> None:
+    _require_sense(options)
+    from orbit_lite.personal.answering.live import recognize_stream, warm_up
+    from orbit_lite.personal.answering.recognize import Looking, Outputs, recognize
+    from orbit_lite.personal.answering.report import describe_model
+    from orbit_lite.personal.answering.streams import Camera, RawFrames
+    from orbit_lite.personal.file import load_personal
+    from orbit_lite.runs.devices import named_device
+
+    outputs = Outputs(options.csv, options.json, options.annotated)
+    fps = options.fps or DEFAULT_FPS
+    personal = load_personal(options.model, device=named_device(options.device))
+    model = describe_model(options.model, personal)
+    if options.videos:
+        listener = _listener(speak=options.speak, stream=False)
+        looking = Looking(fps, options.smooth)
+        recognize(personal, options.videos, looking=looking, outputs=outputs, listener=listener, model=model)
+        if options.annotated:
+            print(f"annotated copy written: {options.annotated}", file=sys.stderr if options.speak else sys.stdout)
+        return
+    warm_up(personal)
+    camera = options.camera is not None
+    source = Camera(options.camera) if camera else RawFrames(STDIN, *options.stdin, fps=fps)
+    live = camera or options.live
+    listener = _listener(speak=options.speak, stream=True)
+    recognize_stream(
+        personal, source, live=live, outputs=outputs, listener=listener, smooth_s=options.smooth, model=model
+    )
+
+
+def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
+    """What prints answers as they come. Lines that are to be spoken, and a stream's, have standard output alone."""
+    from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
+    from orbit_lite.personal.answering.recognize import AnswerListener
+    from orbit_lite.personal.answering.report import answer_text, frame_text
+    from orbit_lite.personal.answering.speech import spoken
+
+    summaries = sys.stderr if speak or stream else sys.stdout
+
+    def answered(name: str, answer: VideoAnswer) -> None:
+        print(answer_text(name, answer), file=summaries, flush=True)
+
+    def changed(answer: FrameAnswer) -> None:
+        if speak or stream:
+            print(spoken(answer) if speak else frame_text(answer), flush=True)
+
+    return AnswerListener(answered=answered, changed=changed)
+
+
+def _require_sense(options: argparse.Namespace) -> None:
+    """Refuse options that contradict one another, before anything is loaded."""
+    streams = [name for name in ("camera", "stdin") if getattr(options, name) is not None]
+    given = [*(["VIDEO"] if options.videos else []), *(f"--{name}" for name in streams)]
+    if len(given) != 1:
+        raise AskedWrong(f"expected one of VIDEO, --camera and --stdin, got {' and '.join(given) or 'none'}")
+    if options.live and not options.stdin:
+        raise AskedWrong("--live goes with --stdin; a camera is always live, and a video never")
+    if options.fps and options.camera is not None:
+        raise AskedWrong("--fps does not go with --camera, which has a rate of its own")
+    if options.annotated and (streams or len(options.videos) > 1):
+        raise AskedWrong("--annotated makes a copy of one video; give one VIDEO")
+    if options.annotated and options.annotated.suffix.lower() != ".mp4" and not target(options.annotated).stream:
+        raise AskedWrong(f"--annotated {options.annotated}: an MP4 file is written; give a name that ends in .mp4")
+    if options.stdin and os.isatty(STDIN):
+        raise AskedWrong("--stdin: nothing is piped in; try ffmpeg ... -f rawvideo -pix_fmt rgb24 - | orbit-lite ...")
+    if options.speak and STDOUT in (options.csv, options.json, options.annotated):
+        raise AskedWrong("--speak has standard output for what is seen; write the others to files")
+
+
+def _camera_number(text: str) -> int:
+    if not text.isdecimal() or len(text) > 3:
+        raise argparse.ArgumentTypeError(f"expected a camera's number, 0 to 999, got {text!r}")
+    return int(text)
+
+
+def _frame_size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, such as 640x480, got {text!r}")
+    return int(width), int(height)
+
+
+def _rate(text: str) -> float:
+    rate = _number(text)
+    if not 0.01 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"expected frames a second, 0.01 to 1000, got {text}")
+    return rate
+
+
+def _seconds(text: str) -> float:
+    seconds = _number(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, got {text}")
+    return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None

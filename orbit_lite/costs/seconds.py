@@ -1,0 +1,117 @@
+"""Seconds to personalise, by the clock: one support set at a time, measured apart from predicting."""
+
+import csv
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import torch
+
+from eval.formats.records import Task, VideoPlan
+from groundwork.errors import FoundWrong
+from groundwork.files import csv_text, write_text
+from groundwork.progress import Progress
+from orbit_lite.data.frames import FrameSource
+from orbit_lite.data.loader import ReadSupport, read_ahead
+from orbit_lite.models.recognizer import Recognizer
+
+
+@dataclass(frozen=True)
+class TaskSeconds:
+    """How long it took to personalise to one task's support set, on what device, with how many CPU threads."""
+
+    user: str
+    task: int
+    seconds: float
+    device: str
+    threads: int
+
+
+COLUMNS = [field.name for field in fields(TaskSeconds)]
+
+
+def clock_s(device: torch.device) -> float:
+    """Seconds by the clock, when all that the device was given is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter()
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu`, or what the GPU calls itself."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def time_personalizing(
+    recognizer: Recognizer, tasks: Sequence[Task], source: FrameSource, path: Path, *, quiet: bool = False
+) -> list[TaskSeconds]:
+    """Measure each distinct support set once, from frames in main memory to a fitted recogniser.
+
+    Nothing else is read or computed meanwhile. `path`, a row a task, is written anew after each support set; tasks that
+    it holds already are not measured again.
+
+    Args:
+        recognizer: on the device that is to compute.
+        tasks: those to measure.
+        source: where the pixels come from.
+        path: the CSV file to write, or to go on with.
+        quiet: show no progress.
+
+    Returns:
+        one entry a task, in their order; tasks with the same support set have the same seconds.
+
+    Raises:
+        FoundWrong: if `path` is no such file, or a frame can't be read.
+    """
+    found = {(row.user, row.task): row for row in _read(path)} if path.exists() else {}
+    left: dict[tuple[str, tuple[VideoPlan, ...]], list[Task]] = {}
+    for task in tasks:
+        if (task.user, task.task) not in found:
+            left.setdefault((task.user, task.support), []).append(task)
+    device, threads = device_name(recognizer.device), torch.get_num_threads()
+    with Progress("support sets timed", len(left), quiet=quiet) as progress:
+        for place, alike in enumerate(left.values()):
+            seconds = _measure(recognizer, alike[0], source, warm=place > 0)
+            found |= {(t.user, t.task): TaskSeconds(t.user, t.task, seconds, device, threads) for t in alike}
+            rows = [found[t.user, t.task] for t in tasks if (t.user, t.task) in found]
+            write_text(path, csv_text(COLUMNS, map(astuple, rows)))
+            progress.advance()
+    return [found[task.user, task.task] for task in tasks]
+
+
+def measured_on(rows: Sequence[TaskSeconds]) -> str:
+    """`cpu, 2 CPU threads`; several where a run went on elsewhere."""
+    places = dict.fromkeys((row.device, row.threads) for row in rows)
+    return " and ".join(f"{device}, {count} CPU {'thread' if count == 1 else 'threads'}" for device, count in places)
+
+
+def _measure(recognizer: Recognizer, task: Task, source: FrameSource, *, warm: bool) -> float:
+    [(images, labels, videos)] = read_ahead([task], ReadSupport(source), workers=source.least_workers)
+    if not warm:  # the first run of all also loads libraries and chooses kernels
+        first = torch.tensor([int((labels == label).nonzero()[0, 0]) for label in range(task.way)])
+        recognizer.personalize(images[first], labels[first], videos=videos[first])
+    started_s = clock_s(recognizer.device)
+    recognizer.personalize(images, labels, videos=videos)
+    return clock_s(recognizer.device) - started_s
+
+
+def _read(path: Path) -> list[TaskSeconds]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file, strict=True)
+            if rows.fieldnames != COLUMNS:
+                raise ValueError(rows.fieldnames)
+            return [_parsed(row) for row in rows]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise FoundWrong(f"{path}: no times of this kit; delete it, then run the same command again") from error
+
+
+def _parsed(row: dict[str, str]) -> TaskSeconds:
+    seconds = float(row["seconds"])
+    if not 0 <= seconds < math.inf:
+        raise ValueError(seconds)
+    return TaskSeconds(row["user"], int(row["task"]), seconds, row["device"], int(row["threads"]))

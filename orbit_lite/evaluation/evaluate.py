@@ -1,0 +1,169 @@
+"""Tasks, predictions, scorecard and report of one model on one tree, in one run folder."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from data_prep.tree.annotated_videos import TreeAnnotations
+from data_prep.tree.index import open_index
+from data_prep.video.frames import encode_jpeg
+from eval.formats.records import (
+    Scorecard,
+    TaskSet,
+    read_predictions,
+    read_scorecard,
+    read_tasks,
+    tasks_fingerprint,
+    write_predictions,
+    write_tasks,
+)
+from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
+from groundwork.errors import FoundWrong
+from orbit_lite.config import load_protocol
+from orbit_lite.costs.seconds import time_personalizing
+from orbit_lite.data.frames import FrameSource, open_frames
+from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.evaluation.facts import annotation_facts, personalize_cost
+from orbit_lite.evaluation.predict import predict_users
+from orbit_lite.models.checkpoint import read_checkpoint_info
+from orbit_lite.models.choice import ModelChoice
+from orbit_lite.runs.folder import RunFolder, versions
+from orbit_lite.runs.ranks import joined_ranks
+
+PARTS_NAME = ".parts"
+SECONDS_NAME = "seconds_to_personalise.csv"
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """One evaluation: which model, on which tree, by which protocol."""
+
+    model: ModelChoice
+    data: Path
+    protocol: str
+    split: str
+    seed: int
+    tasks_per_user: int | None = None
+
+
+def evaluate(
+    request: EvaluateRequest,
+    out: Path,
+    *,
+    workers: int,
+    device: torch.device,
+    plain: bool = False,
+    thumbnails: bool = False,
+    timed: bool = False,
+) -> Scorecard:
+    """Run what is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
+
+    A run that was cut off goes on with the users that have no predictions yet. Started by torchrun, the users are
+    dealt over the ranks; the first one writes what is not a user's.
+
+    Args:
+        plain: predict each task by itself (see `predict_users`).
+        thumbnails: put frames into the report, which then holds pictures of people's homes.
+        timed: measure seconds to personalise, too. Without it the same request gives the same scorecard, byte for byte.
+
+    Raises:
+        AskedWrong: if `out` holds another run, or another process is at it, or the request names something unknown.
+        FoundWrong: if the data or the checkpoint is not what it should be.
+    """
+    with joined_ranks(device) as ranks:
+        recognizer = request.model.load().to(ranks.device)
+        index = ranks.after_first(lambda: open_index(request.data))
+        annotations = TreeAnnotations(index)
+        drawer = TaskDrawer(
+            index, load_protocol(request.protocol), split=request.split, seed=request.seed, annotations=annotations
+        )
+        # All that scoring reads, so that what is wrong is found before anything is predicted.
+        annotations.read_all(drawer.split, quiet=not ranks.first)
+        settings = {
+            "command": "evaluate",
+            "model": request.model.describe(),
+            "protocol": drawer.plan.model_dump(mode="json"),
+            "split": drawer.split,
+            "seed": request.seed,
+            "tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user,
+            "data_fingerprint": index.fingerprint,
+        }
+        with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
+            tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
+            if run:
+                drawn = drawer.draw_all(tasks_per_user=request.tasks_per_user)
+                if not tasks.exists():
+                    write_tasks(tasks, drawn)
+                    run.say(f"tasks drawn: {tasks}")
+                elif tasks_fingerprint(read_tasks(tasks)) != tasks_fingerprint(drawn):
+                    raise FoundWrong(f"{tasks}: altered: not the tasks of this run; restore it, or delete {out}")
+            ranks.wait()
+            task_set = read_tasks(tasks)
+            source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
+            parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set))
+            if not predictions.exists():
+                done = parts.done()
+                if run and done:
+                    run.goes_on(f"predicted before: {len(done)} of {len({task.user for task in task_set.tasks})} users")
+                ranks.wait()  # all have looked before the first writes
+                tables = predict_users(
+                    recognizer, task_set, index, source, done=done, ranks=ranks, workers=workers, plain=plain
+                )
+                for table in tables:
+                    parts.write(table)
+                ranks.wait()
+            if run and not predictions.exists():
+                parts.merge(predictions, users=dict.fromkeys(task.user for task in task_set.tasks))
+                run.say(f"predictions: {predictions}")
+            if run:
+                facts = annotation_facts(annotations, drawer.split, task_set.tasks)
+                seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
+                cost = personalize_cost(recognizer, task_set.tasks, seconds)
+                score_files(tasks, predictions, out / SCORECARD_NAME, cost=cost, facts=facts)
+                report_run(out, thumbnails=partial(_thumbnail, source) if thumbnails else None)
+                run.say(f"report: {out / 'report.html'}")
+            ranks.wait()
+            return read_scorecard(out / SCORECARD_NAME)
+
+
+@dataclass(frozen=True)
+class UserParts:
+    """Predictions user by user, each file whole or not at all, until all of them are one file."""
+
+    folder: Path
+    metadata: dict[str, str]
+
+    def done(self) -> set[str]:
+        """The users that have theirs."""
+        return {path.stem for path in self.folder.glob("[!.]*.parquet")}
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Keep one user's predictions."""
+        write_predictions(self._path(table.user.iloc[0]), table, metadata=self.metadata)
+
+    def merge(self, path: Path, *, users: Iterable[str]) -> None:
+        """Write all users' predictions, in this order, and let the parts go."""
+        tables = [read_predictions(self._path(user)).astype({"user": str, "video": str}) for user in users]
+        write_predictions(path, pd.concat(tables, ignore_index=True), metadata=self.metadata)
+        shutil.rmtree(self.folder)
+
+    def _path(self, user: str) -> Path:
+        return self.folder / f"{user}.parquet"
+
+
+def _thumbnail(source: FrameSource, video: str, frame: int) -> bytes:
+    return encode_jpeg(source.read(video, [frame])[0])
+
+
+def provenance(model: ModelChoice, tasks: TaskSet) -> dict[str, str]:
+    """Where predictions come from, for the parquet file's own metadata: texts by name."""
+    described = {key: str(value) for key, value in model.describe().items()}
+    if "checkpoint" in described:
+        info = read_checkpoint_info(model.model)
+        described |= {"learner": info.learner.name, "backbone": info.backbone}
+    return described | versions() | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}

@@ -1,0 +1,75 @@
+"""What a scorecard says beyond predictions: what the tasks' frames are annotated with, what personalising takes."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import pandas as pd
+
+from data_prep.tree.annotated_videos import TreeAnnotations
+from data_prep.tree.annotation_judge import ANNOTATED_SIZE_PX
+from data_prep.tree.annotation_table import table_of
+from data_prep.tree.annotations import ISSUES
+from eval.by_annotation import FRAME_FACTS, SUPPORT_FACTS, AnnotationFacts
+from eval.formats.records import Task
+from eval.formats.scorecard import Cost, TaskCost
+from orbit_lite.costs.macs import personalize_macs
+from orbit_lite.costs.seconds import TaskSeconds, measured_on
+from orbit_lite.models.counting import total
+from orbit_lite.models.recognizer import Recognizer
+
+
+def annotation_facts(annotations: TreeAnnotations, split: str, tasks: Sequence[Task]) -> AnnotationFacts | None:
+    """Box sizes of clutter frames, and how many of each support video's frames have an issue; None without annotations.
+
+    Raises:
+        FoundWrong: if `annotation_judge` finds a fault.
+    """
+    if not annotations.annotated(split):
+        return None
+    table = table_of(annotations, split=split or None, frame_size_px=ANNOTATED_SIZE_PX)
+    clutter = table[table.video_type == "clutter"]
+    frames = clutter.assign(box_share=clutter.box_w * clutter.box_h / ANNOTATED_SIZE_PX**2)[list(FRAME_FACTS)]
+    return AnnotationFacts(frames, _support_facts(table, tasks))
+
+
+def personalize_cost(recognizer: Recognizer, tasks: Sequence[Task], seconds: Sequence[TaskSeconds] = ()) -> Cost:
+    """MACs to personalise for each task, by both counts; and seconds, where they were measured, one entry a task."""
+
+    @cache
+    def count(way: int, support: int) -> tuple[int, int]:
+        found = total(personalize_macs(recognizer, way=way, support=support))
+        return found.ours, found.leaderboard
+
+    seconds_of = {(row.user, row.task): row.seconds for row in seconds}
+    rows = []
+    for task in tasks:
+        ours, leaderboard = count(task.way, sum(len(plan.frames) for plan in task.support))
+        rows.append(
+            TaskCost(
+                user=task.user,
+                task=task.task,
+                macs_to_personalise=ours,
+                macs_to_personalise_thop=leaderboard,
+                seconds_to_personalise=seconds_of.get((task.user, task.task)),
+            )
+        )
+    source = "MACs counted for each task's way and support frames, one frame's count multiplied"
+    if seconds:
+        source += (
+            f"; seconds by the clock, on {measured_on(seconds)}, from frames in memory to a fitted recogniser, each "
+            "distinct support set once"
+        )
+    return Cost.of(rows, source=source)
+
+
+def _support_facts(table: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+    """Of each support video, the share of its support frames (of any task) that have an issue, among those judged."""
+    used = {(task.user, plan.video, frame) for task in tasks for plan in task.support for frame in plan.frames}
+    support = pd.DataFrame(sorted(used), columns=["user", "video", "frame"])
+    issues = list(ISSUES)
+    judged = table.dropna(subset=issues, how="all")
+    judged = judged.assign(issue_share=judged[issues].fillna(False).any(axis=1).astype(float))
+    places = judged[["user", "video", "frame", "issue_share"]].astype({"user": str, "video": str})
+    found = support.merge(places, on=["user", "video", "frame"], how="left")
+    shares = found.groupby(["user", "video"])["issue_share"].mean()
+    return shares.reset_index()[list(SUPPORT_FACTS)]

@@ -1,0 +1,231 @@
+"""Tasks to predictions: one personalisation for each distinct support set, one embedding for each distinct query frame.
+
+A test user's tasks share their support set and draw their queries from the same videos (DESIGN: embedded once), so that
+fifty tasks cost little more than one. Memory is bounded by one user's support images and one video's features.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from data_prep.tree.index import Index
+from eval.formats.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
+from groundwork.errors import FoundWrong
+from groundwork.progress import Progress
+from orbit_lite.data.frames import FrameSource
+from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, labels_and_videos, read_ahead, trailing_clips
+from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
+from orbit_lite.runs.ranks import Ranks, undealt
+
+FRAMES_A_JOB = 64
+
+Support = tuple[VideoPlan, ...]
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """The distinct frames wanted of one video, rising."""
+
+    video: str
+    frames: tuple[int, ...]
+
+    @classmethod
+    def of(cls, video: str, plans: Iterable[tuple[Task, VideoPlan]]) -> "VideoFrames":
+        """All frames that some tasks' plans of the video take, their clips' too."""
+        wanted = {frame for task, plan in plans for frame in trailing_clips(plan.frames, task.clip_length)}
+        return cls(video, tuple(sorted(wanted)))
+
+    def jobs(self) -> list[FrameJob]:
+        """The frames in pieces small enough to read ahead."""
+        pieces = range(0, len(self.frames), FRAMES_A_JOB)
+        return [FrameJob(self.video, self.frames[start : start + FRAMES_A_JOB]) for start in pieces]
+
+
+@dataclass(frozen=True)
+class UserWork:
+    """What one user's tasks need: their distinct support sets, and of each query video the frames of all tasks."""
+
+    user: str
+    tasks: tuple[Task, ...]
+    supports: tuple[Support, ...]
+    queries: tuple[VideoFrames, ...]
+
+    @classmethod
+    def of(cls, user: str, tasks: Sequence[Task]) -> "UserWork":
+        """Gather what the tasks have in common."""
+        plans: dict[str, list[tuple[Task, VideoPlan]]] = defaultdict(list)
+        for task in tasks:
+            for plan in task.query:
+                plans[plan.video].append((task, plan))
+        queries = tuple(VideoFrames.of(video, own) for video, own in sorted(plans.items()))
+        return cls(user, tuple(tasks), tuple(dict.fromkeys(task.support for task in tasks)), queries)
+
+    def jobs(self) -> list[FrameJob]:
+        """All reading for this user, in the order in which it is used."""
+        support = [FrameJob(plan.video, plan.frames) for plans in self.supports for plan in plans]
+        return support + [job for query in self.queries for job in query.jobs()]
+
+
+def predict(
+    recognizer: Recognizer,
+    tasks: TaskSet,
+    index: Index,
+    source: FrameSource,
+    *,
+    ranks: Ranks | None = None,
+    workers: int = 0,
+    plain: bool = False,
+    quiet: bool = False,
+) -> pd.DataFrame:
+    """Predictions for every query frame of every task, in the order of the tasks, on every rank.
+
+    Arguments and errors as for `predict_users`.
+
+    Returns:
+        A table with the columns of eval.formats.records.PREDICTION_COLUMNS, a row a frame.
+    """
+    found = predict_users(recognizer, tasks, index, source, ranks=ranks, workers=workers, plain=plain, quiet=quiet)
+    tables = list(found)
+    return pd.concat(undealt(ranks.gather(tables)) if ranks else tables, ignore_index=True)
+
+
+def predict_users(
+    recognizer: Recognizer,
+    tasks: TaskSet,
+    index: Index,
+    source: FrameSource,
+    *,
+    done: Collection[str] = (),
+    ranks: Ranks | None = None,
+    workers: int = 0,
+    plain: bool = False,
+    quiet: bool = False,
+) -> Iterator[pd.DataFrame]:
+    """This rank's users' predictions, a table a user, as they come.
+
+    Args:
+        recognizer: on the device that is to compute.
+        tasks: the manifest; it must have been drawn from `index`.
+        source: where the pixels come from.
+        done: users to leave out.
+        ranks: processes that share the users out.
+        workers: processes that read ahead; the result does not depend on them.
+        plain: each task by itself, every image of it read and embedded for it: the yardstick, slow.
+
+    Raises:
+        FoundWrong: if the tree is not the one that the tasks were drawn from, a frame can't be read, or an answer is no
+            number.
+    """
+    if tasks.data_fingerprint != index.fingerprint:
+        raise FoundWrong(f"{index.root}: not the tree these tasks were drawn from, or changed since; draw them again")
+    by_user: dict[str, list[Task]] = defaultdict(list)
+    for task in tasks.tasks:
+        if task.user not in done:
+            by_user[task.user].append(task)
+    users = [UserWork.of(user, of_user) for user, of_user in by_user.items()]
+    users = list(ranks.share(users)) if ranks else users
+    quiet = quiet or bool(ranks and not ranks.first)
+    workers, pin = max(workers, source.least_workers), recognizer.device.type == "cuda"
+    if plain:
+        ordered = [task for user in users for task in user.tasks]
+        with Progress("tasks", len(ordered), quiet=quiet) as progress:
+            pixels = read_ahead(ordered, ReadTask(source), workers=workers, pin=pin)
+            for user in users:
+                yield _predict_user_plainly(recognizer, user, pixels, progress)
+        return
+    jobs = [job for user in users for job in user.jobs()]
+    with Progress("frames read and embedded", sum(len(job.frames) for job in jobs), quiet=quiet) as progress:
+        images = _count(read_ahead(jobs, ReadFrames(source), workers=workers, pin=pin), progress)
+        for user in users:
+            yield _predict_user(recognizer, user, images)
+
+
+def _predict_user_plainly(
+    recognizer: Recognizer, work: UserWork, pixels: Iterator[TaskPixels], progress: Progress
+) -> pd.DataFrame:
+    answers: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+    for task in work.tasks:
+        images = next(pixels)
+        support = images.support, images.support_labels, images.support_videos
+        logits = recognizer.personalize(*support, way=task.way).logits(images.query)
+        parts = logits.softmax(1).split([len(plan.frames) for plan in task.query])
+        for plan, part in zip(task.query, parts, strict=True):
+            answers[task.task, plan.video] = part.max(1)
+        progress.advance()
+    return _table(work, answers)
+
+
+def _predict_user(recognizer: Recognizer, work: UserWork, images: Iterator[Tensor]) -> pd.DataFrame:
+    """One user's table. Takes exactly the images of `work.jobs()` from the iterator."""
+    clip_lengths = {task.support: task.clip_length for task in work.tasks}
+    fitted = {plans: _personalize(recognizer, plans, clip_lengths[plans], images) for plans in work.supports}
+    answers: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+    for query in work.queries:
+        # One extractor serves every support set, unless the learner adapts it: then each has features of its own.
+        by_state: dict[Support, list[tuple[Task, VideoPlan]]] = defaultdict(list)
+        for task in work.tasks:
+            state = task.support if not recognizer.shares_features else work.supports[0]
+            by_state[state] += [(task, plan) for plan in task.query if plan.video == query.video]
+        wanted = {state: VideoFrames.of(query.video, plans) for state, plans in by_state.items() if plans}
+        pieces: dict[Support, list[Tensor]] = {state: [] for state in wanted}
+        for job in query.jobs():
+            frames = next(images)
+            for state, own in wanted.items():
+                here = np.isin(job.frames, own.frames)
+                if here.any():
+                    pieces[state].append(fitted[state].embed(frames if here.all() else frames[torch.from_numpy(here)]))
+        for state, own in wanted.items():
+            features = torch.cat(pieces.pop(state))
+            for task, plan in by_state[state]:
+                pooled = _trailing_features(features, own, plan, task.clip_length)
+                answers[task.task, plan.video] = fitted[task.support].logits_from_features(pooled).softmax(1).max(1)
+    return _table(work, answers)
+
+
+def _personalize(
+    recognizer: Recognizer, plans: Sequence[VideoPlan], clip_length: int, images: Iterator[Tensor]
+) -> FittedRecognizer:
+    support = torch.cat([next(images) for _ in plans])
+    if clip_length > 1:
+        support = support.unflatten(0, (-1, clip_length))
+    return recognizer.personalize(support, *labels_and_videos(plans, clip_length))
+
+
+def _trailing_features(features: Tensor, query: VideoFrames, plan: VideoPlan, clip_length: int) -> Tensor:
+    """(frames wanted of the video, width) to (frames of the plan, width): each the mean of its clip's."""
+    clips = np.searchsorted(query.frames, trailing_clips(plan.frames, clip_length))
+    return features[torch.from_numpy(clips)].unflatten(0, (-1, clip_length)).mean(1)
+
+
+def _table(work: UserWork, answers: dict[tuple[int, str], tuple[Tensor, Tensor]]) -> pd.DataFrame:
+    plans = [(task.task, plan) for task in work.tasks for plan in task.query]
+    counts = [len(plan.frames) for _, plan in plans]
+    confidence, prediction = (torch.cat([answers[t, plan.video][i] for t, plan in plans]).cpu() for i in (0, 1))
+    columns = {
+        "user": work.user,
+        "task": np.repeat(np.array([task for task, _ in plans], np.int32), counts),
+        "video": np.repeat([plan.video for _, plan in plans], counts),
+        "frame": np.concatenate([np.array(plan.frames, np.int32) for _, plan in plans]),
+        "prediction": prediction.to(torch.int32).numpy(),
+        "confidence": confidence.float().numpy(),
+    }
+    table = pd.DataFrame(columns)[PREDICTION_COLUMNS.names]
+    if table.confidence.isna().any():
+        first = table[table.confidence.isna()].iloc[0]
+        raise FoundWrong(
+            f"user {first.user}, task {first.task}, video {first.video}, frame {first.frame}: the recogniser's answer "
+            "is no number (NaN); its weights have diverged or are not this backbone's"
+        )
+    return table
+
+
+def _count(images: Iterator[Tensor], progress: Progress) -> Iterator[Tensor]:
+    for batch in images:
+        progress.advance(len(batch))
+        yield batch

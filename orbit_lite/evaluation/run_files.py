@@ -1,0 +1,95 @@
+"""Which files in a run's folder are the kit's, by their names; no other file there is ever removed."""
+
+import os
+import stat
+from pathlib import Path
+
+from data_prep.forgetting.plan import Removable, counted
+from eval.report import is_report_file
+from eval.verbs import SCORECARD_NAME
+from groundwork.errors import FoundWrong
+from groundwork.files import is_part, part_of
+from groundwork.lock import LOCK_NAME
+from groundwork.removal import identity, is_link
+from groundwork.strict_json import DoubledKeyError, parse_json
+from orbit_lite.evaluation.evaluate import PARTS_NAME, SECONDS_NAME
+from orbit_lite.runs.folder import LOG_NAME, RECORD_NAME
+
+TASKS_NAME, PREDICTIONS_NAME, REPORT_NAME = "tasks.jsonl", "predictions.parquet", "report.html"
+RESULTS_NAME = "results.json"
+_NAMES = {TASKS_NAME, PREDICTIONS_NAME, SCORECARD_NAME, SECONDS_NAME, LOG_NAME, RECORD_NAME}
+
+
+def is_run_file(name: str) -> bool:
+    """Whether a file of this name in a run's folder is one that `evaluate` writes, or a part of one."""
+    if is_part(name):
+        name = part_of(name)
+    return name in _NAMES or is_report_file(name)
+
+
+def cut_off_files(run: Path) -> list[Removable]:
+    """The parts of the kit's files that interrupted writing has left in a run."""
+    return [file for file in _own_files(run) if is_part(file.place[-1])]
+
+
+def all_files(run: Path, user: str) -> tuple[list[Removable], list[str]]:
+    """All of the kit's files in a run of one user, tasks and record last; and a line for each thing else.
+
+    No link is followed, and none counts as the kit's.
+    """
+    files = _own_files(run)
+    if set(read_results(run / RESULTS_NAME)) == {user}:
+        files.insert(0, Removable((RESULTS_NAME,), identity(os.lstat(run / RESULTS_NAME))))
+    own = {file.place for file in files}
+    others: list[tuple[str, ...]] = [
+        (name,) for name in _listed(run) if name not in (PARTS_NAME, LOCK_NAME) or is_link(os.lstat(run / name))
+    ]
+    others += [(PARTS_NAME, name) for name in _listed(run / PARTS_NAME)]
+    return files, [_other(run.joinpath(*place)) for place in others if place not in own]
+
+
+def linked_file(run: Path) -> Path | None:
+    """The first of the kit's files in a run that is a symbolic link; None if none is."""
+    own = [run / name for name in _listed(run) if name in (PARTS_NAME, RESULTS_NAME) or is_run_file(name)]
+    own += [run / PARTS_NAME / name for name in _listed(run / PARTS_NAME)]
+    return next((path for path in own if is_link(os.lstat(path))), None)
+
+
+def read_results(path: Path) -> dict[str, object]:
+    """What a results.json has, by user; nothing if there is no such file, or another kind of file.
+
+    Raises:
+        FoundWrong: if it holds a key twice: written again, it would lose one of the two.
+    """
+    try:
+        content = parse_json(path.read_bytes()) if path.is_file() else None
+    except DoubledKeyError as error:
+        raise FoundWrong(f"{path}: {error}; remove the file, then forget them again") from None
+    except ValueError:
+        content = None
+    return content if isinstance(content, dict) else {}
+
+
+def _own_files(run: Path) -> list[Removable]:
+    places: list[tuple[str, ...]] = [
+        (PARTS_NAME, name) for name in _listed(run / PARTS_NAME) if name.endswith(".parquet") or is_part(name)
+    ]
+    names = sorted(filter(is_run_file, _listed(run)), key=lambda name: (name == RECORD_NAME, name == TASKS_NAME))
+    places += [(name,) for name in names]
+    stated = [(place, os.lstat(run.joinpath(*place))) for place in places]
+    return [Removable(place, identity(status)) for place, status in stated if stat.S_ISREG(status.st_mode)]
+
+
+def _other(path: Path) -> str:
+    status = os.lstat(path)
+    if is_link(status):
+        return f"{path}: a symbolic link to {os.path.realpath(path)}, not followed"
+    if stat.S_ISDIR(status.st_mode):
+        files = sum(len(names) for _, _, names in os.walk(path))
+        return f"{path}: a folder of {counted(files, 'file')}, not this kit's"
+    return f"{path}: not this kit's"
+
+
+def _listed(folder: Path) -> list[str]:
+    """Names in a folder; none if there is no such folder, or a link to one."""
+    return sorted(os.listdir(folder)) if folder.is_dir() and not is_link(os.lstat(folder)) else []

@@ -1,0 +1,84 @@
+"""What `--model`, `--backbone` and `--weights` name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundwork.errors import AskedWrong
+from groundwork.words import nearest
+from orbit_lite.config import builtin_names
+from orbit_lite.models.checkpoint import load_recognizer
+from orbit_lite.models.learner import LearnerConfig, load_learner
+from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.runs.folder import file_sha256
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What `--model`, `--backbone` and `--weights` name: a checkpoint, or a learner (built in, or a YAML file) that is
+    not meta-trained.
+
+    `weights` is "pretrained", "random" or a file; "" where the model is a checkpoint.
+    """
+
+    model: str
+    backbone: str = ""
+    weights: str = ""
+    seed: int = 1991
+
+    def load(self) -> Recognizer:
+        """Read or build it, on the CPU.
+
+        Raises:
+            AskedWrong: for an unknown learner or backbone, or a file that is not there.
+            FoundWrong: if the file is no checkpoint.
+        """
+        learner = self._learner()
+        if learner is not None:
+            if not self.backbone:
+                raise AskedWrong(f"--model {self.model} is a learner: give its --backbone (and --weights) too")
+            weights = self.weights or ("random" if self.backbone == "tiny" else "pretrained")
+            return build_recognizer(learner, self.backbone, weights=weights, seed=self.seed)
+        path = Path(self.model)
+        if not path.is_file():
+            known = builtin_names("learner")
+            raise AskedWrong(
+                f"--model {self.model}: no such checkpoint, and no learner{nearest(self.model, known)}; "
+                f"learners: {', '.join(known)}"
+            )
+        return load_recognizer(path)
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies it: a checkpoint by its content, wherever it lies; a learner by its composition."""
+        learner = self._learner()
+        if learner is None:
+            return {"checkpoint": Path(self.model).name, "sha256": file_sha256(Path(self.model))}
+        composed = {"learner": learner.name, "composition": learner.model_dump(mode="json", exclude={"name"})}
+        return composed | {"backbone": self.backbone, "weights": self.weights, "seed": self.seed}
+
+    def _learner(self) -> LearnerConfig | None:
+        named = self.model in builtin_names("learner") or Path(self.model).suffix in (".yaml", ".yml")
+        return load_learner(self.model) if named else None
+
+
+# What personalizing starts from where no model is given: its weights are installed with the kit, so that it needs no
+# network, and of the closed-form heads `ridge` recognizes most on real photos (docs/learners.md).
+EMBEDDED_START = ModelChoice("ridge", "efficientnet_lite0", "pretrained")
+EMBEDDED_START_TEXT = (
+    "no --model: starting from EfficientNet-Lite0 with its ImageNet weights and a ridge head, not meta-trained; "
+    "a checkpoint that was meta-trained on ORBIT can be given with --model"
+)
+
+
+def choose_start(model: str | None, backbone: str, weights: str) -> ModelChoice:
+    """What the options name, or the embedded start if they name nothing.
+
+    Raises:
+        AskedWrong: for a backbone or weights without a model.
+    """
+    if model is not None:
+        return ModelChoice(model, backbone, weights)
+    if backbone or weights:
+        given = "--backbone" if backbone else "--weights"
+        raise AskedWrong(f"{given} goes with --model, a learner's name such as ridge; --model is missing")
+    return EMBEDDED_START

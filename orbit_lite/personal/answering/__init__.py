@@ -1,0 +1,1 @@
+"""New videos, cameras and streams to answers. Others call `recognize.recognize` and `live`."""

@@ -1,0 +1,160 @@
+"""A stream's frames to answers while they come: told at each change, in a table that grows, and summed up at the end.
+
+Latency runs from the moment a frame is whole in memory until its answer is written. Of a live stream a frame waits for
+at most the one in work, so latency is below twice the time that a frame takes, however long the stream runs.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from groundwork.errors import FoundWrong, KitError
+from orbit_lite.data.loader import to_images
+from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
+from orbit_lite.personal.answering.frame_table import FrameTable, live_table
+from orbit_lite.personal.answering.recognize import NOBODY, AnswerListener, Outputs
+from orbit_lite.personal.answering.report import write_answers
+from orbit_lite.personal.answering.speech import Speech
+from orbit_lite.personal.answering.streams import EveryFrame, LatestFrames, Source, StreamFrame, seen_square
+from orbit_lite.personal.recognizer import PersonalRecognizer
+
+_LOG = logging.getLogger("orbit_lite")
+
+MOST_MS = 10_000  # longer latencies count as this one
+
+
+class Latencies:
+    """How long answers took, counted by whole milliseconds: its size does not grow with the stream."""
+
+    def __init__(self) -> None:
+        """Begin without an answer."""
+        self._counts = np.zeros(MOST_MS + 1, np.int64)
+
+    def add(self, seconds: float) -> None:
+        """Count one more."""
+        self._counts[min(round(1000 * seconds), MOST_MS)] += 1
+
+    def quantile_ms(self, share: float) -> int:
+        """The latency that this share of the answers, in (0, 1], did not exceed; 0 without an answer."""
+        return int(np.searchsorted(self._counts.cumsum(), share * self._counts.sum()))
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """How the recogniser kept up. answered, dropped: frames. frames_per_s: answered, from the first frame on.
+    latency_median_ms, latency_95_ms: half, and 95 %, of the answers came within this time."""
+
+    answered: int
+    dropped: int
+    frames_per_s: float
+    latency_median_ms: int
+    latency_95_ms: int
+
+    def __str__(self) -> str:
+        """In one line."""
+        return (
+            f"{self.answered} frames answered, {self.dropped} dropped, {self.frames_per_s:.3g} a second; "
+            f"latency {self.latency_median_ms} ms (median), {self.latency_95_ms} ms (95 %)"
+        )
+
+
+class StreamRun:
+    """Answers one stream's frames, and counts."""
+
+    def __init__(self, personal: PersonalRecognizer, *, smooth_s: float = 0.0) -> None:
+        """Begin before the first frame."""
+        self._personal = personal
+        self._answerer = Answerer(personal.objects, personal.threshold.value, smooth_s=smooth_s)
+        self._latencies = Latencies()
+        self._first_s = self._last_s = 0.0
+        self.tally = VideoTally()
+
+    def answer(self, frame: StreamFrame) -> FrameAnswer:
+        """What the next frame shows."""
+        square = seen_square(frame.picture, self._personal.frame_size_px)
+        scores = self._personal.scores(to_images(square[None], 1))
+        (answer,) = self._answerer.answers([frame.number], [frame.time_s], scores)
+        return answer
+
+    def count(self, frame: StreamFrame, answer: FrameAnswer) -> None:
+        """Count an answer that has just been written."""
+        self._last_s = time.monotonic()
+        if not self.tally.frames:
+            self._first_s = frame.arrived_s
+        self._latencies.add(self._last_s - frame.arrived_s)
+        self.tally.add(answer)
+
+    def report(self, *, dropped: int) -> StreamReport:
+        """How it went so far; at least one frame was counted."""
+        answered = self.tally.frames
+        rate = answered / max(self._last_s - self._first_s, 1e-9)
+        median_ms, most_ms = (self._latencies.quantile_ms(share) for share in (0.5, 0.95))
+        return StreamReport(answered, dropped, rate, median_ms, most_ms)
+
+
+def recognize_stream(
+    personal: PersonalRecognizer,
+    source: Source,
+    *,
+    live: bool,
+    outputs: Outputs,
+    listener: AnswerListener = NOBODY,
+    smooth_s: float = 0.0,
+    model: Mapping[str, Any] | None = None,
+) -> tuple[VideoAnswer, StreamReport]:
+    """Answer a stream's frames until it ends, or is stopped by Ctrl-C: then, too, all is summed up and written.
+
+    Args:
+        personal: the recogniser.
+        source: where the frames come from; it is closed at the end.
+        live: take the latest frame each time, and drop what it is too slow for; else every frame.
+        outputs: `csv` grows as frames are answered, see `live_table`; `json` is written at the end.
+        listener: as it says; the stream counts as one video.
+        smooth_s: time constant of the smoothing; 0 for none.
+        model: what the JSON is to say of the recogniser, see `describe_model`.
+
+    Raises:
+        FoundWrong: if no frame comes, or the stream ends as it should not.
+        KeyboardInterrupt: if it was stopped.
+    """
+    run, speech = StreamRun(personal, smooth_s=smooth_s), Speech()
+    reader = LatestFrames(source) if live else EveryFrame(source)
+    ended: BaseException | None = None
+    try:
+        with reader as frames, ExitStack() as stack:
+            table: FrameTable | None = None
+            for frame in frames:
+                if table is None:  # not before a frame came: it replaces an older table
+                    table = stack.enter_context(live_table(outputs.csv))
+                answer = run.answer(frame)
+                table.add(source.name, [answer])
+                if speech.line(answer):
+                    listener.changed(answer)
+                run.count(frame, answer)
+        if fault := source.end_fault():
+            raise FoundWrong(fault)
+    except (KeyboardInterrupt, KitError, BrokenPipeError) as stop:  # the last: nobody listens any more
+        if not run.tally.frames:
+            raise
+        ended = stop
+    found, report = run.tally.video_answer(), run.report(dropped=reader.dropped)
+    listener.answered(source.name, found)
+    _LOG.info("%s: %s", source.name, report)
+    if outputs.json:
+        settings = {"smooth_s": smooth_s, "live": live, **asdict(report)}
+        write_answers(outputs.json, [(source.name, found)], model=model or {}, settings=settings)
+    if ended:
+        raise ended
+    return found, report
+
+
+def warm_up(personal: PersonalRecognizer) -> None:
+    """Recognise a blank frame: the first one takes several times as long as those after it."""
+    size_px = personal.frame_size_px
+    personal.scores(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))

@@ -1,0 +1,183 @@
+"""Videos to answers: every frame's in a table, each video's in a few lines, for people and for programs.
+
+Decoding runs in a process of its own, a few frames ahead of the recogniser; nothing that is kept grows with a video but
+a table on the disk and, for an annotated copy, 6 bytes a frame.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from data_prep.workers.stream import StreamWorker
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.progress import Progress, duration
+from groundwork.reporting import report_failed
+from orbit_lite.data.loader import to_images
+from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
+from orbit_lite.personal.answering.frame_table import FrameTable, whole_table
+from orbit_lite.personal.answering.overlay import SIDE_PX, Captions, annotate
+from orbit_lite.personal.answering.reading import FrameBatch, VideoJob, batches_in_worker
+from orbit_lite.personal.answering.report import write_answers
+from orbit_lite.personal.answering.speech import Speech
+from orbit_lite.personal.recognizer import PersonalRecognizer
+
+_LOG = logging.getLogger("orbit_lite")
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How to look at videos: frames a second, and over how many seconds to smooth (0: each frame by itself)."""
+
+    fps: float = 30.0
+    smooth_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write answers to: one row per frame, all videos' summaries, a copy of the one video with captions."""
+
+    csv: Path | None = None
+    json: Path | None = None
+    annotated: Path | None = None
+
+
+def _ignore(*_: object) -> None:
+    """What becomes of answers that nobody waits for."""
+
+
+@dataclass(frozen=True)
+class AnswerListener:
+    """Is called while answers come.
+
+    answered: with each video's name and answer, when its last frame is answered. changed: with a frame's answer, where
+    what is seen has changed, see Speech.
+    """
+
+    answered: Callable[[str, VideoAnswer], None] = _ignore
+    changed: Callable[[FrameAnswer], None] = _ignore
+
+
+NOBODY = AnswerListener()
+
+
+def recognize(
+    personal: PersonalRecognizer,
+    videos: Sequence[Path],
+    *,
+    looking: Looking = Looking(),
+    outputs: Outputs = Outputs(),
+    listener: AnswerListener = NOBODY,
+    model: Mapping[str, Any] | None = None,
+) -> list[VideoAnswer]:
+    """Answer every frame of some videos.
+
+    Args:
+        personal: the recogniser.
+        videos: files, or folders of frames as a frame tree has them.
+        looking, outputs, listener: as they say.
+        model: what the JSON is to say of the recogniser, see `describe_model`.
+
+    Returns:
+        the answer of each video that could be read.
+
+    Raises:
+        AskedWrong: if a video is not there, or there are several to annotate.
+        FoundWrong: if one can't be read. The others are answered and written; nothing is if none can be read.
+    """
+    for video in videos:
+        if not video.exists():
+            raise AskedWrong(f"{video}: no such video")
+        if str(video).encode("utf-8", "replace").decode() != str(video):
+            raise AskedWrong(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
+    if outputs.annotated and len(videos) != 1:
+        raise AskedWrong(f"--annotated makes a copy of one video, {len(videos)} are given; take them one at a time")
+    found: list[tuple[str, VideoAnswer]] = []
+    failed: list[tuple[str, str]] = []
+    with whole_table(outputs.csv) as table, StreamWorker() as worker:
+        for video in videos:
+            try:
+                with table.whole_video():
+                    found.append(
+                        (str(video), _recognize_video(personal, video, table, looking, outputs, listener, worker))
+                    )
+            except FoundWrong as error:
+                if len(videos) == 1:
+                    raise
+                report_failed(_LOG, str(error), error)
+                failed.append((str(video), str(error)))
+        if not found:
+            raise FoundWrong(f"none of the {len(videos)} videos could be read; nothing is written")
+    if outputs.json:
+        write_answers(outputs.json, found, failed, model=model or {}, settings=asdict(looking))
+    if failed:
+        names = ", ".join(name for name, _ in failed)
+        raise FoundWrong(f"{len(failed)} of {len(videos)} videos failed: {names}; the others are done")
+    return [answer for _, answer in found]
+
+
+def frame_answers(
+    personal: PersonalRecognizer, video: Path, looking: Looking, worker: StreamWorker
+) -> Generator[FrameAnswer, None, None]:
+    """Every frame's answer, in order, as it comes; shows progress. `worker` reads the video.
+
+    Raises:
+        FoundWrong: if the video can't be read, at the frame where that shows.
+    """
+    answerer = Answerer(personal.objects, personal.threshold.value, smooth_s=looking.smooth_s)
+    reading = batches_in_worker(worker, VideoJob(video, personal.frame_size_px, looking.fps))
+    with closing(_counted(reading, "frames answered")) as batches:
+        for batch in batches:
+            scores = personal.scores(to_images(batch.pictures, 1))
+            times_s = [(number - 1) / looking.fps for number in batch.numbers]
+            yield from answerer.answers(batch.numbers, times_s, scores)
+
+
+def _recognize_video(
+    personal: PersonalRecognizer,
+    video: Path,
+    table: FrameTable,
+    looking: Looking,
+    outputs: Outputs,
+    listener: AnswerListener,
+    worker: StreamWorker,
+) -> VideoAnswer:
+    started, name = time.monotonic(), str(video)
+    tally, speech, captions = VideoTally(), Speech(), Captions(personal.objects)
+    with closing(frame_answers(personal, video, looking, worker)) as answers:
+        for answer in answers:
+            tally.add(answer)
+            table.add(name, [answer])
+            if outputs.annotated:
+                captions.add(answer)
+            if speech.line(answer):
+                listener.changed(answer)
+    seconds = time.monotonic() - started
+    found = tally.video_answer()
+    listener.answered(name, found)
+    _LOG.info("%s: answered in %s, %.3g frames a second", name, duration(seconds), found.frames / seconds)
+    if outputs.annotated:
+        _annotate(video, personal.frame_size_px, captions, looking.fps, outputs.annotated, worker)
+    return found
+
+
+def _annotate(video: Path, frame_size_px: int, captions: Captions, fps: float, out: Path, worker: StreamWorker) -> None:
+    """Reads the video once more: the square in memory is the recogniser's, too small to look at."""
+    size_px = frame_size_px if video.is_dir() else SIDE_PX  # a folder's frames have one size
+    reading = batches_in_worker(worker, VideoJob(video, size_px, fps, stored=False))
+    with closing(_counted(reading, "frames annotated")) as batches:
+        annotate((picture for batch in batches for picture in batch.pictures), captions, out, fps=fps)
+
+
+def _counted(reading: Generator[FrameBatch, None, None], unit: str) -> Generator[FrameBatch, None, None]:
+    """Pass batches on, with progress; close their reading, too."""
+    with closing(reading):
+        first = next(reading)  # a video has a frame, or its reading raises
+        with Progress(unit, first.of) as progress:
+            for batch in chain([first], reading):
+                yield batch
+                progress.advance(len(batch.numbers))

@@ -1,0 +1,67 @@
+"""What videos and streams show: in words for a person, and as JSON with where the answers come from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from groundwork.files import write_json
+from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.runs.folder import file_sha256, versions
+
+FORMAT = 1
+
+
+def answer_text(name: str, answer: VideoAnswer) -> str:
+    """What a video shows, in two lines."""
+    first = "recognised" if answer.known else "answered"
+    sure = "" if answer.confidence is None else f", with a mean confidence of {answer.confidence:.2f}"
+    return (
+        f"{name}: {answer.object}\n"
+        f"  first {first} at {answer.first_s:.1f} s (frame {answer.first_frame}); "
+        f"in {100 * answer.share:.0f} % of {answer.frames} frames{sure}"
+    )
+
+
+def frame_text(answer: FrameAnswer) -> str:
+    """What a frame shows, in one line."""
+    sure = f", confidence {answer.confidence:.2f}" if answer.known else ""
+    return f"{answer.time_s:.1f} s: {answer.object}{sure}"
+
+
+def describe_model(path: Path, personal: PersonalRecognizer) -> dict[str, Any]:
+    """What identifies a personal recogniser."""
+    return {
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "user": personal.user,
+        "objects": list(personal.objects),
+        "threshold": asdict(personal.threshold),
+        "origin": dict(personal.origin),
+    }
+
+
+def write_answers(
+    path: Path,
+    found: Sequence[tuple[str, VideoAnswer]],
+    failed: Sequence[tuple[str, str]] = (),
+    *,
+    model: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write JSON, whole or not at all.
+
+    Args:
+        found: videos' names and what each shows. failed: names of those that could not be read, and why.
+        model: see `describe_model`. settings: how they were looked at.
+    """
+    content = {
+        "format": FORMAT,
+        "model": dict(model),
+        "versions": versions(),
+        "settings": dict(settings),
+        "videos": [{"video": name, **asdict(answer)} for name, answer in found],
+        "failed": [{"video": name, "reason": reason} for name, reason in failed],
+    }
+    write_json(path, content)

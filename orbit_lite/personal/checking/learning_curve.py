@@ -1,0 +1,171 @@
+"""The learning curve: how well held-out videos are recognised, by how many other videos taught each object."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from groundwork.progress import Progress
+from groundwork.randomness import keyed_rng
+from orbit_lite.personal.support import TaughtVideo, label_of_each_frame, video_of_each_frame
+from orbit_lite.personal.teaching.leave_out import Teaching, rounds
+
+DRAWS = 10  # subsets of videos drawn for each number of them
+MOST_POINTS = 8  # numbers of videos tried; of more, about as many spread by ratio
+LEAST_RATIO = 2  # of the numbers of videos that a rise is measured between: one more of ten tells little
+
+
+@dataclass(frozen=True)
+class Rise:
+    """What more videos brought, on the videos held out.
+
+    few, many: how many videos an object was taught with. before, after: share of frames recognised, in [0, 1].
+    better, worse: how many of the videos held out did better with many, and worse.
+    """
+
+    few: int
+    many: int
+    before: float
+    after: float
+    better: int
+    worse: int
+
+    @property
+    def gain(self) -> float:
+        """By how much the share rose, in [-1, 1]."""
+        return self.after - self.before
+
+    @property
+    def by_luck(self) -> float:
+        """How often as many of the videos that changed would do better by luck, in (0, 1]: a one-sided sign test."""
+        changed = self.better + self.worse
+        return sum(math.comb(changed, count) for count in range(self.better, changed + 1)) / 2**changed
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """How many frames of each held-out video were recognised, taught with few videos and with more.
+
+    videos_taught: the most videos that taught an object, rising, (points,); an object that has fewer others was taught
+    with all of them. objects: of each video held out, sorted, (videos,). frames: how many were asked, int64 (videos,).
+    right: how many were recognised, int64 (points, draws, videos).
+    """
+
+    videos_taught: tuple[int, ...]
+    objects: tuple[str, ...]
+    frames: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+    @property
+    def draws(self) -> int:
+        """Subsets of videos drawn for each point."""
+        return self.right.shape[1]
+
+    def accuracy(self, thing: str = "") -> NDArray[np.float64]:
+        """Share of frames recognised in each draw, in [0, 1], (points, draws).
+
+        Args:
+            thing: an object: its videos alone, and only the points for which it has videos enough; "" for all.
+        """
+        points, own = self._of(thing)
+        return np.asarray(self.right[:points, :, own].sum(axis=2) / self.frames[own].sum())
+
+    def rise(self, thing: str = "") -> Rise | None:
+        """From at most half as many videos to the most; None if there is a single point."""
+        points, own = self._of(thing)
+        taught = self.videos_taught[:points]
+        halves = [point for point, count in enumerate(taught) if LEAST_RATIO * count <= taught[-1]]
+        if not halves:
+            return None
+        few, many = halves[-1], points - 1
+        means = self.accuracy(thing).mean(axis=1)
+        # whole numbers, so that equal is equal
+        change = self.right[many, :, own].sum(axis=1) - self.right[few, :, own].sum(axis=1)
+        return Rise(
+            few=taught[few],
+            many=taught[many],
+            before=float(means[few]),
+            after=float(means[many]),
+            better=int((change > 0).sum()),
+            worse=int((change < 0).sum()),
+        )
+
+    def _of(self, thing: str) -> tuple[int, NDArray[np.bool_]]:
+        own = np.array([not thing or name == thing for name in self.objects])
+        most = int(own.sum()) - 1 if thing else self.videos_taught[-1]
+        return sum(count <= most for count in self.videos_taught), own
+
+
+def learning_curve(teaching: Teaching, *, seed: int, draws: int = DRAWS, quiet: bool = False) -> LearningCurve:
+    """Teach with random subsets of the videos, and ask about videos that are held out as `leave_one_video_out` does.
+
+    The last point is leave-one-video-out itself. Subsets grow: a draw's two videos are its three less one.
+
+    Args:
+        teaching: the videos, and how to teach with some of them; an object must have two.
+        seed: of the subsets.
+        draws: how many subsets for each number of videos.
+        quiet: show no progress.
+    """
+    videos, todo = teaching.videos, rounds(teaching.videos)
+    held_out = sorted(place for held in todo for place in held)
+    column = {place: number for number, place in enumerate(held_out)}
+    of_frame, labels = video_of_each_frame(videos), label_of_each_frame(videos)
+    counts = videos_counts(len(todo) - 1)
+    right = np.zeros((len(counts), draws, len(held_out)), np.int64)
+    with Progress("recognisers taught", len(todo) * len(counts) * draws, quiet=quiet) as progress:
+        for held in todo:
+            columns, asked = [column[place] for place in held], torch.isin(of_frame, torch.tensor(held))
+            known: dict[tuple[int, ...], list[int]] = {}  # subsets of few videos come up again
+            for draw in range(draws):
+                order = _drawn_order(videos, held, seed, draw)
+                for point, count in enumerate(counts):
+                    chosen = tuple(sorted(place for places in order for place in places[:count]))
+                    if chosen not in known:
+                        right_frames = _right(teaching, labels, torch.isin(of_frame, torch.tensor(chosen)), asked)
+                        known[chosen] = [int(right_frames[of_frame[asked] == place].sum()) for place in held]
+                    right[point, draw, columns] = known[chosen]
+                    progress.advance()
+    return LearningCurve(
+        videos_taught=tuple(counts),
+        objects=tuple(videos[place].object for place in held_out),
+        frames=np.array([len(videos[place].frames) for place in held_out]),
+        right=right,
+    )
+
+
+def videos_counts(most: int) -> list[int]:
+    """The numbers of videos to try, rising: all from 1 to `most`, or MOST_POINTS of them, spread by ratio.
+
+    >>> videos_counts(4), videos_counts(14)
+    ([1, 2, 3, 4], [1, 2, 3, 4, 5, 7, 10, 14])
+    """
+    if most <= MOST_POINTS:
+        return list(range(1, most + 1))
+    counts = [1]
+    for left in range(MOST_POINTS - 1, 0, -1):  # each step as large a ratio as those left must be, and at least 1
+        counts.append(max(counts[-1] + 1, round(counts[-1] * (most / counts[-1]) ** (1 / left))))
+    return counts
+
+
+def _drawn_order(videos: Sequence[TaughtVideo], held: Sequence[int], seed: int, draw: int) -> list[list[int]]:
+    """Of each object the videos that are not held out, in drawn order: the first so many of them teach."""
+    held_of = {videos[place].object: videos[place].digest for place in held}
+    left: dict[str, list[int]] = {}
+    for place in sorted(set(range(len(videos))) - set(held), key=lambda place: videos[place].digest):
+        left.setdefault(videos[place].object, []).append(place)
+    return [
+        keyed_rng(seed, "learning curve", name, held_of.get(name, ""), draw).permutation(places).tolist()
+        for name, places in left.items()
+    ]
+
+
+@torch.no_grad()
+def _right(teaching: Teaching, labels: Tensor, frames: Tensor, asked: Tensor) -> Tensor:
+    """Which of the frames asked are recognised by what some frames taught, bool (m,); both are masks."""
+    taught = teaching.teach(frames)
+    return taught.head.logits(taught.features(asked)).argmax(1).cpu() == labels[asked]

@@ -1,0 +1,152 @@
+"""The check of a user's videos as a folder: one HTML page that needs no network, Markdown, CSVs and a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eval.report.blocks import Block, Figure, Paragraph, Section
+from eval.report.drawing import INK, drawing, shortened
+from eval.report.markdown import markdown_page
+from eval.report.page import html_page
+from eval.report.tables import percent, plain
+from groundwork.files import write_bytes, write_text
+from groundwork.lock import only_run
+from groundwork.outputs import Output, require_outputs
+from orbit_lite.personal.checking.check import UserCheck
+from orbit_lite.personal.checking.learning_curve import LearningCurve
+from orbit_lite.personal.checking.tables import (
+    CONFUSION_CSV,
+    CURVE_CSV,
+    OBJECTS_CSV,
+    VIDEOS_CSV,
+    check_csvs,
+    confusion_table,
+    curve_table,
+    facts_table,
+    objects_table,
+    strange_table,
+    videos_table,
+)
+from orbit_lite.personal.checking.words import (
+    CLUTTER_NOTE,
+    HOW,
+    STRANGE_NOTE,
+    curve_finding,
+    headline,
+    object_result,
+    rough_note,
+    strange_finding,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PAGE_NAME, MARKDOWN_NAME, CURVE_SVG = "check.html", "check.md", "check_learning_curve.svg"
+
+CURVE_NOTE = (
+    "How many videos of each object taught, against the share of held-out frames that were then recognised. An object "
+    "with fewer videos is taught with all that it has."
+)
+
+_LINE, _BAND, _THIN = "#2f5d8a", "#cfe0ef", "#767676"
+
+
+def write_check(check: UserCheck, out: Path) -> Path:
+    """Write the report into a folder, made if need be, each file whole or not at all; give the page, written last.
+
+    The same check gives the same bytes. There is no picture of what was filmed in it.
+
+    Raises:
+        AskedWrong: if `out` is a file, or another run is writing there.
+    """
+    require_outputs([], [Output("--out", out, is_folder=True)])
+    title, sections = f"Check of {plain(check.user)}'s videos", check_sections(check)
+    with only_run(out):
+        for name in (CURVE_CSV, CURVE_SVG):  # one that an earlier check left would speak of other numbers
+            if not check.curve:
+                (out / name).unlink(missing_ok=True)
+        for name, content in check_csvs(check).items():
+            write_text(out / name, content)
+        if check.curve:
+            write_bytes(out / CURVE_SVG, curve_picture(check.curve))
+        write_text(out / MARKDOWN_NAME, markdown_page(title, sections))
+        write_text(out / PAGE_NAME, html_page(title, sections))
+    return out / PAGE_NAME
+
+
+def check_sections(check: UserCheck) -> list[Section]:
+    """The whole report."""
+    strong, of_what = headline(check)
+    film = [
+        Paragraph(f"{object_result(thing)} {plain(thing.advice.text)}", strong=f"{plain(thing.object)}:")
+        for thing in check.worst_first
+    ]
+    notes = [Paragraph(plain(note), kind="note") for note in check.notes]
+    strange: tuple[Block, ...] = (strange_table(check), Paragraph(STRANGE_NOTE)) if check.strange else ()
+    files = (OBJECTS_CSV, VIDEOS_CSV, CONFUSION_CSV, *([CURVE_CSV] if check.curve else []))
+    return [
+        Section(
+            "overall",
+            "Overall",
+            (
+                Paragraph(of_what, strong=strong, kind="headline"),
+                Paragraph(HOW),
+                Paragraph(f"{rough_note(check)} {CLUTTER_NOTE}", kind="note"),
+                *notes,
+            ),
+        ),
+        Section("film", "What to film next, worst first", tuple(film)),
+        Section("objects", "Objects", (objects_table(check),)),
+        Section("confusion", "What objects were taken for", (confusion_table(check),)),
+        Section("curve", "Would more videos help?", _curve_blocks(check)),
+        Section("none", "None of these", (Paragraph(strange_finding(check)), *strange)),
+        Section("videos", "Videos", (videos_table(check),)),
+        Section(
+            "provenance",
+            "What was checked",
+            (facts_table(check), Paragraph(f"The numbers are beside this page: {', '.join(files)}.")),
+        ),
+    ]
+
+
+def _curve_blocks(check: UserCheck) -> tuple[Block, ...]:
+    if check.curve is None:
+        return (Paragraph(check.no_curve),)
+    finding = curve_finding(check.curve)
+    alt = f"Learning curve. {finding} The numbers are in {CURVE_CSV} and in the table below."
+    figure = Figure(
+        CURVE_SVG, curve_picture(check.curve), alt, "Held-out frames recognised, by videos taught with.", CURVE_CSV
+    )
+    return (Paragraph(finding), figure, curve_table(check.curve), Paragraph(CURVE_NOTE))
+
+
+def curve_picture(curve: LearningCurve) -> bytes:
+    """A line for all objects with the spread of the draws, a thin one for each object, as SVG; the same bytes for the
+    same curve."""
+    taught, whole = curve.videos_taught, 100 * curve.accuracy()
+    with drawing(height=4.0) as (axes, content):
+        for name in sorted(set(curve.objects)):
+            own = 100 * curve.accuracy(name).mean(axis=1)
+            axes.plot(taught[: len(own)], own, color=_THIN, linewidth=0.9, marker=".", markersize=4)
+        axes.fill_between(taught, whole.min(axis=1), whole.max(axis=1), color=_BAND, linewidth=0, zorder=0)
+        axes.plot(taught, whole.mean(axis=1), color=_LINE, linewidth=3, marker="o")
+        for count, mean in zip(taught, whole.mean(axis=1), strict=True):
+            _note(axes, percent(mean / 100, 0), (count, mean), 9, "center")
+        lowest = min(set(curve.objects), key=lambda name: (curve.accuracy(name)[-1].mean(), name))
+        end = curve.accuracy(lowest)
+        _note(axes, shortened(plain(lowest)), (taught[len(end) - 1], 100 * end[-1].mean()), -15, "right")
+        spread = f"shaded from the lowest to the highest of {curve.draws} draws"
+        axes.set_title(
+            f"Thick: all objects, {spread}; thin: each, the lowest named", loc="left", color=INK, fontsize=10
+        )
+        axes.set_xticks(taught)
+        axes.set_ylim(0, 108)
+        axes.set_yticks(range(0, 101, 20))
+        axes.set_xlabel("Videos that taught each object")
+        axes.set_ylabel("Held-out frames recognised, %")
+        axes.spines[["top", "right"]].set_visible(False)
+    return content.getvalue()
+
+
+def _note(axes: "Axes", text: str, place: tuple[float, float], above: int, side: str) -> None:
+    """A few words some points above a place; a name is no formula, whatever dollar signs it holds."""
+    axes.annotate(text, place, xytext=(0, above), textcoords="offset points", ha=side, color=INK, parse_math=False)

@@ -1,0 +1,175 @@
+"""The check's numbers as tables for a page and as CSV files: percent in the pages, fractions in the files."""
+
+from eval.intervals import wilson_interval
+from eval.report.tables import Table, percent, plain
+from groundwork.files import csv_text
+from orbit_lite.personal.checking.check import UserCheck
+from orbit_lite.personal.checking.learning_curve import LearningCurve
+from orbit_lite.personal.checking.words import interval
+
+OBJECTS_CSV = "check_objects.csv"
+VIDEOS_CSV = "check_videos.csv"
+CONFUSION_CSV = "check_confusion.csv"
+CURVE_CSV = "check_learning_curve.csv"
+
+_OBJECT_COLUMNS = (
+    *("object", "videos", "frames", "held_out_videos", "held_out_frames", "frame_accuracy"),
+    *("video_accuracy", "video_accuracy_low", "video_accuracy_high", "taken_for", "taken_for_share"),
+    *("none_of_these_rejected", "none_of_these_passed", "advice_kind", "advice"),
+)
+_NOTHING = "-"
+
+
+def objects_table(check: UserCheck) -> Table:
+    """A row an object, worst first."""
+    rows = []
+    for thing in check.worst_first:
+        cells = [plain(thing.object), str(thing.videos), str(thing.frames)]
+        if thing.accuracy is None:
+            rows.append((*cells, *[_NOTHING] * 6))
+            continue
+        of_video = [video.right / video.frames for video in thing.held_out]
+        taken = (plain(thing.taken_for), percent(thing.share, 0)) if thing.taken_for else (_NOTHING, _NOTHING)
+        rows.append(
+            (
+                *cells,
+                percent(thing.accuracy, 0),
+                f"{percent(min(of_video), 0)} to {percent(max(of_video), 0)}",
+                f"{thing.recognised} of {len(thing.held_out)}",
+                interval(thing.recognised, len(thing.held_out)),
+                *taken,
+            )
+        )
+    columns = (
+        *("Object", "Videos", "Frames", "Frames recognised, %", "Worst to best video, %"),
+        *("Videos recognised", "95 % interval, %", "Most often taken for", "In % of frames"),
+    )
+    return Table("Each object when one of its videos is held out, worst first", columns, tuple(rows))
+
+
+def videos_table(check: UserCheck) -> Table:
+    """A row a video, worst first."""
+    ranked = sorted(check.held_out, key=lambda video: (video.right / video.frames, video.video))
+    rows = tuple(
+        (
+            plain(video.video),
+            plain(video.object),
+            str(video.frames),
+            percent(video.right / video.frames, 0),
+            plain(video.answer),
+        )
+        for video in ranked
+    )
+    columns = ("Video", "Object", "Frames", "Frames recognised, %", "As a whole taken for")
+    return Table("Each video when it is held out, worst first", columns, rows)
+
+
+def confusion_table(check: UserCheck) -> Table:
+    """A row an object that was held out, a column an object that its frames were taken for."""
+    names = [plain(thing.object) for thing in check.objects]
+    rows = tuple(
+        (name, str(sum(row)), *(percent(count / sum(row), 0) for count in row))
+        for name, row in zip(names, check.confusion, strict=True)
+        if sum(row)
+    )
+    caption = "What each object's held-out frames were taken for, in % of them"
+    return Table(caption, ("Object shown", "Frames", *names), rows, shaded_from=2)
+
+
+def curve_table(curve: LearningCurve) -> Table:
+    """A row an object, all of them last: mean over the draws, and the lowest and highest of them."""
+    rows = []
+    for name in sorted(set(curve.objects)):
+        cells = _curve_cells(curve, name)
+        rows.append((plain(name), *cells, *[_NOTHING] * (len(curve.videos_taught) - len(cells))))
+    rows.append(("All objects", *_curve_cells(curve, "")))
+    taught = ("1 video, %", *(f"{count} videos, %" for count in curve.videos_taught[1:]))
+    caption = (
+        "Share of held-out frames recognised, by how many videos an object was taught with: mean of "
+        f"{curve.draws} draws (lowest to highest)"
+    )
+    return Table(caption, ("Object", *taught), tuple(rows), ends_in_total=True)
+
+
+def _curve_cells(curve: LearningCurve, name: str) -> list[str]:
+    return [
+        f"{percent(draws.mean(), 0)} ({percent(draws.min(), 0)} to {percent(draws.max(), 0)})"
+        for draws in curve.accuracy(name)
+    ]
+
+
+def strange_table(check: UserCheck) -> Table:
+    """A row an object of which it is known."""
+    rows = tuple(
+        (plain(thing.object), percent(thing.strange.rejected, 0), percent(thing.strange.passed, 0))
+        for thing in check.objects
+        if thing.strange
+    )
+    columns = ("Object", "Taught, and answered 'none of these', %", "Never taught, and called another object, %")
+    return Table("Expected answers of 'none of these', in % of the object's held-out frames", columns, rows)
+
+
+def facts_table(check: UserCheck) -> Table:
+    """What was checked, and with what."""
+    rows = tuple((plain(name), plain(value)) for name, value in (("user", check.user), *check.facts))
+    return Table("Data, model and versions", ("Fact", "Value"), rows)
+
+
+def check_csvs(check: UserCheck) -> dict[str, str]:
+    """File name to content; names as they are, an empty cell for what is not known."""
+    files = {OBJECTS_CSV: _objects_csv(check), VIDEOS_CSV: _videos_csv(check), CONFUSION_CSV: _confusion_csv(check)}
+    return files | ({CURVE_CSV: _curve_csv(check.curve)} if check.curve else {})
+
+
+def _objects_csv(check: UserCheck) -> str:
+    rows = []
+    for thing in check.objects:
+        count, frames = len(thing.held_out), sum(video.frames for video in thing.held_out)
+        low, high = wilson_interval(thing.recognised, count) if count else (None, None)
+        strange = (thing.strange.rejected, thing.strange.passed) if thing.strange else (None, None)
+        accuracies = (thing.accuracy, thing.recognised / count if count else None, low, high)
+        rows.append(
+            (
+                *(thing.object, thing.videos, thing.frames, count, frames),
+                *map(_fraction, accuracies),
+                *(thing.taken_for, _fraction(thing.share if count else None)),
+                *map(_fraction, strange),
+                *(thing.advice.kind, thing.advice.text),
+            )
+        )
+    return csv_text(_OBJECT_COLUMNS, rows)
+
+
+def _videos_csv(check: UserCheck) -> str:
+    rows = [
+        (
+            *(video.object, video.video, video.frames, video.right, _fraction(video.right / video.frames)),
+            *(str(video.recognised).lower(), video.answer),
+        )
+        for video in check.held_out
+    ]
+    return csv_text(("object", "video", "frames", "right", "frame_accuracy", "recognised", "taken_for"), rows)
+
+
+def _confusion_csv(check: UserCheck) -> str:
+    names = [thing.object for thing in check.objects]
+    rows = [
+        (shown, taken, count)
+        for shown, counts in zip(names, check.confusion, strict=True)
+        for taken, count in zip(names, counts, strict=True)
+    ]
+    return csv_text(("object", "taken_for", "frames"), rows)
+
+
+def _curve_csv(curve: LearningCurve) -> str:
+    """Without an object: all of them."""
+    rows = [
+        (name, count, curve.draws, *map(_fraction, (draws.mean(), draws.min(), draws.max())))
+        for name in ("", *sorted(set(curve.objects)))
+        for count, draws in zip(curve.videos_taught, curve.accuracy(name), strict=False)
+    ]
+    return csv_text(("object", "videos_taught", "draws", "mean", "lowest", "highest"), rows)
+
+
+def _fraction(number: float | None) -> str | None:
+    return None if number is None else f"{number:.4f}"

@@ -1,0 +1,234 @@
+"""Export: a personal recogniser to one file that other programs run, checked against our own before it takes its place.
+
+The file holds class means of the user's things and their names: personal data. It holds no frame, and no features of
+single frames.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import whole_file
+from groundwork.outputs import Input, Output, require_outputs
+from orbit_lite.personal.exporting.export_check import TIMED_RUNS, Agreement, as_taken, compare, median_ms
+from orbit_lite.personal.exporting.export_frames import Images, noise_images, video_images
+from orbit_lite.personal.exporting.formats import FORMATS, Opened, Texts, onnx_bytes, require_onnx
+from orbit_lite.personal.exporting.graph import UINT8, PersonalGraph
+from orbit_lite.personal.exporting.quantize import quantized_model
+from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.file_names import export_path
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.runs.folder import file_sha256, versions
+
+_LOG = logging.getLogger("orbit_lite")
+
+CARD_FORMAT = 1  # of the texts in an exported file
+LARGEST_DIFFERENCE = 1e-3  # of logits, in their standard deviations; and of familiarity
+CHECK_FRAMES, CALIBRATION_FRAMES = 64, 128  # of videos, at most
+GOOD_SHARE = 0.95  # of frames that 8 bits answer as the recogniser does
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to make of a personal recogniser.
+
+    format: a key of FORMATS. takes: what frames come as, UINT8 or FLOAT. check: videos or folders whose frames it is
+    checked on, beside noise. calibrate: videos or folders by whose frames the 8-bit values are scaled; None for a file
+    in float.
+    """
+
+    format: str
+    takes: str = UINT8
+    check: Sequence[Path] = ()
+    calibrate: Sequence[Path] | None = None
+
+    @property
+    def int8(self) -> bool:
+        """Whether in 8 bits."""
+        return self.calibrate is not None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported file that was just written: what it says of itself, how it was checked, how long a frame takes.
+
+    objects: the labels. one_frame_ms: in the format's runtime; kit_frame_ms: in this kit; both medians of TIMED_RUNS,
+    on `threads` threads.
+    """
+
+    file: Path
+    size_bytes: int
+    request: ExportRequest
+    card: Texts
+    objects: tuple[str, ...]
+    agreement: Agreement
+    one_frame_ms: float
+    kit_frame_ms: float
+    threads: int
+
+    def __str__(self) -> str:
+        """For people, in lines."""
+        lines = [
+            f"frames: {self.card['frames']}",
+            f"outputs: {self.card['outputs']}",
+            f"labels: {', '.join(self.objects)}; threshold: {self.card['threshold']}",
+            *self._agreement_lines(),
+            f"one frame: {self.one_frame_ms:.1f} ms in {FORMATS[self.request.format].runtime}, "
+            f"{self.kit_frame_ms:.1f} ms in this kit (median of {TIMED_RUNS}, {self.threads} threads)",
+            "Personal data: it holds the objects' names and the mean of each one's features. It holds no picture, and "
+            "nothing of single frames.",
+            f"written: {self.file}, {self.size_bytes / 1e6:.1f} MB",
+        ]
+        return "\n".join(lines)
+
+    def _agreement_lines(self) -> list[str]:
+        found = self.agreement
+        if not self.request.int8:
+            return [
+                f"checked on {found.frames} frames: logits within {found.logits:.1g} of the recogniser's (in their "
+                f"standard deviations), familiarity within {found.familiarity:.1g}"
+            ]
+        loss = "That is a loss: 8 bits do not suit this network. Export without --int8, or look at what it answers."
+        return [
+            f"{self.card['network']}; on {found.frames} others the same answer as the recogniser's in "
+            f"{100 * found.same:.1f} %, and familiarity within {found.familiarity:.2g} of its",
+            *([loss] if found.same < GOOD_SHARE else []),
+        ]
+
+
+def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
+    """Write a personal recogniser as one graph, checked against it.
+
+    Args:
+        file: the personal recogniser.
+        out: the file to write; beside `file`, with the format's suffix, if not given.
+
+    Returns:
+        what was written, and how it was checked.
+
+    Raises:
+        AskedWrong: if what was asked for does not go together, a package or a file is missing, or `out` is in the way.
+        FoundWrong: if `file` is not a whole personal recogniser, no video can be read, or the exported file does not
+            say what the recogniser says; nothing is written then.
+    """
+    out = out or export_path(file, format=request.format, int8=request.int8)
+    require_outputs([Input("FILE", file)], [Output("--out", out, example="alice.onnx")])
+    _require_sense(request)
+    personal = load_personal(file)
+    size_px = personal.frame_size_px
+    scaling, checked = None, [noise_images(size_px)]
+    if request.calibrate is not None:
+        scaling, rest = _halves(_read(request.calibrate, size_px, most=CALIBRATION_FRAMES))
+        checked = [rest]  # noise would tell nothing of what 8 bits make of pictures
+    if request.check:
+        checked.append(_read(request.check, size_px, most=CHECK_FRAMES))
+    images = np.concatenate(checked)
+    _LOG.info("making %s, for %s", out.name, FORMATS[request.format].runtime)
+    scaled_by = 0 if scaling is None else len(scaling)
+    card = card_texts(personal, request, source_sha256=file_sha256(file), scaled_by=scaled_by)
+    content = _content(personal, request, card, scaling, images)
+    opened, found = write_checked(out, content, card, personal, images, request)
+    here_ms, there_ms = _frame_times_ms(personal, request, opened)
+    return Exported(
+        file=out,
+        size_bytes=len(content),
+        request=request,
+        card=opened.texts,
+        objects=tuple(personal.objects),
+        agreement=found,
+        one_frame_ms=there_ms,
+        kit_frame_ms=here_ms,
+        threads=torch.get_num_threads(),
+    )
+
+
+def write_checked(
+    out: Path, content: bytes, card: Texts, personal: PersonalRecognizer, images: Images, request: ExportRequest
+) -> tuple[Opened, Agreement]:
+    """Write an exported file that says what the recogniser says, or nothing: read back from beside its place.
+
+    Raises:
+        FoundWrong: if it says something else; of an 8-bit file, only if its texts are not the card's.
+    """
+    with whole_file(out) as file:
+        file.write(content)
+        file.flush()
+        opened = FORMATS[request.format].open(Path(file.name), list(card))
+        found = compare(personal, opened, images, takes=request.takes)
+        if opened.texts != card:
+            raise FoundWrong(f"{out}: not written, for its metadata does not read back; try another --format")
+        worst = max(found.logits, found.familiarity)
+        if not request.int8 and not worst <= LARGEST_DIFFERENCE:  # so put that NaN is refused
+            raise FoundWrong(
+                f"{out}: not written, for on {found.frames} frames its answers are not the recogniser's: "
+                f"they differ by {worst:.2g} (at most {LARGEST_DIFFERENCE:g} is let pass); try another --format"
+            )
+    return opened, found
+
+
+def card_texts(
+    personal: PersonalRecognizer, request: ExportRequest, *, source_sha256: str, scaled_by: int = 0
+) -> dict[str, str]:
+    """What an exported file says of itself; where not a plain text, as JSON. The user's name is not in it."""
+    size_px, recognizer = personal.frame_size_px, personal.fitted.recognizer
+    values = "uint8, 0 to 255" if request.takes == UINT8 else "float32, 0 to 1"
+    return {
+        "orbit_lite_export": str(CARD_FORMAT),
+        "labels": json.dumps(personal.objects, ensure_ascii=False),
+        "threshold": json.dumps(personal.threshold.value),
+        "frame_size_px": str(size_px),
+        "frames": f"(n, 3, {size_px}, {size_px}), {values}, RGB: the picture's central square, scaled by averaging",
+        "outputs": "logits (n, labels); probabilities (n, labels), their softmax; familiarity (n): "
+        "below the threshold the answer is none of these",
+        "learner": recognizer.learner.name if recognizer.learner else "",
+        "backbone": recognizer.extractor.backbone.name,
+        "network": f"8 bits, scaled by {scaled_by} frames" if request.int8 else "float32",
+        "source_sha256": source_sha256,
+        "versions": json.dumps(versions()),
+    }
+
+
+def _content(
+    personal: PersonalRecognizer, request: ExportRequest, card: Texts, scaling: Images | None, judging: Images
+) -> bytes:
+    kind = FORMATS[request.format]
+    graph = PersonalGraph.of(personal, takes=request.takes, channels_last=kind.channels_last)
+    dtype = torch.uint8 if request.takes == UINT8 else torch.float32
+    example = torch.zeros(2, 3, personal.frame_size_px, personal.frame_size_px, dtype=dtype)
+    if scaling is None:
+        return kind.write(graph, example, card)
+    halves = (as_taken(images, request.takes) for images in (scaling, judging))
+    return onnx_bytes(quantized_model(graph, example, *halves), card)
+
+
+def _halves(images: Images) -> tuple[Images, Images]:
+    """Every other frame, and the rest; of a single one, that for both."""
+    return images[::2], images[1::2] if len(images) > 1 else images
+
+
+def _require_sense(request: ExportRequest) -> None:
+    """Refuse what can't be done before anything is loaded."""
+    if request.int8 and request.format != "onnx":
+        raise AskedWrong(f"--int8 goes with --format onnx, not with {request.format}")
+    if request.format == "onnx":
+        require_onnx()
+
+
+def _read(paths: Sequence[Path], size_px: int, *, most: int) -> Images:
+    images, notes = video_images(paths, size_px=size_px, most=most)
+    for note in notes:
+        _LOG.warning("note: %s", note)
+    return images
+
+
+def _frame_times_ms(personal: PersonalRecognizer, request: ExportRequest, opened: Opened) -> tuple[float, float]:
+    """How long one frame takes here, and there."""
+    one = noise_images(personal.frame_size_px)[:1]
+    frame, image = as_taken(one, request.takes), torch.from_numpy(one)
+    return median_ms(lambda: personal.scores(image)), median_ms(lambda: opened.run(frame))

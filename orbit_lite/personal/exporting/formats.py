@@ -1,0 +1,179 @@
+"""The formats of `export`: a graph to the bytes of one file, and back from the file to something that runs."""
+
+import io
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from groundwork.errors import AskedWrong
+from orbit_lite.personal.exporting.graph import INPUT, OUTPUTS
+from orbit_lite.personal.file_names import EXPORT_SUFFIXES
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18  # the lowest that PyTorch's exporter is made for: runtimes since early 2023 read it
+
+Texts = Mapping[str, str]  # what a file says of itself: ONNX metadata, or PyTorch's extra files
+Frames = NDArray[np.uint8] | NDArray[np.float32]  # (n, 3, s, s)
+Answers = tuple[NDArray[np.float32], ...]  # in the order of OUTPUTS
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An exported file, read back. `run` uses as many threads as torch has."""
+
+    run: Callable[[Frames], Answers]
+    texts: Texts
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row of the table.
+
+    runtime: what runs such a file, in words. channels_last: see FeatureGraph. write: a module of one input, frames to
+    try it on (two, of zeros) and texts to a file's bytes. open: a file, and the names of the texts to read.
+    """
+
+    suffix: str
+    runtime: str
+    channels_last: bool
+    write: Callable[[nn.Module, Tensor, Texts], bytes]
+    open: Callable[[Path, Sequence[str]], Opened]
+
+
+def require_onnx() -> None:
+    """Do nothing where what the ONNX format takes is installed.
+
+    Raises:
+        AskedWrong: where it is not; says what to install.
+    """
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            import_module(name)
+        except ModuleNotFoundError:
+            raise AskedWrong(f"--format onnx: {name} is not installed; pip install 'orbit-lite[export]'") from None
+
+
+def onnx_model(module: nn.Module, example: Tensor, *, takes: str, gives: Sequence[str]) -> "onnx.ModelProto":
+    """A module of one input as an ONNX model, for any number of items; the names are its input's and outputs'."""
+    with _quiet():
+        program: Any = torch.onnx.export(
+            _traced(module, example),
+            input_names=[takes],
+            output_names=gives,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+def onnx_bytes(model: "onnx.ModelProto", texts: Texts) -> bytes:
+    """A model to a file's bytes, with texts in place of what the exporters noted."""
+    import onnx
+
+    onnx.helper.set_model_props(model, dict(texts))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _write_onnx(module: nn.Module, example: Tensor, texts: Texts) -> bytes:
+    return onnx_bytes(onnx_model(module, example, takes=INPUT, gives=OUTPUTS), texts)
+
+
+def _open_onnx(path: Path, names: Sequence[str]) -> Opened:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # else its threads go on looking for work for a while, and what is timed next shares the cores with them
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    found = session.get_modelmeta().custom_metadata_map
+    return Opened(lambda frames: tuple(session.run(OUTPUTS, {INPUT: frames})), {name: found[name] for name in names})
+
+
+def _write_torchscript(module: nn.Module, example: Tensor, texts: Texts) -> bytes:
+    written, kept = io.BytesIO(), io.BytesIO()
+    try:
+        with _quiet():
+            torch.jit.save(torch.jit.trace(module, (example,)), written, _extra_files=dict(texts))
+    except (AttributeError, RuntimeError) as error:  # deprecated since PyTorch 2.11, and not made for Python 3.14
+        reason = str(error).partition("\n")[0]
+        raise AskedWrong(
+            f"--format torchscript: PyTorch {torch.__version__} does not write it ({reason}); use --format torch-export"
+        ) from None
+    with zipfile.ZipFile(written) as found, zipfile.ZipFile(kept, "w") as copy:
+        for entry in found.infolist():
+            if not entry.filename.endswith(".debug_pkl"):  # names files of the machine it was made on
+                copy.writestr(entry, found.read(entry))
+    return kept.getvalue()
+
+
+def _open_torchscript(path: Path, names: Sequence[str]) -> Opened:
+    texts = dict.fromkeys(names, "")
+    with _quiet():
+        module = torch.jit.load(path, _extra_files=texts)
+    return Opened(_run_module(module), _decoded(texts))
+
+
+def _write_torch_export(module: nn.Module, example: Tensor, texts: Texts) -> bytes:
+    written = io.BytesIO()
+    with _quiet():
+        torch.export.save(_traced(module, example), written, extra_files=dict(texts))
+    return written.getvalue()
+
+
+def _open_torch_export(path: Path, names: Sequence[str]) -> Opened:
+    texts = dict.fromkeys(names, "")
+    with _quiet(), path.open("rb") as file:
+        module = torch.export.load(file, extra_files=texts).module()
+    return Opened(_run_module(module), _decoded({name: texts[name] for name in names}))
+
+
+FORMATS: dict[str, Format] = {
+    "onnx": Format(EXPORT_SUFFIXES["onnx"], "onnxruntime", False, _write_onnx, _open_onnx),
+    "torchscript": Format(EXPORT_SUFFIXES["torchscript"], "TorchScript", True, _write_torchscript, _open_torchscript),
+    "torch-export": Format(
+        EXPORT_SUFFIXES["torch-export"], "torch.export", True, _write_torch_export, _open_torch_export
+    ),
+}
+
+
+def _traced(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    program.example_inputs = None
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names files of the machine it was made on
+    return program
+
+
+def _run_module(module: nn.Module) -> Callable[[Frames], Answers]:
+    def run(frames: Frames) -> Answers:
+        with torch.inference_mode():
+            return tuple(output.numpy() for output in module(torch.from_numpy(frames)))
+
+    return run
+
+
+def _decoded(texts: Mapping[str, str | bytes]) -> dict[str, str]:
+    return {name: text if isinstance(text, str) else text.decode() for name, text in texts.items()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' warnings: they are for people who write models."""
+    with warnings.catch_warnings(action="ignore"):
+        yield

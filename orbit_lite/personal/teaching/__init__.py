@@ -1,0 +1,1 @@
+"""A user's videos to a personal recognizer. Others call `personalize.personalize` and `teach`."""

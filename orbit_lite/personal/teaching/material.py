@@ -1,0 +1,124 @@
+"""One user's folder of videos, read and checked: what each object is taught with, and what could not be used."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from data_prep.quality.estimate import VideoQuality
+from data_prep.tree.naming import listed
+from data_prep.tree.own_videos import OwnFolder, scan_own
+from groundwork.errors import FoundWrong
+from groundwork.progress import Progress
+from orbit_lite.data.loader import to_images
+from orbit_lite.models.recognizer import Recognizer
+from orbit_lite.personal.support import TaughtVideo
+from orbit_lite.personal.teaching.sampling import SampledVideo, Sampling, Unreadable, sample_videos
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a user's folder teaches.
+
+    videos: by object and place. tensors: of each, the frames' features, float32 (frames, width), on the CPU; or, where
+    the learner adapts its extractor and must see all frames together, their images, uint8 (frames, 3, s, s).
+    quality: how each was filmed. notes: what was left out and why, a line each. clutter_videos: left aside.
+    """
+
+    user: str
+    videos: tuple[TaughtVideo, ...]
+    tensors: tuple[Tensor, ...]
+    quality: tuple[VideoQuality, ...]
+    notes: tuple[str, ...]
+    clutter_videos: int
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Sorted names of the objects."""
+        return tuple(sorted({video.object for video in self.videos}))
+
+
+def read_lesson(recognizer: Recognizer, path: Path, *, workers: int | None = None, quiet: bool = False) -> Lesson:
+    """Read a user's videos, and embed the frames taken of each while the next are being decoded.
+
+    Args:
+        recognizer: embeds, unless it adapts its extractor.
+        path: the user's folder or archive, see `scan_own`.
+        workers: processes that decode; by default one a core.
+
+    Raises:
+        AskedWrong: if there is no such folder.
+        FoundWrong: if it holds something else than objects' videos, an object has no video that can be read, or two
+            objects have a video in common.
+    """
+    folder = scan_own(path)
+    sampling = Sampling.of_protocol(recognizer.extractor.frame_size_px)
+    embeds = recognizer.shares_features
+    read: dict[str, tuple[SampledVideo, Tensor]] = {}
+    failed: list[Unreadable] = []
+    with Progress("videos", len(folder.videos), quiet=quiet) as progress:
+        for found in sample_videos(folder.videos, sampling, workers=workers):
+            if isinstance(found, Unreadable):
+                failed.append(found)
+            else:
+                images = to_images(found.pictures, 1)
+                read[found.video.place] = (found, recognizer.embed(images).cpu() if embeds else images)
+            progress.advance(note=found.video.object)
+    _require_readable(folder, failed)
+    ordered = [read[video.place] for video in folder.videos if video.place in read]
+    kept, twice = _distinct(ordered)
+    notes = [f"left out, can't be read: {fault.reason}" for fault in sorted(failed, key=lambda f: f.video.place)]
+    return Lesson(
+        user=folder.user,
+        videos=tuple(_taught(sampled) for sampled, _ in kept),
+        tensors=tuple(tensor for _, tensor in kept),
+        quality=tuple(sampled.quality for sampled, _ in kept),
+        notes=(*notes, *twice),
+        clutter_videos=folder.clutter_videos,
+    )
+
+
+def _taught(sampled: SampledVideo) -> TaughtVideo:
+    return TaughtVideo(sampled.video.object, sampled.length, sampled.frames, sampled.digest, sampled.quality.issues)
+
+
+def _require_readable(folder: OwnFolder, failed: Sequence[Unreadable]) -> None:
+    unreadable = {fault.video for fault in failed}
+    for name in folder.objects:
+        of_object = [video for video in folder.videos if video.object == name]
+        if unreadable.issuperset(of_object):
+            first = next(fault for fault in failed if fault.video.object == name)
+            raise FoundWrong(
+                f"{folder.path}: object {name!r} has no video that can be read ({len(of_object)} can't: {first.reason})"
+                "; film it again, or take its folder away"
+            )
+
+
+def _distinct(
+    videos: Sequence[tuple[SampledVideo, Tensor]],
+) -> tuple[list[tuple[SampledVideo, Tensor]], list[str]]:
+    """Each video once. The same video under two objects would teach that they are the same: an error."""
+    by_digest: dict[str, list[SampledVideo]] = defaultdict(list)
+    for sampled, _ in videos:
+        by_digest[sampled.digest].append(sampled)
+    notes = []
+    for same in by_digest.values():
+        names = sorted({sampled.video.object for sampled in same})
+        places = listed([str(sampled.video.path) for sampled in same])
+        if len(names) > 1:
+            raise FoundWrong(
+                f"objects {' and '.join(map(repr, names))} have the same video: {places}; "
+                "take it out of the folder where it does not belong"
+            )
+        if len(same) > 1:
+            notes.append(f"the same video {len(same)} times, counted once: {places}")
+    firsts = {id(same[0]) for same in by_digest.values()}
+    return [pair for pair in videos if id(pair[0]) in firsts], notes
+
+
+def lesson_images(lesson: Lesson) -> Tensor:
+    """All images of a lesson that was read for a learner that adapts, uint8 (n, 3, s, s)."""
+    return torch.cat(lesson.tensors)

@@ -1,0 +1,157 @@
+"""Personalise: users' folders to personal recognisers, each in a file of its own, written whole or not at all."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from groundwork.errors import FoundWrong
+from groundwork.files import write_text
+from groundwork.outputs import Output, require_outputs
+from groundwork.reporting import report_failed
+from orbit_lite.models.checkpoint import read_checkpoint_info
+from orbit_lite.models.choice import ModelChoice
+from orbit_lite.personal.file import load_personal, save_personal
+from orbit_lite.personal.file_names import CSV_NAME, targets
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.personal.teaching.material import Lesson, read_lesson
+from orbit_lite.personal.teaching.sampling import PROTOCOL, Sampling
+from orbit_lite.personal.teaching.summary import ObjectSummary, summarize, summary_csv, summary_text
+from orbit_lite.personal.teaching.teach import add_objects, held_out, teach
+from orbit_lite.runs.folder import versions
+
+_LOG = logging.getLogger("orbit_lite")
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A personal recognizer that was just written to `file`: what it was taught with, and one row per object."""
+
+    personal: PersonalRecognizer
+    lesson: Lesson
+    rows: Sequence[ObjectSummary]
+    file: Path
+
+    def __str__(self) -> str:
+        """What it learned, for the person who filmed."""
+        lines = [*self.lesson.notes]
+        if aside := self.lesson.clutter_videos:
+            lines.append(f"{aside} clutter videos left aside: they teach nothing, and are there to try it on")
+        size = f", {self.file.stat().st_size / 1e6:.1f} MB" if self.file.is_file() else ""  # a pipe has none
+        written = f"written: {self.file}{size}"
+        return "\n".join([*lines, summary_text(self.personal, self.rows), written])
+
+
+def _ignore(_: object) -> None:
+    """What becomes of a summary that nobody waits for."""
+
+
+def personalize(
+    model: ModelChoice,
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    false_alarms: float | None = None,
+    csv: Path | None = None,
+    workers: int | None = None,
+    device: torch.device,
+    written: Callable[[Taught], object] = _ignore,
+) -> list[Path]:
+    """Teach a recogniser each user's objects.
+
+    Args:
+        model: a checkpoint, or a learner that is not meta-trained.
+        folders: of one user each, see data_prep.tree.own_videos.
+        out: the file to write; for several users a folder, where each gets NAME.safetensors, beside participants.csv.
+        false_alarms: as for `teach`.
+        csv: where to write a row a participant and object, too.
+        workers: processes that decode; by default one a core.
+        device: where to compute.
+        written: is called with each user's recognizer once its file is written.
+
+    Returns:
+        the files written.
+
+    Raises:
+        AskedWrong: if a folder or the model is not there, two folders have one name, or `out` can't be written to.
+        FoundWrong: if a user's videos are not as they should be; of several, the others' files are written.
+    """
+    files = targets(folders, out)
+    require_outputs([], [Output("--out", file, example="alice.safetensors") for file in files])
+    recognizer = model.load().to(device)
+    origin = _origin(model, recognizer.extractor.frame_size_px)
+    done: list[Taught] = []
+    faults: list[str] = []
+    for folder, target in zip(folders, files, strict=True):
+        try:
+            lesson = read_lesson(recognizer, folder, workers=workers)
+            personal = teach(recognizer, lesson, origin=origin, false_alarms=false_alarms)
+        except FoundWrong as error:
+            if len(folders) == 1:
+                raise
+            report_failed(_LOG, str(error), error)
+            faults.append(str(folder))
+            continue
+        taught = _saved(personal, lesson, target)
+        written(taught)
+        done.append(taught)
+    if len(folders) > 1:
+        csv = csv or out / CSV_NAME
+    if csv and done:
+        write_text(csv, summary_csv([(taught.personal.user, taught.rows) for taught in done]))
+        _LOG.info("one row per participant and object: %s", csv)
+    if faults:
+        rest = "the others are written" if done else "nothing is written"
+        raise FoundWrong(f"{len(faults)} of {len(folders)} users failed: {', '.join(faults)}; {rest}")
+    return [taught.file for taught in done]
+
+
+def teach_more(
+    file: Path,
+    folder: Path,
+    out: Path,
+    *,
+    known: str = "refuse",
+    csv: Path | None = None,
+    workers: int | None = None,
+    device: torch.device,
+    written: Callable[[Taught], object] = _ignore,
+) -> PersonalRecognizer:
+    """Add a folder's objects to a personal recogniser, without the videos of those it knows.
+
+    Args:
+        file: the personal recogniser.
+        folder: the new videos.
+        out: the file to write; may be `file`.
+        known: what becomes of an object that it knows, see `add_objects`.
+        csv, workers, device, written: as for `personalize`.
+
+    Raises:
+        AskedWrong, FoundWrong: as `personalize` and `add_objects`.
+    """
+    personal = load_personal(file, device=device)
+    lesson = read_lesson(personal.fitted.recognizer, folder, workers=workers)
+    taught = _saved(add_objects(personal, lesson, known=known), lesson, out)
+    written(taught)
+    if csv:
+        write_text(csv, summary_csv([(taught.personal.user, taught.rows)]))
+    return taught.personal
+
+
+def _origin(model: ModelChoice, size_px: int) -> dict[str, Any]:
+    described = model.describe()
+    config = read_checkpoint_info(Path(model.model)).config if "checkpoint" in described else {}
+    return {
+        "model": described,
+        "config": config,
+        "sampling": {"protocol": PROTOCOL, **asdict(Sampling.of_protocol(size_px))},
+        "versions": versions(),
+    }
+
+
+def _saved(personal: PersonalRecognizer, lesson: Lesson, file: Path) -> Taught:
+    save_personal(file, personal)
+    return Taught(personal, lesson, summarize(personal, held_out(personal), lesson), file)

@@ -1,0 +1,111 @@
+"""A user's videos to the frames that teach: chosen as `own-videos` has it, read in processes that can be killed."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from data_prep.quality.estimate import VideoQuality, video_quality
+from data_prep.tree.own_videos import OwnVideo, frame_count
+from data_prep.video.frames import DEFAULT_FPS
+from data_prep.workers.pool import default_workers, run_in_workers
+from groundwork.errors import FoundWrong, KitError
+from orbit_lite.config import load_protocol
+from orbit_lite.data.frames import KINDS, Pictures
+
+PROTOCOL = "own-videos"
+MOST_FRAMES = 3_000  # of a video that are sampled: the first 100 s; so memory does not grow with its length
+TIME_LIMIT_S = 600.0  # for one video: a decoder that hangs on a damaged file is stopped then
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Every `step`-th of a video's first `first_frames` frames, from the first; square, `size_px` wide."""
+
+    step: int
+    first_frames: int
+    size_px: int
+
+    @classmethod
+    def of_protocol(cls, size_px: int) -> "Sampling":
+        """As `own-videos` samples support frames, but of the first MOST_FRAMES alone."""
+        plan = load_protocol(PROTOCOL)
+        return cls(plan.support.frames.step, min(plan.first_frames or MOST_FRAMES, MOST_FRAMES), size_px)
+
+    def frames(self, count: int) -> tuple[int, ...]:
+        """Numbers (from 1) of the frames taken of a video of `count`."""
+        return tuple(range(1, min(count, self.first_frames) + 1, self.step))
+
+
+@dataclass(frozen=True, eq=False)
+class SampledVideo:
+    """The frames taken of one video.
+
+    length: frames of the whole video. frames: numbers of those taken, rising. pictures: uint8 (n, size, size, 3), RGB.
+    digest: SHA-256 of the pictures, so that the same video is known again under another name.
+    quality: how they are filmed, as far as frames a second apart tell.
+    """
+
+    video: OwnVideo
+    length: int
+    frames: tuple[int, ...]
+    pictures: Pictures
+    digest: str
+    quality: VideoQuality
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A video that could not be read, and why, in one line that names it."""
+
+    video: OwnVideo
+    reason: str
+
+
+def sample_videos(
+    videos: Sequence[OwnVideo], sampling: Sampling, *, workers: int | None = None
+) -> Iterator[SampledVideo | Unreadable]:
+    """Read all videos, in parallel, and give each as it comes, in no fixed order.
+
+    Args:
+        videos: what to read.
+        sampling: which frames of each.
+        workers: processes; by default one a core.
+    """
+    sample = partial(sample_video, sampling=sampling)
+    outcomes = run_in_workers(sample, videos, workers=workers or default_workers(), time_limit_s=TIME_LIMIT_S)
+    for outcome in outcomes:
+        if outcome.value is not None:
+            yield outcome.value
+        elif isinstance(outcome.error, KitError):
+            reason = str(outcome.error)
+            named = str(outcome.item.path) in reason  # a process that died could not say what it was reading
+            yield Unreadable(outcome.item, reason if named else f"{outcome.item.path}: {reason}")
+        elif outcome.error:
+            raise outcome.error
+
+
+def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
+    """One video's frames.
+
+    Raises:
+        FoundWrong: if it can't be read.
+    """
+    length = frame_count(video)
+    frames = sampling.frames(length)
+    pictures = _read(video, frames, sampling.size_px)
+    try:
+        quality = video_quality(pictures, object=video.object, video=video.place, fps=DEFAULT_FPS / sampling.step)
+    except ValueError as error:
+        raise FoundWrong(f"{video.path}: {error}") from None
+    return SampledVideo(video, length, frames, pictures, hashlib.sha256(pictures.tobytes()).hexdigest(), quality)
+
+
+def _read(video: OwnVideo, frames: Sequence[int], size_px: int) -> Pictures:
+    name = Path(video.place).name
+    if video.kind == "packed":  # frame sources name a packed video USER.zip#PLACE, below the tree's root
+        root, place = video.root.parent, f"{video.root.name}#{video.place}"
+    else:
+        root, place = video.root, video.place
+    return KINDS[video.kind](root, {name: place}, size_px=size_px).read(name, frames)

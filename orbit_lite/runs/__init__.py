@@ -1,0 +1,1 @@
+"""What every run has: its folder and record, its ranks, its device."""

@@ -1,0 +1,250 @@
+"""Meta-training: the loop. Its arithmetic, with the 2023 leaderboard settings:
+
+44 train users * 50 tasks an epoch = 2,200 tasks; 2,200 / 16 tasks a step = 138 steps, the last one short.
+
+Every random draw is keyed by what it draws (a task by user and number, LITE's subset by task), so there is no random
+state to carry: a run that was cut off goes on from its last checkpoint with the very same draws, on any number of
+workers; and on any number of ranks, up to the rounding of sums.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from data_prep.tree.index import Index, open_index
+from eval.score import score
+from groundwork.errors import FoundWrong
+from groundwork.progress import Progress
+from groundwork.randomness import keyed_rng
+from orbit_lite.config import load_protocol
+from orbit_lite.data.frames import FrameSource, open_frames
+from orbit_lite.data.loader import ReadTask, read_ahead
+from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.evaluation.predict import predict
+from orbit_lite.models.checkpoint import save_recognizer
+from orbit_lite.models.chunks import Chunks, is_quick_in_bf16, usual_chunks
+from orbit_lite.models.gradients.score import TaskLoss
+from orbit_lite.models.inputs import NotFinite
+from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.models.task_gradient import task_gradient
+from orbit_lite.runs.folder import RunFolder
+from orbit_lite.runs.ranks import Ranks, joined_ranks
+from orbit_lite.training.experiment import ExperimentConfig, LiteConfig
+from orbit_lite.training.log import log_curve
+from orbit_lite.training.optimizer import build_optimizer, learning_rate, set_learning_rate
+from orbit_lite.training.state import load_state, save_state, write_curve
+from orbit_lite.training.tasks import ChosenTasks, Steps, TrainingTasks
+
+BEST_NAME = "best.safetensors"
+STATE_NAME = "state.pt"
+CURVE_NAME = "training.csv"
+CHECKPOINT_EVERY_S = 60.0
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """How a run ended: the best weights, the step they are of, and their validation frame accuracy (a fraction).
+
+    The latter is None where there was nothing to meta-train.
+    """
+
+    best: Path
+    best_step: int
+    validation_frame_accuracy: float | None
+    steps: int
+
+
+def train(
+    config: ExperimentConfig, *, data: Path, out: Path, workers: int, device: torch.device, tensorboard: bool = False
+) -> TrainSummary:
+    """Meta-train a recogniser on the train users, and keep the weights that are best on the validation users.
+
+    Started by torchrun, each step's tasks are dealt over the ranks; the first one writes.
+
+    Args:
+        config: the experiment.
+        data: a frame tree or raw tree with splits.
+        out: the run's folder; the same run found there goes on from its last checkpoint.
+        workers: processes that read ahead, for each rank; the result does not depend on them.
+        device: where to compute; in bfloat16 on GPUs built for it, unless the config says otherwise.
+        tensorboard: log to OUT/tensorboard, too.
+
+    Raises:
+        AskedWrong: if `out` holds another run, or another process is at it, or the tree lacks a split.
+        FoundWrong: if the data, or a checkpoint in `out`, is not what it should be, or a loss is not finite.
+    """
+    with joined_ranks(device) as ranks:
+        return _train(config, data, out, ranks, workers, log_curve(out, wanted=tensorboard and ranks.first))
+
+
+def _train(
+    config: ExperimentConfig, data: Path, out: Path, ranks: Ranks, workers: int, log: Callable[..., None]
+) -> TrainSummary:
+    index = ranks.after_first(lambda: open_index(data))
+    source = open_frames(index, size_px=config.frame_size_px)
+    tasks = TrainingTasks(TaskDrawer(index, config.tasks, split="train", seed=config.seed))
+    validate = Validation(config, index, source, ranks, workers=workers)
+    recognizer = build_recognizer(
+        config.learner,
+        config.backbone,
+        weights=config.weights,
+        seed=config.seed,
+        frame_size_px=config.frame_size_px,
+    ).to(ranks.device)
+
+    settings = {"command": "train", "config": config.model_dump(mode="json"), "data_fingerprint": index.fingerprint}
+    with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
+        say = run.say if run else _nothing
+
+        def save_best(step: int, found: float | None) -> None:
+            meta = {"step": step, "validation_frame_accuracy": found, "data": index.fingerprint}
+            if ranks.first:
+                save_recognizer(out / BEST_NAME, recognizer, config=config.model_dump(mode="json"), meta=meta)
+
+        if not config.epochs:
+            save_best(0, None)
+            return TrainSummary(out / BEST_NAME, 0, None, 0)
+
+        optimizer = build_optimizer(recognizer, config.optimizer)
+        state = load_state(out / STATE_NAME, recognizer, optimizer)
+        steps = Steps(tasks.an_epoch, config.tasks_per_step, config.epochs)
+        if run and 0 < state.step < steps.total:
+            run.goes_on(f"going on from step {state.step} of {steps.total}")
+        mine = [number for step in range(state.step, steps.total) for number in ranks.share(steps.tasks_of(step))]
+        pixels = read_ahead(
+            ChosenTasks(tasks, mine),
+            ReadTask(source),
+            workers=max(workers, source.least_workers),
+            pin=ranks.device.type == "cuda",
+        )
+        saved_s = time.monotonic()
+        with Progress("steps", steps.total, quiet=not ranks.first) as progress:
+            progress.skip(state.step)
+            for step in range(state.step, steps.total):
+                epoch = step / steps.an_epoch
+                rate = learning_rate(config.optimizer, epoch, epochs=config.epochs)
+                set_learning_rate(optimizer, rate)
+                done = step_gradient(
+                    recognizer, pixels, steps.tasks_of(step), ranks, lite=config.lite, seed=config.seed
+                )
+                if done.wrong_task is None:
+                    optimizer.step()
+                else:
+                    what = f"training task {done.wrong_task} (user {tasks.task(done.wrong_task).user})"
+                    fault = f"step {step + 1}, {what}: its loss or gradient is not finite"
+                    if not config.skip_not_finite:
+                        raise FoundWrong(f"{fault}; a lower optimizer.lr may help, or skip_not_finite=true")
+                    say(f"{fault}; step left out")
+                optimizer.zero_grad(set_to_none=True)
+                progress.advance(1, note=f"loss {done.loss:.3f}, query accuracy {100 * done.accuracy:.0f} %")
+
+                epochs_done, within = divmod(step + 1, steps.an_epoch)
+                last = step + 1 == steps.total
+                due = last or (within == 0 and epochs_done % config.validation.every_epochs == 0)
+                found = validate(recognizer, step + 1) if due else None
+                row = (step + 1, round(epoch, 4), rate, done.loss, done.accuracy, found)
+                state = replace(state, step=step + 1, curve=(*state.curve, row))
+                log(row)
+                if found is not None:
+                    say(f"epoch {epochs_done} of {config.epochs}: validation frame accuracy {100 * found:.1f} %")
+                    if found > state.best:
+                        state = replace(state, best=found, best_step=step + 1)
+                        save_best(step + 1, found)
+                if ranks.first and (due or time.monotonic() - saved_s > CHECKPOINT_EVERY_S):
+                    # The state last: what is written before it is written again by a run that was cut off between.
+                    write_curve(out / CURVE_NAME, state.curve)
+                    save_state(out / STATE_NAME, state, recognizer, optimizer)
+                    saved_s = time.monotonic()
+        return TrainSummary(out / BEST_NAME, state.best_step, state.best, steps.total)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Mean loss and accuracy over a step's tasks; `wrong_task` is one whose loss or gradient is not finite, if any."""
+
+    loss: float
+    accuracy: float
+    wrong_task: int | None
+
+
+def step_gradient(
+    recognizer: Recognizer, pixels: Iterator[TaskPixels], numbers: range, ranks: Ranks, *, lite: LiteConfig, seed: int
+) -> StepResult:
+    """Add one step's gradient, the mean over its tasks (also in a short step), on every rank.
+
+    Args:
+        pixels: gives this rank's share of the tasks, in order.
+        numbers: of all the step's tasks.
+    """
+    loss, accuracy, wrong = 0.0, 0.0, -1
+    for number in ranks.share(numbers):
+        try:
+            result = task_gradient(
+                recognizer,
+                next(pixels),
+                estimator=lite.estimator,
+                h=lite.h,
+                chunks=gradient_chunks(lite, recognizer.device),
+                rng=keyed_rng(seed, "lite", number),
+                loss_scale=1 / len(numbers),
+                bf16=in_bf16(lite, recognizer.device),
+            )
+        except NotFinite:  # a head that can't be fitted to such features says so before there is a loss
+            result = TaskLoss(loss=math.nan, accuracy=0.0)
+        loss, accuracy = loss + result.loss, accuracy + result.accuracy
+        if wrong < 0 and not (math.isfinite(result.loss) and _finite_gradient(recognizer)):
+            wrong = number
+    wrong = int(ranks.largest(wrong))  # before the gradients meet, where it could no longer be told whose it was
+    ranks.sum_gradients(recognizer)
+    mean_loss, mean_accuracy = (total / len(numbers) for total in ranks.sum([loss, accuracy]))
+    return StepResult(mean_loss, mean_accuracy, wrong if wrong >= 0 else None)
+
+
+def _finite_gradient(recognizer: Recognizer) -> bool:
+    gradients = [parameter.grad for parameter in recognizer.parameters() if parameter.grad is not None]
+    return math.isfinite(torch.nn.utils.get_total_norm(gradients))
+
+
+def _nothing(_: object) -> None:
+    """What a rank that is not the first says."""
+
+
+def gradient_chunks(lite: LiteConfig, device: torch.device) -> Chunks:
+    """The config's chunks, and where it leaves one open, what the device is quick with."""
+    return usual_chunks(device, no_graph=lite.encode_chunk, with_graph=lite.gradient_chunk, query=lite.query_batch)
+
+
+def in_bf16(lite: LiteConfig, device: torch.device) -> bool:
+    """Whether to encode in bfloat16: as the config says, and where it leaves that open, on GPUs built for it."""
+    return is_quick_in_bf16(device) if lite.bf16 is None else lite.bf16
+
+
+class Validation:
+    """Frame accuracy on validation users, the mean over videos: what the best weights are chosen by."""
+
+    def __init__(
+        self, config: ExperimentConfig, index: Index, source: FrameSource, ranks: Ranks, *, workers: int
+    ) -> None:
+        protocol = load_protocol(config.validation.protocol)
+        drawer = TaskDrawer(index, protocol, split="validation", seed=config.seed)
+        self._tasks = drawer.draw_all(tasks_per_user=config.validation.tasks_per_user)
+        self._index, self._source, self._ranks, self._workers = index, source, ranks, workers
+
+    def __call__(self, recognizer: Recognizer, step: int) -> float:
+        """The mean over all videos of all tasks, in [0, 1].
+
+        Raises:
+            FoundWrong: if features are NaN or infinite; names the step.
+        """
+        try:
+            predictions = predict(
+                recognizer, self._tasks, self._index, self._source, ranks=self._ranks, workers=self._workers, quiet=True
+            )
+        except NotFinite as error:
+            raise FoundWrong(f"validation after step {step}: {error}") from None
+        return score(self._tasks, predictions).overall.frame_accuracy.per_video.mean

@@ -1,0 +1,45 @@
+import pytest
+
+from data_prep.forgetting.derived import drop_rows, mentions, names
+from groundwork.files import csv_text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("P177--bag--clean--a", True),
+        ("user P177: lost", True),
+        ("_P177_", True),
+        ("P1770", False),
+        ("AP177", False),
+        ("p177", False),
+        ("éP177", False),
+    ],
+)
+def test_a_name_is_a_word_of_its_own(text, told):
+    assert names(text.encode(), "P177") is told
+
+
+def test_a_name_that_is_a_pattern_is_taken_as_it_is():
+    assert names(b"(a+b) lost", "(a+b)") and not names(b"aab lost", "a+b")
+
+
+def test_rows_go_by_the_column_and_the_rest_stays_as_it_was(tmp_path):
+    path = tmp_path / "table.csv"
+    rows = [("", "user", "cup"), ("", "bob", "user"), ("", 'a "b",\nc', "cup"), ("", "bob\udcff", "x")]
+    path.write_bytes(csv_text(("split", "user", "object"), rows).encode(errors="surrogateescape"))
+    assert drop_rows(path, "user") == 1
+    assert path.read_bytes() == csv_text(("split", "user", "object"), rows[1:]).encode(errors="surrogateescape")
+    assert drop_rows(path, "user") == 0 == drop_rows(tmp_path / "none.csv", "user")
+
+
+def test_a_table_without_the_column_is_left(tmp_path):
+    (tmp_path / "own.csv").write_text("a,b\nbob,bob\n")
+    assert drop_rows(tmp_path / "own.csv", "bob") == 0
+    assert (tmp_path / "own.csv").read_text() == "a,b\nbob,bob\n"
+
+
+def test_mentions_are_of_texts_that_are_not_known(tmp_path):
+    for name in ("notes.txt", "known.csv", "frame.jpg"):
+        (tmp_path / name).write_text("bob")
+    assert mentions(tmp_path, "bob", known={"known.csv"}) == [tmp_path / "notes.txt"]

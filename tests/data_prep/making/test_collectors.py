@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from data_prep.making.collectors import read_new_users
+from groundwork.errors import AskedWrong, FoundWrong
+
+
+def test_the_published_form_is_read(tmp_path):
+    path = tmp_path / "users.json"
+    path.write_text('{"P681": {"P699" : ["keyboard", "cafe\\u0301"], "P652" : ["work phone"]}}')
+    assert read_new_users(path) == {"P681": {"P699": {"keyboard", "café"}, "P652": {"work phone"}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "not JSON"),
+        ([], "expected"),
+        ({"P1": []}, "expected"),
+        ({"P1": {}}, "expected"),
+        ({"P1": {"P2": "bag"}}, "P2 has no list"),
+        ({"P1": {"P2": []}}, "P2 has no list"),
+        ({"P1": {"P2": [3]}}, "P2 has no list"),
+        ({"P1": {"P2": ["bag"], "P3": ["bag"]}}, "P1's bag"),
+        ({"P1": {"P2": ["bag"]}, "P4": {"P2": ["cup"]}}, "P2 stands there twice"),
+        ({"P1": {"P1": ["bag"]}}, "P1 stands there twice"),
+        ({"P1": {"../P2": ["bag"]}}, "can't be a user's name"),
+        ({"P1": {"": ["bag"]}}, "can't be a user's name"),
+        ({"P1": {"P2--x": ["bag"]}}, "can't be a user's name"),
+        ({"P1": {"annotations": ["bag"]}}, "can't be a user's name"),
+        ({"other": {"P1": ["bag"]}}, "can't be a user's name"),
+    ],
+)
+def test_a_file_that_is_not_of_the_form_is_named(tmp_path, content, told):
+    path = tmp_path / "users.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(FoundWrong, match=rf"users\.json.*{told}"):
+        read_new_users(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(AskedWrong, match=r"nothere\.json"):
+        read_new_users(tmp_path / "nothere.json")

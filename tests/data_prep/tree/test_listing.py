@@ -1,0 +1,45 @@
+import pytest
+
+from data_prep.tree.listing import content_fingerprint, list_frames, scan_tree
+from groundwork.errors import AskedWrong, FoundWrong
+
+
+def fill(root, *places):
+    for place in places:
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_bytes(b"content")
+    return root
+
+
+def test_a_frame_tree_is_told_from_a_raw_tree(tmp_path):
+    frames = fill(tmp_path / "frames", "ann/cup/clean/v/v-00001.jpg", "ann/cup/clean/.w.part/w-00001.jpg")
+    raw = fill(tmp_path / "raw", "ann/cup/clean/ann--cup--clean--v.mp4")
+    assert [(kind, [f.video for f in found]) for kind, found in map(scan_tree, (frames, raw))] == [
+        ("frames", ["v"]),
+        ("raw", ["ann--cup--clean--v"]),
+    ]
+
+
+def test_a_tree_without_anything_is_refused(tmp_path):
+    with pytest.raises(AskedWrong, match="holds neither frames"):
+        scan_tree(fill(tmp_path, "notes/readme.txt"))
+    with pytest.raises(AskedWrong, match="no such folder"):
+        scan_tree(tmp_path / "nowhere")
+
+
+def test_both_kinds_in_one_tree_are_refused(tmp_path):
+    with pytest.raises(FoundWrong, match="both"):
+        scan_tree(fill(tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/clean/w.mp4"))
+
+
+def test_an_unknown_video_type_is_refused(tmp_path):
+    with pytest.raises(FoundWrong, match="found messy"):
+        scan_tree(fill(tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/messy/w/w-00001.jpg"))
+
+
+def test_listing_and_fingerprint_depend_on_names_and_sizes(tmp_path):
+    fill(tmp_path, "v-00002.jpg", "v-00001.jpg", ".hidden.jpg", "notes.txt")
+    files = list_frames(tmp_path)
+    assert files == [("v-00001.jpg", 7), ("v-00002.jpg", 7)]
+    others = [[("v-00001.jpg", 7)], [("v-00001.jpg", 7), ("v-00002.jpg", 8)], [("v-00001.jpg", 7), ("v-00003.jpg", 7)]]
+    assert len({content_fingerprint(f) for f in [files, *others]}) == 4

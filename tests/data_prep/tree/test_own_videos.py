@@ -1,0 +1,103 @@
+"""A user's own folder: every layout that is taken gives the same objects; what does not belong is named."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data_prep.making.pack import pack
+from data_prep.tree.own_videos import frame_count, scan_own
+from groundwork.errors import AskedWrong, FoundWrong
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Make an empty-looking file below alice/."""
+
+    def make(*places):
+        for place in places:
+            path = tmp_path / "alice" / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+        return tmp_path / "alice"
+
+    return make
+
+
+def found(folder):
+    return [(video.object, video.place, video.kind) for video in folder.videos]
+
+
+def test_files_with_and_without_the_clean_level(put):
+    folder = scan_own(put("mug/b.MP4", "mug/clean/a.mov", "my keys/clean/c.mkv", "mug/._b.mp4", "mug/notes.txt"))
+    assert found(folder) == [
+        ("mug", "mug/b.MP4", "raw"),
+        ("mug", "mug/clean/a.mov", "raw"),
+        ("my keys", "my keys/clean/c.mkv", "raw"),
+    ]
+    assert (folder.user, folder.objects, folder.clutter_videos) == ("alice", ("mug", "my keys"), 0)
+
+
+def test_folders_of_frames(put):
+    folder = scan_own(put("mug/v1/v1-00001.jpg", "mug/clean/v2/v2-00001.jpg", "mug/clean/v2/v2-00002.jpg"))
+    assert found(folder) == [("mug", "mug/clean/v2", "frames"), ("mug", "mug/v1", "frames")]
+    assert [frame_count(video) for video in folder.videos] == [2, 1]
+
+
+def test_clutter_is_left_aside_and_counted(put):
+    folder = scan_own(put("mug/a.mp4", "mug/clutter/b.mp4", "mug/clutter/c.mp4", "mug/clutter-pan/d.mp4"))
+    assert found(folder) == [("mug", "mug/a.mp4", "raw")]
+    assert folder.clutter_videos == 3
+
+
+def test_a_packed_user_gives_the_videos_of_its_folder(pocket_frames, tmp_path):
+    pack(pocket_frames, tmp_path / "packed")
+    user = sorted((pocket_frames / "test").iterdir())[0]
+    frames, packed = scan_own(user), scan_own(tmp_path / "packed" / "test" / f"{user.name}.zip")
+    assert [(v.object, v.place) for v in packed.videos] == [(v.object, v.place) for v in frames.videos]
+    assert (packed.user, packed.clutter_videos) == (frames.user, frames.clutter_videos)
+    assert list(map(frame_count, packed.videos)) == list(map(frame_count, frames.videos))
+
+
+def test_the_folder_can_be_named_in_any_way(put, tmp_path, monkeypatch):
+    place = put("mug/a.mp4")
+    monkeypatch.chdir(place)
+    names = {scan_own(path).user for path in (place, place / ".." / "alice", Path("."))}
+    assert names == {"alice"}
+
+
+def test_what_does_not_belong_is_named(put, tmp_path):
+    with pytest.raises(AskedWrong, match="no such folder"):
+        scan_own(tmp_path / "nobody")
+    with pytest.raises(FoundWrong, match=r"loose\.mp4 in no object's folder"):
+        scan_own(put("loose.mp4", "mug/a.mp4"))
+    (tmp_path / "alice" / "loose.mp4").unlink()
+    put("shoe/readme.txt")
+    with pytest.raises(FoundWrong, match=r"shoe: no video in it.*take the folder away"):
+        scan_own(tmp_path / "alice")
+    shutil.rmtree(tmp_path / "alice")
+    (tmp_path / "alice").mkdir()
+    with pytest.raises(FoundWrong, match="no object's folder in it"):
+        scan_own(tmp_path / "alice")
+
+
+def test_a_whole_tree_in_place_of_a_user(put, tmp_path):
+    put("mug/clean/a.mp4", "keys/clean/b.mp4")
+    with pytest.raises(FoundWrong, match=r"If alice is a user and (mug|keys) a thing of theirs, give .*alice"):
+        scan_own(tmp_path)
+
+
+def test_clutter_alone_teaches_nothing(put):
+    with pytest.raises(FoundWrong, match="film the object by itself"):
+        scan_own(put("mug/clutter/a.mp4"))
+
+
+def test_the_same_name_in_two_forms(put):
+    with pytest.raises(FoundWrong, match="written in two ways"):
+        scan_own(put("caf\u00e9/a.mp4", "cafe\u0301/b.mp4"))
+
+
+def test_frames_with_a_gap(put):
+    (video,) = scan_own(put("mug/v/v-00001.jpg", "mug/v/v-00003.jpg")).videos
+    with pytest.raises(FoundWrong, match=r"not numbered without a gap from v-00001\.jpg"):
+        frame_count(video)

@@ -1,0 +1,137 @@
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from data_prep.workers.stream import StreamWorker
+from groundwork.errors import FoundWrong
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.usefixtures("spawned")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
+
+# Functions of the standard library throughout: the process is started afresh and must find the function by its import.
+
+
+@pytest.fixture
+def worker():
+    with StreamWorker() as worker:
+        yield worker
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition, limit_s=300.0):
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def process_of(worker):
+    """The id of its process, by the process's own word."""
+    (process_id,) = worker.iterate(partial(map, eval), ["__import__('os').getpid()"], hang_s=600)
+    return process_id
+
+
+def test_values_come_in_order_from_another_process_that_serves_one_item_after_another(worker):
+    assert list(worker.iterate(range, 1000, hang_s=600)) == list(range(1000))
+    first = process_of(worker)
+    assert first != os.getpid()
+    assert list(worker.iterate(iter, "abc", hang_s=600)) == ["a", "b", "c"]
+    assert process_of(worker) == first
+
+
+def test_an_error_comes_after_the_values_before_it_and_costs_only_its_item(worker):
+    values = worker.iterate(partial(map, math.sqrt), [4.0, -1.0, 9.0], hang_s=600)
+    assert next(values) == 2.0
+    with pytest.raises(ValueError, match="math domain error") as caught:
+        next(values)
+    assert "worker_stream.py" in "".join(caught.value.__notes__)  # where it was raised
+    assert list(worker.iterate(range, 2, hang_s=600)) == [0, 1]
+
+
+def test_a_process_that_dies_or_hangs_is_named_and_the_next_item_has_a_new_one(worker):
+    with pytest.raises(FoundWrong, match=r"its process died \(exit code -9\)"):
+        list(worker.iterate(partial(map, signal.raise_signal), [signal.SIGKILL], hang_s=600))
+    first = process_of(worker)
+    with pytest.raises(FoundWrong, match="gave nothing for 1 s"):
+        list(worker.iterate(partial(map, time.sleep), [600], hang_s=1))
+    assert not is_alive(first)
+    assert list(worker.iterate(range, 2, hang_s=600)) == [0, 1]
+
+
+@needs_proc
+def test_an_iterator_that_is_closed_and_a_block_that_ends_stop_the_process():
+    with StreamWorker() as worker:
+        first = process_of(worker)
+        endless = worker.iterate(itertools.count, 0, hang_s=600)
+        assert next(endless) == 0
+        endless.close()
+        assert not is_alive(first)
+        second = process_of(worker)
+    assert not is_alive(second)
+
+
+def test_the_process_is_not_further_ahead_than_one_value(worker, tmp_path):
+    told = tmp_path / "told"
+    command = ["sh", "-c", f"echo >> {told}; head -c 1000000 /dev/zero"]  # tells that it worked; more than a pipe holds
+    values = worker.iterate(partial(map, subprocess.check_output), [command] * 20, hang_s=600)
+    for taken in range(1, 4):
+        assert len(next(values)) == 1_000_000
+        time.sleep(0.3)
+        assert taken <= told.read_text().count("\n") <= taken + 1
+
+
+SCRIPT = """
+import itertools, os, pathlib, signal, sys
+sys.path.insert(0, {root!r})
+from data_prep.workers.stream import StreamWorker
+
+def numbers(folder):
+    pathlib.Path(folder, str(os.getpid())).touch()
+    return map(bytes, itertools.repeat(100_000))
+
+if __name__ == "__main__":
+    # whoever runs the tests in the background may have SIGINT ignored, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with StreamWorker() as worker:
+        for _ in worker.iterate(numbers, sys.argv[1], hang_s=600):
+            pass
+"""
+
+
+@needs_proc
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_the_process_ends_with_its_parent_and_leaves_ctrl_c_to_it(tmp_path, how):
+    script, folder = tmp_path / "run.py", tmp_path / "pids"
+    folder.mkdir()
+    script.write_text(SCRIPT.format(root=str(ROOT)))
+    command = [sys.executable, str(script), str(folder)]
+    parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        wait_until(lambda: os.listdir(folder))
+        child = int(os.listdir(folder)[0])
+        assert is_alive(child)
+        if how == signal.SIGINT:
+            os.killpg(parent.pid, how)  # as a terminal does it: to both
+        else:
+            parent.send_signal(how)
+        told = parent.communicate(timeout=300)[1]
+    finally:
+        parent.kill()
+    wait_until(lambda: not is_alive(child))
+    assert told.count("Traceback") == (how == signal.SIGINT)

@@ -1,0 +1,146 @@
+import json
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from eval.by_annotation import AnnotationFacts
+from eval.formats.records import Scorecard, read_scorecard, write_scorecard
+from eval.formats.scorecard import Cost, TaskCost
+from eval.score import score
+from groundwork.errors import AskedWrong, FoundWrong
+
+
+@pytest.fixture
+def card(task_set, predictions):
+    return score(task_set, predictions, provenance={"model": 'protonets, "tiny" ü'})
+
+
+@pytest.fixture
+def path(tmp_path, card):
+    write_scorecard(tmp_path / "scorecard.json", card)
+    return tmp_path / "scorecard.json"
+
+
+def test_a_scorecard_survives_write_and_read(path, card):
+    assert read_scorecard(path) == card
+    assert isinstance(card, Scorecard)
+
+
+def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictions):
+    frames = predictions[["user", "video", "frame"]].drop_duplicates().assign(box_share=0.2)
+    videos = sorted({(task.user, plan.video) for task in task_set.tasks for plan in task.support})
+    support = pd.DataFrame(videos, columns=["user", "video"]).assign(issue_share=0.5)
+    counts = zip(task_set.tasks, (10**12, 3 * 10**12), strict=False)
+    each = [TaskCost(user=task.user, task=task.task, macs_to_personalise=count) for task, count in counts]
+    cost = Cost.of(each, source="counted by hand")
+    card = score(task_set, predictions, cost=cost, facts=AnnotationFacts(frames, support))
+    path = tmp_path / "scorecard.json"
+    write_scorecard(path, card)
+    assert read_scorecard(path) == card
+    assert card.by_annotation is not None
+    assert card.by_annotation.box_size
+    assert card.by_annotation.support_quality
+    content = json.loads(path.read_text())
+    assert content["cost"]["macs_to_personalise"] == {"mean": 2e12, "std": 1e12, "n": 2}  # by hand
+    assert content["cost"]["seconds_to_personalise"] is None
+    assert [row["macs_to_personalise"] for row in content["cost"]["per_task"]] == [10**12, 3 * 10**12]
+    assert path.read_text().count('"macs_to_personalise_thop":') == 1 + len(each)  # a line a task
+    for name in ("cost", "by_annotation"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    assert read_scorecard(path) == score(task_set, predictions)
+
+
+def test_a_mean_needs_every_tasks_own():
+    rows = [TaskCost(user="P1", task=0, macs_to_personalise=4, seconds_to_personalise=0.5)]
+    rows += [TaskCost(user="P1", task=1, macs_to_personalise=8)]
+    cost = Cost.of(rows, source="by hand")
+    assert cost.macs_to_personalise.model_dump() == {"mean": 6, "std": 2, "n": 2}
+    assert (cost.macs_to_personalise_thop, cost.seconds_to_personalise) == (None, None)
+
+
+def test_a_scorecard_is_not_changed_after_it_was_made(card):
+    for record, name in (
+        (card, "seed"),
+        (card.per_video[0], "frame_accuracy"),
+        (card.overall.frame_accuracy, "per_user"),
+    ):
+        with pytest.raises(ValidationError):
+            setattr(record, name, getattr(record, name))
+
+
+def test_two_writes_give_the_same_bytes(tmp_path, path, card):
+    write_scorecard(tmp_path / "again.json", card)
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+
+
+def test_the_headline_is_where_others_look_for_it(path, card):
+    content = json.loads(path.read_text())
+    assert content["overall"]["frame_accuracy"]["per_video"]["mean"] == card.overall.frame_accuracy.per_video.mean
+    assert (content["kind"], content["schema"]) == ("scorecard", 1)
+    assert path.read_text().count('"video":') == len(card.per_video) + len(card.left_out)  # one row a line
+    rows = [line for line in path.read_text().splitlines() if '"frames":' in line]
+    assert len(rows) == 1 + len(card.confusion) + len(card.per_video)  # the counts, a matrix a line, a video a line
+
+
+def test_a_file_cut_off_anywhere_is_found_wrong(path):
+    content = path.read_bytes()
+    for length in range(0, len(content) - 2, len(content) // 25):
+        path.write_bytes(content[:length])
+        with pytest.raises(FoundWrong, match=r"scorecard\.json: not JSON"):
+            read_scorecard(path)
+
+
+def put(content, place, value):
+    *way, last = place
+    for key in way:
+        content = content[key]
+    content[last] = value
+
+
+HEADLINE = ("overall", "frame_accuracy", "per_video")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        (("schema",), 2, "schema 2; this version reads schema 1"),
+        (("kind",), "tasks", "no scorecard file"),
+        (("colour",), "red", "colour: "),
+        ((*HEADLINE, "mean"), float("nan"), r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "mean"), 70.5, r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "mean"), 1.001, r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "mean"), -0.001, r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "n"), -1, r"overall\.frame_accuracy\.per_video\.n: "),
+        ((*HEADLINE, "mean"), "0.5", r"overall\.frame_accuracy\.per_video\.mean: "),
+        ((*HEADLINE, "protocol_interval", "colour"), "red", "colour: "),
+        ((*HEADLINE, "bootstrap_over_users", "low"), float("inf"), "low: "),
+        (("per_video", 0, "task"), 1.5, r"per_video\.0\.task: "),
+        (("per_user", 0, "user"), None, r"per_user\.0\.user: "),
+        (("left_out", 0, "colour"), "red", r"left_out\.0\.colour: "),
+        (("provenance", "model"), 1, r"provenance\.model: "),
+        (
+            ("cost",),
+            {"source": "x", "macs_to_personalise": {"mean": -1, "std": 0, "n": 1}},
+            r"macs_to_personalise\.mean: ",
+        ),
+        (("cost",), {}, r"cost\.source: "),
+        (("confusion", 0, "frames", 0, 0), -1, r"confusion\.0\.frames\.0\.0: "),
+        (("confusion", 0, "frames", 0), [1], r"confusion\.0\.frames: .*one for each object"),
+        (("confusion", 0, "objects"), ["bag"], r"confusion\.0\.frames: .*1 rows of 1"),
+    ],
+)
+def test_a_wrong_value_is_found_wrong_and_named(path, place, value, expected):
+    content = json.loads(path.read_text())
+    put(content, place, value)
+    path.write_text(json.dumps(content))
+    with pytest.raises(FoundWrong, match=expected) as raised:
+        read_scorecard(path)
+    assert str(raised.value).startswith(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_not_there_was_asked_wrong(tmp_path):
+    with pytest.raises(AskedWrong, match="no such file"):
+        read_scorecard(tmp_path / "scorecard.json")

@@ -1,0 +1,130 @@
+"""`orbit-lite forget` shows its list first, and removes nothing before somebody has agreed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep.tree.index import build_index
+from orbit_lite.cli.parser import main
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for user in ("ann", "bob"):
+        folder = tmp_path / f"tree/test/{user}/cup/clean/{user}--cup--clean--a"
+        folder.mkdir(parents=True)
+        (folder / f"{folder.name}-00001.jpg").write_bytes(user.encode())
+    (tmp_path / "tree/test/ann/notes.txt").write_text("mine")
+    build_index(tmp_path / "tree")
+    return tmp_path / "tree"
+
+
+def content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def arguments(tree, *more):
+    return ["forget", "--data", str(tree), "--user", "ann", *more]
+
+
+def lines(tree, word):
+    return [f"{word}: {tree}/test/ann: 1 video, 1 file, 0.0 kB", f"{word}: {tree}/index.csv: 1 row"]
+
+
+def test_without_a_terminal_it_lists_and_says_what_to_do(tree, capsys):
+    before = content(tree)
+    assert main(arguments(tree)) == 2
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        *lines(tree, "to remove"),
+        f"left: {tree}/test/ann/notes.txt: not this kit's",
+    ]
+    assert told.err.startswith("orbit-lite: nothing was removed: there is no terminal") and "--yes" in told.err
+    assert content(tree) == before
+
+
+def test_a_dry_run_lists_and_ends(tree, capsys):
+    before = content(tree)
+    assert main(arguments(tree, "--dry-run")) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == lines(tree, "to remove") and told[-1] == "nothing was removed: this was a dry run"
+    assert content(tree) == before
+
+
+def test_yes_lists_and_does_it(tree, capsys):
+    assert main(arguments(tree, "--yes")) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == lines(tree, "to remove") and told[3:5] == lines(tree, "removed")
+    assert sum(line.startswith("left: ") for line in told) == 1
+    assert sorted(path.name for path in (tree / "test/ann").rglob("*")) == ["notes.txt"]
+
+
+def test_a_second_time_nobody_is_asked(tree, capsys):
+    assert main(arguments(tree, "--yes")) == 0
+    before = content(tree)
+    capsys.readouterr()
+    for more in ([], ["--yes"], ["--dry-run"]):
+        assert main(arguments(tree, *more)) == 0
+        told = capsys.readouterr().out
+        assert f"{tree}: nothing of user 'ann': already gone, or never here" in told and "\nremoved: " not in told
+    assert content(tree) == before
+
+
+def test_what_stands_behind_a_link_is_an_exit_status(tree, tmp_path, capsys):
+    (tree / "test").rename(tmp_path / "away")
+    (tree / "test").symlink_to(tmp_path / "away")
+    before = content(tmp_path / "away")
+    for _ in range(2):  # as often as it is asked
+        assert main(arguments(tree, "--yes")) == 1
+        told = capsys.readouterr()
+        assert told.out.count("still there: ") == 1 and "already gone" not in told.out
+        assert "not all of it could be removed" in told.err and str(tmp_path / "away") in told.err
+    assert content(tmp_path / "away") == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("answer", "status"), [("y\n", 0), ("YES\n", 0), ("n\n", 2), ("\n", 2), ("yep\n", 2), ("\x04", 2)]
+)
+def test_a_terminal_is_asked(answer, status, tree):
+    before = content(tree)
+    told, code = on_a_terminal(arguments(tree), answer)
+    assert code == status
+    assert told.index("to remove: ") < told.index("Remove all of this? It can't be undone. [y/N]")
+    assert (content(tree) == before) == bool(status)
+    assert (tree / "test/ann/cup").exists() == bool(status)
+    assert ("nothing was removed" in told) == bool(status) and ("\nremoved: " in told) == (not status)
+
+
+def on_a_terminal(arguments, answer):
+    """What a command shows on a terminal on which `answer` is typed when it asks, and its exit status."""
+    import pty
+
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "orbit_lite", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=its, stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    shown = b""
+    while True:
+        try:
+            more = os.read(ours, 4096)
+        except OSError:  # Linux's way to say that the other end is closed
+            break
+        if not more:
+            break
+        shown += more
+        if b"[y/N]" in shown and answer:
+            os.write(ours, answer.encode())
+            answer = ""
+    os.close(ours)
+    return shown.decode().replace("\r\n", "\n"), process.wait()

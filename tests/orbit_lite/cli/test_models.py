@@ -1,0 +1,161 @@
+"""The verbs `convert` and `cost` as a user meets them."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from groundwork.files import part_path
+from orbit_lite.cli.parser import main
+from orbit_lite.models.backbones import build_extractor
+from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
+
+TINY = ["--learner", "protonets", "--backbone", "tiny"]
+
+
+@pytest.fixture
+def run(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run the command; give its exit status, what it printed, and its last line on stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse's own
+            status = int(stop.code or 0)
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return status, said.out, said.err.strip().splitlines()[-1] if said.err.strip() else ""
+
+    return call
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    net = build_extractor("tiny", weights="random", seed=5).net
+    weights = {f"feature_extractor.{name}": value for name, value in net.state_dict().items()}
+    torch.save(weights, tmp_path / "x.pth")
+    return tmp_path / "x.pth"
+
+
+def test_convert_writes_ours(run, published: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "x.safetensors"
+    status, said, _ = run("convert", published, *TINY, "--out", out)
+    assert (status, said) == (0, f"{out}: 385208 parameters, published arithmetic\n")
+    assert read_checkpoint_info(out).learner.published_quirks
+    expected = build_extractor("tiny", weights="random", seed=5).state_dict()
+    loaded = load_recognizer(out).extractor.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in expected.items())
+    first = out.read_bytes()
+    assert run("convert", published, *TINY, "--out", out)[0] == 0  # as every verb: --out FILE is written anew
+    assert out.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "expected"),
+    [
+        (["nothere.pth", *TINY], "nothere.pth: no such file", 2),
+        (["x.pth", "--learner", "protonet", "--backbone", "tiny"], "did you mean 'protonets'", 2),
+        (["x.pth", "--learner", "protonets", "--backbone", "tinny"], "did you mean 'tiny'", 2),
+        (["x.pth", "--learner", "protonets"], "--learner and --backbone are required", 2),
+        (["x.pth", *TINY, "--frame-size", "0"], "expected 1 or more", 2),
+        (["x.pth", "--learner", "cnaps", "--backbone", "tiny"], "missing (set_encoder.encoder.layer1.0.weight", 1),
+        (["hostile.pth", *TINY], "nothing in it was run", 1),
+        (["text.pth", *TINY], "text.pth", 1),
+        (["cut.pth", *TINY], "cut.pth", 1),
+        (["ours.safetensors", *TINY], "a checkpoint of this kit already", 2),
+    ],
+)
+def test_convert_names_what_is_wrong(
+    run, published: Path, tmp_path: Path, monkeypatch, arguments: list[str], said: str, expected: int
+) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+            return exec, (f"open({str(tmp_path / 'was-run')!r}, 'w').close()",)
+
+    (tmp_path / "hostile.pth").write_bytes(pickle.dumps({"feature_extractor.0.weight": Hostile()}))
+    (tmp_path / "text.pth").write_text("not weights")
+    (tmp_path / "cut.pth").write_bytes(published.read_bytes()[:5000])
+    assert run("convert", published, *TINY, "--out", tmp_path / "ours.safetensors")[0] == 0
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    (tmp_path / "kept").write_text("an earlier file")
+    status, _, line = run("convert", *arguments, "--out", "kept")
+    assert (status, said in line) == (expected, True), line
+    assert (tmp_path / "kept").read_text() == "an earlier file"
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "kept"])  # hostile code has left nothing either
+
+
+def test_convert_never_writes_over_what_it_reads(run, published: Path) -> None:
+    before = published.read_bytes()
+    status, _, line = run("convert", published, *TINY, "--out", published)
+    assert (status, f"--out {published}: the same file as PUBLISHED.pth {published}" in line) == (2, True), line
+    assert published.read_bytes() == before
+
+
+def test_convert_on_a_full_disk_leaves_nothing(run, published: Path, small_disk: Callable[[int], Path]) -> None:
+    disk = small_disk(400)  # the file has 1.5 MB
+    status, _, line = run("convert", published, *TINY, "--out", disk / "x.safetensors")
+    assert (status, "No space left" in line) == (1, True), line
+    assert not (disk / "x.safetensors").exists() and not part_path(disk / "x.safetensors").exists()
+
+
+def test_a_published_file_is_no_model_yet(run, published: Path) -> None:
+    status, _, line = run("cost", "--model", published, "--repeats", "0")
+    assert (status, "orbit-lite convert" in line) == (1, True), line
+
+
+def test_cost_tells_and_writes(run, tmp_path: Path) -> None:
+    out = tmp_path / "cost.json"
+    status, said, _ = run(
+        *("cost", "--model", "protonets", "--backbone", "tiny", "--way", "2", "--support", "4", "--repeats", "1"),
+        *("--device", "cpu", "--out", out),
+    )
+    assert status == 0
+    assert said.isascii()
+    assert said.startswith("protonets on tiny, 2 objects, 4 support frames of 224 px\n")
+    content = json.loads(out.read_text())
+    assert f"{content['macs_to_personalize']:,}" in said
+    assert f"{content['macs_to_personalize_leaderboard']:,}" in said
+    assert content["measured"]["personalize_s"] > 0
+    assert "seconds to personalise" in said
+
+
+def test_cost_of_a_checkpoint_is_that_of_its_learner(run, published: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "x.safetensors"
+    assert run("convert", published, *TINY, "--out", ours)[0] == 0
+    told = [
+        run("cost", *model, "--repeats", "0")[1]
+        for model in (["--model", ours], ["--model", "protonets", "--backbone", "tiny"])
+    ]
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "protonets"], "give its --backbone"),
+        (["--model", "protonets", "--backbone", "tiny", "--way", "9", "--support", "8"], "a support frame for each"),
+        (["--model", "protonets", "--backbone", "tiny", "--way", "0"], "expected 1 or more"),
+        (["--model", "protonets", "--backbone", "tiny", "--device", "gpu"], "--device gpu"),
+    ],
+)
+def test_cost_names_what_is_asked_wrongly(run, tmp_path: Path, arguments: list[str], said: str) -> None:
+    status, _, line = run("cost", *arguments, "--out", tmp_path / "cost.json")
+    assert (status, said in line) == (2, True), line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["convert", "cost"])
+def test_help_is_plain_text(run, verb: str) -> None:
+    status, said, _ = run(verb, "--help")
+    assert status == 0
+    assert said.isascii()
+
+
+def test_a_learner_needs_no_network_to_be_counted(run) -> None:
+    """Its weights are random unless a file is named."""
+    status, said, _ = run("cost", "--model", "cnaps", "--backbone", "efficientnet_b0", "--repeats", "0")
+    assert (status, "set encoder" in said) == (0, True)

@@ -1,0 +1,99 @@
+"""`orbit-lite prep …` as a user meets it: each verb does its work, and a mistake is one line."""
+
+import json
+import shutil
+import zipfile
+
+import pytest
+
+from orbit_lite.cli.parser import main
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command; give its exit status, what it printed, and its last line on stderr."""
+
+    def call(*arguments):
+        try:
+            status = main(["prep", *map(str, arguments)])
+        except SystemExit as stop:  # argparse's own
+            status = stop.code
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return status, printed.out, printed.err.strip().splitlines()[-1] if printed.err.strip() else ""
+
+    return call
+
+
+@pytest.fixture
+def frames(pocket_frames, tmp_path):
+    """One user of the pocket set's frame tree, without splits. May be spoilt."""
+    user = sorted((pocket_frames / "test").iterdir())[0]
+    shutil.copytree(user, tmp_path / "frames" / user.name)
+    return tmp_path / "frames"
+
+
+def test_extract_takes_shape_resample_and_a_flat_export(run, pocket_raw, tmp_path):
+    videos = sorted((pocket_raw / "test").rglob("*.mp4"))[:2]
+    (tmp_path / "flat").mkdir()
+    for letter, video in zip("TP", videos, strict=True):
+        shutil.copy(video, tmp_path / "flat" / f"P1--cup--{letter}--{letter.lower()}.mp4")
+    settings = ["--size", "48", "--shape", "pad", "--resample", "lanczos", "--fps", "10", "--keep-names"]
+    status, printed, _ = run(
+        "extract", tmp_path / "flat", tmp_path / "out", "--flat", "--techniques", "T=clean,P=skip", *settings
+    )
+    assert status == 0 and "1 videos" in printed
+    made_by = json.loads((tmp_path / "out/manifest.json").read_text())["made_by"]
+    assert (made_by["shape"], made_by["resample"], made_by["fps"]) == ("pad", "lanczos", 10)
+    assert (tmp_path / "out/P1/cup/clean/P1--cup--clean--t").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--shape", "round"], "no shape 'round'; there are crop, pad, squash"),
+        (["--resample", "cubic"], "no way to resample 'cubic'; there are decoder, lanczos"),
+        (["--techniques", "T=clean"], "add --flat"),
+        (["--keep-names", "--discard-key"], "not both"),
+    ],
+)
+def test_extract_refuses_what_makes_no_sense(run, pocket_raw, tmp_path, arguments, told):
+    status, _, error = run("extract", pocket_raw, tmp_path / "out", *arguments)
+    assert status == 2 and told in error and not (tmp_path / "out").exists()
+
+
+def test_resize_pack_verify_and_unpack_in_a_row(run, frames, tmp_path):
+    assert run("resize", frames, tmp_path / "small", "--size", "32")[0] == 0
+    assert run("pack", tmp_path / "small", tmp_path / "packed")[0] == 0
+    assert run("verify", tmp_path / "packed")[0] == 0
+    assert run("pack", "--unpack", tmp_path / "packed", tmp_path / "again")[0] == 0
+    one, other = (sorted(path.read_bytes() for path in (tmp_path / n).rglob("*.jpg")) for n in ("small", "again"))
+    assert one == other and len(one) > 0
+
+
+def test_verify_lists_every_fault_and_says_how_many(run, frames, capsys):
+    assert run("index", frames)[0] == 0
+    for path in sorted(frames.rglob("*.jpg"))[:2]:
+        path.write_bytes(path.read_bytes()[:100])
+    status, _, last = run("verify", frames)
+    assert status == 1 and "faults" in last
+
+
+def test_quality_speaks_to_the_person_filming_and_writes_tables(run, frames, tmp_path):
+    status, printed, _ = run("quality", frames, "--csv", tmp_path / "tables")
+    assert status == 0 and "estimates" in printed and "clip" in printed
+    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == ["quality_frames.csv", "quality_videos.csv"]
+
+
+def test_split_needs_the_list_of_users(run, frames, tmp_path):
+    status, _, error = run("split", frames, tmp_path / "out", "--users", tmp_path / "users.json")
+    assert status == 2 and "users.json: no such file" in error
+
+
+def test_download_takes_an_archive_that_is_here(run, frames, tmp_path):
+    with zipfile.ZipFile(tmp_path / "test.zip", "w") as archive:
+        for path in sorted(frames.rglob("*.jpg")):
+            archive.write(path, "test/" + path.relative_to(frames).as_posix())
+    status, printed, _ = run("download", tmp_path / "out", "--from-zip", tmp_path / "test.zip")
+    assert status == 0 and "test verified" in printed and (tmp_path / "test.zip").is_file()
+    assert run("download", tmp_path / "out", "--split", "testing")[0] == 2

@@ -1,0 +1,54 @@
+import itertools
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orbit_lite.personal.answering.answers import NONE_OF_THESE, FrameAnswer
+from orbit_lite.personal.answering.speech import HOLD_S, NOT_KNOWN, Speech, spoken
+
+ROOT = Path(__file__).parents[4]
+NAMES = ("bag", "mug", NONE_OF_THESE)
+
+
+def answer(label, time_s=0.0, name=None):
+    return FrameAnswer(1, time_s, label < 2, label, name or NAMES[label], 0.9, "bag", 0.5)
+
+
+def heard(labels, *, fps=30.0):
+    """(frame, line) of all that is said."""
+    speech = Speech()
+    lines = [speech.line(answer(label, place / fps)) for place, label in enumerate(labels)]
+    return [(place, line) for place, line in enumerate(lines) if line is not None]
+
+
+def test_an_answer_is_spoken_when_it_has_held_and_once():
+    assert heard([1] * 100) == [(15, "mug")]  # 0.5 s at 30 frames a second
+    assert heard([1] * 40 + [2] * 40 + [0] * 40) == [(15, "mug"), (55, NOT_KNOWN), (95, "bag")]
+
+
+def test_odd_frames_say_nothing_and_do_not_repeat_what_was_said():
+    assert heard([1] * 40 + [0] + [1] * 40 + [0] * 14 + [1] * 40) == [(15, "mug")]
+
+
+def test_a_single_frame_says_nothing_however_seldom_frames_come():
+    assert heard([0, 1, 1, 0, 1], fps=0.5) == [(2, "mug")]
+
+
+@given(st.lists(st.integers(0, 2), max_size=60), st.integers(0, 60))
+def test_no_later_frame_changes_what_was_said(labels, cut):
+    assert heard(labels[:cut]) == [(place, line) for place, line in heard(labels) if place < cut]
+
+
+@given(st.lists(st.sampled_from([0] * 20 + [1] * 20 + [2]), max_size=120))
+def test_what_is_said_held_for_the_time_stated_and_differs_from_what_was_said_before(labels):
+    said = heard(labels)
+    frames = round(HOLD_S * 30)
+    assert all(len(set(labels[place - frames : place + 1])) == 1 for place, _ in said)
+    assert all(one[1] != other[1] for one, other in itertools.pairwise(said))
+
+
+def test_names_are_one_line_of_plain_words():
+    assert spoken(answer(0, name="my_house  keys\nspare")) == "my house keys spare"
+    assert spoken(answer(2)) == "I do not know this"
+    assert spoken(answer(0, name=NONE_OF_THESE)) == NONE_OF_THESE  # somebody's object

@@ -1,0 +1,256 @@
+"""Export as a user meets it: every format runs outside the kit, says what the recogniser says, and what it is."""
+
+import contextlib
+import io
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from groundwork.errors import FoundWrong
+from groundwork.files import part_path
+from orbit_lite.cli.parser import main
+from orbit_lite.models.checkpoint import save_recognizer
+from orbit_lite.models.choice import ModelChoice
+from orbit_lite.personal.exporting.export import ExportRequest, card_texts, write_checked
+from orbit_lite.personal.exporting.export_frames import noise_images
+from orbit_lite.personal.exporting.formats import FORMATS
+from orbit_lite.personal.exporting.graph import PersonalGraph
+from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.file_names import EXPORT_SUFFIXES
+from orbit_lite.personal.teaching.personalize import personalize
+from orbit_lite.runs.folder import file_sha256
+
+ROOT = Path(__file__).parents[4]
+
+
+def call(*arguments):
+    """Run `orbit-lite export`; give its exit status, what it printed, and its last line on stderr."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            status = main(["export", *map(str, arguments)])
+        except SystemExit as stop:  # argparse's own
+            status = int(stop.code or 0)
+    said = err.getvalue()
+    assert "Traceback" not in said
+    return status, out.getvalue(), said.strip().splitlines()[-1] if said.strip() else ""
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def exported(request, alice_file, tmp_path_factory):
+    """Alice's recogniser in each format: the format's name, the file, and what was printed. Not to be changed."""
+    out = tmp_path_factory.mktemp("exported") / f"alice{FORMATS[request.param].suffix}"
+    status, said, error = call(alice_file, "--format", request.param, "--out", out)
+    assert status == 0, error
+    return request.param, out, said
+
+
+@pytest.fixture
+def copied(alice_file, tmp_path):
+    return Path(shutil.copy(alice_file, tmp_path / "alice.safetensors"))
+
+
+def run_onnx(path, frames):
+    """In onnxruntime alone: what another program would do."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(["logits", "probabilities", "familiarity"], {"frames": frames}), dict(
+        session.get_modelmeta().custom_metadata_map
+    )
+
+
+def run_torchscript(path, frames):
+    texts = {"labels": "", "threshold": "", "source_sha256": "", "frames": ""}
+    module = torch.jit.load(path, _extra_files=texts)
+    outputs = module(torch.from_numpy(frames))
+    return [output.numpy() for output in outputs], {name: text.decode() for name, text in texts.items()}
+
+
+def run_torch_export(path, frames):
+    texts = {"labels": ""}
+    module = torch.export.load(path, extra_files=texts).module()
+    with torch.no_grad():
+        outputs = module(torch.from_numpy(frames))
+    return [output.numpy() for output in outputs], texts
+
+
+RUNTIMES = {"onnx": run_onnx, "torchscript": run_torchscript, "torch-export": run_torch_export}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_every_format_runs_outside_and_says_what_the_recogniser_says(exported, alice_file):
+    name, out, said = exported
+    assert f"written: {out}" in said and "ms in this kit" in said and "Personal data" in said
+    personal = load_personal(alice_file)
+    for count in (1, 2, 5):  # it was traced with two
+        frames = noise_images(224)[:count]
+        (logits, probabilities, familiarity), texts = RUNTIMES[name](out, frames)
+        own = personal.fitted.logits(torch.from_numpy(frames)).numpy()
+        assert np.abs(logits - own).max() < 1e-3 * own.std()
+        np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+        assert (probabilities.argmax(1) == own.argmax(1)).all()
+        np.testing.assert_allclose(familiarity, personal.scores(torch.from_numpy(frames)).familiarity, atol=1e-4)
+    assert json.loads(texts["labels"]) == list(personal.objects)
+    assert json.loads(texts["threshold"]) == personal.threshold.value
+    assert texts["source_sha256"] == file_sha256(alice_file)
+    assert "(n, 3, 224, 224), uint8" in texts["frames"]
+
+
+def content(path):
+    """All bytes in a file, those in an archive unpacked."""
+    raw = path.read_bytes()
+    if not zipfile.is_zipfile(path):
+        return raw
+    with zipfile.ZipFile(path) as archive:
+        return b"".join(archive.read(entry) for entry in archive.infolist())
+
+
+def test_it_holds_no_features_of_a_frame_no_name_of_the_user_and_none_of_this_machine(exported, alice_file):
+    held, personal = content(exported[1]), load_personal(alice_file)
+    # every four bytes as one number, for exporters may turn a matrix round
+    words = np.concatenate([np.frombuffer(held[k:], np.uint32, (len(held) - k) // 4) for k in range(4)])
+    rows = torch.cat([personal.fitted.head.means, personal.support.features]).numpy()
+    shares = (np.isin(rows.view(np.uint32), words) & (rows != 0)).sum(1) / (rows != 0).sum(1)
+    way = len(personal.objects)
+    assert shares[:way].min() > 0.99  # so features would be found, were they there
+    assert shares[way:].max() < 0.3
+    assert personal.user.encode() not in held
+    assert str(ROOT).encode() not in held and str(Path(torch.__file__).parent).encode() not in held
+
+
+def test_floats_in_place_of_bytes(copied, tmp_path):
+    assert call(copied, "--input", "float", "--out", tmp_path / "f.onnx")[0] == 0
+    frames = noise_images(224)[-3:]
+    (logits, _, _), texts = run_onnx(tmp_path / "f.onnx", (frames / 255).astype(np.float32))
+    own = load_personal(copied).fitted.logits(torch.from_numpy(frames)).numpy()
+    assert np.abs(logits - own).max() < 1e-3 * own.std()
+    assert "float32, 0 to 1" in texts["frames"]
+
+
+def test_it_is_checked_on_frames_of_videos_too(copied, user_dir, tmp_path):
+    video = sorted(user_dir.rglob("*.mp4"))[0]
+    status, said, _ = call(copied, "--check", video, "--out", tmp_path / "a.onnx")
+    assert status == 0
+    noise = len(noise_images(224))
+    assert f"checked on {noise} frames" not in said and "checked on " in said
+    status, _, error = call(copied, "--check", tmp_path / "none.mp4")
+    assert status == 2 and error == f"orbit-lite: {tmp_path / 'none.mp4'}: no such video or folder"
+
+
+def test_adapted_networks_and_what_the_threshold_is_where_there_is_none(alice, tmp_path):
+    """CNAPs: FiLM parameters are folded in, a head of another kind; a name with letters that are not ASCII."""
+    user = tmp_path / "zoë"
+    for number, thing in enumerate(sorted(alice.iterdir())[:2]):
+        video = sorted((thing / "clean").iterdir())[0]
+        folder = user / ("tasse à café" if number else "clés")
+        folder.mkdir(parents=True)
+        shutil.copy(video, folder)
+    file = tmp_path / "zoe.safetensors"
+    personalize(ModelChoice("cnaps", "tiny", "random"), [user], file, device=torch.device("cpu"))
+    assert call(file)[0] == 0
+    frames = noise_images(224)[:3]
+    (logits, _, _), texts = run_onnx(tmp_path / "zoe.onnx", frames)
+    own = load_personal(file).fitted.logits(torch.from_numpy(frames)).numpy()
+    assert np.abs(logits - own).max() < 1e-3 * own.std()
+    assert json.loads(texts["labels"]) == ["clés", "tasse à café"]
+    assert json.loads(texts["threshold"]) is None
+    assert texts["learner"] == "cnaps" and texts["backbone"] == "tiny"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_b0"])
+def test_larger_networks(alice, tmp_path, backbone):
+    file = tmp_path / "alice.safetensors"
+    personalize(ModelChoice("protonets_cosine", backbone, "random"), [alice], file, device=torch.device("cpu"))
+    status, said, error = call(file)
+    assert status == 0, error
+    assert f"written: {tmp_path / 'alice.onnx'}" in said
+
+
+def test_one_that_says_something_else_is_not_written(alice_file, tmp_path):
+    """The file of another recogniser, in place of an exporter that is wrong."""
+    personal, other = load_personal(alice_file), load_personal(alice_file)
+    with torch.no_grad():
+        other.fitted.head.means[0] += 1
+    request = ExportRequest("torchscript")
+    card = card_texts(personal, request, source_sha256="0")
+    wrong = FORMATS["torchscript"].write(PersonalGraph.of(other), torch.zeros(2, 3, 224, 224, dtype=torch.uint8), card)
+    out = tmp_path / "alice.torchscript"
+    out.write_text("the one before")
+    with pytest.raises(FoundWrong, match="not written, for on 20 frames its answers are not the recogniser's"):
+        write_checked(out, wrong, card, personal, noise_images(224), request)
+    with pytest.raises(FoundWrong, match="metadata does not read back"):
+        write_checked(out, wrong, card | {"labels": "[]"}, other, noise_images(224), request)
+    assert out.read_text() == "the one before"
+    assert not part_path(out).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "expected"),
+    [
+        (["none.safetensors"], "none.safetensors: no such file", 2),
+        (["checkpoint.safetensors"], "not a personal recogniser", 1),
+        (["cut.safetensors"], "not a whole safetensors file", 1),
+        (["altered.safetensors"], "damaged or altered", 1),
+        (["alice.safetensors", "--format", "tflite"], "invalid choice: 'tflite'", 2),
+        (["alice.safetensors", "--input", "int"], "invalid choice: 'int'", 2),
+        (["alice.safetensors", "--out", "."], ".: a folder; --out takes a file, such as alice.onnx", 2),
+        (
+            ["alice.safetensors", "--out", "alice.safetensors"],
+            "--out alice.safetensors: the same file as FILE alice.safetensors; give another --out",
+            2,
+        ),
+        (["alice.safetensors", "--int8"], "--int8 takes --calibrate", 2),
+        (["alice.safetensors", "--calibrate", "."], "--calibrate goes with --int8", 2),
+        (
+            ["alice.safetensors", "--format", "torchscript", "--int8", "--calibrate", "."],
+            "--int8 goes with --format onnx, not with torchscript",
+            2,
+        ),
+        (["alice.safetensors", "--int8", "--calibrate", "away.mp4"], "away.mp4: no such video or folder", 2),
+        (["alice.safetensors", "--int8", "--calibrate", "text.mp4"], "text.mp4: no video that can be read", 1),
+    ],
+)
+def test_what_is_wrong_is_one_line(copied, tmp_path, monkeypatch, arguments, said, expected):
+    monkeypatch.chdir(tmp_path)
+    whole = copied.read_bytes()
+    save_recognizer(tmp_path / "checkpoint.safetensors", ModelChoice("protonets", "tiny").load(), config={})
+    (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "altered.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    (tmp_path / "text.mp4").write_text("no video")
+    before = sorted(tmp_path.iterdir())
+    status, _, error = call(*arguments)
+    assert (status, said in error) == (expected, True), error
+    assert sorted(tmp_path.iterdir()) == before
+    assert copied.read_bytes() == whole
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
+def test_without_the_extra_it_says_what_to_install(copied, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    status, _, error = call(copied)
+    assert status == 2
+    assert error == f"orbit-lite: --format onnx: {missing} is not installed; pip install 'orbit-lite[export]'"
+
+
+def test_torchscript_may_be_gone(copied, monkeypatch):
+    monkeypatch.delattr(torch.jit, "trace")  # deprecated: a later PyTorch may not have it
+    status, _, error = call(copied, "--format", "torchscript")
+    assert status == 2 and error.endswith("use --format torch-export")
+
+
+def test_a_full_disk_leaves_nothing(copied, small_disk):
+    disk = small_disk(400)  # the file has 1.6 MB
+    status, _, error = call(copied, "--out", disk / "alice.onnx")
+    assert status == 1 and "No space left" in error and str(disk / "alice.onnx") in error
+    assert list(disk.iterdir()) == []
+
+
+def test_the_names_on_the_command_line_are_the_tables():
+    assert tuple(FORMATS) == tuple(EXPORT_SUFFIXES)

@@ -1,0 +1,128 @@
+"""What is said of a recogniser that was just taught: numbers that agree, words that can be trusted."""
+
+import csv
+import dataclasses
+import io
+
+import pytest
+import torch
+
+from data_prep.quality.estimate import VideoQuality, video_quality
+from data_prep.quality.report import filming_lines
+from orbit_lite.models.learner import LearnerConfig
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.personal.support import TaughtVideo
+from orbit_lite.personal.teaching.leave_out import HeldOut
+from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.summary import CSV_COLUMNS, FEW_VIDEOS, summarize, summary_csv, summary_text
+from orbit_lite.personal.teaching.teach import held_out, teach
+
+SIZE_PX = 32
+ADAPTING = LearnerConfig(name="own", head="linear", adapter="steps", extractor="frozen", steps=1)
+
+
+def quality_of(video: TaughtVideo) -> VideoQuality:
+    """Of grey pictures: all the same, too dark."""
+    return video_quality(torch.full((3, 32, 32, 3), 40, dtype=torch.uint8).numpy(), object=video.object)
+
+
+def taught(counts, *, learner="protonets", issues=()):
+    """A recogniser taught with so many videos of 90 frames, three of them taken; and its lesson."""
+    recognizer = build_recognizer(learner, "tiny", weights="random", seed=1, frame_size_px=SIZE_PX)
+    generator = torch.Generator().manual_seed(0)
+    videos, tensors = [], []
+    for name, count in sorted(counts.items()):
+        for number in range(count):
+            images = torch.randint(0, 256, (3, 3, SIZE_PX, SIZE_PX), dtype=torch.uint8, generator=generator)
+            videos.append(TaughtVideo(name, 90, (1, 31, 61), f"{name} {number}", issues))
+            tensors.append(images if not recognizer.shares_features else recognizer.embed(images))
+    lesson = Lesson("alice", tuple(videos), tuple(tensors), tuple(map(quality_of, videos)), (), 0)
+    return teach(recognizer, lesson, origin={}), lesson
+
+
+def test_a_row_an_object_by_hand():
+    personal, lesson = taught({"bag": 3, "keys": 1, "mug": 2})
+    found = held_out(personal)
+    bag, keys, mug = summarize(personal, found, lesson)
+    assert (bag.object, bag.videos, bag.frames, bag.seconds, bag.held_out_frames) == ("bag", 3, 9, 9.0, 9)
+    assert (keys.videos, keys.held_out_frames, keys.held_out_accuracy) == (1, 0, None)
+    for row, label in ((bag, 0), (mug, 2)):
+        own = found.label == label
+        assert row.held_out_accuracy == pytest.approx((found.prediction[own] == label).mean())
+    assert bag.filming == "your 3 clips look fine."
+    assert keys.filming.startswith("your clip looks fine. A single video: film one more")
+    assert mug.filming == f"your 2 clips look fine. 2 videos are few: film {FEW_VIDEOS} or more, in different places."
+
+
+def test_the_share_right_is_of_the_objects_own_frames():
+    personal, _ = taught({"bag": 2, "mug": 2})
+    # of the bag's four frames three are right, of the mug's two none
+    label, prediction = torch.tensor([0, 0, 0, 0, 1, 1]).numpy(), torch.tensor([0, 0, 0, 1, 0, 0]).numpy()
+    none = torch.zeros(6).numpy()
+    bag, mug = summarize(personal, HeldOut(label, label, prediction, none, none))
+    assert (bag.held_out_accuracy, mug.held_out_accuracy) == (0.75, 0.0)
+
+
+def test_the_filming_text_is_that_of_the_videos_whatever_the_objects_name():
+    name = "mug: the red one"
+    personal, lesson = taught({name: 3, "bag": 3}, issues=("blurred",))
+    row = next(row for row in summarize(personal, held_out(personal), lesson) if row.object == name)
+    assert row.filming == "all 3 of your clips are blurred; hold still for two seconds before you stop."
+    # the same words as `prep quality` has for it
+    dark = quality_of(lesson.videos[0])
+    assert "underexposed" in dark.issues
+    videos = tuple(dataclasses.replace(video, issues=dark.issues) for video in personal.support.videos)
+    personal = dataclasses.replace(personal, support=dataclasses.replace(personal.support, videos=videos))
+    row = next(row for row in summarize(personal, held_out(personal), lesson) if row.object == name)
+    (line,) = filming_lines([dataclasses.replace(dark, object=name)] * 3)
+    assert line == f"{name}: {row.filming}"
+
+
+def test_objects_of_an_earlier_lesson_are_not_told_how_to_be_filmed():
+    personal, lesson = taught({"bag": 3, "mug": 3}, issues=("blurred",))
+    later = dataclasses.replace(lesson, videos=lesson.videos[:3])  # the bag's
+    bag, mug = summarize(personal, held_out(personal), later)
+    assert "blurred" in bag.filming and mug.filming == ""
+    assert all(row.filming == "" for row in summarize(personal, held_out(personal)))
+
+
+def test_the_text_has_a_line_an_object_and_says_when_none_of_these_is_answered():
+    personal, lesson = taught({"bag": 3, "keys": 1})
+    rows = summarize(personal, held_out(personal), lesson)
+    lines = summary_text(personal, rows).splitlines()
+    assert lines[0] == "alice: 2 objects"
+    accuracy = f"{100 * rows[0].held_out_accuracy:.0f}"
+    assert (
+        lines[1] == f"bag: 3 videos, 9 s, 9 frames taken; recognised in {accuracy} % of the frames of videos left out"
+    )
+    assert "keys: 1 video, 3 s, 3 frames taken" in lines
+    assert f"'None of these' is answered below a familiarity of {personal.threshold.value:.3f}" in "\n".join(lines)
+    single, _ = taught({"bag": 1, "keys": 1})
+    assert "'None of these' can't be answered" in summary_text(single, summarize(single, held_out(single)))
+
+
+def test_a_learner_that_adapted_to_the_held_out_videos_says_so():
+    told = {}
+    for learner in ("protonets", ADAPTING):
+        personal, lesson = taught({"bag": 2, "mug": 2}, learner=learner)
+        told[learner] = summary_text(personal, summarize(personal, held_out(personal), lesson))
+    assert "somewhat too good" in told[ADAPTING] and "check-user" in told[ADAPTING]
+    assert "too good" not in told["protonets"]
+
+
+def test_names_cannot_steer_the_terminal():
+    personal, lesson = taught({"mug\x1b[31m": 2, "bag\u202e": 2})
+    personal = dataclasses.replace(personal, user="al\x1bice")
+    text = summary_text(personal, summarize(personal, held_out(personal), lesson))
+    assert "\x1b" not in text and "\u202e" not in text
+    assert "al\\x1bice" in text and "mug\\x1b[31m: 2 videos" in text and "bag\\u202e: 2 videos" in text
+
+
+def test_the_csv_has_a_row_a_participant_and_object():
+    personal, lesson = taught({"bag": 3, 'mug, "red"': 1})
+    rows = summarize(personal, held_out(personal), lesson)
+    bag, mug = csv.DictReader(io.StringIO(summary_csv([("alice", rows)])))
+    assert tuple(bag) == CSV_COLUMNS
+    assert (bag["participant"], bag["object"], bag["videos"], bag["seconds_filmed"]) == ("alice", "bag", "3", "9.0")
+    assert float(bag["held_out_accuracy"]) == pytest.approx(rows[0].held_out_accuracy, abs=5e-5)
+    assert (mug["object"], mug["held_out_frames"], mug["held_out_accuracy"]) == ('mug, "red"', "0", "")

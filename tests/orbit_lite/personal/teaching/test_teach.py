@@ -1,0 +1,158 @@
+"""Teaching in steps gives what teaching at once gives; what is forgotten leaves nothing."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.config import builtin_names
+from orbit_lite.models.heads.fitting import head_tensors
+from orbit_lite.models.learner import LearnerConfig, load_learner
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.personal.support import TaughtVideo
+from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.teach import add_objects, forget_objects, held_out, teach
+
+SIZE_PX = 32
+LEARNERS = {name: load_learner(name) for name in builtin_names("learner")} | {
+    "logistic": LearnerConfig(name="logistic", head="logistic", extractor="frozen")
+}
+ONE_STEP = [name for name, learner in LEARNERS.items() if learner.adapter == "none"]
+ADAPTING = sorted(set(LEARNERS) - set(ONE_STEP))
+
+
+def recognizer_of(learner):
+    return build_recognizer(LEARNERS[learner], "tiny", weights="random", seed=1, frame_size_px=SIZE_PX)
+
+
+def lesson_of(recognizer, videos):
+    """A lesson on made frames; `videos`: (object, number of the video), three frames each."""
+    taught, tensors = [], []
+    for name, number in sorted(videos):
+        digest = f"{name}-{number}"
+        generator = torch.Generator().manual_seed(sum(map(ord, digest)))
+        images = torch.randint(0, 256, (3, 3, SIZE_PX, SIZE_PX), dtype=torch.uint8, generator=generator)
+        images[:, len(name) % 3] //= 4  # things of their own colours
+        taught.append(TaughtVideo(name, 90, (1, 31, 61), digest))
+        tensors.append(images if not recognizer.shares_features else recognizer.embed(images))
+    return Lesson("alice", tuple(taught), tuple(tensors), (), (), 0)
+
+
+def same(a, b):
+    assert a.objects == b.objects and a.support.videos == b.support.videos and a.threshold == b.threshold
+    assert torch.equal(a.support.features, b.support.features)
+    ours, theirs = head_tensors(a.fitted.head), head_tensors(b.fitted.head)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+ALL = [("mug", 1), ("mug", 2), ("keys", 1), ("keys", 2), ("wallet", 1), ("wallet", 2)]
+
+
+@pytest.mark.parametrize("learner", ONE_STEP)
+class TestInSteps:
+    def test_added_is_as_if_taught_at_once(self, learner):
+        recognizer = recognizer_of(learner)
+        whole = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+        first = teach(recognizer, lesson_of(recognizer, ALL[:4]), origin={})
+        same(add_objects(first, lesson_of(recognizer, ALL[4:])), whole)
+
+    def test_forgotten_is_as_if_never_taught(self, learner):
+        recognizer = recognizer_of(learner)
+        whole = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+        left = [video for video in ALL if video[0] != "keys"]
+        same(forget_objects(whole, ["keys"]), teach(recognizer, lesson_of(recognizer, left), origin={}))
+
+    def test_replaced_is_as_if_the_new_videos_had_been_the_first(self, learner):
+        recognizer = recognizer_of(learner)
+        whole = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+        new = [("keys", 7), ("keys", 8), ("keys", 9)]
+        wanted = [video for video in ALL if video[0] != "keys"] + new
+        replaced = add_objects(whole, lesson_of(recognizer, new), known="replace")
+        same(replaced, teach(recognizer, lesson_of(recognizer, wanted), origin={}))
+
+    def test_extended_has_old_and_new_videos_once_each(self, learner):
+        recognizer = recognizer_of(learner)
+        whole = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+        extended = add_objects(whole, lesson_of(recognizer, [("keys", 2), ("keys", 3)]), known="extend")
+        same(extended, teach(recognizer, lesson_of(recognizer, [*ALL, ("keys", 3)]), origin={}))
+
+    def test_the_first_one_is_left_as_it_was(self, learner):
+        recognizer = recognizer_of(learner)
+        whole, again = (teach(recognizer, lesson_of(recognizer, ALL), origin={}) for _ in range(2))
+        forget_objects(whole, ["mug"])
+        add_objects(whole, lesson_of(recognizer, [("hat", 1), ("hat", 2)]))
+        same(whole, again)
+
+
+@pytest.mark.parametrize("share", [None, 0.0, 0.4])
+def test_the_share_of_false_alarms_that_was_asked_for_is_kept(share):
+    """Asked for once: objects added, replaced and forgotten later move the threshold, and not what it is to keep to."""
+    recognizer = recognizer_of("protonets")
+
+    def taught(videos):
+        return teach(recognizer, lesson_of(recognizer, videos), origin={}, false_alarms=share)
+
+    whole = taught(ALL)
+    assert whole.threshold.asked == share
+    assert taught(ALL).threshold != teach(recognizer, lesson_of(recognizer, ALL), origin={}).threshold or share is None
+    same(add_objects(taught(ALL[:4]), lesson_of(recognizer, ALL[4:])), whole)
+    same(forget_objects(whole, ["keys"]), taught([video for video in ALL if video[0] != "keys"]))
+    extended = add_objects(whole, lesson_of(recognizer, [("keys", 3)]), known="extend")
+    same(extended, taught([*ALL, ("keys", 3)]))
+    left = forget_objects(whole, ["mug", "keys"])  # one object has no threshold, until there is another again
+    assert left.threshold.value is None and left.threshold.asked == share
+    same(add_objects(left, lesson_of(recognizer, ALL[:4])), whole)
+
+
+@pytest.mark.parametrize("learner", ADAPTING)
+def test_a_learner_that_adapts_says_that_it_cannot(learner):
+    recognizer = recognizer_of(learner)
+    personal = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+    for change in (
+        lambda: forget_objects(personal, ["mug"]),
+        lambda: add_objects(personal, lesson_of(recognizer, [("hat", 1)])),
+    ):
+        with pytest.raises(AskedWrong, match=f"learner {learner} adapts its extractor to all objects together"):
+            change()
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_every_learner_is_taught_and_answers(learner):
+    recognizer = recognizer_of(learner)
+    personal = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+    scores = personal.scores(torch.zeros(5, 3, SIZE_PX, SIZE_PX, dtype=torch.uint8))
+    assert scores.probabilities.shape == (5, 3) and scores.familiarity.shape == (5,)
+    assert abs(scores.probabilities.sum(1) - 1).max() < 1e-5
+    assert personal.threshold.value is not None and personal.threshold.frames == 18
+    assert len(held_out(personal).frame) == 18
+
+
+def test_what_is_asked_wrongly_is_named():
+    recognizer = recognizer_of("protonets")
+    personal = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+    with pytest.raises(AskedWrong, match=r"no object 'mag' \(did you mean 'mug'\?\)"):
+        forget_objects(personal, ["mag"])
+    with pytest.raises(AskedWrong, match="all the objects there are"):
+        forget_objects(personal, ["mug", "keys", "wallet"])
+    with pytest.raises(AskedWrong, match="'keys': known already; --replace"):
+        add_objects(personal, lesson_of(recognizer, [("keys", 5)]))
+    with pytest.raises(FoundWrong, match="1 object"):
+        teach(recognizer, lesson_of(recognizer, ALL[:2]), origin={})
+    stolen = lesson_of(recognizer, [("hat", 1)])
+    stolen = dataclasses.replace(stolen, videos=(dataclasses.replace(stolen.videos[0], digest="mug-1"),))
+    with pytest.raises(FoundWrong, match="'mug' and 'hat' have the same video"):
+        add_objects(personal, stolen)
+
+
+def test_with_one_object_left_nothing_is_called_none_of_these():
+    recognizer = recognizer_of("protonets")
+    personal = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+    assert forget_objects(personal, ["mug", "keys"]).threshold.value is None
+
+
+def test_with_single_videos_nothing_is_called_none_of_these():
+    recognizer = recognizer_of("protonets")
+    personal = teach(recognizer, lesson_of(recognizer, ALL[::2]), origin={})
+    assert personal.threshold.value is None and len(held_out(personal).frame) == 0

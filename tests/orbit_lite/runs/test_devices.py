@@ -1,0 +1,22 @@
+"""Devices by name: what is not here, or not computed on, is one clear line."""
+
+import pytest
+import torch
+
+from groundwork.errors import AskedWrong
+from orbit_lite.runs.devices import named_device
+
+
+def test_the_one_that_is_there_is_taken_without_a_name():
+    assert named_device("").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert named_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("abacus", "not to be had here"), ("cuda:99", "not to be had here"), ("meta", "computes on cpu and cuda")],
+)
+def test_others_are_refused(name, said):
+    with pytest.raises(AskedWrong, match=f"--device {name}: .*{said}") as error:
+        named_device(name)
+    assert "\n" not in str(error.value)
