@@ -65,8 +65,9 @@ class TaskDrawer:
         self.plan, self.seed = plan, seed
         self.split = _resolve_split(index, plan, split)
         self._index = index
-        self._annotations = annotations or TreeAnnotations(index)
-        self._users = {user: self._user_videos(user) for user in index.users(self.split)}
+        # not kept: workers get a copy of the drawer, and need no annotations
+        annotations = annotations or TreeAnnotations(index)
+        self._users = {user: self._user_videos(user, annotations) for user in index.users(self.split)}
         faults = [fault for videos in self._users.values() for fault in _faults(videos)]
         if faults:
             more = f" (and {len(faults) - 1} more like it)" if len(faults) > 1 else ""
@@ -124,7 +125,7 @@ class TaskDrawer:
             drawn.append(VideoPlan(candidate.video, label, tuple(frames.tolist())))
         return drawn
 
-    def _user_videos(self, user: str) -> UserVideos:
+    def _user_videos(self, user: str, annotations: TreeAnnotations) -> UserVideos:
         by_object: dict[str, list[VideoRow]] = defaultdict(list)
         for row in self._index.select(split=self.split, user=user):
             by_object[row.object].append(row)
@@ -135,7 +136,7 @@ class TaskDrawer:
                 rows = _choose_rows(by_object[name], plan)
                 if not rows:
                     raise FoundWrong(self._no_video(user, name, role, plan))
-                sets[role] = [self._candidate(row, plan) for row in rows]
+                sets[role] = [self._candidate(row, plan, annotations) for row in rows]
                 for row, candidate in zip(rows, sets[role], strict=True):
                     if len(candidate.frames) < plan.min_frames:
                         reason = f"{len(candidate.frames)} valid {role} frames, {plan.min_frames} needed"
@@ -157,16 +158,16 @@ class TaskDrawer:
             f"{kind} video of every object; film one, or take the object out of the tree"
         )
 
-    def _candidate(self, row: VideoRow, plan: SetPlan) -> Candidate:
+    def _candidate(self, row: VideoRow, plan: SetPlan, annotations: TreeAnnotations) -> Candidate:
         if not plan.without:
             return Candidate(row.video, np.arange(1, row.frames + 1))
-        path = self._annotations.path(row)
+        path = annotations.path(row)
         if not path.is_file():
             raise FoundWrong(
                 f"{path}: no annotations; protocol {self.plan.name} keeps frames without {', '.join(plan.without)}. "
                 "Put ORBIT's annotations there, or use --protocol own-videos for videos of your own"
             )
-        return Candidate(row.video, self._annotations.of(row).frames_without(plan.without))
+        return Candidate(row.video, annotations.of(row).frames_without(plan.without))
 
 
 def _resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
