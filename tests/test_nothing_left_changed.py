@@ -26,7 +26,7 @@ from data_prep.video.frames import read_frames
 from groundwork.errors import FoundWrong
 from groundwork.process_setting import ProcessSetting
 from orbit_lite import TaskPixels, build_recognizer, load_recognizer, task_gradient
-from orbit_lite.config import builtin_names, load_experiment
+from orbit_lite.config import builtin_names
 from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.choice import ModelChoice
@@ -38,6 +38,7 @@ from orbit_lite.personal.checking.report import write_check
 from orbit_lite.personal.exporting.export import ExportRequest, export
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.teaching.personalize import personalize
+from orbit_lite.training.experiment import load_experiment
 from orbit_lite.training.loop import train
 from tests.process_state import left_unchanged
 

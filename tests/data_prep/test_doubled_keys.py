@@ -3,7 +3,7 @@
 import pytest
 
 from data_prep.making.collectors import read_new_users
-from data_prep.making.run import drop_user
+from data_prep.making.run import drop_from_manifest
 from data_prep.tree.layout import MANIFEST_NAME
 from groundwork.errors import KitError
 
@@ -12,7 +12,7 @@ READERS = {
     MANIFEST_NAME: (
         '{"schema": 1, "videos": {"ann/cup/clean/a": {}, "ann/cup/clean/a": {}}}',
         "ann/cup/clean/a",
-        lambda path: drop_user(path.parent, "ann"),
+        lambda path: drop_from_manifest(path, "ann"),
     ),
 }
 
