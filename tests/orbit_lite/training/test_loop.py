@@ -36,7 +36,9 @@ CPU = torch.device("cpu")
 
 
 def quick(*more):
-    return load_experiment("pocket", [*QUICK, *more])
+    """The quick settings, and `more` in the place of those with the same key."""
+    by_key = {override.partition("=")[0]: override for override in [*QUICK, *more]}
+    return load_experiment("pocket", list(by_key.values()))
 
 
 def weights(run):

@@ -498,9 +498,9 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA dev
 @pytest.mark.parametrize("learner", META_TRAINED)
 def test_a_gpu_gives_the_cpus_gradient(learner: str, estimator: Estimator) -> None:
     """In float64, which knows no TensorFloat-32; the pixels stay where they were."""
-    recognizer, task = make_recognizer(learner), make_task()
-    loss, expected = gradient(recognizer, task, estimator, h=3)
-    on_gpu, found = gradient(recognizer.cuda(), task, estimator, h=3, chunks=GPU_CHUNKS)
+    task = make_task()
+    loss, expected = gradient(make_recognizer(learner), task, estimator, h=3)
+    on_gpu, found = gradient(make_recognizer(learner).cuda(), task, estimator, h=3, chunks=GPU_CHUNKS)
     assert on_gpu.loss == pytest.approx(loss.loss, rel=1e-9)
     assert all(value.is_cuda for value in found.values())
     assert furthest({part: value.cpu() for part, value in found.items()}, expected) < 1e-9
