@@ -228,7 +228,7 @@ PAIRS = [(verb, first, second) for (verb, first), (other_verb, second) in combin
 @pytest.mark.parametrize(
     ("way", "there"),
     [*((way, True) for way in WAYS), *((way, False) for way in WAYS[:3])],
-    ids=lambda value: str(value),
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 @pytest.mark.parametrize(("verb", "first", "second"), PAIRS, ids=[f"{named(*p[:2])} {p[2].dest}" for p in PAIRS])
 def test_no_output_is_another_output(verb, first, second, way, there, tmp_path, capsys):

@@ -42,7 +42,7 @@ def quick(*more):
 
 
 def weights(run):
-    return torch.load(run / STATE_NAME, weights_only=True)["recognizer"]
+    return torch.load(run / STATE_NAME, map_location="cpu", weights_only=True)["recognizer"]
 
 
 def same(first, second):
