@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ axe.run(document).then(found => {
 </body>"""
 
 
+# What worker processes need. Without torch, as the tests of eval may run, the last is passed over.
+PRELOADED = ("pytest", "data_prep.making.extract", "data_prep.quality.estimate", "orbit_lite.data.loader")
 LONGEST = ("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_loop.py", "test_predict.py")
 
 
@@ -85,9 +88,8 @@ def _forked_workers() -> Iterator[None]:
         yield
         return
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(
-        ["pytest", "data_prep.making.extract", "data_prep.quality.estimate", "orbit_lite.data.loader"]
-    )
+    assert all(map(find_spec, PRELOADED))  # a name that is none would be passed over
+    server.set_forkserver_preload(list(PRELOADED))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(multiprocessing.context._concrete_contexts, "spawn", server)
         yield

@@ -2,10 +2,8 @@ import csv
 import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -107,45 +105,41 @@ def environment():
     return os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
 
 
-@pytest.mark.slow
-def test_killed_while_it_computes_it_goes_on_to_the_same_weights(finished, pocket_frames, tmp_path):
-    """SIGKILL, twice, with workers reading ahead: once before the first checkpoint, once after it."""
-    run = tmp_path / "run"
-    command = command_line(pocket_frames, run, workers=2)
-    for awaited, wait_s in ((run / "run.json", 1.0), (run / STATE_NAME, 0.3)):
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while process.poll() is None and not awaited.exists():
-            time.sleep(0.02)
-        time.sleep(wait_s)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "it had ended before it was killed"
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "going on from step" in done.stderr and "not as it was" not in done.stderr
-    assert same(weights(run), weights(finished[0]))
-    assert (run / "training.csv").read_bytes() == (finished[0] / "training.csv").read_bytes()
-
-
 FILES = ("run.json", BEST_NAME, "training.csv", STATE_NAME)
 # Each file when it is on the disk and not yet renamed, and when it has been; the last two in the second epoch as well.
-KILLED_AT = [(name, renamed) for name in (*FILES, *FILES[2:]) for renamed in (False, True)]
+AT_WRITES = [(name, renamed) for name in (*FILES, *FILES[2:]) for renamed in (False, True)]
+# And while it computes a step, with a process reading ahead: once before the first checkpoint, once after it.
+KILLED_AT = {
+    "some writes": [AT_WRITES[0], ("step", 2), *AT_WRITES[3::3], ("step", 1)],
+    "every write": [*AT_WRITES[:2], ("step", 2), *AT_WRITES[2:], ("step", 1)],
+}
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, {root!r})
 import torch
+from orbit_lite.training import loop
 from orbit_lite.training.experiment import load_experiment
-from orbit_lite.training.loop import train
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def killed_at_step(number):
+    compute = loop.step_gradient
+    def watched(*arguments, **how):
+        nonlocal number
+        number -= 1
+        return compute(*arguments, **how) if number else kill()
+    loop.step_gradient = watched
 
 def killed_at(name, renamed):
+    if name == "step":
+        return killed_at_step(renamed)
     sync, written = os.fsync, None
     def watched(descriptor):
         nonlocal written
         path = Path(os.readlink("/proc/self/fd/" + str(descriptor)))
         if (written == name) if path.is_dir() and renamed else (path.name == "." + name + ".part" and not renamed):
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill()
         written = None if path.is_dir() else path.name[1:-5]
         sync(descriptor)
     os.fsync = watched
@@ -153,11 +147,13 @@ def killed_at(name, renamed):
 torch.set_num_threads({threads})
 data, out = map(Path, sys.argv[1:])
 for moment in [*{moments!r}, ("nothing", True)]:
+    sys.stdout.flush()
     child = os.fork()
     if not child:
         try:
             killed_at(*moment)
-            train(load_experiment("pocket", {quick!r}), data=data, out=out, workers=0, device=torch.device("cpu"))
+            config, workers = load_experiment("pocket", {quick!r}), int(moment[0] == "step")
+            loop.train(config, data=data, out=out, workers=workers, device=torch.device("cpu"))
             os._exit(0)
         finally:
             os._exit(1)
@@ -166,15 +162,15 @@ for moment in [*{moments!r}, ("nothing", True)]:
 
 
 @pytest.mark.slow
-def test_killed_at_its_writes_it_goes_on_to_the_same_weights(finished, pocket_frames, tmp_path):
-    """SIGKILL at one moment of writing after another, in one run, which goes on each time from what is there."""
-    run, script = tmp_path / "run", tmp_path / "killed.py"
-    facts = {"root": str(ROOT), "quick": QUICK, "threads": torch.get_num_threads(), "moments": KILLED_AT}
-    script.write_text(KILLED.format(**facts))
-    command = [sys.executable, str(script), str(pocket_frames), str(run)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+@pytest.mark.parametrize("moments", ["some writes", pytest.param("every write", marks=pytest.mark.long)])
+def test_killed_at_any_moment_it_resumes_to_the_same_weights(finished, pocket_frames, tmp_path, moments):
+    """SIGKILL at one moment after another, in one run, which resumes each time from what is there."""
+    run = tmp_path / "run"
+    code = KILLED.format(quick=QUICK, threads=torch.get_num_threads(), moments=KILLED_AT[moments])
+    command = [sys.executable, "-c", code, str(pocket_frames), str(run)]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     ends = [line for line in done.stdout.splitlines() if line.startswith("ended ")]
-    assert ends == ["ended -9"] * len(KILLED_AT) + ["ended 0"], done.stdout + done.stderr
+    assert ends == ["ended -9"] * len(KILLED_AT[moments]) + ["ended 0"], done.stdout + done.stderr
     assert same(weights(run), weights(finished[0]))
     for name in (BEST_NAME, "training.csv"):
         assert (run / name).read_bytes() == (finished[0] / name).read_bytes()
