@@ -1,6 +1,7 @@
 """One process at a time at one place: a lock that ends with its process, however that ends."""
 
 import errno
+import logging
 import os
 import sys
 import time
@@ -16,6 +17,8 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+_LOG = logging.getLogger("groundwork")
 
 LOCK_NAME = ".lock"
 LONGEST_WAIT_S = 3600.0  # for what another process makes: an index of millions of frames on a slow disk takes minutes
@@ -82,7 +85,7 @@ def one_at_a_time(path: Path, what: str, *, longest_s: float = LONGEST_WAIT_S) -
             )
         if waited_s >= told * _TELL_EVERY_S:
             since = f" for {duration(waited_s)}" if told else ""
-            print(f"{what}: waiting{since} for another process that is making {path}", file=sys.stderr, flush=True)
+            _LOG.info("%s: waiting%s for another process that is making %s", what, since, path)
             told += 1
         time.sleep(_LOOK_EVERY_S)
     with _released(lock, file):

@@ -18,10 +18,11 @@ from groundwork.lock import lock_path, one_at_a_time
 ROOT = Path(__file__).parents[3]
 PROCESSES = 6
 OPEN = """
-import json, sys, time
+import json, logging, sys, time
 from dataclasses import astuple
 from pathlib import Path
 from data_prep.tree.index import open_index
+logging.basicConfig(level=logging.INFO, format="%(message)s")  # to stderr
 tree, go = map(Path, sys.argv[1:])
 print("ready", flush=True)
 while not go.exists():
@@ -111,7 +112,7 @@ def test_what_a_killed_process_left_is_no_hindrance_and_goes(tmp_path):
     assert hidden(tree) == []
 
 
-def test_a_process_waits_so_long_and_no_longer(tmp_path, monkeypatch, capsys):
+def test_a_process_waits_so_long_and_no_longer(tmp_path, monkeypatch, reported):
     """Not for an hour here. Locks are of an open file, so that one process can stand in for two."""
     tree = frame_tree(tmp_path / "tree")
     monkeypatch.setattr(
@@ -119,5 +120,5 @@ def test_a_process_waits_so_long_and_no_longer(tmp_path, monkeypatch, capsys):
     )
     with one_at_a_time(tree / INDEX_NAME, "first"), pytest.raises(AskedWrong, match="another process"):
         open_index(tree)
-    assert capsys.readouterr().err.count("\n") == 1
+    assert len(reported()) == 1
     assert not (tree / INDEX_NAME).exists() and hidden(tree) == []
