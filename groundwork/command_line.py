@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from groundwork.errors import KitError, system_line
 from groundwork.reporting import Verbosity, reports_shown
+from groundwork.targets import STDOUT
 from groundwork.words import nearest
 
 if TYPE_CHECKING:
@@ -119,9 +120,12 @@ def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "
     except KeyboardInterrupt:
         print(f"{program}: stopped; {if_stopped}", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        _drop_standard_output()
-        print(f"{program}: the program that reads standard output has ended", file=sys.stderr)
+    except BrokenPipeError as error:
+        if error.filename in (None, str(STDOUT)):
+            _drop_standard_output()
+            print(f"{program}: the program that reads standard output has ended", file=sys.stderr)
+        else:  # another pipe, which an output was to go to
+            print(f"{program}: {system_line(error)}", file=sys.stderr)
         return 1
     except OSError as error:
         _LOG.debug("where the error below comes from:", exc_info=error)

@@ -20,7 +20,7 @@ from groundwork.targets import open_stream, spooled, target
 
 PART_SUFFIX = ".part"
 MOST_WRITERS = 64  # of one file at once
-_PART_NAME = re.compile(r"\.(?P<name>.+?)(~[0-9]+)?\.part", re.DOTALL)
+_NUMBERED = re.compile(r"(\.[A-Za-z0-9]+)~[0-9]+\Z")
 _LEFT_AFTER_S = 86_400.0  # where there are no locks, a part that nobody has touched for so long is nobody's
 _SYNCS_AT_ONCE = 16
 
@@ -37,14 +37,16 @@ def is_part(name: str) -> bool:
 
 
 def part_of(name: str) -> str:
-    """The name of what a part was to become: `b` for `.b.part` and for `.b~2.part`.
+    """The name of what a part was to become: `b.csv` for `.b.csv.part` and for `.b.csv~2.part`.
+
+    Only what has a suffix loses a number: parts of folders have none, and two of these are two users' or videos'.
 
     Raises:
         ValueError: if it is not a part's name.
     """
-    if (found := _PART_NAME.fullmatch(name)) is None:
+    if not is_part(name):
         raise ValueError(f"{name!r} is not the name of a part")
-    return found["name"]
+    return _NUMBERED.sub(r"\1", name.removeprefix(".").removesuffix(PART_SUFFIX))
 
 
 def remove_parts(path: Path) -> None:

@@ -58,7 +58,8 @@ def target(path: Path) -> Target:
         return Target(path)
     at = path
     for _ in range(_MOST_LINKS):
-        if (descriptor := _descriptor(os.path.abspath(at))) is not None:
+        absolute = at if at == STDOUT else Path(os.path.abspath(at))  # Windows would add a drive
+        if (descriptor := _descriptor(absolute.as_posix())) is not None:
             return Target(at, stream=True, descriptor=descriptor)
         try:
             mode = os.lstat(at).st_mode
@@ -66,7 +67,7 @@ def target(path: Path) -> Target:
             return Target(at)
         if not stat.S_ISLNK(mode):
             return Target(at, stream=not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)))
-        if (descriptor := _descriptor(os.path.join(os.path.realpath(at.parent), at.name))) is not None:
+        if (descriptor := _descriptor(Path(os.path.realpath(at.parent), at.name).as_posix())) is not None:
             return Target(at, stream=True, descriptor=descriptor)
         at = at.parent / os.readlink(at)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
@@ -107,8 +108,8 @@ def spooled(leads: Target) -> Iterator[BinaryIO]:
 
 
 def _descriptor(path: str) -> int | None:
-    """The descriptor that an absolute path names as the system's own names do."""
-    if path.replace(os.sep, "/") in _STANDARD:
-        return _STANDARD[path.replace(os.sep, "/")]
+    """The descriptor that an absolute path is the system's name for."""
+    if path in _STANDARD:
+        return _STANDARD[path]
     found = re.fullmatch(rf"(/dev/fd|/proc/(self|thread-self|{os.getpid()})/fd)/([0-9]+)", path)
     return int(found[3]) if found else None

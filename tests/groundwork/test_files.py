@@ -165,12 +165,14 @@ def test_a_part_that_is_not_ours_to_remove_is_left(tmp_path):
 
 
 def test_parts_are_known_by_their_names_and_removed(tmp_path):
-    for name in ("b", "b.json", ".hidden", "b~2", "two\nlines"):
+    for name in ("b.json", ".hidden.json", "b~2.csv", "two\nlines.csv", "P1.zip"):
         for number in (1, 2, 64):
             part = part_path(tmp_path / name, number)
-            assert is_part(part.name) and (part_of(part.name) == name or name == "b~2")
+            assert is_part(part.name) and part_of(part.name) == name
             part.touch()
         remove_parts(tmp_path / name)
+    for folder in ("P1", "P1~2"):  # another user's
+        assert part_of(part_path(tmp_path / folder).name) == folder
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="not the name of a part"):
         part_of("b.part")

@@ -142,6 +142,21 @@ def test_a_pipe_gets_a_whole_file_of_every_kind(alice, alice_file, clutter, pock
     assert film[4:8] == b"ftyp"  # MP4
 
 
+def test_a_reader_that_is_gone_is_one_line_that_names_the_pipe(alice, alice_file, tmp_path, capsys):
+    """It reads a little of what is longer than a pipe holds."""
+    assert alice_file.stat().st_size > 100_000
+    os.mkfifo(tmp_path / "pipe")
+
+    def read_a_little():
+        with (tmp_path / "pipe").open("rb", buffering=0) as end:
+            end.read(10)
+
+    threading.Thread(target=read_a_little, daemon=True).start()
+    asked = ("personalize", *TINY, "--videos", alice, "--out", tmp_path / "pipe")
+    assert main(list(map(str, asked))) == 1
+    assert capsys.readouterr().err.endswith(f"orbit-lite: Broken pipe: {tmp_path / 'pipe'}\n")
+
+
 def test_no_binary_file_goes_to_a_terminal(alice):
     """A screen reader would read it out."""
     pty = pytest.importorskip("pty")
@@ -164,7 +179,7 @@ def test_links_are_followed(alice, alice_file, user_dir, tmp_path):
     thing, *others = sorted(path.name for path in user_dir.iterdir())
     for other in others:
         shutil.rmtree(user_dir / other)
-    assert main(["forget", str(tmp_path / "link"), "--object", thing]) == 0
+    assert main(["forget", str(tmp_path / "deep/alice.safetensors"), "--object", thing, "--yes"]) == 0
     assert thing not in load_personal(tmp_path / "deep/alice.safetensors").objects
     asked = ("personalize", "--update", tmp_path / "link", "--videos", user_dir, "--csv", tmp_path / "new.csv")
     assert main(list(map(str, asked))) == 0
