@@ -90,6 +90,14 @@ def test_boxes_in_the_frame_come_back_and_all_stay_inside(corners, size_px):
     assert (inside >= 0).all() and (inside[:, :2] + inside[:, 2:] <= size_px * (1 + 1e-9)).all()
 
 
+@pytest.mark.parametrize("box", [(5, 5, 0, 4), (5, 5, 4, 0), (-4, 5, 4, 4), (5, 1080, 4, 4), (1081, 5, 4, 4)])
+def test_a_box_without_area_in_the_frame_is_none(box):
+    assert np.isnan(scale_boxes(np.array([box], np.float64), 54)).all()
+    x, y, w, h = box
+    grown = scale_boxes(np.array([[x - 2, y - 2, w + 4, h + 4]], np.float64), 54)
+    assert (grown[:, 2:] > 0).all()
+
+
 def test_the_table_and_the_frames_agree_on_every_filter(tree):
     table = annotation_table(tree)
     names = sorted(FILTERS)

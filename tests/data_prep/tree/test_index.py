@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.tree.index import COLUMNS, build_index, find_index, open_index, read_rows
+from data_prep.tree.index import COLUMNS, build_index, count_user, drop_user, find_index, open_index, read_rows
 from data_prep.tree.layout import cache_folder
 from data_prep.tree.listing import list_frames
 from groundwork.errors import AskedWrong, FoundWrong
@@ -232,6 +232,20 @@ def test_of_two_indexes_the_one_made_later_counts(tree, tmp_path, monkeypatch, l
     for path in places.values():
         path.unlink(missing_ok=True)
     assert find_index(tree) is None
+
+
+def test_a_users_rows_are_counted_and_dropped_and_the_others_stay_checked(tree):
+    index = build_index(tree)
+    path = tree / "index.csv"
+    os.utime(path, ns=(10**18, 10**18))
+    assert [count_user(path, user) for user in ("ann", "bob", "eve")] == [3, 1, 0]
+    assert drop_user(tree, path, "eve") == 0
+    assert drop_user(tree, path, "ann") == 3
+    assert read_rows(path) == index.select(user="bob")
+    assert path.stat().st_mtime_ns == 10**18  # what was not checked before is not checked now
+    assert drop_user(tree, path, "bob") == 1
+    assert not path.exists()
+    assert count_user(path, "ann") == 0
 
 
 def cells_of(text, line, column, value):
