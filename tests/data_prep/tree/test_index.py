@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 import subprocess
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.making.pack import pack
 from data_prep.tree.index import COLUMNS, build_index, count_user, drop_user, find_index, open_index, read_rows
 from data_prep.tree.layout import cache_folder
-from data_prep.tree.listing import list_frames
+from data_prep.tree.listing import list_frames, packed_videos
 from groundwork.errors import AskedWrong, FoundWrong
 
 ROOT = Path(__file__).parents[3]
@@ -299,6 +301,56 @@ def test_frames_with_a_gap_are_refused(tree, numbers):
     with pytest.raises(FoundWrong, match=r"clean/v: .* expected them numbered without a gap"):
         build_index(tree)
     assert not (tree / "index.csv").exists()
+
+
+def test_frames_with_a_gap_are_named(tree):
+    place = tree / "train/bob/cup/clean/v"
+    place.mkdir()
+    with pytest.raises(FoundWrong, match=r"0 frames, .* up to v-00001\.jpg; missing: no frame"):
+        build_index(tree)
+    for number in (1, 2, 5):
+        (place / f"v-{number:05d}.jpg").write_bytes(b"x")
+    with pytest.raises(FoundWrong, match=r"3 frames, .* up to v-00003\.jpg; missing: v-00003\.jpg"):
+        build_index(tree)
+
+
+def test_a_note_of_a_check_counts_for_the_very_index_it_is_of(tree, tmp_path, monkeypatch):
+    """Left in the user's cache where the index is somebody else's file, whose time can't be set."""
+    from data_prep.tree import index as module
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    build_index(tree)
+    path, note = tree / "index.csv", cache_folder(tree) / "index-checked"
+    note.parent.mkdir(parents=True)
+    later = time.time() + 60
+    looked_at = []
+    monkeypatch.setattr(module, "list_frames", lambda folder: looked_at.append(folder) or list_frames(folder))
+    for content, expected in ((hashlib.sha256(path.read_bytes()).hexdigest(), 0), ("another", len(VIDEOS))):
+        note.write_text(content)
+        os.utime(note, (later, later))
+        os.utime(path, (1, 1))
+        looked_at.clear()
+        open_index(tree)
+        assert len(looked_at) == expected
+
+
+def test_a_packed_tree_is_read_again_only_where_it_changed(tree, tmp_path, monkeypatch):
+    from data_prep.tree import index as module
+
+    pack(tree, tmp_path / "packed")
+    index = open_index(tmp_path / "packed")
+    assert index.fingerprint == open_index(tree).fingerprint
+    opened = []
+    monkeypatch.setattr(module, "packed_videos", lambda found: opened.append(found) or packed_videos(found))
+    os.utime(tmp_path / "packed/index.csv", (1, 1))
+    assert open_index(tmp_path / "packed") == index
+    assert len(opened) == 2  # one archive per user
+    assert time.time() - (tmp_path / "packed/index.csv").stat().st_mtime < 60  # the time of this check
+    later = time.time() + 60
+    os.utime(tmp_path / "packed/index.csv", (later, later))
+    opened.clear()
+    open_index(tmp_path / "packed")
+    assert opened == []
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,11 @@ def test_own_videos_needs_neither_splits_nor_annotations(tmp_path):
 
 def test_what_can_give_no_task_is_named(tmp_path):
     index = tree(tmp_path, users=("P1",), objects=("bag",))
-    with pytest.raises(FoundWrong, match="user P1 has 1 object"):
+    with pytest.raises(FoundWrong, match="user P1 has 1 object") as raised:
+        drawer(index, "orbit-2022")
+    assert "more like it" not in str(raised.value)
+    index = tree(tmp_path, users=("P1", "P2", "P3"), objects=("bag",))
+    with pytest.raises(FoundWrong, match=r"user P1 has 1 object.* \(and 2 more like it\)"):
         drawer(index, "orbit-2022")
     index = tree(tmp_path, clutter=0)
     with pytest.raises(FoundWrong, match=r"user P1, object 'bag' has no query video.*clutter"):
