@@ -1,7 +1,7 @@
 """Raw video to square RGB frames at a stated rate: which picture each frame shows, the frames, and their JPEG form.
 
 Frame k (from 0; file number k + 1) shows the last picture with a time stamp <= k / fps, counted from the first picture.
-Colours are shown as coded, through the video's own matrix and range, without tone mapping (see colour.py).
+Colours are shown as coded, through the video's own matrix and range, without tone mapping (see color.py).
 """
 
 from collections.abc import Iterator, Sequence

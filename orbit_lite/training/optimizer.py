@@ -1,4 +1,4 @@
-"""The optimiser and its learning rate, from the config; the loop in train.py only asks for both."""
+"""The optimizer and its learning rate, from the config; the training loop only asks for both."""
 
 import math
 

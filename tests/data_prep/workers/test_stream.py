@@ -60,7 +60,7 @@ def test_an_error_comes_after_the_values_before_it_and_costs_only_its_item(worke
     assert next(values) == 2.0
     with pytest.raises(ValueError, match="math domain error") as caught:
         next(values)
-    assert "worker_stream.py" in "".join(caught.value.__notes__)  # where it was raised
+    assert "stream.py" in "".join(caught.value.__notes__)  # where it was raised
     assert list(worker.iterate(range, 2, hang_s=600)) == [0, 1]
 
 
