@@ -250,6 +250,6 @@ def test_ctrl_c_says_whether_the_same_command_goes_on(run, monkeypatch, command,
     def stop(*_):
         raise KeyboardInterrupt
 
-    verb = {"prep": "cli_prep._pack", "recognize": "cli_recognize._recognize"}.get(command[0], f"cli._{command[0]}")
-    monkeypatch.setattr(f"orbit_lite.{verb}", stop)
+    verb = {"prep": "prep._pack", "recognize": "recognize._recognize"}.get(command[0], f"parser._{command[0]}")
+    monkeypatch.setattr(f"orbit_lite.cli.{verb}", stop)
     assert run(*command) == (130, f"orbit-lite: stopped; {then}")
