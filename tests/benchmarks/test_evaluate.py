@@ -6,8 +6,8 @@ SMALL = Size(
     objects=2,
     clean_videos=1,
     clutter_videos=1,
-    video_frames=130,
-    tasks=6,
+    video_frames=60,
+    tasks=4,
     plain_tasks=2,
     learners=("cnaps",),
     backbone="tiny",
@@ -19,7 +19,7 @@ def test_every_comparison_has_both_sides(monkeypatch):
     monkeypatch.setattr(evaluate, "TASKS", 3)
     monkeypatch.setattr(evaluate, "ALL_VIDEOS", 300)
     bare, plain, time, memory = evaluate.run(SMALL)
-    assert bare.setting == "cnaps, tiny, orbit-2022, users: 2, tasks a user: 6, videos of 130 frames" == plain.setting
+    assert bare.setting == "cnaps, tiny, orbit-2022, users: 2, tasks a user: 4, videos of 60 frames" == plain.setting
     assert bare.first[0].startswith("the bare extractor on ") and bare.second[0] == "each frame once"
     assert plain.first == bare.second and plain.second[0] == "each task anew (scaled from 2 a user)"
     assert time.second[0] == memory.second[0] == "scoring the predictions"
