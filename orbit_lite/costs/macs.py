@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from groundwork.errors import AskedWrong
-from orbit_lite.models.backbones import frame_macs as extractor_macs
 from orbit_lite.models.counting import PartMacs, count_macs
+from orbit_lite.models.extractor import frame_macs as extractor_macs
 from orbit_lite.models.recognizer import Recognizer
 
 

@@ -19,7 +19,7 @@ from groundwork.strict_json import parse_json
 from groundwork.words import nearest
 from orbit_lite.config import parse_config
 from orbit_lite.models.adapters import find_adapter
-from orbit_lite.models.backbones import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
+from orbit_lite.models.extractor import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer

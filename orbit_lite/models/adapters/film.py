@@ -7,7 +7,7 @@ them in place of its own (`torch.func.functional_call`). Two tasks' states can b
 
 from torch import nn
 
-from orbit_lite.models.backbones import Extractor
+from orbit_lite.models.extractor import Extractor
 
 
 def film_parameters(extractor: Extractor) -> dict[str, nn.Parameter]:

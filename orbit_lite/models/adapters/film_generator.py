@@ -13,9 +13,9 @@ from orbit_lite.models.adapters.film import film_parameters, film_shapes
 from orbit_lite.models.adapters.interface import Adapted
 from orbit_lite.models.adapters.record import AdapterRecord
 from orbit_lite.models.adapters.set_encoder import MAPS, SetEncoder
-from orbit_lite.models.backbones import Extractor
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
+from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.gradients.chain import EncodedSupport, Joint
 from orbit_lite.models.gradients.lite import GradientPlan, one_graph, three_phases
 from orbit_lite.models.gradients.score import TaskLoss

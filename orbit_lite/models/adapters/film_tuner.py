@@ -12,9 +12,9 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.film import film_parameters, film_shapes
 from orbit_lite.models.adapters.interface import Adapted
 from orbit_lite.models.adapters.record import AdapterRecord
-from orbit_lite.models.backbones import Extractor, frame_macs
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.counting import PartMacs, count_macs
+from orbit_lite.models.extractor import Extractor, frame_macs
 from orbit_lite.models.gradients.lite import GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.heads.fitting import Head, LinearClassifier

@@ -7,9 +7,9 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.models.backbones import Extractor, ExtractorState
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.counting import PartMacs
+from orbit_lite.models.extractor import Extractor, ExtractorState
 from orbit_lite.models.gradients.lite import GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.heads.fitting import FittedHead, Head

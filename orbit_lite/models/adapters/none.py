@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.interface import Adapted
 from orbit_lite.models.adapters.record import AdapterRecord
-from orbit_lite.models.backbones import Extractor
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.counting import PartMacs
+from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.gradients.lite import GradientPlan, one_graph, three_phases
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.heads.fitting import Head

@@ -6,7 +6,7 @@ from typing import Any
 
 from orbit_lite.config import Strict
 from orbit_lite.models.adapters.interface import Adapter
-from orbit_lite.models.backbones import Extractor
+from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.settings import LearnerSettings
 
 

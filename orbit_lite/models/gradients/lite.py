@@ -39,8 +39,8 @@ import numpy as np
 from torch import Tensor
 
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.models.backbones import Extractor, ExtractorState
 from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.extractor import Extractor, ExtractorState
 from orbit_lite.models.gradients.chain import EncodedSupport, Joint
 from orbit_lite.models.gradients.score import QueryScore, TaskLoss
 from orbit_lite.models.heads.fitting import Head, head_tensors, with_tensors

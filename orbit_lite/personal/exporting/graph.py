@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from orbit_lite.models.backbones import Extractor, ExtractorState
+from orbit_lite.models.extractor import Extractor, ExtractorState
 from orbit_lite.models.heads.fitting import FittedHead, class_means, every_tensor, with_tensors
 from orbit_lite.personal.familiarity import familiarity
 from orbit_lite.personal.recognizer import PersonalRecognizer

@@ -10,8 +10,8 @@ import torch
 
 from groundwork.files import part_path
 from orbit_lite.cli.parser import main
-from orbit_lite.models.backbones import build_extractor
 from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
+from orbit_lite.models.extractor import build_extractor
 
 TINY = ["--learner", "protonets", "--backbone", "tiny"]
 

@@ -9,8 +9,8 @@ from groundwork.errors import AskedWrong
 from orbit_lite.config import builtin_names
 from orbit_lite.costs.macs import frame_macs, personalize_macs
 from orbit_lite.models.adapters.set_encoder import SetEncoder
-from orbit_lite.models.backbones import build_extractor
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs, total
+from orbit_lite.models.extractor import build_extractor
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 

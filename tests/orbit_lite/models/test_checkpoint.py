@@ -17,7 +17,6 @@ from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import part_path
 from orbit_lite.cli.parser import main
 from orbit_lite.config import builtin_names
-from orbit_lite.models.backbones import build_extractor
 from orbit_lite.models.checkpoint import (
     CHECKPOINT,
     FORMAT,
@@ -27,6 +26,7 @@ from orbit_lite.models.checkpoint import (
     save_recognizer,
 )
 from orbit_lite.models.convert import convert
+from orbit_lite.models.extractor import build_extractor
 from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer

@@ -17,7 +17,7 @@ from huggingface_hub import constants
 
 from groundwork.errors import AskedWrong
 from orbit_lite.models import pretrained
-from orbit_lite.models.backbones import build_extractor
+from orbit_lite.models.extractor import build_extractor
 from orbit_lite.models.pretrained import fetch_from_hub, fetch_from_url
 
 

@@ -21,11 +21,11 @@ from torch.func import functional_call
 
 from groundwork.errors import FoundWrong
 from orbit_lite import load_recognizer
-from orbit_lite.models.backbones import BACKBONES
+from orbit_lite.models.backbones.tiny import tiny_net
 from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.models.convert import convert
+from orbit_lite.models.extractor import BACKBONES
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.models.tiny import tiny_net
 
 Weights = dict[str, Tensor]
 TIMM_NAMES = {  # the published code's, by today's names

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from groundwork.errors import FoundWrong
 from orbit_lite.models.adapters.film import film_parameters
 from orbit_lite.models.adapters.film_tuner import FilmTuner
-from orbit_lite.models.backbones import Extractor, build_extractor
 from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.extractor import Extractor, build_extractor
 
 SIZE_PX, STEPS, LR = 32, 6, 0.01
 LABELS = torch.tensor([0, 1, 2, 0, 1])

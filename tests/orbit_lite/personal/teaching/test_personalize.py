@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from data_prep.making.pack import pack
-from orbit_lite.models.backbones import build_extractor
+from orbit_lite.models.extractor import build_extractor
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.teaching.teach import held_out
 

@@ -12,11 +12,11 @@ from torch.func import functional_call
 
 from groundwork.errors import AskedWrong
 from groundwork.words import nearest
+from orbit_lite.models.backbones.tiny import WIDTH as TINY_WIDTH
+from orbit_lite.models.backbones.tiny import tiny_net
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
 from orbit_lite.models.packaged import EFFICIENTNET_LITE0, lite0_name
 from orbit_lite.models.pretrained import fetch_from_hub, fetch_from_url
-from orbit_lite.models.tiny import WIDTH as TINY_WIDTH
-from orbit_lite.models.tiny import tiny_net
 from orbit_lite.models.weight_files import load_checked, read_weights
 
 FRAME_SIZE_PX = 224
