@@ -28,7 +28,7 @@ from data_prep.video.frames import encode_jpeg
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
-from orbit_lite.models.extractor import IMAGENET_MEAN, IMAGENET_STD
+from orbit_lite.models.backbones.record import IMAGENET_MEAN, IMAGENET_STD
 
 VIDEO = "made"
 SHAPES = 12

@@ -16,10 +16,10 @@ import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
-from groundwork.words import nearest
 from orbit_lite.config import parse_config
 from orbit_lite.models.adapters import find_adapter
-from orbit_lite.models.extractor import BACKBONES, CLASSIFIERS, FRAME_SIZE_PX
+from orbit_lite.models.backbones import find_backbone
+from orbit_lite.models.backbones.record import FRAME_SIZE_PX
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
@@ -131,6 +131,8 @@ def _ours(
         CHECKPOINT.checked(file, path)
     else:
         _note_unhashed(path)
+    if backbone is not None and backbone != info.backbone:  # a name of timm's may be short of its tag
+        backbone = find_backbone(backbone, frame_size_px=info.frame_size_px).name
     for what, asked, found in (
         ("learner", learner, info.learner.name),
         ("backbone", backbone, info.backbone),
@@ -153,11 +155,12 @@ def _published(
         )
     config = load_learner(learner).model_copy(update={"published_quirks": True})
     recognizer = build_recognizer(config, backbone, weights="random", frame_size_px=frame_size_px or FRAME_SIZE_PX)
+    classifiers = recognizer.extractor.backbone.classifiers
     load_checked(
         recognizer,
         file.tensors,
         where=f"{path} as {config.name} on {backbone}",
-        ignored=[PUBLISHED_EXTRACTOR + name for name in CLASSIFIERS],
+        ignored=[PUBLISHED_EXTRACTOR + name for name in classifiers],
         called=partial(_published_name, config),
     )
     return recognizer
@@ -202,8 +205,10 @@ def _info(metadata: Mapping[str, str], path: Path) -> CheckpointInfo:
         raise FoundWrong(f"{error}; not a learner that is known here") from None
     except (ValueError, KeyError, TypeError) as error:
         raise FoundWrong(f"{path}: the checkpoint's header is damaged ({type(error).__name__}: {error})") from None
-    if info.backbone not in BACKBONES:
-        raise FoundWrong(f"{path}: of backbone {info.backbone!r}, not known here{nearest(info.backbone, BACKBONES)}")
+    try:
+        find_backbone(info.backbone, frame_size_px=info.frame_size_px)
+    except AskedWrong as error:
+        raise FoundWrong(f"{path}: {error}") from None
     return info
 
 

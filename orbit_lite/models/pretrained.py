@@ -11,8 +11,13 @@ from groundwork.errors import AskedWrong
 PROBE_TIMEOUT_S = 5.0
 
 
-def fetch_from_hub(timm_name: str) -> Path:
-    """The safetensors file of a timm model on the Hugging Face hub, from the local cache if it is there.
+def fetch_from_hub(timm_name: str, repository: str = "", file_name: str | None = None) -> Path:
+    """The file of a timm model's weights on the Hugging Face hub, from the local cache if it is there.
+
+    Args:
+        timm_name: the model.
+        repository: where timm's configuration says it is; `timm/NAME` if not given.
+        file_name: in the repository; `model.safetensors` if not given.
 
     Raises:
         AskedWrong: if it can't be fetched; names the model, and the road without a network.
@@ -20,7 +25,7 @@ def fetch_from_hub(timm_name: str) -> Path:
     import huggingface_hub
     from huggingface_hub import constants  # by name: as an attribute it is there only once something has imported it
 
-    repository, file_name = f"timm/{timm_name}", "model.safetensors"
+    repository, file_name = repository or f"timm/{timm_name}", file_name or "model.safetensors"
     cached = huggingface_hub.try_to_load_from_cache(repository, file_name)
     if isinstance(cached, str):
         return Path(cached)

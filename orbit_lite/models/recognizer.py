@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.adapters.interface import Adapter
 from orbit_lite.models.adapters.none import NO_ADAPTER
+from orbit_lite.models.backbones.record import FRAME_SIZE_PX
 from orbit_lite.models.chunks import Chunks, usual_chunks
-from orbit_lite.models.extractor import FRAME_SIZE_PX, Extractor, ExtractorState, build_extractor
+from orbit_lite.models.extractor import Extractor, ExtractorState, build_extractor
 from orbit_lite.models.heads import find_head
 from orbit_lite.models.heads.fitting import FittedHead, Head, head_tensors
 from orbit_lite.models.heads.record import HeadRecord

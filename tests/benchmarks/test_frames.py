@@ -6,7 +6,7 @@ from data_prep.making.pack import pack
 from data_prep.tree.index import open_index
 from data_prep.tree.layout import frame_file_name
 from orbit_lite.data.frames import open_frames
-from orbit_lite.models.extractor import IMAGENET_MEAN, IMAGENET_STD
+from orbit_lite.models.backbones.record import IMAGENET_MEAN, IMAGENET_STD
 
 SMALL = Size(frames=7, frame_size_px=96, batch=3)
 

@@ -8,7 +8,7 @@ from benchmarks import lite
 from benchmarks.lite import Size
 from benchmarks.measure import Spread
 from orbit_lite.config import builtin_names
-from orbit_lite.models.extractor import BACKBONES
+from orbit_lite.models.backbones import BACKBONES
 from orbit_lite.models.learner import load_learner
 
 SMALL = Size("protonets", "tiny", support=20, query=8, h=4, query_batch=4, frame_size_px=64, repeats=1)

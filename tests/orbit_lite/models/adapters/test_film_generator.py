@@ -6,7 +6,8 @@ from torch import Tensor
 
 from orbit_lite.models.adapters.film import film_parameters
 from orbit_lite.models.adapters.film_generator import FilmAdapter
-from orbit_lite.models.extractor import BACKBONES, build_extractor
+from orbit_lite.models.backbones import BACKBONES
+from orbit_lite.models.extractor import build_extractor
 from orbit_lite.models.recognizer import build_recognizer
 
 SIZE_PX = 32

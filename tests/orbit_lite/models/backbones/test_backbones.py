@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from groundwork.errors import AskedWrong, FoundWrong
-from orbit_lite.models.extractor import BACKBONES, Extractor, build_extractor
+from orbit_lite.models.backbones import BACKBONES
+from orbit_lite.models.extractor import Extractor, build_extractor
 
 TIMM_B0 = "tf_efficientnet_b0.aa_in1k"
 
