@@ -1,4 +1,5 @@
-# make demo · make test · make test-long · make check · make bench: each sets up .venv first if it is missing or older than its inputs.
+# make demo · make test · make test-long · make check · make bench: each sets up .venv first if it is missing or older
+# than its inputs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 READY := $(VENV)/.ready
@@ -11,9 +12,6 @@ demo: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
-
-test-long: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto -m long
 
 test-long: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist worksteal -m long

@@ -1,12 +1,13 @@
-"""The demo, with half its users: the one place where learning itself is tested."""
+"""The demo, with some of its users: the one place where learning itself is tested."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from orbit_lite.demo import run_demo
+from orbit_lite.demo import AFTER, run_demo
 
-USERS, SETTINGS = (12, 1, 3), ["epochs=4"]
+ROOT = Path(__file__).resolve().parents[2]
 FILES = ("tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
 
 
@@ -16,16 +17,23 @@ def frame_accuracy(folder):
 
 
 @pytest.mark.slow
-def test_the_demo_learns_what_carries_over_to_new_users(tmp_path):
-    printed = str(run_demo(tmp_path / "demo", users=USERS, settings=SETTINGS))
+@pytest.mark.parametrize("users", [(6, 1, 2), pytest.param((12, 1, 3), marks=pytest.mark.long)])
+def test_the_demo_learns_what_carries_over_to_new_users(tmp_path, users):
+    settings = ["epochs=4"]
+    printed = str(run_demo(tmp_path / "demo", users=users, settings=settings))
     for name in ("before", "after"):
         assert all((tmp_path / "demo" / name / file).is_file() for file in FILES)
         assert str(tmp_path / "demo" / name / "report.html") in printed
     before, after = (frame_accuracy(tmp_path / "demo" / name) for name in ("before", "after"))
-    # chance is 0.2 with 5 objects a user; measured: 0.34 and 0.57. Rounding moves such small numbers
-    assert after > 0.45 and after > before + 0.12
+    # chance is 0.2 with 5 objects a user. Measured with 6 and 12 train users: 0.35 before; after, 0.55 to 0.58 with
+    # the instructions of three processors
+    assert after > 0.45 and after > before + 0.1
 
     # Once more: everything is there, so nothing is done again, and the end is the same.
-    again = str(run_demo(tmp_path / "demo", users=USERS, settings=SETTINGS))
+    again = str(run_demo(tmp_path / "demo", users=users, settings=settings))
     table = "before and after meta-training:\n"
     assert again.split(table)[1].split("done in")[0] == printed.split(table)[1].split("done in")[0]
+
+
+def test_the_range_that_it_prints_is_that_of_the_readme():
+    assert f"| {AFTER} |" in (ROOT / "README.md").read_text()
