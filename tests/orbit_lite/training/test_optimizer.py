@@ -35,8 +35,18 @@ def test_every_setting_reaches_the_optimizer(name, kind):
     config = OptimizerConfig(name=name, lr=0.01, betas=(0.8, 0.98), eps=1e-6, weight_decay=0.2)
     optimizer = build_optimizer(Model(), config)
     assert type(optimizer) is kind
-    settings = [(group["betas"], group["eps"], group["weight_decay"]) for group in optimizer.param_groups]
-    assert settings == [((0.8, 0.98), 1e-6, 0.2)] * 2  # the extractor's group, and the rest
+    settings = [(group["lr"], group["betas"], group["eps"], group["weight_decay"]) for group in optimizer.param_groups]
+    assert settings == [(0.01, (0.8, 0.98), 1e-6, 0.2)] * 2  # the extractor's group, and the rest
+
+
+def test_only_what_learns_is_in_a_group_and_no_group_is_empty():
+    model = Model()
+    groups = build_optimizer(model, OptimizerConfig(lr=0.01, extractor_lr_scale=0.1)).param_groups
+    assert [group["lr_scale"] for group in groups] == [0.1, 1.0]
+    assert [group["params"] for group in groups] == [[*model.extractor.parameters()], [*model.other.parameters()]]
+    model.extractor.requires_grad_(False)
+    (group,) = build_optimizer(model, OptimizerConfig(lr=0.01)).param_groups
+    assert group["params"] == [*model.other.parameters()]
 
 
 def test_2023_schedule():
