@@ -79,7 +79,9 @@ def test_the_parts_add_up_to_what_runs(learner: str) -> None:
     whole = count_macs(lambda: recognizer.personalize(images, labels))
     assert total(personalize_macs(recognizer, way=WAY, support=SUPPORT)).ours == whole
     fitted = recognizer.personalize(images, labels)
-    assert total(frame_macs(recognizer, way=WAY)).ours == count_macs(lambda: fitted.logits(images[:1]))
+    extractor, head = frame_macs(recognizer, way=WAY)
+    assert extractor.ours + head.ours == count_macs(lambda: fitted.logits(images[:1]))
+    assert head.leaderboard == 0  # its rules have no count of a head's answer
 
 
 def test_heads_as_counted_by_hand() -> None:
@@ -118,6 +120,8 @@ def test_what_can_not_be_counted_says_so() -> None:
     logistic = LearnerConfig(name="own", head="logistic", extractor="frozen")
     (_, head) = personalize_macs(recognizer_of(logistic), way=WAY, support=SUPPORT)
     assert "not counted" in head.part
+    for way, support in ((1, 1), (4, 4)):
+        assert personalize_macs(recognizer_of("protonets"), way=way, support=support)
     for way, support in ((5, 4), (0, 4)):
         with pytest.raises(AskedWrong, match="a support frame for each"):
             personalize_macs(recognizer_of("protonets"), way=way, support=support)

@@ -46,6 +46,12 @@ def test_a_frame_by_itself_is_its_likeliest_object_or_none_of_these():
     assert [(a.frame, a.time_s) for a in found] == [(1, 0.0), (2, 0.1), (3, 0.2)]
 
 
+def test_a_frame_just_as_familiar_as_the_threshold_is_an_object():
+    """As `find_threshold` counts: its shares are of frames at or above the value."""
+    scores = scored([[0.2, 0.1, 0.7]] * 3, [0.5, np.nextafter(np.float32(0.5), np.float32(0)), 0.75])
+    assert [a.known for a in answers([0.0, 0.1, 0.2], scores, threshold=0.5)] == [True, False, True]
+
+
 def test_without_a_threshold_every_frame_is_one_of_the_objects():
     (found,) = answers([0.0], scored([[0.3, 0.3, 0.4]], [-1.0]), threshold=None)
     assert (found.object, found.known) == ("mug", True)
