@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import av
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from orbit_lite.cli.parser import main
 from orbit_lite.data.loader import to_images
@@ -25,7 +26,7 @@ from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.answering.answers import NONE_OF_THESE
 from orbit_lite.personal.answering.reading import VideoJob, read_batches
 from orbit_lite.personal.familiarity import Threshold
-from orbit_lite.personal.file import load_personal, save_personal
+from orbit_lite.personal.file import PERSONAL, load_personal, save_personal
 
 ROOT = Path(__file__).parents[4]
 
@@ -276,10 +277,10 @@ def models(alice_file, tmp_path):
     (folder / "text").write_text("alice")
     save_recognizer(folder / "checkpoint", build_recognizer("protonets", "tiny", weights="random"), config={})
     with safe_open(alice_file, "pt") as file:
-        metadata = file.metadata()
-    newer = {name: text.replace('\\"format\\":1', '\\"format\\":99') for name, text in metadata.items()}
-    assert newer != metadata
-    save_file(load_file(alice_file), folder / "newer", newer)
+        header = PERSONAL.header(file.metadata(), alice_file)
+    newer = re.sub(r'"format": ?\d+', '"format":99', header)
+    assert newer != header
+    PERSONAL.write(folder / "newer", newer, load_file(alice_file))
     return folder
 
 
