@@ -89,6 +89,14 @@ def personal_file(user, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(autouse=True)
+def silent(capfd, monkeypatch):
+    """Nor do they show anything; and a package that finds no handler at the root logger may add one."""
+    monkeypatch.setattr(logging.root, "handlers", [])  # pytest's own
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
 def test_importing_every_module_changes_nothing():
     code = f"""
 import importlib, pkgutil
@@ -177,8 +185,7 @@ def test_one_users_recognizer(user, personal_file, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["onnx", "torchscript", "torch-export", "onnx in 8 bits"])
-def test_exporting(user, personal_file, tmp_path, how, monkeypatch):
-    monkeypatch.setattr(logging.root, "handlers", [])  # a package that finds none may add one
+def test_exporting(user, personal_file, tmp_path, how):
     calibrate = [user] if how == "onnx in 8 bits" else None
     request = ExportRequest(how.split()[0], calibrate=calibrate)
     with left_unchanged():
