@@ -334,8 +334,9 @@ def test_keys_that_do_not_fit_are_listed_by_the_published_names(published: Calla
 
 
 def test_a_classifier_that_the_extractor_came_with_is_ignored(published: Callable[..., Path]) -> None:
-    weights = random_checkpoint("tiny", "protonets") | {"feature_extractor.classifier.weight": torch.zeros(1000, 256)}
-    load_recognizer(published("tiny", "protonets", weights), learner="protonets", backbone="tiny")
+    backbone, its_own = "efficientnet_b0", {"feature_extractor.classifier.weight": torch.zeros(1000, 1280)}
+    weights = random_checkpoint(backbone, "protonets") | its_own
+    load_recognizer(published(backbone, "protonets", weights), learner="protonets", backbone=backbone)
 
 
 def test_another_learners_file_is_refused(published: Callable[..., Path]) -> None:
