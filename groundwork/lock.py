@@ -21,7 +21,6 @@ else:
 _LOG = logging.getLogger("groundwork")
 
 LOCK_NAME = ".lock"
-_LOG = logging.getLogger("groundwork")
 LONGEST_WAIT_S = 3600.0  # for what another process makes: an index of millions of frames on a slow disk takes minutes
 _TELL_EVERY_S = 30.0
 _LOOK_EVERY_S = 0.1
