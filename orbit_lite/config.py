@@ -92,6 +92,7 @@ class TaskPlan(Strict):
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 REFUSED = "refused"
+YAML_SUFFIXES = (".yaml", ".yml")
 
 
 def configs_folder() -> Path:
@@ -112,7 +113,7 @@ def find_config(name: str, kind: Kind) -> Path:
         AskedWrong: if there is none; names the nearest built-in.
     """
     path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in YAML_SUFFIXES:
         if path.is_file():
             return path
         raise AskedWrong(f"{name}: no such file; expected a {kind} in YAML or one of {', '.join(builtin_names(kind))}")

@@ -6,9 +6,9 @@ from typing import Any
 
 from groundwork.errors import AskedWrong
 from groundwork.words import nearest
-from orbit_lite.config import builtin_names
+from orbit_lite.config import YAML_SUFFIXES
 from orbit_lite.models.checkpoint import load_recognizer
-from orbit_lite.models.learner import LearnerConfig, load_learner
+from orbit_lite.models.learner import LearnerConfig, learner_names, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.runs.folder import file_sha256
 
@@ -41,7 +41,7 @@ class ModelChoice:
             return build_recognizer(learner, self.backbone, weights=weights, seed=self.seed)
         path = Path(self.model)
         if not path.is_file():
-            known = builtin_names("learner")
+            known = learner_names()
             raise AskedWrong(
                 f"--model {self.model}: no such checkpoint, and no learner{nearest(self.model, known)}; "
                 f"learners: {', '.join(known)}"
@@ -57,7 +57,7 @@ class ModelChoice:
         return composed | {"backbone": self.backbone, "weights": self.weights, "seed": self.seed}
 
     def _learner(self) -> LearnerConfig | None:
-        named = self.model in builtin_names("learner") or Path(self.model).suffix in (".yaml", ".yml")
+        named = self.model in learner_names() or Path(self.model).suffix in YAML_SUFFIXES
         return load_learner(self.model) if named else None
 
 

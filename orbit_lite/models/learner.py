@@ -1,13 +1,29 @@
 """A learner: which parts make a recognizer, by name, and their settings. One line of YAML."""
 
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from groundwork.errors import AskedWrong
-from orbit_lite.config import Positive, Strict, checked_settings, find_config, parse_config, read_yaml, refused
+from groundwork.words import nearest
+from orbit_lite.config import (
+    YAML_SUFFIXES,
+    Positive,
+    Strict,
+    builtin_names,
+    checked_settings,
+    find_config,
+    parse_config,
+    read_yaml,
+    refused,
+)
 from orbit_lite.models.adapters import ADAPTERS, find_adapter
 from orbit_lite.models.heads import find_head
+from orbit_lite.models.plugins import LEARNER
+from orbit_lite.strict_yaml import parse_yaml
 
 
 class LearnerConfig(Strict):
@@ -84,7 +100,40 @@ class LearnerConfig(Strict):
         return self
 
 
+def learner_names() -> list[str]:
+    """Names of the built-in learners, and of those that installed packages add."""
+    return sorted({*builtin_names("learner"), *LEARNER.added()})
+
+
 def load_learner(name: str) -> LearnerConfig:
-    """A learner by built-in name or path of a YAML file; without a `name` of its own it bears the file's."""
+    """A learner by name (built in, or from an installed package) or path of a YAML file.
+
+    Without a `name` of its own it bears the file's, or its entry point's. A package's entry point is a package that
+    holds NAME.yaml, or a LearnerConfig.
+
+    Raises:
+        AskedWrong: for an unknown name (says which are near, and which there are), a config with a fault, or a package
+            that is broken.
+    """
+    if name in builtin_names("learner"):
+        LEARNER.refuse_taken(name)
+    elif name in LEARNER.added():
+        return _added_learner(name)
+    elif Path(name).suffix not in YAML_SUFFIXES:
+        known = learner_names()
+        raise AskedWrong(f"unknown learner {name!r}{nearest(name, known)}; known: {', '.join(known)}")
     path = find_config(name, "learner")
     return parse_config({"name": path.stem, **read_yaml(path)}, LearnerConfig, where=str(path))
+
+
+def _added_learner(name: str) -> LearnerConfig:
+    found, where = LEARNER.load(name)
+    if isinstance(found, LearnerConfig):
+        return found.model_copy(update={"name": found.name or name})
+    file_name = f"{name}.yaml"
+    if not isinstance(found, ModuleType) or not (file := resources.files(found) / file_name).is_file():
+        raise AskedWrong(f"{where}: expected a package that holds {file_name}, or a LearnerConfig")
+    content = parse_yaml(file.read_text(encoding="utf-8"), where=f"{where}, {file_name}")
+    if not isinstance(content, dict):
+        raise AskedWrong(f"{where}, {file_name}: expected a mapping of keys, got {type(content).__name__}")
+    return parse_config({"name": name, **content}, LearnerConfig, where=f"{where}, {file_name}")

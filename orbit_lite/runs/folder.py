@@ -22,6 +22,7 @@ RECORD_NAME = "run.json"
 LOG_NAME = "log.txt"
 USERS_REMOVED = "users_removed"  # a key of the record, once a user was removed from the run
 PACKAGES = ("orbit-lite", "torch", "torchvision", "timm", "numpy", "opencv-python", "av")
+ADDED_PARTS = "orbit_lite."  # groups of entry points begin so, by which packages add heads, backbones and learners
 _NO_MATTER = ("workers",)  # of the machine: the result does not hang on it
 
 
@@ -93,14 +94,17 @@ class RunFolder:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on; those not installed are left out."""
+    """Versions of Python and of the packages a result may depend on, those that add parts included; those not installed
+    are left out."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    groups = [group for group in metadata.entry_points().groups if group.startswith(ADDED_PARTS)]
+    added = [entry.dist for group in groups for entry in metadata.entry_points(group=group)]
+    return found | {package.name: package.version for package in added if package}
 
 
 def file_sha256(path: Path) -> str:

@@ -1,12 +1,13 @@
 """The backbones: images to features. `find_backbone` gives a backbone's record by name.
 
 A backbone is one file here (or one line of its family), and one line in this table. `timm:NAME` is any model of timm's.
+Installed packages add others through the entry point group `orbit_lite.backbones`.
 """
 
-from groundwork.errors import AskedWrong
 from groundwork.words import nearest
 from orbit_lite.models.backbones import efficientnet, efficientnet_lite0, resnet18, timm_models, tiny, vit
 from orbit_lite.models.backbones.record import FRAME_SIZE_PX, Backbone
+from orbit_lite.models.plugins import BACKBONE
 
 BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
@@ -24,17 +25,20 @@ BACKBONES: dict[str, Backbone] = {
 
 
 def find_backbone(name: str, *, frame_size_px: int = FRAME_SIZE_PX) -> Backbone:
-    """A backbone's record; of `timm:NAME`, for frames of this size.
+    """A backbone's record, from this table or from an installed package; of `timm:NAME`, for frames of this size.
 
     Raises:
-        AskedWrong: for an unknown name (says which are near, and which there are), or one of timm's that can't be used.
+        AskedWrong: for an unknown name (says which are near, and which there are), one of timm's that can't be used, or
+            a package that is broken.
     """
     if name.startswith(timm_models.PREFIX):
         return timm_models.timm_backbone(name, frame_size_px)
-    if name in BACKBONES:
-        return BACKBONES[name]
-    hint = nearest(name, BACKBONES)
-    if not hint and timm_models.is_timm_model(name):
-        hint = f" (did you mean '{timm_models.PREFIX}{name}'?)"
-    known = f"known: {', '.join(BACKBONES)}, and {timm_models.PREFIX}NAME for any model of timm's"
-    raise AskedWrong(f"unknown backbone {name!r}{hint}; {known}")
+    known = {*BACKBONES, *BACKBONE.added()}
+    of_timm = name not in known and not nearest(name, known) and timm_models.is_timm_model(name)
+    return BACKBONE.find(
+        name,
+        BACKBONES,
+        expected=Backbone,
+        hint=f" (did you mean '{timm_models.PREFIX}{name}'?)" if of_timm else "",
+        more=f", and {timm_models.PREFIX}NAME for any model of timm's",
+    )

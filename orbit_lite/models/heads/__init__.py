@@ -4,10 +4,9 @@ A head is one file here, and one line in this table; docs/learners.md says what 
 others through the entry point group `orbit_lite.heads`.
 """
 
-from groundwork.errors import AskedWrong
-from groundwork.words import nearest
 from orbit_lite.models.heads import cosine, lda, linear, logistic, mahalanobis, prototypes, ridge, versa
 from orbit_lite.models.heads.record import HeadRecord
+from orbit_lite.models.plugins import HEAD
 
 HEADS: dict[str, HeadRecord] = {
     record.name: record
@@ -25,11 +24,9 @@ HEADS: dict[str, HeadRecord] = {
 
 
 def find_head(name: str) -> HeadRecord:
-    """A head's record.
+    """A head's record, from this table or from an installed package.
 
     Raises:
-        AskedWrong: for an unknown name; says which are near, and which there are.
+        AskedWrong: for an unknown name (says which are near, and which there are), or a package that is broken.
     """
-    if name not in HEADS:
-        raise AskedWrong(f"unknown head {name!r}{nearest(name, HEADS)}; known: {', '.join(HEADS)}")
-    return HEADS[name]
+    return HEAD.find(name, HEADS, expected=HeadRecord)
