@@ -8,12 +8,14 @@ from eval.formats.scorecard import Scorecard
 from eval.intervals import BootstrapInterval
 from eval.metrics import METRICS
 from eval.published import ORBIT_OBJECTS, ORBIT_USERS, PublishedRow, published_rows
-from eval.report.blocks import Paragraph, Section
-from eval.report.markdown import markdown_page
-from eval.report.page import html_page
-from eval.report.tables import Table, percent, plain, summary_of
-from eval.report.tabular import text_table
+from eval.report.tables import summary_of
 from groundwork.files import csv_text
+from groundwork.pages.blocks import Paragraph, Section
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.markdown import markdown_page
+from groundwork.pages.page import html_page
+from groundwork.pages.printing import text_table
+from groundwork.pages.table import Table
 
 TITLE = "ORBIT leaderboard"
 READING = (

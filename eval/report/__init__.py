@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.formats.scorecard import Scorecard
-from eval.report.blocks import Figure
 from eval.report.contents import Thumbnails, report_sections
 from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, CSV_NAMES, csv_files
-from eval.report.markdown import markdown_page
-from eval.report.page import html_page
 from eval.report.picture import PICTURE_NAME
 from eval.report.tables import title
 from eval.report.text import compare_table, scorecard_text
@@ -17,6 +14,9 @@ from eval.report.timelines import TIMELINES_CSV, PredictedTasks, chosen_timeline
 from eval.report.videos import worst_first
 from groundwork.errors import AskedWrong
 from groundwork.files import write_bytes, write_text
+from groundwork.pages.blocks import Figure
+from groundwork.pages.markdown import markdown_page
+from groundwork.pages.page import html_page
 
 __all__ = ["PredictedTasks", "Thumbnails", "compare_table", "is_report_file", "scorecard_text", "write_report"]
 

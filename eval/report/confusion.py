@@ -1,7 +1,8 @@
 """Confusion between a user's objects, as a table and in a sentence."""
 
 from eval.formats.scorecard import Confusion, Scorecard
-from eval.report.tables import Table, percent, plain
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.table import Table
 
 
 def largest_confusion(scorecard: Scorecard, user: str) -> tuple[Confusion, int]:

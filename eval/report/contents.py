@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from eval.formats.scorecard import Scorecard, UserScore
-from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
 from eval.report.confusion import confusion_finding, confusion_table, largest_confusion
 from eval.report.csvs import CONFUSION_CSV, COST_PER_TASK_CSV, PER_USER_CSV
 from eval.report.picture import PICTURE_NAME, accuracy_picture, picture_finding
@@ -15,14 +14,14 @@ from eval.report.tables import (
     left_out_table,
     object_table,
     overall_table,
-    percent,
-    plain,
     provenance_table,
     support_quality_table,
     user_table,
 )
 from eval.report.timelines import TIMELINES_CSV, Timeline, timeline_finding, timeline_picture, timeline_title
 from eval.report.videos import RankedVideo, video_tables
+from groundwork.pages.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
+from groundwork.pages.cells import percent, plain
 
 # A frame as a JPEG file's content, by its video and number.
 Thumbnails = Callable[[str, int], bytes]

@@ -2,8 +2,8 @@
 
 from eval.formats.scorecard import Scorecard, UserScore
 from eval.report.csvs import PER_USER_CSV
-from eval.report.drawing import BEHIND, INK, LINE, drawing, shortened
-from eval.report.tables import percent, plain
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.drawing import BEHIND, INK, LINE, drawing, shortened
 
 PICTURE_NAME = "accuracy_per_user.svg"
 

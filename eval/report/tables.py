@@ -1,57 +1,15 @@
 """What the report's tables of scores say, before any markup: the same cells become HTML, Markdown and plain text."""
 
-import re
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from eval.formats.scorecard import Amount, Cost, Group, MetricSummary, ObjectScore, Scorecard, Summary, UserScore
 from eval.intervals import BootstrapInterval, too_few_users
 from eval.metrics import METRICS
-
-_UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends
-_TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # these turn the text around them
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.table import Table
 
 _ONE = {"users": "1 user", "videos of tasks": "1 video of a task"}
 _SIZES = ((1e12, " T"), (1e9, " G"), (1e6, " M"))
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of plain strings. The first column names the row.
-
-    `ends_in_total` if the last row is of all others. A page may shade the cells from column `shaded_from` on, which
-    hold percentages, by their value: the shade says nothing that the number doesn't.
-    """
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    ends_in_total: bool = False
-    shaded_from: int | None = None
-
-    @property
-    def numeric(self) -> tuple[bool, ...]:
-        """Whether each column holds nothing but numbers, and `-` where there is none."""
-        cells = [{row[place] for row in self.rows} - {"-"} for place in range(len(self.columns))]
-        return tuple(bool(own) and all(map(_NUMBER.fullmatch, own)) for own in cells)
-
-
-def plain(name: str) -> str:
-    """A name that someone else chose, fit for a page or a terminal: what would steer it is spelt out (`\\x1b`)."""
-    return "".join(_spelt(character) for character in name)
-
-
-def _spelt(character: str) -> str:
-    if unicodedata.category(character) in _UNPRINTED or character in _TURNING:
-        return ascii(character)[1:-1]
-    return character
-
-
-def percent(fraction: float, digits: int = 1) -> str:
-    """`82.4` for 0.8241."""
-    return f"{100 * fraction:.{digits}f}"
 
 
 def title(scorecard: Scorecard) -> str:

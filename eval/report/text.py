@@ -3,21 +3,20 @@
 from eval.formats.scorecard import Scorecard
 from eval.metrics import METRICS
 from eval.report.tables import (
-    Table,
     box_size_table,
     cost_table,
     left_out_table,
     metric_heading,
     overall_table,
-    percent,
-    plain,
     summary_of,
     support_quality_table,
     title,
     user_table,
 )
-from eval.report.tabular import text_table
 from groundwork.errors import AskedWrong
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.printing import text_table
+from groundwork.pages.table import Table
 
 
 def scorecard_text(scorecard: Scorecard) -> str:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from eval.formats.scorecard import Scorecard
 from eval.formats.tasks import TaskSet, VideoPlan, tasks_fingerprint
 from eval.metrics import frame_accuracy
-from eval.report.drawing import INK, LINE, drawing, shortened
-from eval.report.tables import percent, plain
 from eval.report.videos import RankedVideo
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.drawing import INK, LINE, drawing, shortened
 
 TIMELINES_CSV = "timelines.csv"
 CHOSEN = 2  # of the worst, the middle and the best videos, where none are named

@@ -7,7 +7,9 @@ import pandas as pd
 
 from eval.formats.scorecard import Scorecard
 from eval.metrics import METRICS
-from eval.report.tables import Table, percent, plain, reading
+from eval.report.tables import reading
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.table import Table
 
 MOST_ROWS = 5
 

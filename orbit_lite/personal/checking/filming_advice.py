@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data_prep.quality.report import filming_verdict
-from eval.report.tables import percent
+from groundwork.pages.cells import percent
 from orbit_lite.personal.checking.learning_curve import Rise
 
 WELL = 0.9  # share of held-out frames recognised from which on there is little to gain

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.report.blocks import Block, Figure, Paragraph, Section
-from eval.report.drawing import INK, drawing, shortened
-from eval.report.markdown import markdown_page
-from eval.report.page import html_page
-from eval.report.tables import percent, plain
 from groundwork.files import write_bytes, write_text
 from groundwork.lock import only_run
 from groundwork.outputs import Output, require_outputs
+from groundwork.pages.blocks import Block, Figure, Paragraph, Section
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.drawing import INK, drawing, shortened
+from groundwork.pages.markdown import markdown_page
+from groundwork.pages.page import html_page
 from orbit_lite.personal.checking.check import UserCheck
 from orbit_lite.personal.checking.learning_curve import LearningCurve
 from orbit_lite.personal.checking.tables import (

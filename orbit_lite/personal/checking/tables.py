@@ -1,8 +1,9 @@
 """The check's numbers as tables for a page and as CSV files: percent in the pages, fractions in the files."""
 
 from eval.intervals import wilson_interval
-from eval.report.tables import Table, percent, plain
 from groundwork.files import csv_text
+from groundwork.pages.cells import percent, plain
+from groundwork.pages.table import Table
 from orbit_lite.personal.checking.check import UserCheck
 from orbit_lite.personal.checking.learning_curve import LearningCurve
 from orbit_lite.personal.checking.words import interval

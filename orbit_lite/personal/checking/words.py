@@ -1,7 +1,7 @@
 """What the check of a user's videos says, in sentences: the same in the terminal and on the page."""
 
 from eval.intervals import wilson_interval
-from eval.report.tables import percent, plain
+from groundwork.pages.cells import percent, plain
 from orbit_lite.personal.checking.check import ObjectCheck, UserCheck
 from orbit_lite.personal.checking.filming_advice import RISES, rises
 from orbit_lite.personal.checking.learning_curve import LearningCurve

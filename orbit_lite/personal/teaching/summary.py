@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.quality.report import filming_verdict
-from eval.report.tables import plain
 from groundwork.files import csv_text
+from groundwork.pages.cells import plain
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.teaching.leave_out import HeldOut
 from orbit_lite.personal.teaching.material import Lesson

@@ -11,9 +11,9 @@ import pytest
 from eval.metrics import METRICS
 from eval.report import is_report_file, write_report
 from eval.report.csvs import CSV_NAMES
-from eval.report.tabular import markdown_escaped
 from eval.score import score
 from groundwork.errors import AskedWrong
+from groundwork.pages.printing import markdown_escaped
 
 ALWAYS = {
     "report.html",

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from eval.report.tabular import text_table
 from groundwork.errors import AskedWrong
 from groundwork.lock import only_run
+from groundwork.pages.printing import text_table
 from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.personal.checking.check import check
 from orbit_lite.personal.checking.report import check_sections, write_check

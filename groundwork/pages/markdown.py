@@ -1,14 +1,14 @@
-"""The report as Markdown; its pictures stand beside it."""
+"""A page as Markdown; its pictures stand beside it."""
 
 from collections.abc import Sequence
 
-from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnailed
-from eval.report.tables import Table
-from eval.report.tabular import markdown_escaped, markdown_table
+from groundwork.pages.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnailed
+from groundwork.pages.printing import markdown_escaped, markdown_table
+from groundwork.pages.table import Table
 
 
 def markdown_page(title: str, sections: Sequence[Section]) -> str:
-    """report.md."""
+    """The page, ending with a newline."""
     parts = [f"# {markdown_escaped(title)}"]
     for section in sections:
         parts += [f"## {markdown_escaped(section.heading)}", *map(_block, section.blocks)]

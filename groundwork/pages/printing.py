@@ -3,7 +3,7 @@
 import re
 from html import escape
 
-from eval.report.tables import Table
+from groundwork.pages.table import Table
 
 SHADES = 5  # as in style.css
 

@@ -1,13 +1,13 @@
-"""The report as one HTML page: no script, no network, readable without sight."""
+"""One HTML page: no script, no network, readable without sight."""
 
 import base64
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
 
-from eval.report.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
-from eval.report.tables import Table
-from eval.report.tabular import html_table
+from groundwork.pages.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
+from groundwork.pages.printing import html_table
+from groundwork.pages.table import Table
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -34,8 +34,8 @@ _PAGE = """<!DOCTYPE html>
 
 
 def html_page(title: str, sections: Sequence[Section]) -> str:
-    """report.html; pictures go into the page, their data stands beside it."""
-    style = resources.files("eval.report").joinpath("style.css").read_text(encoding="utf-8")
+    """The page; pictures go into it, their data stands beside it."""
+    style = resources.files("groundwork.pages").joinpath("style.css").read_text(encoding="utf-8")
     links = "\n".join(f'<li><a href="#{part.name}">{escape(part.heading)}</a></li>' for part in sections)
     return _PAGE.format(title=escape(title), style=style, links=links, sections="\n".join(map(_section, sections)))
 

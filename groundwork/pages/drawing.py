@@ -1,4 +1,4 @@
-"""How the report's pictures are drawn: one look, and the same bytes for the same numbers."""
+"""How pictures are drawn: one look, and the same bytes for the same numbers."""
 
 import io
 import warnings

@@ -1,9 +1,9 @@
-"""What a report is made of, before any markup: sections of blocks, which become HTML and Markdown."""
+"""What a page is made of, before any markup: sections of blocks, which become HTML and Markdown."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from eval.report.tables import Table
+from groundwork.pages.table import Table
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ Block = Paragraph | Heading | Table | Figure | Thumbnailed
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report; `name` is its address within the page."""
+    """A part of the page; `name` is its address within the page."""
 
     name: str
     heading: str
