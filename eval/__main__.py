@@ -5,14 +5,14 @@ import sys
 from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
-from groundwork.command_line import CommandParser, run_command
+from groundwork.command_line import EXIT_STATUS_HELP, CommandParser, run_command
 from groundwork.options import STREAM_HELP, run_verb, with_own_parser
 
 EPILOG = f"""
 Files: tasks.jsonl says what to predict, predictions.parquet what was predicted, scorecard.json how good that is.
 results.json is the format of the ORBIT challenges, 2022 or 2023/24; score and check take one as --predictions.
 {STREAM_HELP}
-Exit status: 0 done, 1 found something wrong, 2 asked for wrongly. docs/evaluation.md has examples.
+{EXIT_STATUS_HELP} docs/evaluation.md has examples.
 """
 
 

@@ -5,8 +5,8 @@ Imports stand in the functions, so that --help does not wait for pandas.
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from groundwork.command_line import Subparsers
 from groundwork.errors import FoundWrong
 from groundwork.options import Changes, Reads, Writes
 from groundwork.outputs import Kept
@@ -21,24 +21,21 @@ RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
     suffixes=(".svg",),
 )
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_eval_verbs(verbs: "Subparsers") -> None:
+def add_eval_verbs(verbs: Subparsers) -> None:
     """Add score, check, compare, leaderboard, results and report to a parser; each sets `run`."""
-    score = verbs.add_parser("score", help="tasks and predictions to a scorecard, checked first", allow_abbrev=False)
+    score = verbs.add_parser("score", help="tasks and predictions to a scorecard, checked first")
     _add_predictions(score)
     score.add_argument(
         "--out", type=Writes("scorecard.json"), required=True, metavar="scorecard.json", help="file to write"
     )
     score.set_defaults(run=_score)
 
-    check = verbs.add_parser("check", help="list every fault of predictions, score nothing", allow_abbrev=False)
+    check = verbs.add_parser("check", help="list every fault of predictions, score nothing")
     _add_predictions(check)
     check.set_defaults(run=_check)
 
-    compare = verbs.add_parser("compare", help="two scorecards of the same tasks, paired", allow_abbrev=False)
+    compare = verbs.add_parser("compare", help="two scorecards of the same tasks, paired")
     compare.add_argument("a", type=Reads(RUN_FILES), metavar="A", help="a scorecard.json, or a run folder")
     compare.add_argument(
         "b", type=Reads(RUN_FILES), metavar="B", help="another, of the same tasks; differences are B minus A"
@@ -48,7 +45,7 @@ def add_eval_verbs(verbs: "Subparsers") -> None:
     )
     compare.set_defaults(run=_compare)
 
-    board = verbs.add_parser("leaderboard", help="published rows and yours, a table a protocol", allow_abbrev=False)
+    board = verbs.add_parser("leaderboard", help="published rows and yours, one table per protocol")
     board.add_argument(
         "runs", type=Reads(RUN_FILES), nargs="*", metavar="RUN", help="a run folder, or a scorecard.json"
     )
@@ -57,7 +54,7 @@ def add_eval_verbs(verbs: "Subparsers") -> None:
     )
     board.set_defaults(run=_leaderboard)
 
-    results = verbs.add_parser("results", help="predictions.parquet to a results.json", allow_abbrev=False)
+    results = verbs.add_parser("results", help="predictions.parquet to a results.json")
     results.add_argument("--tasks", type=Reads(), required=True, metavar="tasks.jsonl", help="what was predicted")
     results.add_argument(
         "--predictions", type=Reads(), required=True, metavar="predictions.parquet", help="what to write"
@@ -69,9 +66,7 @@ def add_eval_verbs(verbs: "Subparsers") -> None:
     )
     results.set_defaults(run=_results)
 
-    report = verbs.add_parser(
-        "report", help="a run folder's scorecard.json to report.html, report.md and CSVs", allow_abbrev=False
-    )
+    report = verbs.add_parser("report", help="a run folder's scorecard.json to report.html, report.md and CSVs")
     report.add_argument("run_dir", type=Changes(), metavar="RUN", help="a folder with scorecard.json")
     report.add_argument("--video", action="append", default=[], help="show this video's timeline; may be repeated")
     report.set_defaults(run=_report)

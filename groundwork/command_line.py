@@ -14,9 +14,11 @@ from groundwork.targets import STDOUT
 from groundwork.words import nearest
 
 if TYPE_CHECKING:
-    _SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
-    _SubParsers = argparse._SubParsersAction  # not subscriptable when it runs
+    Subparsers = argparse._SubParsersAction  # not subscriptable when it runs
+
+EXIT_STATUS_HELP = "Exit status: 0 success, 1 data problem, 2 usage error."
 
 BRITISH = {"personalize": "personalise", "recognize": "recognise", "summarize": "summarise"}  # accepted, not shown
 
@@ -76,7 +78,7 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-class _Verbs(_SubParsers):
+class _Verbs(Subparsers):
     """Verbs, some of which have a second spelling that no help shows."""
 
     def add_parser(self, name: str, **given: Any) -> argparse.ArgumentParser:

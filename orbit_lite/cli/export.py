@@ -2,26 +2,22 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_FILES
+from groundwork.command_line import Subparsers
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes
 from orbit_lite.personal.file_names import EXPORT_SUFFIXES, export_path
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_export_verb(verbs: "Subparsers") -> None:
-    """Add the verb to the parser of orbit-lite; it sets `run`."""
+def add(verbs: Subparsers) -> None:
+    """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "export",
-        help="a personal recogniser as one file for other programs: ONNX, TorchScript, torch.export",
+        help="a personal recognizer as one file for other programs: ONNX, TorchScript, torch.export",
         description="Pixels in; logits, probabilities and familiarity out; the labels in the metadata. The file is "
-        "checked against the recogniser before it takes its place. It is personal data: it holds the objects' names "
+        "checked against the recognizer before it takes its place. It is personal data: it holds the objects' names "
         "and the mean of each one's features. It holds no picture, and nothing of single frames.",
-        allow_abbrev=False,
     )
     verb.add_argument("file", type=Reads(), metavar="FILE", help="as 'orbit-lite personalize' writes it")
     verb.add_argument(
@@ -41,7 +37,7 @@ def add_export_verb(verbs: "Subparsers") -> None:
         nargs="+",
         default=[],
         metavar="VIDEO",
-        help="check it on frames of videos, too",
+        help="also check it on frames of these videos",
     )
     verb.add_argument("--int8", action="store_true", help="the network in 8 bits: smaller, and not quite the same")
     verb.add_argument(

@@ -8,25 +8,23 @@ import sys
 from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_FILES
+from groundwork.command_line import Subparsers
 from groundwork.errors import AskedWrong
 from groundwork.options import Changes
 
 if TYPE_CHECKING:
     from data_prep.forgetting.plan import Plan
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
 _YES = ("y", "yes")
 
 
-def add_forget_verb(verbs: "Subparsers") -> None:
-    """Add `forget` to the parser of orbit-lite; it sets `run`."""
+def add(verbs: Subparsers) -> None:
+    """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "forget",
         help="remove an object or a user, and list what could not be reached",
         description="Either FILE, a personal recognizer: all of it, or some objects. Or --data and --user. It lists "
         "what it is going to remove, and asks. What is not this kit's is never removed, and no link is followed.",
-        allow_abbrev=False,
     )
     verb.add_argument(
         "file", type=Changes(checked=False), nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it"
@@ -48,12 +46,12 @@ def add_forget_verb(verbs: "Subparsers") -> None:
         default=[],
         type=Changes(checked=False),
         metavar="RUN",
-        help="with --data: from this run's folder, too; may be repeated",
+        help="with --data: also from this run's folder; may be repeated",
     )
     consent = verb.add_mutually_exclusive_group()
     consent.add_argument("--yes", action="store_true", help="remove what is listed without asking")
     consent.add_argument("--dry-run", action="store_true", help="list what would be removed, and remove nothing")
-    verb.set_defaults(run=_forget, goes_on=True)
+    verb.set_defaults(run=_forget, resumes=True)
 
 
 def _forget(options: argparse.Namespace) -> None:

@@ -25,10 +25,30 @@ def _at_least(least: int, text: str) -> int:
 
 def share(text: str) -> float:
     """0 or more, below 1."""
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
+    number = _number(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
     return number
+
+
+def frame_rate(text: str) -> float:
+    """Frames per second, 0.01 to 1000."""
+    rate = _number(text)
+    if not 0.01 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"expected frames per second, 0.01 to 1000, got {text}")
+    return rate
+
+
+def seconds(text: str) -> float:
+    """0 or more, and finite."""
+    number = _number(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, got {text}")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None

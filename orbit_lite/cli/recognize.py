@@ -6,27 +6,27 @@ import sys
 from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_FILES
+from groundwork.command_line import Subparsers
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes
 from groundwork.targets import STDOUT, target
+from orbit_lite.cli.numbers import frame_rate, seconds
+from orbit_lite.cli.options import add_device
 
 if TYPE_CHECKING:
     from orbit_lite.personal.answering.recognize import AnswerListener
-
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 STDIN = 0  # its descriptor
 DEFAULT_FPS = 30.0
 
 
-def add_recognize_verb(verbs: "Subparsers") -> None:
-    """Add the verb to the parser of orbit-lite; it sets `run`."""
+def add(verbs: Subparsers) -> None:
+    """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "recognize",
-        help="what is in new videos, or in a camera's picture, by a personal recogniser",
-        description="Videos are files, or folders of frames as a frame tree has them (30 a second). Every frame is "
-        "answered from itself and earlier ones alone.",
-        allow_abbrev=False,
+        help="what is in new videos, or in a camera's picture, by a personal recognizer",
+        description="Videos are files, or folders of frames as a frame tree has them (30 per second). The answer for a "
+        "frame depends on it and on earlier frames only.",
     )
     verb.add_argument(
         "--model", type=Reads(), required=True, metavar="FILE", help="as 'orbit-lite personalize' writes it"
@@ -35,16 +35,16 @@ def add_recognize_verb(verbs: "Subparsers") -> None:
     verb.add_argument("--camera", type=_camera_number, metavar="N", help="a camera in their place, 0 is the first")
     verb.add_argument("--stdin", type=_frame_size, metavar="WIDTHxHEIGHT", help="raw rgb24 frames in their place")
     verb.add_argument("--live", action="store_true", help="with --stdin: drop frames rather than let them wait")
-    verb.add_argument("--fps", type=_rate, help="frames a second to look at, or that stdin has (default: 30)")
+    verb.add_argument("--fps", type=frame_rate, help="frames per second to look at, or that stdin has (default: 30)")
     verb.add_argument(
-        "--smooth", type=_seconds, default=0.0, metavar="SECONDS", help="average over earlier frames (default: 0, off)"
+        "--smooth", type=seconds, default=0.0, metavar="SECONDS", help="average over earlier frames (default: 0, off)"
     )
-    verb.add_argument("--csv", type=Writes("answers.csv"), metavar="OUT", help="write a row a frame, too")
+    verb.add_argument("--csv", type=Writes("answers.csv"), metavar="OUT", help="also write one row per frame")
     verb.add_argument(
         "--json",
         type=Writes("answers.json"),
         metavar="OUT",
-        help="write each video's answer and the model's origin, too",
+        help="also write each video's answer and the model's origin",
     )
     verb.add_argument(
         "--annotated",
@@ -53,7 +53,7 @@ def add_recognize_verb(verbs: "Subparsers") -> None:
         help="write a copy of the one video with captions",
     )
     verb.add_argument("--speak", action="store_true", help="print what is seen when it changes, and nothing else")
-    verb.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+    add_device(verb)
     verb.set_defaults(run=_recognize)
 
 
@@ -137,24 +137,3 @@ def _frame_size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, such as 640x480, got {text!r}")
     return int(width), int(height)
-
-
-def _rate(text: str) -> float:
-    rate = _number(text)
-    if not 0.01 <= rate <= 1000:
-        raise argparse.ArgumentTypeError(f"expected frames a second, 0.01 to 1000, got {text}")
-    return rate
-
-
-def _seconds(text: str) -> float:
-    seconds = _number(text)
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, got {text}")
-    return seconds
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None

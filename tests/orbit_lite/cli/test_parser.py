@@ -238,18 +238,17 @@ def test_a_place_that_cannot_be_written_is_one_line(run, pocket_frames, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("command", "then"),
+    ("command", "run_function", "then"),
     [
-        (["demo"], "the same command goes on from here"),
-        (["prep", "pack", "a", "b"], "the same command goes on from here"),
-        (["tasks", "--data", "a", "--protocol", "orbit-2022"], "nothing was written in part"),
-        (["recognize", "--model", "a", "b"], "nothing was written in part"),
+        (["demo"], "demo._demo", "the same command resumes from here"),
+        (["prep", "pack", "a", "b"], "prep.making._pack", "the same command resumes from here"),
+        (["tasks", "--data", "a", "--protocol", "orbit-2022"], "training._tasks", "nothing was written in part"),
+        (["recognize", "--model", "a", "b"], "recognize._recognize", "nothing was written in part"),
     ],
 )
-def test_ctrl_c_says_whether_the_same_command_goes_on(run, monkeypatch, command, then):
+def test_ctrl_c_says_whether_the_same_command_resumes(run, monkeypatch, command, run_function, then):
     def stop(*_):
         raise KeyboardInterrupt
 
-    verb = {"prep": "prep._pack", "recognize": "recognize._recognize"}.get(command[0], f"parser._{command[0]}")
-    monkeypatch.setattr(f"orbit_lite.cli.{verb}", stop)
+    monkeypatch.setattr(f"orbit_lite.cli.{run_function}", stop)
     assert run(*command) == (130, f"orbit-lite: stopped; {then}")

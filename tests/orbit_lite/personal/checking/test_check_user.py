@@ -210,7 +210,7 @@ def test_what_is_asked_wrongly_is_said_before_any_video_is_read(run, bob, tmp_pa
         ([*TINY, "--out", tmp_path / "file"], "file: a file; --out takes a folder"),
         (["--model", "protonet", "--backbone", "tiny"], "did you mean 'protonets'"),
         ([*TINY, "--draws", "-1"], "expected 0 or more, got -1"),
-        ([*TINY, "--workers", "0"], "expected 1 or more, got 0"),
+        ([*TINY, "--workers", "-1"], "expected 0 or more, got -1"),
         ([*TINY, "--seed", "x"], "expected a whole number, got 'x'"),
     ]:
         status, printed, error = run(bob, *arguments)

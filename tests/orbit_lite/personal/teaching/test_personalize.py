@@ -197,7 +197,7 @@ def test_a_share_of_false_alarms_is_asked_for_and_kept(run, alice, tmp_path):
         ([*MODEL], "--out is missing"),
         ([*MODEL, "--out", "x", "--replace"], "--replace and --extend go with --update"),
         ([*MODEL, "--out", "x", "--false-alarms", "1"], "expected a share from 0 to below 1, got 1"),
-        ([*MODEL, "--out", "x", "--workers", "0"], "expected 1 or more, got 0"),
+        ([*MODEL, "--out", "x", "--workers", "-1"], "expected 0 or more, got -1"),
         ([*MODEL, "--out", "."], "--out .: a folder; --out takes a file, such as alice.safetensors"),
         (["--model", "protonets", "--backbone", "tiny", "--device", "abacus", "--out", "x"], "--device abacus"),
         (["--update", "none.safetensors"], "none.safetensors: no such file"),

@@ -1,0 +1,22 @@
+"""The verb `demo`."""
+
+import argparse
+from pathlib import Path
+
+from groundwork.command_line import Subparsers
+from groundwork.options import WritesFolder
+from orbit_lite.cli.options import add_seed
+
+
+def add(verbs: Subparsers) -> None:
+    """Add the verb to the parser of orbit-lite."""
+    verb = verbs.add_parser("demo", help="everything on the pocket set, from raw videos to a report")
+    verb.add_argument("--out", type=WritesFolder(), default=Path("demo"), help="folder for all of it (default: demo)")
+    add_seed(verb, of="the pocket set and of training", default=0)
+    verb.set_defaults(run=_demo, resumes=True)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from orbit_lite.demo import run_demo
+
+    print(run_demo(options.out, seed=options.seed))

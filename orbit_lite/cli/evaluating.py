@@ -1,0 +1,138 @@
+"""The verbs that say how good a recognizer is, and what it costs: `predict`, `evaluate`, `cost`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundwork.command_line import Subparsers
+from groundwork.options import Reads, Writes, WritesFolder
+from orbit_lite.cli.numbers import not_negative, positive
+from orbit_lite.cli.options import add_data, add_device, add_model, add_protocol, add_workers, readers
+
+if TYPE_CHECKING:
+    from orbit_lite.models.choice import ModelChoice
+
+
+def add(verbs: Subparsers) -> None:
+    """Add the verbs to the parser of orbit-lite."""
+    _add_predict(verbs)
+    _add_evaluate(verbs)
+    _add_cost(verbs)
+
+
+def _add_predict(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("predict", help="tasks to predictions, each frame embedded once")
+    add_model(verb)
+    add_data(verb)
+    verb.add_argument(
+        "--tasks", type=Reads(), required=True, metavar="tasks.jsonl", help="what to predict, as 'tasks' writes it"
+    )
+    verb.add_argument(
+        "--out",
+        type=Writes("predictions.parquet", binary=True),
+        default=Path("predictions.parquet"),
+        help="file to write (default: predictions.parquet)",
+    )
+    add_workers(verb)
+    add_device(verb)
+    verb.set_defaults(run=_predict)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from data_prep.tree.index import open_index
+    from eval.formats.records import read_tasks, write_predictions
+    from orbit_lite.data.frames import open_frames
+    from orbit_lite.evaluation.evaluate import provenance
+    from orbit_lite.evaluation.predict import predict
+    from orbit_lite.runs.devices import named_device
+    from orbit_lite.runs.ranks import joined_ranks
+
+    choice = _model(options)
+    with joined_ranks(named_device(options.device)) as ranks:
+        index = ranks.after_first(lambda: open_index(options.data))
+        tasks = read_tasks(options.tasks)
+        recognizer = choice.load().to(ranks.device)
+        source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
+        table = predict(recognizer, tasks, index, source, ranks=ranks, workers=readers(options))
+        if ranks.first:
+            write_predictions(options.out, table, metadata=provenance(choice, tasks))
+            print(f"{len(table)} predictions written to {options.out}")
+
+
+def _add_evaluate(verbs: Subparsers) -> None:
+    verb = verbs.add_parser(
+        "evaluate",
+        help="tasks, predict, score and report in one",
+        description="Tasks, predictions, scorecard and report of one recognizer, in one folder. The same command "
+        "resumes a run that was stopped.",
+    )
+    add_model(verb)
+    add_data(verb)
+    add_protocol(verb)
+    verb.add_argument("--out", type=WritesFolder(), required=True, help="the run's folder")
+    verb.add_argument(
+        "--thumbnails", action="store_true", help="put frames into the report: pictures of people's homes"
+    )
+    verb.add_argument("--plain", action="store_true", help="predict each task by itself: slow, to compare")
+    verb.add_argument(
+        "--time", action="store_true", help="also measure seconds to personalize; they differ from run to run"
+    )
+    add_workers(verb)
+    add_device(verb)
+    verb.set_defaults(run=_evaluate, resumes=True)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from eval.report import scorecard_text
+    from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
+    from orbit_lite.runs.devices import named_device
+
+    request = EvaluateRequest(
+        model=_model(options),
+        data=options.data,
+        protocol=options.protocol,
+        split=options.split,
+        seed=options.seed,
+        tasks_per_user=options.tasks_per_user,
+    )
+    card = evaluate(
+        request,
+        options.out,
+        workers=readers(options),
+        device=named_device(options.device),
+        plain=options.plain,
+        thumbnails=options.thumbnails,
+        timed=options.time,
+    )
+    print(scorecard_text(card), end="")
+
+
+def _add_cost(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("cost", help="MACs, parameters, seconds and memory of a recognizer")
+    add_model(verb)
+    verb.add_argument("--way", type=positive, default=10, help="objects of the task (default: 10)")
+    verb.add_argument("--support", type=positive, default=100, help="support frames in all (default: 100)")
+    verb.add_argument("--repeats", type=not_negative, default=3, help="timed runs; 0 only counts (default: 3)")
+    verb.add_argument("--out", type=Writes("cost.json"), help="also write it as JSON")
+    add_device(verb)
+    verb.set_defaults(run=_cost)
+
+
+def _cost(options: argparse.Namespace) -> None:
+    from groundwork.files import write_json
+    from orbit_lite.costs.cost import TaskSize, cost, cost_text
+    from orbit_lite.runs.devices import named_device
+
+    choice = _model(options, weights="random")  # they cost as much as any, and need no network
+    task = TaskSize(way=options.way, support=options.support)
+    found = cost(choice.load, task, device=named_device(options.device), repeats=options.repeats)
+    print(cost_text(found), end="")
+    if options.out:
+        write_json(options.out, found.content())
+        print(f"written to {options.out}")
+
+
+def _model(options: argparse.Namespace, *, weights: str = "") -> "ModelChoice":
+    from orbit_lite.models.choice import ModelChoice
+
+    return ModelChoice(options.model, options.backbone, options.weights or weights)

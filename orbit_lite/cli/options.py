@@ -1,0 +1,89 @@
+"""Options that several verbs share: each has one type, one default and one wording, here.
+
+Every function adds to a verb's parser, or to a group of options in it.
+"""
+
+import argparse
+
+from data_prep.tree.layout import TREE_FILES
+from groundwork.options import Reads, ReadsOrNames
+from orbit_lite.cli.numbers import not_negative, positive
+
+START_HELP = "ridge on efficientnet_lite0, whose ImageNet weights are installed with the kit; not meta-trained"
+
+
+def add_data(options: argparse._ActionsContainer) -> None:
+    """`--data`: the tree whose frames a verb reads."""
+    options.add_argument(
+        "--data", type=Reads(TREE_FILES), required=True, help="a frame tree, packed or not, or a tree of raw videos"
+    )
+
+
+def add_protocol(options: argparse._ActionsContainer) -> None:
+    """`--protocol`, `--split`, `--seed` and `--tasks-per-user`: which tasks are drawn."""
+    options.add_argument(
+        "--protocol",
+        type=ReadsOrNames(),
+        required=True,
+        help="orbit-2022, orbit-2021-clu-ve, own-videos, ... or a YAML file",
+    )
+    options.add_argument("--split", default="test", help="train, validation or test (default: test)")
+    add_seed(options, of="the tasks")
+    options.add_argument("--tasks-per-user", type=positive, help="fewer or more tasks than the protocol's")
+
+
+def add_seed(options: argparse._ActionsContainer, *, of: str, default: int = 1991) -> None:
+    """`--seed`; `of` says what it is the seed of."""
+    options.add_argument("--seed", type=not_negative, default=default, help=f"seed of {of} (default: {default})")
+
+
+def add_model(options: argparse._ActionsContainer) -> None:
+    """`--model`, which is required, `--backbone` and `--weights`."""
+    add_model_alone(options, required=True)
+    add_backbone_and_weights(options)
+
+
+def add_model_alone(options: argparse._ActionsContainer, *, required: bool = False) -> None:
+    """`--model`. Where it is not required, the embedded start takes its place."""
+    start = "" if required else f" (default: {START_HELP})"
+    options.add_argument(
+        "--model",
+        type=ReadsOrNames(),
+        required=required,
+        help=f"a checkpoint, or a learner's name with --backbone{start}",
+    )
+
+
+def add_backbone_and_weights(options: argparse._ActionsContainer) -> None:
+    """`--backbone` and `--weights`, which a learner's name as `--model` needs."""
+    options.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
+    options.add_argument(
+        "--weights", type=ReadsOrNames(), default="", help="for a backbone: pretrained, random, or a file"
+    )
+
+
+def add_device(options: argparse._ActionsContainer) -> None:
+    """`--device`: where to compute."""
+    options.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+
+
+def add_workers(options: argparse._ActionsContainer) -> None:
+    """`--workers`: see `readers` and `processes` for what becomes of it."""
+    options.add_argument(
+        "--workers",
+        type=not_negative,
+        help="processes that read or decode; 0 is as few as possible (default: by the number of cores)",
+    )
+
+
+def readers(options: argparse.Namespace) -> int:
+    """How many processes read ahead of the one that computes. With 0, that one reads."""
+    from orbit_lite.data.loader import default_workers
+
+    return default_workers() if options.workers is None else int(options.workers)
+
+
+def processes(options: argparse.Namespace) -> int | None:
+    """How many processes decode videos; None for one per core. At least one: a video that breaks or hangs the decoder
+    must not take the command with it."""
+    return None if options.workers is None else max(1, int(options.workers))

@@ -1,0 +1,108 @@
+"""The verbs of prep that say what is in a tree: `index`, `verify`, `quality`, `summarize`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from data_prep.tree.layout import TREE_FILES
+from groundwork.command_line import Subparsers
+from groundwork.errors import FoundWrong
+from groundwork.options import Changes, Reads, Writes
+from orbit_lite.cli.options import add_workers, processes
+
+ROOT_HELP = "frame tree, raw tree or packed tree"
+
+
+def add_index(verbs: Subparsers) -> None:
+    """Add `index` to the parser of prep."""
+    verb = verbs.add_parser("index", help="list a tree once: index.csv, one row per video")
+    verb.add_argument("root", metavar="ROOT", type=Changes(TREE_FILES, checked=False), help=ROOT_HELP)
+    verb.set_defaults(run=_index)
+
+
+def _index(options: argparse.Namespace) -> None:
+    from data_prep.tree.index import build_index
+
+    index = build_index(options.root)
+    frames = sum(row.frames for row in index.rows)
+    print(f"{options.root}: {len(index.rows)} videos, {frames} frames, index.csv written")
+
+
+def add_verify(verbs: Subparsers) -> None:
+    """Add `verify` to the parser of prep."""
+    verb = verbs.add_parser("verify", help="check a tree against its index, every frame")
+    _add_root(verb)
+    verb.set_defaults(run=_verify)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from data_prep.making.verify import verify
+
+    faults = verify(options.root)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if faults:
+        raise FoundWrong(f"{options.root}: {len(faults)} faults")
+    print(f"{options.root}: whole, as index.csv has it")
+
+
+def add_quality(verbs: Subparsers) -> None:
+    """Add `quality` to the parser of prep."""
+    verb = verbs.add_parser("quality", help="how videos are filmed: blur, light, motion")
+    _add_root(verb)
+    verb.add_argument("--type", default="clean", help="which videos: clean or clutter (default: clean)")
+    verb.add_argument(
+        "--csv",
+        metavar="FOLDER",
+        type=Writes(files=_quality_tables),
+        help="write the estimates there, by video and by frame",
+    )
+    add_workers(verb)
+    verb.set_defaults(run=_quality)
+
+
+def _quality_tables(options: argparse.Namespace) -> list[Path]:
+    from data_prep.forgetting.derived import QUALITY_TABLES
+
+    return [options.csv / name for name in QUALITY_TABLES] if options.csv else []
+
+
+def _quality(options: argparse.Namespace) -> None:
+    from data_prep.quality.estimate import quality
+    from data_prep.quality.report import quality_text, write_csv
+
+    videos = quality(options.root, video_type=options.type, workers=processes(options))
+    print(quality_text(videos), end="")
+    if options.csv:
+        print(f"tables: {', '.join(str(path) for path in write_csv(videos, options.csv))}")
+
+
+def add_summarize(verbs: Subparsers) -> None:
+    """Add `summarize` to the parser of prep."""
+    verb = verbs.add_parser("summarize", help="a tree's statistics as the ORBIT paper has them")
+    _add_root(verb)
+    verb.add_argument("--markdown", action="store_true", help="print Markdown, not plain text")
+    verb.add_argument(
+        "--csv", metavar="FOLDER", type=Writes(files=_summary_tables), help="also write the tables there as CSV"
+    )
+    verb.set_defaults(run=_summarize)
+
+
+def _summary_tables(options: argparse.Namespace) -> list[Path]:
+    from data_prep.forgetting.derived import SUMMARY_TABLES
+
+    return [options.csv / name for name in SUMMARY_TABLES] if options.csv else []
+
+
+def _summarize(options: argparse.Namespace) -> None:
+    from data_prep.making.summarize import summarize, summary_markdown, summary_text, write_csv
+    from data_prep.tree.index import open_index
+
+    summary = summarize(open_index(options.root))
+    print((summary_markdown if options.markdown else summary_text)(summary), end="")
+    if options.csv:
+        print(f"tables: {', '.join(str(path) for path in write_csv(summary, options.csv))}")
+
+
+def _add_root(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("root", metavar="ROOT", type=Reads(TREE_FILES), help=ROOT_HELP)

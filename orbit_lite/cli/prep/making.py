@@ -1,0 +1,170 @@
+"""The verbs of prep that make a tree: `pocket`, `extract`, `resize`, `split`, `pack`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_prep.tree.layout import TREE_FILES
+from groundwork.command_line import Subparsers
+from groundwork.errors import AskedWrong
+from groundwork.options import Reads, WritesFolder
+from orbit_lite.cli.numbers import frame_rate
+from orbit_lite.cli.options import add_seed, add_workers, processes
+
+if TYPE_CHECKING:
+    from data_prep.making.run import TreeSummary
+
+
+def add_pocket(verbs: Subparsers) -> None:
+    """Add `pocket` to the parser of prep."""
+    verb = verbs.add_parser("pocket", help="make a small ORBIT: encoded videos of drawn objects")
+    verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="folder to make")
+    verb.add_argument(
+        "--users", nargs=3, type=int, metavar=("TRAIN", "VALIDATION", "TEST"), help="how many users of each split"
+    )
+    verb.add_argument("--objects", type=int, help="objects of each user")
+    verb.add_argument("--clean-videos", type=int, help="clean videos of each object")
+    verb.add_argument("--clutter-videos", type=int, help="clutter videos of each object")
+    add_seed(verb, of="what is drawn", default=0)
+    add_workers(verb)
+    verb.set_defaults(run=_pocket, resumes=True)
+
+
+def _pocket(options: argparse.Namespace) -> None:
+    from data_prep.pocket.pocket_set import make_pocket
+
+    asked: dict[str, Any] = {
+        "users": tuple(options.users) if options.users else None,
+        "objects": options.objects,
+        "clean_videos": options.clean_videos,
+        "clutter_videos": options.clutter_videos,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    print(make_pocket(options.out, seed=options.seed, workers=processes(options), **given))
+
+
+def add_extract(verbs: Subparsers) -> None:
+    """Add `extract` to the parser of prep."""
+    verb = verbs.add_parser("extract", help="raw videos to numbered square frames")
+    verb.add_argument(
+        "raw", metavar="RAW", type=Reads(TREE_FILES), help="[SPLIT/]USER/OBJECT/{clean,clutter}/*.mp4 and the like"
+    )
+    _add_frame_tree(verb)
+    verb.add_argument("--fps", type=frame_rate, default=30.0, help="frames per second, by time stamps (default: 30)")
+    _add_size(verb)
+    verb.add_argument("--shape", default="crop", help="crop the longer side, pad with black, or squash (default: crop)")
+    verb.add_argument(
+        "--resample", default="decoder", help="scale in the decoder, or by lanczos: slower (default: decoder)"
+    )
+    _add_names(verb)
+    add_workers(verb)
+    verb.set_defaults(run=_extract, resumes=True)
+
+
+def _add_names(verb: argparse.ArgumentParser) -> None:
+    """Options of `extract` on what files are called, here and there."""
+    verb.add_argument("--keep-names", action="store_true", help="keep files' names in videos' names, not a hash")
+    verb.add_argument(
+        "--discard-key", action="store_true", help="afterwards nothing says which file was which video; OUT is final"
+    )
+    verb.add_argument(
+        "--flat", action="store_true", help="RAW holds ORBIT-Camera's participant--label--technique--random.mp4"
+    )
+    verb.add_argument(
+        "--techniques",
+        metavar="T=clean,...",
+        help="with --flat: video types (default: T=clean,Z=clutter,S=clutter,P=clutter-pan)",
+    )
+
+
+def _extract(options: argparse.Namespace) -> None:
+    from data_prep.making.extract import Settings, extract
+    from data_prep.tree.flat_export import TECHNIQUES, parse_techniques
+
+    if options.techniques and not options.flat:
+        raise AskedWrong("--techniques says what the letters in a flat export's file names mean: add --flat.")
+    techniques = parse_techniques(options.techniques) if options.techniques else TECHNIQUES
+    summary = extract(
+        options.raw,
+        options.out,
+        settings=Settings(
+            size_px=options.size,
+            fps=options.fps,
+            shape=options.shape,
+            resample=options.resample,
+            names="kept" if options.keep_names else "hashed",
+        ),
+        techniques=techniques if options.flat else None,
+        discard=options.discard_key,
+        workers=processes(options),
+    )
+    _say_made(options.out, summary)
+
+
+def add_resize(verbs: Subparsers) -> None:
+    """Add `resize` to the parser of prep."""
+    verb = verbs.add_parser("resize", help="frame tree to another size: LANCZOS, as published")
+    verb.add_argument("tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree or packed tree")
+    _add_frame_tree(verb)
+    _add_size(verb)
+    add_workers(verb)
+    verb.set_defaults(run=_resize, resumes=True)
+
+
+def _resize(options: argparse.Namespace) -> None:
+    from data_prep.making.resize import resize
+
+    _say_made(options.out, resize(options.tree, options.out, size_px=options.size, workers=processes(options)))
+
+
+def add_split(verbs: Subparsers) -> None:
+    """Add `split` to the parser of prep."""
+    verb = verbs.add_parser("split", help="the unfiltered set: merge other/, split by user")
+    verb.add_argument(
+        "tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree, with or without splits and other/"
+    )
+    verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree to make of hard links, or to resume")
+    verb.add_argument(
+        "--users", metavar="JSON", type=Reads(), required=True, help="ORBIT's orbit_benchmark_users_to_split.json"
+    )
+    verb.add_argument(
+        "--leave-out", action="store_true", help="leave out objects of these users that JSON does not name"
+    )
+    verb.set_defaults(run=_split, resumes=True)
+
+
+def _split(options: argparse.Namespace) -> None:
+    from data_prep.making.split import split_users
+
+    done = split_users(options.tree, options.out, users_json=options.users, leave_out_unnamed=options.leave_out)
+    copied = f", {done.copied} frames copied for want of hard links" if done.copied else ""
+    print(f"{options.out}: {done.users} users, {done.videos} videos, {done.frames} frames{copied}")
+
+
+def add_pack(verbs: Subparsers) -> None:
+    """Add `pack` to the parser of prep."""
+    verb = verbs.add_parser("pack", help="frame tree to one ZIP file per user, and back")
+    verb.add_argument("tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree; with --unpack a packed one")
+    verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree to make or to resume")
+    verb.add_argument("--unpack", action="store_true", help="the other way: packed tree to frame tree, byte for byte")
+    verb.set_defaults(run=_pack, resumes=True)
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from data_prep.making.pack import pack, unpack
+
+    done = (unpack if options.unpack else pack)(options.tree, options.out)
+    print(f"{options.out}: {done.users} users, {done.videos} videos, {done.frames} frames")
+
+
+def _add_frame_tree(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="frame tree to make or to resume")
+
+
+def _add_size(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
+
+
+def _say_made(out: Path, summary: "TreeSummary[Any]") -> None:
+    already = f", {summary.skipped} of them were there already" if summary.skipped else ""
+    print(f"{out}: {summary.videos} videos, {summary.frames} frames{already}")

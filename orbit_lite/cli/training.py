@@ -1,0 +1,112 @@
+"""The verbs that lead to a recognizer: `tasks`, `train`, `convert`."""
+
+import argparse
+from pathlib import Path
+
+from groundwork.command_line import Subparsers
+from groundwork.options import Reads, ReadsOrNames, Writes, WritesFolder
+from orbit_lite.cli.numbers import positive
+from orbit_lite.cli.options import add_data, add_device, add_protocol, add_workers, readers
+
+
+def add(verbs: Subparsers) -> None:
+    """Add the verbs to the parser of orbit-lite."""
+    _add_tasks(verbs)
+    _add_train(verbs)
+    _add_convert(verbs)
+
+
+def _add_tasks(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("tasks", help="draw a protocol's tasks: plans, no pixels")
+    add_data(verb)
+    add_protocol(verb)
+    verb.add_argument(
+        "--out", type=Writes("tasks.jsonl"), default=Path("tasks.jsonl"), help="file to write (default: tasks.jsonl)"
+    )
+    verb.set_defaults(run=_tasks)
+
+
+def _tasks(options: argparse.Namespace) -> None:
+    from data_prep.tree.annotated_videos import TreeAnnotations
+    from data_prep.tree.index import open_index
+    from eval.formats.records import write_tasks
+    from orbit_lite.config import load_protocol
+    from orbit_lite.data.tasks import TaskDrawer
+
+    plan = load_protocol(options.protocol)
+    annotations = TreeAnnotations(open_index(options.data))
+    drawer = TaskDrawer(annotations.index, plan, split=options.split, seed=options.seed, annotations=annotations)
+    annotations.read_all(drawer.split)  # scoring reads them all: what is wrong is reported now
+    task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user)
+    write_tasks(options.out, task_set)
+    print(f"{len(task_set.tasks)} tasks of {len(drawer.users)} users written to {options.out}")
+    for entry in task_set.left_out:
+        print(f"left out: user {entry.user}, {entry.object} {entry.video}: {entry.reason}")
+
+
+def _add_train(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("train", help="meta-train a recognizer with LITE; resumes --out")
+    verb.add_argument("config", type=ReadsOrNames(), help="an experiment: a YAML file, or the name of a built-in one")
+    verb.add_argument("overrides", nargs="*", metavar="key=value", help="for example optimizer.lr=0.001 epochs=5")
+    add_data(verb)
+    verb.add_argument("--out", type=WritesFolder(), required=True, help="the run's folder")
+    verb.add_argument("--tensorboard", action="store_true", help="also log to OUT/tensorboard (an extra to install)")
+    add_workers(verb)
+    add_device(verb)
+    verb.set_defaults(run=_train, resumes=True)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from orbit_lite.runs.devices import named_device
+    from orbit_lite.training.experiment import load_experiment
+    from orbit_lite.training.loop import train
+
+    config = load_experiment(options.config, options.overrides)
+    summary = train(
+        config,
+        data=options.data,
+        out=options.out,
+        workers=readers(options),
+        device=named_device(options.device),
+        tensorboard=options.tensorboard,
+    )
+    if summary.validation_frame_accuracy is None:
+        print(f"nothing to meta-train in learner {config.learner.name}; written as it is: {summary.best}")
+        return
+    print(
+        f"best on validation users: {100 * summary.validation_frame_accuracy:.1f} % frame accuracy, "
+        f"step {summary.best_step} of {summary.steps}: {summary.best}"
+    )
+
+
+def _add_convert(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("convert", help="a published checkpoint to one of ours")
+    verb.add_argument(
+        "published",
+        metavar="PUBLISHED.pth",
+        type=Reads(),
+        help="state dict of the published code, or ours without a hash",
+    )
+    verb.add_argument(
+        "--learner", type=ReadsOrNames(), help="of a published one: protonets, cnaps, ..., or a YAML file"
+    )
+    verb.add_argument("--backbone", help="of a published one: efficientnet_b0, vit_b_32_clip, ...")
+    verb.add_argument("--frame-size", type=positive, help="side of its frames in pixels (default: 224)")
+    verb.add_argument(
+        "--out", type=Writes("CKPT.safetensors", binary=True), required=True, help="file to write, CKPT.safetensors"
+    )
+    verb.set_defaults(run=_convert)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from orbit_lite.models.convert import convert
+
+    done = convert(
+        options.published,
+        options.out,
+        learner=options.learner,
+        backbone=options.backbone,
+        frame_size_px=options.frame_size,
+    )
+    arithmetic = ", published arithmetic" if done.learner and done.learner.published_quirks else ""
+    print(f"{options.out}: {sum(value.numel() for value in done.parameters())} parameters{arithmetic}")
