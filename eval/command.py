@@ -10,6 +10,7 @@ from groundwork.command_line import Subparsers
 from groundwork.errors import FoundWrong
 from groundwork.options import Changes, Reads, Writes
 from groundwork.outputs import Kept
+from groundwork.words import counted
 
 RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
     names=(
@@ -97,7 +98,7 @@ def _check(chosen: argparse.Namespace) -> None:
     for fault in faults:
         print(fault)
     if faults:
-        raise FoundWrong(f"{chosen.predictions}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}")
+        raise FoundWrong(f"{chosen.predictions}: {counted(len(faults), 'fault')}")
     print(f"{chosen.predictions}: whole and legal")
 
 

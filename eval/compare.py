@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from eval.formats.scorecard import Count, Fraction, Scorecard, Strict
+from eval.formats.scorecard import Count, Fraction, Scorecard
 from eval.intervals import BootstrapInterval, bootstrap_over_users, too_few_users
 from eval.metrics import METRICS
 from eval.report.tables import metric_heading
@@ -15,6 +15,7 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.printing import markdown_escaped, markdown_table, text_table
 from groundwork.pages.table import Table
+from groundwork.strict_model import Strict
 
 COMPARISON_SCHEMA: Literal[1] = 1
 SHOWN = 10  # objects and videos in text; JSON has all

@@ -5,20 +5,18 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from groundwork.randomness import keyed_rng
+from groundwork.strict_model import NOTHING_UNKNOWN
 
 BOOTSTRAP_DRAWS = 10_000
 LEVEL = 0.95
 LEAST_USERS = 4  # simulated coverage falls below 93 % with fewer, however the interval is made
 _NORMAL_Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class ProtocolInterval:
     """mean ± half_width, as the leaderboard prints it: 1.96·std/√n with the population's std."""
 
@@ -27,7 +25,7 @@ class ProtocolInterval:
     unit: str
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class BootstrapInterval:
     """95 % interval of the mean over draws of whole users. `n` counts users; below LEAST_USERS there is no interval.
 

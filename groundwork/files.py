@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -127,6 +128,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a small UTF-8 text file whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's content, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def csv_text(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,10 +1,30 @@
 """Words that several floors put into their messages."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+LISTED = 8  # names in one line
+_SHORT = 80  # characters of what somebody else wrote
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing if no known name is near."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number and what it counts: `1 video`, `2 videos`. `several` is for plurals that do not just end in s."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def listed(names: Sequence[str], *, most: int = LISTED) -> str:
+    """Up to `most` names in one line, then how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def shortened(text: str, *, most: int = _SHORT) -> str:
+    """Text from a file on one line, its end cut off where it is longer than `most` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 3] + "..."

@@ -1,15 +1,14 @@
 """YAML to frozen, typed objects. Strict: an unknown key names the file, the key and the nearest known key."""
 
-import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from groundwork.errors import AskedWrong
+from groundwork.strict_model import Strict, fault_lines, refused
 from groundwork.words import nearest
 from orbit_lite.strict_yaml import parse_yaml
 
@@ -17,12 +16,6 @@ Kind = Literal["protocol", "learner", "experiment"]
 VideoType = Literal["clean", "clutter"]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Strict(BaseModel):
-    """Frozen; no key that it does not know, no NaN and no infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FrameChoice(Strict):
@@ -91,7 +84,6 @@ class TaskPlan(Strict):
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
-REFUSED = "refused"
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
@@ -134,8 +126,7 @@ def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(_fault(dict(fault), model) for fault in error.errors())
-        raise AskedWrong(f"{where}: {faults}") from None
+        raise AskedWrong(f"{where}: {'; '.join(fault_lines(error, model))}") from None
 
 
 def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -147,12 +138,7 @@ def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[s
     try:
         return model.model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
-        raise refused("; ".join(_fault(dict(fault), model) for fault in error.errors())) from None
-
-
-def refused(what: str) -> PydanticCustomError:
-    """An error for a validator to raise, whose text says all there is to say."""
-    return PydanticCustomError(REFUSED, "{what}", {"what": what})
+        raise refused("; ".join(fault_lines(error, model))) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -169,33 +155,3 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AskedWrong(f"{path}: expected a mapping of keys, got {type(content).__name__}")
     return content
-
-
-def _fault(fault: dict[str, Any], model: type[BaseModel]) -> str:
-    place = [str(part) for part in fault["loc"]]
-    key = ".".join(place)
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(model, place[:-1])
-        return f"unknown key {key!r}{nearest(place[-1], known)}; known here: {', '.join(known)}"
-    if fault["type"] == "missing":
-        return f"key {key!r} is missing"
-    complete = not place or fault["type"] == REFUSED or isinstance(fault["input"], dict)
-    got = "" if complete else f", got {fault['input']!r}"
-    return f"{key + ': ' if key else ''}{fault['msg']}{got}"
-
-
-def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:
-    for name in place:
-        field = model.model_fields.get(name)
-        inner = _model_of(field.annotation) if field else None
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    if get_origin(annotation) in (Union, types.UnionType, Annotated):
-        found = [_model_of(part) for part in get_args(annotation)]
-        return next((part for part in found if part), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

@@ -13,7 +13,7 @@ from data_prep.pocket.pocket_set import make_pocket
 from eval.formats.scorecard import Scorecard
 from eval.report import compare_table
 from groundwork.progress import duration
-from orbit_lite.data.loader import default_workers
+from orbit_lite.data.loader import reading_workers
 from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
 from orbit_lite.models.choice import ModelChoice
 from orbit_lite.training.experiment import load_experiment
@@ -69,7 +69,7 @@ def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, s
         settings: of the experiment, such as "epochs=2".
     """
     started_s = time.monotonic()
-    workers, device = default_workers(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    workers, device = reading_workers(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = load_experiment(EXPERIMENT, [f"seed={seed}", *settings])
 
     _station(1, "drawing and encoding the pocket set's raw videos")

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_prep.forgetting.derived import mentions, names
 from data_prep.forgetting.forget import nothing_of, plan_in_tree
-from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, counted, nothing_among, remove_files
+from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, nothing_among, remove_files
 from data_prep.forgetting.user_places import user_name
 from data_prep.tree.index import Index, find_index, read_rows
 from eval.formats.records import read_scorecard, read_tasks
@@ -18,6 +18,7 @@ from groundwork.files import write_bytes, write_json
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import Root, identity
 from groundwork.targets import links_not_followed
+from groundwork.words import counted
 from orbit_lite.evaluation.evaluate import PARTS_NAME
 from orbit_lite.evaluation.rescore import count_user, drop_user, was_cut_off
 from orbit_lite.evaluation.run_files import (

@@ -25,10 +25,10 @@ from data_prep.tree.layout import (
     plain,
 )
 from data_prep.tree.listing import list_frames
-from data_prep.tree.naming import listed
 from groundwork.errors import FoundWrong
 from groundwork.files import whole_file, whole_folder
 from groundwork.progress import Progress
+from groundwork.words import listed
 
 WRITERS = 4  # threads: most of the time goes into waiting for the disk to have each file
 _MACOS = "__MACOSX"

@@ -41,13 +41,13 @@ from data_prep.making.verify import verify
 from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.index import Index, open_index
 from data_prep.tree.layout import INDEX_NAME, SPLITS, annotation_path, is_junk
-from data_prep.tree.naming import listed
 from data_prep.video.frames import decode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
+from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, BinaryIO, Self
 
 from data_prep.tree.layout import RAW_SUFFIXES, plain
-from data_prep.tree.naming import listed
 from groundwork.errors import FoundWrong
+from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 

@@ -14,9 +14,10 @@ from data_prep.archives.download import RECORD_NAME
 from data_prep.forgetting import user_entries
 from data_prep.forgetting.case import ForgetCase, open_case
 from data_prep.forgetting.derived import find_annotations, mentions
-from data_prep.forgetting.plan import Change, Forgotten, Plan, counted, nothing_among, remove_files
+from data_prep.forgetting.plan import Change, Forgotten, Plan, nothing_among, remove_files
 from data_prep.forgetting.user_places import user_levels, user_name, users_in, visible
 from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, plain
+from groundwork.words import counted
 
 EVERYWHERE = (
     "other trees: the raw videos that frames came from, trees resized, packed, split or copied; forget them in each",

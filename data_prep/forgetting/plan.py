@@ -13,6 +13,7 @@ from groundwork.errors import FoundWrong
 from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.removal import Identity, Root, WayChanged
+from groundwork.words import counted
 
 _TOO_FEW_FOR_PROGRESS = 100
 
@@ -175,11 +176,6 @@ def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Ite
         return Forgotten((line + but,) if removed or not files else (), still=tuple(changed))
 
     return Change(line, carry_out)
-
-
-def counted(count: int, one: str, several: str = "") -> str:
-    """`1 video`, `2 videos`."""
-    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def nothing_among(known: Iterable[str], name: str, where: Path, what: str = "user") -> str:

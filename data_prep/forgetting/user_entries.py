@@ -10,15 +10,16 @@ from pathlib import Path
 from data_prep.archives.download import RECORD_NAME, lower_count, records_split
 from data_prep.forgetting.case import ForgetCase
 from data_prep.forgetting.derived import QUALITY_TABLES, SUMMARY_TABLES, count_rows, drop_rows, drop_summary
-from data_prep.forgetting.plan import Change, Forgotten, Removable, counted, remove_files
+from data_prep.forgetting.plan import Change, Forgotten, Removable, remove_files
 from data_prep.making import run as tree_run
 from data_prep.making.run import JOURNAL_NAME
 from data_prep.tree import index, naming
 from data_prep.tree.layout import INDEX_NAME, MANIFEST_NAME
-from data_prep.tree.naming import listed, table_places
+from data_prep.tree.naming import table_places
 from groundwork.files import is_part, part_of
 from groundwork.removal import identity
 from groundwork.targets import links_not_followed
+from groundwork.words import counted, listed
 
 TABLES = (INDEX_NAME, MANIFEST_NAME, JOURNAL_NAME, RECORD_NAME, *QUALITY_TABLES, *SUMMARY_TABLES)
 

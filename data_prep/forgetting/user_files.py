@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from data_prep.forgetting.plan import Removable, counted
+from data_prep.forgetting.plan import Removable
 from data_prep.forgetting.user_places import is_exported
 from data_prep.tree.layout import (
     RAW_SUFFIXES,
@@ -34,6 +34,7 @@ from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from groundwork.errors import FoundWrong
 from groundwork.files import is_part, part_of
 from groundwork.removal import identity, is_link
+from groundwork.words import counted
 
 _UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 _TWIN, _TWIN_MAGIC = "._", b"\x00\x05\x16\x07"  # AppleDouble

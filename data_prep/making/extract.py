@@ -8,13 +8,14 @@ from pathlib import Path
 from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.flat_export import scan_flat
 from data_prep.tree.layout import VIDEO_TYPES, frame_file_name
-from data_prep.tree.naming import RawVideo, discard_key, listed, name_videos, scan_raw
+from data_prep.tree.naming import RawVideo, discard_key, name_videos, scan_raw
 from data_prep.video.decoding import READER
 from data_prep.video.frames import JPEG_QUALITY, encode_jpeg, iterate_frames
 from data_prep.video.framing import Framing
 from data_prep.video.probe import probe
 from groundwork.errors import AskedWrong
 from groundwork.files import whole_folder
+from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from data_prep.tree.index import Index, VideoRow, build_index, open_index
 from data_prep.tree.layout import ANNOTATIONS, INDEX_NAME, MANIFEST_NAME, SPLITS, frame_file_name, is_junk, plain
 from data_prep.tree.listing import Kind, content_fingerprint, list_frames
-from data_prep.tree.naming import listed
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place, member_fault
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import whole_file, whole_folder, write_bytes
 from groundwork.lock import only_run
 from groundwork.progress import Progress
+from groundwork.words import listed
 
 EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)  # ZIP's first day: the same frames give the same bytes
 _UNIX = 3

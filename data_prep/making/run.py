@@ -15,14 +15,15 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from data_prep.tree.index import build_index
 from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, is_junk, place_user
-from data_prep.tree.naming import listed
-from data_prep.workers.pool import default_workers, run_in_workers
+from data_prep.workers.pool import run_in_workers
+from groundwork.cores import default_workers
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import is_part, part_path, remove_parts, whole_folder, write_bytes, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.progress import Progress
 from groundwork.reporting import report_failed
 from groundwork.strict_json import parse_json
+from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 

@@ -28,12 +28,12 @@ from data_prep.tree.layout import (
     plain,
 )
 from data_prep.tree.listing import Found, list_frames
-from data_prep.tree.naming import listed
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import whole_file, whole_folder, write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.reporting import report_failed
+from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 

@@ -22,7 +22,8 @@ from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames
 from data_prep.tree.packed import PackedUser, PackedVideo
 from data_prep.video.frames import count_frames, decode_jpeg, iterate_frames
 from data_prep.video.probe import probe
-from data_prep.workers.pool import default_workers, run_in_workers
+from data_prep.workers.pool import run_in_workers
+from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 

@@ -23,7 +23,8 @@ from data_prep.pocket.drawing import FRAMES_PER_SECOND
 from data_prep.pocket.objects import MOST_OBJECTS, draw_sprite, user_looks
 from data_prep.pocket.scenes import SceneFrame, clean_video, clutter_video
 from data_prep.tree.layout import SPLITS, VIDEO_TYPES, VideoName, annotation_path, frame_file_name, slug
-from data_prep.workers.pool import default_workers, run_in_workers
+from data_prep.workers.pool import run_in_workers
+from groundwork.cores import default_workers
 from groundwork.errors import AskedWrong
 from groundwork.files import is_part, whole_file, write_json
 from groundwork.progress import Progress

@@ -17,13 +17,14 @@ from data_prep.quality.measures import FrameMeasures, Picture, measure_frames
 from data_prep.tree.index import VideoRow, open_index
 from data_prep.tree.layout import VIDEO_TYPES
 from data_prep.tree.listing import Kind
-from data_prep.tree.naming import listed
 from data_prep.tree.stored_frames import stored_frames
 from data_prep.video.frames import decode_jpeg, encode_jpeg, iterate_frames
-from data_prep.workers.pool import default_workers, run_in_workers
+from data_prep.workers.pool import run_in_workers
+from groundwork.cores import default_workers
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.progress import Progress
 from groundwork.reporting import report_failed
+from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from data_prep.tree.layout import TREE_TYPES, plain
-from data_prep.tree.naming import RawVideo, listed, raw_files
+from data_prep.tree.naming import RawVideo, raw_files
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.words import listed
 
 SKIP = "skip"
 # T train; Z test by zooming in; S test in the second phase; P test by panning, which the benchmark left out.

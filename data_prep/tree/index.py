@@ -17,11 +17,11 @@ from pathlib import Path
 from data_prep.tree.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, plain, refuses_writing
 from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from data_prep.tree.lock import hold_in_turn
-from data_prep.tree.naming import listed
 from data_prep.tree.packed import archive_place
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import csv_text, remove_parts, write_text
+from groundwork.files import csv_text, file_sha256, remove_parts, write_text
 from groundwork.removal import Root
+from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 
@@ -341,7 +341,7 @@ def _last_checked(root: Path, path: Path) -> int:
     """When the index was last found right, in ns: its file's time, or that of this user's note on this very content."""
     checked_ns = path.stat().st_mtime_ns
     stamp = _stamp_path(root)
-    if stamp.is_file() and stamp.read_text() == _digest(path):
+    if stamp.is_file() and stamp.read_text() == file_sha256(path):
         checked_ns = max(checked_ns, stamp.stat().st_mtime_ns)
     return checked_ns
 
@@ -350,9 +350,5 @@ def _note_checked(root: Path, path: Path, moment_ns: int) -> None:
     try:
         os.utime(path, ns=(moment_ns, moment_ns))
     except OSError:  # somebody else's file, or read-only: keep the time in this user's cache
-        write_text(_stamp_path(root), _digest(path))
+        write_text(_stamp_path(root), file_sha256(path))
         os.utime(_stamp_path(root), ns=(moment_ns, moment_ns))
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from data_prep.tree.layout import RAW_SUFFIXES, TREE_TYPES, VIDEO_TYPES, is_junk, plain, tree_splits
-from data_prep.tree.naming import listed, name_videos, scan_raw
+from data_prep.tree.naming import name_videos, scan_raw
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.words import listed
 
 Kind = Literal["frames", "raw", "packed"]
 

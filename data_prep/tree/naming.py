@@ -34,13 +34,13 @@ from data_prep.tree.lock import hold_in_turn
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path, remove_parts
 from groundwork.strict_json import parse_json
+from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 
 TABLE_SCHEMA = 1
 ID_BYTES = 9  # 12 characters; among 10,000 videos two agree with a chance of 1 in 10^14
 LONGEST_NAME_BYTES = 240  # file systems take 255, and "-00001.jpg" and ".part" come on top
-LISTED_FAULTS = 8
 _DEEPEST = 8  # levels below the root that are looked into: enough to name what stands too deep, and ends link loops
 
 
@@ -182,12 +182,6 @@ def table_path(root: Path) -> Path:
     """The private file of a raw tree: beside it, so that passing the tree on does not pass the file on."""
     resolved = root.resolve()
     return resolved.with_name(f".{resolved.name}.video-names.json")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Up to eight names in one line, then how many more."""
-    more = len(names) - LISTED_FAULTS
-    return ", ".join(names[:LISTED_FAULTS]) + (f" and {more} more" if more > 0 else "")
 
 
 def raw_files(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import RAW_SUFFIXES, TREE_TYPES, frame_file_name, is_junk, plain
 from data_prep.tree.listing import Kind, list_frames
-from data_prep.tree.naming import listed
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.words import listed
 
 if TYPE_CHECKING:
     from data_prep.video.probe import VideoInfo

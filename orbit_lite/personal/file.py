@@ -10,7 +10,7 @@ from torch import Tensor
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
-from orbit_lite.config import Strict
+from groundwork.strict_model import Strict, first_fault
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.heads.fitting import FittedHead
@@ -165,8 +165,7 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
     try:
         return _Header.model_validate_json(text)
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise PERSONAL.damaged(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+        raise PERSONAL.damaged(path, first_fault(error, _Header)) from None
 
 
 def _existing(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """A run's folder: what was run, on what, with which versions; its log; and whether it is the same run again."""
 
-import hashlib
 import json
 import logging
 import platform
@@ -105,12 +104,6 @@ def versions() -> dict[str, str]:
     groups = [group for group in metadata.entry_points().groups if group.startswith(ADDED_PARTS)]
     added = [entry.dist for group in groups for entry in metadata.entry_points(group=group)]
     return found | {package.name: package.version for package in added if package}
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file's content, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_record(run: Path) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from groundwork.errors import AskedWrong
-from orbit_lite.config import Positive, Share, Strict, TaskPlan, find_config, parse_config, read_yaml
+from groundwork.strict_model import Strict
+from orbit_lite.config import Positive, Share, TaskPlan, find_config, parse_config, read_yaml
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.strict_yaml import parse_yaml
 

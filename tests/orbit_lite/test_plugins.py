@@ -28,7 +28,7 @@ HEAD = """
 from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
-from orbit_lite.config import Strict
+from groundwork.strict_model import Strict
 from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord
 

@@ -8,6 +8,7 @@ from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.errors import FoundWrong
 from groundwork.options import Changes, Reads, Writes
+from groundwork.words import counted
 from orbit_lite.cli.options import add_workers, processes
 
 ROOT_HELP = "frame tree, raw tree or packed tree"
@@ -42,7 +43,7 @@ def _verify(options: argparse.Namespace) -> None:
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:
-        raise FoundWrong(f"{options.root}: {len(faults)} faults")
+        raise FoundWrong(f"{options.root}: {counted(len(faults), 'fault')}")
     print(f"{options.root}: whole, as index.csv has it")
 
 

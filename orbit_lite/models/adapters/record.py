@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orbit_lite.config import Strict
+from groundwork.strict_model import Strict
 from orbit_lite.models.adapters.interface import Adapter
 from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.settings import LearnerSettings

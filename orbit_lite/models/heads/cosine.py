@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from orbit_lite.config import Strict
+from groundwork.strict_model import Strict
 from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from orbit_lite.config import Strict
+from groundwork.strict_model import Strict
 from orbit_lite.models.counting import eigenvector_macs
 from orbit_lite.models.heads.centered import CenteredSupport, centered
 from orbit_lite.models.heads.lda_shrinkage import SHRINKAGES, Scatter, choose_shrinkage

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from orbit_lite.config import Positive, Strict
+from groundwork.strict_model import Strict
+from orbit_lite.config import Positive
 from orbit_lite.models.heads.fitting import LinearClassifier, linear_shapes
 from orbit_lite.models.heads.record import FitMacs, HeadRecord
 

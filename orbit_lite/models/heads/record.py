@@ -13,7 +13,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from orbit_lite.config import Strict
+from groundwork.strict_model import Strict, fault_lines
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
 from orbit_lite.models.heads.fitting import FittedHead, Head
 from orbit_lite.models.settings import LearnerSettings
@@ -137,7 +137,7 @@ class HeadRecord:
         try:
             return {name: TypeAdapter(hint).validate_python(values[name]) for name, hint in hints.items()}
         except ValidationError as error:
-            raise ValueError("; ".join(fault["msg"] for fault in error.errors())) from None
+            raise ValueError("; ".join(fault_lines(error))) from None
 
     def fit_macs(self, head: Head, features: Tensor, labels: Tensor, *, way: int) -> PartMacs:
         """MACs of fitting the built head to a support set, by both counts; fits it if they are counted by running."""

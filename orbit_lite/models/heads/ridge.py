@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from orbit_lite.config import Strict
+from groundwork.strict_model import Strict
 from orbit_lite.models.counting import eigenvector_macs
 from orbit_lite.models.heads.centered import CenteredSupport, centered, solve_positive
 from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord

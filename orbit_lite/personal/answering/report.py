@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from groundwork.files import write_json
+from groundwork.files import file_sha256, write_json
 from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.runs.folder import file_sha256, versions
+from orbit_lite.runs.folder import versions
 
 FORMAT = 1
 

@@ -10,6 +10,7 @@ import torch
 
 from data_prep.tree.packed import ARCHIVE_SUFFIX
 from groundwork.errors import AskedWrong
+from groundwork.files import file_sha256
 from orbit_lite.models.choice import EMBEDDED_START, EMBEDDED_START_TEXT, ModelChoice
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.checking.check import SEED, UserCheck, check, require_checkable
@@ -18,7 +19,6 @@ from orbit_lite.personal.support import TaughtVideo
 from orbit_lite.personal.teaching.leave_out import HeadTeaching, Teaching, WholeTeaching
 from orbit_lite.personal.teaching.material import Lesson, lesson_images, read_lesson
 from orbit_lite.personal.teaching.teach import teach
-from orbit_lite.runs.folder import file_sha256
 
 
 def check_user(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import whole_file
+from groundwork.files import file_sha256, whole_file
 from groundwork.outputs import Input, Output, require_outputs
 from orbit_lite.personal.exporting.export_check import TIMED_RUNS, Agreement, as_taken, compare, median_ms
 from orbit_lite.personal.exporting.export_frames import Images, noise_images, video_images
@@ -24,7 +24,7 @@ from orbit_lite.personal.exporting.quantize import quantized_model
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.file_names import export_path
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.runs.folder import file_sha256, versions
+from orbit_lite.runs.folder import versions
 
 _LOG = logging.getLogger("orbit_lite")
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from data_prep.quality.estimate import VideoQuality
-from data_prep.tree.naming import listed
 from data_prep.tree.own_videos import OwnFolder, scan_own
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
+from groundwork.words import listed
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.support import TaughtVideo

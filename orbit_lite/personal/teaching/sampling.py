@@ -9,7 +9,8 @@ from pathlib import Path
 from data_prep.quality.estimate import VideoQuality, video_quality
 from data_prep.tree.own_videos import OwnVideo, frame_count
 from data_prep.video.frames import DEFAULT_FPS
-from data_prep.workers.pool import default_workers, run_in_workers
+from data_prep.workers.pool import run_in_workers
+from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong, KitError
 from orbit_lite.config import load_protocol
 from orbit_lite.data.frames import KINDS, Pictures

@@ -93,7 +93,7 @@ PLAN = {"video": "v", "label": 0, "frames": [1, 2]}
         ({"user": 7}, "user: .*string"),
         ({"user": None}, "user: .*string"),
         ({"user": ""}, "user: "),
-        ({"colour": "red"}, "colour: "),
+        ({"colour": "red"}, "unknown key 'colour'"),
         ({"objects": []}, "objects are missing"),
         ({"objects": ["a", "a"]}, "there twice"),
         ({"clip_length": 0}, "clip_length: "),
@@ -107,7 +107,7 @@ PLAN = {"video": "v", "label": 0, "frames": [1, 2]}
         ({"query": [PLAN | {"frames": []}]}, "no frames"),
         ({"query": [PLAN, PLAN]}, "there twice"),
         ({"support": [PLAN | {"label": 99}]}, "label 99"),
-        ({"support": [{"video": "v", "label": 0}]}, r"support\.0\.frames: "),
+        ({"support": [{"video": "v", "label": 0}]}, r"key 'support\.0\.frames' is missing"),
     ],
 )
 def test_a_wrong_task_names_file_and_line(tmp_path, task_set, changes, expected):
@@ -131,7 +131,7 @@ def test_a_wrong_task_names_file_and_line(tmp_path, task_set, changes, expected)
         (b'{"schema":1,"kind":"scorecard"}', "no tasks file"),
         (b'{"schema":2,"kind":"tasks"}', "schema 2.*schema 1"),
         (b'{"schema":true,"kind":"tasks"}', "schema True"),
-        (b'{"schema":1,"kind":"tasks"}', "protocol: "),
+        (b'{"schema":1,"kind":"tasks"}', "key 'protocol' is missing"),
     ],
 )
 def test_a_foreign_header_is_found_wrong(tmp_path, header, expected):

@@ -67,10 +67,10 @@ def test_the_file_says_where_it_comes_from(alice_file):
 
 
 def test_a_checkpoint_is_known_by_its_hash_and_config(run, alice, tmp_path):
+    from groundwork.files import file_sha256
     from orbit_lite.models.checkpoint import save_recognizer
     from orbit_lite.models.learner import load_learner
     from orbit_lite.models.recognizer import build_recognizer
-    from orbit_lite.runs.folder import file_sha256
 
     checkpoint, out = tmp_path / "best.safetensors", tmp_path / "alice.safetensors"
     recognizer = build_recognizer(load_learner("protonets"), "tiny", weights="random", seed=3)

@@ -1,0 +1,74 @@
+"""Records that are checked when they are read: one base for pydantic's models, and one way to say what is wrong."""
+
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from groundwork.words import nearest, shortened
+
+NOTHING_UNKNOWN = ConfigDict(extra="forbid", allow_inf_nan=False)
+REFUSED = "refused"
+UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
+
+
+class Strict(BaseModel):
+    """Frozen; no key that it does not know, no NaN and no infinity."""
+
+    model_config = ConfigDict(**NOTHING_UNKNOWN, frozen=True)
+
+
+def refused(what: str) -> PydanticCustomError:
+    """An error for a validator to raise, whose text says all there is to say."""
+    return PydanticCustomError(REFUSED, "{what}", {"what": what})
+
+
+def fault_lines(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
+    """Everything that pydantic found wrong, a line each: where in the record, and what.
+
+    Args:
+        error: as pydantic raised it.
+        model: what was to be read; with it, an unknown key is told from the known ones.
+    """
+    return [_fault_line(fault, model) for fault in error.errors(include_url=False, include_context=False)]
+
+
+def first_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """The first line of `fault_lines`, and how many more there are: a long file may be wrong in every row."""
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    first = error.errors(include_url=False, include_context=False)[0]
+    return _fault_line(first, model) + more
+
+
+def _fault_line(fault: Mapping[str, Any], model: type[BaseModel] | None) -> str:
+    place = [str(part) for part in fault["loc"]]
+    key = shortened(".".join(place))
+    if fault["type"] in UNKNOWN_KEY:
+        known = _known_keys(model, place[:-1]) if model else []
+        return f"unknown key {key!r}{nearest(place[-1], known)}" + (
+            f"; known here: {', '.join(known)}" if known else ""
+        )
+    if fault["type"] == "missing":
+        return f"key {key!r} is missing"
+    complete = not place or fault["type"] == REFUSED or isinstance(fault["input"], dict)
+    got = "" if complete else f", got {shortened(repr(fault['input']))}"
+    return f"{key + ': ' if key else ''}{fault['msg']}{got}"
+
+
+def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:
+    for name in place:
+        field = model.model_fields.get(name)
+        inner = _model_of(field.annotation) if field else None
+        if inner is None:
+            return []
+        model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        found = [_model_of(part) for part in get_args(annotation)]
+        return next((part for part in found if part), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

@@ -1,0 +1,78 @@
+"""Strict records, and what is said of one that does not fit: where, what, and which key was meant."""
+
+from typing import Annotated
+
+import pytest
+from pydantic import Field, ValidationError, field_validator
+
+from groundwork.strict_model import Strict, fault_lines, first_fault, refused
+
+
+class Inner(Strict):
+    rate: Annotated[float, Field(gt=0)] = 1.0
+    name: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name):
+        if name == "odd":
+            raise refused("there is no such name")
+        return name
+
+
+class Outer(Strict):
+    number: int
+    inner: Inner | None = None
+    schema_number: int = Field(1, alias="schema")
+
+
+def error_of(content):
+    with pytest.raises(ValidationError) as raised:
+        Outer.model_validate(content)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({}, "key 'number' is missing"),
+        (
+            {"number": "many"},
+            "number: Input should be a valid integer, unable to parse string as an integer, got 'many'",
+        ),
+        (
+            {"number": 1, "numbr": 1},
+            "unknown key 'numbr' (did you mean 'number'?); known here: number, inner, schema",
+        ),
+        (
+            {"number": 1, "inner": {"rat": 1}},
+            "unknown key 'inner.rat' (did you mean 'rate'?); known here: rate, name",
+        ),
+        ({"number": 1, "inner": {"rate": float("inf")}}, "inner.rate: Input should be a finite number, got inf"),
+        ({"number": 1, "inner": {"name": "odd"}}, "inner.name: there is no such name"),
+    ],
+)
+def test_a_fault_names_its_place_and_what_was_expected(content, line):
+    assert fault_lines(error_of(content), Outer) == [line]
+    assert first_fault(error_of(content), Outer) == line
+
+
+def test_without_a_model_no_key_is_known():
+    assert fault_lines(error_of({"number": 1, "numbr": 1})) == ["unknown key 'numbr'"]
+
+
+def test_all_faults_are_listed_and_of_the_first_it_is_said_how_many_follow():
+    error = error_of({"number": "x", "inner": {"rate": 0}, "other": 1})
+    lines = fault_lines(error, Outer)
+    assert len(lines) == 3 and first_fault(error, Outer) == f"{lines[0]} (and 2 more)"
+
+
+def test_a_line_stays_short_and_one_line_whatever_was_read():
+    for content in ({"number": "x\n" * 5000}, {"number": 1, "k" * 5000: 1}):
+        (line,) = fault_lines(error_of(content), Outer)
+        assert len(line) < 300 and "\n" not in line
+
+
+def test_a_strict_record_does_not_change():
+    with pytest.raises(ValidationError):
+        Outer(number=1).number = 2
