@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from groundwork.words import nearest, shortened
+from groundwork.words import nearest, one_line
 
 NOTHING_UNKNOWN = ConfigDict(extra="forbid", allow_inf_nan=False)
 REFUSED = "refused"
@@ -44,7 +44,7 @@ def first_fault(error: ValidationError, model: type[BaseModel] | None = None) ->
 
 def _fault_line(fault: Mapping[str, Any], model: type[BaseModel] | None) -> str:
     place = [str(part) for part in fault["loc"]]
-    key = shortened(".".join(place))
+    key = one_line(".".join(place))
     if fault["type"] in UNKNOWN_KEY:
         known = _known_keys(model, place[:-1]) if model else []
         return f"unknown key {key!r}{nearest(place[-1], known)}" + (
@@ -53,7 +53,7 @@ def _fault_line(fault: Mapping[str, Any], model: type[BaseModel] | None) -> str:
     if fault["type"] == "missing":
         return f"key {key!r} is missing"
     complete = not place or fault["type"] == REFUSED or isinstance(fault["input"], dict)
-    got = "" if complete else f", got {shortened(repr(fault['input']))}"
+    got = "" if complete else f", got {one_line(repr(fault['input']))}"
     return f"{key + ': ' if key else ''}{fault['msg']}{got}"
 
 

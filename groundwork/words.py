@@ -24,7 +24,7 @@ def listed(names: Sequence[str], *, most: int = LISTED) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def shortened(text: str, *, most: int = _SHORT) -> str:
+def one_line(text: str, *, most: int = _SHORT) -> str:
     """Text from a file on one line, its end cut off where it is longer than `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 3] + "..."

@@ -6,7 +6,7 @@ from typing import Any
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import DoubledKeyError, parse_json, refuse_doubled
-from groundwork.words import shortened
+from groundwork.words import one_line
 
 
 def require_file(path: Path, kind: str) -> None:
@@ -29,7 +29,7 @@ def parse_object(
     except DoubledKeyError as error:
         raise FoundWrong(f"{where}: {error}") from error
     except ValueError as error:  # UnicodeDecodeError is a ValueError too
-        raise FoundWrong(f"{where}: not JSON ({shortened(str(error))}); cut off, or another kind of file?") from error
+        raise FoundWrong(f"{where}: not JSON ({one_line(str(error))}); cut off, or another kind of file?") from error
     if not isinstance(value, dict):
         raise FoundWrong(f"{where}: a JSON object was expected, found {type(value).__name__}")
     return value
@@ -38,7 +38,7 @@ def parse_object(
 def require_schema(record: dict[str, Any], where: str, *, kind: str, schema: int) -> None:
     """Raise FoundWrong unless a record says that it is of this kind and schema number."""
     if record.get("kind") != kind:
-        raise FoundWrong(f"{where}: no {kind} file of this kit (kind {shortened(repr(record.get('kind')))})")
+        raise FoundWrong(f"{where}: no {kind} file of this kit (kind {one_line(repr(record.get('kind')))})")
     found = record.get("schema")
     if type(found) is not int or found != schema:
-        raise FoundWrong(f"{where}: {kind} schema {shortened(repr(found))}; this version reads schema {schema}")
+        raise FoundWrong(f"{where}: {kind} schema {one_line(repr(found))}; this version reads schema {schema}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundwork.words import counted, listed, nearest, shortened
+from groundwork.words import counted, listed, nearest, one_line
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,10 @@ def test_eight_names_are_listed_and_the_rest_counted():
 
 
 def test_foreign_text_is_one_line_of_bounded_length():
-    assert shortened("a\n  b\tc") == "a b c"
-    assert shortened("x" * 80) == "x" * 80
-    assert shortened("x" * 81) == "x" * 77 + "..."
-    assert shortened("abcdef", most=5) == "ab..."
+    assert one_line("a\n  b\tc") == "a b c"
+    assert one_line("x" * 80) == "x" * 80
+    assert one_line("x" * 81) == "x" * 77 + "..."
+    assert one_line("abcdef", most=5) == "ab..."
 
 
 def test_the_nearest_name_is_asked_about():
