@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from groundwork.command_line import Subparsers
 from groundwork.options import Reads, Writes, WritesFolder
+from groundwork.words import counted
 from orbit_lite.cli.numbers import not_negative, positive
 from orbit_lite.cli.options import add_data, add_device, add_model, add_protocol, add_workers, readers
 
@@ -56,7 +57,7 @@ def _predict(options: argparse.Namespace) -> None:
         table = predict(recognizer, tasks, index, source, ranks=ranks, workers=readers(options))
         if ranks.first:
             write_predictions(options.out, table, metadata=provenance(choice, tasks))
-            print(f"{len(table)} predictions written to {options.out}")
+            print(f"{counted(len(table), 'prediction')} written to {options.out}")
 
 
 def _add_evaluate(verbs: Subparsers) -> None:

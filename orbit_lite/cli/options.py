@@ -1,6 +1,6 @@
-"""Options that several verbs share: each has one type, one default and one wording, here.
+"""Options that several verbs take: one type and one wording each, and what a verb makes of them.
 
-Every function adds to a verb's parser, or to a group of options in it.
+A `parser` is a verb's, or a group of options in it.
 """
 
 import argparse
@@ -12,41 +12,41 @@ from orbit_lite.cli.numbers import not_negative, positive
 START_HELP = "ridge on efficientnet_lite0, whose ImageNet weights are installed with the kit; not meta-trained"
 
 
-def add_data(options: argparse._ActionsContainer) -> None:
+def add_data(parser: argparse._ActionsContainer) -> None:
     """`--data`: the tree whose frames a verb reads."""
-    options.add_argument(
+    parser.add_argument(
         "--data", type=Reads(TREE_FILES), required=True, help="a frame tree, packed or not, or a tree of raw videos"
     )
 
 
-def add_protocol(options: argparse._ActionsContainer) -> None:
+def add_protocol(parser: argparse._ActionsContainer) -> None:
     """`--protocol`, `--split`, `--seed` and `--tasks-per-user`: which tasks are drawn."""
-    options.add_argument(
+    parser.add_argument(
         "--protocol",
         type=ReadsOrNames(),
         required=True,
         help="orbit-2022, orbit-2021-clu-ve, own-videos, ... or a YAML file",
     )
-    options.add_argument("--split", default="test", help="train, validation or test (default: test)")
-    add_seed(options, of="the tasks")
-    options.add_argument("--tasks-per-user", type=positive, help="fewer or more tasks than the protocol's")
+    parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
+    add_seed(parser, of="the tasks")
+    parser.add_argument("--tasks-per-user", type=positive, help="fewer or more tasks than the protocol's")
 
 
-def add_seed(options: argparse._ActionsContainer, *, of: str, default: int = 1991) -> None:
+def add_seed(parser: argparse._ActionsContainer, *, of: str, default: int = 1991) -> None:
     """`--seed`; `of` says what it is the seed of."""
-    options.add_argument("--seed", type=not_negative, default=default, help=f"seed of {of} (default: {default})")
+    parser.add_argument("--seed", type=not_negative, default=default, help=f"seed of {of} (default: {default})")
 
 
-def add_model(options: argparse._ActionsContainer) -> None:
+def add_model(parser: argparse._ActionsContainer) -> None:
     """`--model`, which is required, `--backbone` and `--weights`."""
-    add_model_alone(options, required=True)
-    add_backbone_and_weights(options)
+    add_model_alone(parser, required=True)
+    add_backbone_and_weights(parser)
 
 
-def add_model_alone(options: argparse._ActionsContainer, *, required: bool = False) -> None:
+def add_model_alone(parser: argparse._ActionsContainer, *, required: bool = False) -> None:
     """`--model`. Where it is not required, the embedded start takes its place."""
     start = "" if required else f" (default: {START_HELP})"
-    options.add_argument(
+    parser.add_argument(
         "--model",
         type=ReadsOrNames(),
         required=required,
@@ -54,22 +54,25 @@ def add_model_alone(options: argparse._ActionsContainer, *, required: bool = Fal
     )
 
 
-def add_backbone_and_weights(options: argparse._ActionsContainer) -> None:
+def add_backbone_and_weights(parser: argparse._ActionsContainer) -> None:
     """`--backbone` and `--weights`, which a learner's name as `--model` needs."""
-    options.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
-    options.add_argument(
-        "--weights", type=ReadsOrNames(), default="", help="for a backbone: pretrained, random, or a file"
+    parser.add_argument("--backbone", default="", help="for a learner's name: tiny, efficientnet_b0, ...")
+    parser.add_argument(
+        "--weights",
+        type=ReadsOrNames(),
+        default="",
+        help="for a backbone: pretrained, random, or a file",
     )
 
 
-def add_device(options: argparse._ActionsContainer) -> None:
+def add_device(parser: argparse._ActionsContainer) -> None:
     """`--device`: where to compute."""
-    options.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+    parser.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
 
 
-def add_workers(options: argparse._ActionsContainer) -> None:
+def add_workers(parser: argparse._ActionsContainer) -> None:
     """`--workers`: see `readers` and `processes` for what becomes of it."""
-    options.add_argument(
+    parser.add_argument(
         "--workers",
         type=not_negative,
         help="processes that read or decode; 0 is as few as possible (default: by the number of cores)",

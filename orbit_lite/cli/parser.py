@@ -11,7 +11,8 @@ from orbit_lite.cli import check_user, demo, evaluating, export, forget, persona
 
 EPILOG = f"""
 Each step reads the files of the one before: raw videos, frame tree, index.csv, tasks.jsonl, recognizer,
-predictions.parquet, scorecard.json, report. Start from any of them. {STREAM_HELP}
+predictions.parquet, scorecard.json, report. Start from any of them.
+{STREAM_HELP}
 {EXIT_STATUS_HELP}
 """
 

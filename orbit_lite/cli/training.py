@@ -5,6 +5,7 @@ from pathlib import Path
 
 from groundwork.command_line import Subparsers
 from groundwork.options import Reads, ReadsOrNames, Writes, WritesFolder
+from groundwork.words import counted
 from orbit_lite.cli.numbers import positive
 from orbit_lite.cli.options import add_data, add_device, add_protocol, add_workers, readers
 
@@ -39,7 +40,7 @@ def _tasks(options: argparse.Namespace) -> None:
     annotations.read_all(drawer.split)  # scoring reads them all: what is wrong is reported now
     task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user)
     write_tasks(options.out, task_set)
-    print(f"{len(task_set.tasks)} tasks of {len(drawer.users)} users written to {options.out}")
+    print(f"{counted(len(task_set.tasks), 'task')} of {counted(len(drawer.users), 'user')} written to {options.out}")
     for entry in task_set.left_out:
         print(f"left out: user {entry.user}, {entry.object} {entry.video}: {entry.reason}")
 

@@ -4,6 +4,7 @@ import argparse
 
 from groundwork.command_line import Subparsers
 from groundwork.options import Reads, WritesFolder
+from groundwork.words import counted
 
 
 def add_download(verbs: Subparsers) -> None:
@@ -42,5 +43,5 @@ def _download(options: argparse.Namespace) -> None:
         annotations=options.annotations,
         keep_archives=options.keep_archives,
     )
-    annotated = f", annotations of {done.annotations} videos" if done.annotations else ""
-    print(f"{options.out}: {', '.join(done.splits) or 'no split'} verified, {done.videos} videos{annotated}")
+    annotated = f", annotations of {counted(done.annotations, 'video')}" if done.annotations else ""
+    print(f"{options.out}: {', '.join(done.splits) or 'no split'} verified, {counted(done.videos, 'video')}{annotated}")

@@ -25,8 +25,8 @@ def _index(options: argparse.Namespace) -> None:
     from data_prep.tree.index import build_index
 
     index = build_index(options.root)
-    frames = sum(row.frames for row in index.rows)
-    print(f"{options.root}: {len(index.rows)} videos, {frames} frames, index.csv written")
+    videos, frames = counted(len(index.rows), "video"), counted(sum(row.frames for row in index.rows), "frame")
+    print(f"{options.root}: {videos}, {frames}, index.csv written")
 
 
 def add_verify(verbs: Subparsers) -> None:

@@ -8,6 +8,7 @@ from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, WritesFolder
+from groundwork.words import counted
 from orbit_lite.cli.numbers import frame_rate
 from orbit_lite.cli.options import add_seed, add_workers, processes
 
@@ -137,8 +138,8 @@ def _split(options: argparse.Namespace) -> None:
     from data_prep.making.split import split_users
 
     done = split_users(options.tree, options.out, users_json=options.users, leave_out_unnamed=options.leave_out)
-    copied = f", {done.copied} frames copied for want of hard links" if done.copied else ""
-    print(f"{options.out}: {done.users} users, {done.videos} videos, {done.frames} frames{copied}")
+    copied = f", {counted(done.copied, 'frame')} copied for want of hard links" if done.copied else ""
+    print(f"{options.out}: {_amount(done.users, done.videos, done.frames)}{copied}")
 
 
 def add_pack(verbs: Subparsers) -> None:
@@ -154,7 +155,7 @@ def _pack(options: argparse.Namespace) -> None:
     from data_prep.making.pack import pack, unpack
 
     done = (unpack if options.unpack else pack)(options.tree, options.out)
-    print(f"{options.out}: {done.users} users, {done.videos} videos, {done.frames} frames")
+    print(f"{options.out}: {_amount(done.users, done.videos, done.frames)}")
 
 
 def _add_frame_tree(verb: argparse.ArgumentParser) -> None:
@@ -167,4 +168,8 @@ def _add_size(verb: argparse.ArgumentParser) -> None:
 
 def _say_made(out: Path, summary: "TreeSummary[Any]") -> None:
     already = f", {summary.skipped} of them were there already" if summary.skipped else ""
-    print(f"{out}: {summary.videos} videos, {summary.frames} frames{already}")
+    print(f"{out}: {counted(summary.videos, 'video')}, {counted(summary.frames, 'frame')}{already}")
+
+
+def _amount(users: int, videos: int, frames: int) -> str:
+    return ", ".join([counted(users, "user"), counted(videos, "video"), counted(frames, "frame")])

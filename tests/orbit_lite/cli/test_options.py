@@ -102,13 +102,19 @@ def test_every_exception_is_one(fact, exceptions):
         assert verb == ANY or [verb] in whole.values(), (name, verb)
 
 
-@pytest.mark.parametrize("verb", ["train", "prep extract", "personalize"])
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [
+        *(("train", "--workers"), ("prep extract", "--workers"), ("personalize", "--workers")),
+        *(("tasks", "--seed"), ("prep pocket", "--seed"), ("check-user", "--seed")),
+    ],
+)
 @pytest.mark.parametrize("given", ["-1", "1.5", "two"])
-def test_a_number_of_workers_is_refused_in_one_line_whatever_the_verb(verb, given, capsys):
+def test_a_wrong_number_is_refused_in_one_line_whatever_the_verb(verb, option, given, capsys):
     with pytest.raises(SystemExit) as stop:
-        _parser().parse_args([*verb.split(), "a", "--workers", given])
+        _parser().parse_args([*verb.split(), "a", option, given])
     assert stop.value.code == 2
-    assert "argument --workers: expected" in capsys.readouterr().err
+    assert f"argument {option}: expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_extract_takes_shape_resample_and_a_flat_export(run, pocket_raw, tmp_pat
     status, printed, _ = run(
         "extract", tmp_path / "flat", tmp_path / "out", "--flat", "--techniques", "T=clean,P=skip", *settings
     )
-    assert status == 0 and "1 videos" in printed
+    assert status == 0 and "out: 1 video, " in printed
     made_by = json.loads((tmp_path / "out/manifest.json").read_text())["made_by"]
     assert (made_by["shape"], made_by["resample"], made_by["fps"]) == ("pad", "lanczos", 10)
     assert (tmp_path / "out/P1/cup/clean/P1--cup--clean--t").is_dir()
