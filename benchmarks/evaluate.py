@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.measure import Comparison, Spread, Work, paired_seconds, peak_memory_mb
+from benchmarks.measure import Comparison, Spread, paired_seconds, peak_memory_mb
 from data_prep.making.extract import extract
 from data_prep.pocket.pocket_set import make_pocket
 from data_prep.tree.annotations import BOX, NOT_PRESENT
@@ -25,6 +25,7 @@ from groundwork.files import write_json
 from groundwork.randomness import keyed_rng
 from groundwork.strict_json import parse_json
 from orbit_lite.config import load_protocol
+from orbit_lite.costs.measuring import Work
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.predict import UserWork, predict

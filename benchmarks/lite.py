@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.measure import REPEATS, Comparison, Spread, Work, paired_seconds, peak_memory_mb
+from benchmarks.measure import REPEATS, Comparison, Spread, paired_seconds, peak_memory_mb
 from groundwork.randomness import keyed_rng
+from orbit_lite.costs.measuring import Work
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.film_generator import FilmAdapter
 from orbit_lite.models.chunks import Chunks

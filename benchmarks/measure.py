@@ -1,22 +1,16 @@
 """Two sides of one comparison, measured in pairs: seconds in turn in this process, peak memory each in a new one."""
 
+import math
 import statistics
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
 
 import cv2
 import torch
 
-from groundwork.errors import FoundWrong
+from orbit_lite.costs.measuring import Work, added_peak_mb, seconds_of
 
-Work = Callable[[], object]
 REPEATS = 3
 
 
@@ -82,27 +76,21 @@ def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS, warm: b
 
 
 def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1, device: str = "cpu") -> Spread:
-    """Megabytes (10^6 bytes) by which some work raises the peak resident memory of a process that only prepared it; on
-    `cuda`, the memory that it allocates there, whose peak can be reset, so that no new process is needed.
+    """Megabytes (10^6 bytes) that some work adds at its peak to what was there when it had been prepared: resident
+    memory of a new process; on `cuda`, memory allocated there.
 
     Args:
         prepare: makes the inputs, and gives the work; picklable, for on a CPU each repeat runs in a new process.
         repeats: >= 1; memory varies little.
 
+    Returns:
+        NaN where it can't be known.
+
     Raises:
         FoundWrong: if the process is killed, as it is where memory runs out.
     """
-    if device == "cuda":
-        return Spread.of([_added_peak_on_cuda(prepare) / 1e6 for _ in range(repeats)])
-    peaks = []
-    for _ in range(repeats):
-        # spawn: a forked child would begin with this process's memory, and with locks that its threads hold
-        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as child:
-            try:
-                peaks.append(child.submit(_added_peak, prepare).result() / 1e6)
-            except BrokenProcessPool:
-                raise FoundWrong("a measured process was killed, most likely for want of memory") from None
-    return Spread.of(peaks)
+    peaks = (added_peak_mb(prepare, torch.device(device)) for _ in range(repeats))
+    return Spread.of([math.nan if peak is None else peak for peak in peaks])
 
 
 @contextmanager
@@ -119,40 +107,5 @@ def one_core() -> Iterator[None]:
 
 
 def _seconds(work: Work) -> float:
-    started_s = _clock_s()
-    work()
-    return _clock_s() - started_s
-
-
-def _clock_s() -> float:
-    """When all that a GPU was given is done, if one is in use."""
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def _added_peak(prepare: Callable[[], Work]) -> int:
-    work = prepare()
-    before = _peak_bytes()
-    work()
-    return _peak_bytes() - before
-
-
-def _added_peak_on_cuda(prepare: Callable[[], Work]) -> int:
-    work = prepare()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    work()
-    return torch.cuda.max_memory_allocated() - before
-
-
-def _peak_bytes() -> int:
-    """This process's highest resident memory so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not ru_maxrss: on Linux a new process takes that over from the one that started it, and so hides its own.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    import resource  # not to be had on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """By the clock, when all that a GPU was given is done, if one is in use."""
+    return seconds_of(work, torch.device("cuda" if torch.cuda.is_initialized() else "cpu"))

@@ -15,11 +15,12 @@ import torch
 
 from benchmarks.extract import Size as VideoSize
 from benchmarks.extract import write_video
-from benchmarks.measure import Comparison, Work, paired_seconds, peak_memory_mb
+from benchmarks.measure import Comparison, paired_seconds, peak_memory_mb
 from data_prep.tree.own_videos import OwnFolder, OwnVideo, frame_count, scan_own
 from data_prep.video.frames import read_frames
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
+from orbit_lite.costs.measuring import Work
 from orbit_lite.data.frames import Pictures
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.choice import ModelChoice

@@ -3,27 +3,21 @@ nothing in personalising or predicting counts or times itself.
 """
 
 import statistics
-import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from groundwork.errors import FoundWrong
 from orbit_lite.costs.macs import frame_macs, personalize_macs
-from orbit_lite.costs.seconds import clock_s, device_name
+from orbit_lite.costs.measuring import Work, added_peak_mb, seconds_of
+from orbit_lite.costs.seconds import device_name
 from orbit_lite.models.counting import PartMacs, total
 from orbit_lite.models.recognizer import Recognizer
 
 Load = Callable[[], Recognizer]
-MEGABYTE = 10**6
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class PartSize:
 @dataclass(frozen=True)
 class Measured:
     """Seconds (medians), and the megabytes that personalising adds at its peak to a process, or a device, that holds
-    weights and images already; None where the system does not tell."""
+    weights and images already; None where that can't be known."""
 
     device: str
     threads: int
@@ -148,18 +142,19 @@ def _table(head: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> list
 
 
 def _measure(recognizer: Recognizer, load: Load, task: TaskSize, repeats: int) -> Measured:
-    images, labels = _noise(recognizer, task)
+    device, (images, labels) = recognizer.device, _noise(recognizer, task)
     # a small task first, untimed: the first run of all also loads libraries and chooses kernels
     fitted = recognizer.personalize(images[: task.way], labels[: task.way])
     fitted.logits(images[:1])
-    cuda = recognizer.device.type == "cuda"
+    there = partial(_personalizing, recognizer, task)
+    in_a_new_process = partial(_loaded_and_warm, load, task, torch.get_num_threads())
     return Measured(
-        device=device_name(recognizer.device),
+        device=device_name(device),
         threads=torch.get_num_threads(),
         repeats=repeats,
-        personalize_s=_median_s(lambda: recognizer.personalize(images, labels), recognizer.device, repeats),
-        frame_s=_median_s(lambda: fitted.logits(images[:1]), recognizer.device, repeats),
-        peak_memory_mb=_peak_on_cuda_mb(recognizer, task) if cuda else _peak_on_cpu_mb(load, task),
+        personalize_s=_median_s(lambda: recognizer.personalize(images, labels), device, repeats),
+        frame_s=_median_s(lambda: fitted.logits(images[:1]), device, repeats),
+        peak_memory_mb=added_peak_mb(there if device.type == "cuda" else in_a_new_process, device),
     )
 
 
@@ -170,58 +165,16 @@ def _noise(recognizer: Recognizer, task: TaskSize) -> tuple[Tensor, Tensor]:
     return images, torch.arange(task.support) % task.way
 
 
-def _median_s(work: Callable[[], object], device: torch.device, repeats: int) -> float:
-    seconds = []
-    for _ in range(repeats):
-        started_s = clock_s(device)
-        work()
-        seconds.append(clock_s(device) - started_s)
-    return statistics.median(seconds)
+def _median_s(work: Work, device: torch.device, repeats: int) -> float:
+    return statistics.median(seconds_of(work, device) for _ in range(repeats))
 
 
-def _peak_on_cuda_mb(recognizer: Recognizer, task: TaskSize) -> float:
-    images, labels = _noise(recognizer, task)
-    torch.cuda.reset_peak_memory_stats(recognizer.device)
-    before = torch.cuda.memory_allocated(recognizer.device)
-    recognizer.personalize(images, labels)
-    return (torch.cuda.max_memory_allocated(recognizer.device) - before) / MEGABYTE
+def _personalizing(recognizer: Recognizer, task: TaskSize) -> Work:
+    return partial(recognizer.personalize, *_noise(recognizer, task))
 
 
-def _peak_on_cpu_mb(load: Load, task: TaskSize) -> float | None:
-    # spawn: a forked child would begin with this process's memory
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as child:
-        try:
-            return child.submit(_added_peak_mb, load, task, torch.get_num_threads()).result()
-        except BrokenProcessPool:
-            raise FoundWrong("the process that measured memory was killed, most likely for want of it") from None
-
-
-def _added_peak_mb(load: Load, task: TaskSize, threads: int) -> float | None:
+def _loaded_and_warm(load: Load, task: TaskSize, threads: int) -> Work:
     torch.set_num_threads(threads)
     recognizer = load()
-    images, labels = _noise(recognizer, task)
-    recognizer.embed(images[:1])
-    _forget_peak()
-    before = _peak_bytes()
-    recognizer.personalize(images, labels)
-    after = _peak_bytes()
-    return None if before is None or after is None else (after - before) / MEGABYTE
-
-
-def _forget_peak() -> None:
-    """Begin the peak anew, so that loading the weights does not hide what comes; Linux only, where it may be done."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_bytes() -> int | None:
-    """This process's highest resident memory; None where it can't be had."""
-    status = Path("/proc/self/status")
-    if status.exists():  # not ru_maxrss: a new process takes that over from the one that started it
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    recognizer.embed(_noise(recognizer, task)[0][:1])  # libraries that the first frame loads are no part of the task
+    return _personalizing(recognizer, task)

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from eval.formats.records import Task, VideoPlan
 from groundwork.errors import FoundWrong
 from groundwork.files import csv_text, write_text
 from groundwork.progress import Progress
+from orbit_lite.costs.measuring import seconds_of
 from orbit_lite.data.frames import FrameSource
 from orbit_lite.data.loader import ReadSupport, read_ahead
 from orbit_lite.models.recognizer import Recognizer
@@ -30,15 +30,6 @@ class TaskSeconds:
 
 
 COLUMNS = [field.name for field in fields(TaskSeconds)]
-
-
-def clock_s(device: torch.device) -> float:
-    """Seconds by the clock, when all that the device was given is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter()
 
 
 def device_name(device: torch.device) -> str:
@@ -94,9 +85,7 @@ def _measure(recognizer: Recognizer, task: Task, source: FrameSource, *, warm: b
     if not warm:  # the first run of all also loads libraries and chooses kernels
         first = torch.tensor([int((labels == label).nonzero()[0, 0]) for label in range(task.way)])
         recognizer.personalize(images[first], labels[first], videos=videos[first])
-    started_s = clock_s(recognizer.device)
-    recognizer.personalize(images, labels, videos=videos)
-    return clock_s(recognizer.device) - started_s
+    return seconds_of(lambda: recognizer.personalize(images, labels, videos=videos), recognizer.device)
 
 
 def _read(path: Path) -> list[TaskSeconds]:

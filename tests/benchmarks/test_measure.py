@@ -26,7 +26,7 @@ def test_each_side_gets_its_own_seconds(monkeypatch):
     def take(seconds):
         now_s[0] += seconds
 
-    monkeypatch.setattr("benchmarks.measure._clock_s", lambda: now_s[0])
+    monkeypatch.setattr("orbit_lite.costs.measuring.clock_s", lambda _: now_s[0])
     first, second = paired_seconds(partial(take, 2), partial(take, 5), repeats=3)
     assert (first, second) == (Spread(2, 2, 2, 3), Spread(5, 5, 5, 3))
 

@@ -68,7 +68,7 @@ def test_counts_depend_on_the_size_of_the_task() -> None:
 
 @pytest.mark.usefixtures("spawned")
 def test_seconds_and_memory_are_of_personalising(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orbit_lite.costs.cost.clock_s", lambda _: Clock.now_s)
+    monkeypatch.setattr("orbit_lite.costs.measuring.clock_s", lambda _: Clock.now_s)
     found = cost(slow, SMALL, device=CPU, repeats=3).measured
     assert found is not None
     assert (found.personalize_s, found.frame_s) == (pytest.approx(0.4), 0)

@@ -8,8 +8,9 @@ import torch
 
 from eval.formats.records import Task, VideoPlan
 from groundwork.errors import FoundWrong
+from orbit_lite.costs import measuring
 from orbit_lite.costs import seconds as timing
-from orbit_lite.costs.seconds import TaskSeconds, clock_s, measured_on, time_personalizing
+from orbit_lite.costs.seconds import TaskSeconds, measured_on, time_personalizing
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 SMALL_PX = 32
@@ -55,7 +56,7 @@ class Timed(Recognizer):
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(timing, "time", clock)
+    monkeypatch.setattr(measuring, "time", clock)
     return clock
 
 
@@ -132,13 +133,3 @@ def test_where_it_was_measured_is_named():
     assert measured_on([row, row]) == "cpu, 2 CPU threads"
     gpu = replace(row, device="A GPU", threads=1)
     assert measured_on([row, gpu, row]) == "cpu, 2 CPU threads and A GPU, 1 CPU thread"
-
-
-@pytest.mark.parametrize("kind", ["cuda", "mps"])
-def test_the_clock_is_read_when_the_device_is_done(monkeypatch, kind):
-    done = []
-    monkeypatch.setattr(torch.cuda, "synchronize", done.append)
-    monkeypatch.setattr(torch.mps, "synchronize", lambda: done.append(torch.device("mps")))
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: done.append("read") or 0.0)
-    clock_s(torch.device(kind))
-    assert done == [torch.device(kind), "read"]
