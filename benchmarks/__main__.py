@@ -9,10 +9,11 @@ import torch
 
 from benchmarks import embed, evaluate, export, extract, frames, index, lite, personalize, recognize
 from benchmarks.measure import Comparison
-from benchmarks.record import hardware, table, write_csv
+from benchmarks.record import comparison_table, hardware, write_csv
 from groundwork.command_line import CommandParser, run_command
 from groundwork.errors import AskedWrong
 from groundwork.options import WritesFolder, run_verb, with_own_parser
+from groundwork.pages.printing import terminal_width, text_table
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="python -m benchmarks",
         description="Speed and memory of the kit beside the plain way of doing the same work.",
-        epilog="Benchmarks:\n" + "\n".join(f"  {name:12}{about}" for name, about in ABOUT.items()),
+        epilog="Benchmarks:\n" + "\n".join(f"  {name}: {about}" for name, about in ABOUT.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run (default: all)")
@@ -77,9 +78,10 @@ def _run(names: Sequence[str], out: Path) -> None:
                 raise AskedWrong(f"{name}: no CUDA device here")
             print(f"{name}: left out, no CUDA device here\n", flush=True)
             continue
-        print(f"{name}, on {hardware(gpu=gpu)}: {ABOUT[name]}", flush=True)
+        print(f"{name}, on {hardware(gpu=gpu)}", flush=True)  # before the minutes that it takes
         comparisons = BENCHMARKS[name]()
-        print(f"{table(comparisons)}\n{write_csv(out, name, comparisons, gpu=gpu)}\n", flush=True)
+        print(text_table(comparison_table(ABOUT[name], comparisons), width=terminal_width()))
+        print(f"{write_csv(out, name, comparisons, gpu=gpu)}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """What the study of gradients found: as CSV, as a table for docs/lite.md, and as a picture."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from groundwork.files import csv_text, write_bytes, write_text
+from groundwork.pages.drawing import figure_as_svg
+from groundwork.pages.printing import markdown_table
+from groundwork.pages.table import Column, Columns, Table
 
 STEP = 16  # tasks a step, as the 2023 leaderboard rows have it
 SHOWN = {  # the parts that table and picture show; Versa, whose gradient has no chance in it, is in the CSV alone
@@ -14,7 +16,6 @@ SHOWN = {  # the parts that table and picture show; Versa, whose gradient has no
     ("cnaps", "FiLM generator"): "CNAPs, FiLM generator",
 }
 LOOKS = {"lite": ("o", "#00589b"), "small task": ("s", "#b04a00"), "published": ("^", "#555555")}
-_STYLE = {"svg.hashsalt": "orbit", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9}
 
 
 @dataclass(frozen=True)
@@ -57,40 +58,41 @@ def write_report(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A line a row, numbers to six digits."""
+    """One line per row, numbers to six digits."""
     lines = [[_rounded(v) if isinstance(v, float) else v for v in asdict(row).values()] for row in rows]
     return csv_text([field.name for field in fields(Row)], lines)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The parts of SHOWN: a line for each part and H."""
-    head = ["gradient of", "H", "`lite`: bias", "RMSE", f"{STEP} tasks", "small task: bias", "RMSE", f"{STEP} tasks"]
-    lines = [[*head, "published: bias", "RMSE"], ["---"] + ["---:"] * 9]
+    """The parts of SHOWN: one row for each part and H."""
     found = {(row.learner, row.part, row.estimator, row.h): row for row in rows}
+    lines: list[tuple[object, ...]] = []
     for (learner, part), title in SHOWN.items():
         for h in dict.fromkeys(row.h for row in rows if (row.learner, row.part) == (learner, part)):
             lite, small, published = (found[learner, part, estimator, h] for estimator in LOOKS)
-            of_lite = [
-                f"{lite.bias:.2f}, at most {lite.bias_at_most:.2f}",
-                f"{lite.rmse:.2f}",
-                f"{lite.step_error:.2f}",
-            ]
-            of_small = [f"{value:.2f}" for value in (small.bias, small.rmse, small.step_error)]
-            of_published = [f"{value:.2f}" for value in (published.bias, published.rmse)]
-            lines.append([title, str(h), *of_lite, *of_small, *of_published])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+            of_lite = (f"{lite.bias:.2f}, at most {lite.bias_at_most:.2f}", lite.rmse, lite.step_error)
+            of_small = (small.bias, small.rmse, small.step_error)
+            lines.append((title, h, *of_lite, *of_small, published.bias, published.rmse))
+    columns: Columns = (
+        "gradient of",
+        "H",
+        Column("lite: bias", side="right"),
+        *map(_error, ("RMSE", f"{STEP} tasks", "small task: bias", "RMSE", f"{STEP} tasks", "published: bias", "RMSE")),
+    )
+    caption = "What each estimator is off, in units of the full gradient's length"
+    return markdown_table(Table(caption, columns, tuple(lines))) + "\n"
+
+
+def _error(heading: str) -> Column:
+    return Column(heading, "{:.2f}".format)
 
 
 def as_svg(rows: Sequence[Row]) -> bytes:
-    """A panel a part: over H, RMSE in full lines and bias dashed (of `lite`: what it is at most); logarithmic axes."""
-    from matplotlib import style
-    from matplotlib.figure import Figure
+    """One panel per part: over H, RMSE in full lines and bias dashed (of `lite`: what it is at most); log axes."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
     panels = [key for key in SHOWN if any((row.learner, row.part) == key for row in rows)]
-    content = io.BytesIO()
-    with style.context(["default", _STYLE]):
-        figure = Figure(figsize=(10, 4), layout="constrained")
+    with figure_as_svg(width=10, height=4, font_size=9) as (figure, content):
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, key in zip(grid, panels, strict=True):
             for estimator, (marker, colour) in LOOKS.items():
@@ -108,7 +110,6 @@ def as_svg(rows: Sequence[Row]) -> bytes:
             axes.grid(alpha=0.3)
         grid[0].set_ylabel("relative to the norm of the full gradient")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
     return content.getvalue()
 
 

@@ -11,9 +11,10 @@ import torch
 
 from benchmarks.measure import Comparison
 from groundwork.files import csv_text, write_text
+from groundwork.pages.table import Column, Columns, Table
 from orbit_lite.runs.folder import versions
 
-TABLE_COLUMNS = ("setting", "metric", "unit", "side", "median", "least", "most", "ratio")
+WORDS, NUMBERS = ("setting", "metric", "unit", "side"), ("median", "least", "most", "ratio")  # what the table shows
 MODEL_LETTERS = 32
 # What processor names hold beside the model.
 _NOT_THE_MODEL = r"\((r|tm)\)|\bcpu\b|\bprocessor\b|\b\w+-core\b|@.*"
@@ -36,19 +37,15 @@ def hardware_name(cores: int, processor: str) -> str:
     return f"{cores}-core-{_slug(re.sub(_NOT_THE_MODEL, ' ', processor.lower())) or 'cpu'}"
 
 
-def table(comparisons: Sequence[Comparison]) -> str:
-    """Plain text, two lines a comparison, the columns padded; `ratio` is to the line above."""
-    rows = [list(TABLE_COLUMNS)]
-    for row in _rows(comparisons):
-        rows.append([_readable(row[name]) for name in TABLE_COLUMNS])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+def comparison_table(caption: str, comparisons: Sequence[Comparison]) -> Table:
+    """Two rows per comparison, one for each side; `ratio` is to the row above."""
+    columns: Columns = (*WORDS, *(Column(name, _readable, "right") for name in NUMBERS))
+    rows = tuple(tuple(row[column] for column in (*WORDS, *NUMBERS)) for row in _rows(comparisons))
+    return Table(caption, columns, rows)
 
 
 def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison], *, gpu: bool = False) -> Path:
-    """Write `FOLDER/BENCHMARK-HARDWARE.csv`, whole or not at all: a row a side. Gives its path."""
+    """Write `FOLDER/BENCHMARK-HARDWARE.csv`, whole or not at all: one row per side. Gives its path."""
     found = {**versions(), "pillow": metadata.version("pillow")}
     where = hardware(gpu=gpu)
     named = [{"benchmark": benchmark, **row, "hardware": where, **found} for row in _rows(comparisons)]
@@ -77,9 +74,7 @@ def _rows(comparisons: Sequence[Comparison]) -> list[dict[str, str | int | float
     ]
 
 
-def _readable(value: str | int | float) -> str:
-    if not isinstance(value, float):
-        return str(value)
+def _readable(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 

@@ -26,6 +26,8 @@ from groundwork.command_line import CommandParser, run_command
 from groundwork.errors import AskedWrong
 from groundwork.files import csv_text, write_text
 from groundwork.options import Reads, Writes, run_verb, with_own_parser
+from groundwork.pages.printing import terminal_width, text_table
+from groundwork.pages.table import Column, Table
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.checkpoint import load_recognizer
@@ -87,22 +89,22 @@ def study(recognizer: Recognizer, index: Index, *, split: str) -> list[Row]:
     return [row for user in users for row in _of_user(recognizer, index, source, split, user)]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Means over rows, in percent but for the areas, as plain text."""
+def means_table(rows: Sequence[Row]) -> Table:
+    """Means over rows, in percent but for the areas."""
     mean = {field.name: float(np.mean([getattr(row, field.name) for row in rows])) for field in fields(Row)}
     share = {name: f"{100 * value:.1f} %" for name, value in mean.items()}
     at = f"{100 * FALSE_ALARMS:.0f} % false alarms"
-    lines = [
-        (f"{len(rows)} times an object left out", "familiarity", "confidence"),
+    lines = (
         ("AUROC, taught against not taught", f"{mean['auroc']:.3f}", f"{mean['auroc_confidence']:.3f}"),
         (f"accuracy at {at}", share["accuracy_at"], share["accuracy_at_confidence"]),
         ("accuracy, nothing refused", share["accuracy"], share["accuracy"]),
-        ("with the balanced threshold: accuracy", share["balanced_accuracy"], ""),
-        ("  false alarms", share["balanced_false_alarms"], ""),
-        (f"with a threshold asked for {at}: accuracy", share["asked_accuracy"], ""),
-        ("  false alarms", share["asked_false_alarms"], ""),
-    ]
-    return "\n".join(f"{name:56}{first:>14}{second:>14}".rstrip() for name, first, second in lines)
+        ("with the balanced threshold: accuracy", share["balanced_accuracy"], None),
+        ("the same: false alarms", share["balanced_false_alarms"], None),
+        (f"with a threshold asked for {at}: accuracy", share["asked_accuracy"], None),
+        ("the same: false alarms", share["asked_false_alarms"], None),
+    )
+    columns = ("what", Column("familiarity", side="right"), Column("confidence", side="right"))
+    return Table(f"{len(rows)} times an object left out, by familiarity and by confidence", columns, lines)
 
 
 def _of_user(recognizer: Recognizer, index: Index, source: FrameSource, split: str, user: str) -> Iterator[Row]:
@@ -189,7 +191,7 @@ def _parser() -> CommandParser:
 
 def _run(model: Path, data: Path, split: str, out: Path | None) -> None:
     rows = study(load_recognizer(model), open_index(data), split=split)
-    print(table(rows))
+    print(text_table(means_table(rows), width=terminal_width()))
     if out:
         names = [field.name for field in fields(Row)]
         write_text(out, csv_text(names, [[f"{getattr(row, name):.4f}" for name in names] for row in rows]))

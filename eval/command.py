@@ -10,6 +10,7 @@ from groundwork.command_line import Subparsers
 from groundwork.errors import FoundWrong
 from groundwork.options import Changes, Reads, Writes
 from groundwork.outputs import Kept
+from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
 
 RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
@@ -87,7 +88,7 @@ def _score(chosen: argparse.Namespace) -> None:
     from eval.verbs import score_files
 
     scorecard = score_files(chosen.tasks, chosen.predictions, chosen.out)
-    print(scorecard_text(scorecard), end="")
+    print(scorecard_text(scorecard, width=terminal_width()), end="")
     print(f"\nScorecard: {chosen.out}")
 
 
@@ -106,7 +107,7 @@ def _compare(chosen: argparse.Namespace) -> None:
     from eval.compare import comparison_text
     from eval.verbs import compare_files
 
-    print(comparison_text(compare_files(chosen.a, chosen.b, chosen.out)), end="")
+    print(comparison_text(compare_files(chosen.a, chosen.b, chosen.out), width=terminal_width()), end="")
     _say_written(chosen.out)
 
 
@@ -114,7 +115,7 @@ def _leaderboard(chosen: argparse.Namespace) -> None:
     from eval.leaderboard import leaderboard_text
     from eval.verbs import leaderboard_of
 
-    print(leaderboard_text(leaderboard_of(chosen.runs, chosen.out)), end="")
+    print(leaderboard_text(leaderboard_of(chosen.runs, chosen.out), width=terminal_width()), end="")
     _say_written(chosen.out)
 
 

@@ -1,6 +1,7 @@
 """Two scorecards of the same tasks, paired: what differs, by how much, how surely, and where most."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from eval.report.tables import metric_heading
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.printing import markdown_escaped, markdown_table, text_table
-from groundwork.pages.table import Table
+from groundwork.pages.table import Column, Table
 from groundwork.strict_model import Strict
 
 COMPARISON_SCHEMA: Literal[1] = 1
@@ -136,9 +137,10 @@ def finding(comparison: Comparison) -> str:
     )
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """For a terminal; ends with a newline."""
-    return "\n\n".join([_title(comparison), finding(comparison), *map(text_table, _tables(comparison))]) + "\n"
+def comparison_text(comparison: Comparison, *, width: int | None = None) -> str:
+    """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
+    tables = (text_table(table, width=width) for table in _tables(comparison))
+    return "\n\n".join([_title(comparison), finding(comparison), *tables]) + "\n"
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -224,13 +226,14 @@ def _title(comparison: Comparison) -> str:
 
 
 def _tables(comparison: Comparison) -> list[Table]:
-    a, b = plain(comparison.a), plain(comparison.b)
+    a, b = comparison.a, comparison.b
     rows = []
     for name in METRICS:
         for part in (getattr(comparison.overall, name).per_video, getattr(comparison.overall, name).per_user):
             heading = metric_heading(name, sampled=not comparison.every_query_frame)
-            signs = (str(part.a_better), str(part.same), str(part.b_better))
-            rows.append((heading, f"{part.n} {part.unit}", *_numbers(part), _interval(part), *signs))
+            signs = (part.a_better, part.same, part.b_better)
+            means = (part.a, part.b, part.difference)
+            rows.append((heading, f"{part.n} {part.unit}", *means, _interval(part), *signs))
     overall = Table(
         f"{b} minus {a}, in points, with a 95 % interval from drawing whole users again and again, the same ones for "
         "both; and on how many each is better",
@@ -248,19 +251,16 @@ def _tables(comparison: Comparison) -> list[Table]:
 def _place_table(kind: str, heading: str, places: Sequence[Place], a: str, b: str) -> Table:
     rows = []
     for place in places:
-        name = plain(getattr(place, kind))
-        first = (name,) if kind == "user" else (name, plain(place.user))
-        rows.append((*first, str(place.n), *_numbers(place)))
+        name = getattr(place, kind)
+        first = (name,) if kind == "user" else (name, place.user)
+        rows.append((*first, place.n, place.a, place.b, place.difference))
     columns = (kind.capitalize(), *(() if kind == "user" else ("User",)), "Videos of tasks", *_heads(a, b))
     return Table(f"{heading} by frame accuracy, those that differ most first", columns, tuple(rows))
 
 
-def _heads(a: str, b: str) -> tuple[str, str, str]:
-    return f"{a}, %", f"{b}, %", "Difference"
-
-
-def _numbers(part: Difference | Place) -> tuple[str, str, str]:
-    return percent(part.a, 2), percent(part.b, 2), _points(part.difference)
+def _heads(a: str, b: str) -> tuple[Column, Column, Column]:
+    exact = partial(percent, digits=2)
+    return Column(f"{a}, %", exact), Column(f"{b}, %", exact), Column("Difference", _points)
 
 
 def _interval(part: Difference) -> str:

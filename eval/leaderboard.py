@@ -100,11 +100,11 @@ def leaderboard(entries: Iterable[tuple[str, Scorecard]] = (), *, published: boo
     )
 
 
-def leaderboard_text(boards: Sequence[Board]) -> str:
-    """For a terminal; ends with a newline."""
+def leaderboard_text(boards: Sequence[Board], *, width: int | None = None) -> str:
+    """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
     parts = [TITLE, READING]
     for board in boards:
-        parts += [text_table(_table(board)), *_notes(board)]
+        parts += [text_table(_table(board), width=width), *_notes(board)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -237,7 +237,7 @@ def _table(board: Board) -> Table:
             cells += [score.bootstrap if score else ""] if own else []
         cells += [_scaled(row.macs)] if macs else []
         cells += [_scaled(row.parameters)] if parameters else []
-        rows.append(tuple(cell or "-" for cell in (*cells, row.standing, row.source)))
+        rows.append(tuple(cell or None for cell in (*cells, row.standing, row.source)))
     columns = ("Model", "Extractor", *heads, *(["MACs to personalise"] if macs else []))
     columns += (*(["Parameters"] if parameters else []), "Standing", "Source")
     return Table(f"{board.key.caption}, best first", columns, tuple(rows))

@@ -133,3 +133,53 @@ def test_library_modules_do_not_print(floor):
             if isinstance(node, ast.Attribute) and re.fullmatch(r"sys\.std(out|err)\.write(lines)?", ast.unparse(node)):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert found == []
+
+
+# Markup of a table, the rule below a Markdown table's heading, and a width to pad to, in `{}` or after `%`.
+LAID_OUT = re.compile(r"<table|\|\s*:?-{3,}|^:?-{3,}:?$|\{[^{}]*:(.?[<>^])?[1-9][0-9]*|%-?[1-9][0-9]*s")
+PADDED = re.compile(r"(.?[<>^])?[-+ ]?[1-9]")  # a width in an f-string; not 02, which numbers files, or .2f
+PADDING = {"ljust", "rjust", "center", "expandtabs", "to_markdown", "to_html", "to_string"}
+
+
+def layouts(source: str) -> list[str]:
+    """What of a module lays out a table by hand."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found += [node.value] if LAID_OUT.search(node.value) else []
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PADDING:
+            found.append(ast.unparse(node))
+        elif isinstance(node, ast.FormattedValue) and isinstance(node.format_spec, ast.JoinedStr):
+            parts = node.format_spec.values  # a width that is computed is in a part of its own
+            spec = "".join(part.value if isinstance(part, ast.Constant) else "9" for part in parts)
+            found += [ast.unparse(node.value) + spec] if PADDED.match(spec) else []
+    return found
+
+
+def test_tables_are_laid_out_in_one_place():
+    """A `Table` of `groundwork.pages` prints itself as text, Markdown, HTML and CSV, alike everywhere."""
+    for floor in (*FLOORS, "benchmarks"):
+        for path in sorted((ROOT / floor).rglob("*.py")):
+            place = path.relative_to(ROOT)
+            if place.parts[:2] != ("groundwork", "pages"):
+                assert layouts(path.read_text()) == [], f"{place}: use groundwork.pages.table.Table"
+
+
+BY_HAND = (
+    "f'<table>{rows}</table>'",
+    "'| --- | ---: |'",
+    "['---'] * 4",
+    "'|---|'",
+    "name.ljust(12)",
+    "frame.to_markdown()",
+    "f'{name:12}{about}'",
+    "f'{name:<{first}}'",
+    "f'{count:>8,}'",
+    "'{:>10}'.format(x)",
+    "'%-20s' % name",
+)
+NOT_BY_HAND = ("f'{share:.1f} %'", "f'{number:05}'", "f'{count:,}'", "r'[0-9]{3}'", "'a - b'")
+
+
+def test_a_table_laid_out_by_hand_is_found_and_a_number_in_words_is_none():
+    assert [line for line in (*BY_HAND, *NOT_BY_HAND) if layouts(line)] == [*BY_HAND]

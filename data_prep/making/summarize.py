@@ -20,6 +20,9 @@ import numpy as np
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import VIDEO_TYPES
 from groundwork.files import csv_text, write_text
+from groundwork.pages.cells import NOTHING
+from groundwork.pages.printing import csv_table, markdown_table, text_table
+from groundwork.pages.table import Column, Columns, Table
 
 COMBINED = "combined"
 BOTH = "both"
@@ -166,72 +169,64 @@ def _user(split: str, user: str, rows: Sequence[VideoRow]) -> UserRow:
 # --- as text, Markdown and CSV
 
 
-Table = tuple[str, list[str], list[list[str]]]  # title, heading, cells
-
-
-def summary_text(summary: DatasetSummary) -> str:
-    """Plain text: tables in columns of spaces, no drawn lines."""
-    parts = []
-    for title, heading, lines in _tables(summary):
-        widths = [max(len(line[column]) for line in [heading, *lines]) for column in range(len(heading))]
-        numeric = [all(_is_number(line[column]) for line in lines) for column in range(len(heading))]
-        rows = [
-            "  ".join(cell.rjust(w) if n else cell.ljust(w) for cell, w, n in zip(line, widths, numeric, strict=True))
-            for line in [heading, *lines]
-        ]
-        parts.append("\n".join([f"{title}:", *(row.rstrip() for row in rows)]))
-    return "\n\n".join([*parts, NOTE]) + "\n"
+def summary_text(summary: DatasetSummary, *, width: int | None = None) -> str:
+    """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
+    return "\n\n".join([*(text_table(table, width=width) for table in summary_tables(summary)), NOTE]) + "\n"
 
 
 def summary_markdown(summary: DatasetSummary) -> str:
-    """Markdown tables, a heading each."""
-    parts = []
-    for title, heading, lines in _tables(summary):
-        rows = [heading, ["---"] * len(heading), *([cell.replace("|", "\\|") for cell in line] for line in lines)]
-        parts.append(f"## {title}\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows))
-    return "\n\n".join([*parts, NOTE]) + "\n"
+    """Markdown tables, a heading each; ends with a newline."""
+    return "\n\n".join([*(markdown_table(table, heading_level=2) for table in summary_tables(summary)), NOTE]) + "\n"
 
 
 def write_csv(summary: DatasetSummary, folder: Path) -> tuple[Path, ...]:
     """Write counts.csv, spreads.csv and users.csv into a folder, made if need be; full precision, empty for None."""
     spreads = [(m.split, m.video_type, m.name, *astuple(m.spread)) for m in summary.measures]
-    tables: dict[str, tuple[list[str], Iterable[tuple[object, ...]]]] = {
-        "counts.csv": ([f.name for f in fields(Counts)], map(astuple, summary.counts)),
-        "spreads.csv": (["split", "video_type", "measure", *(f.name for f in fields(Spread))], spreads),
-        "users.csv": ([f.name for f in fields(UserRow)], map(astuple, summary.users)),
+    tables = {
+        "counts.csv": csv_text([f.name for f in fields(Counts)], map(astuple, summary.counts)),
+        "spreads.csv": csv_text(["split", "video_type", "measure", *(f.name for f in fields(Spread))], spreads),
+        "users.csv": csv_table(_users_table(summary)),
     }
-    for name, (heading, rows) in tables.items():
-        write_text(folder / name, csv_text(heading, rows))
+    for name, text in tables.items():
+        write_text(folder / name, text)
     return tuple(folder / name for name in tables)
 
 
-def _tables(summary: DatasetSummary) -> list[Table]:
-    splits = list(dict.fromkeys(row.split for row in summary.counts))
-    heading = ["split", "users", "objects", "clean videos", "clutter videos", "frames", "objects/user mean (min-max)"]
-    overview = []
-    for split in splits:
-        both = summary.count(split)
+def summary_tables(summary: DatasetSummary) -> list[Table]:
+    """The splits, each measure's spread, and the users."""
+    names = dict.fromkeys(row.name for row in summary.measures)
+    return [_splits_table(summary), *(_spreads_table(summary, name) for name in names), _users_table(summary)]
+
+
+def _splits_table(summary: DatasetSummary) -> Table:
+    rows = []
+    for split in dict.fromkeys(row.split for row in summary.counts):
+        both, spread = summary.count(split), summary.spread("objects per user", split)
         videos = [summary.count(split, kind).videos for kind in VIDEO_TYPES]
-        spread = summary.spread("objects per user", split)
-        a_user = f"{_cell(spread.mean)} ({_cell(spread.minimum)}-{_cell(spread.maximum)})"
-        overview.append([split, *map(_cell, (both.users, both.objects, *videos, both.frames)), a_user])
-    tables: list[Table] = [("Splits", heading, overview)]
-    for name in dict.fromkeys(row.name for row in summary.measures):
-        rows = [row for row in summary.measures if row.name == name]
-        cells = [[row.split, row.video_type, *map(_cell, astuple(row.spread))] for row in rows]
-        tables.append((name.capitalize(), ["split", "type", "n", "mean", "std", "25 %", "75 %", "min", "max"], cells))
-    heading = [field.name.replace("_", " ") for field in fields(UserRow)]
-    tables.append(("Users", heading, [[_cell(value) for value in astuple(row)] for row in summary.users]))
-    return tables
+        per_user = f"{_shown(spread.mean)} ({_shown(spread.minimum)}-{_shown(spread.maximum)})"
+        rows.append((split, both.users, both.objects, *videos, both.frames, per_user))
+    numbers = map(_number, ("users", "objects", "clean videos", "clutter videos", "frames"))
+    return Table("Splits", ("split", *numbers, "objects/user mean (min-max)"), tuple(rows))
 
 
-def _cell(value: str | int | float | None) -> str:
+def _spreads_table(summary: DatasetSummary, name: str) -> Table:
+    rows = tuple((row.split, row.video_type, *astuple(row.spread)) for row in summary.measures if row.name == name)
+    numbers = map(_number, ("n", "mean", "std", "25 %", "75 %", "min", "max"))
+    return Table(name.capitalize(), ("split", "type", *numbers), rows)
+
+
+def _users_table(summary: DatasetSummary) -> Table:
+    """A column for each field of UserRow: the first two are names, the others numbers."""
+    split, user, *numbers = (field.name for field in fields(UserRow))
+    columns: Columns = (split, user, *(_number(name.replace("_", " "), name) for name in numbers))
+    return Table("Users", columns, tuple(map(astuple, summary.users)))
+
+
+def _number(heading: str, name: str = "") -> Column:
+    return Column(heading, _shown, "right", name)
+
+
+def _shown(value: float | None) -> str:
     if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    return f"{value:,}" if isinstance(value, int) else value
-
-
-def _is_number(cell: str) -> bool:
-    return cell == "-" or cell.replace(",", "").replace(".", "").isdigit()
+        return NOTHING
+    return f"{value:.1f}" if isinstance(value, float) else f"{value:,}"

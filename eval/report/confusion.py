@@ -2,7 +2,7 @@
 
 from eval.formats.scorecard import Confusion, Scorecard
 from groundwork.pages.cells import percent, plain
-from groundwork.pages.table import Table
+from groundwork.pages.table import Column, Table
 
 
 def largest_confusion(scorecard: Scorecard, user: str) -> tuple[Confusion, int]:
@@ -12,18 +12,17 @@ def largest_confusion(scorecard: Scorecard, user: str) -> tuple[Confusion, int]:
 
 
 def confusion_table(confusion: Confusion) -> Table:
-    """A row an object that frames show, a column an object that they were taken for."""
-    names = [plain(name) for name in confusion.objects]
+    """One row per object that frames show, one column per object that they were taken for."""
     rows = [
-        (name, str(sum(row)), *(percent(count / sum(row)) for count in row))
-        for name, row in zip(names, confusion.frames, strict=True)
+        (name, sum(row), *(count / sum(row) for count in row))
+        for name, row in zip(confusion.objects, confusion.frames, strict=True)
         if sum(row)
     ]
     tasks = "1 task" if confusion.tasks == 1 else f"{confusion.tasks} tasks"
     return Table(
-        f"What user {plain(confusion.user)}'s objects were taken for, in % of the frames that show the row's object, "
+        f"What user {confusion.user}'s objects were taken for, in % of the frames that show the row's object, "
         f"{tasks} together",
-        ("Object shown", "Frames", *names),
+        ("Object shown", "Frames", *(Column(name, percent) for name in confusion.objects)),
         tuple(rows),
         shaded_from=2,
     )

@@ -6,8 +6,9 @@ from eval.formats.scorecard import Amount, Cost, Group, MetricSummary, ObjectSco
 from eval.intervals import BootstrapInterval, too_few_users
 from eval.metrics import METRICS
 from groundwork.pages.cells import percent, plain
-from groundwork.pages.table import Table
+from groundwork.pages.table import Column, Columns, Table
 
+METRIC_COLUMNS = tuple(Column(metric.title, percent) for metric in METRICS.values())
 _ONE = {"users": "1 user", "videos of tasks": "1 video of a task"}
 _SIZES = ((1e12, " T"), (1e9, " G"), (1e6, " M"))
 
@@ -66,14 +67,12 @@ def reading(scorecard: Scorecard) -> str:
 
 
 def user_table(scorecard: Scorecard) -> Table:
-    """A row a user, the mean over users last."""
-    rows = [
-        (plain(row.user), *_numbers(row.tasks, row.objects, row.videos), *_metrics(row)) for row in scorecard.per_user
-    ]
-    means = (percent(summary_of(scorecard, name).per_user.mean) for name in METRICS)
+    """One row per user, the mean over users last."""
+    rows = [(row.user, row.tasks, row.objects, row.videos, *_metrics(row)) for row in scorecard.per_user]
+    means = (summary_of(scorecard, name).per_user.mean for name in METRICS)
     counts = scorecard.counts
-    rows.append(("Mean over users", *_numbers(counts.tasks, counts.objects, counts.videos), *means))
-    columns = ("User", "Tasks", "Objects", "Videos", *(metric.title for metric in METRICS.values()))
+    rows.append(("Mean over users", counts.tasks, counts.objects, counts.videos, *means))
+    columns: Columns = ("User", "Tasks", "Objects", "Videos", *METRIC_COLUMNS)
     return Table(
         f"Result per user, {reading(scorecard)}; counts in the last row are totals",
         columns,
@@ -83,24 +82,23 @@ def user_table(scorecard: Scorecard) -> Table:
 
 
 def object_table(scorecard: Scorecard, user: UserScore) -> Table:
-    """A row an object of one user, the user's mean last."""
+    """One row per object of one user, the user's mean last."""
     own = [row for row in scorecard.per_object if row.user == user.user]
-    rows = [(plain(row.object), *_numbers(row.tasks, row.videos), *_metrics(row)) for row in own]
-    rows.append(("Mean over videos", *_numbers(user.tasks, user.videos), *_metrics(user)))
-    columns = ("Object", "Tasks", "Videos", *(metric.title for metric in METRICS.values()))
-    return Table(
-        f"Result per object of user {plain(user.user)}, {reading(scorecard)}", columns, tuple(rows), ends_in_total=True
-    )
+    rows = [(row.object, row.tasks, row.videos, *_metrics(row)) for row in own]
+    rows.append(("Mean over videos", user.tasks, user.videos, *_metrics(user)))
+    columns: Columns = ("Object", "Tasks", "Videos", *METRIC_COLUMNS)
+    caption = f"Result per object of user {user.user}, {reading(scorecard)}"
+    return Table(caption, columns, tuple(rows), ends_in_total=True)
 
 
 def box_size_table(groups: Sequence[Group]) -> Table:
-    """A row a bin of box sizes."""
+    """One row per bin of box sizes."""
     caption = "Frame accuracy by size of the object: its annotated box, as a share of the frame's area"
     return _group_table(caption, "Box", groups)
 
 
 def support_quality_table(groups: Sequence[Group]) -> Table:
-    """A row a third of the objects, by how many of their support frames have an issue."""
+    """One row per third of the objects, by how many of their support frames have an issue."""
     caption = "Frame accuracy by quality of support: objects in thirds, by the share of support frames with any issue"
     return _group_table(caption, "Support frames", groups)
 
@@ -108,14 +106,15 @@ def support_quality_table(groups: Sequence[Group]) -> Table:
 def _group_table(caption: str, first: str, groups: Sequence[Group]) -> Table:
     rows = [
         (
-            plain(group.name),
-            percent(group.frame_accuracy),
+            group.name,
+            group.frame_accuracy,
             f"{group.n} {group.unit}",
             _bootstrap(group.bootstrap_over_users, digits=1),
         )
         for group in groups
     ]
-    return Table(caption, (first, "Frame accuracy, %", "Mean over", "Bootstrap over users, 95 %"), tuple(rows))
+    columns = (first, Column("Frame accuracy, %", percent), "Mean over", "Bootstrap over users, 95 %")
+    return Table(caption, columns, tuple(rows))
 
 
 def cost_table(cost: Cost) -> Table:
@@ -140,8 +139,7 @@ def _cost_row(name: str, amount: Amount | None) -> tuple[str, ...]:
 def left_out_table(scorecard: Scorecard) -> Table:
     """What is in no task, and why."""
     rows = tuple(
-        (plain(entry.user), plain(entry.object), plain(entry.video) or "all of the object", plain(entry.reason))
-        for entry in scorecard.left_out
+        (entry.user, entry.object, entry.video or "all of the object", entry.reason) for entry in scorecard.left_out
     )
     return Table("Objects and videos that are in no task", ("User", "Object", "Video", "Why"), rows)
 
@@ -161,13 +159,8 @@ def provenance_table(scorecard: Scorecard) -> Table:
         "tasks fingerprint": scorecard.tasks_fingerprint,
     }
     given = [(f"predictions: {key}", value) for key, value in sorted(scorecard.provenance.items())]
-    rows = tuple((plain(key), plain(value)) for key, value in [*facts.items(), *given])
-    return Table("What was scored", ("Fact", "Value"), rows)
+    return Table("What was scored", ("Fact", "Value"), (*facts.items(), *given))
 
 
-def _numbers(*counts: int) -> tuple[str, ...]:
-    return tuple(map(str, counts))
-
-
-def _metrics(row: UserScore | ObjectScore) -> Sequence[str]:
-    return [percent(getattr(row, name)) for name in METRICS]
+def _metrics(row: UserScore | ObjectScore) -> Sequence[float]:
+    return [getattr(row, name) for name in METRICS]

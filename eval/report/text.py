@@ -1,5 +1,7 @@
 """The report for a terminal: plain lines, no box drawing, numbers in columns."""
 
+from functools import partial
+
 from eval.formats.scorecard import Scorecard
 from eval.metrics import METRICS
 from eval.report.tables import (
@@ -16,21 +18,27 @@ from eval.report.tables import (
 from groundwork.errors import AskedWrong
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.printing import text_table
-from groundwork.pages.table import Table
+from groundwork.pages.table import Column, Columns, Table
 
 
-def scorecard_text(scorecard: Scorecard) -> str:
-    """Headline, one row a user, notes, what else is known, what was left out; ends with a newline."""
-    parts = [title(scorecard), text_table(overall_table(scorecard)), text_table(user_table(scorecard))]
+def scorecard_text(scorecard: Scorecard, *, width: int | None = None) -> str:
+    """Headline, one row per user, notes, what else is known, what was left out; ends with a newline.
+
+    Args:
+        scorecard: what to print.
+        width: characters in a line of the terminal that it is for; None: nothing is shortened.
+    """
+    as_text = partial(text_table, width=width)
+    parts = [title(scorecard), as_text(overall_table(scorecard)), as_text(user_table(scorecard))]
     parts += [f"Note: {plain(note)}" for note in scorecard.notes]
     if scorecard.by_annotation and scorecard.by_annotation.box_size:
-        parts.append(text_table(box_size_table(scorecard.by_annotation.box_size)))
+        parts.append(as_text(box_size_table(scorecard.by_annotation.box_size)))
     if scorecard.by_annotation and scorecard.by_annotation.support_quality:
-        parts.append(text_table(support_quality_table(scorecard.by_annotation.support_quality)))
+        parts.append(as_text(support_quality_table(scorecard.by_annotation.support_quality)))
     if scorecard.cost:
-        parts += [text_table(cost_table(scorecard.cost)), f"Source: {plain(scorecard.cost.source)}"]
+        parts += [as_text(cost_table(scorecard.cost)), f"Source: {plain(scorecard.cost.source)}"]
     if scorecard.left_out:
-        parts.append(text_table(left_out_table(scorecard)))
+        parts.append(as_text(left_out_table(scorecard)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -54,7 +62,6 @@ def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = 
             ("videos of tasks", old.per_video.mean, new.per_video.mean),
             ("users", old.per_user.mean, new.per_user.mean),
         ):
-            rows.append((heading, how, percent(first), percent(second), f"{100 * (second - first):+.1f}"))
-    earlier, later = plain(names[0]), plain(names[1])
-    columns = ("Metric", "Mean over", f"{earlier}, %", f"{later}, %", "Difference")
-    return text_table(Table(f"{title(before)}: {earlier} and {later}", columns, tuple(rows))) + "\n"
+            rows.append((heading, how, first, second, f"{100 * (second - first):+.1f}"))
+    columns: Columns = ("Metric", "Mean over", *(Column(f"{name}, %", percent) for name in names), "Difference")
+    return text_table(Table(f"{title(before)}: {' and '.join(names)}", columns, tuple(rows))) + "\n"

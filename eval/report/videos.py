@@ -7,9 +7,8 @@ import pandas as pd
 
 from eval.formats.scorecard import Scorecard
 from eval.metrics import METRICS
-from eval.report.tables import reading
-from groundwork.pages.cells import percent, plain
-from groundwork.pages.table import Table
+from eval.report.tables import METRIC_COLUMNS, reading
+from groundwork.pages.table import Columns, Table
 
 MOST_ROWS = 5
 
@@ -51,9 +50,6 @@ def video_tables(scorecard: Scorecard, ranked: Sequence[RankedVideo]) -> list[Ta
 
 
 def _table(scorecard: Scorecard, caption: str, videos: Sequence[RankedVideo]) -> Table:
-    rows = tuple(
-        (plain(row.video), plain(row.user), plain(row.object), str(row.tasks), *map(percent, row.metrics))
-        for row in videos
-    )
-    columns = ("Video", "User", "Object", "Tasks", *(metric.title for metric in METRICS.values()))
+    rows = tuple((row.video, row.user, row.object, row.tasks, *row.metrics) for row in videos)
+    columns: Columns = ("Video", "User", "Object", "Tasks", *METRIC_COLUMNS)
     return Table(f"{caption}, means over their tasks, {reading(scorecard)}", columns, rows)

@@ -32,6 +32,9 @@ class Figure:
     caption: str
     csv: str
 
+    def __post_init__(self) -> None:
+        _require_words(self.alt, self.file_name)
+
 
 @dataclass(frozen=True)
 class Thumbnail:
@@ -40,6 +43,9 @@ class Thumbnail:
     jpeg: bytes
     alt: str
     caption: str
+
+    def __post_init__(self) -> None:
+        _require_words(self.alt, self.caption)
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,8 @@ class Section:
     name: str
     heading: str
     blocks: tuple[Block, ...]
+
+
+def _require_words(alt: str, picture: str) -> None:
+    if not alt.strip():
+        raise ValueError(f"{picture}: expected words for those who do not see the picture")

@@ -1,33 +1,59 @@
-"""A table of strings as plain text, Markdown and HTML: the same cells, whatever reads them."""
+"""A table as plain text, Markdown, HTML and CSV: the same rows, whatever reads them."""
 
+import os
 import re
+import sys
 from html import escape
 
+from groundwork.files import csv_text
+from groundwork.pages.cells import plain
 from groundwork.pages.table import Table
 
+LEAST_WIDTH = 12  # characters: no column of words is made narrower
 SHADES = 5  # as in style.css
 
+_GAP, _CUT = "  ", "..."  # dots in ASCII: every terminal can print them
 
-def text_table(table: Table) -> str:
-    """Caption, then columns two spaces apart: words to the left, numbers to the right. No newline at the end."""
-    lines = [table.columns, *table.rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(table.columns))]
+
+def text_table(table: Table, *, width: int | None = None) -> str:
+    """Caption, then columns two spaces apart, without lines drawn; no newline at the end.
+
+    Args:
+        table: what to print.
+        width: characters in a line of the terminal that it is for, see `terminal_width`. Words are shortened in the
+            middle until the lines fit, those of the widest column first; headings and numbers never are. None: nothing
+            is shortened.
+    """
+    lines = [table.headings, *table.cells]
+    widths = _widths(table, width)
     aligned = [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, table.numeric, strict=True)
+        _GAP.join(
+            _cut(cell, room).rjust(room) if right else _cut(cell, room).ljust(room)
+            for cell, room, right in zip(line, widths, table.to_the_right, strict=True)
         ).rstrip()
         for line in lines
     ]
-    return "\n".join([table.caption, *aligned])
+    return "\n".join([plain(table.caption), *aligned])
 
 
-def markdown_table(table: Table) -> str:
-    """Caption, then a Markdown table; what could be markup is escaped. No newline at the end."""
-    rules = tuple("---:" if number else "---" for number in table.numeric)
-    rows = [tuple(map(markdown_escaped, row)) for row in table.rows]
-    lines = [tuple(map(markdown_escaped, table.columns)), rules, *rows]
-    return "\n".join([f"{markdown_escaped(table.caption)}:", "", *(f"| {' | '.join(line)} |" for line in lines)])
+def terminal_width() -> int | None:
+    """Characters in a line of the terminal that standard output is; None where it is a file or a pipe."""
+    if not sys.stdout.isatty():
+        return None
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except OSError:  # one that does not say
+        return None
+
+
+def markdown_table(table: Table, *, heading_level: int | None = None) -> str:
+    """Caption, as a heading if a level is given, then a Markdown table; what could be markup is escaped. No newline at
+    the end."""
+    rules = ["---:" if right else "---" for right in table.to_the_right]
+    heading, *rows = ([markdown_escaped(cell) for cell in line] for line in (table.headings, *table.cells))
+    lines = [f"| {' | '.join(line)} |" for line in (heading, rules, *rows)]
+    caption = markdown_escaped(plain(table.caption))
+    return "\n".join([f"{'#' * heading_level} {caption}" if heading_level else f"{caption}:", "", *lines])
 
 
 def markdown_escaped(text: str) -> str:
@@ -37,30 +63,63 @@ def markdown_escaped(text: str) -> str:
 
 def html_table(table: Table) -> str:
     """A table with caption, `scope` on every heading, and a frame that the keyboard can scroll."""
+    caption = escape(plain(table.caption))
     head = "".join(
-        f'<th{_class("number" if number else "")} scope="col">{escape(column)}</th>'
-        for column, number in zip(table.columns, table.numeric, strict=True)
+        f'<th{_class("number" if right else "")} scope="col">{escape(heading)}</th>'
+        for heading, right in zip(table.headings, table.to_the_right, strict=True)
     )
     rows = [
-        _row(table, row, total=table.ends_in_total and place == len(table.rows) - 1)
-        for place, row in enumerate(table.rows)
+        _row(table, row, total=table.ends_in_total and place == len(table.cells) - 1)
+        for place, row in enumerate(table.cells)
     ]
     body = "\n".join(rows)
     # focusable, so that a table wider than the window can be scrolled from the keyboard
     return (
-        f'<div class="wide" role="region" aria-label="{escape(table.caption)}" tabindex="0">\n<table>\n'
-        f"<caption>{escape(table.caption)}</caption>\n<thead>\n<tr>{head}</tr>\n</thead>\n"
+        f'<div class="wide" role="region" aria-label="{caption}" tabindex="0">\n<table>\n'
+        f"<caption>{caption}</caption>\n<thead>\n<tr>{head}</tr>\n</thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
 
 
+def csv_table(table: Table) -> str:
+    """CSV with a header: the values themselves in full precision, names as they are, an empty cell for None."""
+    return csv_text([column.name or column.heading for column in table.heads], table.rows)
+
+
+def _widths(table: Table, width: int | None) -> list[int]:
+    """Characters of each column; columns of words give way, if all of them together can make a line fit."""
+    columns = list(zip(table.headings, *table.cells, strict=True))
+    wanted = [max(map(len, column)) for column in columns]
+    if width is None:
+        return wanted
+    least = [
+        most if right else min(most, max(LEAST_WIDTH, len(heading)))
+        for most, right, heading in zip(wanted, table.to_the_right, table.headings, strict=True)
+    ]
+    room = width - len(_GAP) * (len(columns) - 1)
+    if sum(least) > room:
+        return wanted  # the terminal has to wrap such lines: then it shall wrap all that there is
+    while sum(wanted) > room:
+        widest = max((place for place in range(len(columns)) if wanted[place] > least[place]), key=wanted.__getitem__)
+        wanted[widest] -= 1
+    return wanted
+
+
+def _cut(cell: str, width: int) -> str:
+    """In the middle: names of videos differ at their ends."""
+    if len(cell) <= width:
+        return cell
+    end = (width - len(_CUT)) // 2
+    return cell[: width - len(_CUT) - end] + _CUT + cell[-end:]
+
+
 def _row(table: Table, row: tuple[str, ...], *, total: bool) -> str:
     cells = []
-    for place, (cell, number) in enumerate(zip(row, table.numeric, strict=True)):
+    for place, (cell, right) in enumerate(zip(row, table.to_the_right, strict=True)):
         if place == 0:
             cells.append(f'<th scope="row">{escape(cell)}</th>')
             continue
-        kinds = ["number"] if number else []
+        kinds = ["number"] if right else []
         if table.shaded_from is not None and place >= table.shaded_from:
             kinds.append(f"shade{min(int(float(cell) / 100 * SHADES), SHADES - 1)}")
         cells.append(f"<td{_class(*kinds)}>{escape(cell)}</td>")

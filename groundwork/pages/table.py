@@ -1,27 +1,94 @@
-"""A table of strings, before any markup: the same cells become plain text, Markdown and HTML."""
+"""A table before any markup; `printing` makes text, Markdown, HTML and CSV of it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+from groundwork.pages.cells import NOTHING, plain, shown
+
+Side = Literal["left", "right"]
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(,[0-9]{3})*(\.[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        heading: what stands above it.
+        shown: makes text of a value. A CSV file has the value itself.
+        side: where its cells stand; None: numbers on the right, words on the left.
+        name: its heading in a CSV file; "" if that is the same.
+    """
+
+    heading: str
+    shown: Callable[[Any], str] = shown
+    side: Side | None = None
+    name: str = ""
+
+
+Columns = tuple[str | Column, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of plain strings. The first column names the row.
+    """A table of values, one row for each thing; the first column names the row.
 
-    `ends_in_total` if the last row is of all others. A page may shade the cells from column `shaded_from` on, which
-    hold percentages, by their value: the shade says nothing that the number doesn't.
+    Names that someone else chose need no care here: what would steer a page or a terminal is spelled out, see `plain`.
+
+    Attributes:
+        caption: what the table holds.
+        columns: one for each value of a row; a heading alone is a column of strings and numbers shown as they are.
+        rows: the values.
+        ends_in_total: whether the last row is of all others.
+        shaded_from: a page may shade the cells from this column on, which are shown as percentages, by their value: the
+            shade says nothing that the number doesn't.
+
+    Raises:
+        ValueError: if a row has more or fewer values than there are columns.
     """
 
     caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    columns: Columns
+    rows: tuple[tuple[object, ...], ...]
     ends_in_total: bool = False
     shaded_from: int | None = None
 
-    @property
-    def numeric(self) -> tuple[bool, ...]:
-        """Whether each column holds nothing but numbers, and `-` where there is none."""
-        cells = [{row[place] for row in self.rows} - {"-"} for place in range(len(self.columns))]
-        return tuple(bool(own) and all(map(_NUMBER.fullmatch, own)) for own in cells)
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{self.caption}: {len(row)} values in a row, {len(self.columns)} columns: {row}")
+
+    @cached_property
+    def heads(self) -> tuple[Column, ...]:
+        """The columns."""
+        return tuple(Column(column) if isinstance(column, str) else column for column in self.columns)
+
+    @cached_property
+    def headings(self) -> tuple[str, ...]:
+        """What stands above the columns."""
+        return tuple(plain(column.heading) for column in self.heads)
+
+    @cached_property
+    def cells(self) -> tuple[tuple[str, ...], ...]:
+        """The rows as text."""
+        return tuple(
+            tuple(plain(column.shown(value)) for column, value in zip(self.heads, row, strict=True))
+            for row in self.rows
+        )
+
+    @cached_property
+    def to_the_right(self) -> tuple[bool, ...]:
+        """Whether each column's cells stand on the right: as it says, or if all are numbers or `-`, and not all `-`."""
+        return tuple(
+            _all_numbers({row[place] for row in self.cells}) if column.side is None else column.side == "right"
+            for place, column in enumerate(self.heads)
+        )
+
+
+def _all_numbers(cells: set[str]) -> bool:
+    known = cells - {NOTHING}
+    return bool(known) and all(map(_NUMBER.fullmatch, known))

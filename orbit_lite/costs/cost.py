@@ -3,7 +3,7 @@ nothing in personalising or predicting counts or times itself.
 """
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from groundwork.pages.cells import grouped
+from groundwork.pages.printing import text_table
+from groundwork.pages.table import Column, Table
+from groundwork.words import counted
 from orbit_lite.costs.macs import frame_macs, personalize_macs
 from orbit_lite.costs.measuring import Work, added_peak_mb, seconds_of
 from orbit_lite.costs.seconds import device_name
@@ -112,33 +116,40 @@ def part_sizes(recognizer: Recognizer) -> list[PartSize]:
     return sizes
 
 
-def cost_text(cost: Cost) -> str:
-    """The cost as plain text."""
+def cost_text(cost: Cost, *, width: int | None = None) -> str:
+    """The cost as plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
     task = f"{cost.task.way} objects, {cost.task.support} support frames of {cost.frame_size_px} px"
-    lines = [f"{cost.learner} on {cost.backbone}, {task}", ""]
-    for title, parts in (("MACs to personalise", cost.personalize_macs), ("MACs a query frame", cost.frame_macs)):
-        rows = [total(parts), *parts] if len(parts) > 1 else parts
-        counts = [(part.part, f"{part.ours:,}", f"{part.leaderboard:,}") for part in rows]
-        lines += [*_table((title, "our count", "leaderboard's (thop's rules)"), counts), ""]
-    sizes = [(part.part, f"{part.learned:,}", f"{part.frozen:,}") for part in cost.parameters]
-    lines += [*_table(("Parameters", "learned", "frozen"), sizes), ""]
-    if cost.measured:
-        by = cost.measured
-        times = "once" if by.repeats == 1 else f"median of {by.repeats}"
-        memory = "not told by this system" if by.peak_memory_mb is None else f"{by.peak_memory_mb:,.0f} MB"
-        lines += [
-            f"Measured on {by.device}, {by.threads} CPU thread{'s' if by.threads > 1 else ''}, {times}",
-            f"seconds to personalise      {by.personalize_s:.4g}",
-            f"seconds for a query frame   {by.frame_s:.4g}",
-            f"peak memory to personalise  {memory}, beside weights and images",
-            "",
-        ]
-    return "\n".join(lines)
+    tables = [
+        _macs_table("MACs to personalise", cost.personalize_macs),
+        _macs_table("MACs per query frame", cost.frame_macs),
+        _sizes_table(cost.parameters),
+        *([_measured_table(cost.measured)] if cost.measured else []),
+    ]
+    title = f"{cost.learner} on {cost.backbone}, {task}"
+    return "\n\n".join([title, *(text_table(table, width=width) for table in tables)]) + "\n"
 
 
-def _table(head: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> list[str]:
-    first = max(len(row[0]) for row in (head, *rows))
-    return [f"{name:<{first}}  {one:>22}  {other:>28}".rstrip() for name, one, other in (head, *rows)]
+def _macs_table(caption: str, parts: Sequence[PartMacs]) -> Table:
+    rows = [total(parts), *parts] if len(parts) > 1 else parts
+    columns = ("part", Column("our count", grouped), Column("leaderboard's (thop's rules)", grouped))
+    return Table(caption, columns, tuple((part.part, part.ours, part.leaderboard) for part in rows))
+
+
+def _sizes_table(parts: Sequence[PartSize]) -> Table:
+    columns = ("part", Column("learned", grouped), Column("frozen", grouped))
+    return Table("Parameters", columns, tuple((part.part, part.learned, part.frozen) for part in parts))
+
+
+def _measured_table(by: Measured) -> Table:
+    times = "once" if by.repeats == 1 else f"median of {by.repeats}"
+    memory = "not known on this system" if by.peak_memory_mb is None else f"{by.peak_memory_mb:,.0f} MB"
+    rows = (
+        ("seconds to personalise", f"{by.personalize_s:.4g}"),
+        ("seconds for a query frame", f"{by.frame_s:.4g}"),
+        ("peak memory to personalise, beside weights and images", memory),
+    )
+    caption = f"Measured on {by.device}, {counted(by.threads, 'CPU thread')}, {times}"
+    return Table(caption, ("what", Column("measured", side="right")), rows)
 
 
 def _measure(recognizer: Recognizer, load: Load, task: TaskSize, repeats: int) -> Measured:

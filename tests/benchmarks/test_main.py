@@ -52,7 +52,7 @@ def test_help_is_plain_and_names_each(capsys):
     assert stop.value.code == 0
     shown = capsys.readouterr().out
     assert shown.isascii()
-    assert all(f"  {name} " in shown for name in command.BENCHMARKS)
+    assert all(f"  {name}: " in shown for name in command.BENCHMARKS)
 
 
 def test_a_fault_is_one_line_and_nothing_is_written(tmp_path, capsys, monkeypatch):

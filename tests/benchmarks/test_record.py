@@ -4,7 +4,8 @@ import platform
 import pytest
 
 from benchmarks.measure import Comparison, Spread
-from benchmarks.record import hardware, hardware_name, table, write_csv
+from benchmarks.record import comparison_table, hardware, hardware_name, write_csv
+from groundwork.pages.printing import text_table
 
 COMPARISON = Comparison(
     "tiny, N=100", "memory", "MB", 2, ("lite", Spread(50.0, 40.0, 60.0, 3)), ("full", Spread(12345.0, 1e4, 2e4, 3))
@@ -62,10 +63,11 @@ def test_csv_is_whole_or_as_it_was(tmp_path, monkeypatch):
 
 
 def test_table_shows_both_sides_and_the_ratio():
-    header, first, second = table([COMPARISON]).splitlines()
+    caption, header, first, second = text_table(comparison_table("memory of a task", [COMPARISON])).splitlines()
+    assert caption == "memory of a task"
     assert header.split() == ["setting", "metric", "unit", "side", "median", "least", "most", "ratio"]
     assert first.split()[-5:] == ["lite", "50", "40", "60", "1"]
     assert second.split()[-5:] == ["full", "12345", "10000", "20000", "247"]
-    assert table([COMPARISON]).isascii()
     starts = [line.index(word) for line, word in ((header, "side"), (first, "lite"), (second, "full"))]
     assert len(set(starts)) == 1
+    assert len({len(line) for line in (header, first, second)}) == 1  # numbers stand on the right

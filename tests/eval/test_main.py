@@ -11,6 +11,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.formats.records import read_scorecard, tasks_fingerprint, write_predictions, write_tasks
+from eval.leaderboard import leaderboard, leaderboard_text
 from eval.score import score
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -291,3 +292,12 @@ def test_a_verb_that_is_not_there_is_one_line_that_names_the_nearest(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["scores"])
     assert capsys.readouterr().err == "python -m eval: no verb 'scores' (did you mean 'score'?)\n"
+
+
+def test_on_a_terminal_names_are_shortened_until_lines_fit(capsys, monkeypatch):
+    boards = leaderboard()
+    assert main(["leaderboard"]) == 0
+    assert capsys.readouterr().out == leaderboard_text(boards)
+    monkeypatch.setattr("eval.command.terminal_width", lambda: 160)
+    assert main(["leaderboard"]) == 0
+    assert capsys.readouterr().out == leaderboard_text(boards, width=160) != leaderboard_text(boards)

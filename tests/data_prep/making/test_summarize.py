@@ -138,12 +138,27 @@ def test_text_is_plain_and_says_which_std(small):
     assert line.split() == ["train", "2", "3", "4", "1", "160", "1.5", "(1-2)"]
 
 
-def test_markdown_tables_are_whole():
+def test_text_spells_out_what_would_steer_a_terminal():
+    text = summary_text(summarize(make(("", "ann\x1b[2J", "cup", "clean", 7))))
+    assert "ann\\x1b[2J" in text and "\x1b" not in text
+
+
+def test_names_are_shortened_for_a_narrow_terminal_and_counts_are_not(small):
+    long = make(("train", "ann-" * 30, "cup", "clean", 1234567))
+    whole, narrow = (summary_text(summarize(long), width=width).split("\n\n")[-2] for width in (None, 140))
+    assert max(map(len, whole.splitlines())) > 140 >= max(map(len, narrow.splitlines()))
+    assert "..." in narrow and "1,234,567" in narrow
+
+
+def test_markdown_tables_are_whole_and_have_a_heading_each():
     text = summary_markdown(summarize(make(("", "a|b", "cup", "clean", 7))))
     for block in text.split("\n\n"):
         if block.startswith("|"):
             assert len({line.replace("\\|", "").count("|") for line in block.splitlines()}) == 1
     assert "population" in text and "a\\|b" in text
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == ["## Splits", "## Objects per user", "## Videos per object", "## Frames per video", "## Users"]
+    assert "| --- | --- | ---: | ---: |" in text  # numbers stand on the right
 
 
 def test_csv_holds_every_number(small, tmp_path):

@@ -8,8 +8,8 @@ def confusion(*rows, objects=("bag", "mug", "pen")):
 
 def test_the_table_by_hand_leaves_out_objects_without_frames():
     table = confusion_table(confusion((3, 1, 0), (0, 0, 0), (1, 0, 2)))
-    assert table.columns == ("Object shown", "Frames", "bag", "mug", "pen")
-    assert table.rows == (("bag", "4", "75.0", "25.0", "0.0"), ("pen", "3", "33.3", "0.0", "66.7"))
+    assert table.headings == ("Object shown", "Frames", "bag", "mug", "pen")
+    assert table.cells == (("bag", "4", "75.0", "25.0", "0.0"), ("pen", "3", "33.3", "0.0", "66.7"))
     assert "2 tasks together" in table.caption
 
 

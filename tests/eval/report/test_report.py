@@ -13,7 +13,6 @@ from eval.report import is_report_file, write_report
 from eval.report.csvs import CSV_NAMES
 from eval.score import score
 from groundwork.errors import AskedWrong
-from groundwork.pages.printing import markdown_escaped
 
 ALWAYS = {
     "report.html",
@@ -243,7 +242,6 @@ def test_markdown_holds_one_heading_and_whole_tables(tmp_path, hostile, thumbnai
     for block in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
         columns = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(columns) == 1
-    assert markdown_escaped("a|b*c_d<e>") == r"a\|b\*c\_d\<e\>"
 
 
 def test_what_is_of_a_sample_says_so_wherever_it_stands(tmp_path, card, make_tasks, make_predictions, page_of):

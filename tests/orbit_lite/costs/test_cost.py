@@ -1,13 +1,14 @@
 """What a recogniser costs: parameters by part, and measurements that are of the work and nothing else."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
 from orbit_lite.config import builtin_names
-from orbit_lite.costs.cost import TaskSize, cost, cost_text, part_sizes
+from orbit_lite.costs.cost import Measured, TaskSize, cost, cost_text, part_sizes
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 CPU = torch.device("cpu")
@@ -58,6 +59,27 @@ def test_counting_alone_measures_nothing() -> None:
     found = cost(partial(tiny, "cnaps"), SMALL, device=CPU, repeats=0)
     assert found.measured is None
     assert "Measured" not in cost_text(found)
+
+
+def test_text_has_a_table_for_each_count_and_one_of_what_was_measured() -> None:
+    found = replace(
+        cost(tiny, SMALL, device=CPU, repeats=0), measured=Measured("a device", 2, 3, 0.123456, 0.01, 1234.5)
+    )
+    title, personalize, frame, parameters, measured = cost_text(found).split("\n\n")
+    assert title == "protonets on tiny, 2 objects, 4 support frames of 32 px"
+    assert personalize.splitlines()[0] == "MACs to personalise"
+    assert f"{found.content()['macs_to_personalize']:,}" in personalize
+    assert f"{found.content()['macs_a_frame']:,}" in frame
+    assert [line.split() for line in parameters.splitlines()[:3]] == [
+        ["Parameters"],
+        ["part", "learned", "frozen"],
+        ["extractor", "385,208", "0"],
+    ]
+    assert measured.splitlines()[0] == "Measured on a device, 2 CPU threads, median of 3"
+    assert [line.split()[-1] for line in measured.splitlines()[2:4]] == ["0.1235", "0.01"]
+    assert measured.endswith("1,234 MB\n")
+    unknown = replace(found, measured=replace(found.measured, peak_memory_mb=None))
+    assert "not known on this system" in cost_text(unknown)
 
 
 def test_counts_depend_on_the_size_of_the_task() -> None:
