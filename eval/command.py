@@ -26,61 +26,17 @@ RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
 
 def add_eval_verbs(verbs: Subparsers) -> None:
     """Add score, check, compare, leaderboard, results and report to a parser; each sets `run`."""
-    score = verbs.add_parser("score", help="tasks and predictions to a scorecard, checked first")
-    _add_predictions(score)
-    score.add_argument(
+    for add in (_add_score, _add_check, _add_compare, _add_leaderboard, _add_results, _add_report):
+        add(verbs)
+
+
+def _add_score(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("score", help="tasks and predictions to a scorecard, checked first")
+    _add_predictions(verb)
+    verb.add_argument(
         "--out", type=Writes("scorecard.json"), required=True, metavar="scorecard.json", help="file to write"
     )
-    score.set_defaults(run=_score)
-
-    check = verbs.add_parser("check", help="list every fault of predictions, score nothing")
-    _add_predictions(check)
-    check.set_defaults(run=_check)
-
-    compare = verbs.add_parser("compare", help="two scorecards of the same tasks, paired")
-    compare.add_argument("a", type=Reads(RUN_FILES), metavar="A", help="a scorecard.json, or a run folder")
-    compare.add_argument(
-        "b", type=Reads(RUN_FILES), metavar="B", help="another, of the same tasks; differences are B minus A"
-    )
-    compare.add_argument(
-        "--out", type=Writes("comparison.txt"), metavar="FILE", help="write it too: .txt, .md or .json"
-    )
-    compare.set_defaults(run=_compare)
-
-    board = verbs.add_parser("leaderboard", help="published rows and yours, one table per protocol")
-    board.add_argument(
-        "runs", type=Reads(RUN_FILES), nargs="*", metavar="RUN", help="a run folder, or a scorecard.json"
-    )
-    board.add_argument(
-        "--out", type=Writes("leaderboard.txt"), metavar="FILE", help="write it too: .txt, .md, .csv or .html"
-    )
-    board.set_defaults(run=_leaderboard)
-
-    results = verbs.add_parser("results", help="predictions.parquet to a results.json")
-    results.add_argument("--tasks", type=Reads(), required=True, metavar="tasks.jsonl", help="what was predicted")
-    results.add_argument(
-        "--predictions", type=Reads(), required=True, metavar="predictions.parquet", help="what to write"
-    )
-    results.add_argument("--form", choices=("2022", "2023"), default="2023", help="of which challenge (default: 2023)")
-    results.add_argument("--scorecard", type=Reads(), metavar="scorecard.json", help="take each task's MACs from it")
-    results.add_argument(
-        "--out", type=Writes("results.json"), required=True, metavar="results.json", help="file to write"
-    )
-    results.set_defaults(run=_results)
-
-    report = verbs.add_parser("report", help="a run folder's scorecard.json to report.html, report.md and CSVs")
-    report.add_argument("run_dir", type=Changes(), metavar="RUN", help="a folder with scorecard.json")
-    report.add_argument("--video", action="append", default=[], help="show this video's timeline; may be repeated")
-    report.set_defaults(run=_report)
-
-
-def _add_predictions(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tasks", type=Reads(), metavar="tasks.jsonl", help="what was to be predicted; a results.json can do without"
-    )
-    parser.add_argument(
-        "--predictions", type=Reads(), required=True, metavar="FILE", help="predictions.parquet or a results.json"
-    )
+    verb.set_defaults(run=_score)
 
 
 def _score(chosen: argparse.Namespace) -> None:
@@ -90,6 +46,12 @@ def _score(chosen: argparse.Namespace) -> None:
     scorecard = score_files(chosen.tasks, chosen.predictions, chosen.out)
     print(scorecard_text(scorecard, width=terminal_width()), end="")
     print(f"\nScorecard: {chosen.out}")
+
+
+def _add_check(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("check", help="list every fault of predictions, score nothing")
+    _add_predictions(verb)
+    verb.set_defaults(run=_check)
 
 
 def _check(chosen: argparse.Namespace) -> None:
@@ -103,12 +65,31 @@ def _check(chosen: argparse.Namespace) -> None:
     print(f"{chosen.predictions}: whole and legal")
 
 
+def _add_compare(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("compare", help="two scorecards of the same tasks, paired")
+    verb.add_argument("a", type=Reads(RUN_FILES), metavar="A", help="a scorecard.json, or a run folder")
+    verb.add_argument(
+        "b", type=Reads(RUN_FILES), metavar="B", help="another, of the same tasks; differences are B minus A"
+    )
+    verb.add_argument("--out", type=Writes("comparison.txt"), metavar="FILE", help="also write it: .txt, .md or .json")
+    verb.set_defaults(run=_compare)
+
+
 def _compare(chosen: argparse.Namespace) -> None:
     from eval.compare import comparison_text
     from eval.verbs import compare_files
 
     print(comparison_text(compare_files(chosen.a, chosen.b, chosen.out), width=terminal_width()), end="")
     _say_written(chosen.out)
+
+
+def _add_leaderboard(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("leaderboard", help="published rows and yours, one table per protocol")
+    verb.add_argument("runs", type=Reads(RUN_FILES), nargs="*", metavar="RUN", help="a run folder, or a scorecard.json")
+    verb.add_argument(
+        "--out", type=Writes("leaderboard.txt"), metavar="FILE", help="also write it: .txt, .md, .csv or .html"
+    )
+    verb.set_defaults(run=_leaderboard)
 
 
 def _leaderboard(chosen: argparse.Namespace) -> None:
@@ -119,6 +100,16 @@ def _leaderboard(chosen: argparse.Namespace) -> None:
     _say_written(chosen.out)
 
 
+def _add_results(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("results", help="predictions.parquet to a results.json")
+    verb.add_argument("--tasks", type=Reads(), required=True, metavar="tasks.jsonl", help="what was predicted")
+    verb.add_argument("--predictions", type=Reads(), required=True, metavar="predictions.parquet", help="what to write")
+    verb.add_argument("--form", choices=("2022", "2023"), default="2023", help="of which challenge (default: 2023)")
+    verb.add_argument("--scorecard", type=Reads(), metavar="scorecard.json", help="take each task's MACs from it")
+    verb.add_argument("--out", type=Writes("results.json"), required=True, metavar="results.json", help="file to write")
+    verb.set_defaults(run=_results)
+
+
 def _results(chosen: argparse.Namespace) -> None:
     from eval.verbs import write_results_file
 
@@ -126,11 +117,27 @@ def _results(chosen: argparse.Namespace) -> None:
     print(f"Results in the form of {chosen.form}: {chosen.out}")
 
 
+def _add_report(verbs: Subparsers) -> None:
+    verb = verbs.add_parser("report", help="a run folder's scorecard.json to report.html, report.md and CSVs")
+    verb.add_argument("run_dir", type=Changes(), metavar="RUN", help="a folder with scorecard.json")
+    verb.add_argument("--video", action="append", default=[], help="show this video's timeline; may be repeated")
+    verb.set_defaults(run=_report)
+
+
 def _report(chosen: argparse.Namespace) -> None:
     from eval.verbs import report_run
 
     report_run(chosen.run_dir, videos=chosen.video)
     print(f"Report: {chosen.run_dir / 'report.html'} and report.md; data as CSV beside them")
+
+
+def _add_predictions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tasks", type=Reads(), metavar="tasks.jsonl", help="what was to be predicted; a results.json can do without"
+    )
+    parser.add_argument(
+        "--predictions", type=Reads(), required=True, metavar="FILE", help="predictions.parquet or a results.json"
+    )
 
 
 def _say_written(out: Path | None) -> None:

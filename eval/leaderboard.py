@@ -16,6 +16,7 @@ from groundwork.pages.markdown import markdown_page
 from groundwork.pages.page import html_page
 from groundwork.pages.printing import text_table
 from groundwork.pages.table import Table
+from groundwork.words import counted
 
 TITLE = "ORBIT leaderboard"
 READING = (
@@ -200,7 +201,7 @@ def _users(card: Scorecard) -> str:
     if card.split in ORBIT_USERS and users == ORBIT_USERS[card.split] and objects == ORBIT_OBJECTS[card.split]:
         return _orbit_users(card.split)
     of = f"data {card.data_fingerprint[:12]}" if card.data_fingerprint else f"tasks {card.tasks_fingerprint[:12]}"
-    return f"{len(users)} {'user' if len(users) == 1 else 'users'} of {plain(of)}"
+    return f"{counted(len(users), 'user')} of {plain(of)}"
 
 
 def _orbit_users(split: str) -> str:

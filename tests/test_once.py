@@ -28,6 +28,7 @@ SIGNS = {
     "groundwork/files.py": r"hashlib\.(file_digest\(|sha256\(\w+\.read_bytes\(\))",
     "groundwork/strict_model.py": r"extra=['\"]forbid['\"]|\berror\.errors\(",
 }
+LONG_ENOUGH = 150  # characters of a function's body: shorter ones may well be alike by chance
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -37,6 +38,27 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 
 MODULES = dict(modules())
+
+
+def text(node: ast.expr) -> str:
+    """A string or an f-string, with {} for each value in it and for a leading 1; "" if it is neither."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    found = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+    return re.sub(r"^1(?= )", "{}", found)
+
+
+def is_one(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and node.value == 1
+
+
+def body_of(function: ast.FunctionDef) -> str:
+    """A function's statements without its docstring, whatever it calls its parameters."""
+    parameters = [argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)]
+    renamed = {name: f"parameter_{number}" for number, name in enumerate(parameters)}
+    statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    lines = "\n".join(ast.unparse(statement) for statement in statements)
+    return re.sub(r"(?<![\w.'\"])[a-z_]\w*", lambda word: renamed.get(word[0], word[0]), lines)
 
 
 def test_what_has_a_home_is_defined_nowhere_else():
@@ -52,3 +74,24 @@ def test_what_has_a_home_is_defined_nowhere_else():
 def test_nothing_is_made_again_under_another_name(home, sign):
     places = [place for place in MODULES if re.search(sign, (ROOT / place).read_text())]
     assert places == [home]
+
+
+def test_a_number_and_its_noun_are_put_together_in_one_place():
+    """`"user" if n == 1 else "users"` is `counted(n, "user")`."""
+    wrong = []
+    for place, module in MODULES.items():
+        for node in ast.walk(module):
+            if isinstance(node, ast.IfExp) and place != HOME["counted"]:
+                one, several = sorted((text(node.body), text(node.orelse)), key=len)
+                if f"{one}s" == several and any(map(is_one, ast.walk(node.test))):
+                    wrong.append(f"{place}:{node.lineno}")
+    assert wrong == []
+
+
+def test_no_function_is_written_twice():
+    found = defaultdict(list)
+    for place, module in MODULES.items():
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef) and len(body := body_of(node)) >= LONG_ENOUGH:
+                found[body].append(f"{place}:{node.lineno} {node.name}")
+    assert {body: places for body, places in found.items() if len(places) > 1} == {}

@@ -3,6 +3,7 @@
 from eval.formats.scorecard import Confusion, Scorecard
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.table import Column, Table
+from groundwork.words import counted
 
 
 def largest_confusion(scorecard: Scorecard, user: str) -> tuple[Confusion, int]:
@@ -18,10 +19,9 @@ def confusion_table(confusion: Confusion) -> Table:
         for name, row in zip(confusion.objects, confusion.frames, strict=True)
         if sum(row)
     ]
-    tasks = "1 task" if confusion.tasks == 1 else f"{confusion.tasks} tasks"
     return Table(
         f"What user {confusion.user}'s objects were taken for, in % of the frames that show the row's object, "
-        f"{tasks} together",
+        f"{counted(confusion.tasks, 'task')} together",
         ("Object shown", "Frames", *(Column(name, percent) for name in confusion.objects)),
         tuple(rows),
         shaded_from=2,

@@ -22,6 +22,7 @@ from eval.report.timelines import TIMELINES_CSV, Timeline, timeline_finding, tim
 from eval.report.videos import RankedVideo, video_tables
 from groundwork.pages.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
 from groundwork.pages.cells import percent, plain
+from groundwork.words import counted
 
 # A frame as a JPEG file's content, by its video and number.
 Thumbnails = Callable[[str, int], bytes]
@@ -93,8 +94,8 @@ def report_sections(
 
 def _overall(scorecard: Scorecard) -> tuple[Block, ...]:
     summary, counts = scorecard.overall.frame_accuracy, scorecard.counts
-    tasks = "1 task" if counts.tasks == 1 else f"{counts.tasks} tasks"
-    users = "1 user" if counts.users == 1 else f"{counts.users} users"
+    tasks = counted(counts.tasks, "task")
+    users = counted(counts.users, "user")
     headline = Paragraph(
         f"of frames right, mean over {counts.video_scores} videos of {tasks}; "
         f"{percent(summary.per_user.mean, 2)} % as a mean over {users}.",
@@ -107,7 +108,7 @@ def _overall(scorecard: Scorecard) -> tuple[Block, ...]:
 
 def _user_blocks(scorecard: Scorecard, user: UserScore) -> tuple[Block, ...]:
     confusion, others = largest_confusion(scorecard, user.user)
-    sets = "1 other set" if others == 1 else f"{others} other sets"
+    sets = counted(others, "other set")
     more = f" This user has tasks with {sets} of objects: {CONFUSION_CSV} has them." if others else ""
     return (
         Heading(f"User {plain(user.user)}"),

@@ -18,6 +18,7 @@ from eval.report.videos import RankedVideo
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.drawing import INK, LINE, drawing, shortened
+from groundwork.words import counted
 
 TIMELINES_CSV = "timelines.csv"
 CHOSEN = 2  # of the worst, the middle and the best videos, where none are named
@@ -161,7 +162,7 @@ def timeline_title(timeline: Timeline) -> str:
 def timeline_finding(timeline: Timeline) -> str:
     """What the picture shows, for someone who does not see it."""
     count = len(timeline.frames)
-    frames = f"{count} {'frame' if count == 1 else 'frames'}"
+    frames = counted(count, "frame")
     if timeline.first_right is None:
         found = f"{plain(timeline.object)} is never recognised in {frames}"
     else:

@@ -12,6 +12,7 @@ from eval.formats.records import Task, VideoPlan
 from groundwork.errors import FoundWrong
 from groundwork.files import csv_text, write_text
 from groundwork.progress import Progress
+from groundwork.words import counted
 from orbit_lite.costs.measuring import seconds_of
 from orbit_lite.data.frames import FrameSource
 from orbit_lite.data.loader import ReadSupport, read_ahead
@@ -77,7 +78,7 @@ def time_personalizing(
 def measured_on(rows: Sequence[TaskSeconds]) -> str:
     """`cpu, 2 CPU threads`; several where a run went on elsewhere."""
     places = dict.fromkeys((row.device, row.threads) for row in rows)
-    return " and ".join(f"{device}, {count} CPU {'thread' if count == 1 else 'threads'}" for device, count in places)
+    return " and ".join(f"{device}, {counted(count, 'CPU thread')}" for device, count in places)
 
 
 def _measure(recognizer: Recognizer, task: Task, source: FrameSource, *, warm: bool) -> float:
