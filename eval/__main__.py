@@ -17,7 +17,7 @@ results.json is the format of the ORBIT challenges, 2022 or 2023/24; score and c
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 done, 1 found wrong, 2 asked wrong."""
+    """Run one verb; the exit status, as `exit_status` gives it."""
     chosen = _parser().parse_args(arguments)
     return run_command("eval", chosen, lambda: run_verb(chosen))
 

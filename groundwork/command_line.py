@@ -109,7 +109,7 @@ def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "
         if_stopped: what Ctrl-C leaves, in words.
 
     Returns:
-        0 done, 1 found something wrong, 2 asked for wrongly, 130 stopped by Ctrl-C.
+        0 success, 1 data problem, 2 usage error, 130 stopped by Ctrl-C.
     """
     try:
         work()

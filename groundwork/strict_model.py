@@ -26,11 +26,11 @@ def refused(what: str) -> PydanticCustomError:
 
 
 def fault_lines(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
-    """Everything that pydantic found wrong, a line each: where in the record, and what.
+    """Everything that pydantic found wrong, one line each: where in the record, and what.
 
     Args:
         error: as pydantic raised it.
-        model: what was to be read; with it, an unknown key is told from the known ones.
+        model: what was to be read; with it, an unknown key is reported with the nearest known one.
     """
     return [_fault_line(fault, model) for fault in error.errors(include_url=False, include_context=False)]
 
