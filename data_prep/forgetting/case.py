@@ -87,10 +87,11 @@ class ForgetCase:
         """The names of all other users' folders of frames, where no index lists them."""
         found = set()
         for level in self.levels:
-            for path in (self.root / level).glob("*/*/*/*"):
-                parts = path.relative_to(self.root / level).parts
-                if plain(parts[0]) not in (self.user, *self.levels, ANNOTATIONS) and not any(map(is_junk, parts)):
-                    found.add(plain(path.name))
+            for pattern in ("*/*/*", "*/*/*/*"):  # loose in the object's folder, or by type
+                for path in (self.root / level).glob(pattern):
+                    parts = path.relative_to(self.root / level).parts
+                    if plain(parts[0]) not in (self.user, *self.levels, ANNOTATIONS) and not any(map(is_junk, parts)):
+                        found.add(plain(path.name))
         return found
 
 

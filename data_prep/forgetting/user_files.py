@@ -4,6 +4,7 @@ A file is the kit's if it stands where the layout has one and bears a name that 
 
     USER/OBJECT/[TYPE/]VIDEO/VIDEO-00001.jpg      a frame, in the folder of its own video
     USER/OBJECT/[TYPE/]NAME.mp4                   a raw video, by its suffix
+    USER/OBJECT/[TYPE/]NAME.jpg                   a photo that the index lists: others may be anybody's
     USER--label--technique--random.mp4            a raw video that ORBIT-Camera exported
     USER.zip                                      an archive of frames alone, or one that the index lists
 
@@ -26,6 +27,7 @@ from data_prep.tree.layout import (
     TREE_TYPES,
     frame_file_name,
     is_junk,
+    is_photo_file,
     parse_frame_file_name,
     place_user,
     plain,
@@ -151,6 +153,10 @@ class UserFiles:
             return "/".join((*above, name)) in self._indexed or _packed_names(self._root.joinpath(*above, name)) != ()
         return whole == f"{self._user}{ARCHIVE_SUFFIX}" or self._is_exported(whole)
 
+    def _is_indexed_photo(self, place: Place) -> bool:
+        """Whether the index lists a photo as a video of theirs: its name and place alone would prove nothing."""
+        return is_photo_file(place[-1]) and "/".join(map(plain, place)) in self._indexed
+
     def _look(self, place: Place, level: Level, is_file: bool) -> Holding:
         """What stands at one place.
 
@@ -180,8 +186,9 @@ class UserFiles:
         path, name = self._root.joinpath(*place), _whole(plain(place[-1]))
         holding, inside = Holding(path), dict[str, Holding]()
         for entry in sorted(os.listdir(path)):  # a video's first frame comes first: half a video never looks whole
-            inner = plain(entry)
-            inside[entry] = self._look((*place, entry), _level_below(level, inner), _is_file_in(level, name, inner))
+            inner, below = plain(entry), (*place, entry)
+            is_file = _is_file_in(level, name, inner) or (level in ("object", "type") and self._is_indexed_photo(below))
+            inside[entry] = self._look(below, _level_below(level, inner), is_file)
         for found in self._judge_twins(inside):
             holding.add(found)
         if level == "video" and holding.is_theirs:

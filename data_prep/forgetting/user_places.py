@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.making.collectors import OTHER
-from data_prep.tree.layout import ANNOTATIONS, RAW_SUFFIXES, TREE_TYPES, is_junk, place_user, plain, tree_splits
+from data_prep.tree.layout import (
+    ANNOTATIONS,
+    RAW_SUFFIXES,
+    TREE_TYPES,
+    is_junk,
+    is_video_file,
+    place_user,
+    plain,
+    tree_splits,
+)
+from data_prep.tree.object_folder import visible_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX
 from groundwork.errors import AskedWrong
 
@@ -24,7 +34,7 @@ def user_name(user: str) -> str:
 def user_levels(root: Path) -> tuple[str, ...]:
     """The folders that users stand in: the splits, and `other` beside them or beside users; "" is the root itself."""
     other = root / OTHER
-    is_user = any((thing / video_type).is_dir() for thing in _folders(other) for video_type in TREE_TYPES)
+    is_user = any(map(_is_object, _folders(other)))
     return (*tree_splits(root), *((OTHER,) if other.is_dir() and not is_user else ()))
 
 
@@ -51,6 +61,12 @@ def is_exported(name: str) -> bool:
 def visible(folder: Path) -> list[Path]:
     """What stands in a folder and is not hidden, sorted; nothing if there is no such folder."""
     return [path for path in sorted(folder.iterdir()) if not is_junk(path.name)] if folder.is_dir() else []
+
+
+def _is_object(folder: Path) -> bool:
+    """Whether a folder holds videos, loose or by type."""
+    loose = any(is_video_file(entry.name) for entry in visible_entries(folder))
+    return loose or any((folder / video_type).is_dir() for video_type in TREE_TYPES)
 
 
 def _folders(folder: Path) -> list[Path]:

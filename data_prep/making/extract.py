@@ -9,7 +9,7 @@ from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.flat_export import scan_flat
 from data_prep.tree.layout import VIDEO_TYPES, frame_file_name
 from data_prep.tree.naming import RawVideo, discard_key, name_videos, scan_raw
-from data_prep.video.decoding import READER
+from data_prep.video.decoding import reader_of
 from data_prep.video.frames import JPEG_QUALITY, encode_jpeg, iterate_frames
 from data_prep.video.framing import Framing
 from data_prep.video.probe import probe
@@ -143,7 +143,7 @@ def _extract_video(job: _Job) -> VideoRecord:
     return VideoRecord(
         frames=number,
         mark=job.mark,
-        reader=READER,
+        reader=reader_of(info),
         pictures=info.pictures,
         width_px=info.width,
         height_px=info.height,

@@ -20,14 +20,15 @@ from data_prep.tree.index import build_index
 from data_prep.tree.layout import (
     ANNOTATIONS,
     INDEX_NAME,
-    RAW_SUFFIXES,
     TREE_TYPES,
     annotation_path,
     frame_file_name,
     is_junk,
+    is_video_file,
     plain,
 )
 from data_prep.tree.listing import Found, list_frames
+from data_prep.tree.object_folder import video_entries
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import whole_file, whole_folder, write_json
 from groundwork.lock import only_run
@@ -133,9 +134,8 @@ def _find_videos(tree: Path) -> list[Found]:
             if not level and user.name in RESERVED:
                 continue
             for thing in _folders(user):
-                for video_type in _folders(thing):
-                    place = (level, plain(user.name), plain(thing.name), plain(video_type.name))
-                    videos += [Found(*place, plain(folder.name), folder) for folder in _video_folders(video_type)]
+                place = (level, plain(user.name), plain(thing.name))
+                videos += [Found(*place, kind, plain(folder.name), folder) for kind, folder in _video_folders(thing)]
     if unknown := sorted({video.video_type for video in videos} - set(TREE_TYPES)):
         raise FoundWrong(
             f"{tree}: expected folders {', '.join(TREE_TYPES)} below each object, found {listed(unknown)}."
@@ -148,17 +148,15 @@ def _folders(folder: Path) -> list[Path]:
         return [Path(entry.path) for entry in entries if entry.is_dir() and not is_junk(entry.name)]
 
 
-def _video_folders(type_folder: Path) -> Iterator[Path]:
-    with os.scandir(type_folder) as entries:
-        for entry in entries:
-            if is_junk(entry.name):
-                continue
-            if entry.is_dir():
-                yield Path(entry.path)
-            elif entry.name.lower().endswith(RAW_SUFFIXES):
-                raise AskedWrong(
-                    f"{entry.path}: a raw video; 'split' takes a frame tree. Run 'orbit-lite prep extract' first."
-                )
+def _video_folders(thing: Path) -> Iterator[tuple[str, Path]]:
+    """An object's folders of frames, each with its type."""
+    for video_type, entry in video_entries(thing):
+        if entry.is_dir():
+            yield video_type, Path(entry.path)
+        elif is_video_file(entry.name):
+            raise AskedWrong(
+                f"{entry.path}: a raw video; 'split' takes a frame tree. Run 'orbit-lite prep extract' first."
+            )
 
 
 def _plan(tree: Path, videos: Sequence[Found], out: Path, new_users: NewUsers) -> list[_Move]:

@@ -18,6 +18,7 @@ from data_prep.tree.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_n
 from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from data_prep.tree.lock import hold_in_turn
 from data_prep.tree.packed import archive_place
+from data_prep.tree.stills import is_stills
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import csv_text, file_sha256, remove_parts, write_text
 from groundwork.removal import Root
@@ -45,6 +46,11 @@ class VideoRow:
     frames: int
     path: str
     fingerprint: str
+
+    @property
+    def is_stills(self) -> bool:
+        """Whether the frames are single pictures, see stills.py."""
+        return is_stills(self.video, self.frames)
 
 
 @dataclass(frozen=True)

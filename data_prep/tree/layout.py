@@ -1,11 +1,12 @@
 """Names and places of the frame tree and of the raw tree, as ORBIT publishes them.
 
     ROOT/{train,validation,test}/USER/OBJECT/{clean,clutter}/VIDEO/VIDEO-00001.jpg      frame tree
-    ROOT/{train,validation,test}/USER/OBJECT/{clean,clutter}/NAME.mp4                   raw tree
+    ROOT/{train,validation,test}/USER/OBJECT/{clean,clutter}/NAME.mp4                   raw tree, photos too
     ROOT/annotations/{train,validation,test}/VIDEO.json
 
-A tree of new users has no split level. VIDEO is `USER--OBJECT--TYPE--ID`, the object's spaces as dashes, so the object
-can't be had back from it: the folder's name is the object.
+A tree of new users has no split level. Videos that stand in OBJECT itself are clean (see object_folder.py). VIDEO is
+`USER--OBJECT--TYPE--ID`, the object's spaces as dashes, so the object can't be told from it: the folder's name is the
+object.
 """
 
 import errno
@@ -25,10 +26,11 @@ ANNOTATIONS = "annotations"
 INDEX_NAME = "index.csv"
 MANIFEST_NAME = "manifest.json"  # how a frame tree was made
 RAW_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".heic", ".heif")
 TREE_FILES = Kept(  # of a tree of any kind, and of one user's folder
     names=(INDEX_NAME, MANIFEST_NAME, "download.json", "pocket.json", ".journal.jsonl"),
     folders=(ANNOTATIONS,),
-    suffixes=(".jpg", ".zip", *RAW_SUFFIXES),
+    suffixes=(".zip", *RAW_SUFFIXES, *PHOTO_SUFFIXES),
 )
 
 _FRAME_NAME = re.compile(r"(?P<video>.+)-(?P<number>[0-9]{5,})\.jpg", re.DOTALL)
@@ -94,10 +96,12 @@ def parse_frame_file_name(name: str) -> tuple[str, int]:
 
 
 def place_user(place: str) -> str:
-    """The user in a place relative to its tree: `[split/]USER/OBJECT/TYPE/NAME`, or the name of a file that
+    """The user in a place relative to its tree: `[split/]USER/OBJECT/[TYPE/]NAME`, or the name of a file that
     ORBIT-Camera exported, `USER--label--technique--random.mp4`."""
     parts = place.split("/")
-    return parts[-4] if len(parts) >= 4 else parts[-1].partition("--")[0]
+    if len(parts) < 3:
+        return parts[-1].partition("--")[0]
+    return parts[-4] if len(parts) > 3 and parts[-2] in TREE_TYPES else parts[-3]
 
 
 def annotation_path(root: Path, split: str, video: str) -> Path:
@@ -113,6 +117,16 @@ def tree_splits(root: Path) -> tuple[str, ...]:
 def is_junk(name: str) -> bool:
     """Whether a name is nobody's data: hidden files, macOS's `._` twins and `.DS_Store`, parts of work cut off."""
     return name.startswith(".")
+
+
+def is_video_file(name: str) -> bool:
+    """Whether a file is a raw video, by its suffix."""
+    return name.lower().endswith(RAW_SUFFIXES)
+
+
+def is_photo_file(name: str) -> bool:
+    """Whether a file is a photo, by its suffix."""
+    return name.lower().endswith(PHOTO_SUFFIXES)
 
 
 def plain(name: str) -> str:

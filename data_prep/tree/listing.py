@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from data_prep.tree.layout import RAW_SUFFIXES, TREE_TYPES, VIDEO_TYPES, is_junk, plain, tree_splits
+from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, is_video_file, plain, tree_splits
 from data_prep.tree.naming import name_videos, scan_raw
+from data_prep.tree.object_folder import one_user_hint, video_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import listed
@@ -40,14 +41,16 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
         raise AskedWrong(f"{root}: no such folder.")
     folders, has_files = [], False
     for split in tree_splits(root):
-        for place, type_folder in _type_folders(root, split):
-            for entry in os.scandir(type_folder):
-                if is_junk(entry.name):
+        for user in _folders(root / split):
+            for thing in _folders(user):
+                place = (split, plain(user.name), plain(thing.name))
+                if place[-1] in TREE_TYPES:  # one user's folder, given in the place of a tree
                     continue
-                if entry.is_dir():
-                    folders.append(Found(split, *place, plain(entry.name), Path(entry.path)))
-                elif entry.name.lower().endswith(RAW_SUFFIXES):
-                    has_files = True
+                for video_type, entry in video_entries(thing):
+                    if entry.is_dir():
+                        folders.append(Found(*place, video_type, plain(entry.name), Path(entry.path)))
+                    elif is_video_file(entry.name):
+                        has_files = True
     if folders and has_files:
         raise FoundWrong(f"{root}: holds both raw videos and folders of frames; give each a tree of its own.")
     archives = _archives(root)
@@ -67,7 +70,8 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
     if not raw:
         raise AskedWrong(
             f"{root}: holds neither frames (USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg)"
-            f" nor videos (USER/OBJECT/clean/FILE.mp4) nor packed users (USER{ARCHIVE_SUFFIX})."
+            f" nor videos or photos (USER/OBJECT/FILE.mp4, USER/OBJECT/clean/FILE.mp4) nor packed users"
+            f" (USER{ARCHIVE_SUFFIX}).{one_user_hint(root)}"
         )
     names = name_videos(root, raw)
     return "raw", [Found(v.split, v.user, v.object, v.video_type, names[v.relative], v.path) for v in raw]
@@ -109,13 +113,6 @@ def content_fingerprint(files: Sequence[tuple[str, int]]) -> str:
     """Hash of names and sizes: no times, so that a copy has its original's."""
     lines = "".join(f"{name}\t{size}\n" for name, size in files)
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
-
-
-def _type_folders(root: Path, split: str) -> Iterator[tuple[tuple[str, str, str], Path]]:
-    for user in _folders(root / split):
-        for thing in _folders(user):
-            for video_type in _folders(thing):
-                yield (plain(user.name), plain(thing.name), plain(video_type.name)), video_type
 
 
 def _archives(root: Path) -> list[Found]:

@@ -18,12 +18,13 @@ from pathlib import Path
 
 from data_prep.tree.layout import (
     ANNOTATIONS,
+    PHOTO_SUFFIXES,
     RAW_SUFFIXES,
-    TREE_TYPES,
     VIDEO_TYPES,
     VideoName,
     cache_folder,
     is_junk,
+    is_photo_file,
     place_user,
     plain,
     refuses_writing,
@@ -31,6 +32,13 @@ from data_prep.tree.layout import (
     tree_splits,
 )
 from data_prep.tree.lock import hold_in_turn
+from data_prep.tree.object_folder import (
+    is_frame_of,
+    one_user_hint,
+    report_photos_aside,
+    video_type_at,
+    without_photos_beside_videos,
+)
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path, remove_parts
 from groundwork.strict_json import parse_json
@@ -46,7 +54,7 @@ _DEEPEST = 8  # levels below the root that are looked into: enough to name what 
 
 @dataclass(frozen=True)
 class RawVideo:
-    """One raw video file. `relative` (with `/`) and the names are NFC; `path` is as the disk has it.
+    """One raw video file, or photo. `relative` (with `/`) and the names are NFC; `path` is as the disk has it.
 
     `stem` is what tells the file from its neighbours: its name without the suffix and without what the place says.
     """
@@ -73,38 +81,57 @@ class _Table:
 
 
 def scan_raw(root: Path) -> list[RawVideo]:
-    """All videos of a raw tree `ROOT/[split/]USER/OBJECT/TYPE/FILE`, sorted by path.
+    """All videos of a raw tree `ROOT/[split/]USER/OBJECT/[TYPE/]FILE`, sorted by path.
 
-    Hidden files, empty files and files that are not videos (by suffix) are left aside.
+    Photos count, too, where an object has no videos of their type. Hidden files, empty files and other files (by
+    suffix) are left aside, and so are photos at other depths of a tree that has videos.
 
     Raises:
         FoundWrong: if a video stands at another depth or under another type than clean and clutter, or two paths
             differ in the form of their characters only.
     """
     splits = tree_splits(root)
-    videos, misplaced = [], []
-    for path, size_bytes in raw_files(root):
+    found, misplaced = [], []
+    for path, size_bytes in raw_files(root, (*RAW_SUFFIXES, *PHOTO_SUFFIXES)):
         parts = [plain(part) for part in path.relative_to(root).parts]
         relative = "/".join(parts)
         split = parts.pop(0) if splits != ("",) else ""
-        if len(parts) != 4 or parts[2] not in TREE_TYPES or split not in splits:
-            misplaced.append(relative)
-            continue
-        user, thing, video_type, _ = parts
-        videos.append(RawVideo(split, user, thing, video_type, plain(path.stem), relative, path, size_bytes))
+        video_type = video_type_at(parts[1], parts[2:-1]) if len(parts) > 2 and split in splits else None
+        if video_type is None:
+            if not is_frame_of(path.parent.name, path.name):
+                misplaced.append(relative)
+        else:
+            place = (split, parts[0], parts[1], video_type)
+            found.append(RawVideo(*place, plain(path.stem), relative, path, size_bytes))
+    if not all(is_photo_file(name) for name in (*misplaced, *(video.relative for video in found))):
+        misplaced = [name for name in misplaced if not is_photo_file(name)]
     if misplaced:
-        level = "{train,validation,test}/" if splits != ("",) else ""
-        types = ",".join(VIDEO_TYPES)
-        raise FoundWrong(
-            f"{root}: expected {level}USER/OBJECT/{{{types}}}/FILE, found {listed(sorted(misplaced))}."
-            + (" For files as the ORBIT-Camera app exports them: --flat." if is_flat(root) else "")
-        )
+        raise FoundWrong(_misplaced(root, splits, misplaced))
+    videos, aside = without_photos_beside_videos(
+        found,
+        photo=lambda video: is_photo_file(video.relative),
+        group=lambda video: (video.split, video.user, video.object, video.video_type),
+    )
+    report_photos_aside(root, [photo.relative for photo in aside])
     twice = [relative for relative, count in Counter(video.relative for video in videos).items() if count > 1]
     if twice:
         raise FoundWrong(
             f"{root}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one of each."
         )
     return sorted(videos, key=lambda video: video.relative)
+
+
+def _misplaced(root: Path, splits: Sequence[str], places: Sequence[str]) -> str:
+    level = "{train,validation,test}/" if splits != ("",) else ""
+    hint = one_user_hint(root)
+    if is_flat(root):
+        hint = " For files as the ORBIT-Camera app exports them: --flat."
+    elif not hint and all(map(is_photo_file, places)):
+        hint = " Of folders of photos at any depth, 'orbit-lite prep images' makes a frame tree."
+    return (
+        f"{root}: expected {level}USER/OBJECT/FILE or {level}USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE, found"
+        f" {listed(sorted(places))}.{hint}"
+    )
 
 
 def is_flat(root: Path) -> bool:
@@ -184,16 +211,17 @@ def table_path(root: Path) -> Path:
     return resolved.with_name(f".{resolved.name}.video-names.json")
 
 
-def raw_files(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:
-    """Paths and sizes of the video files below a raw tree's root; hidden, empty and other files are left aside."""
+def raw_files(folder: Path, suffixes: tuple[str, ...] = RAW_SUFFIXES, *, depth: int = 0) -> Iterator[tuple[Path, int]]:
+    """Paths and sizes of the files with such a suffix below a raw tree's root; hidden, empty and other files are left
+    aside."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_junk(entry.name) or (depth == 0 and entry.name == ANNOTATIONS):
                 continue
             if entry.is_dir():
                 if depth < _DEEPEST:
-                    yield from raw_files(Path(entry.path), depth + 1)
-            elif entry.name.lower().endswith(RAW_SUFFIXES) and entry.is_file() and (size := entry.stat().st_size):
+                    yield from raw_files(Path(entry.path), suffixes, depth=depth + 1)
+            elif entry.name.lower().endswith(suffixes) and entry.is_file() and (size := entry.stat().st_size):
                 yield Path(entry.path), size
 
 

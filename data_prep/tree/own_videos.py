@@ -1,6 +1,6 @@
 """A new user's own folder of things filmed, found without looking into it: no splits, no annotations, no fixed names.
 
-    USER/OBJECT/[clean/]NAME.mp4                   raw videos
+    USER/OBJECT/[clean/]NAME.mp4                   raw videos, or photos where an object has no videos
     USER/OBJECT/[clean/]VIDEO/VIDEO-00001.jpg      folders of frames
     USER.zip                                       the same frames, packed
 
@@ -11,20 +11,28 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from data_prep.tree.layout import RAW_SUFFIXES, TREE_TYPES, frame_file_name, is_junk, plain
+from data_prep.tree.layout import TREE_TYPES, frame_file_name, is_photo_file, is_video_file, plain
 from data_prep.tree.listing import Kind, list_frames
+from data_prep.tree.object_folder import (
+    LOOSE_TYPE,
+    report_photos_aside,
+    video_entries,
+    visible_entries,
+    without_photos_beside_videos,
+)
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
+from data_prep.tree.stills import is_stills
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import listed
 
 if TYPE_CHECKING:
-    from data_prep.video.probe import VideoInfo
+    from data_prep.video.info import VideoInfo
 
 LEAST_SIDE_PX = 32  # of a raw video's pictures: less is no picture of a thing
-EXPECTED = "OBJECT/FILE.mp4 (or .mov, ...), OBJECT/clean/FILE.mp4, or folders of frames in place of the files"
+EXPECTED = "OBJECT/FILE.mp4 (or .mov, .jpg, ...), OBJECT/clean/FILE.mp4, or folders of frames in place of the files"
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,10 @@ class OwnVideo:
     def path(self) -> Path:
         """The file, or the folder of frames; of a packed one, the archive and the place within it."""
         return Path(f"{self.root}#{self.place}") if self.kind == "packed" else self.root / self.place
+
+    def is_stills(self, frames: int) -> bool:
+        """Whether its frames, so many, are single pictures (see stills.py): then each is worth to be taught with."""
+        return is_stills(PurePosixPath(self.place).name, frames)
 
 
 @dataclass(frozen=True)
@@ -71,23 +83,28 @@ def scan_own(path: Path) -> OwnFolder:
         return _scan_packed(path)
     if not path.is_dir():
         raise AskedWrong(f"{path}: no such folder; expected a user's folder with {EXPECTED}")
-    loose = sorted(entry.name for entry in _entries(path) if _is_raw(entry))
+    loose = sorted(entry.name for entry in visible_entries(path) if is_video_file(entry.name) and entry.is_file())
     if loose:
         raise FoundWrong(f"{path}: {listed(loose)} in no object's folder; expected {EXPECTED}")
-    folders = sorted((entry for entry in _entries(path) if entry.is_dir()), key=lambda entry: entry.name)
+    folders = sorted((entry for entry in visible_entries(path) if entry.is_dir()), key=lambda entry: entry.name)
     twice = [name for name, count in Counter(plain(entry.name) for entry in folders).items() if count > 1]
     if twice:
         raise FoundWrong(f"{path}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
     videos: list[OwnVideo] = []
     clutter = 0
     for folder in folders:
-        of_object = [*_teaching_videos(path, Path(folder.path), plain(folder.name))]
+        thing = Path(folder.path)
+        of_object = [*_teaching_videos(path, thing)]
         if not of_object:
-            raise FoundWrong(f"{folder.path}: no video in it; expected {EXPECTED}{_hint(Path(folder.path))}")
+            raise FoundWrong(f"{thing}: no video in it; expected {EXPECTED}{_hint(thing)}")
+        if misplaced := _misplaced(path, thing):
+            raise FoundWrong(f"{path}: {listed(misplaced)} where no video belongs; expected {EXPECTED}")
         videos += of_object
-        clutter += sum(1 for name in TREE_TYPES[1:] for _ in _entries(Path(folder.path) / name))
+        clutter += sum(video_type in TREE_TYPES[1:] for video_type, _ in video_entries(thing))
     if not videos:
         raise FoundWrong(f"{path}: no object's folder in it; expected {EXPECTED}")
+    videos, aside = without_photos_beside_videos(videos, photo=_is_photo, group=lambda video: video.object)
+    report_photos_aside(path, [photo.place for photo in aside])
     return OwnFolder(plain(path.resolve().name), path, _in_order(videos), clutter)
 
 
@@ -144,33 +161,38 @@ def _in_order(videos: list[OwnVideo]) -> tuple[OwnVideo, ...]:
     return tuple(sorted(videos, key=lambda video: (video.object, video.place)))
 
 
-def _teaching_videos(root: Path, folder: Path, thing: str) -> Iterator[OwnVideo]:
-    for entry in _entries(folder):
+def _teaching_videos(root: Path, folder: Path) -> Iterator[OwnVideo]:
+    """An object's clean videos and photos."""
+    for video_type, entry in video_entries(folder):
+        if video_type != LOOSE_TYPE:
+            continue
         place = Path(entry.path).relative_to(root).as_posix()
-        if _is_raw(entry):
-            yield OwnVideo(thing, root, place, "raw")
-        elif entry.is_dir() and entry.name == "clean" and folder.parent == root:
-            yield from _teaching_videos(root, Path(entry.path), thing)
-        elif entry.is_dir() and entry.name not in TREE_TYPES and list_frames(Path(entry.path)):
-            yield OwnVideo(thing, root, place, "frames")
+        if entry.is_dir():
+            if list_frames(Path(entry.path)):
+                yield OwnVideo(plain(folder.name), root, place, "frames")
+        elif _is_raw(entry):
+            yield OwnVideo(plain(folder.name), root, place, "raw")
+
+
+def _misplaced(root: Path, folder: Path) -> list[str]:
+    """Places of videos and photos in folders of an object that are neither types nor videos."""
+    entries = [entry for video_type, entry in video_entries(folder) if video_type not in TREE_TYPES]
+    return sorted(Path(entry.path).relative_to(root).as_posix() for entry in entries if _is_raw(entry))
+
+
+def _is_raw(entry: "os.DirEntry[str]") -> bool:
+    return (is_video_file(entry.name) or is_photo_file(entry.name)) and entry.is_file()
+
+
+def _is_photo(video: OwnVideo) -> bool:
+    return video.kind == "raw" and is_photo_file(video.place)
 
 
 def _hint(folder: Path) -> str:
     """What is likely meant where a whole tree of users was given, or only clutter was filmed."""
-    inner = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    inner = [entry.name for entry in visible_entries(folder) if entry.is_dir()]
     if set(inner) & set(TREE_TYPES[1:]):
         return ". Clutter videos teach nothing: film the object by itself"
     if inner:
         return f". If {folder.name} is a user and {inner[0]} a thing of theirs, give {folder}"
     return ". Put one there, or take the folder away"
-
-
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return [entry for entry in entries if not is_junk(entry.name)]
-
-
-def _is_raw(entry: "os.DirEntry[str]") -> bool:
-    return entry.name.lower().endswith(RAW_SUFFIXES) and entry.is_file()

@@ -9,6 +9,7 @@ pixel what `ffmpeg -vf scale=WIDTH:HEIGHT:flags=bilinear` gives.
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,9 +19,11 @@ from av.container import InputContainer
 from av.filter import Graph
 from numpy.typing import NDArray
 
+from data_prep.video import photos
 from data_prep.video.damage import decoder_lines, tells_of_damage
 from data_prep.video.framing import Framing, Picture
-from data_prep.video.probe import VideoInfo, open_video
+from data_prep.video.info import VideoInfo
+from data_prep.video.probe import open_video
 from groundwork.errors import FoundWrong
 
 # What decodes, as a frame tree's manifest has it
@@ -37,6 +40,11 @@ _TURNS: dict[int, list[tuple[str, str]]] = {
 }
 
 
+def reader_of(info: VideoInfo) -> str:
+    """What decodes such a video, with versions."""
+    return photos.READER if info.is_photo else READER
+
+
 def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing) -> Iterator[Picture]:
     """Give pictures of one video as square frames.
 
@@ -49,6 +57,9 @@ def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], fram
     Raises:
         FoundWrong: if the video is damaged, or can't be scaled like this.
     """
+    if info.is_photo:
+        yield replace(framing, resample="lanczos").square(photos.read_photo(path).picture)
+        return
     width, height = framing.decoded_size(info.width, info.height)
     if max(width, height) > LONGEST_SIDE_PX:
         raise FoundWrong(

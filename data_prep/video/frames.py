@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from data_prep.video import decoding
 from data_prep.video.framing import Framing, Picture
-from data_prep.video.probe import VideoInfo, probe
+from data_prep.video.info import VideoInfo
+from data_prep.video.probe import probe
 from groundwork.errors import FoundWrong
 
 DEFAULT_SIZE_PX = 224

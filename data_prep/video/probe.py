@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,59 +12,16 @@ import av
 from av import VideoFrame, VideoStream
 from av.container import InputContainer
 
+from data_prep.tree.layout import is_photo_file
 from data_prep.video.color import describe_colour, is_readable
 from data_prep.video.damage import decoder_lines, demuxer_stumbles
+from data_prep.video.info import USUAL_STEP_S, VideoInfo, photo_info
 from data_prep.video.packets import has_hole, starts_afresh
+from data_prep.video.photos import read_photo
 from groundwork.errors import FoundWrong
 
 # A jump goes to a time stamp; its place is found again only in containers that store one for every picture.
 _STAMPED = ("mov", "matroska")
-_USUAL_STEP_S = 1 / 30
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What one video holds.
-
-    Attributes:
-        width, height: as shown, rotation applied, in pixels.
-        rotation: degrees clockwise to turn the stored picture by: 0, 90, 180 or 270.
-        pictures: how many are shown, >= 1.
-        times_s: their time stamps, from the first, rising; times_s[0] == 0.
-        first_stamp, tick_s: the first one as it is stored (0 if none is), and what one unit of it lasts.
-        last_duration_s: how long the last one is shown.
-        container: libav's names of the format, such as `mov,mp4,m4a,3gp,3g2,mj2` or `matroska,webm`.
-        codec: libav's name, such as `h264` or `hevc`.
-        key_pictures: indices in showing order at which reading can start; the first is 0.
-        closed_groups: whether every key frame stands between all earlier and all later pictures, none is cut away by an
-            edit list, and the container stores time stamps: random access is then exact.
-        colour: transfer, wide primaries and bits, such as `SDR 8-bit` or `HLG BT.2020 10-bit`.
-    """
-
-    width: int
-    height: int
-    rotation: int
-    pictures: int
-    times_s: tuple[float, ...]
-    first_stamp: int
-    tick_s: float
-    last_duration_s: float
-    container: str
-    codec: str
-    key_pictures: tuple[int, ...]
-    closed_groups: bool
-    colour: str
-
-    def stamp(self, picture: int) -> int:
-        """A picture's time stamp as it is stored."""
-        return self.first_stamp + round(self.times_s[picture] / self.tick_s)
-
-    @property
-    def frames_per_s(self) -> float:
-        """The usual rate of the pictures, by the median of their time steps."""
-        steps_s = [later - earlier for earlier, later in itertools.pairwise(self.times_s)]
-        step_s = statistics.median(steps_s) if steps_s else self.last_duration_s
-        return 1 / step_s if step_s > 0 else 1 / _USUAL_STEP_S
 
 
 @dataclass(frozen=True)
@@ -78,9 +34,10 @@ class _Packet:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Look into a video. Repeated calls on an unchanged file cost one stat.
+    """Look into a video, or a photo. Repeated calls on an unchanged file cost one stat.
 
     Raises:
+        AskedWrong: if a photo takes a package that is not installed.
         FoundWrong: if it is no video, holds no picture, is cut off, or promises more pictures than it holds.
     """
     try:
@@ -112,6 +69,10 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 @lru_cache(maxsize=4096)
 def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
+    if is_photo_file(path.name):
+        photo = read_photo(path)
+        height, width, _ = photo.picture.shape
+        return photo_info(width, height, photo.format)
     with open_video(path) as (container, stream):
         packets, first = _scan(path, container, stream)
         format_name = str(container.format.name)
@@ -119,7 +80,7 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         if "mov" in format_name and stream.frames > len(packets):
             raise FoundWrong(f"{path}: promises {stream.frames} pictures, holds {len(packets)}. Cut off or damaged.")
         stamped = any(name in format_name for name in _STAMPED)
-        step_s = float(1 / stream.average_rate) if stream.average_rate else _USUAL_STEP_S
+        step_s = float(1 / stream.average_rate) if stream.average_rate else USUAL_STEP_S
         if stream.time_base is None:
             raise FoundWrong(f"{path}: does not say what its time stamps count. Damaged; use another copy.")
         codec, time_base = stream.codec_context.name, float(stream.time_base)

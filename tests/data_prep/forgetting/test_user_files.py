@@ -51,6 +51,12 @@ def test_what_bears_a_name_of_the_layout_at_its_place_is_theirs(place, tmp_path)
     assert (theirs, left) == ([place], [])
 
 
+def test_a_photo_is_theirs_only_if_the_index_lists_it(tmp_path):
+    touch(tmp_path, "ann/cup/a.jpg", "ann/cup/clutter/b.HEIC", "ann/cup/c.jpg", "ann/mug/d.mp4")
+    theirs, left, _ = found(tmp_path, indexed=["ann/cup/a.jpg", "ann/cup/clutter/b.HEIC", "ann/mug/d.mp4"])
+    assert (theirs, left) == (["ann/cup/a.jpg", "ann/cup/clutter/b.HEIC", "ann/mug/d.mp4"], ["ann/cup/c.jpg"])
+
+
 @pytest.mark.parametrize(
     "place",
     [

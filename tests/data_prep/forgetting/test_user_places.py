@@ -10,6 +10,8 @@ from data_prep.forgetting.user_places import user_levels, users_in
         (["ann/cup/clean/v/v-00001.jpg", "annotations/v.json"], ("",), {"ann"}),
         (["ann/cup/clean/v/v-00001.jpg", "other/ben/cup/clean/v/v-00001.jpg"], ("", "other"), {"ann", "ben"}),
         (["ann/cup/clean/a.mp4", "other/cup/clean/a.mp4"], ("",), {"ann", "other"}),
+        (["ann/cup/a.mp4", "other/cup/a.mp4"], ("",), {"ann", "other"}),
+        (["ann/cup/a.mp4", "other/ben/cup/a.mp4"], ("", "other"), {"ann", "ben"}),
         (["ann--cup--T--a.mp4", "ben--cup--T--a--b.mov", "holiday.mp4", ".ann--cup--T--a.mp4"], ("",), {"ann", "ben"}),
         (["ann/cup/a.mp4", ".ben.part/cup/a.mp4"], ("",), {"ann"}),
     ],

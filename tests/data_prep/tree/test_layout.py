@@ -37,6 +37,8 @@ def test_spaces_become_dashes():
     [
         "test/ann/cup/clean/ann--cup--clean--x",
         "ann/test/clean/one.mp4",
+        "ann/cup/one.mp4",
+        "test/ann/cup/one.mp4",
         "train/ann/cup/clean/a--b.mp4",
         "ann--cup--T--x.mp4",
     ],

@@ -32,9 +32,29 @@ def test_both_kinds_in_one_tree_are_refused(tmp_path):
         scan_tree(fill(tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/clean/w.mp4"))
 
 
+def test_both_kinds_are_noticed_wherever_the_videos_stand(tmp_path):
+    for number, place in enumerate(["ann/mug/w.mp4", "ann/mug/messy/w.mp4"]):
+        with pytest.raises(FoundWrong, match="both"):
+            scan_tree(fill(tmp_path / str(number), "ann/cup/clean/v/v-00001.jpg", place))
+
+
 def test_an_unknown_video_type_is_refused(tmp_path):
     with pytest.raises(FoundWrong, match="found messy"):
         scan_tree(fill(tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/messy/w/w-00001.jpg"))
+
+
+def test_folders_of_frames_loose_in_an_objects_folder_are_clean(tmp_path):
+    kind, found = scan_tree(fill(tmp_path, "ann/cup/v/v-00001.jpg", "ann/cup/clutter/w/w-00001.jpg", "ann/cup/x.jpg"))
+    assert kind == "frames" and [(f.video, f.video_type) for f in found] == [("w", "clutter"), ("v", "clean")]
+
+
+def test_one_users_folder_is_no_tree(tmp_path):
+    """Its objects would pass for users, its types for objects."""
+    with pytest.raises(AskedWrong, match=r"holds neither frames.*If ann is one user's folder, give the folder around"):
+        scan_tree(fill(tmp_path / "1" / "ann", "cup/clean/v/v-00001.jpg"))
+    for place in ("cup/clean/a.mp4", "cup/b.mp4", "cup/clean/a.jpg"):
+        with pytest.raises(FoundWrong, match=rf"found {place}\. If ann is one user's folder, give the folder around"):
+            scan_tree(fill(tmp_path / place / "ann", place))
 
 
 def test_listing_and_fingerprint_depend_on_names_and_sizes(tmp_path):

@@ -59,7 +59,7 @@ def test_an_empty_placeholder_is_left_aside(raw):
 
 @pytest.mark.parametrize(
     "place",
-    ["a.mp4", "ann/a.mp4", "ann/cup/a.mp4", "ann/cup/clean/deeper/a.mp4", "ann/cup/Clean/a.mp4", "ann/cup/messy/a.mp4"],
+    ["a.mp4", "ann/a.mp4", "ann/clean/a.mp4", "ann/cup/clean/in/a.mp4", "ann/cup/Clean/a.mp4", "ann/cup/messy/a.mp4"],
 )
 def test_a_video_in_the_wrong_place_is_named_not_skipped(raw, place):
     with pytest.raises(FoundWrong) as caught:
@@ -70,6 +70,30 @@ def test_a_video_in_the_wrong_place_is_named_not_skipped(raw, place):
 def test_a_user_beside_the_splits_is_named(raw):
     with pytest.raises(FoundWrong, match="ann/cup/clean/a"):
         scan_raw(raw("train/bob/cup/clean/b.mp4", "ann/cup/clean/a.mp4"))
+
+
+def test_videos_loose_in_an_objects_folder_are_clean(raw):
+    root = raw("ann/cup/a.mp4", "ann/cup/clean/b.mp4", "ann/cup/clutter/c.mp4")
+    assert [(v.relative, v.video_type) for v in scan_raw(root)] == [
+        ("ann/cup/a.mp4", "clean"),
+        ("ann/cup/clean/b.mp4", "clean"),
+        ("ann/cup/clutter/c.mp4", "clutter"),
+    ]
+    loose = raw("test/bob/cup/d.mp4")
+    with pytest.raises(FoundWrong, match="ann/cup/a"):  # beside a split
+        scan_raw(loose)
+
+
+def test_photos_count_where_an_object_has_no_videos_of_the_type(raw, reported):
+    root = raw("ann/cup/a.mp4", "ann/cup/clean/a.jpg", "ann/cup/clutter/b.HEIC", "ann/mug/c.png", "ann/me.jpg")
+    places = ["ann/cup/a.mp4", "ann/cup/clutter/b.HEIC", "ann/mug/c.png"]
+    assert [video.relative for video in scan_raw(root)] == places
+    assert [line for line in reported() if "1 photo left aside" in line and "ann/cup/clean/a.jpg" in line]
+
+
+def test_photos_at_another_depth_are_named_where_there_are_no_videos(raw):
+    with pytest.raises(FoundWrong, match=r"found birds/2024/may/a\.jpg.*prep images"):
+        scan_raw(raw("birds/2024/may/a.jpg", "birds/2024/b.jpg"))
 
 
 def test_names_are_nfc_whatever_the_disk_has(raw):

@@ -50,6 +50,24 @@ def test_clutter_is_left_aside_and_counted(put):
     assert folder.clutter_videos == 3
 
 
+def test_photos_teach_where_an_object_has_no_videos(put, reported):
+    folder = scan_own(put("mug/a.jpg", "mug/clean/b.HEIC", "keys/c.mp4", "keys/c.jpg", "keys/clutter/d.jpg"))
+    assert found(folder) == [
+        ("keys", "keys/c.mp4", "raw"),
+        ("mug", "mug/a.jpg", "raw"),
+        ("mug", "mug/clean/b.HEIC", "raw"),
+    ]
+    assert folder.clutter_videos == 1
+    assert [line for line in reported() if "left aside" in line and "keys/c.jpg" in line]
+
+
+def test_stills_are_told_by_name_or_number(put):
+    stills, film = "alice--mug--clean--stills-0001", "alice--mug--clean--x"
+    (first, second) = scan_own(put(f"mug/{stills}/{stills}-00001.jpg", f"mug/clean/{film}/{film}-00001.jpg")).videos
+    assert [video.is_stills(30) for video in (first, second)] == [True, False]
+    assert [video.is_stills(29) for video in (first, second)] == [True, True]
+
+
 def test_a_packed_user_gives_the_videos_of_its_folder(pocket_frames, tmp_path):
     pack(pocket_frames, tmp_path / "packed")
     user = sorted((pocket_frames / "test").iterdir())[0]
@@ -85,6 +103,12 @@ def test_a_whole_tree_in_place_of_a_user(put, tmp_path):
     put("mug/clean/a.mp4", "keys/clean/b.mp4")
     with pytest.raises(FoundWrong, match=r"If alice is a user and (mug|keys) a thing of theirs, give .*alice"):
         scan_own(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["mug/old/b.mp4", "mug/old/b.jpg"])
+def test_videos_where_none_belong_are_named_not_skipped(put, place):
+    with pytest.raises(FoundWrong, match=rf"{place} where no video belongs"):
+        scan_own(put("mug/a.mp4", place))
 
 
 def test_clutter_alone_teaches_nothing(put):

@@ -1,0 +1,129 @@
+"""Where an object's videos stand in its folder: one rule for everyone who looks.
+
+    OBJECT/FILE.mp4      OBJECT/VIDEO/VIDEO-00001.jpg           loose: they are clean
+    OBJECT/TYPE/FILE.mp4 OBJECT/TYPE/VIDEO/VIDEO-00001.jpg      of that type
+
+A photo is a video of one picture. Where an object has videos of a type, photos beside them are left aside: they are
+thumbnails, or taken by the phone in the very moment of the video, and so copies of its frames.
+"""
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from data_prep.tree.layout import (
+    TREE_TYPES,
+    VIDEO_TYPES,
+    is_junk,
+    is_photo_file,
+    is_video_file,
+    parse_frame_file_name,
+    plain,
+)
+from groundwork.words import counted, listed
+
+_LOG = logging.getLogger("data_prep")
+
+LOOSE_TYPE = VIDEO_TYPES[0]
+EntryT = TypeVar("EntryT")
+
+
+def video_type_at(thing: str, folders: Sequence[str]) -> str | None:
+    """The type of a video below an object's folder.
+
+    Args:
+        thing: the object's name.
+        folders: names of the folders between the object's and the video.
+
+    Returns:
+        one of TREE_TYPES; None where no video belongs. An object can't bear a type's name: one user's folder in the
+        place of a tree would pass for a tree.
+    """
+    if thing in TREE_TYPES:
+        return None
+    if not folders:
+        return LOOSE_TYPE
+    return folders[0] if len(folders) == 1 and folders[0] in TREE_TYPES else None
+
+
+def video_entries(thing: Path) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
+    """Each entry that stands where a video of an object may, with the type that a video there has.
+
+    What stands in a folder that is neither a type nor a video of frames comes with that folder's name in place of a
+    type: no video belongs there.
+    """
+    for entry in visible_entries(thing):
+        name, path = plain(entry.name), Path(entry.path)
+        if entry.is_dir() and (name in TREE_TYPES or not holds_frames(path)):
+            for inner in visible_entries(path):
+                yield name, inner
+        else:
+            yield LOOSE_TYPE, entry
+
+
+def holds_frames(folder: Path) -> bool:
+    """Whether a folder holds a frame that bears the folder's own name."""
+    return any(is_frame_of(folder.name, entry.name) for entry in visible_entries(folder))
+
+
+def is_frame_of(video: str, name: str) -> bool:
+    """Whether a file's name is that of a frame of this video."""
+    try:
+        return parse_frame_file_name(plain(name))[0] == plain(video)
+    except ValueError:
+        return False
+
+
+def one_user_hint(root: Path) -> str:
+    """What to say where one user's folder was given in the place of a tree; "" where it does not look like one."""
+    for thing in visible_entries(root):
+        for entry in visible_entries(Path(thing.path)):
+            if (entry.name in TREE_TYPES and entry.is_dir()) or is_video_file(entry.name) or is_photo_file(entry.name):
+                return f" If {root.resolve().name} is one user's folder, give the folder around it."
+    return ""
+
+
+def visible_entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """What stands in a folder and is not hidden; nothing if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not is_junk(entry.name)]
+
+
+def without_photos_beside_videos(
+    videos: Iterable[EntryT], *, photo: Callable[[EntryT], bool], group: Callable[[EntryT], object]
+) -> tuple[list[EntryT], list[EntryT]]:
+    """Tell the videos that count from photos that are left aside.
+
+    Args:
+        videos: raw videos, photos and folders of frames.
+        photo: whether one is a photo.
+        group: its object and type: photos count where all of a group are photos.
+
+    Returns:
+        those that count, and those that do not, both in their order.
+    """
+    groups: dict[object, list[EntryT]] = defaultdict(list)
+    for video in videos:
+        groups[group(video)].append(video)
+    kept: list[EntryT] = []
+    aside: list[EntryT] = []
+    for same in groups.values():
+        photos = [video for video in same if photo(video)]
+        if len(photos) == len(same):
+            kept += same
+        else:
+            kept += [video for video in same if not photo(video)]
+            aside += photos
+    return kept, aside
+
+
+def report_photos_aside(where: Path, places: Sequence[str]) -> None:
+    """Say which photos don't count because videos stand beside them."""
+    if places:
+        photos = counted(len(places), "photo")
+        _LOG.info("note: %s: %s left aside, beside videos of the same thing: %s", where, photos, listed(sorted(places)))

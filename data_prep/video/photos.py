@@ -1,0 +1,163 @@
+"""One photo file to an upright picture of 8 bits in RGB, or one line that says why not.
+
+A photo is a video of one picture, so that every reader of raw videos takes it, too. Of what Pillow knows, only the
+formats in FORMATS are tried. Colors are shown as they are coded: an embedded profile (Display P3) is not applied.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image, UnidentifiedImageError
+
+from data_prep.video.framing import Picture
+from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.process_setting import ProcessSetting
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+HEIC_SUFFIXES = (".heic", ".heif")
+READER = f"Pillow {PIL.__version__}"
+MOST_PIXELS = 120_000_000  # phones take 108 million; decoded, that is 324 MB
+_GROUND = (255, 255, 255)  # behind what is transparent, as in most viewers
+_ORIENTATION = 0x0112
+# EXIF 2.32, 4.6.4: how to turn a picture that is stored in this way
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _silence_warnings() -> Callable[[], object]:
+    """Pillow warns of large pictures and of odd metadata; what matters of it is an error here."""
+    silence = warnings.catch_warnings()
+    silence.__enter__()
+    warnings.simplefilter("ignore")
+    return lambda: silence.__exit__(None, None, None)
+
+
+_SILENCE = ProcessSetting(_silence_warnings)
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """One photo.
+
+    Attributes:
+        picture: upright, RGB, uint8 (height, width, 3); what was transparent is white.
+        format: Pillow's name, such as `JPEG`.
+        is_first_of_several: whether the file holds more pictures after this one, as an animation does.
+    """
+
+    picture: Picture
+    format: str
+    is_first_of_several: bool
+
+
+def read_photo(path: Path) -> Photo:
+    """Read a photo.
+
+    Raises:
+        AskedWrong: if it takes a package that is not installed.
+        FoundWrong: if it is empty, no picture of a known format, damaged, or larger than MOST_PIXELS (which is found
+            out before it is decoded).
+    """
+    with _one_line(path), _SILENCE, _opened(path) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise _too_large(path, f"{image.width} x {image.height}")
+        several = image.format in ("GIF", "PNG", "WEBP") and bool(getattr(image, "is_animated", False))
+        picture = _turned(_in_rgb(path, image), _orientation(image))
+        return Photo(np.asarray(picture, np.uint8), image.format or "HEIF", several)
+
+
+def require_heic(where: Path) -> None:
+    """See that HEIC files can be read.
+
+    Raises:
+        AskedWrong: if the package that does it is not installed; begins with `where`.
+    """
+    try:
+        import_module("pillow_heif")
+    except ImportError:
+        raise AskedWrong(
+            f"{where}: HEIC, which takes the package pillow-heif: python -m pip install pillow-heif. Or let the phone"
+            " export JPEG."
+        ) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file, opened and not decoded."""
+    if path.suffix.lower() in HEIC_SUFFIXES:
+        require_heic(path)
+        # its pictures are upright already, and Pillow's table of formats stays as it is
+        found = import_module("pillow_heif").open_heif(path)
+        if found.size[0] * found.size[1] > MOST_PIXELS:
+            raise _too_large(path, f"{found.size[0]} x {found.size[1]}")
+        yield found.to_pillow()
+        return
+    with Image.open(path, formats=FORMATS) as image:
+        yield image
+
+
+def _in_rgb(path: Path, image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        # Pillow would cut off what is above 255
+        return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise FoundWrong(f"{path}: 32 bits a pixel, of no stated range; expected 8 or 16. Save it as PNG or JPEG.")
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        ground = Image.new("RGBA", picture.size, _GROUND)
+        return Image.alpha_composite(ground, picture).convert("RGB")
+    return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the picture is stored, 1 to 8, once it is decoded: some formats have it behind the pixels."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged metadata is no reason to refuse the picture
+        return 1
+
+
+def _turned(picture: Image.Image, orientation: int) -> Image.Image:
+    return picture.transpose(_TURNS[orientation]) if orientation in _TURNS else picture
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Whatever decoders raise on a file from anywhere becomes a line that names it."""
+    try:
+        if path.stat().st_size == 0:
+            raise FoundWrong(f"{path}: an empty file; perhaps it is still in the cloud. Download it, or take it away.")
+        yield
+    except KitError:
+        raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, above ours: it names the number of pixels
+        stated = re.search(r"[0-9]+", str(error))
+        raise _too_large(path, stated[0] if stated else "far too many") from None
+    except UnidentifiedImageError:
+        raise FoundWrong(
+            f"{path}: no picture that can be read; expected {', '.join(FORMATS)} or HEIC. Damaged, or another kind of"
+            " file with this suffix."
+        ) from None
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise FoundWrong(f"{path}: does not decode ({reason}). Damaged; use another copy.") from None
+
+
+def _too_large(path: Path, size: str) -> FoundWrong:
+    return FoundWrong(
+        f"{path}: {size} pixels, expected {MOST_PIXELS // 1_000_000} million at most. Make it smaller first."
+    )
