@@ -9,6 +9,7 @@ import numpy as np
 from data_prep.quality.estimate import ISSUES, VideoQuality
 from data_prep.quality.measures import MEASURES
 from groundwork.files import csv_text, write_text
+from groundwork.pages.cells import plain
 
 NOTE = (
     "These are estimates, made from the pictures alone. A clip counts as blurred, dark or bright if a tenth of its"
@@ -17,7 +18,7 @@ NOTE = (
 
 
 def filming_lines(videos: Iterable[VideoQuality]) -> list[str]:
-    """One line an object, in plain words to the person who filmed it; with more than one user, each named first."""
+    """One line per object, in plain words to the person who filmed it; with more than one user, each named first."""
 
     def place(video: VideoQuality) -> tuple[str, str, str]:
         return video.split, video.user, video.object
@@ -26,7 +27,8 @@ def filming_lines(videos: Iterable[VideoQuality]) -> list[str]:
     several = len({(video.split, video.user) for video in ordered}) > 1
     lines = []
     for (_, user, thing), clips in groupby(ordered, key=place):
-        lines.append((f"{user}, " if several else "") + f"{thing}: {filming_verdict([clip.issues for clip in clips])}")
+        name = f"{user}, {thing}" if several else thing
+        lines.append(f"{plain(name)}: {filming_verdict([clip.issues for clip in clips])}")
     return lines
 
 

@@ -282,6 +282,10 @@ def test_one_line_an_object_and_users_named_if_many():
     assert [line.partition(":")[0] for line in lines] == ["ann, cup", "bob, cup"]
 
 
+def test_names_can_steer_no_terminal():
+    assert filming_lines([sharp_clip("cup\x1b[2J")]) == ["cup\\x1b[2J: your clip looks fine."]
+
+
 def test_text_says_that_it_estimates():
     text = quality_text([sharp_clip()])
     assert text.startswith("my keys: your clip looks fine.\n")
