@@ -19,6 +19,7 @@ RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
         *("tasks.jsonl", "predictions.parquet", "scorecard.json", "results.json", "seconds_to_personalise.csv"),
         *("report.html", "report.md", "overall.csv", "per_task.csv", "per_object.csv", "per_video.csv", "per_user.csv"),
         *("confusion.csv", "by_annotation.csv", "cost.csv", "cost_per_task.csv", "timelines.csv"),
+        "answers_curve.csv",
     ),
     suffixes=(".svg",),
 )

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from eval.formats.scorecard import Count, Fraction, Scorecard
+from eval.formats.quantities import Count, Fraction
+from eval.formats.scorecard import Scorecard
 from eval.intervals import BootstrapInterval, bootstrap_over_users, too_few_users
 from eval.metrics import METRICS
 from eval.report.tables import metric_heading

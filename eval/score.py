@@ -1,15 +1,19 @@
-"""Tasks and predictions to a scorecard: flat rows first, one a video and task, then means of them."""
+"""Tasks and predictions to a scorecard: flat rows first, one per video and task, then means of them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from eval.by_annotation import AnnotationFacts, by_annotation
+from eval.calibration import expected_calibration_error
 from eval.confusion import confusions
 from eval.formats.align import QueryFrames
-from eval.formats.check import require_whole
+from eval.formats.answers import ANSWER, ROUNDING, Answers, AnswersCurve, Kinds, answer_kinds, answer_shares
+from eval.formats.check import has_confidences, require_whole
 from eval.formats.predictions import require_columns
 from eval.formats.scorecard import (
     Cost,
@@ -42,6 +46,7 @@ def score(
     source: str = "predictions",
     cost: Cost | None = None,
     facts: AnnotationFacts | None = None,
+    curve: AnswersCurve | None = None,
 ) -> Scorecard:
     """Score predictions for a task set. The order of the table's rows plays no part.
 
@@ -53,19 +58,23 @@ def score(
 
     Args:
         task_set: the tasks.
-        predictions: columns of PREDICTION_COLUMNS, one row for each query frame of each task.
+        predictions: columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, one row for each query frame of each task.
         provenance: where the predictions come from, for the scorecard.
         source: what to call the predictions in an error, the file's path.
-        cost: what personalising took, counted and measured elsewhere; None if it was not.
+        cost: what personalizing took, counted and measured elsewhere; None if it was not.
         facts: what is annotated of frames and support videos, for accuracy by annotation; None for none of it.
+        curve: what the answers would be at every strictness of a personal file; None if there are no answers.
 
     Raises:
-        FoundWrong: if the predictions are not whole and legal for these tasks, there is nothing to score, or the facts
-            are no such tables.
+        FoundWrong: if the predictions are not whole and legal for these tasks, there is nothing to score, the facts
+            are no such tables, or the curve is not of these answers.
     """
-    query, videos = _laid_out(task_set, predictions, source=source)
+    laid = _laid_out(task_set, predictions, source=source)
+    query, videos = laid.query, laid.videos
     rows = _rows(query, videos)
     users = mean_by(rows, "user")
+    answers = None if laid.kinds is None else answer_shares(laid.kinds, videos.right, videos.counts)
+    _require_of_these(curve, answers, source=source)
     return Scorecard(
         protocol=task_set.protocol,
         split=task_set.split,
@@ -73,7 +82,12 @@ def score(
         every_query_frame=task_set.every_query_frame,
         data_fingerprint=task_set.data_fingerprint,
         tasks_fingerprint=tasks_fingerprint(task_set),
-        overall=Overall(**{name: _summaries(rows, users, name, task_set.seed) for name in METRICS}),
+        overall=Overall(
+            **{name: _summaries(rows, users, name, task_set.seed) for name in METRICS},
+            chance=float(np.mean([1 / task.way for task in task_set.tasks])),
+            ece=None if laid.confidence is None else expected_calibration_error(laid.confidence, videos.right),
+            answers=answers,
+        ),
         counts=Counts(
             users=len(users),
             tasks=len(task_set.tasks),
@@ -87,6 +101,7 @@ def score(
         provenance=dict(provenance or {}),
         cost=cost,
         by_annotation=by_annotation(query, videos, facts, seed=task_set.seed) if facts else None,
+        answers_curve=curve,
         per_user=tuple(UserScore(**row) for row in _records(users)),
         per_task=tuple(TaskScore(**row) for row in _records(mean_by(rows, "user", "task"))),
         per_object=tuple(ObjectScore(**row) for row in _records(mean_by(rows, "user", "object"))),
@@ -101,21 +116,51 @@ def score_videos(task_set: TaskSet, predictions: pd.DataFrame, *, source: str = 
     Raises:
         FoundWrong: as `score` does.
     """
-    return _rows(*_laid_out(task_set, predictions, source=source))
+    laid = _laid_out(task_set, predictions, source=source)
+    return _rows(laid.query, laid.videos)
 
 
-def _laid_out(task_set: TaskSet, predictions: pd.DataFrame, *, source: str) -> tuple[QueryFrames, PredictedVideos]:
-    """The tasks' frames and their predictions, in the same order; FoundWrong unless they are whole and legal."""
+@dataclass(frozen=True, eq=False)
+class _LaidOut:
+    """Tasks' frames and what was predicted for each, in the same order.
+
+    confidence: of each frame's prediction, in [0, 1]; kinds: of each frame's answer; None where there is none.
+    """
+
+    query: QueryFrames
+    videos: PredictedVideos
+    confidence: NDArray[np.float64] | None
+    kinds: Kinds | None
+
+
+def _laid_out(task_set: TaskSet, predictions: pd.DataFrame, *, source: str) -> _LaidOut:
+    """Raises FoundWrong unless predictions are whole and legal."""
     query = QueryFrames.of(task_set)
     if not query.videos:
         raise FoundWrong(f"{source}: the tasks ask for no frames; there is nothing to score")
     require_columns(predictions, source=source)
     located = query.locate(predictions)
     require_whole(query, located, predictions, source=source)
-    predicted = predictions["prediction"].to_numpy().copy()
-    predicted[located.frame] = predictions["prediction"].to_numpy()  # whole: every place is there exactly once
+    row = np.empty(len(predictions), dtype=np.int64)
+    row[located.frame] = np.arange(len(predictions))  # whole: every place is there exactly once
     labels = np.array([plan.label for _, plan in query.videos], dtype=np.int64)
-    return query, PredictedVideos(predicted, labels, query.counts)
+    videos = PredictedVideos(predictions["prediction"].to_numpy()[row], labels, query.counts)
+    confidence = kinds = None
+    if has_confidences(predictions):
+        given = predictions["confidence"].to_numpy(dtype=np.float32, na_value=np.nan)[row]  # as the file holds them
+        confidence = np.minimum(given, 1).astype(np.float64)  # a softmax may end a rounding error above
+    if ANSWER in predictions:
+        kinds = answer_kinds(query.tasks, located.task, predictions)[row]
+    return _LaidOut(query, videos, confidence, kinds)
+
+
+def _require_of_these(curve: AnswersCurve | None, answers: Answers | None, *, source: str) -> None:
+    """Raise FoundWrong unless a curve's chosen point says what these answers say."""
+    if curve is None:
+        return
+    said = curve.points[curve.chosen].answers
+    if answers is None or not np.allclose([*dict(said).values()], [*dict(answers).values()], rtol=0, atol=ROUNDING):
+        raise FoundWrong(f"{source}: its curve over strictness is not of its answers; predict again")
 
 
 def _rows(query: QueryFrames, videos: PredictedVideos) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """What the command line's verbs do; `python -m eval` and `orbit-lite` call the same functions."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,9 +9,10 @@ import pandas as pd
 
 from eval.by_annotation import AnnotationFacts
 from eval.compare import Comparison, compare, comparison_markdown, comparison_text
+from eval.formats.answers import AnswersCurve
 from eval.formats.challenge import UNCHECKED_NOTE, read_results, write_results
 from eval.formats.check import Fault, find_faults
-from eval.formats.predictions import read_predictions, read_predictions_metadata
+from eval.formats.predictions import read_answers_curve, read_predictions, read_predictions_metadata
 from eval.formats.results_file import Form
 from eval.formats.scorecard import Cost, Scorecard, read_scorecard, write_scorecard
 from eval.formats.tasks import TaskSet, read_tasks, tasks_fingerprint
@@ -60,9 +62,15 @@ def score_files(
             other tasks (their metadata may hold the `tasks_fingerprint` they were made for).
     """
     _require_writable(out, SCORECARD_NAME, {"--tasks": tasks, "--predictions": predictions})
-    task_set, table, provenance, own_cost = _loaded(tasks, predictions)
+    found = _loaded(tasks, predictions)
     scorecard = score(
-        task_set, table, provenance=provenance, source=str(predictions), cost=cost or own_cost, facts=facts
+        found.tasks,
+        found.predictions,
+        provenance=found.provenance,
+        source=str(predictions),
+        cost=cost or found.cost,
+        facts=facts,
+        curve=found.curve,
     )
     if tasks is None:
         scorecard = scorecard.model_copy(update={"notes": (*scorecard.notes, UNCHECKED_NOTE)})
@@ -72,8 +80,8 @@ def score_files(
 
 def check_files(tasks: Path | None, predictions: Path) -> list[Fault]:
     """Every fault of predictions (as `score_files` takes them) against their tasks; raises as it does."""
-    task_set, table, _, _ = _loaded(tasks, predictions)
-    return find_faults(task_set, table)
+    found = _loaded(tasks, predictions)
+    return find_faults(found.tasks, found.predictions)
 
 
 def write_results_file(
@@ -94,9 +102,9 @@ def write_results_file(
     """
     read = {"--tasks": tasks, "--predictions": predictions, "--scorecard": scorecard}
     _require_writable(out, "results.json", read)
-    task_set, table, _, _ = _loaded(tasks, predictions)
-    macs = None if scorecard is None else _macs_of_tasks(scorecard, task_set)
-    write_results(out, table, task_set, form=form, macs_to_personalize=macs, source=str(predictions))
+    found = _loaded(tasks, predictions)
+    macs = None if scorecard is None else _macs_of_tasks(scorecard, found.tasks)
+    write_results(out, found.predictions, found.tasks, form=form, macs_to_personalize=macs, source=str(predictions))
 
 
 def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
@@ -161,19 +169,29 @@ def report_run(run: Path, *, videos: Sequence[str] = (), thumbnails: Thumbnails 
     return scorecard
 
 
-def _loaded(tasks: Path | None, predictions: Path) -> tuple[TaskSet, pd.DataFrame, dict[str, str], Cost | None]:
-    """Tasks, predictions, where they come from, and what personalising took as far as they say."""
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """Tasks, predictions, where they come from, and what else their file says."""
+
+    tasks: TaskSet
+    predictions: pd.DataFrame
+    provenance: dict[str, str]
+    cost: Cost | None = None
+    curve: AnswersCurve | None = None
+
+
+def _loaded(tasks: Path | None, predictions: Path) -> _Loaded:
     task_set = None if tasks is None else read_tasks(tasks)
     if predictions.suffix.lower() == RESULTS_SUFFIX:
         results = read_results(predictions, task_set)
         provenance = {"results file": predictions.name, "form": results.form}
-        return results.tasks, results.predictions, provenance, results.cost
+        return _Loaded(results.tasks, results.predictions, provenance, cost=results.cost)
     if task_set is None:
         raise AskedWrong(f"{predictions}: --tasks is needed; only a results.json (suffix .json) names its own tasks")
     provenance = read_predictions_metadata(predictions)
     if provenance.get(TASKS_FINGERPRINT, made_for := tasks_fingerprint(task_set)) != made_for:
         raise FoundWrong(f"{predictions}: made for other tasks than {tasks}; predict these tasks, or score with theirs")
-    return task_set, read_predictions(predictions), provenance, None
+    return _Loaded(task_set, read_predictions(predictions), provenance, curve=read_answers_curve(predictions))
 
 
 def _macs_of_tasks(path: Path, task_set: TaskSet) -> dict[tuple[str, int], int]:

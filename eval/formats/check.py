@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from eval.formats.align import NOWHERE, Integers, Located, QueryFrames
+from eval.formats.answers import ANSWER, AnswerKind, answer_kinds
 from eval.formats.predictions import require_columns
 from eval.formats.tasks import TaskSet
 from groundwork.errors import FoundWrong
@@ -46,7 +47,7 @@ def find_faults(task_set: TaskSet, predictions: pd.DataFrame) -> list[Fault]:
 
     Args:
         task_set: what was asked for.
-        predictions: columns of PREDICTION_COLUMNS, rows in any order.
+        predictions: columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, rows in any order.
 
     Raises:
         FoundWrong: if a column is missing or of another type.
@@ -85,6 +86,7 @@ def _faults(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> 
         *_doubled(query, np.flatnonzero(times > 1)),
         *_foreign(located, predictions),
         *_out_of_range(query, located, predictions),
+        *_illegal_answers(query, located, predictions),
     ]
 
 
@@ -141,11 +143,7 @@ def _foreign(located: Located, predictions: pd.DataFrame) -> Iterator[Fault]:
 
 
 def _out_of_range(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> Iterator[Fault]:
-    way = np.array([task.way for task in query.tasks], dtype=np.int64)
-    known = np.flatnonzero(located.task != NOWHERE)
-    classes = predictions["prediction"].to_numpy()
-    outside = np.zeros(len(predictions), dtype=np.bool_)
-    outside[known] = (classes[known] < 0) | (classes[known] >= way[located.task[known]])
+    outside = (located.task != NOWHERE) & ~_in_range(query, located, predictions)
     what = "predicted as a class that the task does not have"
     yield from _grouped(predictions, outside, ["user", "task", "video"], what)
     if not has_confidences(predictions):
@@ -154,6 +152,25 @@ def _out_of_range(query: QueryFrames, located: Located, predictions: pd.DataFram
     legal = (confidence >= 0) & (confidence <= HIGHEST_CONFIDENCE)  # False for NaN
     what = "with a confidence that is no number from 0 to 1"
     yield from _grouped(predictions, ~legal, ["user", "task", "video"], what)
+
+
+def _illegal_answers(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> Iterator[Fault]:
+    if ANSWER not in predictions:
+        return
+    inside = np.flatnonzero(_in_range(query, located, predictions))
+    kinds = answer_kinds(query.tasks, located.task[inside], predictions.iloc[inside])
+    illegal = np.zeros(len(predictions), dtype=np.bool_)
+    illegal[inside] = kinds == AnswerKind.ILLEGAL
+    what = "with an answer that is neither the predicted object, with or without 'maybe', nor none of these"
+    yield from _grouped(predictions, illegal, ["user", "task", "video"], what)
+
+
+def _in_range(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each row is of a task, and its prediction one of the task's classes."""
+    way = np.array([*(task.way for task in query.tasks), 0], dtype=np.int64)  # NOWHERE takes the last
+    classes = predictions["prediction"].to_numpy()
+    inside: NDArray[np.bool_] = (classes >= 0) & (classes < way[located.task])
+    return inside
 
 
 def _grouped(predictions: pd.DataFrame, rows: NDArray[np.bool_], keys: list[str], what: str) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""Predictions, a row a frame, and their file: predictions.parquet."""
+"""Predictions, one row per frame, and their file: predictions.parquet."""
 
 import json
 from collections.abc import Mapping
@@ -7,16 +7,19 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
+from eval.formats.answers import ANSWER, AnswersCurve
 from eval.formats.reading import parse_object, require_file
 from groundwork.errors import FoundWrong
 from groundwork.files import whole_file
+from groundwork.strict_model import first_fault
 
 PREDICTIONS_SCHEMA = 1
 KIND = "predictions"
 
 # `frame` is the number in the file's name, from 1; `prediction` an index into the task's objects; `confidence` the
-# softmax of the predicted class.
+# probability of the predicted class.
 PREDICTION_COLUMNS = pa.schema(
     [
         pa.field("user", pa.string(), nullable=False),
@@ -27,34 +30,48 @@ PREDICTION_COLUMNS = pa.schema(
         pa.field("confidence", pa.float32(), nullable=False),
     ]
 )
+# A personal file's predictions also have its answers, as eval.formats.answer_text writes them.
+ANSWERED_COLUMNS = PREDICTION_COLUMNS.append(pa.field(ANSWER, pa.string(), nullable=False))
+_FEW_TEXTS = ("user", "video", ANSWER)  # read as categories, to save memory
+_CURVE = "answers_curve"  # a key of the file's notes
 
 
 def require_columns(table: pd.DataFrame, *, source: str) -> None:
-    """Raise FoundWrong unless a table has exactly the columns of PREDICTION_COLUMNS, and numbers where they belong."""
-    expected = PREDICTION_COLUMNS.names
+    """Raise FoundWrong unless a table has exactly the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, and numbers
+    where they belong."""
+    expected = columns_of(table).names
     if sorted(map(str, table.columns)) != sorted(expected):
         raise FoundWrong(f"{source}: columns {', '.join(map(str, table.columns))}; expected {', '.join(expected)}")
-    for field in PREDICTION_COLUMNS:
+    for field in columns_of(table):
         kinds = "iu" if pa.types.is_integer(field.type) else "f" if pa.types.is_floating(field.type) else ""
         dtype = table[field.name].dtype
         if kinds and dtype.kind not in kinds:
             raise FoundWrong(f"{source}: column {field.name} is {dtype}; {field.type} expected")
 
 
-def write_predictions(path: Path, table: pd.DataFrame, *, metadata: Mapping[str, str]) -> None:
+def columns_of(table: pd.DataFrame) -> pa.Schema:
+    """The columns that a table should have: ANSWERED_COLUMNS if it has answers."""
+    return ANSWERED_COLUMNS if ANSWER in table.columns else PREDICTION_COLUMNS
+
+
+def write_predictions(
+    path: Path, table: pd.DataFrame, *, metadata: Mapping[str, str], curve: AnswersCurve | None = None
+) -> None:
     """Write predictions.parquet, whole or not at all.
 
     Args:
         path: where to.
-        table: exactly the columns of PREDICTION_COLUMNS, in any order; `user` and `video` as strings or categories.
+        table: exactly the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, in any order; texts as strings or
+            categories.
         metadata: where the predictions come from: model, versions, seed, … It travels in the parquet's metadata.
+        curve: what the answers would be at every strictness of a personal file. It travels there, too.
 
     Raises:
         FoundWrong: if a column is missing, foreign, of another type, or has an empty place.
     """
     require_columns(table, source=str(path))
-    columns = []
-    for field in PREDICTION_COLUMNS:
+    schema, columns = columns_of(table), []
+    for field in schema:
         try:
             column = pa.Array.from_pandas(table[field.name]).cast(field.type)
         except (pa.ArrowException, UnicodeEncodeError) as error:
@@ -63,20 +80,25 @@ def write_predictions(path: Path, table: pd.DataFrame, *, metadata: Mapping[str,
             raise FoundWrong(f"{path}: column {field.name} has {column.null_count} empty places; none expected")
         columns.append(column)
     notes = {"kind": KIND, "schema": str(PREDICTIONS_SCHEMA), "provenance": json.dumps(dict(metadata))}
-    content = pa.table(columns, schema=PREDICTION_COLUMNS.with_metadata(notes))
+    if curve is not None:
+        notes[_CURVE] = curve.model_dump_json()
+    content = pa.table(columns, schema=schema.with_metadata(notes))
     with whole_file(path) as file:
         pq.write_table(content, file, compression="zstd", write_page_checksum=True)
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read predictions.parquet: the columns of PREDICTION_COLUMNS, `user` and `video` as categories, to save memory.
+    """Read predictions.parquet: the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, texts as categories, to save
+    memory.
 
     Raises:
         AskedWrong: if there is no such file.
         FoundWrong: if it is damaged, cut off, or no predictions file of this kit.
     """
-    with _opened(path, read_dictionary=["user", "video"]) as file:
+    with _opened(path) as file:
         _require_ours(path, file)
+        texts = [name for name in _FEW_TEXTS if name in file.schema_arrow.names]
+    with _opened(path, read_dictionary=texts) as file:
         try:
             table = file.read()
         except (pa.ArrowException, OSError) as error:
@@ -96,6 +118,20 @@ def read_predictions_metadata(path: Path) -> dict[str, str]:
     if not all(isinstance(value, str) for value in provenance.values()):
         raise FoundWrong(f"{path}: provenance: strings expected")
     return provenance
+
+
+def read_answers_curve(path: Path) -> AnswersCurve | None:
+    """What the answers in a file would be at every strictness; None if it does not say. Raises as `read_predictions`
+    does."""
+    with _opened(path) as file:
+        text = _require_ours(path, file).get(_CURVE)
+    if text is None:
+        return None
+    parse_object(text.encode(), f"{path}: {_CURVE}")
+    try:
+        return AnswersCurve.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise FoundWrong(f"{path}: {_CURVE}, {first_fault(error, AnswersCurve)}") from error
 
 
 def _opened(path: Path, *, read_dictionary: list[str] | None = None) -> pq.ParquetFile:
@@ -123,11 +159,10 @@ def _require_ours(path: Path, file: pq.ParquetFile) -> dict[str, str]:
             f"{path}: predictions schema {notes.get('schema')!r}; this version reads schema {PREDICTIONS_SCHEMA}"
         )
     columns = pa.schema([field.with_type(_plain(field.type)) for field in file.schema_arrow])
-    if not columns.equals(PREDICTION_COLUMNS):
+    expected = ANSWERED_COLUMNS if ANSWER in columns.names else PREDICTION_COLUMNS
+    if not columns.equals(expected):
         names = ", ".join(f"{field.name} {field.type}" for field in columns)
-        raise FoundWrong(
-            f"{path}: columns {names}; expected {', '.join(PREDICTION_COLUMNS.names)} as written by this kit"
-        )
+        raise FoundWrong(f"{path}: columns {names}; expected {', '.join(expected.names)} as written by this kit")
     return notes
 
 

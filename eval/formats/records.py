@@ -5,8 +5,10 @@ writers stand in eval/formats/tasks.py, eval/formats/predictions.py and eval/for
 """
 
 from eval.formats.predictions import (
+    ANSWERED_COLUMNS,
     PREDICTION_COLUMNS,
     PREDICTIONS_SCHEMA,
+    read_answers_curve,
     read_predictions,
     read_predictions_metadata,
     write_predictions,
@@ -24,6 +26,7 @@ from eval.formats.tasks import (
 )
 
 __all__ = [
+    "ANSWERED_COLUMNS",
     "PREDICTIONS_SCHEMA",
     "PREDICTION_COLUMNS",
     "SCORECARD_SCHEMA",
@@ -33,6 +36,7 @@ __all__ = [
     "Task",
     "TaskSet",
     "VideoPlan",
+    "read_answers_curve",
     "read_predictions",
     "read_predictions_metadata",
     "read_scorecard",

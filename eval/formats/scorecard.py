@@ -6,12 +6,14 @@ Metrics are fractions in [0, 1], never percent. The means are all of the rows of
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from eval.formats.answers import Answers, AnswersCurve
+from eval.formats.quantities import Count, Fraction, NotNegative
 from eval.formats.reading import parse_object, require_file, require_schema
 from eval.formats.tasks import LeftOut
 from eval.intervals import BootstrapInterval, ProtocolInterval
@@ -21,10 +23,6 @@ from groundwork.strict_model import Strict, first_fault
 
 SCORECARD_SCHEMA: Literal[1] = 1
 KIND = "scorecard"
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 class VideoScore(Strict):
@@ -94,11 +92,19 @@ class MetricSummary(Strict):
 
 
 class Overall(Strict):
-    """One summary a metric, named as in eval.metrics.METRICS."""
+    """One summary per metric, named as in eval.metrics.METRICS.
+
+    chance: frame accuracy that guessing has, mean over tasks of 1 / objects. ece: expected calibration error of the
+    confidences, see eval.calibration; None where there are none. answers: of a personal file. A scorecard of an
+    earlier release has none of the three.
+    """
 
     frame_accuracy: MetricSummary
     frames_to_recognition: MetricSummary
     video_accuracy: MetricSummary
+    chance: Fraction | None = None
+    ece: Fraction | None = None
+    answers: Answers | None = None
 
 
 class Counts(Strict):
@@ -220,6 +226,7 @@ class Scorecard(Strict):
     provenance: dict[str, str]
     cost: Cost | None = None
     by_annotation: ByAnnotation | None = None
+    answers_curve: AnswersCurve | None = None
     per_user: tuple[UserScore, ...]
     per_task: tuple[TaskScore, ...]
     per_object: tuple[ObjectScore, ...]

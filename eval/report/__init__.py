@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.formats.scorecard import Scorecard
+from eval.report.answers import ANSWERS_CSV
+from eval.report.answers import PICTURE_NAME as ANSWERS_PICTURE
 from eval.report.contents import Thumbnails, report_sections
 from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, CSV_NAMES, csv_files
 from eval.report.picture import PICTURE_NAME
@@ -21,8 +23,8 @@ from groundwork.pages.page import html_page
 __all__ = ["PredictedTasks", "Thumbnails", "compare_table", "is_report_file", "scorecard_text", "write_report"]
 
 # Files that not every report has: one that an earlier report left would speak of other numbers.
-_OPTIONAL = {TIMELINES_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV}
-_PAGES = {"report.html", "report.md", PICTURE_NAME}
+_OPTIONAL = {TIMELINES_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, ANSWERS_CSV, ANSWERS_PICTURE}
+_PAGES = {"report.html", "report.md", PICTURE_NAME, ANSWERS_PICTURE}
 _TIMELINE = re.compile(r"timeline_[0-9]+\.svg")
 
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from eval.formats.scorecard import Scorecard, UserScore
+from eval.report.answers import ANSWERS_NOTE, answers_table, curve_blocks
 from eval.report.confusion import confusion_finding, confusion_table, largest_confusion
 from eval.report.csvs import CONFUSION_CSV, COST_PER_TASK_CSV, PER_USER_CSV
 from eval.report.picture import PICTURE_NAME, accuracy_picture, picture_finding
 from eval.report.tables import (
+    beside_accuracy,
     box_size_table,
     cost_table,
     left_out_table,
@@ -72,6 +74,7 @@ def report_sections(
     objects = [block for user in scorecard.per_user for block in _user_blocks(scorecard, user)]
     sections = [
         Section("overall", "Overall", (*privacy, *_overall(scorecard))),
+        *_answers(scorecard),
         Section("users", "Users", (users, user_table(scorecard))),
         Section("objects", "Objects, and what they were taken for", (Paragraph(CONFUSION_NOTE), *objects)),
         Section("videos", "Worst and best videos", tuple(video_tables(scorecard, ranked))),
@@ -98,12 +101,21 @@ def _overall(scorecard: Scorecard) -> tuple[Block, ...]:
     users = counted(counts.users, "user")
     headline = Paragraph(
         f"of frames right, mean over {counts.video_scores} videos of {tasks}; "
-        f"{percent(summary.per_user.mean, 2)} % as a mean over {users}.",
+        f"{percent(summary.per_user.mean, 2)} % as a mean over {users}. {beside_accuracy(scorecard)}".rstrip(),
         strong=f"{percent(summary.per_video.mean, 2)} %",
         kind="headline",
     )
     notes = [Paragraph(f"Note: {plain(note)}", kind="note") for note in scorecard.notes]
     return (headline, overall_table(scorecard), *notes, Paragraph(INTERVALS_NOTE))
+
+
+def _answers(scorecard: Scorecard) -> list[Section]:
+    """A personal file's; none for other recognizers."""
+    answers, curve = scorecard.overall.answers, scorecard.answers_curve
+    if answers is None:
+        return []
+    blocks = (answers_table(answers), Paragraph(ANSWERS_NOTE), *(curve_blocks(curve) if curve else ()))
+    return [Section("answers", "Answers", blocks)]
 
 
 def _user_blocks(scorecard: Scorecard, user: UserScore) -> tuple[Block, ...]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from eval.formats.scorecard import ByAnnotation, Confusion, Cost, Scorecard
 from eval.metrics import METRICS
+from eval.report.answers import ANSWERS_CSV, curve_csv
 from eval.report.tables import summary_of
 from eval.report.timelines import TIMELINES_CSV, Timeline, timelines_table
 
@@ -22,7 +23,7 @@ COST_PER_TASK_CSV = "cost_per_task.csv"
 # Every file that a report may have.
 CSV_NAMES = frozenset(
     {OVERALL_CSV, PER_TASK_CSV, PER_OBJECT_CSV, PER_VIDEO_CSV, PER_USER_CSV}
-    | {CONFUSION_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, TIMELINES_CSV}
+    | {CONFUSION_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, TIMELINES_CSV, ANSWERS_CSV}
 )
 
 
@@ -35,6 +36,8 @@ def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[
         tables[COST_CSV] = _cost(scorecard.cost)
     if scorecard.cost and scorecard.cost.per_task:
         tables[COST_PER_TASK_CSV] = pd.DataFrame([row.model_dump() for row in scorecard.cost.per_task])
+    if scorecard.answers_curve:
+        tables[ANSWERS_CSV] = curve_csv(scorecard.answers_curve)
     if timelines:
         tables[TIMELINES_CSV] = timelines_table(timelines)
     rows = {
@@ -67,7 +70,24 @@ def _overall(scorecard: Scorecard) -> pd.DataFrame:
                     "of_a_sample_of_frames": METRICS[name].needs_every_frame and not scorecard.every_query_frame,
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame([*rows, *_beside_metrics(scorecard)])
+
+
+def _beside_metrics(scorecard: Scorecard) -> list[dict[str, object]]:
+    """Chance, calibration error and a personal file's answers, as far as they are known; cells that don't apply stay
+    empty."""
+    overall, counts = scorecard.overall, scorecard.counts
+    answers = overall.answers.model_dump() if overall.answers else {}
+    rows = [
+        ("chance", overall.chance, "per_task", counts.tasks, "tasks"),
+        ("ece", overall.ece, "per_frame", counts.frames, "frames"),
+        *(
+            (f"answers_{name}", share, "per_video", counts.video_scores, "videos of tasks")
+            for name, share in answers.items()
+        ),
+    ]
+    names = ("metric", "mean", "mean_over", "n", "unit")
+    return [dict(zip(names, row, strict=True)) for row in rows if row[1] is not None]
 
 
 def _confusion(confusions: Sequence[Confusion]) -> pd.DataFrame:

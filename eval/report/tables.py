@@ -42,6 +42,16 @@ def overall_table(scorecard: Scorecard) -> Table:
     return Table("Overall result, with 95 % intervals", columns, tuple(rows))
 
 
+def beside_accuracy(scorecard: Scorecard) -> str:
+    """Chance and calibration error, which an accuracy is read with, in a sentence; "" if neither is known."""
+    overall, parts = scorecard.overall, []
+    if overall.chance is not None:
+        parts.append(f"Chance is {percent(overall.chance, 2)} %, 1 / objects as a mean over tasks.")
+    if overall.ece is not None:
+        parts.append(f"The confidences' calibration error (ECE) is {percent(overall.ece, 2)} %, lower is better.")
+    return " ".join(parts)
+
+
 def _cells(part: Summary) -> tuple[str, ...]:
     interval = part.protocol_interval
     return (

@@ -4,7 +4,9 @@ from functools import partial
 
 from eval.formats.scorecard import Scorecard
 from eval.metrics import METRICS
+from eval.report.answers import PROMISED_NOTE, answers_table, curve_table
 from eval.report.tables import (
+    beside_accuracy,
     box_size_table,
     cost_table,
     left_out_table,
@@ -22,14 +24,20 @@ from groundwork.pages.table import Column, Columns, Table
 
 
 def scorecard_text(scorecard: Scorecard, *, width: int | None = None) -> str:
-    """Headline, one row per user, notes, what else is known, what was left out; ends with a newline.
+    """Headline, answers, one row per user, notes, what else is known, what was left out; ends with a newline.
 
     Args:
         scorecard: what to print.
         width: characters in a line of the terminal that it is for; None: nothing is shortened.
     """
     as_text = partial(text_table, width=width)
-    parts = [title(scorecard), as_text(overall_table(scorecard)), as_text(user_table(scorecard))]
+    parts = [title(scorecard), as_text(overall_table(scorecard))]
+    parts += [beside] if (beside := beside_accuracy(scorecard)) else []
+    if scorecard.overall.answers:
+        parts.append(as_text(answers_table(scorecard.overall.answers)))
+    if scorecard.answers_curve:
+        parts += [as_text(curve_table(scorecard.answers_curve)), PROMISED_NOTE]
+    parts.append(as_text(user_table(scorecard)))
     parts += [f"Note: {plain(note)}" for note in scorecard.notes]
     if scorecard.by_annotation and scorecard.by_annotation.box_size:
         parts.append(as_text(box_size_table(scorecard.by_annotation.box_size)))
@@ -43,7 +51,7 @@ def scorecard_text(scorecard: Scorecard, *, width: int | None = None) -> str:
 
 
 def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = ("before", "after")) -> str:
-    """The three metrics of two scorecards side by side, means over videos and over users; ends with a newline.
+    """The three metrics and the calibration error of two scorecards side by side; ends with a newline.
 
     Raises:
         AskedWrong: if they are not of the same tasks: then they say nothing about each other.
@@ -63,5 +71,10 @@ def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = 
             ("users", old.per_user.mean, new.per_user.mean),
         ):
             rows.append((heading, how, first, second, f"{100 * (second - first):+.1f}"))
+    error, later = before.overall.ece, after.overall.ece
+    if error is not None and later is not None:
+        heading = "Calibration error, ECE (lower is better)"
+        rows.append((heading, "frames", error, later, f"{100 * (later - error):+.1f}"))
+    chance = "" if before.overall.chance is None else f"; chance {percent(before.overall.chance)} %"
     columns: Columns = ("Metric", "Mean over", *(Column(f"{name}, %", percent) for name in names), "Difference")
-    return text_table(Table(f"{title(before)}: {' and '.join(names)}", columns, tuple(rows))) + "\n"
+    return text_table(Table(f"{title(before)}: {' and '.join(names)}{chance}", columns, tuple(rows))) + "\n"

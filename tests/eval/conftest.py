@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.formats.records import LeftOut, Task, TaskSet, VideoPlan
+from eval.formats.answer_text import NONE_OF_THESE, maybe_text, sure_text
+from eval.formats.answers import AnswerPoint, Answers, AnswersCurve
+from eval.formats.records import LeftOut, Scorecard, Task, TaskSet, VideoPlan
 
 MakeTasks = Callable[..., TaskSet]
 MakePredictions = Callable[..., pd.DataFrame]
@@ -63,3 +65,40 @@ def task_set() -> TaskSet:
 @pytest.fixture
 def predictions(task_set) -> pd.DataFrame:
     return _make_predictions(task_set)
+
+
+def _with_answers(task_set: TaskSet, predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """The same predictions with answers: sure, with a "maybe" and none of these, at random."""
+    rng = np.random.default_rng(seed)
+    objects = {(task.user, task.task): task.objects for task in task_set.tasks}
+    answers = []
+    for row in predictions.itertuples():
+        thing = objects[row.user, row.task][row.prediction]
+        answers.append([sure_text(thing), maybe_text(thing), NONE_OF_THESE][rng.integers(3)])
+    return predictions.assign(answer=answers)
+
+
+@pytest.fixture
+def with_answers() -> Callable[..., pd.DataFrame]:
+    return _with_answers
+
+
+@pytest.fixture
+def answered(task_set, predictions) -> pd.DataFrame:
+    return _with_answers(task_set, predictions)
+
+
+def _curve_of(card: Scorecard, *, alarms: bool = True) -> AnswersCurve:
+    """A curve whose 20th of 50 points is what was scored; at the others less is right, the farther they are."""
+    got, points = card.overall.answers, []
+    for place in range(50):
+        right = got.right * (1 - abs(place - 19) / 100)
+        answers = got if place == 19 else Answers(right=right, wrong=0, none=1 - right, unsure=0)
+        promised = 0.5 - place / 100 if alarms else None
+        points.append(AnswerPoint(aim=(place + 1) / 100, misses=place / 80, false_alarms=promised, answers=answers))
+    return AnswersCurve(strictness="careful", chosen=19, points=tuple(points))
+
+
+@pytest.fixture
+def curve_of() -> Callable[..., AnswersCurve]:
+    return _curve_of

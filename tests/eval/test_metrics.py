@@ -49,7 +49,8 @@ label = st.integers(0, 4)
 
 
 def test_every_metric_is_in_the_tables_and_in_every_record():
-    assert list(METRICS) == list(IGNORES_ORDER) == list(BRUTE) == list(Overall.model_fields)
+    assert list(METRICS) == list(IGNORES_ORDER) == list(BRUTE)
+    assert list(Overall.model_fields) == [*METRICS, "chance", "ece", "answers"]
     for record in (VideoScore, TaskScore, ObjectScore, UserScore):
         assert list(record.model_fields)[-len(METRICS) :] == list(METRICS)
 

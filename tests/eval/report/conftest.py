@@ -76,8 +76,8 @@ def make_jpeg(video: str, frame: int) -> bytes:
 
 
 @pytest.fixture
-def predicted(task_set, predictions) -> PredictedTasks:
-    return PredictedTasks(task_set, predictions)
+def predicted(task_set, answered) -> PredictedTasks:
+    return PredictedTasks(task_set, answered)
 
 
 @pytest.fixture
@@ -86,17 +86,17 @@ def card(task_set, predictions) -> Scorecard:
 
 
 @pytest.fixture
-def full_card(task_set, predictions) -> Scorecard:
+def full_card(task_set, answered, curve_of) -> Scorecard:
     each = [
         TaskCost(user=task.user, task=task.task, macs_to_personalise=macs, seconds_to_personalise=seconds)
         for task, macs, seconds in zip(task_set.tasks, (4 * 10**12, 6 * 10**12), (1, 2), strict=False)
     ]
-    cost = Cost.of(each, source="a clock")
-    return score(task_set, predictions, cost=cost, facts=_facts(task_set, predictions))
+    cost, curve = Cost.of(each, source="a clock"), curve_of(score(task_set, answered))
+    return score(task_set, answered, cost=cost, facts=_facts(task_set, answered), curve=curve)
 
 
 @pytest.fixture
-def hostile(task_set, predictions) -> tuple[Scorecard, PredictedTasks]:
+def hostile(task_set, predictions, with_answers, curve_of) -> tuple[Scorecard, PredictedTasks]:
     """Everything, every name from outside replaced by one that would steer a page, a table or a terminal."""
 
     def videos(plans):
@@ -119,8 +119,15 @@ def hostile(task_set, predictions) -> tuple[Scorecard, PredictedTasks]:
         video=predictions["video"] + '</svg><script src="x">',
     )
     cost = Cost.of([TaskCost(user="<marquee>", task=0, seconds_to_personalise=1)], source="<marquee>")
+    table = with_answers(renamed, table)
+    curve = curve_of(score(renamed, table)).model_copy(update={"strictness": "<blink>"})
     card = score(
-        renamed, table, provenance={"<em>": "https://example.org/<em>"}, cost=cost, facts=_facts(renamed, table)
+        renamed,
+        table,
+        provenance={"<em>": "https://example.org/<em>"},
+        cost=cost,
+        facts=_facts(renamed, table),
+        curve=curve,
     )
     return card, PredictedTasks(renamed, table)
 

@@ -26,6 +26,7 @@ ALWAYS = {
     "confusion.csv",
 }
 SOMETIMES = {"by_annotation.csv", "cost.csv", "cost_per_task.csv", "timelines.csv"}
+SOMETIMES |= {"answers_curve.csv", "answers_curve.svg"}
 SOMETIMES |= {f"timeline_{number}.svg" for number in range(1, 7)}
 
 
@@ -220,7 +221,16 @@ def test_csvs_hold_the_scorecards_rows_as_fractions(tmp_path, hostile_card):
         rows = [row.model_dump() for row in getattr(hostile_card, name)]
         assert csv_rows(tmp_path / f"{name}.csv") == [{key: str(value) for key, value in row.items()} for row in rows]
     overall = {(row["metric"], row["mean_over"]): row for row in csv_rows(tmp_path / "overall.csv")}
-    assert len(overall) == 2 * len(METRICS)
+    answers = hostile_card.overall.answers.model_dump()
+    assert len(overall) == 2 * len(METRICS) + 2 + len(answers)
+    assert float(overall["ece", "per_frame"]["mean"]) == hostile_card.overall.ece
+    assert float(overall["chance", "per_task"]["mean"]) == hostile_card.overall.chance
+    assert {name: float(overall[f"answers_{name}", "per_video"]["mean"]) for name in answers} == answers
+    curve = hostile_card.answers_curve
+    rows = csv_rows(tmp_path / "answers_curve.csv")
+    assert [float(row["right"]) for row in rows] == [point.answers.right for point in curve.points]
+    assert [float(row["false_alarms_promised"]) for row in rows] == [point.false_alarms for point in curve.points]
+    assert [place for place, row in enumerate(rows) if row["holds"] == "True"] == [curve.chosen]
     headline = hostile_card.overall.frame_accuracy.per_video
     row = overall["frame_accuracy", "per_video"]
     assert float(row["mean"]) == headline.mean
@@ -234,7 +244,11 @@ def test_markdown_holds_one_heading_and_whole_tables(tmp_path, hostile, thumbnai
     assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
     assert "![" in text
     pictures = re.findall(r"(?<!\\)\]\((.*?svg)\)", text)
-    assert pictures == ["accuracy_per_user.svg", *(f"timeline_{number}.svg" for number in range(1, 7))]
+    assert pictures == [
+        "answers_curve.svg",
+        "accuracy_per_user.svg",
+        *(f"timeline_{number}.svg" for number in range(1, 7)),
+    ]
     assert set(pictures) <= names_in(tmp_path)
     assert "jpeg" not in text
     assert "\x1b" not in text

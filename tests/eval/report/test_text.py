@@ -49,7 +49,11 @@ def test_comparison_gives_both_and_the_difference(cards):
     before, after = cards
     lines = compare_table(before, after, names=("untrained", "trained")).splitlines()
     assert "untrained, %" in lines[1]
-    assert len(lines) == 2 + 3 * 2
+    assert len(lines) == 2 + 3 * 2 + 1
+    assert lines[0].endswith(f"; chance {100 * before.overall.chance:.1f} %")
+    old, new = (100 * card.overall.ece for card in cards)
+    assert lines[-1].startswith("Calibration error, ECE (lower is better)")
+    assert lines[-1].split()[-3:] == [f"{old:.1f}", f"{new:.1f}", f"{new - old:+.1f}"]
     old, new = (100 * card.overall.frame_accuracy.per_video.mean for card in cards)
     assert lines[2].split()[-3:] == [f"{old:.1f}", f"{new:.1f}", f"{new - old:+.1f}"]
     old, new = (100 * card.overall.frames_to_recognition.per_user.mean for card in cards)
