@@ -27,9 +27,9 @@ from orbit_lite.personal.answering.live import StreamRun
 from orbit_lite.personal.answering.reading import VideoJob, read_batches
 from orbit_lite.personal.answering.recognize import Outputs, recognize
 from orbit_lite.personal.answering.streams import StreamFrame
-from orbit_lite.personal.familiarity import Threshold
+from orbit_lite.personal.decision.familiarity import Threshold
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.support import SupportSet, TaughtVideo
+from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 
 OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # what the recogniser was taught with; frames taken of a video
 

@@ -32,7 +32,7 @@ from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.personal.support import SupportSet, TaughtVideo
+from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 from orbit_lite.personal.teaching.sampling import Sampling
 from orbit_lite.personal.teaching.teach import teach_features
 

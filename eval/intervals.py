@@ -137,8 +137,8 @@ def too_few_users(interval: BootstrapInterval) -> str:
     return f"{users}, and it takes {LEAST_USERS}"
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a share of which `successes` of `trials` were seen.
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
+    """95 % interval of a share of which `successes` of `trials` were seen; a success may count in part.
 
     It is wide where these are few, unlike a bootstrap, to which 2 of 2 are certain.
 
@@ -147,10 +147,14 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
     Source: Wilson 1927; Brown, Cai and DasGupta 2001, section 3.1.1, recommend it for small n.
     """
-    from scipy.stats import binomtest  # takes half a second to import
-
-    interval = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    if trials < 1 or not 0 <= successes <= trials * (1 + 1e-12):
+        raise ValueError(
+            f"{successes} successes in {trials} trials; at least one trial expected, and no more successes"
+        )
+    share, squared = min(successes / trials, 1.0), _NORMAL_Z**2
+    middle = (share + squared / (2 * trials)) / (1 + squared / trials)
+    half = _NORMAL_Z / (1 + squared / trials) * np.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
+    return float(max(middle - half, 0.0)), float(min(middle + half, 1.0))
 
 
 def _bootstrap(

@@ -1,5 +1,6 @@
-"""A personal recogniser in one file: safetensors with everything inside, hashed; nothing in it is ever run."""
+"""A personal recognizer in one file: safetensors with everything inside, hashed; nothing in it is ever run."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -17,13 +18,16 @@ from orbit_lite.models.heads.fitting import FittedHead
 from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
 from orbit_lite.models.weight_files import WeightFile, load_checked, read_metadata, read_weights
-from orbit_lite.personal.familiarity import Threshold
-from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.support import SupportSet, TaughtVideo
+from orbit_lite.personal.calibrating.calibrate import calibrate
+from orbit_lite.personal.decision.calibration import UNCALIBRATED, Calibration
+from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, TaughtVideo
 
-FORMAT = 2
-OLD_FORMAT = 1  # without the fitted head's settings
+FORMAT = 3
+# 1: without the fitted head's settings. 2: with a threshold that was set in the place where the videos were filmed; it
+# is not read, and the recognizer is calibrated from the features that the file keeps.
+OLD_FORMATS = (1, 2)
 OLD_HEADS: dict[str, dict[str, Any]] = {"cosine": {"scale": 32.0}}  # they were constants then; others had none
+_LOG = logging.getLogger("orbit_lite")
 PERSONAL = HashedFormat(key=HEADER, remedy="take a copy of it, or personalize again")
 WEIGHTS, STATE, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"  # FiLM was the first state there was
 
@@ -38,7 +42,8 @@ class _Header(Strict):
     frame_size_px: int = Field(ge=1)
     user: str
     videos: tuple[TaughtVideo, ...] = Field(min_length=1)
-    threshold: Threshold
+    calibration: Calibration = UNCALIBRATED
+    threshold: dict[str, Any] | None = None  # of formats 1 and 2
     origin: dict[str, Any]
 
     @model_validator(mode="after")
@@ -50,7 +55,7 @@ class _Header(Strict):
 
 
 def save_personal(path: Path, personal: PersonalRecognizer) -> None:
-    """Write a personal recogniser, whole or not at all: what stood there stays until the new one is complete.
+    """Write a personal recognizer, whole or not at all: what stood there stays until the new one is complete.
 
     Raises:
         ValueError: if its recognizer was composed without a learner's config, or its head is not what its record says.
@@ -65,7 +70,7 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
         **_put(WEIGHTS, fitted.recognizer.state_dict()),
         **_put(STATE, fitted.state or {}),
         **_put(HEAD, head_tensors),
-        FEATURES: personal.support.features,
+        FEATURES: personal.recognizer.features,
     }
     header = _Header(
         format=FORMAT,
@@ -74,15 +79,15 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
         backbone=fitted.recognizer.extractor.backbone.name,
         frame_size_px=personal.frame_size_px,
         user=personal.user,
-        videos=personal.support.videos,
-        threshold=personal.threshold,
+        videos=personal.recognizer.videos,
+        calibration=personal.decision.calibration,
         origin=dict(personal.origin),
-    ).model_dump_json()
+    ).model_dump_json(exclude={"threshold"})
     PERSONAL.write(path, header, tensors)
 
 
 def require_personal(path: Path) -> None:
-    """Refuse what does not say of itself that it is a personal recogniser; the rest of it is not read.
+    """Refuse what does not say of itself that it is a personal recognizer; the rest of it is not read.
 
     Raises:
         AskedWrong: if there is no such file.
@@ -93,7 +98,7 @@ def require_personal(path: Path) -> None:
 
 
 def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> PersonalRecognizer:
-    """Read a personal recogniser.
+    """Read a personal recognizer.
 
     Raises:
         AskedWrong: if there is no such file.
@@ -111,11 +116,15 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
     load_checked(recognizer, _take(WEIGHTS, file.tensors), where=str(path))
     recognizer.to(device)
     head, state, support = _fitted_parts(file.tensors, header, recognizer, path)
+    calibration = header.calibration
+    if header.format in OLD_FORMATS:
+        _LOG.info("%s: of an earlier release, which set thresholds too high for a new place; calibrated again", path)
+        calibration = calibrate(recognizer, support, origin=header.origin)
     return PersonalRecognizer(
         fitted=FittedRecognizer(recognizer, head, support.way, state),
         user=header.user,
         support=support,
-        threshold=header.threshold,
+        calibration=calibration,
         origin=header.origin,
     )
 
@@ -127,7 +136,7 @@ def _fitted_parts(
     way, width = len({video.object for video in header.videos}), recognizer.extractor.width
     record = recognizer.head_record
     try:
-        values = record.check_values(OLD_HEADS.get(record.name, {}) if header.format == OLD_FORMAT else header.head)
+        values = record.check_values(OLD_HEADS.get(record.name, {}) if header.format == 1 else header.head)
         head_shapes = record.shapes(way, width, values)
     except (ValueError, TypeError, KeyError) as error:
         raise PERSONAL.damaged(path, f"head {record.name}: {error}") from None
@@ -158,10 +167,8 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
         number = parse_json(text)["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise PERSONAL.damaged(path, f"its header does not read: {type(error).__name__}") from None
-    if number not in (OLD_FORMAT, FORMAT):
-        raise FoundWrong(
-            f"{path}: personal file of format {number}; this release reads formats {OLD_FORMAT} and {FORMAT}"
-        )
+    if number not in (*OLD_FORMATS, FORMAT):
+        raise FoundWrong(f"{path}: personal file of format {number}; this release reads formats 1 to {FORMAT}")
     try:
         return _Header.model_validate_json(text)
     except ValidationError as error:
@@ -170,12 +177,12 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise AskedWrong(f"{path}: no such file; expected a personal recogniser, as 'orbit-lite personalize' writes it")
+        raise AskedWrong(f"{path}: no such file; expected a personal recognizer, as 'orbit-lite personalize' writes it")
     return path
 
 
 def _not_personal(path: Path) -> FoundWrong:
-    return FoundWrong(f"{path}: not a personal recogniser; make one with 'orbit-lite personalize'")
+    return FoundWrong(f"{path}: not a personal recognizer; make one with 'orbit-lite personalize'")
 
 
 def _put(beginning: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,44 +1,131 @@
-"""A personal recogniser: one user's objects, what they were taught with, and when to answer "none of these"."""
+"""A personal recognizer: one user's objects, what they were taught with, and how its answers were calibrated."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.recognizer import FittedRecognizer
-from orbit_lite.personal.familiarity import Threshold, familiarity
-from orbit_lite.personal.support import SupportSet
+from orbit_lite.personal.decision.calibration import UNCALIBRATED, Calibration
+from orbit_lite.personal.decision.confidence import confidences
+from orbit_lite.personal.decision.familiarity import nearest_cosine, object_means
+from orbit_lite.personal.decision.rejection import Rejection
+
+
+@dataclass(frozen=True)
+class TaughtVideo:
+    """A video that an object was taught with.
+
+    length: its frames, at 30 a second. frames: numbers (from 1) of those taken, rising. digest: SHA-256 of their
+    pixels, as hex; the file's name is not kept. issues: how it was filmed, names of data_prep.quality.estimate.ISSUES.
+    """
+
+    object: str
+    length: int
+    frames: tuple[int, ...]
+    digest: str
+    issues: tuple[str, ...] = ()
+
+
+def object_names(videos: Iterable[TaughtVideo]) -> tuple[str, ...]:
+    """Sorted names of the objects: the class indices."""
+    return tuple(sorted({video.object for video in videos}))
+
+
+def video_of_each_frame(videos: Sequence[TaughtVideo]) -> Tensor:
+    """Which of the videos each of their frames is of, one video after the other, int64 (n,)."""
+    return torch.repeat_interleave(torch.tensor([len(video.frames) for video in videos]))
+
+
+def label_of_each_frame(videos: Sequence[TaughtVideo]) -> Tensor:
+    """Class of each of the videos' frames, one video after the other, int64 (n,)."""
+    names = object_names(videos)
+    return torch.tensor([names.index(video.object) for video in videos])[video_of_each_frame(videos)]
+
+
+@dataclass(frozen=True, eq=False)
+class SupportSet:
+    """One user's support set, embedded.
+
+    videos: those of one object together, objects in the order of their names. features: of the videos' frames, in that
+    order, float32 (n, width), on the CPU.
+    """
+
+    videos: tuple[TaughtVideo, ...]
+    features: Tensor
+
+    @classmethod
+    def of(cls, videos: Iterable[tuple[TaughtVideo, Tensor]]) -> "SupportSet":
+        """Put videos, each with its features, in order of their objects' names."""
+        ordered = sorted(videos, key=lambda pair: pair[0].object)  # stable: an object's videos stay in their order
+        return cls(tuple(video for video, _ in ordered), torch.cat([features.cpu() for _, features in ordered]))
+
+    @cached_property
+    def objects(self) -> tuple[str, ...]:
+        """Sorted names of the objects: the class indices."""
+        return object_names(self.videos)
+
+    @property
+    def way(self) -> int:
+        """How many objects there are."""
+        return len(self.objects)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """Class of each frame, int64 (n,)."""
+        return label_of_each_frame(self.videos)
+
+    @cached_property
+    def video_numbers(self) -> Tensor:
+        """Which of the videos each frame is of, int64 (n,)."""
+        return video_of_each_frame(self.videos)
+
+    def parts(self) -> list[tuple[TaughtVideo, Tensor]]:
+        """Each video with its features, (frames, width)."""
+        lengths = [len(video.frames) for video in self.videos]
+        return list(zip(self.videos, self.features.split(lengths), strict=True))
+
+    def without(self, objects: Sequence[str]) -> "SupportSet":
+        """The set without some objects; at least one must stay."""
+        return SupportSet.of(pair for pair in self.parts() if pair[0].object not in objects)
+
+    def only(self, objects: Sequence[str]) -> "SupportSet":
+        """The set with these objects alone, at least one."""
+        return SupportSet.of(pair for pair in self.parts() if pair[0].object in objects)
+
+    def means(self) -> Tensor:
+        """Each object's mean direction, (way, width), on the CPU; see `object_means`."""
+        return object_means(self.features, self.labels, self.video_numbers, way=self.way)
 
 
 @dataclass(frozen=True, eq=False)
 class FrameScores:
     """What m frames look like.
 
-    probabilities: softmax over the objects, float32 (m, way). familiarity: how near the nearest object is, in [-1, 1],
-    float32 (m,); see Threshold.
+    probabilities: of each object, calibrated, float64 (m, way). familiarity: see Familiarity, float64 (m,).
     """
 
-    probabilities: NDArray[np.float32]
-    familiarity: NDArray[np.float32]
+    probabilities: NDArray[np.float64]
+    familiarity: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class PersonalRecognizer:
-    """One user's recogniser. A value: to teach or forget an object gives another one.
+    """One user's recognizer. A value: to teach or forget an object gives another one.
 
     fitted: extractor (adapted, where the learner does that) and head. user: who filmed. support: what it was taught
-    with. threshold: how familiar a frame must be. origin: where it comes from (model, config, versions), plain JSON.
+    with. calibration: how scores become answers. origin: where it comes from (model, config, versions), plain JSON.
     """
 
     fitted: FittedRecognizer
     user: str
     support: SupportSet
-    threshold: Threshold
+    calibration: Calibration = UNCALIBRATED
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -47,9 +134,18 @@ class PersonalRecognizer:
         return self.support.objects
 
     @property
+    def rejection(self) -> Rejection:
+        """When it answers "none of these"."""
+        return self.calibration.rejection
+
+    @property
     def frame_size_px(self) -> int:
         """Side of the frames it takes."""
         return self.fitted.recognizer.extractor.frame_size_px
+
+    def with_strictness(self, strictness: str) -> "PersonalRecognizer":
+        """The same at another point of its curve. Raises AskedWrong as `Rejection.at`."""
+        return replace(self, calibration=replace(self.calibration, rejection=self.rejection.at(strictness)))
 
     def scores(self, images: Tensor, *, chunk: int | None = None) -> FrameScores:
         """Frames, uint8 (m, 3, s, s), to what they look like. Raises FoundWrong as `Recognizer.embed`."""
@@ -57,11 +153,13 @@ class PersonalRecognizer:
 
     def scores_of_features(self, features: Tensor) -> FrameScores:
         """Features (m, width), as `fitted.embed` gives them, to what the frames look like."""
-        probabilities = self.fitted.logits_from_features(features).softmax(1)
-        near = familiarity(features.to(self._means.device), self._means).amax(1)
-        return FrameScores(probabilities.float().cpu().numpy(), near.float().cpu().numpy())
+        logits = self.fitted.logits_from_features(features).double().cpu().numpy()
+        near = nearest_cosine(features.to(self._means.device), self._means).double().cpu().numpy()
+        calibration = self.calibration
+        return FrameScores(
+            confidences(logits, calibration.temperature), calibration.familiarity(logits.max(axis=1), near)
+        )
 
     @cached_property
     def _means(self) -> Tensor:
-        means = class_means(self.support.features, self.support.labels, way=self.support.way)
-        return means.to(self.fitted.recognizer.device)
+        return self.support.means().to(self.fitted.recognizer.device)

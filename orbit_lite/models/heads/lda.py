@@ -3,7 +3,7 @@
 Friedman 1989 (regularized discriminant analysis, its gamma); how features come in is this kit's (see `centered`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch.nn.functional as F
@@ -53,6 +53,13 @@ class LdaHead:
             support.middle.to(dtype), (self.scale * solved).to(dtype), (self.scale * bias).to(dtype), support.rooted
         )
 
+    def settled(self, features: Tensor, labels: Tensor, videos: Tensor | None, *, way: int) -> "LdaHead":
+        """With the shrinkage that `fit` would choose. Arguments and errors as there."""
+        if self.shrinkage is not None:
+            return self
+        support = CenteredSupport.of(features, labels, videos, way=way)
+        return replace(self, shrinkage=choose_shrinkage(support, Scatter.of(support, labels), labels))
+
 
 @dataclass(frozen=True, eq=False)
 class LdaClassifier:
@@ -90,4 +97,5 @@ RECORD = HeadRecord(
     passes_gradient=True,
     meta_learned=False,
     adds_objects=True,
+    settle=lambda head, features, labels, videos, way: head.settled(features, labels, videos, way=way),
 )

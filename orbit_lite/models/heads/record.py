@@ -83,6 +83,8 @@ class HeadRecord:
     meta_learned: whether the head has weights that meta-training changes.
     adds_objects: whether it can be fitted again from kept features alone, so that objects are added and forgotten
         without the others' videos.
+    settle: the head with the numbers held fixed that it would choose for a support set (features, labels, videos and
+        way as for `fit`); None if it chooses none.
     """
 
     name: str
@@ -95,6 +97,7 @@ class HeadRecord:
     passes_gradient: bool
     meta_learned: bool
     adds_objects: bool
+    settle: Callable[[Any, Tensor, Tensor, Tensor | None, int], Head] | None = None
 
     def __post_init__(self) -> None:
         if not is_dataclass(self.fitted) or not self.tensor_names:

@@ -3,7 +3,7 @@
 Bertinetto et al. 2019, section 3.1 (R2-D2, arXiv 1805.08136); how features come in is this kit's (see `centered`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -47,10 +47,17 @@ class RidgeHead:
             NotFinite: if the features are NaN or infinite.
         """
         support = CenteredSupport.of(features, labels, videos, way=way)
-        targets = F.one_hot(labels, way).to(support.rows.dtype) - 1 / way
+        targets = _targets(support, labels, way=way)
         penalty = choose_penalty(support, targets) if self.penalty is None else self.penalty
         weight = self.scale * _solve(support, targets, penalty).T.contiguous()  # or a file's copy would round otherwise
         return RidgeClassifier(support.middle.to(features.dtype), weight.to(features.dtype), support.rooted)
+
+    def settled(self, features: Tensor, labels: Tensor, videos: Tensor | None, *, way: int) -> "RidgeHead":
+        """With the penalty that `fit` would choose. Arguments and errors as there."""
+        if self.penalty is not None:
+            return self
+        support = CenteredSupport.of(features, labels, videos, way=way)
+        return replace(self, penalty=choose_penalty(support, _targets(support, labels, way=way)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +71,10 @@ class RidgeClassifier:
     def logits(self, queries: Tensor) -> Tensor:
         """(m, width) to (m, way); they sum to 0 over the classes."""
         return F.linear(centered(queries, self.middle, rooted=self.rooted), self.weight)
+
+
+def _targets(support: CenteredSupport, labels: Tensor, *, way: int) -> Tensor:
+    return F.one_hot(labels, way).to(support.rows.dtype) - 1 / way
 
 
 def _solve(support: CenteredSupport, targets: Tensor, penalty: float) -> Tensor:
@@ -127,4 +138,5 @@ RECORD = HeadRecord(
     passes_gradient=True,
     meta_learned=False,
     adds_objects=True,
+    settle=lambda head, features, labels, videos, way: head.settled(features, labels, videos, way=way),
 )

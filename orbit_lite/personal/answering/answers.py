@@ -1,4 +1,4 @@
-"""What a frame's scores say: one of the objects, or none of them; smoothed over time, causally; and a whole video's."""
+"""What a frame's scores say: an object, perhaps an object, or none of them; smoothed over time; and a whole video's."""
 
 import math
 from collections import Counter, defaultdict
@@ -8,28 +8,50 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orbit_lite.personal.decision.rejection import Kind, OperatingPoint
 from orbit_lite.personal.recognizer import FrameScores
 
 NONE_OF_THESE = "none of these"
+MAYBE = "maybe "
 
 
 @dataclass(frozen=True)
 class FrameAnswer:
     """What is in one frame.
 
-    frame: its number, from 1. time_s: since the first frame. known: whether the answer is one of the objects. label:
-    its class; none of these comes after all objects. object: its name, or NONE_OF_THESE. confidence: softmax of the
-    likeliest object, in [0, 1]. likeliest: that object's name, whatever the answer. familiarity: see `Threshold`.
+    frame: its number, from 1. time_s: since the first frame. kind: whether the answer is an object, an object with a
+    "maybe", or none of these. label: its class; none of these comes after all objects. object: its name, or
+    NONE_OF_THESE. confidence: calibrated probability of the likeliest object, in [0, 1]. likeliest: that object's name,
+    whatever the answer. familiarity: see `Familiarity`.
     """
 
     frame: int
     time_s: float
-    known: bool
+    kind: Kind
     label: int
     object: str
     confidence: float
     likeliest: str
     familiarity: float
+
+    @property
+    def known(self) -> bool:
+        """Whether the answer names an object, with or without a "maybe"."""
+        return self.kind is not Kind.NONE
+
+    @property
+    def text(self) -> str:
+        """The answer as written: see `answer_text`."""
+        return answer_text(self.object, self.kind)
+
+
+def answer_text(thing: str, kind: Kind) -> str:
+    """`mug`, `maybe mug`, or `none of these`; an object whose name reads like another answer stands in quotes."""
+    if kind is Kind.NONE:
+        return NONE_OF_THESE
+    plain = " ".join(thing.split()).casefold()
+    name = f'"{thing}"' if plain == NONE_OF_THESE or plain.startswith(MAYBE) else thing
+    return f"{MAYBE}{name}" if kind is Kind.MAYBE else name
 
 
 class Answerer:
@@ -38,16 +60,16 @@ class Answerer:
     An answer depends on its frame and earlier ones alone.
     """
 
-    def __init__(self, objects: Sequence[str], threshold: float | None, *, smooth_s: float = 0.0) -> None:
+    def __init__(self, objects: Sequence[str], point: OperatingPoint, *, smooth_s: float = 0.0) -> None:
         """Begin before the first frame.
 
         Args:
             objects: names of the classes.
-            threshold: the least familiarity of an object; None where "none of these" is never answered.
+            point: when an object is named, and when without a "maybe".
             smooth_s: time constant of the smoothing, in seconds; 0 takes each frame by itself.
         """
         self._names = (*objects, NONE_OF_THESE)
-        self._threshold = -math.inf if threshold is None else threshold
+        self._point = point
         self._average = RunningAverage(smooth_s)
 
     def answers(self, frames: Sequence[int], times_s: Sequence[float], scores: FrameScores) -> Iterator[FrameAnswer]:
@@ -60,15 +82,16 @@ class Answerer:
         for frame, time_s, value in zip(frames, times_s, values, strict=True):
             *probabilities, familiarity = self._average.next(time_s, value).tolist()
             likeliest = int(np.argmax(probabilities))
-            known = familiarity >= self._threshold
-            label = likeliest if known else len(probabilities)
+            confidence = probabilities[likeliest]
+            kind = self._point.kind(familiarity, confidence)
+            label = len(probabilities) if kind is Kind.NONE else likeliest
             yield FrameAnswer(
                 frame=frame,
                 time_s=time_s,
-                known=known,
+                kind=kind,
                 label=label,
                 object=self._names[label],
-                confidence=probabilities[likeliest],
+                confidence=confidence,
                 likeliest=self._names[likeliest],
                 familiarity=familiarity,
             )
@@ -104,16 +127,17 @@ class RunningAverage:
 
 @dataclass(frozen=True)
 class VideoAnswer:
-    """What a whole video shows: the most frequent answer of its frames. Ties go to the lowest class, as
+    """What a whole video shows: the most frequent answer of its frames, sure or not. Ties go to the lowest class, as
     eval.metrics.video_accuracy has it; none of these comes after all objects.
 
-    object: the answer. known: whether it is one of the objects. frames: how many were answered. first_frame, first_s:
-    where it was first given. share: of the frames that say so, in [0, 1]. confidence: their mean one; None where the
-    answer is none of these, for that rests on familiarity. frames_by_answer: each answer and its frames, most first.
+    object: its name, or NONE_OF_THESE. kind: MAYBE where more than half of the frames that name the object do so with a
+    "maybe". frames: how many were answered. first_frame, first_s: where the object was first named. share: of the
+    frames that name it, in [0, 1]. confidence: their mean one; None where the answer is none of these, for that rests
+    on familiarity. frames_by_answer: each answer, as `answer_text` writes it, and its frames, most first.
     """
 
     object: str
-    known: bool
+    kind: Kind
     frames: int
     first_frame: int
     first_s: float
@@ -121,13 +145,18 @@ class VideoAnswer:
     confidence: float | None
     frames_by_answer: tuple[tuple[str, int], ...]
 
+    @property
+    def text(self) -> str:
+        """The answer as written: see `answer_text`."""
+        return answer_text(self.object, self.kind)
+
 
 class VideoTally:
     """Counts one video's answers. Its size depends on the number of objects alone."""
 
     def __init__(self) -> None:
         """Begin without a frame."""
-        self._counts: Counter[int] = Counter()
+        self._counts: Counter[tuple[int, Kind]] = Counter()
         self._confidence: defaultdict[int, float] = defaultdict(float)
         self._firsts: dict[int, FrameAnswer] = {}
 
@@ -138,7 +167,7 @@ class VideoTally:
 
     def add(self, answer: FrameAnswer) -> None:
         """Count the next frame's answer."""
-        self._counts[answer.label] += 1
+        self._counts[answer.label, answer.kind] += 1
         self._confidence[answer.label] += answer.confidence
         self._firsts.setdefault(answer.label, answer)
 
@@ -146,15 +175,23 @@ class VideoTally:
         """What the frames counted so far say. Raises ValueError if there is none."""
         if not self._counts:
             raise ValueError("no frame to answer for")
-        order = sorted(self._counts, key=lambda label: (-self._counts[label], label))
-        first, count = self._firsts[order[0]], self._counts[order[0]]
+        of_label = Counter[int]()
+        for (label, _), count in self._counts.items():
+            of_label[label] += count
+        label = min(of_label, key=lambda label: (-of_label[label], label))
+        first, count = self._firsts[label], of_label[label]
+        unsure = self._counts[label, Kind.MAYBE]
+        kind = Kind.MAYBE if 2 * unsure > count else Kind.SURE
+        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
         return VideoAnswer(
             object=first.object,
-            known=first.known,
+            kind=kind if first.known else Kind.NONE,
             frames=self.frames,
             first_frame=first.frame,
             first_s=first.time_s,
             share=count / self.frames,
-            confidence=self._confidence[order[0]] / count if first.known else None,
-            frames_by_answer=tuple((self._firsts[label].object, self._counts[label]) for label in order),
+            confidence=self._confidence[label] / count if first.known else None,
+            frames_by_answer=tuple(
+                (answer_text(self._firsts[label].object, kind), count) for (label, kind), count in ordered
+            ),
         )

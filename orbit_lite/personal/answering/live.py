@@ -70,7 +70,7 @@ class StreamRun:
     def __init__(self, personal: PersonalRecognizer, *, smooth_s: float = 0.0) -> None:
         """Begin before the first frame."""
         self._personal = personal
-        self._answerer = Answerer(personal.objects, personal.threshold.value, smooth_s=smooth_s)
+        self._answerer = Answerer(personal.objects, personal.rejection.point, smooth_s=smooth_s)
         self._latencies = Latencies()
         self._first_s = self._last_s = 0.0
         self.tally = VideoTally()

@@ -5,7 +5,7 @@ what the recogniser does not see is not shown. No sound, and nothing of what the
 """
 
 from array import array
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from groundwork.errors import FoundWrong
 from groundwork.files import whole_file
 from orbit_lite.data.frames import Pictures
-from orbit_lite.personal.answering.answers import NONE_OF_THESE, FrameAnswer
+from orbit_lite.personal.answering.answers import FrameAnswer
 
 SIDE_PX = 720
 BAND_PX = 160  # below the picture, so that it hides nothing
@@ -34,25 +34,26 @@ _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.tt
 class Captions:
     """What is to stand below each frame of a video, kept in 6 bytes a frame."""
 
-    def __init__(self, objects: Sequence[str]) -> None:
+    def __init__(self) -> None:
         """Begin without a frame."""
-        self._names = (*objects, NONE_OF_THESE)
-        self._labels, self._confidences = array("h"), array("f")
+        self._texts: dict[tuple[str, bool], int] = {}  # each answer, and whether it names an object, in order of coming
+        self._places, self._confidences = array("h"), array("f")
 
     def __len__(self) -> int:
         """Frames so far."""
-        return len(self._labels)
+        return len(self._places)
 
     def add(self, answer: FrameAnswer) -> None:
         """Keep the next frame's answer."""
-        self._labels.append(answer.label)
+        self._places.append(self._texts.setdefault((answer.text, answer.known), len(self._texts)))
         self._confidences.append(answer.confidence)
 
     def __iter__(self) -> Iterator[Pictures]:
         """A band for each frame, uint8 (BAND_PX, SIDE_PX, 3)."""
-        for label, confidence in zip(self._labels, self._confidences, strict=True):
-            known = label < len(self._names) - 1  # how sure "none of these" is, a confidence does not say
-            yield caption(self._names[label], f"confidence {100 * confidence:.0f} %" if known else "")
+        texts = list(self._texts)
+        for place, confidence in zip(self._places, self._confidences, strict=True):
+            text, known = texts[place]  # how sure "none of these" is, a confidence does not say
+            yield caption(text, f"confidence {100 * confidence:.0f} %" if known else "")
 
 
 def annotate(pictures: Iterable[Pictures], captions: Captions, out: Path, *, fps: float) -> None:

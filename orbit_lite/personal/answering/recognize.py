@@ -128,7 +128,7 @@ def frame_answers(
     Raises:
         FoundWrong: if the video can't be read, at the frame where that shows.
     """
-    answerer = Answerer(personal.objects, personal.threshold.value, smooth_s=looking.smooth_s)
+    answerer = Answerer(personal.objects, personal.rejection.point, smooth_s=looking.smooth_s)
     reading = batches_in_worker(worker, VideoJob(video, personal.frame_size_px, looking.fps))
     with closing(_counted(reading, "frames answered")) as batches:
         for batch in batches:
@@ -147,7 +147,7 @@ def _recognize_video(
     worker: StreamWorker,
 ) -> VideoAnswer:
     started, name = time.monotonic(), str(video)
-    tally, speech, captions = VideoTally(), Speech(), Captions(personal.objects)
+    tally, speech, captions = VideoTally(), Speech(), Captions()
     with closing(frame_answers(personal, video, looking, worker)) as answers:
         for answer in answers:
             tally.add(answer)

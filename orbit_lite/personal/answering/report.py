@@ -7,18 +7,21 @@ from typing import Any
 
 from groundwork.files import file_sha256, write_json
 from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
+from orbit_lite.personal.decision.rejection import Kind
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.runs.folder import versions
 
-FORMAT = 1
+FORMAT = 2
 
 
 def answer_text(name: str, answer: VideoAnswer) -> str:
     """What a video shows, in two lines."""
-    first = "recognised" if answer.known else "answered"
+    first = "answered" if answer.kind is Kind.NONE else "recognized"
     sure = "" if answer.confidence is None else f", with a mean confidence of {answer.confidence:.2f}"
+    if answer.frames == 1:  # a photo
+        return f"{name}: {answer.text}" + (sure and f", confidence {answer.confidence:.2f}")
     return (
-        f"{name}: {answer.object}\n"
+        f"{name}: {answer.text}\n"
         f"  first {first} at {answer.first_s:.1f} s (frame {answer.first_frame}); "
         f"in {100 * answer.share:.0f} % of {answer.frames} frames{sure}"
     )
@@ -27,7 +30,7 @@ def answer_text(name: str, answer: VideoAnswer) -> str:
 def frame_text(answer: FrameAnswer) -> str:
     """What a frame shows, in one line."""
     sure = f", confidence {answer.confidence:.2f}" if answer.known else ""
-    return f"{answer.time_s:.1f} s: {answer.object}{sure}"
+    return f"{answer.time_s:.1f} s: {answer.text}{sure}"
 
 
 def describe_model(path: Path, personal: PersonalRecognizer) -> dict[str, Any]:
@@ -37,7 +40,7 @@ def describe_model(path: Path, personal: PersonalRecognizer) -> dict[str, Any]:
         "sha256": file_sha256(path),
         "user": personal.user,
         "objects": list(personal.objects),
-        "threshold": asdict(personal.threshold),
+        "calibration": asdict(personal.calibration),
         "origin": dict(personal.origin),
     }
 
@@ -61,7 +64,7 @@ def write_answers(
         "model": dict(model),
         "versions": versions(),
         "settings": dict(settings),
-        "videos": [{"video": name, **asdict(answer)} for name, answer in found],
+        "videos": [{"video": name, "answer": answer.text, **asdict(answer)} for name, answer in found],
         "failed": [{"video": name, "reason": reason} for name, reason in failed],
     }
     write_json(path, content)

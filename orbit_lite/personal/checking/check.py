@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from eval.metrics import confusion_counts, video_accuracy
 from groundwork.errors import FoundWrong
+from orbit_lite.personal.calibrating.leave_out import HeldOut, Teaching, WholeTeaching, leave_one_video_out, rounds
 from orbit_lite.personal.checking.filming_advice import FEW_VIDEOS, Advice, Measured, advise
 from orbit_lite.personal.checking.learning_curve import DRAWS, LearningCurve, learning_curve, videos_counts
-from orbit_lite.personal.familiarity import find_threshold
-from orbit_lite.personal.support import TaughtVideo, object_names, video_of_each_frame
-from orbit_lite.personal.teaching.leave_out import HeldOut, Teaching, WholeTeaching, leave_one_video_out, rounds
+from orbit_lite.personal.decision.familiarity import find_threshold
+from orbit_lite.personal.recognizer import TaughtVideo, object_names, video_of_each_frame
 from orbit_lite.personal.teaching.sampling import PROTOCOL
 from orbit_lite.personal.teaching.teach import LEAST_OBJECTS
 from orbit_lite.runs.folder import versions

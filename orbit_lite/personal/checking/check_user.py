@@ -13,10 +13,10 @@ from groundwork.errors import AskedWrong
 from groundwork.files import file_sha256
 from orbit_lite.models.choice import EMBEDDED_START, EMBEDDED_START_TEXT, ModelChoice
 from orbit_lite.models.recognizer import Recognizer
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching, Teaching, WholeTeaching
 from orbit_lite.personal.checking.check import SEED, UserCheck, check, require_checkable
 from orbit_lite.personal.file import load_personal
-from orbit_lite.personal.support import TaughtVideo
-from orbit_lite.personal.teaching.leave_out import HeadTeaching, Teaching, WholeTeaching
+from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.material import Lesson, lesson_images, read_lesson
 from orbit_lite.personal.teaching.teach import teach
 
@@ -78,9 +78,9 @@ def _check_file(
             "be left out of that only where they are; give their folder, and --model"
         )
     return check(
-        HeadTeaching(recognizer.head, personal.support, recognizer.device),
+        HeadTeaching(recognizer.head, personal.recognizer, recognizer.device),
         user=personal.user,
-        names=_numbered(personal.support.videos),
+        names=_numbered(personal.recognizer.videos),
         seed=seed,
         draws=draws,
         facts={"personal recogniser": path.name, "sha256": file_sha256(path), **_learner(recognizer)},

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
-from orbit_lite.personal.support import TaughtVideo, label_of_each_frame, video_of_each_frame
-from orbit_lite.personal.teaching.leave_out import Teaching, rounds
+from orbit_lite.personal.calibrating.leave_out import Teaching, rounds
+from orbit_lite.personal.recognizer import TaughtVideo, label_of_each_frame, video_of_each_frame
 
 DRAWS = 10  # subsets of videos drawn for each number of them
 MOST_POINTS = 8  # numbers of videos tried; of more, about as many spread by ratio

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from orbit_lite.models.extractor import Extractor, ExtractorState
 from orbit_lite.models.heads.fitting import FittedHead, class_means, every_tensor, with_tensors
-from orbit_lite.personal.familiarity import familiarity
+from orbit_lite.personal.decision.familiarity import familiarity
 from orbit_lite.personal.recognizer import PersonalRecognizer
 
 UINT8, FLOAT = "uint8", "float"  # what frames come as: 0 to 255, or float32 in [0, 1]
@@ -70,7 +70,7 @@ class PersonalGraph(nn.Module):
     @torch.no_grad()
     def of(cls, personal: PersonalRecognizer, *, takes: str = UINT8, channels_last: bool = False) -> "PersonalGraph":
         """A copy of a recogniser, which stays as it is. takes: UINT8 or FLOAT."""
-        fitted, support = personal.fitted, personal.support
+        fitted, support = personal.fitted, personal.recognizer
         extractor = fitted.recognizer.extractor
         features = FeatureGraph(extractor, fitted.state, takes=takes, channels_last=channels_last)
         means = class_means(support.features, support.labels, way=support.way)

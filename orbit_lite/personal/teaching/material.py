@@ -15,7 +15,7 @@ from groundwork.progress import Progress
 from groundwork.words import listed
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.personal.support import TaughtVideo
+from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.sampling import SampledVideo, Sampling, Unreadable, sample_videos
 
 

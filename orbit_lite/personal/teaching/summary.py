@@ -8,9 +8,8 @@ import numpy as np
 from data_prep.quality.report import filming_verdict
 from groundwork.files import csv_text
 from groundwork.pages.cells import plain
-from groundwork.words import counted
+from orbit_lite.personal.calibrating.leave_out import HeldOut
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.teaching.leave_out import HeldOut
 from orbit_lite.personal.teaching.material import Lesson
 
 CSV_COLUMNS = (
@@ -55,7 +54,7 @@ def summarize(personal: PersonalRecognizer, found: HeldOut, lesson: Lesson | Non
     new = () if lesson is None else lesson.objects
     rows = []
     for label, name in enumerate(personal.objects):
-        videos = [video for video in personal.support.videos if video.object == name]
+        videos = [video for video in personal.recognizer.videos if video.object == name]
         right = found.right[found.label == label]
         told = filming_verdict([video.issues for video in videos]) if name in new else ""
         rows.append(
@@ -74,9 +73,9 @@ def summarize(personal: PersonalRecognizer, found: HeldOut, lesson: Lesson | Non
 
 def summary_text(personal: PersonalRecognizer, rows: Sequence[ObjectSummary]) -> str:
     """What was learned, a line or two an object; ends with a newline."""
-    lines = [f"{plain(personal.user)}: {counted(len(rows), 'object')}"]
+    lines = [f"{plain(personal.user)}: {_count(len(rows), 'object')}"]
     for row in rows:
-        counts = f"{counted(row.videos, 'video')}, {row.seconds:.0f} s, {counted(row.frames, 'frame')} taken"
+        counts = f"{_count(row.videos, 'video')}, {row.seconds:.0f} s, {_count(row.frames, 'frame')} taken"
         told = f"{plain(row.object)}: {counts}"
         if row.held_out_accuracy is not None:
             told += f"; recognised in {100 * row.held_out_accuracy:.0f} % of the frames of videos left out"
@@ -112,7 +111,7 @@ def _threshold_lines(personal: PersonalRecognizer) -> list[str]:
         return ["'None of these' can't be answered: things never taught look as familiar as these to this recogniser."]
     return [
         f"'None of these' is answered below a familiarity of {threshold.value:.3f}. Estimated from "
-        f"{counted(threshold.frames, 'frame')} of videos left out: it is answered for "
+        f"{_count(threshold.frames, 'frame')} of videos left out: it is answered for "
         f"{100 * threshold.misses:.0f} % of the frames of these objects, and not answered for "
         f"{100 * threshold.false_alarms:.0f} % of the frames of other things "
         f"(AUROC {threshold.auroc:.2f}, where 0.5 is chance).",
@@ -125,3 +124,7 @@ def _advice(told: str, videos: int) -> str:
     elif videos < FEW_VIDEOS:
         told += f" {videos} videos are few: film {FEW_VIDEOS} or more, in different places."
     return told.strip()
+
+
+def _count(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"

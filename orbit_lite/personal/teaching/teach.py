@@ -1,48 +1,75 @@
-"""A user's videos to a personal recogniser; objects added, replaced and forgotten later, without the others' videos."""
+"""A user's videos to a personal recognizer; objects added, replaced and forgotten later, without the others' videos."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import nearest
-from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.personal.familiarity import Threshold, find_threshold
-from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.support import SupportSet, label_of_each_frame, video_of_each_frame
-from orbit_lite.personal.teaching.leave_out import HeadTeaching, HeldOut, leave_one_video_out
+from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
+from orbit_lite.personal.calibrating.calibrate import calibrate
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching, HeldOut, hold_out, rounds_by_likeness
+from orbit_lite.personal.decision.calibration import Calibration
+from orbit_lite.personal.decision.rejection import DEFAULT_STRICTNESS, Rejection
+from orbit_lite.personal.recognizer import (
+    PersonalRecognizer,
+    SupportSet,
+    label_of_each_frame,
+    video_of_each_frame,
+)
 from orbit_lite.personal.teaching.material import Lesson, lesson_images
 
 LEAST_OBJECTS = 2  # to tell apart, and to know what is none of them
 
 
+@dataclass(frozen=True)
+class Caution:
+    """How readily to answer "none of these": a key of STRICTNESS, or the most false alarms among things like the
+    objects, in [0, 1); then `strictness` does not count."""
+
+    strictness: str = DEFAULT_STRICTNESS
+    false_alarms: float | None = None
+
+    def chosen(self, found: Calibration) -> Calibration:
+        """The calibration at the point that this asks for.
+
+        Raises:
+            AskedWrong: if it has none, see `Rejection.asking` and `Rejection.at`.
+        """
+        if self.false_alarms is not None:
+            return replace(found, rejection=found.rejection.asking(self.false_alarms))
+        if self.strictness == DEFAULT_STRICTNESS:
+            return found
+        return replace(found, rejection=found.rejection.at(self.strictness))
+
+
 def teach(
-    recognizer: Recognizer, lesson: Lesson, *, origin: Mapping[str, Any], false_alarms: float | None = None
+    recognizer: Recognizer, lesson: Lesson, *, origin: Mapping[str, Any], caution: Caution = Caution()
 ) -> PersonalRecognizer:
-    """A personal recogniser of all that a lesson holds.
+    """A personal recognizer of all that a lesson holds.
 
     Args:
         recognizer: as meta-trained, or not; the lesson was read with it.
         lesson: one user's videos.
         origin: what the file is to say of where it comes from, plain JSON.
-        false_alarms: share of frames of things never taught that may be called one of the objects, in [0, 1); None
-            balances them with frames of the objects that are refused, see `find_threshold`.
+        caution: how readily to answer "none of these".
 
     Raises:
-        FoundWrong: if there are fewer than two objects, or the recogniser's weights are not finite.
+        AskedWrong: if these videos can't promise what `caution` asks for.
+        FoundWrong: if there are fewer than two objects, or the recognizer's weights are not finite.
     """
     if len(lesson.objects) < LEAST_OBJECTS:
         raise FoundWrong(
-            f"user {lesson.user}: 1 object ({lesson.objects[0]}); a recogniser tells objects apart: film at least 2"
+            f"user {lesson.user}: 1 object ({lesson.objects[0]}); a recognizer tells objects apart: film at least 2"
         )
     if recognizer.shares_features:
         support = SupportSet.of(zip(lesson.videos, lesson.tensors, strict=True))
-        return teach_features(recognizer, lesson.user, support, origin=origin, false_alarms=false_alarms)
+        return teach_features(recognizer, lesson.user, support, origin=origin, caution=caution)
     images = lesson_images(lesson)
     labels, videos = label_of_each_frame(lesson.videos), video_of_each_frame(lesson.videos)
     fitted = recognizer.personalize(images, labels, videos, way=len(lesson.objects))
     support = SupportSet(lesson.videos, fitted.embed(images).cpu())
-    threshold = _threshold(recognizer, support, false_alarms)
-    return PersonalRecognizer(fitted, lesson.user, support, threshold, origin)
+    return _calibrated(fitted, lesson.user, support, origin, caution)
 
 
 def teach_features(
@@ -51,18 +78,15 @@ def teach_features(
     support: SupportSet,
     *,
     origin: Mapping[str, Any],
-    false_alarms: float | None = None,
+    caution: Caution = Caution(),
 ) -> PersonalRecognizer:
-    """A personal recogniser of a support set that is embedded already, by a recogniser that does not adapt.
+    """A personal recognizer of a support set that is embedded already, by a recognizer that does not adapt.
 
-    Arguments as for `teach`.
-
-    Raises:
-        FoundWrong: if the recogniser's weights are not finite.
+    Arguments and errors as for `teach`; a single object will do.
     """
     taught = support.features, support.labels, support.video_numbers
     fitted = recognizer.personalize_from_features(*taught, way=support.way)
-    return PersonalRecognizer(fitted, user, support, _threshold(recognizer, support, false_alarms), origin)
+    return _calibrated(fitted, user, support, origin, caution)
 
 
 def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "refuse") -> PersonalRecognizer:
@@ -85,7 +109,7 @@ def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "r
             f"{', '.join(map(repr, again))}: known already; --replace takes the new videos in place of the old ones, "
             "--extend beside them"
         )
-    old = [pair for pair in personal.support.parts() if known == "extend" or pair[0].object not in again]
+    old = [pair for pair in personal.recognizer.parts() if known == "extend" or pair[0].object not in again]
     known_digests = {video.digest: video.object for video, _ in old}
     new = []
     for video, features in zip(lesson.videos, lesson.tensors, strict=True):
@@ -98,7 +122,7 @@ def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "r
 
 
 def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> PersonalRecognizer:
-    """The recogniser without some objects: nothing of their videos is in the result.
+    """The recognizer without some objects: nothing of their videos is in the result.
 
     Raises:
         AskedWrong: if one is not known, none would be left, or the learner needs all videos together.
@@ -110,26 +134,29 @@ def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> Person
     _require_separable(personal, "to forget an object")
     if set(names) >= set(personal.objects):
         raise AskedWrong(f"{', '.join(names)}: all the objects there are; forget the whole file instead")
-    return _again(personal, personal.support.without(names))
+    return _again(personal, personal.recognizer.without(names))
 
 
 def held_out(personal: PersonalRecognizer) -> HeldOut:
-    """Leave one video out, see `leave_one_video_out`."""
-    recognizer = personal.fitted.recognizer
-    return leave_one_video_out(HeadTeaching(recognizer.head, personal.support, recognizer.device))
+    """What the recognizer's head makes of videos held out by likeness, see `leave_out`."""
+    support = personal.recognizer
+    teaching = HeadTeaching.settled(personal.fitted.recognizer, support)
+    return hold_out(teaching, rounds_by_likeness(support.videos, support.features))
+
+
+def _calibrated(
+    fitted: FittedRecognizer, user: str, support: SupportSet, origin: Mapping[str, Any], caution: Caution
+) -> PersonalRecognizer:
+    found = caution.chosen(calibrate(fitted.recognizer, support, origin=origin))
+    return PersonalRecognizer(fitted, user, support, found, origin)
 
 
 def _again(personal: PersonalRecognizer, support: SupportSet) -> PersonalRecognizer:
-    asked = personal.threshold.asked
-    recognizer = personal.fitted.recognizer
-    return teach_features(recognizer, personal.user, support, origin=personal.origin, false_alarms=asked)
-
-
-def _threshold(recognizer: Recognizer, support: SupportSet, false_alarms: float | None) -> Threshold:
-    if support.way < LEAST_OBJECTS:  # nothing to be strange: it can't be told what is none of these
-        return Threshold(None, asked=false_alarms)
-    found = leave_one_video_out(HeadTeaching(recognizer.head, support, recognizer.device))
-    return find_threshold(found.known, found.strange, false_alarms=false_alarms)
+    """Taught with other videos, as cautious as it was; what was asked for stays asked for."""
+    again = teach_features(personal.fitted.recognizer, personal.user, support, origin=personal.origin)
+    was: Rejection = personal.decision.rejection
+    rejection = replace(again.rejection, strictness=was.strictness, asked=was.asked)
+    return replace(again, calibration=replace(again.calibration, rejection=rejection))
 
 
 def _require_separable(personal: PersonalRecognizer, what: str) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from orbit_lite.cli.parser import main
 from orbit_lite.models.choice import ModelChoice
-from orbit_lite.personal.support import SupportSet, TaughtVideo
+from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 from orbit_lite.personal.teaching.personalize import personalize
 
 

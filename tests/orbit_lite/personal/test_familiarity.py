@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from orbit_lite.personal.familiarity import Threshold, familiarity, find_threshold
+from orbit_lite.personal.decision.familiarity import Threshold, familiarity, find_threshold
 
 
 def drawn(apart, frames=20_000):

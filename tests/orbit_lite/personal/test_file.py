@@ -18,7 +18,7 @@ from orbit_lite.models.heads.fitting import head_tensors
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.file import FEATURES, HEADER, PERSONAL, load_personal, save_personal
-from orbit_lite.personal.support import TaughtVideo
+from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.material import Lesson
 from orbit_lite.personal.teaching.teach import teach
 
@@ -60,7 +60,7 @@ def test_every_learner_comes_back_with_the_same_scores(learner, tmp_path):
         personal.threshold,
         personal.origin,
     )
-    assert back.support.videos == personal.support.videos
+    assert back.support.videos == personal.recognizer.videos
     ours, theirs = personal.scores(frames(3, seed=9)), back.scores(frames(3, seed=9))
     assert (ours.probabilities == theirs.probabilities).all() and (ours.familiarity == theirs.familiarity).all()
     save_personal(tmp_path / "b", back)

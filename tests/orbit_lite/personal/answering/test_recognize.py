@@ -25,7 +25,7 @@ from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.answering.answers import NONE_OF_THESE
 from orbit_lite.personal.answering.reading import VideoJob, read_batches
-from orbit_lite.personal.familiarity import Threshold
+from orbit_lite.personal.decision.familiarity import Threshold
 from orbit_lite.personal.file import PERSONAL, load_personal, save_personal
 
 ROOT = Path(__file__).parents[4]

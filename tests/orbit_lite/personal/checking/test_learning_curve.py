@@ -15,8 +15,8 @@ from orbit_lite.personal.checking.learning_curve import (
     learning_curve,
     videos_counts,
 )
-from orbit_lite.personal.support import SupportSet, video_of_each_frame
-from orbit_lite.personal.teaching.leave_out import HeadTeaching, Taught, leave_one_video_out
+from orbit_lite.personal.recognizer import SupportSet, video_of_each_frame
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching, Taught, leave_one_video_out
 
 COUNTS = [{"bag": 4, "keys": 4, "mug": 4}, {"bag": 2, "keys": 1, "mug": 5, "watch": 3}]
 

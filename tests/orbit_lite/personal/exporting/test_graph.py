@@ -11,9 +11,9 @@ from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.exporting.formats import onnx_bytes, onnx_model
 from orbit_lite.personal.exporting.graph import FLOAT, OUTPUTS, UINT8, AnswerGraph, PersonalGraph
-from orbit_lite.personal.familiarity import Threshold
+from orbit_lite.personal.decision.familiarity import Threshold
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.support import SupportSet, TaughtVideo
+from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 
 SIZE_PX = 32
 LEARNERS = [load_learner(name) for name in builtin_names("learner")]
@@ -69,7 +69,7 @@ def test_it_holds_copies_and_nothing_of_single_frames():
         for parameter in personal.fitted.recognizer.parameters():
             parameter.zero_()
         assert torch.equal(graph(images)[0], before)
-    features = personal.support.features
+    features = personal.recognizer.features
     rows = [value for value in graph.state_dict().values() if value.shape[1:] == features.shape[1:]]
     assert rows  # the class means, for one
     assert not any((value[:, None] == features).all(-1).any() for value in rows)

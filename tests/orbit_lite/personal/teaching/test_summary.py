@@ -11,8 +11,8 @@ from data_prep.quality.estimate import VideoQuality, video_quality
 from data_prep.quality.report import filming_lines
 from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.personal.support import TaughtVideo
-from orbit_lite.personal.teaching.leave_out import HeldOut
+from orbit_lite.personal.recognizer import TaughtVideo
+from orbit_lite.personal.calibrating.leave_out import HeldOut
 from orbit_lite.personal.teaching.material import Lesson
 from orbit_lite.personal.teaching.summary import CSV_COLUMNS, FEW_VIDEOS, summarize, summary_csv, summary_text
 from orbit_lite.personal.teaching.teach import held_out, teach
@@ -71,8 +71,8 @@ def test_the_filming_text_is_that_of_the_videos_whatever_the_objects_name():
     # the same words as `prep quality` has for it
     dark = quality_of(lesson.videos[0])
     assert "underexposed" in dark.issues
-    videos = tuple(dataclasses.replace(video, issues=dark.issues) for video in personal.support.videos)
-    personal = dataclasses.replace(personal, support=dataclasses.replace(personal.support, videos=videos))
+    videos = tuple(dataclasses.replace(video, issues=dark.issues) for video in personal.recognizer.videos)
+    personal = dataclasses.replace(personal, support=dataclasses.replace(personal.recognizer, videos=videos))
     row = next(row for row in summarize(personal, held_out(personal), lesson) if row.object == name)
     (line,) = filming_lines([dataclasses.replace(dark, object=name)] * 3)
     assert line == f"{name}: {row.filming}"

@@ -10,7 +10,7 @@ from orbit_lite.config import builtin_names
 from orbit_lite.models.heads.fitting import head_tensors
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.personal.support import TaughtVideo
+from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.material import Lesson
 from orbit_lite.personal.teaching.teach import add_objects, forget_objects, held_out, teach
 

@@ -1,0 +1,45 @@
+"""How one user's scores become answers: all of it set on frames that were held out, and kept in the file."""
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from orbit_lite.personal.decision.familiarity import Familiarity
+from orbit_lite.personal.decision.rejection import Rejection
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Estimate:
+    """How many frames are recognized in videos that did not teach, and how far that can be trusted.
+
+    accuracy: share of frames recognized with the videos that look most unlike the rest held out, in [0, 1]. low, high:
+    a 95 % interval for a new place. same_place: the share with one video at a time held out, which looks much like
+    those that teach. chance: share that guessing would recognize. ece: expected calibration error of the confidences.
+    videos, frames: held out. pairs: whether no object has three videos: `accuracy` is no lower than `same_place` then,
+    and too good.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    same_place: float
+    chance: float
+    ece: float
+    videos: int
+    frames: int
+    pairs: bool
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Calibration:
+    """temperature: of the softmax, see `confidences`. familiarity, rejection: as they say. estimate: None where
+    nothing could be held out."""
+
+    temperature: float = 1.0
+    familiarity: Familiarity = Familiarity()
+    rejection: Rejection = Rejection()
+    estimate: Estimate | None = None
+
+
+UNCALIBRATED = Calibration()
