@@ -4,6 +4,7 @@ import argparse
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
+from groundwork.errors import FoundWrong
 from groundwork.options import Reads, WritesFolder
 from orbit_lite.cli.numbers import not_negative
 from orbit_lite.cli.options import (
@@ -26,8 +27,9 @@ def add(verbs: Subparsers) -> None:
     verb.add_argument(
         "what",
         type=Reads(TREE_FILES),
+        nargs="+",
         metavar="USER_DIR",
-        help="a user's folder, or without --model a personal recognizer's file",
+        help="a user's folder, or without --model a personal recognizer's file; several users give one table",
     )
     add_model_alone(verb)
     add_backbone_and_weights(verb)
@@ -45,20 +47,27 @@ def add(verbs: Subparsers) -> None:
 
 def _check_user(options: argparse.Namespace) -> None:
     from orbit_lite.models.choice import choose_start
-    from orbit_lite.personal.checking.check_user import check_user
-    from orbit_lite.personal.checking.report import write_check
+    from orbit_lite.personal.checking.check_user import check_users
+    from orbit_lite.personal.checking.participants import mean_text
+    from orbit_lite.personal.checking.report import write_check, write_checks
     from orbit_lite.personal.checking.words import check_text
     from orbit_lite.runs.devices import named_device
 
     given = options.model is not None or options.backbone or options.weights
-    found = check_user(
+    found, failed = check_users(
         options.what,
         choose_start(options.model, options.backbone, options.weights) if given else None,
+        checked=lambda check: print(check_text(check), flush=True),
         seed=options.seed,
         draws=options.draws,
         workers=processes(options),
         device=named_device(options.device),
     )
-    print(check_text(found), end="")
-    if options.out is not None:
-        print(f"written: {write_check(found, options.out)}")
+    if len(options.what) > 1 and found:
+        print(mean_text(found))
+    if options.out is not None and found:
+        written = write_checks(found, options.out) if len(options.what) > 1 else write_check(found[0], options.out)
+        print(f"written: {written}")
+    if failed:
+        rest = "the others are checked" if found else "nothing is written"
+        raise FoundWrong(f"{len(failed)} of {len(options.what)} users failed: {', '.join(map(str, failed))}; {rest}")

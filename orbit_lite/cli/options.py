@@ -90,3 +90,13 @@ def processes(options: argparse.Namespace) -> int | None:
     """How many processes decode videos; None for one per core. At least one: a video that breaks or hangs the decoder
     must not take the command with it."""
     return None if options.workers is None else max(1, int(options.workers))
+
+
+def add_strictness(options: argparse._ActionsContainer, *, default: str) -> None:
+    """`--strictness`; `default` says what holds without it."""
+    options.add_argument(
+        "--strictness",
+        choices=("careful", "balanced", "eager"),
+        help="how readily to answer 'none of these': careful names fewer wrong things and leaves more of the taught "
+        f"ones out, eager the other way (default: {default})",
+    )

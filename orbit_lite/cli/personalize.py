@@ -12,6 +12,7 @@ from orbit_lite.cli.options import (
     add_backbone_and_weights,
     add_device,
     add_model_alone,
+    add_strictness,
     add_workers,
     processes,
 )
@@ -41,12 +42,13 @@ def add(verbs: Subparsers) -> None:
     known = verb.add_mutually_exclusive_group()
     known.add_argument("--replace", action="store_true", help="with --update: an object's new videos replace its old")
     known.add_argument("--extend", action="store_true", help="with --update: an object's new videos join its old")
+    add_strictness(verb, default="balanced, or with --update the file's own")
     verb.add_argument(
         "--false-alarms",
         type=share,
         metavar="SHARE",
-        help="without --update: share of frames of other things that may be called one of these, such as 0.05; fewer "
-        "mean more 'none of these' for the things themselves (default: balanced)",
+        help="in place of --strictness: at most such a share of frames of other things like these may be called one of "
+        "them, such as 0.3; what these videos can't promise is refused",
     )
     add_workers(verb)
     add_device(verb)
@@ -80,6 +82,7 @@ def _personalize(options: argparse.Namespace) -> None:
     _require_sense(options)
     from orbit_lite.models.choice import EMBEDDED_START, EMBEDDED_START_TEXT, choose_start
     from orbit_lite.personal.teaching.personalize import personalize, teach_more
+    from orbit_lite.personal.teaching.teach import BALANCED, Caution
     from orbit_lite.runs.devices import named_device
 
     device = named_device(options.device)
@@ -90,6 +93,7 @@ def _personalize(options: argparse.Namespace) -> None:
             options.videos[0],
             options.out or options.update,
             known=known,
+            caution=Caution(options.strictness) if options.strictness else None,
             csv=options.csv,
             workers=processes(options),
             device=device,
@@ -103,7 +107,7 @@ def _personalize(options: argparse.Namespace) -> None:
         choice,
         options.videos,
         options.out,
-        false_alarms=options.false_alarms,
+        caution=Caution(options.strictness or BALANCED.strictness, options.false_alarms),
         csv=options.csv,
         workers=processes(options),
         device=device,
@@ -113,9 +117,13 @@ def _personalize(options: argparse.Namespace) -> None:
 
 def _require_sense(options: argparse.Namespace) -> None:
     """Refuse options that contradict one another, before anything is loaded."""
+    if options.strictness and options.false_alarms is not None:
+        raise AskedWrong("--strictness and --false-alarms both say when to answer 'none of these'; give one of them")
     if options.update is not None:
         if len(options.videos) > 1:
             raise AskedWrong("--update takes one folder of videos: a personal recognizer is one user's")
+        if options.false_alarms is not None:
+            raise AskedWrong("--false-alarms does not go with --update: the file keeps what it was taught with")
         return
     if options.replace or options.extend:
         raise AskedWrong("--replace and --extend go with --update: they say what becomes of a known object")

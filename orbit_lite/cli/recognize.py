@@ -92,16 +92,15 @@ def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
     from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
     from orbit_lite.personal.answering.recognize import AnswerListener
     from orbit_lite.personal.answering.report import answer_text, frame_text
-    from orbit_lite.personal.answering.speech import spoken
 
     summaries = sys.stderr if speak or stream else sys.stdout
 
     def answered(name: str, answer: VideoAnswer) -> None:
         print(answer_text(name, answer), file=summaries, flush=True)
 
-    def changed(answer: FrameAnswer) -> None:
+    def changed(answer: FrameAnswer, line: str) -> None:
         if speak or stream:
-            print(spoken(answer) if speak else frame_text(answer), flush=True)
+            print(line if speak else frame_text(answer), flush=True)
 
     return AnswerListener(answered=answered, changed=changed)
 

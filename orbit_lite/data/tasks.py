@@ -204,7 +204,7 @@ def _choose_frames(
     if choice.sample == "every":
         return frames
     if choice.sample == "uniform":
-        return frames[:: choice.step]
+        return frames if count < choice.all_below else frames[:: choice.step]
     rng = keyed_rng(*key)
     if choice.sample == "clips":
         runs = frames[: count // clip_length * clip_length].reshape(-1, clip_length)

@@ -55,7 +55,15 @@ class CheckpointInfo:
 
         None where there was none: a converted file, or a learner with nothing to meta-train.
         """
-        found = self.meta.get("validation_frame_accuracy")
+        return self._number("validation_frame_accuracy")
+
+    @property
+    def validation_chance(self) -> float | None:
+        """What guessing would score there, in [0, 1]; None where there was no score, or in older files."""
+        return self._number("validation_chance")
+
+    def _number(self, name: str) -> float | None:
+        found = self.meta.get(name)
         return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
 
 

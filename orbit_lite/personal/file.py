@@ -70,7 +70,7 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
         **_put(WEIGHTS, fitted.recognizer.state_dict()),
         **_put(STATE, fitted.state or {}),
         **_put(HEAD, head_tensors),
-        FEATURES: personal.recognizer.features,
+        FEATURES: personal.support.features,
     }
     header = _Header(
         format=FORMAT,
@@ -79,8 +79,8 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
         backbone=fitted.recognizer.extractor.backbone.name,
         frame_size_px=personal.frame_size_px,
         user=personal.user,
-        videos=personal.recognizer.videos,
-        calibration=personal.decision.calibration,
+        videos=personal.support.videos,
+        calibration=personal.calibration,
         origin=dict(personal.origin),
     ).model_dump_json(exclude={"threshold"})
     PERSONAL.write(path, header, tensors)

@@ -18,13 +18,18 @@ def targets(folders: Sequence[Path], out: Path) -> list[Path]:
     """
     if len(folders) == 1:
         return [out]
-    names = [folder.resolve().name.removesuffix(".zip") for folder in folders]
+    names = [user_name(folder) for folder in folders]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise AskedWrong(f"two of the folders are named {twice[0]}: their recognizers would have one name; rename one")
     if out.exists() and not out.is_dir():
         raise AskedWrong(f"{out}: a file; for several users --out takes a folder")
     return [out / f"{name}{SUFFIX}" for name in names]
+
+
+def user_name(path: Path) -> str:
+    """The name that a user's folder, archive or file gives."""
+    return path.resolve().name.removesuffix(".zip").removesuffix(SUFFIX)
 
 
 def export_path(file: Path, *, format: str, int8: bool) -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from data_prep.tree.index import Index, open_index
@@ -103,6 +104,7 @@ def _train(
 
         def save_best(step: int, found: float | None) -> None:
             meta = {"step": step, "validation_frame_accuracy": found, "data": index.fingerprint}
+            meta |= {"validation_chance": validate.chance} if found is not None else {}
             if ranks.first:
                 save_recognizer(out / BEST_NAME, recognizer, config=config.model_dump(mode="json"), meta=meta)
 
@@ -234,6 +236,11 @@ class Validation:
         drawer = TaskDrawer(index, protocol, split="validation", seed=config.seed)
         self._tasks = drawer.draw_all(tasks_per_user=config.validation.tasks_per_user)
         self._index, self._source, self._ranks, self._workers = index, source, ranks, workers
+
+    @property
+    def chance(self) -> float:
+        """What guessing would score: the mean of 1 / way over all videos of all tasks."""
+        return float(np.mean([1 / task.way for task in self._tasks.tasks for _ in task.query]))
 
     def __call__(self, recognizer: Recognizer, step: int) -> float:
         """The mean over all videos of all tasks, in [0, 1].

@@ -134,8 +134,8 @@ def recognize_stream(
                     table = stack.enter_context(live_table(outputs.csv))
                 answer = run.answer(frame)
                 table.add(source.name, [answer])
-                if speech.line(answer):
-                    listener.changed(answer)
+                if line := speech.line(answer):
+                    listener.changed(answer, line)
                 run.count(frame, answer)
         if fault := source.end_fault():
             raise FoundWrong(fault)

@@ -54,12 +54,12 @@ def _ignore(*_: object) -> None:
 class AnswerListener:
     """Is called while answers come.
 
-    answered: with each video's name and answer, when its last frame is answered. changed: with a frame's answer, where
-    what is seen has changed, see Speech.
+    answered: with each video's name and answer, when its last frame is answered. changed: with a frame's answer and the
+    words to be spoken, where what is seen has changed, see Speech.
     """
 
     answered: Callable[[str, VideoAnswer], None] = _ignore
-    changed: Callable[[FrameAnswer], None] = _ignore
+    changed: Callable[[FrameAnswer, str], None] = _ignore
 
 
 NOBODY = AnswerListener()
@@ -154,8 +154,8 @@ def _recognize_video(
             table.add(name, [answer])
             if outputs.annotated:
                 captions.add(answer)
-            if speech.line(answer):
-                listener.changed(answer)
+            if line := speech.line(answer):
+                listener.changed(answer, line)
     seconds = time.monotonic() - started
     found = tally.video_answer()
     listener.answered(name, found)

@@ -32,7 +32,7 @@ from orbit_lite.personal.decision.rejection import (
     HeldOutFamiliarity,
     OperatingPoint,
     Rejection,
-    cross_fitted_misses,
+    cross_fitted_refusals,
 )
 from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 
@@ -62,7 +62,7 @@ def calibrate(recognizer: Recognizer, support: SupportSet, *, origin: Mapping[st
         return Calibration(rejection=_untested(recognizer, origin))
     singles = hold_out(teaching, rounds_of_single_videos(support.videos))
     of_known = Familiarity.of_held_out(held.logits.max(axis=1), held.cosine)
-    known = _familiarity(of_known, held)
+    known = held_out_familiarity(of_known, held)
     strangers = [found for name in _strangers(support.objects) if (found := _meet(teaching, name, rounds)) is not None]
     return Calibration(
         temperature=fit_temperature(held.logits, held.label, weights_by_video(held.video)),
@@ -138,7 +138,7 @@ def _meet(teaching: HeadTeaching, name: str, rounds: Sequence[Sequence[int]]) ->
     of_strange: list[Scores] = []
     held = hold_out(rest, of_others, taught_in=lambda number, taught: of_strange.append(taught.scores(shown[number])))
     of_known = Familiarity.of_held_out(held.logits.max(axis=1), held.cosine)
-    known = _familiarity(of_known, held)
+    known = held_out_familiarity(of_known, held)
     areas = []
     for number, (logits, cosine) in enumerate(of_strange):
         values = known.values[held.round == number], of_known(logits.max(axis=1), cosine)
@@ -158,7 +158,9 @@ def _shown(support: SupportSet, name: str, places: Sequence[int]) -> Tensor:
 
 def _curve(known: HeldOutFamiliarity, strangers: Sequence[_Stranger], way: int) -> tuple[OperatingPoint, ...]:
     thresholds, sure = known.thresholds(CURVE_AIMS), known.sure_thresholds(CURVE_AIMS)
-    misses = cross_fitted_misses(known, CURVE_AIMS)
+    refused = cross_fitted_refusals(known, CURVE_AIMS)
+    weights = weights_by_video(known.videos) / known.count
+    misses = None if refused is None else weights @ refused
     passed = np.mean([found.false_alarms(CURVE_AIMS) for found in strangers], axis=0) if strangers else None
     floor = 1 / (way + 1)  # so many things can't say of a rarer event how rare it is
     return tuple(
@@ -166,14 +168,15 @@ def _curve(known: HeldOutFamiliarity, strangers: Sequence[_Stranger], way: int) 
             aim=aim,
             threshold=float(thresholds[number]),
             sure_threshold=float(sure[number]),
-            misses=misses[number] if misses else None,
+            misses=None if misses is None else float(misses[number]),
             false_alarms=max(float(passed[number]), floor) if passed is not None else None,
         )
         for number, aim in enumerate(CURVE_AIMS)
     )
 
 
-def _familiarity(of_known: Familiarity, held: HeldOut) -> HeldOutFamiliarity:
+def held_out_familiarity(of_known: Familiarity, held: HeldOut) -> HeldOutFamiliarity:
+    """How familiar held-out frames are."""
     return HeldOutFamiliarity(of_known(held.logits.max(axis=1), held.cosine), held.video)
 
 

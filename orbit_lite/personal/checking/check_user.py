@@ -1,24 +1,72 @@
-"""Check a user's videos before any test video exists: a folder of them, or what a personal recogniser keeps of them."""
+"""Check a user's videos before any test video exists: a folder of them, or what a personal recognizer keeps of them."""
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from data_prep.tree.packed import ARCHIVE_SUFFIX
-from groundwork.errors import AskedWrong
-from groundwork.files import file_sha256
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.reporting import report_failed
 from orbit_lite.models.choice import EMBEDDED_START, EMBEDDED_START_TEXT, ModelChoice
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.calibrating.leave_out import HeadTeaching, Teaching, WholeTeaching
 from orbit_lite.personal.checking.check import SEED, UserCheck, check, require_checkable
 from orbit_lite.personal.file import load_personal
-from orbit_lite.personal.recognizer import TaughtVideo
+from orbit_lite.personal.file_names import user_name
+from orbit_lite.personal.recognizer import PersonalRecognizer, TaughtVideo
 from orbit_lite.personal.teaching.material import Lesson, lesson_images, read_lesson
+from orbit_lite.personal.teaching.personalize import origin_of
 from orbit_lite.personal.teaching.teach import teach
+from orbit_lite.runs.folder import file_sha256
+
+_LOG = logging.getLogger("orbit_lite")
+
+
+def check_users(
+    paths: Sequence[Path],
+    model: ModelChoice | None,
+    *,
+    checked: Callable[[UserCheck], object] = lambda check: None,
+    seed: int = SEED,
+    draws: int | None = None,
+    workers: int | None = None,
+    device: torch.device,
+) -> tuple[list[UserCheck], list[Path]]:
+    """Check several users one after the other; one that can't be checked does not stop the others.
+
+    Args:
+        paths: folders or files as for `check_user`, of users with different names.
+        checked: is called with each check when it is done.
+        model, seed, draws, workers, device: as for `check_user`.
+
+    Returns:
+        the checks, and the paths of those that failed; why was logged.
+
+    Raises:
+        AskedWrong: as `check_user`, or if two users have one name.
+        FoundWrong: as `check_user` if there is a single path.
+    """
+    names = [user_name(path) for path in paths]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise AskedWrong(f"two of the users are named {twice[0]}: their reports would have one name; rename one")
+    done: list[UserCheck] = []
+    failed: list[Path] = []
+    for path in paths:
+        try:
+            done.append(check_user(path, model, seed=seed, draws=draws, workers=workers, device=device))
+        except FoundWrong as error:
+            if len(paths) == 1:
+                raise
+            report_failed(_LOG, str(error), error)
+            failed.append(path)
+        else:
+            checked(done[-1])
+    return done, failed
 
 
 def check_user(
@@ -30,14 +78,14 @@ def check_user(
     workers: int | None = None,
     device: torch.device,
 ) -> UserCheck:
-    """Check a user's folder of videos, or what a personal recogniser was taught with.
+    """Check a user's folder of videos, or what a personal recognizer was taught with.
 
     Args:
-        path: the folder (see data_prep.tree.own_videos), or a personal recogniser's file.
-        model: what to teach; None for the embedded start, and for a personal recogniser, which is its own.
+        path: the folder (see data_prep.tree.own_videos), or a personal recognizer's file.
+        model: what to teach; None for the embedded start, and for a personal recognizer, which is its own.
         seed: of the subsets that the learning curve draws.
         draws: subsets for each point of the curve, 0 for none; if not given DRAWS, or 0 for a learner that adapts its
-            extractor, and would have to personalise for each.
+            extractor, and would have to personalize for each.
         workers: processes that decode; by default one a core.
         device: where to compute.
 
@@ -54,10 +102,15 @@ def check_user(
     notes = [*([EMBEDDED_START_TEXT] if model is None else []), *lesson.notes]
     if lesson.clutter_videos:
         notes.append(f"{lesson.clutter_videos} clutter videos left aside: they teach nothing.")
+    origin = origin_of(start, recognizer.extractor.frame_size_px)
+    # taught with all of them first: weights that have diverged are found out, and "none of these" is what it will be
+    personal = teach(recognizer, lesson, origin=origin)
     return check(
-        _teaching(recognizer, lesson),
+        _teaching(personal, lesson),
+        personal.calibration,
         user=lesson.user,
         names=[quality.video for quality in lesson.quality],
+        origin=origin,
         seed=seed,
         draws=draws,
         notes=notes,
@@ -69,7 +122,7 @@ def _check_file(
     path: Path, model: ModelChoice | None, *, seed: int, draws: int | None, device: torch.device
 ) -> UserCheck:
     if model is not None:
-        raise AskedWrong(f"{path}: a file; expected a folder of videos, or a personal recogniser without --model")
+        raise AskedWrong(f"{path}: a file; expected a folder of videos, or a personal recognizer without --model")
     personal = load_personal(path, device=device)
     recognizer = personal.fitted.recognizer
     if not recognizer.shares_features:
@@ -78,21 +131,22 @@ def _check_file(
             "be left out of that only where they are; give their folder, and --model"
         )
     return check(
-        HeadTeaching(recognizer.head, personal.recognizer, recognizer.device),
+        HeadTeaching.settled(recognizer, personal.support),
+        personal.calibration,
         user=personal.user,
-        names=_numbered(personal.recognizer.videos),
+        names=_numbered(personal.support.videos),
+        origin=personal.origin,
         seed=seed,
         draws=draws,
-        facts={"personal recogniser": path.name, "sha256": file_sha256(path), **_learner(recognizer)},
+        facts={"personal recognizer": path.name, "sha256": file_sha256(path), **_learner(recognizer)},
     )
 
 
-def _teaching(recognizer: Recognizer, lesson: Lesson) -> Teaching:
-    if not recognizer.shares_features:
-        return WholeTeaching(recognizer, lesson.videos, lesson_images(lesson))
-    # taught with all of them first: weights that have diverged are found out
-    support = teach(recognizer, lesson, origin={}).support
-    return HeadTeaching(recognizer.head, support, recognizer.device)
+def _teaching(personal: PersonalRecognizer, lesson: Lesson) -> Teaching:
+    recognizer = personal.fitted.recognizer
+    if recognizer.shares_features:
+        return HeadTeaching.settled(recognizer, personal.support)
+    return WholeTeaching(recognizer, lesson.videos, lesson_images(lesson))
 
 
 def _numbered(videos: Sequence[TaughtVideo]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The learning curve: how well held-out videos are recognised, by how many other videos taught each object."""
+"""The learning curve: how well held-out videos are recognized, by how many other videos taught each object."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
-from orbit_lite.personal.calibrating.leave_out import Teaching, rounds
+from orbit_lite.personal.calibrating.leave_out import Teaching, rounds_of_single_videos
 from orbit_lite.personal.recognizer import TaughtVideo, label_of_each_frame, video_of_each_frame
 
 DRAWS = 10  # subsets of videos drawn for each number of them
@@ -23,7 +23,7 @@ LEAST_RATIO = 2  # of the numbers of videos that a rise is measured between: one
 class Rise:
     """What more videos brought, on the videos held out.
 
-    few, many: how many videos an object was taught with. before, after: share of frames recognised, in [0, 1].
+    few, many: how many videos an object was taught with. before, after: share of frames recognized, in [0, 1].
     better, worse: how many of the videos held out did better with many, and worse.
     """
 
@@ -48,11 +48,11 @@ class Rise:
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """How many frames of each held-out video were recognised, taught with few videos and with more.
+    """How many frames of each held-out video were recognized, taught with few videos and with more.
 
     videos_taught: the most videos that taught an object, rising, (points,); an object that has fewer others was taught
     with all of them. objects: of each video held out, sorted, (videos,). frames: how many were asked, int64 (videos,).
-    right: how many were recognised, int64 (points, draws, videos).
+    right: how many were recognized, int64 (points, draws, videos).
     """
 
     videos_taught: tuple[int, ...]
@@ -66,7 +66,7 @@ class LearningCurve:
         return self.right.shape[1]
 
     def accuracy(self, thing: str = "") -> NDArray[np.float64]:
-        """Share of frames recognised in each draw, in [0, 1], (points, draws).
+        """Share of frames recognized in each draw, in [0, 1], (points, draws).
 
         Args:
             thing: an object: its videos alone, and only the points for which it has videos enough; "" for all.
@@ -101,9 +101,10 @@ class LearningCurve:
 
 
 def learning_curve(teaching: Teaching, *, seed: int, draws: int = DRAWS, quiet: bool = False) -> LearningCurve:
-    """Teach with random subsets of the videos, and ask about videos that are held out as `leave_one_video_out` does.
+    """Teach with random subsets of the videos, and ask about videos that are held out one at a time.
 
-    The last point is leave-one-video-out itself. Subsets grow: a draw's two videos are its three less one.
+    The last point is what leaving one video out at a time gives: the curve shows what more videos bring,
+    not what a new place gives. Subsets grow: a draw's two videos are its three less one.
 
     Args:
         teaching: the videos, and how to teach with some of them; an object must have two.
@@ -111,13 +112,13 @@ def learning_curve(teaching: Teaching, *, seed: int, draws: int = DRAWS, quiet: 
         draws: how many subsets for each number of videos.
         quiet: show no progress.
     """
-    videos, todo = teaching.videos, rounds(teaching.videos)
+    videos, todo = teaching.videos, rounds_of_single_videos(teaching.videos)
     held_out = sorted(place for held in todo for place in held)
     column = {place: number for number, place in enumerate(held_out)}
     of_frame, labels = video_of_each_frame(videos), label_of_each_frame(videos)
     counts = videos_counts(len(todo) - 1)
     right = np.zeros((len(counts), draws, len(held_out)), np.int64)
-    with Progress("recognisers taught", len(todo) * len(counts) * draws, quiet=quiet) as progress:
+    with Progress("recognizers taught", len(todo) * len(counts) * draws, quiet=quiet) as progress:
         for held in todo:
             columns, asked = [column[place] for place in held], torch.isin(of_frame, torch.tensor(held))
             known: dict[tuple[int, ...], list[int]] = {}  # subsets of few videos come up again
@@ -166,6 +167,6 @@ def _drawn_order(videos: Sequence[TaughtVideo], held: Sequence[int], seed: int, 
 
 @torch.no_grad()
 def _right(teaching: Teaching, labels: Tensor, frames: Tensor, asked: Tensor) -> Tensor:
-    """Which of the frames asked are recognised by what some frames taught, bool (m,); both are masks."""
+    """Which of the frames asked are recognized by what some frames taught, bool (m,); both are masks."""
     taught = teaching.teach(frames)
     return taught.head.logits(taught.features(asked)).argmax(1).cpu() == labels[asked]

@@ -1,5 +1,6 @@
 """The check of a user's videos as a folder: one HTML page that needs no network, Markdown, CSVs and a picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from groundwork.pages.markdown import markdown_page
 from groundwork.pages.page import html_page
 from orbit_lite.personal.checking.check import UserCheck
 from orbit_lite.personal.checking.learning_curve import LearningCurve
+from orbit_lite.personal.checking.numbers import CHECK_JSON, write_check_json
+from orbit_lite.personal.checking.participants import write_participants
 from orbit_lite.personal.checking.tables import (
     CONFUSION_CSV,
     CURVE_CSV,
@@ -23,19 +26,11 @@ from orbit_lite.personal.checking.tables import (
     curve_table,
     facts_table,
     objects_table,
-    strange_table,
+    rejection_table,
     videos_table,
 )
-from orbit_lite.personal.checking.words import (
-    CLUTTER_NOTE,
-    HOW,
-    STRANGE_NOTE,
-    curve_finding,
-    headline,
-    object_result,
-    rough_note,
-    strange_finding,
-)
+from orbit_lite.personal.checking.words import FEW_NOTE, HOW, curve_finding, headline, object_result
+from orbit_lite.personal.promises import estimate_lines, rejection_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +38,7 @@ if TYPE_CHECKING:
 PAGE_NAME, MARKDOWN_NAME, CURVE_SVG = "check.html", "check.md", "check_learning_curve.svg"
 
 CURVE_NOTE = (
-    "How many videos of each object taught, against the share of held-out frames that were then recognised. An object "
+    "How many videos of each object taught, against the share of held-out frames that were then recognized. An object "
     "with fewer videos is taught with all that it has."
 )
 
@@ -59,17 +54,36 @@ def write_check(check: UserCheck, out: Path) -> Path:
         AskedWrong: if `out` is a file, or another run is writing there.
     """
     require_outputs([], [Output("--out", out, is_folder=True)])
-    title, sections = f"Check of {plain(check.user)}'s videos", check_sections(check)
     with only_run(out):
-        for name in (CURVE_CSV, CURVE_SVG):  # one that an earlier check left would speak of other numbers
-            if not check.curve:
-                (out / name).unlink(missing_ok=True)
-        for name, content in check_csvs(check).items():
-            write_text(out / name, content)
-        if check.curve:
-            write_bytes(out / CURVE_SVG, curve_picture(check.curve))
-        write_text(out / MARKDOWN_NAME, markdown_page(title, sections))
-        write_text(out / PAGE_NAME, html_page(title, sections))
+        return _write_one(check, out)
+
+
+def write_checks(checks: Sequence[UserCheck], out: Path) -> Path:
+    """Write several users' reports, each into a folder of their name, and one table of all; give the page of that.
+
+    Raises:
+        AskedWrong: as `write_check`.
+    """
+    require_outputs([], [Output("--out", out, is_folder=True)])
+    with only_run(out):
+        for check in checks:
+            _write_one(check, out / check.user)
+        write_check_json(out / CHECK_JSON, checks)
+        return write_participants(checks, out)
+
+
+def _write_one(check: UserCheck, out: Path) -> Path:
+    title, sections = f"Check of {plain(check.user)}'s videos", check_sections(check)
+    for name in (CURVE_CSV, CURVE_SVG):  # one that an earlier check left would speak of other numbers
+        if not check.curve:
+            (out / name).unlink(missing_ok=True)
+    for name, content in check_csvs(check).items():
+        write_text(out / name, content)
+    if check.curve:
+        write_bytes(out / CURVE_SVG, curve_picture(check.curve))
+    write_check_json(out / CHECK_JSON, [check])
+    write_text(out / MARKDOWN_NAME, markdown_page(title, sections))
+    write_text(out / PAGE_NAME, html_page(title, sections))
     return out / PAGE_NAME
 
 
@@ -81,7 +95,8 @@ def check_sections(check: UserCheck) -> list[Section]:
         for thing in check.worst_first
     ]
     notes = [Paragraph(plain(note), kind="note") for note in check.notes]
-    strange: tuple[Block, ...] = (strange_table(check), Paragraph(STRANGE_NOTE)) if check.strange else ()
+    promised = [Paragraph(plain(line)) for line in rejection_lines(check.rejection, check.origin)]
+    strictness = [rejection_table(check)] if check.rejection.curve else []
     files = (OBJECTS_CSV, VIDEOS_CSV, CONFUSION_CSV, *([CURVE_CSV] if check.curve else []))
     return [
         Section(
@@ -89,8 +104,8 @@ def check_sections(check: UserCheck) -> list[Section]:
             "Overall",
             (
                 Paragraph(of_what, strong=strong, kind="headline"),
-                Paragraph(HOW),
-                Paragraph(f"{rough_note(check)} {CLUTTER_NOTE}", kind="note"),
+                *(Paragraph(line) for line in estimate_lines(check.estimate, check.origin)),
+                Paragraph(f"{HOW} {FEW_NOTE}", kind="note"),
                 *notes,
             ),
         ),
@@ -98,7 +113,7 @@ def check_sections(check: UserCheck) -> list[Section]:
         Section("objects", "Objects", (objects_table(check),)),
         Section("confusion", "What objects were taken for", (confusion_table(check),)),
         Section("curve", "Would more videos help?", _curve_blocks(check)),
-        Section("none", "None of these", (Paragraph(strange_finding(check)), *strange)),
+        Section("none", "None of these", (*promised, *strictness)),
         Section("videos", "Videos", (videos_table(check),)),
         Section(
             "provenance",
@@ -114,7 +129,7 @@ def _curve_blocks(check: UserCheck) -> tuple[Block, ...]:
     finding = curve_finding(check.curve)
     alt = f"Learning curve. {finding} The numbers are in {CURVE_CSV} and in the table below."
     figure = Figure(
-        CURVE_SVG, curve_picture(check.curve), alt, "Held-out frames recognised, by videos taught with.", CURVE_CSV
+        CURVE_SVG, curve_picture(check.curve), alt, "Held-out frames recognized, by videos taught with.", CURVE_CSV
     )
     return (Paragraph(finding), figure, curve_table(check.curve), Paragraph(CURVE_NOTE))
 
@@ -142,7 +157,7 @@ def curve_picture(curve: LearningCurve) -> bytes:
         axes.set_ylim(0, 108)
         axes.set_yticks(range(0, 101, 20))
         axes.set_xlabel("Videos that taught each object")
-        axes.set_ylabel("Held-out frames recognised, %")
+        axes.set_ylabel("Held-out frames recognized, %")
         axes.spines[["top", "right"]].set_visible(False)
     return content.getvalue()
 

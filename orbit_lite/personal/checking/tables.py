@@ -7,6 +7,7 @@ from groundwork.pages.table import Table
 from orbit_lite.personal.checking.check import UserCheck
 from orbit_lite.personal.checking.learning_curve import LearningCurve
 from orbit_lite.personal.checking.words import interval
+from orbit_lite.personal.decision.rejection import STRICTNESS
 
 OBJECTS_CSV = "check_objects.csv"
 VIDEOS_CSV = "check_videos.csv"
@@ -16,7 +17,7 @@ CURVE_CSV = "check_learning_curve.csv"
 _OBJECT_COLUMNS = (
     *("object", "videos", "frames", "held_out_videos", "held_out_frames", "frame_accuracy"),
     *("video_accuracy", "video_accuracy_low", "video_accuracy_high", "taken_for", "taken_for_share"),
-    *("none_of_these_rejected", "none_of_these_passed", "advice_kind", "advice"),
+    *("none_of_these", "chance", "advice_kind", "advice"),
 )
 _NOTHING = "-"
 
@@ -27,7 +28,7 @@ def objects_table(check: UserCheck) -> Table:
     for thing in check.worst_first:
         cells = [plain(thing.object), str(thing.videos), str(thing.frames)]
         if thing.accuracy is None:
-            rows.append((*cells, *[_NOTHING] * 6))
+            rows.append((*cells, *[_NOTHING] * 7))
             continue
         of_video = [video.right / video.frames for video in thing.held_out]
         taken = (plain(thing.taken_for), percent(thing.share, 0)) if thing.taken_for else (_NOTHING, _NOTHING)
@@ -36,16 +37,18 @@ def objects_table(check: UserCheck) -> Table:
                 *cells,
                 percent(thing.accuracy, 0),
                 f"{percent(min(of_video), 0)} to {percent(max(of_video), 0)}",
-                f"{thing.recognised} of {len(thing.held_out)}",
-                interval(thing.recognised, len(thing.held_out)),
+                f"{thing.recognized} of {len(thing.held_out)}",
+                interval(thing.recognized, len(thing.held_out)),
                 *taken,
+                _NOTHING if thing.none is None else percent(thing.none, 0),
             )
         )
     columns = (
-        *("Object", "Videos", "Frames", "Frames recognised, %", "Worst to best video, %"),
-        *("Videos recognised", "95 % interval, %", "Most often taken for", "In % of frames"),
+        *("Object", "Videos", "Frames", "Frames recognized, %", "Worst to best video, %"),
+        *("Videos recognized", "95 % interval, %", "Most often taken for", "In % of frames", "None of these, %"),
     )
-    return Table("Each object when one of its videos is held out, worst first", columns, tuple(rows))
+    caption = f"Each object's held-out videos, worst first; guessing would get {percent(check.estimate.chance, 0)} %"
+    return Table(caption, columns, tuple(rows))
 
 
 def videos_table(check: UserCheck) -> Table:
@@ -61,8 +64,8 @@ def videos_table(check: UserCheck) -> Table:
         )
         for video in ranked
     )
-    columns = ("Video", "Object", "Frames", "Frames recognised, %", "As a whole taken for")
-    return Table("Each video when it is held out, worst first", columns, rows)
+    columns = ("Video", "Object", "Frames", "Frames recognized, %", "As a whole taken for")
+    return Table("Each held-out video, worst first", columns, rows)
 
 
 def confusion_table(check: UserCheck) -> Table:
@@ -86,7 +89,7 @@ def curve_table(curve: LearningCurve) -> Table:
     rows.append(("All objects", *_curve_cells(curve, "")))
     taught = ("1 video, %", *(f"{count} videos, %" for count in curve.videos_taught[1:]))
     caption = (
-        "Share of held-out frames recognised, by how many videos an object was taught with: mean of "
+        "Share of held-out frames recognized, by how many videos an object was taught with: mean of "
         f"{curve.draws} draws (lowest to highest)"
     )
     return Table(caption, ("Object", *taught), tuple(rows), ends_in_total=True)
@@ -99,15 +102,19 @@ def _curve_cells(curve: LearningCurve, name: str) -> list[str]:
     ]
 
 
-def strange_table(check: UserCheck) -> Table:
-    """A row an object of which it is known."""
-    rows = tuple(
-        (plain(thing.object), percent(thing.strange.rejected, 0), percent(thing.strange.passed, 0))
-        for thing in check.objects
-        if thing.strange
-    )
-    columns = ("Object", "Taught, and answered 'none of these', %", "Never taught, and called another object, %")
-    return Table("Expected answers of 'none of these', in % of the object's held-out frames", columns, rows)
+def rejection_table(check: UserCheck) -> Table:
+    """A row for each strictness: what its threshold is meant to do, and what it did on held-out videos."""
+    rows = []
+    for name in STRICTNESS:
+        point = check.rejection.at(name).point
+        kept = (percent(point.aim or 0, 0), _share(point.misses), _share(point.false_alarms))
+        rows.append((f"{name} (in use)" if name == check.rejection.strictness else name, *kept))
+    columns = ("Strictness", "None of these, at most, %", "Held-out frames refused, %", "Like things called one, %")
+    return Table("What each strictness gives, in % of frames", columns, tuple(rows))
+
+
+def _share(fraction: float | None) -> str:
+    return _NOTHING if fraction is None else percent(fraction, 0)
 
 
 def facts_table(check: UserCheck) -> Table:
@@ -126,15 +133,14 @@ def _objects_csv(check: UserCheck) -> str:
     rows = []
     for thing in check.objects:
         count, frames = len(thing.held_out), sum(video.frames for video in thing.held_out)
-        low, high = wilson_interval(thing.recognised, count) if count else (None, None)
-        strange = (thing.strange.rejected, thing.strange.passed) if thing.strange else (None, None)
-        accuracies = (thing.accuracy, thing.recognised / count if count else None, low, high)
+        low, high = wilson_interval(thing.recognized, count) if count else (None, None)
+        accuracies = (thing.accuracy, thing.recognized / count if count else None, low, high)
         rows.append(
             (
                 *(thing.object, thing.videos, thing.frames, count, frames),
                 *map(_fraction, accuracies),
                 *(thing.taken_for, _fraction(thing.share if count else None)),
-                *map(_fraction, strange),
+                *map(_fraction, (thing.none, check.estimate.chance)),
                 *(thing.advice.kind, thing.advice.text),
             )
         )
@@ -145,11 +151,11 @@ def _videos_csv(check: UserCheck) -> str:
     rows = [
         (
             *(video.object, video.video, video.frames, video.right, _fraction(video.right / video.frames)),
-            *(str(video.recognised).lower(), video.answer),
+            *(str(video.recognized).lower(), video.answer),
         )
         for video in check.held_out
     ]
-    return csv_text(("object", "video", "frames", "right", "frame_accuracy", "recognised", "taken_for"), rows)
+    return csv_text(("object", "video", "frames", "right", "frame_accuracy", "recognized", "taken_for"), rows)
 
 
 def _confusion_csv(check: UserCheck) -> str:

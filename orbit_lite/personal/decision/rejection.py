@@ -171,16 +171,16 @@ def lower_quantiles(known: HeldOutFamiliarity, shares: Sequence[float]) -> NDArr
     return np.asarray(ranked[np.searchsorted(below, np.asarray(shares) + 1e-9, side="right") - 1])
 
 
-def cross_fitted_misses(known: HeldOutFamiliarity, aims: Sequence[float]) -> list[float] | None:
-    """For each aim the share of frames refused, mean over videos, each by the threshold of the other videos' frames.
+def cross_fitted_refusals(known: HeldOutFamiliarity, aims: Sequence[float]) -> NDArray[np.bool_] | None:
+    """Which frames are refused for each aim, bool (f, aims), each by the threshold of the other videos' frames.
 
     None with a single held-out video.
     """
     videos = np.unique(known.videos).tolist()
     if len(videos) < 2:
         return None
-    refused = np.zeros(len(aims))
+    refused = np.zeros((len(known.values), len(aims)), np.bool_)
     for video in videos:
-        own = known.values[known.videos == video]
-        refused += (own[:, None] < known.without(video).thresholds(aims)).mean(axis=0)
-    return [float(share) for share in refused / len(videos)]
+        own = known.videos == video
+        refused[own] = known.values[own, None] < known.without(video).thresholds(aims)
+    return refused

@@ -1,4 +1,4 @@
-"""Personalise: users' folders to personal recognisers, each in a file of its own, written whole or not at all."""
+"""Personalize: users' folders to personal recognizers, each in a file of its own, written whole or not at all."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,15 +12,15 @@ from groundwork.errors import FoundWrong
 from groundwork.files import write_text
 from groundwork.outputs import Output, require_outputs
 from groundwork.reporting import report_failed
-from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.models.choice import ModelChoice
 from orbit_lite.personal.file import load_personal, save_personal
 from orbit_lite.personal.file_names import CSV_NAME, targets
 from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.personal.start import describe_start
 from orbit_lite.personal.teaching.material import Lesson, read_lesson
 from orbit_lite.personal.teaching.sampling import PROTOCOL, Sampling
 from orbit_lite.personal.teaching.summary import ObjectSummary, summarize, summary_csv, summary_text
-from orbit_lite.personal.teaching.teach import add_objects, held_out, teach
+from orbit_lite.personal.teaching.teach import BALANCED, Caution, add_objects, held_out, teach
 from orbit_lite.runs.folder import versions
 
 _LOG = logging.getLogger("orbit_lite")
@@ -54,19 +54,19 @@ def personalize(
     folders: Sequence[Path],
     out: Path,
     *,
-    false_alarms: float | None = None,
+    caution: Caution = BALANCED,
     csv: Path | None = None,
     workers: int | None = None,
     device: torch.device,
     written: Callable[[Taught], object] = _ignore,
 ) -> list[Path]:
-    """Teach a recogniser each user's objects.
+    """Teach a recognizer each user's objects.
 
     Args:
         model: a checkpoint, or a learner that is not meta-trained.
         folders: of one user each, see data_prep.tree.own_videos.
         out: the file to write; for several users a folder, where each gets NAME.safetensors, beside participants.csv.
-        false_alarms: as for `teach`.
+        caution: as for `teach`.
         csv: where to write a row a participant and object, too.
         workers: processes that decode; by default one a core.
         device: where to compute.
@@ -82,13 +82,13 @@ def personalize(
     files = targets(folders, out)
     require_outputs([], [Output("--out", file, example="alice.safetensors") for file in files])
     recognizer = model.load().to(device)
-    origin = _origin(model, recognizer.extractor.frame_size_px)
+    origin = origin_of(model, recognizer.extractor.frame_size_px)
     done: list[Taught] = []
     faults: list[str] = []
     for folder, target in zip(folders, files, strict=True):
         try:
             lesson = read_lesson(recognizer, folder, workers=workers)
-            personal = teach(recognizer, lesson, origin=origin, false_alarms=false_alarms)
+            personal = teach(recognizer, lesson, origin=origin, caution=caution)
         except FoundWrong as error:
             if len(folders) == 1:
                 raise
@@ -115,18 +115,19 @@ def teach_more(
     out: Path,
     *,
     known: str = "refuse",
+    caution: Caution | None = None,
     csv: Path | None = None,
     workers: int | None = None,
     device: torch.device,
     written: Callable[[Taught], object] = _ignore,
 ) -> PersonalRecognizer:
-    """Add a folder's objects to a personal recogniser, without the videos of those it knows.
+    """Add a folder's objects to a personal recognizer, without the videos of those it knows.
 
     Args:
-        file: the personal recogniser.
+        file: the personal recognizer.
         folder: the new videos.
         out: the file to write; may be `file`.
-        known: what becomes of an object that it knows, see `add_objects`.
+        known, caution: see `add_objects`.
         csv, workers, device, written: as for `personalize`.
 
     Raises:
@@ -134,19 +135,17 @@ def teach_more(
     """
     personal = load_personal(file, device=device)
     lesson = read_lesson(personal.fitted.recognizer, folder, workers=workers)
-    taught = _saved(add_objects(personal, lesson, known=known), lesson, out)
+    taught = _saved(add_objects(personal, lesson, known=known, caution=caution), lesson, out)
     written(taught)
     if csv:
         write_text(csv, summary_csv([(taught.personal.user, taught.rows)]))
     return taught.personal
 
 
-def _origin(model: ModelChoice, size_px: int) -> dict[str, Any]:
-    described = model.describe()
-    config = read_checkpoint_info(Path(model.model)).config if "checkpoint" in described else {}
+def origin_of(model: ModelChoice, size_px: int) -> dict[str, Any]:
+    """What a personal file says of where it comes from: a PersonalRecognizer's `origin`."""
     return {
-        "model": described,
-        "config": config,
+        **describe_start(model),
         "sampling": {"protocol": PROTOCOL, **asdict(Sampling.of_protocol(size_px))},
         "versions": versions(),
     }

@@ -22,9 +22,11 @@ TIME_LIMIT_S = 600.0  # for one video: a decoder that hangs on a damaged file is
 
 @dataclass(frozen=True)
 class Sampling:
-    """Every `step`-th of a video's first `first_frames` frames, from the first; square, `size_px` wide."""
+    """Every `step`-th of a video's first `first_frames` frames, from the first, and every one of a video with fewer than
+    `all_below`: photos are no video. Square, `size_px` wide."""
 
     step: int
+    all_below: int
     first_frames: int
     size_px: int
 
@@ -32,11 +34,13 @@ class Sampling:
     def of_protocol(cls, size_px: int) -> "Sampling":
         """As `own-videos` samples support frames, but of the first MOST_FRAMES alone."""
         plan = load_protocol(PROTOCOL)
-        return cls(plan.support.frames.step, min(plan.first_frames or MOST_FRAMES, MOST_FRAMES), size_px)
+        frames = plan.support.frames
+        return cls(frames.step, frames.all_below, min(plan.first_frames or MOST_FRAMES, MOST_FRAMES), size_px)
 
     def frames(self, count: int) -> tuple[int, ...]:
         """Numbers (from 1) of the frames taken of a video of `count`."""
-        return tuple(range(1, min(count, self.first_frames) + 1, self.step))
+        step = 1 if count < self.all_below else self.step
+        return tuple(range(1, min(count, self.first_frames) + 1, step))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,9 @@ def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
     frames = sampling.frames(length)
     pictures = _read(video, frames, sampling.size_px)
     try:
-        quality = video_quality(pictures, object=video.object, video=video.place, fps=DEFAULT_FPS / sampling.step)
+        # of photos in a row one is judged, as ever: how far they are apart is no movement
+        judged = pictures[:: sampling.step] if length < sampling.all_below else pictures
+        quality = video_quality(judged, object=video.object, video=video.place, fps=DEFAULT_FPS / sampling.step)
     except ValueError as error:
         raise FoundWrong(f"{video.path}: {error}") from None
     return SampledVideo(video, length, frames, pictures, hashlib.sha256(pictures.tobytes()).hexdigest(), quality)

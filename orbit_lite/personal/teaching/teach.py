@@ -43,8 +43,11 @@ class Caution:
         return replace(found, rejection=found.rejection.at(self.strictness))
 
 
+BALANCED = Caution()
+
+
 def teach(
-    recognizer: Recognizer, lesson: Lesson, *, origin: Mapping[str, Any], caution: Caution = Caution()
+    recognizer: Recognizer, lesson: Lesson, *, origin: Mapping[str, Any], caution: Caution = BALANCED
 ) -> PersonalRecognizer:
     """A personal recognizer of all that a lesson holds.
 
@@ -78,7 +81,7 @@ def teach_features(
     support: SupportSet,
     *,
     origin: Mapping[str, Any],
-    caution: Caution = Caution(),
+    caution: Caution = BALANCED,
 ) -> PersonalRecognizer:
     """A personal recognizer of a support set that is embedded already, by a recognizer that does not adapt.
 
@@ -89,7 +92,9 @@ def teach_features(
     return _calibrated(fitted, user, support, origin, caution)
 
 
-def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "refuse") -> PersonalRecognizer:
+def add_objects(
+    personal: PersonalRecognizer, lesson: Lesson, *, known: str = "refuse", caution: Caution | None = None
+) -> PersonalRecognizer:
     """Teach more, from the new videos alone.
 
     Args:
@@ -97,6 +102,7 @@ def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "r
         lesson: the new videos, read with `personal.fitted.recognizer`.
         known: an object that is known already is an error (`refuse`), is taught by the new videos in place of the old
             ones (`replace`), or beside them (`extend`).
+        caution: how readily to answer "none of these"; None for as it did.
 
     Raises:
         AskedWrong: if an object is known and nothing is said of that, or the learner needs all videos together.
@@ -109,16 +115,16 @@ def add_objects(personal: PersonalRecognizer, lesson: Lesson, *, known: str = "r
             f"{', '.join(map(repr, again))}: known already; --replace takes the new videos in place of the old ones, "
             "--extend beside them"
         )
-    old = [pair for pair in personal.recognizer.parts() if known == "extend" or pair[0].object not in again]
+    old = [pair for pair in personal.support.parts() if known == "extend" or pair[0].object not in again]
     known_digests = {video.digest: video.object for video, _ in old}
     new = []
     for video, features in zip(lesson.videos, lesson.tensors, strict=True):
         other = known_digests.get(video.digest, video.object)
         if other != video.object:
-            raise FoundWrong(f"objects {other!r} and {video.object!r} have the same video; film {video.object!r} anew")
+            raise FoundWrong(f"objects {other!r} and {video.object!r} have the same video; film {video.object!r} again")
         if video.digest not in known_digests:  # one that it was taught with already teaches nothing more
             new.append((video, features))
-    return _again(personal, SupportSet.of([*old, *new]))
+    return _again(personal, SupportSet.of([*old, *new]), caution)
 
 
 def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> PersonalRecognizer:
@@ -134,12 +140,12 @@ def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> Person
     _require_separable(personal, "to forget an object")
     if set(names) >= set(personal.objects):
         raise AskedWrong(f"{', '.join(names)}: all the objects there are; forget the whole file instead")
-    return _again(personal, personal.recognizer.without(names))
+    return _again(personal, personal.support.without(names))
 
 
 def held_out(personal: PersonalRecognizer) -> HeldOut:
     """What the recognizer's head makes of videos held out by likeness, see `leave_out`."""
-    support = personal.recognizer
+    support = personal.support
     teaching = HeadTeaching.settled(personal.fitted.recognizer, support)
     return hold_out(teaching, rounds_by_likeness(support.videos, support.features))
 
@@ -151,10 +157,15 @@ def _calibrated(
     return PersonalRecognizer(fitted, user, support, found, origin)
 
 
-def _again(personal: PersonalRecognizer, support: SupportSet) -> PersonalRecognizer:
-    """Taught with other videos, as cautious as it was; what was asked for stays asked for."""
-    again = teach_features(personal.fitted.recognizer, personal.user, support, origin=personal.origin)
-    was: Rejection = personal.decision.rejection
+def _again(personal: PersonalRecognizer, support: SupportSet, caution: Caution | None = None) -> PersonalRecognizer:
+    """Taught with other videos. Without `caution` what was asked for before stays asked for, even where it can't be
+    promised any more: forgetting an object must not fail for that."""
+    again = teach_features(
+        personal.fitted.recognizer, personal.user, support, origin=personal.origin, caution=caution or BALANCED
+    )
+    if caution:
+        return again
+    was: Rejection = personal.rejection
     rejection = replace(again.rejection, strictness=was.strictness, asked=was.asked)
     return replace(again, calibration=replace(again.calibration, rejection=rejection))
 

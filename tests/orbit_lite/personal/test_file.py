@@ -60,7 +60,7 @@ def test_every_learner_comes_back_with_the_same_scores(learner, tmp_path):
         personal.threshold,
         personal.origin,
     )
-    assert back.support.videos == personal.recognizer.videos
+    assert back.support.videos == personal.support.videos
     ours, theirs = personal.scores(frames(3, seed=9)), back.scores(frames(3, seed=9))
     assert (ours.probabilities == theirs.probabilities).all() and (ours.familiarity == theirs.familiarity).all()
     save_personal(tmp_path / "b", back)

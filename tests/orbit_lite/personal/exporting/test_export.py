@@ -114,7 +114,7 @@ def test_it_holds_no_features_of_a_frame_no_name_of_the_user_and_none_of_this_ma
     held, personal = content(exported[1]), load_personal(alice_file)
     # every four bytes as one number, for exporters may turn a matrix round
     words = np.concatenate([np.frombuffer(held[k:], np.uint32, (len(held) - k) // 4) for k in range(4)])
-    rows = torch.cat([personal.fitted.head.means, personal.recognizer.features]).numpy()
+    rows = torch.cat([personal.fitted.head.means, personal.support.features]).numpy()
     shares = (np.isin(rows.view(np.uint32), words) & (rows != 0)).sum(1) / (rows != 0).sum(1)
     way = len(personal.objects)
     assert shares[:way].min() > 0.99  # so features would be found, were they there

@@ -69,7 +69,7 @@ def test_it_holds_copies_and_nothing_of_single_frames():
         for parameter in personal.fitted.recognizer.parameters():
             parameter.zero_()
         assert torch.equal(graph(images)[0], before)
-    features = personal.recognizer.features
+    features = personal.support.features
     rows = [value for value in graph.state_dict().values() if value.shape[1:] == features.shape[1:]]
     assert rows  # the class means, for one
     assert not any((value[:, None] == features).all(-1).any() for value in rows)

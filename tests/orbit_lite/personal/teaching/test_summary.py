@@ -71,8 +71,8 @@ def test_the_filming_text_is_that_of_the_videos_whatever_the_objects_name():
     # the same words as `prep quality` has for it
     dark = quality_of(lesson.videos[0])
     assert "underexposed" in dark.issues
-    videos = tuple(dataclasses.replace(video, issues=dark.issues) for video in personal.recognizer.videos)
-    personal = dataclasses.replace(personal, support=dataclasses.replace(personal.recognizer, videos=videos))
+    videos = tuple(dataclasses.replace(video, issues=dark.issues) for video in personal.support.videos)
+    personal = dataclasses.replace(personal, support=dataclasses.replace(personal.support, videos=videos))
     row = next(row for row in summarize(personal, held_out(personal), lesson) if row.object == name)
     (line,) = filming_lines([dataclasses.replace(dark, object=name)] * 3)
     assert line == f"{name}: {row.filming}"

@@ -1,0 +1,92 @@
+"""What a person is told of a recognizer: how much it recognizes, and how "none of these" goes. Each number is a promise
+that tests hold against simulation or left-out data; the sentences say what each rests on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from data_prep.forgetting.plan import counted
+from orbit_lite.personal.decision.calibration import Estimate
+from orbit_lite.personal.decision.rejection import Rejection
+from orbit_lite.personal.start import is_embedded, place_loss, weak_start
+
+PAIRS_TOO_GOOD = 8  # points: by so many the estimate was too good where objects had two videos (20 runs on 5 users)
+
+
+def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[str]:
+    """How many frames are likely to be recognized, in sentences; the first is the headline."""
+    if found is None:
+        return [
+            "How well it will recognize can't be estimated: no object has two videos, so none could be held out. Film "
+            "a second video of each."
+        ]
+    lines = [
+        f"About {share(found.accuracy)} of the frames are likely to be recognized in a new place (95 % interval "
+        f"{100 * found.low:.0f} to {share(found.high)}; guessing would get {share(found.chance)}). Estimated on "
+        f"{counted(found.videos, 'video')} that were held out, those that look unlike the rest together. Held out one "
+        f"at a time, {share(found.same_place)} of their frames were recognized."
+    ]
+    if weak := weak_start(origin):
+        return [*lines, weak]
+    if found.pairs:
+        lines.append(
+            f"No object has three videos: the estimate is too good, by about {PAIRS_TOO_GOOD} points where that was "
+            "measured."
+        )
+    if loss := place_loss(origin):
+        lines.append(
+            f"A new place cost this start {loss.points:.0f} points against another video of the same place "
+            f"({loss.least:.0f} to {loss.most:.0f} in {loss.runs} runs, {loss.data})."
+        )
+    else:
+        lines.append("How much a new place costs was not measured for this start: the estimate may be too good.")
+    return lines
+
+
+def rejection_lines(found: Rejection, origin: Mapping[str, Any]) -> list[str]:
+    """When "none of these" is answered, and how often it is wrong, in sentences."""
+    point = found.point
+    if point.threshold is None:
+        return [
+            "'None of these' is never answered, and every answer is a 'maybe': no object has two videos, so none could "
+            "be held out to set a threshold."
+        ]
+    if point.aim is None:
+        return [
+            "'None of these' is answered for things of quite another kind only, and every other answer is a 'maybe': "
+            "no object has two videos, so none could be held out to set a threshold."
+        ]
+    lines = [
+        f"'None of these' ({_how(found)}) is meant to be answered for at most {share(point.aim)} of the frames of "
+        "these objects in a new place."
+    ]
+    if point.misses is not None:
+        lines.append(
+            f"It was answered for {share(point.misses)} of those of {counted(found.videos, 'held-out video')}."
+        )
+    if point.false_alarms is None:
+        lines.append("How often another thing is called one of these can't be estimated: it takes three objects.")
+    else:
+        lines.append(
+            f"Other things of the same kind are called one of these, with or without 'maybe', in about "
+            f"{share(point.false_alarms)} of their frames: each object was left out in turn to be such a thing (AUROC "
+            f"{found.auroc:.2f}, where 0.5 is chance)."
+        )
+    if is_embedded(origin):
+        lines.append(
+            "Things of quite another kind were called one of these without 'maybe' in about 1 of 100 pictures (10 "
+            "runs, still photos of 5 users' groceries)."
+        )
+    return lines
+
+
+def share(fraction: float) -> str:
+    """`83 %`."""
+    return f"{100 * fraction:.0f} %"
+
+
+def _how(found: Rejection) -> str:
+    if found.asked is None:
+        return found.strictness
+    least = found.least_false_alarms
+    kept = least is not None and least <= found.asked
+    return f"at most {share(found.asked)} false alarms" + ("" if kept else ", which these videos can't promise")

@@ -1,0 +1,74 @@
+"""What a personal recognizer starts from: where it comes from, whether it can see at all, what is known of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orbit_lite.models.checkpoint import read_checkpoint_info
+from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
+
+# Of the way from chance to all right that validation users' frames must at least have gone.
+LEAST_LEARNED = 0.1
+
+
+@dataclass(frozen=True)
+class PlaceLoss:
+    """How many points of frame accuracy a new place cost, against another video of the same place.
+
+    least, most: of the runs. data: what it was measured on.
+    """
+
+    points: float
+    least: float
+    most: float
+    runs: int
+    data: str
+
+
+# By learner, backbone and weights: `python -m benchmarks real`, in benchmarks/results.
+PLACE_LOSSES = {
+    ("ridge", "efficientnet_lite0", "pretrained"): PlaceLoss(9.6, 5, 15, 10, "still photos of 5 users' groceries"),
+}
+
+
+def describe_start(model: ModelChoice) -> dict[str, Any]:
+    """What a personal file says of the model that it starts from, plain JSON: `model` and `config`."""
+    described = model.describe()
+    config: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
+    if "checkpoint" in described:
+        info = read_checkpoint_info(Path(model.model))
+        config = info.config
+        meta = {
+            "validation_frame_accuracy": info.validation_frame_accuracy,
+            "validation_chance": info.validation_chance,
+        }
+    return {"model": described | meta, "config": config}
+
+
+def weak_start(origin: Mapping[str, Any]) -> str:
+    """Why a recognizer from this start can't be expected to recognize much, in a sentence; "" if nothing says so."""
+    model = origin.get("model", {})
+    if model.get("weights") == "random":
+        return "It starts from random weights, which have never learned to see: start from a checkpoint or from none."
+    score, chance = model.get("validation_frame_accuracy"), model.get("validation_chance")
+    if score is None or chance is None or score >= chance + LEAST_LEARNED * (1 - chance):
+        return ""
+    return (
+        f"The checkpoint recognized {100 * score:.0f} % of validation users' frames; guessing gets {100 * chance:.0f} "
+        "%. Start from another: filming again would not help."
+    )
+
+
+def place_loss(origin: Mapping[str, Any]) -> PlaceLoss | None:
+    """What is known of a new place; None if it was not measured for this start."""
+    model = origin.get("model", {})
+    return PLACE_LOSSES.get((model.get("learner"), model.get("backbone"), model.get("weights")))
+
+
+def is_embedded(origin: Mapping[str, Any]) -> bool:
+    """Whether it is the embedded start, of which more was measured than of others."""
+    model = origin.get("model", {})
+    of_start = EMBEDDED_START.model, EMBEDDED_START.backbone, EMBEDDED_START.weights
+    return (model.get("learner"), model.get("backbone"), model.get("weights")) == of_start
