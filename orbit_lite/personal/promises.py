@@ -4,7 +4,7 @@ that tests hold against simulation or left-out data; the sentences say what each
 from collections.abc import Mapping
 from typing import Any
 
-from data_prep.forgetting.plan import counted
+from groundwork.words import counted
 from orbit_lite.personal.decision.calibration import Estimate
 from orbit_lite.personal.decision.rejection import Rejection
 from orbit_lite.personal.start import is_embedded, place_loss, weak_start

@@ -11,6 +11,7 @@ import torch
 
 from data_prep.tree.packed import ARCHIVE_SUFFIX
 from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import file_sha256
 from groundwork.reporting import report_failed
 from orbit_lite.models.choice import EMBEDDED_START, EMBEDDED_START_TEXT, ModelChoice
 from orbit_lite.models.recognizer import Recognizer
@@ -22,7 +23,6 @@ from orbit_lite.personal.recognizer import PersonalRecognizer, TaughtVideo
 from orbit_lite.personal.teaching.material import Lesson, lesson_images, read_lesson
 from orbit_lite.personal.teaching.personalize import origin_of
 from orbit_lite.personal.teaching.teach import teach
-from orbit_lite.runs.folder import file_sha256
 
 _LOG = logging.getLogger("orbit_lite")
 

@@ -54,8 +54,8 @@ def mean_text(checks: Sequence[UserCheck]) -> str:
     )
     return (
         f"{len(checks)} participants: {percent(float(np.mean(values)), 0)} % of the frames of held-out videos were "
-        f"recognized on average, from {percent(min(values), 0)} to {percent(max(values), 0)} % ({spread}; guessing would "
-        f"get {percent(chance, 0)} %)."
+        f"recognized on average, from {percent(min(values), 0)} to {percent(max(values), 0)} % ({spread}; guessing "
+        f"would get {percent(chance, 0)} %)."
     )
 
 

@@ -1,8 +1,8 @@
 """What the check of a user's videos says, in sentences: the same in the terminal and on the page."""
 
-from data_prep.forgetting.plan import counted
 from eval.intervals import wilson_interval
 from groundwork.pages.cells import percent, plain
+from groundwork.words import counted
 from orbit_lite.personal.checking.check import ObjectCheck, UserCheck
 from orbit_lite.personal.checking.filming_advice import RISES, rises
 from orbit_lite.personal.checking.learning_curve import LearningCurve

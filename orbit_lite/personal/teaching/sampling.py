@@ -22,8 +22,8 @@ TIME_LIMIT_S = 600.0  # for one video: a decoder that hangs on a damaged file is
 
 @dataclass(frozen=True)
 class Sampling:
-    """Every `step`-th of a video's first `first_frames` frames, from the first, and every one of a video with fewer than
-    `all_below`: photos are no video. Square, `size_px` wide."""
+    """Every `step`-th of a video's first `first_frames` frames, from the first, and every one of a video with fewer
+    than `all_below`: photos are no video. Square, `size_px` wide."""
 
     step: int
     all_below: int

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.forgetting.plan import counted
 from data_prep.quality.report import filming_verdict
 from groundwork.files import csv_text
 from groundwork.pages.cells import plain
+from groundwork.words import counted
 from orbit_lite.personal.calibrating.leave_out import HeldOut
 from orbit_lite.personal.promises import estimate_lines, rejection_lines
 from orbit_lite.personal.recognizer import PersonalRecognizer
