@@ -12,7 +12,8 @@ from groundwork.files import whole_file
 from groundwork.targets import Target, flush_printed, target
 from orbit_lite.personal.answering.answers import FrameAnswer
 
-COLUMNS = ("video", "frame", "time_s", "answer", "kind", "confidence", "likeliest", "familiarity")
+# answer: as `answer_text` writes it. object: the object that it names, with or without a "maybe"; empty for none.
+COLUMNS = ("video", "frame", "time_s", "answer", "object", "confidence", "likeliest", "familiarity")
 
 
 class FrameTable:
@@ -94,5 +95,5 @@ class _WholeLines(io.FileIO):
 
 def _cells(video: str, answer: FrameAnswer) -> list[object]:
     confidence, familiarity = f"{answer.confidence:.4f}", f"{answer.familiarity:.4f}"
-    answered = [answer.text, answer.kind.value, confidence, answer.likeliest, familiarity]
+    answered = [answer.text, answer.object if answer.known else "", confidence, answer.likeliest, familiarity]
     return [video, answer.frame, f"{answer.time_s:.3f}", *answered]

@@ -6,11 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.metrics import video_accuracy
-from orbit_lite.personal.answering.answers import NONE_OF_THESE, Answerer, FrameAnswer, RunningAverage, VideoTally
+from orbit_lite.personal.answering.answers import (
+    NONE_OF_THESE,
+    Answerer,
+    FrameAnswer,
+    RunningAverage,
+    VideoTally,
+    answer_text,
+)
+from orbit_lite.personal.decision.rejection import UNTESTED, Kind, OperatingPoint
 from orbit_lite.personal.recognizer import FrameScores
 
 OBJECTS = ("bag", "keys", "mug")
-THRESHOLD = 0.4
+POINT = OperatingPoint(aim=0.1, threshold=0.4, sure_threshold=0.6)
 FINE = st.floats(0.0, 1.0, width=32)
 
 
@@ -19,8 +27,8 @@ def scored(probabilities, familiarity):
     return FrameScores(rows, np.asarray(familiarity, np.float32))
 
 
-def answers(times_s, scores, *, smooth_s=0.0, threshold=THRESHOLD):
-    return list(Answerer(OBJECTS, threshold, smooth_s=smooth_s).answers(range(1, len(times_s) + 1), times_s, scores))
+def answers(times_s, scores, *, smooth_s=0.0, point=POINT):
+    return list(Answerer(OBJECTS, point, smooth_s=smooth_s).answers(range(1, len(times_s) + 1), times_s, scores))
 
 
 @st.composite
@@ -33,28 +41,45 @@ def videos(draw):
 
 
 def test_a_frame_by_itself_is_its_likeliest_object_or_none_of_these():
-    scores = scored([[0.2, 0.1, 0.7], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1]], [0.9, 0.39, 0.4])
+    scores = scored([[0.2, 0.05, 0.75], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1]], [0.9, 0.39, 0.45])
     found = answers([0.0, 0.1, 0.2], scores)
-    assert [(a.object, a.known, a.label) for a in found] == [
-        ("mug", True, 2),
-        (NONE_OF_THESE, False, 3),
-        ("keys", True, 1),
+    assert [(a.object, a.kind, a.label) for a in found] == [
+        ("mug", Kind.SURE, 2),
+        (NONE_OF_THESE, Kind.NONE, 3),
+        ("keys", Kind.MAYBE, 1),
     ]
+    assert [a.text for a in found] == ["mug", "none of these", "maybe keys"]
     assert [a.likeliest for a in found] == ["mug", "bag", "keys"]
-    assert [a.confidence for a in found] == pytest.approx([0.7, 0.5, 0.8])
-    assert [a.familiarity for a in found] == pytest.approx([0.9, 0.39, 0.4])
+    assert [a.confidence for a in found] == pytest.approx([0.75, 0.5, 0.8])
+    assert [a.familiarity for a in found] == pytest.approx([0.9, 0.39, 0.45])
     assert [(a.frame, a.time_s) for a in found] == [(1, 0.0), (2, 0.1), (3, 0.2)]
 
 
 def test_a_frame_just_as_familiar_as_the_threshold_is_an_object():
-    """As `find_threshold` counts: its shares are of frames at or above the value."""
-    scores = scored([[0.2, 0.1, 0.7]] * 3, [0.5, np.nextafter(np.float32(0.5), np.float32(0)), 0.75])
-    assert [a.known for a in answers([0.0, 0.1, 0.2], scores, threshold=0.5)] == [True, False, True]
+    scores = FrameScores(np.array([[0.2, 0.1, 0.7]] * 3), np.array([0.4, np.nextafter(0.4, 0), 0.75]))
+    assert [a.known for a in answers([0.0, 0.1, 0.2], scores)] == [True, False, True]
 
 
-def test_without_a_threshold_every_frame_is_one_of_the_objects():
-    (found,) = answers([0.0], scored([[0.3, 0.3, 0.4]], [-1.0]), threshold=None)
-    assert (found.object, found.known) == ("mug", True)
+@pytest.mark.parametrize(
+    ("familiarity", "confidence", "kind"),
+    [(0.6, 0.7, Kind.SURE), (0.59, 0.9, Kind.MAYBE), (0.6, 0.69, Kind.MAYBE), (0.39, 0.99, Kind.NONE)],
+)
+def test_an_answer_is_sure_where_it_is_familiar_and_confident(familiarity, confidence, kind):
+    assert POINT.kind(familiarity, confidence) is kind
+
+
+def test_without_a_threshold_every_frame_is_perhaps_one_of_the_objects():
+    (found,) = answers([0.0], scored([[0.0, 0.0, 1.0]], [-1.0]), point=UNTESTED)
+    assert (found.object, found.kind, found.text) == ("mug", Kind.MAYBE, "maybe mug")
+
+
+@pytest.mark.parametrize("name", [NONE_OF_THESE, "None of  These", "maybe mug", "Maybe"])
+def test_an_object_whose_name_reads_like_another_answer_stands_in_quotes(name):
+    reads_like = name != "Maybe"  # there is no answer of one word
+    assert answer_text(name, Kind.SURE) == (f'"{name}"' if reads_like else name)
+    assert answer_text(name, Kind.MAYBE) == (f'maybe "{name}"' if reads_like else f"maybe {name}")
+    every = {answer_text(thing, kind) for thing in (name, "mug") for kind in Kind}
+    assert len(every) == 5  # "none of these" is the same for both, and no other answer is
 
 
 @given(videos(), st.sampled_from([0.0, 0.3, 2.0]), st.data())
@@ -62,7 +87,7 @@ def test_cutting_a_video_short_or_into_batches_changes_no_answer(video, smooth_s
     times_s, scores = video
     whole = answers(times_s, scores, smooth_s=smooth_s)
     cut = data.draw(st.integers(0, len(times_s)))
-    answerer = Answerer(OBJECTS, THRESHOLD, smooth_s=smooth_s)
+    answerer = Answerer(OBJECTS, POINT, smooth_s=smooth_s)
     parts: list[FrameAnswer] = []
     for part in (slice(0, cut), slice(cut, None)):
         rows = FrameScores(scores.probabilities[part], scores.familiarity[part])
@@ -73,7 +98,7 @@ def test_cutting_a_video_short_or_into_batches_changes_no_answer(video, smooth_s
 
 @given(videos(), st.sampled_from([0.1, 0.5, 3.0]))
 def test_the_running_average_is_the_weighted_mean_of_all_values_so_far(video, constant_s):
-    """Weights exp(-age / constant), as its docstring says, summed anew for each frame."""
+    """Weights exp(-age / constant), as its docstring says, summed again for each frame."""
     times_s, scores = np.asarray(video[0]), video[1].probabilities.astype(float)
     average = RunningAverage(constant_s)
     for place, time_s in enumerate(times_s):
@@ -101,11 +126,12 @@ def test_after_a_gap_the_earlier_frames_count_less():
     assert answers([*steady[:-1], 60.0], scored(rows, near), smooth_s=0.5)[-1].object == "keys"
 
 
-def given_answers(labels, confidences=None):
+def given_answers(labels, confidences=None, unsure=()):
     names = (*OBJECTS, NONE_OF_THESE)
     confidences = confidences or [0.5] * len(labels)
-    pairs = enumerate(zip(labels, confidences, strict=True))
-    return [FrameAnswer(k + 1, k / 30, label < 3, label, names[label], c, "bag", 0.5) for k, (label, c) in pairs]
+    kinds = [Kind.NONE if k == 3 else Kind.MAYBE if n in unsure else Kind.SURE for n, k in enumerate(labels)]
+    rows = enumerate(zip(labels, kinds, confidences, strict=True))
+    return [FrameAnswer(k + 1, k / 30, kind, label, names[label], c, "bag", 0.5) for k, (label, kind, c) in rows]
 
 
 def tallied(found):
@@ -123,18 +149,31 @@ def test_a_video_is_what_video_accuracy_takes_it_for(labels):
     assert found.share == labels.count((*OBJECTS, NONE_OF_THESE).index(found.object)) / len(labels)
 
 
-def test_what_is_told_of_a_video():
+def test_what_is_said_of_a_video():
     found = tallied(given_answers([3, 2, 0, 2, 2], [0.4, 0.6, 0.9, 0.8, 1.0]))
-    assert (found.object, found.known, found.frames, found.share) == ("mug", True, 5, 0.6)
+    assert (found.object, found.kind, found.frames, found.share) == ("mug", Kind.SURE, 5, 0.6)
     assert (found.first_frame, found.first_s) == (2, 1 / 30)
     assert found.confidence == pytest.approx(0.8)  # (0.6 + 0.8 + 1.0) / 3
     assert found.frames_by_answer == (("mug", 3), ("bag", 1), (NONE_OF_THESE, 1))
 
 
+def test_a_video_is_unsure_where_most_frames_that_name_its_object_are():
+    labels = [2, 2, 2, 0, 3]
+    for unsure, kind, counts in (
+        ([0], Kind.SURE, (("mug", 2), ("bag", 1), ("maybe mug", 1), (NONE_OF_THESE, 1))),
+        ([0, 1], Kind.MAYBE, (("maybe mug", 2), ("bag", 1), ("mug", 1), (NONE_OF_THESE, 1))),
+    ):
+        found = tallied(given_answers(labels, unsure=unsure))
+        assert (found.object, found.kind, found.share) == ("mug", kind, 0.6)
+        assert sorted(found.frames_by_answer) == sorted(counts)
+        assert found.frames_by_answer[0] == counts[0]
+        assert found.text == ("mug" if kind is Kind.SURE else "maybe mug")
+
+
 def test_none_of_these_loses_a_tie_and_has_no_confidence():
     assert tallied(given_answers([3, 2])).object == "mug"
     found = tallied(given_answers([3, 3, 2]))
-    assert (found.object, found.known, found.confidence) == (NONE_OF_THESE, False, None)
+    assert (found.object, found.kind, found.confidence) == (NONE_OF_THESE, Kind.NONE, None)
 
 
 def test_a_video_without_a_frame_has_no_answer():

@@ -14,16 +14,17 @@ from groundwork.errors import FoundWrong
 from orbit_lite.cli.parser import main
 from orbit_lite.personal.answering.answers import NONE_OF_THESE, FrameAnswer
 from orbit_lite.personal.answering.overlay import BAND_PX, MARGIN_PX, SIDE_PX, Captions, annotate, caption
+from orbit_lite.personal.decision.rejection import Kind
 
 FFMPEG = shutil.which("ffmpeg")
 OBJECTS = ("bag", "mug")
 
 
 def captions_of(labels):
-    captions = Captions(OBJECTS)
+    captions = Captions()
     for number, label in enumerate(labels, start=1):
         name = (*OBJECTS, NONE_OF_THESE)[label]
-        captions.add(FrameAnswer(number, 0.0, label < 2, label, name, 0.874, "bag", 0.5))
+        captions.add(FrameAnswer(number, 0.0, Kind.SURE if label < 2 else Kind.NONE, label, name, 0.874, "bag", 0.5))
     return captions
 
 
@@ -128,7 +129,7 @@ def test_the_verb_writes_the_square_that_was_seen_with_the_answers_of_the_table(
     for frame, row, seen in zip(frames, rows, source, strict=True):
         assert np.abs(frame[:SIDE_PX].astype(int) - seen).mean() < 6
         known = row["object"] == row["likeliest"]
-        band = caption(row["object"], f"confidence {100 * float(row['confidence']):.0f} %" if known else "")
+        band = caption(row["answer"], f"confidence {100 * float(row['confidence']):.0f} %" if known else "")
         assert np.abs(frame[SIDE_PX:].astype(int) - band).mean() < 4
 
 

@@ -25,7 +25,7 @@ from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.answering.answers import NONE_OF_THESE
 from orbit_lite.personal.answering.reading import VideoJob, read_batches
-from orbit_lite.personal.decision.familiarity import Threshold
+from orbit_lite.personal.decision.rejection import OperatingPoint, Rejection
 from orbit_lite.personal.file import PERSONAL, load_personal, save_personal
 
 ROOT = Path(__file__).parents[4]
@@ -58,9 +58,11 @@ def choosy_file(alice_file, alice, tmp_path_factory):
     """`alice_file`, with a threshold that half of the frames of its first clutter video pass."""
     personal = load_personal(alice_file)
     frames = pictures_of(VideoJob(sorted(alice.glob("*/clutter/*.mp4"))[0], personal.frame_size_px))
-    threshold = Threshold(float(np.median(personal.scores(to_images(frames, 1)).familiarity)))
+    threshold = float(np.median(personal.scores(to_images(frames, 1)).familiarity))
+    point = OperatingPoint(aim=0.1, threshold=threshold, sure_threshold=threshold + 0.1)
+    calibration = replace(personal.calibration, rejection=Rejection(curve=(point,)))
     path = tmp_path_factory.mktemp("choosy") / "alice.safetensors"
-    save_personal(path, replace(personal, threshold=threshold))
+    save_personal(path, replace(personal, calibration=calibration))
     return path
 
 
@@ -97,15 +99,17 @@ def test_text_table_and_json_tell_the_same(run, choosy_file, clutter, tmp_path):
     assert [entry["video"] for entry in told["videos"]] == [str(video) for video in clutter]
     for entry in told["videos"]:
         own = [row for row in rows if row["video"] == entry["video"]]
-        objects = [row["object"] for row in own]
+        objects = [row["object"] or NONE_OF_THESE for row in own]
         answer, count = Counter(objects).most_common(1)[0]
         assert [row["frame"] for row in own] == [str(number) for number in range(1, entry["frames"] + 1)]
         assert [float(row["time_s"]) for row in own] == pytest.approx([k / 30 for k in range(len(own))], abs=6e-4)
-        assert (entry["object"], entry["known"]) == (answer, answer != NONE_OF_THESE)
+        assert entry["object"] == answer and entry["kind"] in (
+            ("none",) if answer == NONE_OF_THESE else ("sure", "maybe")
+        )
         assert entry["share"] == pytest.approx(count / len(own))
         assert entry["first_frame"] == objects.index(answer) + 1
-        assert dict(entry["frames_by_answer"]) == Counter(objects)
-        assert f"{entry['video']}: {answer}\n" in out
+        assert dict(entry["frames_by_answer"]) == Counter(row["answer"] for row in own)
+        assert f"{entry['video']}: {entry['answer']}\n" in out
         assert f"(frame {entry['first_frame']})" in out
     assert sum("answered in" in line for line in lines) == 3
     assert told["model"]["objects"] == list(load_personal(choosy_file).objects)
@@ -116,16 +120,17 @@ def test_text_table_and_json_tell_the_same(run, choosy_file, clutter, tmp_path):
 def test_half_of_the_frames_are_none_of_these_and_a_smoothed_answer_keeps_to_the_threshold(
     run, choosy_file, clutter, tmp_path
 ):
-    threshold = load_personal(choosy_file).threshold.value
+    threshold = load_personal(choosy_file).rejection.point.threshold
     for smooth in ("0", "0.4"):
         run("--model", choosy_file, clutter[0], "--csv", tmp_path / "rows.csv", "--smooth", smooth)
         rows = rows_of(tmp_path / "rows.csv")
         for row in rows:
             if abs(float(row["familiarity"]) - threshold) > 1e-4:  # the table rounds
                 known = float(row["familiarity"]) >= threshold
-                assert row["object"] == (row["likeliest"] if known else NONE_OF_THESE)
+                assert row["object"] == (row["likeliest"] if known else "")
+                assert known == (row["answer"] != NONE_OF_THESE)
         if smooth == "0":
-            assert sum(row["object"] == NONE_OF_THESE for row in rows) == pytest.approx(len(rows) / 2, abs=2)
+            assert sum(row["answer"] == NONE_OF_THESE for row in rows) == pytest.approx(len(rows) / 2, abs=2)
 
 
 def test_a_folder_of_frames_gives_the_same_answers(run, alice_file, clutter, folder_of, tmp_path):
@@ -290,7 +295,7 @@ def models(alice_file, tmp_path):
         ("cut", "", 1),
         ("altered", "damaged or altered", 1),
         ("text", "", 1),
-        ("checkpoint", "not a personal recogniser", 1),
+        ("checkpoint", "not a personal recognizer", 1),
         ("newer", "format 99", 1),
         ("nothere", "no such file", 2),
     ],
@@ -357,7 +362,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(run, alice_file, clutter, sm
 def test_spoken_lines_are_all_there_is_on_standard_output(run, choosy_file, clutter):
     status, out, lines = run("--model", choosy_file, *clutter, "--speak", "--smooth", "0.3")
     assert status == 0
-    names = {*load_personal(choosy_file).objects, "I do not know this"}
+    objects = load_personal(choosy_file).objects
+    names = {*objects, *(f"maybe {name}" for name in objects), "I do not know this"}
     assert len(out.splitlines()) >= len(clutter)  # something is said of each
     assert set(out.splitlines()) <= names
     assert sum("answered in" in line for line in lines) == len(clutter)

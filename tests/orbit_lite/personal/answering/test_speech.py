@@ -6,19 +6,21 @@ from hypothesis import strategies as st
 
 from orbit_lite.personal.answering.answers import NONE_OF_THESE, FrameAnswer
 from orbit_lite.personal.answering.speech import HOLD_S, NOT_KNOWN, Speech, spoken
+from orbit_lite.personal.decision.rejection import Kind
 
 ROOT = Path(__file__).parents[4]
 NAMES = ("bag", "mug", NONE_OF_THESE)
 
 
-def answer(label, time_s=0.0, name=None):
-    return FrameAnswer(1, time_s, label < 2, label, name or NAMES[label], 0.9, "bag", 0.5)
+def answer(label, time_s=0.0, *, maybe=False):
+    kind = Kind.NONE if label == 2 else Kind.MAYBE if maybe else Kind.SURE
+    return FrameAnswer(1, time_s, kind, label, NAMES[label], 0.9, "bag", 0.5)
 
 
-def heard(labels, *, fps=30.0):
-    """(frame, line) of all that is said."""
+def heard(labels, *, fps=30.0, unsure=()):
+    """(frame, line) of all that is said; the frames at `unsure` are answered with a maybe."""
     speech = Speech()
-    lines = [speech.line(answer(label, place / fps)) for place, label in enumerate(labels)]
+    lines = [speech.line(answer(label, k / fps, maybe=k in unsure)) for k, label in enumerate(labels)]
     return [(place, line) for place, line in enumerate(lines) if line is not None]
 
 
@@ -48,7 +50,17 @@ def test_what_is_said_held_for_the_time_stated_and_differs_from_what_was_said_be
     assert all(one[1] != other[1] for one, other in itertools.pairwise(said))
 
 
+def test_maybe_is_said_unless_all_frames_were_sure_and_once_it_is_sure_it_is_said_again():
+    assert heard([1] * 60, unsure=range(60)) == [(15, "maybe mug")]
+    assert heard([1] * 60, unsure=range(20)) == [(15, "maybe mug"), (35, "mug")]
+    assert heard([1] * 60, unsure=[10]) == [(15, "maybe mug"), (26, "mug")]
+    # sure once, it is not taken back while the object stays
+    assert heard([1] * 60, unsure=range(30, 60)) == [(15, "mug")]
+    assert heard([1] * 30 + [0] * 30 + [1] * 30, unsure=range(60, 90)) == [(15, "mug"), (45, "bag"), (75, "maybe mug")]
+
+
 def test_names_are_one_line_of_plain_words():
-    assert spoken(answer(0, name="my_house  keys\nspare")) == "my house keys spare"
-    assert spoken(answer(2)) == "I do not know this"
-    assert spoken(answer(0, name=NONE_OF_THESE)) == NONE_OF_THESE  # somebody's object
+    assert spoken("my_house  keys\nspare", Kind.SURE) == "my house keys spare"
+    assert spoken("my_house  keys\nspare", Kind.MAYBE) == "maybe my house keys spare"
+    assert spoken(NONE_OF_THESE, Kind.NONE) == "I do not know this"
+    assert spoken(NONE_OF_THESE, Kind.SURE) == NONE_OF_THESE  # somebody's object

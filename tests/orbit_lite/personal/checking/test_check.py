@@ -8,10 +8,10 @@ import pytest
 from eval.metrics import video_accuracy
 from groundwork.errors import FoundWrong
 from orbit_lite.models.heads.prototypes import PrototypeHead
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching, leave_one_video_out
 from orbit_lite.personal.checking.check import check
 from orbit_lite.personal.decision.familiarity import find_threshold
 from orbit_lite.personal.recognizer import SupportSet, video_of_each_frame
-from orbit_lite.personal.calibrating.leave_out import HeadTeaching, leave_one_video_out
 
 
 def checked(support, **options):

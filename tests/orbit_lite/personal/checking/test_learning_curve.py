@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from orbit_lite.models.heads.prototypes import PrototypeHead
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching, Taught, leave_one_video_out
 from orbit_lite.personal.checking.learning_curve import (
     MOST_POINTS,
     LearningCurve,
@@ -16,7 +17,6 @@ from orbit_lite.personal.checking.learning_curve import (
     videos_counts,
 )
 from orbit_lite.personal.recognizer import SupportSet, video_of_each_frame
-from orbit_lite.personal.calibrating.leave_out import HeadTeaching, Taught, leave_one_video_out
 
 COUNTS = [{"bag": 4, "keys": 4, "mug": 4}, {"bag": 2, "keys": 1, "mug": 5, "watch": 3}]
 

@@ -11,12 +11,12 @@ from groundwork.errors import AskedWrong
 from groundwork.lock import only_run
 from groundwork.pages.printing import text_table
 from orbit_lite.models.heads.prototypes import PrototypeHead
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching
 from orbit_lite.personal.checking.check import check
 from orbit_lite.personal.checking.report import check_sections, write_check
 from orbit_lite.personal.checking.tables import check_csvs, confusion_table, curve_table, objects_table
 from orbit_lite.personal.checking.words import check_text, curve_finding, headline, rough_note
 from orbit_lite.personal.recognizer import SupportSet
-from orbit_lite.personal.calibrating.leave_out import HeadTeaching
 
 FILES = {
     *("check.html", "check.md", "check_learning_curve.svg"),

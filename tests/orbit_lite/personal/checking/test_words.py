@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from orbit_lite.models.heads.prototypes import PrototypeHead
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching
 from orbit_lite.personal.checking.check import check
 from orbit_lite.personal.checking.filming_advice import rises
 from orbit_lite.personal.checking.learning_curve import LearningCurve, learning_curve
 from orbit_lite.personal.checking.words import check_text, curve_finding, interval, rough_note, strange_finding
-from orbit_lite.personal.calibrating.leave_out import HeadTeaching
 
 
 def curve_of(few, many):

@@ -9,11 +9,10 @@ from orbit_lite.models.heads import find_head
 from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.personal.decision.familiarity import Threshold
 from orbit_lite.personal.exporting.formats import onnx_bytes, onnx_model
 from orbit_lite.personal.exporting.graph import FLOAT, OUTPUTS, UINT8, AnswerGraph, PersonalGraph
-from orbit_lite.personal.decision.familiarity import Threshold
-from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
+from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, TaughtVideo
 
 SIZE_PX = 32
 LEARNERS = [load_learner(name) for name in builtin_names("learner")]

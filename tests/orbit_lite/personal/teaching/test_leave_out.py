@@ -12,9 +12,9 @@ from orbit_lite.models.heads import HEADS
 from orbit_lite.models.heads.fitting import head_tensors
 from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching, Taught, WholeTeaching, leave_one_video_out, rounds
 from orbit_lite.personal.decision.familiarity import familiarity
 from orbit_lite.personal.recognizer import SupportSet, TaughtVideo, video_of_each_frame
-from orbit_lite.personal.calibrating.leave_out import HeadTeaching, Taught, WholeTeaching, leave_one_video_out, rounds
 
 SIZE_PX = 32
 ADAPTING = {

@@ -11,8 +11,8 @@ from data_prep.quality.estimate import VideoQuality, video_quality
 from data_prep.quality.report import filming_lines
 from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.calibrating.leave_out import HeldOut
+from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.material import Lesson
 from orbit_lite.personal.teaching.summary import CSV_COLUMNS, FEW_VIDEOS, summarize, summary_csv, summary_text
 from orbit_lite.personal.teaching.teach import held_out, teach
