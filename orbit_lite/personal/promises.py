@@ -21,9 +21,9 @@ def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[st
         ]
     lines = [
         f"About {share(found.accuracy)} of the frames are likely to be recognized in a new place (95 % interval "
-        f"{100 * found.low:.0f} to {share(found.high)}; guessing would get {share(found.chance)}). Estimated on "
-        f"{counted(found.videos, 'video')} that were held out, those that look unlike the rest together. Held out one "
-        f"at a time, {share(found.same_place)} of their frames were recognized."
+        f"{100 * found.low:.0f} to {share(found.high)}; guessing would get {share(found.chance)}).",
+        f"Estimated on {counted(found.videos, 'video')} that were held out, those that look unlike the rest together. Held out one "
+        f"at a time, {share(found.same_place)} of their frames were recognized.",
     ]
     if weak := weak_start(origin):
         return [*lines, weak]
@@ -55,8 +55,9 @@ def rejection_lines(found: Rejection, origin: Mapping[str, Any]) -> list[str]:
             "'None of these' is answered for things of quite another kind only, and every other answer is a 'maybe': "
             "no object has two videos, so none could be held out to set a threshold."
         ]
+    promised = max(point.aim, 1 / (found.videos + 1))  # so few videos can't promise less, however low the threshold
     lines = [
-        f"'None of these' ({_how(found)}) is meant to be answered for at most {share(point.aim)} of the frames of "
+        f"'None of these' ({_how(found)}) is meant to be answered for at most {share(promised)} of the frames of "
         "these objects in a new place."
     ]
     if point.misses is not None:

@@ -55,11 +55,17 @@ def calibrate(recognizer: Recognizer, support: SupportSet, *, origin: Mapping[st
     """
     if support.way < LEAST_OBJECTS_LEFT:
         return UNCALIBRATED
-    teaching = HeadTeaching.settled(recognizer, support)
+    found = calibrate_head(HeadTeaching.settled(recognizer, support))
+    return found or Calibration(rejection=_untested(recognizer, origin))
+
+
+def calibrate_head(teaching: HeadTeaching) -> Calibration | None:
+    """The same of a head alone, which knows two objects or more; None if no video can be held out."""
+    support = teaching.support
     rounds = rounds_by_likeness(support.videos, support.features)
     held = hold_out(teaching, rounds)
     if not held.videos:
-        return Calibration(rejection=_untested(recognizer, origin))
+        return None
     singles = hold_out(teaching, rounds_of_single_videos(support.videos))
     of_known = Familiarity.of_held_out(held.logits.max(axis=1), held.cosine)
     known = held_out_familiarity(of_known, held)

@@ -68,10 +68,10 @@ def advise(found: Measured) -> Advice:
 
 
 def _kind(found: Measured) -> Kind:
-    if found.weak_start:
-        return "start"
     if found.accuracy is None:
         return "single"
+    if found.weak_start:
+        return "start"
     if len(found.issues) < FEW_VIDEOS:
         return "few"
     if found.accuracy >= WELL:

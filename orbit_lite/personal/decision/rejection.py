@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from orbit_lite.personal.decision.familiarity import weights_by_video
 
 # Share of the objects' own frames that may be called none of these in a new place.
 STRICTNESS = {"careful": 0.20, "balanced": 0.10, "eager": 0.05}
-DEFAULT_STRICTNESS = "balanced"
+DEFAULT_STRICTNESS: Final = "balanced"
 CURVE_AIMS = tuple(percent / 100 for percent in range(1, 51))
 # Surer than this, and at least as familiar as SURE_FACTOR times as strict a threshold asks for: an answer without
 # "maybe". Chosen on five users' photos, so that 95 % of such answers are right and 99 % of things of another kind get
@@ -72,7 +73,7 @@ class Rejection:
 
     curve: tuple[OperatingPoint, ...] = ()
     otherwise: OperatingPoint = UNTESTED
-    strictness: str = DEFAULT_STRICTNESS
+    strictness: Literal["careful", "balanced", "eager", ""] = DEFAULT_STRICTNESS
     asked: float | None = None
     auroc: float | None = None
     videos: int = 0
@@ -107,7 +108,8 @@ class Rejection:
                 f"strictness {strictness!r} can't be chosen: no object had two videos, so none was held out to set a "
                 "threshold by; teach at least one object with a second video"
             )
-        return replace(self, strictness=strictness, asked=None)
+        chosen: Any = strictness  # one of the names above, checked by the record
+        return replace(self, strictness=chosen, asked=None)
 
     def asking(self, false_alarms: float) -> "Rejection":
         """The point of the same curve that keeps most right answers at so many false alarms.

@@ -11,6 +11,10 @@ import torch
 
 from orbit_lite.cli.parser import main
 from orbit_lite.models.choice import ModelChoice
+from orbit_lite.models.heads.prototypes import PrototypeHead
+from orbit_lite.personal.calibrating.calibrate import calibrate_head
+from orbit_lite.personal.calibrating.leave_out import HeadTeaching
+from orbit_lite.personal.checking.check import UserCheck, check, require_checkable
 from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 from orbit_lite.personal.teaching.personalize import personalize
 
@@ -66,6 +70,20 @@ def _make_support(
             digest = hashlib.sha256(f"{name} {number}".encode()).hexdigest()
             parts.append((TaughtVideo(name, 120, (1, 31, 61, 91), digest), torch.tensor(frames, dtype=torch.float32)))
     return SupportSet.of(parts)
+
+
+@pytest.fixture(scope="session")
+def check_support() -> Callable[..., UserCheck]:
+    """Check a support set by nearest class means."""
+
+    def checked(support: SupportSet, **options) -> UserCheck:
+        names = [f"{video.object}/{number}.mp4" for number, video in enumerate(support.videos)]
+        teaching = HeadTeaching(PrototypeHead, support)
+        options = {"user": "alice", "names": names, "origin": {}, "quiet": True, **options}
+        require_checkable(options["user"], support.videos)
+        return check(teaching, calibrate_head(teaching), **options)
+
+    return checked
 
 
 @pytest.fixture(scope="session")

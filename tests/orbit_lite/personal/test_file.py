@@ -54,10 +54,10 @@ def test_every_learner_comes_back_with_the_same_scores(learner, tmp_path):
     personal = taught(learner)
     save_personal(tmp_path / "a", personal)
     back = load_personal(tmp_path / "a")
-    assert (back.user, back.objects, back.threshold, back.origin) == (
+    assert (back.user, back.objects, back.calibration, back.origin) == (
         personal.user,
         personal.objects,
-        personal.threshold,
+        personal.calibration,
         personal.origin,
     )
     assert back.support.videos == personal.support.videos
@@ -132,7 +132,7 @@ def rewritten(path, *, tensors=None, **changed):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"format": 99}, "personal file of format 99; this release reads formats 1 and 2"),
+        ({"format": 99}, "personal file of format 99; this release reads formats 1 to 3"),
         ({"backbone": "nonesuch"}, "unknown backbone 'nonesuch'"),
         ({"learner": {"head": "nonesuch", "extractor": "frozen"}}, "learner.head: unknown head 'nonesuch'"),
         ({"head": {"scale": 32.0}}, "head proto: settings ['scale'], expected []"),
@@ -146,8 +146,10 @@ def rewritten(path, *, tensors=None, **changed):
             {"videos": [{"object": "b", "length": 1, "frames": [1], "digest": ""}] * 8},
             "head.means: (2, 256), expected (1, 256)",
         ),
-        ({"threshold": {"value": "high"}}, "threshold.value"),
-        ({"threshold": {"value": float("nan")}}, "threshold.value: Input should be a finite number"),
+        ({"calibration": {"temperature": "high"}}, "calibration.temperature"),
+        ({"calibration": {"temperature": float("nan")}}, "calibration.temperature: Input should be a finite number"),
+        ({"calibration": {"rejection": {"strictness": "wild"}}}, "calibration.rejection.strictness"),
+        ({"calibration": {"rejection": {"curve": [{"aim": 0.1}]}}}, "calibration.rejection.curve.0.threshold"),
         ({"user": 7}, "user"),
         ({"frame_size_px": 0}, "frame_size_px"),
         ({"more": 1}, "more"),
@@ -184,16 +186,29 @@ def test_a_file_from_before_fitted_heads_had_settings_is_read(learner, tmp_path)
     save_personal(tmp_path / "a", personal)
     header = json.loads(json.loads(safetensors.safe_open(tmp_path / "a", "pt").metadata()[HEADER])["header"])
     del header["learner"]["head_settings"]
-    old = rewritten(tmp_path / "a", format=1, head=None, learner=header["learner"])
+    threshold = {"value": 0.5, "false_alarms": 0.1, "misses": 0.2, "auroc": 0.7, "frames": 8, "asked": None}
+    kept = {"calibration": None, "threshold": threshold}
+    old = rewritten(tmp_path / "a", format=1, head=None, learner=header["learner"], **kept)
     assert '"head"' not in json.loads(safetensors.safe_open(old, "pt").metadata()[HEADER])["header"].split("learner")[0]
     ours, theirs = personal.scores(frames(3, seed=9)), load_personal(old).scores(frames(3, seed=9))
     assert (ours.probabilities == theirs.probabilities).all()
 
 
+@pytest.mark.parametrize("learner", ["protonets", "ridge", "finetuner_film"])
+def test_a_file_from_before_calibration_is_calibrated_from_the_features_it_keeps(learner, tmp_path):
+    """Format 2: a threshold that was set in the place where the videos were filmed, and no temperature."""
+    personal = taught(learner)
+    assert personal.rejection.curve
+    save_personal(tmp_path / "a", personal)
+    threshold = {"value": 0.5, "false_alarms": 0.1, "misses": 0.2, "auroc": 0.7, "frames": 8, "asked": None}
+    old = load_personal(rewritten(tmp_path / "a", format=2, calibration=None, threshold=threshold))
+    assert old.calibration == personal.calibration
+
+
 def test_a_checkpoint_and_a_personal_file_are_told_apart(saved, tmp_path):
     checkpoint = tmp_path / "best.safetensors"
     save_recognizer(checkpoint, build_recognizer("protonets", "tiny", weights="random"), config={})
-    with pytest.raises(FoundWrong, match="not a personal recogniser; make one with 'orbit-lite personalize'"):
+    with pytest.raises(FoundWrong, match="not a personal recognizer; make one with 'orbit-lite personalize'"):
         load_personal(checkpoint)
     with pytest.raises(FoundWrong, match="a personal recogniser"):
         load_recognizer(saved)

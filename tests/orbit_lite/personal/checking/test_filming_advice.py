@@ -10,9 +10,10 @@ def rise(gain, better=5, worse=0):
     return Rise(few=2, many=4, before=0.5, after=0.5 + gain, better=better, worse=worse)
 
 
-def measured(videos=5, accuracy=0.5, *, confused=0.0, own=None, all_objects=None, blurred=0):
+def measured(videos=5, accuracy=0.5, *, confused=0.0, own=None, all_objects=None, blurred=0, others=2, weak=False):
     issues = [("blurred",)] * blurred + [()] * (videos - blurred)
-    return Measured(issues, accuracy, "mug" if confused else "", confused, own, all_objects)
+    taken_for = "mug" if confused else ""
+    return Measured(issues, accuracy, taken_for, confused, others, own, all_objects, weak)
 
 
 @pytest.mark.parametrize(
@@ -20,13 +21,15 @@ def measured(videos=5, accuracy=0.5, *, confused=0.0, own=None, all_objects=None
     [
         (measured(1, None), "single", "A single video can't be checked"),
         (measured(FEW_VIDEOS - 1, 1.0), "few", "2 videos are few"),
-        (measured(FEW_VIDEOS, WELL, own=rise(0.3)), "well", "Recognised well"),
-        (measured(5, WELL - 0.01, own=rise(RISES)), "more", "50 % of its frames were recognised, with 4 55 %."),
+        (measured(FEW_VIDEOS, WELL, own=rise(0.3)), "well", "Recognized well"),
+        (measured(5, WELL - 0.01, own=rise(RISES)), "more", "50 % of its frames were recognized, with 4 55 %."),
         (measured(5, 0.5, all_objects=rise(RISES, 12, 3)), "more", "More videos of all objects are likely to help."),
         (measured(5, 0.5, own=rise(RISES - 0.01)), "other", "in other places and from other sides"),
         (measured(5, 0.5, own=rise(0.3, better=3)), "other", "in other places and from other sides"),
         (measured(5, 0.5, confused=CONFUSED), "apart", "often taken for mug: film both"),
         (measured(5, 0.5, confused=CONFUSED - 0.01), "other", "taken for several others"),
+        (measured(5, 0.5, confused=CONFUSED - 0.01, others=1), "other", "Film it in other places"),
+        (measured(5, 0.1, weak=True, blurred=0), "start", "can't be said from this start"),
     ],
 )
 def test_each_rule(found, kind, said):
@@ -50,6 +53,10 @@ def test_videos_filmed_badly_come_first():
     assert advise(measured(1, None, blurred=1)).kind == "again"
     # where all is recognised there is nothing to film again
     assert advise(measured(5, 1.0, blurred=1)) == advise(measured(5, 1.0))
+
+
+def test_from_a_weak_start_nobody_is_told_to_film_again():
+    assert "ilm" not in advise(measured(5, 0.2, blurred=5, weak=True)).text.replace("Whether to film again can't", "")
 
 
 def test_a_rise_counts_only_where_luck_would_seldom_bring_it():

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 import re
 
 import pytest
@@ -10,29 +11,28 @@ import pytest
 from groundwork.errors import AskedWrong
 from groundwork.lock import only_run
 from groundwork.pages.printing import text_table
-from orbit_lite.models.heads.prototypes import PrototypeHead
-from orbit_lite.personal.calibrating.leave_out import HeadTeaching
-from orbit_lite.personal.checking.check import check
 from orbit_lite.personal.checking.report import check_sections, write_check
 from orbit_lite.personal.checking.tables import check_csvs, confusion_table, curve_table, objects_table
-from orbit_lite.personal.checking.words import check_text, curve_finding, headline, rough_note
+from orbit_lite.personal.checking.words import check_text, curve_finding, headline
+from orbit_lite.personal.promises import estimate_lines, rejection_lines
 from orbit_lite.personal.recognizer import SupportSet
 
 FILES = {
     *("check.html", "check.md", "check_learning_curve.svg"),
-    *("check_objects.csv", "check_videos.csv", "check_confusion.csv", "check_learning_curve.csv"),
+    *("check.json", "check_objects.csv", "check_videos.csv", "check_confusion.csv", "check_learning_curve.csv"),
 }
 HOSTILE = {"bag": '"><script>alert(1)</script>', "keys": "| a | `b` |\n# c", "mug": "$\\frac{a}{$ \x1b[31m\u202egnp"}
 
 
-def checked(support, **options):
-    names = [f"{video.object}/{number}.mp4" for number, video in enumerate(support.videos)]
-    options = {"user": "alice", "draws": 3, "notes": ["left out, can't be read: x.mp4"], **options}
-    return check(HeadTeaching(PrototypeHead, support), names=names, quiet=True, **options)
+@pytest.fixture(scope="session")
+def checked(check_support):
+    return lambda support, **options: check_support(
+        support, **{"draws": 3, "notes": ["left out, can't be read: x.mp4"], **options}
+    )
 
 
 @pytest.fixture
-def found(make_support):
+def found(make_support, checked):
     """Everything: right and wrong, a single video, unequal numbers of videos, and two badly filmed."""
     parts = make_support({"bag": 4, "keys": 1, "mug": 3, "watch": 2}, apart=0.5, noise=0.6).parts()
     dark = [
@@ -43,7 +43,7 @@ def found(make_support):
 
 
 @pytest.fixture
-def hostile(make_support):
+def hostile(make_support, checked):
     """Names from outside that would steer a page, a table or a terminal."""
     parts = make_support({"bag": 3, "keys": 3, "mug": 3}, apart=0.3).parts()
     renamed = SupportSet.of((dataclasses.replace(v, object=HOSTILE[v.object]), features) for v, features in parts)
@@ -74,8 +74,10 @@ def test_the_same_check_gives_the_same_bytes(found, tmp_path):
 def test_the_page_says_what_the_terminal_says(found, tmp_path):
     text = check_text(found)
     written = page(found, tmp_path)
-    for said in (*headline(found), rough_note(found), curve_finding(found.curve)):
+    promised = [*estimate_lines(found.estimate, {}), *rejection_lines(found.rejection, {})]
+    for said in (*promised, curve_finding(found.curve)):
         assert said in text and said in written.replace("&#x27;", "'")
+    assert all(said in written for said in headline(found))
     for thing in found.objects:
         assert thing.advice.text in text and thing.advice.text in written.replace("&#x27;", "'")
     assert "can&#x27;t be read: x.mp4" in written and "can't be read: x.mp4" in text
@@ -91,7 +93,9 @@ def test_the_picture_says_its_finding_and_has_its_data_beside_it(found, tmp_path
     written = page(found, tmp_path)
     (alt,) = re.findall(r'<img [^>]*alt="([^"]*)"', written)
     means = found.curve.accuracy().mean(axis=1)
-    assert alt.startswith(f"Learning curve. Taught with 1 video an object {100 * means[0]:.0f} % of frames")
+    assert alt.startswith(
+        f"Learning curve. Held out one at a time, taught with 1 video of each object {100 * means[0]:.0f} % of frames"
+    )
     assert '<a href="check_learning_curve.csv">' in written
     assert (tmp_path / "check_learning_curve.svg").read_bytes().startswith(b"<?xml")
 
@@ -106,14 +110,24 @@ def test_tables_and_csvs_agree_with_the_check(found):
             assert set(shown[3:]) == {"-"}
             continue
         assert float(row["frame_accuracy"]) == pytest.approx(thing.accuracy, abs=5e-5)
-        assert float(row["video_accuracy"]) == pytest.approx(thing.recognised / len(thing.held_out), abs=5e-5)
+        assert float(row["video_accuracy"]) == pytest.approx(thing.recognized / len(thing.held_out), abs=5e-5)
         assert 0 <= float(row["video_accuracy_low"]) < float(row["video_accuracy_high"]) <= 1
-        assert shown[3] == f"{100 * thing.accuracy:.0f}" and shown[5] == f"{thing.recognised} of {thing.videos}"
+        assert shown[3] == f"{100 * thing.accuracy:.0f}" and shown[5] == f"{thing.recognized} of {thing.videos}"
     videos = read_csv(found, "check_videos.csv")
     assert [(row["video"], int(row["right"])) for row in videos] == [(v.video, v.right) for v in found.held_out]
     confusion = read_csv(found, "check_confusion.csv")
     assert [int(row["frames"]) for row in confusion] == [count for row in found.confusion for count in row]
     assert len(confusion_table(found).rows) == 3  # of keys nothing was held out
+
+
+def test_check_json_has_the_numbers_that_the_page_shows(found, tmp_path):
+    write_check(found, tmp_path)
+    numbers = json.loads((tmp_path / "check.json").read_text())["users"]["alice"]
+    estimate, point = found.estimate, found.rejection.point
+    assert numbers["accuracy"] == estimate.accuracy and numbers["chance"] == 1 / 4
+    assert numbers["interval"] == {"low": estimate.low, "high": estimate.high}
+    assert (numbers["misses"], numbers["false_alarms"]) == (point.misses, point.false_alarms)
+    assert (numbers["ece"], numbers["auroc"]) == (estimate.ece, found.rejection.auroc)
 
 
 def test_the_curves_rows_are_all_objects_and_each(found):
@@ -130,7 +144,7 @@ def test_the_curves_rows_are_all_objects_and_each(found):
     assert all(len(row) == len(table.columns) for row in table.rows) and table.rows[2][2:] == ("-", "-")
 
 
-def test_without_a_curve_its_files_are_gone_and_the_page_says_why(found, make_support, tmp_path):
+def test_without_a_curve_its_files_are_gone_and_the_page_says_why(found, make_support, checked, tmp_path):
     write_check(found, tmp_path)
     without = checked(make_support({"bag": 3, "mug": 3}), draws=0)
     assert without.no_curve in page(without, tmp_path)

@@ -51,7 +51,7 @@ def test_it_says_what_it_learned_from_each_object_and_writes_one_file(run, alice
     assert lines[1] == f"{alice.name}: 3 objects"
     for thing in things(alice):
         (line,) = (line for line in lines if line.startswith(f"{thing}: 2 videos, "))
-        assert re.search(r"\d+ s, \d+ frames taken; recognised in \d+ % of the frames of videos left out", line)
+        assert re.search(r"\d+ s, \d+ frames taken; recognized in \d+ % of the frames of videos held out", line)
     assert sum("2 videos are few" in line for line in lines) == 3
     assert any(line.startswith("'None of these' is ") for line in lines) or "can't be answered" in said
     assert lines[-1].startswith(f"written: {out}, ")
@@ -61,7 +61,10 @@ def test_it_says_what_it_learned_from_each_object_and_writes_one_file(run, alice
 def test_the_file_says_where_it_comes_from(alice_file):
     origin = load_personal(alice_file).origin
     assert origin["model"]["learner"] == "protonets" and origin["model"]["backbone"] == "tiny"
-    assert origin["sampling"] == {"protocol": "own-videos", "step": 30, "first_frames": 3000, "size_px": 224}
+    assert origin["sampling"] == {"protocol": "own-videos", "step": 30, "all_below": 30} | {
+        "first_frames": 3000,
+        "size_px": 224,
+    }
     assert {"torch", "torchvision"} <= set(origin["versions"])
     json.dumps(origin)
 
@@ -77,7 +80,8 @@ def test_a_checkpoint_is_known_by_its_hash_and_config(run, alice, tmp_path):
     save_recognizer(checkpoint, recognizer, config={"lite": {"mode": "lite"}})
     assert run("--model", checkpoint, "--device", "cpu", "--videos", alice, "--out", out)[0] == 0
     origin = load_personal(out).origin
-    assert origin["model"] == {"checkpoint": "best.safetensors", "sha256": file_sha256(checkpoint)}
+    of_file = {"checkpoint": "best.safetensors", "sha256": file_sha256(checkpoint)}
+    assert origin["model"] == of_file | {"validation_frame_accuracy": None, "validation_chance": None}
     assert origin["config"]["lite"] == {"mode": "lite"}
 
 
@@ -182,11 +186,10 @@ class TestMore:
 def test_a_share_of_false_alarms_is_asked_for_and_kept(run, alice, tmp_path):
     strict, balanced = tmp_path / "strict.safetensors", tmp_path / "balanced.safetensors"
     assert run(*MODEL, "--videos", alice, "--out", balanced)[0] == 0
-    assert run(*MODEL, "--videos", alice, "--out", strict, "--false-alarms", "0.0")[0] == 0
-    found, other = load_personal(strict).threshold, load_personal(balanced).threshold
-    assert found.asked == 0.0 and other.asked is None
-    if found.value is not None:  # familiarity may tell nothing with random weights
-        assert found.false_alarms == 0.0 and found.value >= other.value
+    assert run(*MODEL, "--videos", alice, "--out", strict, "--false-alarms", "0.95")[0] == 0
+    found, other = load_personal(strict).rejection, load_personal(balanced).rejection
+    assert found.asked == 0.95 and other.asked is None and found.curve == other.curve
+    assert found.point.false_alarms <= 0.95
 
 
 @pytest.mark.parametrize(
@@ -197,6 +200,9 @@ def test_a_share_of_false_alarms_is_asked_for_and_kept(run, alice, tmp_path):
         ([*MODEL], "--out is missing"),
         ([*MODEL, "--out", "x", "--replace"], "--replace and --extend go with --update"),
         ([*MODEL, "--out", "x", "--false-alarms", "1"], "expected a share from 0 to below 1, got 1"),
+        ([*MODEL, "--out", "x", "--false-alarms", "0.3", "--strictness", "eager"], "give one of them"),
+        (["--update", "x", "--false-alarms", "0.3"], "--false-alarms does not go with --update"),
+        ([*MODEL, "--out", "x", "--strictness", "strict"], "choose from"),
         ([*MODEL, "--out", "x", "--workers", "-1"], "expected 0 or more, got -1"),
         ([*MODEL, "--out", "."], "--out .: a folder; --out takes a file, such as alice.safetensors"),
         (["--model", "protonets", "--backbone", "tiny", "--device", "abacus", "--out", "x"], "--device abacus"),
@@ -252,7 +258,7 @@ def test_a_video_that_cannot_be_read_is_left_out_and_named(run, users, tmp_path)
     bad.write_bytes(b"not a video")
     status, said, _ = run(*MODEL, "--videos", users[0], "--out", tmp_path / "alice.safetensors")
     assert status == 0 and f"left out, can't be read: {bad}" in said.splitlines()[0]
-    assert f"\n{thing}: 1 video, " in said and "A single video: film one more" in said
+    assert f"\n{thing}: 1 video, " in said and "A single video: film one or more others" in said
 
 
 def test_a_full_disk_leaves_the_file_that_was_there(run, alice, small_disk):

@@ -10,9 +10,10 @@ from orbit_lite.config import builtin_names
 from orbit_lite.models.heads.fitting import head_tensors
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.personal.decision.rejection import UNTESTED
 from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.material import Lesson
-from orbit_lite.personal.teaching.teach import add_objects, forget_objects, held_out, teach
+from orbit_lite.personal.teaching.teach import Caution, add_objects, forget_objects, held_out, teach
 
 SIZE_PX = 32
 LEARNERS = {name: load_learner(name) for name in builtin_names("learner")} | {
@@ -40,13 +41,14 @@ def lesson_of(recognizer, videos):
 
 
 def same(a, b):
-    assert a.objects == b.objects and a.support.videos == b.support.videos and a.threshold == b.threshold
+    assert a.objects == b.objects and a.support.videos == b.support.videos and a.calibration == b.calibration
     assert torch.equal(a.support.features, b.support.features)
     ours, theirs = head_tensors(a.fitted.head), head_tensors(b.fitted.head)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+MORE = [("hat", 1), ("hat", 2)]
 ALL = [("mug", 1), ("mug", 2), ("keys", 1), ("keys", 2), ("wallet", 1), ("wallet", 2)]
 
 
@@ -86,24 +88,48 @@ class TestInSteps:
         same(whole, again)
 
 
-@pytest.mark.parametrize("share", [None, 0.0, 0.4])
-def test_the_share_of_false_alarms_that_was_asked_for_is_kept(share):
+@pytest.mark.parametrize("caution", [Caution(), Caution("careful"), Caution(false_alarms=0.9)])
+def test_the_caution_that_was_asked_for_is_kept(caution):
     """Asked for once: objects added, replaced and forgotten later move the threshold, and not what it is to keep to."""
     recognizer = recognizer_of("protonets")
 
     def taught(videos):
-        return teach(recognizer, lesson_of(recognizer, videos), origin={}, false_alarms=share)
+        return teach(recognizer, lesson_of(recognizer, videos), origin={}, caution=caution)
 
     whole = taught(ALL)
-    assert whole.threshold.asked == share
-    assert taught(ALL).threshold != teach(recognizer, lesson_of(recognizer, ALL), origin={}).threshold or share is None
-    same(add_objects(taught(ALL[:4]), lesson_of(recognizer, ALL[4:])), whole)
-    same(forget_objects(whole, ["keys"]), taught([video for video in ALL if video[0] != "keys"]))
+    assert whole.rejection.asked == caution.false_alarms
+    assert whole.rejection.strictness == ("" if caution.false_alarms else caution.strictness)
+    same(forget_objects(add_objects(whole, lesson_of(recognizer, MORE)), ["hat"]), whole)
+    same(add_objects(whole, lesson_of(recognizer, MORE)), taught([*ALL, *MORE]))
     extended = add_objects(whole, lesson_of(recognizer, [("keys", 3)]), known="extend")
     same(extended, taught([*ALL, ("keys", 3)]))
     left = forget_objects(whole, ["mug", "keys"])  # one object has no threshold, until there is another again
-    assert left.threshold.value is None and left.threshold.asked == share
+    assert left.rejection.point == UNTESTED and left.rejection.asked == caution.false_alarms
     same(add_objects(left, lesson_of(recognizer, ALL[:4])), whole)
+
+
+def test_another_caution_may_be_asked_for_when_objects_are_added():
+    recognizer = recognizer_of("protonets")
+    first = teach(recognizer, lesson_of(recognizer, ALL), origin={})
+    more = add_objects(first, lesson_of(recognizer, MORE), caution=Caution("eager"))
+    same(more, teach(recognizer, lesson_of(recognizer, [*ALL, *MORE]), origin={}, caution=Caution("eager")))
+
+
+def test_what_these_videos_cannot_promise_is_refused_with_the_least_that_they_can():
+    recognizer = recognizer_of("protonets")
+    with pytest.raises(AskedWrong, match=r"--false-alarms 0.01: the fewest that these videos can promise is 0\.\d\d"):
+        teach(recognizer, lesson_of(recognizer, ALL), origin={}, caution=Caution(false_alarms=0.01))
+    with pytest.raises(AskedWrong, match="it takes three objects with two videos each"):
+        teach(recognizer, lesson_of(recognizer, ALL[:4]), origin={}, caution=Caution(false_alarms=0.5))
+    with pytest.raises(AskedWrong, match="'careful' can't be chosen: no object had two videos"):
+        teach(recognizer, lesson_of(recognizer, ALL[::2]), origin={}, caution=Caution("careful"))
+
+
+def test_forgetting_works_also_where_what_was_asked_for_cannot_be_promised_any_more():
+    recognizer = recognizer_of("protonets")
+    whole = teach(recognizer, lesson_of(recognizer, ALL), origin={}, caution=Caution(false_alarms=0.9))
+    left = forget_objects(whole, ["keys"])
+    assert left.rejection.asked == 0.9 and left.rejection.point == left.rejection.curve[-1]
 
 
 @pytest.mark.parametrize("learner", ADAPTING)
@@ -125,7 +151,7 @@ def test_every_learner_is_taught_and_answers(learner):
     scores = personal.scores(torch.zeros(5, 3, SIZE_PX, SIZE_PX, dtype=torch.uint8))
     assert scores.probabilities.shape == (5, 3) and scores.familiarity.shape == (5,)
     assert abs(scores.probabilities.sum(1) - 1).max() < 1e-5
-    assert personal.threshold.value is not None and personal.threshold.frames == 18
+    assert personal.rejection.curve and personal.rejection.frames == 18
     assert len(held_out(personal).frame) == 18
 
 
@@ -149,10 +175,10 @@ def test_what_is_asked_wrongly_is_named():
 def test_with_one_object_left_nothing_is_called_none_of_these():
     recognizer = recognizer_of("protonets")
     personal = teach(recognizer, lesson_of(recognizer, ALL), origin={})
-    assert forget_objects(personal, ["mug", "keys"]).threshold.value is None
+    assert forget_objects(personal, ["mug", "keys"]).rejection.point == UNTESTED
 
 
 def test_with_single_videos_nothing_is_called_none_of_these():
     recognizer = recognizer_of("protonets")
     personal = teach(recognizer, lesson_of(recognizer, ALL[::2]), origin={})
-    assert personal.threshold.value is None and len(held_out(personal).frame) == 0
+    assert personal.rejection.point == UNTESTED and len(held_out(personal).frame) == 0
