@@ -54,6 +54,7 @@ def test_every_recogniser_is_taught_with_so_many_videos_and_asked_about_others(m
     @dataclasses.dataclass
     class Watched:
         videos: tuple
+        looks: torch.Tensor
 
         def teach(self, frames):
             made = HeadTeaching(PrototypeHead, support).teach(frames)
