@@ -37,8 +37,7 @@ class ModelChoice:
         if learner is not None:
             if not self.backbone:
                 raise AskedWrong(f"--model {self.model} is a learner: give its --backbone (and --weights) too")
-            weights = self.weights or ("random" if self.backbone == "tiny" else "pretrained")
-            return build_recognizer(learner, self.backbone, weights=weights, seed=self.seed)
+            return build_recognizer(learner, self.backbone, weights=self._weights, seed=self.seed)
         path = Path(self.model)
         if not path.is_file():
             known = learner_names()
@@ -54,7 +53,12 @@ class ModelChoice:
         if learner is None:
             return {"checkpoint": Path(self.model).name, "sha256": file_sha256(Path(self.model))}
         composed = {"learner": learner.name, "composition": learner.model_dump(mode="json", exclude={"name"})}
-        return composed | {"backbone": self.backbone, "weights": self.weights, "seed": self.seed}
+        return composed | {"backbone": self.backbone, "weights": self._weights, "seed": self.seed}
+
+    @property
+    def _weights(self) -> str:
+        """What the backbone starts from where the model is a learner; `tiny` has no weights to fetch."""
+        return self.weights or ("random" if self.backbone == "tiny" else "pretrained")
 
     def _learner(self) -> LearnerConfig | None:
         named = self.model in learner_names() or Path(self.model).suffix in YAML_SUFFIXES

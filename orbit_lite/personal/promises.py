@@ -22,8 +22,8 @@ def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[st
     lines = [
         f"About {share(found.accuracy)} of the frames are likely to be recognized in a new place (95 % interval "
         f"{100 * found.low:.0f} to {share(found.high)}; guessing would get {share(found.chance)}).",
-        f"Estimated on {counted(found.videos, 'video')} that were held out, those that look unlike the rest together. Held out one "
-        f"at a time, {share(found.same_place)} of their frames were recognized.",
+        f"Estimated on {counted(found.videos, 'video')} that were held out, those that look unlike the rest together. "
+        f"Held out one at a time, {share(found.same_place)} of their frames were recognized.",
     ]
     if weak := weak_start(origin):
         return [*lines, weak]
