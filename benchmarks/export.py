@@ -1,4 +1,4 @@
-"""A personal recogniser in this kit, in ONNX, and in ONNX of 8 bits: accuracy on clutter videos, size, time of a frame.
+"""A personal recognizer in this kit, in ONNX, and in ONNX of 8 bits: accuracy on clutter videos, size, time of a frame.
 
 `tiny` is meta-trained first, as in the demo, so that its accuracy means something. The larger networks have random
 weights: only their size and time do.
@@ -22,8 +22,8 @@ from data_prep.tree.index import Index, open_index
 from eval.metrics import frame_accuracy
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.models.choice import ModelChoice
+from orbit_lite.personal.exporting.agreement import Images
 from orbit_lite.personal.exporting.export import ExportRequest, export
-from orbit_lite.personal.exporting.export_frames import Images
 from orbit_lite.personal.exporting.formats import FORMATS, Opened
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.recognizer import PersonalRecognizer
@@ -49,7 +49,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Roads:
-    """One user's recogniser, and what was made of it."""
+    """One user's recognizer, and what was made of it."""
 
     personal: PersonalRecognizer
     whole: Path

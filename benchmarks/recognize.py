@@ -27,11 +27,9 @@ from orbit_lite.personal.answering.live import StreamRun
 from orbit_lite.personal.answering.reading import VideoJob, read_batches
 from orbit_lite.personal.answering.recognize import Outputs, recognize
 from orbit_lite.personal.answering.streams import StreamFrame
-from orbit_lite.personal.decision.familiarity import Threshold
-from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
+from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, TaughtVideo
 
-OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # what the recogniser was taught with; frames taken of a video
+OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # what the recognizer was taught with; frames taken of a video
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
 
 
 def made_recognizer(backbone: str) -> PersonalRecognizer:
-    """Random weights and features: it takes as long as any, and is to be had without a network."""
+    """Random weights and features: it takes as long as any, and needs no network."""
     recognizer = build_recognizer("protonets", backbone, weights="random")
     frames = tuple(range(1, 30 * TAKEN, 30))
     videos = [TaughtVideo(f"object {k // VIDEOS}", 30 * TAKEN, frames, str(k)) for k in range(OBJECTS * VIDEOS)]
@@ -68,7 +66,7 @@ def made_recognizer(backbone: str) -> PersonalRecognizer:
     features = [torch.from_numpy(rng.normal(size=(TAKEN, recognizer.extractor.width))).float() for _ in videos]
     support = SupportSet.of(zip(videos, features, strict=True))
     fitted = recognizer.personalize_from_features(support.features, support.labels, way=support.way)
-    return PersonalRecognizer(fitted, "made", support, Threshold(0.0))
+    return PersonalRecognizer(fitted, "made", support)
 
 
 def _speeds(backbone: str, video: Path, size: Size, repeats: int) -> list[Comparison]:

@@ -1,7 +1,7 @@
-"""Export: a personal recogniser to one file that other programs run, checked against our own before it takes its place.
+"""Export: a personal recognizer to one file that other programs run, checked against our own before it takes its place.
 
-The file holds class means of the user's things and their names: personal data. It holds no frame, and no features of
-single frames.
+The file holds the mean features of the user's objects and their names: personal data. It holds no frame, and no
+features of single frames.
 """
 
 import json
@@ -16,8 +16,18 @@ import torch
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import file_sha256, whole_file
 from groundwork.outputs import Input, Output, require_outputs
-from orbit_lite.personal.exporting.export_check import TIMED_RUNS, Agreement, as_taken, compare, median_ms
-from orbit_lite.personal.exporting.export_frames import Images, noise_images, video_images
+from orbit_lite.personal.decision.confidence import SMOOTHING
+from orbit_lite.personal.decision.rejection import SURE_CONFIDENCE, Rejection
+from orbit_lite.personal.exporting.agreement import (
+    TIMED_RUNS,
+    Agreement,
+    Images,
+    as_taken,
+    compare,
+    median_ms,
+    noise_images,
+    video_images,
+)
 from orbit_lite.personal.exporting.formats import FORMATS, Opened, Texts, onnx_bytes, require_onnx
 from orbit_lite.personal.exporting.graph import UINT8, PersonalGraph
 from orbit_lite.personal.exporting.quantize import quantized_model
@@ -28,15 +38,24 @@ from orbit_lite.runs.folder import versions
 
 _LOG = logging.getLogger("orbit_lite")
 
-CARD_FORMAT = 1  # of the texts in an exported file
-LARGEST_DIFFERENCE = 1e-3  # of logits, in their standard deviations; and of familiarity
+# Of the texts in an exported file. In format 1 probabilities were the plain softmax of the logits, and familiarity the
+# cosine to the nearest object's mean, with one threshold.
+CARD_FORMAT = 2
+OUTPUTS_EXPLAINED = (
+    f"logits (n, labels). probabilities (n, labels), calibrated: {1 - SMOOTHING:g} softmax(logits / temperature) + "
+    f"{SMOOTHING:g} / labels. familiarity (n). A frame's answer is 'none of these' if its familiarity is below "
+    "threshold. Otherwise it is the label with the highest probability: sure if its familiarity is at least "
+    "sure_threshold and that probability at least sure_confidence, a 'maybe' if not. A threshold of null rejects no "
+    "frame, a sure_threshold of null makes no answer sure."
+)
+LARGEST_ERROR = 1e-3  # of a file in float, see Agreement
 CHECK_FRAMES, CALIBRATION_FRAMES = 64, 128  # of videos, at most
-GOOD_SHARE = 0.95  # of frames that 8 bits answer as the recogniser does
+GOOD_SHARE = 0.95  # of frames that 8 bits answer as the recognizer does
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to make of a personal recogniser.
+    """What to make of a personal recognizer.
 
     format: a key of FORMATS. takes: what frames come as, UINT8 or FLOAT. check: videos or folders whose frames it is
     checked on, beside noise. calibrate: videos or folders by whose frames the 8-bit values are scaled; None for a file
@@ -77,7 +96,9 @@ class Exported:
         lines = [
             f"frames: {self.card['frames']}",
             f"outputs: {self.card['outputs']}",
-            f"labels: {', '.join(self.objects)}; threshold: {self.card['threshold']}",
+            f"labels: {', '.join(self.objects)}",
+            *(f"{name}: {_rounded(self.card[name])}" for name in ("threshold", "sure_threshold", "sure_confidence")),
+            f"strictness: {self.card['strictness']}",
             *self._agreement_lines(),
             f"one frame: {self.one_frame_ms:.1f} ms in {FORMATS[self.request.format].runtime}, "
             f"{self.kit_frame_ms:.1f} ms in this kit (median of {TIMED_RUNS}, {self.threads} threads)",
@@ -91,22 +112,24 @@ class Exported:
         found = self.agreement
         if not self.request.int8:
             return [
-                f"checked on {found.frames} frames: logits within {found.logits:.1g} of the recogniser's (in their "
-                f"standard deviations), familiarity within {found.familiarity:.1g}"
+                f"checked on {found.frames} frames: logits within {found.logits:.1g} of the recognizer's (in their "
+                f"standard deviations), probabilities within {found.probabilities:.1g}, familiarity within "
+                f"{found.familiarity:.1g}"
             ]
         loss = "That is a loss: 8 bits do not suit this network. Export without --int8, or look at what it answers."
         return [
-            f"{self.card['network']}; on {found.frames} others the same answer as the recogniser's in "
-            f"{100 * found.same:.1f} %, and familiarity within {found.familiarity:.2g} of its",
+            f"{self.card['network']}; on {found.frames} others the same answer as the recognizer's in "
+            f"{100 * found.same:.1f} %, probabilities within {found.probabilities:.2g} and familiarity within "
+            f"{found.familiarity:.2g} of its",
             *([loss] if found.same < GOOD_SHARE else []),
         ]
 
 
 def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
-    """Write a personal recogniser as one graph, checked against it.
+    """Write a personal recognizer as one graph, checked against it.
 
     Args:
-        file: the personal recogniser.
+        file: the personal recognizer.
         out: the file to write; beside `file`, with the format's suffix, if not given.
 
     Returns:
@@ -114,8 +137,8 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
 
     Raises:
         AskedWrong: if what was asked for does not go together, a package or a file is missing, or `out` is in the way.
-        FoundWrong: if `file` is not a whole personal recogniser, no video can be read, or the exported file does not
-            say what the recogniser says; nothing is written then.
+        FoundWrong: if `file` is not a whole personal recognizer, no video can be read, or the exported file does not
+            say what the recognizer says; nothing is written then.
     """
     out = out or export_path(file, format=request.format, int8=request.int8)
     require_outputs([Input("FILE", file)], [Output("--out", out, example="alice.onnx")])
@@ -125,7 +148,7 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
     scaling, checked = None, [noise_images(size_px)]
     if request.calibrate is not None:
         scaling, rest = _halves(_read(request.calibrate, size_px, most=CALIBRATION_FRAMES))
-        checked = [rest]  # noise would tell nothing of what 8 bits make of pictures
+        checked = [rest]  # noise says nothing about what 8 bits make of pictures
     if request.check:
         checked.append(_read(request.check, size_px, most=CHECK_FRAMES))
     images = np.concatenate(checked)
@@ -151,7 +174,7 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
 def write_checked(
     out: Path, content: bytes, card: Texts, personal: PersonalRecognizer, images: Images, request: ExportRequest
 ) -> tuple[Opened, Agreement]:
-    """Write an exported file that says what the recogniser says, or nothing: read back from beside its place.
+    """Write an exported file that says what the recognizer says, or nothing: read back from beside its place.
 
     Raises:
         FoundWrong: if it says something else; of an 8-bit file, only if its texts are not the card's.
@@ -163,11 +186,10 @@ def write_checked(
         found = compare(personal, opened, images, takes=request.takes)
         if opened.texts != card:
             raise FoundWrong(f"{out}: not written, for its metadata does not read back; try another --format")
-        worst = max(found.logits, found.familiarity)
-        if not request.int8 and not worst <= LARGEST_DIFFERENCE:  # so put that NaN is refused
+        if not request.int8 and not found.error <= LARGEST_ERROR:  # so put that NaN is refused
             raise FoundWrong(
-                f"{out}: not written, for on {found.frames} frames its answers are not the recogniser's: "
-                f"they differ by {worst:.2g} (at most {LARGEST_DIFFERENCE:g} is let pass); try another --format"
+                f"{out}: not written, for on {found.frames} frames its answers are not the recognizer's: "
+                f"they differ by {found.error:.2g}, at most {LARGEST_ERROR:g} is allowed; try another --format"
             )
     return opened, found
 
@@ -176,22 +198,39 @@ def card_texts(
     personal: PersonalRecognizer, request: ExportRequest, *, source_sha256: str, scaled_by: int = 0
 ) -> dict[str, str]:
     """What an exported file says of itself; where not a plain text, as JSON. The user's name is not in it."""
-    size_px, recognizer = personal.frame_size_px, personal.fitted.recognizer
+    size_px, recognizer, point = personal.frame_size_px, personal.fitted.recognizer, personal.rejection.point
     values = "uint8, 0 to 255" if request.takes == UINT8 else "float32, 0 to 1"
     return {
         "orbit_lite_export": str(CARD_FORMAT),
         "labels": json.dumps(personal.objects, ensure_ascii=False),
-        "threshold": json.dumps(personal.threshold.value),
+        "threshold": json.dumps(point.threshold),
+        "sure_threshold": json.dumps(point.sure_threshold),
+        "sure_confidence": json.dumps(SURE_CONFIDENCE),
+        "strictness": _strictness(personal.rejection),
+        "temperature": json.dumps(personal.calibration.temperature),
         "frame_size_px": str(size_px),
         "frames": f"(n, 3, {size_px}, {size_px}), {values}, RGB: the picture's central square, scaled by averaging",
-        "outputs": "logits (n, labels); probabilities (n, labels), their softmax; familiarity (n): "
-        "below the threshold the answer is none of these",
+        "outputs": OUTPUTS_EXPLAINED,
         "learner": recognizer.learner.name if recognizer.learner else "",
         "backbone": recognizer.extractor.backbone.name,
         "network": f"8 bits, scaled by {scaled_by} frames" if request.int8 else "float32",
         "source_sha256": source_sha256,
         "versions": json.dumps(versions()),
     }
+
+
+def _rounded(number: str) -> str:
+    """A number as the card has it, short enough to be read aloud."""
+    return number if number == "null" else f"{float(number):.4g}"
+
+
+def _strictness(rejection: Rejection) -> str:
+    """How the thresholds were chosen: a key of STRICTNESS, or in words."""
+    if not rejection.curve:
+        return "not chosen, since no video could be held out"
+    if rejection.asked is not None:
+        return f"false alarms of at most {rejection.asked:g}"
+    return rejection.strictness
 
 
 def _content(
@@ -208,7 +247,7 @@ def _content(
 
 
 def _halves(images: Images) -> tuple[Images, Images]:
-    """Every other frame, and the rest; of a single one, that for both."""
+    """Every other frame, and the rest; a single one is in both."""
     return images[::2], images[1::2] if len(images) > 1 else images
 
 

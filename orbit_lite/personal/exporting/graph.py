@@ -1,4 +1,4 @@
-"""A personal recogniser as one graph of tensors: pixels in, answers out. What every exported format is made from."""
+"""A personal recognizer as one graph of tensors: pixels in, answers out. What every exported format is made from."""
 
 import copy
 
@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from orbit_lite.models.extractor import Extractor, ExtractorState
-from orbit_lite.models.heads.fitting import FittedHead, class_means, every_tensor, with_tensors
-from orbit_lite.personal.decision.familiarity import familiarity
+from orbit_lite.models.heads.fitting import FittedHead, every_tensor, with_tensors
+from orbit_lite.personal.decision.calibration import Calibration
+from orbit_lite.personal.decision.confidence import SMOOTHING
+from orbit_lite.personal.decision.familiarity import nearest_cosine
 from orbit_lite.personal.recognizer import PersonalRecognizer
 
 UINT8, FLOAT = "uint8", "float"  # what frames come as: 0 to 255, or float32 in [0, 1]
@@ -41,25 +43,34 @@ class FeatureGraph(nn.Module):
 
 
 class AnswerGraph(nn.Module):
-    """Features (n, width) to logits (n, way), their softmax, and familiarity (n,), in the order of OUTPUTS."""
+    """Features (n, width) to logits (n, way), probabilities (n, way) and familiarity (n,), in the order of OUTPUTS.
+
+    As `confidences` and `Familiarity` compute them, but in float32 and by tensor operations that exporters can trace.
+    """
 
     means: Tensor
 
-    def __init__(self, head: FittedHead, means: Tensor) -> None:
+    def __init__(self, head: FittedHead, means: Tensor, calibration: Calibration) -> None:
+        """Copies what it needs. means: of the objects, see `object_means`, (way, width)."""
         super().__init__()
         self._head = head
         tensors = {name: nn.Parameter(value.cpu(), requires_grad=False) for name, value in every_tensor(head).items()}
         self.head = nn.ParameterDict(tensors)  # where exporters find them
         self.register_buffer("means", means.cpu())
+        self.temperature, self.familiarity = calibration.temperature, calibration.familiarity
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         logits = with_tensors(self._head, dict(self.head.items())).logits(features)
-        return logits, logits.softmax(1), familiarity(features, self.means).amax(1)
+        shares = (logits / self.temperature).softmax(1)
+        probabilities = (1 - SMOOTHING) * shares + SMOOTHING / len(self.means)
+        of_score = self.familiarity.score_weight * logits.amax(1)
+        of_cosine = self.familiarity.cosine_weight * nearest_cosine(features, self.means)
+        return logits, probabilities, of_score + of_cosine + self.familiarity.offset
 
 
 class PersonalGraph(nn.Module):
-    """Both in a row: what PersonalRecognizer computes of frames, and the logits. On the CPU, in eval mode."""
+    """Both in a row: what PersonalRecognizer computes from frames, and the logits. On the CPU, in eval mode."""
 
     def __init__(self, features: FeatureGraph, answers: AnswerGraph) -> None:
         super().__init__()
@@ -69,12 +80,11 @@ class PersonalGraph(nn.Module):
     @classmethod
     @torch.no_grad()
     def of(cls, personal: PersonalRecognizer, *, takes: str = UINT8, channels_last: bool = False) -> "PersonalGraph":
-        """A copy of a recogniser, which stays as it is. takes: UINT8 or FLOAT."""
-        fitted, support = personal.fitted, personal.recognizer
+        """A copy of a recognizer, which stays as it is. takes: UINT8 or FLOAT."""
+        fitted = personal.fitted
         extractor = fitted.recognizer.extractor
         features = FeatureGraph(extractor, fitted.state, takes=takes, channels_last=channels_last)
-        means = class_means(support.features, support.labels, way=support.way)
-        return cls(features, AnswerGraph(fitted.head, means)).eval()
+        return cls(features, AnswerGraph(fitted.head, personal.support.means(), personal.calibration)).eval()
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Frames as `takes` says, to OUTPUTS."""

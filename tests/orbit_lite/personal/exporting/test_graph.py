@@ -1,15 +1,17 @@
-"""The graph that is exported computes what the personal recogniser computes, for every learner, and changes nothing."""
+"""The graph that is exported computes what the personal recognizer computes, for every learner, and changes nothing."""
 
+import numpy as np
 import onnxruntime
 import pytest
 import torch
 
 from orbit_lite.config import builtin_names
 from orbit_lite.models.heads import find_head
-from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.personal.decision.familiarity import Threshold
+from orbit_lite.personal.decision.calibration import Calibration
+from orbit_lite.personal.decision.confidence import confidences
+from orbit_lite.personal.decision.familiarity import Familiarity, nearest_cosine, object_means
 from orbit_lite.personal.exporting.formats import onnx_bytes, onnx_model
 from orbit_lite.personal.exporting.graph import FLOAT, OUTPUTS, UINT8, AnswerGraph, PersonalGraph
 from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, TaughtVideo
@@ -25,22 +27,25 @@ def frames(count, seed=0):
 
 
 def taught(learner, seed=2):
-    """Two objects, six frames; where there is FiLM, far from the network's own parameters."""
+    """Two objects, six frames of uneven videos; where there is FiLM, far from the network's own parameters."""
     recognizer = build_recognizer(learner, "tiny", weights="random", seed=seed, frame_size_px=SIZE_PX)
     if recognizer.learner.adapter == "generator":
         with torch.no_grad():
             for regularizer in recognizer.adapter.generator.regularizers:
                 regularizer.fill_(0.3)
-    videos = tuple(TaughtVideo(name, 90, (1, 31, 61), name) for name in ("bag", "mug"))
+    kinds = [("bag", (1, 31)), ("bag", (1,)), ("mug", (1, 31, 61))]
+    videos = tuple(TaughtVideo(name, 90, frames, str(number)) for number, (name, frames) in enumerate(kinds))
     images = frames(6)
     fitted = recognizer.personalize(images, torch.tensor([0, 0, 0, 1, 1, 1]))
-    return PersonalRecognizer(fitted, "alice", SupportSet(videos, fitted.embed(images)), Threshold(0.5), {})
+    spread = float(fitted.logits(images).std())
+    calibration = Calibration(temperature=0.4 * spread, familiarity=Familiarity(0.8 / spread, 20.0, -11.0))
+    return PersonalRecognizer(fitted, "alice", SupportSet(videos, fitted.embed(images)), calibration)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("takes", [UINT8, FLOAT])
 @pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
-def test_it_gives_the_recognisers_logits_and_scores(learner, takes, channels_last):
+def test_it_gives_the_recognizers_logits_and_scores(learner, takes, channels_last):
     personal = taught(learner)
     state = personal.fitted.state
     before = {name: value.clone() for name, value in personal.fitted.recognizer.state_dict().items()}
@@ -50,8 +55,8 @@ def test_it_gives_the_recognisers_logits_and_scores(learner, takes, channels_las
         logits, probabilities, familiarity = graph(images if takes == UINT8 else images / 255)
     scores = personal.scores(images)
     torch.testing.assert_close(logits, personal.fitted.logits(images), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(probabilities, torch.from_numpy(scores.probabilities), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(familiarity, torch.from_numpy(scores.familiarity), rtol=1e-3, atol=1e-5)
+    for given, own in ((probabilities, scores.probabilities), (familiarity, scores.familiarity)):
+        torch.testing.assert_close(given.double(), torch.from_numpy(own), rtol=1e-3, atol=1e-3)
     after = personal.fitted.recognizer.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     if state is not None:  # that FiLM is in it is only shown where it makes a difference
@@ -70,7 +75,7 @@ def test_it_holds_copies_and_nothing_of_single_frames():
         assert torch.equal(graph(images)[0], before)
     features = personal.support.features
     rows = [value for value in graph.state_dict().values() if value.shape[1:] == features.shape[1:]]
-    assert rows  # the class means, for one
+    assert rows  # the objects' means, for one
     assert not any((value[:, None] == features).all(-1).any() for value in rows)
     assert not any(parameter.requires_grad for parameter in graph.parameters())
 
@@ -86,9 +91,14 @@ def test_closed_form_heads_in_onnx(head, rooted, tmp_path):
     built = record.build(LearnerConfig(head=head, extractor="frozen"), record.settings(), 40)
     fitted = built.fit(features, torch.arange(12) % 3, way=3)
     assert fitted.rooted == rooted
-    means = class_means(features, torch.arange(12) % 3, way=3)
-    model = onnx_model(AnswerGraph(fitted, means).eval(), queries[:2], takes="features", gives=OUTPUTS)
+    labels = torch.arange(12) % 3
+    means = object_means(features, labels, torch.arange(12), way=3)
+    calibration = Calibration(temperature=0.7, familiarity=Familiarity(0.5, 8.0, -3.0))
+    model = onnx_model(AnswerGraph(fitted, means, calibration).eval(), queries[:2], takes="features", gives=OUTPUTS)
     session = onnxruntime.InferenceSession(onnx_bytes(model, {}), providers=["CPUExecutionProvider"])
-    logits, probabilities, _ = session.run(list(OUTPUTS), {"features": queries.numpy()})
-    torch.testing.assert_close(torch.from_numpy(logits), fitted.logits(queries), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(torch.from_numpy(probabilities), fitted.logits(queries).softmax(1), rtol=1e-3, atol=1e-4)
+    logits, probabilities, familiarity = session.run(list(OUTPUTS), {"features": queries.numpy()})
+    own = fitted.logits(queries).numpy()
+    near = calibration.familiarity(own.max(axis=1), nearest_cosine(queries, means))
+    np.testing.assert_allclose(logits, own, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(probabilities, confidences(own, 0.7), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(familiarity, near, rtol=1e-3, atol=1e-3)

@@ -3,16 +3,16 @@
 import contextlib
 import io
 import json
-import shutil
-from pathlib import Path
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from orbit_lite.cli.parser import main
-from orbit_lite.personal.exporting.export_frames import video_images
-from orbit_lite.personal.file import load_personal
+from orbit_lite.models.heads.fitting import head_tensors
+from orbit_lite.personal.exporting.agreement import video_images
+from orbit_lite.personal.file import load_personal, save_personal
 
 
 def call(*arguments):
@@ -23,47 +23,84 @@ def call(*arguments):
 
 
 @pytest.fixture(scope="module")
-def small(alice_file, alice, tmp_path_factory):
-    """The 8-bit file of alice's recogniser, scaled by her own videos, and what was printed. Not to be changed."""
-    file = Path(shutil.copy(alice_file, tmp_path_factory.mktemp("int8")))
-    status, said, error = call(file, "--int8", "--calibrate", alice)
-    assert status == 0, error
-    return file.with_suffix(".int8.onnx"), said
-
-
-def test_it_answers_nearly_as_the_recogniser_and_says_on_how_many_frames(small, alice_file, alice):
-    import onnxruntime
-
-    path, said = small
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+def seen(alice):
+    """The frames by which the 8-bit values are scaled and judged, one after the other in turn."""
     images, notes = video_images([alice], size_px=224, most=1000)
     assert notes == []
-    logits, _, familiarity = session.run(None, {"frames": images})
-    personal = load_personal(alice_file)
-    own = personal.fitted.logits(torch.from_numpy(images)).numpy()
+    return images
+
+
+@pytest.fixture(scope="module", params=["protonets", "ridge"])
+def small(request, learned_files, make_answering, alice, seen, tmp_path_factory):
+    """A recognizer of alice's that gives her frames every kind of answer; its 8-bit file, scaled by her own videos; and
+    what was printed. Not to be changed."""
+    file = tmp_path_factory.mktemp("int8") / "alice.safetensors"
+    save_personal(file, make_answering(load_personal(learned_files[request.param]), seen))
+    status, said, error = call(file, "--int8", "--calibrate", alice)
+    assert status == 0, error
+    return file, file.with_suffix(".int8.onnx"), said
+
+
+def test_it_answers_nearly_as_the_recognizer_and_says_on_how_many_frames(small, seen):
+    import onnxruntime
+
+    file, path, said = small
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    logits, probabilities, familiarity = session.run(None, {"frames": seen})
+    personal = load_personal(file)
+    own = personal.fitted.logits(torch.from_numpy(seen)).numpy()
+    scores = personal.scores(torch.from_numpy(seen))
     difference = np.sqrt(np.square(logits - own).mean()) / own.std()
     assert 1e-4 < difference < 0.1  # 8 bits lose something, not much
-    np.testing.assert_allclose(familiarity, personal.scores(torch.from_numpy(images)).familiarity, atol=0.02)
-    alone = np.concatenate([session.run(["logits"], {"frames": images[k : k + 1]})[0] for k in range(3)])
+    assert np.abs(probabilities - scores.probabilities).max() < 0.2
+    assert np.abs(familiarity - scores.familiarity).max() < 0.5  # of what the held-out frames vary by
+    alone = np.concatenate([session.run(["logits"], {"frames": seen[k : k + 1]})[0] for k in range(3)])
     assert np.abs(alone - logits[:3]).max() < 0.1 * logits.std()  # rounding may move a value to the next of 256
-    scaling = -(-len(images) // 2)
-    assert f"8 bits, scaled by {scaling} frames; on {len(images) - scaling} others the same answer" in said
+    scaling = -(-len(seen) // 2)
+    assert f"8 bits, scaled by {scaling} frames; on {len(seen) - scaling} others the same answer" in said
+    assert "familiarity within" in said and "threshold: " in said
 
 
-def test_the_network_is_in_8_bits_and_the_head_in_float(small, alice_file):
+def test_the_share_of_same_answers_counts_none_of_these_and_maybe(small, seen):
+    import onnxruntime
+
+    file, path, said = small
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    others = seen[1::2]
+    _, probabilities, familiarity = session.run(None, {"frames": others})
+    personal = load_personal(file)
+    point, scores = personal.rejection.point, personal.scores(torch.from_numpy(others))
+
+    def answers(near, shares):
+        kinds = [point.kind(*frame) for frame in zip(near, shares.max(axis=1), strict=True)]
+        return [(kind, kind != "none" and label) for kind, label in zip(kinds, shares.argmax(axis=1), strict=True)]
+
+    ours, theirs = answers(scores.familiarity, scores.probabilities), answers(familiarity, probabilities)
+    assert len({kind for kind, _ in ours}) == 3
+    same = np.mean([one == other for one, other in zip(ours, theirs, strict=True)])
+    (printed,) = re.findall(r"the same answer as the recognizer's in ([\d.]+) %", said)
+    assert float(printed) / 100 == pytest.approx(same, abs=1.01 / len(others))  # rounding may move one over a threshold
+    assert same > 0.7
+
+
+def test_the_network_is_in_8_bits_and_the_head_in_float(small):
     import onnx
 
-    path, _ = small
-    model = onnx.load(path)
+    file, path, _ = small
+    model, personal = onnx.load(path), load_personal(file)
     onnx.checker.check_model(model, full_check=True)
     held = {value.name: onnx.numpy_helper.to_array(value) for value in model.graph.initializer}
-    network = sum(value.numel() for value in load_personal(alice_file).fitted.recognizer.extractor.net.parameters())
+    network = sum(value.numel() for value in personal.fitted.recognizer.extractor.net.parameters())
     assert sum(value.size for value in held.values() if value.dtype == np.int8) > 0.98 * network
-    means = load_personal(alice_file).fitted.head.means.numpy()
-    assert any(value.shape == means.T.shape and np.allclose(value, means.T) for value in held.values())
-    assert path.stat().st_size < 0.35 * alice_file.stat().st_size
+    (head,) = (value.numpy() for value in head_tensors(personal.fitted.head).values() if value.ndim == 2)
+    assert any(
+        value.shape == turned.shape and np.array_equal(value, turned)
+        for value in held.values()
+        for turned in (head, head.T)
+    )
+    assert path.stat().st_size < 0.35 * file.stat().st_size
     texts = {entry.key: entry.value for entry in model.metadata_props}
-    assert json.loads(texts["labels"]) == list(load_personal(alice_file).objects)
+    assert json.loads(texts["labels"]) == list(personal.objects)
     assert texts["network"].startswith("8 bits, scaled by ")
 
 
