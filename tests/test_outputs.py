@@ -14,7 +14,6 @@ import pytest
 
 import benchmarks.__main__
 import benchmarks.gradients
-import benchmarks.unknown
 import orbit_lite.cli.parser
 from eval import __main__ as eval_main
 from groundwork.options import Reads, Writes, WritesFolder, leaf_parsers, named_paths, shown_name
@@ -24,7 +23,6 @@ COMMANDS = {
     "orbit-lite": orbit_lite.cli.parser,
     "eval": eval_main,
     "benchmarks": benchmarks.__main__,
-    "benchmarks.unknown": benchmarks.unknown,
     "benchmarks.gradients": benchmarks.gradients,
 }
 # Options that are no paths: what is typed in has no other meaning.
@@ -155,7 +153,7 @@ def test_the_verbs_and_their_outputs_are_these():
         *("recognize --csv", "recognize --json", "recognize --annotated", "export --out", "check-user --out"),
         *("prep pocket OUT", "prep download OUT", "prep extract OUT", "prep resize OUT", "prep split OUT"),
         *("prep pack OUT", "prep quality --csv", "prep summarize --csv", "demo --out"),
-        *("eval score --out", "benchmarks --out", "benchmarks.unknown --out"),
+        *("eval score --out", "benchmarks --out"),
     }
 
 

@@ -16,8 +16,8 @@ from orbit_lite.evaluation.predict import predict
 from orbit_lite.models.gradients.lite import ESTIMATORS
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
-from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 from orbit_lite.personal.calibrating.leave_out import HeadTeaching, WholeTeaching
+from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 from orbit_lite.personal.teaching.material import Lesson
 from orbit_lite.personal.teaching.teach import teach
 
