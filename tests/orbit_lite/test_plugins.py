@@ -67,6 +67,7 @@ RECORD = HeadRecord(
     passes_gradient=True,
     meta_learned=True,
     adds_objects=True,
+    settle=None,
 )
 """
 BACKBONE = """

@@ -66,4 +66,5 @@ RECORD = HeadRecord(
     passes_gradient=False,
     meta_learned=False,
     adds_objects=True,
+    settle=None,
 )

@@ -41,4 +41,5 @@ RECORD = HeadRecord(
     passes_gradient=True,
     meta_learned=False,
     adds_objects=True,
+    settle=None,
 )

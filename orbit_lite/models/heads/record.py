@@ -97,7 +97,7 @@ class HeadRecord:
     passes_gradient: bool
     meta_learned: bool
     adds_objects: bool
-    settle: Callable[[Any, Tensor, Tensor, Tensor | None, int], Head] | None = None
+    settle: Callable[[Any, Tensor, Tensor, Tensor | None, int], Head] | None
 
     def __post_init__(self) -> None:
         if not is_dataclass(self.fitted) or not self.tensor_names:

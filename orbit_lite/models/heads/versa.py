@@ -57,4 +57,5 @@ RECORD = HeadRecord(
     passes_gradient=True,
     meta_learned=True,
     adds_objects=True,
+    settle=None,
 )

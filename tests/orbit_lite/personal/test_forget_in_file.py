@@ -45,7 +45,7 @@ def test_nothing_else_is_ever_deleted(tmp_path, capsys):
     save_recognizer(checkpoint, build_recognizer("protonets", "tiny", weights="random"), config={})
     for path in (notes, checkpoint):
         assert main(["forget", "--yes", str(path)]) == 1
-        assert path.exists() and "not a personal recogniser" in capsys.readouterr().err
+        assert path.exists() and "not a personal recognizer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
