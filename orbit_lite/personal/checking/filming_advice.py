@@ -11,6 +11,7 @@ from typing import Literal
 
 from data_prep.quality.report import filming_verdict
 from groundwork.pages.cells import percent
+from groundwork.words import counted
 from orbit_lite.personal.checking.learning_curve import Rise
 
 WELL = 0.9  # share of held-out frames recognized from which on there is little to gain
@@ -91,7 +92,7 @@ def _sentence(kind: Kind, found: Measured) -> str:
             return "Recognized well here: nothing to film for now."
         case "more" if found.rise and rises(found.rise):
             return (
-                f"More videos are likely to help: taught with {_videos(found.rise.few)} of each object, "
+                f"More videos are likely to help: taught with {counted(found.rise.few, 'video')} of each object, "
                 f"{percent(found.rise.before, 0)} % of its frames were recognized, with {found.rise.many} "
                 f"{percent(found.rise.after, 0)} %."
             )
@@ -109,7 +110,3 @@ def _sentence(kind: Kind, found: Measured) -> str:
 
 def _apart(found: Measured) -> str:
     return f"It was often taken for {found.taken_for}: film both from the sides where they differ."
-
-
-def _videos(count: int) -> str:
-    return "1 video" if count == 1 else f"{count} videos"

@@ -1,15 +1,13 @@
 """How one user's scores become answers: all of it set on frames that were held out, and kept in the file."""
 
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from groundwork.strict_model import NOTHING_UNKNOWN
 from orbit_lite.personal.decision.familiarity import Familiarity
 from orbit_lite.personal.decision.rejection import Rejection
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class Estimate:
     """How many frames are recognized in videos that did not teach, and how far that can be trusted.
 
@@ -31,7 +29,7 @@ class Estimate:
     pairs: bool
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class Calibration:
     """temperature: of the softmax, see `confidences`. familiarity, rejection: as they say. estimate: None where
     nothing could be held out."""

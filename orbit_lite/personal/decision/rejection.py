@@ -7,10 +7,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from groundwork.errors import AskedWrong
+from groundwork.strict_model import NOTHING_UNKNOWN
 from orbit_lite.personal.decision.familiarity import weights_by_video
 
 # Share of the objects' own frames that may be called none of these in a new place.
@@ -22,8 +22,6 @@ CURVE_AIMS = tuple(percent / 100 for percent in range(1, 51))
 # none, also where only two objects are known.
 SURE_CONFIDENCE, SURE_FACTOR = 0.7, 1.5
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-
 
 class Kind(StrEnum):
     """What an answer is: an object, an object with a "maybe", or none of these."""
@@ -33,7 +31,7 @@ class Kind(StrEnum):
     NONE = "none"
 
 
-@checked_dataclass(frozen=True, config=_STRICT)
+@checked_dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class OperatingPoint:
     """One threshold, and what is promised of it.
 
@@ -61,7 +59,7 @@ class OperatingPoint:
 UNTESTED = OperatingPoint(None, None, None)  # nothing was held out: all is "maybe", and nothing is refused
 
 
-@checked_dataclass(frozen=True, config=_STRICT)
+@checked_dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class Rejection:
     """When to answer "none of these", kept with what it was chosen from.
 
