@@ -9,8 +9,8 @@ from typing import Any
 from data_prep.forgetting.derived import mentions, names
 from data_prep.forgetting.forget import nothing_of, plan_in_tree
 from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, nothing_among, remove_files
-from data_prep.forgetting.user_places import user_name
 from data_prep.tree.index import Index, find_index, read_rows
+from data_prep.tree.layout import user_name
 from eval.formats.records import read_scorecard, read_tasks
 from eval.verbs import SCORECARD_NAME
 from groundwork.errors import AskedWrong

@@ -39,6 +39,7 @@ TEXTS = {
         "shape",
         "resample",
         "techniques",
+        "clutter_from",
     ),
     "type",
 }

@@ -15,8 +15,8 @@ from data_prep.forgetting import user_entries
 from data_prep.forgetting.case import ForgetCase, open_case
 from data_prep.forgetting.derived import find_annotations, mentions
 from data_prep.forgetting.plan import Change, Forgotten, Plan, nothing_among, remove_files
-from data_prep.forgetting.user_places import user_levels, user_name, users_in, visible
-from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, plain
+from data_prep.forgetting.user_places import user_levels, users_in, visible
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, plain, user_name
 from groundwork.words import counted
 
 EVERYWHERE = (

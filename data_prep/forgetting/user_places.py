@@ -16,19 +16,6 @@ from data_prep.tree.layout import (
 )
 from data_prep.tree.object_folder import visible_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX
-from groundwork.errors import AskedWrong
-
-
-def user_name(user: str) -> str:
-    """A user's name as trees have it (NFC). It becomes part of paths that are removed, so it must not lead elsewhere.
-
-    Raises:
-        AskedWrong: if it can't be a single folder's name.
-    """
-    name = plain(user)
-    if not name.strip() or is_junk(name) or Path(name).name != name or set(name) & set("/\\\0"):
-        raise AskedWrong(f"user {user!r}: expected the name of one user's folder, such as P177.")
-    return name
 
 
 def user_levels(root: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from data_prep.tree.layout import VIDEO_TYPES, frame_file_name
 from data_prep.tree.naming import RawVideo, discard_key, name_videos, scan_raw
 from data_prep.video.decoding import reader_of
 from data_prep.video.frames import JPEG_QUALITY, encode_jpeg, iterate_frames
-from data_prep.video.framing import Framing
+from data_prep.video.framing import Framing, crop_note
 from data_prep.video.probe import probe
 from groundwork.errors import AskedWrong
 from groundwork.files import whole_folder
@@ -20,7 +20,6 @@ from groundwork.words import listed
 _LOG = logging.getLogger("data_prep")
 
 TIME_LIMIT_S = 1800.0  # a 10-minute 1080p video takes about 3 minutes on one core; a hung decoder takes for ever
-CROP_NOTICE = 0.2  # share of the picture cut away at both ends together; 4:3 loses 0.25, 16:9 loses 0.44
 SLOW_MOTION_FPS = 90.0  # phones film at 24 to 60, or in slow motion at 120 and more
 
 
@@ -155,14 +154,8 @@ def _extract_video(job: _Job) -> VideoRecord:
 def _notices(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator[str]:
     """What the person who filmed may want to know, a line each."""
     of = f"of {len(records)} videos"
-    cut = {name: 1 - min(r.width_px, r.height_px) / max(r.width_px, r.height_px) for name, r in records.items()}
-    much = sorted(name for name, share in cut.items() if share >= CROP_NOTICE)
-    if much and settings.shape == "crop":
-        yield (
-            f"{len(much)} {of} are far from square: crop cut away up to {100 * max(cut.values()):.0f} % of the picture"
-            f" at its two ends, and what was held there: {listed(much)}. To keep all of it, extract into another"
-            " folder with --shape pad."
-        )
+    if settings.shape == "crop":
+        yield from crop_note({name: (r.width_px, r.height_px) for name, r in records.items()}, "video")
     if slow := sorted(name for name, record in records.items() if record.filmed_fps >= SLOW_MOTION_FPS):
         yield (
             f"{len(slow)} {of} hold {SLOW_MOTION_FPS:g} pictures a second or more, as slow motion is filmed: frames are"

@@ -21,9 +21,10 @@ from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import is_part, part_path, remove_parts, whole_folder, write_bytes, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.progress import Progress
+from groundwork.removal import Root
 from groundwork.reporting import report_failed
 from groundwork.strict_json import parse_json
-from groundwork.words import listed
+from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")
 
@@ -93,6 +94,9 @@ class TreeRun(Generic[JobT, RecordT]):
         make: makes one job's folder, in a worker process; a top-level function.
         record: the record's class.
         time_limit_s: after which a video counts as failed.
+        copies_annotations: whether SOURCE/annotations are annotations.
+        removes_stale: whether videos that an earlier run made of the same objects, and that are no more to be made, are
+            removed; else OUT is refused.
     """
 
     source: Path
@@ -101,6 +105,8 @@ class TreeRun(Generic[JobT, RecordT]):
     make: Callable[[JobT], RecordT]
     record: type[RecordT]
     time_limit_s: float
+    copies_annotations: bool = True
+    removes_stale: bool = False
 
     def run(self, jobs: Sequence[JobT], *, workers: int | None = None) -> TreeSummary[RecordT]:
         """Make what is missing, then write the manifest, the annotations and the index.
@@ -134,7 +140,7 @@ class TreeRun(Generic[JobT, RecordT]):
 
     def _run(self, jobs: Sequence[JobT], workers: int) -> TreeSummary[RecordT]:
         records = self._read_records()
-        self._refuse_foreign(jobs)
+        self._clear_foreign(jobs, records)
         waiting = [job for job in jobs if not _is_done(job, records.get(job.place))]
         missing = {job.place for job in waiting}
         records = {job.place: records[job.place] for job in jobs if job.place not in missing}
@@ -162,7 +168,8 @@ class TreeRun(Generic[JobT, RecordT]):
                 progress.advance()
         self._write_manifest(records)
         (self.out / JOURNAL_NAME).unlink()
-        self._copy_annotations()
+        if self.copies_annotations:
+            self._copy_annotations()
         if records:
             build_index(self.out)
         if failed:
@@ -224,15 +231,30 @@ class TreeRun(Generic[JobT, RecordT]):
             self.out / MANIFEST_NAME, {"schema": MANIFEST_SCHEMA, "made_by": dict(self.made_by), "videos": videos}
         )
 
-    def _refuse_foreign(self, jobs: Sequence[JobT]) -> None:
+    def _clear_foreign(self, jobs: Sequence[JobT], records: Mapping[str, RecordT]) -> None:
+        """See that OUT holds no other videos than these. Stale ones, of the same objects and by the manifest made by an
+        earlier run, go if that is wished; none is reached through a link."""
         levels = 5 if any((self.out / split).is_dir() for split in SPLITS) else 4
         found = (path.relative_to(self.out) for path in self.out.glob("/".join("*" * levels)) if path.is_dir())
         there = {path.as_posix() for path in found if not any(is_junk(part) for part in path.parts)}
-        if foreign := sorted(there - {job.place for job in jobs}):
+        foreign = sorted(there - {job.place for job in jobs})
+        stale = [place for place in foreign if self.removes_stale and self._is_stale(place, jobs, records)]
+        foreign = [place for place in foreign if place not in stale]
+        if foreign:
             raise AskedWrong(
                 f"{self.out}: holds videos that {self.source} does not: {listed(foreign)}."
                 " Remove them, or take another folder."
             )
+        for place in stale:
+            remove_folder(self.out / place)
+            _drop_empty((self.out / place).parent, self.out)
+        if stale:
+            _LOG.info("note: %s: %s removed whose pictures are gone", self.out, counted(len(stale), "video"))
+
+    def _is_stale(self, place: str, jobs: Sequence[JobT], records: Mapping[str, RecordT]) -> bool:
+        objects = {_object_of(job.place) for job in jobs}
+        linked = Root.of(self.out).link_on_way(place.split("/"))
+        return place in records and _object_of(place) in objects and not linked
 
     def _copy_annotations(self) -> None:
         source, target = self.source / ANNOTATIONS, self.out / ANNOTATIONS
@@ -241,6 +263,11 @@ class TreeRun(Generic[JobT, RecordT]):
         remove_folder(target)
         with whole_folder(target) as folder:
             shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+
+
+def _object_of(place: str) -> str:
+    """`[split/]USER/OBJECT` of a video's place."""
+    return place.rsplit("/", 2)[0]
 
 
 def count_in_manifest(path: Path, user: str) -> int:

@@ -17,6 +17,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from groundwork.errors import AskedWrong
 from groundwork.outputs import Kept
 
 SPLITS = ("train", "validation", "test")
@@ -102,6 +103,18 @@ def place_user(place: str) -> str:
     if len(parts) < 3:
         return parts[-1].partition("--")[0]
     return parts[-4] if len(parts) > 3 and parts[-2] in TREE_TYPES else parts[-3]
+
+
+def user_name(user: str) -> str:
+    """A user's name as trees have it (NFC). It becomes part of paths that are removed, so it must not lead elsewhere.
+
+    Raises:
+        AskedWrong: if it can't be a single folder's name.
+    """
+    name = plain(user)
+    if not name.strip() or is_junk(name) or Path(name).name != name or set(name) & set("/\\\0"):
+        raise AskedWrong(f"user {user!r}: expected the name of one user's folder, such as P177.")
+    return name
 
 
 def annotation_path(root: Path, split: str, video: str) -> Path:

@@ -10,9 +10,10 @@ STILLS_ID = "stills-"  # begins the id in USER--OBJECT--TYPE--ID
 FEWEST_FRAMES = 30  # of a second of film
 
 
-def stills_id(number: int) -> str:
-    """The id of an object's stills: `stills-0001` for number 1."""
-    return f"{STILLS_ID}{number:04d}"
+def stills_id(number: int, split: str = "") -> str:
+    """The id of an object's stills: `stills-0001` for number 1, `stills-test-0001` in a split: one user's object may be
+    in several, and a video's name is its alone."""
+    return f"{STILLS_ID}{f'{split}-' if split else ''}{number:04d}"
 
 
 def is_stills(video: str, frames: int) -> bool:

@@ -1,6 +1,6 @@
 """From a video's rectangle to a square frame: cropped, padded or squashed; scaled inside the decoder or by Lanczos."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from groundwork.errors import AskedWrong
+from groundwork.words import counted, listed
 
 Picture = NDArray[np.uint8]  # (height, width, 3) RGB
 
@@ -22,6 +23,7 @@ SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
 # decoder: bilinear over the whole area, inside the decoder, fast. lanczos: decoded at full size, then Pillow, as the
 # published 224-px set was made; slower.
 RESAMPLES = ("decoder", "lanczos")
+CROP_NOTICE = 0.2  # share of the picture cut away at both ends together; 4:3 loses 0.25, 16:9 loses 0.44
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,22 @@ class Framing:
         part = (left, top, left + shown_width, top + shown_height)
         scaled = Image.fromarray(picture).resize(target, Image.Resampling.LANCZOS, box=part)
         return np.asarray(scaled, dtype=np.uint8)
+
+
+def crop_note(sizes: Mapping[str, tuple[int, int]], what: str) -> Iterator[str]:
+    """A line on what crop cuts away, for those who filmed; none where that is little.
+
+    Args:
+        sizes: width and height of each, by name.
+        what: `video` or `picture`.
+    """
+    cut = {name: 1 - min(size) / max(size) for name, size in sizes.items()}
+    if much := sorted(name for name, share in cut.items() if share >= CROP_NOTICE):
+        yield (
+            f"far from square: {len(much)} of {counted(len(sizes), what)}. Crop cut away up to"
+            f" {100 * max(cut.values()):.0f} % of the picture at its two ends, and what was held there: {listed(much)}."
+            " To keep all of it, make frames in another folder with --shape pad."
+        )
 
 
 def _scaled(length: int, filling: int, size_px: int) -> int:

@@ -80,17 +80,17 @@ def read_photo(path: Path) -> Photo:
         return Photo(np.asarray(picture, np.uint8), image.format or "HEIF", several)
 
 
-def require_heic(where: Path) -> None:
+def require_heic(what: str) -> None:
     """See that HEIC files can be read.
 
     Raises:
-        AskedWrong: if the package that does it is not installed; begins with `where`.
+        AskedWrong: if the package that does it is not installed; begins with `what`.
     """
     try:
         import_module("pillow_heif")
     except ImportError:
         raise AskedWrong(
-            f"{where}: HEIC, which takes the package pillow-heif: python -m pip install pillow-heif. Or let the phone"
+            f"{what}: HEIC, which takes the package pillow-heif: python -m pip install pillow-heif. Or let the phone"
             " export JPEG."
         ) from None
 
@@ -99,7 +99,7 @@ def require_heic(where: Path) -> None:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The file, opened and not decoded."""
     if path.suffix.lower() in HEIC_SUFFIXES:
-        require_heic(path)
+        require_heic(str(path))
         # its pictures are upright already, and Pillow's table of formats stays as it is
         found = import_module("pillow_heif").open_heif(path)
         if found.size[0] * found.size[1] > MOST_PIXELS:

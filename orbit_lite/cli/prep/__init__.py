@@ -1,14 +1,15 @@
-"""`orbit-lite prep …`: raw videos to frames to index. A module for each group of its verbs."""
+"""`orbit-lite prep …`: raw videos and pictures to frames to index. A module for each group of its verbs."""
 
 from groundwork.command_line import Subparsers
 from orbit_lite.cli.prep.archives import add_download
 from orbit_lite.cli.prep.inspecting import add_index, add_quality, add_summarize, add_verify
-from orbit_lite.cli.prep.making import add_extract, add_pack, add_pocket, add_resize, add_split
+from orbit_lite.cli.prep.making import add_extract, add_images, add_pack, add_pocket, add_resize, add_split
 
 VERBS = (  # as --help lists them
     add_pocket,
     add_download,
     add_extract,
+    add_images,
     add_index,
     add_resize,
     add_split,

@@ -1,4 +1,4 @@
-"""The verbs of prep that make a tree: `pocket`, `extract`, `resize`, `split`, `pack`."""
+"""The verbs of prep that make a tree: `pocket`, `extract`, `images`, `resize`, `split`, `pack`."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from groundwork.command_line import Subparsers
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, WritesFolder
 from groundwork.words import counted
-from orbit_lite.cli.numbers import frame_rate
+from orbit_lite.cli.numbers import frame_rate, positive, share
 from orbit_lite.cli.options import add_seed, add_workers, processes
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def add_extract(verbs: Subparsers) -> None:
     _add_frame_tree(verb)
     verb.add_argument("--fps", type=frame_rate, default=30.0, help="frames per second, by time stamps (default: 30)")
     _add_size(verb)
-    verb.add_argument("--shape", default="crop", help="crop the longer side, pad with black, or squash (default: crop)")
+    _add_shape(verb)
     verb.add_argument(
         "--resample", default="decoder", help="scale in the decoder, or by lanczos: slower (default: decoder)"
     )
@@ -100,6 +100,55 @@ def _extract(options: argparse.Namespace) -> None:
         workers=processes(options),
     )
     _say_made(options.out, summary)
+
+
+def add_images(verbs: Subparsers) -> None:
+    """Add `images` to the parser of prep."""
+    verb = verbs.add_parser(
+        "images",
+        help="folders of pictures to a frame tree",
+        description="A folder that holds pictures is an object, its name the path to it. In SRC/USER/OBJECT the first "
+        "level is users; --user NAME, or pictures in a folder of the first level, make all of them one user's. "
+        "A folder 'clutter' in an object's is its clutter.",
+    )
+    verb.add_argument(
+        "source",
+        metavar="SRC",
+        type=Reads(TREE_FILES),
+        help="OBJECT/*.jpg or USER/OBJECT/*.jpg, also in train, test, ...",
+    )
+    _add_frame_tree(verb)
+    _add_size(verb)
+    _add_shape(verb)
+    verb.add_argument("--user", default="", metavar="NAME", help="whose pictures all of them are")
+    verb.add_argument(
+        "--burst", type=positive, default=1, metavar="N", help="make one video of N pictures in a row (default: 1)"
+    )
+    clutter = verb.add_mutually_exclusive_group()
+    clutter.add_argument(
+        "--clutter", type=share, default=0.0, metavar="SHARE", help="share of each object's videos to make clutter"
+    )
+    clutter.add_argument(
+        "--clutter-from", default="", metavar="SPLIT", help="make a split of SRC clutter, and the others clean"
+    )
+    add_seed(verb, of="what becomes clutter", default=0)
+    add_workers(verb)
+    verb.set_defaults(run=_images, resumes=True)
+
+
+def _images(options: argparse.Namespace) -> None:
+    from data_prep.making.images import ImageSettings, make_images
+
+    settings = ImageSettings(
+        size_px=options.size,
+        shape=options.shape,
+        burst=options.burst,
+        clutter=options.clutter,
+        clutter_from=options.clutter_from,
+        user=options.user,
+        seed=options.seed,
+    )
+    _say_made(options.out, make_images(options.source, options.out, settings=settings, workers=processes(options)))
 
 
 def add_resize(verbs: Subparsers) -> None:
@@ -164,6 +213,10 @@ def _add_frame_tree(verb: argparse.ArgumentParser) -> None:
 
 def _add_size(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--size", type=int, default=224, help="width and height in pixels (default: 224)")
+
+
+def _add_shape(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--shape", default="crop", help="crop the longer side, pad with black, or squash (default: crop)")
 
 
 def _say_made(out: Path, summary: "TreeSummary[Any]") -> None:

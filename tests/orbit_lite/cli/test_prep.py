@@ -62,6 +62,48 @@ def test_extract_refuses_what_makes_no_sense(run, pocket_raw, tmp_path, argument
     assert status == 2 and told in error and not (tmp_path / "out").exists()
 
 
+def test_images_makes_a_tree_that_every_verb_takes(run, pocket_frames, tmp_path, capsys):
+    user = sorted((pocket_frames / "test").iterdir())[0]
+    for thing in sorted(user.iterdir()):
+        for number, frame in enumerate(sorted(thing.rglob("*.jpg"))[::40]):
+            place = tmp_path / "photos" / thing.name / f"IMG_{number}.jpg"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(frame, place)
+    out = tmp_path / "out"
+    asked = ["--user", "ann", "--burst", "2", "--clutter", "0.3", "--seed", "1", "--shape", "pad"]
+    status, printed, _ = run("images", tmp_path / "photos", out, *asked)
+    assert (
+        status == 0
+        and printed.startswith(f"{out}: ")
+        and {path.name for path in out.glob("ann/*/*")}
+        == {
+            "clean",
+            "clutter",
+        }
+    )
+    assert run("verify", out)[0] == 0
+    tiny = ["--model", "protonets", "--backbone", "tiny", "--weights", "random", "--device", "cpu"]
+    common = ["evaluate", "--data", out, "--protocol", "own-videos", *tiny, "--workers", "0"]
+    assert main([*map(str, common), "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--clutter", "1"], "--clutter: expected a share from 0 to below 1"),
+        (["--burst", "0"], "--burst: expected 1 or more"),
+        (["--clutter", "0.5", "--clutter-from", "test"], "not allowed with argument"),
+        (["--user", "a/b"], "expected the name of one user's folder"),
+    ],
+)
+def test_images_refuses_what_makes_no_sense(run, tmp_path, arguments, told):
+    (tmp_path / "photos/mug").mkdir(parents=True)
+    (tmp_path / "photos/mug/a.jpg").write_bytes(b"x")
+    status, _, error = run("images", tmp_path / "photos", tmp_path / "out", *arguments)
+    assert status == 2 and told in error and not (tmp_path / "out").exists()
+
+
 def test_resize_pack_verify_and_unpack_in_a_row(run, frames, tmp_path):
     assert run("resize", frames, tmp_path / "small", "--size", "32")[0] == 0
     assert run("pack", tmp_path / "small", tmp_path / "packed")[0] == 0

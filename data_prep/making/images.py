@@ -1,0 +1,219 @@
+"""Folders of pictures to a frame tree of stills: square frames, each picture a video of its own, or each burst."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data_prep.making.bursts import Burst, plan_bursts, refuse_names, with_one_video
+from data_prep.making.picture_folders import PictureFile, PictureFolders, scan_pictures
+from data_prep.making.picture_look import Distinct, Looked, distinct, look_at_pictures
+from data_prep.making.run import TreeRun, TreeSummary, remove_folder
+from data_prep.tree.layout import TREE_TYPES, frame_file_name
+from data_prep.video.frames import JPEG_QUALITY, encode_jpeg
+from data_prep.video.framing import Framing, crop_note
+from data_prep.video.photos import HEIC_SUFFIXES, READER, read_photo, require_heic
+from groundwork.cores import default_workers
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import whole_folder
+from groundwork.reporting import report_failed
+from groundwork.words import counted, listed
+
+_LOG = logging.getLogger("data_prep")
+
+TIME_LIMIT_S = 600.0  # for one picture, and for one burst: the largest picture takes some seconds
+_CLEAN = TREE_TYPES[0]
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """What a tree of stills is made with.
+
+    Attributes:
+        size_px: side of the frames.
+        shape: a name in framing.SHAPES.
+        burst: how many pictures in a row, by the natural order of their names, are one video.
+        clutter: share of each object's videos that become clutter, drawn at random by `seed`; 0 for none.
+        clutter_from: a split of SRC whose pictures become clutter, in a tree without splits; "" for none.
+        user: the one user whose pictures they are; "" to read it from the folders.
+    """
+
+    size_px: int = 224
+    shape: str = "crop"
+    burst: int = 1
+    clutter: float = 0.0
+    clutter_from: str = ""
+    user: str = ""
+    seed: int = 0
+
+
+USUAL = ImageSettings()
+
+
+@dataclass(frozen=True)
+class StillsRecord:
+    """What the manifest says of one video. `mark` hashes the pixels it was made from: files' names stay out of the
+    tree."""
+
+    frames: int
+    mark: str
+    reader: str
+
+
+@dataclass(frozen=True)
+class _Job:
+    sources: tuple[Path, ...]
+    relative: str
+    folder: Path
+    place: str
+    mark: str
+    size_px: int
+    shape: str
+
+
+def make_images(
+    source: Path,
+    out: Path,
+    *,
+    settings: ImageSettings = USUAL,
+    workers: int | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> TreeSummary[StillsRecord]:
+    """Bring every picture of a folder of folders into the frame tree OUT, and write OUT's index.
+
+    Each picture is turned upright, brought to 8 bits of RGB and scaled by LANCZOS; metadata stay behind. Run again
+    after it was cut off, it looks at all pictures again and makes the videos that are missing; the result is the same,
+    byte for byte, on any number of workers.
+
+    Args:
+        source: SRC, see `picture_folders`. Nothing is written there.
+        out: new, empty, or begun by the same command.
+        settings: size, bursts, what is clutter.
+        workers: processes; by default one per core.
+        time_limit_s: after which a picture, or a burst, counts as failed.
+
+    Raises:
+        AskedWrong: no pictures, or HEIC without its package; OUT holds something else, or frames made with other
+            settings.
+        FoundWrong: pictures that belong to no object (nothing is written then); the disk is full; or some pictures
+            can't be used. All others are there, and indexed.
+    """
+    _refuse_nonsense(settings, workers, time_limit_s)
+    if not source.is_dir():
+        raise AskedWrong(f"{source}: no such folder.")
+    made_by = {"verb": "images", **_stated(settings), "quality": JPEG_QUALITY, "resample": "lanczos"}
+    run = TreeRun(
+        source, out, made_by, _make_burst, StillsRecord, time_limit_s, copies_annotations=False, removes_stale=True
+    )
+    run.check()
+    folders = scan_pictures(source, user=settings.user, clutter_from=settings.clutter_from)
+    _refuse_misfit(source, folders, settings)
+    _LOG.info("%s: %s", source, _contents(folders.pictures))
+    for note in folders.notes:
+        _LOG.warning("note: %s", note)
+    looked = look_at_pictures(folders.pictures, workers=workers or default_workers(), time_limit_s=time_limit_s)
+    taken = distinct(folders.pictures, looked.found)
+    bursts = plan_bursts(
+        folders.pictures, set(taken.kept), size=settings.burst, clutter=settings.clutter, seed=settings.seed
+    )
+    refuse_names(source, bursts)
+    faults = {**looked.faults, **taken.faults}
+    for picture in sorted(faults, key=lambda picture: picture.relative):
+        report_failed(_LOG, f"{picture.relative}: {faults[picture]}", None)
+    if not bursts:
+        raise FoundWrong(f"{source}: none of its {counted(len(folders.pictures), 'picture')} can be used, see above.")
+    summary = run.run([_job(burst, looked, out, settings) for burst in bursts], workers=workers)
+    for note in _notes(looked, taken, bursts, settings):
+        _LOG.warning("note: %s", note)
+    if faults:
+        names = sorted(picture.relative for picture in faults)
+        raise FoundWrong(
+            f"{source}: {len(faults)} of {counted(len(folders.pictures), 'picture')} can't be used: {listed(names)}."
+            f" The others are in {out}. Replace or remove these, then run the same command again."
+        )
+    return summary
+
+
+def _refuse_nonsense(settings: ImageSettings, workers: int | None, time_limit_s: float) -> None:
+    numbers = settings.size_px >= 8 and settings.burst >= 1 and 0 <= settings.clutter < 1 and settings.seed >= 0
+    if not numbers or (workers is not None and workers < 1) or time_limit_s <= 0:
+        raise AskedWrong(
+            f"size {settings.size_px} px, bursts of {settings.burst}, clutter {settings.clutter:g}, seed"
+            f" {settings.seed}, workers {workers}, limit {time_limit_s:g} s: expected at least 8 px, 1 picture, a share"
+            " from 0 to below 1, a seed from 0, 1 worker, and a limit above 0."
+        )
+    Framing(settings.size_px, settings.shape, "lanczos")  # refuses unknown names
+    if settings.clutter and settings.clutter_from:
+        raise AskedWrong("clutter is a share of the pictures, or one of the splits: not both.")
+
+
+def _stated(settings: ImageSettings) -> dict[str, object]:
+    """The settings as the manifest has them: without a seed that nothing was drawn with."""
+    return {name: value for name, value in asdict(settings).items() if name != "seed" or settings.clutter}
+
+
+def _refuse_misfit(source: Path, folders: PictureFolders, settings: ImageSettings) -> None:
+    own = sorted({picture.object for picture in folders.pictures if picture.video_type != _CLEAN})
+    if settings.clutter and own:
+        raise AskedWrong(f"{source}: has folders of clutter already ({listed(own)}); leave the share of clutter out.")
+    heic = sum(picture.path.suffix.lower() in HEIC_SUFFIXES for picture in folders.pictures)
+    if heic:
+        require_heic(f"{source}: {heic} of {counted(len(folders.pictures), 'picture')}")
+
+
+def _contents(pictures: Sequence[PictureFile]) -> str:
+    """How SRC was read, for whoever expected something else."""
+    users = sorted({picture.user for picture in pictures})
+    objects = len({(picture.split, *picture.thing) for picture in pictures})
+    splits = sorted({picture.split for picture in pictures} - {""})
+    of = f", of {counted(len(users), 'user')}: {listed(users)}"
+    return (
+        f"{counted(len(pictures), 'picture')} of {counted(objects, 'object')}{of}"
+        f"{f'; splits {listed(splits)}' if splits else ''}"
+    )
+
+
+def _job(burst: Burst, looked: Looked, out: Path, settings: ImageSettings) -> _Job:
+    more = f" and {len(burst.pictures) - 1} more" if len(burst.pictures) > 1 else ""
+    pixels = "".join(looked.found[picture].pixels for picture in burst.pictures)
+    return _Job(
+        sources=tuple(picture.path for picture in burst.pictures),
+        relative=burst.first.relative + more,
+        folder=out.joinpath(*burst.place),
+        place="/".join(burst.place),
+        mark=hashlib.sha256(pixels.encode()).hexdigest()[:32],
+        size_px=settings.size_px,
+        shape=settings.shape,
+    )
+
+
+def _make_burst(job: _Job) -> StillsRecord:
+    """One video's whole folder. Runs in a worker."""
+    framing = Framing(job.size_px, job.shape, "lanczos")
+    remove_folder(job.folder)
+    with whole_folder(job.folder) as folder:
+        for number, source in enumerate(job.sources, start=1):
+            content = encode_jpeg(framing.square(read_photo(source).picture))
+            (folder / frame_file_name(job.folder.name, number)).write_bytes(content)
+    return StillsRecord(frames=len(job.sources), mark=job.mark, reader=READER)
+
+
+def _notes(looked: Looked, taken: Distinct, bursts: Sequence[Burst], settings: ImageSettings) -> Iterator[str]:
+    """What the person whose pictures they are may want to know, a line each."""
+    if taken.copies:
+        pairs = [f"{copy.relative} (of {first.relative})" for copy, first in taken.copies]
+        yield f"{counted(len(pairs), 'copy', 'copies')} of other pictures of the same object left out: {listed(pairs)}."
+    if several := [picture.relative for picture in taken.kept if looked.found[picture].is_first_of_several]:
+        yield f"of {counted(len(several), 'animation')} the first picture is taken: {listed(several)}."
+    if settings.shape == "crop":
+        sizes = {p.relative: (looked.found[p].width, looked.found[p].height) for p in taken.kept}
+        yield from crop_note(sizes, "picture")
+    alone = with_one_video(bursts)
+    if settings.clutter and alone:
+        yield f"no clutter of {counted(len(alone), 'object')} with a single video: {listed(alone)}."
+    if settings.burst == 1 and len(alone) < len(bursts):
+        yield (
+            "each picture is a video of its own. If some were taken in a row, the check of a user's videos will be too"
+            " good, for it holds one out and teaches with its twin: --burst 5 makes one video of every 5 in a row."
+        )

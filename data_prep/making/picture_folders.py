@@ -1,0 +1,226 @@
+"""A folder of picture folders, read as users, objects and splits.
+
+    SRC/[SPLIT/]OBJECT/*.jpg            one user: --user, or SRC's own name
+    SRC/[SPLIT/]USER/OBJECT/*.jpg       several users, if no picture stands in a folder of the first level
+
+A folder that holds pictures is a class: an object, its name the path to it with spaces between. So folders may be
+nested to any depth: `USER/bird/house sparrow` is the object `bird house sparrow`, with --user it is `USER bird house
+sparrow`. The first level is splits where nothing but train, validation (or val) and test stands there. A last folder
+`clean` or `clutter` is no part of the name: it says the type, and all else is clean.
+"""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from data_prep.making.collectors import RESERVED
+from data_prep.tree.layout import SPLITS, TREE_TYPES, is_junk, is_photo_file, is_video_file, plain, user_name
+from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
+from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.words import counted, listed
+
+_SPLITS: Mapping[str, str] = {**{split: split for split in SPLITS}, "val": "validation", "valid": "validation"}
+_CLUTTER = TREE_TYPES[1]
+EXPECTED = "OBJECT/*.jpg for one user, or USER/OBJECT/*.jpg"
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """One picture, and whose which object it shows. `relative` (to SRC, with `/`) and the names are NFC; `path` is as
+    the disk has it."""
+
+    split: str
+    user: str
+    object: str
+    video_type: str
+    relative: str
+    path: Path
+
+    @property
+    def thing(self) -> tuple[str, str]:
+        """What it is a picture of: the user and the object."""
+        return self.user, self.object
+
+
+@dataclass(frozen=True)
+class PictureFolders:
+    """All pictures below SRC: by split, user, object and type, those of one in the natural order of their files' names
+    (2 before 10). `notes`: what a person may want to know of how SRC was read, a line each."""
+
+    pictures: tuple[PictureFile, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A picture and the folders that it stands in, below the split and without the type."""
+
+    split: str
+    folders: tuple[str, ...]
+    video_type: str
+    relative: str
+    path: Path
+
+
+def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> PictureFolders:
+    """Find the pictures below a folder; opens none.
+
+    Args:
+        source: SRC.
+        user: the one user whose pictures they are; "" to have it read from the folders.
+        clutter_from: a split whose pictures become clutter, those of all others clean, in a tree without splits.
+
+    Raises:
+        AskedWrong: SRC holds no pictures, or is a tree of frames; it has no such split; or a user's name can't be one.
+        FoundWrong: pictures stand in no class's folder, or two folders would be one class.
+    """
+    files = [(tuple(plain(part) for part in path.relative_to(source).parts), path) for path in _files(source, ())]
+    pictures = [(parts, path) for parts, path in files if is_photo_file(parts[-1])]
+    others = [parts[-1] for parts, _ in files if not is_photo_file(parts[-1])]
+    if not pictures:
+        raise AskedWrong(f"{source}: no pictures in it; expected {EXPECTED} (or .png, .webp, .heic, ...).")
+    _refuse_frames(source, [parts for parts, _ in pictures])
+    has_splits = all(len(parts) > 1 and parts[0] in _SPLITS for parts, _ in pictures)
+    placed = [_place(parts, path, has_splits) for parts, path in pictures]
+    _refuse_misplaced(source, placed)
+    if clutter_from:
+        placed = _with_clutter(source, placed, clutter_from)
+    nested = _first_level_is_users(placed) and not user
+    alone = "" if nested else _user_alone(source, user)
+    found = [_named(one, alone) for one in placed]
+    for one in {picture.user: picture for picture in found}.values():
+        _require_user(source, one.user, FoundWrong)
+    _refuse_two_in_one(source, placed, found)
+    notes = [*_mixed_note(source, placed, alone, user), *_others_note(source, others)]
+    return PictureFolders(tuple(sorted(found, key=_order)), tuple(notes))
+
+
+def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    """Every file below a folder that is not hidden, in any order. Links are followed, but not in a circle."""
+    status = os.stat(folder)
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not is_junk(entry.name)]
+    for entry in visible:
+        if entry.is_dir():
+            yield from _files(Path(entry.path), (*above, here))
+        elif entry.is_file():
+            yield Path(entry.path)
+
+
+def _place(parts: tuple[str, ...], path: Path, has_splits: bool) -> _Placed:
+    split = _SPLITS[parts[0]] if has_splits else ""
+    folders = parts[1 if has_splits else 0 : -1]
+    video_type = folders[-1] if folders and folders[-1] in TREE_TYPES else ""
+    folders = folders[:-1] if video_type else folders
+    return _Placed(split, folders, video_type or LOOSE_TYPE, "/".join(parts), path)
+
+
+def _with_clutter(source: Path, placed: Sequence[_Placed], clutter_from: str) -> list[_Placed]:
+    splits = sorted({one.split for one in placed} - {""})
+    wanted = _SPLITS.get(clutter_from, clutter_from)
+    if wanted not in splits:
+        raise AskedWrong(
+            f"{source}: no split {clutter_from!r} to take clutter from; it has {listed(splits) or 'none'}."
+        )
+    return [
+        _Placed("", one.folders, _CLUTTER if one.split == wanted else one.video_type, one.relative, one.path)
+        for one in placed
+    ]
+
+
+def _first_level_is_users(placed: Sequence[_Placed]) -> bool:
+    return all(len(one.folders) > 1 for one in placed)
+
+
+def _user_alone(source: Path, user: str) -> str:
+    if user:
+        return _require_user(source, user, AskedWrong)
+    name = plain(source.resolve().name)
+    try:
+        return _require_user(source, name, AskedWrong)
+    except AskedWrong:
+        raise AskedWrong(f"{source}: {name!r} can't be the user's name; say whose pictures they are: --user.") from None
+
+
+def _require_user(source: Path, user: str, error: type[KitError]) -> str:
+    name = user_name(user)
+    if name in RESERVED or name in TREE_TYPES:
+        raise error(f"{source}: {name!r} means something else in a tree, and can't be a user's name; choose another.")
+    return name
+
+
+def _named(one: _Placed, alone: str) -> PictureFile:
+    user, folders = (alone, one.folders) if alone else (one.folders[0], one.folders[1:])
+    return PictureFile(one.split, user, " ".join(folders), one.video_type, one.relative, one.path)
+
+
+def _refuse_frames(source: Path, places: Sequence[tuple[str, ...]]) -> None:
+    for parts in places:
+        if len(parts) > 2 and parts[-3] in TREE_TYPES and is_frame_of(parts[-2], parts[-1]):
+            raise AskedWrong(
+                f"{source}: a tree of frames already ({'/'.join(parts)}); 'orbit-lite prep resize' brings one to"
+                " another size."
+            )
+
+
+def _refuse_misplaced(source: Path, placed: Sequence[_Placed]) -> None:
+    loose = sorted(one.relative for one in placed if not one.folders)
+    if not loose:
+        return
+    hint = "" if len(loose) < len(placed) else f" If {source.resolve().name} is an object, give the folder around it."
+    raise FoundWrong(
+        f"{source}: {counted(len(loose), 'picture')} in no object's folder: {listed(loose)}; expected {EXPECTED}.{hint}"
+    )
+
+
+def _refuse_two_in_one(source: Path, placed: Sequence[_Placed], found: Sequence[PictureFile]) -> None:
+    """Two folders whose names come out the same, once `/` is a space or accents are written in one way."""
+    twice = [relative for relative, count in Counter(one.relative for one in found).items() if count > 1]
+    if twice:
+        raise FoundWrong(f"{source}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
+    folders: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one, picture in zip(placed, found, strict=True):
+        folders[picture.thing].add("/".join(one.folders))
+    for (_, thing), places in folders.items():
+        if len(places) > 1:
+            first, second = sorted(places)[:2]
+            raise FoundWrong(f"{source}: {first} and {second} would both be the object {thing!r}. Rename one of them.")
+        if thing in TREE_TYPES:
+            raise FoundWrong(f"{source}: {places.pop()}: {thing!r} means a type of videos. Rename the folder.")
+
+
+def _mixed_note(source: Path, placed: Sequence[_Placed], alone: str, user: str) -> Iterator[str]:
+    """Where depths differ, the first level may be users with a stray picture, or objects with kinds of them."""
+    depths = {len(one.folders) for one in placed}
+    if alone and not user and len(depths) > 1:
+        shallow = sorted("/".join(one.folders) for one in placed if len(one.folders) == 1)[0]
+        yield (
+            f"{source}: pictures stand in {shallow}, others deeper, so the first level is taken for objects of one"
+            f" user, {alone}. If it is users, take the pictures out of {shallow}; if not, --user {alone} says so."
+        )
+
+
+def _others_note(source: Path, names: Sequence[str]) -> Iterator[str]:
+    if not names:
+        return
+    suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
+    kinds = [f"{suffix} ({count})" for suffix, count in suffixes.most_common()]
+    hint = "; 'orbit-lite prep extract' takes the videos" if any(map(is_video_file, names)) else ""
+    yield f"{source}: {counted(len(names), 'file')} left aside, not pictures: {listed(kinds)}{hint}."
+
+
+def _order(picture: PictureFile) -> tuple[object, ...]:
+    split = SPLITS.index(picture.split) if picture.split else -1
+    place = (split, picture.user, picture.object, TREE_TYPES.index(picture.video_type))
+    return (*place, natural(PurePosixPath(picture.relative).stem), picture.relative)
+
+
+def natural(name: str) -> list[str | int]:
+    """A key to sort names by as people do: `IMG_2` before `IMG_10`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name.casefold())]

@@ -1,0 +1,101 @@
+"""A look at every picture before frames are made: which can be read, and which are the same picture again."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from data_prep.making.picture_folders import PictureFile
+from data_prep.video.photos import read_photo
+from data_prep.workers.pool import run_in_workers
+from groundwork.errors import FoundWrong, KitError
+from groundwork.progress import Progress
+
+LEAST_SIDE_PX = 8  # some sets are drawn in 28; less shows nothing
+
+
+@dataclass(frozen=True)
+class Look:
+    """What there is to know of one picture. `pixels`: hash of the upright picture, hex."""
+
+    pixels: str
+    width: int
+    height: int
+    is_first_of_several: bool
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What looking gave: each picture that can be read, and for each that can't why."""
+
+    found: Mapping[PictureFile, Look]
+    faults: Mapping[PictureFile, str]
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Pictures that are taken, in their order; `copies` of them, each with the one that is taken in its place; and
+    `faults`: those that stand under two objects, of which none is taken."""
+
+    kept: tuple[PictureFile, ...]
+    copies: tuple[tuple[PictureFile, PictureFile], ...]
+    faults: Mapping[PictureFile, str]
+
+
+def look_at_pictures(pictures: Sequence[PictureFile], *, workers: int, time_limit_s: float) -> Looked:
+    """Decode every picture once, in processes that can be killed."""
+    found: dict[PictureFile, Look] = {}
+    faults: dict[PictureFile, str] = {}
+    with Progress("pictures", len(pictures)) as progress:
+        for outcome in run_in_workers(look_at, pictures, workers=workers, time_limit_s=time_limit_s):
+            picture = outcome.item
+            if outcome.value is not None:
+                found[picture] = outcome.value
+            elif isinstance(outcome.error, KitError):
+                faults[picture] = str(outcome.error).removeprefix(f"{picture.path}: ")
+            elif outcome.error:
+                raise outcome.error
+            progress.advance()
+    return Looked(found, faults)
+
+
+def look_at(picture: PictureFile) -> Look:
+    """One picture. Runs in a worker.
+
+    Raises:
+        FoundWrong: if it can't be read, or is too small to show anything.
+    """
+    photo = read_photo(picture.path)
+    height, width, _ = photo.picture.shape
+    if min(width, height) < LEAST_SIDE_PX:
+        raise FoundWrong(f"{width} x {height} pixels, expected {LEAST_SIDE_PX} or more on each side.")
+    digest = hashlib.blake2b(f"{width} {height} ".encode(), digest_size=16)
+    digest.update(photo.picture.tobytes())
+    return Look(digest.hexdigest(), width, height, photo.is_first_of_several)
+
+
+def distinct(pictures: Sequence[PictureFile], looks: Mapping[PictureFile, Look]) -> Distinct:
+    """Take each picture once.
+
+    Of pictures that are the same, pixel for pixel, and of one object of one user, the first is taken: a clean one
+    before one of clutter, and one of `train` before one of `test`. Under two objects it would teach that they are the
+    same.
+    """
+    same: dict[str, list[PictureFile]] = defaultdict(list)
+    for picture in pictures:
+        if picture in looks:
+            same[looks[picture].pixels].append(picture)
+    faults: dict[PictureFile, str] = {}
+    copies: list[tuple[PictureFile, PictureFile]] = []
+    for first, *others in same.values():
+        if {picture.thing for picture in others} - {first.thing}:
+            faults |= {picture: _fault(picture, [first, *others]) for picture in (first, *others)}
+        else:
+            copies += [(picture, first) for picture in others]
+    left_out = {*faults, *(copy for copy, _ in copies)}
+    return Distinct(tuple(p for p in pictures if p in looks and p not in left_out), tuple(copies), faults)
+
+
+def _fault(picture: PictureFile, same: Sequence[PictureFile]) -> str:
+    other = next(one for one in same if one.thing != picture.thing)
+    return f"the same picture as {other.relative}, which is of another object; take it out where it does not belong."
