@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from groundwork.errors import FoundWrong
-from groundwork.files import part_path
+from groundwork.files import file_sha256, part_path
 from orbit_lite.cli.parser import main
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.choice import ModelChoice
@@ -28,7 +28,6 @@ from orbit_lite.personal.exporting.graph import PersonalGraph
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.file_names import EXPORT_SUFFIXES
 from orbit_lite.personal.teaching.personalize import personalize
-from orbit_lite.runs.folder import file_sha256
 
 ROOT = Path(__file__).parents[4]
 
