@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import embed, evaluate, export, extract, frames, index, lite, personalize, recognize
+from benchmarks import embed, evaluate, export, extract, frames, index, lite, personalize, real, recognize
 from benchmarks.measure import Comparison
 from benchmarks.record import comparison_table, hardware, write_csv
+from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import CommandParser, run_command
 from groundwork.errors import AskedWrong
-from groundwork.options import WritesFolder, run_verb, with_own_parser
+from groundwork.options import Reads, WritesFolder, run_verb, with_own_parser
 from groundwork.pages.printing import terminal_width, text_table
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -39,9 +40,11 @@ ABOUT = {
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
     "lite-gpu": "the same on a GPU",
     "personalize": "a user's phone videos to a recogniser: the whole verb, or decoding and embedding alone",
+    "real": "real photos or videos, which --data gives: what is recognized, what is promised, and what came of it",
     "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",
     "steps-gpu": "one training step of each learner on each extractor, N = 1,000, on a GPU",
 }
+REAL = "real"  # of a tree that is given, not made; so it has an option and tables of its own
 ON_GPU = ("embed-gpu", "lite-gpu", "steps-gpu")
 
 
@@ -49,8 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named benchmarks, or all. Exit status 0 done, 1 found something wrong, 2 asked for wrongly."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if unknown := [name for name in options.names if name not in BENCHMARKS]:
-        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    if unknown := [name for name in options.names if name not in ABOUT]:
+        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(ABOUT)}")
+    if (REAL in options.names) != (options.data is not None):
+        parser.error("real and --data go together: the tree of users' folders that it is measured on")
     return run_command("benchmarks", options, lambda: run_verb(options))
 
 
@@ -65,13 +70,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=WritesFolder(), default=RESULTS, help="folder of the CSV files (default: benchmarks/results)"
     )
-    parser.set_defaults(run=lambda options: _run(options.names, options.out))
+    parser.add_argument(
+        "--data", type=Reads(TREE_FILES), metavar="DIR", help="for real: DIR/USER/OBJECT/{clean,clutter}/..."
+    )
+    parser.set_defaults(run=lambda options: _run(options.names, options.out, options.data))
     return with_own_parser(parser)
 
 
-def _run(names: Sequence[str], out: Path) -> None:
+def _run(names: Sequence[str], out: Path, data: Path | None) -> None:
     """The named benchmarks, or all that can be run here."""
     for name in names or BENCHMARKS:
+        if name == REAL and data is not None:
+            runs = real.run(data)
+            print(text_table(real.means_table(runs), width=terminal_width()))
+            print(f"{real.write_runs(out, runs)}\n", flush=True)
+            continue
         gpu = name in ON_GPU
         if gpu and not torch.cuda.is_available():
             if names:
