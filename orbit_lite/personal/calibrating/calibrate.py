@@ -16,6 +16,7 @@ from torch import Tensor
 
 from eval.calibration import expected_calibration_error
 from eval.intervals import wilson_interval
+from groundwork.progress import Progress
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.calibrating.leave_out import (
     HeadTeaching,
@@ -38,6 +39,7 @@ from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 
 Scores = tuple[NDArray[np.float64], NDArray[np.float64]]  # logits (m, way) and cosines (m,)
 MOST_STRANGERS = 16  # objects that are left out; of more, so many, spread evenly in the order of their names
+LONG_FRAMES = 1_000  # with fewer it takes a second or two, and no progress is shown
 LEAST_OBJECTS_LEFT = 2  # that a recognizer tells apart when one is left out
 # Where nothing can be held out: least cosine to an object's mean, by backbone and weights. Chosen on five users'
 # photos, leaving one user out in turn (.525 to .55): 99 % of their things' pictures pass it, and 1 % of those of
@@ -69,7 +71,7 @@ def calibrate_head(teaching: HeadTeaching) -> Calibration | None:
     singles = hold_out(teaching, rounds_of_single_videos(support.videos))
     of_known = Familiarity.of_held_out(held.logits.max(axis=1), held.cosine)
     known = held_out_familiarity(of_known, held)
-    strangers = [found for name in _strangers(support.objects) if (found := _meet(teaching, name, rounds)) is not None]
+    strangers = _meet_each(teaching, rounds)
     return Calibration(
         temperature=fit_temperature(held.logits, held.label, weights_by_video(held.video)),
         familiarity=of_known,
@@ -127,6 +129,19 @@ class _Stranger:
     def false_alarms(self, aims: Sequence[float]) -> NDArray[np.float64]:
         """Share of the stranger's frames called one of the others, for each aim."""
         return np.asarray(self.weights @ (self.passed[:, None] >= self.known.thresholds(aims)))
+
+
+def _meet_each(teaching: HeadTeaching, rounds: Sequence[Sequence[int]]) -> list[_Stranger]:
+    """Leave objects out in turn; those after which nothing can be held out are passed over."""
+    names = _strangers(teaching.support.objects)
+    found = []
+    with Progress(
+        "objects left out in turn", len(names), quiet=len(teaching.support.features) < LONG_FRAMES
+    ) as progress:
+        for name in names:
+            found.append(_meet(teaching, name, rounds))
+            progress.advance()
+    return [stranger for stranger in found if stranger is not None]
 
 
 def _meet(teaching: HeadTeaching, name: str, rounds: Sequence[Sequence[int]]) -> _Stranger | None:
