@@ -23,7 +23,7 @@ def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[st
         f"About {share(found.accuracy)} of the frames are likely to be recognized in a new place (95 % interval "
         f"{100 * found.low:.0f} to {share(found.high)}; guessing would get {share(found.chance)}).",
         f"Estimated on {counted(found.videos, 'video')} that were held out, those that look unlike the rest together. "
-        f"Held out one at a time, {share(found.same_place)} of their frames were recognized. Its confidences were off by "
+        f"Held out one at a time, {share(found.same_place)} of their frames were recognized. Confidences were off by "
         f"{100 * found.ece:.0f} points on average (expected calibration error).",
     ]
     if weak := weak_start(origin):
