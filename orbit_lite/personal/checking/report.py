@@ -104,7 +104,7 @@ def check_sections(check: UserCheck) -> list[Section]:
             "Overall",
             (
                 Paragraph(of_what, strong=strong, kind="headline"),
-                *(Paragraph(line) for line in estimate_lines(check.estimate, check.origin)),
+                *(Paragraph(line) for line in estimate_lines(check.estimate, check.origin)[1:]),  # the first is above
                 Paragraph(f"{HOW} {FEW_NOTE}", kind="note"),
                 *notes,
             ),
