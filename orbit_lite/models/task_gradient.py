@@ -9,6 +9,7 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks, usual_chunks
 from orbit_lite.models.gradients.lite import ESTIMATORS, Estimator, GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
+from orbit_lite.models.heads.fitting import Head
 from orbit_lite.models.inputs import check_images, check_labels, check_support_labels, check_videos
 from orbit_lite.models.recognizer import Recognizer
 
@@ -54,7 +55,18 @@ def task_gradient(
     videos = pixels.support_videos.to(device) if pixels.support_videos is not None else None
     task = replace(pixels, support_labels=pixels.support_labels.to(device), support_videos=videos)
     plan = GradientPlan(estimator, h, rng, chunks or usual_chunks(device), loss_scale, bf16)
-    return recognizer.adapter.gradient(recognizer.extractor, recognizer.head, task, plan)
+    return recognizer.adapter.gradient(recognizer.extractor, _head_in_training(recognizer, plan), task, plan)
+
+
+def _head_in_training(recognizer: Recognizer, plan: GradientPlan) -> Head:
+    if recognizer.learner is None or (in_training := recognizer.head_record.in_training) is None:
+        return recognizer.head
+    return in_training(recognizer.head, plan.estimator, own_generator(plan.rng))
+
+
+def own_generator(rng: np.random.Generator) -> np.random.Generator:
+    """A generator for the head, keyed as the task's; the task's own draws stay what they are without it."""
+    return np.random.Generator(rng.bit_generator.spawn(1)[0])
 
 
 def _check(recognizer: Recognizer, pixels: TaskPixels) -> None:

@@ -68,6 +68,7 @@ RECORD = HeadRecord(
     meta_learned=True,
     adds_objects=True,
     settle=None,
+    in_training=None,
 )
 """
 BACKBONE = """

@@ -4,7 +4,18 @@ A head is one file here, and one line in this table; docs/learners.md says what 
 others through the entry point group `orbit_lite.heads`.
 """
 
-from orbit_lite.models.heads import cosine, lda, linear, logistic, mahalanobis, prototypes, ridge, versa
+from orbit_lite.models.heads import (
+    cosine,
+    feat,
+    lda,
+    linear,
+    logistic,
+    mahalanobis,
+    prototypes,
+    ridge,
+    subspace,
+    versa,
+)
 from orbit_lite.models.heads.record import HeadRecord
 from orbit_lite.models.plugins import HEAD
 
@@ -19,6 +30,8 @@ HEADS: dict[str, HeadRecord] = {
         logistic.RECORD,
         ridge.RECORD,
         lda.RECORD,
+        feat.RECORD,
+        subspace.RECORD,
     )
 }
 

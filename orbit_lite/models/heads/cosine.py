@@ -55,4 +55,5 @@ RECORD = HeadRecord(
     meta_learned=False,
     adds_objects=True,
     settle=None,
+    in_training=None,
 )

@@ -9,6 +9,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, get_type_hints
 
+import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
@@ -85,6 +86,9 @@ class HeadRecord:
         without the others' videos.
     settle: the head with the numbers held fixed that it would choose for a support set (features, labels, videos and
         way as for `fit`); None if it chooses none.
+    in_training: the head as a task's gradient has it, of the head, the estimator's name and a generator of its own:
+        with the noise that meta-training adds, or, for `full`, with its gradient found without approximation; None if
+        it is the same head.
     """
 
     name: str
@@ -98,6 +102,7 @@ class HeadRecord:
     meta_learned: bool
     adds_objects: bool
     settle: Callable[[Any, Tensor, Tensor, Tensor | None, int], Head] | None
+    in_training: Callable[[Any, str, np.random.Generator], Head] | None
 
     def __post_init__(self) -> None:
         if not is_dataclass(self.fitted) or not self.tensor_names:

@@ -139,4 +139,5 @@ RECORD = HeadRecord(
     meta_learned=False,
     adds_objects=True,
     settle=lambda head, features, labels, videos, way: head.settled(features, labels, videos, way=way),
+    in_training=None,
 )

@@ -58,4 +58,5 @@ RECORD = HeadRecord(
     meta_learned=True,
     adds_objects=True,
     settle=None,
+    in_training=None,
 )

@@ -110,6 +110,8 @@ DIVERGED = {
     "adapter.generator.generators.0.block.0.weight": "item 0 has NaN or infinite features",
     "head.weight_processor.linear1.weight": "the fitted head has NaN or infinite weight",
     "head.bias_processor.linear3.bias": "the fitted head has NaN or infinite bias",
+    "head.block.query.weight": "the fitted head has NaN or infinite prototypes",
+    "head.block.norm.bias": "the fitted head has NaN or infinite prototypes",
 }
 
 

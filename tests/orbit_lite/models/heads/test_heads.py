@@ -45,6 +45,10 @@ FACTS = {
     "ridge": Facts(passes_gradient=True, meta_learned=False, macs=22_909, videos=True, settings=("penalty", "scale")),
     # twice 1,813 + matrix 12,544 + factor 114 + weights 10,899 + eigenvectors 1,543 + axes 12,544 + logits 1,715
     "lda": Facts(passes_gradient=True, meta_learned=False, macs=42_985, videos=True, settings=("shrinkage", "scale")),
+    # class means 1,813 + four layers 786,432 + norm 3,072 + 2 p and -p.p 2,304
+    "feat": Facts(passes_gradient=True, meta_learned=True, macs=793_621, settings=("dropout", "temperature")),
+    # 3, 2 and 2 items: Gram matrices and axes 2 x 17 x 256, eigenvectors 121 + 36 + 36
+    "subspace": Facts(passes_gradient=True, meta_learned=False, macs=8_897, settings=("rank",)),
 }
 PASSES_GRADIENT = [name for name, facts in FACTS.items() if facts.passes_gradient]
 
@@ -126,7 +130,7 @@ def test_what_has_no_modules_can_not_be_counted_by_thops_rules() -> None:
 
 def test_all_of_a_fitted_head_goes_through_a_file(name: str, support: tuple[Tensor, Tensor], queries: Tensor) -> None:
     record = HEADS[name]
-    unusual = {"most_steps": 7, "shrinkage": 0.2}
+    unusual = {"most_steps": 7, "shrinkage": 0.2, "dropout": 0.2, "rank": 7}
     settings = {key: unusual.get(key, 7.0) for key in FACTS[name].settings}  # none is the usual value
     learner = LearnerConfig(head=name, head_settings=settings, extractor="frozen")
     built = record.build(learner, record.settings(**learner.head_settings), WIDTH)
