@@ -9,17 +9,15 @@ import logging
 import os
 import re
 import shutil
-import stat
-import struct
 import threading
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Self
 
 from data_prep.tree.layout import RAW_SUFFIXES, plain
+from data_prep.tree.zip_members import DAMAGED, member_faults, overlaps
 from groundwork.errors import FoundWrong
 from groundwork.words import listed
 
@@ -34,11 +32,7 @@ MOST_VIDEO_BYTES = 16 << 30
 SPACE_MARGIN_BYTES = 256 << 20
 _BLOCK_BYTES = 4096  # what a file takes up on disk is a multiple of this
 _CHUNK_BYTES = 1 << 20
-_ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits 0, 6 and 13: encrypted, strongly, or the directory itself
-_HEADER_BYTES = 30  # of a member, without name and extra field (APPNOTE.TXT 6.3.10, section 4.3.7)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*]|[. ]$|^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)', re.IGNORECASE)
-_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 class CheckedZip:
@@ -63,7 +57,7 @@ class CheckedZip:
             self._zip = zipfile.ZipFile(path)
         except OSError as error:
             raise FoundWrong(f"{path}: can't be read ({error.strerror or error}).") from None
-        except (*_DAMAGED, OverflowError) as error:
+        except DAMAGED as error:
             raise FoundWrong(f"{path}: not a ZIP file, or cut off ({error}). Get it again.") from None
         try:
             self._judge(ratio)
@@ -87,7 +81,7 @@ class CheckedZip:
                     if left < 0:
                         break
                     target.write(chunk)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise FoundWrong(f"{self._name(member)}: damaged ({error}). Get the archive again.") from None
         if left:
             raise FoundWrong(f"{self._name(member)}: not the {member.file_size} bytes stated. Get the archive again.")
@@ -124,48 +118,19 @@ class CheckedZip:
 
     def _judge(self, ratio: float) -> None:
         members = self._zip.infolist()
-        seen: set[str] = set()
-        for member in members:
-            name = plain(member.filename).rstrip("/")
-            fault = name_fault(member.orig_filename) or _member_fault(member)
-            if fault is None and name in seen:
-                fault = "its name stands twice"
-            if fault:
+        for member, fault in member_faults(members):
+            if fault := fault or _size_fault(member):
                 raise FoundWrong(f"{self._name(member)}: {fault}. Nothing was unpacked.")
-            seen.add(name)
         unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
         if unpacked > 64 * SMALL_BYTES and unpacked > ratio * packed:
             raise FoundWrong(
                 f"{self.path}: {packed} bytes would become {unpacked}; frames don't compress so. Nothing was unpacked."
             )
-        self._refuse_overlaps(members)
-        if os.name == "nt" and (strange := [name for name in seen if not fits_windows(name)]):
+        for member, fault in overlaps(members, self._zip.start_dir):
+            raise FoundWrong(f"{self._name(member)}: {fault}. Nothing was unpacked.")
+        names = {plain(member.filename).rstrip("/") for member in members} if os.name == "nt" else ()
+        if strange := [name for name in names if not fits_windows(name)]:
             _LOG.warning("note: %s: names that Windows may refuse: %s", self.path, listed(strange))
-
-    def _refuse_overlaps(self, members: list[zipfile.ZipInfo]) -> None:
-        """Each member has its own stretch of the file before the directory: else a small file unpacks without end."""
-        in_file = sorted(members, key=lambda member: member.header_offset)
-        ends = [member.header_offset for member in in_file[1:]] + [self._zip.start_dir]
-        for member, following in zip(in_file, ends, strict=False):  # one end too many in an empty archive
-            least = member.header_offset + _HEADER_BYTES + len(member.filename) + member.compress_size
-            if member.header_offset < 0 or least > following:
-                raise FoundWrong(
-                    f"{self._name(member)}: {member.compress_size} bytes at {member.header_offset} don't fit before"
-                    f" {following}. Nothing was unpacked."
-                )
-
-
-def name_fault(name: str) -> str | None:
-    """What is wrong with a member's name, as the archive has it; None if it leads into the folder it is unpacked in."""
-    if _CONTROL.search(name):
-        return "control characters in its name"
-    if "\\" in name:
-        return "a backslash in its name"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return "an absolute path"
-    if any(not part.strip(". ") for part in name.removesuffix("/").split("/")):
-        return "a path that leads elsewhere"
-    return None
 
 
 def fits_windows(name: str) -> bool:
@@ -188,20 +153,9 @@ def refuse_little_space(folder: Path, sizes: Iterable[int], what: str) -> None:
         )
 
 
-def _member_fault(member: zipfile.ZipInfo) -> str | None:
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if member.filename != member.orig_filename:
-        return "a name that is written in two ways"
-    if member.flag_bits & _ENCRYPTED:
-        return "encrypted"
+def _size_fault(member: zipfile.ZipInfo) -> str | None:
     if member.is_dir():
-        return "a folder with content" if member.file_size or kind not in (0, stat.S_IFDIR) else None
-    if kind not in (0, stat.S_IFREG):
-        return "a link" if kind == stat.S_IFLNK else "not a plain file"
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return f"compressed by method {member.compress_type}, which is not read here; unpack it by another program"
-    if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
-        return f"{member.file_size} bytes said, {member.compress_size} stored"
+        return None
     most = MOST_VIDEO_BYTES if member.filename.lower().endswith(RAW_SUFFIXES) else MOST_BYTES
     if member.file_size > most:
         return f"{member.file_size} bytes, expected {most} at most"

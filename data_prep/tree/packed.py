@@ -6,7 +6,6 @@ An archive may come from anybody, so every member's name, kind, size and place i
 """
 
 import os
-import stat
 import struct
 import threading
 import zipfile
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, frame_file_name, is_junk, parse_frame_file_name, plain
+from data_prep.tree.zip_members import DAMAGED, member_faults, name_fault, overlaps
 from groundwork.errors import FoundWrong
 
 ARCHIVE_SUFFIX = ".zip"
@@ -28,7 +28,6 @@ EXPECTED_MEMBER = f"OBJECT/{{{','.join(VIDEO_TYPES)}}}/VIDEO/VIDEO-00001.jpg"
 _HEADER = struct.Struct("<4s4xH16xHH")
 _SIGNATURE = b"PK\x03\x04"
 _SLACK_BYTES = 512  # for a member's name and extra field, so that header and frame come in one read
-_ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits 0, 6 and 13: encrypted, strongly, or the directory itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +135,9 @@ def archive_place(row_path: str) -> tuple[str, str]:
 
 def member_fault(name: str) -> str | None:
     """What is wrong with a member's name, None if it is a frame's."""
-    if name.startswith("/") or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
-        return "a path that leads elsewhere"
     parts = name.split("/")
+    if fault := name_fault(name):
+        return fault
     if len(parts) != 4 or parts[1] not in TREE_TYPES or any(is_junk(part) for part in parts):
         return "not a frame's place"
     try:
@@ -154,58 +153,21 @@ def _read_directory(path: Path) -> dict[str, PackedVideo]:
     try:
         with zipfile.ZipFile(path) as archive:
             members, end = archive.infolist(), archive.start_dir
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, EOFError, struct.error) as error:
+    except DAMAGED as error:
         raise FoundWrong(f"{path}: not a ZIP file, or cut off ({error}). Pack or copy it again.") from None
     frames: dict[str, dict[int, zipfile.ZipInfo]] = defaultdict(dict)
-    for member in members:
+    for member, fault in member_faults(members, stored_alone=True):
         name = plain(member.filename)
-        if fault := _fault(member):
+        if fault := fault or (None if member.is_dir() else member_fault(name)):  # other programs write folders, too
             raise FoundWrong(f"{path}#{name}: {fault}; expected stored files {EXPECTED_MEMBER} and nothing else.")
-        if member.is_dir():
-            continue
-        place, _, file_name = name.rpartition("/")
-        _, number = parse_frame_file_name(file_name)
-        if number in frames[place]:
-            raise FoundWrong(f"{path}#{name}: twice in the archive; expected each name once.")
-        frames[place][number] = member
+        if not member.is_dir():
+            place, _, file_name = name.rpartition("/")
+            frames[place][parse_frame_file_name(file_name)[1]] = member
     if not frames:
         raise FoundWrong(f"{path}: an archive without frames; expected {EXPECTED_MEMBER}.")
-    _refuse_overlaps(path, members, end)
+    for member, fault in overlaps(members, end):
+        raise FoundWrong(f"{path}#{plain(member.filename)}: {fault}. The archive is damaged; pack or copy it again.")
     return {place: _video(path, place, numbered) for place, numbered in sorted(frames.items())}
-
-
-def _fault(member: zipfile.ZipInfo) -> str | None:
-    name = plain(member.filename)
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if member.filename != member.orig_filename:
-        return f"a name that is written in two ways ({member.orig_filename!r})"
-    if member.is_dir():  # other programs write folders too
-        inside = member_fault(f"{name}x")
-        return inside if inside == "a path that leads elsewhere" or member.file_size else None
-    if fault := member_fault(name):
-        return fault
-    if kind not in (0, stat.S_IFREG):
-        return "a link" if kind == stat.S_IFLNK else "not a plain file"
-    if member.flag_bits & _ENCRYPTED:
-        return "encrypted"
-    if member.compress_type != zipfile.ZIP_STORED:
-        return "compressed"
-    if member.compress_size != member.file_size:
-        return f"{member.file_size} bytes said, {member.compress_size} stored"
-    return None
-
-
-def _refuse_overlaps(path: Path, members: list[zipfile.ZipInfo], end: int) -> None:
-    """Each member has its own stretch of the file before the directory: else a small file could unpack without end."""
-    in_file = sorted(members, key=lambda member: member.header_offset)
-    starts = [member.header_offset for member in in_file]
-    for member, following in zip(in_file, [*starts[1:], end], strict=True):
-        least = member.header_offset + _HEADER.size + len(member.filename) + member.compress_size
-        if member.header_offset < 0 or least > following:
-            raise FoundWrong(
-                f"{path}#{plain(member.filename)}: {member.compress_size} bytes at {member.header_offset} don't fit"
-                f" before {following}. The archive is damaged; pack or copy it again."
-            )
 
 
 def _video(path: Path, place: str, numbered: dict[int, zipfile.ZipInfo]) -> PackedVideo:

@@ -66,13 +66,15 @@ def test_frames_behind_long_headers_are_read(tmp_path, extra_bytes):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("/cup/clean/v/v-00001.jpg", "leads elsewhere"),
+        ("/cup/clean/v/v-00001.jpg", "an absolute path"),
         ("../clean/v/v-00001.jpg", "leads elsewhere"),
         ("cup/clean/../v-00001.jpg", "leads elsewhere"),
         ("../../folder/", "leads elsewhere"),
         ("cup/clean/v/notes.txt", "not a frame"),
         ("cup/clean/v/w-00001.jpg", "not a frame"),
         ("cup/messy/v/v-00001.jpg", "not a frame"),
+        ("C:/clean/v/v-00001.jpg", "an absolute path"),  # Windows would write it there
+        ("cup/clean/v\n/v-00001.jpg", "control characters"),
         (GOOD, "twice"),
     ],
 )
@@ -81,7 +83,7 @@ def test_hostile_names_are_refused(name, says, tmp_path):
     path = archive(tmp_path / "ann.zip", (GOOD, b"x"), (name, b""))
     with pytest.raises(FoundWrong, match=says) as error:
         PackedUser(path)
-    assert name in str(error.value)
+    assert name in str(error.value) or "\n" in name
 
 
 def test_links_compressed_and_encrypted_members_are_refused(tmp_path):

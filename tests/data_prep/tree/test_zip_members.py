@@ -1,0 +1,54 @@
+"""One judge of members, for archives that are read in place and for those that are unpacked: tests of what it makes of
+whole files are in test_packed.py and test_unzip.py."""
+
+import stat
+import zipfile
+
+import pytest
+
+from data_prep.tree.zip_members import member_faults, name_fault, overlaps
+
+
+def member(name="a/b.jpg", *, mode=0, method=zipfile.ZIP_STORED, size=5, offset=0):
+    made = zipfile.ZipInfo(name)
+    made.external_attr, made.compress_type = mode << 16, method
+    made.file_size = made.compress_size = size
+    made.header_offset = offset
+    return made
+
+
+@pytest.mark.parametrize("name", ["P1/my keys/a...b/-x--y.jpg", ".hidden", "a..", "folder/", "ä/ö", "test/P1/v1.0/"])
+def test_names_that_are_only_unusual(name):
+    assert name_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "fault", "fault_if_stored_alone"),
+    [
+        (member(), None, None),
+        (member("folder/", size=0), None, None),
+        (member("folder/"), "a folder with content", "a folder with content"),
+        (member(mode=stat.S_IFLNK), "a link", "a link"),
+        (member(mode=stat.S_IFIFO), "not a plain file", "not a plain file"),
+        (member(method=zipfile.ZIP_DEFLATED), None, "compressed"),
+        (member("../a.jpg"), "a path that leads elsewhere", "a path that leads elsewhere"),
+    ],
+)
+def test_what_a_member_may_be(made, fault, fault_if_stored_alone):
+    assert [found for _, found in member_faults([made])] == [fault]
+    assert [found for _, found in member_faults([made], stored_alone=True)] == [fault_if_stored_alone]
+
+
+def test_a_name_stands_once_in_whatever_form():
+    faults = member_faults([member("caf\u00e9"), member("b"), member("cafe\u0301"), member("b/", size=0)])
+    assert [fault for _, fault in faults] == [None, None, "its name stands twice", "its name stands twice"]
+
+
+def test_each_member_has_a_stretch_of_its_own():
+    first, second = member("a", offset=0), member("b", offset=36)  # 30 + 1 + 5
+    assert list(overlaps([first, second], 72)) == []
+    ((found, fault),) = overlaps([second, first], 71)
+    assert found is second and fault == "5 bytes at 36 don't fit before 71"
+    first.compress_size = 6
+    assert [found for found, _ in overlaps([first, second], 72)] == [first]
+    assert list(overlaps([], 0)) == []
