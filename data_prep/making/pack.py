@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.making.out_folder import refuse_foreign, refuse_nested
 from data_prep.tree.index import Index, VideoRow, build_index, open_index
-from data_prep.tree.layout import ANNOTATIONS, INDEX_NAME, MANIFEST_NAME, SPLITS, frame_file_name, is_junk, plain
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, frame_file_name, is_junk, plain
 from data_prep.tree.listing import Kind, content_fingerprint, list_frames
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place, member_fault
 from groundwork.errors import AskedWrong, FoundWrong
@@ -53,7 +54,7 @@ def pack(tree: Path, out: Path) -> PackSummary:
     """
     index = _open_source(tree, out, "frames")
     by_archive = _grouped(index, _archive_of)
-    _refuse_foreign(out, set(by_archive))
+    refuse_foreign(out, set(by_archive))
     skipped = 0
     with only_run(out), Progress("videos", len(index.rows)) as progress:
         for archive, rows in by_archive.items():
@@ -80,7 +81,7 @@ def unpack(packed: Path, out: Path) -> PackSummary:
     """
     index = _open_source(packed, out, "packed")
     by_archive = _grouped(index, lambda row: archive_place(row.path)[0])
-    _refuse_foreign(out, {f"{row.split}/{row.user}".lstrip("/") for row in index.rows})
+    refuse_foreign(out, {f"{row.split}/{row.user}".lstrip("/") for row in index.rows})
     skipped = 0
     with only_run(out), Progress("videos", len(index.rows)) as progress:
         for archive, rows in by_archive.items():
@@ -95,7 +96,7 @@ def unpack(packed: Path, out: Path) -> PackSummary:
 
 
 def _open_source(source: Path, out: Path, kind: Kind) -> Index:
-    _refuse_nested(source, out)
+    refuse_nested(source, out)
     index = open_index(source)
     if index.kind != kind:
         raise AskedWrong(f"{source}: expected {_KINDS[kind]}, found {_KINDS[index.kind]}.")
@@ -179,25 +180,6 @@ def _unpack_video(user: PackedUser, row: VideoRow, out: Path) -> bool:
 
 def _place(row: VideoRow) -> str:
     return f"{row.object}/{row.video_type}/{row.video}"
-
-
-def _refuse_nested(source: Path, out: Path) -> None:
-    if out.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(out.resolve()):
-        raise AskedWrong(f"{out}: expected a place outside {source}, and not around it.")
-    if out.exists() and not out.is_dir():
-        raise AskedWrong(f"{out}: is a file, expected a folder or nothing.")
-
-
-def _refuse_foreign(out: Path, expected: set[str]) -> None:
-    """See that OUT holds nothing but what this command would write: `expected` archives or users' folders."""
-    aside = {ANNOTATIONS, INDEX_NAME, MANIFEST_NAME}
-    places = [path for path in (out.iterdir() if out.is_dir() else ()) if path.name not in aside]
-    splits = {place.partition("/")[0] for place in expected if "/" in place} & set(SPLITS)
-    below = [path for split in splits if (out / split).is_dir() for path in (out / split).iterdir()]
-    places = [path for path in places if path.name not in splits] + below
-    names = {path.relative_to(out).as_posix() for path in places if not is_junk(path.name)}
-    if foreign := listed(sorted(names - expected)):
-        raise AskedWrong(f"{out}: holds something else ({foreign}); expected a new or empty folder.")
 
 
 def _copy_aside(source: Path, out: Path) -> None:

@@ -2,7 +2,6 @@
 parallel, going on where it was cut off. `extract` and `resize` say what is done with one video; all else is here.
 """
 
-import errno
 import filecmp
 import json
 import logging
@@ -13,13 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from data_prep.making.out_folder import refuse_foreign, refuse_foreign_videos, refuse_nested, videos_in
 from data_prep.tree.index import build_index
-from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, is_junk, place_user
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, place_user
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import AskedWrong, FoundWrong, KitError
-from groundwork.files import is_part, part_path, remove_parts, whole_folder, write_bytes, write_json
-from groundwork.lock import LOCK_NAME, only_run
+from groundwork.errors import FULL_DISK, AskedWrong, FoundWrong, KitError
+from groundwork.files import part_path, remove_parts, whole_folder, write_bytes, write_json
+from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.removal import Root
 from groundwork.reporting import report_failed
@@ -30,7 +30,6 @@ _LOG = logging.getLogger("data_prep")
 
 JOURNAL_NAME = ".journal.jsonl"  # one line a finished video while the run goes on; then it is in the manifest
 MANIFEST_SCHEMA = 2
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Job(Protocol):
@@ -130,7 +129,9 @@ class TreeRun(Generic[JobT, RecordT]):
             AskedWrong: it lies in the source or around it, or holds something else.
             FoundWrong: its manifest is damaged.
         """
-        self._refuse_strange()
+        refuse_nested(self.source, self.out)
+        if not (self.out / MANIFEST_NAME).is_file():
+            refuse_foreign(self.out, (), beside=())
         self._read_records()
 
     def restate(self, made_by: Mapping[str, Any]) -> None:
@@ -155,7 +156,7 @@ class TreeRun(Generic[JobT, RecordT]):
             for outcome in outcomes:
                 job = outcome.item
                 if outcome.value is None:
-                    if isinstance(outcome.error, OSError) and outcome.error.errno in _FULL:
+                    if isinstance(outcome.error, OSError) and outcome.error.errno in FULL_DISK:
                         raise outcome.error
                     failed.append(job.relative)
                     report_failed(_LOG, f"{job.relative}: {_reason(outcome.error)}", outcome.error)
@@ -179,21 +180,6 @@ class TreeRun(Generic[JobT, RecordT]):
             )
         by_source = {job.relative: records[job.place] for job in jobs}
         return TreeSummary(skipped=len(jobs) - len(waiting), records=by_source)
-
-    def _refuse_strange(self) -> None:
-        """See that OUT lies apart from the source, and is new or has a manifest."""
-        source, out = self.source.resolve(), self.out.resolve()
-        if out.is_relative_to(source) or source.is_relative_to(out):
-            raise AskedWrong(f"{self.out}: expected a place outside {self.source}, and not around it.")
-        if self.out.exists() and not self.out.is_dir():
-            raise AskedWrong(f"{self.out}: is a file, expected a folder or nothing.")
-        if not self.out.exists() or (self.out / MANIFEST_NAME).is_file():
-            return
-        content = {path.name for path in self.out.iterdir() if not is_part(path.name)} - {LOCK_NAME}
-        if content:
-            raise AskedWrong(
-                f"{self.out}: holds something else ({listed(sorted(content))}); expected a new or empty folder."
-            )
 
     def _read_records(self) -> dict[str, RecordT]:
         """The records of the videos that an earlier run made."""
@@ -234,18 +220,10 @@ class TreeRun(Generic[JobT, RecordT]):
     def _clear_foreign(self, jobs: Sequence[JobT], records: Mapping[str, RecordT]) -> None:
         """See that OUT holds no other videos than these. Stale ones, of the same objects and by the manifest made by an
         earlier run, go if that is wished; none is reached through a link."""
-        levels = 5 if any((self.out / split).is_dir() for split in SPLITS) else 4
-        found = (path.relative_to(self.out) for path in self.out.glob("/".join("*" * levels)) if path.is_dir())
-        there = {path.as_posix() for path in found if not any(is_junk(part) for part in path.parts)}
-        foreign = sorted(there - {job.place for job in jobs})
-        stale = [place for place in foreign if self.removes_stale and self._is_stale(place, jobs, records)]
-        foreign = [place for place in foreign if place not in stale]
-        if foreign:
-            raise AskedWrong(
-                f"{self.out}: holds videos that {self.source} does not: {listed(foreign)}."
-                " Remove them, or take another folder."
-            )
-        for place in stale:
+        foreign = videos_in(self.out) - {job.place for job in jobs}
+        stale = {place for place in foreign if self.removes_stale and self._is_stale(place, jobs, records)}
+        refuse_foreign_videos(self.source, self.out, foreign - stale)
+        for place in sorted(stale):
             remove_folder(self.out / place)
             _drop_empty((self.out / place).parent, self.out)
         if stale:
@@ -343,7 +321,7 @@ def _disk_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL_DISK:
             raise
         raise FoundWrong(
             f"{out}: the disk is full ({error.strerror}). Videos made so far are whole; make room, then run the same"

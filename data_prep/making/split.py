@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.making.collectors import LEVELS, RESERVED, NewUsers, read_new_users, refuse_misfit
+from data_prep.making.out_folder import refuse_foreign, refuse_foreign_videos, refuse_nested, videos_in
 from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.index import build_index
 from data_prep.tree.layout import (
@@ -80,7 +81,9 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
             some videos' frames are not in order (all others are in OUT).
     """
     new_users = read_new_users(users_json)
-    _refuse_nested(tree, out)
+    if not tree.is_dir():
+        raise AskedWrong(f"{tree}: no such folder.")
+    refuse_nested(tree, out)
     videos = _find_videos(tree)
     if not videos:
         raise AskedWrong(f"{tree}: no frames (USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg); 'split' takes a frame tree.")
@@ -89,7 +92,9 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
         objects[video.user].add(video.object)
     unnamed = refuse_misfit(tree, objects, new_users, users_json, leave_out_unnamed=leave_out_unnamed)
     moves = _plan(tree, [v for v in videos if (v.user, v.object) not in unnamed], out, new_users)
-    _refuse_foreign(tree, out, moves)
+    places = {move.folder.relative_to(out).as_posix() for move in moves}
+    refuse_foreign(out, {place.partition("/")[0] for place in places}, beside=(ANNOTATIONS, INDEX_NAME))
+    refuse_foreign_videos(tree, out, videos_in(out) - places)
     skipped = copied = 0
     failed: list[str] = []
     with only_run(out):
@@ -115,15 +120,6 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
             )
         index = build_index(out)
     return SplitSummary(len(index.users()), len(moves), sum(row.frames for row in index.rows), skipped, copied)
-
-
-def _refuse_nested(tree: Path, out: Path) -> None:
-    if not tree.is_dir():
-        raise AskedWrong(f"{tree}: no such folder.")
-    if out.resolve().is_relative_to(tree.resolve()) or tree.resolve().is_relative_to(out.resolve()):
-        raise AskedWrong(f"{out}: expected a place outside {tree}, and not around it.")
-    if out.exists() and not out.is_dir():
-        raise AskedWrong(f"{out}: is a file, expected a folder or nothing.")
 
 
 def _find_videos(tree: Path) -> list[Found]:
@@ -176,22 +172,6 @@ def _plan(tree: Path, videos: Sequence[Found], out: Path, new_users: NewUsers) -
     if faults:
         raise FoundWrong(f"{tree}: nothing was written: {'; '.join(faults)}. Put these right first.")
     return moves
-
-
-def _refuse_foreign(tree: Path, out: Path, moves: Sequence[_Move]) -> None:
-    """See that OUT holds nothing but what this command would write."""
-    if not out.is_dir():
-        return
-    users = {move.folder.relative_to(out).parts[0] for move in moves}
-    there = {path.name for path in out.iterdir() if not is_junk(path.name)}
-    if foreign := sorted(there - users - {ANNOTATIONS, INDEX_NAME}):
-        raise AskedWrong(f"{out}: holds something else ({listed(foreign)}); expected a new or empty folder.")
-    folders = {move.folder for move in moves}
-    foreign = sorted(v.path.relative_to(out).as_posix() for v in _find_videos(out) if v.path not in folders)
-    if foreign:
-        raise AskedWrong(
-            f"{out}: holds videos that {tree} does not give: {listed(foreign)}. Remove them, or take another folder."
-        )
 
 
 # --- bringing over

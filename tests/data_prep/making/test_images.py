@@ -412,7 +412,7 @@ def test_nothing_is_removed_through_a_link(put, tmp_path):
 
 def test_another_persons_tree_is_not_written_over(put, tmp_path):
     make_images(put("mug/1.jpg", source="ann"), tmp_path / "out", settings=SMALL, workers=1)
-    with pytest.raises(AskedWrong, match=r"holds videos that .*ben does not: ann/mug"):
+    with pytest.raises(AskedWrong, match=r"holds videos that .*ben does not give: ann/mug"):
         make_images(put("mug/1.jpg", source="ben"), tmp_path / "out", settings=SMALL, workers=1)
     with pytest.raises(AskedWrong, match="holds another run"):
         make_images(tmp_path / "ann", tmp_path / "out", settings=ImageSettings(SIZE_PX, burst=2), workers=1)

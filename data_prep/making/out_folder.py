@@ -1,0 +1,70 @@
+"""What the folder that a tree is made in may be: apart from its source, and new, empty or begun by the same command."""
+
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from data_prep.tree.layout import ANNOTATIONS, INDEX_NAME, MANIFEST_NAME, SPLITS, tree_splits
+from data_prep.tree.object_folder import video_entries, visible_entries
+from groundwork.errors import AskedWrong
+from groundwork.words import listed
+
+BESIDE_USERS = (ANNOTATIONS, INDEX_NAME, MANIFEST_NAME)
+
+
+def refuse_nested(source: Path, out: Path) -> None:
+    """See that OUT lies apart from its source, and is a folder if it is there.
+
+    Raises:
+        AskedWrong: otherwise.
+    """
+    if out.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(out.resolve()):
+        raise AskedWrong(f"{out}: expected a place outside {source}, and not around it.")
+    if out.exists() and not out.is_dir():
+        raise AskedWrong(f"{out}: is a file, expected a folder or nothing.")
+
+
+def refuse_foreign(out: Path, expected: Collection[str], *, beside: Collection[str] = BESIDE_USERS) -> None:
+    """See that OUT holds nothing but what the command would write there; hidden names don't count.
+
+    Args:
+        out: the folder; it need not be there.
+        expected: users' folders or archives, `[split/]USER`.
+        beside: names that may stand in OUT beside them.
+
+    Raises:
+        AskedWrong: otherwise.
+    """
+    splits = {place.partition("/")[0] for place in expected if "/" in place} & set(SPLITS)
+    there = [path for path in _visible(out) if path.name not in (*beside, *splits)]
+    there += [path for split in splits for path in _visible(out / split)]
+    names = {path.relative_to(out).as_posix() for path in there}
+    if foreign := sorted(names - set(expected)):
+        raise AskedWrong(f"{out}: holds something else ({listed(foreign)}); expected a new or empty folder.")
+
+
+def videos_in(out: Path) -> set[str]:
+    """The folders in OUT that stand where videos do, relative to it, with `/`."""
+    return {
+        Path(entry.path).relative_to(out).as_posix()
+        for split in tree_splits(out)
+        for user in _visible(out / split)
+        for thing in _visible(user)
+        for _, entry in video_entries(thing)
+        if entry.is_dir()
+    }
+
+
+def refuse_foreign_videos(source: Path, out: Path, places: Iterable[str]) -> None:
+    """Refuse these videos in OUT, if there are any.
+
+    Raises:
+        AskedWrong: if there are.
+    """
+    if foreign := sorted(places):
+        raise AskedWrong(
+            f"{out}: holds videos that {source} does not give: {listed(foreign)}. Remove them, or take another folder."
+        )
+
+
+def _visible(folder: Path) -> Sequence[Path]:
+    return [Path(entry.path) for entry in visible_entries(folder)]

@@ -1,0 +1,62 @@
+"""One guard of the folder that a tree is made in, for extract, images, resize, pack and split."""
+
+import pytest
+
+from data_prep.making.out_folder import refuse_foreign, refuse_foreign_videos, refuse_nested, videos_in
+from groundwork.errors import AskedWrong
+
+
+def fill(root, *places):
+    for place in places:
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_bytes(b"x")
+    return root
+
+
+@pytest.mark.parametrize("out", ["source", "source/out", ".", "source/../source"])
+def test_out_lies_apart_from_the_source(tmp_path, out):
+    fill(tmp_path / "source", "a")
+    with pytest.raises(AskedWrong, match="expected a place outside"):
+        refuse_nested(tmp_path / "source", tmp_path / out)
+
+
+def test_out_is_a_folder_or_not_there(tmp_path):
+    fill(tmp_path, "source/a", "out")
+    with pytest.raises(AskedWrong, match="is a file"):
+        refuse_nested(tmp_path / "source", tmp_path / "out")
+    refuse_nested(tmp_path / "source", tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("places", "expected", "foreign"),
+    [
+        ([], {"ann"}, None),
+        (["ann/cup/x", "index.csv", "manifest.json", "annotations/x", ".lock", ".DS_Store"], {"ann"}, None),
+        (["train/ann.zip"], {"train/ann.zip", "test/ben.zip"}, None),
+        (["ann/cup/x", "ben/x", "notes.txt"], {"ann"}, r"\(ben, notes.txt\)"),
+        (["train/cid.zip"], {"train/ann.zip"}, r"\(train/cid.zip\)"),
+        (["ann.zip"], {"train/ann.zip"}, r"\(ann.zip\)"),
+    ],
+)
+def test_out_holds_nothing_else(tmp_path, places, expected, foreign):
+    fill(tmp_path / "out", *places)
+    if foreign is None:
+        refuse_foreign(tmp_path / "out", expected)
+    else:
+        with pytest.raises(AskedWrong, match=f"holds something else {foreign}; expected a new or empty folder"):
+            refuse_foreign(tmp_path / "out", expected)
+
+
+def test_a_new_tree_may_have_nothing_beside_it(tmp_path):
+    with pytest.raises(AskedWrong, match=r"index\.csv"):
+        refuse_foreign(fill(tmp_path / "out", "index.csv"), (), beside=())
+
+
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_videos_are_found_by_type_and_loose(tmp_path, split):
+    frames = ["ann/cup/clean/v/v-00001.jpg", "ann/cup/w/w-00001.jpg", "ann/cup/clean/.x.part/x-00001.jpg"]
+    out = fill(tmp_path, *(split + place for place in frames), "annotations/v.json")
+    assert videos_in(out) == {f"{split}ann/cup/clean/v", f"{split}ann/cup/w"}
+    refuse_foreign_videos(tmp_path / "raw", out, [])
+    with pytest.raises(AskedWrong, match=r"holds videos that .*raw does not give: .*ann/cup/w\. Remove them"):
+        refuse_foreign_videos(tmp_path / "raw", out, [f"{split}ann/cup/w"])
