@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.measure import REPEATS, Comparison, paired_seconds, peak_memory_mb
 from data_prep.making.extract import Settings, extract
-from data_prep.video.frames import encode_jpeg, iterate_frames
+from data_prep.video import encode_jpeg, iterate_frames
 from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong
 from groundwork.randomness import keyed_rng

@@ -24,7 +24,7 @@ from benchmarks.measure import Comparison, one_core, paired_seconds
 from data_prep.making.pack import pack
 from data_prep.tree.index import open_index
 from data_prep.tree.layout import frame_file_name
-from data_prep.video.frames import encode_jpeg
+from data_prep.video import encode_jpeg
 from groundwork.randomness import keyed_rng
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import to_images

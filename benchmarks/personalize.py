@@ -17,7 +17,7 @@ from benchmarks.extract import Size as VideoSize
 from benchmarks.extract import write_video
 from benchmarks.measure import Comparison, paired_seconds, peak_memory_mb
 from data_prep.tree.own_videos import OwnFolder, OwnVideo, frame_count, scan_own
-from data_prep.video.frames import read_frames
+from data_prep.video import read_frames
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
 from orbit_lite.costs.measuring import Work

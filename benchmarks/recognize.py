@@ -18,7 +18,7 @@ import torch
 from benchmarks.extract import LONGER, repeat_video, write_video
 from benchmarks.extract import Size as VideoSize
 from benchmarks.measure import REPEATS, Comparison, paired_seconds, peak_memory_mb
-from data_prep.video.frames import read_frames
+from data_prep.video import read_frames
 from groundwork.randomness import keyed_rng
 from orbit_lite.costs.measuring import Work
 from orbit_lite.data.loader import to_images

@@ -21,8 +21,8 @@ from data_prep.making.verify import verify
 from data_prep.pocket.pocket_set import make_pocket
 from data_prep.quality.estimate import quality
 from data_prep.tree.index import build_index, open_index
+from data_prep.video import read_frames
 from data_prep.video.damage import decoder_lines
-from data_prep.video.frames import read_frames
 from groundwork.errors import FoundWrong
 from groundwork.process_setting import ProcessSetting
 from orbit_lite import TaskPixels, build_recognizer, load_recognizer, task_gradient

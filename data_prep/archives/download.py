@@ -41,7 +41,7 @@ from data_prep.making.verify import verify
 from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.index import Index, open_index
 from data_prep.tree.layout import INDEX_NAME, SPLITS, annotation_path, is_junk
-from data_prep.video.frames import decode_jpeg
+from data_prep.video import decode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_json
 from groundwork.lock import only_run

@@ -9,10 +9,7 @@ from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.flat_export import scan_flat
 from data_prep.tree.layout import VIDEO_TYPES, frame_file_name
 from data_prep.tree.naming import RawVideo, discard_key, name_videos, scan_raw
-from data_prep.video.decoding import reader_of
-from data_prep.video.frames import JPEG_QUALITY, encode_jpeg, iterate_frames
-from data_prep.video.framing import Framing, crop_note
-from data_prep.video.probe import probe
+from data_prep.video import JPEG_QUALITY, Framing, crop_note, encode_jpeg, iterate_frames, probe, reader_of
 from groundwork.errors import AskedWrong
 from groundwork.files import whole_folder
 from groundwork.words import listed

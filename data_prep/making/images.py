@@ -11,9 +11,16 @@ from data_prep.making.picture_folders import PictureFile, PictureFolders, scan_p
 from data_prep.making.picture_look import Distinct, Looked, distinct, look_at_pictures
 from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.layout import TREE_TYPES, frame_file_name
-from data_prep.video.frames import JPEG_QUALITY, encode_jpeg
-from data_prep.video.framing import Framing, crop_note
-from data_prep.video.photos import HEIC_SUFFIXES, READER, read_photo, require_heic
+from data_prep.video import (
+    HEIC_SUFFIXES,
+    JPEG_QUALITY,
+    PHOTO_READER,
+    Framing,
+    crop_note,
+    encode_jpeg,
+    read_photo,
+    require_heic,
+)
 from groundwork.cores import default_workers
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import whole_folder
@@ -196,7 +203,7 @@ def _make_burst(job: _Job) -> StillsRecord:
         for number, source in enumerate(job.sources, start=1):
             content = encode_jpeg(framing.square(read_photo(source).picture))
             (folder / frame_file_name(job.folder.name, number)).write_bytes(content)
-    return StillsRecord(frames=len(job.sources), mark=job.mark, reader=READER)
+    return StillsRecord(frames=len(job.sources), mark=job.mark, reader=PHOTO_READER)
 
 
 def _notes(looked: Looked, taken: Distinct, bursts: Sequence[Burst], settings: ImageSettings) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data_prep.making.picture_folders import PictureFile
-from data_prep.video.photos import read_photo
+from data_prep.video import read_photo
 from data_prep.workers.pool import run_in_workers
 from groundwork.errors import FoundWrong, KitError
 from groundwork.progress import Progress

@@ -13,7 +13,7 @@ from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.index import Index, VideoRow, open_index
 from data_prep.tree.layout import frame_file_name
 from data_prep.tree.stored_frames import stored_frames
-from data_prep.video.frames import JPEG_QUALITY
+from data_prep.video import JPEG_QUALITY
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import whole_folder
 

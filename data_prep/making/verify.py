@@ -20,8 +20,7 @@ from data_prep.tree.layout import (
 )
 from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, scan_tree
 from data_prep.tree.packed import PackedUser, PackedVideo
-from data_prep.video.frames import count_frames, decode_jpeg, iterate_frames
-from data_prep.video.probe import probe
+from data_prep.video import count_frames, decode_jpeg, iterate_frames, probe
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong

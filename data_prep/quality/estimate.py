@@ -18,7 +18,7 @@ from data_prep.tree.index import VideoRow, open_index
 from data_prep.tree.layout import VIDEO_TYPES
 from data_prep.tree.listing import Kind
 from data_prep.tree.stored_frames import stored_frames
-from data_prep.video.frames import decode_jpeg, encode_jpeg, iterate_frames
+from data_prep.video import decode_jpeg, encode_jpeg, iterate_frames
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import AskedWrong, FoundWrong, KitError

@@ -13,7 +13,7 @@ from data_prep.tree.annotations import FILTERS, ISSUES, FrameFilter
 from data_prep.tree.index import Index, VideoRow, open_index
 from data_prep.tree.layout import ANNOTATIONS
 from data_prep.tree.stored_frames import stored_frames
-from data_prep.video.frames import decode_jpeg
+from data_prep.video import decode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
 
 BOX_COLUMNS = tuple(f"box_{side}" for side in BOX_SIDES)

@@ -244,9 +244,7 @@ def _row(root: Path, kind: Kind, found: Found) -> VideoRow:
     place = (found.split, found.user, found.object, found.video_type, found.video)
     relative = found.path.relative_to(root).as_posix()
     if kind == "raw":
-        # Imported here: a check of a frame tree shouldn't wait for decoders to load.
-        from data_prep.video.frames import count_frames
-        from data_prep.video.probe import probe
+        from data_prep.video import count_frames, probe  # here: a check of a frame tree shouldn't wait for decoders
 
         return VideoRow(*place, count_frames(probe(found.path)), relative, _raw_fingerprint(found))
     return _frames_row(root, found, list_frames(found.path))

@@ -29,7 +29,7 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import listed
 
 if TYPE_CHECKING:
-    from data_prep.video.info import VideoInfo
+    from data_prep.video import VideoInfo
 
 LEAST_SIDE_PX = 32  # of a raw video's pictures: less is no picture of a thing
 EXPECTED = "OBJECT/FILE.mp4 (or .mov, .jpg, ...), OBJECT/clean/FILE.mp4, or folders of frames in place of the files"
@@ -114,7 +114,7 @@ def probe_own(path: Path) -> "VideoInfo":
     Raises:
         FoundWrong: as `probe`; or if its pictures are too small to show a thing.
     """
-    from data_prep.video.probe import probe  # here: a scan shouldn't wait for decoders to load
+    from data_prep.video import probe  # here: a scan shouldn't wait for decoders to load
 
     found = probe(path)
     if min(found.width, found.height) < LEAST_SIDE_PX:
@@ -132,7 +132,7 @@ def frame_count(video: OwnVideo) -> int:
         FoundWrong: if it can't be read, its pictures are too small, or its frames are not numbered without a gap.
     """
     if video.kind == "raw":
-        from data_prep.video.frames import count_frames
+        from data_prep.video import count_frames
 
         return count_frames(probe_own(video.path))
     if video.kind == "packed":

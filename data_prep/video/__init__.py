@@ -1,4 +1,70 @@
-"""One video file to square RGB frames at a stated rate, and what is damaged in it.
+"""Videos and photos: what a file holds, and its pictures as square RGB frames at a stated rate.
 
-Others call `probe.probe` (what the file holds), `frames` (its pictures) and `damage` (what libav says of them).
+Other rooms import from here alone. What stands behind a name is loaded when it is first used, for decoders take their
+time: a check of a frame tree shouldn't wait for them.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from data_prep.video.decoding import reader_of
+    from data_prep.video.frames import (
+        DEFAULT_FPS,
+        JPEG_QUALITY,
+        count_frames,
+        decode_jpeg,
+        encode_jpeg,
+        frame_pictures,
+        iterate_frames,
+        read_frames,
+    )
+    from data_prep.video.framing import Framing, Picture, crop_note
+    from data_prep.video.info import VideoInfo
+    from data_prep.video.photos import HEIC_SUFFIXES, PHOTO_READER, read_photo, require_heic
+    from data_prep.video.probing import probe
+
+__all__ = [
+    "DEFAULT_FPS",
+    "HEIC_SUFFIXES",
+    "JPEG_QUALITY",
+    "PHOTO_READER",
+    "Framing",
+    "Picture",
+    "VideoInfo",
+    "count_frames",
+    "crop_note",
+    "decode_jpeg",
+    "encode_jpeg",
+    "frame_pictures",
+    "iterate_frames",
+    "probe",
+    "read_frames",
+    "read_photo",
+    "reader_of",
+    "require_heic",
+]
+
+# Modules in which the names above are defined
+_HOMES = {
+    "decoding": ["reader_of"],
+    "frames": [
+        *("DEFAULT_FPS", "JPEG_QUALITY", "count_frames", "decode_jpeg", "encode_jpeg", "frame_pictures"),
+        *("iterate_frames", "read_frames"),
+    ],
+    "framing": ["Framing", "Picture", "crop_note"],
+    "info": ["VideoInfo"],
+    "photos": ["HEIC_SUFFIXES", "PHOTO_READER", "read_photo", "require_heic"],
+    "probing": ["probe"],
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

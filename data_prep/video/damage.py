@@ -1,8 +1,8 @@
 """What libav says of damage while it decodes: it fills damaged parts in and goes on, and only its log tells.
 
 PyAV hands the lines over by thread, so a block of `decoder_lines()` hears of its own file alone, as long as the decoder
-works in the thread that calls it (one thread per decoder: see `probe.open_video`). PyAV's log is off by default, and is
-one for the whole process: it is on only while such a block runs.
+works in the thread that calls it (one thread per decoder: see `probing.open_video`). PyAV's log is off by default, and
+is one for the whole process: it is on only while such a block runs.
 
 What no log tells: HEVC's decoder takes flipped bits for a picture unless they break its syntax. Of 36 files with 1, 8
 or 64 bits flipped 9 passed as whole, and more of noise; of H.264 none (measured). Holes and cut ends `probe` finds.

@@ -23,7 +23,7 @@ from data_prep.video import photos
 from data_prep.video.damage import decoder_lines, tells_of_damage
 from data_prep.video.framing import Framing, Picture
 from data_prep.video.info import VideoInfo
-from data_prep.video.probe import open_video
+from data_prep.video.probing import open_video
 from groundwork.errors import FoundWrong
 
 # What decodes, as a frame tree's manifest has it
@@ -42,7 +42,7 @@ _TURNS: dict[int, list[tuple[str, str]]] = {
 
 def reader_of(info: VideoInfo) -> str:
     """What decodes such a video, with versions."""
-    return photos.READER if info.is_photo else READER
+    return photos.PHOTO_READER if info.is_photo else READER
 
 
 def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing) -> Iterator[Picture]:

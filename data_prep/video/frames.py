@@ -1,7 +1,7 @@
 """Raw video to square RGB frames at a stated rate: which picture each frame shows, the frames, and their JPEG form.
 
 Frame k (from 0; file number k + 1) shows the last picture with a time stamp <= k / fps, counted from the first picture.
-Colours are shown as coded, through the video's own matrix and range, without tone mapping (see color.py).
+Colours are shown as coded, through the video's own matrix and range, without tone mapping (see probing.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data_prep.video import decoding
 from data_prep.video.framing import Framing, Picture
 from data_prep.video.info import VideoInfo
-from data_prep.video.probe import probe
+from data_prep.video.probing import probe
 from groundwork.errors import FoundWrong
 
 DEFAULT_SIZE_PX = 224

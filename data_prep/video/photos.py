@@ -22,7 +22,7 @@ from groundwork.process_setting import ProcessSetting
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 HEIC_SUFFIXES = (".heic", ".heif")
-READER = f"Pillow {PIL.__version__}"
+PHOTO_READER = f"Pillow {PIL.__version__}"
 MOST_PIXELS = 120_000_000  # phones take 108 million; decoded, that is 324 MB
 _GROUND = (255, 255, 255)  # behind what is transparent, as in most viewers
 _ORIENTATION = 0x0112

@@ -12,7 +12,7 @@ from data_prep.tree.index import Index
 from data_prep.tree.layout import frame_file_name
 from data_prep.tree.listing import Kind
 from data_prep.tree.packed import PackedUser, archive_place
-from data_prep.video.frames import decode_jpeg, encode_jpeg, read_frames
+from data_prep.video import decode_jpeg, encode_jpeg, read_frames
 from groundwork.errors import FoundWrong
 
 Pictures = NDArray[np.uint8]  # (n, size, size, 3), RGB

@@ -11,7 +11,7 @@ import torch
 
 from data_prep.tree.annotated_videos import TreeAnnotations
 from data_prep.tree.index import open_index
-from data_prep.video.frames import encode_jpeg
+from data_prep.video import encode_jpeg
 from eval.formats.records import (
     Scorecard,
     TaskSet,

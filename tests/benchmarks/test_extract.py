@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from benchmarks.extract import Size, repeat_video, run, write_video
-from data_prep.video.probe import probe
+from data_prep.video import probe
 
 SMALL = Size(videos=2, pictures=6, width_px=320, height_px=180, frame_size_px=32)
 

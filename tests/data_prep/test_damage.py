@@ -8,8 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from data_prep.video.frames import iterate_frames, read_frames
-from data_prep.video.probe import probe
+from data_prep.video import iterate_frames, probe, read_frames
 from groundwork.errors import FoundWrong
 
 FFMPEG = shutil.which("ffmpeg")

@@ -14,7 +14,7 @@ from data_prep.tree.annotation_judge import judge_annotations
 from data_prep.tree.annotations import BOX, ISSUES, NOT_PRESENT
 from data_prep.tree.index import build_index
 from data_prep.tree.layout import annotation_path, frame_file_name
-from data_prep.video.frames import encode_jpeg
+from data_prep.video import encode_jpeg
 from orbit_lite.cli.parser import main
 from orbit_lite.config import configs_folder
 

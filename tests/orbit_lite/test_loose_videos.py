@@ -7,7 +7,7 @@ import cv2
 import pytest
 
 from data_prep.tree.index import open_index
-from data_prep.video.frames import read_frames
+from data_prep.video import read_frames
 from orbit_lite.cli.parser import main
 
 TINY = ["--model", "protonets", "--backbone", "tiny", "--weights", "random", "--device", "cpu"]

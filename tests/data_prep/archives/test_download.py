@@ -22,7 +22,7 @@ from data_prep.archives.published import FIGSHARE_API, PUBLISHED, list_published
 from data_prep.making.verify import verify
 from data_prep.tree.index import open_index
 from data_prep.tree.layout import SPLITS
-from data_prep.video.frames import encode_jpeg
+from data_prep.video import encode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
 
 QUICK = Patience(attempts=2, pause_s=0.01, timeout_s=300)

@@ -18,7 +18,7 @@ from data_prep.tree.flat_export import TECHNIQUES
 from data_prep.tree.index import open_index
 from data_prep.tree.layout import MANIFEST_NAME
 from data_prep.tree.naming import table_path
-from data_prep.video.frames import decode_jpeg, iterate_frames
+from data_prep.video import decode_jpeg, iterate_frames
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.lock import only_run
 

@@ -18,7 +18,7 @@ from data_prep.tree.index import open_index
 from data_prep.tree.layout import MANIFEST_NAME
 from data_prep.tree.own_videos import scan_own
 from data_prep.tree.stills import is_stills
-from data_prep.video.frames import encode_jpeg, read_frames
+from data_prep.video import encode_jpeg, read_frames
 from groundwork.errors import AskedWrong, FoundWrong
 
 ROOT = Path(__file__).parents[3]

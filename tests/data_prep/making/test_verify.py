@@ -12,7 +12,7 @@ import pytest
 from data_prep.making.pack import pack
 from data_prep.making.verify import verify
 from data_prep.tree.index import build_index
-from data_prep.video.frames import encode_jpeg
+from data_prep.video import encode_jpeg
 from groundwork.errors import AskedWrong
 
 VIDEO = "ann--cup--clean--a"

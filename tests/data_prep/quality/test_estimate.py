@@ -14,7 +14,7 @@ from data_prep.quality.measures import LEAST_SIDE_PX, MEASURES, edge_width_px, m
 from data_prep.quality.report import NOTE, filming_lines, quality_text, write_csv
 from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.layout import annotation_path
-from data_prep.video.frames import decode_jpeg, encode_jpeg
+from data_prep.video import decode_jpeg, encode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
 
 PLANTED = {"blurred": "blur_issue", "overexposed": "overexposed_issue", "underexposed": "underexposed_issue"}

@@ -412,7 +412,7 @@ import logging, os, sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from data_prep.tree.index import open_index
-import data_prep.video.frames, data_prep.video.probe
+import data_prep.video.frames, data_prep.video.probing
 if os.getuid() == 0:
     os.setuid(65534)
 logging.basicConfig(level=logging.INFO)  # to stderr

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep.video.frames import read_frames
-from data_prep.video.probe import probe
+from data_prep.video.probing import probe
 from groundwork.errors import FoundWrong
 
 BT709, BT601, SMPTE240M, BT2020 = (1, 1, 1), (6, 6, 6), (7, 7, 7), (9, 14, 9)
@@ -64,5 +64,5 @@ def test_colours_are_those_of_a_second_decoder(encode_patches, second_decoder, t
 @pytest.mark.parametrize("matrix", [8, 10], ids=["YCgCo", "BT.2020 constant luminance"])
 def test_a_matrix_that_no_reader_knows_is_refused(encode_patches, tmp_path, matrix):
     path = encode_patches(tmp_path / "a.mp4", tags=(1, 1, matrix))
-    with pytest.raises(FoundWrong, match=rf"a\.mp4: colour matrix {matrix} .* Convert the video to BT\.709"):
+    with pytest.raises(FoundWrong, match=rf"a\.mp4: color matrix {matrix} .* Convert the video to BT\.709"):
         probe(path)

@@ -13,7 +13,7 @@ from PIL import Image
 from data_prep.video import decoding
 from data_prep.video.frames import frame_pictures, read_frames
 from data_prep.video.framing import Framing
-from data_prep.video.probe import probe
+from data_prep.video.probing import probe
 from groundwork.errors import FoundWrong
 
 ROOT = Path(__file__).parents[3]

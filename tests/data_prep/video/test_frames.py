@@ -15,7 +15,7 @@ from data_prep.video.frames import (
     iterate_frames,
     read_frames,
 )
-from data_prep.video.probe import probe
+from data_prep.video.probing import probe
 from groundwork.errors import AskedWrong, FoundWrong
 
 SIZE_PX = 64

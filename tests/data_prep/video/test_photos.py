@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_prep.video.frames import count_frames, iterate_frames, read_frames
 from data_prep.video.photos import MOST_PIXELS, read_photo
-from data_prep.video.probe import probe
+from data_prep.video.probing import probe
 from groundwork.errors import AskedWrong, FoundWrong
 
 GREEN, RED = (10, 220, 30), (200, 0, 0)

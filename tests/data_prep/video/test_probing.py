@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.video.probe import probe
+from data_prep.video.probing import probe
 from groundwork.errors import FoundWrong
 
 

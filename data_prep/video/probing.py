@@ -1,4 +1,5 @@
-"""What a video file holds, by its packets: size, rotation, time stamps, key frames. Decodes the first picture only."""
+"""What a video file holds, by its packets: size, rotation, time stamps, key frames. Decodes the first picture only, for
+its size and for how its colors are coded."""
 
 import itertools
 import os
@@ -13,13 +14,20 @@ from av import VideoFrame, VideoStream
 from av.container import InputContainer
 
 from data_prep.tree.layout import is_photo_file
-from data_prep.video.color import describe_colour, is_readable
 from data_prep.video.damage import decoder_lines, demuxer_stumbles
 from data_prep.video.info import USUAL_STEP_S, VideoInfo, photo_info
 from data_prep.video.packets import has_hole, starts_afresh
 from data_prep.video.photos import read_photo
 from groundwork.errors import FoundWrong
 
+# How colors are coded: numbers of ITU-T H.273, as libav has them. Nothing converts them: a decoder's own matrix makes
+# RGB, without tone mapping, so HLG and PQ pictures come out flat, as coded, dimmer and paler than on the phone.
+_TRANSFERS = {16: "PQ", 18: "HLG"}  # table 3; all others are SDR
+_BT2020_PRIMARIES = 9  # table 2
+_BT2020_MATRICES = {9, 10}  # table 4
+# Matrices that libav's scaler applies: RGB, BT.709, unstated, FCC, BT.601 (two), SMPTE 240M, BT.2020. Of the others it
+# refuses all that were tried (YCgCo, BT.2020 with constant luminance); an older libav showed them in wrong colors.
+_READABLE_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
 # A jump goes to a time stamp; its place is found again only in containers that store one for every picture.
 _STAMPED = ("mov", "matroska")
 
@@ -87,9 +95,9 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
     shown = [packet for packet in packets if not packet.discarded and not _leads(packet, packets[0])]
     if first is None or not shown:
         raise FoundWrong(f"{path}: holds no picture that decodes, expected at least one.")
-    if not is_readable(first):
+    if first.colorspace not in _READABLE_MATRICES:
         raise FoundWrong(
-            f"{path}: colour matrix {first.colorspace} (as ITU-T H.273 counts) can't be shown in its true colours here."
+            f"{path}: color matrix {first.colorspace} (as ITU-T H.273 counts) can't be shown in its true colors here."
             " Convert the video to BT.709 first."
         )
     rotation = round(-first.rotation / 90) % 4 * 90  # PyAV counts anticlockwise
@@ -109,8 +117,19 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         codec=codec,
         key_pictures=keys or (0,),
         closed_groups=bool(keys) and stamped and len(shown) == len(packets),
-        colour=describe_colour(first),
+        colour=_describe_color(first),
     )
+
+
+def _describe_color(frame: VideoFrame) -> str:
+    """Transfer, wide primaries and bits of a PyAV frame: `SDR 8-bit`, `HLG BT.2020 10-bit`, `PQ BT.2020 10-bit`, …"""
+    wide = frame.color_primaries == _BT2020_PRIMARIES or frame.colorspace in _BT2020_MATRICES
+    parts = [
+        _TRANSFERS.get(frame.color_trc, "SDR"),
+        "BT.2020" if wide else "",
+        f"{frame.format.components[0].bits}-bit",
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def _scan(path: Path, container: InputContainer, stream: VideoStream) -> tuple[list[_Packet], VideoFrame | None]:
