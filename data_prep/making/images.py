@@ -44,6 +44,7 @@ class ImageSettings:
         clutter: share of each object's videos that become clutter, drawn at random by `seed`; 0 for none.
         clutter_from: a split of SRC whose pictures become clutter, in a tree without splits; "" for none.
         user: the one user whose pictures they are; "" to read it from the folders.
+        seed: of the draw of what becomes clutter.
     """
 
     size_px: int = 224

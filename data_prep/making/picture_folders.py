@@ -81,7 +81,9 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
     pictures = [(parts, path) for parts, path in files if is_photo_file(parts[-1])]
     others = [parts[-1] for parts, _ in files if not is_photo_file(parts[-1])]
     if not pictures:
-        raise AskedWrong(f"{source}: no pictures in it; expected {EXPECTED} (or .png, .webp, .heic, ...).")
+        raise AskedWrong(
+            f"{source}: no pictures in it; expected {EXPECTED} (or .png, .webp, .heic, ...){_videos_hint(others)}."
+        )
     _refuse_frames(source, [parts for parts, _ in pictures])
     has_splits = all(len(parts) > 1 and parts[0] in _SPLITS for parts, _ in pictures)
     placed = [_place(parts, path, has_splits) for parts, path in pictures]
@@ -202,7 +204,7 @@ def _mixed_note(source: Path, placed: Sequence[_Placed], alone: str, user: str) 
         shallow = sorted("/".join(one.folders) for one in placed if len(one.folders) == 1)[0]
         yield (
             f"{source}: pictures stand in {shallow}, others deeper, so the first level is taken for objects of one"
-            f" user, {alone}. If it is users, take the pictures out of {shallow}; if not, --user {alone} says so."
+            f" user, {alone}. If these are users, take the pictures out of {shallow}; if not, --user {alone} says so."
         )
 
 
@@ -211,8 +213,11 @@ def _others_note(source: Path, names: Sequence[str]) -> Iterator[str]:
         return
     suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
     kinds = [f"{suffix} ({count})" for suffix, count in suffixes.most_common()]
-    hint = "; 'orbit-lite prep extract' takes the videos" if any(map(is_video_file, names)) else ""
-    yield f"{source}: {counted(len(names), 'file')} left aside, not pictures: {listed(kinds)}{hint}."
+    yield f"{source}: {counted(len(names), 'file')} left aside, not pictures: {listed(kinds)}{_videos_hint(names)}."
+
+
+def _videos_hint(names: Sequence[str]) -> str:
+    return "; 'orbit-lite prep extract' takes the videos" if any(map(is_video_file, names)) else ""
 
 
 def _order(picture: PictureFile) -> tuple[object, ...]:
