@@ -19,7 +19,9 @@ from groundwork.removal import Root, identity
 QUALITY_TABLES = ("quality_videos.csv", "quality_frames.csv")  # as quality_report writes them
 SUMMARY_TABLES = ("counts.csv", "spreads.csv", "users.csv")  # as summarize does
 TEXTS = (".csv", ".json", ".jsonl", ".log", ".md", ".html", ".txt", ".tsv", ".yaml", ".yml")
-_MOST_BYTES = 64 * 10**6  # of a text to look into
+MOST_BYTES = 64 * 10**6  # of a text to look into
+
+UserOf = Callable[[str], str]  # whose a row is, by its cell in one column
 
 
 def find_annotations(root: Root, user: str, is_theirs: Callable[[str], bool]) -> tuple[list[Removable], list[Path]]:
@@ -54,19 +56,20 @@ def find_annotations(root: Root, user: str, is_theirs: Callable[[str], bool]) ->
 
 def count_rows(path: Path, user: str) -> int:
     """How many rows of a table with a column `user` are a user's; 0 without such a file."""
-    return sum(is_theirs for is_theirs, _ in _rows(path, user))
+    return sum(theirs for theirs, _ in _rows(path, user, "user", str))
 
 
-def drop_rows(path: Path, user: str) -> int:
-    """Take a user's rows out of a table of ours that has a column `user`; how many there were, 0 without such a file.
+def drop_rows(path: Path, user: str, *, column: str = "user", user_of: UserOf = str) -> int:
+    """Take a user's rows out of a table of ours; how many there were, 0 without such a file.
 
     A row at a time, for a table may have one a frame.
     """
-    if count := count_rows(path, user):
+    count = sum(theirs for theirs, _ in _rows(path, user, column, user_of))
+    if count:
         remove_parts(path)
         with whole_file(path) as file:
             table = csv.writer(codecs.getwriter("utf-8")(file, "surrogateescape"), lineterminator="\n")
-            table.writerows(row for is_theirs, row in _rows(path, user) if not is_theirs)
+            table.writerows(row for theirs, row in _rows(path, user, column, user_of) if not theirs)
     return count
 
 
@@ -96,7 +99,7 @@ def names(text: bytes, user: str) -> bool:
 def mentions(folder: Path, user: str, *, known: Collection[str]) -> list[Path]:
     """Text files directly in a folder, but those of the names known, that name a user."""
     texts = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in TEXTS and path.name not in known]
-    return [p for p in texts if p.is_file() and p.stat().st_size <= _MOST_BYTES and names(p.read_bytes(), user)]
+    return [p for p in texts if p.is_file() and p.stat().st_size <= MOST_BYTES and names(p.read_bytes(), user)]
 
 
 def _annotated(name: str) -> str:
@@ -107,7 +110,7 @@ def _annotated(name: str) -> str:
     return name.removeprefix("._").removesuffix(".json") if name.endswith(".json") else ""
 
 
-def _rows(path: Path, user: str) -> Iterator[tuple[bool, list[str]]]:
+def _rows(path: Path, user: str, column: str, user_of: UserOf) -> Iterator[tuple[bool, list[str]]]:
     """A table's rows, the heading first, each with whether it is of the user; nothing if there is no such file."""
     if not path.is_file():
         return
@@ -115,6 +118,6 @@ def _rows(path: Path, user: str) -> Iterator[tuple[bool, list[str]]]:
         lines = csv.reader(file)
         heading = next(lines, [])
         yield False, heading
-        column = heading.index("user") if "user" in heading else len(heading)
+        place = heading.index(column) if column in heading else len(heading)
         for row in lines:
-            yield row[column : column + 1] == [user], row
+            yield [user_of(cell) for cell in row[place : place + 1]] == [user], row

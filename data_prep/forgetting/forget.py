@@ -60,6 +60,14 @@ def plan_forget(root: Path, user: str) -> Plan:
 def plan_in_tree(root: Path, user: str) -> Plan:
     """As `plan_forget`, but there may be nothing of them."""
     case = open_case(root, user_name(user))
+    plan = plan_of_case(case)
+    left = (str(alone) for holding in case.holdings for alone in holding.left)
+    around = (*_mentioned(case), *(EVERYWHERE if plan.changes or plan.still else ()))
+    return replace(plan, left=(*left, *plan.left), unreachable=(*plan.unreachable, *around))
+
+
+def plan_of_case(case: ForgetCase) -> Plan:
+    """The same without what is not the kit's under the user's name, files that only name them, and other places."""
     annotations, strange = find_annotations(case.below, case.user, case.ownership())
     changes: list[Change] = []
     still = [*_behind_links(case)]
@@ -71,10 +79,8 @@ def plan_in_tree(root: Path, user: str) -> Plan:
     if annotations:
         line = f"{case.root / ANNOTATIONS}: {counted(len(annotations), 'file')}"
         changes.insert(0, remove_files(line, case.below, annotations))
-    left = [str(alone) for holding in case.holdings for alone in holding.left]
-    left += [f"{path}: not the annotations of a video of theirs" for path in strange]
-    unreachable = (*_unreachable(case), *(EVERYWHERE if changes or still else ()))
-    return Plan((case.root,), tuple(changes), tuple(left), tuple(still), unreachable)
+    left = tuple(f"{path}: not the annotations of a video of theirs" for path in strange)
+    return Plan((case.root,), tuple(changes), left, tuple(still), tuple(_unreachable(case)))
 
 
 def nothing_of(root: Path, user: str) -> str:
@@ -140,6 +146,9 @@ def _unreachable(case: ForgetCase) -> Iterator[str]:
         yield f"{root} was downloaded: unpacking the published archives again brings them back"
     if (root / MANIFEST_NAME).is_file():
         yield f"{root} was made from another tree: resuming from one that still has them brings them back"
+
+
+def _mentioned(case: ForgetCase) -> Iterator[str]:
     for place in case.places:
         for path in mentions(place, case.user, known=user_entries.TABLES):
             yield f"{path}: not written by this kit, and names {case.user}; look into it"

@@ -13,6 +13,7 @@ from groundwork.errors import FoundWrong
 from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.removal import Identity, Root, WayChanged
+from groundwork.targets import links_not_followed
 from groundwork.words import counted
 
 _TOO_FEW_FOR_PROGRESS = 100
@@ -178,7 +179,36 @@ def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Ite
     return Change(line, carry_out)
 
 
-def nothing_among(known: Iterable[str], name: str, where: Path, what: str = "user") -> str:
+def change_file(line: str, root: Root, place: Sequence[str], change: Callable[[], int | bool]) -> Change | str:
+    """The change of one file's content, not made if a symbolic link stands on the way to it, now or when it is to be
+    made.
+
+    Args:
+        line: what goes, with counts.
+        root: what the file stands below.
+        place: its path below the root.
+        change: makes it; nothing is reported where it gives 0 or False.
+
+    Returns:
+        the change, or a line that says which link prevents it.
+    """
+
+    def refusal() -> str:
+        if not root.is_there():
+            return f"{line}; {root.path} was replaced after it was listed"
+        link = root.link_on_way(place)
+        return f"{line}; {link} is a symbolic link to {link.resolve()}, not followed" if link else ""
+
+    def carry_out() -> Forgotten:
+        if refused := refusal():
+            return Forgotten(still=(refused,))
+        with links_not_followed():
+            return Forgotten((line,)) if change() else Forgotten()
+
+    return refusal() or Change(line, carry_out)
+
+
+def nothing_among(known: Iterable[str], name: str, where: Path | str, what: str = "user") -> str:
     """What to say where there is nothing of a user, or of something else, by its name.
 
     After a `forget` that finished that is as it should be; and nothing tells a name that was removed from one that was
@@ -187,7 +217,7 @@ def nothing_among(known: Iterable[str], name: str, where: Path, what: str = "use
     Args:
         known: the names that are there.
         name: the one that is not.
-        where: a tree, run or file.
+        where: a tree, run or file, or several in words.
         what: `name` is a name of.
 
     Raises:
@@ -195,7 +225,7 @@ def nothing_among(known: Iterable[str], name: str, where: Path, what: str = "use
     """
     others = sorted({*known} - {plain(name)})
     for other in others:
-        if _letters(other) == _letters(name) != "":
+        if is_spelled_like(other, name):
             raise FoundWrong(f"{where}: no {what} {name!r}; did you mean {other!r}? Nothing was removed.")
     near = difflib.get_close_matches(name, others, n=1)
     hint = f" (if you meant {near[0]!r}: that one is still there)" if near else ""
@@ -211,6 +241,11 @@ def refuse_unfinished(forgotten: Forgotten) -> None:
     if forgotten.still:
         more = f" (and {len(forgotten.still) - 1} more, see above)" if len(forgotten.still) > 1 else ""
         raise FoundWrong(f"not all of it could be removed: {forgotten.still[0]}{more}")
+
+
+def is_spelled_like(one: str, other: str) -> bool:
+    """Whether two names differ in case and punctuation only, or not at all."""
+    return _letters(one) == _letters(other) != ""
 
 
 def _letters(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from data_prep.archives.download import RECORD_NAME, lower_count, records_split
 from data_prep.forgetting.case import ForgetCase
 from data_prep.forgetting.derived import QUALITY_TABLES, SUMMARY_TABLES, count_rows, drop_rows, drop_summary
-from data_prep.forgetting.plan import Change, Forgotten, Removable, remove_files
+from data_prep.forgetting.plan import Change, Removable, change_file, remove_files
 from data_prep.making import run as tree_run
 from data_prep.making.run import JOURNAL_NAME
 from data_prep.tree import index, naming
@@ -18,7 +18,6 @@ from data_prep.tree.layout import INDEX_NAME, MANIFEST_NAME
 from data_prep.tree.naming import table_places
 from groundwork.files import is_part, part_of
 from groundwork.removal import identity
-from groundwork.targets import links_not_followed
 from groundwork.words import counted, listed
 
 TABLES = (INDEX_NAME, MANIFEST_NAME, JOURNAL_NAME, RECORD_NAME, *QUALITY_TABLES, *SUMMARY_TABLES)
@@ -87,22 +86,8 @@ def _rewrite(case: ForgetCase, path: Path, count: Count, drop: Count, one: str, 
 
 
 def _unless_linked(case: ForgetCase, path: Path, line: str, change: Callable[[], int | bool]) -> Change | str:
-    """A change of one file, not made if a symbolic link stands on the way to it, now or when it is to be made."""
     below, place = case.anchored(path)
-
-    def refusal() -> str:
-        if not below.is_there():
-            return f"{line}; {below.path} was replaced after it was listed"
-        link = below.link_on_way(place)
-        return f"{line}; {link} is a symbolic link to {link.resolve()}, not followed" if link else ""
-
-    def carry_out() -> Forgotten:
-        if refused := refusal():
-            return Forgotten(still=(refused,))
-        with links_not_followed():
-            return Forgotten((line,)) if change() else Forgotten()
-
-    return refusal() or Change(line, carry_out)
+    return change_file(line, below, place, change)
 
 
 def _names_user(path: Path, user: str) -> bool:

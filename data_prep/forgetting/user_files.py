@@ -174,7 +174,7 @@ class UserFiles:
                 return self._look_into(place, level)
             files = sum(len(names) for _, _, names in os.walk(path))
             return Holding(path, left=[LeftAlone(path, f"a folder of {counted(files, 'file')}, not this kit's", files)])
-        is_twin = _is_twin(path, name)
+        is_twin = is_twin_file(path)
         if not stat.S_ISREG(status.st_mode) or not (is_file or is_twin):
             return Holding(path, left=[LeftAlone(path, "not this kit's")])
         file = UserFile(place, identity(status), status.st_size, linked=status.st_nlink > 1, is_twin=is_twin)
@@ -250,8 +250,9 @@ def _is_file_in(level: Level, folder: str, name: str) -> bool:
     return video == folder and number >= 1 and whole == frame_file_name(video, number)
 
 
-def _is_twin(path: Path, name: str) -> bool:
-    if not name.startswith(_TWIN) or is_link(os.lstat(path)) or not path.is_file():
+def is_twin_file(path: Path) -> bool:
+    """Whether a file is one that macOS puts beside another: `._NAME` beside `NAME`."""
+    if not path.name.startswith(_TWIN) or is_link(os.lstat(path)) or not path.is_file():
         return False
     with path.open("rb") as file:
         return file.read(len(_TWIN_MAGIC)) == _TWIN_MAGIC

@@ -48,6 +48,7 @@ def add(verbs: Subparsers) -> None:
 def _check_user(options: argparse.Namespace) -> None:
     from orbit_lite.models.choice import choose_start
     from orbit_lite.personal.checking.check_user import check_users
+    from orbit_lite.personal.checking.numbers import user_numbers
     from orbit_lite.personal.checking.participants import mean_text
     from orbit_lite.personal.checking.report import write_check, write_checks
     from orbit_lite.personal.checking.words import check_text
@@ -64,7 +65,7 @@ def _check_user(options: argparse.Namespace) -> None:
         device=named_device(options.device),
     )
     if len(options.what) > 1 and found:
-        print(mean_text(found))
+        print(mean_text({check.user: user_numbers(check) for check in found}))
     if options.out is not None and found:
         written = write_checks(found, options.out) if len(options.what) > 1 else write_check(found[0], options.out)
         print(f"written: {written}")

@@ -1,6 +1,6 @@
 """Several users' checks in one table: a study's participants and their objects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ from groundwork.pages.blocks import Paragraph, Section
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.page import html_page
 from groundwork.pages.table import Table
-from orbit_lite.personal.checking.check import SEED, ObjectCheck, UserCheck
+from groundwork.words import counted
+from orbit_lite.personal.checking.check import SEED
+from orbit_lite.personal.checking.numbers import ObjectNumbers, UserNumbers
 
 OBJECTS_CSV, PARTICIPANTS_CSV, PAGE_NAME = "participants_objects.csv", "participants.csv", "participants.html"
 OBJECT_COLUMNS = (
@@ -24,77 +26,86 @@ PARTICIPANT_COLUMNS = (
 )
 _NOTHING = "-"
 
+Participants = Mapping[str, UserNumbers]  # by name, in the order of the tables' rows
 
-def write_participants(checks: Sequence[UserCheck], out: Path) -> Path:
+
+def write_participants(participants: Participants, out: Path) -> Path:
     """Write both tables as CSV and a page with them into a folder; give the page."""
-    write_text(out / OBJECTS_CSV, csv_text(OBJECT_COLUMNS, [_object_cells(c, o) for c in checks for o in c.objects]))
-    write_text(out / PARTICIPANTS_CSV, csv_text(PARTICIPANT_COLUMNS, list(map(_participant_cells, checks))))
-    write_text(out / PAGE_NAME, html_page("Check of the participants' videos", participants_sections(checks)))
+    objects = [_object_cells(name, found, thing) for name, found in participants.items() for thing in found.per_object]
+    write_text(out / OBJECTS_CSV, csv_text(OBJECT_COLUMNS, objects))
+    rows = [_participant_cells(name, found) for name, found in participants.items()]
+    write_text(out / PARTICIPANTS_CSV, csv_text(PARTICIPANT_COLUMNS, rows))
+    write_text(out / PAGE_NAME, participants_page(participants))
     return out / PAGE_NAME
 
 
-def participants_sections(checks: Sequence[UserCheck]) -> list[Section]:
+def participants_page(participants: Participants) -> str:
+    """The page as HTML; the same numbers give the same bytes."""
+    return html_page("Check of the participants' videos", participants_sections(participants))
+
+
+def participants_sections(participants: Participants) -> list[Section]:
     """The whole page."""
     return [
-        Section("overall", "Overall", (Paragraph(mean_text(checks)),)),
-        Section("participants", "Participants", (_participants_table(checks),)),
-        Section("objects", "Objects", (_objects_table(checks),)),
+        Section("overall", "Overall", (Paragraph(mean_text(participants)),)),
+        Section("participants", "Participants", (_participants_table(participants),)),
+        Section("objects", "Objects", (_objects_table(participants),)),
     ]
 
 
-def mean_text(checks: Sequence[UserCheck]) -> str:
+def mean_text(participants: Participants) -> str:
     """The mean over participants, and how far it can be trusted."""
-    values = [check.estimate.accuracy for check in checks]
-    chance = float(np.mean([check.estimate.chance for check in checks]))
-    found = bootstrap_over_users(values, [check.user for check in checks], seed=SEED, bounds=(0, 1))
+    values = [found.accuracy for found in participants.values()]
+    chance = float(np.mean([found.chance for found in participants.values()]))
+    found = bootstrap_over_users(values, list(participants), seed=SEED, bounds=(0, 1))
     spread = (
         f"no interval over participants: {too_few_users(found)}"
         if found.low is None or found.high is None
         else f"95 % interval over participants {percent(found.low, 0)} to {percent(found.high, 0)} %"
     )
     return (
-        f"{len(checks)} participants: {percent(float(np.mean(values)), 0)} % of the frames of held-out videos were "
-        f"recognized on average, from {percent(min(values), 0)} to {percent(max(values), 0)} % ({spread}; guessing "
-        f"would get {percent(chance, 0)} %)."
+        f"{counted(len(values), 'participant')}: {percent(float(np.mean(values)), 0)} % of the frames of held-out "
+        f"videos were recognized on average, from {percent(min(values), 0)} to {percent(max(values), 0)} % ({spread}; "
+        f"guessing would get {percent(chance, 0)} %)."
     )
 
 
-def _participants_table(checks: Sequence[UserCheck]) -> Table:
+def _participants_table(participants: Participants) -> Table:
     columns = (
         *("Participant", "Objects", "Held-out videos", "Recognized, %", "95 % interval, %", "Guessing, %"),
         *("Own things refused, %", "Like things called one, %"),
     )
     rows = []
-    for check in checks:
-        found, point = check.estimate, check.rejection.point
-        shares = (_share(found.accuracy), f"{percent(found.low, 0)} to {percent(found.high, 0)}", _share(found.chance))
-        counts = (plain(check.user), str(len(check.objects)), str(found.videos))
-        rows.append((*counts, *shares, _share(point.misses), _share(point.false_alarms)))
+    for name, found in participants.items():
+        interval = f"{percent(found.interval.low, 0)} to {percent(found.interval.high, 0)}"
+        shares = (_share(found.accuracy), interval, _share(found.chance))
+        counts = (plain(name), str(found.objects), str(found.videos))
+        rows.append((*counts, *shares, _share(found.misses), _share(found.false_alarms)))
     return Table("Each participant, in % of frames", columns, tuple(rows))
 
 
-def _objects_table(checks: Sequence[UserCheck]) -> Table:
+def _objects_table(participants: Participants) -> Table:
     columns = ("Participant", "Object", "Videos", "Recognized, %", "Guessing, %", "None of these, %", "Confused with")
     rows = []
-    for check in checks:
-        for thing in check.objects:
-            confused = f"{plain(thing.taken_for)} ({percent(thing.share, 0)} %)" if thing.taken_for else _NOTHING
-            shares = map(_share, (thing.accuracy, check.estimate.chance, thing.none))
-            rows.append((plain(check.user), plain(thing.object), str(thing.videos), *shares, confused))
+    for name, found in participants.items():
+        for thing in found.per_object:
+            share = thing.taken_for_share or 0.0
+            confused = f"{plain(thing.taken_for)} ({percent(share, 0)} %)" if thing.taken_for else _NOTHING
+            shares = map(_share, (thing.accuracy, found.chance, thing.none))
+            rows.append((plain(name), plain(thing.object), str(thing.videos), *shares, confused))
     return Table("Each participant's objects, in % of the frames of their held-out videos", columns, tuple(rows))
 
 
-def _object_cells(check: UserCheck, thing: ObjectCheck) -> list[object]:
-    counts = [thing.videos, len(thing.held_out), sum(video.frames for video in thing.held_out)]
-    shares = map(_fraction, (thing.accuracy, check.estimate.chance, thing.none))
-    return [check.user, thing.object, *counts, *shares, thing.taken_for, _fraction(thing.share if counts[1] else None)]
+def _object_cells(name: str, found: UserNumbers, thing: ObjectNumbers) -> list[object]:
+    counts = [thing.videos, thing.held_out_videos, thing.held_out_frames]
+    shares = map(_fraction, (thing.accuracy, found.chance, thing.none))
+    return [name, thing.object, *counts, *shares, thing.taken_for, _fraction(thing.taken_for_share)]
 
 
-def _participant_cells(check: UserCheck) -> list[object]:
-    found, point = check.estimate, check.rejection.point
-    shares = (found.accuracy, found.low, found.high, found.chance, found.same_place, found.ece)
-    unknown = (check.rejection.auroc, point.misses, point.false_alarms)
-    return [check.user, len(check.objects), found.videos, found.frames, *map(_fraction, (*shares, *unknown))]
+def _participant_cells(name: str, found: UserNumbers) -> list[object]:
+    shares = (found.accuracy, found.interval.low, found.interval.high, found.chance, found.same_place_accuracy)
+    unknown = (found.ece, found.auroc, found.misses, found.false_alarms)
+    return [name, found.objects, found.videos, found.frames, *map(_fraction, (*shares, *unknown))]
 
 
 def _share(fraction: float | None) -> str:

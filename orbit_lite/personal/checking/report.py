@@ -14,7 +14,7 @@ from groundwork.pages.markdown import markdown_page
 from groundwork.pages.page import html_page
 from orbit_lite.personal.checking.check import UserCheck
 from orbit_lite.personal.checking.learning_curve import LearningCurve
-from orbit_lite.personal.checking.numbers import CHECK_JSON, write_check_json
+from orbit_lite.personal.checking.numbers import CHECK_JSON, user_numbers, write_check_json
 from orbit_lite.personal.checking.participants import write_participants
 from orbit_lite.personal.checking.tables import (
     CONFUSION_CSV,
@@ -68,8 +68,9 @@ def write_checks(checks: Sequence[UserCheck], out: Path) -> Path:
     with only_run(out):
         for check in checks:
             _write_one(check, out / check.user)
-        write_check_json(out / CHECK_JSON, checks)
-        return write_participants(checks, out)
+        participants = {check.user: user_numbers(check) for check in checks}
+        write_check_json(out / CHECK_JSON, participants)
+        return write_participants(participants, out)
 
 
 def _write_one(check: UserCheck, out: Path) -> Path:
@@ -81,7 +82,7 @@ def _write_one(check: UserCheck, out: Path) -> Path:
         write_text(out / name, content)
     if check.curve:
         write_bytes(out / CURVE_SVG, curve_picture(check.curve))
-    write_check_json(out / CHECK_JSON, [check])
+    write_check_json(out / CHECK_JSON, {check.user: user_numbers(check)})
     write_text(out / MARKDOWN_NAME, markdown_page(title, sections))
     write_text(out / PAGE_NAME, html_page(title, sections))
     return out / PAGE_NAME
