@@ -20,9 +20,9 @@ from data_prep.tree.layout import (
     SPLITS,
     TREE_TYPES,
     is_junk,
+    nfc,
     parse_frame_file_name,
     parse_video_name,
-    plain,
 )
 from data_prep.tree.listing import list_frames
 from groundwork.errors import FoundWrong
@@ -49,7 +49,7 @@ class ZippedVideo:
     @property
     def files(self) -> list[tuple[str, int]]:
         """Names and sizes in bytes, by name: of a folder's frames, as `tree.list_frames` gives them."""
-        return sorted((PurePosixPath(plain(m.filename)).name, m.file_size) for m in self.members)
+        return sorted((PurePosixPath(nfc(m.filename)).name, m.file_size) for m in self.members)
 
     def path(self, out: Path) -> Path:
         """Where it goes below OUT."""
@@ -84,7 +84,7 @@ def find_videos(archive: CheckedZip, split: str = "") -> Contents:
     kinds: dict[str, str] = {}
     others: list[str] = []
     for member in archive.members:
-        parts = plain(member.filename).split("/")
+        parts = nfc(member.filename).split("/")
         if any(is_junk(part) or part == _MACOS for part in parts):
             continue
         if (depth := _depth(parts)) is None:
@@ -141,7 +141,7 @@ def _write_video(archive: CheckedZip, video: ZippedVideo, out: Path) -> None:
         return
     with whole_folder(video.path(out)) as folder:
         for member in video.members:
-            with (folder / PurePosixPath(plain(member.filename)).name).open("wb") as file:
+            with (folder / PurePosixPath(nfc(member.filename)).name).open("wb") as file:
                 archive.copy(member, file)
 
 
@@ -164,7 +164,7 @@ def write_annotations(archive: CheckedZip, out: Path, split: str = "") -> tuple[
     others: list[str] = []
     videos = 0
     for member in archive.members:
-        parts = plain(member.filename).split("/")
+        parts = nfc(member.filename).split("/")
         if any(is_junk(part) or part == _MACOS for part in parts):
             continue
         if not parts[-1].endswith(".json"):
@@ -207,7 +207,7 @@ def refuse_foreign(out: Path, videos: Iterable[tuple[str, str]]) -> None:
     foreign = []
     for split in sorted({place.partition("/")[0] for place in expected}):
         for path in (out / split).glob("*/*/*/*"):
-            place = plain(path.relative_to(out).as_posix())
+            place = nfc(path.relative_to(out).as_posix())
             if place not in expected and not any(is_junk(part) for part in place.split("/")):
                 foreign.append(place)
     if foreign:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Self
 
-from data_prep.tree.layout import RAW_SUFFIXES, plain
+from data_prep.tree.layout import RAW_SUFFIXES, nfc
 from data_prep.tree.zip_members import DAMAGED, member_faults, overlaps
 from groundwork.errors import FoundWrong
 from groundwork.words import listed
@@ -128,7 +128,7 @@ class CheckedZip:
             )
         for member, fault in overlaps(members, self._zip.start_dir):
             raise FoundWrong(f"{self._name(member)}: {fault}. Nothing was unpacked.")
-        names = {plain(member.filename).rstrip("/") for member in members} if os.name == "nt" else ()
+        names = {nfc(member.filename).rstrip("/") for member in members} if os.name == "nt" else ()
         if strange := [name for name in names if not fits_windows(name)]:
             _LOG.warning("note: %s: names that Windows may refuse: %s", self.path, listed(strange))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from data_prep.forgetting.user_files import Holding, UserFiles
 from data_prep.forgetting.user_places import user_levels, users_in
 from data_prep.tree.index import VideoRow, find_index, read_rows
-from data_prep.tree.layout import ANNOTATIONS, TREE_TYPES, cache_folder, is_junk, plain
+from data_prep.tree.layout import ANNOTATIONS, TREE_TYPES, cache_folder, is_junk, nfc
 from data_prep.tree.packed import ARCHIVE_SUFFIX, archive_place
 from groundwork.errors import AskedWrong
 from groundwork.removal import Root
@@ -90,8 +90,8 @@ class ForgetCase:
             for pattern in ("*/*/*", "*/*/*/*"):  # loose in the object's folder, or by type
                 for path in (self.root / level).glob(pattern):
                     parts = path.relative_to(self.root / level).parts
-                    if plain(parts[0]) not in (self.user, *self.levels, ANNOTATIONS) and not any(map(is_junk, parts)):
-                        found.add(plain(path.name))
+                    if nfc(parts[0]) not in (self.user, *self.levels, ANNOTATIONS) and not any(map(is_junk, parts)):
+                        found.add(nfc(path.name))
         return found
 
 

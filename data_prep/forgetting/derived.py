@@ -12,7 +12,7 @@ from data_prep.forgetting.plan import Removable
 from data_prep.making.collectors import LEVELS
 from data_prep.making.summarize import summarize, write_csv
 from data_prep.tree.index import Index, VideoRow
-from data_prep.tree.layout import ANNOTATIONS, plain
+from data_prep.tree.layout import ANNOTATIONS, nfc
 from groundwork.files import is_part, part_of, part_path, remove_parts, whole_file
 from groundwork.removal import Root, identity
 
@@ -47,9 +47,9 @@ def find_annotations(root: Root, user: str, is_theirs: Callable[[str], bool]) ->
                 status = os.lstat(path / entry)
                 if stat.S_ISDIR(status.st_mode):
                     continue
-                if (video := _annotated(plain(entry))) and is_theirs(video):
+                if (video := _annotated(nfc(entry))) and is_theirs(video):
                     found.append(Removable((*place, entry), identity(status)))
-                elif plain(entry).startswith(f"{user}--"):
+                elif nfc(entry).startswith(f"{user}--"):
                     strange.append(path / entry)
     return found, strange
 

@@ -16,7 +16,7 @@ from data_prep.forgetting.case import ForgetCase, open_case
 from data_prep.forgetting.derived import find_annotations, mentions
 from data_prep.forgetting.plan import Change, Forgotten, Plan, nothing_among, remove_files
 from data_prep.forgetting.user_places import user_levels, users_in, visible
-from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, plain, user_name
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, nfc, user_name
 from groundwork.words import counted
 
 EVERYWHERE = (
@@ -121,7 +121,7 @@ def _behind_links(case: ForgetCase) -> Iterator[str]:
         folder = case.root / ANNOTATIONS / level
         if not case.below.link_on_way(folder.relative_to(case.root).parts):
             continue
-        names = [plain(path.stem) for path in visible(folder) if path.suffix == ".json"]
+        names = [nfc(path.stem) for path in visible(folder) if path.suffix == ".json"]
         if theirs := sum(map(is_theirs, names)):
             yield (
                 f"{folder}: a symbolic link leads to {folder.resolve()}, not followed, with the annotations of"

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.tree.layout import plain
+from data_prep.tree.layout import nfc
 from groundwork.errors import FoundWrong
 from groundwork.lock import only_run
 from groundwork.progress import Progress
@@ -223,7 +223,7 @@ def nothing_among(known: Iterable[str], name: str, where: Path | str, what: str 
     Raises:
         FoundWrong: if a name that is there differs from this one in case or punctuation only.
     """
-    others = sorted({*known} - {plain(name)})
+    others = sorted({*known} - {nfc(name)})
     for other in others:
         if is_spelled_like(other, name):
             raise FoundWrong(f"{where}: no {what} {name!r}; did you mean {other!r}? Nothing was removed.")
@@ -249,7 +249,7 @@ def is_spelled_like(one: str, other: str) -> bool:
 
 
 def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, plain(name).casefold()))
+    return "".join(filter(str.isalnum, nfc(name).casefold()))
 
 
 def _changed(root: Root, place: tuple[str, ...]) -> str:

@@ -28,9 +28,9 @@ from data_prep.tree.layout import (
     frame_file_name,
     is_junk,
     is_photo_file,
+    nfc,
     parse_frame_file_name,
     place_user,
-    plain,
 )
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from groundwork.errors import FoundWrong
@@ -135,7 +135,7 @@ class UserFiles:
         found = {
             name: self._look((*above, entry), "user" if _whole(name) == self._user else "", self._is_file(name, above))
             for entry in sorted(os.listdir(self._root.joinpath(*above)))
-            if self._bears_name(name := plain(entry))
+            if self._bears_name(name := nfc(entry))
         }
         return self._judge_twins(found)
 
@@ -155,7 +155,7 @@ class UserFiles:
 
     def _is_indexed_photo(self, place: Place) -> bool:
         """Whether the index lists a photo as a video of theirs: its name and place alone would prove nothing."""
-        return is_photo_file(place[-1]) and "/".join(map(plain, place)) in self._indexed
+        return is_photo_file(place[-1]) and "/".join(map(nfc, place)) in self._indexed
 
     def _look(self, place: Place, level: Level, is_file: bool) -> Holding:
         """What stands at one place.
@@ -165,7 +165,7 @@ class UserFiles:
             level: what a folder is there.
             is_file: whether a file of this name is theirs there.
         """
-        path, name = self._root.joinpath(*place), plain(place[-1])
+        path, name = self._root.joinpath(*place), nfc(place[-1])
         status = os.lstat(path)
         if is_link(status):
             return self._look_at_link(place, level, is_file)
@@ -183,10 +183,10 @@ class UserFiles:
         return Holding(path, [file], videos=videos, names=set(names))
 
     def _look_into(self, place: Place, level: Level) -> Holding:
-        path, name = self._root.joinpath(*place), _whole(plain(place[-1]))
+        path, name = self._root.joinpath(*place), _whole(nfc(place[-1]))
         holding, inside = Holding(path), dict[str, Holding]()
         for entry in sorted(os.listdir(path)):  # a video's first frame comes first: half a video never looks whole
-            inner, below = plain(entry), (*place, entry)
+            inner, below = nfc(entry), (*place, entry)
             is_file = _is_file_in(level, name, inner) or (level in ("object", "type") and self._is_indexed_photo(below))
             inside[entry] = self._look(below, _level_below(level, inner), is_file)
         for found in self._judge_twins(inside):
@@ -203,7 +203,7 @@ class UserFiles:
         path = self._root.joinpath(*place)
         target = Path(os.path.realpath(path))
         behind = self._look_into(place, level) if level and path.is_dir() else Holding(path)
-        if is_file or behind.is_theirs or "/".join(map(plain, place)) in self._indexed:
+        if is_file or behind.is_theirs or "/".join(map(nfc, place)) in self._indexed:
             file = UserFile(place, identity(os.lstat(path)), leads_to=target)
             return Holding(path, [file], videos=behind.videos, names=behind.names)
         return Holding(path, left=[LeftAlone(path, f"a symbolic link to {target}, which holds nothing of this kit's")])

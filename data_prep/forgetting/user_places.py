@@ -10,8 +10,8 @@ from data_prep.tree.layout import (
     TREE_TYPES,
     is_junk,
     is_video_file,
+    nfc,
     place_user,
-    plain,
     tree_splits,
 )
 from data_prep.tree.object_folder import visible_entries
@@ -30,7 +30,7 @@ def users_in(root: Path, levels: Sequence[str]) -> set[str]:
     found = set()
     for level in levels:
         for path in visible(root / level):
-            name = plain(path.name)
+            name = nfc(path.name)
             if path.is_dir() and name not in (*levels, ANNOTATIONS):
                 found.add(name)
             elif name.endswith(ARCHIVE_SUFFIX):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Set
 from pathlib import Path
 
-from data_prep.tree.layout import ANNOTATIONS, SPLITS, plain
+from data_prep.tree.layout import ANNOTATIONS, SPLITS, nfc
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
 
@@ -53,7 +53,7 @@ def read_new_users(path: Path) -> NewUsers:
                 raise FoundWrong(f"{expected}; {old}'s {min(twice)} is given to two users.")
             taken |= set(objects)
     return {
-        plain(old): {plain(user): frozenset(map(plain, objects)) for user, objects in new.items()}
+        nfc(old): {nfc(user): frozenset(map(nfc, objects)) for user, objects in new.items()}
         for old, new in content.items()
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_prep.making.out_folder import refuse_foreign, refuse_nested
 from data_prep.tree.index import Index, VideoRow, build_index, open_index
-from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, frame_file_name, is_junk, plain
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, frame_file_name, is_junk, nfc
 from data_prep.tree.listing import Kind, content_fingerprint, list_frames
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place, member_fault
 from groundwork.errors import AskedWrong, FoundWrong
@@ -156,7 +156,7 @@ def _pack_user(tree: Path, rows: Sequence[VideoRow], archive: Path, progress: Pr
 def _frame_paths(folder: Path) -> Iterator[tuple[str, Path]]:
     """Frames' names (NFC) and paths as the disk has them, in the archive's order."""
     with os.scandir(folder) as entries:
-        found = [(plain(entry.name), Path(entry.path)) for entry in entries if not is_junk(entry.name)]
+        found = [(nfc(entry.name), Path(entry.path)) for entry in entries if not is_junk(entry.name)]
     if strange := listed(sorted(name for name, _ in found if not name.endswith(".jpg"))):
         raise FoundWrong(f"{folder}: expected frames alone, found {strange}. Move them elsewhere.")
     yield from sorted(found)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data_prep.making.collectors import RESERVED
-from data_prep.tree.layout import SPLITS, TREE_TYPES, is_junk, is_photo_file, is_video_file, plain, user_name
+from data_prep.tree.layout import SPLITS, TREE_TYPES, is_junk, is_photo_file, is_video_file, nfc, user_name
 from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.words import counted, listed
@@ -77,7 +77,7 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
         AskedWrong: SRC holds no pictures, or is a tree of frames; it has no such split; or a user's name can't be one.
         FoundWrong: pictures stand in no class's folder, or two folders would be one class.
     """
-    files = [(tuple(plain(part) for part in path.relative_to(source).parts), path) for path in _files(source, ())]
+    files = [(tuple(nfc(part) for part in path.relative_to(source).parts), path) for path in _files(source, ())]
     pictures = [(parts, path) for parts, path in files if is_photo_file(parts[-1])]
     others = [parts[-1] for parts, _ in files if not is_photo_file(parts[-1])]
     if not pictures:
@@ -143,7 +143,7 @@ def _first_level_is_users(placed: Sequence[_Placed]) -> bool:
 def _user_alone(source: Path, user: str) -> str:
     if user:
         return _require_user(source, user, AskedWrong)
-    name = plain(source.resolve().name)
+    name = nfc(source.resolve().name)
     try:
         return _require_user(source, name, AskedWrong)
     except AskedWrong:

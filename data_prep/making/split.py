@@ -26,7 +26,7 @@ from data_prep.tree.layout import (
     frame_file_name,
     is_junk,
     is_video_file,
-    plain,
+    nfc,
 )
 from data_prep.tree.listing import Found, list_frames
 from data_prep.tree.object_folder import video_entries
@@ -130,8 +130,8 @@ def _find_videos(tree: Path) -> list[Found]:
             if not level and user.name in RESERVED:
                 continue
             for thing in _folders(user):
-                place = (level, plain(user.name), plain(thing.name))
-                videos += [Found(*place, kind, plain(folder.name), folder) for kind, folder in _video_folders(thing)]
+                place = (level, nfc(user.name), nfc(thing.name))
+                videos += [Found(*place, kind, nfc(folder.name), folder) for kind, folder in _video_folders(thing)]
     if unknown := sorted({video.video_type for video in videos} - set(TREE_TYPES)):
         raise FoundWrong(
             f"{tree}: expected folders {', '.join(TREE_TYPES)} below each object, found {listed(unknown)}."
@@ -194,7 +194,7 @@ def _frames(move: _Move) -> list[tuple[str, Path]]:
     """Names (NFC) and paths of a video's frames, in order. Hidden files and other kinds are left behind."""
     with os.scandir(move.source) as entries:
         found = sorted(
-            (plain(entry.name), Path(entry.path))
+            (nfc(entry.name), Path(entry.path))
             for entry in entries
             if entry.name.endswith(".jpg") and not is_junk(entry.name)
         )

@@ -14,8 +14,8 @@ from data_prep.tree.layout import (
     INDEX_NAME,
     annotation_path,
     frame_file_name,
+    nfc,
     parse_frame_file_name,
-    plain,
     tree_splits,
 )
 from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, scan_tree
@@ -154,7 +154,7 @@ def _read_videos(root: Path, found: Sequence[Found], time_limit_s: float) -> Ite
     with Progress("videos", len(found)) as progress:
         for outcome in outcomes:
             video, frames = outcome.item, outcome.value
-            fingerprint = content_fingerprint([(plain(video.path.name), video.path.stat().st_size)])
+            fingerprint = content_fingerprint([(nfc(video.path.name), video.path.stat().st_size)])
             if frames is None:
                 yield _Read(video, fingerprint, None, [_unreadable(root, video.path, outcome.error)])
             else:

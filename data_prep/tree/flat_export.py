@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from data_prep.tree.layout import TREE_TYPES, plain
+from data_prep.tree.layout import TREE_TYPES, nfc
 from data_prep.tree.naming import RawVideo, raw_files
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import listed
@@ -39,8 +39,8 @@ def scan_flat(root: Path, techniques: Mapping[str, str] = TECHNIQUES) -> list[Ra
     """
     videos, odd, unknown = [], [], set()
     for path, size_bytes in raw_files(root):
-        relative = plain(path.relative_to(root).as_posix())
-        parts = plain(path.stem).split("--", 3)  # the random part may hold "--" itself
+        relative = nfc(path.relative_to(root).as_posix())
+        parts = nfc(path.stem).split("--", 3)  # the random part may hold "--" itself
         if path.parent != root or len(parts) != 4 or not all(parts):
             odd.append(relative)
             continue

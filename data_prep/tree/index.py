@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass, fields
 from itertools import chain
 from pathlib import Path
 
-from data_prep.tree.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, plain, refuses_writing
+from data_prep.tree.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, nfc, refuses_writing
 from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from data_prep.tree.lock import hold_in_turn
 from data_prep.tree.packed import archive_place
@@ -264,7 +264,7 @@ def _frames_row(root: Path, found: Found, files: Sequence[tuple[str, int]]) -> V
 
 
 def _raw_fingerprint(found: Found) -> str:
-    return content_fingerprint([(plain(found.path.name), found.path.stat().st_size)])
+    return content_fingerprint([(nfc(found.path.name), found.path.stat().st_size)])
 
 
 def _check(index: Index, found: Sequence[Found], path: Path) -> None:

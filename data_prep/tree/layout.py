@@ -111,7 +111,7 @@ def user_name(user: str) -> str:
     Raises:
         AskedWrong: if it can't be a single folder's name.
     """
-    name = plain(user)
+    name = nfc(user)
     if not name.strip() or is_junk(name) or Path(name).name != name or set(name) & set("/\\\0"):
         raise AskedWrong(f"user {user!r}: expected the name of one user's folder, such as P177.")
     return name
@@ -142,7 +142,7 @@ def is_photo_file(name: str) -> bool:
     return name.lower().endswith(PHOTO_SUFFIXES)
 
 
-def plain(name: str) -> str:
+def nfc(name: str) -> str:
     """A name in NFC: macOS stores `é` as two characters, other systems as one; they are the same name."""
     return unicodedata.normalize("NFC", name)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, is_video_file, plain, tree_splits
+from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, is_video_file, nfc, tree_splits
 from data_prep.tree.naming import name_videos, scan_raw
 from data_prep.tree.object_folder import one_user_hint, video_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
@@ -43,12 +43,12 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
     for split in tree_splits(root):
         for user in _folders(root / split):
             for thing in _folders(user):
-                place = (split, plain(user.name), plain(thing.name))
+                place = (split, nfc(user.name), nfc(thing.name))
                 if place[-1] in TREE_TYPES:  # one user's folder, given in the place of a tree
                     continue
                 for video_type, entry in video_entries(thing):
                     if entry.is_dir():
-                        folders.append(Found(*place, video_type, plain(entry.name), Path(entry.path)))
+                        folders.append(Found(*place, video_type, nfc(entry.name), Path(entry.path)))
                     elif is_video_file(entry.name):
                         has_files = True
     if folders and has_files:
@@ -103,7 +103,7 @@ def list_frames(folder: Path) -> list[tuple[str, int]]:
     """Names and sizes in bytes of a folder's JPEG files, by name; hidden files and other kinds are left aside."""
     with os.scandir(folder) as entries:
         return sorted(
-            (plain(entry.name), entry.stat().st_size)
+            (nfc(entry.name), entry.stat().st_size)
             for entry in entries
             if entry.name.endswith(".jpg") and not is_junk(entry.name)
         )
@@ -121,7 +121,7 @@ def _archives(root: Path) -> list[Found]:
         with os.scandir(root / split) as entries:
             for entry in entries:
                 if entry.name.endswith(ARCHIVE_SUFFIX) and entry.is_file() and not is_junk(entry.name):
-                    user = plain(entry.name.removesuffix(ARCHIVE_SUFFIX))
+                    user = nfc(entry.name.removesuffix(ARCHIVE_SUFFIX))
                     found.append(Found(split, user, "", "", "", Path(entry.path)))
     return sorted(found, key=lambda archive: archive.path.as_posix())
 

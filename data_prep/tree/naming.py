@@ -25,8 +25,8 @@ from data_prep.tree.layout import (
     cache_folder,
     is_junk,
     is_photo_file,
+    nfc,
     place_user,
-    plain,
     refuses_writing,
     slug,
     tree_splits,
@@ -93,7 +93,7 @@ def scan_raw(root: Path) -> list[RawVideo]:
     splits = tree_splits(root)
     found, misplaced = [], []
     for path, size_bytes in raw_files(root, (*RAW_SUFFIXES, *PHOTO_SUFFIXES)):
-        parts = [plain(part) for part in path.relative_to(root).parts]
+        parts = [nfc(part) for part in path.relative_to(root).parts]
         relative = "/".join(parts)
         split = parts.pop(0) if splits != ("",) else ""
         video_type = video_type_at(parts[1], parts[2:-1]) if len(parts) > 2 and split in splits else None
@@ -102,7 +102,7 @@ def scan_raw(root: Path) -> list[RawVideo]:
                 misplaced.append(relative)
         else:
             place = (split, parts[0], parts[1], video_type)
-            found.append(RawVideo(*place, plain(path.stem), relative, path, size_bytes))
+            found.append(RawVideo(*place, nfc(path.stem), relative, path, size_bytes))
     if not all(is_photo_file(name) for name in (*misplaced, *(video.relative for video in found))):
         misplaced = [name for name in misplaced if not is_photo_file(name)]
     if misplaced:

@@ -20,8 +20,8 @@ from data_prep.tree.layout import (
     is_junk,
     is_photo_file,
     is_video_file,
+    nfc,
     parse_frame_file_name,
-    plain,
 )
 from groundwork.words import counted, listed
 
@@ -56,7 +56,7 @@ def video_entries(thing: Path) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
     type: no video belongs there.
     """
     for entry in visible_entries(thing):
-        name, path = plain(entry.name), Path(entry.path)
+        name, path = nfc(entry.name), Path(entry.path)
         if entry.is_dir() and (name in TREE_TYPES or not holds_frames(path)):
             for inner in visible_entries(path):
                 yield name, inner
@@ -72,7 +72,7 @@ def holds_frames(folder: Path) -> bool:
 def is_frame_of(video: str, name: str) -> bool:
     """Whether a file's name is that of a frame of this video."""
     try:
-        return parse_frame_file_name(plain(name))[0] == plain(video)
+        return parse_frame_file_name(nfc(name))[0] == nfc(video)
     except ValueError:
         return False
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from data_prep.tree.layout import TREE_TYPES, frame_file_name, is_photo_file, is_video_file, plain
+from data_prep.tree.layout import TREE_TYPES, frame_file_name, is_photo_file, is_video_file, nfc
 from data_prep.tree.listing import Kind, list_frames
 from data_prep.tree.object_folder import (
     LOOSE_TYPE,
@@ -87,7 +87,7 @@ def scan_own(path: Path) -> OwnFolder:
     if loose:
         raise FoundWrong(f"{path}: {listed(loose)} in no object's folder; expected {EXPECTED}")
     folders = sorted((entry for entry in visible_entries(path) if entry.is_dir()), key=lambda entry: entry.name)
-    twice = [name for name, count in Counter(plain(entry.name) for entry in folders).items() if count > 1]
+    twice = [name for name, count in Counter(nfc(entry.name) for entry in folders).items() if count > 1]
     if twice:
         raise FoundWrong(f"{path}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
     videos: list[OwnVideo] = []
@@ -105,7 +105,7 @@ def scan_own(path: Path) -> OwnFolder:
         raise FoundWrong(f"{path}: no object's folder in it; expected {EXPECTED}")
     videos, aside = without_photos_beside_videos(videos, photo=_is_photo, group=lambda video: video.object)
     report_photos_aside(path, [photo.place for photo in aside])
-    return OwnFolder(plain(path.resolve().name), path, _in_order(videos), clutter)
+    return OwnFolder(nfc(path.resolve().name), path, _in_order(videos), clutter)
 
 
 def probe_own(path: Path) -> "VideoInfo":
@@ -154,7 +154,7 @@ def _scan_packed(path: Path) -> OwnFolder:
         clutter = len(user.videos) - len(clean)
     if not videos:
         raise FoundWrong(f"{path}: no clean video in this archive; expected OBJECT/clean/VIDEO/VIDEO-00001.jpg in it")
-    return OwnFolder(plain(path.name.removesuffix(ARCHIVE_SUFFIX)), path, _in_order(videos), clutter)
+    return OwnFolder(nfc(path.name.removesuffix(ARCHIVE_SUFFIX)), path, _in_order(videos), clutter)
 
 
 def _in_order(videos: list[OwnVideo]) -> tuple[OwnVideo, ...]:
@@ -169,9 +169,9 @@ def _teaching_videos(root: Path, folder: Path) -> Iterator[OwnVideo]:
         place = Path(entry.path).relative_to(root).as_posix()
         if entry.is_dir():
             if list_frames(Path(entry.path)):
-                yield OwnVideo(plain(folder.name), root, place, "frames")
+                yield OwnVideo(nfc(folder.name), root, place, "frames")
         elif _is_raw(entry):
-            yield OwnVideo(plain(folder.name), root, place, "raw")
+            yield OwnVideo(nfc(folder.name), root, place, "raw")
 
 
 def _misplaced(root: Path, folder: Path) -> list[str]:

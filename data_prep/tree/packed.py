@@ -18,7 +18,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, frame_file_name, is_junk, parse_frame_file_name, plain
+from data_prep.tree.layout import (
+    TREE_TYPES,
+    VIDEO_TYPES,
+    frame_file_name,
+    is_junk,
+    nfc,
+    parse_frame_file_name,
+)
 from data_prep.tree.zip_members import DAMAGED, member_faults, name_fault, overlaps
 from groundwork.errors import FoundWrong
 
@@ -157,7 +164,7 @@ def _read_directory(path: Path) -> dict[str, PackedVideo]:
         raise FoundWrong(f"{path}: not a ZIP file, or cut off ({error}). Pack or copy it again.") from None
     frames: dict[str, dict[int, zipfile.ZipInfo]] = defaultdict(dict)
     for member, fault in member_faults(members, stored_alone=True):
-        name = plain(member.filename)
+        name = nfc(member.filename)
         if fault := fault or (None if member.is_dir() else member_fault(name)):  # other programs write folders, too
             raise FoundWrong(f"{path}#{name}: {fault}; expected stored files {EXPECTED_MEMBER} and nothing else.")
         if not member.is_dir():
@@ -166,7 +173,7 @@ def _read_directory(path: Path) -> dict[str, PackedVideo]:
     if not frames:
         raise FoundWrong(f"{path}: an archive without frames; expected {EXPECTED_MEMBER}.")
     for member, fault in overlaps(members, end):
-        raise FoundWrong(f"{path}#{plain(member.filename)}: {fault}. The archive is damaged; pack or copy it again.")
+        raise FoundWrong(f"{path}#{nfc(member.filename)}: {fault}. The archive is damaged; pack or copy it again.")
     return {place: _video(path, place, numbered) for place, numbered in sorted(frames.items())}
 
 

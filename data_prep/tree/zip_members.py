@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 
-from data_prep.tree.layout import plain
+from data_prep.tree.layout import nfc
 
 HEADER_BYTES = 30  # of a member, without name and extra field (APPNOTE.TXT 6.3.10, section 4.3.7)
 # What zipfile and zlib raise on a file that is damaged, cut off or no ZIP file
@@ -39,7 +39,7 @@ def member_faults(
     """
     seen: set[str] = set()
     for member in members:
-        name = plain(member.filename).rstrip("/")
+        name = nfc(member.filename).rstrip("/")
         fault = name_fault(member.orig_filename) or _kind_fault(member, stored_alone)
         yield member, fault or ("its name stands twice" if name in seen else None)
         seen.add(name)
