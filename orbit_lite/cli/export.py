@@ -37,7 +37,7 @@ def add(verbs: Subparsers) -> None:
         nargs="+",
         default=[],
         metavar="VIDEO",
-        help="also check it on frames of these videos",
+        help="also check it on frames of these videos; with --int8 on these alone",
     )
     verb.add_argument("--int8", action="store_true", help="the network in 8 bits: smaller, and not quite the same")
     verb.add_argument(

@@ -58,7 +58,7 @@ def rejection_lines(found: Rejection, origin: Mapping[str, Any]) -> list[str]:
         ]
     promised = max(point.aim, 1 / (found.videos + 1))  # so few videos can't promise less, however low the threshold
     lines = [
-        f"'None of these' ({_how(found)}) is meant to be answered for at most {share(promised)} of the frames of "
+        f"'None of these' ({how_strict(found)}) is meant to be answered for at most {share(promised)} of the frames of "
         "these objects in a new place."
     ]
     if point.misses is not None:
@@ -86,7 +86,10 @@ def share(fraction: float) -> str:
     return f"{100 * fraction:.0f} %"
 
 
-def _how(found: Rejection) -> str:
+def how_strict(found: Rejection) -> str:
+    """How its threshold was chosen: a key of STRICTNESS, or in words."""
+    if not found.curve:
+        return "not chosen, since no video could be held out"
     if found.asked is None:
         return found.strictness
     least = found.least_false_alarms

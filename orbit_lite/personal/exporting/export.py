@@ -17,7 +17,7 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import file_sha256, whole_file
 from groundwork.outputs import Input, Output, require_outputs
 from orbit_lite.personal.decision.confidence import SMOOTHING
-from orbit_lite.personal.decision.rejection import SURE_CONFIDENCE, Rejection
+from orbit_lite.personal.decision.rejection import SURE_CONFIDENCE
 from orbit_lite.personal.exporting.agreement import (
     TIMED_RUNS,
     Agreement,
@@ -33,6 +33,7 @@ from orbit_lite.personal.exporting.graph import UINT8, PersonalGraph
 from orbit_lite.personal.exporting.quantize import quantized_model
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.file_names import export_path
+from orbit_lite.personal.promises import how_strict
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.runs.folder import versions
 
@@ -58,8 +59,8 @@ class ExportRequest:
     """What to make of a personal recognizer.
 
     format: a key of FORMATS. takes: what frames come as, UINT8 or FLOAT. check: videos or folders whose frames it is
-    checked on, beside noise. calibrate: videos or folders by whose frames the 8-bit values are scaled; None for a file
-    in float.
+    checked on: beside noise, or in 8 bits in place of frames of `calibrate`. calibrate: videos or folders by whose
+    frames the 8-bit values are scaled; None for a file in float.
     """
 
     format: str
@@ -116,12 +117,14 @@ class Exported:
                 f"standard deviations), probabilities within {found.probabilities:.1g}, familiarity within "
                 f"{found.familiarity:.1g}"
             ]
+        frames = f"{found.frames} {'frames of --check' if self.request.check else 'others'}"
         loss = "That is a loss: 8 bits do not suit this network. Export without --int8, or look at what it answers."
+        taught = "Where these videos also taught the recognizer, expect less of new ones: give some with --check."
         return [
-            f"{self.card['network']}; on {found.frames} others the same answer as the recognizer's in "
-            f"{100 * found.same:.1f} %, probabilities within {found.probabilities:.2g} and familiarity within "
-            f"{found.familiarity:.2g} of its",
+            f"{self.card['network']}; on {frames} the same answer as the recognizer's in {100 * found.same:.1f} %, "
+            f"probabilities within {found.probabilities:.2g} and familiarity within {found.familiarity:.2g} of its",
             *([loss] if found.same < GOOD_SHARE else []),
+            *([] if self.request.check else [taught]),
         ]
 
 
@@ -145,17 +148,19 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
     _require_sense(request)
     personal = load_personal(file)
     size_px = personal.frame_size_px
-    scaling, checked = None, [noise_images(size_px)]
+    halves = None
     if request.calibrate is not None:
-        scaling, rest = _halves(_read(request.calibrate, size_px, most=CALIBRATION_FRAMES))
-        checked = [rest]  # noise says nothing about what 8 bits make of pictures
-    if request.check:
-        checked.append(_read(request.check, size_px, most=CHECK_FRAMES))
+        halves = _halves(_read(request.calibrate, size_px, most=CALIBRATION_FRAMES))
+    checked = [_read(request.check, size_px, most=CHECK_FRAMES)] if request.check else []
+    if halves is None:
+        checked.insert(0, noise_images(size_px))
+    elif not checked:  # noise says nothing about what 8 bits make of pictures
+        checked = [halves[1]]
     images = np.concatenate(checked)
     _LOG.info("making %s, for %s", out.name, FORMATS[request.format].runtime)
-    scaled_by = 0 if scaling is None else len(scaling)
+    scaled_by = len(halves[0]) if halves else 0
     card = card_texts(personal, request, source_sha256=file_sha256(file), scaled_by=scaled_by)
-    content = _content(personal, request, card, scaling, images)
+    content = _content(personal, request, card, halves)
     opened, found = write_checked(out, content, card, personal, images, request)
     here_ms, there_ms = _frame_times_ms(personal, request, opened)
     return Exported(
@@ -206,7 +211,7 @@ def card_texts(
         "threshold": json.dumps(point.threshold),
         "sure_threshold": json.dumps(point.sure_threshold),
         "sure_confidence": json.dumps(SURE_CONFIDENCE),
-        "strictness": _strictness(personal.rejection),
+        "strictness": how_strict(personal.rejection),
         "temperature": json.dumps(personal.calibration.temperature),
         "frame_size_px": str(size_px),
         "frames": f"(n, 3, {size_px}, {size_px}), {values}, RGB: the picture's central square, scaled by averaging",
@@ -224,26 +229,18 @@ def _rounded(number: str) -> str:
     return number if number == "null" else f"{float(number):.4g}"
 
 
-def _strictness(rejection: Rejection) -> str:
-    """How the thresholds were chosen: a key of STRICTNESS, or in words."""
-    if not rejection.curve:
-        return "not chosen, since no video could be held out"
-    if rejection.asked is not None:
-        return f"false alarms of at most {rejection.asked:g}"
-    return rejection.strictness
-
-
 def _content(
-    personal: PersonalRecognizer, request: ExportRequest, card: Texts, scaling: Images | None, judging: Images
+    personal: PersonalRecognizer, request: ExportRequest, card: Texts, halves: tuple[Images, Images] | None
 ) -> bytes:
+    """A file's bytes; in 8 bits, with frames to scale the values by, and others to judge that by."""
     kind = FORMATS[request.format]
     graph = PersonalGraph.of(personal, takes=request.takes, channels_last=kind.channels_last)
     dtype = torch.uint8 if request.takes == UINT8 else torch.float32
     example = torch.zeros(2, 3, personal.frame_size_px, personal.frame_size_px, dtype=dtype)
-    if scaling is None:
+    if halves is None:
         return kind.write(graph, example, card)
-    halves = (as_taken(images, request.takes) for images in (scaling, judging))
-    return onnx_bytes(quantized_model(graph, example, *halves), card)
+    scaling, judging = (as_taken(images, request.takes) for images in halves)
+    return onnx_bytes(quantized_model(graph, example, scaling, judging), card)
 
 
 def _halves(images: Images) -> tuple[Images, Images]:

