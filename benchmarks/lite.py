@@ -67,7 +67,17 @@ SIZES = (
     Size("protonets", "efficientnet_b0", support=100, query=32, h=16),
     Size("cnaps", "efficientnet_b0", support=100, query=32, h=16),
 )
-META_TRAINED = ("protonets", "protonets_cosine", "cnaps", "simple_cnaps", "ridge", "lda", "feat", "subspace")
+META_TRAINED = (
+    "protonets",
+    "protonets_cosine",
+    "cnaps",
+    "simple_cnaps",
+    "ridge",
+    "lda",
+    "feat",
+    "subspace",
+    "anil_implicit",
+)
 EXTRACTORS = ("efficientnet_b0", "efficientnet_v2_s", "vit_s_32", "vit_b_32", "vit_b_32_clip")
 
 

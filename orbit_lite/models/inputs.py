@@ -13,6 +13,10 @@ class NotFinite(FoundWrong):
     """Features, or what was fitted to them, are NaN or infinite, or about to be."""
 
 
+class NotSolved(FoundWrong):
+    """What has to be solved, a head or the system behind a gradient, is further from it than its setting allows."""
+
+
 def check_images(images: Tensor, *, frame_size_px: int, what: str = "images") -> None:
     """Refuse all but uint8 (n, 3, s, s), or clips (n, frames, 3, s, s), n >= 1.
 

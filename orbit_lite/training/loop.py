@@ -30,7 +30,7 @@ from orbit_lite.evaluation.predict import predict
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.chunks import Chunks, is_quick_in_bf16, usual_chunks
 from orbit_lite.models.gradients.score import TaskLoss
-from orbit_lite.models.inputs import NotFinite
+from orbit_lite.models.inputs import NotFinite, NotSolved
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.runs.folder import RunFolder
@@ -198,6 +198,8 @@ def step_gradient(
             )
         except NotFinite:  # a head that can't be fitted to such features says so before there is a loss
             result = TaskLoss(loss=math.nan, accuracy=0.0)
+        except NotSolved as error:  # more than one task's: the learner's settings do not suit these features
+            raise NotSolved(f"training task {number}: {error}") from None
         loss, accuracy = loss + result.loss, accuracy + result.accuracy
         if wrong < 0 and not (math.isfinite(result.loss) and _finite_gradient(recognizer)):
             wrong = number

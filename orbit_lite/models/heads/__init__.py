@@ -13,6 +13,7 @@ from orbit_lite.models.heads import (
     mahalanobis,
     prototypes,
     ridge,
+    solved,
     subspace,
     versa,
 )
@@ -32,6 +33,7 @@ HEADS: dict[str, HeadRecord] = {
         lda.RECORD,
         feat.RECORD,
         subspace.RECORD,
+        solved.RECORD,
     )
 }
 

@@ -297,6 +297,13 @@ def test_a_step_tells_which_task_is_not_finite_with_every_learner(learner, bf16)
     assert right.wrong_task is None
 
 
+def test_a_head_that_is_not_solved_stops_the_run_and_names_the_task():
+    learner = load_learner("anil_implicit").model_copy(update={"head_settings": {"most_steps": 1}})
+    recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
+    with pytest.raises(FoundWrong, match=r"^training task 10: the head of 2 classes and 4 support items is not solved"):
+        step_gradient(recognizer, map(made_task, [10]), range(10, 11), Ranks(CPU), lite=LiteConfig(), seed=5)
+
+
 @pytest.mark.parametrize("count", [4, 1])
 def test_a_steps_gradient_is_the_mean_over_its_tasks(count):
     """Also in a step that is shorter than the others."""

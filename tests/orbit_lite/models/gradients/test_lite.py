@@ -39,6 +39,7 @@ META_TRAINED: dict[str, tuple[str, ...]] = {
     "lda": (EXTRACTOR,),
     "feat": (EXTRACTOR, HEAD),
     "subspace": (EXTRACTOR,),
+    "anil_implicit": (EXTRACTOR,),
 }
 FITTED_ONLY = ("finetuner", "finetuner_film")
 # And compositions that bring the parts together in other ways.

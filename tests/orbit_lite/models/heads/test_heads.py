@@ -49,6 +49,13 @@ FACTS = {
     "feat": Facts(passes_gradient=True, meta_learned=True, macs=793_621, settings=("dropout", "temperature")),
     # 3, 2 and 2 items: Gram matrices and axes 2 x 17 x 256, eigenvectors 121 + 36 + 36
     "subspace": Facts(passes_gradient=True, meta_learned=False, macs=8_897, settings=("rank",)),
+    # 144 passes over 7 x 256 x 3
+    "solved": Facts(
+        passes_gradient=True,
+        meta_learned=False,
+        macs=774_144,
+        settings=("penalty", "residual", "most_steps", "cg_tolerance", "most_cg_steps"),
+    ),
 }
 PASSES_GRADIENT = [name for name, facts in FACTS.items() if facts.passes_gradient]
 
@@ -130,7 +137,7 @@ def test_what_has_no_modules_can_not_be_counted_by_thops_rules() -> None:
 
 def test_all_of_a_fitted_head_goes_through_a_file(name: str, support: tuple[Tensor, Tensor], queries: Tensor) -> None:
     record = HEADS[name]
-    unusual = {"most_steps": 7, "shrinkage": 0.2, "dropout": 0.2, "rank": 7}
+    unusual = {"most_steps": 7, "shrinkage": 0.2, "dropout": 0.2, "rank": 7, "residual": 0.2, "most_cg_steps": 7}
     settings = {key: unusual.get(key, 7.0) for key in FACTS[name].settings}  # none is the usual value
     learner = LearnerConfig(head=name, head_settings=settings, extractor="frozen")
     built = record.build(learner, record.settings(**learner.head_settings), WIDTH)
