@@ -91,7 +91,8 @@ def _alone(recognizer: Recognizer, own: OwnFolder, workers: int) -> None:
 
 
 def _read(video: OwnVideo, sampling: Sampling) -> Pictures:
-    return read_frames(video.path, sampling.frames(frame_count(video)), size_px=sampling.size_px)
+    count = frame_count(video)
+    return read_frames(video.path, sampling.frames(count, stills=video.is_stills(count)), size_px=sampling.size_px)
 
 
 def _film(folder: Path, size: Size) -> None:

@@ -21,14 +21,14 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class FrameChoice(Strict):
     """Which of a video's valid frames a task takes.
 
-    sample: `every` frame; `uniform`, each `step`-th from the first, but every frame of a video with fewer than
-    `all_below`; `random`, `at_most` drawn at random; `random_number`, 1 to `at_most` drawn at random; `clips`, `clips`
-    runs of clip_length frames drawn at random.
+    sample: `every` frame; `uniform`, each `step`-th from the first, but of stills every one where `every_still` is set;
+    `random`, `at_most` drawn at random; `random_number`, 1 to `at_most` drawn at random; `clips`, `clips` runs of
+    clip_length frames drawn at random.
     """
 
     sample: Literal["every", "uniform", "random", "random_number", "clips"]
     step: Positive = 30
-    all_below: Annotated[int, Field(ge=0)] = 0
+    every_still: bool = False
     at_most: Positive = 200
     clips: Positive = 8
 

@@ -6,7 +6,7 @@ by what it draws. Protocols: Massiceti et al. 2021 (arXiv 2104.03841) and the le
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,10 +26,14 @@ FrameNumbers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A video that may be drawn, with the frames that are valid in it (after filter and cap), rising."""
+    """A video that may be drawn, with the frames that are valid in it (after filter and cap), rising.
+
+    stills: whether they are single pictures, see data_prep.tree.stills.
+    """
 
     video: str
     frames: FrameNumbers
+    stills: bool
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class TaskDrawer:
                 left_out.append(LeftOut(user, name, "", f"no valid {' and no valid '.join(missing)} video"))
                 continue
             cap = self.plan.first_frames
-            support, query = (tuple(Candidate(c.video, c.frames[:cap]) for c in sets[role]) for role in sets)
+            support, query = (tuple(replace(c, frames=c.frames[:cap]) for c in sets[role]) for role in sets)
             objects.append(ObjectVideos(name, support, query))
         return UserVideos(user, tuple(objects), tuple(left_out))
 
@@ -160,14 +164,14 @@ class TaskDrawer:
 
     def _candidate(self, row: VideoRow, plan: SetPlan, annotations: TreeAnnotations) -> Candidate:
         if not plan.without:
-            return Candidate(row.video, np.arange(1, row.frames + 1))
+            return Candidate(row.video, np.arange(1, row.frames + 1), row.is_stills)
         path = annotations.path(row)
         if not path.is_file():
             raise FoundWrong(
                 f"{path}: no annotations; protocol {self.plan.name} keeps frames without {', '.join(plan.without)}. "
                 "Put ORBIT's annotations there, or use --protocol own-videos for videos of your own"
             )
-        return Candidate(row.video, annotations.of(row).frames_without(plan.without))
+        return Candidate(row.video, annotations.of(row).frames_without(plan.without), row.is_stills)
 
 
 def _resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
@@ -204,7 +208,7 @@ def _choose_frames(
     if choice.sample == "every":
         return frames
     if choice.sample == "uniform":
-        return frames if count < choice.all_below else frames[:: choice.step]
+        return frames if choice.every_still and candidate.stills else frames[:: choice.step]
     rng = keyed_rng(*key)
     if choice.sample == "clips":
         runs = frames[: count // clip_length * clip_length].reshape(-1, clip_length)

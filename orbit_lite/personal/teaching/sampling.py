@@ -22,11 +22,11 @@ TIME_LIMIT_S = 600.0  # for one video: a decoder that hangs on a damaged file is
 
 @dataclass(frozen=True)
 class Sampling:
-    """Every `step`-th of a video's first `first_frames` frames, from the first, and every one of a video with fewer
-    than `all_below`: photos are no video. Square, `size_px` wide."""
+    """Every `step`-th of a video's first `first_frames` frames, from the first, but every one of stills if
+    `every_still` is set. Square, `size_px` wide."""
 
     step: int
-    all_below: int
+    every_still: bool
     first_frames: int
     size_px: int
 
@@ -35,11 +35,11 @@ class Sampling:
         """As `own-videos` samples support frames, but of the first MOST_FRAMES alone."""
         plan = load_protocol(PROTOCOL)
         frames = plan.support.frames
-        return cls(frames.step, frames.all_below, min(plan.first_frames or MOST_FRAMES, MOST_FRAMES), size_px)
+        return cls(frames.step, frames.every_still, min(plan.first_frames or MOST_FRAMES, MOST_FRAMES), size_px)
 
-    def frames(self, count: int) -> tuple[int, ...]:
-        """Numbers (from 1) of the frames taken of a video of `count`."""
-        step = 1 if count < self.all_below else self.step
+    def frames(self, count: int, *, stills: bool) -> tuple[int, ...]:
+        """Numbers (from 1) of the frames taken of a video of `count`; stills: see data_prep.tree.stills."""
+        step = 1 if stills and self.every_still else self.step
         return tuple(range(1, min(count, self.first_frames) + 1, step))
 
 
@@ -98,11 +98,12 @@ def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
         FoundWrong: if it can't be read.
     """
     length = frame_count(video)
-    frames = sampling.frames(length)
+    stills = video.is_stills(length)
+    frames = sampling.frames(length, stills=stills)
     pictures = _read(video, frames, sampling.size_px)
     try:
         # of photos in a row one is judged, as ever: how far they are apart is no movement
-        judged = pictures[:: sampling.step] if length < sampling.all_below else pictures
+        judged = pictures[:: sampling.step] if stills else pictures
         quality = video_quality(judged, object=video.object, video=video.place, fps=DEFAULT_FPS / sampling.step)
     except ValueError as error:
         raise FoundWrong(f"{video.path}: {error}") from None

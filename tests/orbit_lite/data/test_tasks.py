@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pickle
 import random
@@ -175,6 +176,19 @@ def test_own_videos_needs_neither_splits_nor_annotations(tmp_path):
     assert {p.frames for p in tasks.tasks[0].query} == {tuple(range(1, 41))}
     with pytest.raises(AskedWrong, match="own-videos"):
         drawer(Index(tmp_path, "frames", rows), "orbit-2022")
+
+
+def test_of_stills_every_picture_teaches_in_own_videos_and_every_30th_elsewhere(tmp_path):
+    rows = [row("P1", thing, kind, 1, 64) for thing in ("bag", "mug") for kind in ("clean", "clutter")]
+    burst = "P1--bag--clean--stills-0001"
+    rows[0] = dataclasses.replace(rows[0], video=burst, path=f"test/{burst}")
+    (task,) = drawer(Index(tmp_path, "frames", tuple(rows)), "own-videos").draw_all().tasks
+    taught = {plan.video: plan.frames for plan in task.support}
+    assert taught[burst] == tuple(range(1, 65)) and taught["P1--mug--clean--01"] == (1, 31, 61)
+    index = Index(tmp_path, "frames", tuple(rows))
+    for entry in rows:
+        annotate(index, entry, ())
+    assert {len(plan.frames) for plan in drawer(index, "orbit-2022").draw("P1", 0).support} == {3}
 
 
 def test_what_can_give_no_task_is_named(tmp_path):

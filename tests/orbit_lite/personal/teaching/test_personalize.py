@@ -61,7 +61,7 @@ def test_it_says_what_it_learned_from_each_object_and_writes_one_file(run, alice
 def test_the_file_says_where_it_comes_from(alice_file):
     origin = load_personal(alice_file).origin
     assert origin["model"]["learner"] == "protonets" and origin["model"]["backbone"] == "tiny"
-    assert origin["sampling"] == {"protocol": "own-videos", "step": 30, "all_below": 30} | {
+    assert origin["sampling"] == {"protocol": "own-videos", "step": 30, "every_still": True} | {
         "first_frames": 3000,
         "size_px": 224,
     }

@@ -15,10 +15,11 @@ from orbit_lite.personal.teaching.sampling import SampledVideo, Sampling, Unread
 
 def test_frames_are_those_of_the_protocol():
     sampling = Sampling.of_protocol(224)
-    assert sampling.frames(100) == (1, 31, 61, 91)
-    assert sampling.frames(1) == (1,)
-    assert sampling.frames(10**6)[-1] == 2971  # of the first 3,000, however long the video is
-    assert len(sampling.frames(10**6)) == 100
+    assert sampling.frames(100, stills=False) == (1, 31, 61, 91)
+    assert sampling.frames(1, stills=True) == (1,)
+    assert sampling.frames(40, stills=True) == tuple(range(1, 41))  # a burst of 40 photos
+    assert sampling.frames(10**6, stills=False)[-1] == 2971  # of the first 3,000, however long the video is
+    assert len(sampling.frames(10**6, stills=False)) == 100
 
 
 def test_frames_are_those_that_evaluate_takes(user_dir, pocket_frames):
