@@ -67,6 +67,7 @@ SIZES = (
     Size("protonets", "efficientnet_b0", support=100, query=32, h=16),
     Size("cnaps", "efficientnet_b0", support=100, query=32, h=16),
 )
+# without inner loops of the extractor (maml), of which one step takes as long as many of these
 META_TRAINED = (
     "protonets",
     "protonets_cosine",
@@ -76,6 +77,7 @@ META_TRAINED = (
     "lda",
     "feat",
     "subspace",
+    "anil",
     "anil_implicit",
 )
 EXTRACTORS = ("efficientnet_b0", "efficientnet_v2_s", "vit_s_32", "vit_b_32", "vit_b_32_clip")

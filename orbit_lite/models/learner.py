@@ -31,7 +31,8 @@ class LearnerConfig(Strict):
     head: a name in the table of heads. head_settings: the head's own keys.
     adapter: a name in the table of adapters. adapter_settings: the adapter's own keys.
     extractor: `learned`, its weights are meta-trained; `frozen`, they stay.
-    steps, step_lr: full-batch Adam of heads and adapters that are fitted by steps.
+    steps, step_lr: full-batch steps of heads and adapters that are fitted by steps, and their rate: Adam's, or plain
+        gradient descent's in inner loops.
     published_quirks: compute what the published code computes where that is not what the paper says (see docs).
     """
 
@@ -48,8 +49,8 @@ class LearnerConfig(Strict):
     @property
     def meta_learned(self) -> bool:
         """Whether there is anything that meta-training could change."""
-        learned = find_adapter(self.adapter).meta_learned or find_head(self.head).meta_learned
-        return self.extractor == "learned" or learned
+        of_adapter = find_adapter(self.adapter).learns(self.adapter_settings)
+        return self.extractor == "learned" or of_adapter or find_head(self.head).learns(self.head_settings)
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())  # the settings are dicts, which have none

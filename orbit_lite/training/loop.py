@@ -138,7 +138,7 @@ def _train(
                     optimizer.step()
                 else:
                     what = f"training task {done.wrong_task} (user {tasks.task(done.wrong_task).user})"
-                    fault = f"step {step + 1}, {what}: its loss or gradient is not finite"
+                    fault = f"step {step + 1}, {what}: its loss or gradient is not finite{done.reason}"
                     if not config.skip_not_finite:
                         raise FoundWrong(f"{fault}; a lower optimizer.lr may help, or skip_not_finite=true")
                     say(f"{fault}; step left out")
@@ -167,11 +167,15 @@ def _train(
 
 @dataclass(frozen=True)
 class StepResult:
-    """Mean loss and accuracy over a step's tasks; `wrong_task` is one whose loss or gradient is not finite, if any."""
+    """Mean loss and accuracy over a step's tasks; `wrong_task` is one whose loss or gradient is not finite, if any.
+
+    reason: what was said of that task before it had a loss, in brackets; "" if nothing was, or on another rank.
+    """
 
     loss: float
     accuracy: float
     wrong_task: int | None
+    reason: str = ""
 
 
 def step_gradient(
@@ -183,7 +187,7 @@ def step_gradient(
         pixels: gives this rank's share of the tasks, in order.
         numbers: of all the step's tasks.
     """
-    loss, accuracy, wrong = 0.0, 0.0, -1
+    loss, accuracy, wrong, reasons = 0.0, 0.0, -1, dict[int, str]()
     for number in ranks.share(numbers):
         try:
             result = task_gradient(
@@ -196,8 +200,8 @@ def step_gradient(
                 loss_scale=1 / len(numbers),
                 bf16=in_bf16(lite, recognizer.device),
             )
-        except NotFinite:  # a head that can't be fitted to such features says so before there is a loss
-            result = TaskLoss(loss=math.nan, accuracy=0.0)
+        except NotFinite as error:  # a head that can't be fitted, an inner loop that diverges, before there is a loss
+            result, reasons[number] = TaskLoss(loss=math.nan, accuracy=0.0), f" ({error})"
         except NotSolved as error:  # more than one task's: the learner's settings do not suit these features
             raise NotSolved(f"training task {number}: {error}") from None
         loss, accuracy = loss + result.loss, accuracy + result.accuracy
@@ -206,7 +210,7 @@ def step_gradient(
     wrong = int(ranks.largest(wrong))  # before the gradients meet, where it could no longer be told whose it was
     ranks.sum_gradients(recognizer)
     mean_loss, mean_accuracy = (total / len(numbers) for total in ranks.sum([loss, accuracy]))
-    return StepResult(mean_loss, mean_accuracy, wrong if wrong >= 0 else None)
+    return StepResult(mean_loss, mean_accuracy, wrong if wrong >= 0 else None, reasons.get(wrong, ""))
 
 
 def _finite_gradient(recognizer: Recognizer) -> bool:

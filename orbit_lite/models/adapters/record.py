@@ -20,7 +20,7 @@ class AdapterRecord:
     heads: names of the heads that it fits itself, together with the extractor, and the only ones it goes with; () if
         any head may be fitted to the features.
     passes_gradient: whether a gradient goes back through its fit to every support item.
-    meta_learned: whether it has weights that meta-training changes.
+    meta_learned: whether it has weights that meta-training changes, or how to tell from its settings; see `learns`.
     published: beginnings of its parameters' names, and of their names in published checkpoints.
     """
 
@@ -30,5 +30,11 @@ class AdapterRecord:
     build: Callable[[LearnerSettings, Any, Extractor], Adapter]
     heads: tuple[str, ...]
     passes_gradient: bool
-    meta_learned: bool
+    meta_learned: bool | Callable[[Any], bool]
     published: Mapping[str, str]
+
+    def learns(self, settings: Mapping[str, Any]) -> bool:
+        """Whether one with these settings (of its own, by name) has weights that meta-training changes."""
+        if callable(self.meta_learned):
+            return self.meta_learned(self.settings.model_validate(dict(settings)))
+        return self.meta_learned

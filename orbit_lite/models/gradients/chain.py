@@ -35,6 +35,7 @@ class EncodedSupport:
 
     def __init__(self, encode: Encode, items: Tensor, *, chunk: int) -> None:
         self._encode, self._items = encode, items
+        self.items = len(items)
         with torch.no_grad():
             encodings = torch.cat([encode(items[part]) for part in chunks_of(items, chunk)])
         self.leaf = encodings.requires_grad_()
@@ -43,12 +44,16 @@ class EncodedSupport:
         """Encode h of the N again, with graph, and send N/h times the gradient at their encodings through."""
         if self.leaf.grad is None:
             raise RuntimeError("no gradient at the support encodings: the head's fit has cut it off")
-        count = len(self._items)
-        h = min(h, count)
-        drawn = torch.from_numpy(np.sort(rng.choice(count, size=h, replace=False)))
-        gradient = self.leaf.grad[drawn.to(self.leaf.device)] * (count / h)
+        h = min(h, self.items)
+        drawn = draw(self.items, h, rng)
+        gradient = self.leaf.grad[drawn.to(self.leaf.device)] * (self.items / h)
         for part in chunks_of(self._items[:h], chunk):
             again = self._encode(self._items[drawn[part]])
             if again.requires_grad:  # nothing to learn in a frozen one
                 torch.autograd.backward(again, gradient[part])
             del again
+
+
+def draw(items: int, h: int, rng: np.random.Generator) -> Tensor:
+    """h of so many items, each as likely as the others: their numbers, sorted, int64 (h,)."""
+    return torch.from_numpy(np.sort(rng.choice(items, size=h, replace=False)))

@@ -7,6 +7,7 @@ others through the entry point group `orbit_lite.heads`.
 from orbit_lite.models.heads import (
     cosine,
     feat,
+    inner_loop,
     lda,
     linear,
     logistic,
@@ -28,6 +29,7 @@ HEADS: dict[str, HeadRecord] = {
         versa.RECORD,
         mahalanobis.RECORD,
         linear.RECORD,
+        inner_loop.RECORD,
         logistic.RECORD,
         ridge.RECORD,
         lda.RECORD,

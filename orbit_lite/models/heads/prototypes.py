@@ -5,7 +5,7 @@ from typing import Self
 
 from torch import Tensor
 
-from orbit_lite.models.heads.fitting import class_means
+from orbit_lite.models.heads.fitting import LinearClassifier, class_means
 from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord
 from orbit_lite.models.settings import NoSettings
 
@@ -20,6 +20,10 @@ class PrototypeHead:
     def fit(cls, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> Self:
         """Class means of the support features."""
         return cls(class_means(features, labels, way=way))
+
+    def as_linear(self) -> LinearClassifier:
+        """The same classifier as one matrix product: weight 2 mu, bias -mu.mu."""
+        return LinearClassifier(2 * self.means, -self.means.square().sum(dim=1))
 
     def logits(self, queries: Tensor) -> Tensor:
         """(m, width) to (m, way): 2 mu.x - mu.mu, which is -|x - mu|^2 less x.x, the same for every class.

@@ -81,7 +81,8 @@ class HeadRecord:
     macs: what fitting costs.
     passes_gradient: whether a gradient goes back through the fit to every support feature (or else nothing before the
         head can be meta-trained).
-    meta_learned: whether the head has weights that meta-training changes.
+    meta_learned: whether the head has weights that meta-training changes, or how to tell from its settings; see
+        `learns`.
     adds_objects: whether it can be fitted again from kept features alone, so that objects are added and forgotten
         without the others' videos.
     settle: the head with the numbers held fixed that it would choose for a support set (features, labels, videos and
@@ -99,7 +100,7 @@ class HeadRecord:
     shapes: Callable[[int, int, Values], Shapes]
     macs: FitMacs
     passes_gradient: bool
-    meta_learned: bool
+    meta_learned: bool | Callable[[Any], bool]
     adds_objects: bool
     settle: Callable[[Any, Tensor, Tensor, Tensor | None, int], Head] | None
     in_training: Callable[[Any, str, np.random.Generator], Head] | None
@@ -107,6 +108,12 @@ class HeadRecord:
     def __post_init__(self) -> None:
         if not is_dataclass(self.fitted) or not self.tensor_names:
             raise ValueError(f"head {self.name!r}: `fitted` must be a dataclass with tensors as fields")
+
+    def learns(self, settings: Mapping[str, Any]) -> bool:
+        """Whether one with these settings (of its own, by name) has weights that meta-training changes."""
+        if callable(self.meta_learned):
+            return self.meta_learned(self.settings.model_validate(dict(settings)))
+        return self.meta_learned
 
     @cached_property
     def _hints(self) -> dict[str, Any]:

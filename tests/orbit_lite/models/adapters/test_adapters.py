@@ -43,6 +43,7 @@ FACTS = {
     "generator": Facts(
         shares_features=False, passes_gradient=True, meta_learned=True, parts=("set encoder", "FiLM generator")
     ),
+    "inner_loop": Facts(shares_features=False, passes_gradient=True, meta_learned=False, heads=("linear",)),
     "steps": Facts(shares_features=False, passes_gradient=False, meta_learned=False, heads=("linear",)),
 }
 
@@ -76,7 +77,7 @@ def test_every_adapter_has_a_row_and_a_name(name: str, recognizer: Recognizer) -
     assert FACTS.keys() == ADAPTERS.keys()
     facts, record = FACTS[name], find_adapter(name)
     assert (record.name, record.heads) == (name, facts.heads)
-    assert (record.passes_gradient, record.meta_learned) == (facts.passes_gradient, facts.meta_learned)
+    assert (record.passes_gradient, record.learns({})) == (facts.passes_gradient, facts.meta_learned)
     assert recognizer.shares_features == facts.shares_features
     assert tuple(recognizer.adapter.parts()) == facts.parts
     learned = [key for key, value in recognizer.named_parameters() if key.startswith("adapter.")]
@@ -87,7 +88,7 @@ def test_an_unknown_adapter_lists_the_known_and_the_nearest() -> None:
     with pytest.raises(AskedWrong, match=r"unknown adapter 'generate' \(did you mean 'generator'\?\); known: none, "):
         find_adapter("generate")
     for learner, words in (
-        ({"adapter": "film"}, "x: adapter: unknown adapter 'film'; known: none, generator, steps$"),
+        ({"adapter": "film"}, "x: adapter: unknown adapter 'film'; known: none, generator, steps, inner_loop$"),
         ({"adapter_settings": {"steps": 3}}, "x: adapter_settings: unknown key 'steps'"),
         ({"adapter": "steps"}, "adapter 'steps' is fitted together with head 'linear', and with no other"),
         ({"adapter": "steps", "head": "linear", "extractor": "learned"}, "adapter 'steps' passes no gradient"),

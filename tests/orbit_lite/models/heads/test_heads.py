@@ -40,6 +40,10 @@ FACTS = {
     "versa": Facts(passes_gradient=True, meta_learned=True, macs=592_411),
     "mahalanobis": Facts(passes_gradient=True, meta_learned=False, macs=17_391_896),
     "linear": Facts(passes_gradient=False, meta_learned=False, macs=268_800),
+    # 50 steps, forward and backward, on 7 x 256 features and 3 classes
+    "inner_loop": Facts(
+        passes_gradient=True, meta_learned=False, macs=537_600, settings=("window", "start", "learned_rates")
+    ),
     "logistic": Facts(passes_gradient=False, meta_learned=False, macs=0, settings=("penalty", "most_steps")),
     # by hand: class means 1,813 + matrix 12,544 + factor 114 + weights 5,523 + eigenvectors 1,543 + residuals 1,372
     "ridge": Facts(passes_gradient=True, meta_learned=False, macs=22_909, videos=True, settings=("penalty", "scale")),
@@ -96,7 +100,7 @@ def test_every_head_has_a_row_and_a_name() -> None:
     for name, record in HEADS.items():
         assert record.name == name == find_head(name).name
         facts = FACTS[name]
-        assert (record.passes_gradient, record.meta_learned) == (facts.passes_gradient, facts.meta_learned)
+        assert (record.passes_gradient, record.learns({})) == (facts.passes_gradient, facts.meta_learned)
         assert tuple(record.settings.model_fields) == facts.settings
         assert record.adds_objects  # a row with False would need its own test of what is said then
 
@@ -137,7 +141,10 @@ def test_what_has_no_modules_can_not_be_counted_by_thops_rules() -> None:
 
 def test_all_of_a_fitted_head_goes_through_a_file(name: str, support: tuple[Tensor, Tensor], queries: Tensor) -> None:
     record = HEADS[name]
-    unusual = {"most_steps": 7, "shrinkage": 0.2, "dropout": 0.2, "rank": 7, "residual": 0.2, "most_cg_steps": 7}
+    unusual = {
+        **{"most_steps": 7, "shrinkage": 0.2, "dropout": 0.2, "rank": 7, "residual": 0.2, "most_cg_steps": 7},
+        **{"window": 7, "start": "prototypes", "learned_rates": True},
+    }
     settings = {key: unusual.get(key, 7.0) for key in FACTS[name].settings}  # none is the usual value
     learner = LearnerConfig(head=name, head_settings=settings, extractor="frozen")
     built = record.build(learner, record.settings(**learner.head_settings), WIDTH)

@@ -1,0 +1,161 @@
+"""MAML's adapter: the extractor (or its norms) and a linear head, by steps of plain gradient descent on the support
+set, which meta-training differentiates through. Finn et al. 2017 (arXiv 1703.03400).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from groundwork.errors import AskedWrong
+from groundwork.strict_model import refused
+from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.models.adapters.film import film_parameters
+from orbit_lite.models.adapters.interface import Adapted
+from orbit_lite.models.adapters.record import AdapterRecord
+from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.counting import PartMacs, count_macs
+from orbit_lite.models.extractor import Extractor, frame_macs
+from orbit_lite.models.gradients.inner_loop import InnerLoop, query_weights
+from orbit_lite.models.gradients.lite import GradientPlan
+from orbit_lite.models.gradients.score import TaskLoss
+from orbit_lite.models.gradients.support_loss import AdaptingNet, SupportLoss
+from orbit_lite.models.heads.fitting import Head
+from orbit_lite.models.settings import LearnerSettings
+from orbit_lite.models.step_rates import InnerSettings, Start, StepRates
+
+
+class InnerLoopSettings(InnerSettings):
+    """MAML's own, beside `window`, `start` and `learned_rates`, and the learner's `steps` and `step_lr` (the head's).
+
+    adapts: `all` of the extractor, or its norms (`film`), and the head in any case. The head alone is another learner's
+        (anil), whose features are encoded once.
+    extractor_lr_scale: the extractor's inner rate, in units of the head's.
+    first_order: leave second derivatives out of the meta-gradient.
+    multi_step_loss: how much of the query loss lies evenly on the steps (windows), in [0, 1]; the rest is on the last.
+    """
+
+    adapts: Literal["all", "film"] = "all"
+    extractor_lr_scale: Annotated[float, Field(gt=0)] = 1.0
+    first_order: bool = False
+    multi_step_loss: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @field_validator("adapts", mode="before")
+    @classmethod
+    def _head_alone_is_anil(cls, adapts: object) -> object:
+        if adapts == "head":
+            raise refused("an inner loop of the head alone needs no adapter: give the learner head 'inner_loop' (anil)")
+        return adapts
+
+
+class InnerLoopAdapter(nn.Module):
+    """Full-batch gradient steps from the extractor's own parameters, and a linear head from zeros or class means.
+
+    The extractor is never changed: what a support set made of it is the state. Memory is that of one chunk's graph.
+    """
+
+    shares_features = False
+
+    def __init__(self, learner: LearnerSettings, own: InnerLoopSettings, extractor: Extractor) -> None:
+        """Refuses an extractor that can't adapt so: without norms for `film`, or whose BatchNorm has no statistics."""
+        super().__init__()
+        _check_batch_norms(extractor)
+        names = film_parameters(extractor) if own.adapts == "film" else dict(extractor.net.named_parameters())
+        if not names:
+            raise AskedWrong(f"backbone {extractor.backbone.name} has no norms for FiLM to adapt; use adapts: all")
+        self.names = tuple(names)
+        rates = partial(StepRates, steps=learner.steps, window=own.window, learned=own.learned_rates)
+        self.extractor_rates = rates(learner.step_lr * own.extractor_lr_scale)
+        self.head_rates = rates(learner.step_lr)
+        self._start: Start = own.start
+        self._first_order = own.first_order
+        self._query_weights = query_weights(self.head_rates.windows, spread=own.multi_step_loss)
+
+    def fit(
+        self, extractor: Extractor, items: Tensor, labels: Tensor, *, way: int, videos: Tensor | None, chunks: Chunks
+    ) -> Adapted:
+        """See Adapter. Gives the adapted parameters and the head; videos make no difference.
+
+        Raises:
+            NotFinite: if the steps diverge; names the step.
+        """
+        net, values = self._loop(extractor).adapt(items, labels.to(extractor.mean.device), way=way, chunks=chunks)
+        return Adapted(net.state(values), net.head(values))
+
+    def gradient(self, extractor: Extractor, head: Head, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
+        """See Adapter. The head is the inner loop's own.
+
+        Raises:
+            NotFinite: if the steps diverge; names the step.
+        """
+        return self._loop(extractor).gradient(task, plan)
+
+    def macs(
+        self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]
+    ) -> list[PartMacs]:
+        """See Adapter. One step on one frame is counted, and multiplied; the leaderboard's rule is FineTuner's."""
+        frame, support, width = frame_macs(extractor), len(labels), extractor.width
+        size_px = extractor.frame_size_px
+        image = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=extractor.mean.device)
+        net = AdaptingNet(extractor, self.names)
+        values = [*net.own, extractor.mean.new_zeros(way, width), extractor.mean.new_zeros(way)]
+        one_step = count_macs(lambda: SupportLoss(net, image, labels[:1], chunk=1).gradient(values))
+        windows = self.head_rates.windows
+        passes = windows * support
+        theirs = passes * (2 * frame.leaderboard + width + way * width)
+        counted = [PartMacs(f"extractor and head, {windows} steps", passes * one_step, theirs)]
+        if self._start == "prototypes":
+            means = way * support * width  # one matrix product
+            counted.insert(
+                0, PartMacs("class means", support * frame.ours + means, support * frame.leaderboard + means)
+            )
+        return counted
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """See Adapter: learned rates, where there are any."""
+        rates = nn.ModuleList([self.extractor_rates, self.head_rates])
+        return {"inner rates": rates} if any(True for _ in rates.parameters()) else {}
+
+    def state_shapes(self, extractor: Extractor) -> Mapping[str, tuple[int, ...]]:
+        """See Adapter."""
+        return {name: tuple(extractor.net.get_parameter(name).shape) for name in self.names}
+
+    def _loop(self, extractor: Extractor) -> InnerLoop:
+        return InnerLoop(
+            extractor=extractor,
+            names=self.names,
+            extractor_rates=self.extractor_rates,
+            head_rates=self.head_rates,
+            start=self._start,
+            first_order=self._first_order,
+            query_weights=self._query_weights,
+        )
+
+
+def _check_batch_norms(extractor: Extractor) -> None:
+    for name, module in extractor.net.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise AskedWrong(
+                f"backbone {extractor.backbone.name}: BatchNorm {name} has no running statistics, so an image's "
+                "features would depend on its chunk; an inner loop needs a backbone whose BatchNorm has them"
+            )
+
+
+def _build(learner: LearnerSettings, own: Any, extractor: Extractor) -> InnerLoopAdapter:
+    return InnerLoopAdapter(learner, own, extractor)
+
+
+RECORD = AdapterRecord(
+    name="inner_loop",
+    summary="the extractor or its norms, and a linear head, by steps that meta-training differentiates through",
+    settings=InnerLoopSettings,
+    build=_build,
+    heads=("linear",),
+    passes_gradient=True,
+    meta_learned=lambda own: own.learned_rates,
+    published={},
+)

@@ -1,0 +1,245 @@
+"""The gradient through an inner loop, MAML's, in the memory of one chunk, however many images and steps there are.
+
+Finn et al. 2017 (arXiv 1703.03400). With the support loss L, its gradient g and its Hessian H, the query loss Q, and
+step sizes a (one for each group of parameters, so a diagonal A), a task adapts by
+
+    t_{k+1} = t_k - A g(t_k),    k = 0 .. K-1,    and is judged by Q(t_K).
+
+The chain rule, from the end back:
+
+    v_K = dQ/dt_K;    v_k = v_{k+1} - H(t_k) A v_{k+1};    dQ/dt_0 = v_0.
+
+One graph over all of it holds every image K times. But g is a sum over support items, and so is the product of H with
+a vector (the derivative of <g, A v>). So:
+
+    1. walk t_0 .. t_K without graph, g summed over chunks; keep the K + 1 sets of parameters;
+    2. take the query set in batches: v_K;
+    3. walk back, one product with the Hessian a step, summed over chunks.
+
+`exact` takes each product over all N support items. `lite` takes it over H of them, times N/H, with a new draw at each
+step: given the trajectory, which is exact, v_0 is a product of independent unbiased factors, so unbiased. One draw for
+all steps would not be; nor would a g from H items on the way there, which enters L nonlinearly. `full` is one graph.
+
+Parameters that learn and do not adapt (a network whose norms alone adapt) stand inside L at every step. Their gradient
+has a term of each: -d<g(t_k), A v_{k+1}>. A learned rate's is -<g(t_k), v_{k+1}> over its group, from the same pass.
+First order stops at v_K, and takes it for v_0: `lite` and `exact` are the same.
+
+A window of steps along one gradient (multi-step estimation) is one step with the sum of their rates.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.extractor import Extractor
+from orbit_lite.models.gradients.chain import EncodedSupport, Joint, draw
+from orbit_lite.models.gradients.lite import GradientPlan
+from orbit_lite.models.gradients.score import TaskLoss
+from orbit_lite.models.gradients.support_loss import (
+    HEAD,
+    AdaptingNet,
+    SupportLoss,
+    Values,
+    as_leaves,
+    derivatives,
+    dot_by_group,
+)
+from orbit_lite.models.heads.prototypes import PrototypeHead
+from orbit_lite.models.inputs import NotFinite, chunks_of
+from orbit_lite.models.step_rates import Start, StepRates
+
+Sizes = tuple[Tensor, Tensor]  # of one step: for the extractor's parameters, and for the head's
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    """A learner's inner loop on its extractor.
+
+    names: parameters of the network that adapt, beside the head. extractor_rates, head_rates: of as many steps.
+    first_order: take the end of the loop for its beginning in the gradient. query_weights: of the query loss after
+    each window, summing to 1: (0, .., 0, 1), or others for the multi-step loss.
+    """
+
+    extractor: Extractor
+    names: tuple[str, ...]
+    extractor_rates: StepRates
+    head_rates: StepRates
+    start: Start
+    first_order: bool
+    query_weights: tuple[float, ...]
+
+    @torch.no_grad()
+    def adapt(self, items: Tensor, labels: Tensor, *, way: int, chunks: Chunks) -> tuple[AdaptingNet, Values]:
+        """A support set to the parameters at the end of the loop, and the network that they go with.
+
+        Raises:
+            NotFinite: if the loop diverges; names the step.
+        """
+        net = AdaptingNet(self.extractor, self.names)
+        features = None
+        if self.start == "prototypes":
+            features = torch.cat([self.extractor.encode(items[part]) for part in chunks_of(items, chunks.no_graph)])
+        values: Values = [*net.own, *self.first_head(features, labels, way)]
+        for after in self._walk(SupportLoss(net, items, labels, chunks.with_graph), values):
+            values = after
+        return net, values
+
+    def gradient(self, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
+        """Add a task's gradient, by the plan's estimator; the loss that is returned is the one after the last step.
+
+        Raises:
+            NotFinite: if the loop diverges; names the step. Not by `full`, whose loss then says so.
+        """
+        return self._one_graph(task, plan) if plan.estimator == "full" else self._walk_back(task, plan)
+
+    def _walk_back(self, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
+        net = AdaptingNet(self.extractor, self.names, plan.bf16)
+        support = SupportLoss(net, task.support, task.support_labels, plan.chunks.with_graph)
+        start = _HeadStart(self, task, plan)
+        trajectory = [[*net.own, *start.values]]
+        trajectory += self._walk(support, trajectory[0])
+
+        result, v = self._query(net, task, plan, trajectory.pop(), self.query_weights[-1])
+        along = []
+        for sizes in reversed(self._sizes()):
+            values = trajectory.pop()
+            v, by_rates = self._step_back(support, plan, values, v, sizes)
+            along.append(by_rates)
+            # the loss after the step before, where it has a weight
+            if trajectory and (weight := self.query_weights[len(trajectory) - 1]):
+                _, more = self._query(net, task, plan, values, weight)
+                v = [one + other for one, other in zip(v, more, strict=True)]
+
+        for parameter, gradient in zip(net.own, v[:-HEAD], strict=True):
+            add_gradient(parameter, gradient)
+        start.back_propagate(v[-HEAD:], plan)
+        for rates, group in ((self.extractor_rates, 0), (self.head_rates, 1)):
+            if rates.rates.requires_grad:
+                torch.autograd.backward(rates.sums(), [-by_group[group] for by_group in reversed(along)])
+        return result
+
+    def _step_back(
+        self, support: SupportLoss, plan: GradientPlan, values: Values, v: Values, sizes: Sizes
+    ) -> tuple[Values, Sizes]:
+        """v at the end of a step to v at its beginning, and <g, v> of both groups."""
+        sizes = sizes[0].detach(), sizes[1].detach()
+        if not self.first_order:
+            drawn = draw(len(support.items), plan.draws(len(support.items)), plan.rng)
+            product = support.product(values, v, sizes, drawn)
+            for parameter, gradient in zip(support.net.shared, product.shared, strict=True):
+                add_gradient(parameter, -gradient)
+            return [one - other for one, other in zip(v, product.hessian, strict=True)], product.along
+        if self.extractor_rates.rates.requires_grad:
+            slopes, _ = support.gradient(values)
+            return v, dot_by_group(slopes, v)
+        return v, sizes  # nothing asks for the products
+
+    def _query(
+        self, net: AdaptingNet, task: TaskPixels, plan: GradientPlan, values: Values, weight: float
+    ) -> tuple[TaskLoss, Values]:
+        """The query loss at some values, and the gradient of it, times a weight, there and at the shared parameters."""
+        score = replace(plan, loss_scale=plan.loss_scale * weight).score(task, self.extractor)
+        leaves = as_leaves(values)
+        for batch in chunks_of(task.query, plan.chunks.query):
+            score.back_propagate(net.logits(leaves, task.query[batch]), task.query_labels[batch])
+        return score.result(), [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+    def _one_graph(self, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
+        net = AdaptingNet(self.extractor, self.names, plan.bf16)
+        features = self.extractor.encode(task.support, bf16=plan.bf16) if self.start == "prototypes" else None
+        # copies: class means depend on the extractor's own parameters too, and a step takes them as given
+        own = [value.clone() for value in net.own]
+        values = [*own, *self.first_head(features, task.support_labels, task.way)]
+        # of a frozen extractor, or a head from zeros, nothing lies further back; the steps need a gradient all the same
+        values = [value if value.requires_grad else value.requires_grad_() for value in values]
+        query_labels, earlier = task.query_labels.to(values[-1].device), values[-1].new_zeros(())
+        last = len(self.query_weights) - 1
+        for number, sizes in enumerate(self._sizes()):
+            loss = F.cross_entropy(net.logits(values, task.support), task.support_labels)
+            gradient = derivatives(loss, values, again=not self.first_order)
+            values = _stepped(values, gradient, sizes)
+            if number < last and (weight := self.query_weights[number]):
+                earlier = earlier + weight * F.cross_entropy(net.logits(values, task.query), query_labels)
+        scale = self.query_weights[-1]
+        score = replace(plan, loss_scale=plan.loss_scale * scale).score(task, self.extractor)
+        score.back_propagate(net.logits(values, task.query), query_labels, penalty=earlier / scale)
+        return score.result()
+
+    def _walk(self, support: SupportLoss, values: Values) -> Iterator[Values]:
+        """The values after each step, without graph."""
+        every = self._sizes()
+        for number, sizes in enumerate(every, start=1):
+            gradient, loss = support.gradient(values)
+            values = [value.detach() for value in _stepped(values, gradient, sizes)]
+            wrong = "" if torch.isfinite(loss) else f"a loss of {float(loss)}"
+            if not wrong and not torch.stack([value.isfinite().all() for value in values]).all():
+                wrong = "NaN or infinite parameters"
+            if wrong:
+                raise NotFinite(
+                    f"support images: {wrong} at inner step {number} of {len(every)}; "
+                    "the weights are not finite, or the inner rates (step_lr) are too large"
+                )
+            yield values
+
+    def _sizes(self) -> list[Sizes]:
+        return list(zip(self.extractor_rates.sums(), self.head_rates.sums(), strict=True))
+
+    def first_head(self, features: Tensor | None, labels: Tensor, way: int) -> list[Tensor]:
+        """Where the head starts: at zeros, or at the class means of the support features, with their graph."""
+        if features is None:
+            zeros = partial(torch.zeros, device=labels.device, dtype=self.extractor.mean.dtype)
+            return [zeros(way, self.extractor.width), zeros(way)]
+        linear = PrototypeHead.fit(features, labels, way=way).as_linear()
+        return [linear.weight, linear.bias]
+
+
+class _HeadStart:
+    """Where the head starts, as leaves, and the way back from there: one more joint, with a draw of its own."""
+
+    def __init__(self, loop: InnerLoop, task: TaskPixels, plan: GradientPlan) -> None:
+        self._support: EncodedSupport | None = None
+        features = None
+        if loop.start == "prototypes":
+            encode = partial(loop.extractor.encode, bf16=plan.bf16)
+            self._support = EncodedSupport(encode, task.support, chunk=plan.chunks.no_graph)
+            features = self._support.leaf
+        weight, bias = loop.first_head(features, task.support_labels, task.way)
+        self._fit = Joint({"weight": weight, "bias": bias})
+        self.values = [value.detach() for value in self._fit.leaves.values()]
+
+    def back_propagate(self, gradients: Sequence[Tensor], plan: GradientPlan) -> None:
+        """Send the gradient at the start through the prototypes; from zeros, it ends here."""
+        if self._support is None:
+            return
+        for leaf, gradient in zip(self._fit.leaves.values(), gradients, strict=True):
+            leaf.grad = gradient
+        self._fit.back_propagate()
+        h = plan.draws(self._support.items)
+        self._support.back_propagate(h=h, rng=plan.rng, chunk=plan.chunks.with_graph)
+
+
+def query_weights(windows: int, *, spread: float) -> tuple[float, ...]:
+    """Weights of the query losses after each window, summing to 1 (Antoniou et al. 2019, arXiv 1810.09502).
+
+    spread: how much of the weight lies evenly on all of them, in [0, 1]; the rest lies on the last. 0 is MAML's loss.
+    """
+    even = spread / windows
+    return (*(even for _ in range(windows - 1)), 1 - even * (windows - 1))
+
+
+def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
+    """Add to a parameter's `.grad`, if it is one that learns."""
+    if parameter.requires_grad:
+        parameter.grad = gradient.clone() if parameter.grad is None else parameter.grad + gradient
+
+
+def _stepped(values: Sequence[Tensor], gradient: Sequence[Tensor], sizes: Sizes) -> Values:
+    of_extractor, of_head = sizes
+    each = [*(of_extractor for _ in values[:-HEAD]), *(of_head for _ in values[-HEAD:])]
+    return [value - size * slope for value, slope, size in zip(values, gradient, each, strict=True)]

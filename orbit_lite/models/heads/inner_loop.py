@@ -1,0 +1,78 @@
+"""ANIL's head: linear, fitted by steps of plain gradient descent that meta-training differentiates through.
+
+Raghu et al. 2020 (arXiv 1909.09157): MAML whose inner loop changes the head alone. So features are the same at every
+step, each support item is encoded once, and the whole inner loop is a function of the encodings: a head like any other.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from orbit_lite.models.heads.fitting import LinearClassifier, class_members, linear_shapes
+from orbit_lite.models.heads.prototypes import PrototypeHead
+from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord
+from orbit_lite.models.inputs import NotFinite
+from orbit_lite.models.step_rates import InnerSettings, Start, StepRates
+
+
+class InnerLoopHead(nn.Module):
+    """Softmax regression by full-batch gradient steps, from zeros or from the class means.
+
+    The gradient of the mean cross-entropy is written out, so one graph over the steps is one over matrix products of
+    the encodings: all it holds are (n, way) numbers a step. It is the exact second-order gradient.
+    """
+
+    def __init__(self, rates: StepRates, *, start: Start) -> None:
+        super().__init__()
+        self.rates = rates
+        self.start = start
+
+    @property
+    def steps(self) -> int:
+        """How many gradients a fit takes."""
+        return self.rates.windows
+
+    def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> LinearClassifier:
+        """See Head. Videos make no difference.
+
+        Raises:
+            NotFinite: if the steps diverge; names the step.
+        """
+        members = class_members(labels, way=way).to(features.dtype)
+        if self.start == "prototypes":
+            first = PrototypeHead.fit(features, labels, way=way).as_linear()
+            weight, bias = first.weight, first.bias
+        else:
+            weight, bias = features.new_zeros(way, features.shape[1]), features.new_zeros(way)
+        for number, size in enumerate(self.rates.sums(), start=1):
+            # of the mean cross-entropy, at each item's logits
+            slope = (F.linear(features, weight, bias).softmax(dim=1) - members) / len(features)
+            weight, bias = weight - size * slope.T @ features, bias - size * slope.sum(dim=0)
+            if not torch.isfinite(weight.detach()).all():
+                raise NotFinite(
+                    f"support features: NaN or infinite weights at inner step {number} of {self.steps}; "
+                    "the features are not finite, or the inner rate (step_lr) is too large"
+                )
+        return LinearClassifier(weight, bias)
+
+
+RECORD = HeadRecord(
+    name="inner_loop",
+    summary="linear, by steps that meta-training differentiates through",
+    settings=InnerSettings,  # and the learner's `steps` and `step_lr`
+    build=lambda learner, own, width: InnerLoopHead(
+        StepRates(learner.step_lr, steps=learner.steps, window=own.window, learned=own.learned_rates), start=own.start
+    ),
+    fitted=LinearClassifier,
+    shapes=linear_shapes,
+    macs=FitMacs(
+        ours=Count.BY_RUNNING,
+        # as FineTuner's: forward and backward; but on features that are encoded once
+        leaderboard=lambda head, size: 2 * head.steps * size.items * size.width * size.way,
+    ),
+    passes_gradient=True,
+    meta_learned=lambda own: own.learned_rates,
+    adds_objects=True,
+    settle=None,
+    in_training=None,
+)

@@ -1,0 +1,56 @@
+"""Rates of an inner loop: one for each step of plain gradient descent, fixed or meta-learned, and steps in windows."""
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from groundwork.strict_model import Strict
+from orbit_lite.config import Positive
+
+Start = Literal["zeros", "prototypes"]
+
+
+class InnerSettings(Strict):
+    """What every inner loop can be told, beside the learner's `steps` and `step_lr`.
+
+    window: steps that reuse one gradient (multi-step estimation, Kim et al. 2020, arXiv 2006.04298); 1 is MAML. A
+        window that does not divide the steps leaves a shorter last one.
+    start: where the linear head begins: at zeros, or at the class means (Triantafillou et al. 2020, arXiv 1903.03096:
+        weight 2 mu, bias -mu.mu).
+    learned_rates: whether meta-training changes the rates, one for each step (and group, where there are two).
+    """
+
+    window: Positive = 1
+    start: Start = "zeros"
+    learned_rates: bool = False
+
+
+class StepRates(nn.Module):
+    """The rates of one group of parameters, (steps,); they all start alike.
+
+    Plain gradient descent that takes the steps of a window along one gradient takes one step with the sum of their
+    rates. So an inner loop has as many gradients as windows, and the window's rates only ever come as their sum.
+    """
+
+    rates: Tensor
+
+    def __init__(self, rate: float, *, steps: int, window: int, learned: bool) -> None:
+        """learned: the rates are parameters; if not, they are no part of a checkpoint, whose config says them."""
+        super().__init__()
+        rates = torch.tensor([rate] * steps)
+        if learned:
+            self.rates = nn.Parameter(rates)
+        else:
+            self.register_buffer("rates", rates, persistent=False)
+        self._bounds = [*range(0, steps, window), steps]
+
+    @property
+    def windows(self) -> int:
+        """How many gradients the steps take: steps / window, rounded up."""
+        return len(self._bounds) - 1
+
+    def sums(self) -> list[Tensor]:
+        """The sum of each window's rates, with graph if they are learned."""
+        return [self.rates[start:end].sum() for start, end in pairwise(self._bounds)]
