@@ -10,7 +10,7 @@ def expected_calibration_error(confidence: ArrayLike, right: ArrayLike, *, bins:
     """Mean distance between how sure frames' predictions are and how often they are right; lower is better.
 
     Confidences are cut into bins of equal width; each bin's distance weighs as many as it has frames. Few frames make
-    it too large: 100 of a perfectly calibrated recognizer give about .06.
+    it too large: 100 of a perfectly calibrated recognizer give about .06 to .12, less the surer it is.
 
     Args:
         confidence: of each frame's prediction, in [0, 1], shape (n,), n >= 1.

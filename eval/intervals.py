@@ -154,7 +154,11 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     share, squared = min(successes / trials, 1.0), _NORMAL_Z**2
     middle = (share + squared / (2 * trials)) / (1 + squared / trials)
     half = _NORMAL_Z / (1 + squared / trials) * np.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
-    return float(max(middle - half, 0.0)), float(min(middle + half, 1.0))
+    # rounding would leave the end that must be 0 or 1 a hair beside it, and a perfect recognizer outside its interval
+    return (
+        0.0 if share == 0 else float(max(middle - half, 0.0)),
+        1.0 if share == 1 else float(min(middle + half, 1.0)),
+    )
 
 
 def _bootstrap(

@@ -30,8 +30,8 @@ def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[st
         return [*lines, weak]
     if found.pairs:
         lines.append(
-            f"No object has three videos: the estimate is too good, by about {PAIRS_TOO_GOOD} points where that was "
-            "measured."
+            "No object has three videos: the estimate is too good where both show one place (by about "
+            f"{PAIRS_TOO_GOOD} points where that was measured), and too low where they show two."
         )
     if loss := place_loss(origin):
         lines.append(
@@ -45,21 +45,21 @@ def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[st
 
 def rejection_lines(found: Rejection, origin: Mapping[str, Any]) -> list[str]:
     """When "none of these" is answered, and how often it is wrong, in sentences."""
-    point = found.point
+    point, promised = found.point, found.promised_misses
     if point.threshold is None:
         return [
             "'None of these' is never answered, and every answer is a 'maybe': no object has two videos, so none could "
             "be held out to set a threshold."
         ]
-    if point.aim is None:
+    if point.aim is None or promised is None:
         return [
             "'None of these' is answered for things of quite another kind only, and every other answer is a 'maybe': "
             "no object has two videos, so none could be held out to set a threshold."
         ]
-    promised = max(point.aim, 1 / (found.videos + 1))  # so few videos can't promise less, however low the threshold
+    few = f", the least that {counted(found.videos, 'held-out video')} can promise" if promised > point.aim else ""
     lines = [
         f"'None of these' ({how_strict(found)}) is meant to be answered for at most {share(promised)} of the frames of "
-        "these objects in a new place."
+        f"these objects in a new place{few}. That holds if the videos show two places or more."
     ]
     if point.misses is not None:
         lines.append(

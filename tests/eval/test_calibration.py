@@ -1,36 +1,82 @@
+"""The expected calibration error: by hand, and on recognizers that are drawn to be as sure as they are right."""
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from eval.calibration import expected_calibration_error
+from eval.calibration import BINS, expected_calibration_error
+
+CALIBRATED = {  # how sure, drawn; whether right follows from it
+    "very sure": lambda rng, n: rng.beta(9, 1, n),
+    "fairly sure": lambda rng, n: rng.uniform(0.5, 1, n),
+    "of anything": lambda rng, n: rng.uniform(0, 1, n),
+}
 
 
 def test_by_hand():
-    # two bins of ten: at 0.9, 2 of 4 are right; at 0.3, 1 of 1
-    found = expected_calibration_error([0.9, 0.9, 0.9, 0.9, 0.3], [1, 1, 0, 0, 1], bins=10)
-    assert found == pytest.approx(4 / 5 * abs(0.9 - 0.5) + 1 / 5 * abs(0.3 - 1))
+    # bin 15: three frames, .95 sure on average, 2 of 3 right; bin 8 (.467 to .533): one, wrong
+    sure, right = [0.94, 0.95, 0.96, 0.5], [True, True, False, False]
+    assert expected_calibration_error(sure, right) == pytest.approx(3 / 4 * (0.95 - 2 / 3) + 1 / 4 * 0.5)
+    # in one bin together, too sure and too unsure cancel
+    assert expected_calibration_error([0.9, 0.1], [False, True], bins=1) == pytest.approx(0)
+    assert expected_calibration_error([0.9, 0.1], [False, True], bins=2) == pytest.approx(0.9)
 
 
-def test_who_is_as_sure_as_right_has_none():
+def test_who_is_as_sure_as_right_has_none_and_who_is_always_sure_the_share_that_is_wrong():
     assert expected_calibration_error([0.75] * 4, [True, True, True, False]) == 0
-    assert expected_calibration_error([1.0, 0.0], [True, False]) == 0
-
-
-def test_whoever_is_always_sure_has_the_share_that_is_wrong():
     right = np.arange(100) % 3 == 0
     assert expected_calibration_error(np.ones(100), right) == pytest.approx(1 - right.mean())
 
 
-def test_the_order_of_frames_plays_no_part():
-    rng = np.random.default_rng(0)
-    confidence, right, order = rng.random(200), rng.random(200) < 0.5, rng.permutation(200)
-    first = expected_calibration_error(confidence, right)
-    assert expected_calibration_error(confidence[order], right[order]) == pytest.approx(first)
-    assert 0 < first < 1
+def test_bins_begin_with_their_lower_edge_and_the_last_holds_1():
+    assert expected_calibration_error([0.5, 0.49], [True, False], bins=2) == pytest.approx((0.5 + 0.49) / 2)
+    assert expected_calibration_error([1.0, 0.0], [True, False]) == 0
+    assert expected_calibration_error([1.0, 1.0], [False, False]) == 1
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50), st.randoms())
+def test_it_is_a_share_no_less_than_the_mean_distance_and_order_says_nothing(frames, random):
+    sure, right = zip(*frames, strict=True)
+    found = expected_calibration_error(sure, right)
+    assert 0 <= found <= 1
+    assert found >= abs(np.mean(sure) - np.mean(right)) - 1e-9
+    random.shuffle(frames)
+    assert expected_calibration_error(*zip(*frames, strict=True)) == pytest.approx(found)
+
+
+@pytest.mark.parametrize("drawn", CALIBRATED)
+def test_as_sure_as_right_tends_to_0_and_a_known_distance_is_found(drawn):
+    rng = np.random.default_rng(1)
+    sure = CALIBRATED[drawn](rng, 200_000)
+    assert expected_calibration_error(sure, rng.random(len(sure)) < sure) < 0.005
+    too_sure = rng.random(len(sure)) < 0.8 * sure  # right in four of five of what it says
+    assert expected_calibration_error(sure, too_sure) == pytest.approx(0.2 * sure.mean(), abs=0.005)
+
+
+@pytest.mark.parametrize(("drawn", "about"), [("very sure", 0.06), ("fairly sure", 0.09), ("of anything", 0.12)])
+def test_100_frames_of_a_calibrated_recognizer_give_what_the_docstring_says(drawn, about):
+    """The mean of 1,000 draws of 100 frames."""
+    rng = np.random.default_rng(2)
+    found = []
+    for _ in range(1_000):
+        sure = CALIBRATED[drawn](rng, 100)
+        found.append(expected_calibration_error(sure, rng.random(100) < sure))
+    assert np.mean(found) == pytest.approx(about, abs=0.005)
+    assert ".06 to .12" in (expected_calibration_error.__doc__ or "") and BINS == 15
 
 
 @pytest.mark.parametrize(
-    ("confidence", "right"), [([], []), ([0.5], [True, False]), ([1.1], [True]), ([float("nan")], [True])]
+    ("sure", "right", "said"),
+    [
+        ([], [], "of shape"),
+        ([0.5, 0.5], [True], "of shape"),
+        ([[0.5]], [[True]], "of shape"),
+        ([1.01], [True], "outside"),
+        ([-0.01], [True], "outside"),
+        ([float("nan")], [True], "outside"),
+    ],
 )
-def test_what_is_no_set_of_answers_is_refused(confidence, right):
-    with pytest.raises(ValueError, match="confidence"):
-        expected_calibration_error(confidence, right)
+def test_what_is_no_confidence_is_refused(sure, right, said):
+    with pytest.raises(ValueError, match=said):
+        expected_calibration_error(sure, right)

@@ -106,8 +106,9 @@ def rejection_table(check: UserCheck) -> Table:
     """A row for each strictness: what its threshold is meant to do, and what it did on held-out videos."""
     rows = []
     for name in STRICTNESS:
-        point = check.rejection.at(name).point
-        kept = (percent(point.aim or 0, 0), _share(point.misses), _share(point.false_alarms))
+        rejection = check.rejection.at(name)
+        point = rejection.point
+        kept = (_share(rejection.promised_misses), _share(point.misses), _share(point.false_alarms))
         rows.append((f"{name} (in use)" if name == check.rejection.strictness else name, *kept))
     columns = ("Strictness", "None of these, at most, %", "Held-out frames refused, %", "Like things called one, %")
     return Table("What each strictness gives, in % of frames", columns, tuple(rows))

@@ -14,8 +14,8 @@ class Estimate:
     accuracy: share of frames recognized with the videos that look most unlike the rest held out, in [0, 1]. low, high:
     a 95 % interval for a new place. same_place: the share with one video at a time held out, which looks much like
     those that teach. chance: share that guessing would recognize. ece: expected calibration error of the confidences.
-    videos, frames: held out. pairs: whether no object has three videos: `accuracy` is no lower than `same_place` then,
-    and too good.
+    videos, frames: held out. pairs: whether no object has three videos: `accuracy` is `same_place` then, too good where
+    both videos show one place, too low where they show two.
     """
 
     accuracy: float

@@ -89,6 +89,14 @@ class Rejection:
         return few[0] if few else self.curve[-1]
 
     @property
+    def promised_misses(self) -> float | None:
+        """The share of the objects' own frames that the point may refuse in a new place: its aim, but no less than one
+        in the held-out videos and one more, since a new video is less familiar than all of those that often. None where
+        nothing was held out."""
+        aim = self.point.aim
+        return None if aim is None else max(aim, 1 / (self.videos + 1))
+
+    @property
     def least_false_alarms(self) -> float | None:
         """The fewest false alarms that a point of the curve promises; None where none is known."""
         return min((point.false_alarms for point in self.curve if point.false_alarms is not None), default=None)
@@ -145,7 +153,8 @@ class HeldOutFamiliarity:
         """For each aim the threshold that refuses at most such a share of a new video's frames, mean over videos.
 
         The rule of conformal prediction for groups: the quantile is lower than the aim by as much as one more video may
-        shift it.
+        shift it. Where one more may shift it by more than the aim, the least familiar frame is the threshold, and one
+        in so many videos and one more is refused at most.
 
         Source: Vovk, Gammerman and Shafer 2005, section 2.2; for groups, Dunn, Wasserman and Ramdas 2023, section 4.1.
         """

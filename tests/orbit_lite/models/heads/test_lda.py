@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from orbit_lite.models.heads.centered import CenteredSupport
-from orbit_lite.models.heads.lda import SCALE, LdaHead
+from orbit_lite.models.heads.lda import RECORD, SCALE, LdaHead
 from orbit_lite.models.heads.lda_shrinkage import SHRINKAGES, USUAL_SHRINKAGE, Scatter, choose_shrinkage
 
 WAY = 3
@@ -107,3 +107,25 @@ def test_objects_without_any_spread_are_told_apart(features: Tensor) -> None:
     logits = LdaHead().fit(features, labels, way=WAY).logits(features)
     assert logits.argmax(dim=1).equal(labels)
     assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("spread", [0.3, 2.0])
+@pytest.mark.parametrize("videos", [VIDEOS, None])
+def test_settled_it_fits_as_before_and_keeps_its_shrinkage_for_other_features(
+    spread: float, videos: Tensor | None
+) -> None:
+    features, others = separable(5, spread), separable(5, 2.3 - spread)
+    settled = LdaHead(scale=2.0).settled(features, LABELS, videos, way=WAY)
+    support = CenteredSupport.of(features, LABELS, videos, way=WAY)
+    assert settled == LdaHead(choose_shrinkage(support, Scatter.of(support, LABELS), LABELS), 2.0)
+    fitted = LdaHead(scale=2.0).fit(features, LABELS, way=WAY, videos=videos)
+    assert torch.equal(settled.fit(features, LABELS, way=WAY, videos=videos).weight, fitted.weight)
+    by_hand = LdaHead(settled.shrinkage, 2.0).fit(others, LABELS, way=WAY, videos=videos)
+    assert torch.equal(settled.fit(others, LABELS, way=WAY, videos=videos).weight, by_hand.weight)
+
+
+def test_a_shrinkage_that_is_given_is_settled() -> None:
+    given = LdaHead(0.4)
+    assert given.settled(separable(5, 1.0), LABELS, VIDEOS, way=WAY) is given
+    assert RECORD.settle is not None
+    assert RECORD.settle(given, separable(5, 1.0), LABELS, VIDEOS, WAY) is given

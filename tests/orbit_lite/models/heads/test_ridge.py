@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from orbit_lite.models.heads.centered import CenteredSupport
-from orbit_lite.models.heads.ridge import PENALTIES, SCALE, USUAL_PENALTY, RidgeHead, choose_penalty
+from orbit_lite.models.heads.ridge import PENALTIES, RECORD, SCALE, USUAL_PENALTY, RidgeHead, choose_penalty
 from orbit_lite.models.inputs import NotFinite
 
 WAY = 3
@@ -104,3 +104,26 @@ def test_features_that_have_diverged_are_refused() -> None:
     features[3, 2] = torch.nan
     with pytest.raises(NotFinite, match="NaN or infinite: the weights have diverged"):
         RidgeHead().fit(features, LABELS, way=WAY)
+
+
+@pytest.mark.parametrize("spread", [0.5, 2.0])
+@pytest.mark.parametrize("videos", [VIDEOS, None])
+def test_settled_it_fits_as_before_and_keeps_its_penalty_for_other_features(
+    spread: float, videos: Tensor | None
+) -> None:
+    features, others = separable(5, spread), separable(5, 2.5 - spread)
+    settled = RidgeHead(scale=2.0).settled(features, LABELS, videos, way=WAY)
+    support = CenteredSupport.of(features, LABELS, videos, way=WAY)
+    aims = torch.eye(WAY, dtype=torch.float64)[LABELS] - 1 / WAY
+    assert settled == RidgeHead(choose_penalty(support, aims), 2.0)
+    fitted = RidgeHead(scale=2.0).fit(features, LABELS, way=WAY, videos=videos)
+    assert torch.equal(settled.fit(features, LABELS, way=WAY, videos=videos).weight, fitted.weight)
+    by_hand = RidgeHead(settled.penalty, 2.0).fit(others, LABELS, way=WAY, videos=videos)
+    assert torch.equal(settled.fit(others, LABELS, way=WAY, videos=videos).weight, by_hand.weight)
+
+
+def test_a_penalty_that_is_given_is_settled() -> None:
+    given = RidgeHead(0.7)
+    assert given.settled(separable(5, 1.0), LABELS, VIDEOS, way=WAY) is given
+    assert RECORD.settle is not None
+    assert RECORD.settle(given, separable(5, 1.0), LABELS, VIDEOS, WAY) is given
