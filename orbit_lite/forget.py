@@ -19,12 +19,10 @@ from groundwork.lock import LOCK_NAME
 from groundwork.removal import Root, identity
 from groundwork.targets import links_not_followed
 from groundwork.words import counted
-from orbit_lite.evaluation.evaluate import PARTS_NAME
+from orbit_lite.evaluation.evaluate import PARTS_NAME, PREDICTIONS_NAME, TASKS_NAME
 from orbit_lite.evaluation.rescore import count_user, drop_user, was_cut_off
 from orbit_lite.evaluation.run_files import (
-    PREDICTIONS_NAME,
     RESULTS_NAME,
-    TASKS_NAME,
     all_files,
     is_run_file,
     linked_file,

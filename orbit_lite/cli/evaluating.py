@@ -5,13 +5,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundwork.command_line import Subparsers
+from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes, WritesFolder
+from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
 from orbit_lite.cli.numbers import not_negative, positive
-from orbit_lite.cli.options import add_data, add_device, add_model, add_protocol, add_workers, readers
+from orbit_lite.cli.options import add_data, add_device, add_model, add_protocol, add_strictness, add_workers, readers
 
 if TYPE_CHECKING:
+    from eval.formats.scorecard import Scorecard
     from orbit_lite.models.choice import ModelChoice
+
+NOT_OF_A_PERSONAL_FILE = {  # options, and why they make no sense there
+    "backbone": "it holds its own",
+    "weights": "it holds its own",
+    "tasks_per_user": "there is one task, of all that it knows",
+    "plain": "there is one task",
+    "time": "it is taught already",
+}
 
 
 def add(verbs: Subparsers) -> None:
@@ -65,7 +76,9 @@ def _add_evaluate(verbs: Subparsers) -> None:
         "evaluate",
         help="tasks, predict, score and report in one",
         description="Tasks, predictions, scorecard and report of one recognizer, in one folder. The same command "
-        "resumes a run that was stopped.",
+        "resumes a run that was stopped. --model may also be a personal recognizer, as 'orbit-lite personalize' writes "
+        "it: with --protocol own-videos it is asked about one user's videos that did not teach it, and its own 'none "
+        "of these' is scored, too.",
     )
     add_model(verb)
     add_data(verb)
@@ -74,6 +87,8 @@ def _add_evaluate(verbs: Subparsers) -> None:
     verb.add_argument(
         "--thumbnails", action="store_true", help="put frames into the report: pictures of people's homes"
     )
+    verb.add_argument("--user", metavar="NAME", help="of a personal recognizer: whose videos (default: its own user's)")
+    add_strictness(verb, default="as the personal recognizer has it")
     verb.add_argument("--plain", action="store_true", help="predict each task by itself: slow, to compare")
     verb.add_argument(
         "--time", action="store_true", help="also measure seconds to personalize; they differ from run to run"
@@ -85,6 +100,16 @@ def _add_evaluate(verbs: Subparsers) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from eval.report import scorecard_text
+    from orbit_lite.personal.file import is_personal
+
+    card = _evaluate_personal(options) if is_personal(Path(options.model)) else _evaluate_model(options)
+    print(scorecard_text(card, width=terminal_width()), end="")
+
+
+def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
+    for name in ("user", "strictness"):
+        if getattr(options, name) is not None:
+            raise AskedWrong(f"--{name} goes with a personal recognizer as --model; {options.model} is none")
     from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
     from orbit_lite.runs.devices import named_device
 
@@ -96,7 +121,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         seed=options.seed,
         tasks_per_user=options.tasks_per_user,
     )
-    card = evaluate(
+    return evaluate(
         request,
         options.out,
         workers=readers(options),
@@ -105,7 +130,32 @@ def _evaluate(options: argparse.Namespace) -> None:
         thumbnails=options.thumbnails,
         timed=options.time,
     )
-    print(scorecard_text(card), end="")
+
+
+def _evaluate_personal(options: argparse.Namespace) -> "Scorecard":
+    for name, why in NOT_OF_A_PERSONAL_FILE.items():
+        if getattr(options, name):
+            option = name.replace("_", "-")
+            raise AskedWrong(f"--{option} does not go with a personal recognizer, which {options.model} is: {why}")
+    from orbit_lite.personal.evaluating.evaluate import PersonalRequest, evaluate_personal
+    from orbit_lite.runs.devices import named_device
+
+    request = PersonalRequest(
+        file=Path(options.model),
+        data=options.data,
+        protocol=options.protocol,
+        split=options.split,
+        seed=options.seed,
+        user=options.user,
+        strictness=options.strictness,
+    )
+    return evaluate_personal(
+        request,
+        options.out,
+        workers=readers(options),
+        device=named_device(options.device),
+        thumbnails=options.thumbnails,
+    )
 
 
 def _add_cost(verbs: Subparsers) -> None:

@@ -67,7 +67,7 @@ class TaskDrawer:
             FoundWrong: for users or objects no task can be drawn from, or annotations that are missing or faulty.
         """
         self.plan, self.seed = plan, seed
-        self.split = _resolve_split(index, plan, split)
+        self.split = resolve_split(index, plan, split)
         self._index = index
         # not kept: workers get a copy of the drawer, and need no annotations
         annotations = annotations or TreeAnnotations(index)
@@ -174,7 +174,12 @@ class TaskDrawer:
         return Candidate(row.video, annotations.of(row).frames_without(plan.without), row.is_stills)
 
 
-def _resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
+def resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
+    """The split that is meant; "" in a tree without splits, whatever is asked for.
+
+    Raises:
+        AskedWrong: if there is no such split, or the tree has none and the plan needs them.
+    """
     if index.splits == ("",):
         if plan.needs_splits:
             raise AskedWrong(

@@ -12,6 +12,7 @@ import torch
 from data_prep.tree.annotated_videos import TreeAnnotations
 from data_prep.tree.index import open_index
 from data_prep.video import encode_jpeg
+from eval.by_annotation import AnnotationFacts
 from eval.formats.records import (
     Scorecard,
     TaskSet,
@@ -22,6 +23,7 @@ from eval.formats.records import (
     write_predictions,
     write_tasks,
 )
+from eval.formats.scorecard import Cost
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
 from groundwork.errors import FoundWrong
 from orbit_lite.config import load_protocol
@@ -35,6 +37,7 @@ from orbit_lite.models.choice import ModelChoice
 from orbit_lite.runs.folder import RunFolder, versions
 from orbit_lite.runs.ranks import joined_ranks
 
+TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"
 PARTS_NAME = ".parts"
 SECONDS_NAME = "seconds_to_personalise.csv"
 
@@ -94,14 +97,9 @@ def evaluate(
             "data_fingerprint": index.fingerprint,
         }
         with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
-            tasks, predictions = out / "tasks.jsonl", out / "predictions.parquet"
+            tasks, predictions = out / TASKS_NAME, out / PREDICTIONS_NAME
             if run:
-                drawn = drawer.draw_all(tasks_per_user=request.tasks_per_user)
-                if not tasks.exists():
-                    write_tasks(tasks, drawn)
-                    run.say(f"tasks drawn: {tasks}")
-                elif tasks_fingerprint(read_tasks(tasks)) != tasks_fingerprint(drawn):
-                    raise FoundWrong(f"{tasks}: altered: not the tasks of this run; restore it, or delete {out}")
+                keep_tasks(run, tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
             ranks.wait()
             task_set = read_tasks(tasks)
             source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
@@ -124,11 +122,32 @@ def evaluate(
                 facts = annotation_facts(annotations, drawer.split, task_set.tasks)
                 seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
                 cost = personalize_cost(recognizer, task_set.tasks, seconds)
-                score_files(tasks, predictions, out / SCORECARD_NAME, cost=cost, facts=facts)
-                report_run(out, thumbnails=partial(_thumbnail, source) if thumbnails else None)
-                run.say(f"report: {out / 'report.html'}")
+                score_and_report(run, cost=cost, facts=facts, shown=source if thumbnails else None)
             ranks.wait()
             return read_scorecard(out / SCORECARD_NAME)
+
+
+def keep_tasks(run: RunFolder, path: Path, drawn: TaskSet) -> None:
+    """Write a run's tasks, once.
+
+    Raises:
+        FoundWrong: if others are there: then the file was altered.
+    """
+    if not path.exists():
+        write_tasks(path, drawn)
+        run.say(f"tasks drawn: {path}")
+    elif tasks_fingerprint(read_tasks(path)) != tasks_fingerprint(drawn):
+        raise FoundWrong(f"{path}: altered: not the tasks of this run; restore it, or delete {run.path}")
+
+
+def score_and_report(
+    run: RunFolder, *, cost: Cost | None, facts: AnnotationFacts | None, shown: FrameSource | None
+) -> None:
+    """Tasks and predictions of a run to its scorecard and report. `shown` gives frames to the report; None: none."""
+    files = (run.path / name for name in (TASKS_NAME, PREDICTIONS_NAME, SCORECARD_NAME))
+    score_files(*files, cost=cost, facts=facts)
+    report_run(run.path, thumbnails=partial(_thumbnail, shown) if shown else None)
+    run.say(f"report: {run.path / 'report.html'}")
 
 
 @dataclass(frozen=True)

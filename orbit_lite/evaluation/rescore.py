@@ -37,16 +37,9 @@ from groundwork.errors import KitError
 from groundwork.files import is_part, part_of, write_bytes, write_json
 from groundwork.removal import Root, identity
 from groundwork.words import counted
-from orbit_lite.evaluation.evaluate import PARTS_NAME, SECONDS_NAME
+from orbit_lite.evaluation.evaluate import PARTS_NAME, PREDICTIONS_NAME, SECONDS_NAME, TASKS_NAME
 from orbit_lite.evaluation.facts import annotation_facts
-from orbit_lite.evaluation.run_files import (
-    PREDICTIONS_NAME,
-    REPORT_NAME,
-    RESULTS_NAME,
-    TASKS_NAME,
-    cut_off_files,
-    read_results,
-)
+from orbit_lite.evaluation.run_files import REPORT_NAME, RESULTS_NAME, cut_off_files, read_results
 from orbit_lite.runs.folder import RECORD_NAME, USERS_REMOVED
 
 _THUMBNAIL = b"data:image/jpeg"

@@ -86,6 +86,14 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
     PERSONAL.write(path, header, tensors)
 
 
+def is_personal(path: Path) -> bool:
+    """Whether a file says of itself that it is a personal recognizer; False if there is none, or it can't be read."""
+    try:
+        return path.is_file() and HEADER in read_metadata(path)
+    except FoundWrong:
+        return False
+
+
 def require_personal(path: Path) -> None:
     """Refuse what does not say of itself that it is a personal recognizer; the rest of it is not read.
 

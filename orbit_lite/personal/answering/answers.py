@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.formats.answer_text import NONE_OF_THESE, maybe_text, sure_text
 from orbit_lite.personal.decision.rejection import Kind, OperatingPoint
 from orbit_lite.personal.recognizer import FrameScores
-
-NONE_OF_THESE = "none of these"
-MAYBE = "maybe "
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,7 @@ def answer_text(thing: str, kind: Kind) -> str:
     """`mug`, `maybe mug`, or `none of these`; an object whose name reads like another answer stands in quotes."""
     if kind is Kind.NONE:
         return NONE_OF_THESE
-    plain = " ".join(thing.split()).casefold()
-    name = f'"{thing}"' if plain == NONE_OF_THESE or plain.startswith(MAYBE) else thing
-    return f"{MAYBE}{name}" if kind is Kind.MAYBE else name
+    return maybe_text(thing) if kind is Kind.MAYBE else sure_text(thing)
 
 
 class Answerer:

@@ -1,6 +1,7 @@
 """What is seen, in words to be spoken: a line when that changes, and none for an odd frame."""
 
-from orbit_lite.personal.answering.answers import MAYBE, FrameAnswer
+from eval.formats.answer_text import MAYBE
+from orbit_lite.personal.answering.answers import FrameAnswer
 from orbit_lite.personal.decision.rejection import Kind
 
 HOLD_S = 0.5  # how long all frames must give the same answer before it is spoken

@@ -107,7 +107,12 @@ def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
         quality = video_quality(judged, object=video.object, video=video.place, fps=DEFAULT_FPS / sampling.step)
     except ValueError as error:
         raise FoundWrong(f"{video.path}: {error}") from None
-    return SampledVideo(video, length, frames, pictures, hashlib.sha256(pictures.tobytes()).hexdigest(), quality)
+    return SampledVideo(video, length, frames, pictures, pictures_digest(pictures), quality)
+
+
+def pictures_digest(pictures: Pictures) -> str:
+    """SHA-256 of pictures' pixels, as hex: the same for the same frames, wherever they are read from."""
+    return hashlib.sha256(pictures.tobytes()).hexdigest()
 
 
 def _read(video: OwnVideo, frames: Sequence[int], size_px: int) -> Pictures:

@@ -31,6 +31,7 @@ OTHER_WORDS = {
     ("--seed", ANY): "what it is the seed of",
     ("--size", ANY): "any size, or one of those that were published",
     ("--tasks", ANY): "what was or is to be predicted",
+    ("--user", ANY): "whose videos to ask about, or who is to be forgotten",
     ("--user", "forget"): "who is to go; `prep images` takes whose pictures they are",
     ("OUT", ANY): "what is made",
     ("TREE", ANY): "which kinds of tree a verb takes",

@@ -5,15 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eval.formats.answer_text import NONE_OF_THESE
 from eval.metrics import video_accuracy
-from orbit_lite.personal.answering.answers import (
-    NONE_OF_THESE,
-    Answerer,
-    FrameAnswer,
-    RunningAverage,
-    VideoTally,
-    answer_text,
-)
+from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, RunningAverage, VideoTally, answer_text
 from orbit_lite.personal.decision.rejection import UNTESTED, Kind, OperatingPoint
 from orbit_lite.personal.recognizer import FrameScores
 

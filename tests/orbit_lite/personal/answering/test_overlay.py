@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from data_prep.video.frames import read_frames
+from eval.formats.answer_text import NONE_OF_THESE
 from groundwork.errors import FoundWrong
 from orbit_lite.cli.parser import main
-from orbit_lite.personal.answering.answers import NONE_OF_THESE, FrameAnswer
+from orbit_lite.personal.answering.answers import FrameAnswer
 from orbit_lite.personal.answering.overlay import BAND_PX, MARGIN_PX, SIDE_PX, Captions, annotate, caption
 from orbit_lite.personal.decision.rejection import Kind
 

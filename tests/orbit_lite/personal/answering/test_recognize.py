@@ -19,11 +19,11 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from eval.formats.answer_text import NONE_OF_THESE
 from orbit_lite.cli.parser import main
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.personal.answering.answers import NONE_OF_THESE
 from orbit_lite.personal.answering.reading import VideoJob, read_batches
 from orbit_lite.personal.decision.rejection import OperatingPoint, Rejection
 from orbit_lite.personal.file import PERSONAL, load_personal, save_personal

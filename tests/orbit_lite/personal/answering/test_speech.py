@@ -4,7 +4,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orbit_lite.personal.answering.answers import NONE_OF_THESE, FrameAnswer
+from eval.formats.answer_text import NONE_OF_THESE
+from orbit_lite.personal.answering.answers import FrameAnswer
 from orbit_lite.personal.answering.speech import HOLD_S, NOT_KNOWN, Speech, spoken
 from orbit_lite.personal.decision.rejection import Kind
 

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 
+from eval.formats.answer_text import NONE_OF_THESE
 from groundwork.errors import FoundWrong
 from groundwork.files import file_sha256, part_path
 from orbit_lite.cli.parser import main
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.choice import ModelChoice
 from orbit_lite.models.heads.fitting import head_tensors
-from orbit_lite.personal.answering.answers import NONE_OF_THESE, Answerer
+from orbit_lite.personal.answering.answers import Answerer
 from orbit_lite.personal.decision.rejection import SURE_CONFIDENCE
 from orbit_lite.personal.exporting.agreement import noise_images
 from orbit_lite.personal.exporting.export import CARD_FORMAT, ExportRequest, card_texts, write_checked

@@ -1,0 +1,142 @@
+"""A personal file on one user's videos that did not teach it: tasks, predictions, scorecard and report in one run
+folder, with its own answers."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from data_prep.tree.annotated_videos import TreeAnnotations
+from data_prep.tree.index import open_index
+from eval.formats.records import Scorecard, Task, TaskSet, VideoPlan, read_scorecard, tasks_fingerprint
+from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT
+from groundwork.errors import AskedWrong
+from groundwork.files import file_sha256
+from groundwork.words import counted
+from orbit_lite.data.frames import FrameSource, open_frames
+from orbit_lite.evaluation.evaluate import (
+    PARTS_NAME,
+    PREDICTIONS_NAME,
+    TASKS_NAME,
+    keep_tasks,
+    score_and_report,
+)
+from orbit_lite.evaluation.facts import annotation_facts, personalize_cost
+from orbit_lite.personal.evaluating.predict import VideoParts, predict_videos, strictness_text
+from orbit_lite.personal.evaluating.task import TaskMaker, choose_user
+from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.runs.folder import RunFolder, versions
+from orbit_lite.runs.ranks import joined_ranks
+
+
+@dataclass(frozen=True)
+class PersonalRequest:
+    """One evaluation of a personal file.
+
+    user: whose videos; None for the file's own user, or the only one of the tree. strictness: a key of STRICTNESS; None
+    for the file's own. seed: of the bootstrap over users.
+    """
+
+    file: Path
+    data: Path
+    protocol: str
+    split: str = "test"
+    seed: int = 1991
+    user: str | None = None
+    strictness: str | None = None
+
+
+def evaluate_personal(
+    request: PersonalRequest, out: Path, *, workers: int, device: torch.device, thumbnails: bool = False
+) -> Scorecard:
+    """Run what is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
+
+    A run that was cut off resumes with the videos that have no predictions yet.
+
+    Args:
+        request: what to evaluate, and on what.
+        out: the run's folder.
+        workers: processes that read.
+        device: where to compute.
+        thumbnails: put frames into the report, which then holds pictures of people's homes.
+
+    Raises:
+        AskedWrong: if `out` holds another run, or another process is at it, or the request names something unknown or
+            several processes are started for it.
+        FoundWrong: if the file is no personal recognizer, or the tree has nothing to ask it about, something that it
+            does not know, or a video that taught it.
+    """
+    with joined_ranks(device) as ranks:
+        if ranks.count > 1:
+            raise AskedWrong(f"{request.file}: a personal file is evaluated by one process; start it without torchrun")
+        personal = load_personal(request.file, device=ranks.device)
+        if request.strictness is not None:
+            personal = personal.with_strictness(request.strictness)
+        index = open_index(request.data)
+        maker = TaskMaker.of(
+            personal, request.file, index, protocol=request.protocol, split=request.split, seed=request.seed
+        )
+        user = choose_user(index, maker.split, asked=request.user, own=personal.user)
+        annotations = TreeAnnotations(index)
+        annotations.read_all(maker.split)  # so that what is wrong is found before anything is predicted
+        source = open_frames(index, size_px=personal.frame_size_px)
+        tasks = maker.make(user, source, workers=workers)
+        settings = {
+            "command": "evaluate",
+            "model": _described(personal, request.file),
+            "user": user,
+            "protocol": maker.plan.model_dump(mode="json"),
+            "split": maker.split,
+            "seed": request.seed,
+            "data_fingerprint": index.fingerprint,
+        }
+        machine = ranks.machine(workers=workers)
+        with RunFolder.held(out, settings, machine=machine) as run:
+            keep_tasks(run, out / TASKS_NAME, tasks)
+            parts = VideoParts(out / PARTS_NAME, _provenance(personal, request.file, tasks))
+            _predict(run, personal, tasks.tasks[0], source, parts, workers=workers)
+            facts = annotation_facts(annotations, maker.split, tasks.tasks)
+            cost = personalize_cost(personal.fitted.recognizer, [_as_taught(tasks.tasks[0], personal)])
+            score_and_report(run, cost=cost, facts=facts, shown=source if thumbnails else None)
+        return read_scorecard(out / SCORECARD_NAME)
+
+
+def _predict(
+    run: RunFolder,
+    personal: PersonalRecognizer,
+    task: Task,
+    source: FrameSource,
+    parts: VideoParts,
+    *,
+    workers: int,
+) -> None:
+    """Leave predictions.parquet, unless it is there."""
+    path = run.path / PREDICTIONS_NAME
+    if path.exists():
+        return
+    if done := parts.done():
+        run.goes_on(f"predicted before: {len(done)} of {counted(len(task.query), 'video')}")
+    for found in predict_videos(personal, task, source, done=done, workers=workers):
+        parts.write(found)
+    parts.merge(path, videos=len(task.query))
+    run.say(f"predictions: {path}")
+
+
+def _described(personal: PersonalRecognizer, file: Path) -> dict[str, str]:
+    """What identifies the file, by its content, and how strict it is asked to be."""
+    return {"personal file": file.name, "sha256": file_sha256(file), "strictness": strictness_text(personal.rejection)}
+
+
+def _provenance(personal: PersonalRecognizer, file: Path, tasks: TaskSet) -> dict[str, str]:
+    recognizer = personal.fitted.recognizer
+    composed = {"backbone": recognizer.extractor.backbone.name}
+    composed |= {"learner": recognizer.learner.name} if recognizer.learner else {}
+    return _described(personal, file) | composed | versions() | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}
+
+
+def _as_taught(task: Task, personal: PersonalRecognizer) -> Task:
+    """The task with all that taught the file as its support set, in the tree or not: that is what it cost."""
+    videos = enumerate(personal.support.videos)
+    taught = [VideoPlan(str(number), personal.objects.index(video.object), video.frames) for number, video in videos]
+    return replace(task, support=tuple(taught))

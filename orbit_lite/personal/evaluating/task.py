@@ -1,0 +1,160 @@
+"""The one task that a personal file is evaluated on: what taught it is the support set, one user's other videos the
+query set."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.tree.index import Index, VideoRow
+from eval.formats.records import Task, TaskSet, VideoPlan
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.words import listed, nearest
+from orbit_lite.config import TaskPlan, load_protocol
+from orbit_lite.data.frames import FrameSource
+from orbit_lite.data.loader import FrameJob, read_ahead
+from orbit_lite.data.tasks import resolve_split
+from orbit_lite.personal.recognizer import PersonalRecognizer, TaughtVideo
+from orbit_lite.personal.teaching.sampling import PROTOCOL, pictures_digest
+
+
+def load_own_protocol(name: str) -> TaskPlan:
+    """A protocol that asks for every frame of all of a user's videos of one type; `own-videos` does.
+
+    Raises:
+        AskedWrong: if there is none of this name, or it draws tasks: a personal file is taught already.
+    """
+    plan = load_protocol(name)
+    uncapped = (plan.first_frames, plan.max_videos, plan.max_objects) == (None, None, None)
+    whole = plan.way == "all" and plan.clip_length == 1 and plan.tasks_per_user == 1
+    if not (uncapped and whole and plan.every_query_frame and plan.query.videos == "all"):
+        raise AskedWrong(
+            f"--protocol {name}: draws what teaches and what is asked about; a personal file is taught already, and is "
+            f"asked about all of a user's other videos: give --protocol {PROTOCOL}"
+        )
+    return plan
+
+
+def choose_user(index: Index, split: str, *, asked: str | None, own: str) -> str:
+    """Whose videos to ask about: the user asked for, else the file's own, else the only one of the tree.
+
+    Raises:
+        AskedWrong: if the tree, or this split of it, has no such user.
+    """
+    there = index.users(split)
+    if asked is None and own not in there and len(there) == 1:
+        return there[0]
+    user = own if asked is None else asked
+    if user in there:
+        return user
+    place = f"split {split} of {index.root}" if split else str(index.root)
+    elsewhere = [other for other in index.splits if user in index.users(other)]
+    if elsewhere:
+        raise AskedWrong(f"user {user} is not in {place}, but in split {elsewhere[0]}: give --split {elsewhere[0]}")
+    if asked is None:
+        raise AskedWrong(f"the file's user {user} is not in {place}: give --user; there are {listed(there)}")
+    raise AskedWrong(f"--user {user}: not in {place}{nearest(user, there)}; there are {listed(there)}")
+
+
+@dataclass(frozen=True)
+class TaskMaker:
+    """Makes the task of one file on one tree.
+
+    file: for errors. split: "" in a tree without splits. seed: of the bootstrap over users alone.
+    """
+
+    personal: PersonalRecognizer
+    file: Path
+    index: Index
+    plan: TaskPlan
+    split: str
+    seed: int
+
+    @classmethod
+    def of(
+        cls, personal: PersonalRecognizer, file: Path, index: Index, *, protocol: str, split: str, seed: int
+    ) -> "TaskMaker":
+        """Raises AskedWrong as `load_own_protocol` and `resolve_split`."""
+        plan = load_own_protocol(protocol)
+        return cls(personal, file, index, plan, resolve_split(index, plan, split), seed)
+
+    def make(self, user: str, source: FrameSource, *, workers: int) -> TaskSet:
+        """The task. Reads those of the user's videos that may have taught the file.
+
+        Args:
+            user: whose videos, of the index.
+            source: the tree's frames, at the file's size.
+            workers: processes that read.
+
+        Raises:
+            FoundWrong: if there is nothing to ask about, something that the file does not know, or a video that taught
+                it; or a frame can't be read.
+        """
+        rows = self.index.select(split=self.split, user=user)
+        asked = [
+            row
+            for row in sorted(rows, key=lambda row: (row.object, row.video))
+            if row.video_type == self.plan.query.video_type and row.frames >= self.plan.query.min_frames
+        ]
+        self._require_known(user, asked)
+        taught = self._taught(rows, source, workers=workers)
+        if twice := [row for row in asked if row.video in taught]:
+            places = listed([str(self.index.root / row.path) for row in twice])
+            raise FoundWrong(
+                f"{places}: taught {self.file} ({taught[twice[0].video].object}); a video that teaches can't be asked "
+                "about: take it out of one of the two"
+            )
+        objects = self.personal.objects
+        support = [
+            VideoPlan(row.video, objects.index(taught[row.video].object), taught[row.video].frames)
+            for row in rows
+            if row.video in taught
+        ]
+        query = [VideoPlan(row.video, objects.index(row.object), tuple(range(1, row.frames + 1))) for row in asked]
+        return TaskSet(
+            protocol=self.plan.name,
+            split=self.split,
+            seed=self.seed,
+            every_query_frame=True,
+            data_fingerprint=self.index.fingerprint,
+            left_out=(),
+            tasks=(Task(user, 0, objects, tuple(sorted(support, key=lambda plan: plan.label)), tuple(query)),),
+        )
+
+    def _require_known(self, user: str, asked: Sequence[VideoRow]) -> None:
+        kind = self.plan.query.video_type
+        if not asked:
+            raise FoundWrong(
+                f"{self.index.root}: user {user} has no {kind} video to ask about; film some that did not teach, into "
+                f"OBJECT/{kind}/"
+            )
+        if unknown := sorted({row.object for row in asked} - set(self.personal.objects)):
+            raise FoundWrong(
+                f"{self.index.root}: user {user} has {kind} videos of {listed([*map(repr, unknown)])}, unknown to "
+                f"{self.file}, which knows {', '.join(self.personal.objects)}. Teach it ('orbit-lite personalize "
+                "--update'), or take them out of the tree"
+            )
+
+    def _taught(self, rows: Sequence[VideoRow], source: FrameSource, *, workers: int) -> dict[str, TaughtVideo]:
+        """By name, those of the videos that the file was taught with: the same frames have the same pixels."""
+        by_frames: dict[tuple[int, tuple[int, ...]], dict[str, TaughtVideo]] = defaultdict(dict)
+        for video in self.personal.support.videos:
+            by_frames[video.length, video.frames][video.digest] = video
+        may_be = [(row, known) for row in rows for known in by_frames if known[0] == row.frames]
+        jobs = [FrameJob(row.video, frames) for row, (_, frames) in may_be]
+        digests = read_ahead(jobs, _ReadDigest(source), workers=max(workers, source.least_workers))
+        found = {}
+        for (row, known), digest in zip(may_be, digests, strict=True):
+            if digest in by_frames[known]:
+                found[row.video] = by_frames[known][digest]
+        return found
+
+
+@dataclass(frozen=True)
+class _ReadDigest:
+    """Frames of one video to their digest."""
+
+    source: FrameSource
+
+    def __call__(self, job: FrameJob) -> str:
+        return pictures_digest(self.source.read(job.video, job.frames))
