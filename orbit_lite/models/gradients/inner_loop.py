@@ -108,6 +108,10 @@ class InnerLoop:
         result, v = self._query(net, task, plan, trajectory.pop(), self.query_weights[-1])
         along = []
         for sizes in reversed(self._sizes()):
+            if not _are_finite(v):
+                raise _diverged(
+                    "a NaN or infinite gradient of the query loss", len(trajectory), len(self.query_weights)
+                )
             values = trajectory.pop()
             v, by_rates = self._step_back(support, plan, values, v, sizes)
             along.append(by_rates)
@@ -178,13 +182,10 @@ class InnerLoop:
             gradient, loss = support.gradient(values)
             values = [value.detach() for value in _stepped(values, gradient, sizes)]
             wrong = "" if torch.isfinite(loss) else f"a loss of {float(loss)}"
-            if not wrong and not torch.stack([value.isfinite().all() for value in values]).all():
+            if not wrong and not _are_finite(values):
                 wrong = "NaN or infinite parameters"
             if wrong:
-                raise NotFinite(
-                    f"support images: {wrong} at inner step {number} of {len(every)}; "
-                    "the weights are not finite, or the inner rates (step_lr) are too large"
-                )
+                raise _diverged(wrong, number, len(every))
             yield values
 
     def _sizes(self) -> list[Sizes]:
@@ -237,6 +238,17 @@ def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
     """Add to a parameter's `.grad`, if it is one that learns."""
     if parameter.requires_grad:
         parameter.grad = gradient.clone() if parameter.grad is None else parameter.grad + gradient
+
+
+def _diverged(what: str, step: int, steps: int) -> NotFinite:
+    return NotFinite(
+        f"support images: {what} at inner step {step} of {steps}; "
+        "the weights are not finite, or the inner rates (step_lr) are too large"
+    )
+
+
+def _are_finite(values: Sequence[Tensor]) -> bool:
+    return bool(torch.stack([value.isfinite().all() for value in values]).all())  # one answer for a GPU to wait for
 
 
 def _stepped(values: Sequence[Tensor], gradient: Sequence[Tensor], sizes: Sizes) -> Values:

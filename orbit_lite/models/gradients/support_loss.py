@@ -84,7 +84,7 @@ class SupportLoss:
             for total, gradient in zip(gradients, found, strict=True):
                 total += gradient
             loss += share.detach()
-            del share, found
+            del share, found  # what is left of the graph, before the next chunk has one
         return gradients, loss
 
     def product(self, values: Sequence[Tensor], v: Values, sizes: tuple[Tensor, Tensor], drawn: Tensor) -> Product:
@@ -108,7 +108,7 @@ class SupportLoss:
             for total, value in zip(totals, found, strict=True):
                 total += value
             along = [total + dot.detach() for total, dot in zip(along, dots, strict=True)]
-            del gradient, dots, found
+            del gradient, dots, found  # as above
         return Product(totals[: len(leaves)], totals[len(leaves) :], (along[0], along[1]))
 
     def _share(self, values: Sequence[Tensor], part: slice | Tensor, items: int) -> Tensor:

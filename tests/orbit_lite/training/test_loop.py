@@ -1,6 +1,7 @@
 import csv
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -302,6 +303,14 @@ def test_a_head_that_is_not_solved_stops_the_run_and_names_the_task():
     recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
     with pytest.raises(FoundWrong, match=r"^training task 10: the head of 2 classes and 4 support items is not solved"):
         step_gradient(recognizer, map(made_task, [10]), range(10, 11), Ranks(CPU), lite=LiteConfig(), seed=5)
+
+
+def test_an_inner_loop_that_diverges_names_task_and_step():
+    learner = load_learner("maml").model_copy(update={"step_lr": 1e30, "steps": 3})
+    recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
+    done = step_gradient(recognizer, map(made_task, range(7, 9)), range(7, 9), Ranks(CPU), lite=LiteConfig(h=2), seed=5)
+    assert done.wrong_task == 7
+    assert re.search(r"inner step \d of 3; .*step_lr", done.reason)
 
 
 @pytest.mark.parametrize("count", [4, 1])
