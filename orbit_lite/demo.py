@@ -1,4 +1,7 @@
-"""The whole road on the pocket set: raw videos, frames, tasks, meta-training, evaluation before and after, reports."""
+"""The whole road on the pocket set: raw videos, frames, tasks, meta-training, evaluation before and after, reports.
+
+Then a personal recognizer of one test user, from what is installed with the kit.
+"""
 
 import logging
 import time
@@ -13,9 +16,18 @@ from data_prep.pocket.pocket_set import make_pocket
 from eval.formats.scorecard import Scorecard
 from eval.report import compare_table
 from groundwork.progress import duration
+from groundwork.words import counted
 from orbit_lite.data.loader import reading_workers
 from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
-from orbit_lite.models.choice import ModelChoice
+from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
+from orbit_lite.personal.checking.check_user import check_user
+from orbit_lite.personal.checking.report import write_check
+from orbit_lite.personal.evaluating.evaluate import PersonalRequest, evaluate_personal
+from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.promises import share
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.personal.teaching.personalize import personalize
+from orbit_lite.personal.teaching.summary import promise_lines
 from orbit_lite.training.experiment import load_experiment
 from orbit_lite.training.loop import train
 
@@ -33,16 +45,22 @@ MADE = {
     "before/report.html": "report before meta-training",
     "after/report.html": "report after meta-training",
     "after/tasks.jsonl": "tasks, with predictions.parquet and scorecard.json beside them",
+    "personal/recognizer.safetensors": "one test user's personal recognizer, from the embedded start",
+    "personal/check/check.html": "how well that user's videos teach",
+    "personal/tried/report.html": "the recognizer on that user's cluttered videos",
 }
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo found on test users, before and after meta-training, and the folder that holds all of it."""
+    """What the demo found on test users, before and after meta-training; what one user's personal recognizer promised,
+    and what came of it; and the folder that holds all of it."""
 
     out: Path
     before: Scorecard
     after: Scorecard
+    personal: PersonalRecognizer
+    tried: Scorecard
     seconds: float
 
     def __str__(self) -> str:
@@ -53,17 +71,33 @@ class Demo:
                 compare_table(self.before, self.after),
                 "These numbers depend on the processor: it rounds sums in its own order, and training amplifies that.",
                 f"With the demo's own settings, frame accuracy after meta-training was {AFTER} on four machines.\n",
+                *self._personal_lines(),
                 *(f"{self.out / name}: {what}" for name, what in MADE.items()),
                 f"done in {duration(self.seconds)}",
             ]
         )
+
+    def _personal_lines(self) -> list[str]:
+        answers = self.tried.overall.answers
+        if answers is None:
+            raise ValueError("a run of a personal file has answers")
+        videos = counted(self.tried.counts.videos, "cluttered video")
+        return [
+            f"A personal recognizer of {self.personal.user}'s {len(self.personal.objects)} things. It starts from a "
+            "network that was trained on photos of other things (ImageNet), and was not meta-trained:",
+            *promise_lines(self.personal),
+            f"On {videos} that it had not seen, {share(answers.right)} of the frames were right, {share(answers.wrong)} wrong and {share(answers.none)} none of these "
+            f"({share(answers.unsure)} with a 'maybe').",
+            "These things are drawn, and look like nothing that was ever photographed. For photos see "
+            "docs/real-photos.md.\n",
+        ]
 
 
 def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, settings: Sequence[str] = ()) -> Demo:
     """Run every station that is not done yet.
 
     Args:
-        out: folder for all of it: raw/, frames/, train/, before/, after/.
+        out: folder for all of it: raw/, frames/, train/, before/, after/, personal/.
         seed: of the pocket set and of training.
         users: how many users of train, validation and test the pocket set has.
         settings: of the experiment, such as "epochs=2".
@@ -86,8 +120,21 @@ def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, s
     _station(5, "evaluating on test users after meta-training")
     trained = replace(request, model=ModelChoice(str(summary.best)))
     after = evaluate(trained, out / "after", workers=workers, device=device)
-    return Demo(out, before, after, time.monotonic() - started_s)
+    _station(6, "teaching one test user's things to the network that is installed, checking it, trying it")
+    personal, tried = _one_user(out, workers=workers, device=device)
+    return Demo(out, before, after, personal, tried, time.monotonic() - started_s)
+
+
+def _one_user(out: Path, *, workers: int, device: torch.device) -> tuple[PersonalRecognizer, Scorecard]:
+    """The first test user's personal recognizer, and what it scored on their cluttered videos."""
+    user = min((out / "frames" / "test").iterdir())
+    file = out / "personal" / "recognizer.safetensors"
+    if not file.is_file():
+        personalize(EMBEDDED_START, [user], file, device=device)
+    write_check(check_user(file, None, device=device), out / "personal" / "check")
+    request = PersonalRequest(file, out / "frames", "own-videos", "test")
+    return load_personal(file), evaluate_personal(request, out / "personal" / "tried", workers=workers, device=device)
 
 
 def _station(number: int, what: str) -> None:
-    _LOG.info("\nStation %d of 5: %s", number, what)
+    _LOG.info("\nStation %d of 6: %s", number, what)

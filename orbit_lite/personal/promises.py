@@ -11,6 +11,7 @@ from orbit_lite.personal.start import is_embedded, place_loss, weak_start
 
 # Points by which the estimate was too good where objects had two videos: mean of 100 runs on 5 users' photos.
 PAIRS_TOO_GOOD = 6
+HARDER = "Things that are small, half hidden or among others are harder: only test videos can tell by how much."
 
 
 def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[str]:
@@ -41,7 +42,10 @@ def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[st
         )
     else:
         lines.append("How much a new place costs was not measured for this start: the estimate may be too good.")
-    return lines
+    return [
+        *lines,
+        "Things that are small, half hidden or among others are harder: only test videos can tell by how much.",
+    ]
 
 
 def rejection_lines(found: Rejection, origin: Mapping[str, Any]) -> list[str]:

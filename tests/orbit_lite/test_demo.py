@@ -29,6 +29,11 @@ def test_the_demo_learns_what_carries_over_to_new_users(tmp_path, users):
     # the instructions of three processors
     assert after > 0.45 and after > before + 0.1
 
+    tried = tmp_path / "demo/personal/tried"
+    assert all((tried / file).is_file() for file in FILES)
+    assert "A personal recognizer of" in printed and "guessing would get 20 %" in printed
+    assert frame_accuracy(tried) > 0.3  # of 5 drawn things, by a network that has seen photos
+
     # Once more: everything is there, so nothing is done again, and the end is the same.
     again = str(run_demo(tmp_path / "demo", users=users, settings=settings))
     table = "before and after meta-training:\n"

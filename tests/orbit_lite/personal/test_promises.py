@@ -8,7 +8,7 @@ import pytest
 from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
 from orbit_lite.personal.decision.calibration import Estimate
 from orbit_lite.personal.decision.rejection import OperatingPoint, Rejection
-from orbit_lite.personal.promises import PAIRS_TOO_GOOD, estimate_lines, rejection_lines, share
+from orbit_lite.personal.promises import HARDER, PAIRS_TOO_GOOD, estimate_lines, rejection_lines, share
 from orbit_lite.personal.start import PLACE_LOSSES
 
 EMBEDDED = {"model": EMBEDDED_START.describe()}
@@ -35,7 +35,7 @@ def numbers(text):
 
 class TestEstimate:
     def test_the_headline_has_every_number_in_order(self):
-        headline, basis, _ = estimate_lines(ESTIMATE, OTHER)
+        headline, basis, *_ = estimate_lines(ESTIMATE, OTHER)
         assert numbers(headline) == ["87", "95", "71", "96", "12"] and numbers(basis) == ["24", "98", "4"]
         assert headline.startswith(
             "About 87 % of the frames are likely to be recognized in a new place (95 % interval 71"
@@ -43,12 +43,12 @@ class TestEstimate:
 
     def test_of_the_embedded_start_it_says_what_a_new_place_cost(self):
         loss = PLACE_LOSSES["ridge", "efficientnet_lite0", "pretrained"]
-        *_, cost = estimate_lines(ESTIMATE, EMBEDDED)
+        *_, cost, harder = estimate_lines(ESTIMATE, EMBEDDED)
         assert numbers(cost)[:4] == [f"{value:.0f}" for value in (loss.points, loss.least, loss.most, loss.runs)]
-        assert loss.data in cost
+        assert loss.data in cost and harder == HARDER
 
     def test_of_another_start_it_says_that_this_was_not_measured(self):
-        *_, unknown = estimate_lines(ESTIMATE, OTHER)
+        *_, unknown, _ = estimate_lines(ESTIMATE, OTHER)
         assert "was not measured for this start: the estimate may be too good" in unknown
 
     def test_of_a_weak_start_it_says_that_instead(self):
@@ -56,7 +56,7 @@ class TestEstimate:
         assert "random weights" in weak
 
     def test_of_pairs_it_says_which_way_it_errs(self):
-        *_, pairs, _ = estimate_lines(replace(ESTIMATE, pairs=True), EMBEDDED)
+        *_, pairs, _, _ = estimate_lines(replace(ESTIMATE, pairs=True), EMBEDDED)
         assert f"too good where both show one place (by about {PAIRS_TOO_GOOD} points" in pairs
         assert "too low where they show two" in pairs
 
