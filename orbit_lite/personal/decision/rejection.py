@@ -176,8 +176,7 @@ def lower_quantiles(known: HeldOutFamiliarity, shares: Sequence[float]) -> NDArr
     order = np.argsort(known.values, kind="stable")
     ranked, weights = known.values[order], weights_by_video(known.videos)[order]
     before = np.concatenate([[0.0], np.cumsum(weights)[:-1]]) / weights.sum()
-    below = before[np.searchsorted(ranked, ranked, side="left")]  # of equal values, what lies below the first
-    return np.asarray(ranked[np.searchsorted(below, np.asarray(shares) + 1e-9, side="right") - 1])
+    return np.asarray(ranked[np.searchsorted(before, np.asarray(shares) + 1e-9, side="right") - 1])
 
 
 def cross_fitted_refusals(known: HeldOutFamiliarity, aims: Sequence[float]) -> NDArray[np.bool_] | None:
