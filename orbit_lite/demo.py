@@ -86,8 +86,9 @@ class Demo:
             f"A personal recognizer of {self.personal.user}'s {len(self.personal.objects)} things. It starts from a "
             "network that was trained on photos of other things (ImageNet), and was not meta-trained:",
             *promise_lines(self.personal),
-            f"On {videos} that it had not seen, {share(answers.right)} of the frames were right, {share(answers.wrong)} wrong and {share(answers.none)} none of these "
-            f"({share(answers.unsure)} with a 'maybe').",
+            f"On {videos} that it had not seen, {share(answers.right)} of the frames were right, "
+            f"{share(answers.wrong)} wrong and {share(answers.none)} none of these ({share(answers.unsure)} with a "
+            "'maybe').",
             "These things are drawn, and look like nothing that was ever photographed. For photos see "
             "docs/real-photos.md.\n",
         ]
