@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import embed, evaluate, export, extract, frames, index, lite, personalize, real, recognize
+from benchmarks import embed, evaluate, export, extract, frames, index, lite, maml, personalize, real, recognize
 from benchmarks.measure import Comparison
 from benchmarks.record import comparison_table, hardware, write_csv
 from data_prep.tree.layout import TREE_FILES
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "index": index.run,
     "lite": lite.run,
     "lite-gpu": lite.run_on_gpu,
+    "maml": maml.run,
     "personalize": personalize.run,
     "recognize": recognize.run,
     "steps-gpu": lite.run_steps_on_gpu,
@@ -39,6 +40,7 @@ ABOUT = {
     "index": "seconds until an unchanged tree's index is there: checked, or listed anew",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
     "lite-gpu": "the same on a GPU",
+    "maml": "seconds and memory of one task's gradient through an inner loop: exact, LITE, or one graph",
     "personalize": "a user's phone videos to a recogniser: the whole verb, or decoding and embedding alone",
     "real": "real photos or videos, which --data gives: what is recognized, what is promised, and what came of it",
     "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",

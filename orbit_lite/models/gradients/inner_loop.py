@@ -108,10 +108,6 @@ class InnerLoop:
         result, v = self._query(net, task, plan, trajectory.pop(), self.query_weights[-1])
         along = []
         for sizes in reversed(self._sizes()):
-            if not _are_finite(v):
-                raise _diverged(
-                    "a NaN or infinite gradient of the query loss", len(trajectory), len(self.query_weights)
-                )
             values = trajectory.pop()
             v, by_rates = self._step_back(support, plan, values, v, sizes)
             along.append(by_rates)
@@ -119,6 +115,9 @@ class InnerLoop:
             if trajectory and (weight := self.query_weights[len(trajectory) - 1]):
                 _, more = self._query(net, task, plan, values, weight)
                 v = [one + other for one, other in zip(v, more, strict=True)]
+            if not _are_finite(v):
+                step = len(trajectory) + 1
+                raise _diverged("a NaN or infinite gradient of the query loss", step, len(self.query_weights))
 
         for parameter, gradient in zip(net.own, v[:-HEAD], strict=True):
             add_gradient(parameter, gradient)
