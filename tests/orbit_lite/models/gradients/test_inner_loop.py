@@ -37,7 +37,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "multi-step loss": {"multi_step_loss": 0.6},
     "norms alone": {"adapts": "film"},
     "first order": {"first_order": True},
-    "first order, all else": {"first_order": True, "start": "prototypes", "learned_rates": True, "window": 2},
+    "first order, all else": {
+        "first_order": True, "start": "prototypes", "learned_rates": True, "multi_step_loss": 0.6, "window": 2,
+    },
     "norms, all else": {
         "adapts": "film", "start": "prototypes", "learned_rates": True, "multi_step_loss": 1.0, "window": 2,
     },
