@@ -131,6 +131,12 @@ class TestByLikeness:
         looks = torch.tensor([[1, 0.0], [0, 1], [9, 0.5], [0.1, 8]])
         assert rounds_by_likeness(videos, looks) == [[0, 2], [1, 3]]
 
+    def test_groups_are_wards_and_not_one_video_against_a_chain_of_others(self):
+        """Directions at 0, 8, 20, 28 and 41 degrees: the widest gap is the last, but the groups stay compact."""
+        angles = torch.deg2rad(torch.tensor([0.0, 8, 20, 28, 41]))
+        looks = torch.stack([angles.cos(), angles.sin()], dim=1)
+        assert rounds_by_likeness([video("bag", d) for d in "abcde"], looks) == [[0, 1], [2, 3, 4]]
+
     def test_videos_are_compared_by_their_means(self):
         # c's two frames point either way, its mean is like b's
         videos = [*(video("bag", d) for d in "ab"), TaughtVideo("bag", 60, (1, 31), "c")]
