@@ -419,3 +419,15 @@ def test_anils_loop_is_the_adapters_with_nothing_but_the_head() -> None:
 def test_an_unknown_estimator_is_refused_as_elsewhere() -> None:
     with pytest.raises(AskedWrong, match="unknown estimator 'light'"):
         gradient(make_recognizer({}), make_task(), "light")  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("settings", ["norms, all else", "first order, all else"])
+def test_a_gpu_gives_the_cpus_gradient(settings: str, estimator: Estimator) -> None:
+    """In float64, which knows no TensorFloat-32; the pixels stay where they were."""
+    loss, expected = gradient(make_recognizer(SETTINGS[settings]), make_task(), estimator, h=3)
+    on_gpu, found = gradient(make_recognizer(SETTINGS[settings]).cuda(), make_task(), estimator, h=3)
+    assert on_gpu.loss == pytest.approx(loss.loss, rel=1e-9)
+    assert furthest({name: value.cpu() for name, value in found.items()}, expected) < 1e-9
