@@ -213,6 +213,12 @@ def test_a_window_of_plain_steps_is_one_larger_step() -> None:
     assert furthest(one[1], other[1]) < 1e-9
 
 
+def test_learned_rates_of_a_window_move_together() -> None:
+    found = gradient(make_recognizer(SETTINGS["windows"]), make_task(), "exact")[1]
+    for rates in (found["adapter.head_rates.rates"], found["adapter.extractor_rates.rates"]):
+        assert rates[0] == rates[1] != rates[2]
+
+
 def test_a_window_that_does_not_divide_the_steps_leaves_a_shorter_last_one() -> None:
     adapter: Any = make_recognizer({"window": 2, "learned_rates": True}).adapter
     assert [float(size.detach()) for size in adapter.head_rates.sums()] == pytest.approx([2 * RATE, RATE])
