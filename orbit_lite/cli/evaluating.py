@@ -15,6 +15,7 @@ from orbit_lite.cli.options import add_data, add_device, add_model, add_protocol
 if TYPE_CHECKING:
     from eval.formats.scorecard import Scorecard
     from orbit_lite.models.choice import ModelChoice
+    from orbit_lite.personal.evaluating.evaluate import PersonalRequest
 
 NOT_OF_A_PERSONAL_FILE = {  # options, and why they make no sense there
     "backbone": "it holds its own",
@@ -78,7 +79,7 @@ def _add_evaluate(verbs: Subparsers) -> None:
         description="Tasks, predictions, scorecard and report of one recognizer, in one folder. The same command "
         "resumes a run that was stopped. --model may also be a personal recognizer, as 'orbit-lite personalize' writes "
         "it: with --protocol own-videos it is asked about one user's videos that did not teach it, and its own 'none "
-        "of these' is scored, too.",
+        "of these' is scored, too. A folder of personal recognizers gives a run for each and one table of all.",
     )
     add_model(verb)
     add_data(verb)
@@ -102,6 +103,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from eval.report import scorecard_text
     from orbit_lite.personal.file import is_personal
 
+    if Path(options.model).is_dir():
+        print(_evaluate_participants(options))
+        return
     card = _evaluate_personal(options) if is_personal(Path(options.model)) else _evaluate_model(options)
     print(scorecard_text(card, width=terminal_width()), end="")
 
@@ -132,15 +136,42 @@ def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
     )
 
 
+def _evaluate_participants(options: argparse.Namespace) -> str:
+    from orbit_lite.personal.evaluating.participants import evaluate_participants
+    from orbit_lite.runs.devices import named_device
+
+    if options.user is not None:
+        raise AskedWrong(f"--user goes with one personal recognizer; {options.model} is a folder of them")
+    return evaluate_participants(
+        _personal_request(options),
+        options.out,
+        workers=readers(options),
+        device=named_device(options.device),
+        thumbnails=options.thumbnails,
+    )
+
+
 def _evaluate_personal(options: argparse.Namespace) -> "Scorecard":
+    from orbit_lite.personal.evaluating.evaluate import evaluate_personal
+    from orbit_lite.runs.devices import named_device
+
+    return evaluate_personal(
+        _personal_request(options),
+        options.out,
+        workers=readers(options),
+        device=named_device(options.device),
+        thumbnails=options.thumbnails,
+    )
+
+
+def _personal_request(options: argparse.Namespace) -> "PersonalRequest":
+    from orbit_lite.personal.evaluating.evaluate import PersonalRequest
+
     for name, why in NOT_OF_A_PERSONAL_FILE.items():
         if getattr(options, name):
             option = name.replace("_", "-")
             raise AskedWrong(f"--{option} does not go with a personal recognizer, which {options.model} is: {why}")
-    from orbit_lite.personal.evaluating.evaluate import PersonalRequest, evaluate_personal
-    from orbit_lite.runs.devices import named_device
-
-    request = PersonalRequest(
+    return PersonalRequest(
         file=Path(options.model),
         data=options.data,
         protocol=options.protocol,
@@ -148,13 +179,6 @@ def _evaluate_personal(options: argparse.Namespace) -> "Scorecard":
         seed=options.seed,
         user=options.user,
         strictness=options.strictness,
-    )
-    return evaluate_personal(
-        request,
-        options.out,
-        workers=readers(options),
-        device=named_device(options.device),
-        thumbnails=options.thumbnails,
     )
 
 

@@ -4,6 +4,7 @@ that tests hold against simulation or left-out data; the sentences say what each
 from collections.abc import Mapping
 from typing import Any
 
+from eval.intervals import bootstrap_over_users, too_few_users
 from groundwork.words import counted
 from orbit_lite.personal.decision.calibration import Estimate
 from orbit_lite.personal.decision.rejection import Rejection
@@ -84,6 +85,29 @@ def rejection_lines(found: Rejection, origin: Mapping[str, Any]) -> list[str]:
             "runs, still photos of 5 users' groceries)."
         )
     return lines
+
+
+def mean_over_participants(accuracies: Mapping[str, float], *, chance: float, of: str, seed: int) -> str:
+    """The mean of participants' shares of frames recognized, and how far it can be trusted, in a sentence.
+
+    Args:
+        accuracies: by participant, in [0, 1].
+        chance: what guessing would get on average.
+        of: which videos the frames are of.
+        seed: of the bootstrap over participants.
+    """
+    values = list(accuracies.values())
+    found = bootstrap_over_users(values, list(accuracies), seed=seed, bounds=(0, 1))
+    spread = (
+        f"no interval over participants: {too_few_users(found)}"
+        if found.low is None or found.high is None
+        else f"95 % interval over participants {100 * found.low:.0f} to {share(found.high)}"
+    )
+    return (
+        f"{counted(len(values), 'participant')}: {share(sum(values) / len(values))} of the frames of {of} were "
+        f"recognized on average, from {100 * min(values):.0f} to {share(max(values))} ({spread}; guessing would get "
+        f"{share(chance)})."
+    )
 
 
 def share(fraction: float) -> str:

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.intervals import bootstrap_over_users, too_few_users
 from groundwork.files import csv_text, write_text
 from groundwork.pages.blocks import Paragraph, Section
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.page import html_page
 from groundwork.pages.table import Table
-from groundwork.words import counted
 from orbit_lite.personal.checking.check import SEED
 from orbit_lite.personal.checking.numbers import ObjectNumbers, UserNumbers
+from orbit_lite.personal.promises import mean_over_participants
 
 OBJECTS_CSV, PARTICIPANTS_CSV, PAGE_NAME = "participants_objects.csv", "participants.csv", "participants.html"
 OBJECT_COLUMNS = (
@@ -55,19 +54,9 @@ def participants_sections(participants: Participants) -> list[Section]:
 
 def mean_text(participants: Participants) -> str:
     """The mean over participants, and how far it can be trusted."""
-    values = [found.accuracy for found in participants.values()]
     chance = float(np.mean([found.chance for found in participants.values()]))
-    found = bootstrap_over_users(values, list(participants), seed=SEED, bounds=(0, 1))
-    spread = (
-        f"no interval over participants: {too_few_users(found)}"
-        if found.low is None or found.high is None
-        else f"95 % interval over participants {percent(found.low, 0)} to {percent(found.high, 0)} %"
-    )
-    return (
-        f"{counted(len(values), 'participant')}: {percent(float(np.mean(values)), 0)} % of the frames of held-out "
-        f"videos were recognized on average, from {percent(min(values), 0)} to {percent(max(values), 0)} % ({spread}; "
-        f"guessing would get {percent(chance, 0)} %)."
-    )
+    accuracies = {name: found.accuracy for name, found in participants.items()}
+    return mean_over_participants(accuracies, chance=chance, of="held-out videos", seed=SEED)
 
 
 def _participants_table(participants: Participants) -> Table:
