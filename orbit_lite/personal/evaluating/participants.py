@@ -21,7 +21,6 @@ from groundwork.words import counted
 from orbit_lite.evaluation.evaluate import PREDICTIONS_NAME, TASKS_NAME
 from orbit_lite.personal.answering.answers import NONE_OF_THESE
 from orbit_lite.personal.evaluating.evaluate import PersonalRequest, evaluate_personal
-from orbit_lite.personal.file import is_personal
 from orbit_lite.personal.file_names import SUFFIX
 from orbit_lite.personal.promises import mean_over_participants
 
@@ -65,12 +64,12 @@ class ParticipantRow:
 
 
 def personal_files(folder: Path) -> list[Path]:
-    """The personal files in a folder, by name.
+    """What may be personal files in a folder, by name. One that is damaged is among them: it must not be passed over.
 
     Raises:
         AskedWrong: if there is none.
     """
-    files = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if is_personal(path)]
+    files = sorted(folder.glob(f"*{SUFFIX}"))
     if not files:
         raise AskedWrong(
             f"{folder}: no personal recognizer in it; expected files as 'orbit-lite personalize' writes them"
