@@ -56,8 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in ABOUT]:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(ABOUT)}")
-    if (REAL in options.names) != (options.data is not None):
-        parser.error("real and --data go together: the tree of users' folders that it is measured on")
     return run_command("benchmarks", options, lambda: run_verb(options))
 
 
@@ -81,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(names: Sequence[str], out: Path, data: Path | None) -> None:
     """The named benchmarks, or all that can be run here."""
+    if (REAL in names) != (data is not None):
+        raise AskedWrong("real and --data go together: the tree of users' folders that it is measured on")
     for name in names or BENCHMARKS:
         if name == REAL and data is not None:
             runs = real.run(data)

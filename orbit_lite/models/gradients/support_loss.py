@@ -51,7 +51,7 @@ class AdaptingNet:
         return self.head(values).logits(self.extractor.encode(items, state=self.state(values), bf16=self.bf16))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Product:
     """What a step back through one inner step needs: products with second derivatives of the support loss.
 
