@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from eval.formats.answer_text import NONE_OF_THESE
 from eval.formats.records import Scorecard, read_predictions, read_tasks
 from eval.formats.scorecard import ObjectScore
 from groundwork.errors import AskedWrong, FoundWrong
@@ -19,7 +20,6 @@ from groundwork.pages.table import Column, Columns, Table
 from groundwork.reporting import report_failed
 from groundwork.words import counted
 from orbit_lite.evaluation.evaluate import PREDICTIONS_NAME, TASKS_NAME
-from orbit_lite.personal.answering.answers import NONE_OF_THESE
 from orbit_lite.personal.evaluating.evaluate import PersonalRequest, evaluate_personal
 from orbit_lite.personal.file_names import SUFFIX
 from orbit_lite.personal.promises import mean_over_participants
