@@ -1,6 +1,7 @@
 """Words that several floors put into their messages."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 LISTED = 8  # names in one line
@@ -22,6 +23,11 @@ def listed(names: Sequence[str], *, most: int = LISTED) -> str:
     """Up to `most` names in one line, then how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def natural(name: str) -> list[str | int]:
+    """A key to sort names by as people do: `IMG_2` before `IMG_10`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name.casefold())]
 
 
 def one_line(text: str, *, most: int = _SHORT) -> str:

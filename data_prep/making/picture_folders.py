@@ -10,7 +10,6 @@ sparrow`. The first level is splits where nothing but train, validation (or val)
 """
 
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from data_prep.making.collectors import RESERVED
 from data_prep.tree.layout import SPLITS, TREE_TYPES, is_junk, is_photo_file, is_video_file, nfc, user_name
 from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
 from groundwork.errors import AskedWrong, FoundWrong, KitError
-from groundwork.words import counted, listed
+from groundwork.words import counted, listed, natural
 
 _SPLITS: Mapping[str, str] = {**{split: split for split in SPLITS}, "val": "validation", "valid": "validation"}
 _CLUTTER = TREE_TYPES[1]
@@ -224,8 +223,3 @@ def _order(picture: PictureFile) -> tuple[object, ...]:
     split = SPLITS.index(picture.split) if picture.split else -1
     place = (split, picture.user, picture.object, TREE_TYPES.index(picture.video_type))
     return (*place, natural(PurePosixPath(picture.relative).stem), picture.relative)
-
-
-def natural(name: str) -> list[str | int]:
-    """A key to sort names by as people do: `IMG_2` before `IMG_10`."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name.casefold())]

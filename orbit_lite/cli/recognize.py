@@ -11,7 +11,7 @@ from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes
 from groundwork.targets import STDOUT, target
 from orbit_lite.cli.numbers import frame_rate, seconds
-from orbit_lite.cli.options import add_device
+from orbit_lite.cli.options import add_device, add_strictness
 
 if TYPE_CHECKING:
     from orbit_lite.personal.answering.recognize import AnswerListener
@@ -25,13 +25,14 @@ def add(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "recognize",
         help="what is in new videos, or in a camera's picture, by a personal recognizer",
-        description="Videos are files, or folders of frames as a frame tree has them (30 per second). The answer for a "
-        "frame depends on it and on earlier frames only.",
+        description="Videos are files, photos, or folders of frames as a frame tree has them (30 per second). In any "
+        "other folder, and in packed users (.zip), such are looked for at any depth. The answer for a frame depends on "
+        "it and on earlier frames only.",
     )
     verb.add_argument(
         "--model", type=Reads(), required=True, metavar="FILE", help="as 'orbit-lite personalize' writes it"
     )
-    verb.add_argument("videos", type=Reads(TREE_FILES), nargs="*", metavar="VIDEO", help="one or several")
+    verb.add_argument("videos", type=Reads(TREE_FILES), nargs="*", metavar="VIDEO", help="one or several, or folders")
     verb.add_argument("--camera", type=_camera_number, metavar="N", help="a camera in their place, 0 is the first")
     verb.add_argument("--stdin", type=_frame_size, metavar="WIDTHxHEIGHT", help="raw rgb24 frames in their place")
     verb.add_argument("--live", action="store_true", help="with --stdin: drop frames rather than let them wait")
@@ -53,6 +54,7 @@ def add(verbs: Subparsers) -> None:
         help="write a copy of the one video with captions",
     )
     verb.add_argument("--speak", action="store_true", help="print what is seen when it changes, and nothing else")
+    add_strictness(verb, default="as the personal recognizer has it")
     add_device(verb)
     verb.set_defaults(run=_recognize)
 
@@ -69,6 +71,8 @@ def _recognize(options: argparse.Namespace) -> None:
     outputs = Outputs(options.csv, options.json, options.annotated)
     fps = options.fps or DEFAULT_FPS
     personal = load_personal(options.model, device=named_device(options.device))
+    if options.strictness is not None:
+        personal = personal.with_strictness(options.strictness)
     model = describe_model(options.model, personal)
     if options.videos:
         listener = _listener(speak=options.speak, stream=False)
@@ -92,6 +96,7 @@ def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
     from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
     from orbit_lite.personal.answering.recognize import AnswerListener
     from orbit_lite.personal.answering.report import answer_text, frame_text
+    from orbit_lite.personal.answering.summary import AnswersSummary, summary_text
 
     summaries = sys.stderr if speak or stream else sys.stdout
 
@@ -102,7 +107,10 @@ def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
         if speak or stream:
             print(line if speak else frame_text(answer), flush=True)
 
-    return AnswerListener(answered=answered, changed=changed)
+    def summarized(summary: AnswersSummary) -> None:
+        print(f"\n{summary_text(summary)}", file=summaries, flush=True)
+
+    return AnswerListener(answered=answered, changed=changed, summarized=summarized)
 
 
 def _require_sense(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from data_prep.tree.index import Index
 from data_prep.tree.layout import frame_file_name
 from data_prep.tree.listing import Kind
+from data_prep.tree.own_videos import OwnVideo
 from data_prep.tree.packed import PackedUser, archive_place
 from data_prep.video import decode_jpeg, encode_jpeg, read_frames
 from groundwork.errors import FoundWrong
@@ -127,6 +128,14 @@ KINDS: dict[Kind, type[FrameTree | RawVideos | PackedFrames]] = {
     "raw": RawVideos,
     "packed": PackedFrames,
 }
+
+
+def own_frames(video: OwnVideo, *, size_px: int) -> FrameSource:
+    """The frames of one video by itself, which is known to the source by the last part of its place."""
+    name = Path(video.place).name
+    if video.kind == "packed":  # frame sources name a packed video USER.zip#PLACE, below the tree's root
+        return PackedFrames(video.root.parent, {name: f"{video.root.name}#{video.place}"}, size_px=size_px)
+    return KINDS[video.kind](video.root, {name: video.place}, size_px=size_px)
 
 
 def _decode_into(picture: Pictures, content: bytes, where: str) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.tree.own_videos import OwnVideo, frame_count, probe_own
-from data_prep.video.frames import DEFAULT_FPS, count_frames, decode_jpeg, encode_jpeg, frame_pictures, iterate_frames
+from data_prep.tree.packed import archive_place
+from data_prep.tree.videos_below import is_packed_place
+from data_prep.video import DEFAULT_FPS, count_frames, decode_jpeg, encode_jpeg, frame_pictures, iterate_frames
 from data_prep.workers.stream import StreamWorker
 from groundwork.errors import FoundWrong
-from orbit_lite.data.frames import FrameTree, Pictures
+from orbit_lite.data.frames import Pictures, own_frames
 
 BATCH_FRAMES = 16
 HANG_S = 300.0  # a process that gives nothing for so long is stuck on a damaged file
@@ -23,9 +25,9 @@ HANG_S = 300.0  # a process that gives nothing for so long is stuck on a damaged
 class VideoJob:
     """A video to read.
 
-    path: a file, or a folder of frames as a frame tree has them, which count as 30 a second. size_px: side of the
-    square frames; a folder's must have it. fps: frames to give a second. stored: pass a file's frames through JPEG, as
-    a frame tree holds them, so that both give the same answers.
+    path: a file, a folder of frames as a frame tree has them, or `USER.zip#OBJECT/TYPE/VIDEO` in an archive of them;
+    frames count as 30 a second. size_px: side of the square frames; stored ones must have it. fps: frames to give a
+    second. stored: pass a file's frames through JPEG, as a frame tree holds them, so that both give the same answers.
     """
 
     path: Path
@@ -60,13 +62,18 @@ def batches_in_worker(
 
 def read_batches(job: VideoJob) -> Iterator[FrameBatch]:
     """The same in this process, which a damaged file may hang or crash."""
-    count, pictures = _frames_of_folder(job) if job.path.is_dir() else _frames_of_file(job)
+    count, pictures = _stored_frames(job) if is_stored(job.path) else _frames_of_file(job)
     batch: list[Pictures] = []
     for number, picture in enumerate(pictures, start=1):
         batch.append(picture)
         if len(batch) == BATCH_FRAMES or number == count:
             yield FrameBatch(range(number - len(batch) + 1, number + 1), np.stack(batch), count)
             batch = []
+
+
+def is_stored(path: Path) -> bool:
+    """Whether a video's frames are stored one by one, of one size: in a folder, or packed."""
+    return path.is_dir() or (not path.exists() and is_packed_place(path))
 
 
 def _frames_of_file(job: VideoJob) -> tuple[int, Iterator[Pictures]]:
@@ -79,13 +86,21 @@ def _stored(picture: Pictures) -> Pictures:
     return decode_jpeg(encode_jpeg(picture))
 
 
-def _frames_of_folder(job: VideoJob) -> tuple[int, Iterator[Pictures]]:
-    folder = job.path.absolute()  # "." has no name
-    root, name = folder.parent, folder.name
-    length = frame_count(OwnVideo("", root, name, "frames"))
+def _stored_frames(job: VideoJob) -> tuple[int, Iterator[Pictures]]:
+    """Of a folder of frames, or a packed one."""
+    video = _stored_video(job.path)
+    name, length = Path(video.place).name, frame_count(video)
     if length == 0:
         raise FoundWrong(f"{job.path}: no frames in it; expected a video, or a folder with {name}-00001.jpg and so on")
-    tree = FrameTree(root, {name: name}, size_px=job.size_px)
+    source = own_frames(video, size_px=job.size_px)
     # as a video of DEFAULT_FPS that is read at job.fps
     shown = frame_pictures([place / DEFAULT_FPS for place in range(length)], 1 / DEFAULT_FPS, job.fps).tolist()
-    return len(shown), (tree.read(name, [place + 1])[0] for place in shown)
+    return len(shown), (source.read(name, [place + 1])[0] for place in shown)
+
+
+def _stored_video(path: Path) -> OwnVideo:
+    if path.is_dir():
+        folder = path.absolute()  # "." has no name
+        return OwnVideo("", folder.parent, folder.name, "frames")
+    archive, place = archive_place(str(path))
+    return OwnVideo("", Path(archive), place, "packed")

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from data_prep.tree.videos_below import is_folder_of_videos, is_packed_place, videos_below
 from data_prep.workers.stream import StreamWorker
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.progress import Progress, duration
@@ -21,9 +22,10 @@ from orbit_lite.data.loader import to_images
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.answering.frame_table import FrameTable, whole_table
 from orbit_lite.personal.answering.overlay import SIDE_PX, Captions, annotate
-from orbit_lite.personal.answering.reading import FrameBatch, VideoJob, batches_in_worker
+from orbit_lite.personal.answering.reading import FrameBatch, VideoJob, batches_in_worker, is_stored
 from orbit_lite.personal.answering.report import write_answers
-from orbit_lite.personal.answering.speech import Speech
+from orbit_lite.personal.answering.speech import Speech, spoken
+from orbit_lite.personal.answering.summary import AnswersSummary
 from orbit_lite.personal.recognizer import PersonalRecognizer
 
 _LOG = logging.getLogger("orbit_lite")
@@ -55,11 +57,12 @@ class AnswerListener:
     """Is called while answers come.
 
     answered: with each video's name and answer, when its last frame is answered. changed: with a frame's answer and the
-    words to be spoken, where what is seen has changed, see Speech.
+    words to be spoken, where what is seen has changed, see Speech. summarized: once several videos are answered.
     """
 
     answered: Callable[[str, VideoAnswer], None] = _ignore
     changed: Callable[[FrameAnswer, str], None] = _ignore
+    summarized: Callable[[AnswersSummary], None] = _ignore
 
 
 NOBODY = AnswerListener()
@@ -78,7 +81,8 @@ def recognize(
 
     Args:
         personal: the recogniser.
-        videos: files, or folders of frames as a frame tree has them.
+        videos: files (a photo is a video of one frame), folders of frames as a frame tree has them, and folders and
+            packed users to look for such in, see `videos_below`.
         looking, outputs, listener: as they say.
         model: what the JSON is to say of the recogniser, see `describe_model`.
 
@@ -87,11 +91,14 @@ def recognize(
 
     Raises:
         AskedWrong: if a video is not there, or there are several to annotate.
-        FoundWrong: if one can't be read. The others are answered and written; nothing is if none can be read.
+        FoundWrong: if one can't be read. The others are answered and written; nothing is if none can be read. Or if
+            there is none in a folder.
     """
     for video in videos:
-        if not video.exists():
+        if not (video.exists() or is_packed_place(video)):
             raise AskedWrong(f"{video}: no such video")
+    videos = [found for video in videos for found in (videos_below(video) if is_folder_of_videos(video) else [video])]
+    for video in videos:
         if str(video).encode("utf-8", "replace").decode() != str(video):
             raise AskedWrong(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
     if outputs.annotated and len(videos) != 1:
@@ -112,8 +119,11 @@ def recognize(
                 failed.append((str(video), str(error)))
         if not found:
             raise FoundWrong(f"none of the {len(videos)} videos could be read; nothing is written")
+    summary = AnswersSummary.of(found, failed=len(failed))
     if outputs.json:
-        write_answers(outputs.json, found, failed, model=model or {}, settings=asdict(looking))
+        write_answers(outputs.json, found, failed, model=model or {}, settings=asdict(looking), summary=summary)
+    if len(videos) > 1:
+        listener.summarized(summary)
     if failed:
         names = ", ".join(name for name, _ in failed)
         raise FoundWrong(f"{len(failed)} of {len(videos)} videos failed: {names}; the others are done")
@@ -156,6 +166,8 @@ def _recognize_video(
                 captions.add(answer)
             if line := speech.line(answer):
                 listener.changed(answer, line)
+    if tally.frames == 1:  # a photo: nothing will come that could confirm it
+        listener.changed(answer, spoken(answer.object, answer.kind))
     seconds = time.monotonic() - started
     found = tally.video_answer()
     listener.answered(name, found)
@@ -167,7 +179,7 @@ def _recognize_video(
 
 def _annotate(video: Path, frame_size_px: int, captions: Captions, fps: float, out: Path, worker: StreamWorker) -> None:
     """Reads the video once more: the square in memory is the recogniser's, too small to look at."""
-    size_px = frame_size_px if video.is_dir() else SIDE_PX  # a folder's frames have one size
+    size_px = frame_size_px if is_stored(video) else SIDE_PX
     reading = batches_in_worker(worker, VideoJob(video, size_px, fps, stored=False))
     with closing(_counted(reading, "frames annotated")) as batches:
         annotate((picture for batch in batches for picture in batch.pictures), captions, out, fps=fps)

@@ -7,6 +7,7 @@ from typing import Any
 
 from groundwork.files import file_sha256, write_json
 from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
+from orbit_lite.personal.answering.summary import AnswersSummary
 from orbit_lite.personal.decision.rejection import Kind
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.runs.folder import versions
@@ -52,14 +53,15 @@ def write_answers(
     *,
     model: Mapping[str, Any],
     settings: Mapping[str, Any],
+    summary: AnswersSummary | None = None,
 ) -> None:
     """Write JSON, whole or not at all.
 
     Args:
         found: videos' names and what each shows. failed: names of those that could not be read, and why.
-        model: see `describe_model`. settings: how they were looked at.
+        model: see `describe_model`. settings: how they were looked at. summary: of all videos; None for a stream.
     """
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "model": dict(model),
         "versions": versions(),
@@ -67,4 +69,6 @@ def write_answers(
         "videos": [{"video": name, "answer": answer.text, **asdict(answer)} for name, answer in found],
         "failed": [{"video": name, "reason": reason} for name, reason in failed],
     }
+    if summary:
+        content["summary"] = asdict(summary)
     write_json(path, content)

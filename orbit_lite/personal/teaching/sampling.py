@@ -13,7 +13,7 @@ from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong, KitError
 from orbit_lite.config import load_protocol
-from orbit_lite.data.frames import KINDS, Pictures
+from orbit_lite.data.frames import Pictures, own_frames
 
 PROTOCOL = "own-videos"
 MOST_FRAMES = 3_000  # of a video that are sampled: the first 100 s; so memory does not grow with its length
@@ -100,7 +100,7 @@ def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
     length = frame_count(video)
     stills = video.is_stills(length)
     frames = sampling.frames(length, stills=stills)
-    pictures = _read(video, frames, sampling.size_px)
+    pictures = own_frames(video, size_px=sampling.size_px).read(Path(video.place).name, frames)
     try:
         # of photos in a row one is judged, as ever: how far they are apart is no movement
         judged = pictures[:: sampling.step] if stills else pictures
@@ -113,12 +113,3 @@ def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
 def pictures_digest(pictures: Pictures) -> str:
     """SHA-256 of pictures' pixels, as hex: the same for the same frames, wherever they are read from."""
     return hashlib.sha256(pictures.tobytes()).hexdigest()
-
-
-def _read(video: OwnVideo, frames: Sequence[int], size_px: int) -> Pictures:
-    name = Path(video.place).name
-    if video.kind == "packed":  # frame sources name a packed video USER.zip#PLACE, below the tree's root
-        root, place = video.root.parent, f"{video.root.name}#{video.place}"
-    else:
-        root, place = video.root, video.place
-    return KINDS[video.kind](root, {name: place}, size_px=size_px).read(name, frames)

@@ -253,7 +253,7 @@ def faulty(clutter, tmp_path):
         ("nothing.mp4", "does not decode"),
         ("cut.mp4", "use another copy"),
         ("sound.mp4", "holds no video stream"),
-        ("empty", "no frames in it"),
+        ("empty", "no video, photo or folder of frames in it"),
     ],
 )
 def test_a_single_video_that_is_none_is_one_line_and_nothing_is_written(run, alice_file, faulty, tmp_path, name, said):

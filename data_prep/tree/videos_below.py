@@ -1,0 +1,71 @@
+"""The videos, photos and packed videos below a folder, whatever the folders between are called."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_prep.tree.layout import is_junk, is_photo_file, is_video_file
+from data_prep.tree.object_folder import holds_frames
+from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place
+from groundwork.errors import FoundWrong
+from groundwork.words import natural
+
+_LOG = logging.getLogger("data_prep")
+
+
+def is_folder_of_videos(path: Path) -> bool:
+    """Whether videos are to be looked for in it: an archive, or a folder that is not itself a video's frames."""
+    return _is_archive(path) or (path.is_dir() and not holds_frames(path.absolute()))  # "." has no name
+
+
+def is_packed_place(path: Path) -> bool:
+    """Whether it names a video of an archive that is there: `USER.zip#OBJECT/TYPE/VIDEO`."""
+    archive, place = archive_place(str(path))
+    return bool(place) and Path(archive).is_file()
+
+
+def videos_below(folder: Path) -> list[Path]:
+    """All raw videos, photos and folders of frames below a folder, at any depth; those of packed users, too.
+
+    A video of `USER.zip` is named `USER.zip#OBJECT/TYPE/VIDEO`. Hidden files and folders are left aside, and no link to
+    a folder is followed.
+
+    Args:
+        folder: the folder, or one archive, as `prep pack` writes it.
+
+    Returns:
+        by their places in natural order: `2.mp4` before `10.mp4`.
+
+    Raises:
+        FoundWrong: if there is none, or the archive that was given is not in order.
+    """
+    found = list(_packed(folder) if _is_archive(folder) else _below(folder))
+    if not found:
+        raise FoundWrong(f"{folder}: no video, photo or folder of frames in it")
+    return sorted(found, key=lambda path: ([natural(part) for part in path.parts], str(path)))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not is_junk(entry.name)]
+    for entry in visible:
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from [path] if holds_frames(path) else _below(path)
+        elif entry.is_file() and (is_video_file(entry.name) or is_photo_file(entry.name)):
+            yield path
+        elif _is_archive(path):
+            try:
+                yield from _packed(path)
+            except FoundWrong as error:  # any other archive that happens to be there
+                _LOG.info("note: left aside: %s", error)
+
+
+def _is_archive(path: Path) -> bool:
+    return path.name.endswith(ARCHIVE_SUFFIX) and path.is_file()
+
+
+def _packed(archive: Path) -> list[Path]:
+    with PackedUser(archive) as user:
+        return [Path(f"{archive}#{place}") for place in user.videos]
