@@ -17,7 +17,10 @@ WORDS = "set -e\norbit-lite() { printf '%s\\0' \"$@\"; }\n"
 PROCESS = 'set -e\norbit-lite() { "$PYTHON" -m orbit_lite "$@"; }\n'
 LEAVES = {  # files that the commands of each document leave behind
     "README.md": ("run/best.safetensors", "after/report.html", "before/scorecard.json", "alice.safetensors"),
-    "docs/personalize.md": ("check/check.html", "alice.csv", "answers.csv", "answers.json", "alice.onnx"),
+    "docs/personalize.md": (
+        *("check/check.html", "alice.csv", "answers.csv", "answers.json", "alice.onnx"),
+        *("measured/report.html", "measured/answers_curve.csv"),
+    ),
 }
 
 
@@ -59,5 +62,5 @@ def test_the_commands_run(document, run, tmp_path, monkeypatch):
 
 def test_they_walk_through_the_verbs_of_one_user_and_of_the_road():
     verbs = {document: {command.split()[1] for command in commands(document)} for document in LEAVES}
-    assert {"personalize", "recognize", "check-user", "forget", "export"} <= verbs["docs/personalize.md"]
+    assert {"personalize", "recognize", "evaluate", "check-user", "forget", "export"} <= verbs["docs/personalize.md"]
     assert {"prep", "train", "tasks", "predict", "score", "evaluate", "report"} <= verbs["README.md"]
