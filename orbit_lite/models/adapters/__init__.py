@@ -6,7 +6,7 @@ An adapter is one file here, and one line in this table. It says how it is fitte
 
 from groundwork.errors import AskedWrong
 from groundwork.words import nearest
-from orbit_lite.models.adapters import film_generator, film_tuner, inner_loop, none
+from orbit_lite.models.adapters import film_generator, film_tuner, inner_loop, none, proximal
 from orbit_lite.models.adapters.record import AdapterRecord
 
 ADAPTERS: dict[str, AdapterRecord] = {
@@ -16,6 +16,7 @@ ADAPTERS: dict[str, AdapterRecord] = {
         film_generator.RECORD,
         film_tuner.RECORD,
         inner_loop.RECORD,
+        proximal.RECORD,
     )
 }
 

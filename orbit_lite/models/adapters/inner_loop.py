@@ -4,17 +4,15 @@ set, which meta-training differentiates through. Finn et al. 2017 (arXiv 1703.03
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from groundwork.errors import AskedWrong
 from groundwork.strict_model import refused
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.models.adapters.film import film_parameters
+from orbit_lite.models.adapters.adapting import Adapts, adapting_names
 from orbit_lite.models.adapters.interface import Adapted
 from orbit_lite.models.adapters.record import AdapterRecord
 from orbit_lite.models.chunks import Chunks
@@ -39,7 +37,7 @@ class InnerLoopSettings(InnerSettings):
     multi_step_loss: how much of the query loss lies evenly on the steps (windows), in [0, 1]; the rest is on the last.
     """
 
-    adapts: Literal["all", "film"] = "all"
+    adapts: Adapts = "all"
     extractor_lr_scale: Annotated[float, Field(gt=0)] = 1.0
     first_order: bool = False
     multi_step_loss: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -63,11 +61,7 @@ class InnerLoopAdapter(nn.Module):
     def __init__(self, learner: LearnerSettings, own: InnerLoopSettings, extractor: Extractor) -> None:
         """Refuses an extractor that can't adapt so: without norms for `film`, or whose BatchNorm has no statistics."""
         super().__init__()
-        _check_batch_norms(extractor)
-        names = film_parameters(extractor) if own.adapts == "film" else dict(extractor.net.named_parameters())
-        if not names:
-            raise AskedWrong(f"backbone {extractor.backbone.name} has no norms for FiLM to adapt; use adapts: all")
-        self.names = tuple(names)
+        self.names = adapting_names(extractor, own.adapts)
         rates = partial(StepRates, steps=learner.steps, window=own.window, learned=own.learned_rates)
         self.extractor_rates = rates(learner.step_lr * own.extractor_lr_scale)
         self.head_rates = rates(learner.step_lr)
@@ -134,15 +128,6 @@ class InnerLoopAdapter(nn.Module):
             first_order=self._first_order,
             query_weights=self._query_weights,
         )
-
-
-def _check_batch_norms(extractor: Extractor) -> None:
-    for name, module in extractor.net.named_modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is None:
-            raise AskedWrong(
-                f"backbone {extractor.backbone.name}: BatchNorm {name} has no running statistics, so an image's "
-                "features would depend on its chunk; an inner loop needs a backbone whose BatchNorm has them"
-            )
 
 
 def _build(learner: LearnerSettings, own: Any, extractor: Extractor) -> InnerLoopAdapter:

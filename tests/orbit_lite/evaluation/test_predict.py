@@ -79,7 +79,7 @@ def test_predictions_equal_the_plain_road(index, protocol, learner, given):
         tasks = replace(tasks, tasks=tuple(shortened(task, support=16, query=8) for task in of_one_user(tasks)))
     elif protocol != "orbit-2022":  # every frame of every query video, clips of 8 frames
         tasks = replace(tasks, tasks=tuple(shortened(task, support=16, query=12) for task in tasks.tasks))
-    config = load_learner(learner).model_copy(update={"steps": 3})
+    config = with_steps(learner, 3)
     recognizer = build_recognizer(config, "tiny", weights="random", seed=1)
     if isinstance(recognizer.adapter, FilmAdapter):  # or its adaptation would be too small to be seen
         for regularizer in recognizer.adapter.generator.regularizers:
@@ -125,6 +125,13 @@ def test_a_gpu_gives_the_cpus_predictions(index, learner):
     on_cpu = predict(recognizer, tasks, index, source, quiet=True)
     on_gpu = predict(recognizer.cuda(), tasks, index, source, workers=1, quiet=True)  # workers: pixels are pinned
     pd.testing.assert_frame_equal(on_gpu, on_cpu, atol=1e-4)
+
+
+def with_steps(learner, steps):
+    """Fewer than it needs, which a learner that must reach a residual is told to take."""
+    config = load_learner(learner)
+    settings = {"residual": None} if config.adapter == "proximal" else config.adapter_settings
+    return config.model_copy(update={"steps": steps, "adapter_settings": settings})
 
 
 class Blackened:
@@ -259,7 +266,7 @@ def test_one_personalisation_a_support_set_and_one_embedding_a_frame_and_state(l
 
     tasks = [task("P1", k, shared, tuple(range(1 + k, 81 + k))) for k in range(3)]
     tasks += [task("P2", k, shared, tuple(range(1 + k, 81 + k))) for k in range(2)] + [task("P2", 2, own, (1, 99))]
-    config = load_learner(learner).model_copy(update={"steps": 1})
+    config = with_steps(learner, 1)
     recognizer = build_recognizer(config, "tiny", weights="random", frame_size_px=SMALL_PX)
     personalized, embedded = [], []
     personalize, embed = Recognizer.personalize, FittedRecognizer.embed

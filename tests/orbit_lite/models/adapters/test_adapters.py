@@ -17,6 +17,7 @@ from orbit_lite.models.adapters.none import RECORD as NONE
 from orbit_lite.models.adapters.record import AdapterRecord
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.counting import count_macs
+from orbit_lite.models.gradients.lite import Estimator
 from orbit_lite.models.heads.fitting import every_tensor
 from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
@@ -43,6 +44,7 @@ FACTS = {
     "generator": Facts(
         shares_features=False, passes_gradient=True, meta_learned=True, parts=("set encoder", "FiLM generator")
     ),
+    "proximal": Facts(shares_features=False, passes_gradient=True, meta_learned=False, heads=("linear",)),
     "inner_loop": Facts(shares_features=False, passes_gradient=True, meta_learned=False, heads=("linear",)),
     "steps": Facts(shares_features=False, passes_gradient=False, meta_learned=False, heads=("linear",)),
 }
@@ -60,7 +62,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def learner_of(name: str, extractor: str = "frozen") -> LearnerConfig:
     head = (*ADAPTERS[name].heads, "proto")[0]
-    return LearnerConfig(name=name, adapter=name, head=head, extractor=extractor, steps=3, step_lr=0.1)
+    # what few steps give is enough here, where the properties are to be seen
+    settings = {"residual": None} if name == "proximal" else {}
+    return LearnerConfig(
+        name=name, adapter=name, head=head, extractor=extractor, steps=3, step_lr=0.1, adapter_settings=settings
+    )
 
 
 @pytest.fixture
@@ -88,7 +94,10 @@ def test_an_unknown_adapter_lists_the_known_and_the_nearest() -> None:
     with pytest.raises(AskedWrong, match=r"unknown adapter 'generate' \(did you mean 'generator'\?\); known: none, "):
         find_adapter("generate")
     for learner, words in (
-        ({"adapter": "film"}, "x: adapter: unknown adapter 'film'; known: none, generator, steps, inner_loop$"),
+        (
+            {"adapter": "film"},
+            "adapter: unknown adapter 'film'; known: none, generator, steps, inner_loop, proximal$",
+        ),
         ({"adapter_settings": {"steps": 3}}, "x: adapter_settings: unknown key 'steps'"),
         ({"adapter": "steps"}, "adapter 'steps' is fitted together with head 'linear', and with no other"),
         ({"adapter": "steps", "head": "linear", "extractor": "learned"}, "adapter 'steps' passes no gradient"),
@@ -157,5 +166,6 @@ def test_a_gradient_passes_exactly_where_it_says_so(name: str) -> None:
             task_gradient(recognizer, task, h=1, rng=np.random.default_rng(0))
         return
     recognizer = build_recognizer(learner_of(name, "learned"), "tiny", weights="random", frame_size_px=SIZE_PX)
-    task_gradient(recognizer, task, h=1, rng=np.random.default_rng(0))
+    estimator: Estimator = "exact" if name == "proximal" else "lite"
+    task_gradient(recognizer, task, h=1, rng=np.random.default_rng(0), estimator=estimator)
     assert all(value.grad is not None and value.grad.isfinite().all() for value in recognizer.parameters())

@@ -29,7 +29,7 @@ UNEVEN = Chunks(no_graph=3, with_graph=2, query=3)  # 7 query items in batches o
 EXTRACTOR, SET_ENCODER, GENERATOR, HEAD = "extractor.", "adapter.set_encoder.", "adapter.generator.", "head."
 Parts = dict[str, Tensor]  # the gradient of each part that is meta-learned, as one vector
 
-# Every built-in learner is in one of these three, with the parts that meta-training changes.
+# Every built-in learner is in one of these four, with the parts that meta-training changes.
 META_TRAINED: dict[str, tuple[str, ...]] = {
     "protonets": (EXTRACTOR,),
     "protonets_cosine": (EXTRACTOR,),
@@ -43,6 +43,7 @@ META_TRAINED: dict[str, tuple[str, ...]] = {
     "anil_implicit": (EXTRACTOR,),
 }
 INNER_LOOP = ("maml", "maml_first_order", "maml_window")  # promise the same, in test_inner_loop.py
+EXACT_ONLY = ("imaml",)  # in test_proximal.py
 FITTED_ONLY = ("finetuner", "finetuner_film")
 # And compositions that bring the parts together in other ways.
 VARIANTS: dict[str, tuple[LearnerConfig, tuple[str, ...]]] = {
@@ -145,7 +146,7 @@ TASKS = {
 
 
 def test_every_built_in_learner_is_in_a_table_and_every_head_in_a_learner() -> None:
-    assert sorted([*META_TRAINED, *INNER_LOOP, *FITTED_ONLY]) == builtin_names("learner")
+    assert sorted([*META_TRAINED, *INNER_LOOP, *EXACT_ONLY, *FITTED_ONLY]) == builtin_names("learner")
     assert all(load_learner(name).meta_learned for name in META_TRAINED)
     tried = {load_learner(name).head for name in META_TRAINED} | {config.head for config, _ in VARIANTS.values()}
     # through the others no gradient passes: the config refuses to train them
