@@ -188,6 +188,12 @@ def test_wilson_interval_is_the_formula():
             assert wilson_interval(successes, n) == pytest.approx(expected, abs=1e-12)
 
 
+def test_where_all_or_none_succeeded_the_interval_ends_at_exactly_that():
+    """Rounding must not leave a recognizer that is always right outside its own interval."""
+    for n in range(1, 300):
+        assert wilson_interval(n, n)[1] == 1.0 and wilson_interval(0, n)[0] == 0.0
+
+
 def test_wilson_interval_of_few_is_never_certain():
     assert wilson_interval(2, 2)[0] < 0.4 and wilson_interval(0, 2)[1] > 0.6
     for wrong in ((3, 2), (0, 0), (-1, 2)):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from eval.calibration import expected_calibration_error
 from eval.intervals import wilson_interval
 from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.models.heads.ridge import RidgeClassifier, RidgeHead
@@ -21,7 +22,7 @@ from orbit_lite.personal.calibrating.leave_out import (
     rounds_of_single_videos,
 )
 from orbit_lite.personal.decision.calibration import UNCALIBRATED
-from orbit_lite.personal.decision.confidence import fit_temperature
+from orbit_lite.personal.decision.confidence import confidences, fit_temperature
 from orbit_lite.personal.decision.familiarity import Familiarity, weights_by_video
 from orbit_lite.personal.decision.rejection import CURVE_AIMS, UNTESTED, HeldOutFamiliarity, cross_fitted_refusals
 from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
@@ -114,6 +115,21 @@ class TestParts:
         assert told.low == wilson_interval(30 * held.right.mean(), 30)[0]
         assert told.high == wilson_interval(30 * singles.right.mean(), 30)[1]
         assert (told.chance, told.videos, told.frames, told.pairs) == (0.2, 30, len(support.features), False)
+
+    def test_each_rounds_calibration_error_is_at_the_temperature_of_the_other_round(self, support, found):
+        held = held_out(support, rounds_by_likeness(support.videos, support.features))
+        weights = weights_by_video(held.video)
+
+        def error(same: bool) -> float:
+            sure = np.zeros(len(held.frame))
+            for number in (0, 1):
+                own = held.round == number
+                fit = own if same else ~own
+                temperature = fit_temperature(held.logits[fit], held.label[fit], weights[fit])
+                sure[own] = confidences(held.logits[own], temperature).max(axis=1)
+            return expected_calibration_error(sure, held.right)
+
+        assert found.estimate.ece == pytest.approx(error(same=False)) != pytest.approx(error(same=True))
 
     def test_false_alarms_are_what_a_recognizer_of_the_others_calls_one_of_them(self, support, found):
         """Its thresholds are those that it would have alone; each video of the stranger weighs the same."""
