@@ -17,6 +17,7 @@ WORDS = "set -e\norbit-lite() { printf '%s\\0' \"$@\"; }\n"
 PROCESS = 'set -e\norbit-lite() { "$PYTHON" -m orbit_lite "$@"; }\n'
 LEAVES = {  # files that the commands of each document leave behind
     "README.md": ("run/best.safetensors", "after/report.html", "before/scorecard.json", "alice.safetensors"),
+    "docs/study.md": ("checks/participants.html", "measured/participants_objects.csv", "measured/participants.html"),
     "docs/personalize.md": (
         *("check/check.html", "alice.csv", "answers.csv", "answers.json", "alice.onnx"),
         *("measured/report.html", "measured/answers_curve.csv"),
