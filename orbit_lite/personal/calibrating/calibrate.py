@@ -58,7 +58,7 @@ def calibrate(recognizer: Recognizer, support: SupportSet, *, origin: Mapping[st
     """
     if support.way < LEAST_OBJECTS_LEFT:
         return UNCALIBRATED
-    found = calibrate_head(HeadTeaching.settled(recognizer, support))
+    found = calibrate_head(HeadTeaching.settled(recognizer, support.in_a_row))
     return found or Calibration(rejection=_untested(recognizer, origin))
 
 

@@ -10,7 +10,7 @@ An object with a single video always teaches; every other video is held out once
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from orbit_lite.personal.recognizer import (
     TaughtVideo,
     label_of_each_frame,
     object_names,
+    photos_in_a_row,
     video_of_each_frame,
 )
 
@@ -68,6 +69,11 @@ class Teaching(Protocol):
         """Features of all frames by which videos are compared, (n, width)."""
         ...
 
+    @property
+    def in_a_row(self) -> "Teaching":
+        """The same frames, photos that follow each other as one video, see `photos_in_a_row`."""
+        ...
+
     def teach(self, frames: Tensor) -> Taught:
         """A recognizer that knows the frames of a mask, bool (n,), and no others; each object must have some."""
         ...
@@ -104,6 +110,11 @@ class HeadTeaching:
         """See Teaching."""
         return self.support.features
 
+    @property
+    def in_a_row(self) -> "HeadTeaching":
+        """See Teaching."""
+        return replace(self, support=self.support.in_a_row)
+
     @torch.no_grad()
     def teach(self, frames: Tensor) -> Taught:
         """See Teaching."""
@@ -131,6 +142,11 @@ class WholeTeaching:
     def looks(self) -> Tensor:
         """See Teaching: as the extractor sees frames before it adapts."""
         return self.recognizer.embed(self.images).cpu()
+
+    @property
+    def in_a_row(self) -> "WholeTeaching":
+        """See Teaching."""
+        return replace(self, videos=photos_in_a_row(self.videos))
 
     def teach(self, frames: Tensor) -> Taught:
         """See Teaching."""

@@ -24,7 +24,7 @@ from orbit_lite.personal.checking.learning_curve import DRAWS, LearningCurve, le
 from orbit_lite.personal.decision.calibration import Calibration, Estimate
 from orbit_lite.personal.decision.familiarity import Familiarity
 from orbit_lite.personal.decision.rejection import Rejection, cross_fitted_refusals
-from orbit_lite.personal.recognizer import TaughtVideo, object_names
+from orbit_lite.personal.recognizer import TaughtVideo, object_names, video_of_each_frame
 from orbit_lite.personal.start import weak_start
 from orbit_lite.personal.teaching.sampling import PROTOCOL
 from orbit_lite.personal.teaching.teach import LEAST_OBJECTS
@@ -149,8 +149,9 @@ def check(
     videos = teaching.videos
     require_checkable(user, videos)
     whole = isinstance(teaching, WholeTeaching)
-    found = hold_out(teaching, rounds_by_likeness(videos, teaching.looks), quiet=quiet or not whole)
-    singles = hold_out(teaching, rounds_of_single_videos(videos), quiet=quiet or not whole)
+    together = teaching.in_a_row
+    found = hold_out(together, rounds_by_likeness(together.videos, together.looks), quiet=quiet or not whole)
+    singles = hold_out(together, rounds_of_single_videos(together.videos), quiet=quiet or not whole)
     if draws is None:
         draws = 0 if whole else DRAWS
     no_curve = _no_curve(videos, draws, whole)
@@ -165,7 +166,7 @@ def check(
             _object(videos, label, held_out, confusion[label], curve, refused.get(label), start)
             for label in range(len(confusion))
         ),
-        estimate=estimate(found, singles, videos),
+        estimate=estimate(found, singles, together.videos),
         rejection=calibration.rejection,
         confusion=tuple(map(tuple, confusion.tolist())),
         curve=curve,
@@ -247,8 +248,9 @@ def _refused(found: HeldOut, calibration: Calibration) -> dict[int, float]:
 def _held_out(videos: Sequence[TaughtVideo], names: Sequence[str], found: HeldOut) -> list[VideoCheck]:
     objects = object_names(videos)
     checks = []
-    for place in np.unique(found.video).tolist():
-        mine = found.video == place
+    video = video_of_each_frame(videos).numpy()[found.frame]  # photos in a row were held out together
+    for place in np.unique(video).tolist():
+        mine = video == place
         predictions, label = found.prediction[mine], int(found.label[mine][0])
         checks.append(
             VideoCheck(

@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _check_file(
             "be left out of that only where they are; give their folder, and --model"
         )
     return check(
-        HeadTeaching.settled(recognizer, personal.support),
+        _teaching_of(personal),
         personal.calibration,
         user=personal.user,
         names=_numbered(personal.support.videos),
@@ -145,8 +146,14 @@ def _check_file(
 def _teaching(personal: PersonalRecognizer, lesson: Lesson) -> Teaching:
     recognizer = personal.fitted.recognizer
     if recognizer.shares_features:
-        return HeadTeaching.settled(recognizer, personal.support)
+        return _teaching_of(personal)
     return WholeTeaching(recognizer, lesson.videos, lesson_images(lesson))
+
+
+def _teaching_of(personal: PersonalRecognizer) -> HeadTeaching:
+    """Its head, with the numbers that it chose for photos in a row as one video, as it was taught."""
+    settled = HeadTeaching.settled(personal.fitted.recognizer, personal.support.in_a_row)
+    return replace(settled, support=personal.support)
 
 
 def _numbered(videos: Sequence[TaughtVideo]) -> list[str]:

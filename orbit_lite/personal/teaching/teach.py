@@ -15,6 +15,7 @@ from orbit_lite.personal.recognizer import (
     PersonalRecognizer,
     SupportSet,
     label_of_each_frame,
+    photos_in_a_row,
     video_of_each_frame,
 )
 from orbit_lite.personal.teaching.material import Lesson, lesson_images
@@ -69,7 +70,7 @@ def teach(
         support = SupportSet.of(zip(lesson.videos, lesson.tensors, strict=True))
         return teach_features(recognizer, lesson.user, support, origin=origin, caution=caution)
     images = lesson_images(lesson)
-    labels, videos = label_of_each_frame(lesson.videos), video_of_each_frame(lesson.videos)
+    labels, videos = label_of_each_frame(lesson.videos), video_of_each_frame(photos_in_a_row(lesson.videos))
     fitted = recognizer.personalize(images, labels, videos, way=len(lesson.objects))
     support = SupportSet(lesson.videos, fitted.embed(images).cpu())
     return _calibrated(fitted, lesson.user, support, origin, caution)
@@ -87,7 +88,7 @@ def teach_features(
 
     Arguments and errors as for `teach`; a single object will do.
     """
-    taught = support.features, support.labels, support.video_numbers
+    taught = support.features, support.labels, support.in_a_row.video_numbers
     fitted = recognizer.personalize_from_features(*taught, way=support.way)
     return _calibrated(fitted, user, support, origin, caution)
 
@@ -145,7 +146,7 @@ def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> Person
 
 def held_out(personal: PersonalRecognizer) -> HeldOut:
     """What the recognizer's head makes of videos held out by likeness, see `leave_out`."""
-    support = personal.support
+    support = personal.support.in_a_row
     teaching = HeadTeaching.settled(personal.fitted.recognizer, support)
     return hold_out(teaching, rounds_by_likeness(support.videos, support.features))
 

@@ -40,9 +40,9 @@ def with_head(head) -> Recognizer:
 
 
 def uneven(support: SupportSet, seed: int = 0) -> SupportSet:
-    """The set with videos of one to four frames."""
+    """The set with videos of two to four frames."""
     rng = np.random.default_rng(seed)
-    counts = [int(rng.integers(1, 5)) for _ in support.videos]
+    counts = [int(rng.integers(2, 5)) for _ in support.videos]
     return SupportSet.of(
         (replace(video, frames=video.frames[:count]), features[:count])
         for count, (video, features) in zip(counts, support.parts(), strict=True)
@@ -71,7 +71,7 @@ def familiarity(found):
 
 @pytest.fixture(scope="module")
 def support() -> SupportSet:
-    """Five objects, in three places, videos of one to four frames."""
+    """Five objects, in three places, videos of two to four frames."""
     return uneven(World(objects=5, apart=0.6).user(0).support)
 
 
