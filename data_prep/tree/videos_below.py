@@ -16,7 +16,12 @@ _LOG = logging.getLogger("data_prep")
 
 def is_folder_of_videos(path: Path) -> bool:
     """Whether videos are to be looked for in it: an archive, or a folder that is not itself a video's frames."""
-    return _is_archive(path) or (path.is_dir() and not holds_frames(path.absolute()))  # "." has no name
+    return _is_archive(path) or (path.is_dir() and not holds_frames(named(path)))
+
+
+def named(folder: Path) -> Path:
+    """The same folder by a path that ends in its name, which `.` and `..` do not; no link is followed."""
+    return Path(os.path.abspath(folder))
 
 
 def is_packed_place(path: Path) -> bool:
@@ -29,7 +34,7 @@ def videos_below(folder: Path) -> list[Path]:
     """All raw videos, photos and folders of frames below a folder, at any depth; those of packed users, too.
 
     A video of `USER.zip` is named `USER.zip#OBJECT/TYPE/VIDEO`. Hidden files and folders are left aside, and no link to
-    a folder is followed.
+    a folder is followed, unless it is a video's.
 
     Args:
         folder: the folder, or one archive, as `prep pack` writes it.
@@ -51,8 +56,10 @@ def _below(folder: Path) -> Iterator[Path]:
         visible = [entry for entry in entries if not is_junk(entry.name)]
     for entry in visible:
         path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from [path] if holds_frames(path) else _below(path)
+        if entry.is_dir() and holds_frames(path):
+            yield path
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _below(path)
         elif entry.is_file() and (is_video_file(entry.name) or is_photo_file(entry.name)):
             yield path
         elif _is_archive(path):

@@ -11,7 +11,7 @@ import numpy as np
 
 from data_prep.tree.own_videos import OwnVideo, frame_count, probe_own
 from data_prep.tree.packed import archive_place
-from data_prep.tree.videos_below import is_packed_place
+from data_prep.tree.videos_below import is_packed_place, named
 from data_prep.video import DEFAULT_FPS, count_frames, decode_jpeg, encode_jpeg, frame_pictures, iterate_frames
 from data_prep.workers.stream import StreamWorker
 from groundwork.errors import FoundWrong
@@ -100,7 +100,7 @@ def _stored_frames(job: VideoJob) -> tuple[int, Iterator[Pictures]]:
 
 def _stored_video(path: Path) -> OwnVideo:
     if path.is_dir():
-        folder = path.absolute()  # "." has no name
+        folder = named(path)
         return OwnVideo("", folder.parent, folder.name, "frames")
     archive, place = archive_place(str(path))
     return OwnVideo("", Path(archive), place, "packed")

@@ -49,7 +49,10 @@ def test_a_folder_of_frames_is_a_video_and_no_folder_of_videos(put):
 def test_the_folder_one_stands_in(put, monkeypatch):
     monkeypatch.chdir(put("v/v-00001.jpg", "a.mp4") / "v")
     assert not is_folder_of_videos(Path())
-    monkeypatch.chdir("..")
+    put("v/deep/a.txt")
+    monkeypatch.chdir("deep")
+    assert not is_folder_of_videos(Path(".."))
+    monkeypatch.chdir("../..")
     assert is_folder_of_videos(Path())
     assert videos_below(Path()) == [Path("a.mp4"), Path("v")]
 
@@ -78,6 +81,14 @@ def test_links_to_folders_are_not_followed(put):
     (folder / "a/round").symlink_to(folder)
     (folder / "two.mp4").symlink_to(folder / "a/one.mp4")
     assert places(folder) == ["a/one.mp4", "two.mp4"]
+
+
+def test_a_link_to_a_video_is_one(put, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "v-00001.jpg").write_bytes(b"x")
+    folder = put("a.mp4")
+    (folder / "v").symlink_to(elsewhere)
+    assert places(folder) == ["a.mp4", "v"]
 
 
 def test_a_folder_without_any_is_named(put):
