@@ -8,7 +8,7 @@ from typing import Any
 
 from data_prep.forgetting.derived import mentions, names
 from data_prep.forgetting.forget import nothing_of, plan_in_tree
-from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, nothing_among, remove_files
+from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, Removable, nothing_among, remove_files
 from data_prep.tree.index import Index, find_index, read_rows
 from data_prep.tree.layout import user_name
 from eval.formats.records import read_scorecard, read_tasks
@@ -92,15 +92,20 @@ def forget_in_run(run: Path, user: str, *, data: Path | None = None) -> Forgotte
     return plan_forget_in_run(run, user, data=data).carry_out()
 
 
-def plan_in_run(run: Path, user: str, *, data: Path | None = None) -> Plan:
-    """As `plan_forget_in_run`, but there may be nothing of them, and no run."""
+def plan_in_run(run: Path, user: str, *, data: Path | None = None, beside: bool = True) -> Plan:
+    """As `plan_forget_in_run`, but there may be nothing of them, and no run.
+
+    Args:
+        run, user, data: as there.
+        beside: whether to name files in its folder that are not the run's, and mention them.
+    """
     if run.is_symlink():
         raise AskedWrong(f"{run}: a symbolic link to {run.resolve()}; a run is changed only where it stands: name that")
     if not run.is_dir():
         return Plan(unreachable=(f"{run}: no such run: it was removed before, or another was meant",))
     if {path.name for path in run.iterdir()} <= {LOCK_NAME}:
         line = f"{run}: an empty folder, as a removal that was cut off leaves it"
-        return Plan((run,), (Change(line, lambda: Forgotten((line,))),), emptied=(run,))
+        return Plan((run,), (Change(line, lambda: Forgotten((line,))),), emptied=(EmptyFolder.of(run),))
     record = read_record(run)
     tasks = run / TASKS_NAME
     users = {task.user for task in read_tasks(tasks).tasks} if tasks.is_file() else set()
@@ -116,8 +121,8 @@ def plan_in_run(run: Path, user: str, *, data: Path | None = None) -> Plan:
     if log_lines:
         line = f"{run / LOG_NAME}: {counted(log_lines, 'line')}"
         changes.append(_guarded(run, line, lambda: _clean_log(run, user, line)))
-    unreachable = (*_stale(run, user), *_learned(run, user, record, data), *_foreign(run, user))
-    return Plan((run,), tuple(changes), unreachable=unreachable)
+    unreachable = (*_stale(run, user), *_learned(run, user, record, data))
+    return Plan((run,), tuple(changes), unreachable=(*unreachable, *(_foreign(run, user) if beside else ())))
 
 
 def _plan_whole(run: Path, user: str, record: Mapping[str, Any]) -> Plan:
@@ -139,7 +144,7 @@ def _plan_whole(run: Path, user: str, record: Mapping[str, Any]) -> Plan:
             remove_files(line, below, [last]).carry_out()
         return done
 
-    return Plan((run,), (_guarded(run, line, carry_out),), tuple(left), emptied=() if left else (run,))
+    return Plan((run,), (_guarded(run, line, carry_out),), tuple(left), emptied=() if left else (EmptyFolder.of(run),))
 
 
 def _guarded(run: Path, line: str, carry_out: Callable[[], Forgotten]) -> Change:

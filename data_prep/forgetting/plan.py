@@ -4,9 +4,10 @@ import difflib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from data_prep.tree.layout import nfc
 from groundwork.errors import FoundWrong
@@ -75,6 +76,29 @@ class Change:
 
 
 @dataclass(frozen=True)
+class EmptyFolder:
+    """A folder that goes if nothing is in it. `place` is its path below a root, as the disk has it."""
+
+    root: Root
+    place: tuple[str, ...]
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """The folder that stands at a path now, by whatever links."""
+        return cls(Root.of(folder.parent), (folder.name,))
+
+    @property
+    def path(self) -> Path:
+        """Where it stands."""
+        return self.root.path.joinpath(*self.place)
+
+    def remove(self) -> None:
+        """Remove it if it is empty, and can still be reached from folder to folder."""
+        with suppress(WayChanged), self.root.opened(self.place[:-1]) as parent:
+            parent.remove_empty(self.place[-1])
+
+
+@dataclass(frozen=True)
 class Plan:
     """The changes in the order in which they are made: cut off anywhere, a new plan finishes the work.
 
@@ -89,7 +113,7 @@ class Plan:
     left: tuple[str, ...] = ()
     still: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
-    emptied: tuple[Path, ...] = ()
+    emptied: tuple[EmptyFolder, ...] = ()
     note: str = ""
 
     def __add__(self, other: "Plan") -> "Plan":
@@ -122,9 +146,8 @@ class Plan:
                 held.enter_context(only_run(folder))
             for change in self.changes:
                 forgotten += change.carry_out()
-        for folder in self.emptied:
-            with Root.of(folder.parent).opened(()) as parent:
-                parent.remove_empty(folder.name)
+        for empty in self.emptied:
+            empty.remove()
         return forgotten
 
 

@@ -21,8 +21,7 @@ from data_prep.tree.packed import ARCHIVE_SUFFIX
 def user_levels(root: Path) -> tuple[str, ...]:
     """The folders that users stand in: the splits, and `other` beside them or beside users; "" is the root itself."""
     other = root / OTHER
-    is_user = any(map(_is_object, _folders(other)))
-    return (*tree_splits(root), *((OTHER,) if other.is_dir() and not is_user else ()))
+    return (*tree_splits(root), *((OTHER,) if other.is_dir() and not is_user_folder(other) else ()))
 
 
 def users_in(root: Path, levels: Sequence[str]) -> set[str]:
@@ -48,6 +47,11 @@ def is_exported(name: str) -> bool:
 def visible(folder: Path) -> list[Path]:
     """What stands in a folder and is not hidden, sorted; nothing if there is no such folder."""
     return [path for path in sorted(folder.iterdir()) if not is_junk(path.name)] if folder.is_dir() else []
+
+
+def is_user_folder(folder: Path) -> bool:
+    """Whether a folder holds folders of videos, as a user's holds those of their objects."""
+    return any(map(_is_object, _folders(folder)))
 
 
 def _is_object(folder: Path) -> bool:

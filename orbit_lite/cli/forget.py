@@ -1,4 +1,5 @@
-"""`orbit-lite forget`: an object or all of a personal recognizer, or a user out of a tree and its runs.
+"""`orbit-lite forget`: an object or all of a personal recognizer, a user out of a tree and its runs, or a participant
+out of everything in some folders.
 
 It lists what it is going to remove, and removes nothing before somebody has agreed.
 """
@@ -22,12 +23,22 @@ def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "forget",
-        help="remove an object or a user, and list what could not be reached",
-        description="Either FILE, a personal recognizer: all of it, or some objects. Or --data and --user. It lists "
-        "what it is going to remove, and asks. What is not this kit's is never removed, and no link is followed.",
+        help="remove an object, a user or a participant, and list what could not be reached",
+        description="Either FILE, a personal recognizer: all of it, or some objects. Or --data and --user. Or "
+        "--participant and folders: everything of theirs that is in them. It lists what it is going to remove, and "
+        "asks. What is not this kit's is never removed, and no link is followed.",
     )
     verb.add_argument(
-        "file", type=Changes(checked=False), nargs="?", metavar="FILE", help="as 'orbit-lite personalize' writes it"
+        "paths",
+        type=Changes(checked=False),
+        nargs="*",
+        metavar="FILE",
+        help="as 'orbit-lite personalize' writes it; with --participant folders, searched at any depth",
+    )
+    verb.add_argument(
+        "--participant",
+        metavar="NAME",
+        help="the participant to remove from all trees, runs, checks, tables and personal recognizers in the folders",
     )
     verb.add_argument(
         "--object", action="append", default=[], metavar="NAME", help="only this object of FILE; may be repeated"
@@ -72,21 +83,38 @@ def _forget(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> "Plan":
-    if (options.file is None) == (options.data is None):
-        raise AskedWrong("give either FILE, a personal recognizer, or --data ROOT with --user NAME")
-    if options.file is not None:
+    if options.participant is not None:
+        return _plan_for_participant(options)
+    if bool(options.paths) == (options.data is not None):
+        raise AskedWrong(
+            "give either FILE, a personal recognizer, or --data ROOT with --user NAME, or --participant NAME with "
+            "folders"
+        )
+    if options.paths:
         if options.user is not None or options.run_folders:
             raise AskedWrong(
                 "--user and --run go with --data; of a personal recognizer give --object, or nothing for all"
             )
+        if len(options.paths) > 1:
+            raise AskedWrong(f"{len(options.paths)} files; give one FILE, or --participant NAME with folders")
         from orbit_lite.personal.forget import plan_forget_in_file
 
-        return plan_forget_in_file(options.file, options.object)
+        return plan_forget_in_file(options.paths[0], options.object)
     if options.user is None or options.object:
         raise AskedWrong("--data goes with --user NAME, and without --object")
     from orbit_lite.forget import plan_forget
 
     return plan_forget(options.data, options.user, options.run_folders)
+
+
+def _plan_for_participant(options: argparse.Namespace) -> "Plan":
+    if options.object or options.run_folders or options.data is not None or options.user is not None:
+        raise AskedWrong("--participant goes with folders alone: it finds trees, runs and files in them by itself")
+    if not options.paths:
+        raise AskedWrong("--participant: give the folders to search, such as the study's")
+    from orbit_lite.forgetting.participant import plan_forget_participant
+
+    return plan_forget_participant(options.participant, options.paths)
 
 
 def _ask() -> None:

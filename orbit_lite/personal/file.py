@@ -13,6 +13,7 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
 from groundwork.strict_model import Strict, first_fault
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
+from orbit_lite.models.hashed_file import HEADER as HEADER_JSON
 from orbit_lite.models.hashed_file import HashedFormat
 from orbit_lite.models.heads.fitting import FittedHead
 from orbit_lite.models.learner import LearnerConfig
@@ -29,6 +30,7 @@ OLD_FORMATS = (1, 2)
 OLD_HEADS: dict[str, dict[str, Any]] = {"cosine": {"scale": 32.0}}  # they were constants then; others had none
 _LOG = logging.getLogger("orbit_lite")
 PERSONAL = HashedFormat(key=HEADER, remedy="take a copy of it, or personalize again")
+_LONGEST_HEADER = 100_000_000  # bytes, as safetensors has it
 WEIGHTS, STATE, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"  # FiLM was the first state there was
 
 
@@ -103,6 +105,19 @@ def require_personal(path: Path) -> None:
     """
     if HEADER not in read_metadata(_existing(path)):
         raise _not_personal(path)
+
+
+def read_user(path: Path) -> str | None:
+    """Whose a personal recognizer is, by its header alone, also of one that was cut off or altered behind it; None if
+    it says nothing of the kind."""
+    with path.open("rb") as file:  # safetensors: eight bytes of length, then JSON
+        length = int.from_bytes(file.read(8), "little")
+        text = file.read(length) if length <= _LONGEST_HEADER else b""
+    try:
+        user = parse_json(parse_json(parse_json(text)["__metadata__"][HEADER])[HEADER_JSON])["user"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return user if isinstance(user, str) else None
 
 
 def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> PersonalRecognizer:

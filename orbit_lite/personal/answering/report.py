@@ -1,11 +1,12 @@
 """What videos and streams show: in words for a person, and as JSON with where the answers come from."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from groundwork.files import file_sha256, write_json
+from groundwork.strict_json import parse_json
 from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
 from orbit_lite.personal.answering.summary import AnswersSummary
 from orbit_lite.personal.decision.rejection import Kind
@@ -13,6 +14,8 @@ from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.runs.folder import versions
 
 FORMAT = 2
+_KEYS, _SUMMARY = ("format", "model", "versions", "settings", "videos", "failed"), "summary"  # of the JSON, in order
+_LISTS = ("videos", "failed")
 
 
 def answer_text(name: str, answer: VideoAnswer) -> str:
@@ -70,5 +73,47 @@ def write_answers(
         "failed": [{"video": name, "reason": reason} for name, reason in failed],
     }
     if summary:
-        content["summary"] = asdict(summary)
+        content[_SUMMARY] = asdict(summary)
     write_json(path, content)
+
+
+def read_answers(path: Path) -> dict[str, Any] | None:
+    """The content of a file that `write_answers` wrote; None of any other file."""
+    try:
+        content = parse_json(path.read_bytes())
+        if not isinstance(content, dict) or tuple(content) not in (_KEYS, (*_KEYS, _SUMMARY)):
+            return None
+        names = videos_in(content)
+        _answers(content)
+        recognizer_user(content)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return content if all(isinstance(name, str) for name in names) else None
+
+
+def recognizer_user(content: Mapping[str, Any]) -> str:
+    """Whose recognizer gave the answers that a file holds; "" where that is not known."""
+    user = content["model"].get("user", "")
+    return user if isinstance(user, str) else ""
+
+
+def videos_in(content: Mapping[str, Any]) -> list[str]:
+    """The names of all videos that a file holds answers for, or says of that they could not be read."""
+    return [entry["video"] for key in _LISTS for entry in content[key]]
+
+
+def without_videos(content: Mapping[str, Any], is_theirs: Callable[[str], bool]) -> dict[str, Any]:
+    """The content of a file without some videos, as if they had not been looked at."""
+    left = {key: [entry for entry in content[key] if not is_theirs(entry["video"])] for key in _LISTS}
+    kept = {**content, **left}
+    if _SUMMARY in content:
+        kept[_SUMMARY] = asdict(AnswersSummary.of(_answers(kept), failed=len(kept["failed"])))
+    return kept
+
+
+def _answers(content: Mapping[str, Any]) -> list[tuple[str, VideoAnswer]]:
+    names = [field.name for field in fields(VideoAnswer)]
+    return [
+        (entry["video"], VideoAnswer(**{**{name: entry[name] for name in names}, "kind": Kind(entry["kind"])}))
+        for entry in content["videos"]
+    ]

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PAGE_NAME, MARKDOWN_NAME, CURVE_SVG = "check.html", "check.md", "check_learning_curve.svg"
+# all that the check of one user writes
+CHECK_FILES = (PAGE_NAME, MARKDOWN_NAME, OBJECTS_CSV, VIDEOS_CSV, CONFUSION_CSV, CURVE_CSV, CURVE_SVG, CHECK_JSON)
 
 CURVE_NOTE = (
     "How many videos of each object taught, against the share of held-out frames that were then recognized. An object "

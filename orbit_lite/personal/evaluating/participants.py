@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from eval.formats.answer_text import NONE_OF_THESE
-from eval.formats.records import Scorecard, read_predictions, read_tasks
+from eval.formats.records import Scorecard, read_predictions, read_scorecard, read_tasks
 from eval.formats.scorecard import ObjectScore
+from eval.verbs import SCORECARD_NAME
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import csv_text, write_text
 from groundwork.pages.blocks import Paragraph, Section
@@ -23,10 +24,12 @@ from orbit_lite.evaluation.evaluate import PREDICTIONS_NAME, TASKS_NAME
 from orbit_lite.personal.evaluating.evaluate import PersonalRequest, evaluate_personal
 from orbit_lite.personal.file_names import SUFFIX
 from orbit_lite.personal.promises import mean_over_participants
+from orbit_lite.runs.folder import read_record
 
 _LOG = logging.getLogger("orbit_lite")
 
 OBJECTS_CSV, PARTICIPANTS_CSV, PAGE_NAME = "participants_objects.csv", "participants.csv", "participants.html"
+PAGE_TITLE = "The participants' recognizers on their test videos"
 _SHARES = ("accuracy", "chance", "right", "wrong", "none", "unsure")
 
 
@@ -61,6 +64,10 @@ class ParticipantRow:
     wrong: float
     none: float
     unsure: float
+
+
+PARTICIPANT_COLUMNS = tuple(field.name for field in fields(ParticipantRow))
+OBJECT_COLUMNS = tuple(field.name for field in fields(ObjectRow))
 
 
 def personal_files(folder: Path) -> list[Path]:
@@ -113,6 +120,26 @@ def evaluate_participants(
         rest = f"the others are in {out}" if rows else "nothing is written"
         raise FoundWrong(f"{len(failed)} of {counted(len(files), 'personal file')} failed: {', '.join(failed)}; {rest}")
     return f"{mean_text(rows, seed=request.seed)}\nwritten: {out / PAGE_NAME}"
+
+
+def page_of_runs(out: Path, names: Sequence[str]) -> str:
+    """The page of some participants again, as HTML, from their runs: for when another one's are removed.
+
+    Args:
+        out: the folder with the runs.
+        names: of the participants, in the order of the rows.
+
+    Raises:
+        AskedWrong: if a run is not there.
+        FoundWrong: if one is damaged, or not finished.
+    """
+    rows: list[ParticipantRow] = []
+    objects: list[ObjectRow] = []
+    for name in names:
+        card = read_scorecard(out / name / SCORECARD_NAME)
+        rows.append(_participant(name, card))
+        objects += _objects(name, card, out / name)
+    return _page(rows, objects, seed=read_record(out / names[0])["settings"]["seed"])
 
 
 def mean_text(rows: Sequence[ParticipantRow], *, seed: int) -> str:
@@ -181,15 +208,19 @@ def _object(
 
 
 def _write(out: Path, rows: Sequence[ParticipantRow], objects: Sequence[ObjectRow], *, seed: int) -> None:
-    for name, table in ((PARTICIPANTS_CSV, rows), (OBJECTS_CSV, objects)):
-        columns = list(vars(table[0]))
+    tables = ((PARTICIPANTS_CSV, PARTICIPANT_COLUMNS, rows), (OBJECTS_CSV, OBJECT_COLUMNS, objects))
+    for name, columns, table in tables:
         write_text(out / name, csv_text(columns, [[_cell(getattr(row, key)) for key in columns] for row in table]))
+    write_text(out / PAGE_NAME, _page(rows, objects, seed=seed))
+
+
+def _page(rows: Sequence[ParticipantRow], objects: Sequence[ObjectRow], *, seed: int) -> str:
     sections = [
         Section("overall", "Overall", (Paragraph(mean_text(rows, seed=seed)),)),
         Section("participants", "Participants", (_participants_table(rows),)),
         Section("objects", "Objects", (_objects_table(objects),)),
     ]
-    write_text(out / PAGE_NAME, html_page("The participants' recognizers on their test videos", sections))
+    return html_page(PAGE_TITLE, sections)
 
 
 def _participants_table(rows: Sequence[ParticipantRow]) -> Table:

@@ -42,6 +42,7 @@ _LOG = logging.getLogger("orbit_lite")
 # Of the texts in an exported file. In format 1 probabilities were the plain softmax of the logits, and familiarity the
 # cosine to the nearest object's mean, with one threshold.
 CARD_FORMAT = 2
+CARD_FORMAT_KEY = "orbit_lite_export"
 OUTPUTS_EXPLAINED = (
     f"logits (n, labels). probabilities (n, labels), calibrated: {1 - SMOOTHING:g} softmax(logits / temperature) + "
     f"{SMOOTHING:g} / labels. familiarity (n). A frame's answer is 'none of these' if its familiarity is below "
@@ -206,7 +207,7 @@ def card_texts(
     size_px, recognizer, point = personal.frame_size_px, personal.fitted.recognizer, personal.rejection.point
     values = "uint8, 0 to 255" if request.takes == UINT8 else "float32, 0 to 1"
     return {
-        "orbit_lite_export": str(CARD_FORMAT),
+        CARD_FORMAT_KEY: str(CARD_FORMAT),
         "labels": json.dumps(personal.objects, ensure_ascii=False),
         "threshold": json.dumps(point.threshold),
         "sure_threshold": json.dumps(point.sure_threshold),

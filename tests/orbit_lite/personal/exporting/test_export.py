@@ -18,6 +18,7 @@ from eval.formats.answer_text import NONE_OF_THESE
 from groundwork.errors import FoundWrong
 from groundwork.files import file_sha256, part_path
 from orbit_lite.cli.parser import main
+from orbit_lite.forgetting.participant import plan_forget_participant
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.choice import ModelChoice
 from orbit_lite.models.heads.fitting import head_tensors
@@ -141,6 +142,15 @@ def test_every_format_runs_outside_and_says_what_the_recognizer_says(exported):
     assert f"threshold: {point.threshold:.4g}" in said
     assert texts["source_sha256"] == file_sha256(file)
     assert "(n, 3, 224, 224), uint8" in texts["frames"]
+
+
+def test_an_export_is_known_as_its_recognizers_in_every_format(exported, tmp_path):
+    """When a participant is forgotten, their exports go, whatever they are called."""
+    file, _, out, _ = exported
+    shutil.copy(file, tmp_path / file.name)
+    export = Path(shutil.copy(out, tmp_path / f"any name{out.suffix}"))
+    plan = plan_forget_participant(load_personal(file).user, [tmp_path])
+    assert f"to remove: {export}: an export of their recognizer" in str(plan).splitlines()
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")

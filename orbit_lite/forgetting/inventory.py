@@ -1,0 +1,122 @@
+"""All files that stand below some folders, but for the frames of videos; no symbolic link is followed."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from data_prep.forgetting.plan import Removable
+from data_prep.tree.layout import frame_file_name, is_junk, nfc
+from groundwork.removal import Identity, Root, identity, is_link
+
+MOST_LEVELS = 32  # of folders in one another
+
+
+@dataclass(frozen=True)
+class SeenFile:
+    """One file. place: below its root, one of the folders given, as the disk has it."""
+
+    root: Root
+    path: Path
+    place: tuple[str, ...]
+    identity: Identity
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        return nfc(self.path.name)
+
+    @property
+    def removable(self) -> Removable:
+        return Removable(self.place, self.identity)
+
+
+@dataclass(frozen=True)
+class SeenFolder:
+    """One folder and what stands directly in it.
+
+    Attributes:
+        root: the folder given that it stands below, or is.
+        place: below the root; () for the root itself.
+        path: where it stands, no link on the way.
+        files: in the order of their names.
+        folders: names of those that were looked into, too.
+        frames: names of those that hold a video's frames, which were not.
+        links: symbolic links, to files and to folders.
+        hidden: names of hidden folders, which were not looked into.
+        unsearched: a line for each folder that was not looked into for another reason.
+    """
+
+    root: Root
+    place: tuple[str, ...]
+    path: Path
+    files: tuple[SeenFile, ...]
+    folders: tuple[str, ...]
+    frames: tuple[str, ...]
+    links: tuple[Path, ...]
+    hidden: tuple[str, ...]
+    unsearched: tuple[str, ...]
+
+    @cached_property
+    def by_name(self) -> dict[str, SeenFile]:
+        """The files by their names."""
+        return {file.name: file for file in self.files}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of everything in it."""
+        links = (path.name for path in self.links)
+        return [*self.by_name, *map(nfc, (*self.folders, *self.frames, *self.hidden, *links))]
+
+
+def take_inventory(folders: Sequence[Path]) -> tuple[SeenFolder, ...]:
+    """Every folder below some others and these themselves, each before those that are in it.
+
+    Args:
+        folders: resolved, none in another.
+    """
+    return tuple(seen for folder in folders for seen in _look(Root.of(folder), ()))
+
+
+def _look(root: Root, place: tuple[str, ...]) -> Iterator[SeenFolder]:
+    path = root.path.joinpath(*place)
+    files: list[SeenFile] = []
+    folders: list[str] = []
+    frames: list[str] = []
+    links: list[Path] = []
+    hidden: list[str] = []
+    unsearched: list[str] = []
+    try:
+        entries = sorted(os.listdir(path))
+    except OSError as error:
+        entries, unsearched = [], [f"{path}: not searched: {error.strerror}"]
+    for name in entries:
+        status = os.lstat(path / name)
+        if is_link(status):
+            links.append(path / name)
+        elif stat.S_ISREG(status.st_mode):
+            files.append(SeenFile(root, path / name, (*place, name), identity(status), status.st_size))
+        elif stat.S_ISDIR(status.st_mode):
+            if os.path.lexists(path / name / frame_file_name(name, 1)):
+                frames.append(name)
+            elif is_junk(name):
+                hidden.append(name)
+            elif len(place) == MOST_LEVELS:
+                unsearched.append(f"{path / name}: not searched: more than {MOST_LEVELS} folders in one another")
+            else:
+                folders.append(name)
+    yield SeenFolder(
+        root=root,
+        place=place,
+        path=path,
+        files=tuple(files),
+        folders=tuple(folders),
+        frames=tuple(frames),
+        links=tuple(links),
+        hidden=tuple(hidden),
+        unsearched=tuple(unsearched),
+    )
+    for name in folders:
+        yield from _look(root, (*place, name))

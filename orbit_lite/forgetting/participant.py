@@ -1,0 +1,161 @@
+"""A participant who withdraws from a study: out of everything of the kit's that stands below some folders.
+
+The order of the changes lets the same command finish what was cut off: what proves that something else is theirs goes
+after it. An export is known by the recognizer that it was made from, a table by the answers that it was written with,
+a check by its check.json.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, is_spelled_like, nothing_among
+from data_prep.forgetting.user_files import LeftAlone
+from data_prep.forgetting.user_places import is_user_folder
+from data_prep.tree.index import find_index
+from data_prep.tree.layout import SPLITS, nfc, user_name
+from groundwork.errors import AskedWrong
+from groundwork.lock import LOCK_NAME
+from groundwork.words import listed
+from orbit_lite.forgetting.answers import ANSWERS_SUFFIX, answered_frames, find_in_answers
+from orbit_lite.forgetting.checks import find_checks
+from orbit_lite.forgetting.found import Below, Found
+from orbit_lite.forgetting.inventory import SeenFile, SeenFolder, take_inventory
+from orbit_lite.forgetting.measured import find_measured
+from orbit_lite.forgetting.mentions import left_alone, mentioned, not_searched
+from orbit_lite.forgetting.personal_files import find_exports, find_personal
+from orbit_lite.forgetting.runs import find_run
+from orbit_lite.forgetting.tables import TABLE_SUFFIX, find_in_table
+from orbit_lite.forgetting.trees import find_trees
+
+ELSEWHERE = (
+    "folders that were not given, other computers and phones that the videos were filmed with",
+    "models that were meta-trained on their videos: they can't unlearn them",
+    "what was shared or printed, backups and snapshots, and freed blocks of the disk until they are overwritten",
+)
+
+
+def forget_participant(name: str, folders: Sequence[Path]) -> Forgotten:
+    """Make the plan and carry it out, without asking. Raises as `plan_forget_participant`, and where another run is at
+    work."""
+    return plan_forget_participant(name, folders).carry_out()
+
+
+def plan_forget_participant(name: str, folders: Sequence[Path]) -> Plan:
+    """What to remove so that a participant is gone from all that stands below some folders. Changes nothing.
+
+    Trees, runs, checks, tables, answers, personal recognizers and exports of them are found wherever they stand; each
+    file is removed or rewritten only if something in it, or its place and name in a tree, proves that it is this kit's
+    and the participant's. What merely names them is listed and left. No symbolic link below the folders is followed.
+
+    Args:
+        name: of the participant, as their folder of videos has it.
+        folders: where to look, at any depth.
+
+    Raises:
+        AskedWrong: if a folder is not there, or is a part of a tree; or this is no participant's name.
+        FoundWrong: if nothing is found, but something of a participant whose name differs in case or punctuation only.
+    """
+    user = user_name(name)
+    inventory = take_inventory(_roots(folders, user))
+    trees = list(find_trees(inventory, user))
+    left = [alone for tree in trees for alone in tree.left]
+    found = sum((tree.found for tree in trees), Found())
+    indexed = [tree.root for tree in trees if tree.root]
+    for folder in inventory:
+        found += find_run(folder, user, indexed)
+    for folder in inventory:
+        found += find_checks(folder, user) + find_measured(folder, user) + _cut_off(folder, user)
+    for file in _in_files(inventory, user, found):
+        found += file
+    return _plan(inventory, user, found, left)
+
+
+def _roots(folders: Sequence[Path], user: str) -> list[Path]:
+    """The folders, resolved, without those that stand in another."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise AskedWrong(f"{folder}: no such folder; expected one to look for {user} in")
+        path = folder.resolve()
+        if nfc(path.name) == user and is_user_folder(path):
+            raise AskedWrong(f"{folder}: the participant's own videos; give the folder around them: {path.parent}")
+        if path.name in SPLITS and find_index(path.parent):
+            raise AskedWrong(f"{folder}: a part of the tree {path.parent}; give all of it")
+    paths = list(dict.fromkeys(folder.resolve() for folder in folders))
+    return [path for path in paths if not any(path != other and path.is_relative_to(other) for other in paths)]
+
+
+def _cut_off(folder: SeenFolder, user: str) -> Found:
+    """A folder of theirs in which a removal that was cut off has left its lock alone."""
+    if user not in map(nfc, folder.place) or folder.names != [LOCK_NAME]:
+        return Found()
+    line = f"{folder.path}: an empty folder, as a removal that was cut off leaves it"
+    change = Change(line, lambda: Forgotten((line,)))  # the lock goes when it is let go
+    lock = frozenset([folder.path / LOCK_NAME])
+    emptied = (EmptyFolder(folder.root, folder.place),)
+    return Found(Plan((folder.path,), (change,), emptied=emptied), files=lock)
+
+
+def _in_files(inventory: Sequence[SeenFolder], user: str, before: Found) -> Iterator[Found]:
+    """What single files have of a participant, in the order in which they are to go; none that was found before."""
+    inventory = [
+        replace(folder, files=tuple(file for file in folder.files if not before.accounts_for(file.path)))
+        for folder in inventory
+    ]
+    for folder, file in _files(inventory, TABLE_SUFFIX):
+        beside = folder.by_name.get(f"{Path(file.name).stem}{ANSWERS_SUFFIX}")
+        answered = answered_frames(beside, user) if beside else {}
+        yield find_in_table(folder, file, user, answered)
+    for folder, file in _files(inventory, ANSWERS_SUFFIX):
+        yield find_in_answers(folder, file, user)
+    personal = [find_personal(folder, user) for folder in inventory]
+    whole = {path: sha256 for _, files in personal for path, sha256 in files.items()}
+    for folder in inventory:
+        yield find_exports(folder, whole)
+    for found, _ in personal:
+        yield found
+
+
+def _files(inventory: Sequence[SeenFolder], suffix: str) -> Iterator[tuple[SeenFolder, SeenFile]]:
+    for folder in inventory:
+        for file in folder.files:
+            if Path(file.name).suffix.lower() == suffix:
+                yield folder, file
+
+
+def _plan(inventory: Sequence[SeenFolder], user: str, found: Found, left: Sequence[LeftAlone]) -> Plan:
+    plan = found.plan
+    there = bool(plan.changes or plan.still)
+    listed_alone = Found(below=tuple(Below(alone.path) for alone in left))
+    looked_into = (*left_alone(inventory, left, found), *mentioned(inventory, user, found + listed_alone))
+    other = (
+        f"{one!r} is there, too, and differs from {user!r} in case or punctuation only; if that is the same person, "
+        "forget them by that name as well"
+        for one in sorted(found.names)
+        if there and one != user and is_spelled_like(one, user)
+    )
+    where = listed([str(folder.path) for folder in inventory if not folder.place])
+    return replace(
+        plan,
+        left=(*plan.left, *looked_into),
+        unreachable=(
+            *other,
+            *plan.unreachable,
+            *not_searched(inventory, found + listed_alone),
+            *(ELSEWHERE if there else ()),
+        ),
+        emptied=_emptied(user, found),
+        note="" if there else nothing_among(found.names, user, where, "participant"),
+    )
+
+
+def _emptied(user: str, found: Found) -> tuple[EmptyFolder, ...]:
+    """Folders that may be empty when all is removed, and held nothing else or are below one of the participant's name:
+    the innermost first. A folder that was given stays: the same command again finds it."""
+    folders = {folder.path: folder for folder in found.plan.emptied if folder.place}
+    for file in found.removed:
+        for depth in range(1, len(file.place)):
+            if user in map(nfc, file.place[:depth]):
+                folder = EmptyFolder(file.root, file.place[:depth])
+                folders[folder.path] = folder
+    return tuple(sorted(folders.values(), key=lambda folder: (-len(folder.place), folder.place)))

@@ -1,0 +1,66 @@
+"""A participant's personal recognizers, known by their headers, and exports of them, known by a hash on their cards."""
+
+import mmap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from data_prep.forgetting.plan import Plan
+from groundwork.files import file_sha256
+from orbit_lite.forgetting.found import Found, removal, written_name
+from orbit_lite.forgetting.inventory import SeenFile, SeenFolder
+from orbit_lite.personal.exporting.export import CARD_FORMAT_KEY
+from orbit_lite.personal.file import read_user
+from orbit_lite.personal.file_names import EXPORT_SUFFIXES, SUFFIX
+
+_INT8 = ".int8"
+
+
+def find_personal(folder: SeenFolder, user: str) -> tuple[Found, dict[Path, str]]:
+    """The personal recognizers of a participant in a folder, and what interrupted writing of one has left.
+
+    Returns:
+        what to remove, and the whole files among these, each with its hash.
+    """
+    found, whole, names = Found(), dict[Path, str](), set[str]()
+    for file in folder.files:
+        if Path(written_name(file.name)).suffix != SUFFIX or (owner := read_user(file.path)) is None:
+            continue
+        names.add(owner)
+        if owner != user or found.accounts_for(file.path):
+            continue
+        if written_name(file.name) == file.name:
+            whole[file.path] = file_sha256(file.path)
+            found += removal(f"{file.path}: the personal recognizer", folder, [file])
+        elif written_name(file.name) not in folder.by_name:
+            found += removal(f"{file.path}: a personal recognizer, left by interrupted writing", folder, [file])
+    return found + Found(names=frozenset(names)), whole
+
+
+def find_exports(folder: SeenFolder, personal: Mapping[Path, str]) -> Found:
+    """Exports of some personal recognizers. One beside such a recognizer that has its name, but not its hash, is of
+    another version of it or of something else: it is reported and left.
+
+    Args:
+        folder: where to look.
+        personal: the recognizers, each with the hash of its file.
+    """
+    found = Found()
+    for file in folder.files if personal else ():
+        if file.path.suffix not in EXPORT_SUFFIXES.values():
+            continue
+        if _is_export_of(file, personal.values()):
+            found += removal(f"{file.path}: an export of their recognizer", folder, [file])
+        elif (beside := file.path.with_name(file.path.stem.removesuffix(_INT8) + SUFFIX)) in personal:
+            line = f"{file.path}: an export, but not of {beside.name} as it is now; if it is theirs, delete it"
+            found += Found(Plan(unreachable=(line,)))
+    return found
+
+
+def _is_export_of(file: SeenFile, hashes: Iterable[str]) -> bool:
+    """Whether a file's card names one of these personal files: as plain text in all formats."""
+    if not file.size_bytes:
+        return False
+    with file.path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        texts = [CARD_FORMAT_KEY, *hashes]
+        there = [content.find(text.encode()) >= 0 for text in texts]
+    return there[0] and any(there[1:])

@@ -1,0 +1,105 @@
+"""The trees of frames, raw videos and packed users among some folders, and what they have of a participant."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.forgetting.case import ForgetCase, open_case
+from data_prep.forgetting.derived import names as names_user
+from data_prep.forgetting.forget import plan_of_case
+from data_prep.forgetting.plan import Plan, is_spelled_like
+from data_prep.forgetting.user_entries import TABLES
+from data_prep.forgetting.user_files import LeftAlone
+from data_prep.forgetting.user_places import is_exported, is_user_folder, users_in
+from data_prep.tree.index import find_index, index_places
+from data_prep.tree.layout import ANNOTATIONS, SPLITS, place_user
+from data_prep.tree.naming import table_places
+from data_prep.tree.packed import ARCHIVE_SUFFIX
+from groundwork.errors import FoundWrong
+from groundwork.files import part_path
+from orbit_lite.forgetting.found import Below, Found, guarded, written_name
+from orbit_lite.forgetting.inventory import SeenFolder
+
+
+@dataclass(frozen=True)
+class FoundTree:
+    """One folder that is a tree, or looks like one.
+
+    Attributes:
+        found: what it has of the participant, but for `left`.
+        left: what stands under their name and is not a tree's.
+        inner: folders in which no other tree is to be looked for.
+        root: the tree, if it has an index.
+    """
+
+    found: Found
+    left: tuple[LeftAlone, ...] = ()
+    inner: tuple[Below, ...] = ()
+    root: Path | None = None
+
+
+def find_trees(folders: Sequence[SeenFolder], user: str) -> Iterator[FoundTree]:
+    """Every tree, the outer ones first.
+
+    A folder is a tree if something in it can be proven to be this user's video, or to be derived from one. Splits of a
+    tree, and users in it, are none of their own.
+    """
+    inner: list[Below] = []
+    for folder in folders:
+        if _may_be_tree(folder, user) and not any(place.holds(folder.path) for place in inner):
+            tree = _look(folder, user)
+            inner += tree.inner
+            yield tree
+
+
+def _may_be_tree(folder: SeenFolder, user: str) -> bool:
+    names = folder.names
+    if {*names} & {*TABLES, *SPLITS, ANNOTATIONS} or any(is_spelled_like(_user_named(name), user) for name in names):
+        return True
+    return any(path.is_file() for path in (*index_places(folder.path), *table_places(folder.path)))
+
+
+def _user_named(name: str) -> str:
+    """Whose something would be by its name alone, if it stood where a tree has its users."""
+    name = written_name(name)
+    return place_user(name) if is_exported(name) else name.removesuffix(ARCHIVE_SUFFIX)
+
+
+def _look(folder: SeenFolder, user: str) -> FoundTree:
+    try:
+        case = open_case(folder.path, user)
+        plan = plan_of_case(case)
+    except FoundWrong as error:
+        theirs = any(_user_named(name) == user for name in folder.names) or any(
+            names_user(file.path.read_bytes(), user) for file in folder.files if file.name in TABLES
+        )
+        return FoundTree(Found(Plan(still=(f"{folder.path}: could not be searched: {error}",)) if theirs else Plan()))
+    names = frozenset(_users(case))
+    root = folder.path if find_index(folder.path) else None
+    annotations = [Below(path) for path in (folder.path / ANNOTATIONS, part_path(folder.path / ANNOTATIONS))]
+    if not (plan.changes or plan.still):
+        beside = tuple(annotations) if root else ()
+        return FoundTree(Found(Plan(left=plan.left), below=beside, names=names), root=root)
+    left = tuple(alone for holding in case.holdings for alone in holding.left)
+    tables = frozenset(path for place in case.places for path in _tables(place))
+    links = frozenset(folder.path / level for level in case.behind_links)
+    below = [Below(held.path, less=tuple(alone.path for alone in held.left)) for held in case.holdings]
+    splits = (Below(folder.path / level, less=tuple(alone.path for alone in left)) for level in case.levels if level)
+    found = Found(guarded(plan, folder), files=tables | links, below=(*below, *annotations), names=names)
+    return FoundTree(found, left, inner=(*splits, *below), root=root)
+
+
+def _tables(place: Path) -> Iterator[Path]:
+    yield from (place / name for name in TABLES)
+    yield from index_places(place)
+    yield from table_places(place)
+
+
+def _users(case: ForgetCase) -> Iterator[str]:
+    """All users of a tree. Without an index, folders of something else may stand beside theirs."""
+    yield from (row.user for row in case.every_row)
+    for level in case.levels:
+        for name in users_in(case.root, [level]) - set(case.levels):
+            folder = case.root / level / name
+            if not folder.is_dir() or is_user_folder(folder):
+                yield name
