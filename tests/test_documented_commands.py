@@ -17,7 +17,10 @@ WORDS = "set -e\norbit-lite() { printf '%s\\0' \"$@\"; }\n"
 PROCESS = 'set -e\norbit-lite() { "$PYTHON" -m orbit_lite "$@"; }\n'
 LEAVES = {  # files that the commands of each document leave behind
     "README.md": ("run/best.safetensors", "after/report.html", "before/scorecard.json", "alice.safetensors"),
-    "docs/study.md": ("checks/participants.html", "measured/participants_objects.csv", "measured/participants.html"),
+    "docs/study.md": (
+        *("checks/P3001/check.html", "checks/participants.html", "personal/P3004.safetensors"),
+        *("measured/participants_objects.csv", "measured/participants.html"),
+    ),
     "docs/personalize.md": (
         *("check/check.html", "alice.csv", "answers.csv", "answers.json", "alice.onnx"),
         *("measured/report.html", "measured/answers_curve.csv"),
@@ -47,6 +50,11 @@ def in_a_process_of_its_own(command: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def holds(path: Path, user: str) -> bool:
+    """Whether a file or folder has a user's name, or a file has it in its bytes."""
+    return user in path.name or (path.is_file() and user.encode() in path.read_bytes())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", LEAVES)
 @pytest.mark.parametrize("run", [in_this_process, pytest.param(in_a_process_of_its_own, marks=pytest.mark.long)])
@@ -59,6 +67,8 @@ def test_the_commands_run(document, run, tmp_path, monkeypatch):
         assert status == 0, f"{command}\n{said}"
     for file in LEAVES[document]:
         assert (tmp_path / file).is_file(), file
+    for user in re.findall(r"--participant (\S+)", " ".join(commands(document))):
+        assert [path for path in tmp_path.rglob("*") if holds(path, user)] == []
 
 
 def test_they_walk_through_the_verbs_of_one_user_and_of_the_road():
