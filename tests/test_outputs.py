@@ -32,6 +32,7 @@ TEXTS = {
         "device",
         "split",
         "user",
+        "participant",
         "object",
         "overrides",
         "names",
