@@ -31,7 +31,7 @@ SIGNS = {
     r"hashlib\.(file_digest\(|sha256\(\w+\.read_bytes\(\))": {"groundwork/files.py"},
     r"extra=['\"]forbid['\"]|\berror\.errors\(": {"groundwork/strict_model.py"},
 }
-LONG_ENOUGH = 150  # characters of a function's body: shorter ones may well be alike by chance
+LONG_ENOUGH = 60  # characters of a function's body: shorter ones may well be alike by chance
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

@@ -14,17 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from data_prep.archives.published import PUBLISHED_SPLITS
 from data_prep.archives.unzip import CheckedZip, refuse_little_space
-from data_prep.tree.layout import (
-    ANNOTATIONS,
-    RAW_SUFFIXES,
-    SPLITS,
-    TREE_TYPES,
-    is_junk,
-    nfc,
-    parse_frame_file_name,
-    parse_video_name,
-)
+from data_prep.tree.layout import ANNOTATIONS, SPLITS, TREE_TYPES, is_junk, nfc, parse_frame_file_name, parse_video_name
 from data_prep.tree.listing import list_frames
+from data_prep.video import RAW_SUFFIXES
 from groundwork.errors import FoundWrong
 from groundwork.files import whole_file, whole_folder
 from groundwork.progress import Progress

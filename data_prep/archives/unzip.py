@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Self
 
-from data_prep.tree.layout import RAW_SUFFIXES, nfc
+from data_prep.tree.layout import nfc
 from data_prep.tree.zip_members import DAMAGED, member_faults, overlaps
+from data_prep.video import RAW_SUFFIXES
 from groundwork.errors import FoundWrong
 from groundwork.words import listed
 

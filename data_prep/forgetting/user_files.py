@@ -22,17 +22,9 @@ from typing import Literal
 
 from data_prep.forgetting.plan import Removable
 from data_prep.forgetting.user_places import is_exported
-from data_prep.tree.layout import (
-    RAW_SUFFIXES,
-    TREE_TYPES,
-    frame_file_name,
-    is_junk,
-    is_photo_file,
-    nfc,
-    parse_frame_file_name,
-    place_user,
-)
+from data_prep.tree.layout import TREE_TYPES, frame_file_name, is_junk, nfc, parse_frame_file_name, place_user
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
+from data_prep.video import RAW_SUFFIXES, is_photo_file
 from groundwork.errors import FoundWrong
 from groundwork.files import is_part, part_of
 from groundwork.removal import identity, is_link

@@ -4,18 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.making.collectors import OTHER
-from data_prep.tree.layout import (
-    ANNOTATIONS,
-    RAW_SUFFIXES,
-    TREE_TYPES,
-    is_junk,
-    is_video_file,
-    nfc,
-    place_user,
-    tree_splits,
-)
+from data_prep.tree.layout import ANNOTATIONS, TREE_TYPES, is_junk, nfc, place_user, tree_splits
 from data_prep.tree.object_folder import visible_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX
+from data_prep.video import RAW_SUFFIXES, is_video_file
 
 
 def user_levels(root: Path) -> tuple[str, ...]:

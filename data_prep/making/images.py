@@ -220,8 +220,8 @@ def _notes(looked: Looked, taken: Distinct, bursts: Sequence[Burst], settings: I
     alone = with_one_video(bursts)
     if settings.clutter and alone:
         yield f"no clutter of {counted(len(alone), 'object')} with a single video: {listed(alone)}."
-    if settings.burst == 1 and len(alone) < len(bursts):
+    if settings.clutter and settings.burst == 1 and len(alone) < len(bursts):
         yield (
-            "each picture is a video of its own. If some were taken in a row, the check of a user's videos will be too"
-            " good, for it holds one out and teaches with its twin: --burst 5 makes one video of every 5 in a row."
+            "each picture is a video of its own. If some were taken in a row, what is measured on the clutter will be"
+            " too good, for their twins teach: --burst 5 keeps every 5 in a row together."
         )

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data_prep.making.collectors import RESERVED
-from data_prep.tree.layout import SPLITS, TREE_TYPES, is_junk, is_photo_file, is_video_file, nfc, user_name
+from data_prep.tree.layout import SPLITS, TREE_TYPES, is_junk, nfc, user_name
 from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
+from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.words import counted, listed, natural
 

@@ -18,18 +18,10 @@ from data_prep.making.collectors import LEVELS, RESERVED, NewUsers, read_new_use
 from data_prep.making.out_folder import refuse_foreign, refuse_foreign_videos, refuse_nested, videos_in
 from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.index import build_index
-from data_prep.tree.layout import (
-    ANNOTATIONS,
-    INDEX_NAME,
-    TREE_TYPES,
-    annotation_path,
-    frame_file_name,
-    is_junk,
-    is_video_file,
-    nfc,
-)
-from data_prep.tree.listing import Found, list_frames
+from data_prep.tree.layout import ANNOTATIONS, INDEX_NAME, TREE_TYPES, annotation_path, frame_file_name, is_junk, nfc
+from data_prep.tree.listing import Found, folders_in, list_frames
 from data_prep.tree.object_folder import video_entries
+from data_prep.video import is_video_file
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import whole_file, whole_folder, write_json
 from groundwork.lock import only_run
@@ -126,10 +118,10 @@ def _find_videos(tree: Path) -> list[Found]:
     """Every folder of frames, by path; `split` is the level it stands in: a split, `other` or ""."""
     videos = []
     for level in ("", *LEVELS):
-        for user in _folders(tree / level) if (tree / level).is_dir() else ():
+        for user in folders_in(tree / level) if (tree / level).is_dir() else ():
             if not level and user.name in RESERVED:
                 continue
-            for thing in _folders(user):
+            for thing in folders_in(user):
                 place = (level, nfc(user.name), nfc(thing.name))
                 videos += [Found(*place, kind, nfc(folder.name), folder) for kind, folder in _video_folders(thing)]
     if unknown := sorted({video.video_type for video in videos} - set(TREE_TYPES)):
@@ -137,11 +129,6 @@ def _find_videos(tree: Path) -> list[Found]:
             f"{tree}: expected folders {', '.join(TREE_TYPES)} below each object, found {listed(unknown)}."
         )
     return sorted(videos, key=lambda video: video.path.as_posix())
-
-
-def _folders(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        return [Path(entry.path) for entry in entries if entry.is_dir() and not is_junk(entry.name)]
 
 
 def _video_folders(thing: Path) -> Iterator[tuple[str, Path]]:

@@ -17,6 +17,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES
 from groundwork.errors import AskedWrong
 from groundwork.outputs import Kept
 
@@ -26,8 +27,6 @@ TREE_TYPES = (*VIDEO_TYPES, "clutter-pan")  # pans were collected with ORBIT, bu
 ANNOTATIONS = "annotations"
 INDEX_NAME = "index.csv"
 MANIFEST_NAME = "manifest.json"  # how a frame tree was made
-RAW_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp")
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".heic", ".heif")
 TREE_FILES = Kept(  # of a tree of any kind, and of one user's folder
     names=(INDEX_NAME, MANIFEST_NAME, "download.json", "pocket.json", ".journal.jsonl"),
     folders=(ANNOTATIONS,),
@@ -130,16 +129,6 @@ def tree_splits(root: Path) -> tuple[str, ...]:
 def is_junk(name: str) -> bool:
     """Whether a name is nobody's data: hidden files, macOS's `._` twins and `.DS_Store`, parts of work cut off."""
     return name.startswith(".")
-
-
-def is_video_file(name: str) -> bool:
-    """Whether a file is a raw video, by its suffix."""
-    return name.lower().endswith(RAW_SUFFIXES)
-
-
-def is_photo_file(name: str) -> bool:
-    """Whether a file is a photo, by its suffix."""
-    return name.lower().endswith(PHOTO_SUFFIXES)
 
 
 def nfc(name: str) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, is_video_file, nfc, tree_splits
+from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, nfc, tree_splits
 from data_prep.tree.naming import name_videos, scan_raw
 from data_prep.tree.object_folder import one_user_hint, video_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
+from data_prep.video import is_video_file
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import listed
 
@@ -41,8 +42,8 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
         raise AskedWrong(f"{root}: no such folder.")
     folders, has_files = [], False
     for split in tree_splits(root):
-        for user in _folders(root / split):
-            for thing in _folders(user):
+        for user in folders_in(root / split):
+            for thing in folders_in(user):
                 place = (split, nfc(user.name), nfc(thing.name))
                 if place[-1] in TREE_TYPES:  # one user's folder, given in the place of a tree
                     continue
@@ -126,6 +127,7 @@ def _archives(root: Path) -> list[Found]:
     return sorted(found, key=lambda archive: archive.path.as_posix())
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder that are not hidden, in any order."""
     with os.scandir(folder) as entries:
         return [Path(entry.path) for entry in entries if entry.is_dir() and not is_junk(entry.name)]

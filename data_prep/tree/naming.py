@@ -18,13 +18,10 @@ from pathlib import Path
 
 from data_prep.tree.layout import (
     ANNOTATIONS,
-    PHOTO_SUFFIXES,
-    RAW_SUFFIXES,
     VIDEO_TYPES,
     VideoName,
     cache_folder,
     is_junk,
-    is_photo_file,
     nfc,
     place_user,
     refuses_writing,
@@ -39,6 +36,7 @@ from data_prep.tree.object_folder import (
     video_type_at,
     without_photos_beside_videos,
 )
+from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_file
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path, remove_parts
 from groundwork.strict_json import parse_json

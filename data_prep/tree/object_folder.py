@@ -14,15 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from data_prep.tree.layout import (
-    TREE_TYPES,
-    VIDEO_TYPES,
-    is_junk,
-    is_photo_file,
-    is_video_file,
-    nfc,
-    parse_frame_file_name,
-)
+from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, nfc, parse_frame_file_name
+from data_prep.video import is_photo_file, is_video_file
 from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")

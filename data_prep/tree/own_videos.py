@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from data_prep.tree.layout import TREE_TYPES, frame_file_name, is_photo_file, is_video_file, nfc
+from data_prep.tree.layout import TREE_TYPES, frame_file_name, nfc
 from data_prep.tree.listing import Kind, list_frames
 from data_prep.tree.object_folder import (
     LOOSE_TYPE,
@@ -25,6 +25,7 @@ from data_prep.tree.object_folder import (
 )
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from data_prep.tree.stills import is_stills
+from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import listed
 

@@ -5,9 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_prep.tree.layout import is_junk, is_photo_file, is_video_file
+from data_prep.tree.layout import is_junk
 from data_prep.tree.object_folder import holds_frames
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place
+from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import FoundWrong
 from groundwork.words import natural
 

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from data_prep.video.info import VideoInfo
     from data_prep.video.photos import HEIC_SUFFIXES, PHOTO_READER, read_photo, require_heic
     from data_prep.video.probing import probe
+    from data_prep.video.suffixes import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_file, is_video_file
 
 __all__ = [
     "DEFAULT_FPS",
     "HEIC_SUFFIXES",
     "JPEG_QUALITY",
     "PHOTO_READER",
+    "PHOTO_SUFFIXES",
+    "RAW_SUFFIXES",
     "Framing",
     "Picture",
     "VideoInfo",
@@ -37,6 +40,8 @@ __all__ = [
     "decode_jpeg",
     "encode_jpeg",
     "frame_pictures",
+    "is_photo_file",
+    "is_video_file",
     "iterate_frames",
     "probe",
     "read_frames",
@@ -56,6 +61,7 @@ _HOMES = {
     "info": ["VideoInfo"],
     "photos": ["HEIC_SUFFIXES", "PHOTO_READER", "read_photo", "require_heic"],
     "probing": ["probe"],
+    "suffixes": ["PHOTO_SUFFIXES", "RAW_SUFFIXES", "is_photo_file", "is_video_file"],
 }
 
 

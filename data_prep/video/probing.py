@@ -13,11 +13,11 @@ import av
 from av import VideoFrame, VideoStream
 from av.container import InputContainer
 
-from data_prep.tree.layout import is_photo_file
 from data_prep.video.damage import decoder_lines, demuxer_stumbles
 from data_prep.video.info import USUAL_STEP_S, VideoInfo, photo_info
 from data_prep.video.packets import has_hole, starts_afresh
 from data_prep.video.photos import read_photo
+from data_prep.video.suffixes import is_photo_file
 from groundwork.errors import FoundWrong
 
 # How colors are coded: numbers of ITU-T H.273, as libav has them. Nothing converts them: a decoder's own matrix makes

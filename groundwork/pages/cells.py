@@ -22,6 +22,16 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{100 * fraction:.{digits}f}"
 
 
+def whole_percent(fraction: float | None) -> str:
+    """`82` for 0.8241; `-` for None."""
+    return NOTHING if fraction is None else percent(fraction, 0)
+
+
+def fraction_cell(number: float | None) -> str | None:
+    """`0.8241`, as CSV files have shares; None, an empty cell, for None."""
+    return None if number is None else f"{number:.4f}"
+
+
 def grouped(number: int) -> str:
     """`2,687,934`."""
     return f"{number:,}"

@@ -201,7 +201,7 @@ def _cost(options: argparse.Namespace) -> None:
     choice = _model(options, weights="random")  # they cost as much as any, and need no network
     task = TaskSize(way=options.way, support=options.support)
     found = cost(choice.load, task, device=named_device(options.device), repeats=options.repeats)
-    print(cost_text(found), end="")
+    print(cost_text(found, width=terminal_width()), end="")
     if options.out:
         write_json(options.out, found.content())
         print(f"written to {options.out}")

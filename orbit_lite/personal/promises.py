@@ -43,10 +43,7 @@ def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[st
         )
     else:
         lines.append("How much a new place costs was not measured for this start: the estimate may be too good.")
-    return [
-        *lines,
-        "Things that are small, half hidden or among others are harder: only test videos can tell by how much.",
-    ]
+    return [*lines, HARDER]
 
 
 def rejection_lines(found: Rejection, origin: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,10 @@ def weak_start(origin: Mapping[str, Any]) -> str:
     """Why a recognizer from this start can't be expected to recognize much, in a sentence; "" if nothing says so."""
     model = origin.get("model", {})
     if model.get("weights") == "random":
-        return "It starts from random weights, which have never learned to see: start from a checkpoint or from none."
+        return (
+            "It starts from random weights, which have never learned to see: start from a checkpoint, or leave --model "
+            "out."
+        )
     score, chance = model.get("validation_frame_accuracy"), model.get("validation_chance")
     if score is None or chance is None or score >= chance + LEAST_LEARNED * (1 - chance):
         return ""

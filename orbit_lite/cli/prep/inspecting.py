@@ -8,6 +8,7 @@ from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.errors import FoundWrong
 from groundwork.options import Changes, Reads, Writes
+from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
 from orbit_lite.cli.options import add_workers, processes
 
@@ -100,7 +101,7 @@ def _summarize(options: argparse.Namespace) -> None:
     from data_prep.tree.index import open_index
 
     summary = summarize(open_index(options.root))
-    print((summary_markdown if options.markdown else summary_text)(summary), end="")
+    print(summary_markdown(summary) if options.markdown else summary_text(summary, width=terminal_width()), end="")
     if options.csv:
         print(f"tables: {', '.join(str(path) for path in write_csv(summary, options.csv))}")
 

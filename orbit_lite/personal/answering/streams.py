@@ -16,8 +16,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from data_prep.video.frames import decode_jpeg, encode_jpeg
-from data_prep.video.framing import Picture
+from data_prep.video import Picture, decode_jpeg, encode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.process_setting import ProcessSetting
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from data_prep.tree.layout import is_photo_file
+from data_prep.video import is_photo_file
 from eval.formats.answer_text import NONE_OF_THESE, sure_text
 from groundwork.words import counted
 from orbit_lite.personal.answering.answers import VideoAnswer

@@ -7,7 +7,7 @@ import numpy as np
 
 from groundwork.files import csv_text, write_text
 from groundwork.pages.blocks import Paragraph, Section
-from groundwork.pages.cells import percent, plain
+from groundwork.pages.cells import NOTHING, fraction_cell, percent, plain, whole_percent
 from groundwork.pages.page import html_page
 from groundwork.pages.table import Table
 from orbit_lite.personal.checking.check import SEED
@@ -23,7 +23,6 @@ PARTICIPANT_COLUMNS = (
     *("participant", "objects", "held_out_videos", "held_out_frames", "accuracy", "low", "high", "chance"),
     *("same_place_accuracy", "ece", "auroc", "misses", "false_alarms"),
 )
-_NOTHING = "-"
 
 Participants = Mapping[str, UserNumbers]  # by name, in the order of the tables' rows
 
@@ -67,9 +66,9 @@ def _participants_table(participants: Participants) -> Table:
     rows = []
     for name, found in participants.items():
         interval = f"{percent(found.interval.low, 0)} to {percent(found.interval.high, 0)}"
-        shares = (_share(found.accuracy), interval, _share(found.chance))
+        shares = (whole_percent(found.accuracy), interval, whole_percent(found.chance))
         counts = (plain(name), str(found.objects), str(found.videos))
-        rows.append((*counts, *shares, _share(found.misses), _share(found.false_alarms)))
+        rows.append((*counts, *shares, whole_percent(found.misses), whole_percent(found.false_alarms)))
     return Table("Each participant, in % of frames", columns, tuple(rows))
 
 
@@ -79,27 +78,19 @@ def _objects_table(participants: Participants) -> Table:
     for name, found in participants.items():
         for thing in found.per_object:
             share = thing.taken_for_share or 0.0
-            confused = f"{plain(thing.taken_for)} ({percent(share, 0)} %)" if thing.taken_for else _NOTHING
-            shares = map(_share, (thing.accuracy, found.chance, thing.none))
+            confused = f"{plain(thing.taken_for)} ({percent(share, 0)} %)" if thing.taken_for else NOTHING
+            shares = map(whole_percent, (thing.accuracy, found.chance, thing.none))
             rows.append((plain(name), plain(thing.object), str(thing.videos), *shares, confused))
     return Table("Each participant's objects, in % of the frames of their held-out videos", columns, tuple(rows))
 
 
 def _object_cells(name: str, found: UserNumbers, thing: ObjectNumbers) -> list[object]:
     counts = [thing.videos, thing.held_out_videos, thing.held_out_frames]
-    shares = map(_fraction, (thing.accuracy, found.chance, thing.none))
-    return [name, thing.object, *counts, *shares, thing.taken_for, _fraction(thing.taken_for_share)]
+    shares = map(fraction_cell, (thing.accuracy, found.chance, thing.none))
+    return [name, thing.object, *counts, *shares, thing.taken_for, fraction_cell(thing.taken_for_share)]
 
 
 def _participant_cells(name: str, found: UserNumbers) -> list[object]:
     shares = (found.accuracy, found.interval.low, found.interval.high, found.chance, found.same_place_accuracy)
     unknown = (found.ece, found.auroc, found.misses, found.false_alarms)
-    return [name, found.objects, found.videos, found.frames, *map(_fraction, (*shares, *unknown))]
-
-
-def _share(fraction: float | None) -> str:
-    return _NOTHING if fraction is None else percent(fraction, 0)
-
-
-def _fraction(number: float | None) -> str | None:
-    return None if number is None else f"{number:.4f}"
+    return [name, found.objects, found.videos, found.frames, *map(fraction_cell, (*shares, *unknown))]

@@ -2,7 +2,7 @@
 
 from eval.intervals import wilson_interval
 from groundwork.files import csv_text
-from groundwork.pages.cells import percent, plain
+from groundwork.pages.cells import NOTHING, fraction_cell, percent, plain, whole_percent
 from groundwork.pages.table import Table
 from orbit_lite.personal.checking.check import UserCheck
 from orbit_lite.personal.checking.learning_curve import LearningCurve
@@ -19,7 +19,6 @@ _OBJECT_COLUMNS = (
     *("video_accuracy", "video_accuracy_low", "video_accuracy_high", "taken_for", "taken_for_share"),
     *("none_of_these", "chance", "advice_kind", "advice"),
 )
-_NOTHING = "-"
 
 
 def objects_table(check: UserCheck) -> Table:
@@ -28,10 +27,10 @@ def objects_table(check: UserCheck) -> Table:
     for thing in check.worst_first:
         cells = [plain(thing.object), str(thing.videos), str(thing.frames)]
         if thing.accuracy is None:
-            rows.append((*cells, *[_NOTHING] * 7))
+            rows.append((*cells, *[NOTHING] * 7))
             continue
         of_video = [video.right / video.frames for video in thing.held_out]
-        taken = (plain(thing.taken_for), percent(thing.share, 0)) if thing.taken_for else (_NOTHING, _NOTHING)
+        taken = (plain(thing.taken_for), percent(thing.share, 0)) if thing.taken_for else (NOTHING, NOTHING)
         rows.append(
             (
                 *cells,
@@ -40,7 +39,7 @@ def objects_table(check: UserCheck) -> Table:
                 f"{thing.recognized} of {len(thing.held_out)}",
                 interval(thing.recognized, len(thing.held_out)),
                 *taken,
-                _NOTHING if thing.none is None else percent(thing.none, 0),
+                whole_percent(thing.none),
             )
         )
     columns = (
@@ -85,7 +84,7 @@ def curve_table(curve: LearningCurve) -> Table:
     rows = []
     for name in sorted(set(curve.objects)):
         cells = _curve_cells(curve, name)
-        rows.append((plain(name), *cells, *[_NOTHING] * (len(curve.videos_taught) - len(cells))))
+        rows.append((plain(name), *cells, *[NOTHING] * (len(curve.videos_taught) - len(cells))))
     rows.append(("All objects", *_curve_cells(curve, "")))
     taught = ("1 video, %", *(f"{count} videos, %" for count in curve.videos_taught[1:]))
     caption = (
@@ -108,14 +107,14 @@ def rejection_table(check: UserCheck) -> Table:
     for name in STRICTNESS:
         rejection = check.rejection.at(name)
         point = rejection.point
-        kept = (_share(rejection.promised_misses), _share(point.misses), _share(point.false_alarms))
+        kept = (
+            whole_percent(rejection.promised_misses),
+            whole_percent(point.misses),
+            whole_percent(point.false_alarms),
+        )
         rows.append((f"{name} (in use)" if name == check.rejection.strictness else name, *kept))
     columns = ("Strictness", "None of these, at most, %", "Held-out frames refused, %", "Like things called one, %")
     return Table("What each strictness gives, in % of frames", columns, tuple(rows))
-
-
-def _share(fraction: float | None) -> str:
-    return _NOTHING if fraction is None else percent(fraction, 0)
 
 
 def facts_table(check: UserCheck) -> Table:
@@ -139,9 +138,9 @@ def _objects_csv(check: UserCheck) -> str:
         rows.append(
             (
                 *(thing.object, thing.videos, thing.frames, count, frames),
-                *map(_fraction, accuracies),
-                *(thing.taken_for, _fraction(thing.share if count else None)),
-                *map(_fraction, (thing.none, check.estimate.chance)),
+                *map(fraction_cell, accuracies),
+                *(thing.taken_for, fraction_cell(thing.share if count else None)),
+                *map(fraction_cell, (thing.none, check.estimate.chance)),
                 *(thing.advice.kind, thing.advice.text),
             )
         )
@@ -151,7 +150,7 @@ def _objects_csv(check: UserCheck) -> str:
 def _videos_csv(check: UserCheck) -> str:
     rows = [
         (
-            *(video.object, video.video, video.frames, video.right, _fraction(video.right / video.frames)),
+            *(video.object, video.video, video.frames, video.right, fraction_cell(video.right / video.frames)),
             *(str(video.recognized).lower(), video.answer),
         )
         for video in check.held_out
@@ -172,12 +171,8 @@ def _confusion_csv(check: UserCheck) -> str:
 def _curve_csv(curve: LearningCurve) -> str:
     """Without an object: all of them."""
     rows = [
-        (name, count, curve.draws, *map(_fraction, (draws.mean(), draws.min(), draws.max())))
+        (name, count, curve.draws, *map(fraction_cell, (draws.mean(), draws.min(), draws.max())))
         for name in ("", *sorted(set(curve.objects)))
         for count, draws in zip(curve.videos_taught, curve.accuracy(name), strict=False)
     ]
     return csv_text(("object", "videos_taught", "draws", "mean", "lowest", "highest"), rows)
-
-
-def _fraction(number: float | None) -> str | None:
-    return None if number is None else f"{number:.4f}"

@@ -15,7 +15,7 @@ from eval.verbs import SCORECARD_NAME
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import csv_text, write_text
 from groundwork.pages.blocks import Paragraph, Section
-from groundwork.pages.cells import percent
+from groundwork.pages.cells import fraction_cell, whole_percent
 from groundwork.pages.page import html_page
 from groundwork.pages.table import Column, Columns, Table
 from groundwork.reporting import report_failed
@@ -238,12 +238,8 @@ def _objects_table(rows: Sequence[ObjectRow]) -> Table:
 
 
 def _shares(headings: Sequence[str]) -> list[Column]:
-    return [Column(heading, shown=_percent) for heading in headings]
-
-
-def _percent(share: float) -> str:
-    return percent(share, 0)
+    return [Column(heading, shown=whole_percent) for heading in headings]
 
 
 def _cell(value: object) -> object:
-    return f"{value:.4f}" if isinstance(value, float) else value
+    return fraction_cell(value) if isinstance(value, float) else value

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_prep.quality.estimate import VideoQuality, video_quality
 from data_prep.tree.own_videos import OwnVideo, frame_count
-from data_prep.video.frames import DEFAULT_FPS
+from data_prep.video import DEFAULT_FPS
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong, KitError

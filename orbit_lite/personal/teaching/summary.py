@@ -7,7 +7,7 @@ import numpy as np
 
 from data_prep.quality.report import filming_verdict
 from groundwork.files import csv_text
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import fraction_cell, plain
 from groundwork.words import counted
 from orbit_lite.personal.calibrating.leave_out import HeldOut
 from orbit_lite.personal.promises import estimate_lines, rejection_lines
@@ -102,9 +102,8 @@ def summary_csv(participants: Sequence[tuple[str, Sequence[ObjectSummary]]]) -> 
 
 
 def _cells(user: str, row: ObjectSummary) -> list[object]:
-    accuracy = "" if row.held_out_accuracy is None else f"{row.held_out_accuracy:.4f}"
     counts = [row.videos, row.frames, f"{row.seconds:.1f}", row.held_out_frames]
-    return [user, row.object, *counts, accuracy, row.filming]
+    return [user, row.object, *counts, fraction_cell(row.held_out_accuracy), row.filming]
 
 
 def _advice(verdict: str, videos: int) -> str:

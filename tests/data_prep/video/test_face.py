@@ -10,7 +10,7 @@ import pytest
 from data_prep import video
 
 ROOT = Path(__file__).parents[3]
-OTHERS = ("data_prep/[!v]*/*.py", "orbit_lite/[!p]*/**/*.py", "eval/**/*.py", "benchmarks/*.py")
+OTHERS = ("data_prep/[!v]*/*.py", "orbit_lite/**/*.py", "eval/**/*.py", "benchmarks/*.py")
 
 
 @pytest.mark.parametrize("name", video.__all__)
