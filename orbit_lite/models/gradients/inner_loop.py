@@ -39,6 +39,7 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.gradients.chain import EncodedSupport, Joint, draw
+from orbit_lite.models.gradients.convolution import QuickSecondDerivatives
 from orbit_lite.models.gradients.lite import GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.gradients.support_loss import (
@@ -164,7 +165,8 @@ class InnerLoop:
         query_labels, earlier = task.query_labels.to(values[-1].device), values[-1].new_zeros(())
         last = len(self.query_weights) - 1
         for number, sizes in enumerate(self._sizes()):
-            loss = F.cross_entropy(net.logits(values, task.support), task.support_labels)
+            with QuickSecondDerivatives():
+                loss = F.cross_entropy(net.logits(values, task.support), task.support_labels)
             gradient = derivatives(loss, values, again=not self.first_order)
             values = _stepped(values, gradient, sizes)
             if number < last and (weight := self.query_weights[number]):

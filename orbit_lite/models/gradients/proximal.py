@@ -37,6 +37,7 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.gradients.conjugate import conjugate_gradients, dot, solved
+from orbit_lite.models.gradients.convolution import QuickSecondDerivatives
 from orbit_lite.models.gradients.inner_loop import add_gradient
 from orbit_lite.models.gradients.lite import GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
@@ -184,7 +185,8 @@ class Proximal:
                 f"at most {MOST_DENSE:,} can; use lite.estimator=exact"
             )
         leaves = as_leaves(values)
-        loss = F.cross_entropy(net.logits(leaves, task.support), task.support_labels)
+        with QuickSecondDerivatives():
+            loss = F.cross_entropy(net.logits(leaves, task.support), task.support_labels)
         slopes = _flat(derivatives(loss, leaves, again=True))
         rows = [_flat(derivatives(slope, leaves, again=True)).detach() for slope in slopes]
         eye = torch.eye(size, dtype=slopes.dtype, device=slopes.device)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from orbit_lite.models.extractor import Extractor
+from orbit_lite.models.gradients.convolution import QuickSecondDerivatives
 from orbit_lite.models.heads.fitting import LinearClassifier
 from orbit_lite.models.inputs import chunks_of
 
@@ -102,13 +103,15 @@ class SupportLoss:
         along = [leaves[-1].new_zeros(()) for _ in sizes]
         for part in chunks_of(self.items[: len(drawn)], self.chunk):
             with torch.enable_grad():
-                gradient = derivatives(self._share(leaves, drawn[part], len(drawn)), leaves, again=True)
+                with QuickSecondDerivatives():
+                    share = self._share(leaves, drawn[part], len(drawn))
+                gradient = derivatives(share, leaves, again=True)
                 dots = dot_by_group(gradient, v)
                 found = derivatives(sizes[0] * dots[0] + sizes[1] * dots[1], learning)
             for total, value in zip(totals, found, strict=True):
                 total += value
             along = [total + dot.detach() for total, dot in zip(along, dots, strict=True)]
-            del gradient, dots, found  # as above
+            del share, gradient, dots, found  # as above
         return Product(totals[: len(leaves)], totals[len(leaves) :], (along[0], along[1]))
 
     def _share(self, values: Sequence[Tensor], part: slice | Tensor, items: int) -> Tensor:
