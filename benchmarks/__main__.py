@@ -40,7 +40,7 @@ ABOUT = {
     "index": "seconds until an unchanged tree's index is there: checked, or listed anew",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
     "lite-gpu": "the same on a GPU",
-    "maml": "seconds and memory of one task's gradient through an inner loop: exact, LITE, or one graph",
+    "maml": "seconds and memory of one task's gradient through an inner loop or a solution, each with its bar",
     "personalize": "a user's phone videos to a recogniser: the whole verb, or decoding and embedding alone",
     "real": "real photos or videos, which --data gives: what is recognized, what is promised, and what came of it",
     "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",

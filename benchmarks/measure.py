@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Comparison:
     """One metric of two sides, each with its name. `setting`: what both did. The ratio is the second's to the first's.
 
     `threads`: of torch, in this process; the memory of a side is measured with the library's own choice.
+    `at_most`: what the ratio should not exceed, where a bar is set for it.
     """
 
     setting: str
@@ -56,6 +58,7 @@ class Comparison:
     threads: int
     first: tuple[str, Spread]
     second: tuple[str, Spread]
+    at_most: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -68,11 +71,26 @@ def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS, warm: b
 
     `repeats` >= 1. warm: each runs once before that without being timed; work of minutes needs no such thing.
     """
+    one, other = seconds_in_turn([first, second], repeats=repeats, warm=warm)
+    return one, other
+
+
+def seconds_in_turn(
+    works: Sequence[Work], *, repeats: int = REPEATS, warm: bool = True, seconds: Callable[[Work], float] | None = None
+) -> list[Spread]:
+    """The same for any number of sides. seconds: how one is timed; by the clock if not given."""
     if warm:
-        first()
-        second()
-    pairs = [(_seconds(first), _seconds(second)) for _ in range(repeats)]
-    return Spread.of([pair[0] for pair in pairs]), Spread.of([pair[1] for pair in pairs])
+        for work in works:
+            work()
+    rounds = [[(seconds or _seconds)(work) for work in works] for _ in range(repeats)]
+    return [Spread.of(list(of_one)) for of_one in zip(*rounds, strict=True)]
+
+
+def cpu_seconds(work: Work) -> float:
+    """Processor seconds of this process's threads: what else the machine does at the time is not counted."""
+    started_s = time.process_time()
+    work()
+    return time.process_time() - started_s
 
 
 def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1, device: str = "cpu") -> Spread:

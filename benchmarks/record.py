@@ -38,9 +38,13 @@ def hardware_name(cores: int, processor: str) -> str:
 
 
 def comparison_table(caption: str, comparisons: Sequence[Comparison]) -> Table:
-    """Two rows per comparison, one for each side; `ratio` is to the row above."""
+    """Two rows per comparison, one for each side; `ratio` is to the row above, and so is a bar that is set for it."""
     columns: Columns = (*WORDS, *(Column(name, _readable, "right") for name in NUMBERS))
     rows = tuple(tuple(row[column] for column in (*WORDS, *NUMBERS)) for row in _rows(comparisons))
+    if _have_bars(comparisons):
+        columns = (*columns, "bar")
+        bars = [bar for comparison in comparisons for bar in ("", _bar_in_words(comparison))]
+        rows = tuple((*row, bar) for row, bar in zip(rows, bars, strict=True))
     return Table(caption, columns, rows)
 
 
@@ -56,6 +60,7 @@ def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison], *
 
 
 def _rows(comparisons: Sequence[Comparison]) -> list[dict[str, str | int | float]]:
+    with_bars = _have_bars(comparisons)
     return [
         {
             "setting": comparison.setting,
@@ -67,11 +72,25 @@ def _rows(comparisons: Sequence[Comparison]) -> list[dict[str, str | int | float
             "most": spread.most,
             "repeats": spread.repeats,
             "ratio": ratio,
+            **({"at_most": bar} if with_bars else {}),
             "threads": comparison.threads,
         }
         for comparison in comparisons
-        for (side, spread), ratio in ((comparison.first, 1.0), (comparison.second, comparison.ratio))
+        for (side, spread), ratio, bar in (
+            (comparison.first, 1.0, ""),
+            (comparison.second, comparison.ratio, "" if comparison.at_most is None else comparison.at_most),
+        )
     ]
+
+
+def _have_bars(comparisons: Sequence[Comparison]) -> bool:
+    return any(comparison.at_most is not None for comparison in comparisons)
+
+
+def _bar_in_words(comparison: Comparison) -> str:
+    if comparison.at_most is None:
+        return ""
+    return f"at most {comparison.at_most:g}: {'met' if comparison.ratio <= comparison.at_most else 'missed'}"
 
 
 def _readable(value: float) -> str:

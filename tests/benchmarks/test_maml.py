@@ -1,30 +1,60 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from benchmarks import maml
+from benchmarks.measure import Spread
 
-SMALL = maml.Size("tiny", support=5, query=5, steps=3, h=2, frame_size_px=32)
+SMALL = maml.Size("maml", "tiny", support=5, query=5, steps=3, h=2, frame_size_px=32)
+SOLVED, PROXIMAL = replace(SMALL, learner="anil_implicit"), replace(SMALL, learner="imaml")
 
 
-def test_both_sides_of_every_comparison(monkeypatch):
-    monkeypatch.setattr(maml, "peak_memory_mb", lambda prepare: maml_spread(prepare))
-    found = maml.run(SMALL, replace(SMALL, steps=4))
-    sides = [(each.metric, each.first[0], each.second[0]) for each in found]
-    assert sides == [
-        ("memory", "exact", "one graph"),
-        ("time", "exact", "one graph"),
-        ("memory", "exact", "exact, N=25"),
-        ("memory", "exact", "exact, K=8"),
-        ("time", "exact", "lite, H=2"),
-        ("time", "exact", "exact, windows of 3"),
+@pytest.fixture
+def found(monkeypatch):
+    """Every side's work runs; its memory is made up: 100 MB."""
+
+    def made_up(prepare):
+        prepare()()
+        return Spread.of([100.0])
+
+    monkeypatch.setattr(maml, "peak_memory_mb", made_up)
+    return maml.run(SMALL, replace(SMALL, steps=4), SOLVED, PROXIMAL, repeats=2)
+
+
+def test_both_sides_of_every_bar(found):
+    kept = "exact, and 4 more sets of parameters (6 MB)"
+    assert [(each.metric, each.first[0], each.second[0], each.at_most) for each in found] == [
+        ("memory", "one graph", "exact", 0.25),
+        ("processor time", "one graph", "exact", 1.6),
+        ("memory", "exact", "exact, N=25", 1.15),
+        ("memory", kept, "exact, K=8", 1.15),
+        ("processor time", "exact", "lite, H=2", 0.6),
+        ("processor time", "exact", "exact, windows of 3", 0.45),
+        ("memory", "protonets", "anil_implicit", maml.EQUAL),
+        ("processor time", "protonets", "anil_implicit", 1.1),
+        ("memory", "exact", "exact, K=12", maml.EQUAL),
     ]
     assert found[0].setting == "maml, tiny, 32 px, N=5, M=5, K=3"
+    assert found[-1].setting == "imaml, tiny, 32 px, N=5, M=5, K=3"
+    assert [each.first[1].repeats for each in found if each.metric != "memory"] == [2, 1, 1, 2]
 
 
-def maml_spread(prepare):
-    prepare()()  # it runs
-    return maml.paired_seconds(lambda: None, lambda: None, repeats=1)[0]
+def test_the_kept_parameters_are_added_to_the_shorter_loop(found):
+    recognizer = maml.build_recognizer("maml", "tiny", weights="random")
+    numbers = sum(value.numel() for value in recognizer.parameters()) + maml.WAY * (recognizer.extractor.width + 1)
+    assert found[3].first[1].median == pytest.approx(100 + 4 * 4 * numbers / 1e6)  # 4 steps, 4 bytes a number
+    assert found[3].second[1].median == 100
+
+
+def test_it_computes_on_one_thread(monkeypatch):
+    threads, before = [], torch.get_num_threads()
+    monkeypatch.setattr(maml, "peak_memory_mb", lambda prepare: Spread.of([1.0]))
+    real = maml.task_gradient
+    monkeypatch.setattr(maml, "task_gradient", lambda *a, **k: threads.append(torch.get_num_threads()) or real(*a, **k))
+    found = maml.run(SMALL, SMALL, SOLVED, PROXIMAL, repeats=1)
+    assert set(threads) == {each.threads for each in found} == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_a_work_is_the_gradient_of_the_size(monkeypatch):

@@ -1,12 +1,21 @@
 import operator
 import signal
+import time
 from functools import partial
 
 import cv2
 import pytest
 import torch
 
-from benchmarks.measure import Comparison, Spread, one_core, paired_seconds, peak_memory_mb
+from benchmarks.measure import (
+    Comparison,
+    Spread,
+    cpu_seconds,
+    one_core,
+    paired_seconds,
+    peak_memory_mb,
+    seconds_in_turn,
+)
 from groundwork.errors import FoundWrong
 
 FIVE_MB_OF_X = b"x" * 5_000_000
@@ -29,6 +38,21 @@ def test_each_side_gets_its_own_seconds(monkeypatch):
     monkeypatch.setattr("orbit_lite.costs.measuring.clock_s", lambda _: now_s[0])
     first, second = paired_seconds(partial(take, 2), partial(take, 5), repeats=3)
     assert (first, second) == (Spread(2, 2, 2, 3), Spread(5, 5, 5, 3))
+
+
+def test_three_sides_run_in_turn_and_are_timed_as_asked():
+    ran = []
+    works = [partial(ran.append, letter) for letter in "ABC"]
+    spreads = seconds_in_turn(works, repeats=2, warm=False, seconds=lambda work: work() or len(ran))
+    assert "".join(ran) == "ABCABC"
+    assert spreads == [Spread.of([1, 4]), Spread.of([2, 5]), Spread.of([3, 6])]
+
+
+def test_waiting_takes_no_processor_seconds(monkeypatch):
+    monkeypatch.setattr(time, "process_time", iter([3.0, 5.5]).__next__)
+    assert cpu_seconds(lambda: None) == 2.5
+    monkeypatch.undo()
+    assert cpu_seconds(partial(time.sleep, 0.2)) < 0.1
 
 
 def test_spread():

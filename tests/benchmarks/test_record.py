@@ -1,5 +1,6 @@
 import csv
 import platform
+from dataclasses import replace
 
 import pytest
 
@@ -71,3 +72,14 @@ def test_table_shows_both_sides_and_the_ratio():
     starts = [line.index(word) for line, word in ((header, "side"), (first, "lite"), (second, "full"))]
     assert len(set(starts)) == 1
     assert len({len(line) for line in (header, first, second)}) == 1  # numbers stand on the right
+
+
+def test_a_bar_stands_beside_the_ratio(tmp_path):
+    bars = [replace(COMPARISON, at_most=at_most) for at_most in (247.0, 246.0)]
+    lines = text_table(comparison_table("memory of a task", [*bars, COMPARISON])).splitlines()
+    assert lines[1].split()[-2:] == ["ratio", "bar"]
+    ends = [line.partition("at most")[2] for line in lines[2:]]
+    assert ends == ["", " 247: met", "", " 246: missed", "", ""]
+    rows = list(csv.DictReader(write_csv(tmp_path, "lite", [*bars, COMPARISON]).open()))
+    assert [row["at_most"] for row in rows] == ["", "247", "", "246", "", ""]
+    assert "at_most" not in write_csv(tmp_path, "lite", [COMPARISON]).read_text()  # where no bar is set
