@@ -33,6 +33,7 @@ from groundwork.randomness import keyed_rng
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.film_generator import FilmAdapter
 from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.gradients.film_penalty import PUBLISHED_WEIGHT
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
 
@@ -91,7 +92,7 @@ def published_scaling(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: n
         with torch.no_grad():
             encodings = adapter.encode(extractor, pixels.support)
         encodings = encodings.index_copy(0, drawn, adapter.encode(extractor, pixels.support[drawn]))
-        state, penalty = adapter.film(extractor, encodings), adapter.penalty()
+        state, penalty = adapter.film(extractor, encodings), PUBLISHED_WEIGHT * adapter.squares()
     with torch.no_grad():
         support = extractor.encode(pixels.support, state=state)
         head = recognizer.head.fit(support, pixels.support_labels, way=pixels.way)

@@ -24,6 +24,8 @@ class FrameChoice(Strict):
     sample: `every` frame; `uniform`, each `step`-th from the first, but of stills every one where `every_still` is set;
     `random`, `at_most` drawn at random; `random_number`, 1 to `at_most` drawn at random; `clips`, `clips` runs of
     clip_length frames drawn at random.
+    fill_last_clip: a video's last frames, too few for a clip, are one that is filled up with copies of the very last;
+    without it they are in no clip.
     """
 
     sample: Literal["every", "uniform", "random", "random_number", "clips"]
@@ -31,6 +33,7 @@ class FrameChoice(Strict):
     every_still: bool = False
     at_most: Positive = 200
     clips: Positive = 8
+    fill_last_clip: bool = False
 
 
 class SetPlan(Strict):
@@ -50,6 +53,8 @@ class SetPlan(Strict):
 
 class TaskPlan(Strict):
     """How tasks are drawn from one user's videos: a protocol, or the random tasks of meta-training.
+
+    A key that is added has a default that stands for what was done without it; see `as_written_now`.
 
     way: `all` objects, or `random`, 2 to min(objects, max_objects). The caps are those of the published code:
     first_frames of a video (after filtering), max_videos an object and set, max_objects a task; None is no cap.
@@ -129,6 +134,17 @@ def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -
         return model.model_validate(content)
     except ValidationError as error:
         raise AskedWrong(f"{where}: {'; '.join(fault_lines(error, model))}") from None
+
+
+def as_written_now(found: Any, model: type[BaseModel]) -> Any:
+    """What an earlier release wrote of a model, with the keys that were added since, at their defaults.
+
+    What is no such model, or another release's, is given back as it is.
+    """
+    try:
+        return model.model_validate(found).model_dump(mode="json")
+    except ValidationError:
+        return found
 
 
 def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:

@@ -135,6 +135,10 @@ class TaskDrawer:
             by_object[row.object].append(row)
         objects, left_out = [], []
         for name in sorted(by_object):
+            if self._is_alone(by_object[name]):
+                reason = f"only one {self.plan.support.video_type} video; support and query need one each"
+                left_out.append(LeftOut(user, name, "", reason))
+                continue
             sets = {}
             for role, plan in (("support", self.plan.support), ("query", self.plan.query)):
                 rows = _choose_rows(by_object[name], plan)
@@ -155,11 +159,17 @@ class TaskDrawer:
             objects.append(ObjectVideos(name, support, query))
         return UserVideos(user, tuple(objects), tuple(left_out))
 
+    def _is_alone(self, rows: Sequence[VideoRow]) -> bool:
+        """Whether an object has a single video for two sets that share its videos. The published code drops it, too."""
+        plan = self.plan.support
+        return plan.videos == "first" and sum(row.video_type == plan.video_type for row in rows) == 1
+
     def _no_video(self, user: str, name: str, role: str, plan: SetPlan) -> str:
-        kind = f"a second {plan.video_type}" if plan.videos in ("first", "rest") else f"a {plan.video_type}"
+        shared = plan.videos in ("first", "rest")
+        kind = f"two {plan.video_type} videos" if shared else f"a {plan.video_type} video"
         return (
             f"{self._index.root}: user {user}, object {name!r} has no {role} video: protocol {self.plan.name} needs "
-            f"{kind} video of every object; film one, or take the object out of the tree"
+            f"{kind} of every object; film {'them' if shared else 'one'}, or take the object out of the tree"
         )
 
     def _candidate(self, row: VideoRow, plan: SetPlan, annotations: TreeAnnotations) -> Candidate:
@@ -216,7 +226,9 @@ def _choose_frames(
         return frames if choice.every_still and candidate.stills else frames[:: choice.step]
     rng = keyed_rng(*key)
     if choice.sample == "clips":
-        runs = frames[: count // clip_length * clip_length].reshape(-1, clip_length)
+        if choice.fill_last_clip:
+            frames = np.pad(frames, (0, -count % clip_length), mode="edge")
+        runs = frames[: len(frames) // clip_length * clip_length].reshape(-1, clip_length)
         return runs[np.sort(rng.permutation(len(runs))[: choice.clips])].ravel()
     most = min(count, choice.at_most)
     wanted = int(rng.integers(1, most + 1)) if choice.sample == "random_number" else most

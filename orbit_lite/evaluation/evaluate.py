@@ -1,10 +1,11 @@
 """Tasks, predictions, scorecard and report of one model on one tree, in one run folder."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -26,7 +27,7 @@ from eval.formats.records import (
 from eval.formats.scorecard import Cost
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
 from groundwork.errors import FoundWrong
-from orbit_lite.config import load_protocol
+from orbit_lite.config import TaskPlan, as_written_now, load_protocol
 from orbit_lite.costs.seconds import time_personalizing
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
@@ -96,7 +97,8 @@ def evaluate(
             "tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user,
             "data_fingerprint": index.fingerprint,
         }
-        with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
+        held = RunFolder.held(out, settings, machine=ranks.machine(workers=workers), as_now=evaluation_as_written_now)
+        with ranks.by_first(held) as run:
             tasks, predictions = out / TASKS_NAME, out / PREDICTIONS_NAME
             if run:
                 keep_tasks(run, tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
@@ -125,6 +127,11 @@ def evaluate(
                 score_and_report(run, cost=cost, facts=facts, shown=source if thumbnails else None)
             ranks.wait()
             return read_scorecard(out / SCORECARD_NAME)
+
+
+def evaluation_as_written_now(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier release wrote of an evaluation, with the keys that protocols have had added since."""
+    return {**found, "protocol": as_written_now(found.get("protocol"), TaskPlan)}
 
 
 def keep_tasks(run: RunFolder, path: Path, drawn: TaskSet) -> None:

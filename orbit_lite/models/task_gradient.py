@@ -7,6 +7,7 @@ import numpy as np
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks, usual_chunks
+from orbit_lite.models.gradients.film_penalty import FilmPenalty
 from orbit_lite.models.gradients.lite import ESTIMATORS, Estimator, GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.heads.fitting import Head
@@ -24,6 +25,7 @@ def task_gradient(
     chunks: Chunks | None = None,
     loss_scale: float = 1.0,
     bf16: bool = False,
+    film_penalty: FilmPenalty | None = None,
 ) -> TaskLoss:
     """Add one task's gradient, times `loss_scale`, to the `.grad` of the recognizer's parameters.
 
@@ -36,6 +38,7 @@ def task_gradient(
         chunks: frames encoded at once; what the device is quick with if not given.
         loss_scale: 1 / tasks a step, where gradients of several tasks add up.
         bf16: run the encoders in bfloat16; encodings, head and gradients stay float32.
+        film_penalty: of learners that generate FiLM; if not given, the published weight, once to the task's loss.
 
     Returns:
         loss and accuracy, not scaled. A loss that is not finite is left to the caller, who knows which task it is.
@@ -54,7 +57,9 @@ def task_gradient(
     device = recognizer.device
     videos = pixels.support_videos.to(device) if pixels.support_videos is not None else None
     task = replace(pixels, support_labels=pixels.support_labels.to(device), support_videos=videos)
-    plan = GradientPlan(estimator, h, rng, chunks or usual_chunks(device), loss_scale, bf16)
+    plan = GradientPlan(
+        estimator, h, rng, chunks or usual_chunks(device), loss_scale, bf16, film_penalty or FilmPenalty()
+    )
     return recognizer.adapter.gradient(recognizer.extractor, _head_in_training(recognizer, plan), task, plan)
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +22,7 @@ LOG_NAME = "log.txt"
 USERS_REMOVED = "users_removed"  # a key of the record, once a user was removed from the run
 PACKAGES = ("orbit-lite", "torch", "torchvision", "timm", "numpy", "opencv-python", "av")
 ADDED_PARTS = "orbit_lite."  # groups of entry points begin so, by which packages add heads, backbones and learners
+AsNow = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _NO_MATTER = ("workers",)  # of the machine: the result does not hang on it
 
 
@@ -32,7 +33,14 @@ class RunFolder:
     went on with, where they were others.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, machine: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        machine: Mapping[str, Any],
+        as_now: AsNow = dict,
+    ) -> None:
         """Begin in an empty folder, or take the run up again where the settings are the same; see `held`."""
         self.path = path
         self._now = {"versions": versions(), "machine": dict(machine)}
@@ -46,6 +54,7 @@ class RunFolder:
                     " not gone on with; give another --out"
                 )
             found = self._record.get("settings")
+            found = as_now(found) if isinstance(found, dict) else found
             if found != wanted:
                 raise AskedWrong(f"{path}: holds another run ({_difference(found, wanted)}); give another --out")
         elif any(entry.name != LOCK_NAME and not is_part(entry.name) for entry in path.iterdir()):
@@ -56,13 +65,22 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def held(cls, path: Path, settings: Mapping[str, Any], *, machine: Mapping[str, Any]) -> Iterator[Self]:
+    def held(
+        cls,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        machine: Mapping[str, Any],
+        as_now: AsNow = dict,
+    ) -> Iterator[Self]:
         """The folder (made if missing) for this run, with no other process at it while the block runs.
 
         Args:
             path: the folder.
             settings: what makes it this run and no other; JSON.
             machine: what it is computed on: device, threads and so on.
+            as_now: settings that an earlier release wrote to what this one would write for the same run: with keys
+                that were added since, at the values that stand for what was done before.
 
         Raises:
             AskedWrong: if another process is at it, or it holds another run, or something else.
@@ -71,7 +89,7 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise AskedWrong(f"{path}: a file; expected a folder for the run, give another --out")
         with only_run(path):
-            yield cls(path, settings, machine=machine)
+            yield cls(path, settings, machine=machine, as_now=as_now)
 
     def say(self, line: str) -> None:
         """Report a line, and keep it in the run's log with the time."""

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from groundwork.errors import AskedWrong
 from groundwork.strict_model import Strict
-from orbit_lite.config import Positive, Share, TaskPlan, find_config, parse_config, read_yaml
+from orbit_lite.config import Positive, Share, TaskPlan, as_written_now, find_config, parse_config, read_yaml
+from orbit_lite.models.gradients.film_penalty import PUBLISHED_WEIGHT
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.strict_yaml import parse_yaml
 
@@ -18,6 +19,7 @@ class LiteConfig(Strict):
 
     The chunks (frames encoded at once) set speed and memory, and the result by rounding only; null is by device.
     bf16: run the encoders in bfloat16; null is where there is a GPU built for it.
+    film_penalty, film_penalty_batch: of learners that generate FiLM; see FilmPenalty, weight and batch.
     """
 
     estimator: Literal["lite", "exact", "full"] = "lite"
@@ -26,10 +28,18 @@ class LiteConfig(Strict):
     gradient_chunk: Positive | None = None
     query_batch: Positive | None = None
     bf16: bool | None = None
+    film_penalty: Annotated[float, Field(ge=0)] = PUBLISHED_WEIGHT
+    film_penalty_batch: Positive | None = None
 
 
 class OptimizerConfig(Strict):
-    """Adam (weight decay as L2) or AdamW, with linear warm-up and then step or cosine decay, counted in epochs."""
+    """Adam (weight decay as L2) or AdamW, with linear warm-up and then step or cosine decay, counted in epochs.
+
+    warmup: the rate rises with each `step`, or with each `epoch` and stays through it, as in the published code.
+    decay_at_epochs: epochs done, after each of which step decay comes; where it is empty, every decay_every_epochs.
+    clamp_gradient: holds each task's part of a step's gradient, and then their sum, to +- this number, element by
+        element.
+    """
 
     name: Literal["adam", "adamw"] = "adam"
     lr: Annotated[float, Field(gt=0)]
@@ -39,9 +49,18 @@ class OptimizerConfig(Strict):
     extractor_lr_scale: Annotated[float, Field(gt=0)] = 1.0
     warmup_epochs: Annotated[float, Field(ge=0)] = 0
     warmup_lr: Annotated[float, Field(ge=0)] = 0.0
+    warmup: Literal["step", "epoch"] = "step"
     decay: Literal["none", "step", "cosine"] = "none"
     decay_every_epochs: Positive = 15
+    decay_at_epochs: tuple[Positive, ...] = ()
     decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    clamp_gradient: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _decays_where_it_says(self) -> Self:
+        if self.decay_at_epochs and self.decay != "step":
+            raise ValueError(f"decay_at_epochs goes with decay 'step', and decay is {self.decay!r}")
+        return self
 
 
 class ValidationConfig(Strict):
@@ -57,6 +76,9 @@ class ExperimentConfig(Strict):
 
     epochs: 0 for a learner with nothing to meta-train: the run only writes its checkpoint.
     skip_not_finite: leave a step out whose loss or gradient is not finite, and say so, instead of stopping.
+
+    A key that is added, here or in a part, has a default that stands for what was done without it: runs that were begun
+    without the key resume.
     """
 
     name: str
@@ -97,6 +119,13 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfi
     if isinstance(content.get("learner"), str):
         content["learner"] = load_learner(content["learner"]).model_dump()
     return parse_config(content, ExperimentConfig, where=str(path))
+
+
+def experiment_as_written_now(found: Any) -> Any:
+    """What an earlier release wrote of an experiment; see `as_written_now`. Before lite.bf16 all ran in float32."""
+    if isinstance(found, dict) and isinstance(found.get("lite"), dict):
+        found = found | {"lite": {"bf16": False} | found["lite"]}
+    return as_written_now(found, ExperimentConfig)
 
 
 def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:

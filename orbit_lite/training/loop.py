@@ -29,15 +29,22 @@ from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.models.checkpoint import save_recognizer
 from orbit_lite.models.chunks import Chunks, is_quick_in_bf16, usual_chunks
+from orbit_lite.models.gradients.film_penalty import FilmPenalty
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.inputs import NotFinite, NotSolved
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.runs.folder import RunFolder
 from orbit_lite.runs.ranks import Ranks, joined_ranks
-from orbit_lite.training.experiment import ExperimentConfig, LiteConfig
+from orbit_lite.training.experiment import ExperimentConfig, LiteConfig, experiment_as_written_now
 from orbit_lite.training.log import log_curve
-from orbit_lite.training.optimizer import build_optimizer, learning_rate, set_learning_rate
+from orbit_lite.training.optimizer import (
+    build_optimizer,
+    clamp_gradients,
+    clamped_apart,
+    learning_rate,
+    set_learning_rate,
+)
 from orbit_lite.training.state import load_state, save_state, write_curve
 from orbit_lite.training.tasks import ChosenTasks, Steps, TrainingTasks
 
@@ -99,7 +106,13 @@ def _train(
     ).to(ranks.device)
 
     settings = {"command": "train", "config": config.model_dump(mode="json"), "data_fingerprint": index.fingerprint}
-    with ranks.by_first(RunFolder.held(out, settings, machine=ranks.machine(workers=workers))) as run:
+    held = RunFolder.held(
+        out,
+        settings,
+        machine=ranks.machine(workers=workers),
+        as_now=lambda found: {**found, "config": experiment_as_written_now(found.get("config"))},
+    )
+    with ranks.by_first(held) as run:
         say = run.say if run else _nothing
 
         def save_best(step: int, found: float | None) -> None:
@@ -132,7 +145,13 @@ def _train(
                 rate = learning_rate(config.optimizer, epoch, epochs=config.epochs)
                 set_learning_rate(optimizer, rate)
                 done = step_gradient(
-                    recognizer, pixels, steps.tasks_of(step), ranks, lite=config.lite, seed=config.seed
+                    recognizer,
+                    pixels,
+                    steps.tasks_of(step),
+                    ranks,
+                    lite=config.lite,
+                    seed=config.seed,
+                    clamp=config.optimizer.clamp_gradient,
                 )
                 if done.wrong_task is None:
                     optimizer.step()
@@ -179,36 +198,48 @@ class StepResult:
 
 
 def step_gradient(
-    recognizer: Recognizer, pixels: Iterator[TaskPixels], numbers: range, ranks: Ranks, *, lite: LiteConfig, seed: int
+    recognizer: Recognizer,
+    pixels: Iterator[TaskPixels],
+    numbers: range,
+    ranks: Ranks,
+    *,
+    lite: LiteConfig,
+    seed: int,
+    clamp: float | None = None,
 ) -> StepResult:
     """Add one step's gradient, the mean over its tasks (also in a short step), on every rank.
 
     Args:
         pixels: gives this rank's share of the tasks, in order.
         numbers: of all the step's tasks.
+        clamp: holds each task's part of the mean, and then the mean, to +- this number, element by element.
     """
     loss, accuracy, wrong, reasons = 0.0, 0.0, -1, dict[int, str]()
     for number in ranks.share(numbers):
-        try:
-            result = task_gradient(
-                recognizer,
-                next(pixels),
-                estimator=lite.estimator,
-                h=lite.h,
-                chunks=gradient_chunks(lite, recognizer.device),
-                rng=keyed_rng(seed, "lite", number),
-                loss_scale=1 / len(numbers),
-                bf16=in_bf16(lite, recognizer.device),
-            )
-        except NotFinite as error:  # a head that can't be fitted, an inner loop that diverges, before there is a loss
-            result, reasons[number] = TaskLoss(loss=math.nan, accuracy=0.0), f" ({error})"
-        except NotSolved as error:  # more than one task's: the learner's settings do not suit these features
-            raise NotSolved(f"training task {number}: {error}") from None
-        loss, accuracy = loss + result.loss, accuracy + result.accuracy
-        if wrong < 0 and not (math.isfinite(result.loss) and _finite_gradient(recognizer)):
-            wrong = number
+        with clamped_apart(recognizer, clamp):
+            try:
+                result = task_gradient(
+                    recognizer,
+                    next(pixels),
+                    estimator=lite.estimator,
+                    h=lite.h,
+                    chunks=gradient_chunks(lite, recognizer.device),
+                    rng=keyed_rng(seed, "lite", number),
+                    loss_scale=1 / len(numbers),
+                    bf16=in_bf16(lite, recognizer.device),
+                    film_penalty=FilmPenalty(lite.film_penalty, lite.film_penalty_batch),
+                )
+            except NotFinite as error:  # a head that can't be fitted, an inner loop that diverges: there is no loss yet
+                result, reasons[number] = TaskLoss(loss=math.nan, accuracy=0.0), f" ({error})"
+            except NotSolved as error:  # more than one task's: the learner's settings do not suit these features
+                raise NotSolved(f"training task {number}: {error}") from None
+            loss, accuracy = loss + result.loss, accuracy + result.accuracy
+            # before the clamp, which would make a finite number of an infinite one
+            if wrong < 0 and not (math.isfinite(result.loss) and _finite_gradient(recognizer)):
+                wrong = number
     wrong = int(ranks.largest(wrong))  # before the gradients meet, where it could no longer be told whose it was
     ranks.sum_gradients(recognizer)
+    clamp_gradients(recognizer, clamp)
     mean_loss, mean_accuracy = (total / len(numbers) for total in ranks.sum([loss, accuracy]))
     return StepResult(mean_loss, mean_accuracy, wrong if wrong >= 0 else None, reasons.get(wrong, ""))
 

@@ -1,6 +1,8 @@
-"""The optimizer and its learning rate, from the config; the training loop only asks for both."""
+"""The optimizer, its learning rate and its clamp, from the config; the training loop only asks for them."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -44,10 +46,41 @@ def learning_rate(config: OptimizerConfig, epoch: float, *, epochs: int) -> floa
     0.5
     """
     if epoch < config.warmup_epochs:
-        return config.warmup_lr + (config.lr - config.warmup_lr) * epoch / config.warmup_epochs
+        warm = math.floor(epoch) if config.warmup == "epoch" else epoch
+        return config.warmup_lr + (config.lr - config.warmup_lr) * warm / config.warmup_epochs
     if config.decay == "step":
-        return config.lr * float(config.decay_factor ** (epoch // config.decay_every_epochs))
+        decays = (
+            sum(epoch >= done for done in config.decay_at_epochs)
+            if config.decay_at_epochs
+            else epoch // config.decay_every_epochs
+        )
+        return config.lr * float(config.decay_factor**decays)
     if config.decay == "cosine":
         done = (epoch - config.warmup_epochs) / max(epochs - config.warmup_epochs, 1e-9)
         return config.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     return config.lr
+
+
+@contextmanager
+def clamped_apart(model: nn.Module, bound: float | None) -> Iterator[None]:
+    """Clamp what the block adds to the gradients, and nothing that was there before; None leaves all as it is.
+
+    It takes memory for one more gradient of every parameter.
+    """
+    if bound is None:
+        yield
+        return
+    before = [(parameter, parameter.grad) for parameter in model.parameters()]
+    model.zero_grad(set_to_none=True)
+    yield
+    clamp_gradients(model, bound)
+    for parameter, earlier in before:
+        if earlier is not None:
+            parameter.grad = earlier if parameter.grad is None else earlier.add_(parameter.grad)
+
+
+def clamp_gradients(model: nn.Module, bound: float | None) -> None:
+    """Hold every element of the gradients to +- bound; None leaves them as they are."""
+    for parameter in model.parameters():
+        if bound is not None and parameter.grad is not None:
+            parameter.grad.clamp_(-bound, bound)

@@ -197,8 +197,8 @@ def test_every_experiment_has_the_published_settings(name):
         assert found.validation.protocol == f"orbit-2021-{'cle' if tasks else 'clu'}-ve"
     else:
         expected = {"name": "adam", "lr": 5e-6, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.2}
-        expected |= {"warmup_epochs": 5, "warmup_lr": 1e-6}
-        expected |= {"decay": "step", "decay_every_epochs": 15, "decay_factor": 0.5}
+        expected |= {"warmup_epochs": 5, "warmup_lr": 1e-6, "warmup": "epoch"}
+        expected |= {"decay": "step", "decay_at_epochs": (14,), "decay_factor": 0.5}
         assert found.tasks == load_protocol("orbit-2022-training")
         assert (found.epochs, found.lite.h) == (30 if found.learner.meta_learned else 0, 16)
         assert (found.validation.protocol, found.validation.tasks_per_user) == ("orbit-2022", 30)

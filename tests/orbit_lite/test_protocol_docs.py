@@ -25,7 +25,8 @@ def test_every_protocol_has_its_column_and_its_numbers():
         column = {first: rest[place] for first, rest in table.items()}
         assert column["tasks a user"] == str(plan.tasks_per_user)
         assert ("out" in column["fewer than 50 valid query frames"]) == (plan.query.min_frames == 50)
-        assert ("out" in column["fewer than 8 support frames"]) == (plan.support.min_frames == 8)
+        assert ("copies" in column["a last clip of fewer than 8 frames"]) == plan.support.frames.fill_last_clip
+        assert plan.support.min_frames == 1
         assert (column["metrics"] == "all three") == plan.every_query_frame
         assert (column["a frame is predicted from"] == "itself") == (plan.clip_length == 1)
         assert plan.support.without == ()  # the rules: no annotations to personalise

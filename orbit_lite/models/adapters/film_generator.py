@@ -24,7 +24,6 @@ from orbit_lite.models.inputs import check_finite, chunks_of
 from orbit_lite.models.settings import NoSettings
 
 REGULARIZER_STD = 0.001
-PENALTY = 0.001
 
 
 class FilmAdapter(nn.Module):
@@ -62,9 +61,9 @@ class FilmAdapter(nn.Module):
             for name, change in zip(self.names, changes, strict=True)
         }
 
-    def penalty(self) -> Tensor:
-        """What the published training adds to each task's loss: 0.001 times the sum of all r squared."""
-        return PENALTY * torch.stack([r.square().sum() for r in self.generator.regularizers]).sum()
+    def squares(self) -> Tensor:
+        """The sum of all r squared, on which training puts a penalty."""
+        return torch.stack([r.square().sum() for r in self.generator.regularizers]).sum()
 
     def fit(
         self, extractor: Extractor, items: Tensor, labels: Tensor, *, way: int, videos: Tensor | None, chunks: Chunks
@@ -79,8 +78,12 @@ class FilmAdapter(nn.Module):
         """See Adapter."""
         if plan.estimator == "full":
             state = self.film(extractor, self.encode(extractor, task.support, bf16=plan.bf16))
-            return one_graph(extractor, head, task, plan, state=state, penalty=self.penalty())
-        return three_phases(extractor, head, task, plan, _Generated(self, extractor, task.support, plan))
+            found = one_graph(extractor, head, task, plan, state=state)
+        else:
+            found = three_phases(extractor, head, task, plan, _Generated(self, extractor, task.support, plan))
+        penalty = plan.film_penalty.of_task(self.squares(), query_items=len(task.query), loss_scale=plan.loss_scale)
+        torch.autograd.backward(penalty)
+        return found
 
     def macs(
         self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]
@@ -117,7 +120,7 @@ class _Generated:
     """The FiLM parameters as leaves, and the way back from them: see Upstream."""
 
     def __init__(self, adapter: FilmAdapter, extractor: Extractor, items: Tensor, plan: GradientPlan) -> None:
-        self._adapter, self._count = adapter, len(items)
+        self._count = len(items)
         encode = partial(adapter.encode, extractor, bf16=plan.bf16)
         self._set = EncodedSupport(encode, items, chunk=plan.chunks.no_graph)
         self._film = Joint(adapter.film(extractor, self._set.leaf))
@@ -131,7 +134,6 @@ class _Generated:
         """See Upstream."""
         self._film.back_propagate()
         self._set.back_propagate(h=plan.draws(self._count), rng=plan.rng, chunk=plan.chunks.with_graph)
-        torch.autograd.backward(self._adapter.penalty() * plan.loss_scale)
 
 
 class FilmGenerator(nn.Module):

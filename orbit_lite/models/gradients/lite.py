@@ -31,7 +31,7 @@ estimates, and the mean of a product is the product of the means only if the two
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol, get_args
 
@@ -42,6 +42,7 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.extractor import Extractor, ExtractorState
 from orbit_lite.models.gradients.chain import EncodedSupport, Joint
+from orbit_lite.models.gradients.film_penalty import FilmPenalty
 from orbit_lite.models.gradients.score import QueryScore, TaskLoss
 from orbit_lite.models.heads.fitting import Head, head_tensors, with_tensors
 from orbit_lite.models.inputs import chunks_of
@@ -60,6 +61,7 @@ class GradientPlan:
     chunks: Chunks
     loss_scale: float = 1.0
     bf16: bool = False
+    film_penalty: FilmPenalty = field(default_factory=FilmPenalty)
 
     def draws(self, items: int) -> int:
         """How many of so many support items get a gradient."""
@@ -126,11 +128,10 @@ def one_graph(
     plan: GradientPlan,
     *,
     state: ExtractorState | None = None,
-    penalty: Tensor | float = 0.0,
 ) -> TaskLoss:
-    """Add the gradient of a task by `full`. state: with its graph. penalty: is added to the loss, but not told."""
+    """Add the gradient of a task by `full`. state: with its graph."""
     score = plan.score(task, extractor)
     encode = partial(extractor.encode, state=state, bf16=plan.bf16)
     fitted = head.fit(encode(task.support), task.support_labels, way=task.way, videos=task.support_videos)
-    score.back_propagate(fitted.logits(encode(task.query)), task.query_labels, penalty=penalty)
+    score.back_propagate(fitted.logits(encode(task.query)), task.query_labels)
     return score.result()

@@ -18,6 +18,7 @@ from orbit_lite.evaluation.evaluate import (
     PARTS_NAME,
     PREDICTIONS_NAME,
     TASKS_NAME,
+    evaluation_as_written_now,
     keep_tasks,
     score_and_report,
 )
@@ -92,7 +93,7 @@ def evaluate_personal(
             "data_fingerprint": index.fingerprint,
         }
         machine = ranks.machine(workers=workers)
-        with RunFolder.held(out, settings, machine=machine) as run:
+        with RunFolder.held(out, settings, machine=machine, as_now=evaluation_as_written_now) as run:
             keep_tasks(run, out / TASKS_NAME, tasks)
             parts = VideoParts(out / PARTS_NAME, _provenance(personal, request.file, tasks))
             _predict(run, personal, tasks.tasks[0], source, parts, workers=workers)

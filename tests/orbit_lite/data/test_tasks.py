@@ -140,13 +140,60 @@ def test_cle_ve_splits_clean_videos_into_first_and_rest(tmp_path):
 
 def test_2021_support_is_8_clips_of_8_frames_in_a_row(tmp_path):
     """The published code took clip numbers for frame numbers."""
-    task = drawer(tree(tmp_path), "orbit-2021-clu-ve").draw("P1", 0)
+    task = drawer(tree(tmp_path, frames=304), "orbit-2021-clu-ve").draw("P1", 0)
     for plan in task.support:
         clips = np.array(plan.frames).reshape(8, 8)
         assert (np.diff(clips, axis=1) == 1).all()
         assert len(set(plan.frames)) == 64
     starts = [plan.frames[0] for plan in task.support]
     assert len(set(starts)) > 1
+
+
+def published_clips(frames: int) -> list[tuple[int, ...]]:
+    """The published code's clips of a video, in the order of time: the first 1,000 frames, the last one repeated."""
+    numbers = [*range(1, min(frames, 1000) + 1)]
+    while len(numbers) % 8:
+        numbers.append(numbers[-1])
+    return [tuple(numbers[at : at + 8]) for at in range(0, len(numbers), 8)]
+
+
+PROTOCOLS_OF_2021 = ["orbit-2021-cle-ve", "orbit-2021-clu-ve", "orbit-2021-clean-training", "orbit-2021-training"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS_OF_2021)
+@pytest.mark.parametrize("frames", [1, 7, 8, 9, 15, 16, 63, 64, 65, 1003])
+def test_2021_support_clips_are_those_of_the_published_code(tmp_path, protocol, frames):
+    """The last 1 to 7 frames make a clip, and so does a video that is shorter than one."""
+    rows = [row("P1", thing, "clean", n, frames if n == 0 else 60) for thing in ("bag", "cup") for n in range(2)]
+    rows += [row("P1", thing, "clutter", 0, 60) for thing in ("bag", "cup")]
+    drawn = drawer(Index(tmp_path, "frames", tuple(rows)), protocol)
+    assert drawn.left_out == ()
+    taken = set()
+    for number in range(60):
+        for plan in drawn.draw("P1", number).support:
+            if plan.video.endswith("clean--00"):
+                clips = [plan.frames[at : at + 8] for at in range(0, len(plan.frames), 8)]
+                assert len(clips) == len(set(clips)) == min(8, -(-min(frames, 1000) // 8))
+                assert clips == sorted(clips)
+                taken.update(clips)
+    expected = published_clips(frames)
+    assert taken <= set(expected) and expected[-1] in taken
+    assert taken == set(expected) or frames > 65
+
+
+@pytest.mark.parametrize("protocol", ["orbit-2021-cle-ve", "orbit-2021-clean-training"])
+def test_a_clean_clean_object_of_one_video_leaves_the_task_and_is_listed(tmp_path, protocol):
+    index = tree(tmp_path, clean=3)
+    others = {f"{user}--cup--clean--{number}" for user in ("P1", "P2") for number in ("01", "02")}
+    alone = Index(tmp_path, "frames", tuple(r for r in index.rows if r.video not in others))
+    tasks = drawer(alone, protocol).draw_all()
+    assert {entry.object for entry in tasks.left_out} == {"cup"}
+    assert {(e.user, e.video, e.reason) for e in tasks.left_out} == {
+        (user, "", "only one clean video; support and query need one each") for user in ("P1", "P2")
+    }
+    without = Index(tmp_path, "frames", tuple(r for r in index.rows if r.object != "cup"))
+    assert tasks.tasks == drawer(without, protocol).draw_all().tasks  # draws are those of the objects that stay
+    assert drawer(alone, "orbit-2021-clu-ve").left_out == ()
 
 
 def test_no_more_than_15_videos_an_object_drawn_anew_for_each_task(tmp_path):
@@ -203,8 +250,11 @@ def test_what_can_give_no_task_is_named(tmp_path):
     with pytest.raises(FoundWrong, match=r"user P1, object 'bag' has no query video.*clutter"):
         drawer(index, "orbit-2022")
     index = tree(tmp_path, clean=1)
-    with pytest.raises(FoundWrong, match="second clean"):
+    with pytest.raises(FoundWrong, match=r"P1 has 0 objects with valid videos, 2 needed \(bag: only one clean video;"):
         drawer(index, "orbit-2021-cle-ve")
+    rows = tuple(r for r in index.rows if (r.object, r.video_type) != ("cup", "clean"))
+    with pytest.raises(FoundWrong, match=r"object 'cup' has no support video.*needs two clean videos of every object"):
+        drawer(Index(tmp_path, "frames", rows), "orbit-2021-cle-ve")
 
 
 def test_splits_and_annotations_that_are_not_there_are_named(tmp_path):

@@ -59,6 +59,22 @@ def test_a_run_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):
     assert {name: (out / name).read_bytes() for name in FILES} == whole
 
 
+def test_a_run_from_before_a_protocol_had_a_key_goes_on(pocket_frames, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    evaluate(request(pocket_frames), out, workers=0, device=CPU)
+    record = json.loads((out / "run.json").read_text())
+    for role in ("support", "query"):
+        del record["settings"]["protocol"][role]["frames"]["fill_last_clip"]
+    (out / "run.json").write_text(json.dumps(record))
+    (out / "scorecard.json").unlink()
+    monkeypatch.setattr("orbit_lite.evaluation.evaluate.predict_users", lambda *_, **__: pytest.fail("predicted again"))
+    evaluate(request(pocket_frames), out, workers=0, device=CPU)
+    record["settings"]["protocol"]["support"]["min_frames"] = 8
+    (out / "run.json").write_text(json.dumps(record))
+    with pytest.raises(AskedWrong, match=r"another run \(protocol\.support\.min_frames is 8 there, 1 here\)"):
+        evaluate(request(pocket_frames), out, workers=0, device=CPU)
+
+
 def test_a_run_cut_off_between_users_does_not_predict_the_first_again(pocket_frames, tmp_path, monkeypatch):
     evaluate(request(pocket_frames), tmp_path / "whole", workers=0, device=CPU)
 

@@ -42,6 +42,21 @@ def test_what_is_another_runs_is_left_alone(tmp_path):
         begin(tmp_path / "run")
 
 
+def test_settings_of_an_earlier_release_are_read_as_this_one_would_write_them(tmp_path):
+    begin(tmp_path / "run", {"seed": 1})
+    before = (tmp_path / "run" / "run.json").read_bytes()
+
+    def again(**wanted):
+        as_now = {"warmup": "step"}.__or__
+        with RunFolder.held(tmp_path / "run", {"seed": 1, **wanted}, machine=MACHINE, as_now=as_now):
+            pass
+
+    again(warmup="step")
+    with pytest.raises(AskedWrong, match=r"holds another run \(warmup is 'step' there, 'epoch' here\)"):
+        again(warmup="epoch")
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
 def test_a_folder_has_one_run_at_a_time(tmp_path):
     begin(tmp_path / "run")
     with (

@@ -115,13 +115,14 @@ def task(number):
     labels = torch.tensor([0, 1, 0, 1])
     return TaskPixels(images[:4], labels, images[4:], labels[:3], 2)
 
+clamp = float(sys.argv[2]) or None
 with joined_ranks(torch.device("cpu")) as ranks:
     recognizer = build_recognizer("cnaps", "tiny", weights="random", seed=3, frame_size_px=32).double()
     optimizer = torch.optim.Adam([p for p in recognizer.parameters() if p.requires_grad], lr=1e-3)
     losses = []
     for numbers in (range(0, 3), range(3, 4), range(4, 9)):  # the second step has no task for the second rank
         pixels = (task(number) for number in ranks.share(numbers))
-        done = step_gradient(recognizer, pixels, numbers, ranks, lite=LiteConfig(h=2), seed=5)
+        done = step_gradient(recognizer, pixels, numbers, ranks, lite=LiteConfig(h=2), seed=5, clamp=clamp)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(done.loss)
@@ -130,10 +131,11 @@ with joined_ranks(torch.device("cpu")) as ranks:
 """
 
 
-def test_two_ranks_give_the_weights_of_one(tmp_path, ranks):
+@pytest.mark.parametrize("clamp", [0, 1e-5])
+def test_two_ranks_give_the_weights_of_one(tmp_path, ranks, clamp):
     (tmp_path / "steps.py").write_text(SCRIPT)
     for count in (1, 2):
-        ranks(count, tmp_path / "steps.py", tmp_path / f"{count}.pt")
+        ranks(count, tmp_path / "steps.py", tmp_path / f"{count}.pt", clamp)
     (one, losses), (two, losses_of_two) = (torch.load(tmp_path / f"{count}.pt", weights_only=True) for count in (1, 2))
     start = build_recognizer("cnaps", "tiny", weights="random", seed=3, frame_size_px=32).double().state_dict()
     moved = torch.cat([(one[name] - start[name]).flatten() for name in one if one[name].is_floating_point()])

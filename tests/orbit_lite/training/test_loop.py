@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 import os
 import re
@@ -18,7 +19,7 @@ from orbit_lite.cli.parser import main
 from orbit_lite.config import builtin_names
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info
+from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info, save_recognizer
 from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
@@ -332,6 +333,120 @@ def test_a_steps_gradient_is_the_mean_over_its_tasks(count):
         losses.append(result.loss)
     torch.testing.assert_close(step, torch.stack(alone).mean(dim=0), rtol=1e-9, atol=1e-12)
     assert done.loss == pytest.approx(sum(losses) / count)
+
+
+@pytest.mark.parametrize("estimator", ["lite", "full"])
+def test_a_clamp_holds_each_tasks_part_and_then_their_sum(estimator):
+    """The published MAML code clamps the sum so far after each task, which hangs on the tasks' order."""
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32).double()
+    numbers, lite = range(20, 24), LiteConfig(h=2, estimator=estimator)
+
+    def gradient():
+        found = torch.cat([parameter.grad.flatten() for parameter in recognizer.parameters()])
+        recognizer.zero_grad(set_to_none=True)
+        return found
+
+    parts = []
+    for number in numbers:
+        how = {"h": 2, "rng": keyed_rng(5, "lite", number), "loss_scale": 1 / 4, "estimator": estimator}
+        task_gradient(recognizer, made_task(number), **how)
+        parts.append(gradient())
+    bound = float(torch.stack(parts).abs().quantile(0.9))
+    step_gradient(recognizer, map(made_task, numbers), numbers, Ranks(CPU), lite=lite, seed=5, clamp=bound)
+    found, clamped = gradient(), torch.stack([part.clamp(-bound, bound) for part in parts])
+    torch.testing.assert_close(found, clamped.sum(dim=0).clamp(-bound, bound), rtol=1e-9, atol=1e-15)
+    assert not torch.allclose(found, torch.stack(parts).sum(dim=0).clamp(-bound, bound), rtol=1e-3)
+    one_by_one = torch.zeros_like(found)
+    for part in parts:
+        one_by_one = (one_by_one + part).clamp(-bound, bound)
+    within = torch.stack(parts).cumsum(dim=0).abs().amax(dim=0) < bound
+    within &= torch.stack(parts).abs().amax(dim=0) < bound
+    torch.testing.assert_close(found[within], one_by_one[within], rtol=1e-9, atol=1e-15)
+    assert 0.2 < within.double().mean() < 1
+
+
+def test_a_clamp_makes_no_sound_gradient_of_an_infinite_one(monkeypatch):
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
+
+    def gradient(recognizer, pixels, **how):
+        result = task_gradient(recognizer, pixels, **how)
+        next(recognizer.parameters()).grad[0] = float("inf")
+        return result
+
+    monkeypatch.setattr("orbit_lite.training.loop.task_gradient", gradient)
+    done = step_gradient(
+        recognizer, map(made_task, range(2)), range(2), Ranks(CPU), lite=LiteConfig(h=2), seed=5, clamp=10.0
+    )
+    assert done.wrong_task == 0
+
+
+def test_the_clamp_of_the_config_reaches_the_steps(pocket_frames, tmp_path, monkeypatch):
+    asked = []
+
+    def watched(*arguments, clamp, **how):
+        asked.append(clamp)
+        return step_gradient(*arguments, clamp=clamp, **how)
+
+    monkeypatch.setattr("orbit_lite.training.loop.step_gradient", watched)
+    config = quick("optimizer.clamp_gradient=10", "epochs=1")
+    train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
+    assert asked == [10.0, 10.0]
+    assert quick().optimizer.clamp_gradient is None
+
+
+ADDED = [("optimizer", "warmup"), ("optimizer", "decay_at_epochs"), ("optimizer", "clamp_gradient")]
+ADDED += [("lite", "film_penalty"), ("lite", "film_penalty_batch")]
+
+
+def without_added(config):
+    """A config as it was written before these keys."""
+    for part, key in ADDED:
+        del config[part][key]
+    for role in ("support", "query"):
+        del config["tasks"][role]["frames"]["fill_last_clip"]
+    return config
+
+
+def test_a_run_from_before_a_setting_resumes_where_it_stands_for_what_was_done_then(
+    finished, pocket_frames, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("orbit_lite.training.loop.CHECKPOINT_EVERY_S", 0.0)
+        patch.setattr("orbit_lite.training.loop.Validation.__call__", interrupt)
+        train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
+    record = json.loads((run / "run.json").read_text())
+    without_added(record["settings"]["config"])
+    (run / "run.json").write_text(json.dumps(record))
+    for setting, words in {
+        "optimizer.warmup=epoch": "config.optimizer.warmup is 'step' there, 'epoch' here",
+        "lite.film_penalty_batch=256": "config.lite.film_penalty_batch is None there, 256 here",
+        "optimizer.clamp_gradient=10": "config.optimizer.clamp_gradient is None there, 10.0 here",
+    }.items():
+        with pytest.raises(AskedWrong, match=re.escape(words)):
+            train(quick(setting), data=pocket_frames, out=run, workers=0, device=CPU)
+    train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
+    assert same(weights(run), weights(finished[0]))
+
+
+def test_before_bf16_was_a_setting_it_was_float32(finished, pocket_frames, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    record = json.loads((run / "run.json").read_text())
+    del record["settings"]["config"]["lite"]["bf16"]
+    (run / "run.json").write_text(json.dumps(record))
+    with pytest.raises(AskedWrong, match=r"config\.lite\.bf16 is False there, None here"):
+        train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
+    assert train(quick("lite.bf16=false"), data=pocket_frames, out=run, workers=0, device=CPU).steps == 6
+
+
+def test_a_checkpoint_from_before_a_setting_is_read(finished, tmp_path):
+    info = read_checkpoint_info(finished[0] / BEST_NAME)
+    recognizer = load_recognizer(finished[0] / BEST_NAME)
+    save_recognizer(tmp_path / "old.safetensors", recognizer, config=without_added(info.config), meta=info.meta)
+    old = load_recognizer(tmp_path / "old.safetensors")
+    assert same(old.state_dict(), recognizer.state_dict())
+    assert "warmup" not in read_checkpoint_info(tmp_path / "old.safetensors").config["optimizer"]
 
 
 def test_bfloat16_is_the_devices_unless_the_config_says(pocket_frames, tmp_path, finished):

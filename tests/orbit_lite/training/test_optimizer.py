@@ -1,9 +1,17 @@
 import pytest
 import torch
+from timm.scheduler.multistep_lr import MultiStepLRScheduler
 from torch import nn
 
 from orbit_lite.training.experiment import OptimizerConfig, load_experiment
-from orbit_lite.training.optimizer import build_optimizer, learning_rate, set_learning_rate
+from orbit_lite.training.optimizer import (
+    build_optimizer,
+    clamp_gradients,
+    clamped_apart,
+    learning_rate,
+    set_learning_rate,
+)
+from orbit_lite.training.tasks import Steps
 
 
 class Model(nn.Module):
@@ -49,11 +57,46 @@ def test_only_what_learns_is_in_a_group_and_no_group_is_empty():
     assert group["params"] == [*model.other.parameters()]
 
 
-def test_2023_schedule():
-    """lr 5e-6, 5 warm-up epochs from 1e-6, halved every 15 epochs: the 2023 settings."""
-    config = load_experiment("protonets-efficientnet_b0").optimizer
-    rates = [learning_rate(config, epoch, epochs=30) for epoch in (0, 2.5, 5, 14.9, 15, 29.9)]
-    assert rates == pytest.approx([1e-6, 3e-6, 5e-6, 5e-6, 2.5e-6, 2.5e-6])
+def test_the_2023_rates_are_those_of_the_published_code():
+    """By timm's own schedule, as it was used there (0.6.12): asked once an epoch, one milestone, at 15 of 30 epochs."""
+    config = load_experiment("protonets-efficientnet_b0")
+    optimizer = torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=5e-6)
+    schedule = MultiStepLRScheduler(
+        optimizer, decay_t=[15], decay_rate=0.5, warmup_lr_init=1e-6, warmup_t=5, warmup_prefix=False
+    )
+    theirs = [optimizer.param_groups[0]["lr"]]
+    for epochs_done in range(1, 30):
+        schedule.step(epochs_done)
+        theirs.append(optimizer.param_groups[0]["lr"])
+    # the first by hand: 1e-6 and a fifth of the way to 5e-6 with every epoch
+    assert theirs[:7] == pytest.approx([1e-6, 1.8e-6, 2.6e-6, 3.4e-6, 4.2e-6, 5e-6, 5e-6], rel=1e-12, abs=0)
+    assert theirs[13:16] == pytest.approx([5e-6, 2.5e-6, 2.5e-6], rel=1e-12, abs=0)
+    steps = Steps(44 * config.tasks.tasks_per_user, config.tasks_per_step, config.epochs)
+    assert (steps.an_epoch, config.epochs) == (138, 30)
+    for step in range(steps.total):  # the same through all of an epoch
+        rate = learning_rate(config.optimizer, step / steps.an_epoch, epochs=config.epochs)
+        assert rate == pytest.approx(theirs[step // steps.an_epoch], rel=1e-12, abs=0), step
+
+
+def test_warm_up_is_with_each_step_where_it_is_not_with_each_epoch():
+    def rates(warmup):
+        config = OptimizerConfig(lr=5e-6, warmup_epochs=5, warmup_lr=1e-6, warmup=warmup)
+        return [learning_rate(config, step / 4, epochs=30) for step in (0, 1, 3, 4, 18, 19, 20)]  # 4 steps an epoch
+
+    assert rates("step") == pytest.approx([1e-6, 1.2e-6, 1.6e-6, 1.8e-6, 4.6e-6, 4.8e-6, 5e-6], rel=1e-12, abs=0)
+    assert rates("epoch") == pytest.approx([1e-6, 1e-6, 1e-6, 1.8e-6, 4.2e-6, 4.2e-6, 5e-6], rel=1e-12, abs=0)
+    assert OptimizerConfig(lr=1).warmup == "step"
+
+
+def test_step_decay_comes_every_so_many_epochs_or_where_it_is_told():
+    def rates(**how):
+        config = OptimizerConfig(lr=1.0, decay="step", decay_factor=0.5, **how)
+        return [learning_rate(config, epoch, epochs=9) for epoch in (0, 1.9, 2, 3.5, 4, 6, 8)]
+
+    assert rates(decay_every_epochs=2) == [1, 1, 0.5, 0.5, 0.25, 0.125, 0.0625]
+    assert rates(decay_at_epochs=(2, 6)) == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+    with pytest.raises(ValueError, match="decay_at_epochs goes with decay 'step', and decay is 'cosine'"):
+        OptimizerConfig(lr=1.0, decay="cosine", decay_at_epochs=(2,))
 
 
 def test_cosine_falls_to_nothing_and_none_stays():
@@ -65,3 +108,30 @@ def test_cosine_falls_to_nothing_and_none_stays():
     # (1 + cos(pi/4)) / 2 at a quarter of the 8 epochs after warm-up, a half at half of them
     assert (rates[20], rates[40]) == pytest.approx((0.853553, 0.5), abs=1e-6)
     assert learning_rate(OptimizerConfig(lr=0.3), 7, epochs=10) == 0.3
+
+
+def test_only_what_a_block_adds_is_clamped():
+    model = Model()
+    weight, other = model.extractor.weight, model.other.weight
+    weight.grad = torch.tensor([[30.0, 1.0], [0.0, -4.0]])
+    with clamped_apart(model, 10):
+        assert weight.grad is None  # what is there now is the block's own
+        weight.grad = torch.tensor([[2.0, 11.0], [-50.0, -1.0]])
+        other.grad = torch.tensor([[99.0, 0.0], [0.0, 9.0]])
+    assert weight.grad.tolist() == [[32, 11], [-10, -5]]
+    assert other.grad.tolist() == [[10, 0], [0, 9]]
+    assert model.frozen.weight.grad is None
+    clamp_gradients(model, 10)
+    assert weight.grad.tolist() == [[10, 10], [-10, -5]]
+    with clamped_apart(model, 10):
+        pass
+    assert weight.grad.tolist() == [[10, 10], [-10, -5]]
+
+
+def test_without_a_clamp_gradients_stay():
+    model = Model()
+    model.extractor.weight.grad = torch.full((2, 2), 1e9)
+    with clamped_apart(model, None):
+        model.extractor.weight.grad += 1e9
+    clamp_gradients(model, None)
+    assert model.extractor.weight.grad.tolist() == [[2e9, 2e9]] * 2

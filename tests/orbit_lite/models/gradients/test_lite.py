@@ -224,7 +224,7 @@ def test_the_penalty_adds_its_gradient_and_scales_with_the_task(estimator: Estim
     with_penalty = collect(recognizer)[GENERATOR]
     recognizer.zero_grad()
     assert isinstance(recognizer.adapter, FilmAdapter)
-    recognizer.adapter.penalty = lambda: torch.zeros((), requires_grad=True)  # type: ignore[method-assign]
+    recognizer.adapter.squares = lambda: torch.zeros((), requires_grad=True)  # type: ignore[method-assign]
     task_gradient(recognizer, task, h=2, rng=np.random.default_rng(0), estimator=estimator, loss_scale=0.5)
     without = collect(recognizer)[GENERATOR]
     # d/dr of 0.001 r^2 is 0.002 r, halved; nothing for the networks
