@@ -5,11 +5,14 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from data_prep.tree.annotations import NOT_PRESENT
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import annotation_path, frame_file_name
+from eval.formats.records import read_tasks, write_tasks
+from eval.score import score
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.config import load_protocol
 from orbit_lite.data.tasks import TaskDrawer
@@ -194,6 +197,13 @@ def test_a_clean_clean_object_of_one_video_leaves_the_task_and_is_listed(tmp_pat
     without = Index(tmp_path, "frames", tuple(r for r in index.rows if r.object != "cup"))
     assert tasks.tasks == drawer(without, protocol).draw_all().tasks  # draws are those of the objects that stay
     assert drawer(alone, "orbit-2021-clu-ve").left_out == ()
+    write_tasks(tmp_path / "tasks.jsonl", tasks)
+    assert read_tasks(tmp_path / "tasks.jsonl") == tasks
+    rows = [
+        (t.user, t.task, plan.video, frame, 0, 0.5) for t in tasks.tasks for plan in t.query for frame in plan.frames
+    ]
+    predictions = pd.DataFrame(rows, columns=["user", "task", "video", "frame", "prediction", "confidence"])
+    assert score(tasks, predictions).left_out == tasks.left_out
 
 
 def test_no_more_than_15_videos_an_object_drawn_anew_for_each_task(tmp_path):
