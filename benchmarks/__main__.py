@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import embed, evaluate, export, extract, frames, index, lite, maml, personalize, real, recognize
+from benchmarks import embed, evaluate, export, extract, frames, index, lite, maml, personalize, real, recognize, video
 from benchmarks.measure import Comparison
 from benchmarks.record import comparison_table, hardware, write_csv
 from data_prep.tree.layout import TREE_FILES
@@ -45,8 +45,9 @@ ABOUT = {
     "real": "real photos or videos, which --data gives: what is recognized, what is promised, and what came of it",
     "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",
     "steps-gpu": "one training step of each learner on each extractor, N = 1,000, on a GPU",
+    "video": "every video below --tree, picture by picture: the kit's reader, or the ffmpeg command",
 }
-REAL = "real"  # of a tree that is given, not made; so it has an option and tables of its own
+REAL, VIDEO = "real", "video"  # of a tree that is given, not made; so each has an option and tables of its own
 ON_GPU = ("embed-gpu", "lite-gpu", "steps-gpu")
 
 
@@ -73,19 +74,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Reads(TREE_FILES), metavar="DIR", help="for real: DIR/USER/OBJECT/{clean,clutter}/..."
     )
-    parser.set_defaults(run=lambda options: _run(options.names, options.out, options.data))
+    parser.add_argument(
+        "--tree", type=Reads(TREE_FILES), metavar="DIR", help="for video: a folder of videos, in folders or not"
+    )
+    parser.set_defaults(run=lambda options: _run(options.names, options.out, options.data, options.tree))
     return with_own_parser(parser)
 
 
-def _run(names: Sequence[str], out: Path, data: Path | None) -> None:
+def _run(names: Sequence[str], out: Path, data: Path | None, tree: Path | None) -> None:
     """The named benchmarks, or all that can be run here."""
     if (REAL in names) != (data is not None):
         raise AskedWrong("real and --data go together: the tree of users' folders that it is measured on")
+    if (VIDEO in names) != (tree is not None):
+        raise AskedWrong("video and --tree go together: the folder of videos that both readers are given")
     for name in names or BENCHMARKS:
         if name == REAL and data is not None:
             runs = real.run(data)
             print(text_table(real.means_table(runs), width=terminal_width()))
             print(f"{real.write_runs(out, runs)}\n", flush=True)
+            continue
+        if name == VIDEO and tree is not None:
+            judged = video.run(tree)
+            for line in video.disagreements(judged):
+                print(line)
+            print(text_table(video.counts_table(judged), width=terminal_width()))
+            print(f"{video.write_judged(out, judged)}\n", flush=True)
             continue
         gpu = name in ON_GPU
         if gpu and not torch.cuda.is_available():

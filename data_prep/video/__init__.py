@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from data_prep.video.decoding import reader_of
+    from data_prep.video.decoding import read_pictures, reader_of
     from data_prep.video.frames import (
         DEFAULT_FPS,
         JPEG_QUALITY,
@@ -46,13 +46,14 @@ __all__ = [
     "probe",
     "read_frames",
     "read_photo",
+    "read_pictures",
     "reader_of",
     "require_heic",
 ]
 
 # Modules in which the names above are defined
 _HOMES = {
-    "decoding": ["reader_of"],
+    "decoding": ["read_pictures", "reader_of"],
     "frames": [
         *("DEFAULT_FPS", "JPEG_QUALITY", "count_frames", "decode_jpeg", "encode_jpeg", "frame_pictures"),
         *("iterate_frames", "read_frames"),

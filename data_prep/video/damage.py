@@ -11,23 +11,37 @@ or 64 bits flipped 9 passed as whole, and more of noise; of H.264 none (measured
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import av.logging
+from av.container import InputContainer
 
 from groundwork.process_setting import ProcessSetting
 
-# Errors that undamaged files give (measured: a start trimmed within open groups): a reference is dropped twice.
-_HARMLESS = ("mmco: unref short failure",)
+# Errors that undamaged files give: a reference is dropped twice (measured: a start trimmed within open groups), or more
+# of them are kept than promised; remarks beside the pictures (SEI, APP fields) can't be read; bytes are left over.
+_HARMLESS = (
+    *("mmco: unref short failure", "number of reference frames ("),
+    *("SEI type ", "non-existing SPS", "Overread VUI", "unable to decode APP fields"),
+    *("Header packet passed to frame decoder", "Discarding excessive bitstream"),
+)
 # Damage that libav calls by a lower name: H.264's parts that were filled in, HEVC's slices that were skipped.
 _TELLING = ("concealing ", "Skipping invalid undecodable NALU", "Error parsing NAL unit")
+# Demuxers, and how their lines begin that say bytes are missing or make no sense
+_STUMBLES: dict[str, tuple[str, ...]] = {
+    "matroska": ("",),
+    "ogg": ("CRC mismatch",),
+    "asf": ("packet_", "ff asf bad header", "ff asf skip", "freeing incomplete packet"),
+    "flv": ("Packet mismatch",),
+}
 
 
-def _turn_on() -> Callable[[], None]:
+def _turn_on(wanted: int) -> Callable[[], None]:
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     logger = logging.getLogger("libav")
     logger_level = logger.level
-    if level is None or level < av.logging.WARNING:
-        av.logging.set_level(av.logging.WARNING)
+    if level is None or level < wanted:
+        av.logging.set_level(wanted)
         logger.setLevel(logging.CRITICAL + 1)  # other threads' lines, which nobody asked for, go nowhere
     av.logging.set_skip_repeated(False)  # "repeated" counts across files: one file's line would hide the next one's
 
@@ -40,7 +54,8 @@ def _turn_on() -> Callable[[], None]:
     return turn_off
 
 
-_LOG_ON = ProcessSetting(_turn_on)
+_LOG_ON = ProcessSetting(partial(_turn_on, av.logging.WARNING))
+_DESCRIPTIONS_ON = ProcessSetting(partial(_turn_on, av.logging.INFO))  # where libav's own summary of a file goes
 
 
 @contextmanager
@@ -49,6 +64,15 @@ def decoder_lines() -> Iterator[list[tuple[int, str, str]]]:
     caller works."""
     with _LOG_ON, av.logging.Capture() as lines:
         yield lines
+
+
+def description(container: InputContainer) -> str:
+    """libav's own summary of an open file, stream by stream; "" if it can't be had."""
+    try:
+        with _DESCRIPTIONS_ON:
+            return str(container.dumps_format())  # type: ignore[attr-defined]
+    except Exception:  # it is made of whatever the file holds
+        return ""
 
 
 def tells_of_damage(level: int, source: str, message: str, codec: str) -> bool:
@@ -66,7 +90,14 @@ def tells_of_damage(level: int, source: str, message: str, codec: str) -> bool:
     return level <= av.logging.ERROR or message.startswith(_TELLING)
 
 
-def demuxer_stumbles(level: int, source: str) -> bool:
-    """Whether a line says that a container breaks off or is damaged. Only Matroska's lines count: it has no list of its
-    pictures to count against, as MP4 has."""
-    return level <= av.logging.ERROR and source.startswith("matroska")
+def demuxer_stumbles(level: int, source: str, message: str) -> bool:
+    """Whether a line says that a container breaks off or is damaged. MP4's lines don't count: it has a list of its
+    pictures to count against."""
+    return level <= av.logging.ERROR and any(
+        source.startswith(name) and message.startswith(beginnings) for name, beginnings in _STUMBLES.items()
+    )
+
+
+def breaks_off(level: int, source: str, message: str) -> bool:
+    """Whether a line says, while a file is opened, that it ends too early: short files are read whole then."""
+    return demuxer_stumbles(level, source, message) and message.startswith(("File ended", "Read error", "CRC"))

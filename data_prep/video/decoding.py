@@ -3,11 +3,13 @@
 It jumps to key frames where every one of them closes a group of pictures, and reads in order elsewhere (open groups,
 starts cut by an edit list, AVI). The choice hangs on the file alone, so random access and reading in order agree.
 
-Pictures are turned upright, shown through their own matrix and range, and scaled bilinearly over their area: pixel for
-pixel what `ffmpeg -vf scale=WIDTH:HEIGHT:flags=bilinear` gives.
+Pictures are deinterlaced where they need it, turned upright, brought to square pixels, shown through their own matrix
+and range, and scaled bilinearly over their area: pixel for pixel what `ffmpeg -vf scale=WIDTH:HEIGHT:flags=bilinear`
+gives.
 """
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +22,10 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 from data_prep.video import photos
-from data_prep.video.damage import decoder_lines, tells_of_damage
 from data_prep.video.framing import Framing, Picture
 from data_prep.video.info import VideoInfo
-from data_prep.video.probing import open_video
+from data_prep.video.opening import open_video
+from data_prep.video.stepping import Decoder
 from groundwork.errors import FoundWrong
 
 # What decodes, as a frame tree's manifest has it
@@ -31,13 +33,8 @@ READER = f"PyAV {av.__version__} (libavcodec {'.'.join(map(str, av.library_versi
 LEAST_JUMP_PICTURES = 8  # to decode a few pictures for nothing is cheaper than a jump
 # A side can grow far beyond the frame: 1080 x 2 pixels cropped to 224 are 120960 px wide first.
 LONGEST_SIDE_PX = 32_768
-# Degrees clockwise: libav's filters
-_TURNS: dict[int, list[tuple[str, str]]] = {
-    0: [],
-    90: [("transpose", "clock")],
-    180: [("hflip", ""), ("vflip", "")],
-    270: [("transpose", "cclock")],
-}
+# Both fields' lines made whole from the moments before and after, in interlaced frames alone; a frame stays one frame.
+_DEINTERLACE = (("bwdif", "mode=send_frame:deint=interlaced"),)
 
 
 def reader_of(info: VideoInfo) -> str:
@@ -73,21 +70,22 @@ def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], fram
 
 
 def _scaled_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing) -> Iterator[Picture]:
-    scaler = _Scaler(framing.decoded_size(info.width, info.height), info.rotation)
+    scaler = _Scaler(framing.decoded_size(info.width, info.height), info)
     with open_video(path) as (container, stream):
         for start, part in _runs(info, pictures):
             wanted = set(part.tolist())
             index = start - 1
             for index, frame in _numbered(path, info, container, stream, start):
-                if index in wanted:
-                    yield scaler.scaled(frame)
-                if index >= part[-1] and index + 1 < info.pictures:
+                if scaler.takes_all or index in wanted:
+                    yield from (picture for number, picture in scaler.scaled(index, frame) if number in wanted)
+                if index >= part[-1] + scaler.lag and index + 1 < info.pictures:
                     break  # asked for no more of this run; damage further on is none of this call's business
             if index < part[-1] or index + 1 > info.pictures:
                 raise FoundWrong(
                     f"{path}: {index + 1} pictures decode, expected {info.pictures}."
                     " Damaged; use another copy of the file."
                 )
+            yield from (picture for number, picture in scaler.rest() if number in wanted)
 
 
 def _runs(info: VideoInfo, pictures: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -100,21 +98,45 @@ def _runs(info: VideoInfo, pictures: NDArray[np.int64]) -> Iterator[tuple[int, N
 
 
 class _Scaler:
-    """PyAV's frames upright, scaled, in RGB, by ffmpeg's own filters."""
+    """PyAV's frames deinterlaced where need be, upright, in square pixels, scaled, in RGB, by ffmpeg's own filters.
 
-    def __init__(self, size: tuple[int, int], rotation: int) -> None:
-        self._size, self._rotation = size, rotation
+    Attributes:
+        takes_all: whether it must be given every frame: deinterlacing looks at those beside each.
+        lag: how many frames later it gives one.
+    """
+
+    def __init__(self, size: tuple[int, int], info: VideoInfo) -> None:
+        self.takes_all, self.lag = info.interlaced, int(info.interlaced)
+        self._filters = [*(_DEINTERLACE if info.interlaced else ()), *info.orientation.filters]
+        self._size = size
         self._graph: Graph | None = None
         self._source: tuple[int, int, str] | None = None
+        self._inside: deque[int] = deque()
 
-    def scaled(self, frame: VideoFrame) -> Picture:
+    def scaled(self, number: int, frame: VideoFrame) -> Iterator[tuple[int, Picture]]:
+        """Give the pictures, with their numbers, that are ready once a frame is there."""
         source = (frame.width, frame.height, frame.format.name)
-        graph = self._graph
-        if graph is None or source != self._source:  # the first frame, or a stream that changes on its way
-            self._graph = graph = self._graph_for(frame)
-            self._source = source
-        graph.push(frame)
-        return np.asarray(graph.pull().to_ndarray(), dtype=np.uint8)
+        if self._graph is None or source != self._source:  # the first frame, or a stream that changes on its way
+            yield from self.rest()
+            self._graph, self._source = self._graph_for(frame), source
+        self._graph.push(frame)
+        self._inside.append(number)
+        yield from self._ready(self._graph)
+
+    def rest(self) -> Iterator[tuple[int, Picture]]:
+        """Give those that wait for a frame that does not come."""
+        graph, self._graph = self._graph, None if self.lag else self._graph
+        if graph is not None and self._inside:
+            graph.push(None)
+            yield from self._ready(graph)
+
+    def _ready(self, graph: Graph) -> Iterator[tuple[int, Picture]]:
+        while self._inside:
+            try:
+                frame = graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            yield self._inside.popleft(), np.asarray(frame.to_ndarray(), dtype=np.uint8)
 
     def _graph_for(self, frame: VideoFrame) -> Graph:
         graph = Graph()
@@ -122,10 +144,10 @@ class _Scaler:
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
         )
-        turns = [graph.add(name, argument) for name, argument in _TURNS[self._rotation]]
+        filters = [graph.add(name, argument) for name, argument in self._filters]
         scale = graph.add("scale", f"{self._size[0]}:{self._size[1]}:flags=bilinear")
         rgb, sink = graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")
-        graph.link_nodes(source, *turns, scale, rgb, sink).configure()
+        graph.link_nodes(source, *filters, scale, rgb, sink).configure()
         return graph
 
 
@@ -152,20 +174,13 @@ def _decoded(
     path: Path, info: VideoInfo, container: InputContainer, stream: VideoStream, start: int
 ) -> Iterator[VideoFrame]:
     """PyAV's frames in showing order, from about picture `start`; damage is raised where it shows."""
-    packets = container.demux(stream)
-    given = start
-    while True:
-        with decoder_lines() as log:
-            packet = next(packets, None)
-            frames = packet.decode() if packet is not None else []
-        told = [text.strip() for level, source, text in log if tells_of_damage(level, source, text, info.codec)]
-        told += ["parts of it were filled in" for frame in frames if frame.is_corrupt]
+    decoder, given = Decoder(stream), start
+    for packet in container.demux(stream):
+        frames, told = decoder.step(packet)
         if told:
             raise FoundWrong(
                 f"{path}: about picture {given + 1} of {info.pictures} it is damaged ({told[0]})."
                 " Use another copy of the file."
             )
-        if packet is None:
-            return
         yield from frames
         given += len(frames)

@@ -4,6 +4,8 @@ import itertools
 import statistics
 from dataclasses import dataclass
 
+from data_prep.video.orientation import Orientation
+
 PHOTO = "photo"
 USUAL_STEP_S = 1 / 30
 
@@ -13,8 +15,8 @@ class VideoInfo:
     """What one video holds.
 
     Attributes:
-        width, height: as shown, rotation applied, in pixels.
-        rotation: degrees clockwise to turn the stored picture by: 0, 90, 180 or 270.
+        width, height: as shown, in square pixels: pixel aspect and orientation applied.
+        orientation: how the stored picture is turned and mirrored.
         pictures: how many are shown, >= 1.
         times_s: their time stamps, from the first, rising; times_s[0] == 0.
         first_stamp, tick_s: the first one as it is stored (0 if none is), and what one unit of it lasts.
@@ -24,12 +26,15 @@ class VideoInfo:
         key_pictures: indices in showing order at which reading can start; the first is 0.
         closed_groups: whether every key frame stands between all earlier and all later pictures, none is cut away by an
             edit list, and the container stores time stamps: random access is then exact.
+        interlaced: whether pictures hold two moments in alternate lines; they are deinterlaced when they are read.
+        pixel_aspect: width of a stored pixel over its height; 1.0 is square.
+        ends_early: what shows that the recording went on where the file ends, in a container of streams; "" if nothing.
         colour: transfer, wide primaries and bits, such as `SDR 8-bit` or `HLG BT.2020 10-bit`.
     """
 
     width: int
     height: int
-    rotation: int
+    orientation: Orientation
     pictures: int
     times_s: tuple[float, ...]
     first_stamp: int
@@ -40,10 +45,18 @@ class VideoInfo:
     key_pictures: tuple[int, ...]
     closed_groups: bool
     colour: str
+    interlaced: bool = False
+    pixel_aspect: float = 1.0
+    ends_early: str = ""
 
     def stamp(self, picture: int) -> int:
         """A picture's time stamp as it is stored."""
         return self.first_stamp + round(self.times_s[picture] / self.tick_s)
+
+    @property
+    def rotation(self) -> int:
+        """Degrees clockwise to turn the stored picture by, 0 to 359."""
+        return self.orientation.rotation
 
     @property
     def frames_per_s(self) -> float:
@@ -68,7 +81,7 @@ def photo_info(width: int, height: int, image_format: str) -> VideoInfo:
     return VideoInfo(
         width=width,
         height=height,
-        rotation=0,
+        orientation=Orientation(),
         pictures=1,
         times_s=(0.0,),
         first_stamp=0,

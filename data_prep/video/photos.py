@@ -80,6 +80,17 @@ def read_photo(path: Path) -> Photo:
         return Photo(np.asarray(picture, np.uint8), image.format or "HEIF", several)
 
 
+def is_animation(path: Path) -> bool:
+    """Whether a GIF holds more than one picture, and so is a video; False of other formats, and of damaged ones."""
+    if path.suffix.lower() != ".gif":
+        return False
+    try:
+        with _SILENCE, Image.open(path, formats=("GIF",)) as image:
+            return bool(getattr(image, "is_animated", False))
+    except Exception:  # whoever reads it names what is wrong
+        return False
+
+
 def require_heic(what: str) -> None:
     """See that HEIC files can be read.
 

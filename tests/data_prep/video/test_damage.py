@@ -3,7 +3,7 @@ import threading
 import av.logging
 import pytest
 
-from data_prep.video.damage import demuxer_stumbles, tells_of_damage
+from data_prep.video.damage import breaks_off, demuxer_stumbles, tells_of_damage
 from data_prep.video.frames import read_frames
 from groundwork.errors import FoundWrong
 
@@ -27,9 +27,11 @@ def test_only_the_videos_own_decoder_tells_of_damage(level, source, message, tel
 
 
 def test_a_matroska_that_breaks_off_is_told():
-    assert demuxer_stumbles(ERROR, "matroska,webm")
-    assert not demuxer_stumbles(WARNING, "matroska,webm")
-    assert not demuxer_stumbles(ERROR, "mov,mp4,m4a,3gp,3g2,mj2")
+    ended = "File ended prematurely at pos. 12345 (0x3039)"
+    assert demuxer_stumbles(ERROR, "matroska,webm", ended) and breaks_off(ERROR, "matroska,webm", ended)
+    assert not demuxer_stumbles(WARNING, "matroska,webm", ended)
+    assert not demuxer_stumbles(ERROR, "mov,mp4,m4a,3gp,3g2,mj2", ended)
+    assert not breaks_off(ERROR, "matroska,webm", "Duplicate element")  # a head may be careless
 
 
 def test_threads_hear_of_their_own_file_alone(encode_video, tmp_path):

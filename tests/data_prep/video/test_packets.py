@@ -2,11 +2,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_prep.video.packets import has_hole, starts_afresh
+from data_prep.video.packets import holds_settings_alone, pictures_in, starts_afresh
 
 AVCC = SimpleNamespace(name="h264", extradata=b"\x01\x64\x00\x1f\xff\xe1")  # lengths of 4 bytes
 HVCC = SimpleNamespace(name="hevc", extradata=b"\x01" + bytes(20) + b"\xff\x00")
 BARE = SimpleNamespace(name="h264", extradata=b"")
+# avcC with one set of x264's for whole frames, and one of field_coded.py's
+FRAME_SET = bytes.fromhex("6764000dacd94141fb0110000003001000000303c0f1429960")
+FIELD_SET = bytes.fromhex("674d001eda11142000000300200000065080")
+FRAMES = SimpleNamespace(name="h264", extradata=AVCC.extradata + len(FRAME_SET).to_bytes(2, "big") + FRAME_SET)
+FIELDS = SimpleNamespace(name="h264", extradata=AVCC.extradata + len(FIELD_SET).to_bytes(2, "big") + FIELD_SET)
 OTHER = SimpleNamespace(name="mjpeg", extradata=b"")
 
 IDR, SLICE, PARAMETERS = b"\x65abc", b"\x41abc", b"\x67abc"
@@ -39,17 +44,29 @@ def test_only_an_idr_picture_starts_afresh(content, context, fresh):
 
 
 @pytest.mark.parametrize(
-    ("content", "hole"),
+    ("content", "context", "pictures"),
     [
-        (packed(IDR, SLICE * 100), False),
-        (packed(IDR, b"a" * 100 + bytes(70) + b"a" * 100), True),
-        (packed(IDR) + bytes(500), False),  # filled up at the end
-        (bytes(500), True),
-        (bytes(80) + packed(IDR), True),
+        (packed(b"\x65\x88abc"), FRAMES, 1),
+        (packed(b"\x65\x88abc", b"\x65\x08abc"), FRAMES, 1),  # a second slice of it
+        (packed(b"\x65\x88abc"), FIELDS, None),
+        (packed(PARAMETERS), AVCC, None),  # settings that can't be read
+        (packed(b"\x06abc"), FRAMES, 0),
+        (packed(b"\x26\x01\x80abc"), HVCC, 1),
+        (packed(b"\x26\x09\x80abc"), HVCC, 0),  # of another layer
+        (b"\x10abc", SimpleNamespace(name="vp8"), 1),
+        (b"\x00abc", SimpleNamespace(name="vp8"), 0),
+        (b"\x86abc", SimpleNamespace(name="vp9"), 1),
+        (b"\x84abc", SimpleNamespace(name="vp9"), 0),
+        (b"\x84ab\x86abc\xc1\x03\x04\xc1", SimpleNamespace(name="vp9"), 1),  # a superframe of two
+        (b"anything", SimpleNamespace(name="libdav1d"), 1),
+        (b"anything", SimpleNamespace(name="mpeg4"), None),
     ],
-    ids=["whole", "within", "filled up", "all", "in front"],
 )
-def test_zeros_within_a_packet_are_a_hole(content, hole):
-    assert has_hole(content, AVCC) == hole
-    assert not has_hole(content, OTHER)
-    assert not has_hole(content, BARE)  # zeros may stand between start codes
+def test_pictures_that_a_packet_shows(content, context, pictures):
+    assert pictures_in(content, context) == pictures
+
+
+def test_settings_alone_are_no_picture():
+    assert holds_settings_alone(packed(PARAMETERS), AVCC)
+    assert not holds_settings_alone(packed(PARAMETERS, IDR), AVCC)
+    assert not holds_settings_alone(b"anything", OTHER)

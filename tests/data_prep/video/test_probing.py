@@ -56,7 +56,7 @@ def test_a_changed_file_is_looked_at_again(encode_video, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "decode"), (b"not a video at all " * 200, "decode")], ids=["empty", "text"]
+    ("content", "reason"), [(b"", "empty file"), (b"not a video at all " * 200, "decode")], ids=["empty", "text"]
 )
 def test_what_is_no_video_is_refused_by_name(tmp_path, content, reason):
     path = tmp_path / "a.mp4"

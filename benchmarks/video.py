@@ -1,0 +1,178 @@
+"""Every video below a folder, read by the kit and by the ffmpeg command, picture by picture.
+
+It says where the two disagree: a video refused here and whole there, damage that ffmpeg reports and the kit passes
+over, other pictures, more or fewer of them, turned or mirrored ones. So the reader can be tried on anybody's files.
+What ffmpeg says is no truth, only a second opinion: it, too, passes over damage, and reports some where none is.
+"""
+
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.tree.layout import is_junk
+from data_prep.video import Framing, is_video_file, probe, read_pictures
+from data_prep.workers.pool import run_in_workers
+from groundwork.cores import default_workers
+from groundwork.errors import FoundWrong, KitError
+from groundwork.files import csv_text, write_text
+from groundwork.pages.table import Table
+
+SIDE_PX = 64  # both sides squash every picture to this square: all eight orientations fit
+CLOSE_GREY_LEVELS = 0.5  # mean difference of two pictures that are the same, of 255
+TIME_LIMIT_S = 900.0  # for one video on each side
+_GREY = np.array([0.299, 0.587, 0.114])  # of R, G, B: ITU-R BT.601
+_FRAMING = Framing(SIDE_PX, "squash")
+
+Greys = NDArray[np.float32]  # (pictures, SIDE_PX, SIDE_PX)
+
+# What can be said of a video, and what it means, in the order of the table
+VERDICTS = {
+    "agrees": "the same pictures",
+    "refused by both": "the kit names a fault, and ffmpeg reports errors",
+    "false alarm": "the kit names a fault, ffmpeg reads it without an error",
+    "miss": "the kit reads it, ffmpeg reports errors",
+    "orientation": "turned or mirrored otherwise",
+    "count": "more or fewer pictures",
+    "pictures": f"the same count, some pictures differ by more than {CLOSE_GREY_LEVELS} grey levels",
+    "traceback": "an error that is not the kit's own line",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One video.
+
+    Attributes:
+        video: its path below the folder.
+        verdict: a name in VERDICTS.
+        pictures, expected: how many the kit and ffmpeg give; 0 where they give none.
+        worst: the largest difference of two pictures of the same number, in grey levels; 0.0 if none was compared.
+        detail: the kit's line, or ffmpeg's first one.
+    """
+
+    video: str
+    verdict: str
+    pictures: int
+    expected: int
+    worst: float
+    detail: str
+
+
+def run(folder: Path, *, workers: int | None = None) -> list[Judged]:
+    """Compare every video below a folder, in the order of their paths.
+
+    Raises:
+        FoundWrong: if ffmpeg is not installed, or there is no video.
+    """
+    if shutil.which("ffmpeg") is None:
+        raise FoundWrong("ffmpeg: not found; it is the other side of this comparison. Install it.")
+    paths = sorted(path for path in folder.rglob("*") if _is_video(path))
+    if not paths:
+        raise FoundWrong(f"{folder}: no video in it; expected files such as NAME.mp4, at any depth.")
+    judged = []
+    compare = partial(judge, folder)
+    for outcome in run_in_workers(compare, paths, workers=workers or default_workers(), time_limit_s=2 * TIME_LIMIT_S):
+        if outcome.value is None:
+            place = outcome.item.relative_to(folder).as_posix()
+            judged.append(Judged(place, "traceback", 0, 0, 0.0, str(outcome.error)))
+        else:
+            judged.append(outcome.value)
+    return sorted(judged, key=lambda video: video.video)
+
+
+def judge(folder: Path, path: Path) -> Judged:
+    """Compare one video. Runs in a worker."""
+    place = path.relative_to(folder).as_posix()
+    fault, ours, deinterlaced = "", np.empty((0, SIDE_PX, SIDE_PX), np.float32), False
+    try:
+        info = probe(path)
+        deinterlaced = info.interlaced
+        read = read_pictures(path, info, np.arange(info.pictures), _FRAMING)
+        ours = np.stack([_grey(picture) for picture in read])
+    except KitError as error:
+        fault = str(error)
+    except Exception as error:  # what this benchmark looks for
+        return Judged(place, "traceback", 0, 0, 0.0, repr(error))
+    theirs, errors = ffmpeg_pictures(path, deinterlace=deinterlaced)
+    whole = len(theirs) > 0 and not errors
+    if fault:
+        return Judged(place, "false alarm" if whole else "refused by both", 0, len(theirs), 0.0, fault)
+    compared = min(len(ours), len(theirs))
+    away = np.abs(ours[:compared] - theirs[:compared]).mean(axis=(1, 2))
+    worst = float(away.max()) if compared else 0.0
+    verdict = "agrees"
+    if compared and _is_turned(ours[:compared], theirs[:compared]):
+        verdict = "orientation"
+    elif not whole:
+        verdict = "miss"
+    elif len(ours) != len(theirs):
+        verdict = "count"
+    elif worst > CLOSE_GREY_LEVELS:
+        verdict = "pictures"
+    return Judged(place, verdict, len(ours), len(theirs), worst, errors.splitlines()[0] if errors else "")
+
+
+def ffmpeg_pictures(path: Path, *, deinterlace: bool) -> tuple[Greys, str]:
+    """Every picture that the ffmpeg command decodes, and what it says on standard error."""
+    filters = ("bwdif=deint=interlaced:mode=send_frame," if deinterlace else "") + (
+        f"scale={SIDE_PX}:{SIDE_PX}:flags=bilinear,format=rgb24"
+    )
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-i", f"file:{path}", "-an"]
+    command += ["-vsync", "passthrough", "-vf", filters, "-f", "rawvideo", "-"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIME_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return np.empty((0, SIDE_PX, SIDE_PX), np.float32), "ffmpeg is not done"
+    pictures = np.frombuffer(done.stdout, np.uint8)
+    whole = len(pictures) // (SIDE_PX * SIDE_PX * 3)
+    pictures = pictures[: whole * SIDE_PX * SIDE_PX * 3].reshape(-1, SIDE_PX, SIDE_PX, 3)
+    errors = done.stderr.decode(errors="replace").strip()
+    return _grey(pictures), errors or ("" if done.returncode == 0 else f"exit status {done.returncode}")
+
+
+def counts_table(judged: Sequence[Judged]) -> Table:
+    """How many videos each verdict has."""
+    counted = Counter(video.verdict for video in judged)
+    rows = tuple((verdict, counted[verdict], meaning) for verdict, meaning in VERDICTS.items())
+    return Table(f"{len(judged)} videos, the kit beside ffmpeg", ("verdict", "videos", "which means"), rows)
+
+
+def disagreements(judged: Sequence[Judged]) -> Iterator[str]:
+    """A line for each video of which the two don't say the same."""
+    for video in judged:
+        if video.verdict not in ("agrees", "refused by both"):
+            yield (
+                f"{video.verdict}: {video.video}: {video.pictures} pictures, ffmpeg {video.expected},"
+                f" off by {video.worst:.2f} at most{': ' if video.detail else ''}{video.detail}"
+            )
+
+
+def write_judged(out: Path, judged: Sequence[Judged]) -> Path:
+    """Write video.csv, one row per video. It holds the files' names: keep it where they may be seen."""
+    rows = [[v.video, v.verdict, v.pictures, v.expected, f"{v.worst:.4f}", v.detail] for v in judged]
+    path = out / "video.csv"
+    write_text(path, csv_text(["video", "verdict", "pictures", "expected", "worst", "detail"], rows))
+    return path
+
+
+def _is_video(path: Path) -> bool:
+    return not is_junk(path.name) and (is_video_file(path.name) or path.suffix.lower() == ".gif") and path.is_file()
+
+
+def _grey(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(pictures @ _GREY, np.float32)
+
+
+def _is_turned(ours: Greys, theirs: Greys) -> bool:
+    """Whether another of the eight orientations of our pictures is much nearer to theirs."""
+    mirrored = (ours, ours[:, :, ::-1])
+    turned = [np.rot90(pictures, turns, axes=(1, 2)) for pictures in mirrored for turns in range(4)]
+    upright, *others = (float(np.abs(pictures - theirs).mean()) for pictures in turned)
+    return upright > 2.0 and min(others) < upright / 2

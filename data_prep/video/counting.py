@@ -1,0 +1,92 @@
+"""Which pictures a video shows, and when: a count of packets where each of them is one picture, else of what decodes.
+
+More packets than pictures: VP8 and VP9 with pictures that only others refer to, H.264 whose fields come in packets of
+their own (AVCHD), a recording that begins in the midst of a broadcast. Whoever counts those as missing refuses a whole
+video.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from av import VideoFrame
+
+from data_prep.video.opening import open_video
+from data_prep.video.scanning import Piece, Scan
+from data_prep.video.stepping import Decoder
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The pictures shown.
+
+    Attributes:
+        stamps: one per picture, in ticks, in any order; None if it is not stored.
+        last_duration: of the last one, in ticks; 0 if it is not known.
+        interlaced: whether any is.
+        first: the first one decoded; None if none was.
+    """
+
+    stamps: Sequence[int | None]
+    last_duration: int
+    interlaced: bool
+    first: VideoFrame | None = None
+
+    @property
+    def pictures(self) -> int:
+        """How many there are."""
+        return len(self.stamps)
+
+
+def shown_by_packets(scanned: Scan) -> Shown | None:
+    """By the packets alone; None if these can't be sure."""
+    packets = scanned.packets
+    if not packets or not packets[0].key or any(packet.pictures not in (0, 1) for packet in packets):
+        return None
+    shown = [p for p in packets if p.pictures and not p.discarded and not _leads(p, packets[0])]
+    if not shown:
+        return Shown((), 0, False)
+    last = max(shown, key=lambda packet: packet.stamp or 0)
+    return Shown([packet.stamp for packet in shown], last.duration, interlaced=False)
+
+
+def shown_by_decoding(path: Path) -> Shown:
+    """By decoding the whole video once; damage is left to the reading, which names the place.
+
+    Raises:
+        FoundWrong: if the file does not open.
+    """
+    stamps: list[tuple[int | None, int | None]] = []
+    interlaced, first, last, end, packets = False, None, 0, None, 0
+    with open_video(path) as (container, stream):
+        decoder = Decoder(stream)
+        for packet in container.demux(stream):
+            frames, _ = decoder.step(packet)
+            packets += packet.size > 0
+            if packet.size == 0 and packet.pts is not None:
+                end = packet.pts + (packet.duration or 0)
+            for frame in frames:
+                first = first or frame
+                stamps.append((frame.pts, frame.dts))
+                interlaced = interlaced or frame.interlaced_frame
+                last = frame.duration or 0
+    shown = next((known for known in map(list, zip(*stamps, strict=True)) if _rises(known)), [None] * len(stamps))
+    if shown and shown[-1] is not None and end is not None and end > shown[-1] + last:
+        last = end - shown[-1]  # empty packets repeat the last picture
+    if packets > 1.5 * len(shown) > 1.5 and shown[-1] is not None and shown[-2] is not None:
+        last = max(last, shown[-1] - shown[-2])  # a packet's duration is a field's, half a picture's
+    return Shown(shown, last, interlaced, first)
+
+
+def _rises(stamps: Sequence[int | None]) -> bool:
+    known = [stamp for stamp in stamps if stamp is not None]
+    return len(known) == len(stamps) and all(a < b for a, b in itertools.pairwise(known))
+
+
+def _leads(packet: Piece, first: Piece) -> bool:
+    """Whether a picture is shown before the first in the file (Matroska then has no stamp for it) and can't be decoded:
+    it looks back to pictures that a cut between key frames took away. Players don't show it either."""
+    if first.sure or first.stamp is None:
+        return False
+    return packet.stamp is None or packet.stamp < first.stamp

@@ -1,0 +1,95 @@
+"""Opening a video: as a local file and nothing else, as one of a list of real containers, at its best video stream.
+
+libav opens far more than videos: addresses on the network, playlists and concat scripts that show other files of this
+machine, numbered pictures, devices. None of these is reached from here, whatever a file's name or content says.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av import VideoStream
+from av.container import InputContainer
+
+from data_prep.video.damage import breaks_off, decoder_lines, description
+from data_prep.video.sniffing import foreign_kind
+from groundwork.errors import FoundWrong, KitError
+
+# libav's demuxers of files that hold videos themselves. Not among them: hls, dash, concat, image2 and all `_pipe`s.
+CONTAINERS = (
+    *("mov", "matroska", "avi", "ogg", "mpegts", "mpeg", "flv", "asf", "gif", "mxf", "nut", "dv", "rm", "ivf"),
+    *("mpegvideo", "m4v", "h264", "hevc", "obu", "mjpeg", "vc1"),  # bare streams
+)
+_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+_CODEC = re.compile(r"Video: ([^,(]+(?:\([^)]*\) ?)*)")
+_DEFAULT_STREAM = 5_000_000  # pixels that "play me first" is worth, as in the ffmpeg command
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file and its best real video stream (a cover picture is none) as PyAV's (container, stream).
+
+    Whatever libav and PyAV raise inside the block becomes FoundWrong, naming the file.
+
+    Raises:
+        FoundWrong: if it is no video, breaks off within its head, is encrypted, or no stream of it can be decoded.
+    """
+    try:
+        with decoder_lines() as log:
+            # the protocol in front: a colon in a name is then a letter like any other
+            container = av.open(f"file:{path}", container_options=_OPTIONS, metadata_errors="ignore")
+        with container:
+            if told := [text.strip() for level, source, text in log if breaks_off(level, source, text)]:
+                raise FoundWrong(f"{path}: the file is cut off or damaged ({told[0]}). Use another copy of the file.")
+            stream = _best_stream(path, container)
+            stream.codec_context.thread_count = 1  # videos are read in parallel; see the worker count
+            yield container, stream
+    except KitError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        if (kind := foreign_kind(path)) is not None:
+            raise FoundWrong(f"{path}: {kind}") from None
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise FoundWrong(
+            f"{path}: does not decode ({reason}), expected a whole video. Damaged or no video; use another copy."
+        ) from None
+
+
+def _best_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The stream that the ffmpeg command would take: the default one before others, then the largest."""
+    cover = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not streams:
+        raise FoundWrong(f"{path}: holds no video stream, expected a video.")
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise FoundWrong(
+            f"{path}: its pictures are in a codec that can't be decoded here ({_codec_name(container, streams[0])}),"
+            " expected H.264, HEVC, VP9 or the like. Convert the video, or export it again as H.264."
+        )
+    best = max(known, key=_rank)
+    if _is_encrypted(best):
+        raise FoundWrong(
+            f"{path}: is encrypted (protected against copying), expected a video that any player can open."
+            " Use the file as it was filmed."
+        )
+    return best
+
+
+def _rank(stream: VideoStream) -> int:
+    default = bool(stream.disposition & av.stream.Disposition.default)
+    return _DEFAULT_STREAM * default + (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
+
+
+def _is_encrypted(stream: VideoStream) -> bool:
+    """MP4 says so by the name of the sample entry, Matroska by the key that it names."""
+    return stream.codec_context.codec_tag == "encv" or "enc_key_id" in stream.metadata
+
+
+def _codec_name(container: InputContainer, stream: VideoStream) -> str:
+    """What libav calls a codec that it can't decode, and its four letters: `none (zzz1 / 0x317A7A7A)`."""
+    lines = description(container).splitlines()
+    found = (_CODEC.search(line) for line in lines if f"#0:{stream.index}" in line)
+    return next((match[1] for match in found if match), "unknown")

@@ -1,0 +1,47 @@
+"""What a file that is no video is instead, by its first bytes: what to say of it in one line."""
+
+from pathlib import Path
+
+_HEAD_BYTES = 512
+# first bytes, what it is
+_PICTURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP"}
+_PICTURE_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"avif": "AVIF"}
+_LISTS = {
+    b"#EXTM3U": "a playlist",
+    b"ffconcat": "a concat script",
+    b"<?xml": "an XML text",
+    b"[playlist]": "a playlist",
+}
+
+
+def foreign_kind(path: Path) -> str | None:
+    """What an empty file, a picture or a playlist with a video's suffix is, and what to do; None: can't be told."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return None
+    if not head:
+        return "an empty file; perhaps it is still in the cloud. Download it, or take it away."
+    if (picture := picture_format(head)) is not None:
+        return (
+            f"holds one {picture} picture, expected a video. Name it .{_SUFFIXES.get(picture, picture.lower())} to have"
+            " it read as a photo."
+        )
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for start, kind in _LISTS.items():
+        if text.startswith(start):
+            return f"{kind}, expected a video. What it points to is not opened from here; give the videos themselves."
+    return None
+
+
+def picture_format(head: bytes) -> str | None:
+    """The format of a still picture by a file's first 16 bytes or more; None if it is none."""
+    if head[4:8] == b"ftyp":
+        return _PICTURE_BRANDS.get(head[8:12])
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    return next((name for start, name in _PICTURES.items() if head.startswith(start)), None)
+
+
+_SUFFIXES = {"JPEG": "jpg"}
