@@ -1,8 +1,8 @@
 """Raw tree, or ORBIT-Camera's flat export, to frame tree: numbered square frames at a stated rate."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from data_prep.making.run import TreeRun, TreeSummary, remove_folder
@@ -13,8 +13,6 @@ from data_prep.video import JPEG_QUALITY, Framing, crop_note, encode_jpeg, itera
 from groundwork.errors import AskedWrong
 from groundwork.files import whole_folder
 from groundwork.words import listed
-
-_LOG = logging.getLogger("data_prep")
 
 TIME_LIMIT_S = 1800.0  # a 10-minute 1080p video takes about 3 minutes on one core; a hung decoder takes for ever
 SLOW_MOTION_FPS = 90.0  # phones film at 24 to 60, or in slow motion at 120 and more
@@ -50,6 +48,8 @@ class VideoRecord:
     height_px: int
     filmed_fps: float
     colour: str
+    interlaced: bool = False
+    ends_early: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,14 @@ def extract(
     _refuse_nonsense(settings, discard, workers, time_limit_s)
     if not raw.is_dir():
         raise AskedWrong(f"{raw}: no such folder.")
-    run = TreeRun(raw, out, {"verb": "extract", **asdict(settings)}, _extract_video, VideoRecord, time_limit_s)
+    made_by, notes = {"verb": "extract", **asdict(settings)}, partial(_notes, settings=settings)
+    run = TreeRun(raw, out, made_by, _extract_video, VideoRecord, time_limit_s, notes=notes)
     run.check()
     videos = scan_raw(raw) if techniques is None else scan_flat(raw, techniques)
     if not videos:
         raise AskedWrong(f"{raw}: no videos; expected USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE.mp4 or the like.")
     names = name_videos(raw, videos, keep_names=settings.names == "kept")
     summary = run.run([_job(video, names[video.relative], out, settings) for video in videos], workers=workers)
-    for notice in _notices(summary.records, settings):
-        _LOG.warning("note: %s", notice)
     if discard:
         discard_key(raw)
         run.restate({**run.made_by, "names": "hashed, key discarded"})
@@ -145,10 +144,12 @@ def _extract_video(job: _Job) -> VideoRecord:
         height_px=info.height,
         filmed_fps=round(info.frames_per_s, 2),
         colour=info.colour,
+        interlaced=info.interlaced,
+        ends_early=info.ends_early,
     )
 
 
-def _notices(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator[str]:
+def _notes(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator[str]:
     """What the person who filmed may want to know, a line each."""
     of = f"of {len(records)} videos"
     if settings.shape == "crop":
@@ -161,5 +162,13 @@ def _notices(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator
     if hdr := sorted(name for name, record in records.items() if not record.colour.startswith("SDR")):
         yield (
             f"{len(hdr)} {of} are HDR, and come out paler than a phone shows them, for their tones are left as coded:"
-            f" {listed(hdr)}."
+            f" {listed(hdr)}. A thing filmed in HDR here and without it there looks like two; film all of them alike."
         )
+    if woven := sorted(name for name, record in records.items() if record.interlaced):
+        yield f"{len(woven)} {of} are interlaced, and were deinterlaced (bwdif): {listed(woven)}."
+    for name, record in sorted(records.items()):
+        if record.ends_early:
+            yield (
+                f"{name}: {record.ends_early}: the recording went on. Its {record.pictures} pictures until there are"
+                " used; look for a whole copy."
+            )

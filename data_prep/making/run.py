@@ -96,6 +96,7 @@ class TreeRun(Generic[JobT, RecordT]):
         copies_annotations: whether SOURCE/annotations are annotations.
         removes_stale: whether videos that an earlier run made of the same objects, and that are no more to be made, are
             removed; else OUT is refused.
+        notes: lines for the person who filmed, from the records by source; said even if other videos failed.
     """
 
     source: Path
@@ -106,6 +107,7 @@ class TreeRun(Generic[JobT, RecordT]):
     time_limit_s: float
     copies_annotations: bool = True
     removes_stale: bool = False
+    notes: Callable[[Mapping[str, RecordT]], Iterator[str]] | None = None
 
     def run(self, jobs: Sequence[JobT], *, workers: int | None = None) -> TreeSummary[RecordT]:
         """Make what is missing, then write the manifest, the annotations and the index.
@@ -173,12 +175,14 @@ class TreeRun(Generic[JobT, RecordT]):
             self._copy_annotations()
         if records:
             build_index(self.out)
+        by_source = {job.relative: records[job.place] for job in jobs if job.place in records}
+        for note in self.notes(by_source) if self.notes is not None else ():
+            _LOG.warning("note: %s", note)
         if failed:
             raise FoundWrong(
                 f"{self.source}: {len(failed)} of {len(jobs)} videos failed: {listed(failed)}."
                 f" The others are in {self.out}. Replace or remove these, then run the same command again."
             )
-        by_source = {job.relative: records[job.place] for job in jobs}
         return TreeSummary(skipped=len(jobs) - len(waiting), records=by_source)
 
     def _read_records(self) -> dict[str, RecordT]:

@@ -28,6 +28,7 @@ from data_prep.tree.layout import (
     slug,
     tree_splits,
 )
+from data_prep.tree.left_aside import report_left_aside
 from data_prep.tree.lock import hold_in_turn
 from data_prep.tree.object_folder import (
     is_frame_of,
@@ -81,8 +82,8 @@ class _Table:
 def scan_raw(root: Path) -> list[RawVideo]:
     """All videos of a raw tree `ROOT/[split/]USER/OBJECT/[TYPE/]FILE`, sorted by path.
 
-    Photos count, too, where an object has no videos of their type. Hidden files, empty files and other files (by
-    suffix) are left aside, and so are photos at other depths of a tree that has videos.
+    Photos count, too, where an object has no videos of their type. Empty files and other files (by suffix) are left
+    aside, which is reported; so are hidden files, and photos at other depths of a tree that has videos.
 
     Raises:
         FoundWrong: if a video stands at another depth or under another type than clean and clutter, or two paths
@@ -111,6 +112,7 @@ def scan_raw(root: Path) -> list[RawVideo]:
         group=lambda video: (video.split, video.user, video.object, video.video_type),
     )
     report_photos_aside(root, [photo.relative for photo in aside])
+    report_left_aside(root)
     twice = [relative for relative, count in Counter(video.relative for video in videos).items() if count > 1]
     if twice:
         raise FoundWrong(

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_TYPES, frame_file_name, nfc
+from data_prep.tree.left_aside import report_left_aside
 from data_prep.tree.listing import Kind, list_frames
 from data_prep.tree.object_folder import (
     LOOSE_TYPE,
@@ -106,6 +107,7 @@ def scan_own(path: Path) -> OwnFolder:
         raise FoundWrong(f"{path}: no object's folder in it; expected {EXPECTED}")
     videos, aside = without_photos_beside_videos(videos, photo=_is_photo, group=lambda video: video.object)
     report_photos_aside(path, [photo.place for photo in aside])
+    report_left_aside(path, empty=False)
     return OwnFolder(nfc(path.resolve().name), path, _in_order(videos), clutter)
 
 

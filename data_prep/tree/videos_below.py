@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep.tree.layout import is_junk
+from data_prep.tree.left_aside import report_left_aside
 from data_prep.tree.object_folder import holds_frames
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place
 from data_prep.video import is_photo_file, is_video_file
@@ -49,6 +50,8 @@ def videos_below(folder: Path) -> list[Path]:
     found = list(_packed(folder) if _is_archive(folder) else _below(folder))
     if not found:
         raise FoundWrong(f"{folder}: no video, photo or folder of frames in it")
+    if not _is_archive(folder):
+        report_left_aside(folder, empty=False)
     return sorted(found, key=lambda path: ([natural(part) for part in path.parts], str(path)))
 
 

@@ -6,17 +6,19 @@ being read, one waiting, one in work.
 """
 
 import io
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from data_prep.video import Picture, decode_jpeg, encode_jpeg
+from data_prep.video import Picture, decode_jpeg, encode_jpeg, probe
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.process_setting import ProcessSetting
 
@@ -68,9 +70,12 @@ class Camera:
         """Open it. A video file's path does as well, and gives its frames as fast as they are asked for.
 
         Raises:
-            FoundWrong: if it is not there.
+            FoundWrong: if it is not there; or if a path is no video file, but an address or a list of others.
         """
         self.name = f"camera {device}"
+        if isinstance(device, str):
+            probe(Path(device))
+            device = os.path.abspath(device)
         with _OPENCV_SILENT:
             self._capture = cv2.VideoCapture(device)
         if not self._capture.isOpened():

@@ -400,3 +400,32 @@ def test_two_runs_do_not_write_into_one_tree(one_video, tmp_path):
     with only_run(tmp_path / "out"), pytest.raises(AskedWrong, match="another run"):
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     assert extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX)).videos == 1
+
+
+def test_notices_are_given_though_another_video_fails(encode_video, tmp_path, reported):
+    encode_video(tmp_path / "raw/ann/cup/clean/wide.mp4", pictures=2, size=(192, 108))
+    (tmp_path / "raw/ann/cup/clean/broken.mp4").write_bytes(b"no video" * 100)
+    with pytest.raises(FoundWrong, match=r"1 of 2 videos failed: ann/cup/clean/broken\.mp4"):
+        extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
+    assert [line for line in reported() if line.startswith("note") and "wide.mp4" in line]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_interlaced_videos_and_recordings_that_end_early_are_named(tmp_path, reported):
+    folder = tmp_path / "raw/ann/cup/clean"
+    folder.mkdir(parents=True)
+    source = ["-f", "lavfi", "-i", "testsrc2=size=96x96:rate=50:duration=1"]
+    woven = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-c:v", "mpeg2video", "-flags", "+ildct+ilme"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, *woven, str(folder / "tv.mts")], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", *source, "-c:v", "libtheora", str(folder / "cut.ogv")], check=True)
+    content = (folder / "cut.ogv").read_bytes()
+    (folder / "cut.ogv").write_bytes(content[: len(content) * 3 // 4])
+    extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
+    notes = [line for line in reported() if line.startswith("note")]
+    assert [line for line in notes if "1 of 2 videos are interlaced" in line and "tv.mts" in line]
+    assert [line for line in notes if "cut.ogv: it ends within a page" in line]
+    records = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
+    assert sorted((record["interlaced"], bool(record["ends_early"])) for record in records) == [
+        (False, True),
+        (True, False),
+    ]

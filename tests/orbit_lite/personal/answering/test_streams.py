@@ -230,6 +230,14 @@ def test_a_camera_gives_rgb_pictures_numbered_and_timed(clutter):
     camera.close()
 
 
+@pytest.mark.parametrize("text", ["#EXTM3U\n{}\n", "ffconcat version 1.0\nfile '{}'\n"])
+def test_a_file_in_a_cameras_place_shows_no_other_file(clutter, tmp_path, text):
+    path = tmp_path / "list.mp4"
+    path.write_text(text.format(clutter), encoding="utf-8")
+    with pytest.raises(FoundWrong, match="expected a video"):
+        Camera(str(path))
+
+
 def test_the_square_is_the_middle_of_the_picture():
     picture = np.full((60, 100, 3), 250, np.uint8)
     picture[:, 20:80] = (200, 40, 90)

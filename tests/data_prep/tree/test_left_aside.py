@@ -1,0 +1,57 @@
+"""What nobody reads is said once, by kind and count; nothing is said of a tree in order."""
+
+import pytest
+
+from data_prep.tree.naming import scan_raw
+from data_prep.tree.own_videos import scan_own
+from data_prep.tree.videos_below import videos_below
+from data_prep.video import RAW_SUFFIXES
+
+
+@pytest.fixture
+def put(tmp_path):
+    def write(*places, content=b"x"):
+        for place in places:
+            path = tmp_path / "raw" / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return tmp_path / "raw"
+
+    return write
+
+
+def notes(reported):
+    return [line for line in reported() if "left aside" in line]
+
+
+@pytest.mark.parametrize("suffix", [*RAW_SUFFIXES, ".MTS"])
+def test_every_videos_suffix_counts_in_every_reader(put, suffix, reported):
+    raw = put(f"ann/cup/a{suffix}")
+    assert [video.relative for video in scan_raw(raw)] == [f"ann/cup/a{suffix}"]
+    assert [video.place for video in scan_own(raw / "ann").videos] == [f"cup/a{suffix}"]
+    assert videos_below(raw) == [raw / f"ann/cup/a{suffix}"]
+    assert not notes(reported)
+
+
+@pytest.mark.parametrize("suffix", [".mts", ".m2ts", ".3g2", ".mpg", ".wmv", ".ogv", ".flv", ".ts"])
+def test_what_cameras_and_old_phones_write_is_a_video(suffix):
+    assert suffix in RAW_SUFFIXES
+
+
+def test_empty_files_and_others_are_counted_by_kind(put, reported):
+    put("ann/cup/empty.mp4", "ann/cup/empty.mts", content=b"")
+    raw = put("ann/cup/a.mp4", "ann/cup/notes.txt", "ann/cup/b.txt", "ann/cup/c.pdf", "README", ".hidden", "index.csv")
+    put("annotations/train/v.json", "ann/.DS_Store")
+    assert len(scan_raw(raw)) == 1
+    empty, others = notes(reported)
+    assert "2 empty files" in empty and "ann/cup/empty.mp4, ann/cup/empty.mts" in empty
+    assert "4 files" in others and "1 .pdf, 2 .txt, 1 no suffix" in others
+    assert "hidden" not in others and "index" not in others and "json" not in others
+
+
+@pytest.mark.parametrize("scan", [lambda raw: scan_own(raw / "ann"), videos_below])
+def test_a_users_folder_and_any_folder_say_so_too(put, reported, scan):
+    raw = put("ann/cup/a.mp4", "ann/cup/notes.txt", "ann/pen/v1/v1-00001.jpg")
+    scan(raw)
+    (others,) = notes(reported)
+    assert "1 file left aside" in others and "notes.txt" in others
