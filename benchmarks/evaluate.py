@@ -28,7 +28,8 @@ from orbit_lite.config import load_protocol
 from orbit_lite.costs.measuring import Work
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.evaluation.predict import UserWork, predict
+from orbit_lite.evaluation.predict import predict
+from orbit_lite.evaluation.user_work import UserWork
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 PROTOCOL = "orbit-2022"

@@ -9,6 +9,7 @@ from eval.intervals import BootstrapInterval
 from eval.metrics import METRICS
 from eval.published import ORBIT_OBJECTS, ORBIT_USERS, PublishedRow, published_rows
 from eval.report.tables import summary_of
+from eval.score import filter_text
 from groundwork.files import csv_text
 from groundwork.pages.blocks import Paragraph, Section
 from groundwork.pages.cells import percent, plain
@@ -189,9 +190,13 @@ def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
                 _range(bootstrap),
             )
     macs = card.cost.macs_to_personalise_thop.mean if card.cost and card.cost.macs_to_personalise_thop else None
-    note = UNCHECKED_NOTE if UNCHECKED_NOTE in card.notes else ""
+    notes = [note for note in card.notes if note == UNCHECKED_NOTE]
+    if card.cost and (extra := card.cost.filter_extra_frames):
+        notes.append(f"Its filter read {extra.mean:,.0f} more frames a task than the task asks for.")
+    note = " ".join(notes)
     extractor = plain(card.provenance.get("backbone", ""))
-    return key, Row(plain(name), extractor, scores, macs, None, SCORED, "", note)
+    named = ", ".join(filter(None, (name, filter_text(card.provenance))))
+    return key, Row(plain(named), extractor, scores, macs, None, SCORED, "", note)
 
 
 def _users(card: Scorecard) -> str:

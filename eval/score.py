@@ -1,6 +1,6 @@
 """Tasks and predictions to a scorecard: flat rows first, one per video and task, then means of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,23 @@ SAMPLED_NOTE = (
     "This protocol scores a sample of each video's frames: frames to recognition and video accuracy are of that "
     "sample, not of whole videos, and can't be compared with other protocols' numbers."
 )
+
+FILTER_STAY = "filter_stay"  # a key of the predictions' provenance: the share that a causal filter stays with
+
+
+def filter_text(provenance: Mapping[str, str]) -> str:
+    """What to call the causal filter that predictions went through; "" if they went through none."""
+    return f"causal filter, stay {provenance[FILTER_STAY]}" if FILTER_STAY in provenance else ""
+
+
+def _notes(task_set: TaskSet, provenance: Mapping[str, str]) -> Iterator[str]:
+    if not task_set.every_query_frame:
+        yield SAMPLED_NOTE
+    if filtered := filter_text(provenance):
+        yield (
+            f"Each frame's prediction also uses all earlier frames of its video ({filtered}): more frames than the "
+            "protocol asks for were read. Compare it with recognizers that were filtered, too."
+        )
 
 
 def score(
@@ -96,7 +113,7 @@ def score(
             video_scores=len(rows),
             frames=int(rows["frames"].sum()),
         ),
-        notes=() if task_set.every_query_frame else (SAMPLED_NOTE,),
+        notes=tuple(_notes(task_set, provenance or {})),
         left_out=task_set.left_out,
         provenance=dict(provenance or {}),
         cost=cost,

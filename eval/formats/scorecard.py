@@ -6,14 +6,14 @@ Metrics are fractions in [0, 1], never percent. The means are all of the rows of
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from eval.formats.answers import Answers, AnswersCurve
-from eval.formats.quantities import Count, Fraction, NotNegative
+from eval.formats.quantities import Count, Fraction, NotNegative, Unsaid
 from eval.formats.reading import parse_object, require_file, require_schema
 from eval.formats.tasks import LeftOut
 from eval.intervals import BootstrapInterval, ProtocolInterval
@@ -152,27 +152,39 @@ class Amount(Strict):
         return cls(mean=float(numbers.mean()), std=float(numbers.std()), n=len(numbers))
 
 
+AMOUNTS = (
+    *("macs_to_personalise", "macs_to_personalise_thop", "seconds_to_personalise"),
+    *("filter_extra_frames", "filter_extra_macs"),
+)
+
+
 class TaskCost(Strict):
-    """What it took to personalise to one task; None where it is not known. Fields as Cost has them."""
+    """What one task took; None where it is not known. Fields as Cost has them."""
 
     user: str
     task: Count
     macs_to_personalise: Count | None = None
     macs_to_personalise_thop: Count | None = None
     seconds_to_personalise: NotNegative | None = None
+    filter_extra_frames: Annotated[Count | None, Unsaid] = None
+    filter_extra_macs: Annotated[Count | None, Unsaid] = None
 
 
 class Cost(Strict):
-    """What it took to personalise, a task; None where it is not known.
+    """What a task took to personalise, and a filter to predict; None where it is not known.
 
     macs_to_personalise: multiply-accumulate operations, all of them. macs_to_personalise_thop: as the leaderboard
-    counted them, without attention. seconds_to_personalise: of wall clock, operations counted apart. source: how and on
-    what machine they were counted and measured. per_task: each task's own, where that is known.
+    counted them, without attention. seconds_to_personalise: of wall clock, operations counted apart.
+    filter_extra_frames: query frames that a causal filter read beside those that the task asks for. filter_extra_macs:
+    what these took. source: how and on what machine they were counted and measured. per_task: each task's own, where
+    that is known.
     """
 
     macs_to_personalise: Amount | None = None
     macs_to_personalise_thop: Amount | None = None
     seconds_to_personalise: Amount | None = None
+    filter_extra_frames: Annotated[Amount | None, Unsaid] = None
+    filter_extra_macs: Annotated[Amount | None, Unsaid] = None
     source: str
     per_task: tuple[TaskCost, ...] = ()
 
@@ -180,7 +192,7 @@ class Cost(Strict):
     def of(cls, per_task: Sequence[TaskCost], *, source: str) -> Self:
         """From each task's own, tasks >= 1; what one of them lacks has no mean."""
         amounts = {}
-        for name in ("macs_to_personalise", "macs_to_personalise_thop", "seconds_to_personalise"):
+        for name in AMOUNTS:
             known = [getattr(row, name) for row in per_task if getattr(row, name) is not None]
             amounts[name] = Amount.of(known) if len(known) == len(per_task) else None
         return cls(**amounts, source=source, per_task=tuple(per_task))

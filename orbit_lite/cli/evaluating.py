@@ -9,11 +9,12 @@ from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes, WritesFolder
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
-from orbit_lite.cli.numbers import not_negative, positive
+from orbit_lite.cli.numbers import not_negative, positive, share
 from orbit_lite.cli.options import add_data, add_device, add_model, add_protocol, add_strictness, add_workers, readers
 
 if TYPE_CHECKING:
     from eval.formats.scorecard import Scorecard
+    from orbit_lite.evaluation.causal_filter import CausalFilter
     from orbit_lite.models.choice import ModelChoice
     from orbit_lite.personal.evaluating.evaluate import PersonalRequest
 
@@ -23,6 +24,7 @@ NOT_OF_A_PERSONAL_FILE = {  # options, and why they make no sense there
     "tasks_per_user": "there is one task, of all that it knows",
     "plain": "there is one task",
     "time": "it is taught already",
+    "filter_stay": "its answers are those of single frames",
 }
 
 
@@ -46,9 +48,21 @@ def _add_predict(verbs: Subparsers) -> None:
         default=Path("predictions.parquet"),
         help="file to write (default: predictions.parquet)",
     )
+    _add_filter(verb)
     add_workers(verb)
     add_device(verb)
     verb.set_defaults(run=_predict)
+
+
+def _add_filter(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--filter-stay",
+        type=share,
+        metavar="P",
+        help="filter each video's probabilities over time: the object on view stays what it was from one frame to the "
+        "next with probability P, 0 to below 1. Only earlier frames are used, all of them; the extra ones count as "
+        "cost (default: no filter)",
+    )
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -66,9 +80,12 @@ def _predict(options: argparse.Namespace) -> None:
         tasks = read_tasks(options.tasks)
         recognizer = choice.load().to(ranks.device)
         source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
-        table = predict(recognizer, tasks, index, source, ranks=ranks, workers=readers(options))
+        causal_filter = _causal_filter(options)
+        table = predict(
+            recognizer, tasks, index, source, ranks=ranks, workers=readers(options), causal_filter=causal_filter
+        )
         if ranks.first:
-            write_predictions(options.out, table, metadata=provenance(choice, tasks))
+            write_predictions(options.out, table, metadata=provenance(choice, tasks, causal_filter))
             print(f"{counted(len(table), 'prediction')} written to {options.out}")
 
 
@@ -90,6 +107,7 @@ def _add_evaluate(verbs: Subparsers) -> None:
     )
     verb.add_argument("--user", metavar="NAME", help="of a personal recognizer: whose videos (default: its own user's)")
     add_strictness(verb, default="as the personal recognizer has it")
+    _add_filter(verb)
     verb.add_argument("--plain", action="store_true", help="predict each task by itself: slow, to compare")
     verb.add_argument(
         "--time", action="store_true", help="also measure seconds to personalize; they differ from run to run"
@@ -124,6 +142,7 @@ def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
         split=options.split,
         seed=options.seed,
         tasks_per_user=options.tasks_per_user,
+        causal_filter=_causal_filter(options),
     )
     return evaluate(
         request,
@@ -205,6 +224,12 @@ def _cost(options: argparse.Namespace) -> None:
     if options.out:
         write_json(options.out, found.content())
         print(f"written to {options.out}")
+
+
+def _causal_filter(options: argparse.Namespace) -> "CausalFilter | None":
+    from orbit_lite.evaluation.causal_filter import CausalFilter
+
+    return None if options.filter_stay is None else CausalFilter(options.filter_stay)
 
 
 def _model(options: argparse.Namespace, *, weights: str = "") -> "ModelChoice":

@@ -25,12 +25,14 @@ from eval.formats.records import (
     write_tasks,
 )
 from eval.formats.scorecard import Cost
+from eval.score import FILTER_STAY
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
 from groundwork.errors import FoundWrong
 from orbit_lite.config import TaskPlan, as_written_now, load_protocol
 from orbit_lite.costs.seconds import time_personalizing
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.evaluation.causal_filter import CausalFilter
 from orbit_lite.evaluation.facts import annotation_facts, personalize_cost
 from orbit_lite.evaluation.predict import predict_users
 from orbit_lite.models.checkpoint import read_checkpoint_info
@@ -45,7 +47,7 @@ SECONDS_NAME = "seconds_to_personalise.csv"
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """One evaluation: which model, on which tree, by which protocol."""
+    """One evaluation: which model, on which tree, by which protocol; each frame by itself, or with a causal filter."""
 
     model: ModelChoice
     data: Path
@@ -53,6 +55,7 @@ class EvaluateRequest:
     split: str
     seed: int
     tasks_per_user: int | None = None
+    causal_filter: CausalFilter | None = None
 
 
 def evaluate(
@@ -96,6 +99,7 @@ def evaluate(
             "seed": request.seed,
             "tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user,
             "data_fingerprint": index.fingerprint,
+            **filter_note(request.causal_filter),
         }
         held = RunFolder.held(out, settings, machine=ranks.machine(workers=workers), as_now=evaluation_as_written_now)
         with ranks.by_first(held) as run:
@@ -105,14 +109,22 @@ def evaluate(
             ranks.wait()
             task_set = read_tasks(tasks)
             source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
-            parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set))
+            parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set, request.causal_filter))
             if not predictions.exists():
                 done = parts.done()
                 if run and done:
                     run.goes_on(f"predicted before: {len(done)} of {len({task.user for task in task_set.tasks})} users")
                 ranks.wait()  # all have looked before the first writes
                 tables = predict_users(
-                    recognizer, task_set, index, source, done=done, ranks=ranks, workers=workers, plain=plain
+                    recognizer,
+                    task_set,
+                    index,
+                    source,
+                    done=done,
+                    ranks=ranks,
+                    workers=workers,
+                    plain=plain,
+                    causal_filter=request.causal_filter,
                 )
                 for table in tables:
                     parts.write(table)
@@ -123,7 +135,7 @@ def evaluate(
             if run:
                 facts = annotation_facts(annotations, drawer.split, task_set.tasks)
                 seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
-                cost = personalize_cost(recognizer, task_set.tasks, seconds)
+                cost = personalize_cost(recognizer, task_set.tasks, seconds, causal_filter=request.causal_filter)
                 score_and_report(run, cost=cost, facts=facts, shown=source if thumbnails else None)
             ranks.wait()
             return read_scorecard(out / SCORECARD_NAME)
@@ -186,10 +198,15 @@ def _thumbnail(source: FrameSource, video: str, frame: int) -> bytes:
     return encode_jpeg(source.read(video, [frame])[0])
 
 
-def provenance(model: ModelChoice, tasks: TaskSet) -> dict[str, str]:
+def filter_note(causal_filter: CausalFilter | None) -> dict[str, str]:
+    """What a record says of a filter; nothing without one."""
+    return {FILTER_STAY: f"{causal_filter.stay:g}"} if causal_filter else {}
+
+
+def provenance(model: ModelChoice, tasks: TaskSet, causal_filter: CausalFilter | None = None) -> dict[str, str]:
     """Where predictions come from, for the parquet file's own metadata: texts by name."""
     described = {key: str(value) for key, value in model.describe().items()}
     if "checkpoint" in described:
         info = read_checkpoint_info(model.model)
         described |= {"learner": info.learner.name, "backbone": info.backbone}
-    return described | versions() | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}
+    return described | versions() | filter_note(causal_filter) | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}

@@ -12,8 +12,10 @@ from data_prep.tree.annotations import ISSUES
 from eval.by_annotation import FRAME_FACTS, SUPPORT_FACTS, AnnotationFacts
 from eval.formats.records import Task
 from eval.formats.scorecard import Cost, TaskCost
-from orbit_lite.costs.macs import personalize_macs
+from orbit_lite.costs.macs import frame_macs, personalize_macs
 from orbit_lite.costs.seconds import TaskSeconds, measured_on
+from orbit_lite.evaluation.causal_filter import CausalFilter
+from orbit_lite.evaluation.user_work import extra_frames
 from orbit_lite.models.counting import total
 from orbit_lite.models.recognizer import Recognizer
 
@@ -32,17 +34,31 @@ def annotation_facts(annotations: TreeAnnotations, split: str, tasks: Sequence[T
     return AnnotationFacts(frames, _support_facts(table, tasks))
 
 
-def personalize_cost(recognizer: Recognizer, tasks: Sequence[Task], seconds: Sequence[TaskSeconds] = ()) -> Cost:
-    """MACs to personalise for each task, by both counts; and seconds, where they were measured, one entry a task."""
+def personalize_cost(
+    recognizer: Recognizer,
+    tasks: Sequence[Task],
+    seconds: Sequence[TaskSeconds] = (),
+    *,
+    causal_filter: CausalFilter | None = None,
+) -> Cost:
+    """MACs to personalise for each task, by both counts; and seconds, where they were measured, one entry a task.
+
+    With a filter, also how many more frames it reads than are predicted, and the MACs of these.
+    """
 
     @cache
     def count(way: int, support: int) -> tuple[int, int]:
         found = total(personalize_macs(recognizer, way=way, support=support))
         return found.ours, found.leaderboard
 
+    @cache
+    def count_frame(way: int) -> int:
+        return total(frame_macs(recognizer, way=way)).ours
+
     seconds_of = {(row.user, row.task): row.seconds for row in seconds}
     rows = []
     for task in tasks:
+        extra = extra_frames(task, causal_filter) if causal_filter else None
         ours, leaderboard = count(task.way, sum(len(plan.frames) for plan in task.support))
         rows.append(
             TaskCost(
@@ -51,6 +67,8 @@ def personalize_cost(recognizer: Recognizer, tasks: Sequence[Task], seconds: Seq
                 macs_to_personalise=ours,
                 macs_to_personalise_thop=leaderboard,
                 seconds_to_personalise=seconds_of.get((task.user, task.task)),
+                filter_extra_frames=extra,
+                filter_extra_macs=None if extra is None else extra * count_frame(task.way),
             )
         )
     source = "MACs counted for each task's way and support frames, one frame's count multiplied"

@@ -5,8 +5,7 @@ fifty tasks cost little more than one. Memory is bounded by one user's support i
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,58 +17,12 @@ from eval.formats.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 from orbit_lite.data.frames import FrameSource
-from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, labels_and_videos, read_ahead, trailing_clips
+from orbit_lite.data.loader import ReadFrames, ReadTask, labels_and_videos, read_ahead, trailing_clips
 from orbit_lite.data.pixels import TaskPixels
+from orbit_lite.evaluation.causal_filter import CausalFilter
+from orbit_lite.evaluation.user_work import Planned, Support, UserWork, VideoFrames
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
 from orbit_lite.runs.ranks import Ranks, undealt
-
-FRAMES_A_JOB = 64
-
-Support = tuple[VideoPlan, ...]
-
-
-@dataclass(frozen=True)
-class VideoFrames:
-    """The distinct frames wanted of one video, rising."""
-
-    video: str
-    frames: tuple[int, ...]
-
-    @classmethod
-    def of(cls, video: str, plans: Iterable[tuple[Task, VideoPlan]]) -> "VideoFrames":
-        """All frames that some tasks' plans of the video take, their clips' too."""
-        wanted = {frame for task, plan in plans for frame in trailing_clips(plan.frames, task.clip_length)}
-        return cls(video, tuple(sorted(wanted)))
-
-    def jobs(self) -> list[FrameJob]:
-        """The frames in pieces small enough to read ahead."""
-        pieces = range(0, len(self.frames), FRAMES_A_JOB)
-        return [FrameJob(self.video, self.frames[start : start + FRAMES_A_JOB]) for start in pieces]
-
-
-@dataclass(frozen=True)
-class UserWork:
-    """What one user's tasks need: their distinct support sets, and of each query video the frames of all tasks."""
-
-    user: str
-    tasks: tuple[Task, ...]
-    supports: tuple[Support, ...]
-    queries: tuple[VideoFrames, ...]
-
-    @classmethod
-    def of(cls, user: str, tasks: Sequence[Task]) -> "UserWork":
-        """Gather what the tasks have in common."""
-        plans: dict[str, list[tuple[Task, VideoPlan]]] = defaultdict(list)
-        for task in tasks:
-            for plan in task.query:
-                plans[plan.video].append((task, plan))
-        queries = tuple(VideoFrames.of(video, own) for video, own in sorted(plans.items()))
-        return cls(user, tuple(tasks), tuple(dict.fromkeys(task.support for task in tasks)), queries)
-
-    def jobs(self) -> list[FrameJob]:
-        """All reading for this user, in the order in which it is used."""
-        support = [FrameJob(plan.video, plan.frames) for plans in self.supports for plan in plans]
-        return support + [job for query in self.queries for job in query.jobs()]
 
 
 def predict(
@@ -81,6 +34,7 @@ def predict(
     ranks: Ranks | None = None,
     workers: int = 0,
     plain: bool = False,
+    causal_filter: CausalFilter | None = None,
     quiet: bool = False,
 ) -> pd.DataFrame:
     """Predictions for every query frame of every task, in the order of the tasks, on every rank.
@@ -90,7 +44,17 @@ def predict(
     Returns:
         A table with the columns of eval.formats.records.PREDICTION_COLUMNS, a row a frame.
     """
-    found = predict_users(recognizer, tasks, index, source, ranks=ranks, workers=workers, plain=plain, quiet=quiet)
+    found = predict_users(
+        recognizer,
+        tasks,
+        index,
+        source,
+        ranks=ranks,
+        workers=workers,
+        plain=plain,
+        causal_filter=causal_filter,
+        quiet=quiet,
+    )
     tables = list(found)
     return pd.concat(undealt(ranks.gather(tables)) if ranks else tables, ignore_index=True)
 
@@ -105,6 +69,7 @@ def predict_users(
     ranks: Ranks | None = None,
     workers: int = 0,
     plain: bool = False,
+    causal_filter: CausalFilter | None = None,
     quiet: bool = False,
 ) -> Iterator[pd.DataFrame]:
     """This rank's users' predictions, a table a user, as they come.
@@ -117,6 +82,7 @@ def predict_users(
         ranks: processes that share the users out.
         workers: processes that read ahead; the result does not depend on them.
         plain: each task by itself, every image of it read and embedded for it: the yardstick, slow.
+        causal_filter: over each video's probabilities; None predicts each frame (or clip) by itself.
 
     Raises:
         FoundWrong: if the tree is not the one that the tasks were drawn from, a frame can't be read, or an answer is no
@@ -128,12 +94,12 @@ def predict_users(
     for task in tasks.tasks:
         if task.user not in done:
             by_user[task.user].append(task)
-    users = [UserWork.of(user, of_user) for user, of_user in by_user.items()]
+    users = [UserWork.of(user, of_user, causal_filter) for user, of_user in by_user.items()]
     users = list(ranks.share(users)) if ranks else users
     quiet = quiet or bool(ranks and not ranks.first)
     workers, pin = max(workers, source.least_workers), recognizer.device.type == "cuda"
     if plain:
-        ordered = [task for user in users for task in user.tasks]
+        ordered = [task for user in users for task in user.to_read()]
         with Progress("tasks", len(ordered), quiet=quiet) as progress:
             pixels = read_ahead(ordered, ReadTask(source), workers=workers, pin=pin)
             for user in users:
@@ -154,9 +120,10 @@ def _predict_user_plainly(
         images = next(pixels)
         support = images.support, images.support_labels, images.support_videos
         logits = recognizer.personalize(*support, way=task.way).logits(images.query)
-        parts = logits.softmax(1).split([len(plan.frames) for plan in task.query])
+        parts = logits.softmax(1).split([len(work.needed(plan).frames) for plan in task.query])
         for plan, part in zip(task.query, parts, strict=True):
-            answers[task.task, plan.video] = part.max(1)
+            found = work.causal_filter(part)[_rows(plan)] if work.causal_filter else part
+            answers[task.task, plan.video] = found.max(1)
         progress.advance()
     return _table(work, answers)
 
@@ -168,11 +135,15 @@ def _predict_user(recognizer: Recognizer, work: UserWork, images: Iterator[Tenso
     answers: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
     for query in work.queries:
         # One extractor serves every support set, unless the learner adapts it: then each has features of its own.
-        by_state: dict[Support, list[tuple[Task, VideoPlan]]] = defaultdict(list)
+        by_state: dict[Support, list[Planned]] = defaultdict(list)
         for task in work.tasks:
             state = task.support if not recognizer.shares_features else work.supports[0]
             by_state[state] += [(task, plan) for plan in task.query if plan.video == query.video]
-        wanted = {state: VideoFrames.of(query.video, plans) for state, plans in by_state.items() if plans}
+        wanted = {
+            state: VideoFrames.of(query.video, ((task, work.needed(plan)) for task, plan in plans))
+            for state, plans in by_state.items()
+            if plans
+        }
         pieces: dict[Support, list[Tensor]] = {state: [] for state in wanted}
         for job in query.jobs():
             frames = next(images)
@@ -182,10 +153,44 @@ def _predict_user(recognizer: Recognizer, work: UserWork, images: Iterator[Tenso
                     pieces[state].append(fitted[state].embed(frames if here.all() else frames[torch.from_numpy(here)]))
         for state, own in wanted.items():
             features = torch.cat(pieces.pop(state))
-            for task, plan in by_state[state]:
-                pooled = _trailing_features(features, own, plan, task.clip_length)
-                answers[task.task, plan.video] = fitted[task.support].logits_from_features(pooled).softmax(1).max(1)
+            for support, plans in _by_support(by_state[state]).items():
+                found = _probabilities(fitted[support], features, own, plans, work.causal_filter)
+                for (task, plan), probabilities in zip(plans, found, strict=True):
+                    answers[task.task, plan.video] = probabilities.max(1)
     return _table(work, answers)
+
+
+def _by_support(plans: Sequence[Planned]) -> dict[Support, list[Planned]]:
+    found: dict[Support, list[Planned]] = defaultdict(list)
+    for task, plan in plans:
+        found[task.support].append((task, plan))
+    return found
+
+
+def _probabilities(
+    fitted: FittedRecognizer,
+    features: Tensor,
+    query: VideoFrames,
+    plans: Sequence[Planned],
+    causal_filter: CausalFilter | None,
+) -> Iterator[Tensor]:
+    """Of each plan of one video and one support set, (frames of the plan, way); features are those of `query`."""
+
+    def unfiltered(plan: VideoPlan, clip_length: int) -> Tensor:
+        return fitted.logits_from_features(_trailing_features(features, query, plan, clip_length)).softmax(1)
+
+    if causal_filter is None:
+        yield from (unfiltered(plan, task.clip_length) for task, plan in plans)
+        return
+    # A filter that looks back only gives a frame the same for every task: once for the longest serves them all.
+    task, longest = max(plans, key=lambda planned: planned[1].frames[-1])
+    filtered = causal_filter(unfiltered(causal_filter.needed(longest), task.clip_length))
+    yield from (filtered[_rows(plan)] for _, plan in plans)
+
+
+def _rows(plan: VideoPlan) -> Tensor:
+    """Where a plan's frames stand among all of the video's, which count from 1."""
+    return torch.tensor(plan.frames) - 1
 
 
 def _personalize(

@@ -14,7 +14,8 @@ from groundwork.errors import FoundWrong
 from orbit_lite.config import builtin_names, load_protocol
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.evaluation.predict import FRAMES_A_JOB, predict
+from orbit_lite.evaluation.predict import predict
+from orbit_lite.evaluation.user_work import FRAMES_A_JOB
 from orbit_lite.models.adapters.film_generator import FilmAdapter
 from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer

@@ -1,0 +1,46 @@
+"""A causal filter over a video's probabilities: frames that follow one another mostly show the same object.
+
+A hidden Markov model's forward pass. The object on view stays what it was with probability r, and is any of the C
+with probability 1 - r. With p_t(c) the recognizer's own probabilities,
+
+    a_t(c)  ∝  p_t(c) [r a_{t-1}(c) + (1 - r) / C],    a_0 = 1 / C.
+
+It only ever looks back, as ORBIT's rules demand: a frame is predicted from itself and earlier frames of its video.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eval.formats.records import VideoPlan
+
+
+@dataclass(frozen=True)
+class CausalFilter:
+    """stay: r, in [0, 1). 0 leaves every frame's probabilities as they are."""
+
+    stay: float
+
+    def __call__(self, probabilities: Tensor) -> Tensor:
+        """The filtered probabilities of a video's first frames.
+
+        Args:
+            probabilities: (frames, C), of every frame from the video's first, in order; rows sum to 1.
+
+        Returns:
+            the same shape, float64, on the CPU; row t depends on rows 0 to t alone.
+        """
+        found = probabilities.cpu().numpy().astype(np.float64)
+        uniform = 1 / found.shape[1]
+        before = np.full(found.shape[1], uniform)
+        for row in found:
+            row *= self.stay * before + (1 - self.stay) * uniform
+            row /= row.sum()
+            before = row
+        return torch.from_numpy(found)
+
+    def needed(self, plan: VideoPlan) -> VideoPlan:
+        """What must be read to predict a plan's frames: every frame of the video up to the last of them."""
+        return replace(plan, frames=tuple(range(1, plan.frames[-1] + 1)))
