@@ -40,12 +40,14 @@ class SetPlan(Strict):
     """One set of a task, support or query: whose videos, which of them, which frames.
 
     videos: `all`; `first`, the first min(count, n - 1) by name; `rest`, those that `first` leaves; `random`, 1 to n.
+    max_videos: an object's, drawn at random where there are more, as the plan's own cap is; None is no cap beside it.
     without: annotated issues a frame must not have. min_frames: fewer valid frames and the video is out.
     """
 
     video_type: VideoType
     videos: Literal["all", "first", "rest", "random"] = "all"
     count: Positive = 5
+    max_videos: Positive | None = None
     without: tuple[str, ...] = ()
     min_frames: Positive = 1
     frames: FrameChoice

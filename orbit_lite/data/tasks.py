@@ -118,7 +118,7 @@ class TaskDrawer:
     def _draw_set(
         self, plan: SetPlan, candidates: Sequence[Candidate], label: int, *, key: tuple[int, str, int, str]
     ) -> list[VideoPlan]:
-        most = min(len(candidates), self.plan.max_videos or len(candidates))
+        most = min(filter(None, (len(candidates), self.plan.max_videos, plan.max_videos)))
         if plan.videos == "random" or most < len(candidates):
             rng = keyed_rng(*key, "videos", candidates[0].video)
             count = int(rng.integers(1, most + 1)) if plan.videos == "random" else most

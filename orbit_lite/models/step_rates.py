@@ -20,11 +20,27 @@ class InnerSettings(Strict):
     start: where the linear head begins: at zeros, or at the class means (Triantafillou et al. 2020, arXiv 1903.03096:
         weight 2 mu, bias -mu.mu).
     learned_rates: whether meta-training changes the rates, one for each step (and group, where there are two).
+    summed_batches: the support loss is the sum of the means of batches of so many support items in a row, as in the
+        code published with ORBIT (so the rate grows with their number); null is the mean over all items.
     """
 
     window: Positive = 1
     start: Start = "zeros"
     learned_rates: bool = False
+    summed_batches: Positive | None = None
+
+
+def item_weights(items: int, summed_batches: int | None, *, like: Tensor) -> Tensor | None:
+    """What each support item weighs in the support loss, (items,); None where it is the mean, 1 / items each.
+
+    >>> item_weights(5, 2, like=torch.zeros(()))
+    tensor([0.5000, 0.5000, 0.5000, 0.5000, 1.0000])
+    """
+    if summed_batches is None:
+        return None
+    sizes = torch.full((items,), summed_batches)
+    sizes[items - items % summed_batches :] = items % summed_batches
+    return 1 / sizes.to(like)
 
 
 class StepRates(nn.Module):

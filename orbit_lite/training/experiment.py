@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from groundwork.errors import AskedWrong
 from groundwork.strict_model import Strict
 from orbit_lite.config import Positive, Share, TaskPlan, as_written_now, find_config, parse_config, read_yaml
+from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.gradients.film_penalty import PUBLISHED_WEIGHT
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.strict_yaml import parse_yaml
@@ -100,6 +101,13 @@ class ExperimentConfig(Strict):
         if (self.epochs > 0) != self.learner.meta_learned:
             what = "something" if self.learner.meta_learned else "nothing"
             raise ValueError(f"epochs {self.epochs}, but learner {self.learner.name} has {what} to meta-train")
+        return self
+
+    @model_validator(mode="after")
+    def _a_gradient_that_is_right(self) -> Self:
+        reason = find_adapter(self.learner.adapter).refuses.get(self.lite.estimator)
+        if reason and self.epochs:
+            raise ValueError(reason)
         return self
 
 

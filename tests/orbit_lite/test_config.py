@@ -211,3 +211,25 @@ def test_experiments_that_extend_each_other_in_a_ring_are_refused(tmp_path):
     path.write_text(f"extends: {path}\nname: ring\n")
     with pytest.raises(AskedWrong, match="ring"):
         load_experiment(str(path))
+
+
+def test_a_gradient_that_would_be_biased_is_refused_where_the_experiment_is_read():
+    with pytest.raises(AskedWrong, match=r"imaml has no estimator 'lite'.*use lite\.estimator=exact"):
+        load_experiment("pocket", ["learner=imaml"])
+    assert load_experiment("pocket", ["learner=imaml", "lite.estimator=exact"]).lite.estimator == "exact"
+
+
+def test_every_learner_that_can_be_meta_trained_has_an_experiment_of_2022():
+    trained = {name for name in builtin_names("learner") if load_learner(name).meta_learned}
+    of_2022 = [load_experiment(name) for name in builtin_names("experiment") if not name.startswith(("2021-", "pocket"))]
+    assert trained <= {config.learner.name for config in of_2022}
+
+
+@pytest.mark.parametrize("name", ["2021-maml-efficientnet_b0", "2021-cle-maml-resnet18"])
+def test_the_published_maml_has_the_published_settings(name):
+    config = load_experiment(name)
+    own = config.learner.adapter_settings
+    assert (own["first_order"], own["summed_batches"], own["extractor_lr_scale"]) == (True, 16, 0.1)
+    assert (config.learner.steps, config.learner.step_lr, config.optimizer.lr) == (15, 1e-3, 1e-5)
+    assert (config.optimizer.extractor_lr_scale, config.optimizer.clamp_gradient) == (0.1, 10)
+    assert (config.tasks_per_step, config.epochs, config.tasks.clip_length) == (16, 10, 8)

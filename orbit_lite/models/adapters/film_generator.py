@@ -167,5 +167,6 @@ RECORD = AdapterRecord(
     heads=(),
     passes_gradient=True,
     meta_learned=True,
+    refuses={},
     published={"set_encoder.": "set_encoder.", "generator.": "film_generator."},
 )

@@ -103,5 +103,6 @@ RECORD = AdapterRecord(
     heads=("linear",),
     passes_gradient=False,
     meta_learned=False,
+    refuses={},
     published={},
 )

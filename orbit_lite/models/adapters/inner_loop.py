@@ -28,7 +28,7 @@ from orbit_lite.models.step_rates import InnerSettings, Start, StepRates
 
 
 class InnerLoopSettings(InnerSettings):
-    """MAML's own, beside `window`, `start` and `learned_rates`, and the learner's `steps` and `step_lr` (the head's).
+    """MAML's own, beside those of every inner loop, and the learner's `steps` and `step_lr` (the head's).
 
     adapts: `all` of the extractor, or its norms (`film`), and the head in any case. The head alone is another learner's
         (anil), whose features are encoded once.
@@ -66,7 +66,7 @@ class InnerLoopAdapter(nn.Module):
         self.extractor_rates = rates(learner.step_lr * own.extractor_lr_scale)
         self.head_rates = rates(learner.step_lr)
         self._start: Start = own.start
-        self._first_order = own.first_order
+        self._first_order, self._summed_batches = own.first_order, own.summed_batches
         self._query_weights = query_weights(self.head_rates.windows, spread=own.multi_step_loss)
 
     def fit(
@@ -127,6 +127,7 @@ class InnerLoopAdapter(nn.Module):
             start=self._start,
             first_order=self._first_order,
             query_weights=self._query_weights,
+            summed_batches=self._summed_batches,
         )
 
 
@@ -142,5 +143,6 @@ RECORD = AdapterRecord(
     heads=("linear",),
     passes_gradient=True,
     meta_learned=lambda own: own.learned_rates,
+    refuses={},
     published={},
 )

@@ -59,5 +59,6 @@ RECORD = AdapterRecord(
     heads=(),
     passes_gradient=True,
     meta_learned=False,
+    refuses={},
     published={},
 )

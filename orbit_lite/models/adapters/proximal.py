@@ -20,7 +20,7 @@ from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.counting import PartMacs, count_macs
 from orbit_lite.models.extractor import Extractor, frame_macs
 from orbit_lite.models.gradients.lite import GradientPlan
-from orbit_lite.models.gradients.proximal import Proximal
+from orbit_lite.models.gradients.proximal import NO_LITE, Proximal
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.gradients.support_loss import AdaptingNet, SupportLoss
 from orbit_lite.models.heads.fitting import Head
@@ -125,5 +125,6 @@ RECORD = AdapterRecord(
     heads=("linear",),
     passes_gradient=True,
     meta_learned=False,
+    refuses={"lite": NO_LITE},
     published={},
 )

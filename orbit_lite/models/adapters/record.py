@@ -21,6 +21,7 @@ class AdapterRecord:
         any head may be fitted to the features.
     passes_gradient: whether a gradient goes back through its fit to every support item.
     meta_learned: whether it has weights that meta-training changes, or how to tell from its settings; see `learns`.
+    refuses: estimators of the meta-gradient that would be wrong through it, by name, each with the reason.
     published: beginnings of its parameters' names, and of their names in published checkpoints.
     """
 
@@ -31,6 +32,7 @@ class AdapterRecord:
     heads: tuple[str, ...]
     passes_gradient: bool
     meta_learned: bool | Callable[[Any], bool]
+    refuses: Mapping[str, str]
     published: Mapping[str, str]
 
     def learns(self, settings: Mapping[str, Any]) -> bool:

@@ -53,7 +53,7 @@ from orbit_lite.models.gradients.support_loss import (
 )
 from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.models.inputs import NotFinite, chunks_of
-from orbit_lite.models.step_rates import Start, StepRates
+from orbit_lite.models.step_rates import Start, StepRates, item_weights
 
 Sizes = tuple[Tensor, Tensor]  # of one step: for the extractor's parameters, and for the head's
 
@@ -64,7 +64,7 @@ class InnerLoop:
 
     names: parameters of the network that adapt, beside the head. extractor_rates, head_rates: of as many steps.
     first_order: take the end of the loop for its beginning in the gradient. query_weights: of the query loss after
-    each window, summing to 1: (0, .., 0, 1), or others for the multi-step loss.
+    each window, summing to 1: (0, .., 0, 1), or others for the multi-step loss. summed_batches: see InnerSettings.
     """
 
     extractor: Extractor
@@ -74,6 +74,7 @@ class InnerLoop:
     start: Start
     first_order: bool
     query_weights: tuple[float, ...]
+    summed_batches: int | None = None
 
     @torch.no_grad()
     def adapt(self, items: Tensor, labels: Tensor, *, way: int, chunks: Chunks) -> tuple[AdaptingNet, Values]:
@@ -87,7 +88,7 @@ class InnerLoop:
         if self.start == "prototypes":
             features = torch.cat([self.extractor.encode(items[part]) for part in chunks_of(items, chunks.no_graph)])
         values: Values = [*net.own, *self.first_head(features, labels, way)]
-        for after in self._walk(SupportLoss(net, items, labels, chunks.with_graph), values):
+        for after in self._walk(self._support_loss(net, items, labels, chunks), values):
             values = after
         return net, values
 
@@ -101,7 +102,7 @@ class InnerLoop:
 
     def _walk_back(self, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
         net = AdaptingNet(self.extractor, self.names, plan.bf16)
-        support = SupportLoss(net, task.support, task.support_labels, plan.chunks.with_graph)
+        support = self._support_loss(net, task.support, task.support_labels, plan.chunks)
         start = _HeadStart(self, task, plan)
         trajectory = [[*net.own, *start.values]]
         trajectory += self._walk(support, trajectory[0])
@@ -162,11 +163,12 @@ class InnerLoop:
         values = [*own, *self.first_head(features, task.support_labels, task.way)]
         # of a frozen extractor, or a head from zeros, nothing lies further back; the steps need a gradient all the same
         values = [value if value.requires_grad else value.requires_grad_() for value in values]
+        support = self._support_loss(net, task.support, task.support_labels, plan.chunks)
         query_labels, earlier = task.query_labels.to(values[-1].device), values[-1].new_zeros(())
         last = len(self.query_weights) - 1
         for number, sizes in enumerate(self._sizes()):
             with QuickSecondDerivatives():
-                loss = F.cross_entropy(net.logits(values, task.support), task.support_labels)
+                loss = support.one_graph(values)
             gradient = derivatives(loss, values, again=not self.first_order)
             values = _stepped(values, gradient, sizes)
             if number < last and (weight := self.query_weights[number]):
@@ -188,6 +190,10 @@ class InnerLoop:
             if wrong:
                 raise _diverged(wrong, number, len(every))
             yield values
+
+    def _support_loss(self, net: AdaptingNet, items: Tensor, labels: Tensor, chunks: Chunks) -> SupportLoss:
+        weights = item_weights(len(items), self.summed_batches, like=self.extractor.mean)
+        return SupportLoss(net, items, labels, chunks.with_graph, weights)
 
     def _sizes(self) -> list[Sizes]:
         return list(zip(self.extractor_rates.sums(), self.head_rates.sums(), strict=True))

@@ -45,6 +45,10 @@ from orbit_lite.models.gradients.support_loss import HEAD, AdaptingNet, SupportL
 from orbit_lite.models.heads.centered import solve_positive
 from orbit_lite.models.inputs import NotFinite, NotSolved, chunks_of
 
+NO_LITE = (
+    "imaml has no estimator 'lite': it solves a system of products with the support set's second derivatives, and the "
+    "solution for a sample of the images is biased; use lite.estimator=exact"
+)
 MOST_DENSE = 5000  # parameters whose Hessian `full` makes a matrix of: 200 MB in float64
 RECENT = 5  # the objective may not rise above its last few values; to forbid every rise would make the steps short
 SMALLER = 0.25  # what a step's size is multiplied by where the objective would grow
@@ -86,10 +90,7 @@ class Proximal:
             NotSolved: if the problem or the system behind the gradient is not solved as well as it must be.
         """
         if plan.estimator == "lite":
-            raise AskedWrong(
-                "imaml has no estimator 'lite': it solves a system of products with the support set's second "
-                "derivatives, and the solution for a sample of the images is biased; use lite.estimator=exact"
-            )
+            raise AskedWrong(NO_LITE)
         net = AdaptingNet(self.extractor, self.names, plan.bf16)
         support = SupportLoss(net, task.support, task.support_labels, plan.chunks.with_graph)
         values = self.solve(support, way=task.way)

@@ -67,12 +67,17 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class SupportLoss:
-    """Mean cross-entropy over the N support items."""
+    """Mean cross-entropy over the N support items, or their weighted sum."""
 
     net: AdaptingNet
     items: Tensor  # uint8 frames or clips
     labels: Tensor  # int64 (N,)
     chunk: int  # frames that have a graph at once
+    weights: Tensor | None = None  # (N,); None: 1 / N each
+
+    def one_graph(self, values: Sequence[Tensor]) -> Tensor:
+        """The loss, with one graph over all items."""
+        return self._share(values, slice(None), len(self.items))
 
     def gradient(self, values: Sequence[Tensor]) -> tuple[Values, Tensor]:
         """The exact gradient for each value, without graph, and the loss; N forward and backward passes."""
@@ -115,9 +120,13 @@ class SupportLoss:
         return Product(totals[: len(leaves)], totals[len(leaves) :], (along[0], along[1]))
 
     def _share(self, values: Sequence[Tensor], part: slice | Tensor, items: int) -> Tensor:
-        """What one chunk adds to the mean over so many items."""
-        labels = self.labels[part.to(self.labels.device) if isinstance(part, Tensor) else part]
-        return F.cross_entropy(self.net.logits(values, self.items[part]), labels, reduction="sum") / items
+        """What one chunk adds to an estimate of the loss from so many of the items."""
+        here = part.to(self.labels.device) if isinstance(part, Tensor) else part
+        logits, labels = self.net.logits(values, self.items[part]), self.labels[here]
+        if self.weights is None:
+            return F.cross_entropy(logits, labels, reduction="sum") / items
+        each = F.cross_entropy(logits, labels, reduction="none")
+        return (each * self.weights[here]).sum() * (len(self.items) / items)
 
 
 def as_leaves(values: Sequence[Tensor]) -> Values:

@@ -12,7 +12,7 @@ from orbit_lite.models.heads.fitting import LinearClassifier, class_members, lin
 from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord
 from orbit_lite.models.inputs import NotFinite
-from orbit_lite.models.step_rates import InnerSettings, Start, StepRates
+from orbit_lite.models.step_rates import InnerSettings, Start, StepRates, item_weights
 
 
 class InnerLoopHead(nn.Module):
@@ -22,10 +22,11 @@ class InnerLoopHead(nn.Module):
     the encodings: all it holds are (n, way) numbers a step. It is the exact second-order gradient.
     """
 
-    def __init__(self, rates: StepRates, *, start: Start) -> None:
+    def __init__(self, rates: StepRates, *, start: Start, summed_batches: int | None = None) -> None:
         super().__init__()
         self.rates = rates
         self.start = start
+        self.summed_batches = summed_batches
 
     @property
     def steps(self) -> int:
@@ -44,9 +45,10 @@ class InnerLoopHead(nn.Module):
             weight, bias = first.weight, first.bias
         else:
             weight, bias = features.new_zeros(way, features.shape[1]), features.new_zeros(way)
+        weights = item_weights(len(features), self.summed_batches, like=features)
         for number, size in enumerate(self.rates.sums(), start=1):
-            # of the mean cross-entropy, at each item's logits
-            slope = (F.linear(features, weight, bias).softmax(dim=1) - members) / len(features)
+            slope = F.linear(features, weight, bias).softmax(dim=1) - members  # of each item's loss, at its logits
+            slope = slope / len(features) if weights is None else slope * weights[:, None]
             weight, bias = weight - size * slope.T @ features, bias - size * slope.sum(dim=0)
             if not torch.isfinite(weight.detach()).all():
                 raise NotFinite(
@@ -61,7 +63,9 @@ RECORD = HeadRecord(
     summary="linear, by steps that meta-training differentiates through",
     settings=InnerSettings,  # and the learner's `steps` and `step_lr`
     build=lambda learner, own, width: InnerLoopHead(
-        StepRates(learner.step_lr, steps=learner.steps, window=own.window, learned=own.learned_rates), start=own.start
+        StepRates(learner.step_lr, steps=learner.steps, window=own.window, learned=own.learned_rates),
+        start=own.start,
+        summed_batches=own.summed_batches,
     ),
     fitted=LinearClassifier,
     shapes=linear_shapes,

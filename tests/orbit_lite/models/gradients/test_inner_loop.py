@@ -36,6 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "windows": {"window": 2, "learned_rates": True},
     "multi-step loss": {"multi_step_loss": 0.6},
     "norms alone": {"adapts": "film"},
+    "summed batches": {"summed_batches": 2},
     "first order": {"first_order": True},
     "first order, all else": {
         "first_order": True, "start": "prototypes", "learned_rates": True, "multi_step_loss": 0.6, "window": 2,
@@ -162,8 +163,10 @@ def written_out(recognizer: Recognizer, task: TaskPixels, own: dict[str, Any]) -
     adapter: Any = recognizer.adapter
     losses, names, window = [], list(values), own.get("window", 1)
     for first in range(0, STEPS, window):
-        loss = F.cross_entropy(logits(values, head, task.support), task.support_labels)
-        found = torch.autograd.grad(loss, [*values.values(), *head], create_graph=True)
+        size = own.get("summed_batches", len(task.support))
+        pieces = [slice(start, start + size) for start in range(0, len(task.support), size)]
+        means = [F.cross_entropy(logits(values, head, task.support[p]), task.support_labels[p]) for p in pieces]
+        found = torch.autograd.grad(sum(means), [*values.values(), *head], create_graph=True)  # type: ignore[arg-type]
         for step in range(first, min(first + window, STEPS)):
             rate, head_rate = adapter.extractor_rates.rates[step], adapter.head_rates.rates[step]
             values = {name: values[name] - rate * g for name, g in zip(names, found[:-2], strict=True)}
@@ -257,6 +260,7 @@ DRAWS = [
     ({"start": "prototypes", "learned_rates": True}, 1, 2, 2),
     ({"adapts": "film", "start": "prototypes", "learned_rates": True, "multi_step_loss": 0.6, "window": 2}, 3, 1, 3),
     ({"first_order": True, "start": "prototypes", "learned_rates": True}, 3, 1, 1),
+    ({"summed_batches": 2}, 2, 1, 2),
 ]
 
 
@@ -411,8 +415,8 @@ def test_weights_of_the_multi_step_loss() -> None:
 
 def test_anils_loop_is_the_adapters_with_nothing_but_the_head() -> None:
     """Its gradient by a graph over encodings, theirs by products: the same where the extractor's rate is next to 0."""
-    for start, window in product(("zeros", "prototypes"), (1, 2)):
-        own = {"start": start, "window": window, "learned_rates": True}
+    for start, window, batch in product(("zeros", "prototypes"), (1, 2), (None, 2)):
+        own = {"start": start, "window": window, "learned_rates": True, "summed_batches": batch}
         anil = LearnerConfig(head="inner_loop", extractor="learned", steps=STEPS, step_lr=RATE, head_settings=own)
         head_alone = build_recognizer(anil, "tiny", weights="random", frame_size_px=SIZE_PX).double()
         with_adapter = make_recognizer({**own, "extractor_lr_scale": 1e-300})

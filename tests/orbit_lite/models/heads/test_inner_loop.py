@@ -42,6 +42,24 @@ def test_it_is_sgd_on_the_mean_cross_entropy(start: str) -> None:
     torch.testing.assert_close(fitted.bias, layer.bias.detach())
 
 
+def test_summed_batches_take_a_step_along_the_sum_of_their_means() -> None:
+    """As the published code does: so many batches, so many times the rate."""
+    layer = nn.Linear(WIDTH, WAY).double()
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=RATE)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        for batch in (slice(0, 4), slice(4, 6)):
+            F.cross_entropy(layer(support()[batch]), LABELS[batch]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    fitted = head_of({"summed_batches": 4}).fit(support(), LABELS, way=WAY)
+    torch.testing.assert_close(fitted.weight, layer.weight.detach())
+    torch.testing.assert_close(fitted.bias, layer.bias.detach())
+    of_one, plain = (head_of(own).fit(support(), LABELS, way=WAY).weight for own in ({"summed_batches": 9}, {}))
+    torch.testing.assert_close(of_one, plain)
+
+
 def test_a_window_is_one_step_with_the_sum_of_its_rates() -> None:
     windows, larger = head_of({"window": 2}), head_of({}, steps=2, step_lr=2 * RATE)
     one, other = (head.fit(support(), LABELS, way=WAY).weight for head in (windows, larger))
