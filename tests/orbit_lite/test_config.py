@@ -153,7 +153,7 @@ def test_a_file_that_is_no_config_is_one_line(tmp_path, text):
 
 
 def test_every_leaderboard_row_has_its_experiment():
-    """FACTS: 4 backbones for the ProtoNets, two for the others; and the three of the 2021 papers with LITE."""
+    """4 backbones for the ProtoNets, two for the others. Of 2021: three with LITE, two by steps, four at 84 px."""
     wide, narrow = (
         ("efficientnet_b0", "efficientnet_v2_s", "vit_b_32", "vit_b_32_clip"),
         ("efficientnet_b0", "vit_b_32_clip"),
@@ -162,7 +162,12 @@ def test_every_leaderboard_row_has_its_experiment():
     others = ("cnaps", "simple_cnaps", "finetuner", "finetuner_film")
     rows |= {f"{learner}-{backbone}" for learner in others for backbone in narrow}
     rows |= {f"2021-{learner}-efficientnet_b0" for learner in ("protonets", "cnaps", "simple_cnaps")}
-    assert rows | {"pocket"} == set(builtin_names("experiment"))
+    of_2021 = [f"{learner}-efficientnet_b0" for learner in ("maml", "finetuner")]
+    of_2021 += [f"{learner}-resnet18" for learner in ("protonets", "cnaps", "maml", "finetuner")]
+    rows |= {f"2021-{clean}{row}" for clean in ("", "cle-") for row in of_2021}
+    new = {name for name in builtin_names("experiment") if load_experiment(name).learner.name == name.split("-")[0]}
+    pocket = {"pocket", "pocket-maml", "pocket-anil-implicit"}
+    assert rows | pocket == set(builtin_names("experiment")) - (new - rows)
 
 
 @pytest.mark.parametrize("name", builtin_names("experiment"))
@@ -221,8 +226,11 @@ def test_a_gradient_that_would_be_biased_is_refused_where_the_experiment_is_read
 
 def test_every_learner_that_can_be_meta_trained_has_an_experiment_of_2022():
     trained = {name for name in builtin_names("learner") if load_learner(name).meta_learned}
-    of_2022 = [load_experiment(name) for name in builtin_names("experiment") if not name.startswith(("2021-", "pocket"))]
+    of_2022 = [
+        load_experiment(name) for name in builtin_names("experiment") if not name.startswith(("2021-", "pocket"))
+    ]
     assert trained <= {config.learner.name for config in of_2022}
+    assert {config.validation.protocol for config in of_2022} == {"orbit-2022"}
 
 
 @pytest.mark.parametrize("name", ["2021-maml-efficientnet_b0", "2021-cle-maml-resnet18"])

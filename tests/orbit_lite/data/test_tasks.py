@@ -2,6 +2,7 @@ import dataclasses
 import json
 import pickle
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,17 @@ def test_no_more_than_15_videos_an_object_drawn_anew_for_each_task(tmp_path):
     chosen = [tuple(p.video for p in drawn.draw("P1", task).query if p.label == 0) for task in range(3)]
     assert {len(videos) for videos in chosen} == {15}
     assert len(set(chosen)) == 3
+
+
+def test_the_rows_at_84_px_train_on_few_videos_of_few_objects(tmp_path):
+    """10 objects, 5 clean and 2 clutter videos of each at most: so that a task's whole graph fits."""
+    index = tree(tmp_path, users=("P1",), objects=[f"thing {k}" for k in range(14)], clean=8, clutter=6, frames=60)
+    drawn = drawer(index, "orbit-2021-small-training", split="test")
+    tasks = [drawn.draw("P1", number) for number in range(40)]
+    assert max(task.way for task in tasks) == 10
+    assert {max(Counter(p.label for p in task.support).values()) for task in tasks} <= {1, 2, 3, 4, 5}
+    assert max(max(Counter(p.label for p in task.support).values()) for task in tasks) == 5
+    assert max(max(Counter(p.label for p in task.query).values()) for task in tasks) == 2
 
 
 def test_training_tasks_vary_in_way_shot_and_queries(tmp_path):
