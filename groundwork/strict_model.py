@@ -54,7 +54,8 @@ def _fault_line(fault: Mapping[str, Any], model: type[BaseModel] | None) -> str:
         return f"key {key!r} is missing"
     complete = not place or fault["type"] == REFUSED or isinstance(fault["input"], dict)
     got = "" if complete else f", got {one_line(repr(fault['input']))}"
-    return f"{key + ': ' if key else ''}{fault['msg']}{got}"
+    said = fault["msg"].removeprefix("Value error, ")  # which pydantic puts before what a validator says
+    return f"{key + ': ' if key else ''}{said}{got}"
 
 
 def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:

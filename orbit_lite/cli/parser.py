@@ -21,9 +21,19 @@ VERBS = (demo, prep, training, evaluating, personalize, recognize, check_user, e
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. A user's mistake is one line on stderr and exit status 1 or 2, never a traceback."""
-    options = _parser().parse_args(arguments)
+    options = _parsed(_parser(), arguments)
     if_stopped = "the same command resumes from here" if options.resumes else "nothing was written in part"
     return run_command("orbit-lite", options, lambda: run_verb(options), if_stopped=if_stopped)
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Also takes key=value behind options, where argparse by itself takes it only before them."""
+    options, more = parser.parse_known_args(arguments)
+    if any("=" not in one or one.startswith("-") for one in more) or (more and "overrides" not in options):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        options.overrides += more
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

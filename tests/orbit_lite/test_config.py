@@ -186,29 +186,51 @@ def test_every_experiment_draws_a_training_task_and_builds(name, pocket_frames):
     TaskDrawer(open_index(pocket_frames), load_protocol(config.validation.protocol), split="validation", seed=0)
 
 
-@pytest.mark.parametrize("name", [name for name in builtin_names("experiment") if name != "pocket"])
-def test_every_experiment_has_the_published_settings(name):
-    """FACTS of 2023 (leaderboard rows) and of 2021 (papers); what these do not say is the optimiser's own."""
+def experiments(*, of_2021):
+    names = [name for name in builtin_names("experiment") if not name.startswith("pocket")]
+    return [name for name in names if name.startswith("2021-") == of_2021]
+
+
+@pytest.mark.parametrize("name", experiments(of_2021=False))
+def test_every_experiment_of_2022_has_the_published_settings(name):
+    """FACTS of 2023 (leaderboard rows); what these do not say is the optimiser's own."""
     found = load_experiment(name)
-    row, of_2021 = name.removeprefix("2021-"), name.startswith("2021-")
-    learner, backbone = row.rsplit("-", 1)
+    learner, backbone = name.rsplit("-", 1)
     assert (found.learner, found.backbone, found.weights) == (load_learner(learner), backbone, "pretrained")
     assert (found.seed, found.tasks_per_step, found.tasks.tasks_per_user, found.frame_size_px) == (1991, 16, 50, 224)
-    if of_2021:
-        tasks, h = ("clean-", 8) if learner == "simple_cnaps" else ("", 8 if learner == "cnaps" else 16)
-        expected = {"name": "adam", "lr": 1e-4, "extractor_lr_scale": 0.1}
-        assert found.tasks == load_protocol(f"orbit-2021-{tasks}training")
-        assert (found.epochs, found.lite.h, found.lite.query_batch, found.tasks.clip_length) == (10, h, 8 * 8, 8)
-        assert found.validation.protocol == f"orbit-2021-{'cle' if tasks else 'clu'}-ve"
-    else:
-        expected = {"name": "adam", "lr": 5e-6, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.2}
-        expected |= {"warmup_epochs": 5, "warmup_lr": 1e-6, "warmup": "epoch"}
-        expected |= {"decay": "step", "decay_at_epochs": (14,), "decay_factor": 0.5}
-        assert found.tasks == load_protocol("orbit-2022-training")
-        assert (found.epochs, found.lite.h) == (30 if found.learner.meta_learned else 0, 16)
-        assert (found.validation.protocol, found.validation.tasks_per_user) == ("orbit-2022", 30)
-    assert found.lite.estimator == "lite"
+    assert found.tasks == load_protocol("orbit-2022-training")
+    assert (found.epochs, found.lite.h) == (30 if found.learner.meta_learned else 0, 16)
+    assert (found.validation.protocol, found.validation.tasks_per_user) == ("orbit-2022", 30)
+    assert found.lite.estimator == ("exact" if learner == "imaml" else "lite")
+    expected = {"name": "adam", "lr": 5e-6, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.2}
+    expected |= {"warmup_epochs": 5, "warmup_lr": 1e-6, "warmup": "epoch"}
+    expected |= {"decay": "step", "decay_at_epochs": (14,), "decay_factor": 0.5}
     assert found.optimizer == OptimizerConfig(**expected)
+
+
+@pytest.mark.parametrize("name", experiments(of_2021=True))
+def test_every_experiment_of_2021_has_the_published_settings(name):
+    """FACTS of the papers: with LITE at 224 px, ResNet-18 at 84 px, and the two that adapt by steps."""
+    found = load_experiment(name)
+    learner, backbone = name.removeprefix("2021-").removeprefix("cle-").rsplit("-", 1)
+    by_steps, clean = learner in ("maml", "finetuner"), "-cle-" in name or learner == "simple_cnaps"
+    small = backbone == "resnet18"
+    assert (found.backbone, found.weights, found.frame_size_px) == (backbone, "pretrained", 84 if small else 224)
+    assert (found.seed, found.tasks_per_step, found.tasks.tasks_per_user, found.tasks.clip_length) == (1991, 16, 50, 8)
+    assert found.lite.query_batch == 8 * 8
+    assert found.lite.h == (8 if learner in ("cnaps", "simple_cnaps") and not small else 16)
+    assert found.validation.protocol == f"orbit-2021-{'cle' if clean else 'clu'}-ve"
+    if not by_steps:
+        assert found.learner == load_learner(learner)
+    if learner == "finetuner":
+        assert (found.learner.head, found.learner.extractor, found.epochs) == ("inner_loop", "frozen", 0)
+        assert (found.learner.steps, found.learner.step_lr) == (50, 0.1)
+        return
+    assert found.lite.estimator == ("exact" if small or learner == "maml" else "lite")
+    assert found.tasks == load_protocol(f"orbit-2021-{'small-' * small}{'clean-' * clean}training")
+    assert found.epochs == 10
+    of_maml = {"lr": 1e-5, "clamp_gradient": 10} if learner == "maml" else {}
+    assert found.optimizer == OptimizerConfig(**{"name": "adam", "lr": 1e-4, "extractor_lr_scale": 0.1} | of_maml)
 
 
 def test_experiments_that_extend_each_other_in_a_ring_are_refused(tmp_path):
@@ -233,11 +255,10 @@ def test_every_learner_that_can_be_meta_trained_has_an_experiment_of_2022():
     assert {config.validation.protocol for config in of_2022} == {"orbit-2022"}
 
 
-@pytest.mark.parametrize("name", ["2021-maml-efficientnet_b0", "2021-cle-maml-resnet18"])
-def test_the_published_maml_has_the_published_settings(name):
-    config = load_experiment(name)
-    own = config.learner.adapter_settings
+@pytest.mark.parametrize("name", [name for name in experiments(of_2021=True) if "-maml-" in name])
+def test_the_published_maml_has_the_published_inner_loop(name):
+    learner = load_experiment(name).learner
+    own = learner.adapter_settings
     assert (own["first_order"], own["summed_batches"], own["extractor_lr_scale"]) == (True, 16, 0.1)
-    assert (config.learner.steps, config.learner.step_lr, config.optimizer.lr) == (15, 1e-3, 1e-5)
-    assert (config.optimizer.extractor_lr_scale, config.optimizer.clamp_gradient) == (0.1, 10)
-    assert (config.tasks_per_step, config.epochs, config.tasks.clip_length) == (16, 10, 8)
+    assert (learner.adapter, learner.head, learner.steps, learner.step_lr) == ("inner_loop", "linear", 15, 1e-3)
+    assert (own["start"], own["learned_rates"], own["adapts"]) == ("zeros", False, "all")

@@ -170,6 +170,23 @@ def test_an_experiment_with_a_mistake(run, pocket_frames, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_setting_may_stand_before_or_behind_the_options(run, tmp_path):
+    options = ["--data", tmp_path / "none", "--out", tmp_path / "out"]
+    for arguments in (["epochs=0", *options], [*options, "epochs=0"], ["seed=1", *options, "epochs=0"]):
+        status, line = run("train", "pocket", *arguments)
+        assert (status, "epochs 0, but learner protonets has something to meta-train" in line) == (2, True), line
+        assert "Value error" not in line
+
+
+@pytest.mark.parametrize("more", ["epochs", "--epochs=3", "a=1"])
+def test_what_is_no_setting_and_no_option_is_refused(more, tmp_path, capsys):
+    verb = ["cost", "--model", "protonets"] if more == "a=1" else ["train", "pocket", "--data", "x", "--out", "y"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*verb, more])
+    assert stopped.value.code == 2
+    assert more.partition("=")[0] in capsys.readouterr().err
+
+
 def test_an_output_folder_that_holds_another_run(run, pocket_frames, tmp_path):
     common = ["evaluate", *TINY, "--data", pocket_frames, "--out", tmp_path / "out", "--tasks-per-user", "1"]
     assert run(*common, "--protocol", "orbit-2022")[0] == 0
