@@ -101,7 +101,7 @@ def run(
 
     kept = _kept_mb(large) * large.steps
     with_kept = replace(usual, name=f"exact, and {large.steps} more sets of parameters ({kept:.0f} MB)")
-    plus = Spread(*(value + kept for value in (peaks[usual].median, peaks[usual].least, peaks[usual].most)), 1)
+    plus = Spread.of([peaks[usual].median + kept])
     memory, time = partial(_compare, "memory", "MB"), partial(_compare, "processor time", "s")
     return [
         memory(one_graph, exact, peaks, at_most=0.25),
