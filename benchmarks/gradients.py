@@ -6,10 +6,7 @@ the full gradient g, relative to |g|:
     bias    |mean of all draws - g|, what no averaging takes away
     RMSE    root mean square of |one draw - g|, bias and noise together
 
-The mean of finitely many draws is off by chance, which would pass for bias. So |bias|^2 is estimated without that part:
-draws are cut into blocks, and the products of *different* blocks' mean errors averaged; errors of different blocks are
-independent, and the mean of their product is |bias|^2. It has a standard error, by the jackknife over blocks, and may
-come out below 0.
+How one is told from the other stands in `bias`.
 """
 
 import sys
@@ -20,9 +17,9 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.bias import BLOCKS, error_of
 from benchmarks.gradients_report import Row, as_markdown, write_report
 from benchmarks.measure import one_core
 from data_prep.pocket.pocket_set import PocketSettings, PocketVideo, draw_video, plan_videos
@@ -39,7 +36,6 @@ from orbit_lite.models.task_gradient import task_gradient
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NAME = "lite-gradients"
-BLOCKS = 20
 DRAWS = 240
 SIZE_PX = 32
 CHUNKS = Chunks(no_graph=16, with_graph=16, query=16)  # quick at this size
@@ -200,27 +196,15 @@ def _gradients(recognizer: Recognizer) -> dict[str, Tensor]:
 
 def _row(keys: tuple[str, str, int], part: str, full: Tensor, blocks: Tensor, square: float, *, draws: int) -> Row:
     """`blocks`: mean errors, (BLOCKS, numbers). `square`: mean of |error|^2."""
-    size = float(full @ full)
-    products = (blocks @ blocks.T / size).numpy()
-    bias_squared = _off_diagonal(products)
-    left_out = [_off_diagonal(np.delete(np.delete(products, k, 0), k, 1)) for k in range(BLOCKS)]
-    standard_error = float(np.std(left_out) * (BLOCKS - 1) ** 0.5)
-    along = 1 + float(blocks.mean(dim=0) @ full) / size  # of the mean estimate, along g
-    length_squared = 2 * along - 1 + bias_squared  # |g + b|^2 = |g|^2 + 2 g.b + |b|^2
+    error = error_of(full, blocks, square)
     return Row(
         *(keys[0], part, keys[1], keys[2], draws),
-        bias_squared=bias_squared,
-        bias_squared_standard_error=standard_error,
-        bias_at_most=(max(bias_squared, 0.0) + 1.96 * standard_error) ** 0.5,
-        rmse=(square / size) ** 0.5,
-        cosine=along / length_squared**0.5 if length_squared > 1e-6 else None,
+        bias_squared=error.bias_squared,
+        bias_squared_standard_error=error.bias_squared_standard_error,
+        bias_at_most=error.bias_at_most,
+        rmse=error.rmse,
+        cosine=error.cosine,
     )
-
-
-def _off_diagonal(products: NDArray[np.float64]) -> float:
-    """Mean of the entries off the diagonal."""
-    count = len(products)
-    return float((products.sum() - products.trace()) / (count * (count - 1)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,8 +5,8 @@ ProtoNets; through a solved network (imaml) at two numbers of steps.
 
 Images are random, and weights where they make no difference to what is computed. Memory is what the gradient adds to a
 process that holds recognizer and images already. All of it runs on one thread a process, and time is the processor's:
-then ratios hold where other work runs beside it. On two cores it takes about a quarter of an hour, since memory is
-measured in two processes at a time.
+then ratios hold where other work runs beside it, and memory can be measured in other processes at the same time. On
+two cores that nothing else uses it takes about a quarter of an hour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -93,11 +93,14 @@ def run(
         Side(f"exact, K={4 * proximal.steps}", replace(proximal, steps=4 * proximal.steps)),
     )
 
-    with one_core():
-        peaks = _peaks([many, long, usual, one_graph, exact, prototypes, implicit, few, more])
+    with one_core(), ThreadPoolExecutor(2) as pool:
+        # two processes at a time, the longest first: what else runs changes neither memory nor the processor's seconds
+        sides = [many, long, usual, one_graph, exact, prototypes, implicit, few, more]
+        measured = pool.map(peak_memory_mb, [partial(_on_one_thread, side) for side in sides])
         times = dict(_times([usual, lite, windows], repeats=1))
         times |= _times([implicit, prototypes], repeats=repeats)
         times |= _times([exact, one_graph], repeats=repeats)  # last: this process may keep what one graph took
+        peaks = dict(zip(sides, measured, strict=True))
 
     kept = _kept_mb(large) * large.steps
     with_kept = replace(usual, name=f"exact, and {large.steps} more sets of parameters ({kept:.0f} MB)")
@@ -150,13 +153,6 @@ def _frames(count: int, size_px: int) -> torch.Tensor:
     coarse = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=draw)
     times = -(-size_px // 8)
     return coarse.repeat_interleave(times, dim=2).repeat_interleave(times, dim=3)[..., :size_px, :size_px].contiguous()
-
-
-def _peaks(sides: Sequence[Side]) -> dict[Side, Spread]:
-    """Memory of each, in two processes at a time: another one's work does not change it. The longest first."""
-    with ThreadPoolExecutor(2) as pool:
-        works = [partial(_on_one_thread, side) for side in sides]
-        return dict(zip(sides, pool.map(peak_memory_mb, works), strict=True))
 
 
 def _on_one_thread(side: Side) -> Work:

@@ -14,6 +14,7 @@ import pytest
 
 import benchmarks.__main__
 import benchmarks.gradients
+import benchmarks.meta_gradients
 import orbit_lite.cli.parser
 from eval import __main__ as eval_main
 from groundwork.options import Reads, Writes, WritesFolder, leaf_parsers, named_paths, shown_name
@@ -24,6 +25,7 @@ COMMANDS = {
     "eval": eval_main,
     "benchmarks": benchmarks.__main__,
     "benchmarks.gradients": benchmarks.gradients,
+    "benchmarks.meta_gradients": benchmarks.meta_gradients,
 }
 # Options that are no paths: what is typed in has no other meaning.
 TEXTS = {
