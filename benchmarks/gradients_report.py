@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from groundwork.files import csv_text, write_bytes, write_text
+from benchmarks.record import write_csv_and_svg
+from groundwork.files import csv_text
 from groundwork.pages.drawing import figure_as_svg
 from groundwork.pages.printing import markdown_table
 from groundwork.pages.table import Column, Columns, Table
@@ -51,10 +52,7 @@ class Row:
 
 def write_report(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
     """Write `FOLDER/NAME.csv` and `FOLDER/NAME.svg`, each whole or not at all."""
-    paths = [folder / f"{name}.csv", folder / f"{name}.svg"]
-    write_text(paths[0], as_csv(rows))
-    write_bytes(paths[1], as_svg(rows))
-    return paths
+    return write_csv_and_svg(folder, name, as_csv(rows), as_svg(rows))
 
 
 def as_csv(rows: Sequence[Row]) -> str:

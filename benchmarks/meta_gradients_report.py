@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.bias import Error
-from groundwork.files import csv_text, write_bytes, write_text
+from benchmarks.record import write_csv_and_svg
+from groundwork.files import csv_text
 from groundwork.pages.drawing import figure_as_svg
 from groundwork.pages.printing import markdown_table
 from groundwork.pages.table import Column, Columns, Table
@@ -36,10 +37,7 @@ class Row:
 
 def write_report(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
     """Write `FOLDER/NAME.csv` and `FOLDER/NAME.svg`, each whole or not at all."""
-    paths = [folder / f"{name}.csv", folder / f"{name}.svg"]
-    write_text(paths[0], as_csv(rows))
-    write_bytes(paths[1], as_svg(rows))
-    return paths
+    return write_csv_and_svg(folder, name, as_csv(rows), as_svg(rows))
 
 
 def as_csv(rows: Sequence[Row]) -> str:

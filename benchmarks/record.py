@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.measure import Comparison
-from groundwork.files import csv_text, write_text
+from groundwork.files import csv_text, write_bytes, write_text
 from groundwork.pages.table import Column, Columns, Table
 from orbit_lite.runs.folder import versions
 
@@ -57,6 +57,14 @@ def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison], *
     path = folder / f"{benchmark}-{where}.csv"
     write_text(path, csv_text(list(named[0]), lines))
     return path
+
+
+def write_csv_and_svg(folder: Path, name: str, table: str, plot: bytes) -> list[Path]:
+    """Write a study's `FOLDER/NAME.csv` and `FOLDER/NAME.svg`, each whole or not at all. Gives their paths."""
+    paths = [folder / f"{name}.csv", folder / f"{name}.svg"]
+    write_text(paths[0], table)
+    write_bytes(paths[1], plot)
+    return paths
 
 
 def _rows(comparisons: Sequence[Comparison]) -> list[dict[str, str | int | float]]:
