@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.bias import BLOCKS, error_of
-from benchmarks.gradients_report import Row, as_markdown, write_report
+from benchmarks.gradients_report import Row, as_csv, as_markdown, as_svg
 from benchmarks.measure import one_core
+from benchmarks.record import write_csv_and_svg
 from data_prep.pocket.pocket_set import PocketSettings, PocketVideo, draw_video, plan_videos
 from groundwork.command_line import CommandParser, run_command
 from groundwork.options import WritesFolder, run_verb, with_own_parser
@@ -226,7 +227,7 @@ def _parser() -> CommandParser:
 
 def _run(draws: int, out: Path) -> None:
     rows = study(draws=draws)
-    paths = write_report(out, NAME, rows)
+    paths = write_csv_and_svg(out, NAME, as_csv(rows), as_svg(rows))
     print(as_markdown(rows), *paths, sep="\n")
 
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
-from benchmarks.record import write_csv_and_svg
 from groundwork.files import csv_text
 from groundwork.pages.drawing import figure_as_svg
 from groundwork.pages.printing import markdown_table
@@ -48,11 +46,6 @@ class Row:
     def step_error(self) -> float:
         """RMSE of the mean of STEP draws: their noise falls with the root of their number, their bias does not."""
         return (self.bias**2 + (self.rmse**2 - self.bias**2) / STEP) ** 0.5
-
-
-def write_report(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
-    """Write `FOLDER/NAME.csv` and `FOLDER/NAME.svg`, each whole or not at all."""
-    return write_csv_and_svg(folder, name, as_csv(rows), as_svg(rows))
 
 
 def as_csv(rows: Sequence[Row]) -> str:

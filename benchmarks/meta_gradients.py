@@ -20,7 +20,8 @@ from torch import Tensor
 from benchmarks.bias import BLOCKS, error_of_draws, error_without_chance
 from benchmarks.gradients import SIZE_PX, draw_task
 from benchmarks.measure import one_core
-from benchmarks.meta_gradients_report import Row, as_markdown, write_report
+from benchmarks.meta_gradients_report import Row, as_csv, as_markdown, as_svg
+from benchmarks.record import write_csv_and_svg
 from groundwork.command_line import CommandParser, run_command
 from groundwork.options import WritesFolder, run_verb, with_own_parser
 from groundwork.progress import Progress
@@ -160,7 +161,7 @@ def _parser() -> CommandParser:
 
 def _run(draws: int, out: Path) -> None:
     rows = study(questions(), draws=draws)
-    paths = write_report(out, NAME, rows)
+    paths = write_csv_and_svg(out, NAME, as_csv(rows), as_svg(rows))
     print(as_markdown(rows), *paths, sep="\n")
 
 

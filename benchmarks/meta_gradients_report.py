@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from benchmarks.bias import Error
-from benchmarks.record import write_csv_and_svg
 from groundwork.files import csv_text
 from groundwork.pages.drawing import figure_as_svg
 from groundwork.pages.printing import markdown_table
@@ -33,11 +31,6 @@ class Row:
     def bias(self) -> float:
         """Root of the estimated square, 0 if that is below 0."""
         return max(self.error.bias_squared, 0.0) ** 0.5
-
-
-def write_report(folder: Path, name: str, rows: Sequence[Row]) -> list[Path]:
-    """Write `FOLDER/NAME.csv` and `FOLDER/NAME.svg`, each whole or not at all."""
-    return write_csv_and_svg(folder, name, as_csv(rows), as_svg(rows))
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -9,7 +9,8 @@ import torch
 
 from benchmarks import gradients
 from benchmarks.gradients import ESTIMATORS, draw_task, measure, study
-from benchmarks.gradients_report import SHOWN, Row, as_csv, as_markdown, as_svg, write_report
+from benchmarks.gradients_report import SHOWN, Row, as_csv, as_markdown, as_svg
+from benchmarks.record import write_csv_and_svg
 from orbit_lite.models.recognizer import build_recognizer
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -132,7 +133,7 @@ def test_a_steps_error_keeps_the_bias_and_a_sixteenth_of_the_variance():
 def test_a_small_study_writes_its_files(tmp_path, pixels):
     rows = study(["protonets"], hs=(8,), draws=100, quiet=True)
     assert [(row.estimator, row.h) for row in rows] == [(name, 8) for name in ESTIMATORS]
-    paths = write_report(tmp_path, "found", rows)
+    paths = write_csv_and_svg(tmp_path, "found", as_csv(rows), as_svg(rows))
     assert [path.name for path in paths] == ["found.csv", "found.svg"]
     assert len(list(csv.reader(paths[0].open()))) == 1 + len(rows)
     assert as_svg(rows) == paths[1].read_bytes()  # the same bytes for the same numbers

@@ -8,7 +8,8 @@ import torch
 from benchmarks import meta_gradients
 from benchmarks.bias import BLOCKS, Error, error_of_draws, error_without_chance
 from benchmarks.meta_gradients import gradients, questions, small_task, study
-from benchmarks.meta_gradients_report import TITLES, Row, as_csv, as_markdown, as_svg, write_report
+from benchmarks.meta_gradients_report import TITLES, Row, as_csv, as_markdown, as_svg
+from benchmarks.record import write_csv_and_svg
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -99,7 +100,7 @@ def test_the_table_gives_a_standard_error_where_there_were_draws():
 
 
 def test_files_are_the_same_for_the_same_numbers(tmp_path, tiny_study):
-    paths = write_report(tmp_path, "found", tiny_study)
+    paths = write_csv_and_svg(tmp_path, "found", as_csv(tiny_study), as_svg(tiny_study))
     assert [path.name for path in paths] == ["found.csv", "found.svg"]
     assert len(list(csv.reader(paths[0].open()))) == 1 + len(tiny_study)
     assert as_svg(tiny_study) == paths[1].read_bytes()
