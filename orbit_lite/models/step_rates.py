@@ -46,21 +46,29 @@ def item_weights(items: int, summed_batches: int | None, *, like: Tensor) -> Ten
 class StepRates(nn.Module):
     """The rates of one group of parameters, (steps,); they all start alike.
 
+    Learned ones are `rate` exp(s), with an s for each step that starts at 0. So they stay above 0, an optimizer's step
+    changes them by a share of themselves, however small they are, and weight decay draws them back to `rate`.
+
     Plain gradient descent that takes the steps of a window along one gradient takes one step with the sum of their
     rates. So an inner loop has as many gradients as windows, and the window's rates only ever come as their sum.
     """
 
-    rates: Tensor
+    log_scales: Tensor  # s
 
     def __init__(self, rate: float, *, steps: int, window: int, learned: bool) -> None:
-        """learned: the rates are parameters; if not, they are no part of a checkpoint, whose config says them."""
+        """learned: s is a parameter; if not, it is no part of a checkpoint, whose config says the rate."""
         super().__init__()
-        rates = torch.tensor([rate] * steps)
+        self._rate = rate
         if learned:
-            self.rates = nn.Parameter(rates)
+            self.log_scales = nn.Parameter(torch.zeros(steps))
         else:
-            self.register_buffer("rates", rates, persistent=False)
+            self.register_buffer("log_scales", torch.zeros(steps), persistent=False)
         self._bounds = [*range(0, steps, window), steps]
+
+    @property
+    def rates(self) -> Tensor:
+        """Each step's, (steps,), with graph if they are learned."""
+        return self._rate * self.log_scales.exp()
 
     @property
     def windows(self) -> int:
@@ -69,4 +77,5 @@ class StepRates(nn.Module):
 
     def sums(self) -> list[Tensor]:
         """The sum of each window's rates, with graph if they are learned."""
-        return [self.rates[start:end].sum() for start, end in pairwise(self._bounds)]
+        rates = self.rates
+        return [rates[start:end].sum() for start, end in pairwise(self._bounds)]

@@ -125,7 +125,7 @@ class InnerLoop:
             add_gradient(parameter, gradient)
         start.back_propagate(v[-HEAD:], plan)
         for rates, group in ((self.extractor_rates, 0), (self.head_rates, 1)):
-            if rates.rates.requires_grad:
+            if rates.log_scales.requires_grad:
                 torch.autograd.backward(rates.sums(), [-by_group[group] for by_group in reversed(along)])
         return result
 
@@ -140,7 +140,7 @@ class InnerLoop:
             for parameter, gradient in zip(support.net.shared, product.shared, strict=True):
                 add_gradient(parameter, -gradient)
             return [one - other for one, other in zip(v, product.hessian, strict=True)], product.along
-        if self.extractor_rates.rates.requires_grad:
+        if self.extractor_rates.log_scales.requires_grad:
             slopes, _ = support.gradient(values)
             return v, dot_by_group(slopes, v)
         return v, sizes  # nothing asks for the products

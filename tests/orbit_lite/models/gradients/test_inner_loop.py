@@ -118,7 +118,7 @@ def test_exact_is_full(settings: str, task: str) -> None:
     full_loss, full = gradient(recognizer, TASKS[task], "full", loss_scale=0.5)
     loss, exact = gradient(recognizer, TASKS[task], "exact", loss_scale=0.5)
     assert full.keys() == {name for name, value in recognizer.named_parameters() if value.requires_grad}
-    assert ("adapter.head_rates.rates" in full) == SETTINGS[settings].get("learned_rates", False)
+    assert ("adapter.head_rates.log_scales" in full) == SETTINGS[settings].get("learned_rates", False)
     assert furthest(exact, full) < 1e-9
     assert loss.loss == pytest.approx(full_loss.loss, rel=1e-9)
     assert loss.accuracy == full_loss.accuracy
@@ -137,7 +137,7 @@ def test_exact_is_full_through_batchnorm() -> None:
 def test_rates_are_learned_over_a_frozen_extractor(estimator: Estimator) -> None:
     recognizer = make_recognizer({"learned_rates": True, "start": "prototypes"}, extractor="frozen")
     found = gradient(recognizer, make_task(), estimator, h=5)[1]
-    assert found.keys() == {"adapter.extractor_rates.rates", "adapter.head_rates.rates"}
+    assert found.keys() == {"adapter.extractor_rates.log_scales", "adapter.head_rates.log_scales"}
     learned = gradient(make_recognizer({"learned_rates": True, "start": "prototypes"}), make_task(), "full")[1]
     assert furthest(found, {name: learned[name] for name in found}) < 1e-9
 
@@ -218,7 +218,7 @@ def test_a_window_of_plain_steps_is_one_larger_step() -> None:
 
 def test_learned_rates_of_a_window_move_together() -> None:
     found = gradient(make_recognizer(SETTINGS["windows"]), make_task(), "exact")[1]
-    for rates in (found["adapter.head_rates.rates"], found["adapter.extractor_rates.rates"]):
+    for rates in (found["adapter.head_rates.log_scales"], found["adapter.extractor_rates.log_scales"]):
         assert rates[0] == rates[1] != rates[2]
 
 
@@ -421,8 +421,8 @@ def test_anils_loop_is_the_adapters_with_nothing_but_the_head() -> None:
         head_alone = build_recognizer(anil, "tiny", weights="random", frame_size_px=SIZE_PX).double()
         with_adapter = make_recognizer({**own, "extractor_lr_scale": 1e-300})
         one, other = (gradient(each, make_task(), "exact")[1] for each in (head_alone, with_adapter))
-        other["head.rates.rates"] = other.pop("adapter.head_rates.rates")
-        del other["adapter.extractor_rates.rates"]
+        other["head.rates.log_scales"] = other.pop("adapter.head_rates.log_scales")
+        del other["adapter.extractor_rates.log_scales"]
         assert furthest(one, other) < 1e-9
 
 

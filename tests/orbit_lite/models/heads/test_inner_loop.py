@@ -71,15 +71,15 @@ def test_a_window_is_one_step_with_the_sum_of_its_rates() -> None:
 def test_its_gradient_is_second_order(start: str) -> None:
     """At features and rates, by finite differences."""
     head = head_of({"start": start, "window": 2, "learned_rates": True})
-    rates = head.rates.rates.detach().clone().requires_grad_()
+    scales = torch.tensor([0.1, -0.2, 0.3, 0.0], dtype=torch.float64, requires_grad=True)
 
-    def logits(features: Tensor, rates: Tensor) -> Tensor:
+    def logits(features: Tensor, scales: Tensor) -> Tensor:
         def fit(features: Tensor) -> Tensor:
             return head.fit(features, LABELS, way=WAY).logits(support()[:2])
 
-        return torch.func.functional_call(_Called(head, fit), {"head.rates.rates": rates}, (features,))  # type: ignore[no-any-return]
+        return torch.func.functional_call(_Called(head, fit), {"head.rates.log_scales": scales}, (features,))  # type: ignore[no-any-return]
 
-    assert torch.autograd.gradcheck(logits, (support().requires_grad_(), rates))
+    assert torch.autograd.gradcheck(logits, (support().requires_grad_(), scales))
 
 
 class _Called(nn.Module):
@@ -92,8 +92,27 @@ class _Called(nn.Module):
         return result
 
 
+def test_learned_rates_stay_above_0_change_by_shares_and_decay_to_where_they_began() -> None:
+    """Adam's step is about its rate, whatever the gradient: ten times an inner rate, here, and against it."""
+    rates: Any = head_of({"learned_rates": True}, step_lr=1e-3).rates
+    assert rates.rates.tolist() == pytest.approx([1e-3] * STEPS, rel=1e-12)
+    optimizer = torch.optim.Adam(rates.parameters(), lr=1e-2)
+    for _ in range(20):
+        optimizer.zero_grad()
+        rates.rates.sum().backward()
+        optimizer.step()
+    assert (rates.rates > 0).all()
+    assert rates.rates[0].item() == pytest.approx(1e-3 * torch.tensor(-0.2).exp().item(), rel=0.01)
+    decay = torch.optim.AdamW(rates.parameters(), lr=1.0, weight_decay=0.5)
+    for _ in range(30):
+        decay.zero_grad()
+        (0 * rates.rates.sum()).backward()
+        decay.step()
+    assert rates.rates.tolist() == pytest.approx([1e-3] * STEPS, rel=1e-6)
+
+
 def test_rates_are_weights_only_where_they_are_learned() -> None:
-    assert [name for name, _ in head_of({"learned_rates": True}).named_parameters()] == ["rates.rates"]
+    assert [name for name, _ in head_of({"learned_rates": True}).named_parameters()] == ["rates.log_scales"]
     assert not head_of({}).state_dict()
     for learned in (False, True):
         settings = {"learned_rates": learned}
