@@ -5,6 +5,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+import av
 from av import VideoFrame, VideoStream
 
 from data_prep.video.containers import shortfall
@@ -63,7 +64,7 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
             raise FoundWrong(f"{path}: does not say what its time stamps count. Damaged; use another copy.")
         step_s = float(1 / stream.average_rate) if stream.average_rate else USUAL_STEP_S
         codec, time_base = stream.codec_context.name, float(stream.time_base)
-        aspect = _pixel_aspect(stream)
+        aspect, stated_s = _pixel_aspect(stream), (container.duration or 0) / av.time_base
     shown = shown_by_packets(scanned)
     by_decoding = shown is None
     if shown is None:
@@ -101,6 +102,7 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         colour=_describe_color(first),
         interlaced=interlaced,
         pixel_aspect=aspect,
+        stated_s=stated_s,
         ends_early=missing.detail if missing is not None else "",
     )
 

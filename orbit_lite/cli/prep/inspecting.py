@@ -34,6 +34,12 @@ def add_verify(verbs: Subparsers) -> None:
     """Add `verify` to the parser of prep."""
     verb = verbs.add_parser("verify", help="check a tree against its index, every frame")
     _add_root(verb)
+    verb.add_argument(
+        "--against-raw",
+        type=Reads(TREE_FILES),
+        metavar="RAW",
+        help="the raw videos of the frames: compare counts and lengths, too",
+    )
     verb.set_defaults(run=_verify)
 
 
@@ -41,6 +47,10 @@ def _verify(options: argparse.Namespace) -> None:
     from data_prep.making.verify import verify
 
     faults = verify(options.root)
+    if options.against_raw is not None:
+        from data_prep.making.against_raw import against_raw
+
+        faults += against_raw(options.root, options.against_raw)
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:

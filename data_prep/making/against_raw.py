@@ -1,0 +1,93 @@
+"""Frames against the raw videos they were made of: how many there should be, and whether a video is as long as it says.
+
+Some containers and codecs can't tell that something is missing (see docs/data-preparation.md, Damage). A count that
+differs from a newer reader's, or pictures that end long before the length that the file states, do.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.making.verify import TIME_LIMIT_S, Fault
+from data_prep.tree.index import open_index
+from data_prep.tree.layout import MANIFEST_NAME
+from data_prep.tree.listing import Found, scan_tree
+from data_prep.video import DEFAULT_FPS, VideoInfo, count_frames, probe
+from data_prep.workers.pool import run_in_workers
+from groundwork.cores import default_workers
+from groundwork.errors import AskedWrong
+from groundwork.progress import Progress
+
+LEAST_GAP_S, LEAST_GAP_SHARE = 1.0, 0.1  # sound may end a little later than pictures: less than both is no fault
+
+
+@dataclass(frozen=True)
+class _Key:
+    split: str
+    user: str
+    object: str
+    video_type: str
+    video: str
+
+
+def against_raw(root: Path, raw: Path, *, time_limit_s: float = TIME_LIMIT_S) -> list[Fault]:
+    """Compare a tree of frames with its raw videos, sorted by path; each fault is at a video of either.
+
+    Args:
+        root: frames, loose or packed, as extraction made them.
+        raw: the raw tree.
+        time_limit_s: after which a raw video counts as unreadable.
+
+    Raises:
+        AskedWrong: if there is no such tree, or RAW holds no raw videos.
+        FoundWrong: if a tree is not in order.
+    """
+    kind, found = scan_tree(raw)
+    if kind != "raw":
+        raise AskedWrong(f"{raw}: holds {kind}, expected raw videos: USER/OBJECT/FILE.mp4 or the like.")
+    fps = _rate(root)
+    rows = {_Key(r.split, r.user, r.object, r.video_type, r.video): r for r in open_index(root).rows}
+    faults: list[Fault] = []
+    outcomes = run_in_workers(_look, found, workers=default_workers(), time_limit_s=time_limit_s)
+    with Progress("videos", len(found)) as progress:
+        for outcome in outcomes:
+            video = outcome.item
+            place = video.path.relative_to(raw).as_posix()
+            row = rows.pop(_Key(video.split, video.user, video.object, video.video_type, video.video), None)
+            if outcome.value is None:
+                faults.append(Fault(place, "unreadable", str(outcome.error).removeprefix(str(video.path)).lstrip(": ")))
+            else:
+                faults += _differences(place, outcome.value, None if row is None else row.frames, fps)
+            progress.advance()
+    faults += [Fault(row.path, "extra", f"no such video in {raw}") for row in rows.values()]
+    return sorted(faults, key=lambda fault: (fault.path, fault.kind, fault.detail))
+
+
+def _look(video: Found) -> VideoInfo:
+    return probe(video.path)
+
+
+def _differences(place: str, info: VideoInfo, frames: int | None, fps: float) -> Iterator[Fault]:
+    expected = count_frames(info, fps)
+    if frames is None:
+        yield Fault(place, "missing", f"a raw video of {expected} frames, none of them in the tree")
+    elif frames != expected:
+        yield Fault(
+            place, "missing" if frames < expected else "extra", f"{frames} frames, its raw video gives {expected}"
+        )
+    length_s = info.times_s[-1] + info.last_duration_s
+    if info.stated_s - length_s > max(LEAST_GAP_S, LEAST_GAP_SHARE * info.stated_s):
+        yield Fault(
+            place,
+            "duration",
+            f"its pictures end after {length_s:.1f} s, the file states {info.stated_s:.1f} s. Look for another copy.",
+        )
+
+
+def _rate(root: Path) -> float:
+    """The frames' rate by the tree's manifest."""
+    try:
+        return float(json.loads((root / MANIFEST_NAME).read_bytes())["made_by"]["fps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT_FPS
