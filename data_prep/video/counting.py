@@ -44,6 +44,9 @@ def shown_by_packets(scanned: Scan) -> Shown | None:
     packets = scanned.packets
     if not packets or not packets[0].key or any(packet.pictures not in (0, 1) for packet in packets):
         return None
+    times = [packet.decode_stamp for packet in packets if packet.decode_stamp is not None]
+    if any(later < earlier for earlier, later in itertools.pairwise(times)):
+        return None  # several recordings in a row: which picture a time stamp belongs to shows when they are decoded
     shown = [p for p in packets if p.pictures and not p.discarded and not _leads(p, packets[0])]
     if not shown:
         return Shown((), 0, False)

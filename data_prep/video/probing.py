@@ -110,10 +110,10 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
 def _promised(format_name: str, stream: VideoStream) -> int:
     """How many pictures the container lists: MP4 and MOV one by one, AVI in its index (its header may count fields).
     0 if it lists none."""
-    if "mov" in format_name:
-        return int(stream.frames)
+    if "mov" in format_name:  # an edit list (a trimmed start) takes pictures out of libav's index, not of their number
+        return min(stream.frames, len(stream.index_entries))
     if format_name == "avi" and stream.codec_context.pix_fmt != "pal8":  # there palettes are listed, too
-        return sum(entry.size > 0 for entry in stream.index_entries or ())
+        return sum(entry.size > 0 for entry in stream.index_entries)
     return 0
 
 

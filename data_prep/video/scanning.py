@@ -21,6 +21,7 @@ class Piece:
 
     Attributes:
         stamp: when it is shown, in the stream's ticks; None if it is not stored.
+        decode_stamp: when it is decoded, likewise.
         duration: in ticks; 0 if it is not stored.
         key: whether it is a key frame.
         sure: False for a key frame that a decoder can't start afresh at.
@@ -29,6 +30,7 @@ class Piece:
     """
 
     stamp: int | None
+    decode_stamp: int | None
     duration: int
     key: bool
     sure: bool
@@ -61,6 +63,8 @@ def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
     found: list[Piece] = []
     first: VideoFrame | None = None
     empty, started = 0, False
+    # A transport stream is put together from recordings: where one ends and the next begins, its packets count as lost.
+    joined = container.format.name == "mpegts"
     decoder, packets = Decoder(stream), container.demux(stream)
     while True:
         with decoder_lines() as log:
@@ -73,7 +77,7 @@ def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
             empty += 1
         elif packet.size:
             started = started or packet.is_keyframe
-            if packet.is_corrupt and started:
+            if packet.is_corrupt and started and not joined:
                 raise FoundWrong(
                     f"{path}: ends within picture {len(found) + 1}, expected {stream.frames or 'more'}. Cut off."
                 )
@@ -93,6 +97,7 @@ def _piece(path: Path, packet: "Packet[VideoStream]", stream: VideoStream, numbe
         raise FoundWrong(f"{path}: picture {number} is overwritten with zeros. Damaged; use another copy.")
     return Piece(
         stamp=packet.dts if packet.pts is None else packet.pts,
+        decode_stamp=packet.dts,
         duration=packet.duration or 0,
         key=packet.is_keyframe,
         sure=not packet.is_keyframe or starts_afresh(content, stream.codec_context),

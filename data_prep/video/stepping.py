@@ -6,6 +6,10 @@ from av import Packet, VideoFrame, VideoStream
 from data_prep.video.damage import decoder_lines, tells_of_damage
 from data_prep.video.packets import holds_settings_alone
 
+# Its decoder shows something all the same, and takes the first key frame for one amid others: an open group's first
+# pictures then look back to what isn't there.
+_KEY_FRAME_FIRST = ("hevc",)
+
 
 class Decoder:
     """The decoder of one open stream, from its first packet or from a jump on.
@@ -29,6 +33,8 @@ class Decoder:
         if is_empty(packet):
             return [], []
         self._started = self._started or packet.is_keyframe
+        if not self._started and self._context.name in _KEY_FRAME_FIRST:
+            return [], []
         failed = ""
         frames: list[VideoFrame] = []
         with decoder_lines() as log:

@@ -87,11 +87,15 @@ def test_a_repeated_picture_takes_no_bytes_and_is_no_damage(tmp_path):
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("group", ["0", "1"], ids=["closed", "open"])
 @pytest.mark.parametrize("codec", [["libx264", "-bf", "2"], ["mpeg2video", "-bf", "2"], ["libx265"]])
-def test_a_recording_that_begins_within_a_group_is_no_damage(tmp_path, codec):
+def test_a_recording_that_begins_within_a_group_is_no_damage(tmp_path, codec, group):
     """A broadcast taken up in its midst: what comes before the first key frame can't be shown."""
     whole, path = tmp_path / "whole.ts", tmp_path / "a.ts"
-    quiet = ["-x265-params", "log-level=none:keyint=20:open-gop=0"] if codec[0] == "libx265" else ["-g", "20"]
+    quiet = {
+        "libx264": ["-g", "20", "-x264-params", f"open-gop={group}"],
+        "libx265": ["-x265-params", f"log-level=none:keyint=20:open-gop={group}"],
+    }.get(codec[0], ["-g", "20"])
     ffmpeg(*MOVING, "-c:v", *codec, *quiet, "-q:v", "4", whole)
     content = whole.read_bytes()
     packets = [content[at : at + 188] for at in range(0, len(content), 188)]
@@ -100,6 +104,31 @@ def test_a_recording_that_begins_within_a_group_is_no_damage(tmp_path, codec):
     info = probe(path)
     assert 20 <= info.pictures < 60
     assert len(read_frames(path, size_px=32)) == count_frames(info)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg"])
+def test_recordings_in_a_row_are_whole_and_follow_each_other(tmp_path, name):
+    """Cameras split long recordings, and people put the parts together again: time stamps begin again in each."""
+    codec = ["libx264", "-g", "20"] if name == "a.ts" else ["mpeg2video", "-q:v", "4"]
+    ffmpeg(*MOVING, "-c:v", *codec, tmp_path / name)
+    one = read_frames(tmp_path / name, size_px=32)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() * 2)
+    _, both = assert_whole(tmp_path / name, 120)
+    assert np.array_equal(both, np.concatenate([one, one]))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("codec", [["libx264", "-x264-params", "open-gop=1:keyint=20"], ["libx265"]])
+@pytest.mark.parametrize("start_s", ["0.7", "1.2"])
+def test_a_start_that_was_trimmed_away_by_groups_is_no_damage(tmp_path, codec, start_s):
+    """The list of pictures still has those that the edit list takes out."""
+    quiet = ["-x265-params", "log-level=none:keyint=20:open-gop=1"] if codec[0] == "libx265" else []
+    ffmpeg(*MOVING, "-c:v", *codec, *quiet, tmp_path / "whole.mkv")
+    ffmpeg("-ss", start_s, "-i", tmp_path / "whole.mkv", "-c", "copy", tmp_path / "a.mp4")
+    info = probe(tmp_path / "a.mp4")
+    assert 20 <= info.pictures <= 60
+    assert len(read_frames(tmp_path / "a.mp4", size_px=32)) == count_frames(info)
 
 
 @needs_ffmpeg
