@@ -4,7 +4,6 @@ Some containers and codecs can't tell that something is missing (see docs/data-p
 differs from a newer reader's, or pictures that end long before the length that the file states, do.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import AskedWrong
 from groundwork.progress import Progress
+from groundwork.strict_json import parse_json
 
 LEAST_GAP_S, LEAST_GAP_SHARE = 1.0, 0.1  # sound may end a little later than pictures: less than both is no fault
 
@@ -88,6 +88,6 @@ def _differences(place: str, info: VideoInfo, frames: int | None, fps: float) ->
 def _rate(root: Path) -> float:
     """The frames' rate by the tree's manifest."""
     try:
-        return float(json.loads((root / MANIFEST_NAME).read_bytes())["made_by"]["fps"])
+        return float(parse_json((root / MANIFEST_NAME).read_bytes())["made_by"]["fps"])
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT_FPS

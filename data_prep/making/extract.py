@@ -49,7 +49,6 @@ class VideoRecord:
     filmed_fps: float
     colour: str
     interlaced: bool = False
-    ends_early: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,6 @@ def _extract_video(job: _Job) -> VideoRecord:
         filmed_fps=round(info.frames_per_s, 2),
         colour=info.colour,
         interlaced=info.interlaced,
-        ends_early=info.ends_early,
     )
 
 
@@ -166,9 +164,3 @@ def _notes(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator[s
         )
     if woven := sorted(name for name, record in records.items() if record.interlaced):
         yield f"{len(woven)} {of} are interlaced, and were deinterlaced (bwdif): {listed(woven)}."
-    for name, record in sorted(records.items()):
-        if record.ends_early:
-            yield (
-                f"{name}: {record.ends_early}: the recording went on. Its {record.pictures} pictures until there are"
-                " used; look for a whole copy."
-            )

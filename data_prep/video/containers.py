@@ -6,7 +6,6 @@ FLV, GIF, a live Matroska between two blocks, a fragmented MP4 between two fragm
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,17 +18,8 @@ _FRAGMENT_BOXES = (b"moof", b"mdat", b"sidx")
 _MOST_BOXES = 1_000_000
 
 
-@dataclass(frozen=True)
-class Shortfall:
-    """What is missing. detail: a clause. is_stream: whether such files are recordings of a stream, which end anywhere:
-    then what is there is used, with a note."""
-
-    detail: str
-    is_stream: bool = False
-
-
-def shortfall(path: Path, format_name: str) -> Shortfall | None:
-    """What is missing at a file's end, or within it; None if nothing is, or the container can't tell.
+def shortfall(path: Path, format_name: str) -> str | None:
+    """What is missing at a file's end, or within it, as a clause; None if nothing is, or the container can't tell.
 
     Args:
         path: the file.
@@ -42,7 +32,7 @@ def shortfall(path: Path, format_name: str) -> Shortfall | None:
     return None
 
 
-def _matroska(file: BinaryIO, size: int) -> Shortfall | None:
+def _matroska(file: BinaryIO, size: int) -> str | None:
     """By the length of the segment (RFC 9559, 5.1)."""
     while True:
         found, length = file.read(4), _ebml_length(file)
@@ -63,7 +53,7 @@ def _ebml_length(file: BinaryIO) -> int | None:
     return None if length == (1 << 7 * width) - 1 else length  # all ones: unknown
 
 
-def _ogg(file: BinaryIO, size: int) -> Shortfall | None:
+def _ogg(file: BinaryIO, size: int) -> str | None:
     """By its pages (RFC 3533, 6): each is whole, and none is missing between two of a stream."""
     numbers: dict[bytes, int] = {}
     position = 0
@@ -75,16 +65,16 @@ def _ogg(file: BinaryIO, size: int) -> Shortfall | None:
             return None  # something else behind the last page, or damage that the demuxer reports
         end = position + len(head) + len(lengths) + sum(lengths)
         if len(head) < _OGG_HEAD_BYTES or len(lengths) < head[26] or end > size:
-            return Shortfall("it ends within a page", is_stream=True)
+            return "it ends within a page"
         stream, number = head[14:18], int.from_bytes(head[18:22], "little")
         if stream in numbers and number > numbers[stream] + 1:
-            return Shortfall(f"{number - numbers[stream] - 1} pages are missing before byte {position}")
+            return f"{number - numbers[stream] - 1} pages are missing before byte {position}"
         numbers[stream] = number
         position = end
     return None
 
 
-def _avi(file: BinaryIO, size: int) -> Shortfall | None:
+def _avi(file: BinaryIO, size: int) -> str | None:
     """By the lists of its first part (`movi` holds the pictures); later parts of a long file are found by the first."""
     head = file.read(12)
     if head[:4] != b"RIFF":
@@ -96,7 +86,7 @@ def _avi(file: BinaryIO, size: int) -> Shortfall | None:
     return None if end is None else _missing(end, size)
 
 
-def _asf(file: BinaryIO, size: int) -> Shortfall | None:
+def _asf(file: BinaryIO, size: int) -> str | None:
     """By the length of the data object (ASF specification, 5.1), which stands behind the head; live ones state none."""
     head = file.read(24)
     if head[:16] != _ASF_HEAD:
@@ -117,7 +107,7 @@ def _chunks(file: BinaryIO, position: int, size: int) -> Iterator[tuple[bytes, i
         position += 8 + length + length % 2
 
 
-def _mp4(file: BinaryIO, size: int) -> Shortfall | None:
+def _mp4(file: BinaryIO, size: int) -> str | None:
     """Of a fragmented file (others list their pictures): by its boxes, and by an index of its fragments."""
     position, fragmented, promised = 0, False, None
     for _ in range(_MOST_BOXES):
@@ -129,7 +119,7 @@ def _mp4(file: BinaryIO, size: int) -> Shortfall | None:
         if length == 1:
             length, start = int.from_bytes(head[8:16], "big"), 16
         if fragmented and not kind.isalnum() and (kind != bytes(4) or any(file.read())):
-            return Shortfall(f"no box stands at byte {position}, between two fragments")
+            return f"no box stands at byte {position}, between two fragments"
         if length == 0 or length < start:
             break  # to the end of the file
         end = position + length
@@ -155,11 +145,11 @@ def _indexed_end(box: bytes, end: int) -> int | None:
     return end + first + sum(int.from_bytes(entries[k : k + 4], "big") & 0x7FFFFFFF for k in range(0, 12 * count, 12))
 
 
-def _missing(end: int, size: int) -> Shortfall | None:
-    return Shortfall(f"{end - size} bytes are missing at its end") if end > size else None
+def _missing(end: int, size: int) -> str | None:
+    return f"{end - size} bytes are missing at its end" if end > size else None
 
 
-_CHECKS: dict[str, Callable[[BinaryIO, int], Shortfall | None]] = {
+_CHECKS: dict[str, Callable[[BinaryIO, int], str | None]] = {
     "matroska": _matroska,
     "ogg": _ogg,
     "avi": _avi,

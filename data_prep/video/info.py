@@ -29,7 +29,6 @@ class VideoInfo:
         interlaced: whether pictures hold two moments in alternate lines; they are deinterlaced when they are read.
         pixel_aspect: width of a stored pixel over its height; 1.0 is square.
         stated_s: how long the container says it is, with its sound; 0.0 if it doesn't say.
-        ends_early: what shows that the recording went on where the file ends, in a container of streams; "" if nothing.
         colour: transfer, wide primaries and bits, such as `SDR 8-bit` or `HLG BT.2020 10-bit`.
     """
 
@@ -49,7 +48,6 @@ class VideoInfo:
     interlaced: bool = False
     pixel_aspect: float = 1.0
     stated_s: float = 0.0
-    ends_early: str = ""
 
     def stamp(self, picture: int) -> int:
         """A picture's time stamp as it is stored."""

@@ -53,9 +53,8 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         return photo_info(width, height, photo.format)
     with open_video(path) as (container, stream):
         format_name = str(container.format.name)
-        missing = shortfall(path, format_name)
-        if missing is not None and not missing.is_stream:
-            raise FoundWrong(f"{path}: {missing.detail}. Cut off or damaged; use another copy of the file.")
+        if (missing := shortfall(path, format_name)) is not None:
+            raise FoundWrong(f"{path}: {missing}. Cut off or damaged; use another copy of the file.")
         promised = _promised(format_name, stream)
         scanned = scan(path, container, stream)
         if promised > scanned.given:
@@ -103,7 +102,6 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         interlaced=interlaced,
         pixel_aspect=aspect,
         stated_s=stated_s,
-        ends_early=missing.detail if missing is not None else "",
     )
 
 
