@@ -14,7 +14,10 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {"groundwork", "data_prep", "eval", "orbit_lite"}
 HEAVY = {"torch", "torchvision", "timm"}
-FOR_TESTS = {"decord", "hypothesis", "pytest"}  # what users do not have
+FOR_TESTS = {"hypothesis", "pytest"}  # what users do not have
+READERS = {"decord", "torchcodec"}  # loaded where they are used, by their adapters alone
+# The one place of data_prep that loads torch, for torchcodec is built on it: in a worker, where the reader is used
+LOADS_TORCH = "data_prep/video/readers/by_torchcodec.py"
 MAY_NOT = {
     "groundwork": (FLOORS | HEAVY | {"pandas", "cv2"}) - {"groundwork"},
     "data_prep": {"eval", "orbit_lite"} | HEAVY,
@@ -30,15 +33,38 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.split(".")[0])
-    return found
+    return found | loaded(path)
+
+
+def loaded(path: Path) -> set[str]:
+    """What a module loads by name, with `import_module`."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and node.args]
+    named = [node.args[0] for node in calls if ast.unparse(node.func).endswith(("import_module", "__import__"))]
+    return {str(name.value).split(".")[0] for name in named if isinstance(name, ast.Constant)}
 
 
 @pytest.mark.parametrize("floor", sorted(FLOORS))
 def test_imports_go_one_way(floor):
     files = sorted((ROOT / floor).rglob("*.py"))
     assert files
-    wrong = {str(path.relative_to(ROOT)): imports(path) & (MAY_NOT[floor] | FOR_TESTS) for path in files}
-    assert {path: names for path, names in wrong.items() if names} == {}
+    wrong = {path.relative_to(ROOT).as_posix(): imports(path) & (MAY_NOT[floor] | FOR_TESTS) for path in files}
+    allowed = {LOADS_TORCH: {"torch"}} if floor == "data_prep" else {}
+    assert {path: names for path, names in wrong.items() if names} == allowed
+
+
+def test_readers_are_loaded_by_their_adapters_and_where_they_are_used():
+    found = {}
+    for floor in FLOORS:
+        for path in (ROOT / floor).rglob("*.py"):
+            if names := imports(path) & READERS:
+                found[path.relative_to(ROOT).as_posix()] = names
+    assert found == {f"data_prep/video/readers/by_{name}.py": {name} for name in READERS}
+    code = (
+        "import sys; from data_prep.video.readers import by_decord, by_torchcodec, read_checked; "
+        "print({'decord', 'torch', 'torchcodec'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_nothing_outside_models_asks_what_kind_a_part_is():

@@ -4,12 +4,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.flat_export import scan_flat
 from data_prep.tree.layout import VIDEO_TYPES, frame_file_name
 from data_prep.tree.naming import RawVideo, discard_key, name_videos, scan_raw
-from data_prep.video import JPEG_QUALITY, Framing, crop_note, encode_jpeg, iterate_frames, probe, reader_of
+from data_prep.video import (
+    DEFAULT_READER,
+    JPEG_QUALITY,
+    Framing,
+    crop_note,
+    encode_jpeg,
+    iterate_frames,
+    probe,
+    reader_named,
+    reader_version,
+)
 from groundwork.errors import AskedWrong
 from groundwork.files import whole_folder
 from groundwork.words import listed
@@ -28,6 +39,12 @@ class Settings:
     shape: str = "crop"  # a name in framing.SHAPES
     resample: str = "decoder"  # a name in framing.RESAMPLES
     names: str = "hashed"  # or "kept"
+    reader: str = DEFAULT_READER  # a name in READERS
+
+    def stated(self) -> dict[str, Any]:
+        """As the manifest has them. The usual reader is not among them, as it was in trees made before there was
+        another; each video's record names it in any case."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("reader", DEFAULT_READER)}
 
 
 USUAL = Settings()
@@ -85,14 +102,17 @@ def extract(
         time_limit_s: after which a video counts as failed.
 
     Raises:
-        AskedWrong: no videos; OUT holds something else, or frames made with other settings.
+        AskedWrong: no videos; OUT holds something else, or frames made with other settings or by another reader; the
+            reader is not installed.
         FoundWrong: the disk is full, or some videos failed. All others are there, and indexed.
     """
     _refuse_nonsense(settings, discard, workers, time_limit_s)
     if not raw.is_dir():
         raise AskedWrong(f"{raw}: no such folder.")
-    made_by, notes = {"verb": "extract", **asdict(settings)}, partial(_notes, settings=settings)
-    run = TreeRun(raw, out, made_by, _extract_video, VideoRecord, time_limit_s, notes=notes)
+    made_by, notes = {"verb": "extract", **settings.stated()}, partial(_notes, settings=settings)
+    usual = settings.reader == DEFAULT_READER
+    if_lost = "" if usual else f"{settings.reader} hung or crashed. Use --reader {DEFAULT_READER}."
+    run = TreeRun(raw, out, made_by, _extract_video, VideoRecord, time_limit_s, notes=notes, if_lost=if_lost)
     run.check()
     videos = scan_raw(raw) if techniques is None else scan_flat(raw, techniques)
     if not videos:
@@ -113,6 +133,7 @@ def _refuse_nonsense(settings: Settings, discard: bool, workers: int | None, tim
             " expected at least 8 px, 0 to 1000 fps, 1 worker, and a limit above 0."
         )
     Framing(settings.size_px, settings.shape, settings.resample)  # refuses unknown names
+    reader_named(settings.reader).require()
     if discard and settings.names == "kept":
         raise AskedWrong("kept names need no key: discard the key, or keep the names, not both.")
 
@@ -129,7 +150,8 @@ def _extract_video(job: _Job) -> VideoRecord:
     info = probe(job.source)
     remove_folder(job.folder)
     number = 0
-    reading = iterate_frames(job.source, size_px=size_px, fps=job.settings.fps, shape=shape, resample=resample)
+    reader, fps = job.settings.reader, job.settings.fps
+    reading = iterate_frames(job.source, size_px=size_px, fps=fps, shape=shape, resample=resample, reader=reader)
     with whole_folder(job.folder) as folder:
         for number, picture in reading:
             content = encode_jpeg(picture, job.settings.quality)
@@ -137,7 +159,7 @@ def _extract_video(job: _Job) -> VideoRecord:
     return VideoRecord(
         frames=number,
         mark=job.mark,
-        reader=reader_of(info),
+        reader=reader_version(info, reader),
         pictures=info.pictures,
         width_px=info.width,
         height_px=info.height,

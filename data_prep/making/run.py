@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from data_prep.making.out_folder import refuse_foreign, refuse_foreign_videos, refuse_nested, videos_in
 from data_prep.tree.index import build_index
 from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, place_user
-from data_prep.workers.pool import run_in_workers
+from data_prep.workers.pool import ProcessLost, run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import FULL_DISK, AskedWrong, FoundWrong, KitError
 from groundwork.files import part_path, remove_parts, whole_folder, write_bytes, write_json
@@ -97,6 +97,7 @@ class TreeRun(Generic[JobT, RecordT]):
         removes_stale: whether videos that an earlier run made of the same objects, and that are no more to be made, are
             removed; else OUT is refused.
         notes: lines for the person who filmed, from the records by source; said even if other videos failed.
+        if_lost: what to do where a video's process was stopped or died; a sentence, or "".
     """
 
     source: Path
@@ -108,6 +109,7 @@ class TreeRun(Generic[JobT, RecordT]):
     copies_annotations: bool = True
     removes_stale: bool = False
     notes: Callable[[Mapping[str, RecordT]], Iterator[str]] | None = None
+    if_lost: str = ""
 
     def run(self, jobs: Sequence[JobT], *, workers: int | None = None) -> TreeSummary[RecordT]:
         """Make what is missing, then write the manifest, the annotations and the index.
@@ -161,7 +163,8 @@ class TreeRun(Generic[JobT, RecordT]):
                     if isinstance(outcome.error, OSError) and outcome.error.errno in FULL_DISK:
                         raise outcome.error
                     failed.append(job.relative)
-                    report_failed(_LOG, f"{job.relative}: {_reason(outcome.error)}", outcome.error)
+                    advice = f". {self.if_lost}" if self.if_lost and isinstance(outcome.error, ProcessLost) else ""
+                    report_failed(_LOG, f"{job.relative}: {_reason(outcome.error)}{advice}", outcome.error)
                     remove_folder(job.folder)
                     _drop_empty(job.folder.parent, self.out)
                 else:

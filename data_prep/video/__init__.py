@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from data_prep.video.decoding import read_pictures, reader_of
+    from data_prep.video.decoding import read_pictures
     from data_prep.video.frames import (
         DEFAULT_FPS,
         JPEG_QUALITY,
@@ -23,15 +23,19 @@ if TYPE_CHECKING:
     from data_prep.video.info import VideoInfo
     from data_prep.video.photos import HEIC_SUFFIXES, PHOTO_READER, read_photo, require_heic
     from data_prep.video.probing import probe
+    from data_prep.video.readers.read_checked import reader_version
+    from data_prep.video.readers.table import DEFAULT_READER, READERS, reader_named
     from data_prep.video.suffixes import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_file, is_video_file
 
 __all__ = [
     "DEFAULT_FPS",
+    "DEFAULT_READER",
     "HEIC_SUFFIXES",
     "JPEG_QUALITY",
     "PHOTO_READER",
     "PHOTO_SUFFIXES",
     "RAW_SUFFIXES",
+    "READERS",
     "Framing",
     "Picture",
     "VideoInfo",
@@ -47,13 +51,14 @@ __all__ = [
     "read_frames",
     "read_photo",
     "read_pictures",
-    "reader_of",
+    "reader_named",
+    "reader_version",
     "require_heic",
 ]
 
 # Modules in which the names above are defined
 _HOMES = {
-    "decoding": ["read_pictures", "reader_of"],
+    "decoding": ["read_pictures"],
     "frames": [
         *("DEFAULT_FPS", "JPEG_QUALITY", "count_frames", "decode_jpeg", "encode_jpeg", "frame_pictures"),
         *("iterate_frames", "read_frames"),
@@ -62,6 +67,8 @@ _HOMES = {
     "info": ["VideoInfo"],
     "photos": ["HEIC_SUFFIXES", "PHOTO_READER", "read_photo", "require_heic"],
     "probing": ["probe"],
+    "readers.read_checked": ["reader_version"],
+    "readers.table": ["DEFAULT_READER", "READERS", "reader_named"],
     "suffixes": ["PHOTO_SUFFIXES", "RAW_SUFFIXES", "is_photo_file", "is_video_file"],
 }
 

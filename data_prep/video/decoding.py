@@ -69,6 +69,20 @@ def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], fram
         yield framing.square(picture)
 
 
+def check_whole(path: Path, info: VideoInfo) -> None:
+    """Decode a whole video, unscaled, for its damage and its count of pictures alone.
+
+    Raises:
+        FoundWrong: if it is damaged, or has other pictures than `info` says.
+    """
+    with open_video(path) as (container, stream):
+        decoded = sum(1 for _ in _decoded(path, info, container, stream, 0))
+    if decoded != info.pictures:
+        raise FoundWrong(
+            f"{path}: {decoded} pictures decode, expected {info.pictures}. Damaged; use another copy of the file."
+        )
+
+
 def _scaled_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing) -> Iterator[Picture]:
     scaler = _Scaler(framing.decoded_size(info.width, info.height), info)
     with open_video(path) as (container, stream):

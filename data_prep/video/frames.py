@@ -15,6 +15,8 @@ from data_prep.video import decoding
 from data_prep.video.framing import Framing, Picture
 from data_prep.video.info import VideoInfo
 from data_prep.video.probing import probe
+from data_prep.video.readers import read_checked
+from data_prep.video.readers.table import DEFAULT_READER
 from groundwork.errors import FoundWrong
 
 DEFAULT_SIZE_PX = 224
@@ -98,20 +100,22 @@ def iterate_frames(
     fps: float = DEFAULT_FPS,
     shape: str = "crop",
     resample: str = "decoder",
+    reader: str = DEFAULT_READER,
 ) -> Iterator[tuple[int, Picture]]:
     """Give (frame number, picture) of a whole video in order, in bounded memory whatever its length.
 
-    Arguments as for `read_frames`.
+    Arguments as for `read_frames`; and `reader`, a name in READERS: one other than PyAV's only in a process that can be
+    killed.
 
     Raises:
-        AskedWrong: if there is no such shape or way to resample.
+        AskedWrong: if there is no such shape, way to resample or reader.
         FoundWrong: if the video is damaged: at the frame where it shows, so a caller keeps nothing of it.
     """
     framing = Framing(size_px, shape, resample)
     info = probe(path)
     pictures = frame_pictures(info.times_s, info.last_duration_s, fps)
     unique, places = np.unique(pictures, return_inverse=True)
-    reading = decoding.read_pictures(path, info, unique, framing)
+    reading = read_checked.read_pictures(path, info, unique, framing, reader=reader)
     shown, picture = -1, np.empty(0, dtype=np.uint8)
     for number, place in enumerate(places.tolist(), start=1):
         while shown < place:

@@ -19,6 +19,10 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
+class ProcessLost(FoundWrong):
+    """A worker was stopped over its time limit, or died."""
+
+
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Value]):
     """What became of one item: `error` is None and `value` holds the result, or the other way round."""
@@ -37,9 +41,9 @@ def run_in_workers(
         function: at a module's top level, since workers are started afresh (spawn) and import it.
         items: picklable.
         workers: processes at the same time, >= 1.
-        time_limit_s: an item that takes longer has its process killed; its outcome is a FoundWrong.
+        time_limit_s: an item that takes longer has its process killed; its outcome is a ProcessLost.
 
-    An exception from `function` is that item's `error`; a worker that dies gives a FoundWrong. Workers end with this
+    An exception from `function` is that item's `error`; a worker that dies gives a ProcessLost. Workers end with this
     process, however it ends, and when the iterator is closed.
     """
     if not items:
@@ -67,9 +71,9 @@ def run_in_workers(
 
 def _plain_error(error: BaseException | None, time_limit_s: float) -> Exception | None:
     if isinstance(error, LimitReached):
-        return FoundWrong(f"not done after {duration(time_limit_s)}; its process was stopped")
+        return ProcessLost(f"not done after {duration(time_limit_s)}; its process was stopped")
     if isinstance(error, ProcessExpired):
-        return FoundWrong(
+        return ProcessLost(
             f"its process died (exit code {error.exitcode}): out of memory, or a file that crashes its decoder"
         )
     return error if error is None or isinstance(error, Exception) else RuntimeError(repr(error))

@@ -57,6 +57,11 @@ def add_extract(verbs: Subparsers) -> None:
     verb.add_argument(
         "--resample", default="decoder", help="scale in the decoder, or by lanczos: slower (default: decoder)"
     )
+    verb.add_argument(
+        "--reader",
+        default="pyav",
+        help="what decodes: pyav, decord or torchcodec (default: pyav, which reads everything)",
+    )
     _add_names(verb)
     add_workers(verb)
     verb.set_defaults(run=_extract, resumes=True)
@@ -94,6 +99,7 @@ def _extract(options: argparse.Namespace) -> None:
             shape=options.shape,
             resample=options.resample,
             names="kept" if options.keep_names else "hashed",
+            reader=options.reader,
         ),
         techniques=techniques if options.flat else None,
         discard=options.discard_key,

@@ -80,7 +80,7 @@ def test_extracting_again_gives_the_same_bytes(small_raw, frames, tmp_path, tree
 
 def test_the_manifest_says_what_was_done(frames):
     manifest = json.loads((frames / MANIFEST_NAME).read_text())
-    assert manifest["made_by"] == {"verb": "extract", **asdict(Settings(SIZE_PX))}
+    assert manifest["made_by"] == {"verb": "extract", **Settings(SIZE_PX).stated()}
     assert sorted(record["frames"] for record in manifest["videos"].values()) == [20, 21, 22, 23, 24]
     readers = {record["reader"] for record in manifest["videos"].values()}
     assert len(readers) == 1 and re.fullmatch(
@@ -182,6 +182,52 @@ def test_other_settings_are_another_run(one_video, tmp_path, asked, tree_bytes):
     with pytest.raises(AskedWrong, match="holds another run"):
         extract(one_video, tmp_path / "out", settings=replace(Settings(SIZE_PX), **asked))
     assert tree_bytes(tmp_path) == before
+
+
+def test_a_tree_of_another_reader_is_not_resumed(one_video, tmp_path, tree_bytes):
+    pytest.importorskip("decord", reason="decord is not installed (it has wheels for x86-64 Linux and Windows)")
+    extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
+    before = tree_bytes(tmp_path)
+    with pytest.raises(AskedWrong, match=r"holds another run .*, asked for .*reader decord") as refused:
+        extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader="decord"))
+    assert "\n" not in str(refused.value) and tree_bytes(tmp_path) == before
+
+
+def test_another_reader_is_named_in_the_manifest_and_gives_the_same_frames(one_video, tmp_path, tree_bytes):
+    decord = pytest.importorskip(
+        "decord", reason="decord is not installed (it has wheels for x86-64 Linux and Windows)"
+    )
+    extract(one_video, tmp_path / "usual", settings=Settings(SIZE_PX))
+    extract(one_video, tmp_path / "other", settings=Settings(SIZE_PX, reader="decord"))
+    manifest = json.loads((tmp_path / "other" / MANIFEST_NAME).read_text())
+    (record,) = manifest["videos"].values()
+    assert manifest["made_by"]["reader"] == "decord" and record["reader"].endswith(f" {decord.__version__}")
+    usual, other = tree_bytes(tmp_path / "usual"), tree_bytes(tmp_path / "other")
+    assert {name for name in usual if usual[name] != other[name]} == {MANIFEST_NAME}
+
+
+def test_a_reader_that_is_not_there_or_not_known_is_refused_before_anything_is_made(one_video, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for reader, told in (("torchcodec", "python -m pip install torchcodec"), ("opencv", "there are pyav, decord")):
+        with pytest.raises(AskedWrong, match=told) as refused:
+            extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader=reader))
+        assert "\n" not in str(refused.value) and refused.value.exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reader_that_hangs_and_is_deaf_is_stopped_and_named(one_video, tmp_path, monkeypatch, reported):
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake/decord.py").write_text(
+        "import ctypes\n"
+        "cpu = lambda number: None\n"
+        "def VideoReader(*_, **__):\n"
+        "    ctypes.PyDLL(None).sleep(60)  # and holds Python's lock the while, as decord's deadlock does\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "fake")
+    with pytest.raises(FoundWrong, match="1 of 1 videos failed"):
+        extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader="decord"), time_limit_s=3, workers=1)
+    (line,) = [line for line in reported() if "hung or crashed" in line]
+    assert "not done after 3 s; its process was stopped. decord hung or crashed. Use --reader pyav." in line
 
 
 def test_a_folder_with_something_else_is_refused(one_video, tmp_path):

@@ -1,0 +1,72 @@
+"""Pictures by any reader, once PyAV has read the whole video without damage and both count the same pictures.
+
+decord and torchcodec pass over damage without a word, so neither is trusted with a video that has not been checked.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.video import decoding
+from data_prep.video.framing import Framing, Picture
+from data_prep.video.info import VideoInfo
+from data_prep.video.readers.table import DEFAULT_READER, reader_named
+from groundwork.errors import FoundWrong, KitError
+
+
+def reader_version(info: VideoInfo, reader: str = DEFAULT_READER) -> str:
+    """What decodes such a video, with versions; photos are Pillow's whatever the reader.
+
+    Raises:
+        AskedWrong: if there is no such reader, or it is not installed.
+    """
+    chosen = reader_named(reader)
+    return decoding.reader_of(info) if not chosen.module or info.is_photo else chosen.version()
+
+
+def read_pictures(
+    path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing, *, reader: str = DEFAULT_READER
+) -> Iterator[Picture]:
+    """As `decoding.read_pictures`, by a named reader; by others than PyAV in a process that can be killed.
+
+    Args:
+        path: the video.
+        info: what it holds.
+        pictures: indices from 0, rising.
+        framing: size, shape and scaling.
+        reader: a name in READERS.
+
+    Raises:
+        AskedWrong: if there is no such reader, or it is not installed.
+        FoundWrong: if the video is damaged anywhere, the reader counts other pictures than PyAV does, can't show such
+            a video rightly, or fails.
+    """
+    chosen = reader_named(reader)
+    if not chosen.module or info.is_photo:
+        yield from decoding.read_pictures(path, info, pictures, framing)
+        return
+    chosen.require()
+    adapter, size = chosen.adapter(), framing.decoded_size(info.width, info.height)
+    if reason := adapter.cannot_show(info):
+        raise FoundWrong(f"{path}: {reader} does not show {reason} rightly. Use --reader {DEFAULT_READER}.")
+    decoding.check_whole(path, info)
+    try:
+        opened = adapter.open_pictures(path, info, size)
+        if opened.count != info.pictures:
+            raise FoundWrong(
+                f"{path}: {reader} finds {opened.count} pictures, PyAV {info.pictures}. Use --reader {DEFAULT_READER}."
+            )
+        for picture in opened.pictures(pictures):
+            if picture.shape != (size[1], size[0], 3):
+                raise FoundWrong(
+                    f"{path}: {reader} gave a picture of {picture.shape}, expected {(size[1], size[0], 3)}."
+                    f" Use --reader {DEFAULT_READER}."
+                )
+            yield framing.square(picture)
+    except KitError:
+        raise
+    except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # DECORDError is a RuntimeError
+        reason = " ".join(str(error).split())[:200]
+        raise FoundWrong(f"{path}: {reader} can't read it ({reason}). Use --reader {DEFAULT_READER}.") from None
