@@ -7,7 +7,21 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import embed, evaluate, export, extract, frames, index, lite, maml, personalize, real, recognize, video
+from benchmarks import (
+    embed,
+    evaluate,
+    export,
+    extract,
+    frames,
+    index,
+    lite,
+    maml,
+    personalize,
+    readers,
+    real,
+    recognize,
+    video,
+)
 from benchmarks.measure import Comparison
 from benchmarks.record import comparison_table, hardware, write_csv
 from data_prep.tree.layout import TREE_FILES
@@ -28,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "lite-gpu": lite.run_on_gpu,
     "maml": maml.run,
     "personalize": personalize.run,
+    "readers": readers.run,
     "recognize": recognize.run,
     "steps-gpu": lite.run_steps_on_gpu,
 }
@@ -42,6 +57,7 @@ ABOUT = {
     "lite-gpu": "the same on a GPU",
     "maml": "seconds and memory of one task's gradient through an inner loop or a solution, each with its bar",
     "personalize": "a user's phone videos to a recogniser: the whole verb, or decoding and embedding alone",
+    "readers": "a video by each reader, in order and every 30th picture: processor seconds, memory",
     "real": "real photos or videos, which --data gives: what is recognized, what is promised, and what came of it",
     "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",
     "steps-gpu": "one training step of each learner on each extractor, N = 1,000, on a GPU",

@@ -10,7 +10,7 @@ gives.
 
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +42,9 @@ def reader_of(info: VideoInfo) -> str:
     return photos.PHOTO_READER if info.is_photo else READER
 
 
-def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing) -> Iterator[Picture]:
+def read_pictures(
+    path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing, *, decode_all: bool = False
+) -> Iterator[Picture]:
     """Give pictures of one video as square frames.
 
     Args:
@@ -50,6 +52,7 @@ def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], fram
         info: what it holds.
         pictures: indices from 0, rising. Damage outside what these need may go unnoticed.
         framing: size, shape and scaling.
+        decode_all: decode every picture from the first to the last, whichever are given: damage anywhere is found.
 
     Raises:
         FoundWrong: if the video is damaged, or can't be scaled like this.
@@ -63,7 +66,8 @@ def read_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], fram
             f"{path}: {info.width} x {info.height} px can't be scaled to {width} x {height}, expected sides up to"
             f" {LONGEST_SIDE_PX} px. Pad or squash it instead of cropping, or leave this video out."
         )
-    for picture in _scaled_pictures(path, info, pictures, framing):
+    runs = [(0, pictures)] if decode_all else _runs(info, pictures)
+    for picture in _scaled_pictures(path, info, runs, framing, to_end=decode_all):
         if picture.shape != (height, width, 3):
             raise FoundWrong(f"{path}: a picture came out as {picture.shape}, expected {(height, width, 3)}.")
         yield framing.square(picture)
@@ -83,18 +87,20 @@ def check_whole(path: Path, info: VideoInfo) -> None:
         )
 
 
-def _scaled_pictures(path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing) -> Iterator[Picture]:
+def _scaled_pictures(
+    path: Path, info: VideoInfo, runs: Iterable[tuple[int, NDArray[np.int64]]], framing: Framing, *, to_end: bool
+) -> Iterator[Picture]:
     scaler = _Scaler(framing.decoded_size(info.width, info.height), info)
     with open_video(path) as (container, stream):
-        for start, part in _runs(info, pictures):
+        for start, part in runs:
             wanted = set(part.tolist())
             index = start - 1
             for index, frame in _numbered(path, info, container, stream, start):
                 if scaler.takes_all or index in wanted:
                     yield from (picture for number, picture in scaler.scaled(index, frame) if number in wanted)
-                if index >= part[-1] + scaler.lag and index + 1 < info.pictures:
+                if not to_end and index >= part[-1] + scaler.lag and index + 1 < info.pictures:
                     break  # asked for no more of this run; damage further on is none of this call's business
-            if index < part[-1] or index + 1 > info.pictures:
+            if index < (info.pictures - 1 if to_end else part[-1]) or index + 1 > info.pictures:
                 raise FoundWrong(
                     f"{path}: {index + 1} pictures decode, expected {info.pictures}."
                     " Damaged; use another copy of the file."

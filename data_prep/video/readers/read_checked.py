@@ -29,7 +29,9 @@ def reader_version(info: VideoInfo, reader: str = DEFAULT_READER) -> str:
 def read_pictures(
     path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing, *, reader: str = DEFAULT_READER
 ) -> Iterator[Picture]:
-    """As `decoding.read_pictures`, by a named reader; by others than PyAV in a process that can be killed.
+    """As `decoding.read_pictures`, by a named reader, and with the whole video decoded: damage anywhere is found.
+
+    By others than PyAV only in a process that can be killed.
 
     Args:
         path: the video.
@@ -45,7 +47,7 @@ def read_pictures(
     """
     chosen = reader_named(reader)
     if not chosen.module or info.is_photo:
-        yield from decoding.read_pictures(path, info, pictures, framing)
+        yield from decoding.read_pictures(path, info, pictures, framing, decode_all=True)
         return
     chosen.require()
     adapter, size = chosen.adapter(), framing.decoded_size(info.width, info.height)

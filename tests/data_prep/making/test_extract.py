@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -164,6 +164,19 @@ def test_damage_late_in_a_video_leaves_nothing_of_it(tmp_path, encode_video):
     with pytest.raises(FoundWrong, match="1 of 1 videos failed"):
         extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     assert not [p for p in (tmp_path / "out").rglob("*") if p.suffix == ".jpg" or p.name.endswith(".part")]
+
+
+def test_damage_between_the_frames_of_a_low_rate_is_found(tmp_path, encode_video):
+    """At 1 frame a second a reader could jump from key frame to key frame, and over the damage."""
+    video = encode_video(tmp_path / "raw/ann/cup/clean/a.mp4", pictures=60)
+    with av.open(str(video)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][15]
+    content = bytearray(video.read_bytes())
+    start = packet.pos + packet.size // 2
+    content[start : start + 30] = bytes(255 - byte for byte in content[start : start + 30])
+    video.write_bytes(bytes(content))
+    with pytest.raises(FoundWrong, match="1 of 1 videos failed"):
+        extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX, fps=1))
 
 
 def test_an_empty_folder_is_refused_and_nothing_is_made(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from data_prep.video import decoding
-from data_prep.video.frames import frame_pictures, read_frames
+from data_prep.video.frames import frame_pictures, iterate_frames, read_frames
 from data_prep.video.framing import Framing
 from data_prep.video.probing import probe
 from groundwork.errors import FoundWrong
@@ -41,6 +41,14 @@ KINDS = {
     "rotated-270": (H264, 270),
     "rotated-90-hevc10": (HEVC10, 90),
     "mkv": (H264, 0),
+}
+# Others, of which reading by number is held against reading in order: the same, and the file's suffix
+ENTERED = {
+    "b-frames": ([*H264, "-bf", "3"], "mp4"),
+    "hevc-open": (["-c:v", "libx265", "-x265-params", "log-level=none:keyint=20:open-gop=1"], "mp4"),
+    "vp9": (["-c:v", "libvpx-vp9", "-g", "20", "-b:v", "500k"], "webm"),
+    "mpeg4": (["-c:v", "mpeg4", "-bf", "2", "-g", "20"], "mp4"),
+    "mpeg4-avi": (["-c:v", "mpeg4", "-bf", "2", "-g", "20"], "avi"),
 }
 
 
@@ -125,6 +133,21 @@ def test_jumps_end_at_the_very_pictures_of_reading_in_order(moving, kind):
     for _ in range(8):
         numbers = draw.integers(1, len(in_order) + 1, size=draw.integers(1, 5)).tolist()
         assert np.array_equal(read_frames(path, numbers, size_px=64), in_order[np.array(numbers) - 1])
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("kind", [*ENTERED, "edit-list"])
+def test_every_30th_frame_of_any_codec_is_the_one_of_reading_in_order(moving, tmp_path, kind):
+    how, suffix = ENTERED.get(kind, ([], "mp4"))
+    path = tmp_path / f"a.{suffix}"
+    source = ["-f", "lavfi", "-i", "testsrc2=size=160x90:rate=30:duration=5"]
+    if kind == "edit-list":  # a start between key frames, which the list cuts away
+        source, how = ["-ss", "0.5", "-i", str(moving["h264"])], ["-c", "copy"]
+    subprocess.run([FFMPEG, "-v", "error", *source, *how, str(path)], check=True)
+    in_order = np.stack([picture for _, picture in iterate_frames(path, size_px=64)])
+    for step in (30, 7):
+        numbers = range(1, len(in_order) + 1, step)
+        assert np.array_equal(read_frames(path, numbers, size_px=64), in_order[::step])
 
 
 @needs_ffmpeg
