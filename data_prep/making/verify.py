@@ -36,7 +36,8 @@ Size = tuple[int, int]  # width, height in pixels
 class Fault:
     """One thing wrong. `path` is relative to the root; `kind` is one word to count by, `detail` a sentence.
 
-    Kinds: missing, extra, changed, unreadable, size, sequence, annotation, index.
+    Kinds: missing, extra, changed, unreadable, size, sequence, annotation, index; of other comparisons duration and
+    differs.
     """
 
     path: str

@@ -40,6 +40,11 @@ def add_verify(verbs: Subparsers) -> None:
         metavar="RAW",
         help="the raw videos of the frames: compare counts and lengths, too",
     )
+    verb.add_argument(
+        "--reader",
+        metavar="NAME",
+        help="compare every frame with this reader's: pyav, decord or torchcodec; of frames with --against-raw",
+    )
     verb.set_defaults(run=_verify)
 
 
@@ -51,6 +56,12 @@ def _verify(options: argparse.Namespace) -> None:
         from data_prep.making.against_raw import against_raw
 
         faults += against_raw(options.root, options.against_raw)
+    if options.reader is not None:
+        from data_prep.making.reader_check import check_by_reader
+
+        check = check_by_reader(options.root, options.reader, raw=options.against_raw)
+        print(check)
+        faults += check.faults
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:
