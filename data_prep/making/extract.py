@@ -180,9 +180,6 @@ def _notes(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator[s
             f" taken {settings.fps:g} times a second of the file's own time: {listed(slow)}."
         )
     if hdr := sorted(name for name, record in records.items() if not record.colour.startswith("SDR")):
-        yield (
-            f"{len(hdr)} {of} are HDR, and come out paler than a phone shows them, for their tones are left as coded:"
-            f" {listed(hdr)}. A thing filmed in HDR here and without it there looks like two; film all of them alike."
-        )
+        yield f"{len(hdr)} {of} are HDR, and got the tones of ordinary video: {listed(hdr)}."
     if woven := sorted(name for name, record in records.items() if record.interlaced):
         yield f"{len(woven)} {of} are interlaced, and were deinterlaced (bwdif): {listed(woven)}."

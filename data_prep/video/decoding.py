@@ -5,7 +5,7 @@ starts cut by an edit list, AVI). The choice hangs on the file alone, so random 
 
 Pictures are deinterlaced where they need it, turned upright, brought to square pixels, shown through their own matrix
 and range, and scaled bilinearly over their area: pixel for pixel what `ffmpeg -vf scale=WIDTH:HEIGHT:flags=bilinear`
-gives.
+gives. HDR then gets the tones of ordinary video.
 """
 
 import itertools
@@ -26,6 +26,7 @@ from data_prep.video.framing import Framing, Picture
 from data_prep.video.info import VideoInfo
 from data_prep.video.opening import open_video
 from data_prep.video.stepping import Decoder
+from data_prep.video.tones import shown_in_standard_range
 from groundwork.errors import FoundWrong
 
 # What decodes, as a frame tree's manifest has it
@@ -70,6 +71,8 @@ def read_pictures(
     for picture in _scaled_pictures(path, info, runs, framing, to_end=decode_all):
         if picture.shape != (height, width, 3):
             raise FoundWrong(f"{path}: a picture came out as {picture.shape}, expected {(height, width, 3)}.")
+        if info.hdr:
+            picture = shown_in_standard_range(picture, info.hdr, wide=info.has_wide_primaries)
         yield framing.square(picture)
 
 

@@ -49,6 +49,17 @@ class VideoInfo:
     pixel_aspect: float = 1.0
     stated_s: float = 0.0
 
+    @property
+    def hdr(self) -> str | None:
+        """`HLG` or `PQ`; None if its tones are of standard range."""
+        transfer = self.colour.split()[0]
+        return None if transfer == "SDR" else transfer
+
+    @property
+    def has_wide_primaries(self) -> bool:
+        """Whether its colors are BT.2020's."""
+        return "BT.2020" in self.colour
+
     def stamp(self, picture: int) -> int:
         """A picture's time stamp as it is stored."""
         return self.first_stamp + round(self.times_s[picture] / self.tick_s)

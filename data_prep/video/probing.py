@@ -18,8 +18,7 @@ from data_prep.video.scanning import key_pictures, scan
 from data_prep.video.suffixes import is_photo_file
 from groundwork.errors import FoundWrong
 
-# How colors are coded: numbers of ITU-T H.273, as libav has them. Nothing converts them: a decoder's own matrix makes
-# RGB, without tone mapping, so HLG and PQ pictures come out flat, as coded, dimmer and paler than on the phone.
+# How colors are coded: numbers of ITU-T H.273, as libav has them.
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # table 3; all others are SDR
 _BT2020_PRIMARIES = 9  # table 2
 _BT2020_MATRICES = {9, 10}  # table 4
