@@ -71,9 +71,14 @@ def read_pictures(
     for picture in _scaled_pictures(path, info, runs, framing, to_end=decode_all):
         if picture.shape != (height, width, 3):
             raise FoundWrong(f"{path}: a picture came out as {picture.shape}, expected {(height, width, 3)}.")
-        if info.hdr:
-            picture = shown_in_standard_range(picture, info.hdr, wide=info.has_wide_primaries)
-        yield framing.square(picture)
+        yield as_frame(picture, info, framing)
+
+
+def as_frame(picture: Picture, info: VideoInfo, framing: Framing) -> Picture:
+    """A decoded, scaled picture to a square frame; HDR gets the tones of ordinary video."""
+    if info.hdr:
+        picture = shown_in_standard_range(picture, info.hdr, wide=info.has_wide_primaries)
+    return framing.square(picture)
 
 
 def check_whole(path: Path, info: VideoInfo) -> None:

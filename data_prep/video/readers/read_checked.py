@@ -66,7 +66,7 @@ def read_pictures(
                     f"{path}: {reader} gave a picture of {picture.shape}, expected {(size[1], size[0], 3)}."
                     f" Use --reader {DEFAULT_READER}."
                 )
-            yield framing.square(picture)
+            yield decoding.as_frame(picture, info, framing)
     except KitError:
         raise
     except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # DECORDError is a RuntimeError

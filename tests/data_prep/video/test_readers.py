@@ -52,6 +52,14 @@ def test_every_reader_gives_the_same_pictures(encode_video, tmp_path, name, opti
 
 
 @pytest.mark.parametrize("name", OTHERS)
+def test_hdr_gets_the_same_tones_from_every_reader(encode_patches, tmp_path, name):
+    path = encode_patches(tmp_path / "hlg.mp4", codec="libx265", pix_fmt="yuv420p10le", tags=(9, 18, 9), drawn_with=9)
+    assert probe(path).hdr == "HLG"
+    ours, theirs = pictures(path, "pyav"), pictures(path, needed(name))
+    assert np.abs(ours.astype(int) - theirs).mean(axis=(1, 2, 3)).max() <= max(TOLERANCE[name], 1)
+
+
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("options", [CLOSED, OPEN], ids=["closed", "open"])
 def test_pictures_asked_for_by_number_are_those_of_reading_in_order(encode_video, tmp_path, monkeypatch, name, options):
     path = encode_video(tmp_path / "a.mp4", pictures=45, options=options)
