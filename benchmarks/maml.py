@@ -93,12 +93,14 @@ def run(
         Side(f"exact, K={4 * proximal.steps}", replace(proximal, steps=4 * proximal.steps)),
     )
 
+    often = 2 * repeats + 1  # short work, of which one measurement varies by more than its bars allow
+
     with one_core(), ThreadPoolExecutor(2) as pool:
         # two processes at a time, the longest first: what else runs changes neither memory nor the processor's seconds
         sides = [many, long, usual, one_graph, exact, prototypes, implicit, few, more]
-        measured = pool.map(peak_memory_mb, [partial(_on_one_thread, side) for side in sides])
+        measured = pool.map(partial(_peak, repeats={prototypes: often, implicit: often}), sides)
         times = dict(_times([usual, lite, windows], repeats=1))
-        times |= _times([implicit, prototypes], repeats=repeats)
+        times |= _times([implicit, prototypes], repeats=often)
         times |= _times([exact, one_graph], repeats=repeats)  # last: this process may keep what one graph took
         peaks = dict(zip(sides, measured, strict=True))
 
@@ -153,6 +155,10 @@ def _frames(count: int, size_px: int) -> torch.Tensor:
     coarse = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=draw)
     times = -(-size_px // 8)
     return coarse.repeat_interleave(times, dim=2).repeat_interleave(times, dim=3)[..., :size_px, :size_px].contiguous()
+
+
+def _peak(side: Side, *, repeats: Mapping[Side, int]) -> Spread:
+    return peak_memory_mb(partial(_on_one_thread, side), repeats=repeats.get(side, 1))
 
 
 def _on_one_thread(side: Side) -> Work:

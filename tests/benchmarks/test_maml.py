@@ -14,9 +14,9 @@ SOLVED, PROXIMAL = replace(SMALL, learner="anil_implicit"), replace(SMALL, learn
 def found(monkeypatch):
     """Every side's work runs; its memory is made up: 100 MB."""
 
-    def made_up(prepare):
+    def made_up(prepare, *, repeats):
         prepare()()
-        return Spread.of([100.0])
+        return Spread.of([100.0] * repeats)
 
     monkeypatch.setattr(maml, "peak_memory_mb", made_up)
     return maml.run(SMALL, replace(SMALL, steps=4), SOLVED, PROXIMAL, repeats=2)
@@ -37,7 +37,8 @@ def test_both_sides_of_every_bar(found):
     ]
     assert found[0].setting == "maml, tiny, 32 px, N=5, M=5, K=3"
     assert found[-1].setting == "imaml, tiny, 32 px, N=5, M=5, K=3"
-    assert [each.first[1].repeats for each in found if each.metric != "memory"] == [2, 1, 1, 2]
+    assert [each.first[1].repeats for each in found if each.metric != "memory"] == [2, 1, 1, 5]
+    assert [each.first[1].repeats for each in found if each.metric == "memory"] == [1, 1, 1, 5, 1]
 
 
 def test_the_kept_parameters_are_added_to_the_shorter_loop(found):
@@ -49,7 +50,7 @@ def test_the_kept_parameters_are_added_to_the_shorter_loop(found):
 
 def test_it_computes_on_one_thread(monkeypatch):
     threads, before = [], torch.get_num_threads()
-    monkeypatch.setattr(maml, "peak_memory_mb", lambda prepare: Spread.of([1.0]))
+    monkeypatch.setattr(maml, "peak_memory_mb", lambda prepare, repeats: Spread.of([1.0]))
     real = maml.task_gradient
     monkeypatch.setattr(maml, "task_gradient", lambda *a, **k: threads.append(torch.get_num_threads()) or real(*a, **k))
     found = maml.run(SMALL, SMALL, SOLVED, PROXIMAL, repeats=1)
