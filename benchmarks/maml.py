@@ -5,8 +5,8 @@ ProtoNets; through a solved network (imaml) at two numbers of steps.
 
 Images are random, and weights where they make no difference to what is computed. Memory is what the gradient adds to a
 process that holds recognizer and images already. All of it runs on one thread a process, and time is the processor's:
-then ratios hold where other work runs beside it, and memory can be measured in other processes at the same time. On
-two cores that nothing else uses it takes about a quarter of an hour.
+then ratios hold where other work runs beside it, and memory can be measured in other processes at the same time. It
+takes about half an hour of processor time, by three processes at once.
 """
 
 from collections.abc import Mapping, Sequence
