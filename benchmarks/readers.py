@@ -36,10 +36,12 @@ def run(size: Size = SIZE, *, repeats: int = REPEATS) -> list[Comparison]:
         path = Path(folder) / "one.mp4"
         write_video(path, size)
         info = probe(path)
+        for name in (KIT, *others):  # loads its libraries
+            _read(name, path, info, info.pictures, size.frame_size_px)
         for step in (1, STEP):
             names = [KIT, *others]
             works = [partial(_read, name, path, info, step, size.frame_size_px) for name in names]
-            cpu_s = seconds_in_turn(works, repeats=repeats, seconds=cpu_seconds)
+            cpu_s = seconds_in_turn(works, repeats=repeats, warm=False, seconds=cpu_seconds)
             memory = [peak_memory_mb(partial(_prepared, work)) for work in works]
             taken = "every picture, in order" if step == 1 else f"every {step}th picture"
             setting = f"H.264, {size.width_px} x {size.height_px}, {size.pictures} pictures: {taken}"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -82,8 +83,9 @@ def reported(caplog) -> Callable[[], list[str]]:
 def _forked_workers() -> Iterator[None]:
     """Worker processes are forked from one clean process that has the libraries loaded.
 
-    The kit starts them by spawn, which passes them the same but loads everything each time: 0.5 s of a processor, 3 s
-    with torch. What hangs on the start itself is tested with the fixture `spawned`, or in a process of its own.
+    The kit does so on Linux, without torch. Elsewhere, and for torch's own workers, it starts them by spawn, which
+    passes them the same but loads everything each time: 0.5 s of a processor, 3 s with torch. What hangs on the start
+    itself is tested with the fixture `spawned`, or in a process of its own.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
         yield
@@ -93,6 +95,8 @@ def _forked_workers() -> Iterator[None]:
         assert all(map(find_spec, PRELOADED))  # a name that is none would be passed over
     server.set_forkserver_preload(list(PRELOADED))
     with pytest.MonkeyPatch.context() as patch:
+        with suppress(ModuleNotFoundError):
+            patch.setattr(import_module("data_prep.workers.starting"), "PRELOADED", PRELOADED)
         patch.setitem(multiprocessing.context._concrete_contexts, "spawn", server)
         yield
 

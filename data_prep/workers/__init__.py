@@ -1,1 +1,2 @@
-"""Work in processes that can be killed: `pool` for many items, `stream` for what a generator gives."""
+"""Work in processes that can be killed: `pool` for many items, `stream` for what a generator gives; `starting` is how
+they begin."""

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from data_prep.workers.starting import worker_context
 from groundwork.errors import FoundWrong
 from groundwork.progress import duration
 
@@ -38,7 +39,7 @@ def run_in_workers(
     """Run `function(item)` for every item; give outcomes as they come, not in the order of the items.
 
     Args:
-        function: at a module's top level, since workers are started afresh (spawn) and import it.
+        function: at a module's top level, since workers are no copies of this process and import it.
         items: picklable.
         workers: processes at the same time, >= 1.
         time_limit_s: an item that takes longer has its process killed; its outcome is a ProcessLost.
@@ -48,9 +49,7 @@ def run_in_workers(
     """
     if not items:
         return
-    # spawn: a forked copy of a process that has used OpenCV or libav threads can hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPool(min(workers, len(items)), initializer=start_worker, context=context)
+    pool = ProcessPool(min(workers, len(items)), initializer=start_worker, context=worker_context())
     finished = False
     try:
         waiting: dict[Future[Value], Item] = {

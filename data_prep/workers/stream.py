@@ -3,7 +3,6 @@
 `run_in_workers` is for many items with one result each; this is for items whose results are too many to hold.
 """
 
-import multiprocessing
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator
@@ -12,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Self, TypeVar
 
 from data_prep.workers.pool import start_worker
+from data_prep.workers.starting import worker_context
 from groundwork.errors import FoundWrong
 from groundwork.progress import duration
 
@@ -25,8 +25,7 @@ class StreamWorker:
 
     def __init__(self) -> None:
         """No process yet."""
-        # spawn: a forked copy of a process that has used OpenCV or libav threads can hang.
-        self._context = multiprocessing.get_context("spawn")
+        self._context: Any = worker_context()
         self._running: tuple[Any, Connection[Any, Any]] | None = None
 
     def __enter__(self) -> Self:

@@ -84,6 +84,9 @@ def _add_names(verb: argparse.ArgumentParser) -> None:
 
 
 def _extract(options: argparse.Namespace) -> None:
+    from data_prep.workers.starting import start_early
+
+    start_early()  # before the imports below, which take as long
     from data_prep.making.extract import Settings, extract
     from data_prep.tree.flat_export import TECHNIQUES, parse_techniques
 

@@ -1,0 +1,34 @@
+"""Workers are copies of one process that has the libraries loaded, and not of this one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep.workers.pool import run_in_workers
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each worker is a fresh interpreter")
+
+
+def answers(*questions):
+    return [outcome.value for outcome in run_in_workers(eval, questions, workers=1, time_limit_s=60)]
+
+
+def test_workers_of_all_runs_come_from_one_process():
+    parent = "__import__('os').getppid()"
+    first, again, third = *answers(parent, parent), *answers(parent)
+    assert first == again == third != os.getpid()
+
+
+def test_a_worker_has_the_decoders_loaded_and_not_torch():
+    code = (
+        "from data_prep.workers.pool import run_in_workers\n"
+        "question = \"sorted({'av', 'cv2', 'torch'} & set(__import__('sys').modules))\"\n"
+        "if __name__ == '__main__':\n"
+        "    print(*(found.value for found in run_in_workers(eval, [question], workers=1, time_limit_s=60)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['av', 'cv2']"
