@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from eval.formats.quantities import Count, Fraction
+from eval.formats.quantities import Count, Fraction, Unsaid
 from eval.formats.scorecard import Scorecard
 from eval.intervals import BootstrapInterval, bootstrap_over_users, too_few_users
 from eval.metrics import METRICS
 from eval.report.tables import metric_heading
+from eval.score import filter_text
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.printing import markdown_escaped, markdown_table, text_table
@@ -72,7 +73,8 @@ class Place(Strict):
 
 
 class Comparison(Strict):
-    """Two scorecards of the same tasks. `users`, `objects`, `videos`: those that differ most come first."""
+    """Two scorecards of the same tasks. `users`, `objects`, `videos`: those that differ most come first. `note`: how
+    else the two differ, if they do."""
 
     kind: Literal["comparison"] = "comparison"
     schema_number: Literal[1] = Field(COMPARISON_SCHEMA, alias="schema")
@@ -82,6 +84,7 @@ class Comparison(Strict):
     split: str
     every_query_frame: bool
     tasks_fingerprint: str
+    note: Annotated[str | None, Unsaid] = None
     overall: Overall
     users: tuple[Place, ...]
     objects: tuple[Place, ...]
@@ -105,6 +108,7 @@ def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) 
         split=a.split,
         every_query_frame=a.every_query_frame,
         tasks_fingerprint=a.tasks_fingerprint,
+        note=_filtered_otherwise(a, b, names),
         overall=Overall(
             **{
                 name: MetricDifference(
@@ -118,6 +122,17 @@ def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) 
         objects=_places(rows, ["user", "object"]),
         videos=_places(rows, ["user", "object", "video"]),
     )
+
+
+def _filtered_otherwise(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> str | None:
+    filters = filter_text(a.provenance), filter_text(b.provenance)
+    if filters[0] == filters[1]:
+        return None
+    said = (
+        f"{plain(name)} was {f'filtered over time ({text})' if text else 'not filtered over time'}"
+        for name, text in zip(names, filters, strict=True)
+    )
+    return f"{', '.join(said)}: part of the difference is the filter's."
 
 
 def finding(comparison: Comparison) -> str:
@@ -141,12 +156,14 @@ def finding(comparison: Comparison) -> str:
 def comparison_text(comparison: Comparison, *, width: int | None = None) -> str:
     """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
     tables = (text_table(table, width=width) for table in _tables(comparison))
-    return "\n\n".join([_title(comparison), finding(comparison), *tables]) + "\n"
+    notes = [comparison.note] if comparison.note else []
+    return "\n\n".join([_title(comparison), finding(comparison), *notes, *tables]) + "\n"
 
 
 def comparison_markdown(comparison: Comparison) -> str:
     """As a Markdown page."""
     parts = [f"# {markdown_escaped(_title(comparison))}", markdown_escaped(finding(comparison))]
+    parts += [markdown_escaped(comparison.note)] if comparison.note else []
     for heading, table in zip(("Overall", "Users", "Objects", "Videos"), _tables(comparison), strict=True):
         parts += [f"## {heading}", markdown_table(table)]
     return "\n\n".join(parts) + "\n"

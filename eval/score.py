@@ -31,6 +31,7 @@ from eval.formats.tasks import TaskSet, tasks_fingerprint
 from eval.intervals import bootstrap_over_users, protocol_interval
 from eval.metrics import METRICS, PredictedVideos
 from groundwork.errors import FoundWrong
+from groundwork.words import one_line
 
 SAMPLED_NOTE = (
     "This protocol scores a sample of each video's frames: frames to recognition and video accuracy are of that "
@@ -41,8 +42,20 @@ FILTER_STAY = "filter_stay"  # a key of the predictions' provenance: the share t
 
 
 def filter_text(provenance: Mapping[str, str]) -> str:
-    """What to call the causal filter that predictions went through; "" if they went through none."""
-    return f"causal filter, stay {provenance[FILTER_STAY]}" if FILTER_STAY in provenance else ""
+    """What to call the causal filter that predictions went through; "" if they went through none.
+
+    Raises:
+        FoundWrong: if it is none that the kit has.
+    """
+    if (stay := provenance.get(FILTER_STAY)) is None:
+        return ""
+    try:
+        known = 0 <= float(stay) < 1
+    except ValueError:
+        known = False
+    if not known:
+        raise FoundWrong(f"provenance: {FILTER_STAY}: expected a share from 0 to below 1, got {one_line(repr(stay))}")
+    return f"causal filter, stay {float(stay)!r}"
 
 
 def _notes(task_set: TaskSet, provenance: Mapping[str, str]) -> Iterator[str]:

@@ -200,7 +200,7 @@ def _thumbnail(source: FrameSource, video: str, frame: int) -> bytes:
 
 def filter_note(causal_filter: CausalFilter | None) -> dict[str, str]:
     """What a record says of a filter; nothing without one."""
-    return {FILTER_STAY: f"{causal_filter.stay:g}"} if causal_filter else {}
+    return {FILTER_STAY: repr(causal_filter.stay)} if causal_filter else {}  # no two are written alike
 
 
 def provenance(model: ModelChoice, tasks: TaskSet, causal_filter: CausalFilter | None = None) -> dict[str, str]:

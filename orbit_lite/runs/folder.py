@@ -152,7 +152,8 @@ def _difference(found: Any, wanted: Any, place: str = "") -> str:
             if key == "data_fingerprint":
                 return "of another tree, or this one has changed since"
             return _difference(found.get(key), wanted.get(key), f"{place}.{key}" if place else key)
-    return f"{place} is {found!r} there, {wanted!r} here"
+    there, here = ("not set" if value is None else repr(value) for value in (found, wanted))
+    return f"{place} is {there} there, {here} here"
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

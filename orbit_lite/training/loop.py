@@ -159,7 +159,8 @@ def _train(
                     what = f"training task {done.wrong_task} (user {tasks.task(done.wrong_task).user})"
                     fault = f"step {step + 1}, {what}: its loss or gradient is not finite{done.reason}"
                     if not config.skip_not_finite:
-                        raise FoundWrong(f"{fault}; a lower optimizer.lr may help, or skip_not_finite=true")
+                        help_ = "" if done.reason else "a lower optimizer.lr may help, or "
+                        raise FoundWrong(f"{fault}; {help_}skip_not_finite=true leaves such steps out")
                     say(f"{fault}; step left out")
                 optimizer.zero_grad(set_to_none=True)
                 progress.advance(1, note=f"loss {done.loss:.3f}, query accuracy {100 * done.accuracy:.0f} %")

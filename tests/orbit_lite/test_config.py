@@ -262,3 +262,9 @@ def test_the_published_maml_has_the_published_inner_loop(name):
     assert (own["first_order"], own["summed_batches"], own["extractor_lr_scale"]) == (True, 16, 0.1)
     assert (learner.adapter, learner.head, learner.steps, learner.step_lr) == ("inner_loop", "linear", 15, 1e-3)
     assert (own["start"], own["learned_rates"], own["adapts"]) == ("zeros", False, "all")
+
+
+def test_a_named_learners_settings_can_be_set_one_by_one():
+    config = load_experiment("imaml-efficientnet_b0", ["learner.adapter_settings.residual=null", "learner.steps=7"])
+    assert (config.learner.adapter_settings["residual"], config.learner.steps) == (None, 7)
+    assert config.learner.adapter_settings["proximal"] == load_learner("imaml").adapter_settings["proximal"]

@@ -55,22 +55,24 @@ def conjugate_gradients(
     return Solution(x, square**0.5 / whole if whole else 0.0, steps)
 
 
-def solved(found: Solution, *, tolerance: float, what: str, hint: str) -> Tensor:
+def solved(found: Solution, *, tolerance: float, what: str, weight: str) -> Tensor:
     """The solution, if it is one.
 
     Args:
         tolerance: what its residual must not exceed.
-        what: what was to be solved. hint: what to do where it was not.
+        what: what was to be solved. weight: the setting that makes the system easier the larger it is.
 
     Raises:
         NotSolved: names the residual and the steps.
     """
     if found.curved_down:
-        raise NotSolved(f"{what}: the matrix is not positive definite (seen at step {found.steps}); {hint}")
+        raise NotSolved(
+            f"{what}: the matrix is not positive definite (seen at step {found.steps}); a larger {weight} may help"
+        )
     if not found.residual <= tolerance:
         raise NotSolved(
             f"{what}: not solved after {found.steps} steps of conjugate gradients, residual {found.residual:.2g}, "
-            f"expected {tolerance:.2g} or less; {hint}"
+            f"expected {tolerance:.2g} or less; a larger {weight} or more most_cg_steps may help"
         )
     return found.x
 

@@ -167,7 +167,7 @@ class Proximal:
             found,
             tolerance=torch.inf if self.cg_tolerance is None else tolerance,
             what="the gradient through the inner problem",
-            hint="a larger proximal weight or more most_cg_steps may help",
+            weight="proximal weight",
         )
         for parameter, gradient in zip(net.own, _like(solution, shapes=values), strict=False):  # none for the head
             add_gradient(parameter, gradient)

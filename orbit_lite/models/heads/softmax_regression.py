@@ -113,5 +113,6 @@ def solve(problem: SoftmaxRegression, *, residual: float, most_steps: int, most_
         found = float(gradient.norm()) / at_zeros
     raise NotSolved(
         f"the head of {way} classes and {items} support items is not solved after {step} steps of Newton's method: "
-        f"residual {found:.2g}, expected {residual:.2g} or less; a larger penalty or more most_steps may help"
+        f"residual {found:.2g}, expected {residual:.2g} or less; a larger penalty or residual, or more most_steps, may "
+        "help"
     )

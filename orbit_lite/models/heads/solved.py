@@ -111,7 +111,7 @@ class _Implicit(torch.autograd.Function):
             found,
             tolerance=own.cg_tolerance,
             what="the gradient through the solved head",
-            hint="a larger penalty or more most_cg_steps may help",
+            weight="penalty",
         )
         return -problem.gradient_of_features(parameters, z), None, None, None
 

@@ -10,16 +10,19 @@ import pytest
 import torch
 
 from data_prep.tree.index import open_index
+from eval.compare import compare, comparison_markdown, comparison_text
 from eval.formats.records import Task, VideoPlan, read_predictions_metadata, read_tasks
 from eval.leaderboard import leaderboard, leaderboard_text
 from eval.report import scorecard_text
+from eval.score import filter_text
+from groundwork.errors import FoundWrong
 from orbit_lite.cli.parser import main
 from orbit_lite.config import load_protocol
 from orbit_lite.costs.macs import frame_macs
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.causal_filter import CausalFilter
-from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
+from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate, filter_note
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.evaluation.user_work import extra_frames
 from orbit_lite.models.choice import ModelChoice
@@ -213,3 +216,27 @@ def test_a_probability_outside_0_to_below_1_is_refused(value, capsys):
         main(["evaluate", *MODEL, "--data", "x", "--protocol", "orbit-2022", "--out", "y", "--filter-stay", value])
     assert stopped.value.code == 2
     assert "--filter-stay: expected" in capsys.readouterr().err
+
+
+def test_two_filters_are_never_written_alike_and_a_foreign_one_is_refused():
+    notes = [filter_note(CausalFilter(stay))["filter_stay"] for stay in (0.9, 0.9999999, 0.99999999)]
+    assert notes == ["0.9", "0.9999999", "0.99999999"]
+    assert filter_text({"filter_stay": notes[1]}) == "causal filter, stay 0.9999999"
+    for wrong in ("1", "nan", "-0.1", "<b>", "9" * 10_000):
+        with pytest.raises(FoundWrong, match="filter_stay: expected a share from 0 to below 1, got") as error:
+            filter_text({"filter_stay": wrong})
+        assert len(str(error.value)) < 400
+
+
+def test_a_comparison_says_that_one_of_the_two_was_filtered(pocket_frames, tmp_path):
+    request = EvaluateRequest(
+        ModelChoice("protonets", "tiny"), pocket_frames, "orbit-2022", "test", seed=3, tasks_per_user=1
+    )
+    plain, filtered = (
+        evaluate(replace(request, causal_filter=own), tmp_path / name, workers=0, device=torch.device("cpu"))
+        for name, own in (("a", None), ("b", STAYS))
+    )
+    found = compare(plain, filtered, names=("a", "b"))
+    said = "a was not filtered over time, b was filtered over time (causal filter, stay 0.8): part of the difference"
+    assert said in comparison_text(found) and said in comparison_markdown(found)
+    assert compare(filtered, filtered).note is None

@@ -420,8 +420,8 @@ def test_a_run_from_before_a_setting_resumes_where_it_stands_for_what_was_done_t
     (run / "run.json").write_text(json.dumps(record))
     for setting, words in {
         "optimizer.warmup=epoch": "config.optimizer.warmup is 'step' there, 'epoch' here",
-        "lite.film_penalty_batch=256": "config.lite.film_penalty_batch is None there, 256 here",
-        "optimizer.clamp_gradient=10": "config.optimizer.clamp_gradient is None there, 10.0 here",
+        "lite.film_penalty_batch=256": "config.lite.film_penalty_batch is not set there, 256 here",
+        "optimizer.clamp_gradient=10": "config.optimizer.clamp_gradient is not set there, 10.0 here",
     }.items():
         with pytest.raises(AskedWrong, match=re.escape(words)):
             train(quick(setting), data=pocket_frames, out=run, workers=0, device=CPU)
