@@ -42,6 +42,7 @@ def add_verify(verbs: Subparsers) -> None:
     )
     verb.add_argument(
         "--reader",
+        choices=("pyav", "decord", "torchcodec"),
         metavar="NAME",
         help="compare every frame with this reader's: pyav, decord or torchcodec; of frames with --against-raw",
     )

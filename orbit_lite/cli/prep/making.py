@@ -59,6 +59,7 @@ def add_extract(verbs: Subparsers) -> None:
     )
     verb.add_argument(
         "--reader",
+        choices=("pyav", "decord", "torchcodec"),
         default="pyav",
         help="what decodes: pyav, decord or torchcodec (default: pyav, which reads everything)",
     )
