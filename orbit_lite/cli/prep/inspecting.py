@@ -43,8 +43,8 @@ def add_verify(verbs: Subparsers) -> None:
     verb.add_argument(
         "--reader",
         choices=("pyav", "decord", "torchcodec"),
-        metavar="NAME",
-        help="compare every frame with this reader's: pyav, decord or torchcodec; of frames with --against-raw",
+        help="what decodes: pyav, decord or torchcodec (default: nothing; with one, every frame is compared with its, "
+        "of a frame tree with --against-raw)",
     )
     verb.set_defaults(run=_verify)
 

@@ -435,7 +435,7 @@ def test_before_bf16_was_a_setting_it_was_float32(finished, pocket_frames, tmp_p
     record = json.loads((run / "run.json").read_text())
     del record["settings"]["config"]["lite"]["bf16"]
     (run / "run.json").write_text(json.dumps(record))
-    with pytest.raises(AskedWrong, match=r"config\.lite\.bf16 is False there, None here"):
+    with pytest.raises(AskedWrong, match=r"config\.lite\.bf16 is False there, not set here"):
         train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
     assert train(quick("lite.bf16=false"), data=pocket_frames, out=run, workers=0, device=CPU).steps == 6
 

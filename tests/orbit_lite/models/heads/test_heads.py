@@ -42,7 +42,10 @@ FACTS = {
     "linear": Facts(passes_gradient=False, meta_learned=False, macs=268_800),
     # 50 steps, forward and backward, on 7 x 256 features and 3 classes
     "inner_loop": Facts(
-        passes_gradient=True, meta_learned=False, macs=537_600, settings=("window", "start", "learned_rates")
+        passes_gradient=True,
+        meta_learned=False,
+        macs=537_600,
+        settings=("window", "start", "learned_rates", "summed_batches"),
     ),
     "logistic": Facts(passes_gradient=False, meta_learned=False, macs=0, settings=("penalty", "most_steps")),
     # by hand: class means 1,813 + matrix 12,544 + factor 114 + weights 5,523 + eigenvectors 1,543 + residuals 1,372

@@ -250,7 +250,7 @@ def faulty(clutter, tmp_path):
     ("name", "said"),
     [
         ("text.mp4", "does not decode"),
-        ("nothing.mp4", "does not decode"),
+        ("nothing.mp4", "an empty file"),
         ("cut.mp4", "use another copy"),
         ("sound.mp4", "holds no video stream"),
         ("empty", "no video, photo or folder of frames in it"),
