@@ -10,6 +10,7 @@ from groundwork.options import Reads, ReadsOrNames
 from orbit_lite.cli.numbers import not_negative, positive
 
 START_HELP = "ridge on efficientnet_lite0, whose ImageNet weights are installed with the kit; not meta-trained"
+READERS = ("pyav", "decord", "torchcodec")  # as data_prep.video.readers.table has them, which takes a while to import
 
 
 def add_data(parser: argparse._ActionsContainer) -> None:
@@ -99,4 +100,14 @@ def add_strictness(options: argparse._ActionsContainer, *, default: str) -> None
         choices=("careful", "balanced", "eager"),
         help="how readily to answer 'none of these': careful names fewer wrong things and leaves more of the taught "
         f"ones out, eager the other way (default: {default})",
+    )
+
+
+def add_reader(options: argparse._ActionsContainer, *, default: str | None, otherwise: str) -> None:
+    """`--reader`, by the names of data_prep.video.readers; `otherwise` says what holds without it."""
+    options.add_argument(
+        "--reader",
+        choices=READERS,
+        default=default,
+        help=f"what decodes: pyav, decord or torchcodec (default: {otherwise})",
     )

@@ -122,9 +122,9 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfi
     if isinstance(content.get("tasks"), str):
         content["tasks"] = read_yaml(find_config(content["tasks"], "protocol"))
     _refuse_doubled(overrides)
-    if isinstance(content.get("learner"), str) and any(one.startswith("learner.") for one in overrides):
-        content["learner"] = load_learner(content["learner"]).model_dump()  # so that one of its settings can be another
     for override in overrides:
+        if override.startswith("learner.") and isinstance(content.get("learner"), str):
+            content["learner"] = load_learner(content["learner"]).model_dump()  # so that one setting can be another
         _override(content, override)
     if isinstance(content.get("learner"), str):
         content["learner"] = load_learner(content["learner"]).model_dump()

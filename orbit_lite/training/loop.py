@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,7 @@ def _train(
                 epoch = step / steps.an_epoch
                 rate = learning_rate(config.optimizer, epoch, epochs=config.epochs)
                 set_learning_rate(optimizer, rate)
+                name_of = partial(_task_name, tasks, step)
                 done = step_gradient(
                     recognizer,
                     pixels,
@@ -152,15 +154,15 @@ def _train(
                     lite=config.lite,
                     seed=config.seed,
                     clamp=config.optimizer.clamp_gradient,
+                    name_of=name_of,
                 )
                 if done.wrong_task is None:
                     optimizer.step()
                 else:
-                    what = f"training task {done.wrong_task} (user {tasks.task(done.wrong_task).user})"
-                    fault = f"step {step + 1}, {what}: its loss or gradient is not finite{done.reason}"
+                    fault = f"{name_of(done.wrong_task)}: its loss or gradient is not finite{done.reason}"
                     if not config.skip_not_finite:
-                        help_ = "" if done.reason else "a lower optimizer.lr may help, or "
-                        raise FoundWrong(f"{fault}; {help_}skip_not_finite=true leaves such steps out")
+                        hint = "" if done.reason else "a lower optimizer.lr may help, or "
+                        raise FoundWrong(f"{fault}; {hint}skip_not_finite=true leaves such steps out")
                     say(f"{fault}; step left out")
                 optimizer.zero_grad(set_to_none=True)
                 progress.advance(1, note=f"loss {done.loss:.3f}, query accuracy {100 * done.accuracy:.0f} %")
@@ -207,6 +209,7 @@ def step_gradient(
     lite: LiteConfig,
     seed: int,
     clamp: float | None = None,
+    name_of: Callable[[int], str] = "training task {}".format,
 ) -> StepResult:
     """Add one step's gradient, the mean over its tasks (also in a short step), on every rank.
 
@@ -214,6 +217,10 @@ def step_gradient(
         pixels: gives this rank's share of the tasks, in order.
         numbers: of all the step's tasks.
         clamp: holds each task's part of the mean, and then the mean, to +- this number, element by element.
+        name_of: what to call a task, by its number, in an error.
+
+    Raises:
+        NotSolved: if a task's problem is not solved as well as the learner's settings demand.
     """
     loss, accuracy, wrong, reasons = 0.0, 0.0, -1, dict[int, str]()
     for number in ranks.share(numbers):
@@ -233,7 +240,7 @@ def step_gradient(
             except NotFinite as error:  # a head that can't be fitted, an inner loop that diverges: there is no loss yet
                 result, reasons[number] = TaskLoss(loss=math.nan, accuracy=0.0), f" ({error})"
             except NotSolved as error:  # more than one task's: the learner's settings do not suit these features
-                raise NotSolved(f"training task {number}: {error}") from None
+                raise NotSolved(f"{name_of(number)}: {error}") from None
             loss, accuracy = loss + result.loss, accuracy + result.accuracy
             # before the clamp, which would make a finite number of an infinite one
             if wrong < 0 and not (math.isfinite(result.loss) and _finite_gradient(recognizer)):
@@ -243,6 +250,10 @@ def step_gradient(
     clamp_gradients(recognizer, clamp)
     mean_loss, mean_accuracy = (total / len(numbers) for total in ranks.sum([loss, accuracy]))
     return StepResult(mean_loss, mean_accuracy, wrong if wrong >= 0 else None, reasons.get(wrong, ""))
+
+
+def _task_name(tasks: TrainingTasks, step: int, number: int) -> str:
+    return f"step {step + 1}, training task {number} (user {tasks.task(number).user})"
 
 
 def _finite_gradient(recognizer: Recognizer) -> bool:

@@ -265,6 +265,8 @@ def test_the_published_maml_has_the_published_inner_loop(name):
 
 
 def test_a_named_learners_settings_can_be_set_one_by_one():
+    other = load_experiment("pocket", ["learner=anil_implicit", "learner.head_settings.most_steps=1"]).learner
+    assert (other.name, other.head_settings["most_steps"]) == ("anil_implicit", 1)
     config = load_experiment("imaml-efficientnet_b0", ["learner.adapter_settings.residual=null", "learner.steps=7"])
     assert (config.learner.adapter_settings["residual"], config.learner.steps) == (None, 7)
     assert config.learner.adapter_settings["proximal"] == load_learner("imaml").adapter_settings["proximal"]

@@ -10,7 +10,7 @@ from groundwork.errors import FoundWrong
 from groundwork.options import Changes, Reads, Writes
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
-from orbit_lite.cli.options import add_workers, processes
+from orbit_lite.cli.options import add_reader, add_workers, processes
 
 ROOT_HELP = "frame tree, raw tree or packed tree"
 
@@ -40,11 +40,10 @@ def add_verify(verbs: Subparsers) -> None:
         metavar="RAW",
         help="the raw videos of the frames: compare counts and lengths, too",
     )
-    verb.add_argument(
-        "--reader",
-        choices=("pyav", "decord", "torchcodec"),
-        help="what decodes: pyav, decord or torchcodec (default: nothing; with one, every frame is compared with its, "
-        "of a frame tree with --against-raw)",
+    add_reader(
+        verb,
+        default=None,
+        otherwise="nothing; with one, every frame is compared with its, of a frame tree with --against-raw",
     )
     verb.set_defaults(run=_verify)
 

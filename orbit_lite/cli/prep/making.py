@@ -10,7 +10,7 @@ from groundwork.errors import AskedWrong
 from groundwork.options import Reads, WritesFolder
 from groundwork.words import counted
 from orbit_lite.cli.numbers import frame_rate, positive, share
-from orbit_lite.cli.options import add_seed, add_workers, processes
+from orbit_lite.cli.options import add_reader, add_seed, add_workers, processes
 
 if TYPE_CHECKING:
     from data_prep.making.run import TreeSummary
@@ -57,12 +57,7 @@ def add_extract(verbs: Subparsers) -> None:
     verb.add_argument(
         "--resample", default="decoder", help="scale in the decoder, or by lanczos: slower (default: decoder)"
     )
-    verb.add_argument(
-        "--reader",
-        choices=("pyav", "decord", "torchcodec"),
-        default="pyav",
-        help="what decodes: pyav, decord or torchcodec (default: pyav, which reads everything)",
-    )
+    add_reader(verb, default="pyav", otherwise="pyav, which reads everything")
     _add_names(verb)
     add_workers(verb)
     verb.set_defaults(run=_extract, resumes=True)

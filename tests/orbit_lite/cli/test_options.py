@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection
 
 import pytest
 
+from data_prep.video.readers import table
 from groundwork.options import leaf_parsers, shown_name
-from orbit_lite.cli.options import processes, readers
+from orbit_lite.cli.options import READERS, processes, readers
 from orbit_lite.cli.parser import _parser
 from orbit_lite.data.loader import reading_workers
 
@@ -125,3 +126,7 @@ def test_a_wrong_number_is_refused_in_one_line_whatever_the_verb(verb, option, g
 def test_as_few_workers_as_possible_is_none_to_read_and_one_to_decode(given, reading, decoding):
     options = argparse.Namespace(workers=given)
     assert (readers(options), processes(options)) == (reading, decoding)
+
+
+def test_the_readers_that_can_be_named_are_those_there_are():
+    assert tuple(table.READERS) == READERS

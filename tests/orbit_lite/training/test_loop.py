@@ -306,6 +306,12 @@ def test_a_head_that_is_not_solved_stops_the_run_and_names_the_task():
         step_gradient(recognizer, map(made_task, [10]), range(10, 11), Ranks(CPU), lite=LiteConfig(), seed=5)
 
 
+def test_a_run_that_stops_so_names_step_and_user(pocket_frames, tmp_path):
+    config = quick("learner=anil_implicit", "learner.head_settings.most_steps=1")
+    with pytest.raises(FoundWrong, match=r"^step 1, training task 0 \(user P\d+\): the head of .* is not solved"):
+        train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
+
+
 def test_an_inner_loop_that_diverges_names_task_and_step():
     learner = load_learner("maml").model_copy(update={"step_lr": 1e30, "steps": 3})
     recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
