@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from data_prep.workers.starting import worker_context
+from data_prep.workers.starting import require_module, worker_context
 from groundwork.errors import FoundWrong
 from groundwork.progress import duration
 
@@ -47,6 +47,7 @@ def run_in_workers(
     An exception from `function` is that item's `error`; a worker that dies gives a ProcessLost. Workers end with this
     process, however it ends, and when the iterator is closed.
     """
+    require_module(function)
     if not items:
         return
     pool = ProcessPool(min(workers, len(items)), initializer=start_worker, context=worker_context())

@@ -4,20 +4,55 @@ A fresh one takes half a second of a processor to load its libraries, as long as
 process is started for the whole program (multiprocessing's forkserver), which loads them once and does nothing else; a
 worker is a copy of it, made in milliseconds, also where another has to be stopped. It decodes nothing and runs no
 thread of OpenCV or libav, so that its copies are clean, which copies of the program itself would not be.
+
+A worker does not import the program's main script again, as multiprocessing's do: the functions it runs stand in
+modules. A script that imports torch would cost each worker seconds, and one without `if __name__ == "__main__"` would
+run again in each.
 """
 
-import multiprocessing
 import sys
-from multiprocessing.context import BaseContext
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import BaseContext, SpawnContext, SpawnProcess
+from types import ModuleType
+from typing import Any
 
 PRELOADED: tuple[str, ...] = ("data_prep.making.extract", "data_prep.workers.stream")
+
+
+_MAIN_HIDDEN = threading.Lock()
+
+
+class _SpawnedProcess(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        with _main_hidden():
+            return SpawnProcess._Popen(process_obj)
+
+
+class _SpawnContext(SpawnContext):
+    Process = _SpawnedProcess
+
+
+if sys.platform == "linux":
+    from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+    class _CopiedProcess(ForkServerProcess):
+        @staticmethod
+        def _Popen(process_obj: Any) -> Any:
+            with _main_hidden():
+                return ForkServerProcess._Popen(process_obj)
+
+    class _ForkServerContext(ForkServerContext):
+        Process = _CopiedProcess
 
 
 def worker_context() -> BaseContext:
     """How to start worker processes here. Frameworks of macOS don't stand being copied; Windows can't copy at all."""
     if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
+        return _SpawnContext()
+    context = _ForkServerContext()
     context.set_forkserver_preload(list(PRELOADED))  # of no effect once it runs
     return context
 
@@ -29,3 +64,25 @@ def start_early() -> None:
         from multiprocessing.forkserver import ensure_running
 
         ensure_running()
+
+
+def require_module(function: Callable[..., object]) -> None:
+    """Refuse a function that a worker would not find.
+
+    Raises:
+        ValueError: if it stands in the main script, which workers don't import.
+    """
+    if getattr(function, "__module__", None) == "__main__":
+        raise ValueError(f"{function} stands in the main script, which workers don't import; put it into a module")
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Let multiprocessing find nothing in the main module that a new process would have to import."""
+    with _MAIN_HIDDEN:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main

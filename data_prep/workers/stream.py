@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Self, TypeVar
 
 from data_prep.workers.pool import start_worker
-from data_prep.workers.starting import worker_context
+from data_prep.workers.starting import require_module, worker_context
 from groundwork.errors import FoundWrong
 from groundwork.progress import duration
 
@@ -51,6 +51,7 @@ class StreamWorker:
             FoundWrong: if a value takes longer, or the process dies; it does not name the item.
             Exception: what `function` raised.
         """
+        require_module(function)
         process, connection = self._start()
         ended = False
         try:

@@ -56,25 +56,35 @@ def test_a_worker_that_dies_costs_only_its_item():
     assert outcomes[28].error is None  # SIGWINCH is ignored by default
 
 
-SCRIPT = """
-import os, pathlib, sys, time
-sys.path.insert(0, {root!r})
-from data_prep.workers.pool import run_in_workers
+WORK = """
+import os, pathlib, time
 
 def work(folder):
     pathlib.Path(folder, str(os.getpid())).touch()
     time.sleep(600)
-
-if __name__ == "__main__":
-    run = run_in_workers(work, [sys.argv[1]] * 2, workers=2, time_limit_s=600)
-    {body}
 """
+SCRIPT = """
+import os, sys
+sys.path.insert(0, {root!r})
+from data_prep.workers.pool import run_in_workers
+from work import work
+
+run = run_in_workers(work, [sys.argv[1]] * 2, workers=2, time_limit_s=600)
+{body}
+"""
+
+
+def test_a_function_of_the_main_script_is_refused(monkeypatch):
+    monkeypatch.setattr(is_alive, "__module__", "__main__")  # no worker would find it, however often it were started
+    with pytest.raises(ValueError, match="main script"):
+        next(run_in_workers(is_alive, [1], workers=1, time_limit_s=60))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     script, folder = tmp_path / "run.py", tmp_path / "pids"
     folder.mkdir()
+    (tmp_path / "work.py").write_text(WORK)
     script.write_text(SCRIPT.format(root=str(ROOT), body="next(run)"))
     parent = subprocess.Popen([sys.executable, str(script), str(folder)])
     try:
@@ -91,6 +101,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def test_workers_end_when_the_caller_stops_listening(tmp_path):
     script, folder = tmp_path / "run.py", tmp_path / "pids"
     folder.mkdir()
+    (tmp_path / "work.py").write_text(WORK)
     # whoever runs the tests in the background may have SIGINT ignored, and children inherit that
     heed = "import signal, threading\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     body = "threading.Timer(3, lambda: os.kill(os.getpid(), 2)).start(); next(run)"

@@ -32,3 +32,17 @@ def test_a_worker_has_the_decoders_loaded_and_not_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['av', 'cv2']"
+
+
+def test_a_worker_does_not_run_the_main_script_again(tmp_path):
+    script = tmp_path / "study.py"
+    script.write_text(  # without `if __name__ == "__main__"`, as people write
+        "from data_prep.workers.pool import run_in_workers\n"
+        "print('begun')\n"
+        "print(*(found.value for found in run_in_workers(abs, [-1, -2], workers=2, time_limit_s=60)))\n"
+        "import __main__\n"
+        "print(__main__.__file__ == __file__)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() in (["begun", "1", "2", "True"], ["begun", "2", "1", "True"])

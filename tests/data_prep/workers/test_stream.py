@@ -96,21 +96,24 @@ def test_the_process_is_not_further_ahead_than_one_value(worker, tmp_path):
         assert taken <= told.read_text().count("\n") <= taken + 1
 
 
-SCRIPT = """
-import itertools, os, pathlib, signal, sys
-sys.path.insert(0, {root!r})
-from data_prep.workers.stream import StreamWorker
+WORK = """
+import itertools, os, pathlib
 
 def numbers(folder):
     pathlib.Path(folder, str(os.getpid())).touch()
     return map(bytes, itertools.repeat(100_000))
+"""
+SCRIPT = """
+import signal, sys
+sys.path.insert(0, {root!r})
+from data_prep.workers.stream import StreamWorker
+from work import numbers
 
-if __name__ == "__main__":
-    # whoever runs the tests in the background may have SIGINT ignored, and children inherit that
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with StreamWorker() as worker:
-        for _ in worker.iterate(numbers, sys.argv[1], hang_s=600):
-            pass
+# whoever runs the tests in the background may have SIGINT ignored, and children inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with StreamWorker() as worker:
+    for _ in worker.iterate(numbers, sys.argv[1], hang_s=600):
+        pass
 """
 
 
@@ -119,6 +122,7 @@ if __name__ == "__main__":
 def test_the_process_ends_with_its_parent_and_leaves_ctrl_c_to_it(tmp_path, how):
     script, folder = tmp_path / "run.py", tmp_path / "pids"
     folder.mkdir()
+    (tmp_path / "work.py").write_text(WORK)
     script.write_text(SCRIPT.format(root=str(ROOT)))
     command = [sys.executable, str(script), str(folder)]
     parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
