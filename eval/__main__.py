@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
 from groundwork.command_line import EXIT_STATUS_HELP, CommandParser, run_command
+from groundwork.console import start_in_utf8
 from groundwork.options import STREAM_HELP, run_verb, with_own_parser
 
 EPILOG = f"""
@@ -18,6 +19,8 @@ results.json is the format of the ORBIT challenges, 2022 or 2023/24; score and c
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit status, as `exit_status` gives it."""
+    if arguments is None:
+        start_in_utf8()
     chosen = _parser().parse_args(arguments)
     return run_command("eval", chosen, lambda: run_verb(chosen))
 

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from groundwork.command_line import Subparsers
+from groundwork.console import say, say_text
 from groundwork.errors import FoundWrong
 from groundwork.options import Changes, Reads, Writes
 from groundwork.outputs import Kept
@@ -45,8 +46,9 @@ def _score(chosen: argparse.Namespace) -> None:
     from eval.verbs import score_files
 
     scorecard = score_files(chosen.tasks, chosen.predictions, chosen.out)
-    print(scorecard_text(scorecard, width=terminal_width()), end="")
-    print(f"\nScorecard: {chosen.out}")
+    say_text(scorecard_text(scorecard, width=terminal_width()))
+    say("")
+    say(f"Scorecard: {chosen.out}")
 
 
 def _add_check(verbs: Subparsers) -> None:
@@ -60,10 +62,10 @@ def _check(chosen: argparse.Namespace) -> None:
 
     faults = check_files(chosen.tasks, chosen.predictions)
     for fault in faults:
-        print(fault)
+        say(str(fault))
     if faults:
         raise FoundWrong(f"{chosen.predictions}: {counted(len(faults), 'fault')}")
-    print(f"{chosen.predictions}: whole and legal")
+    say(f"{chosen.predictions}: whole and legal")
 
 
 def _add_compare(verbs: Subparsers) -> None:
@@ -80,7 +82,7 @@ def _compare(chosen: argparse.Namespace) -> None:
     from eval.compare import comparison_text
     from eval.verbs import compare_files
 
-    print(comparison_text(compare_files(chosen.a, chosen.b, chosen.out), width=terminal_width()), end="")
+    say_text(comparison_text(compare_files(chosen.a, chosen.b, chosen.out), width=terminal_width()))
     _say_written(chosen.out)
 
 
@@ -97,7 +99,7 @@ def _leaderboard(chosen: argparse.Namespace) -> None:
     from eval.leaderboard import leaderboard_text
     from eval.verbs import leaderboard_of
 
-    print(leaderboard_text(leaderboard_of(chosen.runs, chosen.out), width=terminal_width()), end="")
+    say_text(leaderboard_text(leaderboard_of(chosen.runs, chosen.out), width=terminal_width()))
     _say_written(chosen.out)
 
 
@@ -115,7 +117,7 @@ def _results(chosen: argparse.Namespace) -> None:
     from eval.verbs import write_results_file
 
     write_results_file(chosen.tasks, chosen.predictions, chosen.out, form=chosen.form, scorecard=chosen.scorecard)
-    print(f"Results in the form of {chosen.form}: {chosen.out}")
+    say(f"Results in the form of {chosen.form}: {chosen.out}")
 
 
 def _add_report(verbs: Subparsers) -> None:
@@ -129,7 +131,7 @@ def _report(chosen: argparse.Namespace) -> None:
     from eval.verbs import report_run
 
     report_run(chosen.run_dir, videos=chosen.video)
-    print(f"Report: {chosen.run_dir / 'report.html'} and report.md; data as CSV beside them")
+    say(f"Report: {chosen.run_dir / 'report.html'} and report.md; data as CSV beside them")
 
 
 def _add_predictions(parser: argparse.ArgumentParser) -> None:
@@ -143,4 +145,5 @@ def _add_predictions(parser: argparse.ArgumentParser) -> None:
 
 def _say_written(out: Path | None) -> None:
     if out is not None:
-        print(f"\nWritten: {out}")
+        say("")
+        say(f"Written: {out}")

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from groundwork.errors import KitError, system_line
+from groundwork.console import Stopped, command_streams, one_plain_line, say
+from groundwork.errors import AskedWrong, KitError, memory_line, system_line
 from groundwork.reporting import Verbosity, reports_shown
 from groundwork.targets import STDOUT
 from groundwork.words import nearest
@@ -20,6 +21,7 @@ else:
 
 EXIT_STATUS_HELP = "Exit status: 0 success, 1 data problem, 2 usage error."
 
+TORCH_BYTES = 4_000_000_000  # of addresses, to load it and to recognize a video on two cores; measured
 BRITISH = {"personalize": "personalise", "recognize": "recognise", "summarize": "summarise"}  # accepted, not shown
 
 _LOG = logging.getLogger("groundwork")
@@ -74,8 +76,12 @@ class CommandParser(argparse.ArgumentParser):
                 hint = nearest(name, self._option_string_actions) or f"; '{self.prog} --help' lists them"
                 self._refuse(f"no option {name!r}{hint}")
 
+    def error(self, message: str) -> NoReturn:
+        """As argparse has it; what was given is spelled out where it would steer a terminal."""
+        super().error(one_plain_line(message))
+
     def _refuse(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, one_plain_line(f"{self.prog}: {message}") + "\n")
 
 
 class _Verbs(Subparsers):
@@ -95,9 +101,10 @@ def run_command(
     *,
     if_stopped: str = "nothing was written in part",
 ) -> int:
-    """Do a command's work, with reports as the options of CommandParser ask for them; see `exit_status`."""
-    with reports_shown(getattr(options, "verbosity", Verbosity.NORMAL)):
-        return exit_status(program, work, if_stopped=if_stopped)
+    """Do a command's work, with reports as the options of CommandParser ask for them; see `exit_status` and
+    `command_streams`."""
+    with command_streams(), reports_shown(getattr(options, "verbosity", Verbosity.NORMAL)):
+        return exit_status(program, lambda: (_require_place_to_work(), work()), if_stopped=if_stopped)
 
 
 def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "nothing was written in part") -> int:
@@ -109,7 +116,7 @@ def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "
         if_stopped: what Ctrl-C leaves, in words.
 
     Returns:
-        0 success, 1 data problem, 2 usage error, 130 stopped by Ctrl-C.
+        0 success, 1 data problem, 2 usage error, 130 stopped by Ctrl-C, 143 and 129 by SIGTERM and SIGHUP.
     """
     try:
         work()
@@ -117,23 +124,46 @@ def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "
     except KitError as error:
         error.__suppress_context__ = False  # `from None` hides it from those who did not ask
         _LOG.debug("where the error below comes from:", exc_info=error)
-        print(f"{program}: {error}", file=sys.stderr)
+        say(f"{program}: {error}", to=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{program}: stopped; {if_stopped}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        say(f"{program}: stopped; {if_stopped}", to=sys.stderr)
+        return error.status if isinstance(error, Stopped) else 130
     except BrokenPipeError as error:
         if error.filename in (None, str(STDOUT)):
             _drop_standard_output()
-            print(f"{program}: the program that reads standard output has ended", file=sys.stderr)
+            say(f"{program}: the program that reads standard output has ended", to=sys.stderr)
         else:  # another pipe, which an output was to go to
-            print(f"{program}: {system_line(error)}", file=sys.stderr)
+            say(f"{program}: {system_line(error)}", to=sys.stderr)
         return 1
-    except OSError as error:
+    except Exception as error:
+        line = memory_line(error) or (system_line(error) if isinstance(error, OSError) else "")
+        if not line:
+            raise
         _LOG.debug("where the error below comes from:", exc_info=error)
-        print(f"{program}: {system_line(error)}", file=sys.stderr)
+        say(f"{program}: {line}", to=sys.stderr)
         return 1
     return 0
+
+
+def _require_place_to_work() -> None:
+    """See that there is a working folder; and say so where memory is limited, for libraries that get none just end the
+    program."""
+    if sys.platform != "win32":
+        import resource
+
+        most_bytes, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if most_bytes != resource.RLIM_INFINITY and most_bytes < TORCH_BYTES:
+            _LOG.warning(
+                "note: at most %.1f GB of addresses are allowed here (ulimit -v); PyTorch takes about %.0f GB of them",
+                *(most_bytes / 1e9, TORCH_BYTES / 1e9),
+            )
+    try:
+        os.getcwd()
+    except OSError:
+        raise AskedWrong(
+            "the working folder is not there any more; change to one that is (cd), and try again"
+        ) from None
 
 
 def _drop_standard_output() -> None:

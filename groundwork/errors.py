@@ -1,6 +1,13 @@
 """The kit's one tree of exceptions: a user's mistake becomes one line on stderr, never a traceback."""
 
 import errno
+import re
+
+_NO_MEMORY = re.compile(
+    r"failed to map segment|cannot allocate memory|can't allocate memory|not enough memory|out of memory|bad_alloc"
+    r"|can't start new thread|failed to allocate",
+    re.IGNORECASE,
+)  # as torch, OpenCV and the system's loader of libraries say it
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
@@ -28,3 +35,19 @@ def system_line(error: OSError) -> str:
     place = f": {error.filename}" if error.filename else ""
     full = error.errno in FULL_DISK
     return f"{error.strerror or error}{place}{'. Make room, then run the same command again' if full else ''}"
+
+
+def memory_line(error: BaseException) -> str:
+    """One line for an error that says that memory ran out; "" for another error."""
+    told = isinstance(error, ImportError | RuntimeError | OSError) or type(error).__module__.startswith("cv2")
+    if isinstance(error, KitError) or not (
+        isinstance(error, MemoryError) or (told and _NO_MEMORY.search(str(error))) or _is_no_memory(error)
+    ):
+        return ""
+    return (
+        "not enough memory; close other programs, raise the limit if there is one (ulimit -v), or use smaller numbers"
+    )
+
+
+def _is_no_memory(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.ENOMEM

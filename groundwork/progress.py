@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
+from groundwork.pages.cells import plain
+
 STATUS_EVERY_S = 5.0
 BAR_EVERY_S = 0.2
 BAR_WIDTH = 24
@@ -123,10 +125,10 @@ class StatusLines:
         if self._bar:
             filled = BAR_WIDTH * report.done // max(report.total, 1)
             bar = "#" * filled + "." * (BAR_WIDTH - filled)
-            self._stream.write(f"\r[{bar}] {report}\x1b[K" + ("\n" if report.ended else ""))
+            self._stream.write(f"\r[{bar}] {plain(str(report))}\x1b[K" + ("\n" if report.ended else ""))
             self._drawn = not report.ended
         else:
-            self._stream.write(f"{report}\n")
+            self._stream.write(f"{plain(str(report))}\n")
         self._stream.flush()
 
     def clear(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
+from groundwork.console import one_plain_line
 from groundwork.progress import StatusLines, progress_to
 
 FLOORS = ("groundwork", "data_prep", "orbit_lite", "eval")
@@ -56,7 +57,7 @@ def reports_shown(verbosity: Verbosity = Verbosity.NORMAL) -> Iterator[None]:
 
 
 class _Lines(logging.StreamHandler):  # type: ignore[type-arg]  # not subscriptable when it runs
-    """Plain lines on stderr; a progress bar that stands there makes room."""
+    """Plain lines on stderr, names in them spelled out; a progress bar that stands there makes room."""
 
     def __init__(self, status: StatusLines) -> None:
         super().__init__(sys.stderr)
@@ -65,3 +66,8 @@ class _Lines(logging.StreamHandler):  # type: ignore[type-arg]  # not subscripta
     def emit(self, record: logging.LogRecord) -> None:
         self._status.clear()
         super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = logging.makeLogRecord({"msg": one_plain_line(record.getMessage())})
+        said.exc_info, said.exc_text = record.exc_info, record.exc_text
+        return super().format(said)

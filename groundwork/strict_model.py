@@ -1,15 +1,19 @@
 """Records that are checked when they are read: one base for pydantic's models, and one way to say what is wrong."""
 
+import dataclasses
+import json
 import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from groundwork.words import nearest, one_line
+from groundwork.words import listed, nearest, one_line, quoted
 
 NOTHING_UNKNOWN = ConfigDict(extra="forbid", allow_inf_nan=False)
+RecordT = TypeVar("RecordT")
+
 REFUSED = "refused"
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
 
@@ -18,6 +22,21 @@ class Strict(BaseModel):
     """Frozen; no key that it does not know, no NaN and no infinity."""
 
     model_config = ConfigDict(**NOTHING_UNKNOWN, frozen=True)
+
+
+def checked_record(kind: type[RecordT], given: Any) -> RecordT:
+    """A record, a dataclass of plain values, from what a file says; no value is taken for one of another type.
+
+    Raises:
+        ValueError: naming the key and what was expected.
+    """
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    if unknown := [name for name in given if name not in known] if isinstance(given, dict) else []:
+        raise ValueError(f"unknown key {quoted(unknown[0])}{nearest(unknown[0], known)}")
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(given), strict=True)
+    except ValidationError as error:
+        raise ValueError(first_fault(error)) from None
 
 
 def refused(what: str) -> PydanticCustomError:
@@ -33,6 +52,11 @@ def fault_lines(error: ValidationError, model: type[BaseModel] | None = None) ->
         model: what was to be read; with it, an unknown key is reported with the nearest known one.
     """
     return [_fault_line(fault, model) for fault in error.errors(include_url=False, include_context=False)]
+
+
+def some_faults(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """The first `fault_lines` on one line, and how many more there are."""
+    return listed(fault_lines(error, model), apart="; ")
 
 
 def first_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:
@@ -53,7 +77,7 @@ def _fault_line(fault: Mapping[str, Any], model: type[BaseModel] | None) -> str:
     if fault["type"] == "missing":
         return f"key {key!r} is missing"
     complete = not place or fault["type"] == REFUSED or isinstance(fault["input"], dict)
-    got = "" if complete else f", got {one_line(repr(fault['input']))}"
+    got = "" if complete else f", got {quoted(fault['input'])}"
     said = fault["msg"].removeprefix("Value error, ")  # which pydantic puts before what a validator says
     return f"{key + ': ' if key else ''}{said}{got}"
 

@@ -2,15 +2,18 @@
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Sequence
 
 LISTED = 8  # names in one line
 _SHORT = 80  # characters of what somebody else wrote
 
+_NEAREST = 200  # characters of a name that could be a mistyped one: the search takes long over longer ones
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing if no known name is near."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name, list(known), n=1) if len(name) <= _NEAREST else []
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
@@ -19,10 +22,10 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or one + 's'}"
 
 
-def listed(names: Sequence[str], *, most: int = LISTED) -> str:
+def listed(names: Sequence[str], *, most: int = LISTED, apart: str = ", ") -> str:
     """Up to `most` names in one line, then how many more there are."""
     more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    return apart.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def natural(name: str) -> list[str | int]:
@@ -34,3 +37,20 @@ def one_line(text: str, *, most: int = _SHORT) -> str:
     """Text from a file on one line, its end cut off where it is longer than `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def quoted(value: object) -> str:
+    """What somebody else gave, as Python writes it, on one line and short; never slow, and no error."""
+    return one_line(_Shortened().repr(value))
+
+
+class _Shortened(reprlib.Repr):
+    """Short at every level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxlong, self.maxother = 4, _SHORT, _SHORT, _SHORT
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Digits of all sizes: past a limit Python refuses to write them."""
+        return super().repr_int(value, level) if value.bit_length() < 4096 else f"a number of {value.bit_length()} bits"

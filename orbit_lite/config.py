@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from groundwork.errors import AskedWrong
-from groundwork.strict_model import Strict, fault_lines, refused
+from groundwork.strict_model import Strict, refused, some_faults
 from groundwork.words import nearest
-from orbit_lite.strict_yaml import parse_yaml
+from orbit_lite.strict_yaml import parse_yaml, read_yaml_text
 
 Kind = Literal["protocol", "learner", "experiment"]
 VideoType = Literal["clean", "clutter"]
@@ -135,7 +135,7 @@ def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise AskedWrong(f"{where}: {'; '.join(fault_lines(error, model))}") from None
+        raise AskedWrong(f"{where}: {some_faults(error, model)}") from None
 
 
 def as_written_now(found: Any, model: type[BaseModel]) -> Any:
@@ -158,7 +158,7 @@ def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[s
     try:
         return model.model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
-        raise refused("; ".join(fault_lines(error, model))) from None
+        raise refused(some_faults(error, model)) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -167,11 +167,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         AskedWrong: if it can't be read, or holds something else.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise AskedWrong(f"{path}: not readable as YAML: {error}") from None
-    content = parse_yaml(text, where=str(path))
+    content = parse_yaml(read_yaml_text(path), where=str(path))
     if not isinstance(content, dict):
         raise AskedWrong(f"{path}: expected a mapping of keys, got {type(content).__name__}")
     return content

@@ -47,6 +47,7 @@ from groundwork.files import write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
+from groundwork.strict_model import checked_record
 from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
@@ -359,10 +360,10 @@ def _read_records(out: Path) -> dict[str, SplitRecord]:
     if not path.is_file():
         return {}
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(path.read_bytes(), finite=True)
         if content["schema"] != RECORD_SCHEMA:
             raise ValueError(f"schema {content['schema']}, this version knows {RECORD_SCHEMA}")
-        return {str(name): SplitRecord(**record) for name, record in content["splits"].items()}
+        return {str(name): checked_record(SplitRecord, record) for name, record in content["splits"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FoundWrong(
             f"{path}: not a record of downloads ({error}). Remove it; splits are then verified anew."

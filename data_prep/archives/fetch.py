@@ -117,7 +117,7 @@ def fetch_json(url: str, *, patience: Patience = PATIENT) -> Any:
     try:
         if len(content) > _MOST_JSON_BYTES:
             raise ValueError(f"more than {_MOST_JSON_BYTES} bytes")
-        return parse_json(content)
+        return parse_json(content, finite=True)
     except ValueError as error:
         raise FoundWrong(f"{url}: expected JSON, got something else ({error}).") from None
 

@@ -12,6 +12,7 @@ from typing import Self
 from data_prep.tree.layout import nfc
 from groundwork.errors import FoundWrong
 from groundwork.lock import only_run
+from groundwork.pages.cells import plain
 from groundwork.progress import Progress
 from groundwork.removal import Identity, Root, WayChanged
 from groundwork.targets import links_not_followed
@@ -280,4 +281,6 @@ def _changed(root: Root, place: tuple[str, ...]) -> str:
 
 
 def _lines(note: str, *groups: tuple[str, tuple[str, ...]]) -> str:
-    return "\n".join([*([note] if note else []), *(f"{what}: {line}" for what, lines in groups for line in lines)])
+    return "\n".join(
+        [*([plain(note)] if note else []), *(plain(f"{what}: {line}") for what, lines in groups for line in lines)]
+    )

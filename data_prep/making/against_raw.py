@@ -88,6 +88,7 @@ def _differences(place: str, info: VideoInfo, frames: int | None, fps: float) ->
 def _rate(root: Path) -> float:
     """The frames' rate by the tree's manifest."""
     try:
-        return float(parse_json((root / MANIFEST_NAME).read_bytes())["made_by"]["fps"])
+        fps = float(parse_json((root / MANIFEST_NAME).read_bytes(), finite=True)["made_by"]["fps"])
+        return fps if 0 < fps <= 1000 else DEFAULT_FPS
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT_FPS

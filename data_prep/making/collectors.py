@@ -27,7 +27,7 @@ def read_new_users(path: Path) -> NewUsers:
         FoundWrong: if it is not of that form, or gives one object, or one name, to two users.
     """
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(path.read_bytes(), finite=True)
     except FileNotFoundError:
         raise AskedWrong(
             f"{path}: no such file; expected the list of users to split that ORBIT publishes with its code"

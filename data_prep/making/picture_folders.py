@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from data_prep.making.collectors import RESERVED
 from data_prep.tree.layout import SPLITS, TREE_TYPES, is_junk, nfc, user_name
 from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
+from data_prep.tree.portable import require_text_names
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.words import counted, listed, natural
@@ -80,6 +81,7 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
     files = [(tuple(nfc(part) for part in path.relative_to(source).parts), path) for path in _files(source, ())]
     pictures = [(parts, path) for parts, path in files if is_photo_file(parts[-1])]
     others = [parts[-1] for parts, _ in files if not is_photo_file(parts[-1])]
+    require_text_names(source, ["/".join(parts) for parts, _ in pictures])
     if not pictures:
         raise AskedWrong(
             f"{source}: no pictures in it; expected {EXPECTED} (or .png, .webp, .heic, ...){_videos_hint(others)}."

@@ -19,6 +19,7 @@ from groundwork.cores import default_workers
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
+from groundwork.strict_model import checked_record
 from groundwork.words import counted
 
 # Mean difference of two pictures that are the same one, of 255: readers scale and round color in their own ways, by
@@ -140,11 +141,11 @@ def _settings(root: Path) -> Settings:
     """How the frames were made, by the manifest."""
     path = root / MANIFEST_NAME
     try:
-        made_by = parse_json(path.read_bytes())["made_by"]
+        made_by = parse_json(path.read_bytes(), finite=True)["made_by"]
         if made_by["verb"] != "extract":
             raise ValueError(f"made by {made_by['verb']}")
         names = ("size_px", "fps", "quality", "shape", "resample")
-        return Settings(**{name: made_by[name] for name in names})
+        return checked_record(Settings, {name: made_by[name] for name in names})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FoundWrong(
             f"{path}: does not say how extract made these frames ({error}). Compare the raw videos instead:"

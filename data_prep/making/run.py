@@ -24,12 +24,14 @@ from groundwork.progress import Progress
 from groundwork.removal import Root
 from groundwork.reporting import report_failed
 from groundwork.strict_json import parse_json
-from groundwork.words import counted, listed
+from groundwork.strict_model import checked_record
+from groundwork.words import counted, listed, quoted
 
 _LOG = logging.getLogger("data_prep")
 
 JOURNAL_NAME = ".journal.jsonl"  # one line a finished video while the run goes on; then it is in the manifest
 MANIFEST_SCHEMA = 2
+MOST_FRAMES = 100_000_000  # of a video: a month of it
 
 
 class Job(Protocol):
@@ -194,7 +196,7 @@ class TreeRun(Generic[JobT, RecordT]):
         if not path.is_file():
             return {}
         try:
-            content: dict[str, Any] = parse_json(path.read_bytes())
+            content: dict[str, Any] = parse_json(path.read_bytes(), finite=True)
             if content["schema"] != MANIFEST_SCHEMA:
                 raise ValueError(f"schema {content['schema']}, this version knows {MANIFEST_SCHEMA}")
             made_by = dict(content["made_by"])
@@ -203,17 +205,25 @@ class TreeRun(Generic[JobT, RecordT]):
                     f"{self.out}: holds another run ({_told(made_by)}), asked for {_told(self.made_by)}."
                     " Take another folder."
                 )
-            records = {place: self.record(**record) for place, record in content["videos"].items()}
+            records = {place: self._checked(place, record) for place, record in content["videos"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FoundWrong(f"{path}: not a frame tree's manifest ({error}). Take another folder.") from None
         return records | self._read_journal()
+
+    def _checked(self, place: str, record: Any) -> RecordT:
+        found = checked_record(self.record, record)
+        if not 0 <= found.frames <= MOST_FRAMES:
+            raise ValueError(f"{quoted(place)}: {quoted(found.frames)} frames")
+        return found
 
     def _read_journal(self) -> dict[str, RecordT]:
         path = self.out / JOURNAL_NAME
         records: dict[str, RecordT] = {}
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
             try:
-                records |= {place: self.record(**record) for place, record in parse_json(line).items()}
+                records |= {
+                    place: self._checked(place, record) for place, record in parse_json(line, finite=True).items()
+                }
             except (ValueError, TypeError, AttributeError):  # cut off with the run: that video is made again
                 continue
         return records
@@ -292,7 +302,7 @@ def drop_from_journal(path: Path, user: str) -> int:
 def _manifest(path: Path) -> dict[str, Any]:
     """A manifest's content, of any run."""
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(path.read_bytes(), finite=True)
         if not isinstance(content["videos"], dict):
             raise ValueError("no videos by place")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -223,7 +223,7 @@ def _claim(out: Path, settings: PocketSettings) -> bool:
 
 def _read_settings(path: Path) -> tuple[dict[str, Any], bool]:
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(path.read_bytes(), finite=True)
         return dict(content["settings"]), content["whole"] is True
     except (ValueError, KeyError, TypeError):
         raise AskedWrong(f"{path}: not the settings of a pocket set; name another folder") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 from data_prep.tree.layout import TREE_TYPES, nfc
 from data_prep.tree.left_aside import report_left_aside
 from data_prep.tree.naming import RawVideo, raw_files
+from data_prep.tree.portable import require_text_names
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import listed
 
@@ -60,5 +61,6 @@ def scan_flat(root: Path, techniques: Mapping[str, str] = TECHNIQUES) -> list[Ra
             + ", ".join(f"{letter}={video_type}" for letter, video_type in techniques.items())
             + ". Say what it is with --techniques."
         )
+    require_text_names(root, [video.relative for video in videos])
     report_left_aside(root)
     return sorted(videos, key=lambda video: video.relative)

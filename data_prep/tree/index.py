@@ -18,6 +18,7 @@ from data_prep.tree.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_n
 from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
 from data_prep.tree.lock import hold_in_turn
 from data_prep.tree.packed import archive_place
+from data_prep.tree.portable import report_not_portable
 from data_prep.tree.stills import is_stills
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import csv_text, file_sha256, remove_parts, write_text
@@ -136,6 +137,7 @@ def _build_index(root: Path) -> Index:
     kind, found = scan_tree(root)
     with ThreadPoolExecutor(max_workers=4) as pool:
         rows = _in_order(chain.from_iterable(pool.map(lambda video: _rows(root, kind, video), found)))
+    report_not_portable(root, [row.path for row in rows])
     text = csv_text(COLUMNS, map(astuple, rows))
     path = root / INDEX_NAME
     try:

@@ -140,7 +140,11 @@ def cache_folder(root: Path) -> Path:
     """Where a user's own files about a tree stand when it, or the folder around it, is read-only. Not created here."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or str(Path.home() / ".cache")
     place = str(root.resolve())
-    return Path(base) / "orbit-lite" / f"{root.resolve().name}-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
+    return (
+        Path(base)
+        / "orbit-lite"
+        / f"{root.resolve().name}-{hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:16]}"
+    )
 
 
 def refuses_writing(error: OSError) -> bool:

@@ -11,6 +11,7 @@ from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, nfc, tree_sp
 from data_prep.tree.naming import name_videos, scan_raw
 from data_prep.tree.object_folder import one_user_hint, video_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
+from data_prep.tree.portable import require_text_names
 from data_prep.video import is_video_file
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import listed
@@ -55,6 +56,7 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
     if folders and has_files:
         raise FoundWrong(f"{root}: holds both raw videos and folders of frames; give each a tree of its own.")
     archives = _archives(root)
+    require_text_names(root, [one.path.relative_to(root).as_posix() for one in (*folders, *archives)])
     if archives and (folders or has_files):
         held = "folders of frames" if folders else "raw videos"
         raise FoundWrong(f"{root}: holds both {held} and {archives[0].path.name}; give each a tree of its own.")
@@ -113,7 +115,7 @@ def list_frames(folder: Path) -> list[tuple[str, int]]:
 def content_fingerprint(files: Sequence[tuple[str, int]]) -> str:
     """Hash of names and sizes: no times, so that a copy has its original's."""
     lines = "".join(f"{name}\t{size}\n" for name, size in files)
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _archives(root: Path) -> list[Found]:

@@ -37,6 +37,7 @@ from data_prep.tree.object_folder import (
     video_type_at,
     without_photos_beside_videos,
 )
+from data_prep.tree.portable import require_text_names
 from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_file
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path, remove_parts
@@ -104,6 +105,7 @@ def scan_raw(root: Path) -> list[RawVideo]:
             found.append(RawVideo(*place, nfc(path.stem), relative, path, size_bytes))
     if not all(is_photo_file(name) for name in (*misplaced, *(video.relative for video in found))):
         misplaced = [name for name in misplaced if not is_photo_file(name)]
+    require_text_names(root, [*misplaced, *(video.relative for video in found)])
     if misplaced:
         raise FoundWrong(_misplaced(root, splits, misplaced))
     videos, aside = without_photos_beside_videos(
@@ -292,7 +294,7 @@ def _read_table(root: Path) -> _Table | None:
 
 def _read_table_file(path: Path) -> _Table | None:
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(path.read_bytes(), finite=True)
         if content["schema"] != TABLE_SCHEMA:
             raise ValueError(f"schema {content['schema']}, this version knows {TABLE_SCHEMA}")
         names = {str(relative): str(name) for relative, name in content["names"].items()}

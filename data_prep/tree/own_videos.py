@@ -25,6 +25,7 @@ from data_prep.tree.object_folder import (
     without_photos_beside_videos,
 )
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
+from data_prep.tree.portable import require_text_names
 from data_prep.tree.stills import is_stills
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong, FoundWrong
@@ -105,6 +106,7 @@ def scan_own(path: Path) -> OwnFolder:
         clutter += sum(video_type in TREE_TYPES[1:] for video_type, _ in video_entries(thing))
     if not videos:
         raise FoundWrong(f"{path}: no object's folder in it; expected {EXPECTED}")
+    require_text_names(path, [path.resolve().name, *(video.place for video in videos)])
     videos, aside = without_photos_beside_videos(videos, photo=_is_photo, group=lambda video: video.object)
     report_photos_aside(path, [photo.place for photo in aside])
     report_left_aside(path, empty=False)

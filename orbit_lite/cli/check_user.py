@@ -4,6 +4,7 @@ import argparse
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
+from groundwork.console import say, say_text
 from groundwork.errors import FoundWrong
 from groundwork.options import Reads, WritesFolder
 from orbit_lite.cli.numbers import not_negative
@@ -58,17 +59,17 @@ def _check_user(options: argparse.Namespace) -> None:
     found, failed = check_users(
         options.what,
         choose_start(options.model, options.backbone, options.weights) if given else None,
-        checked=lambda check: print(check_text(check), flush=True),
+        checked=lambda check: say_text(check_text(check)),
         seed=options.seed,
         draws=options.draws,
         workers=processes(options),
         device=named_device(options.device),
     )
     if len(options.what) > 1 and found:
-        print(mean_text({check.user: user_numbers(check) for check in found}))
+        say_text(mean_text({check.user: user_numbers(check) for check in found}))
     if options.out is not None and found:
         written = write_checks(found, options.out) if len(options.what) > 1 else write_check(found[0], options.out)
-        print(f"written: {written}")
+        say(f"written: {written}")
     if failed:
         rest = "the others are checked" if found else "nothing is written"
         raise FoundWrong(f"{len(failed)} of {len(options.what)} users failed: {', '.join(map(str, failed))}; {rest}")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from groundwork.command_line import Subparsers
+from groundwork.console import say_text
 from groundwork.options import WritesFolder
 from orbit_lite.cli.options import add_seed
 
@@ -19,4 +20,4 @@ def add(verbs: Subparsers) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from orbit_lite.demo import run_demo
 
-    print(run_demo(options.out, seed=options.seed))
+    say_text(str(run_demo(options.out, seed=options.seed)))

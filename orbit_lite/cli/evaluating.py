@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundwork.command_line import Subparsers
+from groundwork.console import say, say_text
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes, WritesFolder
 from groundwork.pages.printing import terminal_width
@@ -86,7 +87,7 @@ def _predict(options: argparse.Namespace) -> None:
         )
         if ranks.first:
             write_predictions(options.out, table, metadata=provenance(choice, tasks, causal_filter))
-            print(f"{counted(len(table), 'prediction')} written to {options.out}")
+            say(f"{counted(len(table), 'prediction')} written to {options.out}")
 
 
 def _add_evaluate(verbs: Subparsers) -> None:
@@ -122,10 +123,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     from orbit_lite.personal.file import is_personal
 
     if Path(options.model).is_dir():
-        print(_evaluate_participants(options))
+        say_text(_evaluate_participants(options))
         return
     card = _evaluate_personal(options) if is_personal(Path(options.model)) else _evaluate_model(options)
-    print(scorecard_text(card, width=terminal_width()), end="")
+    say_text(scorecard_text(card, width=terminal_width()))
 
 
 def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
@@ -220,10 +221,10 @@ def _cost(options: argparse.Namespace) -> None:
     choice = _model(options, weights="random")  # they cost as much as any, and need no network
     task = TaskSize(way=options.way, support=options.support)
     found = cost(choice.load, task, device=named_device(options.device), repeats=options.repeats)
-    print(cost_text(found, width=terminal_width()), end="")
+    say_text(cost_text(found, width=terminal_width()))
     if options.out:
         write_json(options.out, found.content())
-        print(f"written to {options.out}")
+        say(f"written to {options.out}")
 
 
 def _causal_filter(options: argparse.Namespace) -> "CausalFilter | None":

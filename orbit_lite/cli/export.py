@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
+from groundwork.console import say_text
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes
 from orbit_lite.personal.file_names import EXPORT_SUFFIXES, export_path
@@ -62,4 +63,4 @@ def _export(options: argparse.Namespace) -> None:
     from orbit_lite.personal.exporting.export import ExportRequest, export
 
     request = ExportRequest(options.format, options.input, tuple(options.check), options.calibrate)
-    print(export(options.file, options.out, request))
+    say_text(str(export(options.file, options.out, request)))

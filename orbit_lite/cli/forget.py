@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
+from groundwork.console import one_plain_line, say, say_text
 from groundwork.errors import AskedWrong
 from groundwork.options import Changes
 
@@ -69,16 +70,16 @@ def _forget(options: argparse.Namespace) -> None:
     from data_prep.forgetting.plan import refuse_unfinished
 
     plan = _plan(options)
-    print(plan)
+    say_text(str(plan))
     if options.dry_run:
-        lines = [f"could not reach: {line}" for line in plan.unreachable]
-        print(*lines, "nothing was removed: this was a dry run", sep="\n")
+        lines = [one_plain_line(f"could not reach: {line}") for line in plan.unreachable]
+        say_text("\n".join([*lines, "nothing was removed: this was a dry run"]))
         return
     if plan.changes and not options.yes:
         _ask()
     forgotten = plan.carry_out()
     if text := forgotten.beside(plan):
-        print(text)
+        say_text(text)
     refuse_unfinished(forgotten)
 
 
@@ -131,6 +132,6 @@ def _ask() -> None:
         answer = input("Remove all of this? It can't be undone. [y/N] ")
     except EOFError:
         answer = ""
-        print()
+        say("")
     if answer.strip().lower() not in _YES:
         raise AskedWrong("nothing was removed: the answer was not yes")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from eval.command import add_eval_verbs
 from groundwork.command_line import EXIT_STATUS_HELP, CommandParser, run_command
+from groundwork.console import say, start_in_utf8
 from groundwork.options import STREAM_HELP, run_verb, with_own_parser
 from orbit_lite.cli import check_user, demo, evaluating, export, forget, personalize, prep, recognize, training
 
@@ -21,6 +22,8 @@ VERBS = (demo, prep, training, evaluating, personalize, recognize, check_user, e
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. A user's mistake is one line on stderr and exit status 1 or 2, never a traceback."""
+    if arguments is None:
+        start_in_utf8()
     options = _parsed(_parser(), arguments)
     if_stopped = "the same command resumes from here" if options.resumes else "nothing was written in part"
     return run_command("orbit-lite", options, lambda: run_verb(options), if_stopped=if_stopped)
@@ -58,7 +61,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from orbit_lite import __version__
 
-        print(f"orbit-lite {__version__}")
+        say(f"orbit-lite {__version__}")
         parser.exit()
 
 

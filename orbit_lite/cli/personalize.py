@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
+from groundwork.console import say
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes
 from orbit_lite.cli.numbers import share
@@ -102,7 +103,7 @@ def _personalize(options: argparse.Namespace) -> None:
         return
     choice = choose_start(options.model, options.backbone, options.weights)
     if choice is EMBEDDED_START:
-        print(EMBEDDED_START_TEXT, flush=True)
+        say(EMBEDDED_START_TEXT)
     personalize(
         choice,
         options.videos,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
+from groundwork.console import say, say_text
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes
 from groundwork.targets import STDOUT, target
@@ -79,7 +80,7 @@ def _recognize(options: argparse.Namespace) -> None:
         looking = Looking(fps, options.smooth)
         recognize(personal, options.videos, looking=looking, outputs=outputs, listener=listener, model=model)
         if options.annotated:
-            print(f"annotated copy written: {options.annotated}", file=sys.stderr if options.speak else sys.stdout)
+            say(f"annotated copy written: {options.annotated}", to=sys.stderr if options.speak else sys.stdout)
         return
     warm_up(personal)
     camera = options.camera is not None
@@ -101,14 +102,14 @@ def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
     summaries = sys.stderr if speak or stream else sys.stdout
 
     def answered(name: str, answer: VideoAnswer) -> None:
-        print(answer_text(name, answer), file=summaries, flush=True)
+        say_text(answer_text(name, answer), to=summaries)
 
     def changed(answer: FrameAnswer, line: str) -> None:
         if speak or stream:
-            print(line if speak else frame_text(answer), flush=True)
+            say(line if speak else frame_text(answer))
 
     def summarized(summary: AnswersSummary) -> None:
-        print(f"\n{summary_text(summary)}", file=summaries, flush=True)
+        say_text(f"\n{summary_text(summary)}", to=summaries)
 
     return AnswerListener(answered=answered, changed=changed, summarized=summarized)
 

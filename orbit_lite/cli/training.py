@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from groundwork.command_line import Subparsers
+from groundwork.console import say
 from groundwork.options import Reads, ReadsOrNames, Writes, WritesFolder
 from groundwork.words import counted
 from orbit_lite.cli.numbers import positive
@@ -40,9 +41,9 @@ def _tasks(options: argparse.Namespace) -> None:
     annotations.read_all(drawer.split)  # scoring reads them all: what is wrong is reported now
     task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user)
     write_tasks(options.out, task_set)
-    print(f"{counted(len(task_set.tasks), 'task')} of {counted(len(drawer.users), 'user')} written to {options.out}")
+    say(f"{counted(len(task_set.tasks), 'task')} of {counted(len(drawer.users), 'user')} written to {options.out}")
     for entry in task_set.left_out:
-        print(f"left out: user {entry.user}, {entry.object} {entry.video}: {entry.reason}")
+        say(f"left out: user {entry.user}, {entry.object} {entry.video}: {entry.reason}")
 
 
 def _add_train(verbs: Subparsers) -> None:
@@ -72,9 +73,9 @@ def _train(options: argparse.Namespace) -> None:
         tensorboard=options.tensorboard,
     )
     if summary.validation_frame_accuracy is None:
-        print(f"nothing to meta-train in learner {config.learner.name}; written as it is: {summary.best}")
+        say(f"nothing to meta-train in learner {config.learner.name}; written as it is: {summary.best}")
         return
-    print(
+    say(
         f"best on validation users: {100 * summary.validation_frame_accuracy:.1f} % frame accuracy, "
         f"step {summary.best_step} of {summary.steps}: {summary.best}"
     )
@@ -110,4 +111,4 @@ def _convert(options: argparse.Namespace) -> None:
         frame_size_px=options.frame_size,
     )
     arithmetic = ", published arithmetic" if done.learner and done.learner.published_quirks else ""
-    print(f"{options.out}: {sum(value.numel() for value in done.parameters())} parameters{arithmetic}")
+    say(f"{options.out}: {sum(value.numel() for value in done.parameters())} parameters{arithmetic}")

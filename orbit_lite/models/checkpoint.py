@@ -16,6 +16,7 @@ import torch
 
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.strict_json import parse_json
+from groundwork.words import quoted
 from orbit_lite.config import parse_config
 from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.backbones import find_backbone
@@ -148,7 +149,10 @@ def _ours(
     ):
         if asked is not None and asked != found:
             raise AskedWrong(f"{path}: asked for {what} {asked}, but the checkpoint is of {what} {found}")
-    recognizer = build_recognizer(info.learner, info.backbone, weights="random", frame_size_px=info.frame_size_px)
+    try:
+        recognizer = build_recognizer(info.learner, info.backbone, weights="random", frame_size_px=info.frame_size_px)
+    except AskedWrong as error:  # the file's fault, or a newer release's: not the caller's
+        raise FoundWrong(f"{path}: {error}") from None
     load_checked(recognizer, file.tensors, where=f"{path} ({info.learner.name} on {info.backbone})")
     return recognizer
 
@@ -204,7 +208,7 @@ def _info(metadata: Mapping[str, str], path: Path) -> CheckpointInfo:
         info = CheckpointInfo(
             learner=parse_config(dict(header["learner"]), LearnerConfig, where=f"{path}, learner"),
             backbone=str(header["backbone"]),
-            frame_size_px=int(header["frame_size_px"]),
+            frame_size_px=_whole_number(header["frame_size_px"]),
             config=dict(header["config"]),
             meta=dict(header["meta"]),
             hashed=hashed,
@@ -220,13 +224,19 @@ def _info(metadata: Mapping[str, str], path: Path) -> CheckpointInfo:
     return info
 
 
+def _whole_number(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"expected a whole number, got {quoted(value)}")
+    return value
+
+
 def _header(metadata: Mapping[str, str], path: Path) -> tuple[dict[str, Any], bool]:
     """The header's fields, and whether they stand under a hash (which they were checked against)."""
     try:
-        found = parse_json(metadata[HEADER])
+        found = parse_json(metadata[HEADER], finite=True)
         hashed = not (isinstance(found, dict) and "format" in found)
         if hashed:
-            found = parse_json(CHECKPOINT.header(metadata, path))
+            found = parse_json(CHECKPOINT.header(metadata, path), finite=True)
     except ValueError as error:
         raise CHECKPOINT.damaged(path, f"its header does not read: {error}") from None
     if not isinstance(found, dict):

@@ -14,6 +14,7 @@ from orbit_lite.models.backbones.record import FRAME_SIZE_PX, Backbone
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
 from orbit_lite.models.weight_files import load_checked, read_weights
 
+MOST_FRAME_SIZE_PX = 4096  # one such frame as numbers is 200 MB
 LEAST_FRAME_SIZE_PX = 32  # five times halved, by most backbones and by the set encoder, it is one pixel
 ExtractorState = Mapping[str, Tensor]  # parameters of an extractor's network, by name
 
@@ -101,6 +102,8 @@ def build_extractor(name: str, *, weights: str | Path, seed: int = 0, frame_size
         raise AskedWrong(
             f"frames of {frame_size_px} px: too small for any backbone; expected {LEAST_FRAME_SIZE_PX} or more"
         )
+    if frame_size_px > MOST_FRAME_SIZE_PX:
+        raise AskedWrong(f"frames of {frame_size_px} px: too large; expected at most {MOST_FRAME_SIZE_PX}")
     backbone = find_backbone(name, frame_size_px=frame_size_px)
     if frame_size_px != FRAME_SIZE_PX and not backbone.any_size:
         raise AskedWrong(f"backbone {name} takes frames of {FRAME_SIZE_PX} px only, asked for {frame_size_px}")

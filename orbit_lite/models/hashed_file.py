@@ -74,7 +74,7 @@ class HashedFormat:
 
     def _envelope(self, metadata: Mapping[str, str], path: Path) -> dict[str, str]:
         try:
-            found = parse_json(metadata[self.key])
+            found = parse_json(metadata[self.key], finite=True)
         except ValueError as error:
             raise self.damaged(path, f"its header does not read: {error}") from None
         if (

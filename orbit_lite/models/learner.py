@@ -12,7 +12,6 @@ from groundwork.strict_model import Strict, refused
 from groundwork.words import nearest
 from orbit_lite.config import (
     YAML_SUFFIXES,
-    Positive,
     builtin_names,
     checked_settings,
     find_config,
@@ -42,7 +41,7 @@ class LearnerConfig(Strict):
     adapter: str = "none"
     adapter_settings: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     extractor: Literal["learned", "frozen"]
-    steps: Positive = 50
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     step_lr: Annotated[float, Field(gt=0)] = 1e-3
     published_quirks: bool = False
 
@@ -133,7 +132,7 @@ def _added_learner(name: str) -> LearnerConfig:
     file_name = f"{name}.yaml"
     if not isinstance(found, ModuleType) or not (file := resources.files(found) / file_name).is_file():
         raise AskedWrong(f"{where}: expected a package that holds {file_name}, or a LearnerConfig")
-    content = parse_yaml(file.read_text(encoding="utf-8"), where=f"{where}, {file_name}")
+    content = parse_yaml(file.read_text(encoding="utf-8-sig"), where=f"{where}, {file_name}")
     if not isinstance(content, dict):
         raise AskedWrong(f"{where}, {file_name}: expected a mapping of keys, got {type(content).__name__}")
     return parse_config({"name": name, **content}, LearnerConfig, where=f"{where}, {file_name}")

@@ -31,6 +31,7 @@ OLD_HEADS: dict[str, dict[str, Any]] = {"cosine": {"scale": 32.0}}  # they were 
 _LOG = logging.getLogger("orbit_lite")
 PERSONAL = HashedFormat(key=HEADER, remedy="take a copy of it, or personalize again")
 _LONGEST_HEADER = 100_000_000  # bytes, as safetensors has it
+_TYPES = (torch.float32, torch.float16, torch.bfloat16)  # what is computed with is the first
 WEIGHTS, STATE, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"  # FiLM was the first state there was
 
 
@@ -174,11 +175,13 @@ def _fitted_parts(
         shape = tuple(given[name].shape) if name in given else "missing"
         if shape != expected.get(name, "not to be there"):
             raise PERSONAL.damaged(path, f"{name}: {shape}, expected {expected.get(name, 'none of this name')}")
+        if given[name].dtype not in _TYPES:
+            raise PERSONAL.damaged(path, f"{name}: values of type {given[name].dtype}, expected {_TYPES[0]}")
         if not torch.isfinite(given[name]).all():
             raise PERSONAL.damaged(path, f"{name}: NaN or infinite values")
     device = recognizer.device
-    head = record.fitted(**{name: given[HEAD + name].to(device) for name in head_shapes}, **values)
-    state = {name: given[STATE + name].to(device) for name in state_shapes}
+    head = record.fitted(**{name: given[HEAD + name].to(device).float() for name in head_shapes}, **values)
+    state = {name: given[STATE + name].to(device).float() for name in state_shapes}
     return head, state or None, SupportSet(header.videos, given[FEATURES].float())
 
 

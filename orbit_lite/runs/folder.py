@@ -135,7 +135,7 @@ def read_record(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise AskedWrong(f"{run}: no run of this kit; expected a folder with a {RECORD_NAME}")
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(path.read_bytes(), finite=True)
         fault = "" if isinstance(content, dict) else "not a record"
     except ValueError as error:
         fault = str(error)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from groundwork.errors import AskedWrong
 from groundwork.strict_model import Strict
+from groundwork.words import quoted
 from orbit_lite.config import Positive, Share, TaskPlan, as_written_now, find_config, parse_config, read_yaml
 from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.gradients.film_penalty import PUBLISHED_WEIGHT
@@ -143,7 +144,7 @@ def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:
     if (base := content.pop("extends", None)) is None:
         return content
     if not isinstance(base, str) or depth > 8:
-        raise AskedWrong(f"{path}: extends {base!r}: expected the name of another experiment, not one of a ring")
+        raise AskedWrong(f"{path}: extends {quoted(base)}: expected the name of another experiment, not one of a ring")
     return _read_experiment(find_config(base, "experiment"), depth + 1) | content
 
 
@@ -152,18 +153,19 @@ def _refuse_doubled(overrides: Sequence[str]) -> None:
     for override in overrides:
         key = override.partition("=")[0]
         if key in first:
-            raise AskedWrong(f"key {key!r} is given twice, {first[key]!r} and {override!r}; leave one out")
+            both = f"{quoted(first[key])} and {quoted(override)}"
+            raise AskedWrong(f"key {quoted(key)} is given twice, {both}; leave one out")
         first[key] = override
 
 
 def _override(content: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise AskedWrong(f"{override!r}: expected key=value, for example optimizer.lr=0.001")
+        raise AskedWrong(f"{quoted(override)}: expected key=value, for example optimizer.lr=0.001")
     *outer, last = key.split(".")
     place = content
     for name in outer:
         place = place.setdefault(name, {})
         if not isinstance(place, dict):
-            raise AskedWrong(f"{override!r}: {name!r} holds a value, not keys")
-    place[last] = parse_yaml(value, where=repr(override))
+            raise AskedWrong(f"{quoted(override)}: {quoted(name)} holds a value, not keys")
+    place[last] = parse_yaml(value, where=quoted(override))

@@ -58,3 +58,11 @@ def test_a_reader_that_names_the_place_is_given_all_pairs():
     assert isinstance(inner, DoubledObject)
     assert inner.doubled() == ["x", "y"]
     assert inner.pairs == [("x", 1), ("y", 2), ("x", 3), ("x", 4), ("y", 5)]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5000])
+def test_a_number_that_is_none_is_an_error_where_it_matters_and_shown_in_short(number):
+    with pytest.raises(ValueError) as error:
+        parse_json(f'{{"a": [{number}]}}', finite=True)
+    assert len(str(error.value)) < 200
+    assert parse_json('{"a": 1e5, "b": -3}', finite=True) == {"a": 1e5, "b": -3}

@@ -1,11 +1,12 @@
 """Strict records, and what is said of one that does not fit: where, what, and which key was meant."""
 
+import dataclasses
 from typing import Annotated
 
 import pytest
 from pydantic import Field, ValidationError, field_validator
 
-from groundwork.strict_model import Strict, fault_lines, first_fault, refused
+from groundwork.strict_model import Strict, checked_record, fault_lines, first_fault, refused
 
 
 class Inner(Strict):
@@ -76,3 +77,28 @@ def test_a_line_stays_short_and_one_line_whatever_was_read():
 def test_a_strict_record_does_not_change():
     with pytest.raises(ValidationError):
         Outer(number=1).number = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    frames: int
+    mark: str = ""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"frames": None}, "frames: Input should be a valid integer, got None"),
+        ({"frames": "3"}, "frames: Input should be a valid integer, got '3'"),
+        ({"frames": 3.5}, "frames: Input should be a valid integer"),
+        ({"frames": 1, "marks": ""}, "unknown key 'marks' (did you mean 'mark'?)"),
+        ({}, "key 'frames' is missing"),
+        ([1], "Input should be"),
+        (None, "Input should be"),
+    ],
+)
+def test_a_record_takes_no_value_of_another_type(given, said):
+    assert checked_record(Plain, {"frames": 3, "mark": "x"}) == Plain(3, "x")
+    with pytest.raises(ValueError) as error:
+        checked_record(Plain, given)
+    assert str(error.value).startswith(said)

@@ -3,7 +3,12 @@
 import pytest
 
 from groundwork.errors import AskedWrong
+from orbit_lite.config import read_yaml
 from orbit_lite.strict_yaml import parse_yaml
+from orbit_lite.training.experiment import load_experiment
+
+# each list holds nine times the one before: 3,874,204,890 values in 300 characters
+BOMB = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
 
 
 @pytest.mark.parametrize(
@@ -48,9 +53,62 @@ def test_the_same_key_in_two_mappings_is_none():
         "a: 2024-02-31",
         "[" * 5000,
         "a: b: c",
+        "2024-02-03",
+        "!!int abc",
+        "!!int z: 1",
+        "!!int ''",
+        "!!float _",
+        "!!bool maybe",
+        "!!timestamp x",
+        "!!binary x#",
+        "1" * 10_000,
+        "0x" + "f" * 10_000,
+        "{a: " * 3000 + "1" + "}" * 3000,
+        "a: &a [x, x, x, x, x, x, x, x, x]\n" + BOMB,
     ],
 )
 def test_what_is_no_plain_yaml_is_one_line(text):
     with pytest.raises(AskedWrong, match=r"^mine\.yaml: not readable as YAML: ") as error:
         parse_yaml(text, where="mine.yaml")
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+def test_a_list_that_holds_itself_is_plain_yaml():
+    found = parse_yaml("&a [1, *a]", where="x")
+    assert found[1] is found
+
+
+def test_what_is_longer_than_a_config_is_not_read(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("seed: [" + "1," * 5_000_000 + "]")
+    with pytest.raises(AskedWrong, match=r"longer than 100,000 characters"):
+        read_yaml(path)
+    with pytest.raises(AskedWrong, match=r"longer than 100,000 characters"):
+        parse_yaml(path.read_text(), where="x")
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xef\xbb\xbfseed: 1\n")
+    assert read_yaml(path) == {"seed": 1}
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=!!int z",
+        "seed=" + "1" * 10_000,
+        "seed=2024-01-01",
+        "seed=" + "[" * 3000,
+        "lite=" + "[" + "1, " * 9000 + "]",
+        "optimizer.betas=" + "[" + "1, " * 9000 + "]",
+        "tasks=&a [*a]",
+        "x" * 50_000 + "=1",
+    ],
+)
+def test_what_the_command_line_gives_is_held_to_the_same_and_shown_in_short(override):
+    with pytest.raises(AskedWrong) as error:
+        load_experiment("pocket", [override])
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000

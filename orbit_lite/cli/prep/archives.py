@@ -3,6 +3,7 @@
 import argparse
 
 from groundwork.command_line import Subparsers
+from groundwork.console import say
 from groundwork.options import Reads, WritesFolder
 from groundwork.words import counted
 
@@ -44,4 +45,4 @@ def _download(options: argparse.Namespace) -> None:
         keep_archives=options.keep_archives,
     )
     annotated = f", annotations of {counted(done.annotations, 'video')}" if done.annotations else ""
-    print(f"{options.out}: {', '.join(done.splits) or 'no split'} verified, {counted(done.videos, 'video')}{annotated}")
+    say(f"{options.out}: {', '.join(done.splits) or 'no split'} verified, {counted(done.videos, 'video')}{annotated}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
+from groundwork.console import say, say_text
 from groundwork.errors import FoundWrong
 from groundwork.options import Changes, Reads, Writes
 from groundwork.pages.printing import terminal_width
@@ -27,7 +28,7 @@ def _index(options: argparse.Namespace) -> None:
 
     index = build_index(options.root)
     videos, frames = counted(len(index.rows), "video"), counted(sum(row.frames for row in index.rows), "frame")
-    print(f"{options.root}: {videos}, {frames}, index.csv written")
+    say(f"{options.root}: {videos}, {frames}, index.csv written")
 
 
 def add_verify(verbs: Subparsers) -> None:
@@ -60,13 +61,13 @@ def _verify(options: argparse.Namespace) -> None:
         from data_prep.making.reader_check import check_by_reader
 
         check = check_by_reader(options.root, options.reader, raw=options.against_raw)
-        print(check)
+        say(str(check))
         faults += check.faults
     for fault in faults:
-        print(fault, file=sys.stderr)
+        say(str(fault), to=sys.stderr)
     if faults:
         raise FoundWrong(f"{options.root}: {counted(len(faults), 'fault')}")
-    print(f"{options.root}: whole, as index.csv has it")
+    say(f"{options.root}: whole, as index.csv has it")
 
 
 def add_quality(verbs: Subparsers) -> None:
@@ -95,9 +96,9 @@ def _quality(options: argparse.Namespace) -> None:
     from data_prep.quality.report import quality_text, write_csv
 
     videos = quality(options.root, video_type=options.type, workers=processes(options))
-    print(quality_text(videos), end="")
+    say_text(quality_text(videos))
     if options.csv:
-        print(f"tables: {', '.join(str(path) for path in write_csv(videos, options.csv))}")
+        say(f"tables: {', '.join(str(path) for path in write_csv(videos, options.csv))}")
 
 
 def add_summarize(verbs: Subparsers) -> None:
@@ -122,9 +123,9 @@ def _summarize(options: argparse.Namespace) -> None:
     from data_prep.tree.index import open_index
 
     summary = summarize(open_index(options.root))
-    print(summary_markdown(summary) if options.markdown else summary_text(summary, width=terminal_width()), end="")
+    say_text(summary_markdown(summary) if options.markdown else summary_text(summary, width=terminal_width()))
     if options.csv:
-        print(f"tables: {', '.join(str(path) for path in write_csv(summary, options.csv))}")
+        say(f"tables: {', '.join(str(path) for path in write_csv(summary, options.csv))}")
 
 
 def _add_root(verb: argparse.ArgumentParser) -> None:

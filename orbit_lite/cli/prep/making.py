@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
+from groundwork.console import say
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, WritesFolder
 from groundwork.words import counted
@@ -41,7 +42,7 @@ def _pocket(options: argparse.Namespace) -> None:
         "clutter_videos": options.clutter_videos,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    print(make_pocket(options.out, seed=options.seed, workers=processes(options), **given))
+    say(str(make_pocket(options.out, seed=options.seed, workers=processes(options), **given)))
 
 
 def add_extract(verbs: Subparsers) -> None:
@@ -193,7 +194,7 @@ def _split(options: argparse.Namespace) -> None:
 
     done = split_users(options.tree, options.out, users_json=options.users, leave_out_unnamed=options.leave_out)
     copied = f", {counted(done.copied, 'frame')} copied for want of hard links" if done.copied else ""
-    print(f"{options.out}: {_amount(done.users, done.videos, done.frames)}{copied}")
+    say(f"{options.out}: {_amount(done.users, done.videos, done.frames)}{copied}")
 
 
 def add_pack(verbs: Subparsers) -> None:
@@ -209,7 +210,7 @@ def _pack(options: argparse.Namespace) -> None:
     from data_prep.making.pack import pack, unpack
 
     done = (unpack if options.unpack else pack)(options.tree, options.out)
-    print(f"{options.out}: {_amount(done.users, done.videos, done.frames)}")
+    say(f"{options.out}: {_amount(done.users, done.videos, done.frames)}")
 
 
 def _add_frame_tree(verb: argparse.ArgumentParser) -> None:
@@ -226,7 +227,7 @@ def _add_shape(verb: argparse.ArgumentParser) -> None:
 
 def _say_made(out: Path, summary: "TreeSummary[Any]") -> None:
     already = f", {summary.skipped} of them were there already" if summary.skipped else ""
-    print(f"{out}: {counted(summary.videos, 'video')}, {counted(summary.frames, 'frame')}{already}")
+    say(f"{out}: {counted(summary.videos, 'video')}, {counted(summary.frames, 'frame')}{already}")
 
 
 def _amount(users: int, videos: int, frames: int) -> str:

@@ -14,7 +14,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from groundwork.strict_model import Strict, fault_lines
+from groundwork.strict_model import Strict, some_faults
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
 from orbit_lite.models.heads.fitting import FittedHead, Head
 from orbit_lite.models.settings import LearnerSettings
@@ -152,7 +152,7 @@ class HeadRecord:
         try:
             return {name: TypeAdapter(hint).validate_python(values[name]) for name, hint in hints.items()}
         except ValidationError as error:
-            raise ValueError("; ".join(fault_lines(error))) from None
+            raise ValueError(some_faults(error)) from None
 
     def fit_macs(self, head: Head, features: Tensor, labels: Tensor, *, way: int) -> PartMacs:
         """MACs of fitting the built head to a support set, by both counts; fits it if they are counted by running."""

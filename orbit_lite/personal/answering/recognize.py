@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from data_prep.tree.portable import is_text
 from data_prep.tree.videos_below import is_folder_of_videos, is_packed_place, videos_below
 from data_prep.workers.stream import StreamWorker
 from groundwork.errors import AskedWrong, FoundWrong
@@ -99,7 +100,7 @@ def recognize(
             raise AskedWrong(f"{video}: no such video")
     videos = [found for video in videos for found in (videos_below(video) if is_folder_of_videos(video) else [video])]
     for video in videos:
-        if str(video).encode("utf-8", "replace").decode() != str(video):
+        if not is_text(str(video)):
             raise AskedWrong(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
     if outputs.annotated and len(videos) != 1:
         raise AskedWrong(f"--annotated makes a copy of one video, {len(videos)} are given; take them one at a time")

@@ -479,3 +479,14 @@ def test_interlaced_videos_are_named(encode_video, tmp_path, reported):
     assert [line for line in reported() if "1 of 2 videos are interlaced" in line and "tv.mts" in line]
     records = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
     assert sorted(record["interlaced"] for record in records) == [False, True]
+
+
+@pytest.mark.parametrize("frames", ["1e999", "null", "-1", '"12"', "12.5", "true", "{}", "1" * 5000, "1" * 30])
+def test_a_number_in_the_manifest_that_can_not_be_right_is_one_line(one_video, tmp_path, frames):
+    out = tmp_path / "out"
+    extract(one_video, out, settings=Settings(SIZE_PX), workers=1)
+    path = out / MANIFEST_NAME
+    path.write_text(path.read_text().replace('"frames": 12', f'"frames": {frames}'))
+    with pytest.raises(FoundWrong) as error:
+        extract(one_video, out, settings=Settings(SIZE_PX), workers=1)
+    assert str(error.value).startswith(f"{path}: not a frame tree's manifest (") and "\n" not in str(error.value)

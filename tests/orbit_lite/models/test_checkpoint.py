@@ -277,3 +277,14 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         save_recognizer(tmp_path / "x", tiny, config={"lr": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "size", ["1e9", "1e999", "Infinity", "NaN", "1000000000", "1.5", "true", "-1", "0", "9" * 5000]
+)
+def test_a_frame_size_that_can_not_be_right_is_one_line(saved: Path, size: str) -> None:
+    header = json.dumps(header_of(saved)).replace('"frame_size_px": 224', f'"frame_size_px": {size}')
+    CHECKPOINT.write(saved, header, safetensors.torch.load_file(saved))
+    with pytest.raises(FoundWrong) as error:
+        load_recognizer(saved)
+    assert str(error.value).startswith(f"{saved}: ") and len(str(error.value)) < len(str(saved)) + 250

@@ -229,3 +229,13 @@ def test_it_holds_no_picture_and_no_file_name(saved):
     names = set(safetensors.torch.load_file(saved))
     assert {name.split(".")[0] for name in names} == {"recognizer", "head", FEATURES}
     assert head_tensors(load_personal(saved).fitted.head).keys() == {"means"}
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.float64, torch.complex64])
+def test_tensors_of_another_type_are_refused(saved, dtype):
+    values = safetensors.torch.load_file(saved)
+    for name in [name for name in values if not name.startswith("recognizer.")]:
+        changed = rewritten(saved, tensors={name: values[name].to(dtype)})
+        with pytest.raises(FoundWrong, match=rf"{name}: values of type {dtype}, expected torch.float32"):
+            load_personal(changed)
+        rewritten(saved, tensors={name: values[name]})
