@@ -4,7 +4,8 @@
     USER/OBJECT/[clean/]VIDEO/VIDEO-00001.jpg      folders of frames
     USER.zip                                       the same frames, packed
 
-Clutter videos (USER/OBJECT/clutter/...) are what a recogniser is tried on; they teach it nothing.
+Clutter videos (USER/OBJECT/clutter/...) are what a recogniser is tried on; they teach it nothing. USER/results, if no
+video is in it, is no object: `studio` keeps the user's recognizer, checks and answers there.
 """
 
 import os
@@ -34,6 +35,7 @@ from groundwork.words import listed
 if TYPE_CHECKING:
     from data_prep.video import VideoInfo
 
+RESULTS_NAME = "results"
 LEAST_SIDE_PX = 32  # of a raw video's pictures: less is no picture of a thing
 EXPECTED = "OBJECT/FILE.mp4 (or .mov, .jpg, ...), OBJECT/clean/FILE.mp4, or folders of frames in place of the files"
 
@@ -98,6 +100,8 @@ def scan_own(path: Path) -> OwnFolder:
     for folder in folders:
         thing = Path(folder.path)
         of_object = [*_teaching_videos(path, thing)]
+        if not of_object and folder.name == RESULTS_NAME and not _misplaced(path, thing):
+            continue
         if not of_object:
             raise FoundWrong(f"{thing}: no video in it; expected {EXPECTED}{_hint(thing)}")
         if misplaced := _misplaced(path, thing):

@@ -8,7 +8,7 @@ from eval.command import add_eval_verbs
 from groundwork.command_line import EXIT_STATUS_HELP, CommandParser, run_command
 from groundwork.console import say, start_in_utf8
 from groundwork.options import STREAM_HELP, run_verb, with_own_parser
-from orbit_lite.cli import check_user, demo, evaluating, export, forget, personalize, prep, recognize, training
+from orbit_lite.cli import check_user, demo, evaluating, export, forget, personalize, prep, recognize, studio, training
 
 EPILOG = f"""
 Each step reads the files of the one before: raw videos, frame tree, index.csv, tasks.jsonl, recognizer,
@@ -17,7 +17,8 @@ predictions.parquet, scorecard.json, report. Start from any of them.
 {EXIT_STATUS_HELP}
 """
 
-VERBS = (demo, prep, training, evaluating, personalize, recognize, check_user, export, forget)  # as --help lists them
+# as --help lists them
+VERBS = (demo, prep, training, evaluating, personalize, recognize, check_user, export, forget, studio)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,88 @@
+"""What people change by hand: participants and things added, things renamed and merged."""
+
+import os
+
+from groundwork.errors import AskedWrong
+from orbit_lite.studio.arrivals import free_name
+from orbit_lite.studio.locks import changing, drop_index, teaching
+from orbit_lite.studio.names import NameRefused, is_same_name, judged_name
+from orbit_lite.studio.study import Study
+
+
+def add_participant(study: Study, typed: str) -> str:
+    """Make a participant's folder; give the name.
+
+    Raises:
+        NameRefused: if the name can't be given, or is taken.
+    """
+    name = judged_name(typed, "participant")
+    _require_free(name, [entry.name for entry in os.scandir(study.root)])
+    (study.root / name).mkdir()
+    return name
+
+
+def add_thing(study: Study, participant: str, typed: str) -> str:
+    """Make a thing's folder; give the name.
+
+    Raises:
+        NameRefused: if the name can't be given, or is taken.
+        Gone, Busy: see `changing`.
+    """
+    name = judged_name(typed, "thing")
+    whose = study.participant(participant)
+    with changing(whose):
+        _require_free(name, [entry.name for entry in os.scandir(whose.path)])
+        (whose.path / name).mkdir()
+    return name
+
+
+def rename_thing(study: Study, participant: str, thing: str, typed: str) -> str:
+    """Give a thing another name; give the name.
+
+    Raises:
+        NameRefused: if the name can't be given, or is taken.
+        Gone, Busy: see `changing` and `teaching`.
+    """
+    name = judged_name(typed, "thing")
+    whose = study.participant(participant)
+    with teaching(whose), changing(whose):
+        path = study.participant(participant).thing(thing).path
+        others = [entry.name for entry in os.scandir(whose.path) if entry.name != path.name]
+        _require_free(name, others)
+        path.rename(whose.path / name)
+        drop_index(study)
+    return name
+
+
+def merge_thing(study: Study, participant: str, thing: str, into: str) -> None:
+    """Put a thing's videos to another thing's, and take its folder away.
+
+    What is no video stays, and so does the folder then.
+
+    Raises:
+        AskedWrong: if both are one.
+        Gone, Busy: see `changing` and `teaching`.
+    """
+    if is_same_name(thing, into):
+        raise AskedWrong(f"{thing} can't be merged with itself; choose another thing.")
+    whose = study.participant(participant)
+    with teaching(whose), changing(whose):
+        now = study.participant(participant)
+        source, goal = now.thing(thing), now.thing(into)
+        # a folder of frames is named as they are: it can't have another name
+        if twice := [v.name for v in source.videos if v.stored and (goal.path / v.video_type / v.name).exists()]:
+            raise AskedWrong(f"{goal.name} has frames named {twice[0]} already; merge these folders by hand.")
+        for video in source.videos:
+            folder = goal.path / video.video_type
+            folder.mkdir(exist_ok=True)
+            video.path.rename(folder / (video.name if video.stored else free_name(folder, video.name)))
+        for folder in (*(source.path / name for name in os.listdir(source.path)), source.path):
+            if folder.is_dir() and not folder.is_symlink() and not os.listdir(folder):
+                folder.rmdir()
+        drop_index(study)
+
+
+def _require_free(name: str, taken: list[str]) -> None:
+    for other in taken:
+        if is_same_name(name, other):
+            raise NameRefused(f"The name {other!r} is taken already; choose another.")

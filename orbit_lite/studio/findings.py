@@ -1,0 +1,101 @@
+"""What the files in a participant's results say: the recognizer, the check as cards, the test. Read each time."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eval.formats.records import read_scorecard
+from eval.verbs import SCORECARD_NAME
+from groundwork.errors import KitError
+from orbit_lite.personal.checking.numbers import CHECK_JSON, UserNumbers, read_check_json
+from orbit_lite.personal.checking.tables import OBJECTS_CSV
+from orbit_lite.studio.study import Participant
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the check says of one thing. recognized of held_out videos, right: share of their frames, None where none
+    could be held out. taken_for: the thing most often answered in its place, in `taken_share` of the frames; "" if
+    none. next: the one thing to do."""
+
+    thing: str
+    held_out: int
+    recognized: int
+    right: float | None
+    chance: float
+    taken_for: str
+    taken_share: float
+    next: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is known of a participant's recognizer.
+
+    taught: whether there is one. stale: whether videos have changed since. numbers, cards: of the check, None and empty
+    without one; worst first. tested: share of frames recognized in clutter videos, by thing. fault: what could not be
+    read, in a line.
+    """
+
+    taught: bool
+    stale: bool = False
+    numbers: UserNumbers | None = None
+    cards: Sequence[Card] = ()
+    tested: dict[str, float] = field(default_factory=dict)
+    fault: str = ""
+
+
+def findings(participant: Participant) -> Findings:
+    """Read all of it; what is damaged is said, and the rest is there."""
+    if not participant.file.is_file():
+        return Findings(taught=False)
+    numbers, cards, tested, faults = None, list[Card](), dict[str, float](), list[str]()
+    check, card = participant.check_folder / CHECK_JSON, participant.test_folder / SCORECARD_NAME
+    try:
+        if check.is_file():
+            numbers = next(iter(read_check_json(check).values()), None)
+            cards = _cards(participant.check_folder / OBJECTS_CSV)
+    except (KitError, OSError, ValueError, KeyError) as error:
+        faults.append(f"{CHECK_JSON}: {error}")
+    try:
+        if card.is_file():
+            tested = {row.object: row.frame_accuracy for row in read_scorecard(card).per_object}
+    except (KitError, OSError) as error:
+        faults.append(str(error))
+    fault = "; ".join(faults).replace(f"{participant.path}/", "")
+    return Findings(True, _is_stale(participant, numbers), numbers, cards, tested, fault)
+
+
+def _cards(path: Path) -> list[Card]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    cards = [_card(row) for row in rows]
+    return sorted(cards, key=lambda card: (-1.0 if card.right is None else card.right, card.thing))
+
+
+def _card(row: dict[str, str]) -> Card:
+    held_out = int(row["held_out_videos"])
+    return Card(
+        thing=row["object"],
+        held_out=held_out,
+        recognized=round(float(row["video_accuracy"] or 0) * held_out),
+        right=float(row["frame_accuracy"]) if row["frame_accuracy"] else None,
+        chance=float(row["chance"]),
+        taken_for=row["taken_for"],
+        taken_share=float(row["taken_for_share"] or 0),
+        next=row["advice"],
+    )
+
+
+def _is_stale(participant: Participant, numbers: UserNumbers | None) -> bool:
+    """Whether a thing was added, renamed or removed, or a video came or went, after the recognizer was written."""
+    if numbers and {row.object for row in numbers.per_object} != {thing.name for thing in participant.things}:
+        return True
+    folders = {thing.path for thing in participant.things}
+    folders |= {video.path.parent for thing in participant.things for video in thing.videos}
+    try:
+        taught_ns = participant.file.stat().st_mtime_ns
+        return any(folder.stat().st_mtime_ns > taught_ns for folder in folders)
+    except OSError:
+        return True

@@ -1,0 +1,119 @@
+"""Long work that a page starts and asks about: one piece per participant, one after the other, with sparse progress."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from queue import SimpleQueue
+
+from groundwork.errors import KitError, system_line
+from groundwork.progress import ProgressReport, progress_to
+
+_LOG = logging.getLogger("orbit_lite")
+
+STEPS = 4  # a stage is announced at its beginning and at each quarter of it: more would talk over everything else
+
+
+class State(StrEnum):
+    """How far a job is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work as it stands now.
+
+    number: rises with each job, so that a page knows a new one. said: what there is to announce; it changes seldom.
+    fault: why it failed, in a line.
+    """
+
+    number: int
+    state: State
+    said: str
+    done: int = 0
+    total: int = 0
+    fault: str = ""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.state in (State.WAITING, State.RUNNING)
+
+
+Say = Callable[[str], None]
+
+
+class Jobs:
+    """Work in one thread of its own, by participant. It ends with the program: what it writes, it writes whole."""
+
+    def __init__(self, *, waiting: str) -> None:
+        """Nothing to do yet. `waiting`: what is said of a job that another one is before."""
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[tuple[str, Callable[[Say], str]]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._waiting = waiting
+
+    def start(self, name: str, work: Callable[[Say], str]) -> Job:
+        """Begin a job, unless one of this name is at work.
+
+        Args:
+            name: whose it is.
+            work: is given what announces a stage, and gives what is announced at the end.
+        """
+        with self._lock:
+            before = self._jobs.get(name)
+            if before is not None and before.at_work:
+                return before
+            job = Job(before.number + 1 if before else 1, State.WAITING, self._waiting)
+            self._jobs[name] = job
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+                self._thread.start()
+        self._queue.put((name, work))
+        return job
+
+    def of(self, name: str) -> Job | None:
+        """The job of a name, if there was one."""
+        return self._jobs.get(name)
+
+    def forget(self, name: str) -> None:
+        """Drop what is known of a job that has ended."""
+        with self._lock:
+            if name in self._jobs and not self._jobs[name].at_work:
+                del self._jobs[name]
+
+    def _work(self) -> None:
+        while True:
+            name, work = self._queue.get()
+            try:
+                with progress_to(lambda report, name=name: self._progress(name, report)):  # type: ignore[misc]
+                    said = work(lambda stage, name=name: self._stage(name, stage))  # type: ignore[misc]
+                self._set(name, state=State.DONE, said=said, done=0, total=0)
+            except KitError as error:
+                self._set(name, state=State.FAILED, said="", fault=str(error))
+            except OSError as error:
+                self._set(name, state=State.FAILED, said="", fault=system_line(error))
+            except Exception as error:  # a fault of the kit: the page must not wait for ever
+                _LOG.exception("%s: stopped by a fault of the kit", name)
+                self._set(name, state=State.FAILED, said="", fault=f"{type(error).__name__}: {error}")
+
+    def _stage(self, name: str, stage: str) -> None:
+        self._set(name, state=State.RUNNING, said=stage, done=0, total=0)
+
+    def _progress(self, name: str, report: ProgressReport) -> None:
+        self._set(name, done=report.done, total=report.total)
+
+    def _set(self, name: str, **values: object) -> None:
+        with self._lock:
+            self._jobs[name] = replace(self._jobs[name], **values)  # type: ignore[arg-type]
+
+
+def quarter(job: Job) -> int:
+    """How many quarters of the stage are done, 0 to STEPS."""
+    return STEPS * job.done // job.total if job.total else 0

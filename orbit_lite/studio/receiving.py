@@ -1,0 +1,203 @@
+"""A form with files, as a browser sends it, streamed to the disk: its size, its number of files and its names limited.
+
+Starlette's own reader keeps what comes in the system's temporary folder, without a limit. Here each file goes to a
+folder beside where it belongs, and nothing of a form that breaks off, or breaks a limit, is left.
+"""
+
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from groundwork.errors import AskedWrong
+from orbit_lite.studio.names import NameRefused, video_file_name
+
+_LONGEST_FIELD = 4096  # bytes of a text field
+_MOST_FIELDS = 20
+_LONGEST_HEADER = 4096
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may send: bytes of a file and in all, and how many files."""
+
+    file_bytes: int = 2 << 30
+    form_bytes: int = 4 << 30
+    files: int = 50
+
+
+class TooMuch(AskedWrong):
+    """A form that is beyond a limit; what it still sends is not read."""
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A file that came whole. name: fit for the disk; "" if it can't be taken, and `refused` says why."""
+
+    name: str
+    path: Path
+    refused: str = ""
+
+
+@dataclass
+class SentForm:
+    """What a form sent: text fields by name, and files."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    files: list[SentFile] = field(default_factory=list)
+
+
+@contextmanager
+def incoming_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent` for what comes; it goes with the block, and what was not taken out of it, too."""
+    folder = parent / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another upload is in it
+            parent.rmdir()
+
+
+async def receive_form(
+    chunks: AsyncIterator[bytes], content_type: str, length: str | None, folder: Path, limits: Limits
+) -> SentForm:
+    """Read a form to its end, its files into `folder`.
+
+    Args:
+        chunks: the request's body as it comes.
+        content_type: with the boundary.
+        length: the Content-Length header: what is too long by its own word is not read at all.
+        folder: exists, and is empty.
+        limits: as they say.
+
+    Raises:
+        TooMuch: if it is beyond a limit.
+        AskedWrong: if it is no such form, or cut off.
+    """
+    if length is not None and length.isdecimal() and int(length) > limits.form_bytes:
+        raise TooMuch(f"That is more than {in_gigabytes(limits.form_bytes)} at once. Add fewer or smaller files.")
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise AskedWrong("Expected a form with files in it.")
+    reader = _FormReader(folder, limits)
+    total = 0
+    try:
+        parser = MultipartParser(options[b"boundary"], reader.callbacks())
+        async for chunk in chunks:
+            total += len(chunk)
+            if total > limits.form_bytes:
+                raise TooMuch(f"That is more than {in_gigabytes(limits.form_bytes)} at once. Add fewer files.")
+            parser.write(chunk)
+        parser.finalize()
+    except MultipartParseError:
+        raise AskedWrong("The form came damaged; nothing was kept. Send it again.") from None
+    finally:
+        reader.close()
+    if not reader.ended:
+        raise AskedWrong("The form was cut off on its way; nothing was kept. Send it again.")
+    return reader.form
+
+
+def in_gigabytes(count: int) -> str:
+    """`2 GB`; below one, `300 MB`."""
+    return f"{count / (1 << 30):.3g} GB" if count >= 1 << 30 else f"{count / (1 << 20):.3g} MB"
+
+
+class _FormReader:
+    """Takes the parser's calls."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.form, self.ended = SentForm(), False
+        self._folder, self._limits = folder, limits
+        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._headers: dict[bytes, bytes] = {}
+        self._field, self._text = "", bytearray()
+        self._file: BinaryIO | None = None
+        self._written = 0
+
+    def callbacks(self) -> dict[str, object]:
+        """By the parser's names of them."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._more(0, data[start:end]),
+            "on_header_value": lambda data, start, end: self._more(1, data[start:end]),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._open,
+            "on_part_data": lambda data, start, end: self._take(data[start:end]),
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+
+    def close(self) -> None:
+        """Let go of a file that is open still."""
+        if self._file is not None:
+            self._file.close()
+
+    def _begin(self) -> None:
+        self._headers = {}
+
+    def _more(self, which: int, data: bytes) -> None:
+        self._header[which].extend(data)
+        if len(self._header[which]) > _LONGEST_HEADER:
+            raise TooMuch("The form has a header that is too long.")
+
+    def _end_header(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower()] = bytes(value)
+        self._header = (bytearray(), bytearray())
+
+    def _open(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._field = options.get(b"name", b"").decode("utf-8", "replace")
+        if b"filename" not in options:
+            if len(self.form.fields) >= _MOST_FIELDS:
+                raise TooMuch("The form has too many fields.")
+            self._text = bytearray()
+            return
+        sent = options[b"filename"].decode("utf-8", "replace")
+        if not sent:  # a field for files that was left empty
+            return
+        if len(self.form.files) >= self._limits.files:
+            raise TooMuch(f"{self._limits.files} files at once are the most. Add the others after these.")
+        self._written = 0
+        try:
+            name, refused = video_file_name(sent), ""
+        except NameRefused as error:
+            name, refused = "", str(error)
+        place = self._folder / f"{len(self.form.files):03d}"
+        place.mkdir()
+        self.form.files.append(SentFile(name, place / (name or "refused"), refused))
+        self._file = self.form.files[-1].path.open("xb")
+
+    def _take(self, data: bytes) -> None:
+        if self._file is not None:
+            self._written += len(data)
+            if self._written > self._limits.file_bytes:
+                raise TooMuch(
+                    f"{self.form.files[-1].name or 'A file'}: more than {in_gigabytes(self._limits.file_bytes)}, the "
+                    "most for one file. Film shorter videos; ten to twenty seconds are enough."
+                )
+            if not self.form.files[-1].refused:  # what is refused by its name is passed over
+                self._file.write(data)
+        elif b"filename=" not in self._headers.get(b"content-disposition", b""):
+            self._text.extend(data)
+            if len(self._text) > _LONGEST_FIELD:
+                raise TooMuch("The form has a text that is too long.")
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        elif b"filename=" not in self._headers.get(b"content-disposition", b""):
+            self.form.fields[self._field] = self._text.decode("utf-8", "replace")
+
+    def _finish(self) -> None:
+        self.ended = True

@@ -1,0 +1,46 @@
+"""Personal recognizers that pages try: read from their files, the last few kept until the file changes."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from orbit_lite.personal.answering.live import warm_up
+from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.studio.study import Gone, Participant
+from orbit_lite.studio.wording import wording
+
+MOST = 3  # held at once: some tens of MB each
+
+
+class Recognizers:
+    """Reads them once each."""
+
+    def __init__(self, *, device: str = "cpu") -> None:
+        """None read yet."""
+        self._device = device
+        self._held: OrderedDict[Path, tuple[tuple[int, int], PersonalRecognizer]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, participant: Participant) -> PersonalRecognizer:
+        """A participant's, as its file is now; ready to answer.
+
+        Raises:
+            Gone: if there is no file.
+            FoundWrong: if it is damaged.
+        """
+        path = participant.file
+        try:
+            found = path.stat()
+        except OSError:
+            raise Gone(wording()("try.not_taught", name=participant.name)) from None
+        stamp = found.st_mtime_ns, found.st_size
+        with self._lock:
+            if path not in self._held or self._held[path][0] != stamp:
+                personal = load_personal(path, device=self._device)
+                warm_up(personal)
+                self._held[path] = stamp, personal
+            self._held.move_to_end(path)
+            while len(self._held) > MOST:
+                self._held.popitem(last=False)
+            return self._held[path][1]

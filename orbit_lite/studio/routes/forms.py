@@ -1,0 +1,54 @@
+"""Forms as pages send them: short texts, and files."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+
+from groundwork.errors import AskedWrong
+from orbit_lite.studio.pages import studio_of
+from orbit_lite.studio.receiving import SentForm, TooMuch, incoming_folder, receive_form
+from orbit_lite.studio.study import Participant
+
+_LONGEST_FORM = 16_384  # bytes of a form without files
+
+
+async def text_field(request: Request, name: str) -> str:
+    """One field of a form without files; "" if it is not there.
+
+    Raises:
+        TooMuch: if the form is longer than any of the page's own.
+    """
+    from urllib.parse import parse_qs
+
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_FORM:
+            raise TooMuch("The form is too long.")
+    try:
+        return parse_qs(body.decode(), keep_blank_values=True).get(name, [""])[0]
+    except (UnicodeDecodeError, ValueError):
+        raise AskedWrong("The form is not written in UTF-8.") from None
+
+
+@asynccontextmanager
+async def sent_form(request: Request, participant: Participant) -> AsyncIterator[SentForm]:
+    """A form with files, in a folder of the participant's that goes with the block.
+
+    Raises:
+        AskedWrong: as `receive_form`.
+    """
+    with incoming_folder(participant.incoming) as folder:
+        yield await receive_form(
+            request.stream(),
+            request.headers.get("content-type", ""),
+            request.headers.get("content-length"),
+            folder,
+            studio_of(request).limits,
+        )
+
+
+def wants_json(request: Request) -> bool:
+    """Whether a script of the page asks, and not a form."""
+    return "application/json" in request.headers.get("accept", "")

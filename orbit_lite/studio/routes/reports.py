@@ -1,0 +1,54 @@
+"""Reports that the verbs write, shown as they are: their own style is let in by its hash, and no script at all."""
+
+import base64
+import hashlib
+import re
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from groundwork.errors import FoundWrong
+from orbit_lite.studio.guard import content_policy
+from orbit_lite.studio.pages import studio_of
+from orbit_lite.studio.study import Participant
+from orbit_lite.studio.wording import wording
+
+# what may be read of a participant's results, by the name in the address
+_REPORTS = {"check": "check.html", "test": "report.html"}
+_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+_LINKED = re.compile(r"[a-z_]+\.csv")
+
+
+def report_page(request: Request, page: str) -> HTMLResponse:
+    """A report's page, with a policy that lets its own style in."""
+    found = _STYLE.search(page)
+    digest = base64.b64encode(hashlib.sha256((found[1] if found else "").encode()).digest()).decode()
+    policy = content_policy([request.headers["host"]], style=f"'sha256-{digest}'")
+    return HTMLResponse(page, headers={"content-security-policy": policy})
+
+
+async def show(request: Request) -> Response:
+    """A participant's check, or the report of their test, or a table beside it."""
+    participant = studio_of(request).study.participant(request.path_params["participant"])
+    which, name = request.path_params["which"], request.path_params.get("name", "")
+    return await run_in_threadpool(_read, request, participant, which, name)
+
+
+def _read(request: Request, participant: Participant, which: str, name: str) -> Response:
+    if which not in _REPORTS or (name and not _LINKED.fullmatch(name)):
+        raise FoundWrong(wording()("fault.no_page"))
+    folder = participant.check_folder if which == "check" else participant.test_folder
+    path = folder / (name or _REPORTS[which])
+    if not path.is_file() or path.is_symlink() or folder.is_symlink() or participant.results.is_symlink():
+        raise FoundWrong(wording()("check.no_report"))
+    text = path.read_text(encoding="utf-8")
+    return Response(text, media_type="text/csv; charset=utf-8") if name else report_page(request, text)
+
+
+# with a slash at its end, so that links to the tables beside it lead there
+ROUTES = (
+    Route("/p/{participant}/report/{which}/", show),
+    Route("/p/{participant}/report/{which}/{name}", show),
+)

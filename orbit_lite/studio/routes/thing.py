@@ -1,0 +1,189 @@
+"""A thing's page: its videos with verdicts; film and add; rename and merge."""
+
+from collections.abc import Sequence
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from data_prep.quality.single import Verdict
+from groundwork.pages.cells import plain
+from orbit_lite.studio.arrivals import Arrival
+from orbit_lite.studio.changing import merge_thing, rename_thing
+from orbit_lite.studio.names import NameRefused
+from orbit_lite.studio.pages import (
+    first_capital,
+    go_to,
+    participant_address,
+    render,
+    studio_of,
+    thing_address,
+    video_address,
+)
+from orbit_lite.studio.receiving import SentForm, in_gigabytes
+from orbit_lite.studio.routes.forms import sent_form, text_field, wants_json
+from orbit_lite.studio.study import Participant, Thing, Video
+from orbit_lite.studio.verdicts import in_words
+from orbit_lite.studio.wording import wording
+
+FILM_SECONDS = (10, 15, 20)
+
+
+async def show(request: Request) -> HTMLResponse:
+    """The page."""
+    return await run_in_threadpool(_page, request)
+
+
+async def add(request: Request) -> Response:
+    """Take in videos and photos; a script is answered in JSON, file by file."""
+    studio = studio_of(request)
+    name, thing = request.path_params["participant"], request.path_params["thing"]
+    participant = studio.study.participant(name)
+    participant.thing(thing)
+    async with sent_form(request, participant) as form:
+        arrivals = await run_in_threadpool(_take_in, request, name, thing, form)
+    if wants_json(request):
+        return JSONResponse({"files": [_sent(arrival) for arrival in arrivals]})
+    if not arrivals:
+        return await run_in_threadpool(_page, request, error=wording()("upload.none"))
+    return go_to(request, thing_address(name, thing), *(_line(arrival) for arrival in arrivals))
+
+
+def _take_in(request: Request, name: str, thing: str, form: SentForm) -> list[Arrival]:
+    video_type = form.fields.get("place") or form.fields.get("film-place") or "clean"
+    return list(studio_of(request).desk.take_in(name, thing, video_type, form.files))
+
+
+async def rename(request: Request) -> Response:
+    """Give the thing another name."""
+    typed = await text_field(request, "name")
+    name, thing = request.path_params["participant"], request.path_params["thing"]
+    try:
+        new = await run_in_threadpool(rename_thing, studio_of(request).study, name, thing, typed)
+    except NameRefused as error:
+        return await run_in_threadpool(_page, request, rename_error=str(error), typed=typed)
+    return go_to(request, thing_address(name, new), wording()("thing.renamed", name=new))
+
+
+async def merge(request: Request) -> Response:
+    """Put its videos to another thing's."""
+    into = await text_field(request, "into")
+    name, thing = request.path_params["participant"], request.path_params["thing"]
+    await run_in_threadpool(merge_thing, studio_of(request).study, name, thing, into)
+    return go_to(request, thing_address(name, into), wording()("thing.merged", name=thing, into=into))
+
+
+async def verdicts(request: Request) -> JSONResponse:
+    """What there is to say of each video by now, for the page's script; null while it is being looked at."""
+
+    def found() -> dict[str, str | None]:
+        _, thing = _named(request)
+        known = studio_of(request).desk.verdicts.known(thing.videos)
+        return {_key(video): _verdict_text(video, verdict) for video in thing.videos for verdict in [known[video.path]]}
+
+    return JSONResponse(await run_in_threadpool(found))
+
+
+async def picture(request: Request) -> Response:
+    """A video's first picture."""
+
+    def found() -> bytes:
+        _, thing = _named(request)
+        video = thing.video(request.path_params["type"], request.path_params["video"])
+        return studio_of(request).desk.judge.picture(video.path)
+
+    return Response(await run_in_threadpool(found), media_type="image/jpeg")
+
+
+def _named(request: Request) -> tuple[Participant, Thing]:
+    participant = studio_of(request).study.participant(request.path_params["participant"])
+    return participant, participant.thing(request.path_params["thing"])
+
+
+def _page(request: Request, *, error: str = "", rename_error: str = "", typed: str = "") -> HTMLResponse:
+    participant, thing = _named(request)
+    studio = studio_of(request)
+    return render(
+        request,
+        "thing.html",
+        status=422 if error or rename_error else 200,
+        name=thing.name,
+        participant=participant.name,
+        whose=participant_address(participant.name),
+        address=thing_address(participant.name, thing.name),
+        advice=wording()("thing.advice"),
+        teaching=_rows(request, participant, thing, thing.teaching),
+        aside=_rows(request, participant, thing, thing.left_aside),
+        tests=_rows(request, participant, thing, thing.tests),
+        pictures=request.query_params.get("pictures") == "on",
+        others=[other.name for other in participant.things if other.name != thing.name],
+        film_seconds=FILM_SECONDS,
+        most_bytes=studio.limits.file_bytes,
+        most_said=in_gigabytes(studio.limits.file_bytes),
+        chosen="clean",
+        error=error,
+        rename_error=rename_error,
+        typed=typed or thing.name,
+    )
+
+
+def _rows(request: Request, participant: Participant, thing: Thing, videos: Sequence[Video]) -> list[dict[str, object]]:
+    known = studio_of(request).desk.verdicts.known(videos)
+    return [
+        {
+            "name": plain(video.name),
+            "key": _key(video),
+            "address": video_address(participant, thing, video),
+            "said": _verdict_text(video, known[video.path]) or wording()("video.looking"),
+        }
+        for video in videos
+    ]
+
+
+def _key(video: Video) -> str:
+    return f"{video.video_type}/{video.name}"
+
+
+def _verdict_text(video: Video, verdict: Verdict | str | None) -> str | None:
+    words = wording()
+    if verdict is None:
+        return None
+    if isinstance(verdict, str):
+        return words("video.unreadable", why=plain(verdict))
+    return _said(verdict, photo=video.is_photo)
+
+
+def _said(verdict: Verdict, *, photo: bool) -> str:
+    filmed = first_capital(in_words(verdict))
+    if photo:
+        return wording()("video.photo", verdict=filmed)
+    return wording()("video.length", seconds=f"{verdict.seconds:.0f}", verdict=filmed)
+
+
+def _sent(arrival: Arrival) -> dict[str, object]:
+    kept = arrival.verdict is not None
+    return {"name": arrival.name, "kept": kept, "line": _line(arrival), "said": _what(arrival)}
+
+
+def _what(arrival: Arrival) -> str:
+    verdict = arrival.verdict
+    return plain(arrival.fault) if verdict is None else _said(verdict, photo=verdict.frames == 1)
+
+
+def _line(arrival: Arrival) -> str:
+    words, name = wording(), plain(arrival.name)
+    if arrival.verdict is None:
+        return words("upload.refused", name=name, why=_what(arrival)) if name else _what(arrival)
+    return words("upload.kept", name=name, verdict=_what(arrival))
+
+
+_VIDEO = "/p/{participant}/t/{thing}/v/{type}/{video}"
+ROUTES = (
+    Route("/p/{participant}/t/{thing}", show),
+    Route("/p/{participant}/t/{thing}/videos", add, methods=["POST"]),
+    Route("/p/{participant}/t/{thing}/rename", rename, methods=["POST"]),
+    Route("/p/{participant}/t/{thing}/merge", merge, methods=["POST"]),
+    Route("/p/{participant}/t/{thing}/verdicts", verdicts),
+    Route(f"{_VIDEO}/picture", picture),
+)

@@ -1,0 +1,134 @@
+"""The server of the local page: one at a time per study, on 127.0.0.1 alone."""
+
+import errno
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from groundwork.errors import AskedWrong
+from groundwork.lock import only_writer
+from orbit_lite.studio.app import make_app
+from orbit_lite.studio.arrivals import remove_left
+from orbit_lite.studio.guard import TOKEN
+from orbit_lite.studio.live import MOST_BYTES
+from orbit_lite.studio.receiving import Limits
+from orbit_lite.studio.studio import Studio
+from orbit_lite.studio.study import Study
+from orbit_lite.studio.teaching import Teacher
+
+HOST = "127.0.0.1"
+PORT = 8611  # taken if nobody asks for another; if it is in use, any that is free
+_LOCK_NAME = "studio"
+_GOODBYE_S = 3  # for answers that are under way when the server is stopped
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is. The token lets a browser in while it runs."""
+
+    port: int
+    token: str
+
+    def __str__(self) -> str:
+        return f"http://{HOST}:{self.port}/?{TOKEN}={self.token}"
+
+
+def serve(
+    root: Path,
+    *,
+    port: int | None = None,
+    teacher: Teacher | None = None,
+    limits: Limits | None = None,
+    ready: Callable[[Address], object],
+) -> None:
+    """Serve a study's folder until Ctrl-C.
+
+    Args:
+        root: the folder, made if missing.
+        port: 0 for any that is free; None for PORT, or any that is free if that is in use.
+        teacher: how participants are taught; by default from the embedded start.
+        limits: of uploads.
+        ready: is called once with the address, when browsers can come.
+
+    Raises:
+        AskedWrong: if the folder is no study's, another server has it open, or the port is in use.
+    """
+    study = Study.open(root)
+    with only_studio(study), listening(port) as listener:
+        remove_left(study)
+        studio = Studio.of(study, teacher=teacher or Teacher(), limits=limits or Limits())
+        address = Address(listener.getsockname()[1], secrets.token_urlsafe(24))
+        try:
+            server = make_server(studio, address)
+            ready(address)
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:  # how it is meant to be stopped
+            pass
+        finally:
+            studio.close()
+
+
+def make_server(studio: Studio, address: Address) -> uvicorn.Server:
+    """A server that is not started yet."""
+    app = make_app(studio, port=address.port, token=address.token)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_max_size=MOST_BYTES + 16,
+        timeout_graceful_shutdown=_GOODBYE_S,
+    )
+    return uvicorn.Server(config)
+
+
+@contextmanager
+def only_studio(study: Study) -> Iterator[None]:
+    """Keep other servers from the same folder while the block runs.
+
+    Raises:
+        AskedWrong: if one has it open.
+    """
+    try:
+        held = only_writer(study.root / _LOCK_NAME, str(study.root))
+        held.__enter__()
+    except AskedWrong:
+        raise AskedWrong(f"{study.root}: another studio has this folder open; use that one, or stop it first") from None
+    try:
+        yield
+    finally:
+        held.__exit__(None, None, None)
+
+
+@contextmanager
+def listening(port: int | None) -> Iterator[socket.socket]:
+    """A socket of this computer alone, which others can connect to from now on.
+
+    Raises:
+        AskedWrong: if the port is in use, or not to be used.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        try:
+            listener.bind((HOST, PORT if port is None else port))
+        except OSError as error:
+            if port is not None:
+                raise AskedWrong(
+                    f"--port {port}: {_why(error)}; give another, or leave --port out for one that is free"
+                ) from None
+            listener.bind((HOST, 0))
+        listener.listen(128)
+        yield listener
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "in use by another program"
+    return error.strerror or str(error)

@@ -1,0 +1,54 @@
+// The camera: turned on, chosen among several, turned off; and what is said where there is none.
+import { text } from "./say.js";
+
+const FAULTS = {
+  NotAllowedError: "film.denied",
+  SecurityError: "film.denied",
+  NotFoundError: "film.absent",
+  OverconstrainedError: "film.absent",
+  NotReadableError: "film.in_use",
+  AbortError: "film.in_use",
+};
+
+export class CameraFault extends Error {}
+
+export async function openCamera(picture, chosen) {
+  if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) throw new CameraFault(text("film.unsupported"));
+  const which = chosen ? { deviceId: { exact: chosen } } : { facingMode: { ideal: "environment" } };
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      video: { ...which, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } },
+      audio: false,
+    });
+  } catch (error) {
+    throw new CameraFault(text(FAULTS[error.name] || "film.in_use"));
+  }
+  picture.srcObject = stream;
+  picture.hidden = false;
+  await picture.play();
+  return stream;
+}
+
+export function closeCamera(picture) {
+  const stream = picture.srcObject;
+  if (stream) stream.getTracks().forEach((track) => track.stop());
+  picture.srcObject = null;
+  picture.hidden = true;
+}
+
+// Names of cameras are known once one was allowed.
+export async function listCameras(field, select, stream) {
+  const cameras = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput");
+  const current = stream.getVideoTracks()[0].getSettings().deviceId;
+  select.replaceChildren(
+    ...cameras.map((camera, place) => {
+      const option = document.createElement("option");
+      option.value = camera.deviceId;
+      option.textContent = camera.label || text("film.camera_number", { number: place + 1 });
+      option.selected = camera.deviceId === current;
+      return option;
+    }),
+  );
+  field.hidden = cameras.length < 2;
+}

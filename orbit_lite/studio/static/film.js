@@ -1,0 +1,124 @@
+// Film with the camera: a countdown by voice and text, some seconds of video, then the verdict.
+import { CameraFault, closeCamera, listCameras, openCamera } from "./camera.js";
+import { remembered, show, speak, text } from "./say.js";
+import { send } from "./send.js";
+
+const COUNTDOWN_S = 3;
+const KINDS = ["video/mp4;codecs=avc1.42E01E", "video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
+const at = (id) => document.getElementById(`film-${id}`);
+const form = at("form");
+const picture = at("picture");
+let running = null;
+
+form.hidden = false;
+remembered(at("speak"), "studio-film-speak");
+
+function say(line, options) {
+  show(at("state"), line);
+  if (at("speak").checked) speak(line, options);
+}
+
+function fault(line) {
+  show(at("fault"), line);
+  show(at("state"), "");
+  show(at("count"), "");
+  if (at("speak").checked) speak(line);
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function open(chosen) {
+  show(at("fault"), "");
+  say(text("film.opening"));
+  try {
+    if (!("MediaRecorder" in window)) throw new CameraFault(text("film.unsupported"));
+    closeCamera(picture);
+    const stream = await openCamera(picture, chosen);
+    await listCameras(at("cameras"), at("camera"), stream);
+    at("open").hidden = true;
+    at("start").hidden = false;
+    if (!chosen) at("start").focus();
+    say(text("film.ready"));
+  } catch (error) {
+    closeCamera(picture);
+    at("start").hidden = true;
+    at("open").hidden = false;
+    fault(error instanceof CameraFault ? error.message : text("film.in_use"));
+  }
+}
+
+async function countDown() {
+  for (let left = COUNTDOWN_S; left > 0; left -= 1) {
+    show(at("count"), String(left));
+    if (left === COUNTDOWN_S) say(text("film.soon", { seconds: left }), { interrupt: true });
+    else if (at("speak").checked) speak(String(left));
+    await pause(1000);
+  }
+}
+
+function record(stream, seconds) {
+  const kind = KINDS.find((one) => MediaRecorder.isTypeSupported(one));
+  const recorder = new MediaRecorder(stream, kind ? { mimeType: kind, videoBitsPerSecond: 4000000 } : {});
+  const chunks = [];
+  return new Promise((resolve, reject) => {
+    const began = performance.now();
+    let half = false;
+    const clock = setInterval(() => {
+      const left = seconds - (performance.now() - began) / 1000;
+      show(at("count"), text("film.left", { seconds: Math.max(0, Math.ceil(left)) }));
+      if (!half && left <= seconds / 2) {
+        half = true;
+        say(text("film.half"));
+      }
+      if (left <= 0 && recorder.state === "recording") recorder.stop();
+    }, 200);
+    running = () => recorder.state === "recording" && recorder.stop();
+    recorder.addEventListener("dataavailable", (event) => event.data.size && chunks.push(event.data));
+    recorder.addEventListener("error", () => reject(new CameraFault(text("film.lost"))));
+    recorder.addEventListener("stop", () => {
+      clearInterval(clock);
+      running = null;
+      const type = (recorder.mimeType || "video/webm").split(";")[0];
+      const film = new File(chunks, `filmed.${type === "video/mp4" ? "mp4" : "webm"}`, { type });
+      if (film.size) resolve(film);
+      else reject(new CameraFault(text("film.empty")));
+    });
+    recorder.start(1000);
+  });
+}
+
+async function film() {
+  if (running || at("start").getAttribute("aria-disabled") === "true") return;
+  at("start").setAttribute("aria-disabled", "true");
+  show(at("fault"), "");
+  try {
+    await countDown();
+    say(text("film.now"), { interrupt: true });
+    at("stop").hidden = false;
+    const made = await record(picture.srcObject, Number(at("seconds").value));
+    if (document.activeElement === at("stop")) at("start").focus();
+    at("stop").hidden = true;
+    show(at("count"), "");
+    say(text("film.done"));
+    const place = form.querySelector("input[name=film-place]:checked").value;
+    const found = await send(form.dataset.address, made, { place });
+    if (found.kept) {
+      say(text("film.kept", { verdict: found.said }));
+      form.dispatchEvent(new CustomEvent("sent", { bubbles: true }));
+    } else {
+      fault(text("film.refused", { why: found.said }));
+    }
+  } catch (error) {
+    at("stop").hidden = true;
+    fault(error instanceof CameraFault ? error.message : text("film.lost"));
+  } finally {
+    at("start").removeAttribute("aria-disabled");
+  }
+}
+
+at("open").addEventListener("click", () => open(""));
+at("camera").addEventListener("change", () => open(at("camera").value));
+at("start").addEventListener("click", film);
+at("stop").addEventListener("click", () => running && running());
+form.addEventListener("submit", (event) => event.preventDefault());
+window.addEventListener("pagehide", () => closeCamera(picture));

@@ -1,0 +1,146 @@
+// The camera's pictures to the server as small JPEGs over one WebSocket; answers back as text, and by voice if asked for.
+import { CameraFault, closeCamera, listCameras, openCamera } from "./camera.js";
+import { remembered, show, speak, text } from "./say.js";
+
+const EVERY_MS = 66; // fifteen pictures a second: the server answers the newest
+const SPEED_EVERY_MS = 1000;
+const at = (id) => document.getElementById(`live-${id}`);
+const panel = at("panel");
+const picture = at("picture");
+const slider = document.getElementById("threshold");
+const canvas = document.createElement("canvas");
+canvas.width = canvas.height = Number(panel.dataset.side);
+let socket = null;
+let timer = null;
+let number = 0;
+let encoding = false;
+let speedShown = 0;
+const sent = new Map();
+
+panel.hidden = false;
+remembered(at("speak"), "studio-live-speak");
+
+function stop(line) {
+  clearInterval(timer);
+  timer = null;
+  if (socket) {
+    const open = socket;
+    socket = null;
+    open.close();
+  }
+  closeCamera(picture);
+  sent.clear();
+  if (document.activeElement === at("stop")) {
+    at("start").hidden = false;
+    at("start").focus();
+  }
+  at("start").hidden = false;
+  at("stop").hidden = true;
+  show(at("said"), line);
+}
+
+function sendFrame() {
+  if (encoding || !socket || socket.readyState !== WebSocket.OPEN || !picture.videoWidth) return;
+  if (socket.bufferedAmount > 0) return; // the last one is not on its way yet
+  const side = Math.min(picture.videoWidth, picture.videoHeight);
+  const [left, top] = [(picture.videoWidth - side) / 2, (picture.videoHeight - side) / 2];
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(picture, left, top, side, side, 0, 0, canvas.width, canvas.height);
+  encoding = true;
+  const taken = performance.now();
+  canvas.toBlob(
+    async (jpeg) => {
+      const bytes = await jpeg.arrayBuffer();
+      encoding = false;
+      if (!socket || socket.readyState !== WebSocket.OPEN) return;
+      number += 1;
+      const message = new Uint8Array(4 + bytes.byteLength);
+      new DataView(message.buffer).setUint32(0, number);
+      message.set(new Uint8Array(bytes), 4);
+      sent.set(number, taken);
+      socket.send(message);
+    },
+    "image/jpeg",
+    0.9,
+  );
+}
+
+function answered(found) {
+  if (found.fault) {
+    show(at("fault"), found.fault);
+    return;
+  }
+  show(at("fault"), "");
+  show(at("answer"), found.kind === "none" ? text("live.none") : found.object);
+  at("answer").dataset.kind = found.kind;
+  show(at("sure"), found.kind === "none" ? "" : text(`live.${found.kind === "sure" ? "sure" : "maybe"}`));
+  if (found.say) {
+    show(at("said"), found.say);
+    if (at("speak").checked) speak(found.say, { interrupt: true });
+  }
+  if (found.work_ms === undefined) return;
+  const now = performance.now();
+  const latency = Math.round(now - (sent.get(found.frame) ?? now));
+  for (const old of sent.keys()) if (old <= found.frame) sent.delete(old);
+  panel.dataset.latency = String(latency);
+  if (now - speedShown > SPEED_EVERY_MS) {
+    speedShown = now;
+    show(at("speed"), text("live.speed", { latency, rate: found.rate, dropped: found.dropped }));
+  }
+}
+
+async function start(chosen) {
+  show(at("fault"), "");
+  show(at("said"), text("film.opening"));
+  try {
+    const stream = await openCamera(picture, chosen);
+    await listCameras(at("cameras"), at("camera"), stream);
+  } catch (error) {
+    stop("");
+    show(at("fault"), error instanceof CameraFault ? error.message : text("film.in_use"));
+    return;
+  }
+  number = 0;
+  socket = new WebSocket(`ws://${location.host}${panel.dataset.address}`);
+  const own = socket;
+  own.addEventListener("open", () => {
+    move();
+    timer = setInterval(sendFrame, EVERY_MS);
+    at("stop").hidden = false;
+    at("start").hidden = true;
+    at("stop").focus();
+    show(at("said"), text("live.started"));
+  });
+  own.addEventListener("message", (event) => answered(JSON.parse(event.data)));
+  own.addEventListener("close", () => {
+    if (socket !== own) return;
+    stop("");
+    if (!at("fault").textContent) show(at("fault"), text("live.lost"));
+  });
+}
+
+function move() {
+  if (!slider) return;
+  const aim = slider.dataset.aims.split(" ")[Number(slider.value)];
+  const named = slider.dataset.names.split(" ").map((one) => one.split(":")).find(([, share]) => Number(share) === Number(aim));
+  const share = Math.round(100 * Number(aim));
+  const said = named
+    ? text("live.threshold_named", { name: text(`live.${named[0]}`), share })
+    : text("live.threshold_value", { share });
+  slider.setAttribute("aria-valuetext", said);
+  show(document.getElementById("threshold-value"), said);
+  if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ aim: Number(aim) }));
+}
+
+if (slider) {
+  slider.addEventListener("input", move);
+  move();
+}
+at("start").addEventListener("click", () => start(""));
+at("stop").addEventListener("click", () => stop(text("live.stopped")));
+at("camera").addEventListener("change", () => {
+  stop("");
+  start(at("camera").value);
+});
+window.addEventListener("pagehide", () => stop(""));

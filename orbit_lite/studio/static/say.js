@@ -1,0 +1,30 @@
+// What the page says: texts by key, status lines that are announced, and the browser's own voice.
+import words from "./words.js";
+
+export function text(key, values = {}) {
+  return words[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+// A live region speaks when its text changes; the same text again says nothing.
+export function show(element, line) {
+  if (element.textContent !== line) element.textContent = line;
+}
+
+export function speak(line, { interrupt = false } = {}) {
+  if (!("speechSynthesis" in window) || !line) return;
+  if (interrupt) window.speechSynthesis.cancel();
+  const said = new SpeechSynthesisUtterance(line);
+  said.lang = document.documentElement.lang;
+  window.speechSynthesis.speak(said);
+}
+
+// A choice that holds for the next page, too. A browser may refuse to keep it: then it holds for this one.
+export function remembered(box, name) {
+  try {
+    const kept = window.localStorage.getItem(name);
+    if (kept !== null) box.checked = kept === "yes";
+    box.addEventListener("change", () => window.localStorage.setItem(name, box.checked ? "yes" : "no"));
+  } catch {
+    // nothing is kept
+  }
+}

@@ -1,0 +1,219 @@
+"""A study's folder as it stands on the disk at this moment: participants, their things, and the things' videos.
+
+    DIR/PARTICIPANT/THING/{clean,clutter}/VIDEO.mp4     as own videos everywhere; loose ones in THING are clean
+    DIR/PARTICIPANT/results/PARTICIPANT.safetensors     their recognizer
+    DIR/PARTICIPANT/results/{check,test,answers}/       what `check-user`, `evaluate` and `recognize` write
+
+Nothing is remembered: each look reads the folders again. Links are not followed, so that nothing outside is reached.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, TREE_TYPES, is_junk, nfc
+from data_prep.tree.object_folder import LOOSE_TYPE, holds_frames, one_user_hint
+from data_prep.tree.own_videos import RESULTS_NAME
+from data_prep.video import is_photo_file, is_video_file
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.words import natural
+from orbit_lite.personal.file_names import SUFFIX
+
+INCOMING_NAME = ".incoming"  # in a participant's folder: uploads that are not judged yet
+
+
+class Gone(FoundWrong):
+    """A participant, thing or video that is not there, or not any more."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video or photo of a thing. video_type: one of TREE_TYPES; clean ones teach. stored: a folder of frames."""
+
+    name: str
+    video_type: str
+    path: Path
+    stored: bool = False
+
+    @property
+    def teaches(self) -> bool:
+        """Whether it teaches, by its place."""
+        return self.video_type == LOOSE_TYPE
+
+    @property
+    def is_photo(self) -> bool:
+        """Whether it is a single picture."""
+        return not self.stored and is_photo_file(self.name)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A participant's thing, its folder and its videos, by type and name."""
+
+    name: str
+    path: Path
+    videos: tuple[Video, ...]
+
+    @property
+    def teaching(self) -> tuple[Video, ...]:
+        """The videos that teach it: where there are some, photos beside them are left aside."""
+        clean = [video for video in self.videos if video.teaches]
+        films = [video for video in clean if not video.is_photo]
+        return tuple(films or clean)
+
+    @property
+    def left_aside(self) -> tuple[Video, ...]:
+        """Photos that stand beside videos, and so teach nothing."""
+        return tuple(video for video in self.videos if video.teaches and video not in self.teaching)
+
+    @property
+    def tests(self) -> tuple[Video, ...]:
+        """The videos among other things, which the recognizer is tested on."""
+        return tuple(video for video in self.videos if not video.teaches)
+
+    def video(self, video_type: str, name: str) -> Video:
+        """One video by its type and name.
+
+        Raises:
+            Gone: if there is none.
+        """
+        for video in self.videos:
+            if (video.video_type, nfc(video.name)) == (video_type, nfc(name)):
+                return video
+        raise Gone(f"There is no video {name!r} of {self.name} any more.")
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A participant's folder. `links` are names in it that lead elsewhere, and are not followed."""
+
+    name: str
+    path: Path
+    things: tuple[Thing, ...]
+    links: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> Path:
+        """Where what was made of their videos stands."""
+        return self.path / RESULTS_NAME
+
+    @property
+    def file(self) -> Path:
+        """Their recognizer, there or not."""
+        return self.results / f"{self.path.name}{SUFFIX}"
+
+    @property
+    def check_folder(self) -> Path:
+        """What `check-user` writes."""
+        return self.results / "check"
+
+    @property
+    def test_folder(self) -> Path:
+        """The run of `evaluate` on their clutter videos."""
+        return self.results / "test"
+
+    @property
+    def answers_folder(self) -> Path:
+        """What `recognize` writes, for each video or photo that was tried."""
+        return self.results / "answers"
+
+    @property
+    def incoming(self) -> Path:
+        """Where uploads wait until they are judged; hidden, so that nobody takes them for videos of a thing."""
+        return self.path / INCOMING_NAME
+
+    def thing(self, name: str) -> Thing:
+        """One thing by its name. Raises Gone if there is none."""
+        for thing in self.things:
+            if nfc(thing.name) == nfc(name):
+                return thing
+        raise Gone(f"{self.name} has no thing {name!r} any more.")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's folder."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> "Study":
+        """Open a folder, made if missing.
+
+        Raises:
+            AskedWrong: if it is a file, a frame tree or one participant's own folder.
+        """
+        if root.exists() and not root.is_dir():
+            raise AskedWrong(
+                f"{root}: a file; 'studio' takes a folder for a study, with a folder per participant in it"
+            )
+        root.mkdir(parents=True, exist_ok=True)
+        names = {entry.name for entry in os.scandir(root)}
+        if names & {*SPLITS, ANNOTATIONS, MANIFEST_NAME}:
+            raise AskedWrong(
+                f"{root}: a tree of frames or videos for evaluation; 'studio' takes a study's own folder, with a "
+                "folder per participant in it. Give another, or a new one"
+            )
+        if hint := one_user_hint(root):
+            raise AskedWrong(f"{root}: videos of things stand where participants are expected.{hint}")
+        return cls(root.resolve())
+
+    def participants(self) -> list[Participant]:
+        """All of them, in natural order."""
+        found = [self._read(name) for name, link in _folders(self.root) if not link]
+        return sorted(found, key=lambda one: (natural(one.name), one.name))
+
+    def participant(self, name: str) -> Participant:
+        """One by the name. Raises Gone if there is none."""
+        for entry, link in _folders(self.root):
+            if nfc(entry) == nfc(name) and not link:
+                return self._read(entry)
+        raise Gone(f"There is no participant {name!r} here any more.")
+
+    def _read(self, name: str) -> Participant:
+        path = self.root / name
+        entries = _folders(path)
+        things = [_thing(path / entry) for entry, link in entries if not link and not _is_results(path / entry)]
+        things.sort(key=lambda thing: (natural(thing.name), thing.name))
+        return Participant(nfc(name), path, tuple(things), tuple(entry for entry, link in entries if link))
+
+
+def _is_results(path: Path) -> bool:
+    return path.name == RESULTS_NAME and not any(_videos(path))
+
+
+def _thing(path: Path) -> Thing:
+    videos = sorted(_videos(path), key=lambda video: (video.video_type, natural(video.name), video.name))
+    return Thing(nfc(path.name), path, tuple(videos))
+
+
+def _videos(thing: Path) -> list[Video]:
+    found = _videos_in(thing, LOOSE_TYPE)
+    for name, link in _folders(thing):
+        if nfc(name) in TREE_TYPES and not link:
+            found += _videos_in(thing / name, nfc(name))
+    return found
+
+
+def _videos_in(folder: Path, video_type: str) -> list[Video]:
+    found = []
+    for entry in _entries(folder):
+        path = folder / entry.name
+        if entry.is_file(follow_symlinks=False) and (is_video_file(entry.name) or is_photo_file(entry.name)):
+            found.append(Video(entry.name, video_type, path))
+        elif entry.is_dir(follow_symlinks=False) and holds_frames(path):
+            found.append(Video(entry.name, video_type, path, stored=True))
+    return found
+
+
+def _folders(path: Path) -> list[tuple[str, bool]]:
+    """Names of folders in a folder, and whether each is a link that leads to one."""
+    return [(entry.name, entry.is_symlink()) for entry in _entries(path) if entry.is_dir()]
+
+
+def _entries(path: Path) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry for entry in entries if not is_junk(entry.name)]
+    except FileNotFoundError:  # removed by hand meanwhile
+        return []

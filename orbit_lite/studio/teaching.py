@@ -1,0 +1,114 @@
+"""Teach: what `personalize`, `check-user` and `evaluate` do, one after the other, into a participant's results."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from groundwork.errors import FoundWrong
+from groundwork.files import part_path
+from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
+from orbit_lite.personal.checking.check_user import check_user
+from orbit_lite.personal.checking.report import write_check
+from orbit_lite.personal.evaluating.evaluate import PersonalRequest, evaluate_personal
+from orbit_lite.personal.file import load_personal
+from orbit_lite.personal.teaching.personalize import personalize
+from orbit_lite.personal.teaching.sampling import PROTOCOL
+from orbit_lite.personal.teaching.teach import LEAST_OBJECTS
+from orbit_lite.studio.jobs import Say
+from orbit_lite.studio.locks import teaching
+from orbit_lite.studio.study import Participant, Study, Thing
+from orbit_lite.studio.wording import wording
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """How participants are taught: from which start, with how many processes that decode, and where to compute."""
+
+    start: ModelChoice = EMBEDDED_START
+    workers: int | None = None
+    device: str = "cpu"
+
+    def teach(self, study: Study, name: str, say: Say) -> str:
+        """Teach a participant's things, check, and test on clutter videos where there are some.
+
+        The recognizer's file, and each of the others, is written whole or not at all; what stood there before stays
+        until then.
+
+        Args:
+            study: where the participant is.
+            name: the participant's.
+            say: announces a stage.
+
+        Returns:
+            what to announce at the end.
+
+        Raises:
+            FoundWrong: if the videos are not as they should be.
+            Gone, Busy: see `locks.teaching`.
+        """
+        words, device = wording(), torch.device(self.device)
+        participant = study.participant(name)
+        require_teachable(participant)
+        with teaching(participant):
+            say(words("teach.reading"))
+            personalize(self.start, [participant.path], participant.file, workers=self.workers, device=device)
+            say(words("teach.checking"))
+            unchecked = self._check(participant, device)
+            if any(thing.tests for thing in participant.things):
+                say(words("teach.testing"))
+                self._test(participant, device)
+            else:
+                shutil.rmtree(participant.test_folder, ignore_errors=True)  # of a recognizer that is no more
+        return words("teach.done_unchecked", why=unchecked) if unchecked else words("teach.done")
+
+    def _check(self, participant: Participant, device: torch.device) -> str:
+        """Leave the check; where nothing can be held out there is none, and the line says why."""
+        shares = load_personal(participant.file).fitted.recognizer.shares_features
+        try:
+            if shares:
+                found = check_user(participant.file, None, device=device)
+            else:
+                found = check_user(participant.path, self.start, workers=self.workers, device=device)
+        except FoundWrong as error:
+            shutil.rmtree(participant.check_folder, ignore_errors=True)
+            return str(error)
+        write_check(found, participant.check_folder)
+        return ""
+
+    def _test(self, participant: Participant, device: torch.device) -> None:
+        """Leave the run on the clutter videos, in a tree of this participant alone: that the videos of others are as
+        they should be is not asked here."""
+        new, old = part_path(participant.test_folder), participant.test_folder
+        shutil.rmtree(new, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="orbit-lite-") as folder:
+            tree = Path(folder) / "study"
+            tree.mkdir()
+            (tree / participant.path.name).symlink_to(participant.path, target_is_directory=True)
+            request = PersonalRequest(participant.file, tree, PROTOCOL)
+            evaluate_personal(request, new, workers=0, device=device)
+        shutil.rmtree(old, ignore_errors=True)
+        new.rename(old)
+
+
+def require_teachable(participant: Participant) -> None:
+    """See that there is something to teach, in words for who films.
+
+    Raises:
+        FoundWrong: if there are too few things, one has no video, or a link leads out of the folder.
+    """
+    words = wording()
+    if participant.links:
+        raise FoundWrong(words("teach.link", name=participant.links[0]))
+    if empty := without_videos(participant):
+        raise FoundWrong(words("teach.empty", thing=empty[0].name))
+    if len(participant.things) < LEAST_OBJECTS:
+        raise FoundWrong(words("teach.few", least=LEAST_OBJECTS))
+
+
+def without_videos(participant: Participant) -> Sequence[Thing]:
+    """Things that nothing teaches."""
+    return [thing for thing in participant.things if not thing.teaching]
