@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from data_prep.quality.estimate import Picture, VideoQuality, video_quality
+from data_prep.quality.estimate import VideoQuality, video_quality
+from data_prep.quality.measures import Picture
 from data_prep.tree.listing import list_frames
 from data_prep.tree.own_videos import probe_own
 from data_prep.video import DEFAULT_FPS, decode_jpeg, encode_jpeg, iterate_frames

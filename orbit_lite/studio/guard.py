@@ -114,7 +114,7 @@ class Guard:
         return hmac.compare_digest(given.encode(), self._token.encode())
 
     def _has_cookie(self, headers: Headers) -> bool:
-        jar = SimpleCookie[str]()
+        jar = SimpleCookie()
         try:
             jar.load(headers.get("cookie", ""))
         except CookieError:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from queue import SimpleQueue
 
 from groundwork.errors import KitError, system_line
@@ -92,8 +93,8 @@ class Jobs:
         while True:
             name, work = self._queue.get()
             try:
-                with progress_to(lambda report, name=name: self._progress(name, report)):  # type: ignore[misc]
-                    said = work(lambda stage, name=name: self._stage(name, stage))  # type: ignore[misc]
+                with progress_to(partial(self._progress, name)):
+                    said = work(partial(self._stage, name))
                 self._set(name, state=State.DONE, said=said, done=0, total=0)
             except KitError as error:
                 self._set(name, state=State.FAILED, said="", fault=str(error))

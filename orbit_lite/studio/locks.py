@@ -19,14 +19,15 @@ class Busy(AskedWrong):
 
 
 @contextmanager
-def changing(participant: Participant, *, longest_s: float = WAIT_S) -> Iterator[None]:
-    """Hold a participant's folder while the block changes what stands in it; another holder is waited for, a moment.
+def changing(participant: Participant, *, longest_s: float | None = None) -> Iterator[None]:
+    """Hold a participant's folder while the block changes what stands in it; another holder is waited for, a moment
+    (`longest_s`, WAIT_S if not given).
 
     Raises:
         Busy: if it is not free by then.
         Gone: if the folder was removed meanwhile.
     """
-    until = time.monotonic() + longest_s
+    until = time.monotonic() + (WAIT_S if longest_s is None else longest_s)
     with ExitStack() as held:
         while True:
             if not participant.path.is_dir():

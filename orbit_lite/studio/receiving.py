@@ -10,13 +10,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from groundwork.errors import AskedWrong
 from orbit_lite.studio.names import NameRefused, video_file_name
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _LONGEST_FIELD = 4096  # bytes of a text field
 _MOST_FIELDS = 20
@@ -123,7 +126,7 @@ class _FormReader:
         self._file: BinaryIO | None = None
         self._written = 0
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> "MultipartCallbacks":
         """By the parser's names of them."""
         return {
             "on_part_begin": self._begin,

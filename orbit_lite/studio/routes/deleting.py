@@ -1,6 +1,7 @@
 """The pages that list what goes, and delete it once somebody has agreed."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +15,8 @@ from orbit_lite.studio.pages import participant_address, render, studio_of, thin
 from orbit_lite.studio.removing import carry_out, plan_everything, plan_participant, plan_thing, plan_video, tidy
 from orbit_lite.studio.study import Participant, Study
 from orbit_lite.studio.wording import wording
+
+_Lines = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ async def ask(request: Request) -> HTMLResponse:
 
     def page() -> HTMLResponse:
         question = _question(studio_of(request).study, request.path_params)
-        return _shown(request, question, question.back, plan=_lines(question.plan), done=None)
+        return _shown(request, question, question.back, plan=_lines(studio_of(request).study, question.plan), done=None)
 
     return await run_in_threadpool(page)
 
@@ -70,32 +73,35 @@ async def delete(request: Request) -> HTMLResponse:
             for one in question.whose:
                 studio.jobs.forget(one.name)
         done = {
-            "removed": _plain(studio.study, forgotten.removed),
-            "left": _plain(studio.study, forgotten.left),
-            "still": _plain(studio.study, forgotten.still),
-            "unreachable": _plain(studio.study, forgotten.unreachable),
+            "removed": _below(studio.study, forgotten.removed),
+            "left": _below(studio.study, forgotten.left),
+            "still": _below(studio.study, forgotten.still),
+            "unreachable": _below(studio.study, forgotten.unreachable),
         }
         return _shown(request, question, question.after, plan=None, done=done)
 
     return await run_in_threadpool(page)
 
 
-def _shown(request: Request, question: _Question, back: tuple[str, str], **values: object) -> HTMLResponse:
-    return render(request, "delete.html", title=question.title, back=back[0], back_name=back[1], **values)
+def _shown(
+    request: Request, question: _Question, back: tuple[str, str], *, plan: _Lines | None, done: _Lines | None
+) -> HTMLResponse:
+    return render(request, "delete.html", title=question.title, back=back[0], back_name=back[1], plan=plan, done=done)
 
 
-def _lines(plan: Plan) -> dict[str, object]:
+def _lines(study: Study, plan: Plan) -> _Lines:
     return {
         "note": plain(plan.note),
-        "remove": [plain(change.line) for change in plan.changes],
-        "left": list(map(plain, plan.left)),
-        "still": list(map(plain, plan.still)),
-        "unreachable": list(map(plain, plan.unreachable)),
+        "remove": _below(study, [change.line for change in plan.changes]),
+        "left": _below(study, plan.left),
+        "still": _below(study, plan.still),
+        "unreachable": _below(study, plan.unreachable),
     }
 
 
-def _plain(study: Study, lines: Sequence[str]) -> list[str]:
-    return [plain(line) for line in lines]
+def _below(study: Study, lines: Sequence[str]) -> list[str]:
+    """Lines that name a place by where it is in the study."""
+    return [plain(line.replace(f"{study.root}{os.sep}", "")) for line in lines]
 
 
 _PLACES = (

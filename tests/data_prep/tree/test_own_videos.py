@@ -125,3 +125,17 @@ def test_frames_with_a_gap(put):
     (video,) = scan_own(put("mug/v/v-00001.jpg", "mug/v/v-00003.jpg")).videos
     with pytest.raises(FoundWrong, match=r"not numbered without a gap from v-00001\.jpg"):
         frame_count(video)
+
+
+def test_a_folder_of_results_is_no_object_unless_videos_are_in_it(tmp_path):
+    video = tmp_path / "P1" / "mug" / "a.mp4"
+    video.parent.mkdir(parents=True)
+    video.write_bytes(b"x")
+    (tmp_path / "P1" / "results" / "check").mkdir(parents=True)
+    (tmp_path / "P1" / "results" / "check" / "check.html").write_text("x")
+    assert scan_own(tmp_path / "P1").objects == ("mug",)
+    (tmp_path / "P1" / "results" / "b.mp4").write_bytes(b"x")
+    assert scan_own(tmp_path / "P1").objects == ("mug", "results")
+    (tmp_path / "P1" / "empty").mkdir()
+    with pytest.raises(FoundWrong, match="no video in it"):
+        scan_own(tmp_path / "P1")

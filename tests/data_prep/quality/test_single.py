@@ -1,0 +1,31 @@
+"""One file judged as it arrives: by the estimates that `prep quality` makes of the same video in a tree."""
+
+import pytest
+
+from data_prep.quality.estimate import quality
+from data_prep.quality.single import judge, picture
+from data_prep.video import decode_jpeg
+from groundwork.errors import FoundWrong
+
+
+def test_a_verdict_is_the_one_of_prep_quality(pocket_raw, pocket_frames):
+    expected = next(video for video in quality(pocket_raw, workers=1) if video.split == "test")
+    path = pocket_raw / "test" / expected.user / expected.object / "clean"
+    (found,) = (judge(one) for one in path.iterdir() if one.stem == expected.video)
+    (verdict,) = found
+    assert (verdict.frames, verdict.issues) == (expected.frames, expected.issues)
+    assert verdict.seconds == expected.frames / 30
+    (stored,) = judge(pocket_frames / "test" / expected.user / expected.object / "clean" / expected.video)
+    assert stored == verdict
+
+
+def test_a_picture_is_the_first_one(pocket_raw, pocket_frames):
+    folder = next(pocket_frames.glob("test/*/*/clean/*"))
+    (content,) = picture(folder)
+    assert decode_jpeg(content).shape == (224, 224, 3)
+
+
+def test_what_is_no_video_is_refused_and_named(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(b"no video")
+    with pytest.raises(FoundWrong, match=r"film\.mp4"):
+        list(judge(tmp_path / "film.mp4"))

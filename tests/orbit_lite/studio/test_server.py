@@ -1,0 +1,146 @@
+"""The verb: one line with the address, one server per study, and folders and ports that it can't take."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orbit_lite.cli.parser import main
+from orbit_lite.studio.server import PORT, listening
+from orbit_lite.studio.study import Study
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@contextmanager
+def verb(folder, *options):
+    """The command in a process of its own, and its first line."""
+    command = [sys.executable, "-m", "orbit_lite", "studio", str(folder), "--no-browser", "--port", "0", *options]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process, process.stdout.readline()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def status_of(line, place="/"):
+    port, token = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", line).groups()
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
+    connection.request("GET", f"{place}?token={token}")
+    return connection.getresponse().status
+
+
+def test_it_prints_its_address_at_once_and_ends_well(tmp_path):
+    with verb(tmp_path / "deep" / "new") as (process, line):
+        assert re.fullmatch(r"Studio of \S+: http://127\.0\.0\.1:\d+/\?token=\S+ \(Ctrl-C stops it\)\n", line)
+        assert status_of(line) == 200 and (tmp_path / "deep/new").is_dir()
+        second = main(["studio", str(tmp_path / "deep/new"), "--no-browser"])
+        assert second == 2  # the folder is open already
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (0, "", "")
+    assert list((tmp_path / "deep/new").iterdir()) == []
+
+
+def test_a_port_in_use_is_one_line_and_nobody_asked_for_takes_another(tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["studio", str(tmp_path), "--no-browser", "--port", str(port)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and f"--port {port}: in use by another program" in said
+    with listening(None) as first, listening(None) as second:
+        ports = {first.getsockname()[1], second.getsockname()[1]}
+        assert len(ports) == 2 and all(one > 0 for one in ports)
+        assert {first.getsockname()[0], second.getsockname()[0]} == {"127.0.0.1"}
+        assert first.getsockname()[1] == PORT or PORT not in ports
+    assert main(["studio", str(tmp_path), "--no-browser", "--port", "70000"]) == 2
+
+
+@pytest.mark.parametrize(("make", "why"), [
+    (lambda root: root.write_text("x"), "a file"),
+    (lambda root: (root / "train/P01/mug").mkdir(parents=True), "a tree of frames or videos"),
+    (lambda root: (root / "annotations").mkdir(parents=True), "a tree of frames or videos"),
+    (lambda root: (root / "mug/clean").mkdir(parents=True), "give the folder around it"),
+])  # fmt: skip
+def test_a_folder_that_is_no_study_is_refused_and_not_touched(tmp_path, capsys, make, why):
+    root = tmp_path / "study"
+    make(root)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["studio", str(root), "--no-browser", "--port", "0"]) == 2
+    assert why in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_study_that_the_verbs_have_indexed_is_one_still(study):
+    (study / "index.csv").write_text("split,user\n")
+    assert [one.name for one in Study.open(study).participants()] == ["P01"]
+
+
+def test_without_the_extra_the_line_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["studio", str(tmp_path / "new"), "--no-browser"]) == 2
+    assert "pip install 'orbit-lite[studio]'" in capsys.readouterr().err
+
+
+def test_the_embedded_start_is_what_is_taught_unless_another_is_named(tmp_path, capsys):
+    assert main(["studio", str(tmp_path), "--no-browser", "--backbone", "tiny"]) == 2
+    assert "--backbone goes with --model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("at", "leaves"), [("upload", "uploads that were not judged"), ("teach", "parts")])
+def test_a_server_that_is_killed_leaves_nothing_half_and_loses_nothing(study, serve, at, leaves):
+    """Killed while a video comes in, or while it teaches; then started again."""
+    before = {path.relative_to(study): path.read_bytes() for path in study.rglob("*.mp4")}
+    options = ("--model", "protonets", "--backbone", "tiny", "--weights", "random")
+    with verb(study, *options) as (process, line):
+        port, token = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", line).groups()
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
+        connection.request("GET", f"/?token={token}")
+        answer = connection.getresponse()
+        cookie = answer.getheader("set-cookie").split(";")[0]
+        answer.read()
+        own = {"Cookie": cookie, "Origin": f"http://127.0.0.1:{port}"}
+        thing = sorted((study / "P01").iterdir())[0].name
+        if at == "upload":
+            begin = b'--x\r\nContent-Disposition: form-data; name="files"; filename="new.mp4"\r\n\r\n' + b"x" * 100_000
+            connection.putrequest("POST", f"/p/P01/t/{thing.replace(' ', '%20')}/videos")
+            for name, value in (
+                own | {"Content-Type": "multipart/form-data; boundary=x", "Content-Length": "900000"}
+            ).items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            connection.send(begin)
+            found = lambda: list(study.rglob("new.mp4"))  # noqa: E731
+        else:
+            connection.request("POST", "/p/P01/teach", b"", own)
+            connection.getresponse().read()
+            found = lambda: list(study.rglob("*~lock.part"))[1:]  # noqa: E731
+        until = time.monotonic() + 60
+        while not found() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert found(), leaves
+        process.kill()
+    assert not list(study.rglob("*.safetensors"))
+    with verb(study, *options) as (_, line):
+        assert status_of(line) == 200
+        assert not list(study.rglob("new.mp4"))
+    assert {path.relative_to(study): path.read_bytes() for path in study.rglob("*.mp4")} == before
+    with serve(study) as client:
+        assert client.let_in().taught("P01")["state"] == "done"
