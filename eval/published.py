@@ -1,8 +1,9 @@
 """Published results, and whose they are: eval/published_rows.csv, percentages as they were printed. None was re-run."""
 
-import csv
 from dataclasses import dataclass, fields
 from importlib import resources
+
+from groundwork.csv_cells import CsvRows
 
 # data/orbit_benchmark_mode_splits.json of microsoft/ORBIT-Dataset; objects: Massiceti et al. 2021, table A.2
 ORBIT_USERS = {
@@ -49,7 +50,7 @@ class PublishedRow:
 def published_rows() -> tuple[PublishedRow, ...]:
     """All of them, in the file's order."""
     text = resources.files("eval").joinpath("published_rows.csv").read_text(encoding="utf-8")
-    header, *rows = csv.reader(text.splitlines())
+    header, *rows = CsvRows(text.splitlines())
     if header != [field.name for field in fields(PublishedRow)]:
         raise ValueError(f"published_rows.csv: columns {header}")  # a mistake of ours, not a user's
     return tuple(PublishedRow(*row) for row in rows)

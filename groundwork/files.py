@@ -1,9 +1,8 @@
 """Files and folders that appear whole or not at all: written beside their place, synced, then renamed."""
 
-import csv
 import errno
 import hashlib
-import io
+import itertools
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from groundwork.csv_cells import csv_lines
 from groundwork.lock import stands_at, try_lock
 from groundwork.targets import open_stream, spooled, target
 
@@ -137,12 +137,8 @@ def file_sha256(path: Path) -> str:
 
 
 def csv_text(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV with a header, lines ending in a newline alone on every system; None gives an empty cell."""
-    content = io.StringIO()
-    table = csv.writer(content, lineterminator="\n")
-    table.writerow(heading)
-    table.writerows(rows)
-    return content.getvalue()
+    """CSV with a header, to be opened in a spreadsheet or read by `open_csv`; see `csv_lines`."""
+    return csv_lines(itertools.chain([heading], rows))
 
 
 def write_json(path: Path, content: Any) -> None:

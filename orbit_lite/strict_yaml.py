@@ -110,7 +110,7 @@ def read_yaml_text(path: Path) -> str:
     with path.open("rb") as file:
         content = file.read(4 * MOST_CHARACTERS + 1)  # UTF-8 has up to 4 bytes a character
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise AskedWrong(f"{path}: not readable as YAML: {error}") from None
     if len(text) > MOST_CHARACTERS:

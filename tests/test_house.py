@@ -158,7 +158,8 @@ def test_one_module_prints(floor):
             imported = isinstance(node, ast.ImportFrom) and node.module == "groundwork.console"
             if imported and not command_line and {a.name for a in node.names} & {"say", "say_text"}:
                 found.append(f"{place}:{node.lineno} from groundwork.console")
-            if name == "print" or (name == "input" and place != ASKS):
+            printed = isinstance(node, ast.Name) and node.id == "print"
+            if printed or (name == "input" and place != ASKS):
                 found.append(f"{place}:{node.lineno} {name}")
             if isinstance(node, ast.Attribute) and re.fullmatch(r"sys\.std(out|err)\.write(lines)?", ast.unparse(node)):
                 found.append(f"{place}:{node.lineno}")

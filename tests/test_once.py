@@ -29,6 +29,8 @@ SIGNS = {
         "benchmarks/record.py",  # what the machine has, whether or not it may be used
     },
     r"hashlib\.(file_digest\(|sha256\(\w+\.read_bytes\(\))": {"groundwork/files.py"},
+    r"csv\.(Dict)?([rR]eader|[wW]riter)\b": {"groundwork/csv_cells.py"},
+    r"\.to_csv\(": {"eval/report/csvs.py"},  # of cells made safe
     r"extra=['\"]forbid['\"]|\berror\.errors\(": {"groundwork/strict_model.py"},
 }
 LONG_ENOUGH = 60  # characters of a function's body: shorter ones may well be alike by chance

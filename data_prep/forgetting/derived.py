@@ -1,7 +1,5 @@
 """What stands of one user in a tree beside their videos: annotations, and rows of tables made from the videos."""
 
-import codecs
-import csv
 import os
 import re
 import stat
@@ -13,6 +11,7 @@ from data_prep.making.collectors import LEVELS
 from data_prep.making.summarize import summarize, write_csv
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import ANNOTATIONS, nfc
+from groundwork.csv_cells import csv_lines, open_csv
 from groundwork.files import is_part, part_of, part_path, remove_parts, whole_file
 from groundwork.removal import Root, identity
 
@@ -68,8 +67,9 @@ def drop_rows(path: Path, user: str, *, column: str = "user", user_of: UserOf = 
     if count:
         remove_parts(path)
         with whole_file(path) as file:
-            table = csv.writer(codecs.getwriter("utf-8")(file, "surrogateescape"), lineterminator="\n")
-            table.writerows(row for theirs, row in _rows(path, user, column, user_of) if not theirs)
+            for theirs, row in _rows(path, user, column, user_of):
+                if not theirs:
+                    file.write(csv_lines([row]).encode(errors="surrogateescape"))
     return count
 
 
@@ -114,8 +114,7 @@ def _rows(path: Path, user: str, column: str, user_of: UserOf) -> Iterator[tuple
     """A table's rows, the heading first, each with whether it is of the user; nothing if there is no such file."""
     if not path.is_file():
         return
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        lines = csv.reader(file)
+    with open_csv(path, any_bytes=True) as lines:
         heading = next(lines, [])
         yield False, heading
         place = heading.index(column) if column in heading else len(heading)

@@ -20,6 +20,7 @@ from data_prep.tree.lock import hold_in_turn
 from data_prep.tree.packed import archive_place
 from data_prep.tree.portable import report_not_portable
 from data_prep.tree.stills import is_stills
+from groundwork.csv_cells import open_csv
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import csv_text, file_sha256, remove_parts, write_text
 from groundwork.removal import Root
@@ -209,8 +210,7 @@ def read_rows(path: Path) -> tuple[VideoRow, ...]:
         FoundWrong: if it is not one.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file, strict=True)
+        with open_csv(path, strict=True) as lines:
             if (header := tuple(next(lines, ()))) != COLUMNS:
                 raise ValueError(f"columns {','.join(header) or 'none'}")
             rows: list[VideoRow] = []

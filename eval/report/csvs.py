@@ -10,6 +10,7 @@ from eval.metrics import METRICS
 from eval.report.answers import ANSWERS_CSV, curve_csv
 from eval.report.tables import summary_of
 from eval.report.timelines import TIMELINES_CSV, Timeline, timelines_table
+from groundwork.csv_cells import safe_cell
 
 OVERALL_CSV = "overall.csv"
 PER_TASK_CSV = "per_task.csv"
@@ -47,7 +48,8 @@ def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[
         PER_USER_CSV: scorecard.per_user,
     }
     tables |= {name: pd.DataFrame([row.model_dump() for row in part]) for name, part in rows.items()}
-    return {name: table.to_csv(index=False, lineterminator="\n").encode() for name, table in tables.items()}
+    safe = {name: table.map(safe_cell) for name, table in tables.items()}
+    return {name: table.to_csv(index=False, lineterminator="\n").encode() for name, table in safe.items()}
 
 
 def _overall(scorecard: Scorecard) -> pd.DataFrame:

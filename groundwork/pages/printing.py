@@ -57,8 +57,9 @@ def markdown_table(table: Table, *, heading_level: int | None = None) -> str:
 
 
 def markdown_escaped(text: str) -> str:
-    """Text that Markdown leaves as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|!~&$])", r"\\\1", text)
+    """Text that Markdown leaves as it is. What HTML takes for markup is an entity: not every reader of Markdown knows a
+    backslash before it."""
+    return escape(re.sub(r"([\\`*_{}\[\]#|!~$])", r"\\\1", text), quote=False)
 
 
 def html_table(table: Table) -> str:
@@ -82,7 +83,7 @@ def html_table(table: Table) -> str:
 
 
 def csv_table(table: Table) -> str:
-    """CSV with a header: the values themselves in full precision, names as they are, an empty cell for None."""
+    """CSV with a header: the values themselves in full precision, an empty cell for None; see `csv_text`."""
     return csv_text([column.name or column.heading for column in table.heads], table.rows)
 
 

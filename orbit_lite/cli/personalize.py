@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
-from groundwork.console import say
+from groundwork.console import say, say_text
 from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes
 from orbit_lite.cli.numbers import share
@@ -98,7 +98,7 @@ def _personalize(options: argparse.Namespace) -> None:
             csv=options.csv,
             workers=processes(options),
             device=device,
-            written=print,
+            written=lambda taught: say_text(str(taught)),
         )
         return
     choice = choose_start(options.model, options.backbone, options.weights)
@@ -112,7 +112,7 @@ def _personalize(options: argparse.Namespace) -> None:
         csv=options.csv,
         workers=processes(options),
         device=device,
-        written=print,
+        written=lambda taught: say_text(str(taught)),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from eval.formats.records import Task, VideoPlan
+from groundwork.csv_cells import open_csv
 from groundwork.errors import FoundWrong
 from groundwork.files import csv_text, write_text
 from groundwork.progress import Progress
@@ -91,11 +92,10 @@ def _measure(recognizer: Recognizer, task: Task, source: FrameSource, *, warm: b
 
 def _read(path: Path) -> list[TaskSeconds]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file, strict=True)
-            if rows.fieldnames != COLUMNS:
-                raise ValueError(rows.fieldnames)
-            return [_parsed(row) for row in rows]
+        with open_csv(path, strict=True) as rows:
+            if (heading := next(rows, [])) != COLUMNS:
+                raise ValueError(heading)
+            return [_parsed(dict(zip(heading, row, strict=True))) for row in rows]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise FoundWrong(f"{path}: no times of this kit; delete it, then run the same command again") from error
 

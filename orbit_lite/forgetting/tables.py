@@ -12,6 +12,7 @@ from data_prep.forgetting.derived import names as names_user
 from data_prep.forgetting.plan import Plan, change_file
 from data_prep.tree.layout import nfc, place_user
 from data_prep.tree.packed import ARCHIVE_SUFFIX
+from groundwork.csv_cells import CsvRows, open_csv, open_csv_text
 from groundwork.words import counted
 from orbit_lite.forgetting.found import Found, changed, removal
 from orbit_lite.forgetting.inventory import SeenFile, SeenFolder
@@ -87,12 +88,11 @@ def find_in_table(folder: SeenFolder, file: SeenFile, user: str, answered: Mappi
 
 
 def _heading(path: Path) -> tuple[str, ...]:
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return tuple(next(csv.reader([file.readline(_LONGEST_HEADING)]), []))
+    with open_csv_text(path, any_bytes=True) as file:
+        return tuple(next(CsvRows([file.readline(_LONGEST_HEADING)]), []))
 
 
 def _cells(path: Path, place: int) -> list[str]:
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        lines = csv.reader(file)
+    with open_csv(path, any_bytes=True) as lines:
         next(lines, None)
         return [row[place] for row in lines if len(row) > place]

@@ -132,7 +132,7 @@ def _added_learner(name: str) -> LearnerConfig:
     file_name = f"{name}.yaml"
     if not isinstance(found, ModuleType) or not (file := resources.files(found) / file_name).is_file():
         raise AskedWrong(f"{where}: expected a package that holds {file_name}, or a LearnerConfig")
-    content = parse_yaml(file.read_text(encoding="utf-8-sig"), where=f"{where}, {file_name}")
+    content = parse_yaml(file.read_text(encoding="utf-8"), where=f"{where}, {file_name}")
     if not isinstance(content, dict):
         raise AskedWrong(f"{where}, {file_name}: expected a mapping of keys, got {type(content).__name__}")
     return parse_config({"name": name, **content}, LearnerConfig, where=f"{where}, {file_name}")

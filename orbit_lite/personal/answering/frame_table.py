@@ -1,6 +1,5 @@
 """A row a frame, as CSV, written as frames are answered: of recorded videos whole or not at all, of a stream live."""
 
-import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from groundwork.csv_cells import csv_lines
 from groundwork.files import whole_file
 from groundwork.targets import Target, flush_printed, target
 from orbit_lite.personal.answering.answers import FrameAnswer
@@ -42,9 +42,7 @@ class FrameTable:
 
     def _write(self, rows: Iterable[Sequence[object]]) -> None:
         if self._file:
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows(rows)
-            self._file.write(text.getvalue().encode())
+            self._file.write(csv_lines(rows).encode())
 
 
 @contextmanager

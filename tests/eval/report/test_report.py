@@ -1,7 +1,6 @@
 """The report's files: whole, the same twice, readable without sight, and unmoved by hostile names."""
 
 import base64
-import csv
 import re
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -12,6 +11,7 @@ from eval.metrics import METRICS
 from eval.report import is_report_file, write_report
 from eval.report.csvs import CSV_NAMES
 from eval.score import score
+from groundwork.csv_cells import open_csv
 from groundwork.errors import AskedWrong
 
 ALWAYS = {
@@ -201,8 +201,9 @@ def test_confusion_is_in_percent_of_the_objects_frames(tmp_path, card, page_of):
 
 
 def csv_rows(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    with open_csv(path) as rows:
+        heading, *rest = rows
+    return [dict(zip(heading, row, strict=True)) for row in rest]
 
 
 def test_csvs_hold_the_scorecards_rows_as_fractions(tmp_path, hostile_card):

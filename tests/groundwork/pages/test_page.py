@@ -55,10 +55,10 @@ def test_markdown_holds_the_same():
     assert re.findall(r"^#+ .*", text, re.MULTILINE) == [
         r"# A \*title\*",
         "## The first",
-        r"### Ann \& Bob",
+        r"### Ann &amp; Bob",
         "## The second",
     ]
-    assert r"**50 %** of frames \<right\>" in text
+    assert r"**50 %** of frames &lt;right&gt;" in text
     assert "![Bars fall from 1 to 0.](picture.svg)" in text and "[shares.csv](shares.csv)" in text
     assert "| ann | 0.5 |" in text and "- Frame 1" in text
 

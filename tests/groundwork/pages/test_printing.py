@@ -44,7 +44,7 @@ MARKDOWN = r"""Videos \| worst first:
 
 | Video | Right, % | Taken for |
 | --- | ---: | --- |
-| P177--mug--clutter--a1 | 25.0 | \<b\>cup\</b\> |
+| P177--mug--clutter--a1 | 25.0 | &lt;b&gt;cup&lt;/b&gt; |
 | P22--keys--clutter--b2 | 33.3 | - |"""
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -65,7 +65,7 @@ def test_markdown():
 
 
 def test_markup_is_escaped_in_markdown():
-    assert markdown_escaped("a|b*c_d<e>") == r"a\|b\*c\_d\<e\>"
+    assert markdown_escaped("a|b*c_d<e>") == r"a\|b\*c\_d&lt;e&gt;"
 
 
 def test_html_has_caption_and_scope():
