@@ -52,16 +52,28 @@ def teaching(participant: Participant) -> Iterator[None]:
 
     Raises:
         Busy: if another process or tab is at it.
+        Gone: if the folder was removed meanwhile.
     """
-    participant.results.mkdir(exist_ok=True)
     with ExitStack() as held:
+        while True:
+            if not participant.path.is_dir():
+                raise Gone(f"There is no participant {participant.name!r} here any more.")
+            participant.results.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):  # another one has just left, and taken the folder away, for it was empty
+                try:
+                    held.enter_context(only_writer(participant.file, participant.name))
+                    break
+                except AskedWrong:
+                    raise Busy(
+                        f"{participant.name} is being taught at this moment. Nothing was changed; try again when that "
+                        "is done."
+                    ) from None
         try:
-            held.enter_context(only_writer(participant.file, participant.name))
-        except AskedWrong:
-            raise Busy(
-                f"{participant.name} is being taught at this moment. Nothing was changed; try again when that is done."
-            ) from None
-        yield
+            yield
+        finally:
+            held.close()
+            with suppress(OSError):  # nothing was made in it, or it was removed
+                participant.results.rmdir()
 
 
 def drop_index(study: Study) -> None:

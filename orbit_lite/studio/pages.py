@@ -58,8 +58,8 @@ def video_address(participant: Participant, thing: Thing, video: Video) -> str:
 
 
 def percent_text(share: float | None) -> str:
-    """`82 %`."""
-    return f"{whole_percent(share)} %"
+    """`82 %`, which no line breaks."""
+    return f"{whole_percent(share)}\N{NO-BREAK SPACE}%"
 
 
 def first_capital(text: str) -> str:

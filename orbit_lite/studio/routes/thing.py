@@ -28,6 +28,7 @@ from orbit_lite.studio.verdicts import in_words
 from orbit_lite.studio.wording import wording
 
 FILM_SECONDS = (10, 15, 20)
+COUNTDOWN_SECONDS = 3
 
 
 async def show(request: Request) -> HTMLResponse:
@@ -119,6 +120,7 @@ def _page(request: Request, *, error: str = "", rename_error: str = "", typed: s
         pictures=request.query_params.get("pictures") == "on",
         others=[other.name for other in participant.things if other.name != thing.name],
         film_seconds=FILM_SECONDS,
+        countdown_seconds=COUNTDOWN_SECONDS,
         most_bytes=studio.limits.file_bytes,
         most_said=in_gigabytes(studio.limits.file_bytes),
         chosen="clean",

@@ -3,11 +3,11 @@ import { CameraFault, closeCamera, listCameras, openCamera } from "./camera.js";
 import { remembered, show, speak, text } from "./say.js";
 import { send } from "./send.js";
 
-const COUNTDOWN_S = 3;
 const KINDS = ["video/mp4;codecs=avc1.42E01E", "video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
 const at = (id) => document.getElementById(`film-${id}`);
 const form = at("form");
 const picture = at("picture");
+const COUNTDOWN_S = Number(form.dataset.countdown);
 let running = null;
 
 form.hidden = false;

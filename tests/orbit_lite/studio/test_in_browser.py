@@ -1,0 +1,204 @@
+"""The whole road in a real browser, with a camera that plays a made video: film, teach, try live, hear it, delete."""
+
+import base64
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orbit_lite.studio.routes import thing as thing_page
+from orbit_lite.studio.teaching import Teacher
+from tests.orbit_lite.studio.browsing import browser, everywhere, make_camera, opened
+
+
+@pytest.fixture(scope="module")
+def cameras(filmed, tmp_path_factory) -> list[Path]:
+    """What the camera shows of two things."""
+    folder = tmp_path_factory.mktemp("cameras")
+    things = sorted(filmed.iterdir())[:2]
+    videos = [sorted((thing / "clean").iterdir())[0] for thing in things]
+    return [make_camera(video, folder / f"{number}.mjpeg") for number, video in enumerate(videos)]
+
+
+@pytest.fixture(scope="module")
+def client(serve, tmp_path_factory):
+    root = tmp_path_factory.mktemp("browser") / "study"
+    with serve(root, teacher=Teacher(workers=1)) as client, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thing_page, "FILM_SECONDS", (1,))
+        patch.setattr(thing_page, "COUNTDOWN_SECONDS", 1)
+        yield client.let_in()
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def film(page, thing, *, times):
+    """Add a thing, and film it with the camera; every state of the page breaks no rule."""
+    page.get_by_label("What is it?").fill(thing)
+    button(page, "Add thing").click()
+    page.wait_for_selector(f"h1:text-is('{thing}')")
+    button(page, "Turn the camera on").click()
+    page.wait_for_selector("#film-state:has-text('The camera is on')")
+    assert page.evaluate("document.activeElement.id") == "film-start"
+    for number in range(times):
+        button(page, "Film").click()
+        page.wait_for_selector("#film-state:has-text('Added.')")
+        page.wait_for_selector(f".videos li:nth-child({number + 1})")
+    page.get_by_role("link", name="Back to P01").click()
+
+
+def test_film_teach_try_live_and_delete(client, cameras):
+    with browser(camera=cameras[0]) as running:
+        page = opened(running, client)
+        page.get_by_label("Name or number").fill("P01")
+        button(page, "Add participant").click()
+        film(page, "mug", times=2)
+        assert re.search(r"2 videos\.", page.inner_text("main"))
+    with browser(camera=cameras[1]) as running:
+        page = opened(running, client)
+        page.get_by_role("link", name="P01").click()
+        page.get_by_label("What is it?").wait_for()
+        film(page, "keys", times=2)
+        filmed = sorted(path.relative_to(client.root).as_posix() for path in client.root.rglob("filmed*"))
+        assert len(filmed) == 4 and all("/clean/filmed" in name for name in filmed)
+
+        button(page, "Teach the recognizer").click()
+        page.wait_for_selector("#teach-state:has-text('Done.')")
+        everywhere(page)
+
+        page.get_by_role("link", name="Try the recognizer of P01").click()
+        page.get_by_label("Speak the answers").check()
+        page.get_by_label("Careful or eager").fill("49")  # names a thing wherever it can
+        button(page, "Start").click()
+        page.wait_for_selector("#live-said:has-text('keys')")
+        assert "keys" in page.inner_text("#live-answer") and page.inner_text("#live-sure") in ("Sure", "Not sure")
+        assert any("keys" in line for line in page.evaluate("window.spoken"))
+        page.wait_for_selector("#live-speed:has-text('milliseconds')")
+        everywhere(page)
+
+        # the threshold moves at once: at the careful end nothing that is seen is familiar enough, or it stays
+        slider = page.get_by_label("Careful or eager")
+        slider.focus()
+        page.keyboard.press("Home")
+        assert "50 percent" in slider.get_attribute("aria-valuetext")
+        button(page, "Stop").click()
+        assert page.inner_text("#live-said") == "Stopped."
+        assert page.evaluate("document.activeElement.id") == "live-start"
+
+        page.get_by_role("link", name="P01").click()
+        page.get_by_role("link", name="Delete P01").click()
+        everywhere(page)
+        button(page, "Delete all that is listed").click()
+        page.wait_for_selector("text=Deleted.")
+        everywhere(page)
+        assert list(client.root.iterdir()) == []
+        assert page.faults == [] and page.asked <= {f"127.0.0.1:{client.address.port}", "data"}
+
+
+def test_the_countdown_is_text_and_voice_and_can_be_silent(client, cameras):
+    client.form("participants", name="P02")
+    client.form("p", "P02", "things", name="cup")
+    with browser(camera=cameras[0]) as running:
+        page = opened(running, client)
+        page.goto(f"{page.base}/p/P02/t/cup")
+        everywhere(page)
+        button(page, "Turn the camera on").click()
+        page.wait_for_selector("#film-start:not([hidden])")
+        everywhere(page)
+        page.get_by_label("Among other things, to test").first.check()
+        button(page, "Film").click()
+        page.wait_for_selector("#film-count:has-text('seconds left')")
+        assert button(page, "Stop and keep").is_visible()
+        page.wait_for_selector("#film-state:has-text('Added.')")
+        spoken = page.evaluate("window.spoken")
+        assert "Filming starts in 1" in spoken and "Filming. Turn the thing slowly." in spoken
+        assert len(list((client.root / "P02/cup/clutter").iterdir())) == 1
+        page.get_by_label("Count down aloud").uncheck()
+        button(page, "Film").click()
+        page.wait_for_selector("#film-count:has-text('seconds left')")
+        page.wait_for_selector("#film-state:has-text('Added.')")
+        assert page.evaluate("window.spoken") == spoken
+        page.reload()
+        assert not page.get_by_label("Count down aloud").is_checked()  # it was meant for more than this once
+        assert page.faults == []
+
+
+@pytest.mark.parametrize("why", ["refused", "absent", "no recorder"])
+def test_without_a_camera_the_page_says_what_to_do(client, cameras, why):
+    client.form("participants", name="P03")
+    client.form("p", "P03", "things", name="cup")
+    camera = None if why == "absent" else cameras[0]
+    expected = {
+        "refused": "does not let this page",
+        "absent": "No camera was found",
+        "no recorder": "can't film from a page",
+    }
+    with browser(camera=camera, allowed=why != "refused") as running:
+        page = opened(running, client)
+        if why == "no recorder":
+            page.add_init_script("delete window.MediaRecorder")
+        page.goto(f"{page.base}/p/P03/t/cup")
+        button(page, "Turn the camera on").click()
+        page.wait_for_selector(f'#film-fault[role=alert]:has-text("{expected[why]}")')
+        everywhere(page)
+        assert page.get_by_label("Videos or photos", exact=True).is_enabled() and page.faults == []
+
+
+def test_files_by_picker_and_by_drop(client, filmed, cameras):
+    video = sorted((sorted(filmed.iterdir())[0] / "clean").iterdir())[0]
+    client.form("participants", name="P04")
+    client.form("p", "P04", "things", name="cup")
+    folder = client.root / "P04/cup/clean"
+    with browser() as running:
+        page = opened(running, client)
+        page.goto(f"{page.base}/p/P04/t/cup")
+        page.get_by_label("Videos or photos", exact=True).set_input_files(
+            [
+                {"name": video.name, "mimeType": "video/mp4", "buffer": video.read_bytes()},
+                {"name": "x.mp4", "mimeType": "video/mp4", "buffer": b"no video"},
+            ]
+        )
+        button(page, "Add").click()
+        page.wait_for_selector("#upload-state:has-text('Some were not added')")
+        lines = page.locator("#upload-results li").all_inner_texts()
+        assert "added." in lines[0] and lines[1].startswith("x.mp4: not added.")
+        everywhere(page)
+        page.evaluate(
+            """content => { const files = new DataTransfer();
+            files.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], "dropped.mp4"));
+            document.querySelector("h1").dispatchEvent(
+              new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true})); }""",
+            base64.b64encode(video.read_bytes()).decode(),
+        )
+        page.wait_for_selector("#upload-state:has-text('dropped.mp4: added.')")
+        assert sorted(path.name for path in folder.iterdir()) == sorted([video.name, "dropped.mp4"])
+        page.get_by_role("link", name="Show a picture of each video").click()
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("[...document.images].map(image => image.naturalWidth)") == [224, 224]
+        everywhere(page)
+        page.evaluate("document.getElementById('upload-form').dataset.most = '10'")
+        page.get_by_label("Videos or photos", exact=True).set_input_files(str(video))
+        button(page, "Add").click()
+        page.wait_for_selector("#upload-state:has-text('the most for one file')")
+        assert len(list(folder.iterdir())) == 2 and page.faults == []
+
+
+def test_without_scripts_all_but_the_camera_works(client, taught_study, filmed):
+    shutil.copytree(taught_study / "P01", client.root / "P05")
+    (client.root / "P05/results/P01.safetensors").rename(client.root / "P05/results/P05.safetensors")
+    video = sorted((sorted(filmed.iterdir())[0] / "clutter").iterdir())[0]
+    with browser() as running:
+        page = opened(running, client, java_script_enabled=False)
+        page.goto(f"{page.base}/p/P05/try")
+        assert "needs JavaScript" in page.inner_text("main") and not page.is_visible("#live-panel")
+        page.get_by_label("Videos or photos to try").set_input_files(str(video))
+        button(page, "What is it?").click()
+        page.wait_for_selector(f".notice:has-text('{video.name}:')")
+        page.get_by_role("link", name="P05").click()
+        button(page, "Add thing").click()  # an empty field: the browser says so itself
+        page.get_by_label("What is it?").fill("..")
+        button(page, "Add thing").click()
+        assert page.locator("#name").get_attribute("aria-describedby") == "name-error name-hint"
+        assert "dot" in page.inner_text("#name-error")
