@@ -1,6 +1,7 @@
 """The kit's one tree of exceptions: a user's mistake becomes one line on stderr, never a traceback."""
 
 import errno
+import os
 import re
 
 _NO_MEMORY = re.compile(
@@ -10,6 +11,8 @@ _NO_MEMORY = re.compile(
 )  # as torch, OpenCV and the system's loader of libraries say it
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_OPEN_FILES = (errno.EMFILE, errno.ENFILE)
+SHORTAGES = (*FULL_DISK, *_OPEN_FILES, errno.ENOMEM)  # the machine's, whatever file it was at
 
 
 class KitError(Exception):
@@ -31,10 +34,33 @@ class AskedWrong(KitError):
 
 
 def system_line(error: OSError) -> str:
-    """A full disk, a missing permission: the system's words on one line, where, and what to do about a full disk."""
+    """A full disk, a missing permission: the system's words on one line, where, and what to do about a shortage."""
     place = f": {error.filename}" if error.filename else ""
-    full = error.errno in FULL_DISK
-    return f"{error.strerror or error}{place}{'. Make room, then run the same command again' if full else ''}"
+    advice = ""
+    if error.errno in FULL_DISK:
+        advice = ". Make room, then run the same command again"
+    elif error.errno in _OPEN_FILES:
+        advice = ". Raise the limit (ulimit -n) or take fewer --workers, then run the same command again"
+    return f"{error.strerror or error}{place}{advice}"
+
+
+def raise_shortage(error: BaseException, path: object) -> None:
+    """Raise an error again that says that the machine is short of something: for whoever takes all others as a fault of
+    the file at `path`.
+
+    Raises:
+        OSError: with the system's number and words, and the file's name.
+    """
+    number = getattr(error, "errno", None)
+    if number in SHORTAGES:
+        raise OSError(number, os.strerror(number), str(path)) from None
+    if isinstance(error, MemoryError):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from None
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Whether an error says that the machine is short of disk, memory or open files, and nothing of the data."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in SHORTAGES)
 
 
 def memory_line(error: BaseException) -> str:

@@ -12,8 +12,9 @@ The data's licence is stated on its page, https://doi.org/10.25383/city.14294597
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -43,12 +44,12 @@ from data_prep.tree.index import Index, open_index
 from data_prep.tree.layout import INDEX_NAME, SPLITS, annotation_path, is_junk
 from data_prep.video import decode_jpeg
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.files import write_json
+from groundwork.files import write_json, write_text
 from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
 from groundwork.strict_model import checked_record
-from groundwork.words import listed
+from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")
 
@@ -180,14 +181,14 @@ def _get_published(run: _Run, archive: PublishedArchive, keep: bool, api: str, p
     held = {record.form for record in run.records.values()} - {VIDEOS}
     if held - {form}:
         raise AskedWrong(f"{run.out}: holds frames of {held.pop()}, asked for {form}. Take another folder.")
-    path, md5 = run.out / FOLDER_NAME / archive.file_name, ""
+    path = run.out / FOLDER_NAME / archive.file_name
     if split in run.records and _count_videos(run.out / split) == run.records[split].videos:
         run.note(f"{run.out / split}: there and verified; not downloaded again")
         run.summary = replace(run.summary, splits=(*run.summary.splits, split))
         _let_go(path, keep)
         return
-    if not path.is_file():
-        md5 = _fetch(run, archive, path, api, patience)
+    with _kept(path) if path.is_file() else nullcontext():
+        md5 = _verified_md5(run, path, api) if path.is_file() else _fetch(run, archive, path, api, patience)
     with _kept(path), CheckedZip(path) as opened:
         contents = find_videos(opened, split)
         refuse_foreign(run.out, [(video.split, video.place) for video in contents.videos])
@@ -203,6 +204,7 @@ def _let_go(path: Path, keep: bool) -> None:
     """Remove an archive that is no longer needed, and its folder if nothing else is in it."""
     if not keep:
         path.unlink(missing_ok=True)
+        _md5_path(path).unlink(missing_ok=True)
     if path.parent.is_dir() and not any(path.parent.iterdir()):
         path.parent.rmdir()
 
@@ -220,15 +222,35 @@ def _fetch(run: _Run, archive: PublishedArchive, path: Path, api: str, patience:
     what = f"the archive of {archive.split} and what is in it"
     refuse_little_space(run.out, (max(missing, 0), published.size_bytes), what)
     _LOG.info("download: %r, %.1f GB, to %s", published.name, published.size_bytes / 1e9, path)
-    fetch_zip(
-        download_url(api, archive),
-        path,
-        size_bytes=published.size_bytes,
-        md5=published.md5,
-        by_hand=help_text,
-        patience=patience,
-    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(_md5_path(path), published.md5)  # before the archive has its name: it has it only with this checksum
+    try:
+        fetch_zip(
+            download_url(api, archive),
+            path,
+            size_bytes=published.size_bytes,
+            md5=published.md5,
+            by_hand=help_text,
+            patience=patience,
+        )
+    except FoundWrong:
+        _md5_path(path).unlink()  # another attempt writes it again
+        raise
     return published.md5
+
+
+def _md5_path(path: Path) -> Path:
+    """Where a fetched archive's checksum stands until its split is verified."""
+    return path.with_name(path.name + ".md5")
+
+
+def _verified_md5(run: _Run, path: Path, api: str) -> str:
+    """The md5 of an archive that an earlier run fetched whole, and was cut off then: it was compared when the archive
+    got its name. One that was put there by hand is compared now."""
+    noted = _md5_path(path)
+    if noted.is_file() and re.fullmatch(r"[0-9a-f]{32}", found := noted.read_text(errors="replace").strip()):
+        return found
+    return _compare_checksum(run, path, api)
 
 
 def _unpack_given(run: _Run, splits: Sequence[str], paths: Sequence[Path], api: str) -> None:
@@ -288,7 +310,7 @@ def _unpack(run: _Run, archive: CheckedZip, contents: Contents, md5: str) -> Non
     if held - {form}:
         raise AskedWrong(f"{run.out}: holds {held.pop()}, {archive.path} holds {form}. Take another folder.")
     if contents.others:
-        run.note(f"{archive.path}: {len(contents.others)} members left aside: {listed(contents.others)}")
+        run.note(f"{archive.path}: {counted(len(contents.others), 'member')} left aside: {listed(contents.others)}")
     for tree in (run.out, run.out / OTHER):  # an index that knows nothing of what comes
         (tree / INDEX_NAME).unlink(missing_ok=True)
     skipped = write_videos(archive, contents.videos, run.out)
@@ -319,8 +341,8 @@ def _refuse_faults(tree: Path) -> None:
     if faults:
         first = "; ".join(str(fault) for fault in faults[:_NAMED_FAULTS])
         raise FoundWrong(
-            f"{tree}: {len(faults)} faults, first of all: {first}. Remove the videos named, then run the same command"
-            " again; if they stay, the archive holds them so."
+            f"{tree}: {counted(len(faults), 'fault')}, first of all: {first.rstrip('.')}. Remove the videos named, then run the"
+            " same command again; if they stay, the archive holds them so."
         )
 
 
@@ -328,7 +350,7 @@ def _unpack_annotations(run: _Run, path: Path, split: str) -> None:
     with CheckedZip(path, ratio=JSON_RATIO) as archive:
         videos, others = write_annotations(archive, run.out, split)
     if others:
-        run.note(f"{path}: {len(others)} members left aside: {listed(others)}")
+        run.note(f"{path}: {counted(len(others), 'member')} left aside: {listed(others)}")
     run.summary = replace(run.summary, annotations=videos)
 
 
@@ -352,7 +374,7 @@ def _refuse_wrong_annotations(index: Index) -> None:
             wrong.append(str(error))
     if wrong:
         first = "; ".join(wrong[:_NAMED_FAULTS])
-        raise FoundWrong(f"{index.root}: annotations of {len(wrong)} videos don't fit the tree: {first}")
+        raise FoundWrong(f"{index.root}: annotations of {counted(len(wrong), 'video')} don't fit the tree: {first}")
 
 
 def _read_records(out: Path) -> dict[str, SplitRecord]:

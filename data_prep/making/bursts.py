@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data_prep.making.picture_folders import PictureFile
 from data_prep.tree.layout import TREE_TYPES, VideoName, slug
-from data_prep.tree.naming import LONGEST_NAME_BYTES
+from data_prep.tree.naming import why_too_long
 from data_prep.tree.stills import stills_id
 from groundwork.errors import FoundWrong
 from groundwork.randomness import keyed_rng
@@ -86,10 +86,7 @@ def refuse_names(source: Path, bursts: Sequence[Burst]) -> None:
     objects: dict[str, str] = {}
     for burst in bursts:
         name, thing = burst.name, burst.first.object
-        if len(name.encode()) > LONGEST_NAME_BYTES:
-            raise FoundWrong(
-                f"{source}: {burst.first.relative}: its video's name has more than {LONGEST_NAME_BYTES} bytes. Shorten"
-                " the folders' names."
-            )
+        if too_long := why_too_long(burst.first.relative, name):
+            raise FoundWrong(f"{source}: {too_long}")
         if objects.setdefault(name, thing) != thing:
             raise FoundWrong(f"{source}: objects {objects[name]!r} and {thing!r} differ in dashes alone. Rename one.")

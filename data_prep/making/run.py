@@ -17,7 +17,7 @@ from data_prep.tree.index import build_index
 from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, place_user
 from data_prep.workers.pool import ProcessLost, run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import FULL_DISK, AskedWrong, FoundWrong, KitError
+from groundwork.errors import FULL_DISK, AskedWrong, FoundWrong, KitError, is_shortage
 from groundwork.files import part_path, remove_parts, whole_folder, write_bytes, write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
@@ -162,7 +162,7 @@ class TreeRun(Generic[JobT, RecordT]):
             for outcome in outcomes:
                 job = outcome.item
                 if outcome.value is None:
-                    if isinstance(outcome.error, OSError) and outcome.error.errno in FULL_DISK:
+                    if outcome.error is not None and is_shortage(outcome.error):
                         raise outcome.error
                     failed.append(job.relative)
                     advice = f". {self.if_lost}" if self.if_lost and isinstance(outcome.error, ProcessLost) else ""

@@ -18,7 +18,7 @@ from data_prep.tree.layout import (
     parse_frame_file_name,
     tree_splits,
 )
-from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, scan_tree
+from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, not_frames_in, scan_tree
 from data_prep.tree.packed import PackedUser, PackedVideo
 from data_prep.video import count_frames, decode_jpeg, iterate_frames, probe
 from data_prep.workers.pool import run_in_workers
@@ -196,6 +196,8 @@ def _read_frames(
         else:
             sizes[size].append(number)
     faults += _gaps(root, video, numbers)
+    if not files and (held := not_frames_in(video.path)):
+        faults = [replace(fault, detail=fault.detail + "." + held) for fault in faults]
     return _Read(video, content_fingerprint(files), numbers, faults, sizes)
 
 

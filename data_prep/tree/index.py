@@ -14,8 +14,24 @@ from dataclasses import astuple, dataclass, fields
 from itertools import chain
 from pathlib import Path
 
-from data_prep.tree.layout import INDEX_NAME, SPLITS, cache_folder, frame_file_name, nfc, refuses_writing
-from data_prep.tree.listing import Found, Kind, content_fingerprint, list_frames, packed_videos, scan_tree
+from data_prep.tree.layout import (
+    INDEX_NAME,
+    SPLITS,
+    cache_folder,
+    frame_file_name,
+    nfc,
+    refuses_writing,
+    written_in_cache,
+)
+from data_prep.tree.listing import (
+    Found,
+    Kind,
+    content_fingerprint,
+    list_frames,
+    not_frames_in,
+    packed_videos,
+    scan_tree,
+)
 from data_prep.tree.lock import hold_in_turn
 from data_prep.tree.packed import archive_place
 from data_prep.tree.portable import report_not_portable
@@ -24,7 +40,7 @@ from groundwork.csv_cells import open_csv
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import csv_text, file_sha256, remove_parts, write_text
 from groundwork.removal import Root
-from groundwork.words import listed
+from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")
 
@@ -146,8 +162,9 @@ def _build_index(root: Path) -> Index:
     except OSError as error:
         if not refuses_writing(error):
             raise
-        path = cache_folder(root) / INDEX_NAME
-        write_text(path, text)
+        beside, path = index_places(root)
+        with written_in_cache(beside, path):
+            write_text(path, text)
     _note_checked(root, path, started_ns)
     return Index(root, kind, rows)
 
@@ -259,8 +276,8 @@ def _frames_row(root: Path, found: Found, files: Sequence[tuple[str, int]]) -> V
         last = frame_file_name(found.video, max(len(files), 1))
         missing = listed(sorted(set(expected) - {name for name, _ in files})) or "no frame"
         raise FoundWrong(
-            f"{found.path}: {len(files)} frames, expected them numbered without a gap up to {last}; missing: {missing}."
-            " Extract this video again."
+            f"{found.path}: {counted(len(files), 'frame')}, expected them numbered without a gap up to {last}; missing:"
+            f" {missing}.{('' if files else not_frames_in(found.path)) or ' Extract this video again.'}"
         )
     return VideoRow(*place, len(files), found.path.relative_to(root).as_posix(), content_fingerprint(files))
 

@@ -14,11 +14,13 @@ import hashlib
 import os
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES
-from groundwork.errors import AskedWrong
+from groundwork.errors import FULL_DISK, AskedWrong
 from groundwork.outputs import Kept
 
 SPLITS = ("train", "validation", "test")
@@ -145,6 +147,24 @@ def cache_folder(root: Path) -> Path:
         / "orbit-lite"
         / f"{root.resolve().name}-{hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:16]}"
     )
+
+
+@contextmanager
+def written_in_cache(beside: Path, cached: Path) -> Iterator[None]:
+    """Write a tree's file in the cache within this block, `cached`, for it can't be written where it belongs, `beside`.
+
+    Raises:
+        AskedWrong: if that can't be written, either; names the cache.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            raise
+        raise AskedWrong(
+            f"{beside}: can't be written, and neither can {cached} in the cache ({error.strerror or error});"
+            " set XDG_CACHE_HOME to a folder that can"
+        ) from None
 
 
 def refuses_writing(error: OSError) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Literal
 
 from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, nfc, tree_splits
 from data_prep.tree.naming import name_videos, scan_raw
-from data_prep.tree.object_folder import one_user_hint, video_entries
+from data_prep.tree.object_folder import one_user_hint, video_entries, visible_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from data_prep.tree.portable import require_text_names
-from data_prep.video import is_video_file
+from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.words import listed
+from groundwork.words import counted, listed
 
+FRAME_SUFFIX = ".jpg"
 Kind = Literal["frames", "raw", "packed"]
 
 
@@ -108,8 +110,27 @@ def list_frames(folder: Path) -> list[tuple[str, int]]:
         return sorted(
             (nfc(entry.name), entry.stat().st_size)
             for entry in entries
-            if entry.name.endswith(".jpg") and not is_junk(entry.name)
+            if entry.name.endswith(FRAME_SUFFIX) and not is_junk(entry.name)
         )
+
+
+def not_frames_in(folder: Path) -> str:
+    """What lies in a folder in the place of frames, and what to do about it, as a sentence with a space before it; ""
+    where there is nothing of the kind."""
+    if not folder.is_dir():  # in an archive
+        return ""
+    kinds: Counter[str] = Counter()
+    for entry in visible_entries(folder):
+        if entry.is_file() and not entry.name.endswith(FRAME_SUFFIX):
+            kinds[Path(entry.name).suffix] += 1
+    if not kinds:
+        return ""
+    held = " and ".join(f"{counted(count, 'file')} {suffix or 'without a suffix'}" for suffix, count in kinds.items())
+    if any(suffix.lower() == FRAME_SUFFIX for suffix in kinds):
+        return f" It holds {held}: a frame's name ends in {FRAME_SUFFIX}, in small letters; rename them."
+    if any(is_photo_file(f"x{suffix}") for suffix in kinds):
+        return f" It holds {held}: frames are JPEG files; 'orbit-lite prep images' makes them of other pictures."
+    return f" It holds {held}."
 
 
 def content_fingerprint(files: Sequence[tuple[str, int]]) -> str:

@@ -27,6 +27,7 @@ from data_prep.tree.layout import (
     refuses_writing,
     slug,
     tree_splits,
+    written_in_cache,
 )
 from data_prep.tree.left_aside import report_left_aside
 from data_prep.tree.lock import hold_in_turn
@@ -42,12 +43,13 @@ from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_file
 from groundwork.errors import FoundWrong
 from groundwork.files import part_path, remove_parts
 from groundwork.strict_json import parse_json
-from groundwork.words import listed
+from groundwork.words import listed, one_line
 
 _LOG = logging.getLogger("data_prep")
 
 TABLE_SCHEMA = 1
 ID_BYTES = 9  # 12 characters; among 10,000 videos two agree with a chance of 1 in 10^14
+_SHORT_ID_BYTES = 12  # as hashed ids have
 LONGEST_NAME_BYTES = 240  # file systems take 255, and "-00001.jpg" and ".part" come on top
 _DEEPEST = 8  # levels below the root that are looked into: enough to name what stands too deep, and ends link loops
 
@@ -275,11 +277,30 @@ def _refuse_clashes(root: Path, names: dict[str, str]) -> None:
             raise FoundWrong(
                 f"{root}: {taken[name]} and {relative} would both be the video {name}. Rename one of them."
             )
-        if len(name.encode()) > LONGEST_NAME_BYTES:
-            raise FoundWrong(
-                f"{root}: {relative}: its video name has more than {LONGEST_NAME_BYTES} bytes. Shorten it."
-            )
+        if too_long := why_too_long(relative, name):
+            raise FoundWrong(f"{root}: {too_long}")
         taken[name] = relative
+
+
+def why_too_long(relative: str, name: str) -> str:
+    """What to shorten, where a video's name is longer than disks take; "" where it is not.
+
+    Args:
+        relative: the file's place in its tree.
+        name: the video's, `USER--OBJECT--TYPE--ID`: it is the folders that make it long, or the file's own name.
+    """
+    if len(name.encode()) <= LONGEST_NAME_BYTES:
+        return ""
+    parts = VideoName(*name.split("--", 3)) if name.count("--") > 2 else None
+    folders = len(name.encode()) - len(parts.id.encode()) if parts else 0
+    if parts and folders + _SHORT_ID_BYTES > LONGEST_NAME_BYTES:
+        user_is_longer = len(parts.user.encode()) > len(parts.object_slug.encode())
+        what, named = ("user", parts.user) if user_is_longer else ("object", parts.object_slug)
+        return (
+            f"the name of the {what} {one_line(named)} is too long: a video's name holds user and object, and has at"
+            f" most {LONGEST_NAME_BYTES} bytes. Shorten the folder's name."
+        )
+    return f"{relative}: its video's name has more than {LONGEST_NAME_BYTES} bytes. Shorten the file's name."
 
 
 def table_places(root: Path) -> tuple[Path, Path]:
@@ -314,8 +335,9 @@ def _write_table(root: Path, table: _Table) -> None:
     except OSError as error:
         if not refuses_writing(error):
             raise
-        cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_private(cached, _table_text(table))
+        with written_in_cache(beside, cached):
+            cached.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write_private(cached, _table_text(table))
 
 
 def _table_text(table: _Table) -> str:

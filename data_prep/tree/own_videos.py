@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_TYPES, frame_file_name, nfc
 from data_prep.tree.left_aside import report_left_aside
-from data_prep.tree.listing import Kind, list_frames
+from data_prep.tree.listing import Kind, list_frames, not_frames_in
 from data_prep.tree.object_folder import (
     LOOSE_TYPE,
     report_photos_aside,
@@ -30,7 +30,7 @@ from data_prep.tree.portable import require_text_names
 from data_prep.tree.stills import is_stills
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.words import listed
+from groundwork.words import counted, listed
 
 if TYPE_CHECKING:
     from data_prep.video import VideoInfo
@@ -103,7 +103,7 @@ def scan_own(path: Path) -> OwnFolder:
         if not of_object and folder.name == RESULTS_NAME and not _misplaced(path, thing):
             continue
         if not of_object:
-            raise FoundWrong(f"{thing}: no video in it; expected {EXPECTED}{_hint(thing)}")
+            raise FoundWrong(f"{thing}: no video in it; expected {EXPECTED}{_hint(thing)}{_lying_in(thing)}")
         if misplaced := _misplaced(path, thing):
             raise FoundWrong(f"{path}: {listed(misplaced)} where no video belongs; expected {EXPECTED}")
         videos += of_object
@@ -150,7 +150,7 @@ def frame_count(video: OwnVideo) -> int:
     names = [name for name, _ in list_frames(video.path)]
     if names != [frame_file_name(video.path.name, number) for number in range(1, len(names) + 1)]:
         raise FoundWrong(
-            f"{video.path}: {len(names)} pictures that are not numbered without a gap from "
+            f"{video.path}: {counted(len(names), 'picture')}, which are not numbered without a gap from "
             f"{frame_file_name(video.path.name, 1)} on; extract this video again"
         )
     return len(names)
@@ -195,6 +195,12 @@ def _is_raw(entry: "os.DirEntry[str]") -> bool:
 
 def _is_photo(video: OwnVideo) -> bool:
     return video.kind == "raw" and is_photo_file(video.place)
+
+
+def _lying_in(folder: Path) -> str:
+    """What lies where frames belong."""
+    places = [Path(entry.path) for video_type, entry in video_entries(folder) if video_type == LOOSE_TYPE]
+    return next((f".{held}" for place in places if (held := not_frames_in(place))), "")
 
 
 def _hint(folder: Path) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from data_prep.tree.layout import nfc
 
+LONGEST_NAME_BYTES = 255  # of one file or folder
 HEADER_BYTES = 30  # of a member, without name and extra field (APPNOTE.TXT 6.3.10, section 4.3.7)
 # What zipfile and zlib raise on a file that is damaged, cut off or no ZIP file
 DAMAGED = (
@@ -69,6 +70,9 @@ def name_fault(name: str) -> str | None:
         return "a backslash in its name"
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         return "an absolute path"
+    longest = max(len(part.encode(errors="surrogateescape")) for part in name.split("/"))
+    if longest > LONGEST_NAME_BYTES:
+        return f"a name of {longest} bytes, and disks take {LONGEST_NAME_BYTES}"
     if any(not part.strip(". ") for part in name.removesuffix("/").split("/")):
         return "a path that leads elsewhere"
     return None

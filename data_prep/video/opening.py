@@ -15,7 +15,7 @@ from av.container import InputContainer
 
 from data_prep.video.damage import breaks_off, decoder_lines, description
 from data_prep.video.sniffing import foreign_kind
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import FoundWrong, KitError, raise_shortage
 
 # libav's demuxers of files that hold videos themselves. Not among them: hls, dash, concat, image2 and all `_pipe`s.
 CONTAINERS = (
@@ -49,6 +49,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except KitError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
+        raise_shortage(error, path)
         if (kind := foreign_kind(path)) is not None:
             raise FoundWrong(f"{path}: {kind}") from None
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__

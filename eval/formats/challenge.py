@@ -27,6 +27,7 @@ from eval.formats.scorecard import Cost, TaskCost
 from eval.formats.tasks import Task, TaskSet, VideoPlan
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_bytes
+from groundwork.words import counted
 
 SHOWN = 3
 
@@ -95,8 +96,9 @@ def read_results(path: Path, tasks: TaskSet | None = None) -> Results:
         rows.add(entry, number, np.array([*classes, -1], dtype=np.int64))  # -1 takes the last
         macs[entry.user, number] = entry.macs
     if faults:
+        wrong = counted(len(faults), "list of objects is", "lists of objects are")
         shown = "; ".join(faults[:SHOWN]) + ("; …" if len(faults) > SHOWN else "")
-        raise FoundWrong(f"{path}: {len(faults)} lists of objects are not the tasks': {shown}. Nothing was scored")
+        raise FoundWrong(f"{path}: {wrong} not the tasks': {shown}. Nothing was scored")
     return Results(form, task_set, rows.table(), macs, derived=tasks is None)
 
 

@@ -14,6 +14,7 @@ from eval.formats.reading import parse_object, require_file, require_schema
 from groundwork.errors import FoundWrong
 from groundwork.files import whole_file
 from groundwork.strict_model import NOTHING_UNKNOWN, first_fault
+from groundwork.words import counted
 
 TASKS_SCHEMA = 1
 KIND = "tasks"
@@ -145,8 +146,8 @@ def read_tasks(path: Path) -> TaskSet:
             tasks[task.user, task.task] = task
     if len(tasks) != header.tasks:
         raise FoundWrong(
-            f"{path}:{len(tasks) + 1}: the file ends after {len(tasks)} tasks, its header says {header.tasks}; "
-            "cut off? Draw the tasks again"
+            f"{path}:{len(tasks) + 1}: the file ends after {counted(len(tasks), 'task')}, its header says"
+            f" {header.tasks}; cut off? Draw the tasks again"
         )
     return TaskSet(
         protocol=header.protocol,

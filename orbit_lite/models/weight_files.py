@@ -124,8 +124,9 @@ def _read_safetensors(path: Path, *, header_only: bool = False) -> WeightFile:
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
     try:
-        with warnings.catch_warnings(action="ignore"):  # on odd pickles; what comes of them is checked below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        # Odd pickles are warned about; what comes of them is checked below. By its name, torch would go by the suffix.
+        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise FoundWrong(
             f"{path}: not a file of weights, or one that holds more than tensors; nothing in it was run. "

@@ -1,7 +1,52 @@
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+import errno
+
+import pytest
+
+from groundwork.errors import (
+    AskedWrong,
+    FoundWrong,
+    KitError,
+    is_shortage,
+    memory_line,
+    raise_shortage,
+    system_line,
+)
 
 
 def test_exit_codes_as_the_command_line_promises():
     assert (FoundWrong.exit_code, AskedWrong.exit_code) == (1, 2)
     assert issubclass(FoundWrong, KitError)
     assert issubclass(AskedWrong, KitError)
+
+
+def test_too_many_open_files_are_not_the_files_fault():
+    error = OSError(errno.EMFILE, "Too many open files", "v.mp4")
+    assert system_line(error) == (
+        "Too many open files: v.mp4. Raise the limit (ulimit -n) or take fewer --workers, then run the same command"
+        " again"
+    )
+    for short in (error, MemoryError(), OSError(errno.ENOSPC, "No space left on device")):
+        assert is_shortage(short)
+        with pytest.raises(OSError):
+            raise_shortage(short, "v.mp4")
+    for other in (ValueError("x"), OSError(errno.EIO, "x"), None):
+        assert not is_shortage(other)
+    raise_shortage(ValueError("x"), "v.mp4")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("can't start new thread"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_memory_that_ran_out_is_one_line(error):
+    assert memory_line(error).startswith("not enough memory; ")
+
+
+def test_other_errors_are_not_taken_for_it():
+    assert not any(map(memory_line, (FoundWrong("out of memory"), ValueError("out of memory"), RuntimeError("x"))))

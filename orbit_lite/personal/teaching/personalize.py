@@ -136,7 +136,10 @@ def teach_more(
     """
     personal = load_personal(file, device=device)
     lesson = read_lesson(personal.fitted.recognizer, folder, workers=workers)
-    taught = _saved(add_objects(personal, lesson, known=known, caution=caution), lesson, out)
+    more = add_objects(personal, lesson, known=known, caution=caution)
+    if more is not personal or out != file:
+        save_personal(out, more)
+    taught = _summarized(more, lesson, out)
     written(taught)
     if csv:
         write_text(csv, summary_csv([(taught.personal.user, taught.rows)]))
@@ -154,4 +157,8 @@ def origin_of(model: ModelChoice, size_px: int) -> dict[str, Any]:
 
 def _saved(personal: PersonalRecognizer, lesson: Lesson, file: Path) -> Taught:
     save_personal(file, personal)
+    return _summarized(personal, lesson, file)
+
+
+def _summarized(personal: PersonalRecognizer, lesson: Lesson, file: Path) -> Taught:
     return Taught(personal, lesson, summarize(personal, held_out(personal), lesson), file)

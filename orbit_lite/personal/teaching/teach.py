@@ -1,5 +1,6 @@
 """A user's videos to a personal recognizer; objects added, replaced and forgotten later, without the others' videos."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,8 @@ from orbit_lite.personal.recognizer import (
     video_of_each_frame,
 )
 from orbit_lite.personal.teaching.material import Lesson, lesson_images
+
+_LOG = logging.getLogger("orbit_lite")
 
 LEAST_OBJECTS = 2  # to tell apart, and to know what is none of them
 
@@ -101,7 +104,8 @@ def add_objects(
     Args:
         personal: what is known; its other objects' videos are not needed.
         lesson: the new videos, read with `personal.fitted.recognizer`.
-        known: an object that is known already is an error (`refuse`), is taught by the new videos in place of the old
+        known: an object that is known already is an error (`refuse`; not where it was taught with all of these videos,
+            for then this was done before), is taught by the new videos in place of the old
             ones (`replace`), or beside them (`extend`).
         caution: how readily to answer "none of these"; None for as it did.
 
@@ -110,6 +114,10 @@ def add_objects(
         FoundWrong: if a new video is one that another object was taught with.
     """
     _require_separable(personal, "to add or replace objects")
+    taught = {(video.object, video.digest) for video, _ in personal.support.parts()}
+    if known != "replace" and all((video.object, video.digest) in taught for video in lesson.videos):
+        _LOG.info("note: all of these videos are taught already, as the same objects; nothing new to learn")
+        return _again(personal, personal.support, caution) if caution else personal
     again = [name for name in lesson.objects if name in personal.objects]
     if again and known == "refuse":
         raise AskedWrong(

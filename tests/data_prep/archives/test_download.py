@@ -234,7 +234,7 @@ def test_a_published_archive_with_a_fault_is_kept(figshare, tmp_path):
     name = max(files)
     files[name] = files[name][:-40]  # cut off, and zipped so
     figshare.files[IDS["test", 224]] = zipped(files)
-    with pytest.raises(FoundWrong, match=r"1 faults, first of all: testUser/my cup/.*unreadable.*archive is kept"):
+    with pytest.raises(FoundWrong, match=r"1 fault, first of all: testUser/my cup/.*unreadable.*archive is kept"):
         get(figshare, tmp_path / "out", "test")
     assert (tmp_path / "out/.downloads/test-224.zip").is_file()
     assert not (tmp_path / "out/download.json").exists()
@@ -354,7 +354,7 @@ def test_a_frame_that_is_missing_is_found(tmp_path):
     files = split_files("test", frames=3)
     del files["test/testUser/my cup/clean/testUser--my-cup--clean--v-0/testUser--my-cup--clean--v-0-00002.jpg"]
     (tmp_path / "a.zip").write_bytes(zipped(files))
-    with pytest.raises(FoundWrong, match=r"1 faults, first of all: .*00002\.jpg: sequence"):
+    with pytest.raises(FoundWrong, match=r"1 fault, first of all: .*00002\.jpg: sequence"):
         given(tmp_path / "out", tmp_path / "a.zip")
 
 
@@ -401,7 +401,7 @@ def test_annotations_that_do_not_fit_the_tree(test_zip, tmp_path):
     path = tmp_path / "annotations.zip"
     path.write_bytes(zipped(annotations("test") | {f"annotations/test/{video}.json": "{}"}))
     with pytest.raises(
-        FoundWrong, match=r"annotations of 1 videos don't fit the tree: .*v-0\.json: .*frame without an entry"
+        FoundWrong, match=r"annotations of 1 video don't fit the tree: .*v-0\.json: .*frame without an entry"
     ):
         given(tmp_path / "out", test_zip, annotations=path)
 
@@ -431,3 +431,16 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_tree(tmp_path, tree_bytes, r
     download(out, from_zips=[archive], api=NOWHERE)
     assert frames_of(tree_bytes(out)) == files and not list(out.rglob("*.part"))
     assert len(open_index(out).rows) == 40
+
+
+def test_a_run_that_was_cut_off_behind_the_download_keeps_the_checksum(figshare, tmp_path, monkeypatch):
+    out, body = tmp_path / "out", figshare.files[IDS["test", 224]]
+    with monkeypatch.context() as patched:
+        patched.setattr("data_prep.archives.download._unpack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            get(figshare, out, "test")
+    seen = len(figshare.seen)
+    get(figshare, out, "test")
+    record = json.loads((out / "download.json").read_text())["splits"]["test"]
+    assert record["md5"] == hashlib.md5(body).hexdigest() and len(figshare.seen) == seen  # nothing was asked again
+    assert not (out / ".downloads").exists()

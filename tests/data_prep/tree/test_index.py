@@ -457,3 +457,42 @@ def test_a_read_only_tree_is_indexed_in_the_users_cache(request, kind):
             if path.is_dir():
                 path.chmod(0o755)
         shutil.rmtree(place)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said"),
+    [
+        (
+            ".JPG",
+            r"0 frames, .* missing: no frame\. It holds 3 files \.JPG: a frame's name ends in \.jpg, .* rename them",
+        ),
+        (".png", r"It holds 3 files \.png: frames are JPEG files; 'orbit-lite prep images' makes them"),
+        (".txt", r"It holds 3 files \.txt\."),
+    ],
+)
+def test_what_lies_in_the_place_of_frames_is_said(tree, suffix, said):
+    folder = tree / "test/ann/my keys/clean/ann--my-keys--clean--a"
+    for path in folder.iterdir():
+        path.rename(path.with_suffix(suffix))
+    with pytest.raises(FoundWrong, match=said):
+        open_index(tree)
+
+
+def test_an_index_that_a_spreadsheet_has_saved_is_read(tree):
+    rows = build_index(tree).rows
+    path = tree / "index.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_rows(path) == rows
+
+
+def test_where_neither_the_tree_nor_the_cache_can_be_written_both_are_named(tree, tmp_path, monkeypatch):
+    cache = tmp_path / "a file"
+    cache.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+    def refused(path, text):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("data_prep.tree.index.write_text", refused)
+    with pytest.raises(AskedWrong, match=rf"{tree}/index.csv: can't be written, .*{cache}.*set XDG_CACHE_HOME"):
+        build_index(tree)

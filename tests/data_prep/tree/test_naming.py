@@ -205,8 +205,13 @@ def test_reading_the_tree_directly_follows_the_last_choice(raw):
 
 def test_a_name_too_long_for_a_file_system_is_refused(raw):
     root = raw(f"{'a' * 100}/{'b' * 100}/clean/{'c' * 60}.mp4")
-    with pytest.raises(FoundWrong, match="240 bytes"):
+    with pytest.raises(FoundWrong, match=r"c{60}\.mp4: its video's name has more than 240 bytes. .* file's name"):
         names_of(root, keep_names=True)
+    root = raw(f"ann/{'o' * 230}/clean/v.mp4")
+    with pytest.raises(
+        FoundWrong, match=r"the name of the object o+\.\.\. is too long: .* 240 bytes\. .* folder's name"
+    ):
+        names_of(root)
 
 
 @given(st.lists(st.text("ab-. é", min_size=1, max_size=6).filter(lambda t: t[0] not in ". -"), unique=True, max_size=6))

@@ -52,3 +52,9 @@ def test_each_member_has_a_stretch_of_its_own():
     first.compress_size = 6
     assert [found for found, _ in overlaps([first, second], 72)] == [first]
     assert list(overlaps([], 0)) == []
+
+
+def test_a_name_that_no_disk_takes():
+    assert name_fault(f"a/{'x' * 300}.jpg") == "a name of 304 bytes, and disks take 255"
+    assert name_fault(f"a/{'é' * 128}") == "a name of 256 bytes, and disks take 255"
+    assert name_fault(f"a/{'x' * 255}") is None

@@ -153,9 +153,19 @@ class TestMore:
         assert personal.user == alice.name and personal.objects == tuple(sorted([*things(alice), *things(new)]))
         assert [row["object"] for row in rows(tmp_path / "rows.csv")] == list(personal.objects)
 
-    def test_a_known_object_is_refused_unless_something_is_said_of_it(self, run, known, alice, tmp_path):
+    def test_a_finished_command_that_is_repeated_changes_nothing_and_succeeds(self, run, known, new):
+        command = ("--update", known, "--videos", new, "--device", "cpu")
+        assert run(*command)[0] == 0
         before = known.read_bytes()
-        status, _, line = run("--update", known, "--videos", alice, "--device", "cpu")
+        status, said, told = run(*command)
+        assert status == 0 and f"written: {known}, " in said and "note: all of these videos are taught already" in told
+        assert known.read_bytes() == before
+
+    def test_a_known_object_is_refused_unless_something_is_said_of_it(self, run, known, new, alice, tmp_path):
+        before = known.read_bytes()
+        (thing,) = things(new)
+        (new / thing).rename(new / things(alice)[0])  # other videos under a name that is known
+        status, _, line = run("--update", known, "--videos", new, "--device", "cpu")
         assert status == 2 and "known already; --replace takes the new videos in place of the old ones" in line
         assert known.read_bytes() == before
 
