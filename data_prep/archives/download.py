@@ -341,8 +341,8 @@ def _refuse_faults(tree: Path) -> None:
     if faults:
         first = "; ".join(str(fault) for fault in faults[:_NAMED_FAULTS])
         raise FoundWrong(
-            f"{tree}: {counted(len(faults), 'fault')}, first of all: {first.rstrip('.')}. Remove the videos named, then run the"
-            " same command again; if they stay, the archive holds them so."
+            f"{tree}: {counted(len(faults), 'fault')}, first of all: {first.rstrip('.')}. Remove the videos named, then"
+            " run the same command again; if they stay, the archive holds them so."
         )
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from groundwork.command_line import Subparsers
+from groundwork.console import say
 from groundwork.errors import AskedWrong
 from groundwork.options import Changes
 from orbit_lite.cli.numbers import not_negative
@@ -57,7 +58,7 @@ def _studio(options: argparse.Namespace) -> None:
     from orbit_lite.studio.teaching import Teacher
 
     def ready(address: Address) -> None:
-        print(f"Studio of {options.folder}: {address} (Ctrl-C stops it)", flush=True)
+        say(f"Studio of {options.folder}: {address} (Ctrl-C stops it)")
         if not options.no_browser:
             webbrowser.open(str(address))
 

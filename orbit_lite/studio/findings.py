@@ -1,12 +1,12 @@
 """What the files in a participant's results say: the recognizer, the check as cards, the test. Read each time."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.formats.records import read_scorecard
 from eval.verbs import SCORECARD_NAME
+from groundwork.csv_cells import open_csv
 from groundwork.errors import KitError
 from orbit_lite.personal.checking.numbers import CHECK_JSON, UserNumbers, read_check_json
 from orbit_lite.personal.checking.tables import OBJECTS_CSV
@@ -68,9 +68,9 @@ def findings(participant: Participant) -> Findings:
 
 
 def _cards(path: Path) -> list[Card]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    cards = [_card(row) for row in rows]
+    with open_csv(path) as rows:
+        heading = next(rows, [])
+        cards = [_card(dict(zip(heading, row, strict=True))) for row in rows]
     return sorted(cards, key=lambda card: (-1.0 if card.right is None else card.right, card.thing))
 
 
