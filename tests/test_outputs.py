@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -97,6 +98,15 @@ def sample(action: argparse.Action) -> object:
     if isinstance(action.nargs, int):
         return ["1"] * action.nargs
     return "nothing-of-this-name" if action.type is None or isinstance(action.type, Reads) else "1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _parsers_built_once() -> Iterator[None]:
+    """Three thousand calls of a command would build its parser each time, which takes longer than all else here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in COMMANDS.values():
+            patch.setattr(module, "_parser", cache(module._parser))
+        yield
 
 
 def all_verbs() -> Iterator[Verb]:
