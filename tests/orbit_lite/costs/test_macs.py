@@ -10,7 +10,7 @@ from groundwork.errors import AskedWrong
 from orbit_lite.config import builtin_names
 from orbit_lite.costs.macs import frame_macs, personalize_macs
 from orbit_lite.models.adapters.set_encoder import SetEncoder
-from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs, total
+from orbit_lite.models.counting import PartMacs, _OperationCounter, count_leaderboard_macs, count_macs, total
 from orbit_lite.models.extractor import build_extractor
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
@@ -138,6 +138,11 @@ def test_what_can_not_be_counted_says_so() -> None:
     for way, support in ((5, 4), (0, 4)):
         with pytest.raises(AskedWrong, match="a support frame for each"):
             personalize_macs(recognizer_of("protonets"), way=way, support=support)
+
+
+def test_counting_does_not_load_the_compiler() -> None:
+    """Torch would wrap the counter's method in one that does so at its first call: seconds for each evaluation."""
+    assert not hasattr(_OperationCounter.__torch_dispatch__, "__wrapped__")
 
 
 def test_the_docs_table_holds_what_is_counted() -> None:
