@@ -56,7 +56,7 @@ def findings(participant: Participant) -> Findings:
         if check.is_file():
             numbers = next(iter(read_check_json(check).values()), None)
             cards = _cards(participant.check_folder / OBJECTS_CSV)
-    except (KitError, OSError, ValueError, KeyError) as error:
+    except (KitError, OSError, ValueError, KeyError, csv.Error) as error:
         faults.append(f"{CHECK_JSON}: {error}")
     try:
         if card.is_file():

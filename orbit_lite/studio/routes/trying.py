@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from groundwork.errors import KitError
 from groundwork.pages.cells import plain
@@ -172,7 +172,7 @@ class _Stream:
             await self._send(_shown(found))
 
     async def _send(self, content: dict[str, object]) -> None:
-        if self._socket.application_state is WebSocketState.CONNECTED:
+        with suppress(WebSocketDisconnect):  # the page was closed meanwhile
             await self._socket.send_json(content)
 
 
