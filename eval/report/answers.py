@@ -8,7 +8,7 @@ from eval.formats.answer_text import NONE_OF_THESE
 from eval.formats.answers import AnswerPoint, Answers, AnswersCurve
 from groundwork.pages.blocks import Block, Figure, Paragraph
 from groundwork.pages.cells import NOTHING, percent, plain
-from groundwork.pages.drawing import INK, LINE, drawing
+from groundwork.pages.drawing import INK, LINE, drawing, say_above
 from groundwork.pages.table import Column, Table
 
 ANSWERS_CSV = "answers_curve.csv"
@@ -95,16 +95,14 @@ def curve_picture(curve: AnswersCurve) -> bytes:
                 fillstyle="none",
                 markeredgewidth=1.6,
             )
-        axes.set_title(
-            "Solid: right answers on these videos. Dashed: frames not missed, as promised.\n"
-            "Ring: the strictness that holds.",
-            loc="left",
-            color=INK,
-            fontsize=10,
+        say_above(
+            axes,
+            "Solid: right answers on these videos. Dashed: frames not missed, as promised. Ring: the strictness that "
+            "holds.",
         )
         axes.set_xlim(0, max(5.0, 1.05 * max(alarms)))
         axes.set_ylim(0, 103)
-        axes.set_xlabel("False alarms promised, % of frames of other things (lower is better)")
+        axes.set_xlabel("False alarms promised, % of other things' frames\n(lower is better)")
         axes.set_ylabel("% of frames (higher is better)")
         axes.spines[["top", "right"]].set_visible(False)
     return content.getvalue()

@@ -21,10 +21,11 @@ def confusion_table(confusion: Confusion) -> Table:
     ]
     return Table(
         f"What user {confusion.user}'s objects were taken for, in % of the frames that show the row's object, "
-        f"{counted(confusion.tasks, 'task')} together",
+        f"{counted(confusion.tasks, 'task')} together; framed and bold: taken for itself",
         ("Object shown", "Frames", *(Column(name, percent) for name in confusion.objects)),
         tuple(rows),
         shaded_from=2,
+        confusion=True,
     )
 
 

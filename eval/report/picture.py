@@ -3,7 +3,7 @@
 from eval.formats.scorecard import Scorecard, UserScore
 from eval.report.csvs import PER_USER_CSV
 from groundwork.pages.cells import percent, plain
-from groundwork.pages.drawing import BEHIND, INK, LINE, drawing, shortened
+from groundwork.pages.drawing import BEHIND, INK, LINE, drawing, say_above, shortened
 
 PICTURE_NAME = "accuracy_per_user.svg"
 
@@ -22,11 +22,11 @@ def accuracy_picture(scorecard: Scorecard) -> bytes:
             )
         mean = scorecard.overall.frame_accuracy.per_user.mean
         axes.axvline(100 * mean, color=LINE, linestyle="--", linewidth=1.6, zorder=0)
-        axes.set_title(f"Dashed line: mean over users, {percent(mean)} %", loc="left", color=LINE, fontsize=10)
+        say_above(axes, f"Dashed line: mean over users, {percent(mean)} %", color=LINE)
         # a name is no formula, whatever dollar signs it holds
         axes.set_yticks(places, [shortened(plain(row.user)) for row in users], parse_math=False)
         axes.set_ylim(len(users) - 0.4, -0.6)
-        axes.set_xlim(0, 108)
+        axes.set_xlim(0, 116)
         axes.set_xticks(range(0, 101, 20))
         axes.set_xlabel("Frame accuracy, % (higher is better)")
         axes.spines[["top", "right", "left"]].set_visible(False)

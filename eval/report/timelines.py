@@ -17,7 +17,7 @@ from eval.metrics import frame_accuracy
 from eval.report.videos import RankedVideo
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.pages.cells import percent, plain
-from groundwork.pages.drawing import INK, LINE, drawing, shortened
+from groundwork.pages.drawing import INK, LINE, drawing, say_above, shortened
 from groundwork.words import counted
 
 TIMELINES_CSV = "timelines.csv"
@@ -132,7 +132,7 @@ def timeline_picture(timeline: Timeline) -> bytes:
     edges = np.append(frames, frames[-1] + step)[np.concatenate([[0], changes, [len(frames)]])]
     runs = [(int(start), int(end - start)) for start, end in pairwise(edges)]
     of_run = classes[np.concatenate([[0], changes]).astype(np.int64)]
-    with drawing(height=1.3 + 0.34 * len(lanes)) as (axes, content):
+    with drawing(height=1.3 + 0.5 * len(lanes)) as (axes, content):
         for place, lane in enumerate(lanes):
             own = [run for run, label in zip(runs, of_run, strict=True) if label == lane]
             axes.axhline(place, color="#c4c4c4", linewidth=0.8, zorder=0)
@@ -143,9 +143,9 @@ def timeline_picture(timeline: Timeline) -> bytes:
             first = int(frames[timeline.first_right])
             axes.axvline(first, color=INK, linestyle="--", linewidth=1.6)
             title = f"Dashed line: first recognised, frame {first}"
-        axes.set_title(title[0].upper() + title[1:], loc="left", color=INK, fontsize=10)
-        names = [f"{shortened(plain(timeline.objects[lane]))} ({percent(timeline.share_of(lane))} %)" for lane in lanes]
-        axes.set_yticks(range(len(lanes)), [f"right: {names[0]}", *names[1:]], parse_math=False)
+        say_above(axes, title[0].upper() + title[1:])
+        names = [f"{shortened(plain(timeline.objects[lane]))}\n{percent(timeline.share_of(lane))} %" for lane in lanes]
+        axes.set_yticks(range(len(lanes)), [f"{names[0]}, right", *names[1:]], parse_math=False)
         axes.set_ylim(len(lanes) - 0.5, -0.6)
         axes.set_xlim(int(edges[0]), int(edges[-1]))
         axes.set_xlabel("Frame of the video")

@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,16 +13,19 @@ if TYPE_CHECKING:
 
 INK, LINE = "#1a1a1a", "#8a2f12"
 BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # so that a line crosses no number
-LONGEST_NAME = 32  # characters of a name in a picture; the tables have all of it
+LONGEST_NAME = 22  # characters of a name in a picture; the tables have all of it
 
-_WIDTH = 8.0  # inches
+# At 400 px a page shows a picture at three quarters of its size: letters are 11 px high then, and 18 on a wide screen.
+_WIDTH = 5.0  # inches
+_FONT_SIZE = 11
+_TITLE_LETTERS = 56  # of a line that fits
 _STYLE = {"svg.hashsalt": "orbit", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
 
 
 @contextmanager
 def drawing(*, height: float) -> Iterator[tuple["Axes", io.BytesIO]]:
     """Axes to draw on, `height` inches high; when the block ends, the other has the picture as SVG."""
-    with figure_as_svg(width=_WIDTH, height=height) as (figure, content):
+    with figure_as_svg(width=_WIDTH, height=height, font_size=_FONT_SIZE) as (figure, content):
         yield figure.add_subplot(), content
 
 
@@ -40,6 +44,13 @@ def figure_as_svg(*, width: float, height: float, font_size: int = 10) -> Iterat
         content = io.BytesIO()
         yield figure, content
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def say_above(axes: "Axes", text: str, *, color: str = INK) -> None:
+    """Put a sentence above a picture, in as many lines as it takes."""
+    lines = [line for part in text.split("\n") for line in wrap(part, _TITLE_LETTERS)]
+    # where the axes begin there are names of any length to the left: the whole picture is the title's
+    axes.figure.suptitle("\n".join(lines), x=0.01, ha="left", color=color, fontsize=_FONT_SIZE, parse_math=False)
 
 
 def shortened(name: str) -> str:

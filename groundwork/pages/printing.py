@@ -11,6 +11,8 @@ from groundwork.pages.table import Table
 
 LEAST_WIDTH = 12  # characters: no column of words is made narrower
 SHADES = 5  # as in style.css
+MANY_COLUMNS = 8  # from here on a table is printed across the paper
+SCROLL_HINT = "Scroll sideways for all columns."
 
 _GAP, _CUT = "  ", "..."  # dots in ASCII: every terminal can print them
 
@@ -62,8 +64,9 @@ def markdown_escaped(text: str) -> str:
     return escape(re.sub(r"([\\`*_{}\[\]#|!~$])", r"\\\1", text), quote=False)
 
 
-def html_table(table: Table) -> str:
-    """A table with caption, `scope` on every heading, and a frame that the keyboard can scroll."""
+def html_table(table: Table, *, scroll_hint: str = SCROLL_HINT) -> str:
+    """A table with caption, `scope` on every heading, and a frame that the keyboard can scroll; where it is wider than
+    the window, `scroll_hint` is shown above it."""
     caption = escape(plain(table.caption))
     head = "".join(
         f'<th{_class("number" if right else "")} scope="col">{escape(heading)}</th>'
@@ -73,10 +76,11 @@ def html_table(table: Table) -> str:
         _row(table, row, total=table.ends_in_total and place == len(table.cells) - 1)
         for place, row in enumerate(table.cells)
     ]
-    body = "\n".join(rows)
+    body, many = "\n".join(rows), "many" if len(table.columns) >= MANY_COLUMNS else ""
     # focusable, so that a table wider than the window can be scrolled from the keyboard
     return (
-        f'<div class="wide" role="region" aria-label="{caption}" tabindex="0">\n<table>\n'
+        f'<div{_class("wide", many)} role="region" aria-label="{caption}" tabindex="0">\n'
+        f'<p class="scrolls">{escape(scroll_hint)}</p>\n<table>\n'
         f"<caption>{caption}</caption>\n<thead>\n<tr>{head}</tr>\n</thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
@@ -122,7 +126,8 @@ def _row(table: Table, row: tuple[str, ...], *, total: bool) -> str:
             continue
         kinds = ["number"] if right else []
         if table.shaded_from is not None and place >= table.shaded_from:
-            kinds.append(f"shade{min(int(float(cell) / 100 * SHADES), SHADES - 1)}")
+            shade, same = min(int(float(cell) / 100 * SHADES), SHADES - 1), table.is_same(row, place)
+            kinds += [f"shade{shade}", "same"] if same else [f"{'wrong' if table.confusion else 'shade'}{shade}"]
         cells.append(f"<td{_class(*kinds)}>{escape(cell)}</td>")
     return f"<tr{_class('total' if total else '')}>{''.join(cells)}</tr>"
 

@@ -1,7 +1,7 @@
 """A table before any markup; `printing` makes text, Markdown, HTML and CSV of it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -46,6 +46,8 @@ class Table:
         ends_in_total: whether the last row is of all others.
         shaded_from: a page may shade the cells from this column on, which are shown as percentages, by their value: the
             shade says nothing that the number doesn't.
+        confusion: whether these cells say what a row's thing was taken for: those in which it was taken for itself are
+            told apart from errors.
 
     Raises:
         ValueError: if a row has more or fewer values than there are columns.
@@ -56,6 +58,7 @@ class Table:
     rows: tuple[tuple[object, ...], ...]
     ends_in_total: bool = False
     shaded_from: int | None = None
+    confusion: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -79,6 +82,10 @@ class Table:
             tuple(plain(column.shown(value)) for column, value in zip(self.heads, row, strict=True))
             for row in self.rows
         )
+
+    def is_same(self, row: Sequence[str], place: int) -> bool:
+        """Whether a cell of a confusion says how often the row's thing was taken for itself."""
+        return self.confusion and self.headings[place] == row[0]
 
     @cached_property
     def to_the_right(self) -> tuple[bool, ...]:

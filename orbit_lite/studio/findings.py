@@ -1,5 +1,6 @@
 """What the files in a participant's results say: the recognizer, the check as cards, the test. Read each time."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

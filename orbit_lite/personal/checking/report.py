@@ -9,7 +9,7 @@ from groundwork.lock import only_run
 from groundwork.outputs import Output, require_outputs
 from groundwork.pages.blocks import Block, Figure, Paragraph, Section
 from groundwork.pages.cells import percent, plain
-from groundwork.pages.drawing import INK, drawing, shortened
+from groundwork.pages.drawing import BEHIND, INK, drawing, say_above, shortened
 from groundwork.pages.markdown import markdown_page
 from groundwork.pages.page import html_page
 from orbit_lite.personal.checking.check import UserCheck
@@ -44,6 +44,7 @@ CURVE_NOTE = (
     "with fewer videos is taught with all that it has."
 )
 
+LOW = 15  # percent: below a point that is lower a name would stand on the axis
 _LINE, _BAND, _THIN = "#2f5d8a", "#cfe0ef", "#767676"
 
 
@@ -151,11 +152,11 @@ def curve_picture(curve: LearningCurve) -> bytes:
             _note(axes, percent(mean / 100, 0), (count, mean), 9, "center")
         lowest = min(set(curve.objects), key=lambda name: (curve.accuracy(name)[-1].mean(), name))
         end = curve.accuracy(lowest)
-        _note(axes, shortened(plain(lowest)), (taught[len(end) - 1], 100 * end[-1].mean()), -15, "right")
+        last = 100 * float(end[-1].mean())
+        # below its point, away from the numbers above the thick line; above it where the axis is too near
+        _note(axes, shortened(plain(lowest)), (taught[len(end) - 1], last), -18 if last >= LOW else 26, "right")
         spread = f"shaded from the lowest to the highest of {curve.draws} draws"
-        axes.set_title(
-            f"Thick: all objects, {spread}; thin: each, the lowest named", loc="left", color=INK, fontsize=10
-        )
+        say_above(axes, f"Thick: all objects, {spread}; thin: each, the lowest named")
         axes.set_xticks(taught)
         axes.set_ylim(0, 108)
         axes.set_yticks(range(0, 101, 20))
@@ -167,4 +168,6 @@ def curve_picture(curve: LearningCurve) -> bytes:
 
 def _note(axes: "Axes", text: str, place: tuple[float, float], above: int, side: str) -> None:
     """A few words some points above a place; a name is no formula, whatever dollar signs it holds."""
-    axes.annotate(text, place, xytext=(0, above), textcoords="offset points", ha=side, color=INK, parse_math=False)
+    axes.annotate(
+        text, place, xytext=(0, above), textcoords="offset points", ha=side, color=INK, bbox=BEHIND, parse_math=False
+    )

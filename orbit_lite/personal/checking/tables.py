@@ -75,8 +75,8 @@ def confusion_table(check: UserCheck) -> Table:
         for name, row in zip(names, check.confusion, strict=True)
         if sum(row)
     )
-    caption = "What each object's held-out frames were taken for, in % of them"
-    return Table(caption, ("Object shown", "Frames", *names), rows, shaded_from=2)
+    caption = "What each object's held-out frames were taken for, in % of them; framed and bold: taken for itself"
+    return Table(caption, ("Object shown", "Frames", *names), rows, shaded_from=2, confusion=True)
 
 
 def curve_table(curve: LearningCurve) -> Table:

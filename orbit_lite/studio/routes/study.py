@@ -68,7 +68,9 @@ def _page(request: Request, *, error: str = "", typed: str = "") -> HTMLResponse
         status=422 if error else 200,
         study=study.root.name,
         people=[{"name": one.name, "address": participant_address(one.name), "said": _said(one)} for one in people],
-        table=html_table(study_table(people)) if any(one.things for one in people) else "",
+        table=html_table(study_table(people), scroll_hint=wording()("table.scroll"))
+        if any(one.things for one in people)
+        else "",
         reported=bool(_checks(people)),
         error=error,
         typed=typed,

@@ -194,10 +194,13 @@ def test_confusion_is_in_percent_of_the_objects_frames(tmp_path, card, page_of):
     cells = [f"{100 * count / sum(row):.1f}" for count in row]
     words = page.words("td")
     assert [str(sum(row)), *cells] in [words[place : place + 1 + len(cells)] for place in range(len(words))]
-    shades = {attributes.get("class", "").split()[-1] for attributes in page.all("td") if "shade" in str(attributes)}
-    assert len(shades) > 1
+    kinds = [attributes.get("class", "").split()[1:] for attributes in page.all("td")]
+    # what was taken for itself is told apart from errors, and not by color alone
+    assert sum("same" in kind for kind in kinds) == sum(any(row) for one in card.confusion for row in one.frames)
+    assert all(kind[0].startswith("shade") for kind in kinds if "same" in kind)
+    assert any(kind and kind[0].startswith("wrong") for kind in kinds if "same" not in kind)
     (style,) = page.words("style")
-    assert all(f".{shade} " in style for shade in [f"shade{level}" for level in range(5)])
+    assert all(f".{kind}{level} " in style for kind in ("shade", "wrong") for level in range(5)) and "td.same" in style
 
 
 def csv_rows(path):
