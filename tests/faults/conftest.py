@@ -1,0 +1,42 @@
+"""Folders to break: copies of small real trees, made once and copied for every fault."""
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def whole(made_once) -> Path:
+    """A folder with raw videos and frames of a user of each split, pictures of two things, and an archive of frames as
+    `prep download` takes it. Not to be changed."""
+    from data_prep.making.extract import extract
+    from data_prep.pocket.pocket_set import make_pocket
+
+    def make(folder: Path) -> None:
+        make_pocket(folder / "raw", users=(1, 1, 1), objects=3, clean_videos=2, clutter_videos=1, seed=7)
+        extract(folder / "raw", folder / "frames")
+        (user,) = (folder / "frames/test").iterdir()
+        for thing in sorted(user.iterdir())[:2]:
+            (folder / "pictures" / thing.name).mkdir(parents=True)
+            for picture in sorted(thing.glob("clean/*/*.jpg"))[:4]:
+                shutil.copy(picture, folder / "pictures" / thing.name / picture.name)
+        with zipfile.ZipFile(folder / "test.zip", "w") as archive:
+            for path in sorted(user.rglob("*.jpg")):
+                archive.write(path, path.relative_to(folder / "frames"))
+
+    return made_once("whole", make)
+
+
+@pytest.fixture
+def copied(whole, tmp_path) -> Callable[[], Path]:
+    """Gives fresh copies of `whole`."""
+    made = []
+
+    def copy() -> Path:
+        made.append(tmp_path / f"copy{len(made)}")
+        return Path(shutil.copytree(whole, made[-1]))
+
+    return copy

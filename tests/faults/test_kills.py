@@ -1,0 +1,216 @@
+"""Nothing is lost where a command is killed, and the same command then ends where it would have ended."""
+
+import os
+import random
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.killing import Scenario, content, left_over, run, run_and_kill
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+TIMED = ("log.txt", "run.log", "record.json", ".log")
+USER_DIR = "raw/test/{user}"
+SCENARIOS = {
+    "extract": Scenario(("prep", "extract", "raw", "out", "--workers", "1", "--keep-names"), ("raw",), ("out",)),
+    "images": Scenario(("prep", "images", "pictures", "out", "--workers", "1"), ("pictures",), ("out",)),
+    "resize": Scenario(("prep", "resize", "frames", "out", "--size", "64", "--workers", "1"), ("frames",), ("out",)),
+    "pack": Scenario(("prep", "pack", "frames", "out"), ("frames",), ("out",)),
+    "index": Scenario(("prep", "index", "frames"), ("frames/test", "frames/train"), ("frames/index.csv",)),
+    "summarize": Scenario(("prep", "summarize", "frames", "--csv", "out"), ("frames/test",), ("out",)),
+    "download": Scenario(
+        ("prep", "download", "out", "--from-zip", "test.zip", "--split", "test"), ("test.zip",), ("out",)
+    ),
+    "tasks": Scenario(
+        ("tasks", "--data", "frames", "--protocol", "orbit-2022", "--out", "out.jsonl"),
+        ("frames/test",),
+        ("out.jsonl",),
+    ),
+    "forget": Scenario(("forget", "--data", "frames", "--user", "{user}", "--yes"), ("frames/train",), ("frames",)),
+    "personalize": Scenario(
+        ("personalize", "--videos", USER_DIR, "--out", "out.safetensors", "--workers", "1"),
+        ("raw",),
+        ("out.safetensors",),
+        heavy=True,
+    ),
+    "update": Scenario(
+        ("personalize", "--update", "alice.safetensors", "--videos", "more", "--workers", "1"),
+        ("raw", "more"),
+        ("alice.safetensors",),
+        heavy=True,
+    ),
+    "recognize": Scenario(
+        ("recognize", "--model", "alice.safetensors", "raw/test/{user}", "--csv", "out.csv", "--annotated", "out.mp4"),
+        ("raw", "alice.safetensors"),
+        ("out.csv",),
+        heavy=True,
+    ),
+    "train": Scenario(
+        (
+            *("train", "pocket", "epochs=1", "tasks.tasks_per_user=1", "validation.tasks_per_user=1"),
+            *("--data", "frames", "--out", "out", "--workers", "0"),
+        ),
+        ("frames/test",),
+        ("out/best.safetensors", "out/last.safetensors", "out/config.yaml"),
+        heavy=True,
+    ),
+    "evaluate": Scenario(
+        (
+            *("evaluate", "--model", "protonets", "--backbone", "tiny", "--data", "frames", "--protocol", "orbit-2022"),
+            *("--out", "out", "--tasks-per-user", "2", "--workers", "0"),
+        ),
+        ("frames/test",),
+        ("out/tasks.jsonl", "out/predictions.parquet"),
+        heavy=True,
+    ),
+}
+LIGHT = [name for name, scenario in SCENARIOS.items() if not scenario.heavy]
+HEAVY = [name for name, scenario in SCENARIOS.items() if scenario.heavy]
+WHOM = ("parent", "worker", "group")
+
+
+def filled(scenario: Scenario, folder: Path) -> Scenario:
+    """With the test user's name in the place of {user}."""
+    (user,) = (path.name for path in (folder / "raw/test").iterdir())
+    verb = tuple(word.format(user=user) for word in scenario.verb)
+    if "recognize" in verb:  # one video, of which a copy is made
+        place = verb.index(f"raw/test/{user}")
+        video = min((folder / "raw/test").glob("*/*/clutter/*")).relative_to(folder)
+        verb = (*verb[:place], str(video), *verb[place + 1 :])
+    return Scenario(verb, scenario.kept, scenario.made, scenario.heavy, scenario.timed)
+
+
+@pytest.fixture(scope="module")
+def ready(whole, tmp_path_factory):
+    """Gives, for a scenario's name, a fresh folder, the scenario there, and how it ends undisturbed."""
+    base = tmp_path_factory.mktemp("kills")
+    ends: dict[str, tuple[dict[str, str], int]] = {}
+
+    def fresh(name: str, where: str) -> tuple[Path, Scenario]:
+        folder = Path(shutil.copytree(whole, base / where))
+        scenario = filled(SCENARIOS[name], folder)
+        if "alice.safetensors" in " ".join(scenario.verb):
+            first = filled(SCENARIOS["personalize"], folder)
+            things = sorted(next(iter((folder / "raw/test").iterdir())).iterdir())
+            if not (base / "alice.safetensors").exists():
+                shutil.copytree(things[0], base / "two/alice" / things[0].name)
+                shutil.copytree(things[1], base / "two/alice" / things[1].name)
+                verb = tuple(str(base / "two/alice") if "raw/test" in word else word for word in first.verb)
+                done = run(folder, Scenario(verb, (), ()))
+                assert done.returncode == 0, done.stderr
+                (folder / "out.safetensors").rename(base / "alice.safetensors")
+            shutil.copy(base / "alice.safetensors", folder / "alice.safetensors")
+            shutil.copytree(things[2], folder / "more" / things[2].name)
+        return folder, scenario
+
+    def end(name: str) -> tuple[dict[str, str], int]:
+        if name not in ends:
+            folder, scenario = fresh(name, f"{name}-undisturbed")
+            done = run(folder, scenario)
+            assert done.returncode == 0, f"{scenario.verb}: {done.stderr}"
+            assert left_over(folder) == []
+            ends[name] = content(folder, scenario.made, but=TIMED), int(done.stderr.rpartition("changes: ")[2])
+            shutil.rmtree(folder)
+        return ends[name]
+
+    return fresh, end
+
+
+def kill_and_repeat(ready, name: str, where: str, kill) -> None:
+    """One kill, by `kill(folder, scenario)`, and what must hold after it and after the same command again."""
+    fresh, end = ready
+    expected, _ = end(name)
+    folder, scenario = fresh(name, where)
+    kept, before = content(folder, scenario.kept), content(folder, scenario.made, but=TIMED)
+    kill(folder, scenario)
+    assert content(folder, scenario.kept) == kept, f"{where}: an input has changed"
+    for place, found in content(folder, scenario.made, but=TIMED).items():
+        if Path(place).name[0] != "." and "manifest" not in place and place in expected:
+            assert found in (expected[place], before.get(place)), f"{where}: {place} is neither the old nor the new one"
+    done = run(folder, scenario)
+    assert done.returncode == 0, f"{where}: {done.stderr}"
+    assert content(folder, scenario.made, but=TIMED) == expected, where
+    assert content(folder, scenario.kept) == kept, f"{where}: an input has changed"
+    assert left_over(folder) == [], where
+    shutil.rmtree(folder)
+
+
+def at_change(number: int, by: int = signal.SIGKILL):
+    def kill(folder: Path, scenario: Scenario) -> None:
+        done = run(folder, scenario, number=number, by=by)
+        expected = -by if by == signal.SIGKILL else 128 + by
+        assert done.returncode == expected, f"{scenario.verb}: {done.returncode} {done.stderr}"
+        if by != signal.SIGKILL:
+            assert left_over(folder) == [], f"change {number}, signal {by}"
+            assert "Traceback" not in done.stderr, done.stderr
+
+    return kill
+
+
+def at_random(seed: str, whom: str, longest_s: float):
+    def kill(folder: Path, scenario: Scenario) -> None:
+        rng = random.Random(seed)
+        after_s = rng.uniform(0.05, longest_s)
+        run_and_kill(folder, scenario, after_s=after_s, whom=whom, by=signal.SIGKILL, rng=rng)
+
+    return kill
+
+
+@pytest.mark.parametrize("name", ["extract", "pack", "download", "forget", "index"])
+def test_a_kill_at_a_change_of_a_file_loses_nothing(ready, name):
+    _, changes = ready[1](name)
+    number = random.Random(name).randint(1, changes)
+    kill_and_repeat(ready, name, f"{name}-{number}", at_change(number))
+
+
+@pytest.mark.parametrize("whom", WHOM)
+def test_a_kill_at_a_random_moment_loses_nothing(ready, whom):
+    kill_and_repeat(ready, "extract", f"extract-{whom}", at_random(whom, whom, 1.0))
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_stopped_leaves_nothing_half(ready, by):
+    name = {signal.SIGINT: "pack", signal.SIGTERM: "download", signal.SIGHUP: "tasks"}[by]
+    _, changes = ready[1](name)
+    number = random.Random(f"{name} {by}").randint(2, changes)
+    kill_and_repeat(ready, name, f"{name}-{by}-{number}", at_change(number, by))
+
+
+def test_a_personal_file_is_the_old_or_the_new_one(ready):
+    kill_and_repeat(ready, "update", "update-rename", at_change(ready[1]("update")[1] - 3))
+
+
+RANDOM_KILLS = int(os.environ.get("RANDOM_KILLS", "4"))  # of each verb and each of WHOM
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_kill_at_every_change_of_a_file_loses_nothing(ready, name):
+    """All changes of the light verbs; of those that load torch, or make many files, 12 spread evenly."""
+    _, changes = ready[1](name)
+    most = 12 if name in HEAVY else 60
+    for number in sorted({1 + round(place * (changes - 1) / (most - 1)) for place in range(most)}):
+        kill_and_repeat(ready, name, f"{name}-{number}", at_change(number))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("whom", WHOM)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_kills_at_random_moments_lose_nothing(ready, name, whom):
+    for number in range(RANDOM_KILLS):
+        longest_s = 4.0 if name in HEAVY else 1.0
+        kill_and_repeat(ready, name, f"{name}-{whom}-{number}", at_random(f"{name}{whom}{number}", whom, longest_s))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_command_that_is_stopped_at_any_change_leaves_nothing_half(ready, name, by):
+    _, changes = ready[1](name)
+    most = 3 if name in HEAVY else 8
+    for number in sorted({1 + round(place * (changes - 1) / (most - 1)) for place in range(most)}):
+        kill_and_repeat(ready, name, f"{name}-{by}-{number}", at_change(number, by))
