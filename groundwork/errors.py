@@ -45,17 +45,15 @@ def system_line(error: OSError) -> str:
 
 
 def raise_shortage(error: BaseException, path: object) -> None:
-    """Raise an error again that says that the machine is short of something: for whoever takes all others as a fault of
-    the file at `path`.
+    """Raise an error again that says that the machine is short of disk or open files: for whoever takes all others as a
+    fault of the file at `path`. Not so of memory: a damaged file may ask for any amount.
 
     Raises:
         OSError: with the system's number and words, and the file's name.
     """
     number = getattr(error, "errno", None)
-    if number in SHORTAGES:
+    if number in (*FULL_DISK, *_OPEN_FILES):
         raise OSError(number, os.strerror(number), str(path)) from None
-    if isinstance(error, MemoryError):
-        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from None
 
 
 def is_shortage(error: BaseException | None) -> bool:

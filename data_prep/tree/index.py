@@ -45,6 +45,7 @@ from groundwork.words import counted, listed
 _LOG = logging.getLogger("data_prep")
 
 # A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
+CLOCK_BACK_NS = 120 * 10**9  # clocks of disks on the network may be ahead by less
 CLOCK_MARGIN_NS = 2_000_000_000
 
 
@@ -366,7 +367,8 @@ def _last_checked(root: Path, path: Path) -> int:
     stamp = _stamp_path(root)
     if stamp.is_file() and stamp.read_text() == file_sha256(path):
         checked_ns = max(checked_ns, stamp.stat().st_mtime_ns)
-    return checked_ns
+    # Where the clock has gone back since, what is changed now would seem older than that check: it counts for nothing.
+    return checked_ns if checked_ns <= time.time_ns() + CLOCK_BACK_NS else 0
 
 
 def _note_checked(root: Path, path: Path, moment_ns: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.video import decoding
-from data_prep.video.framing import Framing, Picture
+from data_prep.video.framing import MOST_PIXELS, Framing, Picture
 from data_prep.video.info import VideoInfo
 from data_prep.video.probing import probe
 from data_prep.video.readers import read_checked
@@ -137,12 +137,31 @@ def decode_jpeg(content: bytes) -> Picture:
     """Decode a JPEG to RGB, shape (h, w, 3).
 
     Raises:
-        FoundWrong: if it is no JPEG or is cut off. The caller names the file.
+        FoundWrong: if it is no JPEG, is cut off, or says that it has more than MOST_PIXELS, which is found before it is
+            decoded. The caller names the file.
     """
-    picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
+    width, height = _stated_size(content)
+    if width * height > MOST_PIXELS:
+        raise FoundWrong(f"{width}x{height} pixels, expected {MOST_PIXELS // 1_000_000} million at most.")
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
+    except cv2.error:
+        picture = None
     if picture is None:
         raise FoundWrong(f"{len(content)} bytes that do not decode as a JPEG picture: cut off or damaged.")
     return np.asarray(picture, dtype=np.uint8)
+
+
+def _stated_size(content: bytes) -> tuple[int, int]:
+    """Width and height by a JPEG's head (ITU T.81, B.2.2); zeros where it has none."""
+    place = 2
+    while place + 9 <= len(content) and content[place] == 0xFF:
+        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = content[place + 5 : place + 7], content[place + 7 : place + 9]
+            return int.from_bytes(width), int.from_bytes(height)
+        place += 1 if marker == 0xFF else 2 + length  # any number of fill bytes may stand before a marker
+    return 0, 0
 
 
 def _outside(wanted: NDArray[np.int64], pictures: NDArray[np.int64]) -> str:

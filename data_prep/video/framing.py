@@ -11,6 +11,7 @@ from groundwork.errors import AskedWrong
 from groundwork.words import counted, listed
 
 Picture = NDArray[np.uint8]  # (height, width, 3) RGB
+MOST_PIXELS = 120_000_000  # of a picture: phones take 108 million; decoded, that is 324 MB
 
 # name: (width, height) of a picture -> how much of it, in its own pixels, fills the frame's width and its height
 SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {

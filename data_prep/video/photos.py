@@ -16,14 +16,13 @@ import numpy as np
 import PIL
 from PIL import Image, UnidentifiedImageError
 
-from data_prep.video.framing import Picture
+from data_prep.video.framing import MOST_PIXELS, Picture
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.process_setting import ProcessSetting
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 HEIC_SUFFIXES = (".heic", ".heif")
 PHOTO_READER = f"Pillow {PIL.__version__}"
-MOST_PIXELS = 120_000_000  # phones take 108 million; decoded, that is 324 MB
 _GROUND = (255, 255, 255)  # behind what is transparent, as in most viewers
 _ORIENTATION = 0x0112
 # EXIF 2.32, 4.6.4: how to turn a picture that is stored in this way

@@ -3,6 +3,8 @@
 Workers are started by spawn, never fork (OpenCV, libav and torch all hold threads), so what they get is pickled.
 """
 
+import pickle
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -68,6 +70,10 @@ class ReadTask:
         return to_images(np.concatenate(pictures), task.clip_length), labels_and_videos(task.query, 1)[0]
 
 
+SHARED_MEMORY = "/dev/shm"
+LITTLE_SHARED_BYTES = 2**30  # a container has 64 MB if nothing is said; ORBIT's tasks have 150 MB each
+
+
 @dataclass(frozen=True)
 class FrameJob:
     """Some frames of one video, to be read in one go."""
@@ -105,24 +111,37 @@ def read_ahead(
     if workers == 0:
         yield from (read(jobs[place]) for place in range(len(jobs)))
         return
+    by_pipe = _little_shared_memory()
     loader = DataLoader(
-        _Jobs(jobs, read),
+        _Jobs(jobs, read, by_pipe),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=TASKS_AHEAD,
         multiprocessing_context="spawn",
         worker_init_fn=_quiet_worker,
         timeout=HANG_S,
-        pin_memory=pin,
+        pin_memory=pin and not by_pipe,
         generator=torch.Generator(),  # or it draws the workers' seed from the global one
     )
     try:
         for loaded in loader:
             if isinstance(loaded, _Failed):
                 raise loaded.error
+            if by_pipe:
+                loaded = _Loaded(pickle.loads(loaded.value))  # our own workers'
+                loaded = loaded.pin_memory() if pin else loaded
             yield loaded.value
     except RuntimeError as error:
         raise FoundWrong(f"a reading worker was lost ({str(error).splitlines()[0]}); try --workers 0") from error
+
+
+def _little_shared_memory() -> bool:
+    """Whether what workers read would not fit into the memory that they share, as in containers: it goes through pipes
+    then. Torch's own way would lose it, and wait."""
+    try:
+        return shutil.disk_usage(SHARED_MEMORY).total < LITTLE_SHARED_BYTES
+    except OSError:  # another system, which has its own
+        return False
 
 
 def reading_workers() -> int:
@@ -172,15 +191,16 @@ class _Failed:
 class _Jobs(Dataset[Any]):
     """Errors travel as values: the DataLoader would bury their one line in a worker's traceback."""
 
-    def __init__(self, jobs: Jobs[Any], read: Callable[[Any], Any]) -> None:
-        self._jobs, self._read = jobs, read
+    def __init__(self, jobs: Jobs[Any], read: Callable[[Any], Any], by_pipe: bool) -> None:
+        self._jobs, self._read, self._by_pipe = jobs, read, by_pipe
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def __getitem__(self, number: int) -> _Loaded[Any] | _Failed:
         try:
-            return _Loaded(self._read(self._jobs[number]))
+            loaded = self._read(self._jobs[number])
+            return _Loaded(pickle.dumps(loaded, protocol=pickle.HIGHEST_PROTOCOL) if self._by_pipe else loaded)
         except KitError as error:
             return _Failed(error)
 

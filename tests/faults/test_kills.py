@@ -120,8 +120,9 @@ def ready(whole, tmp_path_factory):
     return fresh, end
 
 
-def kill_and_repeat(ready, name: str, where: str, kill) -> None:
-    """One kill, by `kill(folder, scenario)`, and what must hold after it and after the same command again."""
+def kill_and_repeat(ready, name: str, where: str, kill, *, ends: bool = False) -> None:
+    """One kill, by `kill(folder, scenario)`, and what must hold after it and after the same command again. `ends`: the
+    command may have gone on without what was killed, and have written its tables without that."""
     fresh, end = ready
     expected, _ = end(name)
     folder, scenario = fresh(name, where)
@@ -129,7 +130,7 @@ def kill_and_repeat(ready, name: str, where: str, kill) -> None:
     kill(folder, scenario)
     assert content(folder, scenario.kept) == kept, f"{where}: an input has changed"
     for place, found in content(folder, scenario.made, but=TIMED).items():
-        if Path(place).name[0] != "." and "manifest" not in place and place in expected:
+        if not ends and Path(place).name[0] != "." and "manifest" not in place and place in expected:
             assert found in (expected[place], before.get(place)), f"{where}: {place} is neither the old nor the new one"
     done = run(folder, scenario)
     assert done.returncode == 0, f"{where}: {done.stderr}"
@@ -160,16 +161,16 @@ def at_random(seed: str, whom: str, longest_s: float):
     return kill
 
 
-@pytest.mark.parametrize("name", ["extract", "pack", "download", "forget", "index"])
+@pytest.mark.parametrize("name", ["extract", "pack", "download", "forget"])
 def test_a_kill_at_a_change_of_a_file_loses_nothing(ready, name):
     _, changes = ready[1](name)
     number = random.Random(name).randint(1, changes)
     kill_and_repeat(ready, name, f"{name}-{number}", at_change(number))
 
 
-@pytest.mark.parametrize("whom", WHOM)
+@pytest.mark.parametrize("whom", ["worker", "group"])
 def test_a_kill_at_a_random_moment_loses_nothing(ready, whom):
-    kill_and_repeat(ready, "extract", f"extract-{whom}", at_random(whom, whom, 1.0))
+    kill_and_repeat(ready, "extract", f"extract-{whom}", at_random(whom, whom, 1.0), ends=whom == "worker")
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -180,6 +181,7 @@ def test_a_command_that_is_stopped_leaves_nothing_half(ready, by):
     kill_and_repeat(ready, name, f"{name}-{by}-{number}", at_change(number, by))
 
 
+@pytest.mark.long
 def test_a_personal_file_is_the_old_or_the_new_one(ready):
     kill_and_repeat(ready, "update", "update-rename", at_change(ready[1]("update")[1] - 3))
 
@@ -203,7 +205,8 @@ def test_a_kill_at_every_change_of_a_file_loses_nothing(ready, name):
 def test_kills_at_random_moments_lose_nothing(ready, name, whom):
     for number in range(RANDOM_KILLS):
         longest_s = 4.0 if name in HEAVY else 1.0
-        kill_and_repeat(ready, name, f"{name}-{whom}-{number}", at_random(f"{name}{whom}{number}", whom, longest_s))
+        kill = at_random(f"{name}{whom}{number}", whom, longest_s)
+        kill_and_repeat(ready, name, f"{name}-{whom}-{number}", kill, ends=whom == "worker")
 
 
 @pytest.mark.long

@@ -1,0 +1,286 @@
+"""Files made to do harm, and machines that misbehave: pictures that unpack without end, videos that point at other
+files, places and sounds that must not be passed on, little shared memory, a clock that goes back, links."""
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.forgetting.forget import forget_user
+from data_prep.tree.index import build_index, open_index
+from data_prep.video import decode_jpeg, iterate_frames, probe
+from data_prep.video.photos import read_photo
+from groundwork.errors import FoundWrong, KitError
+from orbit_lite.cli.parser import main
+from tests.faults.killing import ROOT, environment
+
+PLACE = b"+52.5219+013.4132/"
+SIZE_PX = 64
+
+
+def png_bomb(path: Path, side: int = 20_000) -> Path:
+    """A PNG of side x side black pixels in a small file."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    packer, content = zlib.compressobj(1), b""
+    rows = bytes((1 + side) * 100)
+    for _ in range(side // 100):
+        content += packer.compress(rows)
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    ends = chunk(b"IDAT", content + packer.flush()) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + ends)
+    return path
+
+
+def jpeg_bomb(path: Path, side: int = 65_500) -> Path:
+    """A small JPEG whose head says that it is of side x side pixels."""
+    Image.new("RGB", (16, 16)).save(path, "JPEG")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\xff\xc0") + 5
+    content[place : place + 4] = struct.pack(">HH", side, side)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("bomb", [png_bomb, jpeg_bomb])
+def test_a_picture_that_unpacks_without_end_is_refused_by_its_head(tmp_path, bomb):
+    path = bomb(tmp_path / ("x.png" if bomb is png_bomb else "x.jpg"))
+    started_s = time.monotonic()
+    with pytest.raises(FoundWrong, match="pixels, expected 120 million at most"):
+        read_photo(path)
+    assert time.monotonic() - started_s < 5
+
+
+def test_bombs_in_trees_are_one_line_each(tmp_path, capsys):
+    for thing in ("mug", "keys"):
+        (tmp_path / "raw/ann" / thing).mkdir(parents=True)
+        for number in range(2):
+            noise = np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "raw/ann" / thing / f"{number}.png")
+    png_bomb(tmp_path / "raw/ann/mug/3.png")
+    jpeg_bomb(tmp_path / "raw/ann/mug/4.jpg")
+    for verb in (["images"], ["extract"]):
+        out = tmp_path / "out" / verb[0]
+        assert main(["prep", *verb, str(tmp_path / ("raw/ann" if verb == ["images"] else "raw")), str(out)]) in (1, 2)
+        said = capsys.readouterr().err
+        assert "Traceback" not in said and "pixels, expected" in said, said
+
+
+def test_a_frame_that_says_it_is_huge_is_refused(tmp_path):
+    for side in (65_500, 30_000, 12_000):  # the last two are within what OpenCV takes
+        with pytest.raises(FoundWrong, match=f"{side}x{side} pixels, expected 120 million at most"):
+            decode_jpeg(jpeg_bomb(tmp_path / "x.jpg", side).read_bytes())
+
+
+def video(path: Path, *, gray: int = 200, sound: bool = False, place: bool = False) -> Path:
+    """40 pictures of one gray that moves a little, perhaps with sound and the place where it was filmed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(gray)
+    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"} if place else {}) as out:
+        if place:
+            text = PLACE.decode()
+            out.metadata.update({"location": text, "com.apple.quicktime.location.ISO6709": text, "artist": text})
+        stream = out.add_stream("libx264", rate=30)
+        stream.width = stream.height = 96
+        audio = out.add_stream("aac", rate=16_000) if sound else None
+        for _ in range(40):
+            picture = np.clip(gray + rng.integers(-30, 30, (96, 96, 3)), 0, 255).astype(np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        out.mux(stream.encode())
+        if audio:
+            for number in range(20):
+                frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = 16_000, 1024 * number, Fraction(1, 16_000)
+                out.mux(audio.encode(frame))
+            out.mux(audio.encode())
+    return path
+
+
+def with_reference(content: bytes, target: bytes) -> bytes:
+    """An MP4 (its head at the end) whose pictures are said to be in another file, and are no longer in its own."""
+    data = content.index(b"mdat") - 4
+    length = struct.unpack(">I", content[data : data + 4])[0]
+    content = content[: data + 8] + bytes(length - 8) + content[data + length :]
+    entry = content.index(b"url \x00\x00\x00\x01")
+    more = b"url \x00\x00\x00\x00" + target + b"\x00"
+    content = content[:entry] + more + content[entry + 8 :]
+    extra = len(more) - 8
+    sizes = [entry - 4]
+    for name in (b"dref", b"dinf", b"minf", b"mdia", b"trak", b"moov"):
+        sizes.append(content.rindex(name, 0, entry) - 4)
+    changed = bytearray(content)
+    for place in sizes:
+        changed[place : place + 4] = struct.pack(">I", struct.unpack(">I", changed[place : place + 4])[0] + extra)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("how", ["name", "path", "address"])
+def test_a_video_that_points_at_another_file_does_not_show_it(tmp_path, how):
+    secret = video(tmp_path / "secret.mp4", gray=220)
+    target = {"name": b"secret.mp4", "path": b"file://" + bytes(secret), "address": b"http://127.0.0.1:9/x.mp4"}[how]
+    path = tmp_path / "v.mp4"
+    path.write_bytes(with_reference(secret.read_bytes(), target))
+    try:
+        probe(path)
+        shown = [picture.mean() for _, picture in iterate_frames(path, size_px=SIZE_PX)]
+    except KitError:
+        return
+    assert all(mean < 180 for mean in shown), "the other file's pictures"
+
+
+def test_no_place_and_no_sound_is_in_any_output(tmp_path, capsys):
+    """Where it was filmed, in a video's and a photo's metadata, and the sound around it: in nothing that is made."""
+    raw = tmp_path / "raw/ann"
+    for number, thing in enumerate(("mug", "keys")):
+        for name in ("a", "b"):
+            video(raw / thing / f"clean/{name}.mp4", gray=60 + 90 * number, sound=True, place=True)
+    clutter = video(raw / "mug/clutter/c.mp4", gray=70, sound=True, place=True)
+    assert all(PLACE in path.read_bytes() for path in raw.rglob("*.mp4"))
+    pictures = tmp_path / "pictures"
+    for thing in ("mug", "keys"):
+        (pictures / thing).mkdir(parents=True)
+        exif = Image.Exif()
+        exif[0x010E] = PLACE.decode()
+        exif.get_ifd(0x8825)[29] = PLACE.decode()
+        noise = np.random.default_rng(len(thing)).integers(0, 255, (96, 96, 3), np.uint8)
+        Image.fromarray(noise).save(pictures / thing / "a.jpg", exif=exif)
+        assert PLACE in (pictures / thing / "a.jpg").read_bytes()
+    out = tmp_path / "out"
+    for words in (
+        ["prep", "extract", tmp_path / "raw", out / "frames"],
+        ["prep", "images", pictures, out / "images"],
+        ["prep", "pack", out / "frames", out / "packed"],
+        ["prep", "quality", out / "frames", "--csv", out / "quality"],
+        ["personalize", "--videos", raw, "--out", out / "p.safetensors", "--csv", out / "p.csv"],
+        [
+            *("recognize", "--model", out / "p.safetensors", clutter, "--csv", out / "r.csv"),
+            *("--json", out / "r.json", "--annotated", out / "r.mp4"),
+        ],
+    ):
+        assert main([str(word) for word in words]) == 0, capsys.readouterr().err
+    made = [path for path in out.rglob("*") if path.is_file()]
+    assert len(made) > 50
+    for path in made:
+        content = path.read_bytes()
+        assert PLACE not in content and b"13.4132" not in content, path
+        if path.suffix == ".jpg":
+            assert b"Exif" not in content, path
+    with av.open(str(out / "r.mp4")) as annotated:
+        assert [stream.type for stream in annotated.streams] == ["video"]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting over /dev/shm takes root and Linux")
+def test_little_shared_memory_loses_no_task(whole, tmp_path):
+    """A container's /dev/shm has 64 MB if nothing is said; this one has 1."""
+    verb = [
+        "evaluate",
+        "--model",
+        "protonets",
+        "--backbone",
+        "tiny",
+        "--protocol",
+        "orbit-2022",
+        "--tasks-per-user",
+        "1",
+    ]
+    command = [sys.executable, "-m", "orbit_lite", *verb, "--data", str(whole / "frames"), "--out"]
+    mount = 'mount -t tmpfs -o size=1m tmpfs /dev/shm || exit 77; exec "$@"'
+    little = ["unshare", "-m", "sh", "-c", mount, "sh", *command, str(tmp_path / "little"), "--workers", "2"]
+    settings = environment(tmp_path)
+    done = subprocess.run(little, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=200)
+    if done.returncode in (1, 77) and "Operation not permitted" in done.stderr + "mount" * (done.returncode == 77):
+        pytest.skip("no mount here")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    usual = subprocess.run([*command, str(tmp_path / "usual"), "--workers", "0"], cwd=ROOT, env=settings, timeout=200)
+    assert usual.returncode == 0
+    names = [tmp_path / run / "predictions.parquet" for run in ("little", "usual")]
+    assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_a_clock_that_goes_back_hides_no_change(whole, tmp_path):
+    tree = Path(shutil.copytree(whole / "frames", tmp_path / "frames"))
+    build_index(tree)
+    tomorrow = time.time() + 86_400  # the index was made, and then the clock was set back by a day
+    os.utime(tree / "index.csv", (tomorrow, tomorrow))
+    min(tree.glob("test/*/*/*/*/*.jpg")).unlink()
+    with pytest.raises(FoundWrong, match="frames on disk"):
+        open_index(tree)
+
+
+def test_what_is_hard_linked_elsewhere_is_named_when_it_is_forgotten(whole, tmp_path):
+    tree = Path(shutil.copytree(whole / "frames", tmp_path / "frames"))
+    (user,) = (tree / "test").iterdir()
+    frame = min(user.glob("*/*/*/*.jpg"))
+    os.link(frame, tmp_path / "kept.jpg")
+    forgotten = forget_user(tree, user.name)
+    assert not user.exists() and (tmp_path / "kept.jpg").exists()  # another name of it is nobody's to remove
+    assert any("hard link" in line for line in forgotten.unreachable)
+
+
+def test_a_link_that_takes_a_folders_place_during_removal_leads_nowhere(whole, tmp_path):
+    """Between the listing and the removal, and at every step of it, a listed folder becomes a link to others' files."""
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+tree, others, at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+(user,) = (tree / "test").iterdir()
+thing = max(user.iterdir())
+seen = 0
+def swap(name, arguments):
+    global seen
+    if name in ("os.remove", "os.rmdir", "os.rename"):
+        seen += 1
+        if seen == at and thing.is_dir() and not thing.is_symlink():
+            thing.rename(tree.parent / "aside")
+            thing.symlink_to(others)
+from data_prep.forgetting.forget import forget_user
+sys.addaudithook(swap)
+try:
+    forget_user(tree, user.name)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    for at in (1, 2, 5, 20):
+        folder = tmp_path / str(at)
+        tree = Path(shutil.copytree(whole / "frames", folder / "frames"))
+        (user,) = (tree / "test").iterdir()
+        others = Path(shutil.copytree(max(user.iterdir()), folder / "others"))
+        before = sorted(path.relative_to(others) for path in others.rglob("*"))
+        done = subprocess.run(
+            [sys.executable, "-c", code, tree, others, str(at)], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.relative_to(others) for path in others.rglob("*")) == before, (at, done.stdout)
+
+
+@pytest.mark.long
+def test_an_exported_graph_is_opened_again_by_another_process(whole, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    (user,) = (whole / "raw/test").iterdir()
+    personal, out = tmp_path / "p.safetensors", tmp_path / "p.onnx"
+    teach = ["personalize", "--videos", str(user), "--out", str(personal), "--workers", "1"]
+    assert main(teach) == 0 and main(["export", str(personal), "--out", str(out)]) == 0, capsys.readouterr().err
+    code = (
+        "import sys, numpy as np, onnxruntime as ort; s = ort.InferenceSession(sys.argv[1]); i = s.get_inputs()[0]; "
+        "shape = [d if isinstance(d, int) else 1 for d in i.shape]; "
+        "kind = np.uint8 if 'uint8' in i.type else np.float32; "
+        "print([np.asarray(o).shape for o in s.run(None, {i.name: np.zeros(shape, kind)})])"
+    )
+    alone = Path(shutil.copy(out, tmp_path / "alone.onnx"))  # all of it is in the one file
+    done = subprocess.run([sys.executable, "-c", code, alone], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
