@@ -1,16 +1,14 @@
 """`orbit-lite forget` shows its list first, and removes nothing before somebody has agreed."""
 
+import multiprocessing
 import os
-import subprocess
 import sys
-from pathlib import Path
+from multiprocessing.connection import Connection
 
 import pytest
 
 from data_prep.tree.index import build_index
 from orbit_lite.cli.parser import main
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -111,9 +109,11 @@ def on_a_terminal(arguments, answer):
     import pty
 
     ours, its = pty.openpty()
-    command = [sys.executable, "-m", "orbit_lite", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=its, stdout=its, stderr=its, start_new_session=True)
-    os.close(its)
+    with Connection(its) as terminal:
+        process = multiprocessing.get_context("spawn").Process(
+            target=run_there, args=(terminal, arguments, dict(os.environ))
+        )
+        process.start()
     shown = b""
     while True:
         try:
@@ -127,4 +127,16 @@ def on_a_terminal(arguments, answer):
             os.write(ours, answer.encode())
             answer = ""
     os.close(ours)
-    return shown.decode().replace("\r\n", "\n"), process.wait()
+    process.join()
+    return shown.decode().replace("\r\n", "\n"), process.exitcode
+
+
+def run_there(terminal, arguments, environment):
+    """In a process of its own, which has the libraries loaded: `terminal` becomes its standard streams."""
+    os.setsid()
+    os.environ |= environment
+    for number in range(3):
+        os.dup2(terminal.fileno(), number)
+    terminal.close()
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+    sys.exit(main(arguments))
