@@ -17,7 +17,7 @@ def frame_accuracy(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("users", [(6, 1, 2), pytest.param((12, 1, 3), marks=pytest.mark.long)])
+@pytest.mark.parametrize("users", [(5, 1, 1), pytest.param((12, 1, 3), marks=pytest.mark.long)])
 def test_the_demo_learns_what_carries_over_to_new_users(tmp_path, users):
     settings = ["epochs=4"]
     printed = str(run_demo(tmp_path / "demo", users=users, settings=settings))
@@ -25,7 +25,7 @@ def test_the_demo_learns_what_carries_over_to_new_users(tmp_path, users):
         assert all((tmp_path / "demo" / name / file).is_file() for file in FILES)
         assert str(tmp_path / "demo" / name / "report.html") in printed
     before, after = (frame_accuracy(tmp_path / "demo" / name) for name in ("before", "after"))
-    # chance is 0.2 with 5 objects a user. Measured with 6 and 12 train users: 0.35 before; after, 0.55 to 0.58 with
+    # chance is 0.2 with 5 objects a user. Measured with 5 and 12 train users: 0.35 before; after, 0.54 to 0.58 with
     # the instructions of three processors
     assert after > 0.45 and after > before + 0.1
 

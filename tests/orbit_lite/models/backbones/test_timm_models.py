@@ -43,6 +43,8 @@ FAMILIES = {
     "vit_small_patch14_dinov2": (384, 56),  # native: 518
     "swin_tiny_patch4_window7_224": (768, 56),
 }
+# One of each kind of norm and of attention; the others in the long run
+QUICK = ("resnet10t", "convnext_atto", "vit_tiny_patch16_224", "levit_128s", "swin_tiny_patch4_window7_224")
 LEARNER = LearnerConfig(name="film", head="proto", adapter="generator", extractor="learned")
 
 
@@ -52,7 +54,9 @@ def frames(count: int, size_px: int, seed: int = 0) -> Tensor:
     return nn.functional.interpolate(patches, size=(size_px, size_px), mode="nearest").to(torch.uint8)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(
+    scope="module", params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in FAMILIES]
+)
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -351,7 +351,13 @@ def standard_errors(off: Tensor) -> float:
     return float((off.mean(dim=0) / (off.std(dim=0) / len(off) ** 0.5)).square().mean().sqrt())
 
 
-@pytest.mark.parametrize("learner", PARTS)
+# Over every draw, exactly, all of them are held above; here one of each kind of path, and the others in the long run.
+DRAWN = ("protonets", "cnaps", "anil_implicit")
+
+
+@pytest.mark.parametrize(
+    "learner", [*DRAWN, *(pytest.param(x, marks=pytest.mark.long) for x in PARTS if x not in DRAWN)]
+)
 def test_mean_of_lite_over_many_draws_is_full_within_its_error(learner: str) -> None:
     recognizer = make_recognizer(learner)
     if isinstance(recognizer.head, FeatHead):
