@@ -52,7 +52,10 @@ axe.run(document).then(found => {
 
 # What worker processes need. Without torch, as the tests of eval may run, the last is passed over.
 PRELOADED = ("pytest", "data_prep.making.extract", "data_prep.quality.estimate", "orbit_lite.data.loader")
-LONGEST = ("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_loop.py", "test_predict.py")
+LONGEST = (
+    *("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_loop.py", "test_lite.py"),
+    *("test_nothing_left_changed.py", "test_forget.py", "test_inner_loop.py", "test_predict.py", "test_decoding.py"),
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
