@@ -1,6 +1,6 @@
 import weakref
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from data_prep.tree.index import Index, open_index
 from eval.formats.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
 from groundwork.errors import FoundWrong
 from orbit_lite.config import builtin_names, load_protocol
-from orbit_lite.data.frames import open_frames
+from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.evaluation.user_work import FRAMES_A_JOB
@@ -21,12 +21,28 @@ from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
 
 SMALL_PX = 32
+SHRUNK, SHRUNK_PX = 3, 75  # every 3rd pixel of 224
 PROTOCOLS = ["orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve"]
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A source's frames, smaller: what a network is given is not what is tested, and takes a ninth of the time."""
+
+    source: FrameSource
+    least_workers = 0
+
+    def read(self, video, frames):
+        return np.ascontiguousarray(self.source.read(video, frames)[:, ::SHRUNK, ::SHRUNK])
+
+
+def open_shrunk(index):
+    return Shrunk(open_frames(index))
 
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return build_recognizer("protonets", "tiny", weights="random", seed=1)
+    return build_recognizer("protonets", "tiny", weights="random", seed=1, frame_size_px=SHRUNK_PX)
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +91,13 @@ def test_predictions_equal_the_plain_road(index, protocol, learner, given):
     """The plain road: each task by itself, every image of it embedded for it. Logits agree to 1e-3 of their standard
     deviation (measured: 1e-5; how float32 rounds in another batch depends on the processor), classes wherever the two
     best are further apart than that."""
-    tasks, source = tasks_of(index, protocol), open_frames(index)
-    if learner != "protonets":  # set encoders and steps are slow at 224 px
+    tasks, source = tasks_of(index, protocol), open_shrunk(index)
+    if learner != "protonets":  # set encoders and steps are slow
         tasks = replace(tasks, tasks=tuple(shortened(task, support=16, query=8) for task in of_one_user(tasks)))
     elif protocol != "orbit-2022":  # every frame of every query video, clips of 8 frames
         tasks = replace(tasks, tasks=tuple(shortened(task, support=16, query=12) for task in tasks.tasks))
     config = with_steps(learner, 3)
-    recognizer = build_recognizer(config, "tiny", weights="random", seed=1)
+    recognizer = build_recognizer(config, "tiny", weights="random", seed=1, frame_size_px=SHRUNK_PX)
     if isinstance(recognizer.adapter, FilmAdapter):  # or its adaptation would be too small to be seen
         for regularizer in recognizer.adapter.generator.regularizers:
             torch.nn.init.normal_(regularizer, std=0.5, generator=torch.Generator().manual_seed(1))
@@ -111,18 +127,20 @@ def test_predictions_equal_the_plain_road(index, protocol, learner, given):
 
 def test_raw_videos_and_other_workers_give_the_same_predictions(recognizer, index, pocket_raw):
     tasks = tasks_of(index, "orbit-2022")
-    expected = predict(recognizer, tasks, index, open_frames(index))
+    expected = predict(recognizer, tasks, index, open_shrunk(index))
     raw = open_index(pocket_raw)
-    pd.testing.assert_frame_equal(predict(recognizer, tasks, raw, open_frames(raw), workers=1), expected)
-    pd.testing.assert_frame_equal(predict(recognizer, tasks, index, open_frames(index), workers=2), expected)
+    pd.testing.assert_frame_equal(predict(recognizer, tasks, raw, open_shrunk(raw), workers=1), expected)
+    pd.testing.assert_frame_equal(predict(recognizer, tasks, index, open_shrunk(index), workers=2), expected)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("learner", builtin_names("learner"))
 def test_a_gpu_gives_the_cpus_predictions(index, learner):
-    tasks, source = tasks_of(index, "orbit-2022", count=1), open_frames(index)
-    recognizer = build_recognizer(learner, "tiny", weights="random", seed=1).double()  # no TensorFloat-32
+    tasks, source = tasks_of(index, "orbit-2022", count=1), open_shrunk(index)
+    recognizer = build_recognizer(
+        learner, "tiny", weights="random", seed=1, frame_size_px=SHRUNK_PX
+    ).double()  # no TensorFloat-32
     on_cpu = predict(recognizer, tasks, index, source, quiet=True)
     on_gpu = predict(recognizer.cuda(), tasks, index, source, workers=1, quiet=True)  # workers: pixels are pinned
     pd.testing.assert_frame_equal(on_gpu, on_cpu, atol=1e-4)
@@ -153,7 +171,7 @@ class Blackened:
 @pytest.mark.parametrize("protocol", ["orbit-2022", "orbit-2021-clu-ve"])
 def test_future_frames_never_change_earlier_predictions(recognizer, index, protocol):
     """A frame's prediction may use that frame and earlier ones of its video only."""
-    tasks, source = tasks_of(index, protocol, count=1), open_frames(index)
+    tasks, source = tasks_of(index, protocol, count=1), open_shrunk(index)
     tasks = replace(tasks, tasks=of_one_user(tasks))
     whole = predict(recognizer, tasks, index, source)
     cut = predict(recognizer, tasks, index, Blackened(source, last=40))
@@ -170,8 +188,8 @@ def test_cutting_a_plan_short_never_changes_earlier_predictions(recognizer, inde
         replace(task, query=tuple(replace(plan, frames=plan.frames[:30]) for plan in task.query))
         for task in tasks.tasks
     ]
-    whole = predict(recognizer, tasks, index, open_frames(index))
-    cut = predict(recognizer, replace(tasks, tasks=tuple(short)), index, open_frames(index))
+    whole = predict(recognizer, tasks, index, open_shrunk(index))
+    cut = predict(recognizer, replace(tasks, tasks=tuple(short)), index, open_shrunk(index))
     expected = whole[whole.frame <= 30].reset_index(drop=True)
     pd.testing.assert_frame_equal(cut, expected, rtol=1e-6)
 
@@ -183,7 +201,7 @@ def test_each_frame_is_embedded_once_for_all_tasks(recognizer, index, monkeypatc
         type(recognizer), "embed", lambda self, items, **how: (embedded.append(len(items)), embed(items, **how))[1]
     )
     tasks = tasks_of(index, "orbit-2022", count=20)
-    predict(recognizer, tasks, index, open_frames(index))
+    predict(recognizer, tasks, index, open_shrunk(index))
     query = {(plan.video, frame) for task in tasks.tasks for plan in task.query for frame in plan.frames}
     support = {(plan.video, frame) for task in tasks.tasks for plan in task.support for frame in plan.frames}
     assert sum(embedded) == len(query) + len(support)
@@ -192,7 +210,7 @@ def test_each_frame_is_embedded_once_for_all_tasks(recognizer, index, monkeypatc
 def test_tasks_of_another_tree_are_refused(recognizer, index):
     other = replace(tasks_of(index, "orbit-2022"), data_fingerprint="another")
     with pytest.raises(FoundWrong, match="not the tree these tasks were drawn from"):
-        predict(recognizer, other, index, open_frames(index))
+        predict(recognizer, other, index, open_shrunk(index))
 
 
 def test_personal_predictions_depend_on_the_support_set(recognizer, index):
@@ -202,8 +220,8 @@ def test_personal_predictions_depend_on_the_support_set(recognizer, index):
         replace(task, support=tuple(replace(plan, label=(plan.label + 1) % task.way) for plan in task.support))
         for task in tasks.tasks
     ]
-    plain = predict(recognizer, tasks, index, open_frames(index))
-    other = predict(recognizer, replace(tasks, tasks=tuple(turned)), index, open_frames(index))
+    plain = predict(recognizer, tasks, index, open_shrunk(index))
+    other = predict(recognizer, replace(tasks, tasks=tuple(turned)), index, open_shrunk(index))
     assert torch.equal(torch.tensor((plain.prediction + 1) % 3), torch.tensor(other.prediction))
 
 
