@@ -20,6 +20,7 @@ from benchmarks import (
     readers,
     real,
     recognize,
+    studio,
     video,
 )
 from benchmarks.measure import Comparison
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "readers": readers.run,
     "recognize": recognize.run,
     "steps-gpu": lite.run_steps_on_gpu,
+    "studio": studio.run,
 }
 ABOUT = {
     "embed-gpu": "images embedded a second on a GPU, beside what its arithmetic and its memory would allow",
@@ -61,6 +63,7 @@ ABOUT = {
     "real": "real photos or videos, which --data gives: what is recognized, what is promised, and what came of it",
     "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",
     "steps-gpu": "one training step of each learner on each extractor, N = 1,000, on a GPU",
+    "studio": "the local page's live answers: how many a second, how late, beside what is asked",
     "video": "every video below --tree, picture by picture: the kit's reader, or the ffmpeg command",
 }
 REAL, VIDEO = "real", "video"  # of a tree that is given, not made; so each has an option and tables of its own

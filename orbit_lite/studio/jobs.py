@@ -52,13 +52,18 @@ Say = Callable[[str], None]
 class Jobs:
     """Work in one thread of its own, by participant. It ends with the program: what it writes, it writes whole."""
 
-    def __init__(self, *, waiting: str) -> None:
-        """Nothing to do yet. `waiting`: what is said of a job that another one is before."""
+    def __init__(self, *, waiting: str, begin: Callable[[], None] = lambda: None) -> None:
+        """Nothing to do yet.
+
+        Args:
+            waiting: what is said of a job that another one is before.
+            begin: is called first in the thread that works.
+        """
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._queue: SimpleQueue[tuple[str, Callable[[Say], str]]] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._waiting = waiting
+        self._waiting, self._begin = waiting, begin
 
     def start(self, name: str, work: Callable[[Say], str]) -> Job:
         """Begin a job, unless one of this name is at work.
@@ -90,6 +95,7 @@ class Jobs:
                 del self._jobs[name]
 
     def _work(self) -> None:
+        self._begin()
         while True:
             name, work = self._queue.get()
             try:

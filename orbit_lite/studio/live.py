@@ -14,6 +14,7 @@ from data_prep.video import decode_jpeg
 from groundwork.errors import FoundWrong
 from orbit_lite.data.loader import to_images
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, RunningAverage
+from orbit_lite.personal.answering.live import warm_up
 from orbit_lite.personal.answering.speech import Speech
 from orbit_lite.personal.answering.streams import seen_square
 from orbit_lite.personal.decision.rejection import OperatingPoint
@@ -48,6 +49,10 @@ class LiveSession:
     def point(self) -> OperatingPoint:
         """The threshold that holds."""
         return self._point
+
+    def warm_up(self) -> None:
+        """Answer a blank frame: the first one takes several times as long as those after it."""
+        warm_up(self._personal)
 
     def answer(self, number: int, jpeg: bytes) -> LiveAnswer:
         """What a frame shows.

@@ -4,7 +4,6 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from orbit_lite.personal.answering.live import warm_up
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.studio.study import Gone, Participant
@@ -23,7 +22,7 @@ class Recognizers:
         self._lock = threading.Lock()
 
     def of(self, participant: Participant) -> PersonalRecognizer:
-        """A participant's, as its file is now; ready to answer.
+        """A participant's, as its file is now.
 
         Raises:
             Gone: if there is no file.
@@ -37,9 +36,7 @@ class Recognizers:
         stamp = found.st_mtime_ns, found.st_size
         with self._lock:
             if path not in self._held or self._held[path][0] != stamp:
-                personal = load_personal(path, device=self._device)
-                warm_up(personal)
-                self._held[path] = stamp, personal
+                self._held[path] = stamp, load_personal(path, device=self._device)
             self._held.move_to_end(path)
             while len(self._held) > MOST:
                 self._held.popitem(last=False)

@@ -3,6 +3,7 @@
 import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from orbit_lite.studio.arrivals import Desk
@@ -11,6 +12,7 @@ from orbit_lite.studio.receiving import Limits
 from orbit_lite.studio.recognizers import Recognizers
 from orbit_lite.studio.study import Study
 from orbit_lite.studio.teaching import Teacher
+from orbit_lite.studio.threads import answering_pool, as_now
 from orbit_lite.studio.verdicts import Judge, Verdicts
 from orbit_lite.studio.wording import wording
 
@@ -49,6 +51,7 @@ class Studio:
     jobs: Jobs
     recognizers: Recognizers
     notices: Notices = field(default_factory=Notices)
+    answering: ThreadPoolExecutor = field(default_factory=answering_pool)
 
     @classmethod
     def of(cls, study: Study, *, teacher: Teacher, limits: Limits) -> "Studio":
@@ -59,10 +62,11 @@ class Studio:
             teacher=teacher,
             limits=limits,
             desk=Desk(study, judge, Verdicts(judge)),
-            jobs=Jobs(waiting=wording()("teach.waiting")),
+            jobs=Jobs(waiting=wording()("teach.waiting"), begin=as_now()),
             recognizers=Recognizers(device=teacher.device),
         )
 
     def close(self) -> None:
-        """End the process that judges."""
+        """End the process that judges, and the thread that answers."""
+        self.answering.shutdown(wait=False, cancel_futures=True)
         self.desk.judge.close()

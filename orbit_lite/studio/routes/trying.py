@@ -4,6 +4,7 @@ import asyncio
 import struct
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
@@ -103,7 +104,9 @@ async def live(socket: WebSocket) -> None:
         await socket.send_json({"fault": plain(str(error))})
         await socket.close()
         return
-    stream = _Stream(socket, LiveSession(personal))
+    session = LiveSession(personal)
+    await asyncio.get_running_loop().run_in_executor(studio.answering, session.warm_up)
+    stream = _Stream(socket, session, studio.answering)
     answering = asyncio.create_task(stream.answer())
     try:
         await stream.receive()
@@ -118,8 +121,8 @@ async def live(socket: WebSocket) -> None:
 class _Stream:
     """One WebSocket's frames: at most one waits."""
 
-    def __init__(self, socket: WebSocket, session: LiveSession) -> None:
-        self._socket, self._session = socket, session
+    def __init__(self, socket: WebSocket, session: LiveSession, pool: ThreadPoolExecutor) -> None:
+        self._socket, self._session, self._pool = socket, session, pool
         self._newest: bytes | None = None
         self._arrived_s = 0.0
         self._came = asyncio.Event()
@@ -147,7 +150,8 @@ class _Stream:
                 continue
             (number,), arrived_s = _NUMBER.unpack(content[: _NUMBER.size]), self._arrived_s
             try:
-                found = await run_in_threadpool(self._session.answer, number, content[_NUMBER.size :])
+                jpeg = content[_NUMBER.size :]
+                found = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.answer, number, jpeg)
             except KitError as error:
                 await self._send({"fault": plain(str(error))})
                 continue
