@@ -103,8 +103,13 @@ def run_command(
 ) -> int:
     """Do a command's work, with reports as the options of CommandParser ask for them; see `exit_status` and
     `command_streams`."""
+
+    def placed() -> None:
+        _require_place_to_work()
+        work()
+
     with command_streams(), reports_shown(getattr(options, "verbosity", Verbosity.NORMAL)):
-        return exit_status(program, lambda: (_require_place_to_work(), work()), if_stopped=if_stopped)
+        return exit_status(program, placed, if_stopped=if_stopped)
 
 
 def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "nothing was written in part") -> int:

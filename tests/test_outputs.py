@@ -38,6 +38,7 @@ TEXTS = {
         "participant",
         "object",
         "overrides",
+        "rename",
         "names",
         "video",
         "shape",

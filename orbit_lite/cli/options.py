@@ -13,10 +13,10 @@ START_HELP = "ridge on efficientnet_lite0, whose ImageNet weights are installed 
 READERS = ("pyav", "decord", "torchcodec")  # as data_prep.video.readers.table has them, which takes a while to import
 
 
-def add_data(parser: argparse._ActionsContainer) -> None:
+def add_data(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
     """`--data`: the tree whose frames a verb reads."""
     parser.add_argument(
-        "--data", type=Reads(TREE_FILES), required=True, help="a frame tree, packed or not, or a tree of raw videos"
+        "--data", type=Reads(TREE_FILES), required=required, help="a frame tree, packed or not, or a tree of raw videos"
     )
 
 

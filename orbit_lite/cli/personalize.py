@@ -35,9 +35,14 @@ def add(verbs: Subparsers) -> None:
         "--videos",
         type=Reads(TREE_FILES),
         nargs="+",
-        required=True,
         metavar="USER_DIR",
         help="folders of one user each",
+    )
+    verb.add_argument(
+        "--rename",
+        action="append",
+        metavar="OLD=NEW",
+        help="with --update, without --videos: another name for an object",
     )
     _add_outputs(verb)
     known = verb.add_mutually_exclusive_group()
@@ -70,11 +75,11 @@ def _add_outputs(verb: argparse.ArgumentParser) -> None:
 def _written(options: argparse.Namespace) -> list[Path]:
     """The personal recognizers that come of the options: one, or one for each user in a folder."""
     out: Path | None = options.out or options.update
-    return targets(options.videos, out) if out else []
+    return targets(options.videos or [Path()], out) if out else []
 
 
 def _table(options: argparse.Namespace) -> list[Path]:
-    if options.csv is None and options.out and len(options.videos) > 1:
+    if options.csv is None and options.out and len(options.videos or ()) > 1:
         return [options.out / CSV_NAME]
     return [options.csv] if options.csv else []
 
@@ -82,11 +87,16 @@ def _table(options: argparse.Namespace) -> list[Path]:
 def _personalize(options: argparse.Namespace) -> None:
     _require_sense(options)
     from orbit_lite.models.choice import EMBEDDED_START, EMBEDDED_START_TEXT, choose_start
-    from orbit_lite.personal.teaching.personalize import personalize, teach_more
+    from orbit_lite.personal.teaching.personalize import personalize, rename, teach_more
     from orbit_lite.personal.teaching.teach import BALANCED, Caution
     from orbit_lite.runs.devices import named_device
 
     device = named_device(options.device)
+    if options.rename:
+        out = options.out or options.update
+        renamed = rename(options.update, options.rename, out, device=device)
+        say(f"{out}: {len(renamed.objects)} objects: {', '.join(renamed.objects)}")
+        return
     if options.update is not None:
         known = "replace" if options.replace else "extend" if options.extend else "refuse"
         teach_more(
@@ -120,6 +130,15 @@ def _require_sense(options: argparse.Namespace) -> None:
     """Refuse options that contradict one another, before anything is loaded."""
     if options.strictness and options.false_alarms is not None:
         raise AskedWrong("--strictness and --false-alarms both say when to answer 'none of these'; give one of them")
+    if options.rename:
+        if options.update is None:
+            raise AskedWrong("--rename goes with --update: the file whose objects get other names")
+        others = ("videos", "replace", "extend", "strictness", "false_alarms", "csv")
+        if given := [f"--{name.replace('_', '-')}" for name in others if getattr(options, name)]:
+            raise AskedWrong(f"--rename goes without {', '.join(given)}: give it a command of its own")
+        return
+    if not options.videos:
+        raise AskedWrong("--videos is missing: a user's folder, with one folder per object in it")
     if options.update is not None:
         if len(options.videos) > 1:
             raise AskedWrong("--update takes one folder of videos: a personal recognizer is one user's")

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_FILES
@@ -54,7 +55,11 @@ def add(verbs: Subparsers) -> None:
         metavar="OUT.mp4",
         help="write a copy of the one video with captions",
     )
-    verb.add_argument("--speak", action="store_true", help="print what is seen when it changes, and nothing else")
+    verb.add_argument(
+        "--speak",
+        action="store_true",
+        help="print what is seen when it changes, before it which of several videos; nothing else",
+    )
     add_strictness(verb, default="as the personal recognizer has it")
     add_device(verb)
     verb.set_defaults(run=_recognize)
@@ -101,6 +106,10 @@ def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
 
     summaries = sys.stderr if speak or stream else sys.stdout
 
+    def began(name: str) -> None:
+        if speak:
+            say(Path(name).name)  # short: it is read aloud
+
     def answered(name: str, answer: VideoAnswer) -> None:
         say_text(answer_text(name, answer), to=summaries)
 
@@ -111,7 +120,7 @@ def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
     def summarized(summary: AnswersSummary) -> None:
         say_text(f"\n{summary_text(summary)}", to=summaries)
 
-    return AnswerListener(answered=answered, changed=changed, summarized=summarized)
+    return AnswerListener(began=began, answered=answered, changed=changed, summarized=summarized)
 
 
 def _require_sense(options: argparse.Namespace) -> None:

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from groundwork.command_line import Subparsers
-from groundwork.console import say
+from groundwork.console import say, say_text
+from groundwork.errors import AskedWrong
 from groundwork.options import Reads, ReadsOrNames, Writes, WritesFolder
 from groundwork.words import counted
 from orbit_lite.cli.numbers import positive
@@ -48,10 +49,19 @@ def _tasks(options: argparse.Namespace) -> None:
 
 def _add_train(verbs: Subparsers) -> None:
     verb = verbs.add_parser("train", help="meta-train a recognizer with LITE; resumes --out")
-    verb.add_argument("config", type=ReadsOrNames(), help="an experiment: a YAML file, or the name of a built-in one")
+    verb.add_argument(
+        "config", type=ReadsOrNames(), nargs="?", help="an experiment: a YAML file, or the name of a built-in one"
+    )
     verb.add_argument("overrides", nargs="*", metavar="key=value", help="for example optimizer.lr=0.001 epochs=5")
-    add_data(verb)
-    verb.add_argument("--out", type=WritesFolder(), required=True, help="the run's folder")
+    add_data(verb, required=False)
+    verb.add_argument("--out", type=WritesFolder(), help="the run's folder")
+    verb.add_argument("--list", action="store_true", help="list the built-in experiments and stop")
+    verb.add_argument(
+        "--show", action="store_true", help="show every key of the experiment, and where it is from; stop"
+    )
+    verb.add_argument(
+        "--more-epochs", type=positive, default=0, metavar="N", help="train the finished run further by N"
+    )
     verb.add_argument("--tensorboard", action="store_true", help="also log to OUT/tensorboard (an extra to install)")
     add_workers(verb)
     add_device(verb)
@@ -59,6 +69,20 @@ def _add_train(verbs: Subparsers) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    if options.list:
+        from orbit_lite.training.shown import experiments_text
+
+        say_text(experiments_text())
+        return
+    if options.config is None:
+        raise AskedWrong("the experiment is missing; 'orbit-lite train --list' lists those that are built in")
+    if options.show:
+        from orbit_lite.training.shown import keys_text, shown_keys
+
+        say_text(keys_text(shown_keys(options.config, options.overrides)))
+        return
+    if missing := [f"--{name}" for name in ("data", "out") if getattr(options, name) is None]:
+        raise AskedWrong(f"{' and '.join(missing)}: missing; train reads --data and writes --out")
     from orbit_lite.runs.devices import named_device
     from orbit_lite.training.experiment import load_experiment
     from orbit_lite.training.loop import train
@@ -71,6 +95,7 @@ def _train(options: argparse.Namespace) -> None:
         workers=readers(options),
         device=named_device(options.device),
         tensorboard=options.tensorboard,
+        more_epochs=options.more_epochs,
     )
     if summary.validation_frame_accuracy is None:
         say(f"nothing to meta-train in learner {config.learner.name}; written as it is: {summary.best}")

@@ -132,6 +132,30 @@ def load_recognizer(
     return read(file, path, learner, backbone, frame_size_px).to(device)
 
 
+def build_from(
+    learner: LearnerConfig, backbone: str, *, weights: str | Path, seed: int = 0, frame_size_px: int = FRAME_SIZE_PX
+) -> Recognizer:
+    """Compose a learner on a backbone, as `build_recognizer` does; `weights` may also be one of our checkpoints.
+
+    Of a checkpoint of the same learner all weights are taken, of another one those of its extractor.
+
+    Raises:
+        AskedWrong: as `build_recognizer`; or the checkpoint is of another backbone or frame size.
+        FoundWrong: as `build_recognizer` and `load_recognizer`.
+    """
+    path = Path(weights)
+    if not path.is_file() or HEADER not in read_metadata(path):
+        return build_recognizer(learner, backbone, weights=weights, seed=seed, frame_size_px=frame_size_px)
+    start = load_recognizer(path, backbone=backbone, frame_size_px=frame_size_px)
+    recognizer = build_recognizer(learner, backbone, weights="random", seed=seed, frame_size_px=frame_size_px)
+    if start.learner is not None and start.learner.model_copy(update={"name": learner.name}) == learner:
+        recognizer.load_state_dict(start.state_dict())
+    else:
+        recognizer.extractor.load_state_dict(start.extractor.state_dict())
+        _LOG.info("note: %s: of another learner, so its extractor's weights alone are taken", path)
+    return recognizer
+
+
 def _ours(
     file: WeightFile, path: Path, learner: str | None, backbone: str | None, frame_size_px: int | None
 ) -> Recognizer:

@@ -8,9 +8,9 @@ from groundwork.errors import AskedWrong
 from groundwork.files import file_sha256
 from groundwork.words import nearest
 from orbit_lite.config import YAML_SUFFIXES
-from orbit_lite.models.checkpoint import load_recognizer
+from orbit_lite.models.checkpoint import build_from, load_recognizer
 from orbit_lite.models.learner import LearnerConfig, learner_names, load_learner
-from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.models.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ModelChoice:
         if learner is not None:
             if not self.backbone:
                 raise AskedWrong(f"--model {self.model} is a learner: give its --backbone (and --weights) too")
-            return build_recognizer(learner, self.backbone, weights=self._weights, seed=self.seed)
+            return build_from(learner, self.backbone, weights=self._weights, seed=self.seed)
         path = Path(self.model)
         if not path.is_file():
             known = learner_names()

@@ -28,17 +28,18 @@ from orbit_lite.data.loader import ReadTask, read_ahead
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.predict import predict
-from orbit_lite.models.checkpoint import save_recognizer
+from orbit_lite.models.checkpoint import build_from, save_recognizer
 from orbit_lite.models.chunks import Chunks, is_quick_in_bf16, usual_chunks
 from orbit_lite.models.gradients.film_penalty import FilmPenalty
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.inputs import NotFinite, NotSolved
-from orbit_lite.models.recognizer import Recognizer, build_recognizer
+from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.runs.folder import RunFolder
 from orbit_lite.runs.ranks import Ranks, joined_ranks
 from orbit_lite.training.experiment import ExperimentConfig, LiteConfig, experiment_as_written_now
 from orbit_lite.training.log import log_curve
+from orbit_lite.training.longer import lengthened
 from orbit_lite.training.optimizer import (
     build_optimizer,
     clamp_gradients,
@@ -69,7 +70,14 @@ class TrainSummary:
 
 
 def train(
-    config: ExperimentConfig, *, data: Path, out: Path, workers: int, device: torch.device, tensorboard: bool = False
+    config: ExperimentConfig,
+    *,
+    data: Path,
+    out: Path,
+    workers: int,
+    device: torch.device,
+    tensorboard: bool = False,
+    more_epochs: int = 0,
 ) -> TrainSummary:
     """Meta-train a recogniser on the train users, and keep the weights that are best on the validation users.
 
@@ -82,23 +90,27 @@ def train(
         workers: processes that read ahead, for each rank; the result does not depend on them.
         device: where to compute; in bfloat16 on GPUs built for it, unless the config says otherwise.
         tensorboard: log to OUT/tensorboard, too.
+        more_epochs: train the finished run in `out` further by so many, whatever epochs the config has.
 
     Raises:
         AskedWrong: if `out` holds another run, or another process is at it, or the tree lacks a split.
         FoundWrong: if the data, or a checkpoint in `out`, is not what it should be, or a loss is not finite.
     """
     with joined_ranks(device) as ranks:
-        return _train(config, data, out, ranks, workers, log_curve(out, wanted=tensorboard and ranks.first))
+        log = log_curve(out, wanted=tensorboard and ranks.first)
+        return _train(config, data, out, ranks, workers, log, more_epochs)
 
 
 def _train(
-    config: ExperimentConfig, data: Path, out: Path, ranks: Ranks, workers: int, log: Callable[..., None]
+    config: ExperimentConfig, data: Path, out: Path, ranks: Ranks, workers: int, log: Callable[..., None], more: int
 ) -> TrainSummary:
     index = ranks.after_first(lambda: open_index(data))
     source = open_frames(index, size_px=config.frame_size_px)
     tasks = TrainingTasks(TaskDrawer(index, config.tasks, split="train", seed=config.seed))
+    if more:
+        config = lengthened(config, out / STATE_NAME, out / BEST_NAME, more, an_epoch=tasks.an_epoch, ranks=ranks)
     validate = Validation(config, index, source, ranks, workers=workers)
-    recognizer = build_recognizer(
+    recognizer = build_from(
         config.learner,
         config.backbone,
         weights=config.weights,

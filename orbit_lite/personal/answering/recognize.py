@@ -57,10 +57,12 @@ def _ignore(*_: object) -> None:
 class AnswerListener:
     """Is called while answers come.
 
-    answered: with each video's name and answer, when its last frame is answered. changed: with a frame's answer and the
-    words to be spoken, where what is seen has changed, see Speech. summarized: once several videos are answered.
+    began: with the name of each of several videos. answered: with a video's name and answer, when its last frame is
+    answered. changed: with a frame's answer and the words to be spoken, where what is seen has changed, see Speech.
+    summarized: once several videos are answered.
     """
 
+    began: Callable[[str], None] = _ignore
     answered: Callable[[str, VideoAnswer], None] = _ignore
     changed: Callable[[FrameAnswer, str], None] = _ignore
     summarized: Callable[[AnswersSummary], None] = _ignore
@@ -108,6 +110,8 @@ def recognize(
     failed: list[tuple[str, str]] = []
     with whole_table(outputs.csv) as table, StreamWorker() as worker:
         for video in videos:
+            if len(videos) > 1:
+                listener.began(str(video))
             try:
                 with table.whole_video():
                     found.append(

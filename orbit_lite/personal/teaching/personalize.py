@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from groundwork.errors import FoundWrong
+from data_prep.tree.layout import nfc
+from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.files import write_text
 from groundwork.outputs import Output, require_outputs
 from groundwork.pages.cells import plain
@@ -21,7 +22,7 @@ from orbit_lite.personal.start import describe_start
 from orbit_lite.personal.teaching.material import Lesson, read_lesson
 from orbit_lite.personal.teaching.sampling import PROTOCOL, Sampling
 from orbit_lite.personal.teaching.summary import ObjectSummary, summarize, summary_csv, summary_text
-from orbit_lite.personal.teaching.teach import BALANCED, Caution, add_objects, held_out, teach
+from orbit_lite.personal.teaching.teach import BALANCED, Caution, add_objects, held_out, rename_objects, teach
 from orbit_lite.runs.folder import versions
 
 _LOG = logging.getLogger("orbit_lite")
@@ -144,6 +145,34 @@ def teach_more(
     if csv:
         write_text(csv, summary_csv([(taught.personal.user, taught.rows)]))
     return taught.personal
+
+
+def rename(file: Path, pairs: Sequence[str], out: Path, *, device: torch.device) -> PersonalRecognizer:
+    """Give objects of a personal recognizer other names.
+
+    Args:
+        file: the personal recognizer.
+        pairs: `OLD=NEW`, as nfc. Either may hold an equals sign: OLD is one that is known.
+        out: the file to write; may be `file`.
+        device: where to compute.
+
+    Raises:
+        AskedWrong: for a pair that is none, or as `rename_objects`.
+    """
+    personal = load_personal(file, device=device)
+    names: dict[str, str] = {}
+    for pair in pairs:
+        cuts = [place for place, letter in enumerate(pair) if letter == "="]
+        known = [place for place in cuts if nfc(pair[:place]) in personal.objects]
+        if not cuts:
+            raise AskedWrong(f"--rename {pair}: expected OLD=NEW, such as mug='red mug'")
+        place = (known or cuts)[0]
+        if nfc(pair[:place]) in names:
+            raise AskedWrong(f"--rename {pair}: {pair[:place]!r} is given two names")
+        names[nfc(pair[:place])] = nfc(pair[place + 1 :])
+    renamed = rename_objects(personal, names)
+    save_personal(out, renamed)
+    return renamed
 
 
 def origin_of(model: ModelChoice, size_px: int) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from data_prep.tree.layout import TREE_TYPES
+from data_prep.tree.portable import is_text
 from groundwork.errors import AskedWrong, FoundWrong
-from groundwork.words import nearest
+from groundwork.words import listed, nearest
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
 from orbit_lite.personal.calibrating.calibrate import calibrate
 from orbit_lite.personal.calibrating.leave_out import HeadTeaching, HeldOut, hold_out, rounds_by_likeness
@@ -150,6 +152,34 @@ def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> Person
     if set(names) >= set(personal.objects):
         raise AskedWrong(f"{', '.join(names)}: all the objects there are; forget the whole file instead")
     return _again(personal, personal.support.without(names))
+
+
+def rename_objects(personal: PersonalRecognizer, names: Mapping[str, str]) -> PersonalRecognizer:
+    """The recognizer with other names for some objects; what it was taught with stays.
+
+    Where the objects' order by name changes, the head is fitted again to the same features in that order.
+
+    Args:
+        personal: what is known.
+        names: the new name by the old one.
+
+    Raises:
+        AskedWrong: if one is not known, a new name is another object's or can't be a name, or the order changes and the
+            learner needs all videos together.
+    """
+    for old, new in names.items():
+        if old not in personal.objects:
+            raise AskedWrong(f"no object {old!r}{nearest(old, personal.objects)}; there are {listed(personal.objects)}")
+        if not new.strip() or new.startswith(".") or set(new) & set("/\\\0") or new in TREE_TYPES or not is_text(new):
+            raise AskedWrong(f"{new!r}: can't be an object's name; expected one that a folder can have")
+    after = [names.get(name, name) for name in personal.objects]
+    if twice := sorted({name for name in after if after.count(name) > 1}):
+        raise AskedWrong(f"{twice[0]!r}: two objects would have this name; forget one of them first, or take another")
+    parts = [(replace(video, object=names.get(video.object, video.object)), f) for video, f in personal.support.parts()]
+    if after == sorted(after):
+        return replace(personal, support=SupportSet.of(parts))
+    _require_separable(personal, "to take names in another order")
+    return _again(personal, SupportSet.of(parts))
 
 
 def held_out(personal: PersonalRecognizer) -> HeldOut:

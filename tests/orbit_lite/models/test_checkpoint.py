@@ -21,6 +21,7 @@ from orbit_lite.models.checkpoint import (
     CHECKPOINT,
     FORMAT,
     HEADER,
+    build_from,
     load_recognizer,
     read_checkpoint_info,
     save_recognizer,
@@ -288,3 +289,16 @@ def test_a_frame_size_that_can_not_be_right_is_one_line(saved: Path, size: str) 
     with pytest.raises(FoundWrong) as error:
         load_recognizer(saved)
     assert str(error.value).startswith(f"{saved}: ") and len(str(error.value)) < len(str(saved)) + 250
+
+
+def test_another_learner_starts_from_a_checkpoints_extractor_and_the_same_from_all_of_it(saved: Path) -> None:
+    start = load_recognizer(saved)
+    again = build_from(load_learner("protonets"), "tiny", weights=saved, seed=3)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in start.state_dict().items())
+    other = build_from(load_learner("cnaps"), "tiny", weights=str(saved), seed=3)
+    for name, value in start.extractor.state_dict().items():
+        assert torch.equal(value, other.extractor.state_dict()[name])
+    with pytest.raises(AskedWrong, match="asked for backbone resnet18, but the checkpoint is of backbone tiny"):
+        build_from(load_learner("protonets"), "resnet18", weights=saved)
+    plain = build_from(load_learner("protonets"), "tiny", weights="random", seed=7)
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in start.state_dict().items())

@@ -7,7 +7,9 @@ import shutil
 import socket
 from functools import partial
 
+import numpy as np
 import pytest
+import torch
 
 from data_prep.making.pack import pack
 from orbit_lite.models.extractor import build_extractor
@@ -308,3 +310,43 @@ def test_a_backbone_or_weights_without_a_model_are_refused(run, alice, tmp_path)
         status, _, error = run("--videos", alice, "--out", tmp_path / "a.safetensors", name, value)
         assert status == 2 and f"{name} goes with --model" in error
     assert not list(tmp_path.iterdir())
+
+
+class TestRename:
+    @pytest.fixture
+    def known(self, alice_file, tmp_path):
+        return shutil.copy(alice_file, tmp_path / "alice.safetensors")
+
+    @pytest.mark.parametrize("new", ["zzz = last", "0 first", "Müller's"])
+    def test_an_object_has_another_name_and_nothing_else_changes(self, run, known, alice, new):
+        before, old = load_personal(known), things(alice)[0]
+        status, said, _ = run("--update", known, "--rename", f"{old}={new}", "--device", "cpu")
+        after = load_personal(known)
+        assert status == 0 and new in said and after.objects == tuple(sorted([new, *things(alice)[1:]]))
+        images = torch.randint(0, 256, (4, 3, after.frame_size_px, after.frame_size_px), dtype=torch.uint8)
+        order = [after.objects.index(new if name == old else name) for name in before.objects]
+        np.testing.assert_allclose(
+            after.scores(images).probabilities[:, order], before.scores(images).probabilities, atol=1e-3
+        )
+
+    @pytest.mark.parametrize(
+        ("pairs", "said"),
+        [
+            (["nothing=x"], "no object 'nothing'"),
+            (["{0}"], "expected OLD=NEW"),
+            (["{0}={1}"], "two objects would have this name"),
+            (["{0}=a/b"], "can't be an object's name"),
+            (["{0}=clutter"], "can't be an object's name"),
+            (["{0}=x", "{0}=y"], "is given two names"),
+        ],
+    )
+    def test_what_can_not_be_is_refused_and_the_file_stays(self, run, known, alice, pairs, said):
+        before = known.read_bytes()
+        given = [word for pair in pairs for word in ("--rename", pair.format(*things(alice)))]
+        status, _, line = run("--update", known, *given, "--device", "cpu")
+        assert status == 2 and said in line and known.read_bytes() == before
+
+    def test_two_names_may_be_exchanged(self, run, known, alice):
+        a, b = things(alice)[:2]
+        assert run("--update", known, "--rename", f"{a}={b}", "--rename", f"{b}={a}", "--device", "cpu")[0] == 0
+        assert load_personal(known).objects == tuple(things(alice))

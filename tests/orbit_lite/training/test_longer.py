@@ -1,0 +1,60 @@
+"""A finished run trained further is the run that was asked for all epochs at first, where its schedule allows."""
+
+import json
+
+import pytest
+import torch
+
+from groundwork.errors import AskedWrong
+from orbit_lite.training.experiment import load_experiment
+from orbit_lite.training.loop import BEST_NAME, STATE_NAME, train
+
+QUICK = ("tasks.tasks_per_user=1", "tasks_per_step=3", "tasks.query.frames.at_most=1", "lite.h=2")
+CPU = torch.device("cpu")
+
+
+def trained(frames, run, *overrides, more=0):
+    config = load_experiment("pocket", [*QUICK, *overrides])
+    return train(config, data=frames, out=run, workers=0, device=CPU, more_epochs=more)
+
+
+def test_more_epochs_are_exactly_those_that_could_have_been_asked_for_at_first(pocket_frames, tmp_path, reported):
+    constant = ("optimizer.decay=none", "optimizer.warmup_epochs=0")
+    at_first, later = tmp_path / "at first", tmp_path / "later"
+    whole = trained(pocket_frames, at_first, *constant, "epochs=2")
+    trained(pocket_frames, later, *constant, "epochs=1")
+    reported()
+    more = trained(pocket_frames, later, *constant, "epochs=1", more=1)
+    assert any("from 1 to 2 epochs, exactly as if asked at first" in line for line in reported())
+    assert (more.steps, more.best_step, more.validation_frame_accuracy) == (
+        *(whole.steps, whole.best_step, whole.validation_frame_accuracy),
+    )
+    for name in (BEST_NAME, "training.csv"):
+        assert (later / name).read_bytes() == (at_first / name).read_bytes(), name
+    states = [torch.load(run / STATE_NAME, weights_only=True)["sha256"] for run in (at_first, later)]
+    assert states[0] == states[1]
+    # the plain command, with as many epochs, now takes the run for finished
+    assert trained(pocket_frames, later, *constant, "epochs=2") == more
+
+
+def test_where_the_schedule_does_not_allow_it_that_is_said(pocket_frames, tmp_path, reported):
+    trained(pocket_frames, tmp_path / "run", "epochs=1")  # cosine decay
+    assert trained(pocket_frames, tmp_path / "run", more=1).steps == 2
+    assert any("not exactly what a run of as many from the start gives: cosine" in line for line in reported())
+
+
+def test_only_a_finished_run_is_trained_further_and_one_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    with pytest.raises(AskedWrong, match="no run of this kit"):
+        trained(pocket_frames, run, more=1)
+    trained(pocket_frames, run, "epochs=1")
+    with pytest.raises(AskedWrong, match="holds another run"):
+        trained(pocket_frames, run, "optimizer.lr=0.5", more=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("orbit_lite.training.loop.save_state", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trained(pocket_frames, run, more=1)
+    with pytest.raises(AskedWrong, match="step 1 of 2, not finished"):
+        trained(pocket_frames, run, more=3)
+    assert trained(pocket_frames, run, more=1).steps == 2
+    assert json.loads((run / "run.json").read_text())["settings"]["config"]["epochs"] == 2
