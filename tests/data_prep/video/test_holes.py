@@ -15,9 +15,9 @@ from tests.data_prep.video.test_packets import AVCC, BARE, IDR, SLICE, bare, pac
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
 CODECS = {
-    "vp8": ("a.webm", ["-c:v", "libvpx", "-b:v", "900k"]),
-    "vp9": ("a.webm", ["-c:v", "libvpx-vp9", "-b:v", "900k", "-deadline", "realtime"]),
-    "av1": ("a.mp4", ["-c:v", "libaom-av1", "-cpu-used", "8", "-b:v", "900k"]),
+    "vp8": ("a.webm", ["-c:v", "libvpx", "-b:v", "900k", "-deadline", "realtime"]),
+    "vp9": ("a.webm", ["-c:v", "libvpx-vp9", "-b:v", "900k", "-deadline", "realtime", "-cpu-used", "8"]),
+    "av1": ("a.mp4", ["-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-b:v", "900k"]),
     "mpeg4": ("a.mp4", ["-c:v", "mpeg4", "-q:v", "3"]),
     "mjpeg": ("a.avi", ["-c:v", "mjpeg", "-q:v", "3", "-huffman", "default"]),
     "mpeg2video": ("a.mpg", ["-c:v", "mpeg2video", "-q:v", "3"]),
