@@ -242,7 +242,7 @@ def test_adapted_networks_and_what_the_threshold_is_where_there_is_none(alice, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_b0"])
+@pytest.mark.parametrize("backbone", [pytest.param("resnet18", marks=pytest.mark.long), "efficientnet_b0"])
 def test_larger_networks(alice, tmp_path, backbone):
     file = tmp_path / "alice.safetensors"
     personalize(ModelChoice("protonets_cosine", backbone, "random"), [alice], file, device=torch.device("cpu"))
