@@ -4,12 +4,14 @@ Imports stand in the functions, so that --help does not wait for pandas.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
 from groundwork.errors import FoundWrong
-from groundwork.options import Changes, Reads, Writes
+from groundwork.files import write_json
+from groundwork.options import Changes, Reads, Writes, add_json
 from groundwork.outputs import Kept
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
@@ -38,10 +40,12 @@ def _add_score(verbs: Subparsers) -> None:
     verb.add_argument(
         "--out", type=Writes("scorecard.json"), required=True, metavar="scorecard.json", help="file to write"
     )
+    add_json(verb, "scores.json")
     verb.set_defaults(run=_score)
 
 
 def _score(chosen: argparse.Namespace) -> None:
+    from eval.formats.scorecard import write_scorecard
     from eval.report import scorecard_text
     from eval.verbs import score_files
 
@@ -49,6 +53,8 @@ def _score(chosen: argparse.Namespace) -> None:
     say_text(scorecard_text(scorecard, width=terminal_width()))
     say("")
     say(f"Scorecard: {chosen.out}")
+    if chosen.json:
+        write_scorecard(chosen.json, scorecard)
 
 
 def _add_check(verbs: Subparsers) -> None:
@@ -75,6 +81,7 @@ def _add_compare(verbs: Subparsers) -> None:
         "b", type=Reads(RUN_FILES), metavar="B", help="another, of the same tasks; differences are B minus A"
     )
     verb.add_argument("--out", type=Writes("comparison.txt"), metavar="FILE", help="also write it: .txt, .md or .json")
+    add_json(verb, "comparison.json")
     verb.set_defaults(run=_compare)
 
 
@@ -82,8 +89,11 @@ def _compare(chosen: argparse.Namespace) -> None:
     from eval.compare import comparison_text
     from eval.verbs import compare_files
 
-    say_text(comparison_text(compare_files(chosen.a, chosen.b, chosen.out), width=terminal_width()))
+    comparison = compare_files(chosen.a, chosen.b, chosen.out)
+    say_text(comparison_text(comparison, width=terminal_width()))
     _say_written(chosen.out)
+    if chosen.json:
+        write_json(chosen.json, comparison.model_dump(mode="json"))
 
 
 def _add_leaderboard(verbs: Subparsers) -> None:
@@ -92,6 +102,7 @@ def _add_leaderboard(verbs: Subparsers) -> None:
     verb.add_argument(
         "--out", type=Writes("leaderboard.txt"), metavar="FILE", help="also write it: .txt, .md, .csv or .html"
     )
+    add_json(verb, "leaderboard.json")
     verb.set_defaults(run=_leaderboard)
 
 
@@ -99,8 +110,11 @@ def _leaderboard(chosen: argparse.Namespace) -> None:
     from eval.leaderboard import leaderboard_text
     from eval.verbs import leaderboard_of
 
-    say_text(leaderboard_text(leaderboard_of(chosen.runs, chosen.out), width=terminal_width()))
+    boards = leaderboard_of(chosen.runs, chosen.out)
+    say_text(leaderboard_text(boards, width=terminal_width()))
     _say_written(chosen.out)
+    if chosen.json:
+        write_json(chosen.json, {"boards": [asdict(board) for board in boards]})
 
 
 def _add_results(verbs: Subparsers) -> None:

@@ -82,6 +82,16 @@ class Changes(Reads):
     checked: bool = True
 
 
+def add_json(parser: argparse.ArgumentParser, example: str) -> None:
+    """`--json`, for a verb that prints tables: what they hold, for programs."""
+    parser.add_argument(
+        "--json",
+        type=Writes(example),
+        metavar="FILE",
+        help="also write what the tables hold as JSON; with '-' to standard output, the tables to standard error",
+    )
+
+
 @contextmanager
 def claimed(options: argparse.Namespace) -> Iterator[None]:
     """Do a verb's work in this block, on the paths that its options name.

@@ -235,7 +235,8 @@ def test_no_output_is_an_input(verb, writing, way, tmp_path, capsys):
 
 FILES = [(verb, writing) for verb, writing in WRITING if isinstance(writing.type, Writes)]
 FOLDERS = [(verb, writing) for verb, writing in WRITING if isinstance(writing.type, WritesFolder)]
-PAIRS = [(verb, first, second) for (verb, first), (other_verb, second) in combinations(FILES, 2) if verb is other_verb]
+SINGLE = [(verb, writing) for verb, writing in FILES if writing.type.example]  # others are folders for several
+PAIRS = [(verb, first, second) for (verb, first), (other_verb, second) in combinations(SINGLE, 2) if verb is other_verb]
 
 
 @pytest.mark.parametrize(
@@ -395,3 +396,10 @@ def test_a_folder_that_is_a_link_to_nothing_is_not_taken_for_a_new_one(verb, wri
     (tmp_path / "out").symlink_to("nothing")
     line = refused(verb, {writing.dest: tmp_path / "out"}, capsys)
     assert f"{tmp_path / 'out'}: a link to {tmp_path / 'nothing'}, which is not there" in line
+
+
+@pytest.mark.parametrize(("verb", "name"), [("summarize", "counts.csv"), ("quality", "quality_videos.csv")])
+def test_a_file_is_none_of_those_that_a_folder_is_to_hold(verb, name, tmp_path, capsys):
+    words = ["prep", verb, str(tmp_path), "--csv", str(tmp_path / "t"), "--json", str(tmp_path / "t" / name)]
+    assert orbit_lite.cli.parser.main(words) == 2
+    assert f"--json {tmp_path / 't' / name}: the same file as --csv" in capsys.readouterr().err

@@ -62,6 +62,16 @@ def write_csv(videos: Sequence[VideoQuality], folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in tables)
 
 
+def quality_rows(videos: Iterable[VideoQuality]) -> list[dict[str, object]]:
+    """A row for each video, plain JSON: its place, frames, issues and the share of its frames that each issue is in."""
+    rows = []
+    for video in videos:
+        place = dict(zip(("split", "user", "object", "video_type", "video"), _place(video), strict=True))
+        shares = {name: None if share is None else float(share) for name, share in video.shares.items()}
+        rows.append({**place, "frames": video.frames, "issues": list(video.issues), "shares": shares})
+    return rows
+
+
 def _clips(count: int, total: int) -> str:
     if total == 1:
         return "your clip is"

@@ -6,7 +6,7 @@ from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
 from groundwork.errors import FoundWrong
-from groundwork.options import Reads, WritesFolder
+from groundwork.options import Reads, WritesFolder, add_json
 from orbit_lite.cli.numbers import not_negative
 from orbit_lite.cli.options import (
     add_backbone_and_weights,
@@ -43,13 +43,14 @@ def add(verbs: Subparsers) -> None:
     add_seed(verb, of="those subsets")
     add_workers(verb)
     add_device(verb)
+    add_json(verb, "check.json")
     verb.set_defaults(run=_check_user)
 
 
 def _check_user(options: argparse.Namespace) -> None:
     from orbit_lite.models.choice import choose_start
     from orbit_lite.personal.checking.check_user import check_users
-    from orbit_lite.personal.checking.numbers import user_numbers
+    from orbit_lite.personal.checking.numbers import user_numbers, write_check_json
     from orbit_lite.personal.checking.participants import mean_text
     from orbit_lite.personal.checking.report import write_check, write_checks
     from orbit_lite.personal.checking.words import check_text
@@ -70,6 +71,8 @@ def _check_user(options: argparse.Namespace) -> None:
     if options.out is not None and found:
         written = write_checks(found, options.out) if len(options.what) > 1 else write_check(found[0], options.out)
         say(f"written: {written}")
+    if options.json and found:
+        write_check_json(options.json, {check.user: user_numbers(check) for check in found})
     if failed:
         rest = "the others are checked" if found else "nothing is written"
         raise FoundWrong(f"{len(failed)} of {len(options.what)} users failed: {', '.join(map(str, failed))}; {rest}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
 from groundwork.errors import AskedWrong
-from groundwork.options import Reads, Writes, WritesFolder
+from groundwork.options import Reads, Writes, WritesFolder, add_json
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
 from orbit_lite.cli.numbers import not_negative, positive, share
@@ -115,18 +115,24 @@ def _add_evaluate(verbs: Subparsers) -> None:
     )
     add_workers(verb)
     add_device(verb)
+    add_json(verb, "scorecard.json")
     verb.set_defaults(run=_evaluate, resumes=True)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from eval.formats.scorecard import write_scorecard
     from eval.report import scorecard_text
     from orbit_lite.personal.file import is_personal
 
     if Path(options.model).is_dir():
+        if options.json:
+            raise AskedWrong("--json is of one recognizer; for a folder of them --out gets tables as CSV")
         say_text(_evaluate_participants(options))
         return
     card = _evaluate_personal(options) if is_personal(Path(options.model)) else _evaluate_model(options)
     say_text(scorecard_text(card, width=terminal_width()))
+    if options.json:
+        write_scorecard(options.json, card)
 
 
 def _evaluate_model(options: argparse.Namespace) -> "Scorecard":

@@ -2,13 +2,15 @@
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
 from groundwork.errors import FoundWrong
-from groundwork.options import Changes, Reads, Writes
+from groundwork.files import write_json
+from groundwork.options import Changes, Reads, Writes, add_json
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
 from orbit_lite.cli.options import add_reader, add_workers, processes
@@ -81,6 +83,7 @@ def add_quality(verbs: Subparsers) -> None:
         type=Writes(files=_quality_tables),
         help="write the estimates there, by video and by frame",
     )
+    add_json(verb, "quality.json")
     add_workers(verb)
     verb.set_defaults(run=_quality)
 
@@ -93,12 +96,14 @@ def _quality_tables(options: argparse.Namespace) -> list[Path]:
 
 def _quality(options: argparse.Namespace) -> None:
     from data_prep.quality.estimate import quality
-    from data_prep.quality.report import quality_text, write_csv
+    from data_prep.quality.report import quality_rows, quality_text, write_csv
 
     videos = quality(options.root, video_type=options.type, workers=processes(options))
     say_text(quality_text(videos))
     if options.csv:
         say(f"tables: {', '.join(str(path) for path in write_csv(videos, options.csv))}")
+    if options.json:
+        write_json(options.json, {"videos": quality_rows(videos)})
 
 
 def add_summarize(verbs: Subparsers) -> None:
@@ -109,6 +114,7 @@ def add_summarize(verbs: Subparsers) -> None:
     verb.add_argument(
         "--csv", metavar="FOLDER", type=Writes(files=_summary_tables), help="also write the tables there as CSV"
     )
+    add_json(verb, "summary.json")
     verb.set_defaults(run=_summarize)
 
 
@@ -126,6 +132,8 @@ def _summarize(options: argparse.Namespace) -> None:
     say_text(summary_markdown(summary) if options.markdown else summary_text(summary, width=terminal_width()))
     if options.csv:
         say(f"tables: {', '.join(str(path) for path in write_csv(summary, options.csv))}")
+    if options.json:
+        write_json(options.json, asdict(summary))
 
 
 def _add_root(verb: argparse.ArgumentParser) -> None:
