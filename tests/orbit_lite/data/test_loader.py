@@ -114,3 +114,14 @@ def test_a_worker_whose_parent_dies_while_it_starts_ends_too(tmp_path):
 def test_trailing_clips_never_look_ahead():
     clips = trailing_clips([1, 5, 40], 8)
     assert [clips[i : i + 8] for i in (0, 8, 16)] == [[1] * 8, [1, 1, 1, 1, 2, 3, 4, 5], list(range(33, 41))]
+
+
+def test_images_that_go_through_pipes_are_the_same(training, monkeypatch):
+    """As where shared memory is little, see LITTLE_SHARED_BYTES."""
+    from orbit_lite.data import loader
+
+    tasks, read = training
+    monkeypatch.setattr(loader, "_little_shared_memory", lambda: True)
+    for through_pipe, usual in zip(read_ahead(tasks, read, workers=1), read_ahead(tasks, read, workers=0), strict=True):
+        for name in ("support", "support_labels", "query", "query_labels"):
+            assert torch.equal(getattr(through_pipe, name), getattr(usual, name))
