@@ -71,6 +71,8 @@ def findings(participant: Participant) -> Findings:
 def _cards(path: Path) -> list[Card]:
     with open_csv(path) as rows:
         heading = next(rows, [])
+        if "advice" not in heading:
+            raise ValueError(f"{path.name} is no table of a check")
         cards = [_card(dict(zip(heading, row, strict=True))) for row in rows]
     return sorted(cards, key=lambda card: (-1.0 if card.right is None else card.right, card.thing))
 
