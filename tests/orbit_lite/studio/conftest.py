@@ -153,10 +153,12 @@ def study(filmed, tmp_path) -> Path:
     return tmp_path / "study"
 
 
-@pytest.fixture(scope="module")
-def taught_study(filmed, tmp_path_factory) -> Path:
+@pytest.fixture(scope="session")
+def taught_study(filmed, made_once) -> Path:
     """The same, taught, checked and tested. Not to be changed: copy it."""
-    root = tmp_path_factory.mktemp("taught") / "study"
-    shutil.copytree(filmed, root / "P01")
-    TINY.teach(Study.open(root), "P01", lambda line: None)
-    return root
+
+    def make(root: Path) -> None:
+        shutil.copytree(filmed, root / "P01")
+        TINY.teach(Study.open(root), "P01", lambda line: None)
+
+    return made_once("taught-study", make)

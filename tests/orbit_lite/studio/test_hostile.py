@@ -42,7 +42,6 @@ def files(root):
         "a\\b",
         ".hidden",
         "x\0y",
-        "x\ny",
         "\u202ex",
         "train",
         "Results",

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import struct
 import time
 
@@ -71,8 +72,10 @@ def test_a_frame_that_would_fill_the_memory_is_refused_by_its_header():
 
 
 @pytest.fixture(scope="module")
-def client(serve, taught_study):
-    with serve(taught_study) as client:
+def client(serve, taught_study, tmp_path_factory):
+    root = tmp_path_factory.mktemp("live") / "study"
+    shutil.copytree(taught_study, root)
+    with serve(root) as client:
         yield client.let_in()
 
 
