@@ -147,6 +147,15 @@ def _released(path: Path, file: BinaryIO) -> Iterator[None]:
     try:
         yield
     finally:
-        if os.name != "nt":  # Windows can't remove an open file, and needs it closed to be unlocked
-            path.unlink(missing_ok=True)
-        file.close()
+        try:
+            _taken_away(path)
+        except KeyboardInterrupt:  # a signal in this very moment, of which none follows for a while, see `Stopped`
+            _taken_away(path)
+            raise
+        finally:
+            file.close()
+
+
+def _taken_away(path: Path) -> None:
+    if os.name != "nt":  # Windows can't remove an open file, and needs it closed to be unlocked
+        path.unlink(missing_ok=True)
