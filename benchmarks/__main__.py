@@ -9,6 +9,7 @@ import torch
 
 from benchmarks import (
     embed,
+    engines,
     evaluate,
     export,
     extract,
@@ -34,6 +35,7 @@ from groundwork.pages.printing import terminal_width, text_table
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "embed-gpu": embed.run_on_gpu,
+    "engines": engines.run,
     "evaluate": evaluate.run,
     "export": export.run,
     "extract": extract.run,
@@ -50,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
 }
 ABOUT = {
     "embed-gpu": "images embedded a second on a GPU, beside what its arithmetic and its memory would allow",
+    "engines": "images embedded a second by each engine, beside PyTorch's eager mode; how much features differ",
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
     "export": "a personal recogniser in the kit, in ONNX, in ONNX of 8 bits: accuracy, size, time of a frame",
     "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",

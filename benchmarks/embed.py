@@ -107,7 +107,8 @@ def layer_values(recognizer: Recognizer) -> int:
     handles = [leaf.register_forward_hook(count) for leaf in leaves]
     try:
         size_px = recognizer.extractor.frame_size_px
-        recognizer.embed(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))
+        with torch.no_grad():
+            recognizer.extractor.encode(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))
     finally:
         for handle in handles:
             handle.remove()

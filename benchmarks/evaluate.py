@@ -1,4 +1,6 @@
-"""Predictions for 50 tasks a user: each distinct frame embedded once, against the bare extractor, and each task anew.
+"""Predictions for 50 tasks a user: each distinct frame embedded once, against the bare engine, and each task anew.
+
+The plain road is that of the yardstick: eager, and every image of a task embedded for it.
 
 And what comes before and after at full size: drawing 850 tasks from an index of ORBIT's size, scoring 3 million rows.
 """
@@ -30,6 +32,8 @@ from orbit_lite.data.frames import open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.evaluation.user_work import UserWork
+from orbit_lite.models.engines import find_engine
+from orbit_lite.models.engines.encoder import Encoder
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 PROTOCOL = "orbit-2022"
@@ -48,7 +52,7 @@ class Size:
     video_frames: int = 300
     tasks: int = 50
     plain_tasks: int = 2
-    learners: tuple[str, ...] = ("protonets", "cnaps")
+    learners: tuple[tuple[str, str], ...] = (("protonets", "openvino"), ("cnaps", "torch"))  # each with its engine
     backbone: str = "efficientnet_b0"
 
 
@@ -56,13 +60,15 @@ def run(size: Size = Size(), *, repeats: int = 1) -> list[Comparison]:
     """Seconds of both roads for each learner; then seconds and memory of drawing and scoring at full size."""
     with tempfile.TemporaryDirectory() as folder:
         index = _made_tree(Path(folder), size)
-        found = [comparison for learner in size.learners for comparison in _roads(index, learner, size, repeats)]
+        found = [comparison for roads in size.learners for comparison in _roads(index, *roads, size, repeats)]
     return [*found, *_full_size()]
 
 
-def _roads(index: Index, learner: str, size: Size, repeats: int) -> list[Comparison]:
+def _roads(index: Index, learner: str, engine: str, size: Size, repeats: int) -> list[Comparison]:
     source = open_frames(index)
     recognizer = build_recognizer(learner, size.backbone, weights="random")
+    recognizer.engine = find_engine(engine)
+    encoder = recognizer.engine.encoder(recognizer.extractor, None)
     drawer = TaskDrawer(index, load_protocol(PROTOCOL), split="test", seed=0)
     tasks, few = (drawer.draw_all(tasks_per_user=count) for count in (size.tasks, size.plain_tasks))
     frames = _distinct_frames(tasks)
@@ -71,13 +77,14 @@ def _roads(index: Index, learner: str, size: Size, repeats: int) -> list[Compari
     pairs = [
         paired_seconds(
             partial(predict, recognizer, of_user, index, source, quiet=True),
-            partial(_embed_bare, recognizer, _distinct_frames(of_user)),
+            partial(_encode_bare, encoder, recognizer, _distinct_frames(of_user)),
             repeats=repeats,
             warm=False,
         )
         for of_user in by_user
     ]
     once_s, bare_s = (Spread.sum_of([pair[side] for pair in pairs]) for side in (0, 1))
+    recognizer.engine = find_engine("eager")
     _, plain_s = paired_seconds(
         lambda: None,
         lambda: predict(recognizer, few, index, source, plain=True, quiet=True),
@@ -86,12 +93,12 @@ def _roads(index: Index, learner: str, size: Size, repeats: int) -> list[Compari
     )
     setting = (
         f"{learner}, {size.backbone}, {PROTOCOL}, users: {size.users}, tasks a user: {size.tasks}, "
-        f"videos of {size.video_frames} frames"
+        f"videos of {size.video_frames} frames, engine {engine}"
     )
     once, plain = ("each frame once", once_s), f"each task anew (scaled from {size.plain_tasks} a user)"
-    threads = torch.get_num_threads()
+    threads, at_most = torch.get_num_threads(), 1.25 if recognizer.shares_features else 1.4
     return [
-        Comparison(setting, "time", "s", threads, (f"the bare extractor on {frames} frames", bare_s), once),
+        Comparison(setting, "time", "s", threads, (f"the bare engine on {frames} frames", bare_s), once, at_most),
         Comparison(setting, "time", "s", threads, once, (plain, plain_s.times(size.tasks / size.plain_tasks))),
     ]
 
@@ -102,13 +109,13 @@ def _distinct_frames(tasks: TaskSet) -> int:
     return sum(len(job.frames) for of_user in work for job in of_user.jobs())
 
 
-def _embed_bare(recognizer: Recognizer, frames: int) -> None:
-    """The extractor alone on so many frames that are in memory already."""
+def _encode_bare(encoder: Encoder, recognizer: Recognizer, frames: int) -> None:
+    """An engine alone on so many frames that are in memory already."""
     size_px = recognizer.extractor.frame_size_px
     chunk = torch.zeros(recognizer.chunks.no_graph, 3, size_px, size_px, dtype=torch.uint8)
     with torch.no_grad():
         for start in range(0, frames, len(chunk)):
-            recognizer.extractor(chunk[: frames - start])
+            encoder(chunk[: frames - start])
 
 
 def _made_tree(folder: Path, size: Size) -> Index:

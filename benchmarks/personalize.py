@@ -41,7 +41,7 @@ class Size:
     pictures: int = 300  # 10 s
     width_px: int = 1920
     height_px: int = 1080
-    backbone: str = "efficientnet_b0"
+    backbone: str = "efficientnet_lite0"
 
 
 def run(size: Size = Size(), *, repeats: int = 2) -> list[Comparison]:

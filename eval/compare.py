@@ -1,6 +1,6 @@
 """Two scorecards of the same tasks, paired: what differs, by how much, how surely, and where most."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from eval.formats.scorecard import Scorecard
 from eval.intervals import BootstrapInterval, bootstrap_over_users, too_few_users
 from eval.metrics import METRICS
 from eval.report.tables import metric_heading
-from eval.score import filter_text
+from eval.score import ENGINE, filter_text
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.printing import markdown_escaped, markdown_table, text_table
@@ -108,7 +108,7 @@ def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) 
         split=a.split,
         every_query_frame=a.every_query_frame,
         tasks_fingerprint=a.tasks_fingerprint,
-        note=_filtered_otherwise(a, b, names),
+        note=" ".join(_other_ways(a, b, names)) or None,
         overall=Overall(
             **{
                 name: MetricDifference(
@@ -124,15 +124,22 @@ def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) 
     )
 
 
-def _filtered_otherwise(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> str | None:
+def _other_ways(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> Iterator[str]:
+    """How else than in their recognizers the two differ, a sentence each."""
     filters = filter_text(a.provenance), filter_text(b.provenance)
-    if filters[0] == filters[1]:
-        return None
-    said = (
-        f"{plain(name)} was {f'filtered over time ({text})' if text else 'not filtered over time'}"
-        for name, text in zip(names, filters, strict=True)
-    )
-    return f"{', '.join(said)}: part of the difference is the filter's."
+    if filters[0] != filters[1]:
+        said = (
+            f"{plain(name)} was {f'filtered over time ({text})' if text else 'not filtered over time'}"
+            for name, text in zip(names, filters, strict=True)
+        )
+        yield f"{', '.join(said)}: part of the difference is the filter's."
+    engines = a.provenance.get(ENGINE), b.provenance.get(ENGINE)
+    if engines[0] != engines[1]:
+        said = (
+            f"{plain(name)} by {f'engine {plain(engine)}' if engine else 'an engine that is not named'}"
+            for name, engine in zip(names, engines, strict=True)
+        )
+        yield f"Features were computed {', '.join(said)}: they differ by rounding."
 
 
 def finding(comparison: Comparison) -> str:

@@ -38,6 +38,7 @@ SAMPLED_NOTE = (
     "sample, not of whole videos, and can't be compared with other protocols' numbers."
 )
 
+ENGINE = "engine"  # a key of the predictions' provenance: what ran the extractor
 FILTER_STAY = "filter_stay"  # a key of the predictions' provenance: the share that a causal filter stays with
 
 

@@ -11,7 +11,6 @@ object.
 
 import errno
 import hashlib
-import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES
+from groundwork.cache import cache_base
 from groundwork.errors import FULL_DISK, AskedWrong
 from groundwork.outputs import Kept
 
@@ -140,13 +140,9 @@ def nfc(name: str) -> str:
 
 def cache_folder(root: Path) -> Path:
     """Where a user's own files about a tree stand when it, or the folder around it, is read-only. Not created here."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or str(Path.home() / ".cache")
     place = str(root.resolve())
-    return (
-        Path(base)
-        / "orbit-lite"
-        / f"{root.resolve().name}-{hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:16]}"
-    )
+    mark = hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:16]
+    return cache_base() / f"{root.resolve().name}-{mark}"
 
 
 @contextmanager

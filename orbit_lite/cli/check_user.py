@@ -11,6 +11,7 @@ from orbit_lite.cli.numbers import not_negative
 from orbit_lite.cli.options import (
     add_backbone_and_weights,
     add_device,
+    add_engine,
     add_model_alone,
     add_seed,
     add_workers,
@@ -43,6 +44,7 @@ def add(verbs: Subparsers) -> None:
     add_seed(verb, of="those subsets")
     add_workers(verb)
     add_device(verb)
+    add_engine(verb)
     add_json(verb, "check.json")
     verb.set_defaults(run=_check_user)
 
@@ -65,6 +67,7 @@ def _check_user(options: argparse.Namespace) -> None:
         draws=options.draws,
         workers=processes(options),
         device=named_device(options.device),
+        engine=options.engine,
     )
     if len(options.what) > 1 and found:
         say_text(mean_text({check.user: user_numbers(check) for check in found}))

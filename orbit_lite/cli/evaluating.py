@@ -11,7 +11,16 @@ from groundwork.options import Reads, Writes, WritesFolder, add_json
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
 from orbit_lite.cli.numbers import not_negative, positive, share
-from orbit_lite.cli.options import add_data, add_device, add_model, add_protocol, add_strictness, add_workers, readers
+from orbit_lite.cli.options import (
+    add_data,
+    add_device,
+    add_engine,
+    add_model,
+    add_protocol,
+    add_strictness,
+    add_workers,
+    readers,
+)
 
 if TYPE_CHECKING:
     from eval.formats.scorecard import Scorecard
@@ -52,6 +61,7 @@ def _add_predict(verbs: Subparsers) -> None:
     _add_filter(verb)
     add_workers(verb)
     add_device(verb)
+    add_engine(verb)
     verb.set_defaults(run=_predict)
 
 
@@ -70,6 +80,7 @@ def _predict(options: argparse.Namespace) -> None:
     from data_prep.tree.index import open_index
     from eval.formats.records import read_tasks, write_predictions
     from orbit_lite.data.frames import open_frames
+    from orbit_lite.evaluation.engine import count_frames, settle_for_run
     from orbit_lite.evaluation.evaluate import provenance
     from orbit_lite.evaluation.predict import predict
     from orbit_lite.runs.devices import named_device
@@ -82,11 +93,19 @@ def _predict(options: argparse.Namespace) -> None:
         recognizer = choice.load().to(ranks.device)
         source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
         causal_filter = _causal_filter(options)
+        engine = settle_for_run(
+            recognizer,
+            options.engine,
+            None,
+            ranks,
+            frames=count_frames(tasks),
+            states=len({task.user for task in tasks.tasks}),
+        )
         table = predict(
             recognizer, tasks, index, source, ranks=ranks, workers=readers(options), causal_filter=causal_filter
         )
         if ranks.first:
-            write_predictions(options.out, table, metadata=provenance(choice, tasks, causal_filter))
+            write_predictions(options.out, table, metadata=provenance(choice, tasks, engine, causal_filter))
             say(f"{counted(len(table), 'prediction')} written to {options.out}")
 
 
@@ -115,6 +134,7 @@ def _add_evaluate(verbs: Subparsers) -> None:
     )
     add_workers(verb)
     add_device(verb)
+    add_engine(verb)
     add_json(verb, "scorecard.json")
     verb.set_defaults(run=_evaluate, resumes=True)
 
@@ -150,6 +170,7 @@ def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
         seed=options.seed,
         tasks_per_user=options.tasks_per_user,
         causal_filter=_causal_filter(options),
+        engine=options.engine,
     )
     return evaluate(
         request,
@@ -205,6 +226,7 @@ def _personal_request(options: argparse.Namespace) -> "PersonalRequest":
         seed=options.seed,
         user=options.user,
         strictness=options.strictness,
+        engine=options.engine,
     )
 
 

@@ -10,6 +10,7 @@ from groundwork.options import Reads, ReadsOrNames
 from orbit_lite.cli.numbers import not_negative, positive
 
 START_HELP = "ridge on efficientnet_lite0, whose ImageNet weights are installed with the kit; not meta-trained"
+ENGINES = ("torch", "openvino", "eager")  # as orbit_lite.models.engines has them, which takes a while to import
 READERS = ("pyav", "decord", "torchcodec")  # as data_prep.video.readers.table has them, which takes a while to import
 
 
@@ -69,6 +70,16 @@ def add_backbone_and_weights(parser: argparse._ActionsContainer) -> None:
 def add_device(parser: argparse._ActionsContainer) -> None:
     """`--device`: where to compute."""
     parser.add_argument("--device", default="", help="cpu, cuda, ... (default: cuda where there is one)")
+
+
+def add_engine(parser: argparse._ActionsContainer) -> None:
+    """`--engine`: what runs the extractor where no gradient is asked for."""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="what embeds frames: torch, openvino (CPU only), or eager, which is PyTorch as the network is written "
+        "(default: torch or openvino, whichever was measured to be quicker here for so much work)",
+    )
 
 
 def add_workers(parser: argparse._ActionsContainer) -> None:

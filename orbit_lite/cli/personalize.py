@@ -12,6 +12,7 @@ from orbit_lite.cli.numbers import share
 from orbit_lite.cli.options import (
     add_backbone_and_weights,
     add_device,
+    add_engine,
     add_model_alone,
     add_strictness,
     add_workers,
@@ -58,6 +59,7 @@ def add(verbs: Subparsers) -> None:
     )
     add_workers(verb)
     add_device(verb)
+    add_engine(verb)
     verb.set_defaults(run=_personalize)
 
 
@@ -108,6 +110,7 @@ def _personalize(options: argparse.Namespace) -> None:
             csv=options.csv,
             workers=processes(options),
             device=device,
+            engine=options.engine,
             written=lambda taught: say_text(str(taught)),
         )
         return
@@ -122,6 +125,7 @@ def _personalize(options: argparse.Namespace) -> None:
         csv=options.csv,
         workers=processes(options),
         device=device,
+        engine=options.engine,
         written=lambda taught: say_text(str(taught)),
     )
 

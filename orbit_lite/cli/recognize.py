@@ -13,7 +13,7 @@ from groundwork.errors import AskedWrong
 from groundwork.options import Reads, Writes
 from groundwork.targets import STDOUT, target
 from orbit_lite.cli.numbers import frame_rate, seconds
-from orbit_lite.cli.options import add_device, add_strictness
+from orbit_lite.cli.options import add_device, add_engine, add_strictness
 
 if TYPE_CHECKING:
     from orbit_lite.personal.answering.recognize import AnswerListener
@@ -62,6 +62,7 @@ def add(verbs: Subparsers) -> None:
     )
     add_strictness(verb, default="as the personal recognizer has it")
     add_device(verb)
+    add_engine(verb)
     verb.set_defaults(run=_recognize)
 
 
@@ -83,11 +84,19 @@ def _recognize(options: argparse.Namespace) -> None:
     if options.videos:
         listener = _listener(speak=options.speak, stream=False)
         looking = Looking(fps, options.smooth)
-        recognize(personal, options.videos, looking=looking, outputs=outputs, listener=listener, model=model)
+        recognize(
+            personal,
+            options.videos,
+            looking=looking,
+            outputs=outputs,
+            listener=listener,
+            model=model,
+            engine=options.engine,
+        )
         if options.annotated:
             say(f"annotated copy written: {options.annotated}", to=sys.stderr if options.speak else sys.stdout)
         return
-    warm_up(personal)
+    warm_up(personal, engine=options.engine)
     camera = options.camera is not None
     source = Camera(options.camera) if camera else RawFrames(STDIN, *options.stdin, fps=fps)
     live = camera or options.live

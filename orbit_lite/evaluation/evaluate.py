@@ -25,7 +25,7 @@ from eval.formats.records import (
     write_tasks,
 )
 from eval.formats.scorecard import Cost
-from eval.score import FILTER_STAY
+from eval.score import ENGINE, FILTER_STAY
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
 from groundwork.errors import FoundWrong
 from orbit_lite.config import TaskPlan, as_written_now, load_protocol
@@ -33,6 +33,7 @@ from orbit_lite.costs.seconds import time_personalizing
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.causal_filter import CausalFilter
+from orbit_lite.evaluation.engine import settle_for_run
 from orbit_lite.evaluation.facts import annotation_facts, personalize_cost
 from orbit_lite.evaluation.predict import predict_users
 from orbit_lite.models.checkpoint import read_checkpoint_info
@@ -47,7 +48,10 @@ SECONDS_NAME = "seconds_to_personalise.csv"
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """One evaluation: which model, on which tree, by which protocol; each frame by itself, or with a causal filter."""
+    """One evaluation: which model, on which tree, by which protocol; each frame by itself, or with a causal filter.
+
+    engine: what runs the extractor, a name in ENGINES; None for what is quicker, or what the run began with.
+    """
 
     model: ModelChoice
     data: Path
@@ -56,6 +60,7 @@ class EvaluateRequest:
     seed: int
     tasks_per_user: int | None = None
     causal_filter: CausalFilter | None = None
+    engine: str | None = None
 
 
 def evaluate(
@@ -101,7 +106,10 @@ def evaluate(
             "data_fingerprint": index.fingerprint,
             **filter_note(request.causal_filter),
         }
-        held = RunFolder.held(out, settings, machine=ranks.machine(workers=workers), as_now=evaluation_as_written_now)
+        frames = sum(row.frames for row in index.rows if row.split == drawer.split)
+        engine = settle_for_run(recognizer, request.engine, out, ranks, frames=frames, states=len(drawer.users))
+        machine = ranks.machine(workers=workers, engine=engine)
+        held = RunFolder.held(out, settings, machine=machine, as_now=evaluation_as_written_now)
         with ranks.by_first(held) as run:
             tasks, predictions = out / TASKS_NAME, out / PREDICTIONS_NAME
             if run:
@@ -109,7 +117,7 @@ def evaluate(
             ranks.wait()
             task_set = read_tasks(tasks)
             source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
-            parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set, request.causal_filter))
+            parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set, engine, request.causal_filter))
             if not predictions.exists():
                 done = parts.done()
                 if run and done:
@@ -203,10 +211,18 @@ def filter_note(causal_filter: CausalFilter | None) -> dict[str, str]:
     return {FILTER_STAY: repr(causal_filter.stay)} if causal_filter else {}  # no two are written alike
 
 
-def provenance(model: ModelChoice, tasks: TaskSet, causal_filter: CausalFilter | None = None) -> dict[str, str]:
+def provenance(
+    model: ModelChoice, tasks: TaskSet, engine: str, causal_filter: CausalFilter | None = None
+) -> dict[str, str]:
     """Where predictions come from, for the parquet file's own metadata: texts by name."""
     described = {key: str(value) for key, value in model.describe().items()}
     if "checkpoint" in described:
         info = read_checkpoint_info(model.model)
         described |= {"learner": info.learner.name, "backbone": info.backbone}
-    return described | versions() | filter_note(causal_filter) | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}
+    return (
+        described
+        | versions()
+        | {ENGINE: engine}
+        | filter_note(causal_filter)
+        | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}
+    )

@@ -1,6 +1,7 @@
 """The recogniser: extractor, adapter, head. Fitting to a user's images returns a value; the module keeps nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,6 +12,8 @@ from orbit_lite.models.adapters.interface import Adapter
 from orbit_lite.models.adapters.none import NO_ADAPTER
 from orbit_lite.models.backbones.record import FRAME_SIZE_PX
 from orbit_lite.models.chunks import Chunks, usual_chunks
+from orbit_lite.models.engines import DEFAULT_ENGINE
+from orbit_lite.models.engines.encoder import ChosenEngine, CurrentEncoder, Engine
 from orbit_lite.models.extractor import Extractor, ExtractorState, build_extractor
 from orbit_lite.models.heads import find_head
 from orbit_lite.models.heads.fitting import FittedHead, Head, head_tensors
@@ -21,7 +24,6 @@ from orbit_lite.models.inputs import (
     check_images,
     check_support_labels,
     check_videos,
-    chunks_of,
 )
 from orbit_lite.models.learner import LearnerConfig, load_learner
 
@@ -42,6 +44,17 @@ class Recognizer(nn.Module):
         self.adapter = adapter
         self.head = head
         self.learner = learner
+        self._chosen = ChosenEngine(DEFAULT_ENGINE)
+        self._encoder = CurrentEncoder(self._chosen, extractor)
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the extractor where no gradient is asked for; may be set."""
+        return self._chosen.engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._chosen.engine = engine
 
     @property
     def device(self) -> torch.device:
@@ -79,10 +92,22 @@ class Recognizer(nn.Module):
 
         Raises:
             FoundWrong: wrong dtype, shape or size, no item, or NaN or infinite features.
+            EngineFails: if the engine can't run this network.
+        """
+        return self.embed_by(self.encoder(state), items, chunk=chunk)
+
+    def encoder(self, state: ExtractorState | None = None) -> CurrentEncoder:
+        """What encodes by the recognizer's engine, with a state's parameters in place of the extractor's own."""
+        return self._encoder if state is None else CurrentEncoder(self._chosen, self.extractor, state)
+
+    @torch.no_grad()
+    def embed_by(self, encoder: CurrentEncoder, items: Tensor, *, chunk: int | None = None) -> Tensor:
+        """As `embed`, by an encoder that `encoder` gave: preparing one takes a while.
+
+        A chunk that a GPU's memory does not hold is halved, and so are all after it: said once.
         """
         check_images(items, frame_size_px=self.extractor.frame_size_px)
-        parts = chunks_of(items, chunk or self.chunks.no_graph)
-        features = torch.cat([self.extractor.encode(items[part], state=state) for part in parts])
+        features = torch.cat(list(encoder.in_chunks(items, chunk or self.chunks.no_graph)))
         check_finite(features, what="images")
         return features
 
@@ -116,10 +141,10 @@ class Recognizer(nn.Module):
         labels, videos = labels.to(self.device), videos.to(self.device) if videos is not None else None
         chunks = Chunks(chunk, chunk, chunk) if chunk else self.chunks
         adapted = self.adapter.fit(self.extractor, images, labels, way=way, videos=videos, chunks=chunks)
+        encoder = self.encoder(adapted.state)
         if (head := adapted.head) is None:
-            features = self.embed(images, state=adapted.state, chunk=chunk)
-            head = self._fit(features, labels, videos, way)
-        return FittedRecognizer(recognizer=self, head=head, way=way, state=adapted.state)
+            head = self._fit(self.embed_by(encoder, images, chunk=chunk), labels, videos, way)
+        return FittedRecognizer(recognizer=self, head=head, way=way, state=adapted.state, _encoder=encoder)
 
     @torch.no_grad()
     def personalize_from_features(
@@ -159,6 +184,7 @@ class FittedRecognizer:
     head: FittedHead
     way: int
     state: ExtractorState | None = None
+    _encoder: CurrentEncoder | None = field(default=None, repr=False)
 
     def logits(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
         """Items, as Recognizer says, to (m, way), without graph. Raises FoundWrong as `Recognizer.embed`."""
@@ -166,7 +192,11 @@ class FittedRecognizer:
 
     def embed(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
         """Items to features (m, width), of the extractor as this support set has it."""
-        return self.recognizer.embed(images, state=self.state, chunk=chunk)
+        return self.recognizer.embed_by(self._current_encoder, images, chunk=chunk)
+
+    @cached_property
+    def _current_encoder(self) -> CurrentEncoder:
+        return self._encoder or self.recognizer.encoder(self.state)
 
     @torch.no_grad()
     def logits_from_features(self, features: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.files import is_part, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.strict_json import parse_json
@@ -23,6 +23,7 @@ USERS_REMOVED = "users_removed"  # a key of the record, once a user was removed 
 PACKAGES = ("orbit-lite", "torch", "torchvision", "timm", "numpy", "opencv-python", "av")
 ADDED_PARTS = "orbit_lite."  # groups of entry points begin so, by which packages add heads, backbones and learners
 AsNow = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+_WENT_ON = "went_on"  # a key of the record: versions and machines that the run resumed with, where these changed
 _NO_MATTER = ("workers",)  # of the machine: the result does not hang on it
 
 
@@ -100,14 +101,24 @@ class RunFolder:
     def goes_on(self, line: str) -> None:
         """Say `line`, from where a run that was cut off goes on; and what rounding hangs on, where that has changed."""
         self.say(line)
-        before = self._record.get("went_on", [self._record])[-1]
+        before = self._record.get(_WENT_ON, [self._record])[-1]
         if changes := _changes(before, self._now):
             self.say(
                 f"not as it was when it was cut off: {changes}. "
                 "The result may differ by rounding from that of a run that was not"
             )
-            self._record.setdefault("went_on", []).append(self._now)
+            self._record.setdefault(_WENT_ON, []).append(self._now)
             write_json(self.path / RECORD_NAME, self._record)
+
+
+def machine_before(run: Path) -> dict[str, Any]:
+    """What a run was last computed on, by its record; nothing if there is none that can be read."""
+    try:
+        record = read_record(run)
+        found = record.get(_WENT_ON, [record])[-1].get("machine")
+    except (KitError, OSError, AttributeError, IndexError, TypeError):
+        return {}  # what is wrong with it is said when the run is taken up
+    return found if isinstance(found, dict) else {}
 
 
 def versions() -> dict[str, str]:

@@ -37,14 +37,18 @@ class Ranks:
         """This rank's part of some work: dealt like cards, so that parts differ in length by one at most."""
         return items[self.number :: self.count]
 
-    def machine(self, *, workers: int) -> dict[str, Any]:
-        """What the run is computed on, for its record; all but the workers can change the rounding."""
+    def machine(self, *, workers: int, engine: str) -> dict[str, Any]:
+        """What the run is computed on, for its record; all but the workers can change the rounding.
+
+        engine: what runs the extractor where no gradient is asked for.
+        """
         if self.device.type == "cuda":
             kind = torch.cuda.get_device_name(self.device)
         else:
             kind = torch.backends.cpu.get_cpu_capability()  # which of PyTorch's kernels it runs
         return {
             "device": f"{self.device.type} ({kind})",
+            "engine": engine,
             "threads": torch.get_num_threads(),
             "ranks": self.count,
             "workers": workers,

@@ -122,7 +122,7 @@ def _train(
     held = RunFolder.held(
         out,
         settings,
-        machine=ranks.machine(workers=workers),
+        machine=ranks.machine(workers=workers, engine=recognizer.engine.name),
         as_now=lambda found: {**found, "config": experiment_as_written_now(found.get("config"))},
     )
     with ranks.by_first(held) as run:

@@ -9,7 +9,7 @@ SMALL = Size(
     video_frames=60,
     tasks=4,
     plain_tasks=2,
-    learners=("cnaps",),
+    learners=(("cnaps", "torch"),),
     backbone="tiny",
 )
 
@@ -19,8 +19,12 @@ def test_every_comparison_has_both_sides(monkeypatch):
     monkeypatch.setattr(evaluate, "TASKS", 3)
     monkeypatch.setattr(evaluate, "ALL_VIDEOS", 300)
     bare, plain, time, memory = evaluate.run(SMALL)
-    assert bare.setting == "cnaps, tiny, orbit-2022, users: 2, tasks a user: 4, videos of 60 frames" == plain.setting
-    assert bare.first[0].startswith("the bare extractor on ") and bare.second[0] == "each frame once"
+    assert (
+        bare.setting
+        == "cnaps, tiny, orbit-2022, users: 2, tasks a user: 4, videos of 60 frames, engine torch"
+        == plain.setting
+    )
+    assert bare.first[0].startswith("the bare engine on ") and bare.second[0] == "each frame once"
     assert plain.first == bare.second and plain.second[0] == "each task anew (scaled from 2 a user)"
     assert time.second[0] == memory.second[0] == "scoring the predictions"
     assert all(side[1].median > 0 for found in (bare, plain, time) for side in (found.first, found.second))

@@ -7,7 +7,19 @@ from benchmarks.record import hardware
 from groundwork.errors import FoundWrong
 
 NAMES = [
-    *("evaluate", "export", "extract", "frames", "index", "lite", "maml", "personalize", "readers", "recognize"),
+    *(
+        "engines",
+        "evaluate",
+        "export",
+        "extract",
+        "frames",
+        "index",
+        "lite",
+        "maml",
+        "personalize",
+        "readers",
+        "recognize",
+    ),
     "studio",
 ]
 RESULT = Comparison("none", "time", "s", 1, ("one", Spread.of([1.0])), ("other", Spread.of([3.0])))

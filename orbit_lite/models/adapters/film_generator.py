@@ -12,7 +12,7 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.film import film_parameters, film_shapes
 from orbit_lite.models.adapters.interface import Adapted
 from orbit_lite.models.adapters.record import AdapterRecord
-from orbit_lite.models.adapters.set_encoder import MAPS, SetEncoder
+from orbit_lite.models.adapters.set_encoder import CPU_CHUNK, MAPS, SetEncoder
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
 from orbit_lite.models.extractor import Extractor
@@ -48,7 +48,7 @@ class FilmAdapter(nn.Module):
         """
         frames = items.to(extractor.mean.device, non_blocking=True)
         with torch.autocast(extractor.mean.device.type, torch.bfloat16, enabled=bf16):
-            encodings: Tensor = self.set_encoder(extractor.pixels(frames.flatten(0, 1) if items.ndim == 5 else frames))
+            encodings = self.set_encoder.quick(extractor.pixels(frames.flatten(0, 1) if items.ndim == 5 else frames))
         encodings = encodings.float() if bf16 else encodings
         return encodings.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else encodings
 
@@ -69,7 +69,7 @@ class FilmAdapter(nn.Module):
         self, extractor: Extractor, items: Tensor, labels: Tensor, *, way: int, videos: Tensor | None, chunks: Chunks
     ) -> Adapted:
         """See Adapter. Labels and videos make no difference."""
-        parts = chunks_of(items, chunks.no_graph)
+        parts = chunks_of(items, _at_once(extractor, chunks.no_graph))
         encodings = torch.cat([self.encode(extractor, items[part]) for part in parts])
         check_finite(encodings, what="support images, set encoder")
         return Adapted(self.film(extractor, encodings))
@@ -94,7 +94,8 @@ class FilmAdapter(nn.Module):
         embedding = extractor.mean.new_zeros(1, MAPS)
 
         def encode() -> Tensor:
-            return self.encode(extractor, frame)
+            encodings: Tensor = self.set_encoder(extractor.pixels(frame))
+            return encodings
 
         def generate() -> Mapping[str, Tensor]:
             return self.film(extractor, embedding)
@@ -122,7 +123,8 @@ class _Generated:
     def __init__(self, adapter: FilmAdapter, extractor: Extractor, items: Tensor, plan: GradientPlan) -> None:
         self._count = len(items)
         encode = partial(adapter.encode, extractor, bf16=plan.bf16)
-        self._set = EncodedSupport(encode, items, chunk=plan.chunks.no_graph)
+        self._set = EncodedSupport(encode, items, chunk=_at_once(extractor, plan.chunks.no_graph))
+        self._with_graph = _at_once(extractor, plan.chunks.with_graph)
         self._film = Joint(adapter.film(extractor, self._set.leaf))
 
     @property
@@ -133,7 +135,12 @@ class _Generated:
     def back_propagate(self, plan: GradientPlan) -> None:
         """See Upstream."""
         self._film.back_propagate()
-        self._set.back_propagate(h=plan.draws(self._count), rng=plan.rng, chunk=plan.chunks.with_graph)
+        self._set.back_propagate(h=plan.draws(self._count), rng=plan.rng, chunk=self._with_graph)
+
+
+def _at_once(extractor: Extractor, chunk: int) -> int:
+    """How many frames the set encoder takes where the extractor takes `chunk`."""
+    return min(chunk, CPU_CHUNK) if extractor.mean.device.type == "cpu" else chunk
 
 
 class FilmGenerator(nn.Module):

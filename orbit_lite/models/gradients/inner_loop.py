@@ -37,9 +37,12 @@ from torch import Tensor
 
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks
+from orbit_lite.models.engines import DEFAULT_ENGINE
+from orbit_lite.models.engines.encoder import ChosenEngine, CurrentEncoder
 from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.gradients.chain import EncodedSupport, Joint, draw
 from orbit_lite.models.gradients.convolution import QuickSecondDerivatives
+from orbit_lite.models.gradients.folded import TaskExtractor
 from orbit_lite.models.gradients.lite import GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
 from orbit_lite.models.gradients.support_loss import (
@@ -86,7 +89,8 @@ class InnerLoop:
         net = AdaptingNet(self.extractor, self.names)
         features = None
         if self.start == "prototypes":
-            features = torch.cat([self.extractor.encode(items[part]) for part in chunks_of(items, chunks.no_graph)])
+            encoder = CurrentEncoder(ChosenEngine(DEFAULT_ENGINE), self.extractor)
+            features = torch.cat(list(encoder.in_chunks(items, chunks.no_graph)))
         values: Values = [*net.own, *self.first_head(features, labels, way)]
         for after in self._walk(self._support_loss(net, items, labels, chunks), values):
             values = after
@@ -214,8 +218,11 @@ class _HeadStart:
         self._support: EncodedSupport | None = None
         features = None
         if loop.start == "prototypes":
-            encode = partial(loop.extractor.encode, bf16=plan.bf16)
-            self._support = EncodedSupport(encode, task.support, chunk=plan.chunks.no_graph)
+            self._extractor = TaskExtractor(loop.extractor, bf16=plan.bf16)
+            encode, without_graph = self._extractor.encode, self._extractor.without_graph
+            self._support = EncodedSupport(
+                encode, task.support, chunk=plan.chunks.no_graph, without_graph=without_graph
+            )
             features = self._support.leaf
         weight, bias = loop.first_head(features, task.support_labels, task.way)
         self._fit = Joint({"weight": weight, "bias": bias})
@@ -230,6 +237,7 @@ class _HeadStart:
         self._fit.back_propagate()
         h = plan.draws(self._support.items)
         self._support.back_propagate(h=h, rng=plan.rng, chunk=plan.chunks.with_graph)
+        self._extractor.back_propagate()
 
 
 def query_weights(windows: int, *, spread: float) -> tuple[float, ...]:

@@ -43,6 +43,7 @@ from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.extractor import Extractor, ExtractorState
 from orbit_lite.models.gradients.chain import EncodedSupport, Joint
 from orbit_lite.models.gradients.film_penalty import FilmPenalty
+from orbit_lite.models.gradients.folded import TaskExtractor
 from orbit_lite.models.gradients.score import QueryScore, TaskLoss
 from orbit_lite.models.heads.fitting import Head, head_tensors, with_tensors
 from orbit_lite.models.inputs import chunks_of
@@ -99,8 +100,9 @@ def three_phases(
     score = plan.score(task, extractor)
 
     # Phase 1: the support set, without graph.
-    encode = partial(extractor.encode, state=upstream.state if upstream else None, bf16=plan.bf16)
-    support = EncodedSupport(encode, task.support, chunk=plan.chunks.no_graph)
+    folded = TaskExtractor(extractor, upstream.state if upstream else None, bf16=plan.bf16)
+    encode = folded.encode
+    support = EncodedSupport(encode, task.support, chunk=plan.chunks.no_graph, without_graph=folded.without_graph)
     fitted = head.fit(support.leaf, task.support_labels, way=task.way, videos=task.support_videos)
     fit = Joint(head_tensors(fitted))
 
@@ -116,6 +118,7 @@ def three_phases(
 
     # Phase 3: H of the support set, with graph; for each encoder another H, from the head back.
     support.back_propagate(h=plan.draws(len(task.support)), rng=plan.rng, chunk=plan.chunks.with_graph)
+    folded.back_propagate()
     if upstream:
         upstream.back_propagate(plan)
     return score.result()

@@ -16,6 +16,7 @@ import torch
 
 from groundwork.errors import FoundWrong, KitError
 from orbit_lite.data.loader import to_images
+from orbit_lite.models.engines.choosing import settle_engine
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.answering.frame_table import FrameTable, live_table
 from orbit_lite.personal.answering.recognize import NOBODY, AnswerListener, Outputs
@@ -26,6 +27,7 @@ from orbit_lite.personal.recognizer import PersonalRecognizer
 
 _LOG = logging.getLogger("orbit_lite")
 
+LONG_STREAM = 18_000  # frames: a stream is worth a quick engine, however long it lasts
 MOST_MS = 10_000  # longer latencies count as this one
 
 
@@ -147,14 +149,17 @@ def recognize_stream(
     listener.answered(source.name, found)
     _LOG.info("%s: %s", source.name, report)
     if outputs.json:
-        settings = {"smooth_s": smooth_s, "live": live, **asdict(report)}
+        engine = personal.fitted.recognizer.engine.name
+        settings = {"smooth_s": smooth_s, "live": live, "engine": engine, **asdict(report)}
         write_answers(outputs.json, [(source.name, found)], model=model or {}, settings=settings)
     if ended:
         raise ended
     return found, report
 
 
-def warm_up(personal: PersonalRecognizer) -> None:
-    """Recognise a blank frame: the first one takes several times as long as those after it."""
+def warm_up(personal: PersonalRecognizer, *, engine: str | None = None) -> None:
+    """Choose what runs the extractor (see `settle_engine`), and recognize a blank frame: the first one takes several
+    times as long as those after it."""
+    settle_engine(personal.fitted.recognizer, engine, frames=LONG_STREAM)
     size_px = personal.frame_size_px
     personal.scores(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))

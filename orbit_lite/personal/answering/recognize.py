@@ -20,6 +20,7 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.progress import Progress, duration
 from groundwork.reporting import report_failed
 from orbit_lite.data.loader import to_images
+from orbit_lite.models.engines.choosing import settle_engine
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.answering.frame_table import FrameTable, whole_table
 from orbit_lite.personal.answering.overlay import SIDE_PX, Captions, annotate
@@ -30,6 +31,8 @@ from orbit_lite.personal.answering.summary import AnswersSummary
 from orbit_lite.personal.recognizer import PersonalRecognizer
 
 _LOG = logging.getLogger("orbit_lite")
+
+BYTES_OF_A_FRAME = 50_000  # of a phone's video, about: 12 Mbit a second
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def recognize(
     outputs: Outputs = Outputs(),
     listener: AnswerListener = NOBODY,
     model: Mapping[str, Any] | None = None,
+    engine: str | None = None,
 ) -> list[VideoAnswer]:
     """Answer every frame of some videos.
 
@@ -88,6 +92,7 @@ def recognize(
             packed users to look for such in, see `videos_below`.
         looking, outputs, listener: as they say.
         model: what the JSON is to say of the recogniser, see `describe_model`.
+        engine: what runs the extractor, see `settle_engine`.
 
     Returns:
         the answer of each video that could be read.
@@ -106,6 +111,8 @@ def recognize(
             raise AskedWrong(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
     if outputs.annotated and len(videos) != 1:
         raise AskedWrong(f"--annotated makes a copy of one video, {len(videos)} are given; take them one at a time")
+    size = sum(map(_size_bytes, videos))
+    name = settle_engine(personal.fitted.recognizer, engine, frames=round(size / BYTES_OF_A_FRAME))
     found: list[tuple[str, VideoAnswer]] = []
     failed: list[tuple[str, str]] = []
     with whole_table(outputs.csv) as table, StreamWorker() as worker:
@@ -126,7 +133,14 @@ def recognize(
             raise FoundWrong(f"none of the {len(videos)} videos could be read; nothing is written")
     summary = AnswersSummary.of(found, failed=len(failed))
     if outputs.json:
-        write_answers(outputs.json, found, failed, model=model or {}, settings=asdict(looking), summary=summary)
+        write_answers(
+            outputs.json,
+            found,
+            failed,
+            model=model or {},
+            settings={**asdict(looking), "engine": name},
+            summary=summary,
+        )
     if len(videos) > 1:
         listener.summarized(summary)
     if failed:
@@ -150,6 +164,14 @@ def frame_answers(
             scores = personal.scores(to_images(batch.pictures, 1))
             times_s = [(number - 1) / looking.fps for number in batch.numbers]
             yield from answerer.answers(batch.numbers, times_s, scores)
+
+
+def _size_bytes(video: Path) -> int:
+    """How much there is to read; 0 where that does not show, as of a user in an archive."""
+    try:
+        return sum(path.stat().st_size for path in video.iterdir()) if video.is_dir() else video.stat().st_size
+    except OSError:
+        return 0
 
 
 def _recognize_video(

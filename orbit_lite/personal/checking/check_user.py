@@ -37,13 +37,14 @@ def check_users(
     draws: int | None = None,
     workers: int | None = None,
     device: torch.device,
+    engine: str | None = None,
 ) -> tuple[list[UserCheck], list[Path]]:
     """Check several users one after the other; one that can't be checked does not stop the others.
 
     Args:
         paths: folders or files as for `check_user`, of users with different names.
         checked: is called with each check when it is done.
-        model, seed, draws, workers, device: as for `check_user`.
+        model, seed, draws, workers, device, engine: as for `check_user`.
 
     Returns:
         the checks, and the paths of those that failed; why was logged.
@@ -59,7 +60,7 @@ def check_users(
     failed: list[Path] = []
     for path in paths:
         try:
-            done.append(check_user(path, model, seed=seed, draws=draws, workers=workers, device=device))
+            done.append(check_user(path, model, seed=seed, draws=draws, workers=workers, device=device, engine=engine))
         except FoundWrong as error:
             if len(paths) == 1:
                 raise
@@ -78,6 +79,7 @@ def check_user(
     draws: int | None = None,
     workers: int | None = None,
     device: torch.device,
+    engine: str | None = None,
 ) -> UserCheck:
     """Check a user's folder of videos, or what a personal recognizer was taught with.
 
@@ -89,6 +91,7 @@ def check_user(
             extractor, and would have to personalize for each.
         workers: processes that decode; by default one a core.
         device: where to compute.
+        engine: as for `read_lesson`; a personal recognizer's frames are embedded already.
 
     Raises:
         AskedWrong: if the folder, the file or the model is not there, or not one that this can be asked of.
@@ -98,7 +101,7 @@ def check_user(
         return _check_file(path, model, seed=seed, draws=draws, device=device)
     start = model or EMBEDDED_START
     recognizer = start.load().to(device)
-    lesson = read_lesson(recognizer, path, workers=workers)
+    lesson = read_lesson(recognizer, path, workers=workers, engine=engine)
     require_checkable(lesson.user, lesson.videos)  # before teaching with all of them
     notes = [*([EMBEDDED_START_TEXT] if model is None else []), *lesson.notes]
     if lesson.clutter_videos:
@@ -115,7 +118,7 @@ def check_user(
         seed=seed,
         draws=draws,
         notes=notes,
-        facts={**_described(start.describe()), **_learner(recognizer)},
+        facts={**_described(start.describe()), **_learner(recognizer), "engine": recognizer.engine.name},
     )
 
 

@@ -9,11 +9,13 @@ import torch
 from data_prep.tree.annotated_videos import TreeAnnotations
 from data_prep.tree.index import open_index
 from eval.formats.records import Scorecard, Task, TaskSet, VideoPlan, read_scorecard, tasks_fingerprint
+from eval.score import ENGINE
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT
 from groundwork.errors import AskedWrong
 from groundwork.files import file_sha256
 from groundwork.words import counted
 from orbit_lite.data.frames import FrameSource, open_frames
+from orbit_lite.evaluation.engine import count_frames, settle_for_run
 from orbit_lite.evaluation.evaluate import (
     PARTS_NAME,
     PREDICTIONS_NAME,
@@ -36,7 +38,7 @@ class PersonalRequest:
     """One evaluation of a personal file.
 
     user: whose videos; None for the file's own user, or the only one of the tree. strictness: a key of STRICTNESS; None
-    for the file's own. seed: of the bootstrap over users.
+    for the file's own. seed: of the bootstrap over users. engine: as for EvaluateRequest.
     """
 
     file: Path
@@ -46,6 +48,7 @@ class PersonalRequest:
     seed: int = 1991
     user: str | None = None
     strictness: str | None = None
+    engine: str | None = None
 
 
 def evaluate_personal(
@@ -92,7 +95,9 @@ def evaluate_personal(
             "seed": request.seed,
             "data_fingerprint": index.fingerprint,
         }
-        machine = ranks.machine(workers=workers)
+        frames = count_frames(tasks)
+        engine = settle_for_run(personal.fitted.recognizer, request.engine, out, ranks, frames=frames, states=1)
+        machine = ranks.machine(workers=workers, engine=engine)
         with RunFolder.held(out, settings, machine=machine, as_now=evaluation_as_written_now) as run:
             keep_tasks(run, out / TASKS_NAME, tasks)
             parts = VideoParts(out / PARTS_NAME, _provenance(personal, request.file, tasks))
@@ -133,7 +138,8 @@ def _provenance(personal: PersonalRecognizer, file: Path, tasks: TaskSet) -> dic
     recognizer = personal.fitted.recognizer
     composed = {"backbone": recognizer.extractor.backbone.name}
     composed |= {"learner": recognizer.learner.name} if recognizer.learner else {}
-    return _described(personal, file) | composed | versions() | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}
+    engine = {ENGINE: recognizer.engine.name}
+    return _described(personal, file) | composed | versions() | engine | {TASKS_FINGERPRINT: tasks_fingerprint(tasks)}
 
 
 def _as_taught(task: Task, personal: PersonalRecognizer) -> Task:

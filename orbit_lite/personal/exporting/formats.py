@@ -1,14 +1,12 @@
 """The formats of `export`: a graph to the bytes of one file, and back from the file to something that runs."""
 
 import io
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,13 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groundwork.errors import AskedWrong
+from orbit_lite.models.engines.onnx_graph import onnx_model, quiet, traced
 from orbit_lite.personal.exporting.graph import INPUT, OUTPUTS
 from orbit_lite.personal.file_names import EXPORT_SUFFIXES
 
 if TYPE_CHECKING:
     import onnx
-
-OPSET = 18  # the lowest that PyTorch's exporter is made for: runtimes since early 2023 read it
 
 Texts = Mapping[str, str]  # what a file says of itself: ONNX metadata, or PyTorch's extra files
 Frames = NDArray[np.uint8] | NDArray[np.float32]  # (n, 3, s, s)
@@ -65,21 +62,6 @@ def require_onnx() -> None:
             raise AskedWrong(f"--format onnx: {name} is not installed; pip install 'orbit-lite[export]'") from None
 
 
-def onnx_model(module: nn.Module, example: Tensor, *, takes: str, gives: Sequence[str]) -> "onnx.ModelProto":
-    """A module of one input as an ONNX model, for any number of items; the names are its input's and outputs'."""
-    with _quiet():
-        program: Any = torch.onnx.export(
-            _traced(module, example),
-            input_names=[takes],
-            output_names=gives,
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    model: onnx.ModelProto = program.model_proto
-    return model
-
-
 def onnx_bytes(model: "onnx.ModelProto", texts: Texts) -> bytes:
     """A model to a file's bytes, with texts in place of what the exporters noted."""
     import onnx
@@ -108,7 +90,7 @@ def _open_onnx(path: Path, names: Sequence[str]) -> Opened:
 def _write_torchscript(module: nn.Module, example: Tensor, texts: Texts) -> bytes:
     written, kept = io.BytesIO(), io.BytesIO()
     try:
-        with _quiet():
+        with quiet():
             torch.jit.save(torch.jit.trace(module, (example,)), written, _extra_files=dict(texts))
     except (AttributeError, RuntimeError) as error:  # deprecated since PyTorch 2.11, and not made for Python 3.14
         reason = str(error).partition("\n")[0]
@@ -124,21 +106,21 @@ def _write_torchscript(module: nn.Module, example: Tensor, texts: Texts) -> byte
 
 def _open_torchscript(path: Path, names: Sequence[str]) -> Opened:
     texts = dict.fromkeys(names, "")
-    with _quiet():
+    with quiet():
         module = torch.jit.load(path, _extra_files=texts)
     return Opened(_run_module(module), _decoded(texts))
 
 
 def _write_torch_export(module: nn.Module, example: Tensor, texts: Texts) -> bytes:
     written = io.BytesIO()
-    with _quiet():
-        torch.export.save(_traced(module, example), written, extra_files=dict(texts))
+    with quiet():
+        torch.export.save(traced(module, example), written, extra_files=dict(texts))
     return written.getvalue()
 
 
 def _open_torch_export(path: Path, names: Sequence[str]) -> Opened:
     texts = dict.fromkeys(names, "")
-    with _quiet(), path.open("rb") as file:
+    with quiet(), path.open("rb") as file:
         module = torch.export.load(file, extra_files=texts).module()
     return Opened(_run_module(module), _decoded({name: texts[name] for name in names}))
 
@@ -152,14 +134,6 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def _traced(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
-    program.example_inputs = None
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # names files of the machine it was made on
-    return program
-
-
 def _run_module(module: nn.Module) -> Callable[[Frames], Answers]:
     def run(frames: Frames) -> Answers:
         with torch.inference_mode():
@@ -170,10 +144,3 @@ def _run_module(module: nn.Module) -> Callable[[Frames], Answers]:
 
 def _decoded(texts: Mapping[str, str | bytes]) -> dict[str, str]:
     return {name: text if isinstance(text, str) else text.decode() for name, text in texts.items()}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporters' warnings: they are for people who write models."""
-    with warnings.catch_warnings(action="ignore"):
-        yield

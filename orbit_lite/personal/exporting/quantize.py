@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from groundwork.progress import Progress
-from orbit_lite.personal.exporting.formats import Frames, onnx_model
+from orbit_lite.models.engines.onnx_graph import onnx_model
+from orbit_lite.personal.exporting.formats import Frames
 from orbit_lite.personal.exporting.graph import FEATURES, INPUT, OUTPUTS, FeatureGraph, PersonalGraph
 
 if TYPE_CHECKING:

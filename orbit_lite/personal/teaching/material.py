@@ -14,9 +14,13 @@ from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 from groundwork.words import listed
 from orbit_lite.data.loader import to_images
+from orbit_lite.models.engines.choosing import settle_engine
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.sampling import SampledVideo, Sampling, Unreadable, sample_videos
+
+FRAMES_OF_A_VIDEO = 10  # about as many are taken of 10 seconds
+HELD_OUT_STATES = 10  # about as often a learner that adapts its extractor does so, to calibrate and to check
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +45,21 @@ class Lesson:
         return tuple(sorted({video.object for video in self.videos}))
 
 
-def read_lesson(recognizer: Recognizer, path: Path, *, workers: int | None = None, quiet: bool = False) -> Lesson:
+def read_lesson(
+    recognizer: Recognizer,
+    path: Path,
+    *,
+    workers: int | None = None,
+    engine: str | None = None,
+    quiet: bool = False,
+) -> Lesson:
     """Read a user's videos, and embed the frames taken of each while the next are being decoded.
 
     Args:
         recognizer: embeds, unless it adapts its extractor.
         path: the user's folder or archive, see `scan_own`.
         workers: processes that decode; by default one a core.
+        engine: what the recognizer is to encode by, see `settle_engine`.
 
     Raises:
         AskedWrong: if there is no such folder.
@@ -57,6 +69,7 @@ def read_lesson(recognizer: Recognizer, path: Path, *, workers: int | None = Non
     folder = scan_own(path)
     sampling = Sampling.of_protocol(recognizer.extractor.frame_size_px)
     embeds = recognizer.shares_features
+    settle_engine(recognizer, engine, frames=FRAMES_OF_A_VIDEO * len(folder.videos), states=HELD_OUT_STATES)
     read: dict[str, tuple[SampledVideo, Tensor]] = {}
     failed: list[Unreadable] = []
     with Progress("videos", len(folder.videos), quiet=quiet) as progress:

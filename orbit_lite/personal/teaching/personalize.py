@@ -60,6 +60,7 @@ def personalize(
     csv: Path | None = None,
     workers: int | None = None,
     device: torch.device,
+    engine: str | None = None,
     written: Callable[[Taught], object] = _ignore,
 ) -> list[Path]:
     """Teach a recognizer each user's objects.
@@ -72,6 +73,7 @@ def personalize(
         csv: where to write a row a participant and object, too.
         workers: processes that decode; by default one a core.
         device: where to compute.
+        engine: as for `read_lesson`.
         written: is called with each user's recognizer once its file is written.
 
     Returns:
@@ -89,7 +91,7 @@ def personalize(
     faults: list[str] = []
     for folder, target in zip(folders, files, strict=True):
         try:
-            lesson = read_lesson(recognizer, folder, workers=workers)
+            lesson = read_lesson(recognizer, folder, workers=workers, engine=engine)
             personal = teach(recognizer, lesson, origin=origin, caution=caution)
         except FoundWrong as error:
             if len(folders) == 1:
@@ -121,6 +123,7 @@ def teach_more(
     csv: Path | None = None,
     workers: int | None = None,
     device: torch.device,
+    engine: str | None = None,
     written: Callable[[Taught], object] = _ignore,
 ) -> PersonalRecognizer:
     """Add a folder's objects to a personal recognizer, without the videos of those it knows.
@@ -130,13 +133,13 @@ def teach_more(
         folder: the new videos.
         out: the file to write; may be `file`.
         known, caution: see `add_objects`.
-        csv, workers, device, written: as for `personalize`.
+        csv, workers, device, engine, written: as for `personalize`.
 
     Raises:
         AskedWrong, FoundWrong: as `personalize` and `add_objects`.
     """
     personal = load_personal(file, device=device)
-    lesson = read_lesson(personal.fitted.recognizer, folder, workers=workers)
+    lesson = read_lesson(personal.fitted.recognizer, folder, workers=workers, engine=engine)
     more = add_objects(personal, lesson, known=known, caution=caution)
     if more is not personal or out != file:
         save_personal(out, more)

@@ -196,9 +196,11 @@ def test_cutting_a_plan_short_never_changes_earlier_predictions(recognizer, inde
 
 def test_each_frame_is_embedded_once_for_all_tasks(recognizer, index, monkeypatch):
     embedded = []
-    embed = recognizer.embed
+    embed_by = recognizer.embed_by
     monkeypatch.setattr(
-        type(recognizer), "embed", lambda self, items, **how: (embedded.append(len(items)), embed(items, **how))[1]
+        type(recognizer),
+        "embed_by",
+        lambda self, by, items, **how: (embedded.append(len(items)), embed_by(by, items, **how))[1],
     )
     tasks = tasks_of(index, "orbit-2022", count=20)
     predict(recognizer, tasks, index, open_shrunk(index))

@@ -48,3 +48,20 @@ def test_training_changes_neither_statistics_nor_an_images_encoding() -> None:
 def test_number_of_parameters() -> None:
     # 3*64*9 + 64, then four times 64*64*9 + 64, and five times 128 for scale and shift
     assert sum(value.numel() for value in SetEncoder().parameters()) == 1_792 + 4 * 36_928 + 640
+
+
+def test_the_quick_way_is_the_same_with_the_same_gradients() -> None:
+    encoder = SetEncoder().double()
+    draw = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, value in (*encoder.named_parameters(), *encoder.named_buffers()):
+            if ".1." in name and value.is_floating_point():
+                value.add_(0.3 * torch.rand(value.shape, generator=draw))
+    gradients = []
+    for encode in (encoder.forward, encoder.quick):
+        encoder.zero_grad()
+        encodings = encode(pixels(3, 64))
+        encodings.square().sum().backward()
+        gradients.append([encodings.detach(), *(value.grad.clone() for value in encoder.parameters())])
+    for plain, quick in zip(*gradients, strict=True):
+        torch.testing.assert_close(quick, plain, rtol=1e-9, atol=1e-12)

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from orbit_lite.config import builtin_names
+from orbit_lite.models.engines.onnx_graph import onnx_model
 from orbit_lite.models.heads import find_head
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.decision.calibration import Calibration
 from orbit_lite.personal.decision.confidence import confidences
 from orbit_lite.personal.decision.familiarity import Familiarity, nearest_cosine, object_means
-from orbit_lite.personal.exporting.formats import onnx_bytes, onnx_model
+from orbit_lite.personal.exporting.formats import onnx_bytes
 from orbit_lite.personal.exporting.graph import FLOAT, OUTPUTS, UINT8, AnswerGraph, PersonalGraph
 from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, TaughtVideo
 

@@ -1,0 +1,78 @@
+"""Images a second of each engine that encodes without graph, beside PyTorch's eager mode, in one process.
+
+Weights and images are random: neither changes what is computed. Every image of a comparison is encoded by both sides in
+turn. What an engine's features differ by is printed, too: a quick engine with other features is no engine.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import REPEATS, Comparison, Spread, seconds_in_turn
+from orbit_lite.models.engines import ENGINES
+from orbit_lite.models.engines.encoder import Encoder
+from orbit_lite.models.recognizer import build_recognizer
+
+EAGER = "eager"
+
+
+@dataclass(frozen=True)
+class Size:
+    """Which backbones, and how many images, `batch` at once."""
+
+    backbones: Sequence[str] = ("efficientnet_lite0", "efficientnet_b0", "resnet18", "vit_s_32", "tiny")
+    images: int = 64
+    batch: int = 8
+
+
+def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+    """Rates of all engines, largest differences of features, and the seconds that preparing one takes."""
+    return [comparison for backbone in size.backbones for comparison in _compare(backbone, size, repeats)]
+
+
+def _compare(backbone: str, size: Size, repeats: int) -> list[Comparison]:
+    extractor = build_recognizer("protonets", backbone, weights="random").extractor
+    draw = torch.Generator().manual_seed(0)
+    size_px, threads = extractor.frame_size_px, torch.get_num_threads()
+    images = torch.randint(0, 256, (size.images, 3, size_px, size_px), dtype=torch.uint8, generator=draw)
+    encoders: dict[str, Encoder] = {}
+    prepare_s: dict[str, Spread] = {}
+    for name, engine in ENGINES.items():
+        engine.encoder(extractor, None)  # what is made once for a network and kept
+        started = time.perf_counter()
+        encoders[name] = engine.encoder(extractor, None)
+        prepare_s[name] = Spread.of([time.perf_counter() - started])
+    order = [EAGER, *(name for name in encoders if name != EAGER)]
+    works = [partial(_encode_all, encoders[name], images, size.batch) for name in order]
+    rates = {
+        name: spread.rate(size.images)
+        for name, spread in zip(order, seconds_in_turn(works, repeats=repeats), strict=True)
+    }
+    expected = _encode_all(encoders[EAGER], images[: size.batch], size.batch)
+    setting = f"{backbone}, {size_px} px, batches of {size.batch}"
+    found = []
+    for name in order[1:]:
+        off = (_encode_all(encoders[name], images[: size.batch], size.batch) - expected).abs().max() / expected.std()
+        found += [
+            Comparison(setting, "rate", "images/s", threads, (EAGER, rates[EAGER]), (name, rates[name])),
+            Comparison(
+                f"{setting}: largest difference from eager, in the features' standard deviation",
+                "difference",
+                "",
+                threads,
+                ("allowed", Spread.of([1e-4])),
+                (name, Spread.of([float(off)])),
+                at_most=1.0,
+            ),
+            Comparison(setting, "preparing", "s", threads, (EAGER, prepare_s[EAGER]), (name, prepare_s[name])),
+        ]
+    return found
+
+
+@torch.no_grad()
+def _encode_all(encoder: Encoder, images: Tensor, batch: int) -> Tensor:
+    return torch.cat([encoder(part) for part in images.split(batch)])

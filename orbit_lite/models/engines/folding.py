@@ -1,0 +1,156 @@
+"""The engine `torch`: PyTorch, with every BatchNorm taken into the convolution before it.
+
+In eval mode a BatchNorm multiplies each channel by gamma / sqrt(var + eps) and adds a number, which the convolution's
+own weights can do. A FiLM state's norms are taken in like any other; it costs milliseconds for each state. Which
+convolution goes with which norm is seen once for a network, by running a copy, and the result is held against the
+network itself. A network without such pairs, as vision transformers are, runs as it is written.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from timm.layers.norm_act import BatchNormAct2d
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from orbit_lite.models.engines.encoder import Encoder
+from orbit_lite.models.extractor import Extractor, ExtractorState
+
+_TOLERANCE = 1e-6  # of the features' standard deviation, in float64: a wrong pair is off by far more
+_OF_A_NORM = ("weight", "bias", "running_mean", "running_var")
+_LOOKED_AT: "WeakKeyDictionary[nn.Module, tuple[list[int], FoldedNet | None]]" = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class FoldedNet:
+    """A network whose norms are gone, without weights of its own.
+
+    net: its layers, on the meta device. pairs: each convolution's name with that of the norm that it takes in.
+    """
+
+    net: nn.Module
+    pairs: Mapping[str, str]
+
+    def weights(
+        self, net: nn.Module, state: ExtractorState | None = None, *, with_graph: bool = False
+    ) -> dict[str, Tensor]:
+        """Tensors for `self.net` that make it the network with a state's parameters in place of its own, by name."""
+        found = {**dict(net.named_parameters()), **dict(net.named_buffers()), **(state or {})}
+        found = found if with_graph else {name: value.detach() for name, value in found.items()}
+        for conv, norm in self.pairs.items():
+            own = {
+                name: found.pop(f"{norm}.{name}", None) for name in ("weight", "bias", "running_mean", "running_var")
+            }
+            found.pop(f"{norm}.num_batches_tracked", None)
+            mean, var = own["running_mean"], own["running_var"]
+            assert mean is not None and var is not None  # `_pairs` takes no norm without
+            scale = (var.double() + net.get_submodule(norm).eps).rsqrt()  # type: ignore[operator]
+            scale = scale if own["weight"] is None else scale * own["weight"]
+            weight, bias = found[f"{conv}.weight"], found.get(f"{conv}.bias")
+            shift = (0 if bias is None else bias) - mean.double()
+            shift = shift * scale + (0 if own["bias"] is None else own["bias"])
+            found[f"{conv}.weight"] = weight * scale.view(-1, 1, 1, 1).to(weight.dtype)
+            found[f"{conv}.bias"] = shift.to(weight.dtype)
+        return found
+
+    def encoder(self, extractor: Extractor, weights: Mapping[str, Tensor]) -> Encoder:
+        """What encodes with such weights; with graph if gradients are on."""
+
+        def encode(frames: Tensor) -> Tensor:
+            pixels = extractor.pixels(frames.to(extractor.mean.device, non_blocking=True))
+            features: Tensor = functional_call(self.net, dict(weights), (pixels,))
+            return features
+
+        return encode
+
+
+@dataclass(frozen=True)
+class FoldedEngine:
+    """See the module."""
+
+    name: str = "torch"
+
+    def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
+        """See Engine; it never fails."""
+        folded = folded_net(extractor)
+        if folded is None:
+            return lambda frames: extractor.encode(frames, state=state)
+        return folded.encoder(extractor, folded.weights(extractor.net, state))
+
+
+@torch.no_grad()
+def folded_net(extractor: Extractor) -> FoldedNet | None:
+    """An extractor's network with its norms taken in; None if there are none to take. Looked for once per network."""
+    net, size_px = extractor.net, extractor.frame_size_px
+    modules = [id(module) for module in net.modules()]
+    known = _LOOKED_AT.get(net)
+    if known is None or known[0] != modules:
+        draw = torch.Generator().manual_seed(0)
+        noise = torch.randint(0, 256, (2, 3, size_px, size_px), dtype=torch.uint8, generator=draw)
+        known = modules, _fold(net, extractor.pixels(noise.to(extractor.mean.device)))
+        _LOOKED_AT[net] = known
+    return known[1]
+
+
+def _fold(net: nn.Module, pixels: Tensor) -> FoldedNet | None:
+    if not any(map(_can_be_taken, net.modules())):
+        return None  # without running it
+    taken = copy.deepcopy(net).requires_grad_(False)
+    pairs = _pairs(taken, pixels[:1])
+    if not pairs:
+        return None
+    for conv, norm in pairs.items():
+        layer = taken.get_submodule(conv)
+        assert isinstance(layer, nn.Conv2d)
+        layer.bias = nn.Parameter(torch.empty(layer.out_channels), requires_grad=False)
+        taken.set_submodule(norm, _what_else(taken.get_submodule(norm)))
+    folded = FoldedNet(taken.to("meta"), pairs)
+    # In float64: a network may make much of rounding. Weights that have diverged are reported where they are used.
+    exact, pixels = copy.deepcopy(net).double(), pixels.double()
+    expected, found = exact(pixels), functional_call(folded.net, folded.weights(exact), (pixels,))
+    agree = not expected.isfinite().all() or (found - expected).abs().max() <= _TOLERANCE * expected.std()
+    return folded if agree else None
+
+
+def _pairs(net: nn.Module, pixels: Tensor) -> dict[str, str]:
+    """Convolutions whose output goes into a norm, each with that norm, by running the network."""
+    names = {module: name for name, module in net.named_modules()}
+    made: dict[int, nn.Module] = {}  # by the output's identity
+    kept: list[Tensor] = []  # alive, or another could have its identity
+    pairs: dict[str, str] = {}
+    runs: dict[nn.Module, int] = {}
+
+    def ran(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        runs[module] = runs.get(module, 0) + 1
+        if isinstance(module, nn.Conv2d):
+            made[id(output)] = module
+            kept.append(output)
+        elif id(inputs[0]) in made:
+            pairs[names[made[id(inputs[0])]]] = names[module]
+
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d) or _can_be_taken(module)]
+    handles = [layer.register_forward_hook(ran) for layer in layers]
+    try:
+        net(pixels)
+    finally:
+        for handle in handles:
+            handle.remove()
+    once = {names[module] for module, count in runs.items() if count == 1}
+    return {conv: norm for conv, norm in pairs.items() if {conv, norm} <= once}
+
+
+def _can_be_taken(module: nn.Module) -> bool:
+    # a class derived from these may do more than they do
+    known = type(module) in (nn.BatchNorm2d, BatchNormAct2d)
+    return known and getattr(module, "running_mean", None) is not None
+
+
+def _what_else(norm: nn.Module) -> nn.Module:
+    """What a norm's layer does beside: timm's carry dropout and the activation."""
+    if isinstance(norm, BatchNormAct2d):
+        return nn.Sequential(OrderedDict(drop=norm.drop, act=norm.act))  # an activation's weights keep their names
+    return nn.Identity()

@@ -1,0 +1,108 @@
+"""The engine `openvino`: Intel's runtime, which fuses layers and picks kernels by processor, on AMD and Arm as well.
+
+Always in float32: left to itself, it computes in bfloat16 where the processor is built for that, and gives other
+features. The network goes in as ONNX, by the runtime's own reader, since its converter sends usage data. What comes out
+is held against PyTorch before it is used.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from orbit_lite.models.engines.encoder import Encoder, EngineFails
+from orbit_lite.models.engines.folding import FoldedEngine
+from orbit_lite.models.engines.onnx_graph import FRAMES, encoding_model
+from orbit_lite.models.extractor import Extractor, ExtractorState
+
+if TYPE_CHECKING:
+    import openvino
+
+_USAGE_DATA = "openvino_telemetry"
+_TOLERANCE = 1e-4  # of the features' standard deviation; measured: up to 3e-5
+
+
+@dataclass(frozen=True)
+class OpenVinoEngine:
+    """See the module."""
+
+    name: str = "openvino"
+
+    def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
+        """See Engine. Uses as many threads as torch has now."""
+        _require_cpu(extractor)
+        request = _compiled(extractor, state)
+
+        def encode(frames: Tensor) -> Tensor:
+            found = request.infer({FRAMES: frames.contiguous().numpy()}, share_inputs=True)
+            return torch.from_numpy(found[0])
+
+        _require_agreement(encode, extractor, state)
+        return encode
+
+
+def _require_cpu(extractor: Extractor) -> None:
+    if extractor.mean.device.type != "cpu":
+        raise EngineFails(f"it computes on the CPU, the recognizer is on {extractor.mean.device}")
+    if extractor.mean.dtype != torch.float32:
+        raise EngineFails(f"it computes in float32, the network has {str(extractor.mean.dtype).removeprefix('torch.')}")
+
+
+def _compiled(extractor: Extractor, state: ExtractorState | None) -> "openvino.InferRequest":
+    try:
+        core = _core()
+        model = core.read_model(encoding_model(extractor, state).SerializeToString())
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,  # all threads at one chunk: the same features whatever else runs
+        }
+        return core.compile_model(model, "CPU", settings).create_infer_request()
+    except ModuleNotFoundError as error:
+        raise EngineFails(f"{error.name} is not installed; pip install {error.name}") from None
+    except Exception as error:  # the exporter's and the runtime's own, of many kinds
+        reason = str(error).strip().splitlines()
+        raise EngineFails(f"{extractor.backbone.name} can't be compiled: {reason[0] if reason else error!r}") from error
+
+
+@cache
+def _core() -> "openvino.Core":
+    with _without_usage_data():
+        import openvino
+
+    return openvino.Core()
+
+
+@contextmanager
+def _without_usage_data() -> Iterator[None]:
+    """To be imported in: importing openvino (2026.4) sends that it was imported, and leaves a file in the user's
+    home. Where its package for that is missing, it does neither."""
+    before = sys.modules.get(_USAGE_DATA)
+    sys.modules[_USAGE_DATA] = None  # type: ignore[assignment]  # as if it were not installed
+    try:
+        yield
+    finally:
+        del sys.modules[_USAGE_DATA]
+        if before is not None:
+            sys.modules[_USAGE_DATA] = before
+
+
+def _require_agreement(encode: Encoder, extractor: Extractor, state: ExtractorState | None) -> None:
+    size_px, draw = extractor.frame_size_px, torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, (2, 3, size_px, size_px), dtype=torch.uint8, generator=draw)
+    with torch.no_grad():
+        expected = FoldedEngine().encoder(extractor, state)(noise)
+    if not torch.isfinite(expected).all():
+        return  # weights that have diverged: said where the features are used
+    off = float((encode(noise) - expected).abs().max() / expected.std())
+    if not off <= _TOLERANCE:
+        raise EngineFails(
+            f"{extractor.backbone.name}: features are off by {off:.1g} of their standard deviation, expected at most "
+            f"{_TOLERANCE:g}"
+        )

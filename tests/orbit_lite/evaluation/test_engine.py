@@ -1,0 +1,97 @@
+"""A run is computed by one engine, which it names."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from eval.compare import compare
+from eval.formats.records import read_scorecard
+from orbit_lite.cli.parser import main
+from orbit_lite.evaluation.engine import count_frames, settle_for_run
+from orbit_lite.models.engines.encoder import EngineFails
+from orbit_lite.models.engines.openvino import OpenVinoEngine
+from orbit_lite.models.recognizer import build_recognizer
+from orbit_lite.runs.ranks import joined_ranks
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def evaluated(data, out, *more):
+    arguments = ["--model", "protonets", "--backbone", "tiny", "--data", data, "--protocol", "orbit-2022"]
+    return main(["evaluate", *map(str, arguments), "--tasks-per-user", "1", "--out", str(out), "--workers", "0", *more])
+
+
+def test_two_engines_predict_the_same_and_are_named(pocket_frames, tmp_path, capsys):
+    engines = ("eager", "openvino")
+    for engine in engines:
+        assert evaluated(pocket_frames, tmp_path / engine, "--engine", engine) == 0
+    assert [json.loads((tmp_path / e / "run.json").read_text())["machine"]["engine"] for e in engines] == [*engines]
+    tables = [pd.read_parquet(tmp_path / engine / "predictions.parquet") for engine in engines]
+    near = (tables[0].confidence - tables[1].confidence).abs()
+    assert near.max() < 1e-3 and not tables[0].confidence.equals(tables[1].confidence)
+    assert (tables[0].prediction == tables[1].prediction).mean() > 0.999
+    cards = [read_scorecard(tmp_path / engine / "scorecard.json") for engine in engines]
+    assert [card.provenance["engine"] for card in cards] == [*engines]
+    note = compare(*cards, names=("A", "B")).note
+    assert note == "Features were computed A by engine eager, B by engine openvino: they differ by rounding."
+    assert compare(cards[0], cards[0]).note is None
+    assert "openvino" in (tmp_path / "openvino" / "report.html").read_text()
+
+
+@pytest.fixture
+def recognizer():
+    return build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
+
+
+def began_with(engine, out):
+    out.mkdir()
+    (out / "run.json").write_text(json.dumps({"settings": {}, "machine": {"engine": engine}, "versions": {}}))
+    return out
+
+
+def test_a_run_keeps_the_engine_that_it_began_with(recognizer, tmp_path):
+    run = began_with("eager", tmp_path / "run")
+    with joined_ranks(torch.device("cpu")) as ranks:
+        assert settle_for_run(recognizer, None, run, ranks, frames=10, states=1) == "eager"
+        assert settle_for_run(recognizer, "torch", run, ranks, frames=10, states=1) == "torch"
+        assert settle_for_run(recognizer, None, tmp_path / "new", ranks, frames=10, states=1) == "torch"
+
+
+def test_an_engine_that_is_gone_is_replaced_and_that_is_said(recognizer, tmp_path, monkeypatch, caplog):
+    def fail(*_):
+        raise EngineFails("openvino is not installed; pip install openvino")
+
+    monkeypatch.setattr(OpenVinoEngine, "encoder", fail)
+    run = began_with("openvino", tmp_path / "run")
+    with joined_ranks(torch.device("cpu")) as ranks:
+        assert settle_for_run(recognizer, None, run, ranks, frames=10, states=1) == "torch"
+    assert "the run began with engine openvino, which can't be used any more: " in caplog.text
+
+
+def test_an_engine_that_can_not_run_is_one_line(pocket_frames, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise EngineFails("openvino is not installed; pip install openvino")
+
+    monkeypatch.setattr(OpenVinoEngine, "encoder", fail)
+    assert evaluated(pocket_frames, tmp_path / "out", "--engine", "openvino") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "orbit-lite: --engine openvino: openvino is not installed; pip install openvino. Leave --engine out, or use "
+        "--engine torch."
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_frames_are_counted_once_for_all_tasks(pocket_frames):
+    from data_prep.tree.index import open_index
+    from orbit_lite.config import load_protocol
+    from orbit_lite.data.tasks import TaskDrawer
+
+    drawer = TaskDrawer(open_index(pocket_frames), load_protocol("orbit-2022"), split="test", seed=0)
+    tasks = drawer.draw_all(tasks_per_user=3)
+    plans = [plan for task in tasks.tasks for plan in (*task.support, *task.query)]
+    assert count_frames(tasks) == len({(plan.video, frame) for plan in plans for frame in plan.frames})

@@ -1,0 +1,294 @@
+"""Every engine gives the extractor's own features, whatever the weights, the state and the number of images."""
+
+import copy
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from groundwork.errors import AskedWrong, FoundWrong
+from orbit_lite.models.adapters.film import film_parameters
+from orbit_lite.models.backbones import BACKBONES
+from orbit_lite.models.engines import ENGINES, find_engine
+from orbit_lite.models.engines.encoder import ChosenEngine, CurrentEncoder, EagerEngine, EngineFails
+from orbit_lite.models.engines.folding import FoldedEngine, folded_net
+from orbit_lite.models.engines.onnx_graph import encoding_model, graph_file
+from orbit_lite.models.engines.openvino import OpenVinoEngine
+from orbit_lite.models.extractor import Extractor, build_extractor
+from orbit_lite.models.recognizer import build_recognizer
+
+ROOT = Path(__file__).parents[4]
+QUICK = ("tiny", "efficientnet_lite0")  # to make a graph of the others takes 5 to 20 seconds each
+WITH_NORMS = {"resnet18": 20, "efficientnet_b0": 49, "efficientnet_lite0": 49, "efficientnet_v2_s": 110}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))  # of this process's tests
+
+
+def extractor_of(name: str, *, seed: int = 0) -> Extractor:
+    """One whose norms do something: as they are built, they do nothing."""
+    extractor = build_extractor(name, weights="random", seed=seed, frame_size_px=224 if "vit" in name else 64)
+    draw = torch.Generator().manual_seed(seed)
+    for module in extractor.net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.copy_(0.02 * torch.randn(module.running_mean.shape, generator=draw))
+            module.running_var.copy_(0.9 + 0.2 * torch.rand(module.running_var.shape, generator=draw))
+    with torch.no_grad():
+        for value in film_parameters(extractor).values():
+            value.add_(0.02 * torch.randn(value.shape, generator=draw))
+    return extractor
+
+
+def film_state(extractor: Extractor) -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(7)
+    return {
+        name: value.detach() + 0.05 * torch.randn(value.shape, generator=draw)
+        for name, value in film_parameters(extractor).items()
+    }
+
+
+def noise(extractor: Extractor, count: int) -> torch.Tensor:
+    size_px = extractor.frame_size_px
+    return torch.randint(0, 256, (count, 3, size_px, size_px), dtype=torch.uint8)
+
+
+def off(engine, extractor, state=None, count=3) -> float:
+    """The largest difference from eager features, in their standard deviation."""
+    images = noise(extractor, count)
+    with torch.no_grad():
+        expected = extractor.encode(images, state=state)
+        found = CurrentEncoder(ChosenEngine(engine), extractor, state)(images)
+    assert found.shape == expected.shape and found.dtype == expected.dtype
+    return float((found - expected).abs().max() / expected.std())
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_folded_features_are_the_extractors(name):
+    extractor = extractor_of(name)
+    assert off(FoldedEngine(), extractor) < 1e-4
+    state = film_state(extractor)
+    assert off(FoldedEngine(), extractor, state, count=1) < 1e-4
+    folded = folded_net(extractor)
+    assert (len(folded.pairs) if folded else 0) == WITH_NORMS.get(name, 0)
+    if folded:
+        in_double = {name: value.double() for name, value in state.items()}
+        assert off(FoldedEngine(), extractor.double(), in_double, count=1) < 1e-9
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.long) for n in BACKBONES])
+def test_openvino_features_are_the_extractors(name):
+    extractor = extractor_of(name)
+    assert off(OpenVinoEngine(), extractor) < 1e-4
+    assert off(OpenVinoEngine(), extractor, film_state(extractor), count=1) < 1e-4
+    assert off(OpenVinoEngine(), extractor_of(name, seed=1), count=9) < 1e-4
+    assert graph_file(extractor) == graph_file(extractor_of(name, seed=1))
+
+
+def test_a_kept_graph_holds_no_weights():
+    extractor = extractor_of("tiny")
+    encoding_model(extractor, None)
+    content = graph_file(extractor).read_bytes()
+    weights = [value for value in extractor.net.parameters() if value.numel() > 8]
+    assert weights and not any(value.detach().numpy().tobytes() in content for value in weights)
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph", None])
+def test_a_damaged_graph_is_made_again(content):
+    extractor = extractor_of("tiny")
+    encoding_model(extractor, None)
+    whole = graph_file(extractor).read_bytes()
+    graph_file(extractor).write_bytes(whole[:-200] if content is None else content)
+    assert off(OpenVinoEngine(), extractor) < 1e-4
+    assert graph_file(extractor).read_bytes() == whole
+
+
+def test_a_cache_that_can_not_be_written_costs_time_alone(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert off(OpenVinoEngine(), extractor_of("tiny")) < 1e-4
+
+
+def test_openvino_computes_in_float32_with_torchs_threads():
+    import openvino
+
+    compiled = []
+    keep = openvino.Core.compile_model
+
+    def compile_model(core, *arguments):
+        compiled.append(keep(core, *arguments))
+        return compiled[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino.Core, "compile_model", compile_model)
+        OpenVinoEngine().encoder(extractor_of("tiny"), None)
+    [model] = compiled
+    assert str(model.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
+    assert model.get_property("INFERENCE_NUM_THREADS") == torch.get_num_threads()
+
+
+def test_openvino_sends_nothing_and_leaves_nothing_at_home(tmp_path):
+    code = (
+        "import socket\n"
+        "def refuse(*a, **k): raise SystemExit('a socket was opened')\n"
+        "socket.socket.connect = socket.socket.sendto = socket.getaddrinfo = refuse\n"
+        "from orbit_lite.models.engines import find_engine\n"
+        "from orbit_lite.models.extractor import build_extractor\n"
+        "find_engine('openvino').encoder(build_extractor('tiny', weights='random', frame_size_px=32), None)\n"
+    )
+    home, cache = tmp_path / "home", tmp_path / "cache"
+    home.mkdir()
+    environment = {"HOME": str(home), "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert not list(home.rglob("*"))
+    assert [path.suffix for path in cache.rglob("*") if path.is_file()] == [".onnx"]
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_an_encoder_follows_the_weights(engine):
+    extractor = extractor_of("tiny")
+    encoder, images = CurrentEncoder(ChosenEngine(engine), extractor), noise(extractor, 2)
+    before = encoder(images)
+    optimizer = torch.optim.SGD(extractor.net.parameters(), lr=0.1)
+    extractor(images).square().sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        expected = extractor(images)
+    assert not torch.allclose(before, expected, rtol=1e-2)
+    assert torch.allclose(encoder(images), expected, rtol=1e-3, atol=1e-5)
+    extractor.net.load_state_dict(extractor_of("tiny", seed=3).net.state_dict(), assign=True)
+    with torch.no_grad():
+        expected = extractor(images)
+    assert torch.allclose(encoder(images), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_an_encoder_is_prepared_once(monkeypatch):
+    prepared = []
+
+    class Counting(EagerEngine):
+        def encoder(self, extractor, state):
+            prepared.append(state)
+            return super().encoder(extractor, state)
+
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
+    recognizer.engine = Counting()
+    images, labels = noise(recognizer.extractor, 4), torch.tensor([0, 0, 1, 1])
+    fitted = recognizer.personalize(images, labels)
+    fitted.logits(images), fitted.logits(images), recognizer.embed(images)
+    assert len(prepared) == 1
+
+
+@pytest.mark.parametrize("learner", ["protonets", "simple_cnaps", "finetuner_film", "maml"])
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_a_learners_logits_are_those_of_eager(learner, engine):
+    recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
+    images, labels = noise(recognizer.extractor, 6), torch.tensor([0, 0, 1, 1, 2, 2])
+    recognizer.engine = find_engine("eager")
+    expected = recognizer.personalize(images, labels).logits(images)
+    recognizer.engine = find_engine(engine)
+    found = recognizer.personalize(images, labels).logits(images)
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.std()))
+
+
+def test_recognizers_are_copied_with_any_engine():
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
+    recognizer.engine = find_engine("openvino")
+    images = noise(recognizer.extractor, 2)
+    expected = recognizer.embed(images)
+    assert torch.equal(copy.deepcopy(recognizer).embed(images), expected)
+
+
+class Shared(nn.Module):
+    """One convolution for two norms: neither may be taken in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.one, self.other = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+
+    def forward(self, pixels):
+        return (self.one(self.conv(pixels)) + self.other(self.conv(pixels)).square()).mean((2, 3))
+
+
+class Looking(nn.Module):
+    """A convolution whose output is used beside its norm, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4, affine=False)
+
+    def forward(self, pixels):
+        found = self.conv(pixels)
+        return (self.norm(found) + found.abs()).mean((2, 3))
+
+
+@pytest.mark.parametrize("net", [Shared, Looking])
+def test_a_network_that_can_not_be_folded_runs_as_it_is_written(net):
+    plain = build_extractor("tiny", weights="random", frame_size_px=32)
+    torch.manual_seed(0)
+    made = net().eval()
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+    extractor = Extractor(plain.backbone, made, frame_size_px=32)
+    assert folded_net(extractor) is None
+    assert off(FoldedEngine(), extractor) == 0
+
+
+class Tight:
+    """As if a GPU's memory held so many frames and no more."""
+
+    name = "tight"
+
+    def __init__(self, holds: int) -> None:
+        self.holds = holds
+
+    def encoder(self, extractor, state):
+        def encode(frames):
+            if len(frames) > self.holds:
+                raise torch.OutOfMemoryError("no")
+            return extractor.encode(frames, state=state)
+
+        return encode
+
+
+def test_a_chunk_that_memory_does_not_hold_is_halved_and_that_is_said_once(caplog):
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
+    images = noise(recognizer.extractor, 21)
+    expected = recognizer.embed(images, chunk=2)
+    recognizer.engine = Tight(3)
+    with caplog.at_level(logging.WARNING, "orbit_lite"):
+        assert torch.allclose(recognizer.embed(images, chunk=16), expected, atol=1e-6)
+        assert torch.allclose(recognizer.embed(images, chunk=16), expected, atol=1e-6)
+    assert [record.getMessage() for record in caplog.records] == [
+        "cpu: its memory does not hold a chunk of 16 frames; smaller ones are used, with the same result"
+    ]
+    recognizer.engine = Tight(0)
+    with pytest.raises(FoundWrong, match="does not hold the network and 1 frame; use --device cpu"):
+        recognizer.embed(images[:1])
+
+
+def test_an_engine_that_is_not_installed_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    from orbit_lite.models.engines import openvino
+
+    openvino._core.cache_clear()
+    with pytest.raises(EngineFails, match="openvino is not installed; pip install openvino"):
+        OpenVinoEngine().encoder(extractor_of("tiny"), None)
+
+
+def test_other_precisions_are_refused_by_openvino():
+    extractor = extractor_of("tiny").double()
+    with pytest.raises(EngineFails, match="computes in float32, the network has float64"):
+        OpenVinoEngine().encoder(extractor, None)
+    assert off(FoldedEngine(), extractor) < 1e-12
+
+
+def test_an_unknown_engine_is_named_with_those_near():
+    with pytest.raises(AskedWrong, match=r"unknown engine 'openvin' .*openvino.* known: torch, openvino, eager"):
+        find_engine("openvin")
