@@ -44,11 +44,12 @@ class SetEncoder(nn.Module):
         """As `forward`, with each norm taken into the convolution before it: half the passes over large maps."""
         maps = pixels
         for layer in self.encoder:
-            conv, norm = layer[0], layer[1]
+            conv, norm, pool, relu = layer.children()
+            assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            assert conv.bias is not None and norm.running_mean is not None and norm.running_var is not None
             scale = norm.weight / (norm.running_var + norm.eps).sqrt()
             bias = (conv.bias - norm.running_mean) * scale + norm.bias
-            maps = F.conv2d(maps, conv.weight * scale.view(-1, 1, 1, 1), bias, padding=1)
-            maps = layer[3](layer[2](maps))
+            maps = relu(pool(F.conv2d(maps, conv.weight * scale.view(-1, 1, 1, 1), bias, padding=1)))
         encodings: Tensor = self.pool(maps).flatten(1)
         return encodings
 

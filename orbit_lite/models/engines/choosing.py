@@ -49,7 +49,9 @@ class Measured:
         return _OTHER if by_other < frames / self.torch else DEFAULT_ENGINE
 
 
-def settle_engine(recognizer: Recognizer, asked: str | None, *, frames: int, states: int = 1) -> str:
+def settle_engine(
+    recognizer: Recognizer, asked: str | None, *, frames: int, states: int = 1, measure: bool = True
+) -> str:
     """Let a recognizer encode by the engine asked for, or by the quicker one; call it before the work.
 
     Args:
@@ -57,6 +59,7 @@ def settle_engine(recognizer: Recognizer, asked: str | None, *, frames: int, sta
         asked: an engine's name; None for the quicker one.
         frames: about how many it will encode.
         states: for how many support sets, where the learner adapts its extractor.
+        measure: whether there is time to measure what was not measured before.
 
     Returns:
         the engine's name.
@@ -73,18 +76,21 @@ def settle_engine(recognizer: Recognizer, asked: str | None, *, frames: int, sta
         except EngineFails as error:
             raise EngineFails(f"--engine {asked}: {error}. Leave --engine out, or use --engine torch.") from error
     else:
-        engine = _quicker(recognizer, frames=frames, states=1 if recognizer.shares_features else states)
+        states = 1 if recognizer.shares_features else states
+        engine = _quicker(recognizer, frames=frames, states=states, measure=measure)
     recognizer.engine = engine
     return engine.name
 
 
-def _quicker(recognizer: Recognizer, *, frames: int, states: int) -> Engine:
+def _quicker(recognizer: Recognizer, *, frames: int, states: int, measure: bool) -> Engine:
     extractor = recognizer.extractor
     on_cpu = extractor.mean.device.type == "cpu" and extractor.mean.dtype == torch.float32
     if not on_cpu or not all(map(find_spec, ("openvino", "onnx", "onnxscript"))):
         return DEFAULT_ENGINE
     file = _file(extractor)
     measured = _read(file)
+    if measured is None and not measure:
+        return DEFAULT_ENGINE
     if measured is None:
         chunk = recognizer.chunks.no_graph
         ours = _frames_per_s(DEFAULT_ENGINE.encoder(extractor, None), extractor, chunk)

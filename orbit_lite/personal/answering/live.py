@@ -158,8 +158,8 @@ def recognize_stream(
 
 
 def warm_up(personal: PersonalRecognizer, *, engine: str | None = None) -> None:
-    """Choose what runs the extractor (see `settle_engine`), and recognize a blank frame: the first one takes several
-    times as long as those after it."""
-    settle_engine(personal.fitted.recognizer, engine, frames=LONG_STREAM)
+    """Choose what runs the extractor (see `settle_engine`; a stream waits for no measuring), and recognize a blank
+    frame: the first one takes several times as long as those after it."""
+    settle_engine(personal.fitted.recognizer, engine, frames=LONG_STREAM, measure=False)
     size_px = personal.frame_size_px
     personal.scores(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))

@@ -61,6 +61,12 @@ def test_little_work_is_not_worth_measuring(recognizer, clock, tmp_path):
     assert len(clock) == 1 and not list(tmp_path.rglob("*.json"))
 
 
+def test_what_has_no_time_is_not_measured(recognizer, clock):
+    assert settle_engine(recognizer, None, frames=10**6, measure=False) == "torch" and not clock
+    settle_engine(recognizer, None, frames=10**6)
+    assert settle_engine(recognizer, None, frames=10**6, measure=False) == "openvino" and len(clock) == 2
+
+
 def test_much_work_is_measured_once(recognizer, clock):
     assert settle_engine(recognizer, None, frames=301) == recognizer.engine.name == "openvino"
     assert len(clock) == 2
