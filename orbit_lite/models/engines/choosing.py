@@ -6,7 +6,6 @@ once for a network, processor and number of threads, which is kept in the user's
 """
 
 import hashlib
-import json
 import logging
 import platform
 import time
@@ -19,6 +18,7 @@ import torch
 
 from groundwork.cache import cache_base
 from groundwork.files import write_json
+from groundwork.strict_json import parse_json
 from orbit_lite.models.engines import DEFAULT_ENGINE, ENGINES, find_engine
 from orbit_lite.models.engines.encoder import Encoder, Engine, EngineFails
 from orbit_lite.models.engines.onnx_graph import graph_file
@@ -146,7 +146,7 @@ def _file(extractor: Extractor) -> Path:
 
 def _read(file: Path) -> Measured | None:
     try:
-        found = Measured(**{name: float(value) for name, value in json.loads(file.read_bytes()).items()})
+        found = Measured(**{name: float(value) for name, value in parse_json(file.read_bytes()).items()})
     except (OSError, ValueError, TypeError, AttributeError):  # none, or something else: measured again
         return None
     return found if found.torch > 0 else None

@@ -113,7 +113,7 @@ def test_text_table_and_json_tell_the_same(run, choosy_file, clutter, tmp_path):
         assert f"(frame {entry['first_frame']})" in out
     assert sum("answered in" in line for line in lines) == 3
     assert told["model"]["objects"] == list(load_personal(choosy_file).objects)
-    assert told["settings"] == {"fps": 30.0, "smooth_s": 0.2}
+    assert told["settings"] == {"fps": 30.0, "smooth_s": 0.2, "engine": "torch"}
     assert out.replace(str(clutter[0].parents[3]), "").isascii()
 
 
