@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from benchmarks.measure import REPEATS, Comparison, Spread
 from benchmarks.recognize import OBJECTS, TAKEN, VIDEOS
@@ -111,7 +112,9 @@ def _ask(place: tuple[int, str], size: Size) -> Answered:
     rng = keyed_rng(0, "frames")
     small = rng.integers(0, 256, (8, 14, 14, 3), dtype=np.uint8)
     jpegs = [encode_jpeg(np.kron(one, np.ones((size.side_px // 14, size.side_px // 14, 1), np.uint8))) for one in small]
-    with connect(f"ws://{own}/p/P01/live", origin=f"http://{own}", additional_headers={"Cookie": cookie}) as socket:  # type: ignore[arg-type]
+    with connect(
+        f"ws://{own}/p/P01/live", origin=Origin(f"http://{own}"), additional_headers={"Cookie": cookie}
+    ) as socket:
         socket.send(struct.pack(">I", 0) + jpegs[0])
         socket.recv(timeout=_PATIENCE_S)  # the recognizer is loaded
         sent: dict[int, float] = {}

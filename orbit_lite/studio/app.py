@@ -92,4 +92,5 @@ def _back(request: Request) -> str:
     """The page that asked, if it is one of this server's, else the first."""
     came_from = urlsplit(request.headers.get("referer", ""))
     same = came_from.netloc == request.headers.get("host")
-    return came_from.path if same and came_from.path != request.url.path else "/"
+    own = same and came_from.path != request.url.path and not came_from.path.startswith("//")
+    return came_from.path if own else "/"

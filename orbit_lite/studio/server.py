@@ -4,7 +4,7 @@ import errno
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,15 +97,14 @@ def only_studio(study: Study) -> Iterator[None]:
     Raises:
         AskedWrong: if one has it open.
     """
-    try:
-        held = only_writer(study.root / _LOCK_NAME, str(study.root))
-        held.__enter__()
-    except AskedWrong:
-        raise AskedWrong(f"{study.root}: another studio has this folder open; use that one, or stop it first") from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(only_writer(study.root / _LOCK_NAME, str(study.root)))
+        except AskedWrong:
+            raise AskedWrong(
+                f"{study.root}: another studio has this folder open; use that one, or stop it first"
+            ) from None
         yield
-    finally:
-        held.__exit__(None, None, None)
 
 
 @contextmanager

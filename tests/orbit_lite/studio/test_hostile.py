@@ -246,3 +246,21 @@ def test_names_from_the_disk_are_text_and_no_markup(client):
     for place in (("p", "P01"), ("p", "P01", "t", name), ()):
         text = client.page(*place)
         assert "<img" not in text and "&lt;img" in text and "{{7*7}}" in text
+
+
+def test_a_full_disk_is_a_plain_line_and_leaves_nothing(serve, small_disk, video):
+    root = small_disk(1500) / "study"
+    (root / "P01" / "mug").mkdir(parents=True)
+    with serve(root) as client:
+        client.let_in()
+        fault = client.upload(*VIDEOS, files=[("long.mp4", b"x" * 4_000_000)])
+        assert "No space left" in fault and "Make room" in fault
+        assert files(root / "P01") == ["mug"]
+        (sent,) = client.upload(*VIDEOS, files=[("short.mp4", video)])
+        assert sent["kept"]
+
+
+def test_back_leads_to_a_page_of_this_server_alone(client):
+    own = f"http://127.0.0.1:{client.address.port}"
+    for referer, back in ((f"{own}/p/P01", "/p/P01"), (f"{own}//evil.example/x", "/"), ("http://evil.example/x", "/")):
+        assert f'class="button" href="{back}"' in client.ask("GET", "/p/nobody", Referer=referer)[2]

@@ -202,3 +202,15 @@ def test_without_scripts_all_but_the_camera_works(client, taught_study, filmed):
         button(page, "Add thing").click()
         assert page.locator("#name").get_attribute("aria-describedby") == "name-error name-hint"
         assert "dot" in page.inner_text("#name-error")
+
+
+def test_when_the_studio_is_stopped_the_page_says_so(serve, taught_study, cameras, tmp_path):
+    shutil.copytree(taught_study, tmp_path / "study")
+    with browser(camera=cameras[0]) as running:
+        with serve(tmp_path / "study") as client:
+            page = opened(running, client)
+            page.goto(f"{page.base}/p/P01/try")
+            button(page, "Start").click()
+            page.wait_for_selector("#live-speed:has-text('milliseconds')")
+        page.wait_for_selector("#live-fault:has-text('does not answer any more')")
+        assert button(page, "Start").is_visible() and page.evaluate("document.querySelector('video').srcObject") is None
