@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,13 +70,22 @@ class PackedFrames:
     def __init__(self, root: Path, places: dict[str, str], *, size_px: int) -> None:
         self._root, self._places, self._size_px = root, places, size_px
         self._open: OrderedDict[str, PackedUser] = OrderedDict()
+        self._one_at_a_time = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open archives: each process opens its own."""
-        return self.__dict__ | {"_open": OrderedDict()}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_one_at_a_time")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """See there."""
+        self.__dict__ |= state | {"_open": OrderedDict(), "_one_at_a_time": Lock()}
 
     def read(self, video: str, frames: Sequence[int]) -> Pictures:
-        """See FrameSource."""
+        """See FrameSource; threads may read at once, which waits."""
+        with self._one_at_a_time:
+            return self._read(video, frames)
+
+    def _read(self, video: str, frames: Sequence[int]) -> Pictures:
         archive, place = archive_place(_place(self._places, video, self._root))
         user = self._user(archive)
         pictures = np.empty((len(frames), self._size_px, self._size_px, 3), np.uint8)

@@ -6,6 +6,7 @@ Workers are started by spawn, never fork (OpenCV, libav and torch all hold threa
 import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -96,7 +97,7 @@ class ReadFrames:
 def read_ahead(
     jobs: Jobs[JobT], read: Callable[[JobT], LoadedT], *, workers: int, pin: bool = False
 ) -> Iterator[LoadedT]:
-    """Load jobs in their order; `workers` processes read ahead, 0 reads in this one. The result is the same.
+    """Load jobs in their order; `workers` processes read ahead, or with 0 a thread of this one. The result is the same.
 
     Args:
         jobs: what to load.
@@ -109,7 +110,7 @@ def read_ahead(
         FoundWrong: if a worker hangs or dies.
     """
     if workers == 0:
-        yield from (read(jobs[place]) for place in range(len(jobs)))
+        yield from _read_by_thread(jobs, read)
         return
     by_pipe = _little_shared_memory()
     loader = DataLoader(
@@ -133,6 +134,21 @@ def read_ahead(
             yield loaded.value
     except RuntimeError as error:
         raise FoundWrong(f"a reading worker was lost ({str(error).splitlines()[0]}); try --workers 0") from error
+
+
+def _read_by_thread(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT]) -> Iterator[LoadedT]:
+    """One job ahead: pictures are decoded without Python's lock, beside what computes."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reads-ahead") as pool:
+        ahead: Future[LoadedT] | None = None
+        try:
+            for place in range(len(jobs)):
+                waiting, ahead = ahead, pool.submit(read, jobs[place])
+                if waiting is not None:
+                    yield waiting.result()
+            if ahead is not None:
+                yield ahead.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _little_shared_memory() -> bool:

@@ -204,6 +204,8 @@ def _personalize(
 
 def _trailing_features(features: Tensor, query: VideoFrames, plan: VideoPlan, clip_length: int) -> Tensor:
     """(frames wanted of the video, width) to (frames of the plan, width): each the mean of its clip's."""
+    if clip_length == 1:
+        return features[torch.from_numpy(np.searchsorted(query.frames, plan.frames))]
     clips = np.searchsorted(query.frames, trailing_clips(plan.frames, clip_length))
     return features[torch.from_numpy(clips)].unflatten(0, (-1, clip_length)).mean(1)
 

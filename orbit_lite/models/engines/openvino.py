@@ -39,7 +39,8 @@ class OpenVinoEngine:
         request = _compiled(extractor, state)
 
         def encode(frames: Tensor) -> Tensor:
-            found = request.infer({FRAMES: frames.contiguous().numpy()}, share_inputs=True)
+            pixels = frames.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+            found = request.infer({FRAMES: pixels.numpy()}, share_inputs=True)
             return torch.from_numpy(found[0])
 
         _require_agreement(encode, extractor, state)
@@ -56,7 +57,7 @@ def _require_cpu(extractor: Extractor) -> None:
 def _compiled(extractor: Extractor, state: ExtractorState | None) -> "openvino.InferRequest":
     try:
         core = _core()
-        model = core.read_model(encoding_model(extractor, state).SerializeToString())
+        model = _takes_pixels_as_decoded(core.read_model(encoding_model(extractor, state).SerializeToString()))
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -69,6 +70,17 @@ def _compiled(extractor: Extractor, state: ExtractorState | None) -> "openvino.I
     except Exception as error:  # the exporter's and the runtime's own, of many kinds
         reason = str(error).strip().splitlines()
         raise EngineFails(f"{extractor.backbone.name} can't be compiled: {reason[0] if reason else error!r}") from error
+
+
+def _takes_pixels_as_decoded(model: "openvino.Model") -> "openvino.Model":
+    """The same model of frames (n, s, s, 3): a copy less for each frame that was decoded."""
+    from openvino import Layout
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_layout(Layout("NHWC"))
+    steps.input().model().set_layout(Layout("NCHW"))
+    return steps.build()
 
 
 @cache

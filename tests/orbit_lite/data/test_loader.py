@@ -125,3 +125,46 @@ def test_images_that_go_through_pipes_are_the_same(training, monkeypatch):
     for through_pipe, usual in zip(read_ahead(tasks, read, workers=1), read_ahead(tasks, read, workers=0), strict=True):
         for name in ("support", "support_labels", "query", "query_labels"):
             assert torch.equal(getattr(through_pipe, name), getattr(usual, name))
+
+
+def test_one_job_is_read_ahead_and_no_more():
+    begun: list[int] = []
+
+    def read(job: int) -> int:
+        begun.append(job)
+        return 10 * job
+
+    found = read_ahead(range(4), read, workers=0)
+    assert next(found) == 0
+    assert next(found) == 10
+    found.close()
+    assert begun in ([0, 1], [0, 1, 2])
+
+
+def test_an_error_comes_at_its_job_and_not_before():
+    def read(job: int) -> int:
+        if job == 2:
+            raise FoundWrong("frame 2 is damaged")
+        return job
+
+    found = read_ahead(range(4), read, workers=0)
+    assert [next(found), next(found)] == [0, 1]
+    with pytest.raises(FoundWrong, match="frame 2 is damaged"):
+        next(found)
+
+
+def test_threads_read_a_packed_tree_at_once(pocket_frames, tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from data_prep.making.pack import pack
+    from data_prep.tree.index import open_index
+    from orbit_lite.data.frames import open_frames
+
+    pack(pocket_frames, tmp_path / "packed")
+    index = open_index(tmp_path / "packed")
+    source, loose = open_frames(index), open_frames(open_index(pocket_frames))
+    videos = [row.video for row in index.rows][:12]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda video: source.read(video, range(1, 9)), videos * 3))
+    for pictures, video in zip(found, videos * 3, strict=True):
+        assert (pictures == loose.read(video, range(1, 9))).all()
