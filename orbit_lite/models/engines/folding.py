@@ -7,9 +7,12 @@ network itself. A network without such pairs, as vision transformers are, runs a
 """
 
 import copy
+import logging
+import math
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import torch
@@ -20,6 +23,7 @@ from torch.func import functional_call
 from orbit_lite.models.engines.encoder import Encoder
 from orbit_lite.models.extractor import Extractor, ExtractorState
 
+_LOG = logging.getLogger("orbit_lite")
 _TOLERANCE = 1e-6  # of the features' standard deviation, in float64: a wrong pair is off by far more
 _OF_A_NORM = ("weight", "bias", "running_mean", "running_var")
 _LOOKED_AT: "WeakKeyDictionary[nn.Module, tuple[list[int], FoldedNet | None]]" = WeakKeyDictionary()
@@ -29,17 +33,19 @@ _LOOKED_AT: "WeakKeyDictionary[nn.Module, tuple[list[int], FoldedNet | None]]" =
 class FoldedNet:
     """A network whose norms are gone, without weights of its own.
 
-    net: its layers, on the meta device. pairs: each convolution's name with that of the norm that it takes in.
+    net: its layers, on the meta device, where no two share a tensor. pairs: each convolution's name with that of the
+    norm that it takes in.
     """
 
     net: nn.Module
     pairs: Mapping[str, str]
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def weights(
         self, net: nn.Module, state: ExtractorState | None = None, *, with_graph: bool = False
     ) -> dict[str, Tensor]:
         """Tensors for `self.net` that make it the network with a state's parameters in place of its own, by name."""
-        found = {**dict(net.named_parameters()), **dict(net.named_buffers()), **(state or {})}
+        found = _by_place(net, state or {})
         found = found if with_graph else {name: value.detach() for name, value in found.items()}
         for conv, norm in self.pairs.items():
             own = {
@@ -58,12 +64,14 @@ class FoldedNet:
         return found
 
     def encoder(self, extractor: Extractor, weights: Mapping[str, Tensor]) -> Encoder:
-        """What encodes with such weights; with graph if gradients are on."""
+        """What encodes with such weights; with graph if gradients are on. From several threads, one at a time: the
+        weights are put into the layers for the call."""
 
         def encode(frames: Tensor) -> Tensor:
             pixels = extractor.pixels(frames.to(extractor.mean.device, non_blocking=True))
-            features: Tensor = functional_call(self.net, dict(weights), (pixels,))
-            return features
+            with self.lock:
+                features: Tensor = functional_call(self.net, dict(weights), (pixels,))
+            return features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
 
         return encode
 
@@ -91,7 +99,8 @@ def folded_net(extractor: Extractor) -> FoldedNet | None:
     if known is None or known[0] != modules:
         draw = torch.Generator().manual_seed(0)
         noise = torch.randint(0, 256, (2, 3, size_px, size_px), dtype=torch.uint8, generator=draw)
-        known = modules, _fold(net, extractor.pixels(noise.to(extractor.mean.device)))
+        with torch.autocast(extractor.mean.device.type, enabled=False):
+            known = modules, _fold(net, extractor.pixels(noise.to(extractor.mean.device)))
         _LOOKED_AT[net] = known
     return known[1]
 
@@ -99,21 +108,49 @@ def folded_net(extractor: Extractor) -> FoldedNet | None:
 def _fold(net: nn.Module, pixels: Tensor) -> FoldedNet | None:
     if not any(map(_can_be_taken, net.modules())):
         return None  # without running it
-    taken = copy.deepcopy(net).requires_grad_(False)
-    pairs = _pairs(taken, pixels[:1])
-    if not pairs:
+    try:
+        taken = copy.deepcopy(net).requires_grad_(False)
+        pairs = _pairs(taken, pixels[:1])
+        if not pairs:
+            return None
+        for conv, norm in pairs.items():
+            layer = taken.get_submodule(conv)
+            assert isinstance(layer, nn.Conv2d)
+            layer.bias = nn.Parameter(torch.empty(layer.out_channels), requires_grad=False)
+            taken.set_submodule(norm, _what_else(taken.get_submodule(norm)))
+        folded = FoldedNet(taken.to("meta"), pairs)
+        # In float64: a network may make much of rounding.
+        exact, pixels = _with_random_weights(net).double(), pixels.double()
+        expected, found = exact(pixels), functional_call(folded.net, folded.weights(exact), (pixels,))
+        return folded if (found - expected).abs().max() <= _TOLERANCE * expected.std() else None
+    except Exception as error:  # a network may do anything, such as refuse float64
+        _LOG.debug("norms are not taken into convolutions: %s", error, exc_info=True)
         return None
-    for conv, norm in pairs.items():
-        layer = taken.get_submodule(conv)
-        assert isinstance(layer, nn.Conv2d)
-        layer.bias = nn.Parameter(torch.empty(layer.out_channels), requires_grad=False)
-        taken.set_submodule(norm, _what_else(taken.get_submodule(norm)))
-    folded = FoldedNet(taken.to("meta"), pairs)
-    # In float64: a network may make much of rounding. Weights that have diverged are reported where they are used.
-    exact, pixels = copy.deepcopy(net).double(), pixels.double()
-    expected, found = exact(pixels), functional_call(folded.net, folded.weights(exact), (pixels,))
-    agree = not expected.isfinite().all() or (found - expected).abs().max() <= _TOLERANCE * expected.std()
-    return folded if agree else None
+
+
+def _with_random_weights(net: nn.Module) -> nn.Module:
+    """A copy. A network's own weights may hide what is wrong until they are trained: zeros, ones, or NaN."""
+    net, draw = copy.deepcopy(net), torch.Generator().manual_seed(0)
+    for value in net.parameters():
+        if value.is_floating_point():
+            fan_in = math.prod(value.shape[1:])
+            value.copy_(torch.randn(value.shape, generator=draw) * math.sqrt(2 / max(fan_in, 1)))
+    for norm in filter(_can_be_taken, net.modules()):
+        mean, var = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+        mean.copy_(0.1 * torch.randn(mean.shape, generator=draw))
+        var.copy_(0.5 + torch.rand(var.shape, generator=draw))
+    return net
+
+
+def _by_place(net: nn.Module, state: ExtractorState) -> dict[str, Tensor]:
+    """Each layer's tensors, with a state's in their place, by name; one that layers share under each of its names."""
+    named = {id(value): state[name] for name, value in net.named_parameters() if name in state}
+    return {
+        f"{place}.{name}" if place else name: named.get(id(value), value)
+        for place, module in net.named_modules()
+        for name, value in (*module._parameters.items(), *module._buffers.items())
+        if value is not None
+    }
 
 
 def _pairs(net: nn.Module, pixels: Tensor) -> dict[str, str]:
@@ -129,10 +166,10 @@ def _pairs(net: nn.Module, pixels: Tensor) -> dict[str, str]:
         if isinstance(module, nn.Conv2d):
             made[id(output)] = module
             kept.append(output)
-        elif id(inputs[0]) in made:
+        elif inputs and id(inputs[0]) in made:
             pairs[names[made[id(inputs[0])]]] = names[module]
 
-    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d) or _can_be_taken(module)]
+    layers = [module for module in net.modules() if _can_take(module) or _can_be_taken(module)]
     handles = [layer.register_forward_hook(ran) for layer in layers]
     try:
         net(pixels)
@@ -143,10 +180,15 @@ def _pairs(net: nn.Module, pixels: Tensor) -> dict[str, str]:
     return {conv: norm for conv, norm in pairs.items() if {conv, norm} <= once}
 
 
+def _can_take(module: nn.Module) -> bool:
+    # a weight that is computed from others, as weight norm's is, is no parameter
+    return isinstance(module, nn.Conv2d) and module._parameters.get("weight") is not None
+
+
 def _can_be_taken(module: nn.Module) -> bool:
     # a class derived from these may do more than they do
     known = type(module) in (nn.BatchNorm2d, BatchNormAct2d)
-    return known and getattr(module, "running_mean", None) is not None
+    return known and module._buffers.get("running_mean") is not None and "weight" in module._parameters
 
 
 def _what_else(norm: nn.Module) -> nn.Module:

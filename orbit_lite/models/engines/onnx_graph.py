@@ -52,10 +52,10 @@ class EncodingGraph(nn.Module):
         return features
 
 
-def encoding_model(extractor: Extractor, state: ExtractorState | None) -> "onnx.ModelProto":
+def encoding_model(extractor: Extractor, state: ExtractorState | None, *, anew: bool = False) -> "onnx.ModelProto":
     """The extractor with a state's parameters in place of its own, in ONNX: FRAMES to FEATURES, any number of them.
 
-    The graph comes from the user's cache where it was made before.
+    The graph comes from the user's cache where it was made before, unless it is to be made anew.
 
     Raises:
         ModuleNotFoundError: if onnx or onnxscript is not installed.
@@ -65,7 +65,7 @@ def encoding_model(extractor: Extractor, state: ExtractorState | None) -> "onnx.
     folded = folded_net(extractor) or FoldedNet(_shape_of(extractor.net), {})
     weights = {name: value.cpu() for name, value in folded.weights(extractor.net, state).items()}
     file = graph_file(extractor)
-    model = _kept(file, weights)
+    model = None if anew else _kept(file, weights)
     if model is None:
         # Of other weights than the extractor's: where two of those are equal, exporters make one of them.
         draw = torch.Generator().manual_seed(0)
@@ -88,7 +88,13 @@ def graph_file(extractor: Extractor) -> Path:
     """Where the graph of an extractor's network is kept."""
     made_with = [f"{name} {_version(name)}" for name in _MADE_WITH]
     size_px, dtype = extractor.frame_size_px, extractor.mean.dtype
-    facts = [str(_FORM), *made_with, f"{size_px} {dtype}", str(extractor.backbone.mean), repr(extractor.net)]
+    facts = [
+        str(_FORM),
+        *made_with,
+        f"{size_px} {dtype}",
+        f"{extractor.backbone.mean} {extractor.backbone.std}",
+        repr(extractor.net),
+    ]
     shapes = [f"{name} {tuple(value.shape)}" for name, value in extractor.net.state_dict().items()]
     key = hashlib.sha256("\n".join([*facts, *shapes]).encode()).hexdigest()[:24]
     return cache_base() / "graphs" / f"{key}.onnx"

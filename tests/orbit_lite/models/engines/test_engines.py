@@ -4,6 +4,7 @@ import copy
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from orbit_lite.models.engines.folding import FoldedEngine, folded_net
 from orbit_lite.models.engines.onnx_graph import encoding_model, graph_file
 from orbit_lite.models.engines.openvino import OpenVinoEngine
 from orbit_lite.models.extractor import Extractor, build_extractor
+from orbit_lite.models.inputs import NotFinite
 from orbit_lite.models.recognizer import build_recognizer
 
 ROOT = Path(__file__).parents[4]
@@ -226,7 +228,29 @@ class Looking(nn.Module):
         return (self.norm(found) + found.abs()).mean((2, 3))
 
 
-@pytest.mark.parametrize("net", [Shared, Looking])
+class Computing(nn.Module):
+    """A convolution whose weight is computed from others, and a network that takes no other precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4)
+
+    def forward(self, pixels):
+        return self.norm(input=self.conv(pixels.float())).square().mean((2, 3))
+
+
+class Precise(nn.Module):
+    """A network that takes no other precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, pixels):
+        return self.norm(self.conv(pixels.float())).square().mean((2, 3))
+
+
+@pytest.mark.parametrize("net", [Shared, Looking, Computing, Precise])
 def test_a_network_that_can_not_be_folded_runs_as_it_is_written(net):
     plain = build_extractor("tiny", weights="random", frame_size_px=32)
     torch.manual_seed(0)
@@ -238,6 +262,119 @@ def test_a_network_that_can_not_be_folded_runs_as_it_is_written(net):
     extractor = Extractor(plain.backbone, made, frame_size_px=32)
     assert folded_net(extractor) is None
     assert off(FoldedEngine(), extractor) == 0
+
+
+class Tied(nn.Module):
+    """Layers that share tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.other = nn.Conv2d(3, 3, 3, bias=False), nn.Conv2d(3, 3, 3, bias=False)
+        self.norm, self.after = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+        self.other.weight, self.after.weight, self.after.bias = self.conv.weight, self.norm.weight, self.norm.bias
+
+    def forward(self, pixels):
+        return self.after(self.other(self.norm(self.conv(pixels)).relu())).square().mean((2, 3))
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_layers_that_share_tensors_are_folded_each(engine):
+    plain = build_extractor("tiny", weights="random", frame_size_px=32)
+    extractor = Extractor(plain.backbone, Tied().eval(), frame_size_px=32)
+    assert len(folded_net(extractor).pairs) == 2
+    with torch.no_grad():
+        for value in extractor.net.parameters():
+            value.copy_(torch.randn(value.shape))
+    assert off(find_engine(engine), extractor) < 1e-4
+    state = {"norm.weight": torch.tensor([1.0, 2.0, -1.0]), "conv.weight": torch.randn(3, 3, 3, 3)}
+    assert off(find_engine(engine), extractor, state) < 1e-4
+
+
+@pytest.mark.parametrize("start", [0.0, float("nan")])
+def test_weights_that_hide_a_wrong_pair_at_first(start):
+    plain = build_extractor("tiny", weights="random", frame_size_px=32)
+    net = Looking()
+    net.norm.running_var.fill_(2)
+    extractor = Extractor(plain.backbone, net.eval(), frame_size_px=32)
+    trained = net.conv.weight.detach().clone()
+    with torch.no_grad():
+        net.conv.weight.fill_(start)
+        assert folded_net(extractor) is None
+        net.conv.weight.copy_(trained)
+    assert off(FoldedEngine(), extractor) == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("value", [float("nan"), 1e30])
+def test_weights_that_have_diverged_are_reported(engine, value):
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
+    recognizer.engine = find_engine(engine)
+    with torch.no_grad():
+        for weights in recognizer.extractor.net.parameters():
+            weights.fill_(value)
+    with pytest.raises(NotFinite, match="the weights have diverged"):
+        recognizer.embed(noise(recognizer.extractor, 2))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_features_that_are_all_the_same_are_no_fault(engine):
+    recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
+    recognizer.engine = find_engine(engine)
+    with torch.no_grad():
+        for weights in recognizer.extractor.net.parameters():
+            weights.zero_()
+    assert not recognizer.embed(noise(recognizer.extractor, 2)).any()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_counts_no_version_is_seen_too(engine):
+    extractor = extractor_of("efficientnet_lite0")
+    encoder, images = CurrentEncoder(ChosenEngine(find_engine(engine)), extractor), noise(extractor, 2)
+    encoder(images)
+    for value in extractor.net.parameters():
+        value.grad = torch.randn(value.shape)
+    torch.optim.AdamW(extractor.net.parameters(), lr=1e-3, fused=True).step()
+    expected = extractor.encode(images).detach()
+    assert torch.allclose(encoder(images), expected, atol=1e-3 * float(expected.std()))
+    for value in extractor.net.parameters():
+        value.data.mul_(0.9)
+    expected = extractor.encode(images).detach()
+    assert torch.allclose(encoder(images), expected, atol=1e-3 * float(expected.std()))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_threads_may_share_an_encoder(engine):
+    extractor = extractor_of("efficientnet_lite0")
+    encoder, images = CurrentEncoder(ChosenEngine(find_engine(engine)), extractor), noise(extractor, 12)
+    with torch.no_grad():
+        expected = extractor.encode(images)
+
+    def differs(at: int) -> float:
+        return float((encoder(images[at : at + 3]) - expected[at : at + 3]).abs().max())
+
+    with ThreadPoolExecutor(6) as threads:
+        assert max(threads.map(differs, [0, 3, 6, 9] * 8)) < 1e-3 * float(expected.std())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_features_are_float32_under_autocast_and_no_graph_is_made_of_its_casts(engine, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    extractor = extractor_of("resnet18" if engine == "torch" else "tiny")
+    images = noise(extractor, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = CurrentEncoder(ChosenEngine(find_engine(engine)), extractor)(images)
+    assert features.dtype == torch.float32
+    assert off(find_engine(engine), extractor) < 1e-4
+
+
+def test_a_kept_graph_of_another_network_is_made_again():
+    extractor = extractor_of("tiny")
+    encoding_model(extractor, None)
+    whole = graph_file(extractor).read_bytes()
+    assert whole.count(b"Relu")
+    graph_file(extractor).write_bytes(whole.replace(b"Relu", b"Tanh"))
+    assert off(OpenVinoEngine(), extractor) < 1e-4
+    assert graph_file(extractor).read_bytes() == whole
 
 
 class Tight:
