@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from eval.formats.records import TaskSet
+from groundwork.errors import AskedWrong
 from orbit_lite.models.engines import DEFAULT_ENGINE
 from orbit_lite.models.engines.choosing import settle_engine
 from orbit_lite.models.engines.encoder import EngineFails
@@ -27,8 +28,10 @@ def settle_for_run(
     if asked is None and isinstance(before, str):
         try:
             return settle_engine(recognizer, before, frames=frames, states=states)
-        except EngineFails as error:
-            _LOG.warning("the run began with engine %s, which can't be used any more: %s", before, error)
+        except (EngineFails, AskedWrong) as error:  # unknown: of another release
+            _LOG.warning(
+                "the run began with engine %s, which can't be used any more: %s", before, error.__cause__ or error
+            )
     if asked is None and ranks.count > 1:
         asked = DEFAULT_ENGINE.name  # each would choose for itself
     return settle_engine(recognizer, asked, frames=frames, states=states)

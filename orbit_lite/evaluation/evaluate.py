@@ -122,6 +122,8 @@ def evaluate(
                 done = parts.done()
                 if run and done:
                     run.goes_on(f"predicted before: {len(done)} of {len({task.user for task in task_set.tasks})} users")
+                elif run:
+                    run.starts()
                 ranks.wait()  # all have looked before the first writes
                 tables = predict_users(
                     recognizer,

@@ -98,6 +98,12 @@ class RunFolder:
         with (self.path / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
+    def starts(self) -> None:
+        """Record what the run is computed on from here on: nothing of it was computed before, if it was taken up."""
+        if any(self._record.get(name) != value for name, value in self._now.items()) or _WENT_ON in self._record:
+            self._record = {name: value for name, value in self._record.items() if name != _WENT_ON} | self._now
+            write_json(self.path / RECORD_NAME, self._record)
+
     def goes_on(self, line: str) -> None:
         """Say `line`, from where a run that was cut off goes on; and what rounding hangs on, where that has changed."""
         self.say(line)

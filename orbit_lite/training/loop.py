@@ -143,6 +143,8 @@ def _train(
         steps = Steps(tasks.an_epoch, config.tasks_per_step, config.epochs)
         if run and 0 < state.step < steps.total:
             run.goes_on(f"going on from step {state.step} of {steps.total}")
+        elif run and not state.step:
+            run.starts()
         mine = [number for step in range(state.step, steps.total) for number in ranks.share(steps.tasks_of(step))]
         pixels = read_ahead(
             ChosenTasks(tasks, mine),

@@ -30,6 +30,7 @@ _LOG = logging.getLogger("orbit_lite")
 FRAMES, FEATURES = "frames", "features"
 _MADE_WITH = ("torch", "onnx", "onnxscript", "timm")  # whose versions a kept graph hangs on
 _PREFIX = "net."  # of the network's tensors in EncodingGraph
+_UNWRITTEN: dict[Path, bytes] = {}  # graphs of this process that could not be kept, by their file
 _FORM = 1  # of kept graphs: another one where this module makes others
 
 
@@ -76,10 +77,12 @@ def encoding_model(extractor: Extractor, state: ExtractorState | None, *, anew: 
         model = _exported(extractor, folded, random)
         if not _emptied(model, random):
             return _exported(extractor, folded, weights)
+        content = model.SerializeToString()
         try:
-            write_bytes(file, model.SerializeToString())
-        except OSError:  # a cache that can't be written to costs time, no more
+            write_bytes(file, content)
+        except OSError:  # a cache that can't be written to costs time, once in a process
             _LOG.debug("%s: can't be written; the graph is made again next time", file, exc_info=True)
+            _UNWRITTEN[file] = content
         _fill(model, weights)
     return model
 
@@ -157,7 +160,7 @@ def _kept(file: Path, weights: Mapping[str, Tensor]) -> "onnx.ModelProto | None"
     import onnx
 
     try:
-        model = onnx.load_model_from_string(file.read_bytes())
+        model = onnx.load_model_from_string(_UNWRITTEN[file] if file in _UNWRITTEN else file.read_bytes())
         _fill(model, weights)
     except Exception as error:  # no file, or anything else in its place: a graph is made again
         _LOG.debug("%s: not used: %s", file, error)

@@ -123,6 +123,8 @@ def _predict(
         return
     if done := parts.done():
         run.goes_on(f"predicted before: {len(done)} of {counted(len(task.query), 'video')}")
+    else:
+        run.starts()
     for found in predict_videos(personal, task, source, done=done, workers=workers):
         parts.write(found)
     parts.merge(path, videos=len(task.query))

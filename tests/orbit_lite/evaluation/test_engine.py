@@ -70,7 +70,28 @@ def test_an_engine_that_is_gone_is_replaced_and_that_is_said(recognizer, tmp_pat
     run = began_with("openvino", tmp_path / "run")
     with joined_ranks(torch.device("cpu")) as ranks:
         assert settle_for_run(recognizer, None, run, ranks, frames=10, states=1) == "torch"
-    assert "the run began with engine openvino, which can't be used any more: " in caplog.text
+    assert caplog.messages == [
+        "the run began with engine openvino, which can't be used any more: openvino is not installed; pip install "
+        "openvino"
+    ]
+
+
+def test_an_engine_of_another_release_is_replaced_and_that_is_said(recognizer, tmp_path, caplog):
+    run = began_with("warp", tmp_path / "run")
+    with joined_ranks(torch.device("cpu")) as ranks:
+        assert settle_for_run(recognizer, None, run, ranks, frames=10, states=1) == "torch"
+    assert "the run began with engine warp, which can't be used any more: unknown engine 'warp'" in caplog.text
+
+
+def test_a_run_that_had_computed_nothing_names_the_engine_that_it_is_computed_by(pocket_frames, tmp_path):
+    out = tmp_path / "out"
+    assert evaluated(pocket_frames, out, "--engine", "eager") == 0
+    for name in ("predictions.parquet", "scorecard.json"):
+        (out / name).unlink()
+    assert evaluated(pocket_frames, out, "--engine", "torch") == 0
+    record = json.loads((out / "run.json").read_text())
+    assert record["machine"]["engine"] == read_scorecard(out / "scorecard.json").provenance["engine"] == "torch"
+    assert "went_on" not in record
 
 
 def test_an_engine_that_can_not_run_is_one_line(pocket_frames, tmp_path, monkeypatch, capsys):

@@ -14,7 +14,7 @@ from torch import nn
 from groundwork.errors import AskedWrong, FoundWrong
 from orbit_lite.models.adapters.film import film_parameters
 from orbit_lite.models.backbones import BACKBONES
-from orbit_lite.models.engines import ENGINES, find_engine
+from orbit_lite.models.engines import ENGINES, find_engine, onnx_graph
 from orbit_lite.models.engines.encoder import ChosenEngine, CurrentEncoder, EagerEngine, EngineFails
 from orbit_lite.models.engines.folding import FoldedEngine, folded_net
 from orbit_lite.models.engines.onnx_graph import encoding_model, graph_file
@@ -114,6 +114,19 @@ def test_a_cache_that_can_not_be_written_costs_time_alone(tmp_path, monkeypatch)
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert off(OpenVinoEngine(), extractor_of("tiny")) < 1e-4
+    monkeypatch.setattr(onnx_graph, "_exported", None)  # once in a process
+    assert off(OpenVinoEngine(), extractor_of("tiny", seed=1)) < 1e-4
+
+
+def test_nobody_needs_a_home(monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+    extractor = extractor_of("tiny")
+    assert not graph_file(extractor).exists()
+    assert off(OpenVinoEngine(), extractor) < 1e-4
 
 
 def test_openvino_computes_in_float32_with_torchs_threads():
