@@ -12,7 +12,7 @@ from eval.formats.quantities import Count, Fraction, Unsaid
 from eval.formats.scorecard import Scorecard
 from eval.intervals import BootstrapInterval, bootstrap_over_users, too_few_users
 from eval.metrics import METRICS
-from eval.report.tables import metric_heading
+from eval.report.tables import counted_unit, metric_heading
 from eval.score import ENGINE, filter_text
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.pages.cells import percent, plain
@@ -258,7 +258,7 @@ def _tables(comparison: Comparison) -> list[Table]:
             heading = metric_heading(name, sampled=not comparison.every_query_frame)
             signs = (part.a_better, part.same, part.b_better)
             means = (part.a, part.b, part.difference)
-            rows.append((heading, f"{part.n} {part.unit}", *means, _interval(part), *signs))
+            rows.append((heading, counted_unit(part.n, part.unit), *means, _interval(part), *signs))
     overall = Table(
         f"{b} minus {a}, in points, with a 95 % interval from drawing whole users again and again, the same ones for "
         "both; and on how many each is better",

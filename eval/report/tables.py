@@ -13,6 +13,11 @@ _ONE = {"users": "1 user", "videos of tasks": "1 video of a task"}
 _SIZES = ((1e12, " T"), (1e9, " G"), (1e6, " M"))
 
 
+def counted_unit(number: int, unit: str) -> str:
+    """How many a mean is over: `2 users`, `1 user`."""
+    return _ONE.get(unit, unit) if number == 1 else f"{number} {unit}"
+
+
 def title(scorecard: Scorecard) -> str:
     """The report's name: protocol and users."""
     users = f"{scorecard.split} users" if scorecard.split else "all users"
@@ -55,7 +60,7 @@ def beside_accuracy(scorecard: Scorecard) -> str:
 def _cells(part: Summary) -> tuple[str, ...]:
     interval = part.protocol_interval
     return (
-        f"{part.n} {part.unit}" if part.n > 1 else _ONE.get(part.unit, part.unit),
+        counted_unit(part.n, part.unit),
         percent(part.mean, 2),
         f"± {percent(interval.half_width, 2)}, n = {interval.n} {interval.unit}" if part.n > 1 else "none: only one",
         _bootstrap(part.bootstrap_over_users, digits=2),

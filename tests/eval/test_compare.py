@@ -220,6 +220,15 @@ def test_the_finding_says_on_which_side_of_the_interval_0_is(cards, low, high, r
     assert f"(0 is {reading}" in finding(comparison.model_copy(update={"overall": overall}))
 
 
+def test_one_is_not_several(cards):
+    comparison = compare(*cards())
+    metric = comparison.overall.frame_accuracy
+    one = {name: getattr(metric, name).model_copy(update={"n": 1}) for name in ("per_video", "per_user")}
+    overall = comparison.overall.model_copy(update={"frame_accuracy": metric.model_copy(update=one)})
+    text = comparison_text(comparison.model_copy(update={"overall": overall}))
+    assert "1 user " in text and "1 video of a task " in text and "1 users" not in text
+
+
 def test_text_and_markdown_say_the_same_and_json_holds_all(cards):
     a, b = cards()
     comparison = compare(a, b, names=("old\x1b[31m", "new|er"))

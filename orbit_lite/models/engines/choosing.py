@@ -68,12 +68,13 @@ def settle_engine(
         AskedWrong: for an unknown name.
         EngineFails: if the engine asked for can't run here, or not this network.
     """
-    extractor = recognizer.extractor
     if asked is not None:
-        engine = find_engine(asked)
+        before, engine = recognizer.engine, find_engine(asked)
+        recognizer.engine = engine
         try:
-            engine.encoder(extractor, None)
+            recognizer.encoder().prepare()
         except EngineFails as error:
+            recognizer.engine = before
             raise EngineFails(f"--engine {asked}: {error}. Leave --engine out, or use --engine torch.") from error
     else:
         states = 1 if recognizer.shares_features else states

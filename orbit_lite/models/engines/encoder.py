@@ -82,9 +82,14 @@ class CurrentEncoder:
             EngineFails: see Engine.
         """
         with torch.no_grad():
-            return by_frames(self._prepared(), items)
+            return by_frames(self.prepare(), items)
 
-    def _prepared(self) -> Encoder:
+    def prepare(self) -> Encoder:
+        """What the engine makes of the extractor as it is now; nothing is made if it is as it was.
+
+        Raises:
+            EngineFails: see Engine.
+        """
         engine, weights, made = self._chosen.engine, _Weights(self._extractor), self._made
         if made is None or made[1:] != (engine, weights):
             made = self._made = engine.encoder(self._extractor, self._state), engine, weights
@@ -103,7 +108,7 @@ class CurrentEncoder:
         while len(left):
             part = next(chunks_of(left, min(frames, self._most_frames or frames)))
             try:
-                encoder = encoder or self._prepared()
+                encoder = encoder or self.prepare()
                 with torch.no_grad():
                     found = by_frames(encoder, left[part])
             except torch.OutOfMemoryError as error:

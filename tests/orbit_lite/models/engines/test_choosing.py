@@ -127,3 +127,12 @@ def test_an_engine_asked_for_is_used_whatever_the_work(recognizer, name):
 def test_an_unknown_engine_is_refused(recognizer):
     with pytest.raises(AskedWrong, match="unknown engine 'tensorrt'"):
         settle_engine(recognizer, "tensorrt", frames=1)
+
+
+def test_what_an_engine_prepares_to_be_settled_is_used(recognizer, monkeypatch):
+    prepared = []
+    prepare = type(ENGINES["openvino"]).encoder
+    monkeypatch.setattr(type(ENGINES["openvino"]), "encoder", lambda *given: prepared.append(given) or prepare(*given))
+    settle_engine(recognizer, "openvino", frames=1)
+    recognizer.embed(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    assert len(prepared) == 1
