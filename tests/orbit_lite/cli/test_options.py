@@ -17,6 +17,7 @@ ANY = "every verb"
 OTHER_TYPE = {
     ("--out", ANY): "each verb writes something of its own",
     ("--csv", ANY): "each verb writes tables of its own",
+    ("--json", ANY): "each verb writes what its own tables hold",
     ("--model", "recognize"): "a personal recognizer's file, never a learner's name",
     ("--data", "forget"): "it changes the tree, which others only read",
     ("--users", "prep split"): "the published list of users; `prep pocket` takes how many to make",
@@ -29,6 +30,7 @@ OTHER_TYPE = {
 OTHER_WORDS = {
     ("--backbone", "convert"): "that of a published checkpoint, which does not name it",
     ("--fps", ANY): "of what is written, or of what is read",
+    ("--json", "recognize"): "it prints sentences, no tables",
     ("--seed", ANY): "what it is the seed of",
     ("--size", ANY): "any size, or one of those that were published",
     ("--tasks", ANY): "what was or is to be predicted",
