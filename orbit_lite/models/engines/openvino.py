@@ -57,15 +57,21 @@ class OpenVinoEngine:
 def _agreeing(
     extractor: Extractor, state: ExtractorState | None, noise: Tensor, expected: Tensor, *, anew: bool = False
 ) -> Encoder:
+    threads = torch.get_num_threads()
     with torch.autocast("cpu", enabled=False):  # its casts would go into the graph
-        request = _compiled(extractor, state, anew=anew)
-    lock = threading.Lock()  # a request holds one chunk
+        model = _compiled(extractor, state, threads, anew=anew)
+    requests = [model.create_infer_request() for _ in range(threads)]
+    lock = threading.Lock()  # a request holds one part of a chunk
 
     def encode(frames: Tensor) -> Tensor:
         pixels = frames.cpu().contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+        busy = list(zip(requests, pixels.chunk(threads), strict=False))
         with lock:
-            found = request.infer({FRAMES: pixels.numpy()}, share_inputs=True)
-            return torch.from_numpy(found[0])
+            for request, part in busy:
+                request.start_async({FRAMES: part.numpy()}, share_inputs=True)
+            for request, _ in busy:
+                request.wait()
+            return torch.cat([torch.from_numpy(request.get_output_tensor(0).data) for request, _ in busy])
 
     off = (encode(noise) - expected).abs().max()
     if not off <= _TOLERANCE * expected.std():
@@ -100,18 +106,21 @@ def _require_installed() -> None:
         raise EngineFails(f"openvino can't be loaded: {error}") from error
 
 
-def _compiled(extractor: Extractor, state: ExtractorState | None, *, anew: bool) -> "openvino.InferRequest":
+def _compiled(
+    extractor: Extractor, state: ExtractorState | None, threads: int, *, anew: bool
+) -> "openvino.CompiledModel":
     try:
         core = _core()
         graph = encoding_model(extractor, state, anew=anew)
         model = _takes_pixels_as_decoded(core.read_model(graph.SerializeToString()))
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,  # all threads at one chunk: the same features whatever else runs
+            "INFERENCE_NUM_THREADS": threads,
+            # Each thread has frames of its own: threads that share one wait for each other at every layer, and for
+            # whatever else has one of the cores, such as a process that decodes.
+            "NUM_STREAMS": threads,
         }
-        return core.compile_model(model, "CPU", settings).create_infer_request()
+        return core.compile_model(model, "CPU", settings)
     except ModuleNotFoundError as error:
         raise EngineFails(f"{error.name} is not installed; pip install {error.name}") from None
     except Exception as error:  # the exporter's and the runtime's own, of many kinds
