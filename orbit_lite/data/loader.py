@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
@@ -20,6 +21,7 @@ from data_prep.workers.pool import end_with_parent
 from eval.formats.records import Task, VideoPlan
 from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong, KitError
+from groundwork.process_setting import ProcessSetting
 from orbit_lite.data.frames import FrameSource, Pictures
 from orbit_lite.data.pixels import TaskPixels
 
@@ -28,6 +30,16 @@ JobT_co = TypeVar("JobT_co", covariant=True)
 LoadedT = TypeVar("LoadedT")
 HANG_S = 300.0  # a worker that gives nothing for so long is stuck on a damaged file
 TASKS_AHEAD = 2
+
+
+def _take_one_opencv_thread() -> Callable[[], None]:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    return partial(cv2.setNumThreads, before)
+
+
+# More of them wait for work by keeping a core busy, which those that compute then lack.
+_ONE_OPENCV_THREAD = ProcessSetting(_take_one_opencv_thread)
 
 
 class Jobs(Protocol[JobT_co]):
@@ -138,7 +150,7 @@ def read_ahead(
 
 def _read_by_thread(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT]) -> Iterator[LoadedT]:
     """One job ahead: pictures are decoded without Python's lock, beside what computes."""
-    with ThreadPoolExecutor(1, thread_name_prefix="reads-ahead") as pool:
+    with _ONE_OPENCV_THREAD, ThreadPoolExecutor(1, thread_name_prefix="reads-ahead") as pool:
         ahead: Future[LoadedT] | None = None
         try:
             for place in range(len(jobs)):

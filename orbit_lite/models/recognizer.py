@@ -79,7 +79,8 @@ class Recognizer(nn.Module):
 
     @property
     def chunks(self) -> Chunks:
-        """How many frames to encode at once where the caller does not say: what its device is quick with."""
+        """How many frames to encode at once where the caller does not say: what its device is quick with, for an engine
+        that takes one chunk at a time."""
         return usual_chunks(self.device)
 
     @torch.no_grad()
@@ -107,7 +108,7 @@ class Recognizer(nn.Module):
         A chunk that a GPU's memory does not hold is halved, and so are all after it: said once.
         """
         check_images(items, frame_size_px=self.extractor.frame_size_px)
-        features = torch.cat(list(encoder.in_chunks(items, chunk or self.chunks.no_graph)))
+        features = torch.cat(list(encoder.in_chunks(items, chunk or self.engine.chunks_at_once * self.chunks.no_graph)))
         check_finite(features, what="images")
         return features
 

@@ -31,6 +31,11 @@ class Engine(Protocol):
         """What `--engine` calls it."""
         ...
 
+    @property
+    def chunks_at_once(self) -> int:
+        """How many chunks of the usual size it encodes at the same time."""
+        ...
+
     def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
         """Prepare an encoder of the extractor as it is now, with the state's parameters in place of its own.
 
@@ -47,6 +52,7 @@ class EagerEngine:
     """PyTorch, layer by layer as the network is written: the yardstick."""
 
     name: str = "eager"
+    chunks_at_once: int = 1
 
     def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
         """See Engine; it never fails."""

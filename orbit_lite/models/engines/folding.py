@@ -81,6 +81,7 @@ class FoldedEngine:
     """See the module."""
 
     name: str = "torch"
+    chunks_at_once: int = 1
 
     def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
         """See Engine; it never fails."""

@@ -36,6 +36,11 @@ class OpenVinoEngine:
 
     name: str = "openvino"
 
+    @property
+    def chunks_at_once(self) -> int:
+        """See Engine: one for each thread."""
+        return torch.get_num_threads()
+
     def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
         """See Engine. Uses as many threads as torch has now. From several threads, one at a time."""
         _require_cpu(extractor)

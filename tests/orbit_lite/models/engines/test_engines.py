@@ -393,7 +393,7 @@ def test_a_kept_graph_of_another_network_is_made_again():
 class Tight:
     """As if a GPU's memory held so many frames and no more."""
 
-    name = "tight"
+    name, chunks_at_once = "tight", 1
 
     def __init__(self, holds: int) -> None:
         self.holds = holds
