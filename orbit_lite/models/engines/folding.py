@@ -48,9 +48,7 @@ class FoldedNet:
         found = _by_place(net, state or {})
         found = found if with_graph else {name: value.detach() for name, value in found.items()}
         for conv, norm in self.pairs.items():
-            own = {
-                name: found.pop(f"{norm}.{name}", None) for name in ("weight", "bias", "running_mean", "running_var")
-            }
+            own = {name: found.pop(f"{norm}.{name}", None) for name in _OF_A_NORM}
             found.pop(f"{norm}.num_batches_tracked", None)
             mean, var = own["running_mean"], own["running_var"]
             assert mean is not None and var is not None  # `_pairs` takes no norm without
