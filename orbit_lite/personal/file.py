@@ -15,6 +15,7 @@ from groundwork.strict_model import Strict, first_fault
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
 from orbit_lite.models.hashed_file import HEADER as HEADER_JSON
 from orbit_lite.models.hashed_file import HashedFormat
+from orbit_lite.models.heads import HEADS
 from orbit_lite.models.heads.fitting import FittedHead
 from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer, build_recognizer
@@ -175,7 +176,8 @@ def _fitted_parts(
         shape = tuple(given[name].shape) if name in given else "missing"
         if shape != expected.get(name, "not to be there"):
             raise PERSONAL.damaged(path, f"{name}: {shape}, expected {expected.get(name, 'none of this name')}")
-        if given[name].dtype not in _TYPES:
+        of_its_own = name.startswith(HEAD) and record.name not in HEADS  # an installed package's head may hold counts
+        if given[name].dtype not in _TYPES and not of_its_own:
             raise PERSONAL.damaged(path, f"{name}: values of type {given[name].dtype}, expected {_TYPES[0]}")
         if not torch.isfinite(given[name]).all():
             raise PERSONAL.damaged(path, f"{name}: NaN or infinite values")
