@@ -182,7 +182,9 @@ def _fitted_parts(
         if not torch.isfinite(given[name]).all():
             raise PERSONAL.damaged(path, f"{name}: NaN or infinite values")
     device = recognizer.device
-    head = record.fitted(**{name: given[HEAD + name].to(device).float() for name in head_shapes}, **values)
+    of_head = {name: given[HEAD + name].to(device) for name in head_shapes}
+    of_head = {name: value.float() if value.dtype in _TYPES else value for name, value in of_head.items()}
+    head = record.fitted(**of_head, **values)
     state = {name: given[STATE + name].to(device).float() for name in state_shapes}
     return head, state or None, SupportSet(header.videos, given[FEATURES].float())
 
