@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from groundwork.cores import default_workers
+
 # Torch and our own floors are not imported here: the tests of eval run where torch and video readers are not installed.
 
 # At most two threads, so that tests on a large machine are not slowed by waiting; `make test` asks for one. Torch reads
@@ -56,6 +58,12 @@ LONGEST = (
     *("test_demo.py", "test_documented_commands.py", "test_ranks.py", "test_loop.py", "test_lite.py"),
     *("test_nothing_left_changed.py", "test_forget.py", "test_inner_loop.py", "test_predict.py", "test_decoding.py"),
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: many tests wait for others' processes, and for the disk."""
+    return default_workers() + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
