@@ -138,4 +138,4 @@ def _one_user(out: Path, *, workers: int, device: torch.device) -> tuple[Persona
 
 
 def _station(number: int, what: str) -> None:
-    _LOG.info("\nStation %d of 6: %s", number, what)
+    _LOG.info("Station %d of 6: %s", number, what)

@@ -214,3 +214,12 @@ NOT_BY_HAND = ("f'{share:.1f} %'", "f'{number:05}'", "f'{count:,}'", "r'[0-9]{3}
 
 def test_a_table_laid_out_by_hand_is_found_and_a_number_in_words_is_none():
     assert [line for line in (*BY_HAND, *NOT_BY_HAND) if layouts(line)] == [*BY_HAND]
+
+
+def test_a_logged_message_is_one_line():
+    """A newline in one is printed as two characters, since it may come from a file's name."""
+    code = [
+        path for floor in ("data_prep", "eval", "groundwork", "orbit_lite") for path in (ROOT / floor).rglob("*.py")
+    ]
+    several = re.compile(r'_LOG\.\w+\(\s*f?"[^"]*\\n')
+    assert not [str(path) for path in code if several.search(path.read_text(encoding="utf-8"))]
