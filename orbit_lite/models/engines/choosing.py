@@ -68,19 +68,17 @@ def settle_engine(
         AskedWrong: for an unknown name.
         EngineFails: if the engine asked for can't run here, or not this network.
     """
-    if asked is not None:
-        before, engine = recognizer.engine, find_engine(asked)
-        recognizer.engine = engine
-        try:
-            recognizer.encoder().prepare()
-        except EngineFails as error:
-            recognizer.engine = before
-            raise EngineFails(f"--engine {asked}: {error}. Leave --engine out, or use --engine torch.") from error
-    else:
+    if asked is None:
         states = 1 if recognizer.shares_features else states
-        engine = _quicker(recognizer, frames=frames, states=states, measure=measure)
-    recognizer.engine = engine
-    return engine.name
+        recognizer.engine = _quicker(recognizer, frames=frames, states=states, measure=measure)
+        return recognizer.engine.name
+    before, recognizer.engine = recognizer.engine, find_engine(asked)
+    try:
+        recognizer.encoder().prepare()
+    except EngineFails as error:
+        recognizer.engine = before
+        raise EngineFails(f"--engine {asked}: {error}. Leave --engine out, or use --engine torch.") from error
+    return asked
 
 
 def _quicker(recognizer: Recognizer, *, frames: int, states: int, measure: bool) -> Engine:

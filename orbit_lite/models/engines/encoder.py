@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -155,14 +155,12 @@ class _Weights:
     """An extractor's tensors, and as which version."""
 
     def __init__(self, extractor: Extractor) -> None:
-        self._tensors = [
-            tensor
-            for module in _modules_of(extractor.net)
-            for tensor in (*module._parameters.values(), *module._buffers.values())
-            if tensor is not None
-        ]
+        modules = _modules_of(extractor.net)
+        parameters = [value for module in modules for value in module._parameters.values() if value is not None]
+        buffers = [value for module in modules for value in module._buffers.values() if value is not None]
+        self._tensors = [*parameters, *buffers]
         self._versions = [(tensor.data_ptr(), _version(tensor)) for tensor in self._tensors]
-        self._firsts = _first_numbers(extractor.net)
+        self._firsts = _first_numbers(parameters)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -175,7 +173,7 @@ class _Weights:
 
 
 def _modules_of(net: nn.Module) -> list[nn.Module]:
-    """All modules, twice as quick as `net.modules()`, for this is asked for every chunk of frames."""
+    """All modules, twice as quick as `net.modules()`: a stream asks for them with every frame."""
     found = [net]
     for module in found:
         found += [child for child in module._modules.values() if child is not None]
@@ -183,9 +181,9 @@ def _modules_of(net: nn.Module) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def _first_numbers(net: nn.Module) -> bytes:
-    """The first number of each parameter, as bytes: NaN equals itself there. It takes about half a millisecond."""
-    firsts = [value.as_strided((1,), (0,)) for value in net.parameters() if value.numel()]
+def _first_numbers(parameters: Sequence[Tensor]) -> bytes:
+    """The first number of each, as bytes: NaN equals itself there. It takes about half a millisecond."""
+    firsts = [value.as_strided((1,), (0,)) for value in parameters if value.numel()]
     return torch.cat(firsts).view(torch.uint8).cpu().numpy().tobytes() if firsts else b""
 
 

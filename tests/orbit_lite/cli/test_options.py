@@ -8,9 +8,10 @@ import pytest
 
 from data_prep.video.readers import table
 from groundwork.options import leaf_parsers, shown_name
-from orbit_lite.cli.options import READERS, processes, readers
+from orbit_lite.cli.options import ENGINES, READERS, processes, readers
 from orbit_lite.cli.parser import _parser
 from orbit_lite.data.loader import reading_workers
+from orbit_lite.models import engines
 
 ANY = "every verb"
 # Where a verb's option differs from other verbs' option of that name, and why.
@@ -132,3 +133,7 @@ def test_as_few_workers_as_possible_is_none_to_read_and_one_to_decode(given, rea
 
 def test_the_readers_that_can_be_named_are_those_there_are():
     assert tuple(table.READERS) == READERS
+
+
+def test_the_engines_that_can_be_named_are_those_there_are():
+    assert tuple(engines.ENGINES) == ENGINES
