@@ -8,9 +8,8 @@ What no log tells: HEVC's decoder takes flipped bits for a picture unless they b
 or 64 bits flipped 9 passed as whole, and more of noise; of H.264 none (measured). Holes and cut ends `probe` finds.
 """
 
-import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import av.logging
@@ -38,18 +37,17 @@ _STUMBLES: dict[str, tuple[str, ...]] = {
 
 def _turn_on(wanted: int) -> Callable[[], None]:
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
-    logger = logging.getLogger("libav")
-    logger_level = logger.level
+    others = ExitStack()
     if level is None or level < wanted:
         av.logging.set_level(wanted)
-        logger.setLevel(logging.CRITICAL + 1)  # other threads' lines, which nobody asked for, go nowhere
+        others.enter_context(av.logging.Capture(local=False))  # other threads' lines, which nobody asked for
     av.logging.set_skip_repeated(False)  # "repeated" counts across files: one file's line would hide the next one's
 
     def turn_off() -> None:
         av.logging.set_skip_repeated(skips)
         if av.logging.get_level() != level:
             av.logging.set_level(level)
-        logger.setLevel(logger_level)
+        others.close()
 
     return turn_off
 

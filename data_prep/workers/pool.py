@@ -1,5 +1,6 @@
 """One function over many items in processes that can be killed: an item that hangs or crashes costs only itself."""
 
+import gc
 import multiprocessing
 import os
 import threading
@@ -80,9 +81,10 @@ def _plain_error(error: BaseException | None, time_limit_s: float) -> Exception 
 
 
 def start_worker() -> None:
-    """To be called first in a worker: it ends with its parent, and OpenCV takes one thread, since workers share the
-    cores."""
+    """To be called first in a worker: it ends with its parent, OpenCV takes one thread, since workers share the cores,
+    and what was loaded is not searched for garbage again and again."""
     end_with_parent()
+    gc.freeze()
     import cv2
 
     cv2.setNumThreads(1)
