@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import re
 import types
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from groundwork.words import listed, nearest, one_line, quoted
@@ -15,6 +17,7 @@ NOTHING_UNKNOWN = ConfigDict(extra="forbid", allow_inf_nan=False)
 RecordT = TypeVar("RecordT")
 
 REFUSED = "refused"
+_TAG = re.compile("<[^<>]+>")  # of one kind of record among several, in the place of a fault; not part of the key
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
 
 
@@ -68,7 +71,7 @@ def first_fault(error: ValidationError, model: type[BaseModel] | None = None) ->
 
 def _fault_line(fault: Mapping[str, Any], model: type[BaseModel] | None) -> str:
     place = [str(part) for part in fault["loc"]]
-    key = one_line(".".join(place))
+    key = one_line(".".join(part for part in place if not _TAG.fullmatch(part)))
     if fault["type"] in UNKNOWN_KEY:
         known = _known_keys(model, place[:-1]) if model else []
         return f"unknown key {key!r}{nearest(place[-1], known)}" + (
@@ -83,17 +86,23 @@ def _fault_line(fault: Mapping[str, Any], model: type[BaseModel] | None) -> str:
 
 
 def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:
-    for name in place:
+    for name, following in zip_longest(place, place[1:], fillvalue=""):
+        if _TAG.fullmatch(name):
+            continue
         field = model.model_fields.get(name)
-        inner = _model_of(field.annotation) if field else None
+        inner = _model_of(field.annotation, following) if field else None
         if inner is None:
             return []
         model = inner
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
+def _model_of(annotation: Any, tag: str) -> type[BaseModel] | None:
+    """The model that an annotation is of; of several that are told apart by tags, the one with this tag."""
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
-        found = [_model_of(part) for part in get_args(annotation)]
+        parts = get_args(annotation)
+        if any(isinstance(part, Tag) and part.tag != tag for part in parts):
+            return None
+        found = [_model_of(part, tag) for part in parts]
         return next((part for part in found if part), None)
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

@@ -1,15 +1,17 @@
 """YAML to frozen, typed objects. Strict: an unknown key names the file, the key and the nearest known key."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
 from groundwork.errors import AskedWrong
-from groundwork.strict_model import Strict, refused, some_faults
-from groundwork.words import nearest
+from groundwork.strict_model import REFUSED, Strict, refused, some_faults
+from groundwork.words import nearest, quoted
+from orbit_lite.episode_plan import EPISODES, AnyEpisodes, FixedEpisodes, RandomEpisodes, WholeEpisodes
+from orbit_lite.overrides import apply_overrides
 from orbit_lite.strict_yaml import parse_yaml, read_yaml_text
 
 Kind = Literal["protocol", "learner", "experiment"]
@@ -91,6 +93,11 @@ class TaskPlan(Strict):
         """Whether a task predicts a query video in full, so that time-ordered metrics keep their meaning."""
         return self.query.frames.sample == "every" and not self.query.without
 
+    @property
+    def tasks(self) -> None:
+        """No number of tasks in all: each user has the same, see `tasks_per_user`."""
+        return None
+
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -124,10 +131,60 @@ def find_config(name: str, kind: Kind) -> Path:
     return configs_folder() / kind / f"{name}.yaml"
 
 
-def load_protocol(name: str) -> TaskPlan:
-    """A protocol by built-in name or path of a YAML file."""
+def load_protocol(name: str, overrides: Sequence[str] = ()) -> TaskPlan | AnyEpisodes:
+    """A protocol by built-in name or path of a YAML file, with `key.inner=value` overrides.
+
+    An overridden protocol is another one, so its name says what was overridden, unless that is the name.
+    """
     path = find_config(name, "protocol")
-    return parse_config(read_yaml(path), TaskPlan, where=str(path))
+    content = read_yaml(path)
+    apply_overrides(content, overrides)
+    if overrides and not any(one.startswith("name=") for one in overrides):
+        content["name"] = ", ".join([str(content.get("name")), *overrides])
+    return parse_config(content, plan_model(content, where=str(path)), where=str(path))
+
+
+def load_video_protocol(name: str) -> TaskPlan:
+    """A protocol of users' videos, as `load_protocol`.
+
+    Raises:
+        AskedWrong: also if it is of episodes on still images.
+    """
+    plan = load_protocol(name)
+    if not isinstance(plan, TaskPlan):
+        raise AskedWrong(f"{name}: of episodes on still images; expected a protocol of users' videos")
+    return plan
+
+
+def plan_model(content: Mapping[str, Any], *, where: str) -> type[TaskPlan] | type[AnyEpisodes]:
+    """What a protocol's mapping is to be read as: it says `episodes` of which kind, or is of a user's videos.
+
+    Raises:
+        AskedWrong: for an unknown kind.
+    """
+    if (kind := content.get("episodes")) is None:
+        return TaskPlan
+    if kind not in EPISODES:
+        raise AskedWrong(f"{where}: {UNKNOWN_EPISODES}, got {quoted(kind)}{nearest(str(kind), EPISODES)}")
+    return EPISODES[kind]
+
+
+def _plan_tag(content: object) -> str | None:
+    """Which of ProtocolPlan's kinds a value is; None if none."""
+    kind = content.get("episodes") if isinstance(content, Mapping) else getattr(content, "episodes", None)
+    if kind is None:
+        return "<videos>"
+    return f"<{kind}>" if kind in EPISODES else None
+
+
+UNKNOWN_EPISODES = f"episodes: expected one of {', '.join(EPISODES)}"
+ProtocolPlan = Annotated[
+    Annotated[TaskPlan, Tag("<videos>")]
+    | Annotated[FixedEpisodes, Tag("<fixed>")]
+    | Annotated[RandomEpisodes, Tag("<random>")]
+    | Annotated[WholeEpisodes, Tag("<whole>")],
+    Discriminator(_plan_tag, custom_error_type=REFUSED, custom_error_message=UNKNOWN_EPISODES),
+]
 
 
 def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -> ConfigT:

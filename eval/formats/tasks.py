@@ -77,7 +77,8 @@ class TaskSet:
     """All tasks that one protocol draws from one split of one tree: the manifest that predict and score both read.
 
     `every_query_frame` is False where the protocol takes a sample of a video's frames: frames-to-recognition and
-    video accuracy then speak of that sample only. `data_fingerprint` is the index's.
+    video accuracy then speak of that sample only. `data_fingerprint` is the index's. `single_images` is True where each
+    plan is of one frame, without an order in time: a task is then scored as a whole.
     """
 
     protocol: str
@@ -87,6 +88,7 @@ class TaskSet:
     data_fingerprint: str
     left_out: tuple[LeftOut, ...]
     tasks: tuple[Task, ...]
+    single_images: bool = False
 
 
 class _Header(BaseModel):
@@ -102,6 +104,7 @@ class _Header(BaseModel):
     every_query_frame: bool
     data_fingerprint: str
     left_out: tuple[LeftOut, ...]
+    single_images: bool = False
     tasks: Whole
 
 
@@ -143,6 +146,8 @@ def read_tasks(path: Path) -> TaskSet:
             task = _read_task(line, where)
             if (task.user, task.task) in tasks:
                 raise FoundWrong(f"{where}: user {task.user!r}, task {task.task} is there a second time")
+            if header.single_images and any(len(plan.frames) > 1 for plan in (*task.support, *task.query)):
+                raise FoundWrong(f"{where}: user {task.user!r}, task {task.task}: an image of several frames")
             tasks[task.user, task.task] = task
     if len(tasks) != header.tasks:
         raise FoundWrong(
@@ -157,6 +162,7 @@ def read_tasks(path: Path) -> TaskSet:
         data_fingerprint=header.data_fingerprint,
         left_out=header.left_out,
         tasks=tuple(tasks.values()),
+        single_images=header.single_images,
     )
 
 
@@ -170,6 +176,7 @@ def _lines(task_set: TaskSet) -> Iterator[bytes]:
         "every_query_frame": task_set.every_query_frame,
         "data_fingerprint": task_set.data_fingerprint,
         "left_out": [_left_out_fields(entry) for entry in task_set.left_out],
+        **({"single_images": True} if task_set.single_images else {}),  # new in a file: others keep their fingerprints
         "tasks": len(task_set.tasks),
     }
     for record in chain([header], map(_task_fields, task_set.tasks)):

@@ -32,6 +32,8 @@ NOT_OF_A_PERSONAL_FILE = {  # options, and why they make no sense there
     "backbone": "it holds its own",
     "weights": "it holds its own",
     "tasks_per_user": "there is one task, of all that it knows",
+    "tasks": "there is one task, of all that it knows",
+    "set": "there is one task, of all that it knows",
     "plain": "there is one task",
     "time": "it is taught already",
     "filter_stay": "its answers are those of single frames",
@@ -169,6 +171,8 @@ def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
         split=options.split,
         seed=options.seed,
         tasks_per_user=options.tasks_per_user,
+        tasks=options.tasks,
+        protocol_keys=tuple(options.protocol_keys),
         causal_filter=_causal_filter(options),
         engine=options.engine,
     )
@@ -215,7 +219,7 @@ def _personal_request(options: argparse.Namespace) -> "PersonalRequest":
     from orbit_lite.personal.evaluating.evaluate import PersonalRequest
 
     for name, why in NOT_OF_A_PERSONAL_FILE.items():
-        if getattr(options, name):
+        if getattr(options, "protocol_keys" if name == "set" else name):
             option = name.replace("_", "-")
             raise AskedWrong(f"--{option} does not go with a personal recognizer, which {options.model} is: {why}")
     return PersonalRequest(

@@ -22,16 +22,32 @@ def add_data(parser: argparse._ActionsContainer, *, required: bool = True) -> No
 
 
 def add_protocol(parser: argparse._ActionsContainer) -> None:
-    """`--protocol`, `--split`, `--seed` and `--tasks-per-user`: which tasks are drawn."""
+    """`--protocol`, `--set`, `--split`, `--seed`, `--tasks-per-user` and `--tasks`: which tasks are drawn."""
     parser.add_argument(
         "--protocol",
         type=ReadsOrNames(),
         required=True,
-        help="orbit-2022, orbit-2021-clu-ve, own-videos, ... or a YAML file",
+        help="orbit-2022, own-videos, episodes-5w1s, meta-dataset, ... or a YAML file",
+    )
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="protocol_keys",
+        help="other values for the protocol's keys: --set way=20 shot=1; its name then says so",
     )
     parser.add_argument("--split", default="test", help="train, validation or test (default: test)")
     add_seed(parser, of="the tasks")
-    parser.add_argument("--tasks-per-user", type=positive, help="fewer or more tasks than the protocol's")
+    number = parser.add_mutually_exclusive_group()
+    number.add_argument(
+        "--tasks-per-user",
+        type=positive,
+        metavar="N",
+        help="tasks of each user, or source of images (default: the protocol's)",
+    )
+    number.add_argument("--tasks", type=positive, metavar="N", help="tasks in all, a user drawn at random for each")
 
 
 def add_seed(parser: argparse._ActionsContainer, *, of: str, default: int = 1991) -> None:

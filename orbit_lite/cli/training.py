@@ -34,13 +34,13 @@ def _tasks(options: argparse.Namespace) -> None:
     from data_prep.tree.index import open_index
     from eval.formats.records import write_tasks
     from orbit_lite.config import load_protocol
-    from orbit_lite.data.tasks import TaskDrawer
+    from orbit_lite.data.drawing import open_drawer
 
-    plan = load_protocol(options.protocol)
+    plan = load_protocol(options.protocol, options.protocol_keys)
     annotations = TreeAnnotations(open_index(options.data))
-    drawer = TaskDrawer(annotations.index, plan, split=options.split, seed=options.seed, annotations=annotations)
+    drawer = open_drawer(annotations.index, plan, split=options.split, seed=options.seed, annotations=annotations)
     annotations.read_all(drawer.split)  # scoring reads them all: what is wrong is reported now
-    task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user)
+    task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user, tasks=options.tasks)
     write_tasks(options.out, task_set)
     say(f"{counted(len(task_set.tasks), 'task')} of {counted(len(drawer.users), 'user')} written to {options.out}")
     for entry in task_set.left_out:

@@ -96,6 +96,24 @@ class FrameJob:
 
 
 @dataclass(frozen=True)
+class ImagesJob:
+    """Some images, each one frame of a video: pairs of video and frame number."""
+
+    images: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class ReadImages:
+    """Single images of any videos, uint8 (n, 3, s, s)."""
+
+    source: FrameSource
+
+    def __call__(self, job: ImagesJob) -> Tensor:
+        """Read one job's images."""
+        return to_images(np.concatenate([self.source.read(video, (frame,)) for video, frame in job.images]), 1)
+
+
+@dataclass(frozen=True)
 class ReadFrames:
     """Frames of one video to images, uint8 (n, 3, s, s)."""
 

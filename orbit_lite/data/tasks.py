@@ -20,6 +20,7 @@ from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.randomness import keyed_rng
 from groundwork.words import nearest
 from orbit_lite.config import FrameChoice, SetPlan, TaskPlan
+from orbit_lite.data.numbering import task_numbers
 
 FrameNumbers = NDArray[np.int64]
 
@@ -83,6 +84,11 @@ class TaskDrawer:
         return tuple(self._users)
 
     @cached_property
+    def frames(self) -> int:
+        """How many frames tasks may take."""
+        return sum(row.frames for row in self._index.rows if row.split == self.split)
+
+    @cached_property
     def left_out(self) -> tuple[LeftOut, ...]:
         """Videos and objects that are in no task, and why."""
         return tuple(entry for videos in self._users.values() for entry in videos.left_out)
@@ -102,9 +108,9 @@ class TaskDrawer:
         names = tuple(entry.object for entry in objects)
         return Task(user, task, names, tuple(support), tuple(query), plan.clip_length)
 
-    def draw_all(self, *, tasks_per_user: int | None = None) -> TaskSet:
-        """Every task of every user, as the manifest that predict and score read."""
-        count = tasks_per_user or self.plan.tasks_per_user
+    def draw_all(self, *, tasks_per_user: int | None = None, tasks: int | None = None) -> TaskSet:
+        """Every task of every user, as the manifest that predict and score read; see `task_numbers`."""
+        numbers = task_numbers(self.plan, self.users, seed=self.seed, tasks_per_user=tasks_per_user, tasks=tasks)
         return TaskSet(
             protocol=self.plan.name,
             split=self.split,
@@ -112,7 +118,7 @@ class TaskDrawer:
             every_query_frame=self.plan.every_query_frame,
             data_fingerprint=self._index.fingerprint,
             left_out=self.left_out,
-            tasks=tuple(self.draw(user, task) for user in self.users for task in range(count)),
+            tasks=tuple(self.draw(user, task) for user, task in numbers),
         )
 
     def _draw_set(

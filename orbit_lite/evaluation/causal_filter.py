@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from eval.formats.records import VideoPlan
+from groundwork.errors import AskedWrong
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,12 @@ class CausalFilter:
     def needed(self, plan: VideoPlan) -> VideoPlan:
         """What must be read to predict a plan's frames: every frame of the video up to the last of them."""
         return replace(plan, frames=tuple(range(1, plan.frames[-1] + 1)))
+
+
+def refuse_time_order(protocol: str, causal_filter: CausalFilter | None, *, single_images: bool) -> None:
+    """Raise AskedWrong for a filter over a protocol whose tasks are of single images."""
+    if single_images and causal_filter:
+        raise AskedWrong(
+            f"--filter-stay: smooths over a video's frames in time; protocol {protocol} is of single images, which have "
+            "no order: leave it out"
+        )

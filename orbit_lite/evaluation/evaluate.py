@@ -30,9 +30,9 @@ from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_file
 from groundwork.errors import FoundWrong
 from orbit_lite.config import TaskPlan, as_written_now, load_protocol
 from orbit_lite.costs.seconds import time_personalizing
+from orbit_lite.data.drawing import Drawer, open_drawer
 from orbit_lite.data.frames import FrameSource, open_frames
-from orbit_lite.data.tasks import TaskDrawer
-from orbit_lite.evaluation.causal_filter import CausalFilter
+from orbit_lite.evaluation.causal_filter import CausalFilter, refuse_time_order
 from orbit_lite.evaluation.engine import settle_for_run
 from orbit_lite.evaluation.facts import annotation_facts, personalize_cost
 from orbit_lite.evaluation.predict import predict_users
@@ -50,6 +50,7 @@ SECONDS_NAME = "seconds_to_personalise.csv"
 class EvaluateRequest:
     """One evaluation: which model, on which tree, by which protocol; each frame by itself, or with a causal filter.
 
+    tasks: so many in all, in place of tasks_per_user. protocol_keys: `key=value` in place of the protocol's own.
     engine: what runs the extractor, a name in ENGINES; None for what is quicker, or what the run began with.
     """
 
@@ -59,6 +60,8 @@ class EvaluateRequest:
     split: str
     seed: int
     tasks_per_user: int | None = None
+    tasks: int | None = None
+    protocol_keys: tuple[str, ...] = ()
     causal_filter: CausalFilter | None = None
     engine: str | None = None
 
@@ -91,9 +94,9 @@ def evaluate(
         recognizer = request.model.load().to(ranks.device)
         index = ranks.after_first(lambda: open_index(request.data))
         annotations = TreeAnnotations(index)
-        drawer = TaskDrawer(
-            index, load_protocol(request.protocol), split=request.split, seed=request.seed, annotations=annotations
-        )
+        plan = load_protocol(request.protocol, request.protocol_keys)
+        refuse_time_order(plan.name, request.causal_filter, single_images=not isinstance(plan, TaskPlan))
+        drawer = open_drawer(index, plan, split=request.split, seed=request.seed, annotations=annotations)
         # All that scoring reads, so that what is wrong is found before anything is predicted.
         annotations.read_all(drawer.split, quiet=not ranks.first)
         settings = {
@@ -102,18 +105,18 @@ def evaluate(
             "protocol": drawer.plan.model_dump(mode="json"),
             "split": drawer.split,
             "seed": request.seed,
-            "tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user,
+            **_numbers_of_tasks(request, drawer),
             "data_fingerprint": index.fingerprint,
             **filter_note(request.causal_filter),
         }
-        frames = sum(row.frames for row in index.rows if row.split == drawer.split)
-        engine = settle_for_run(recognizer, request.engine, out, ranks, frames=frames, states=len(drawer.users))
+        engine = settle_for_run(recognizer, request.engine, out, ranks, frames=drawer.frames, states=len(drawer.users))
         machine = ranks.machine(workers=workers, engine=engine)
         held = RunFolder.held(out, settings, machine=machine, as_now=evaluation_as_written_now)
         with ranks.by_first(held) as run:
             tasks, predictions = out / TASKS_NAME, out / PREDICTIONS_NAME
             if run:
-                keep_tasks(run, tasks, drawer.draw_all(tasks_per_user=request.tasks_per_user))
+                drawn = drawer.draw_all(tasks_per_user=request.tasks_per_user, tasks=request.tasks)
+                keep_tasks(run, tasks, drawn)
             ranks.wait()
             task_set = read_tasks(tasks)
             source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
@@ -154,6 +157,13 @@ def evaluate(
 def evaluation_as_written_now(found: Mapping[str, Any]) -> dict[str, Any]:
     """What an earlier release wrote of an evaluation, with the keys that protocols have had added since."""
     return {**found, "protocol": as_written_now(found.get("protocol"), TaskPlan)}
+
+
+def _numbers_of_tasks(request: EvaluateRequest, drawer: Drawer) -> dict[str, int | None]:
+    """How many tasks a run has, as its record says it."""
+    if request.tasks_per_user is None and (tasks := request.tasks or drawer.plan.tasks):
+        return {"tasks": tasks}
+    return {"tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user}
 
 
 def keep_tasks(run: RunFolder, path: Path, drawn: TaskSet) -> None:

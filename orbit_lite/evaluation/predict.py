@@ -13,13 +13,16 @@ import torch
 from torch import Tensor
 
 from data_prep.tree.index import Index
-from eval.formats.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
+from eval.formats.records import Task, TaskSet, VideoPlan
 from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 from orbit_lite.data.frames import FrameSource
-from orbit_lite.data.loader import ReadFrames, ReadTask, labels_and_videos, read_ahead, trailing_clips
+from orbit_lite.data.loader import ReadFrames, ReadImages, ReadTask, labels_and_videos, read_ahead, trailing_clips
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.evaluation.causal_filter import CausalFilter
+from orbit_lite.evaluation.causal_filter import CausalFilter, refuse_time_order
+from orbit_lite.evaluation.episodes import predict_source
+from orbit_lite.evaluation.source_work import SourceWork
+from orbit_lite.evaluation.table import predictions_table
 from orbit_lite.evaluation.user_work import Planned, Support, UserWork, VideoFrames
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
 from orbit_lite.runs.ranks import Ranks, undealt
@@ -85,11 +88,13 @@ def predict_users(
         causal_filter: over each video's probabilities; None predicts each frame (or clip) by itself.
 
     Raises:
+        AskedWrong: for a filter over time where tasks are of single images.
         FoundWrong: if the tree is not the one that the tasks were drawn from, a frame can't be read, or an answer is no
             number.
     """
     if tasks.data_fingerprint != index.fingerprint:
         raise FoundWrong(f"{index.root}: not the tree these tasks were drawn from, or changed since; draw them again")
+    refuse_time_order(tasks.protocol, causal_filter, single_images=tasks.single_images)
     by_user: dict[str, list[Task]] = defaultdict(list)
     for task in tasks.tasks:
         if task.user not in done:
@@ -98,6 +103,9 @@ def predict_users(
     users = list(ranks.share(users)) if ranks else users
     quiet = quiet or bool(ranks and not ranks.first)
     workers, pin = max(workers, source.least_workers), recognizer.device.type == "cuda"
+    if tasks.single_images and not plain:
+        yield from _predict_sources(recognizer, users, source, workers=workers, pin=pin, quiet=quiet)
+        return
     if plain:
         ordered = [task for user in users for task in user.to_read()]
         with Progress("tasks", len(ordered), quiet=quiet) as progress:
@@ -110,6 +118,19 @@ def predict_users(
         images = _count(read_ahead(jobs, ReadFrames(source), workers=workers, pin=pin), progress)
         for user in users:
             yield _predict_user(recognizer, user, images)
+
+
+def _predict_sources(
+    recognizer: Recognizer, users: Sequence[UserWork], source: FrameSource, *, workers: int, pin: bool, quiet: bool
+) -> Iterator[pd.DataFrame]:
+    """Of episodes, a table a source."""
+    shares = recognizer.shares_features
+    works = [SourceWork.of(user.user, user.tasks, shares_features=shares) for user in users]
+    jobs = [job for work in works for job in work.jobs()]
+    with Progress("images read and embedded", sum(len(job.images) for job in jobs), quiet=quiet) as progress:
+        images = _count(read_ahead(jobs, ReadImages(source), workers=workers, pin=pin), progress)
+        for work in works:
+            yield predict_source(recognizer, work, images)
 
 
 def _predict_user_plainly(
@@ -211,25 +232,9 @@ def _trailing_features(features: Tensor, query: VideoFrames, plan: VideoPlan, cl
 
 
 def _table(work: UserWork, answers: dict[tuple[int, str], tuple[Tensor, Tensor]]) -> pd.DataFrame:
-    plans = [(task.task, plan) for task in work.tasks for plan in task.query]
-    counts = [len(plan.frames) for _, plan in plans]
-    confidence, prediction = (torch.cat([answers[t, plan.video][i] for t, plan in plans]).cpu() for i in (0, 1))
-    columns = {
-        "user": work.user,
-        "task": np.repeat(np.array([task for task, _ in plans], np.int32), counts),
-        "video": np.repeat([plan.video for _, plan in plans], counts),
-        "frame": np.concatenate([np.array(plan.frames, np.int32) for _, plan in plans]),
-        "prediction": prediction.to(torch.int32).numpy(),
-        "confidence": confidence.float().numpy(),
-    }
-    table = pd.DataFrame(columns)[PREDICTION_COLUMNS.names]
-    if table.confidence.isna().any():
-        first = table[table.confidence.isna()].iloc[0]
-        raise FoundWrong(
-            f"user {first.user}, task {first.task}, video {first.video}, frame {first.frame}: the recogniser's answer "
-            "is no number (NaN); its weights have diverged or are not this backbone's"
-        )
-    return table
+    plans = [(task.task, plan.video) for task in work.tasks for plan in task.query]
+    confidence, prediction = (torch.cat([answers[plan][part] for plan in plans]) for part in (0, 1))
+    return predictions_table(work.user, work.tasks, confidence, prediction)
 
 
 def _count(images: Iterator[Tensor], progress: Progress) -> Iterator[Tensor]:

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 from groundwork.errors import AskedWrong
 from groundwork.strict_model import Strict
 from groundwork.words import quoted
-from orbit_lite.config import Positive, Share, TaskPlan, as_written_now, find_config, parse_config, read_yaml
+from orbit_lite.config import Positive, ProtocolPlan, Share, as_written_now, find_config, parse_config, read_yaml
 from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.gradients.film_penalty import PUBLISHED_WEIGHT
 from orbit_lite.models.learner import LearnerConfig, load_learner
-from orbit_lite.strict_yaml import parse_yaml
+from orbit_lite.overrides import apply_override, refuse_doubled
 
 
 class LiteConfig(Strict):
@@ -91,7 +91,7 @@ class ExperimentConfig(Strict):
     frame_size_px: Positive = 224
     epochs: Annotated[int, Field(ge=0)]
     tasks_per_step: Positive = 16
-    tasks: TaskPlan
+    tasks: ProtocolPlan
     lite: LiteConfig = LiteConfig()
     optimizer: OptimizerConfig
     validation: ValidationConfig = ValidationConfig()
@@ -122,11 +122,11 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfi
     content = _read_experiment(path)
     if isinstance(content.get("tasks"), str):
         content["tasks"] = read_yaml(find_config(content["tasks"], "protocol"))
-    _refuse_doubled(overrides)
+    refuse_doubled(overrides)
     for override in overrides:
         if override.startswith("learner.") and isinstance(content.get("learner"), str):
             content["learner"] = load_learner(content["learner"]).model_dump()  # so that one setting can be another
-        _override(content, override)
+        apply_override(content, override)
     if isinstance(content.get("learner"), str):
         content["learner"] = load_learner(content["learner"]).model_dump()
     return parse_config(content, ExperimentConfig, where=str(path))
@@ -146,26 +146,3 @@ def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:
     if not isinstance(base, str) or depth > 8:
         raise AskedWrong(f"{path}: extends {quoted(base)}: expected the name of another experiment, not one of a ring")
     return _read_experiment(find_config(base, "experiment"), depth + 1) | content
-
-
-def _refuse_doubled(overrides: Sequence[str]) -> None:
-    first: dict[str, str] = {}
-    for override in overrides:
-        key = override.partition("=")[0]
-        if key in first:
-            both = f"{quoted(first[key])} and {quoted(override)}"
-            raise AskedWrong(f"key {quoted(key)} is given twice, {both}; leave one out")
-        first[key] = override
-
-
-def _override(content: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise AskedWrong(f"{quoted(override)}: expected key=value, for example optimizer.lr=0.001")
-    *outer, last = key.split(".")
-    place = content
-    for name in outer:
-        place = place.setdefault(name, {})
-        if not isinstance(place, dict):
-            raise AskedWrong(f"{quoted(override)}: {quoted(name)} holds a value, not keys")
-    place[last] = parse_yaml(value, where=quoted(override))

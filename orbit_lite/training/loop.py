@@ -23,10 +23,10 @@ from groundwork.errors import FoundWrong
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.config import load_protocol
+from orbit_lite.data.drawing import open_drawer
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.loader import ReadTask, read_ahead
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.models.checkpoint import build_from, save_recognizer
 from orbit_lite.models.chunks import Chunks, is_quick_in_bf16, usual_chunks
@@ -106,7 +106,7 @@ def _train(
 ) -> TrainSummary:
     index = ranks.after_first(lambda: open_index(data))
     source = open_frames(index, size_px=config.frame_size_px)
-    tasks = TrainingTasks(TaskDrawer(index, config.tasks, split="train", seed=config.seed))
+    tasks = TrainingTasks(open_drawer(index, config.tasks, split="train", seed=config.seed))
     if more:
         config = lengthened(config, out / STATE_NAME, out / BEST_NAME, more, an_epoch=tasks.an_epoch, ranks=ranks)
     validate = Validation(config, index, source, ranks, workers=workers)
@@ -296,7 +296,7 @@ class Validation:
         self, config: ExperimentConfig, index: Index, source: FrameSource, ranks: Ranks, *, workers: int
     ) -> None:
         protocol = load_protocol(config.validation.protocol)
-        drawer = TaskDrawer(index, protocol, split="validation", seed=config.seed)
+        drawer = open_drawer(index, protocol, split="validation", seed=config.seed)
         self._tasks = drawer.draw_all(tasks_per_user=config.validation.tasks_per_user)
         self._index, self._source, self._ranks, self._workers = index, source, ranks, workers
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from eval.formats.records import Task
 from groundwork.randomness import keyed_rng
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.drawing import Drawer
+from orbit_lite.data.numbering import user_of
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,26 @@ class Steps:
 class TrainingTasks:
     """Every train user's tasks, in an order drawn anew for each epoch; each is drawn when it is asked for."""
 
-    drawer: TaskDrawer
+    drawer: Drawer
 
     @property
     def an_epoch(self) -> int:
         """Tasks in one epoch."""
-        return len(self.drawer.users) * self.drawer.plan.tasks_per_user
+        plan = self.drawer.plan
+        return plan.tasks or len(self.drawer.users) * self._of_user
 
     def task(self, number: int) -> Task:
         """One task, by its number through the whole run."""
+        if self.drawer.plan.tasks:  # of a user drawn for each: their order is drawn already
+            return self.drawer.draw(user_of(number, self.drawer.users, seed=self.drawer.seed), number)
         epoch, within = divmod(number, self.an_epoch)
         order = keyed_rng(self.drawer.seed, "order", epoch).permutation(self.an_epoch)
         task, user = divmod(int(order[within]), len(self.drawer.users))
-        return self.drawer.draw(self.drawer.users[user], epoch * self.drawer.plan.tasks_per_user + task)
+        return self.drawer.draw(self.drawer.users[user], epoch * self._of_user + task)
+
+    @property
+    def _of_user(self) -> int:
+        return self.drawer.plan.tasks_per_user or 0
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,20 @@ def load_own_protocol(name: str) -> TaskPlan:
         AskedWrong: if there is none of this name, or it draws tasks: a personal file is taught already.
     """
     plan = load_protocol(name)
+    if not isinstance(plan, TaskPlan):
+        raise AskedWrong(_not_of_all(name))
     uncapped = (plan.first_frames, plan.max_videos, plan.max_objects) == (None, None, None)
     whole = plan.way == "all" and plan.clip_length == 1 and plan.tasks_per_user == 1
     if not (uncapped and whole and plan.every_query_frame and plan.query.videos == "all"):
-        raise AskedWrong(
-            f"--protocol {name}: draws what teaches and what is asked about; a personal file is taught already, and is "
-            f"asked about all of a user's other videos: give --protocol {PROTOCOL}"
-        )
+        raise AskedWrong(_not_of_all(name))
     return plan
+
+
+def _not_of_all(name: str) -> str:
+    return (
+        f"--protocol {name}: draws what teaches and what is asked about; a personal file is taught already, and is "
+        f"asked about all of a user's other videos: give --protocol {PROTOCOL}"
+    )
 
 
 def choose_user(index: Index, split: str, *, asked: str | None, own: str) -> str:

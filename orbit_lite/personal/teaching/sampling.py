@@ -12,7 +12,7 @@ from data_prep.video import DEFAULT_FPS
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import FoundWrong, KitError
-from orbit_lite.config import load_protocol
+from orbit_lite.config import load_video_protocol
 from orbit_lite.data.frames import Pictures, own_frames
 
 PROTOCOL = "own-videos"
@@ -33,7 +33,7 @@ class Sampling:
     @classmethod
     def of_protocol(cls, size_px: int) -> "Sampling":
         """As `own-videos` samples support frames, but of the first MOST_FRAMES alone."""
-        plan = load_protocol(PROTOCOL)
+        plan = load_video_protocol(PROTOCOL)
         frames = plan.support.frames
         return cls(frames.step, frames.every_still, min(plan.first_frames or MOST_FRAMES, MOST_FRAMES), size_px)
 

@@ -1,0 +1,106 @@
+"""Which stills of a tree are copies of one another, byte for byte: a picture under two names, or a link to it."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+
+from data_prep.tree.index import Index, VideoRow
+from data_prep.tree.layout import frame_file_name
+from data_prep.tree.packed import PackedUser, archive_place
+from groundwork.errors import FoundWrong
+from groundwork.files import file_sha256
+from groundwork.progress import Progress
+
+TAIL_BYTES = 512  # the end of a compressed picture: with its size, it tells nearly all of them apart
+
+Key = tuple[object, ...]
+
+
+def find_copies(index: Index, rows: Iterable[VideoRow]) -> dict[str, str]:
+    """Of each video that has copies among a user's, its own name or that of the first of them.
+
+    Compares the stored files of stills, videos of less than a second; longer videos are taken to be no copies. Most are
+    told apart by their size and their last bytes: only where these are the same is a file read as a whole.
+
+    Args:
+        index: whose videos.
+        rows: which of them, of any splits and users.
+
+    Returns:
+        name of a video to the name of the first of its copies, in the order of (split, name); videos without copies are
+        left out.
+
+    Raises:
+        FoundWrong: if a file can't be read.
+    """
+    stills = sorted((row for row in rows if row.is_stills), key=lambda row: (row.split, row.video))
+    with ExitStack() as opened, Progress("images compared", len(stills)) as progress:
+        quick, whole = _readers(index, opened)
+        groups: dict[Key, list[VideoRow]] = defaultdict(list)
+        for row in stills:
+            groups[row.user, quick(row)].append(row)
+            progress.advance()
+        copies: dict[str, str] = {}
+        for alike in groups.values():
+            if len(alike) > 1:
+                copies |= _same_in(alike, whole)
+    return copies
+
+
+def _same_in(rows: list[VideoRow], whole: Callable[[VideoRow], Key]) -> dict[str, str]:
+    groups: dict[Key, list[str]] = defaultdict(list)
+    for row in rows:
+        groups[whole(row)].append(row.video)
+    return {video: same[0] for same in groups.values() if len(same) > 1 for video in same}
+
+
+def _readers(index: Index, opened: ExitStack) -> tuple[Callable[[VideoRow], Key], Callable[[VideoRow], Key]]:
+    """Two keys of a video: one that is quick to have and may be shared by chance, and one of all its bytes."""
+    if index.kind == "packed":
+        archives: dict[str, PackedUser] = {}
+
+        def opened_at(row: VideoRow) -> tuple[PackedUser, str]:
+            archive, place = archive_place(row.path)
+            if archive not in archives:
+                archives[archive] = PackedUser(index.root / archive)
+                opened.callback(archives[archive].close)
+            return archives[archive], place
+
+        def listed(row: VideoRow) -> Key:
+            archive, place = opened_at(row)
+            if place not in archive.videos:
+                raise FoundWrong(f"{archive.path}#{place}: no such video in the archive; the tree has changed.")
+            video = archive.videos[place]
+            return video.sizes.tobytes(), video.checksums.tobytes()
+
+        def read(row: VideoRow) -> Key:
+            archive, place = opened_at(row)
+            frames = (archive.read(place, number) for number in range(1, row.frames + 1))
+            return tuple(hashlib.sha256(frame).digest() for frame in frames)
+
+        return listed, read
+
+    def files(row: VideoRow) -> list[str]:
+        path = f"{index.root}/{row.path}"
+        if index.kind == "raw":
+            return [path]
+        return [f"{path}/{frame_file_name(row.video, number)}" for number in range(1, row.frames + 1)]
+
+    return (
+        lambda row: tuple(map(_size_and_tail, files(row))),
+        lambda row: tuple(file_sha256(index.root / path) for path in files(row)),
+    )
+
+
+def _size_and_tail(path: str) -> tuple[int, bytes]:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(size - TAIL_BYTES, 0))
+            return size, file.read(TAIL_BYTES)
+    except OSError as error:
+        raise FoundWrong(
+            f"{path}: can't be read ({error.strerror}); the tree has changed, run 'orbit-lite prep verify'."
+        ) from None

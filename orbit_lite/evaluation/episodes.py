@@ -1,0 +1,72 @@
+"""Episodes to predictions: each distinct image embedded once for each state of the extractor, then small products.
+
+Where one extractor serves every support set, the features of a source's images are kept, width numbers of 4 bytes each,
+and the pixels of FRAMES_A_JOB at a time; where all tasks share one support set, or an adapter sees it, query features are
+let go as soon as they are classified.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from eval.formats.records import VideoPlan
+from orbit_lite.evaluation.source_work import Round, SourceWork, image_of
+from orbit_lite.evaluation.table import predictions_table
+from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
+
+Answer = tuple[Tensor, Tensor]  # confidence and class of each image, (images,) each
+
+
+def predict_source(recognizer: Recognizer, work: SourceWork, images: Iterator[Tensor]) -> pd.DataFrame:
+    """One source's table. Takes exactly the images of `work.jobs()` from the iterator."""
+    answers: dict[int, Answer] = {}
+    for one in work.rounds:
+        answers |= _predict_once(recognizer, one, images) if one.one_support else _predict_all(recognizer, one, images)
+    confidence, prediction = (torch.cat([answers[task.task][part] for task in work.tasks]) for part in (0, 1))
+    return predictions_table(work.source, work.tasks, confidence, prediction)
+
+
+def _predict_all(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -> dict[int, Answer]:
+    """All tasks of a round from kept features."""
+    features = torch.cat([recognizer.embed(next(images)) for _ in one.image_jobs()])
+    places = {image: place for place, image in enumerate(one.images)}
+
+    def of(plans: Sequence[VideoPlan]) -> Tensor:
+        return features[torch.tensor([places[image_of(plan)] for plan in plans], device=features.device)]
+
+    found = {}
+    for task in one.tasks:
+        fitted = recognizer.personalize_from_features(of(task.support), _labels(task.support), way=task.way)
+        found[task.task] = _answer(fitted, of(task.query))
+    return found
+
+
+def _predict_once(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -> dict[int, Answer]:
+    """The tasks of one support set; their query images are embedded and classified as they come."""
+    way, labels = one.tasks[0].way, _labels(one.support)
+    teaching = one.support_jobs()
+    if recognizer.shares_features:
+        features = torch.cat([recognizer.embed(next(images)) for _ in teaching])
+        fitted = recognizer.personalize_from_features(features, labels, way=way)
+    else:
+        fitted = recognizer.personalize(torch.cat([next(images) for _ in teaching]), labels, way=way)
+    parts = [_answer(fitted, fitted.embed(next(images))) for _ in one.image_jobs()]
+    confidence, prediction = (torch.cat([part[place] for part in parts]).cpu() for place in (0, 1))
+    places = {image: place for place, image in enumerate(one.images)}
+    found = {}
+    for task in one.tasks:
+        rows = torch.from_numpy(np.array([places[image_of(plan)] for plan in task.query], np.int64))
+        found[task.task] = confidence[rows], prediction[rows]
+    return found
+
+
+def _answer(fitted: FittedRecognizer, features: Tensor) -> Answer:
+    confidence, prediction = fitted.logits_from_features(features).softmax(1).max(1)
+    return confidence.cpu(), prediction.cpu()
+
+
+def _labels(plans: Sequence[VideoPlan]) -> Tensor:
+    return torch.tensor([plan.label for plan in plans])
