@@ -10,7 +10,7 @@ from pydantic import Field
 
 from eval.formats.quantities import Count, Fraction, Unsaid
 from eval.formats.scorecard import Scorecard
-from eval.intervals import BootstrapInterval, bootstrap_over_users, too_few_users
+from eval.intervals import BootstrapInterval, bootstrap_over_tasks, bootstrap_over_users, too_few_users
 from eval.metrics import METRICS
 from eval.report.tables import counted_unit, metric_heading
 from eval.score import ENGINE, filter_text
@@ -40,24 +40,32 @@ class Difference(Strict):
     n: Count
     unit: str
     bootstrap_over_users: BootstrapInterval
+    bootstrap_over_tasks: Annotated[BootstrapInterval | None, Unsaid] = None
     a_better: Count
     same: Count
     b_better: Count
 
 
 class MetricDifference(Strict):
-    """per_video: every video of every task counts once. per_user: every user counts once."""
+    """per_video: every video of every task counts once. per_user: every user counts once. per_task: in place of
+    per_video, of single images: every task counts once."""
 
-    per_video: Difference
+    per_video: Annotated[Difference | None, Unsaid] = None
+    per_task: Annotated[Difference | None, Unsaid] = None
     per_user: Difference
+
+    @property
+    def headline(self) -> Difference:
+        """What a comparison is quoted by."""
+        return self.per_video or self.per_task or self.per_user
 
 
 class Overall(Strict):
     """One difference a metric, named as in eval.metrics.METRICS."""
 
     frame_accuracy: MetricDifference
-    frames_to_recognition: MetricDifference
-    video_accuracy: MetricDifference
+    frames_to_recognition: Annotated[MetricDifference | None, Unsaid] = None
+    video_accuracy: Annotated[MetricDifference | None, Unsaid] = None
 
 
 class Place(Strict):
@@ -92,7 +100,7 @@ class Comparison(Strict):
 
 
 def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) -> Comparison:
-    """Pair two scorecards video by video. The bootstrap's seed is the tasks'.
+    """Pair two scorecards video by video, or of single images task by task. The bootstrap's seed is the tasks'.
 
     Raises:
         AskedWrong: if they are not of the same tasks: then nothing can be paired.
@@ -112,15 +120,16 @@ def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) 
         overall=Overall(
             **{
                 name: MetricDifference(
-                    per_video=_difference(rows, name, unit="videos of tasks", seed=a.seed),
+                    per_video=None if a.single_images else _difference(rows, name, unit="videos of tasks", seed=a.seed),
+                    per_task=_of_tasks(rows, name, seed=a.seed) if a.single_images else None,
                     per_user=_difference(users, name, unit="users", seed=a.seed),
                 )
-                for name in METRICS
+                for name in a.metrics
             }
         ),
         users=_places(rows, ["user"]),
-        objects=_places(rows, ["user", "object"]),
-        videos=_places(rows, ["user", "object", "video"]),
+        objects=() if a.single_images else _places(rows, ["user", "object"]),
+        videos=() if a.single_images else _places(rows, ["user", "object", "video"]),
     )
 
 
@@ -144,18 +153,18 @@ def _other_ways(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> Iterator[
 
 def finding(comparison: Comparison) -> str:
     """The headline as a sentence: `B is 3.20 points above A …`."""
-    part = comparison.overall.frame_accuracy.per_video
-    a, b, interval = plain(comparison.a), plain(comparison.b), part.bootstrap_over_users
+    part = comparison.overall.frame_accuracy.headline
+    a, b, interval = plain(comparison.a), plain(comparison.b), part.bootstrap_over_tasks or part.bootstrap_over_users
     points = f"{abs(100 * part.difference):.2f} points"
     side = "the same as" if abs(part.difference) <= SAME else "above" if part.difference > 0 else "below"
     how = f"{b} is {side} {a}" if side == "the same as" else f"{b} is {points} {side} {a}"
     if interval.low is None or interval.high is None:
-        return f"Frame accuracy, mean over {part.n} videos of tasks: {how}. No interval: {too_few_users(interval)}."
+        return f"Frame accuracy, mean over {part.n} {part.unit}: {how}. No interval: {too_few_users(interval)}."
     inside = interval.low <= 0 <= interval.high
-    reading = "0 is inside: users like these could show either" if inside else "0 is outside"
+    reading = f"0 is inside: {interval.unit} like these could show either" if inside else "0 is outside"
     return (
-        f"Frame accuracy, mean over {part.n} videos of tasks: {how}; 95 % interval of the difference "
-        f"{_points(interval.low)} to {_points(interval.high)} points, from drawing {interval.n} users "
+        f"Frame accuracy, mean over {part.n} {part.unit}: {how}; 95 % interval of the difference "
+        f"{_points(interval.low)} to {_points(interval.high)} points, from drawing {interval.n} {interval.unit} "
         f"again and again ({reading})."
     )
 
@@ -171,7 +180,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     """As a Markdown page."""
     parts = [f"# {markdown_escaped(_title(comparison))}", markdown_escaped(finding(comparison))]
     parts += [markdown_escaped(comparison.note)] if comparison.note else []
-    for heading, table in zip(("Overall", "Users", "Objects", "Videos"), _tables(comparison), strict=True):
+    for heading, table in zip(("Overall", "Users", "Objects", "Videos"), _tables(comparison), strict=False):
         parts += [f"## {heading}", markdown_table(table)]
     return "\n\n".join(parts) + "\n"
 
@@ -189,10 +198,14 @@ def _require_same(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> None:
 
 
 def _paired(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> pd.DataFrame:
-    """A row a video of a task: its keys, and each metric of both (`frame_accuracy a`, …) with their difference."""
-    keys = ["user", "task", "object", "video", "frames"]
+    """A row a video of a task, or of single images a task: its keys, and each metric of both (`frame_accuracy a`, …)
+    with their difference."""
+    keys = ["user", "task", "objects", "videos"] if a.single_images else ["user", "task", "object", "video", "frames"]
     first, second = (
-        pd.DataFrame([row.model_dump() for row in card.per_video]).set_index(keys).sort_index() for card in (a, b)
+        pd.DataFrame([row.model_dump() for row in (card.per_task if a.single_images else card.per_video)])
+        .set_index(keys)
+        .sort_index()
+        for card in (a, b)
     )
     if not first.index.equals(second.index) or not first.index.is_unique:
         raise FoundWrong(
@@ -200,7 +213,7 @@ def _paired(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> pd.DataFrame:
             "the files was changed. Score again"
         )
     rows = first.add_suffix(" a").join(second.add_suffix(" b"))
-    for name in METRICS:
+    for name in a.metrics:
         rows[f"{name} difference"] = rows[f"{name} b"] - rows[f"{name} a"]
     return rows.reset_index()
 
@@ -219,6 +232,12 @@ def _difference(rows: pd.DataFrame, metric: str, *, unit: str, seed: int) -> Dif
         same=int((np.abs(gains) <= SAME).sum()),
         b_better=int((gains > SAME).sum()),
     )
+
+
+def _of_tasks(rows: pd.DataFrame, metric: str, *, seed: int) -> Difference:
+    values, users = rows[f"{metric} difference"].to_numpy(dtype=np.float64), rows["user"].to_list()
+    over_tasks = bootstrap_over_tasks(values, users, seed=seed, bounds=(-1, 1))
+    return _difference(rows, metric, unit="tasks", seed=seed).model_copy(update={"bootstrap_over_tasks": over_tasks})
 
 
 def _places(rows: pd.DataFrame, keys: list[str]) -> tuple[Place, ...]:
@@ -253,24 +272,28 @@ def _title(comparison: Comparison) -> str:
 def _tables(comparison: Comparison) -> list[Table]:
     a, b = comparison.a, comparison.b
     rows = []
-    for name in METRICS:
-        for part in (getattr(comparison.overall, name).per_video, getattr(comparison.overall, name).per_user):
+    for name, metric in comparison.overall:
+        for part in (metric.headline, metric.per_user) if metric else ():
             heading = metric_heading(name, sampled=not comparison.every_query_frame)
             signs = (part.a_better, part.same, part.b_better)
             means = (part.a, part.b, part.difference)
             rows.append((heading, counted_unit(part.n, part.unit), *means, _interval(part), *signs))
     overall = Table(
-        f"{b} minus {a}, in points, with a 95 % interval from drawing whole users again and again, the same ones for "
-        "both; and on how many each is better",
+        f"{b} minus {a}, in points, with a 95 % interval from drawing {_drawn(comparison)} again and again, the same "
+        "ones for both; and on how many each is better",
         ("Metric", "Mean over", *_heads(a, b), "Interval", f"{a} better", "Same", f"{b} better"),
         tuple(rows),
     )
-    return [
-        overall,
-        _place_table("user", "Users", comparison.users, a, b),
-        _place_table("object", "Objects", comparison.objects[:SHOWN], a, b),
-        _place_table("video", "Videos", comparison.videos[:SHOWN], a, b),
-    ]
+    places = [_place_table("user", "Users", comparison.users, a, b)]
+    if comparison.objects:
+        places.append(_place_table("object", "Objects", comparison.objects[:SHOWN], a, b))
+        places.append(_place_table("video", "Videos", comparison.videos[:SHOWN], a, b))
+    return [overall, *places]
+
+
+def _drawn(comparison: Comparison) -> str:
+    """What the headline's interval draws."""
+    return "whole users" if comparison.overall.frame_accuracy.per_video else "each user's tasks"
 
 
 def _place_table(kind: str, heading: str, places: Sequence[Place], a: str, b: str) -> Table:
@@ -289,7 +312,7 @@ def _heads(a: str, b: str) -> tuple[Column, Column, Column]:
 
 
 def _interval(part: Difference) -> str:
-    interval = part.bootstrap_over_users
+    interval = part.bootstrap_over_tasks or part.bootstrap_over_users
     if interval.low is None or interval.high is None:
         return f"none: {too_few_users(interval)}"
     return f"{_points(interval.low)} to {_points(interval.high)}"

@@ -175,13 +175,13 @@ def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
         split=plain(card.split),
         users=_users(card),
         tasks_per_user=str(tasks[0]) if len(tasks) == 1 else f"{tasks[0]} to {tasks[-1]}",
-        frames=_frames(card.every_query_frame),
+        frames="single images" if card.single_images else _frames(card.every_query_frame),
         metric="frame accuracy",
     )
     scores = {}
-    for metric in METRICS:
+    for metric in card.metrics:
         if card.every_query_frame or not METRICS[metric].needs_every_frame:
-            part = summary_of(card, metric).per_video
+            part = summary_of(card, metric).headline
             bootstrap = part.bootstrap_over_users
             scores[metric] = Score(
                 part.mean,

@@ -157,6 +157,9 @@ METRICS: dict[str, Metric] = {
     "video_accuracy": Metric("Video accuracy", True, True, video_accuracy, PredictedVideos.video_accuracy),
 }
 
+# What means nothing on images that have no order in time, or are one of a video.
+TIME_ORDERED = tuple(name for name, metric in METRICS.items() if metric.needs_every_frame)
+
 
 def _frames(predictions: Classes) -> Classes:
     if predictions.ndim != 1 or predictions.size == 0:

@@ -28,14 +28,19 @@ from eval.formats.scorecard import (
     VideoScore,
 )
 from eval.formats.tasks import TaskSet, tasks_fingerprint
-from eval.intervals import bootstrap_over_users, protocol_interval
-from eval.metrics import METRICS, PredictedVideos
+from eval.intervals import bootstrap_over_tasks, bootstrap_over_users, protocol_interval
+from eval.metrics import METRICS, TIME_ORDERED, PredictedVideos
 from groundwork.errors import FoundWrong
 from groundwork.words import one_line
 
 SAMPLED_NOTE = (
     "This protocol scores a sample of each video's frames: frames to recognition and video accuracy are of that "
     "sample, not of whole videos, and can't be compared with other protocols' numbers."
+)
+SINGLE_IMAGES_NOTE = (
+    "Episodes of single images: each user is a source of images, each object a class, each video an image. The "
+    "headline is the mean over tasks. Frames to recognition and video accuracy are not given: images have no order in "
+    "time."
 )
 
 ENGINE = "engine"  # a key of the predictions' provenance: what ran the extractor
@@ -60,7 +65,9 @@ def filter_text(provenance: Mapping[str, str]) -> str:
 
 
 def _notes(task_set: TaskSet, provenance: Mapping[str, str]) -> Iterator[str]:
-    if not task_set.every_query_frame:
+    if task_set.single_images:
+        yield SINGLE_IMAGES_NOTE
+    elif not task_set.every_query_frame:
         yield SAMPLED_NOTE
     if filtered := filter_text(provenance):
         yield (
@@ -102,7 +109,7 @@ def score(
     """
     laid = _laid_out(task_set, predictions, source=source)
     query, videos = laid.query, laid.videos
-    rows = _rows(query, videos)
+    rows = _rows(query, videos, single_images=task_set.single_images)
     users = mean_by(rows, "user")
     answers = None if laid.kinds is None else answer_shares(laid.kinds, videos.right, videos.counts)
     _require_of_these(curve, answers, source=source)
@@ -111,10 +118,11 @@ def score(
         split=task_set.split,
         seed=task_set.seed,
         every_query_frame=task_set.every_query_frame,
+        single_images=task_set.single_images,
         data_fingerprint=task_set.data_fingerprint,
         tasks_fingerprint=tasks_fingerprint(task_set),
         overall=Overall(
-            **{name: _summaries(rows, users, name, task_set.seed) for name in METRICS},
+            **_summaries(rows, users, task_set),
             chance=float(np.mean([1 / task.way for task in task_set.tasks])),
             ece=None if laid.confidence is None else expected_calibration_error(laid.confidence, videos.right),
             answers=answers,
@@ -136,8 +144,8 @@ def score(
         per_user=tuple(UserScore(**row) for row in _records(users)),
         per_task=tuple(TaskScore(**row) for row in _records(mean_by(rows, "user", "task"))),
         per_object=tuple(ObjectScore(**row) for row in _records(mean_by(rows, "user", "object"))),
-        confusion=confusions(query, videos),
-        per_video=tuple(VideoScore(**row) for row in _records(rows)),
+        confusion=() if task_set.single_images else confusions(query, videos),
+        per_video=() if task_set.single_images else tuple(VideoScore(**row) for row in _records(rows)),
     )
 
 
@@ -148,7 +156,7 @@ def score_videos(task_set: TaskSet, predictions: pd.DataFrame, *, source: str = 
         FoundWrong: as `score` does.
     """
     laid = _laid_out(task_set, predictions, source=source)
-    return _rows(laid.query, laid.videos)
+    return _rows(laid.query, laid.videos, single_images=task_set.single_images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +202,8 @@ def _require_of_these(curve: AnswersCurve | None, answers: Answers | None, *, so
         raise FoundWrong(f"{source}: its curve over strictness is not of its answers; predict again")
 
 
-def _rows(query: QueryFrames, videos: PredictedVideos) -> pd.DataFrame:
+def _rows(query: QueryFrames, videos: PredictedVideos, *, single_images: bool) -> pd.DataFrame:
+    metrics = {name: METRICS[name] for name in METRICS if not (single_images and name in TIME_ORDERED)}
     tasks = [query.tasks[place] for place in query.task_of_video]
     plans = [plan for _, plan in query.videos]
     return pd.DataFrame(
@@ -204,7 +213,7 @@ def _rows(query: QueryFrames, videos: PredictedVideos) -> pd.DataFrame:
             "object": [task.objects[plan.label] for task, plan in zip(tasks, plans, strict=True)],
             "video": [plan.video for plan in plans],
             "frames": query.counts,
-            **{name: metric.of_videos(videos) for name, metric in METRICS.items()},
+            **{name: metric.of_videos(videos) for name, metric in metrics.items()},
         }
     )
 
@@ -214,16 +223,30 @@ def mean_by(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
 
     Beside them the number of different tasks, objects (of a user) and videos (of a user), where these are no keys.
     """
-    groups = rows.groupby(list(keys), sort=True)
+    groups, metrics = rows.groupby(list(keys), sort=True), [name for name in METRICS if name in rows]
     counts = {f"{name}s": groups[name].nunique() for name in ("task", "object", "video") if name not in keys}
-    return groups[list(METRICS)].mean().assign(**counts)[[*counts, *METRICS]].reset_index()
+    return groups[metrics].mean().assign(**counts)[[*counts, *metrics]].reset_index()
 
 
-def _summaries(rows: pd.DataFrame, users: pd.DataFrame, metric: str, seed: int) -> MetricSummary:
-    return MetricSummary(
-        per_video=_summary(rows, metric, unit="videos of tasks", seed=seed),
-        per_user=_summary(users, metric, unit="users", seed=seed),
-    )
+def _summaries(rows: pd.DataFrame, users: pd.DataFrame, task_set: TaskSet) -> dict[str, MetricSummary]:
+    """Of every metric that the rows have."""
+    unit = "images of tasks" if task_set.single_images else "videos of tasks"
+    seed, tasks = task_set.seed, mean_by(rows, "user", "task") if task_set.single_images else None
+    return {
+        metric: MetricSummary(
+            per_video=_summary(rows, metric, unit=unit, seed=seed),
+            per_user=_summary(users, metric, unit="users", seed=seed),
+            per_task=None if tasks is None else _of_tasks(tasks, metric, seed=seed),
+        )
+        for metric in METRICS
+        if metric in rows
+    }
+
+
+def _of_tasks(tasks: pd.DataFrame, metric: str, *, seed: int) -> Summary:
+    values = tasks[metric].to_numpy(dtype="float64")
+    interval = bootstrap_over_tasks(values, tasks["user"].to_list(), seed=seed, bounds=(0, 1))
+    return _summary(tasks, metric, unit="tasks", seed=seed).model_copy(update={"bootstrap_over_tasks": interval})
 
 
 def _summary(rows: pd.DataFrame, metric: str, *, unit: str, seed: int) -> Summary:

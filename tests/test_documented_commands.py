@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from data_prep.video import encode_jpeg
 from orbit_lite.cli.parser import main
 from orbit_lite.models import choice
 from orbit_lite.models.choice import ModelChoice
@@ -27,6 +29,7 @@ LEAVES = {  # files that the commands of each document leave behind
         *("checks/P3001/check.html", "checks/participants.html", "personal/P3004.safetensors"),
         *("measured/participants_objects.csv", "measured/participants.html"),
     ),
+    "docs/episodes.md": ("one-shot/report.html", "five-shot/scorecard.json", "tasks.jsonl"),
     "docs/personalize.md": (
         *("check/check.html", "alice.csv", "answers.csv", "answers.json", "alice.onnx"),
         *("measured/report.html", "measured/answers_curve.csv"),
@@ -60,6 +63,17 @@ def in_a_process_of_its_own(command: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def draw_photos(folder: Path) -> None:
+    """Six classes of 20 pictures, each of noise around a color of its class."""
+    rng = np.random.default_rng(0)
+    for place in range(6):
+        color = rng.integers(60, 200, 3)
+        (folder / f"class {place}").mkdir(parents=True)
+        for number in range(20):
+            picture = np.clip(color + rng.integers(-50, 50, (40, 40, 3)), 0, 255).astype(np.uint8)
+            (folder / f"class {place}" / f"{number}.jpg").write_bytes(encode_jpeg(picture))
+
+
 def holds(path: Path, user: str) -> bool:
     """Whether a file or folder has a user's name, or a file has it in its bytes."""
     return user in path.name or (path.is_file() and user.encode() in path.read_bytes())
@@ -72,6 +86,8 @@ def holds(path: Path, user: str) -> bool:
 def test_the_commands_run(document, run, tmp_path, monkeypatch, pocket_raw):
     pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
     monkeypatch.chdir(tmp_path)
+    if document == "docs/episodes.md":
+        draw_photos(tmp_path / "photos")
     for command in commands(document):
         if run is in_this_process and command == OF_POCKET_RAW:  # drawn already; with the others' commands it is drawn
             shutil.copytree(pocket_raw, "raw")

@@ -11,19 +11,18 @@ sparrow`. The first level is splits where nothing but train, validation (or val)
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data_prep.making.collectors import RESERVED
-from data_prep.tree.layout import SPLITS, TREE_TYPES, is_junk, nfc, user_name
+from data_prep.tree.layout import SPLIT_NAMES, SPLITS, TREE_TYPES, is_junk, nfc, user_name
 from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
 from data_prep.tree.portable import require_text_names
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong, FoundWrong, KitError
 from groundwork.words import counted, listed, natural
 
-_SPLITS: Mapping[str, str] = {**{split: split for split in SPLITS}, "val": "validation", "valid": "validation"}
 _CLUTTER = TREE_TYPES[1]
 EXPECTED = "OBJECT/*.jpg for one user, or USER/OBJECT/*.jpg"
 
@@ -87,7 +86,7 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
             f"{source}: no pictures in it; expected {EXPECTED} (or .png, .webp, .heic, ...){_videos_hint(others)}."
         )
     _refuse_frames(source, [parts for parts, _ in pictures])
-    has_splits = all(len(parts) > 1 and parts[0] in _SPLITS for parts, _ in pictures)
+    has_splits = all(len(parts) > 1 and parts[0] in SPLIT_NAMES for parts, _ in pictures)
     placed = [_place(parts, path, has_splits) for parts, path in pictures]
     _refuse_misplaced(source, placed)
     if clutter_from:
@@ -118,7 +117,7 @@ def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
 
 
 def _place(parts: tuple[str, ...], path: Path, has_splits: bool) -> _Placed:
-    split = _SPLITS[parts[0]] if has_splits else ""
+    split = SPLIT_NAMES[parts[0]] if has_splits else ""
     folders = parts[1 if has_splits else 0 : -1]
     video_type = folders[-1] if folders and folders[-1] in TREE_TYPES else ""
     folders = folders[:-1] if video_type else folders
@@ -127,7 +126,7 @@ def _place(parts: tuple[str, ...], path: Path, has_splits: bool) -> _Placed:
 
 def _with_clutter(source: Path, placed: Sequence[_Placed], clutter_from: str) -> list[_Placed]:
     splits = sorted({one.split for one in placed} - {""})
-    wanted = _SPLITS.get(clutter_from, clutter_from)
+    wanted = SPLIT_NAMES.get(clutter_from, clutter_from)
     if wanted not in splits:
         raise AskedWrong(
             f"{source}: no split {clutter_from!r} to take clutter from; it has {listed(splits) or 'none'}."

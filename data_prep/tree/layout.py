@@ -24,6 +24,7 @@ from groundwork.errors import FULL_DISK, AskedWrong
 from groundwork.outputs import Kept
 
 SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {**{split: split for split in SPLITS}, "val": "validation", "valid": "validation"}  # as others write them
 VIDEO_TYPES = ("clean", "clutter")
 TREE_TYPES = (*VIDEO_TYPES, "clutter-pan")  # pans were collected with ORBIT, but belong to no protocol
 ANNOTATIONS = "annotations"

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from eval.formats.answers import Answers, AnswersCurve
 from eval.formats.quantities import Count, Fraction, NotNegative, Unsaid
 from eval.formats.reading import parse_object, require_file, require_schema
 from eval.formats.tasks import LeftOut
 from eval.intervals import BootstrapInterval, ProtocolInterval
+from eval.metrics import METRICS, TIME_ORDERED
 from groundwork.errors import FoundWrong
 from groundwork.files import write_text
 from groundwork.strict_model import Strict, first_fault
@@ -34,8 +35,8 @@ class VideoScore(Strict):
     video: str
     frames: Count
     frame_accuracy: Fraction
-    frames_to_recognition: Fraction
-    video_accuracy: Fraction
+    frames_to_recognition: Annotated[Fraction | None, Unsaid] = None
+    video_accuracy: Annotated[Fraction | None, Unsaid] = None
 
 
 class TaskScore(Strict):
@@ -46,8 +47,8 @@ class TaskScore(Strict):
     objects: Count
     videos: Count
     frame_accuracy: Fraction
-    frames_to_recognition: Fraction
-    video_accuracy: Fraction
+    frames_to_recognition: Annotated[Fraction | None, Unsaid] = None
+    video_accuracy: Annotated[Fraction | None, Unsaid] = None
 
 
 class ObjectScore(Strict):
@@ -58,8 +59,8 @@ class ObjectScore(Strict):
     tasks: Count
     videos: Count
     frame_accuracy: Fraction
-    frames_to_recognition: Fraction
-    video_accuracy: Fraction
+    frames_to_recognition: Annotated[Fraction | None, Unsaid] = None
+    video_accuracy: Annotated[Fraction | None, Unsaid] = None
 
 
 class UserScore(Strict):
@@ -70,29 +71,46 @@ class UserScore(Strict):
     objects: Count
     videos: Count
     frame_accuracy: Fraction
-    frames_to_recognition: Fraction
-    video_accuracy: Fraction
+    frames_to_recognition: Annotated[Fraction | None, Unsaid] = None
+    video_accuracy: Annotated[Fraction | None, Unsaid] = None
 
 
 class Summary(Strict):
-    """A mean over `n` `unit`s with both intervals (eval/intervals.py says what each is worth)."""
+    """A mean over `n` `unit`s with its intervals (eval/intervals.py says what each is worth).
+
+    bootstrap_over_tasks: where the mean is over tasks that are drawn independently.
+    """
 
     mean: Fraction
     n: Count
     unit: str
     protocol_interval: ProtocolInterval
     bootstrap_over_users: BootstrapInterval
+    bootstrap_over_tasks: Annotated[BootstrapInterval | None, Unsaid] = None
 
 
 class MetricSummary(Strict):
-    """per_video: the headline, every video of every task counts once. per_user: every user counts once."""
+    """per_video: the headline, every video of every task counts once. per_user: every user counts once. per_task: of
+    single images alone, where it is the headline: every task counts once."""
 
     per_video: Summary
     per_user: Summary
+    per_task: Annotated[Summary | None, Unsaid] = None
+
+    @property
+    def parts(self) -> dict[str, Summary]:
+        """All that there are by name, the headline, which a result is quoted by, first."""
+        first = {"per_task": self.per_task} if self.per_task else {}
+        return {**first, "per_video": self.per_video, "per_user": self.per_user}
+
+    @property
+    def headline(self) -> Summary:
+        """What a result is quoted by."""
+        return self.per_task or self.per_video
 
 
 class Overall(Strict):
-    """One summary per metric, named as in eval.metrics.METRICS.
+    """One summary per metric, named as in eval.metrics.METRICS; None where it means nothing, on single images.
 
     chance: frame accuracy that guessing has, mean over tasks of 1 / objects. ece: expected calibration error of the
     confidences, see eval.calibration; None where there are none. answers: of a personal file. A scorecard of an
@@ -100,8 +118,8 @@ class Overall(Strict):
     """
 
     frame_accuracy: MetricSummary
-    frames_to_recognition: MetricSummary
-    video_accuracy: MetricSummary
+    frames_to_recognition: Annotated[MetricSummary | None, Unsaid] = None
+    video_accuracy: Annotated[MetricSummary | None, Unsaid] = None
     chance: Fraction | None = None
     ece: Fraction | None = None
     answers: Answers | None = None
@@ -220,7 +238,7 @@ class Scorecard(Strict):
 
     `notes` say what the numbers do not mean under this protocol. `tasks_fingerprint` is the same for two scorecards if
     and only if their tasks are. `provenance` says where the predictions come from. `cost` and `by_annotation` are None
-    where nothing is known of them.
+    where nothing is known of them. Of `single_images` there is one metric, and no row for each of them in each task.
     """
 
     kind: Literal["scorecard"] = "scorecard"
@@ -229,6 +247,7 @@ class Scorecard(Strict):
     split: str
     seed: int
     every_query_frame: bool
+    single_images: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
     data_fingerprint: str
     tasks_fingerprint: str
     overall: Overall
@@ -244,6 +263,21 @@ class Scorecard(Strict):
     per_object: tuple[ObjectScore, ...]
     confusion: tuple[Confusion, ...]
     per_video: tuple[VideoScore, ...]
+
+    @model_validator(mode="after")
+    def _has_its_metrics(self) -> Self:
+        rows = (self.overall, *self.per_user, *self.per_task, *self.per_object, *self.per_video)
+        for name in TIME_ORDERED:
+            if any((getattr(row, name) is None) != self.single_images for row in rows):
+                raise ValueError(f"{name} is of videos, and of all of them; single images have none")
+        if (self.overall.frame_accuracy.per_task is None) == self.single_images:
+            raise ValueError("a mean over tasks is of single images, which have one")
+        return self
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names in METRICS of the metrics that it has."""
+        return tuple(name for name in METRICS if not (self.single_images and name in TIME_ORDERED))
 
 
 def write_scorecard(path: Path, scorecard: Scorecard) -> None:

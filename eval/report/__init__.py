@@ -8,7 +8,15 @@ from eval.formats.scorecard import Scorecard
 from eval.report.answers import ANSWERS_CSV
 from eval.report.answers import PICTURE_NAME as ANSWERS_PICTURE
 from eval.report.contents import Thumbnails, report_sections
-from eval.report.csvs import BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, CSV_NAMES, csv_files
+from eval.report.csvs import (
+    BY_ANNOTATION_CSV,
+    CONFUSION_CSV,
+    COST_CSV,
+    COST_PER_TASK_CSV,
+    CSV_NAMES,
+    PER_VIDEO_CSV,
+    csv_files,
+)
 from eval.report.picture import PICTURE_NAME
 from eval.report.tables import title
 from eval.report.text import compare_table, scorecard_text
@@ -23,7 +31,16 @@ from groundwork.pages.page import html_page
 __all__ = ["PredictedTasks", "Thumbnails", "compare_table", "is_report_file", "scorecard_text", "write_report"]
 
 # Files that not every report has: one that an earlier report left would speak of other numbers.
-_OPTIONAL = {TIMELINES_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, ANSWERS_CSV, ANSWERS_PICTURE}
+_OPTIONAL = {
+    TIMELINES_CSV,
+    CONFUSION_CSV,
+    PER_VIDEO_CSV,
+    BY_ANNOTATION_CSV,
+    COST_CSV,
+    COST_PER_TASK_CSV,
+    ANSWERS_CSV,
+    ANSWERS_PICTURE,
+}
 _PAGES = {"report.html", "report.md", PICTURE_NAME, ANSWERS_PICTURE}
 _TIMELINE = re.compile(r"timeline_[0-9]+\.svg")
 
@@ -57,7 +74,10 @@ def write_report(
             f"{run_dir}: timelines and thumbnails need the run's tasks and predictions, which are not there"
         )
     ranked = worst_first(scorecard)
-    timelines = chosen_timelines(scorecard, predicted, ranked, videos=videos) if predicted else []
+    if scorecard.single_images and (videos or thumbnails):
+        raise AskedWrong(f"{run_dir}: timelines show a video over time, and these tasks are of single images")
+    shows = predicted is not None and not scorecard.single_images
+    timelines = chosen_timelines(scorecard, predicted, ranked, videos=videos) if predicted and shows else []
     sections = report_sections(scorecard, ranked, timelines, thumbnails)
     files = csv_files(scorecard, timelines)
     figures = [block for section in sections for block in section.blocks if isinstance(block, Figure)]

@@ -38,6 +38,11 @@ INTERVALS_NOTE = (
     "although the same videos come in many tasks: it is too narrow as a statement about new users. The bootstrap draws "
     "whole users again and again, is widened where they are few, and speaks of users like these."
 )
+TASK_INTERVALS_NOTE = (
+    "The protocol's interval is 1.96·std/√n over tasks, as papers print it. The bootstrap over each user's tasks "
+    "speaks of other tasks of the same sources of images; the one over users draws whole sources, is widened where "
+    "they are few, and speaks of sources like these."
+)
 CONFUSION_NOTE = (
     "For each user: the metrics of each object, then what its frames were taken for. A row adds up to 100 %; where row "
     f"and column name the same object, it was recognised. The counts are in {CONFUSION_CSV}."
@@ -76,9 +81,14 @@ def report_sections(
         Section("overall", "Overall", (*privacy, *_overall(scorecard))),
         *_answers(scorecard),
         Section("users", "Users", (users, user_table(scorecard))),
-        Section("objects", "Objects, and what they were taken for", (Paragraph(CONFUSION_NOTE), *objects)),
-        Section("videos", "Worst and best videos", tuple(video_tables(scorecard, ranked))),
     ]
+    if scorecard.single_images:
+        sections.append(Section("objects", "Objects", tuple(objects)))
+    else:
+        sections += [
+            Section("objects", "Objects, and what they were taken for", (Paragraph(CONFUSION_NOTE), *objects)),
+            Section("videos", "Worst and best videos", tuple(video_tables(scorecard, ranked))),
+        ]
     if timelines:
         blocks = [
             block
@@ -99,14 +109,16 @@ def _overall(scorecard: Scorecard) -> tuple[Block, ...]:
     summary, counts = scorecard.overall.frame_accuracy, scorecard.counts
     tasks = counted(counts.tasks, "task")
     users = counted(counts.users, "user")
+    over = f"{tasks}" if scorecard.single_images else f"{counts.video_scores} videos of {tasks}"
     headline = Paragraph(
-        f"of frames right, mean over {counts.video_scores} videos of {tasks}; "
+        f"of {'images' if scorecard.single_images else 'frames'} right, mean over {over}; "
         f"{percent(summary.per_user.mean, 2)} % as a mean over {users}. {beside_accuracy(scorecard)}".rstrip(),
-        strong=f"{percent(summary.per_video.mean, 2)} %",
+        strong=f"{percent(summary.headline.mean, 2)} %",
         kind="headline",
     )
     notes = [Paragraph(f"Note: {plain(note)}", kind="note") for note in scorecard.notes]
-    return (headline, overall_table(scorecard), *notes, Paragraph(INTERVALS_NOTE))
+    intervals = TASK_INTERVALS_NOTE if scorecard.single_images else INTERVALS_NOTE
+    return (headline, overall_table(scorecard), *notes, Paragraph(intervals))
 
 
 def _answers(scorecard: Scorecard) -> list[Section]:
@@ -119,11 +131,14 @@ def _answers(scorecard: Scorecard) -> list[Section]:
 
 
 def _user_blocks(scorecard: Scorecard, user: UserScore) -> tuple[Block, ...]:
+    heading = Heading(f"User {plain(user.user)}")
+    if scorecard.single_images:
+        return heading, object_table(scorecard, user)
     confusion, others = largest_confusion(scorecard, user.user)
     sets = counted(others, "other set")
     more = f" This user has tasks with {sets} of objects: {CONFUSION_CSV} has them." if others else ""
     return (
-        Heading(f"User {plain(user.user)}"),
+        heading,
         object_table(scorecard, user),
         Paragraph(confusion_finding(confusion) + more),
         confusion_table(confusion),

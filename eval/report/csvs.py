@@ -30,7 +30,9 @@ CSV_NAMES = frozenset(
 
 def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[str, bytes]:
     """File name to content, UTF-8; what the scorecard does not know has no file."""
-    tables = {OVERALL_CSV: _overall(scorecard), CONFUSION_CSV: _confusion(scorecard.confusion)}
+    tables = {OVERALL_CSV: _overall(scorecard)}
+    if not scorecard.single_images:
+        tables[CONFUSION_CSV] = _confusion(scorecard.confusion)
     if scorecard.by_annotation:
         tables[BY_ANNOTATION_CSV] = _by_annotation(scorecard.by_annotation)
     if scorecard.cost:
@@ -47,16 +49,15 @@ def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[
         PER_VIDEO_CSV: scorecard.per_video,
         PER_USER_CSV: scorecard.per_user,
     }
-    tables |= {name: pd.DataFrame([row.model_dump() for row in part]) for name, part in rows.items()}
+    tables |= {name: pd.DataFrame([row.model_dump() for row in part]) for name, part in rows.items() if part}
     safe = {name: table.map(safe_cell) for name, table in tables.items()}
     return {name: table.to_csv(index=False, lineterminator="\n").encode() for name, table in safe.items()}
 
 
 def _overall(scorecard: Scorecard) -> pd.DataFrame:
     rows = []
-    for name in METRICS:
-        summary = summary_of(scorecard, name)
-        for how, part in (("per_video", summary.per_video), ("per_user", summary.per_user)):
+    for name in scorecard.metrics:
+        for how, part in summary_of(scorecard, name).parts.items():
             bootstrap = part.bootstrap_over_users
             rows.append(
                 {

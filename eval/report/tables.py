@@ -8,9 +8,15 @@ from eval.metrics import METRICS
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.table import Column, Columns, Table
 
-METRIC_COLUMNS = tuple(Column(metric.title, percent) for metric in METRICS.values())
-_ONE = {"users": "1 user", "videos of tasks": "1 video of a task"}
+_ONE = {"users": "1 user", "videos of tasks": "1 video of a task", "images of tasks": "1 image of a task"} | {
+    "tasks": "1 task"
+}
 _SIZES = ((1e12, " T"), (1e9, " G"), (1e6, " M"))
+
+
+def metric_columns(scorecard: Scorecard) -> tuple[Column, ...]:
+    """A column for each metric that the scorecard has."""
+    return tuple(Column(METRICS[name].title, percent) for name in scorecard.metrics)
 
 
 def counted_unit(number: int, unit: str) -> str:
@@ -32,7 +38,7 @@ def metric_heading(name: str, *, sampled: bool = False) -> str:
 
 
 def summary_of(scorecard: Scorecard, metric: str) -> MetricSummary:
-    """A metric's summary, by its name in METRICS."""
+    """A metric's summary, by its name in the scorecard's `metrics`."""
     summary: MetricSummary = getattr(scorecard.overall, metric)
     return summary
 
@@ -40,10 +46,14 @@ def summary_of(scorecard: Scorecard, metric: str) -> MetricSummary:
 def overall_table(scorecard: Scorecard) -> Table:
     """Every metric, per video and per user, with both intervals."""
     rows = []
-    for name in METRICS:
+    for name in scorecard.metrics:
         summary, heading = summary_of(scorecard, name), metric_heading(name, sampled=not scorecard.every_query_frame)
-        rows += [(heading, *_cells(part)) for part in (summary.per_video, summary.per_user)]
-    columns = ("Metric", "Mean over", "Mean, %", "Protocol's interval", "Bootstrap over users")
+        rows += [(heading, *_cells(part)) for part in summary.parts.values()]
+    columns: tuple[str, ...] = ("Metric", "Mean over", "Mean, %", "Protocol's interval", "Bootstrap over users")
+    if scorecard.single_images:
+        parts = [part for name in scorecard.metrics for part in summary_of(scorecard, name).parts.values()]
+        rows = [(*row, _over_tasks(part)) for row, part in zip(rows, parts, strict=True)]
+        columns += ("Bootstrap over each user's tasks",)
     return Table("Overall result, with 95 % intervals", columns, tuple(rows))
 
 
@@ -67,6 +77,10 @@ def _cells(part: Summary) -> tuple[str, ...]:
     )
 
 
+def _over_tasks(part: Summary) -> str:
+    return _bootstrap(part.bootstrap_over_tasks, digits=2) if part.bootstrap_over_tasks else "none: not over tasks"
+
+
 def _bootstrap(interval: BootstrapInterval, *, digits: int) -> str:
     if interval.low is None or interval.high is None:
         return f"none: {too_few_users(interval)}"
@@ -75,6 +89,8 @@ def _bootstrap(interval: BootstrapInterval, *, digits: int) -> str:
 
 def reading(scorecard: Scorecard) -> str:
     """`in %, lower is better for frames to recognition, higher for the rest`, and what is of a sample of frames."""
+    if scorecard.single_images:
+        return "in %, higher is better"
     lower = [metric.title.lower() for metric in METRICS.values() if not metric.higher_is_better]
     sampled = [metric.title.lower() for metric in METRICS.values() if metric.needs_every_frame]
     note = "" if scorecard.every_query_frame else f"; of a sample of frames: {' and '.join(sampled)}"
@@ -83,11 +99,11 @@ def reading(scorecard: Scorecard) -> str:
 
 def user_table(scorecard: Scorecard) -> Table:
     """One row per user, the mean over users last."""
-    rows = [(row.user, row.tasks, row.objects, row.videos, *_metrics(row)) for row in scorecard.per_user]
-    means = (summary_of(scorecard, name).per_user.mean for name in METRICS)
+    rows = [(row.user, row.tasks, row.objects, row.videos, *_metrics(scorecard, row)) for row in scorecard.per_user]
+    means = (summary_of(scorecard, name).per_user.mean for name in scorecard.metrics)
     counts = scorecard.counts
     rows.append(("Mean over users", counts.tasks, counts.objects, counts.videos, *means))
-    columns: Columns = ("User", "Tasks", "Objects", "Videos", *METRIC_COLUMNS)
+    columns: Columns = ("User", "Tasks", "Objects", "Videos", *metric_columns(scorecard))
     return Table(
         f"Result per user, {reading(scorecard)}; counts in the last row are totals",
         columns,
@@ -99,9 +115,9 @@ def user_table(scorecard: Scorecard) -> Table:
 def object_table(scorecard: Scorecard, user: UserScore) -> Table:
     """One row per object of one user, the user's mean last."""
     own = [row for row in scorecard.per_object if row.user == user.user]
-    rows = [(row.object, row.tasks, row.videos, *_metrics(row)) for row in own]
-    rows.append(("Mean over videos", user.tasks, user.videos, *_metrics(user)))
-    columns: Columns = ("Object", "Tasks", "Videos", *METRIC_COLUMNS)
+    rows = [(row.object, row.tasks, row.videos, *_metrics(scorecard, row)) for row in own]
+    rows.append(("Mean over videos", user.tasks, user.videos, *_metrics(scorecard, user)))
+    columns: Columns = ("Object", "Tasks", "Videos", *metric_columns(scorecard))
     caption = f"Result per object of user {user.user}, {reading(scorecard)}"
     return Table(caption, columns, tuple(rows), ends_in_total=True)
 
@@ -170,7 +186,7 @@ def provenance_table(scorecard: Scorecard) -> Table:
         "protocol": scorecard.protocol,
         "split": scorecard.split or "none: a tree without splits",
         "seed of the tasks": str(scorecard.seed),
-        "frames scored": "every frame of a video" if scorecard.every_query_frame else "a sample of each video's frames",
+        "frames scored": _scored_frames(scorecard),
         "users, tasks": f"{counts.users}, {counts.tasks}",
         "objects, videos": f"{counts.objects}, {counts.videos}",
         "videos of tasks, frames": f"{counts.video_scores}, {counts.frames}",
@@ -181,5 +197,11 @@ def provenance_table(scorecard: Scorecard) -> Table:
     return Table("What was scored", ("Fact", "Value"), (*facts.items(), *given))
 
 
-def _metrics(row: UserScore | ObjectScore) -> Sequence[float]:
-    return [getattr(row, name) for name in METRICS]
+def _scored_frames(scorecard: Scorecard) -> str:
+    if scorecard.single_images:
+        return "single images"
+    return "every frame of a video" if scorecard.every_query_frame else "a sample of each video's frames"
+
+
+def _metrics(scorecard: Scorecard, row: UserScore | ObjectScore) -> Sequence[float]:
+    return [getattr(row, name) for name in scorecard.metrics]

@@ -3,7 +3,6 @@
 from functools import partial
 
 from eval.formats.scorecard import Scorecard
-from eval.metrics import METRICS
 from eval.report.answers import PROMISED_NOTE, answers_table, curve_table
 from eval.report.tables import (
     beside_accuracy,
@@ -63,14 +62,12 @@ def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = 
             f"{names[0]} and {names[1]} are not of the same tasks: not comparable; score both on one tasks file"
         )
     rows = []
-    for name in METRICS:
-        old, new = summary_of(before, name), summary_of(after, name)
+    for name in before.metrics:
         heading = metric_heading(name, sampled=not before.every_query_frame)
-        for how, first, second in (
-            ("videos of tasks", old.per_video.mean, new.per_video.mean),
-            ("users", old.per_user.mean, new.per_user.mean),
-        ):
-            rows.append((heading, how, first, second, f"{100 * (second - first):+.1f}"))
+        old, new = (summary_of(card, name).parts.values() for card in (before, after))
+        for first, second in zip(old, new, strict=True):
+            difference = f"{100 * (second.mean - first.mean):+.1f}"
+            rows.append((heading, first.unit, first.mean, second.mean, difference))
     error, later = before.overall.ece, after.overall.ece
     if error is not None and later is not None:
         heading = "Calibration error, ECE (lower is better)"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from eval.formats.scorecard import Scorecard
 from eval.metrics import METRICS
-from eval.report.tables import METRIC_COLUMNS, reading
+from eval.report.tables import metric_columns, reading
 from groundwork.pages.table import Columns, Table
 
 MOST_ROWS = 5
@@ -25,7 +25,9 @@ class RankedVideo:
 
 
 def worst_first(scorecard: Scorecard) -> list[RankedVideo]:
-    """Every video, lowest frame accuracy first; then latest recognition, then by name."""
+    """Every video, lowest frame accuracy first; then latest recognition, then by name. None of single images."""
+    if not scorecard.per_video:
+        return []
     rows = pd.DataFrame([row.model_dump() for row in scorecard.per_video])
     groups = rows.groupby(["user", "video"], sort=True)
     table = groups[list(METRICS)].mean().assign(tasks=groups.size(), object=groups["object"].first()).reset_index()
@@ -51,5 +53,5 @@ def video_tables(scorecard: Scorecard, ranked: Sequence[RankedVideo]) -> list[Ta
 
 def _table(scorecard: Scorecard, caption: str, videos: Sequence[RankedVideo]) -> Table:
     rows = tuple((row.video, row.user, row.object, row.tasks, *row.metrics) for row in videos)
-    columns: Columns = ("Video", "User", "Object", "Tasks", *METRIC_COLUMNS)
+    columns: Columns = ("Video", "User", "Object", "Tasks", *metric_columns(scorecard))
     return Table(f"{caption}, means over their tasks, {reading(scorecard)}", columns, rows)

@@ -4,14 +4,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.tree.layout import SPLITS
+from data_prep.tree.layout import SPLIT_NAMES
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.randomness import keyed_rng
 from groundwork.strict_json import parse_json
 from groundwork.words import listed, nearest
 from orbit_lite.episode_plan import ClassSplit
-
-_ALSO = {"val": "validation", "valid": "validation"}  # Meta-Dataset's word, and others'
 
 
 def classes_of(split: str, source: str, classes: Collection[str], plan: ClassSplit) -> set[str]:
@@ -25,7 +23,7 @@ def classes_of(split: str, source: str, classes: Collection[str], plan: ClassSpl
 
     Raises:
         AskedWrong: if the list can't be read, or is none.
-        FoundWrong: if a list has a class in two splits, or one that the source does not have.
+        FoundWrong: if a list has a class in two splits.
     """
     if plan.file is not None:
         return _listed_classes(split, source, classes, plan.file)
@@ -58,11 +56,14 @@ def _read_list(file: Path) -> Mapping[str, tuple[str, ...]]:
         raise AskedWrong(f"{file}: can't be read ({error.strerror}); expected a JSON file of classes") from None
     except ValueError as error:
         raise FoundWrong(f"{file}: not JSON ({error})") from None
-    known = (*SPLITS, *_ALSO)
     if not isinstance(content, dict) or not all(isinstance(names, list) for names in content.values()):
         raise FoundWrong(f'{file}: expected {{"train": [...], "validation": [...], "test": [...]}}, names of classes')
-    if unknown := [name for name in content if name not in known]:
-        raise FoundWrong(f"{file}: unknown split {unknown[0]!r}{nearest(unknown[0], known)}; known: {listed(known)}")
+    if unknown := [name for name in content if name not in SPLIT_NAMES]:
+        near = nearest(unknown[0], SPLIT_NAMES)
+        raise FoundWrong(f"{file}: unknown split {unknown[0]!r}{near}; known: {listed([*SPLIT_NAMES])}")
     if any(not isinstance(name, str) for names in content.values() for name in names):
         raise FoundWrong(f"{file}: a class that is no text; expected names")
-    return {_ALSO.get(split, split): tuple(names) for split, names in content.items()}
+    lists: dict[str, tuple[str, ...]] = {}
+    for split, names in content.items():
+        lists[SPLIT_NAMES[split]] = (*lists.get(SPLIT_NAMES[split], ()), *names)
+    return lists

@@ -47,10 +47,13 @@ class CausalFilter:
         return replace(plan, frames=tuple(range(1, plan.frames[-1] + 1)))
 
 
-def refuse_time_order(protocol: str, causal_filter: CausalFilter | None, *, single_images: bool) -> None:
-    """Raise AskedWrong for a filter over a protocol whose tasks are of single images."""
-    if single_images and causal_filter:
+def refuse_time_order(
+    protocol: str, causal_filter: CausalFilter | None, *, single_images: bool, thumbnails: bool = False
+) -> None:
+    """Raise AskedWrong for what goes by the order of frames in time, where a protocol's tasks are of single images."""
+    asked = {"--filter-stay": causal_filter is not None, "--thumbnails": thumbnails}
+    for option in (name for name, given in asked.items() if given and single_images):
         raise AskedWrong(
-            f"--filter-stay: smooths over a video's frames in time; protocol {protocol} is of single images, which have "
-            "no order: leave it out"
+            f"{option}: goes by a video's frames in time; protocol {protocol} is of single images, which have no "
+            "order: leave it out"
         )

@@ -1,8 +1,8 @@
 """Episodes to predictions: each distinct image embedded once for each state of the extractor, then small products.
 
 Where one extractor serves every support set, the features of a source's images are kept, width numbers of 4 bytes each,
-and the pixels of FRAMES_A_JOB at a time; where all tasks share one support set, or an adapter sees it, query features are
-let go as soon as they are classified.
+and the pixels of FRAMES_A_JOB at a time. Where all tasks share one support set, or an adapter sees it, query features
+are let go as soon as they are classified.
 """
 
 from collections.abc import Iterator, Sequence

@@ -95,7 +95,8 @@ def evaluate(
         index = ranks.after_first(lambda: open_index(request.data))
         annotations = TreeAnnotations(index)
         plan = load_protocol(request.protocol, request.protocol_keys)
-        refuse_time_order(plan.name, request.causal_filter, single_images=not isinstance(plan, TaskPlan))
+        single_images = not isinstance(plan, TaskPlan)
+        refuse_time_order(plan.name, request.causal_filter, single_images=single_images, thumbnails=thumbnails)
         drawer = open_drawer(index, plan, split=request.split, seed=request.seed, annotations=annotations)
         # All that scoring reads, so that what is wrong is found before anything is predicted.
         annotations.read_all(drawer.split, quiet=not ranks.first)

@@ -99,13 +99,15 @@ def predict_users(
     for task in tasks.tasks:
         if task.user not in done:
             by_user[task.user].append(task)
-    users = [UserWork.of(user, of_user, causal_filter) for user, of_user in by_user.items()]
-    users = list(ranks.share(users)) if ranks else users
+    own = list(ranks.share(list(by_user.items()))) if ranks else list(by_user.items())
     quiet = quiet or bool(ranks and not ranks.first)
     workers, pin = max(workers, source.least_workers), recognizer.device.type == "cuda"
     if tasks.single_images and not plain:
-        yield from _predict_sources(recognizer, users, source, workers=workers, pin=pin, quiet=quiet)
+        shares = recognizer.shares_features
+        works = [SourceWork.of(user, of_user, shares_features=shares) for user, of_user in own]
+        yield from _predict_sources(recognizer, works, source, workers=workers, pin=pin, quiet=quiet)
         return
+    users = [UserWork.of(user, of_user, causal_filter) for user, of_user in own]
     if plain:
         ordered = [task for user in users for task in user.to_read()]
         with Progress("tasks", len(ordered), quiet=quiet) as progress:
@@ -121,11 +123,9 @@ def predict_users(
 
 
 def _predict_sources(
-    recognizer: Recognizer, users: Sequence[UserWork], source: FrameSource, *, workers: int, pin: bool, quiet: bool
+    recognizer: Recognizer, works: Sequence[SourceWork], source: FrameSource, *, workers: int, pin: bool, quiet: bool
 ) -> Iterator[pd.DataFrame]:
     """Of episodes, a table a source."""
-    shares = recognizer.shares_features
-    works = [SourceWork.of(user.user, user.tasks, shares_features=shares) for user in users]
     jobs = [job for work in works for job in work.jobs()]
     with Progress("images read and embedded", sum(len(job.images) for job in jobs), quiet=quiet) as progress:
         images = _count(read_ahead(jobs, ReadImages(source), workers=workers, pin=pin), progress)

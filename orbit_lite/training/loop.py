@@ -317,4 +317,4 @@ class Validation:
             )
         except NotFinite as error:
             raise FoundWrong(f"validation after step {step}: {error}") from None
-        return score(self._tasks, predictions).overall.frame_accuracy.per_video.mean
+        return score(self._tasks, predictions).overall.frame_accuracy.headline.mean

@@ -21,8 +21,10 @@ from data_prep.tree.annotations import NOT_PRESENT
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import SPLITS, annotation_path, frame_file_name, slug
 from eval.formats.records import Task, VideoPlan
-from orbit_lite.config import builtin_names, load_protocol
+from orbit_lite.config import TaskPlan, builtin_names, load_protocol
+from orbit_lite.data.episodes import EpisodeDrawer
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.episode_plan import AnyEpisodes, WholeEpisodes
 
 GOLDEN = Path(__file__).parent / "golden"
 SEED = 1991
@@ -76,9 +78,65 @@ def _annotate(root: Path, row: VideoRow, absent: int) -> None:
     path.write_text(json.dumps({frame_file_name(row.video, n): {NOT_PRESENT: values.get(n, False)} for n in numbers}))
 
 
+# Sources of still images: classes around every bound of the episodes' samplers, images of each.
+FEW_IMAGES = {
+    "one": 1,
+    "two": 2,
+    "fifteen": 15,
+    "sixteen": 16,
+    "twenty": 20,
+    "bird house": 21,
+    "Bird": 30,
+    "ant": 150,
+    "owl": 45,
+}
+MANY_CLASSES = {f"class {place:02d}": 16 + 5 * place % 90 for place in range(60)}
+EPISODES_A_SOURCE = 8
+LINES_SHOWN = 12  # of an episode
+
+
+def made_images(root: Path, *, same_classes: bool) -> Index:
+    """Rows of still images: two sources in train and test, of the same classes or of others; clean and clutter."""
+    rows = []
+    for split in ("train", "test"):
+        for source, classes in (("birds", FEW_IMAGES), ("signs", MANY_CLASSES)):
+            for name, count in classes.items():
+                own = name if same_classes else f"{name} {split}"
+                for number in range(count):
+                    video_type = "clutter" if number % 5 == 4 else "clean"
+                    video = f"{source}--{slug(own)}--{video_type}--stills-{split}-{number:04d}"
+                    place = f"{split}/{source}/{own}/{video_type}/{video}"
+                    frames = 3 if number % 11 == 10 else 1
+                    rows.append(VideoRow(split, source, own, video_type, video, frames, place, "0"))
+    return Index(root, "frames", tuple(rows[::-1]))
+
+
+def golden_episodes(plan: AnyEpisodes, root: Path) -> str:
+    """As golden_text, of still images: the beginnings of a few episodes, and digests."""
+    whole = isinstance(plan, WholeEpisodes)
+    index = made_images(root, same_classes=whole)
+    if whole:  # birds have too few images
+        index = Index(root, "frames", tuple(row for row in index.rows if row.user == "signs"))
+    lines = [f"protocol {plan.name}, seed {SEED}, index {index.fingerprint}"]
+    for split in ("test",) if whole else ("train", "test"):
+        tasks = EpisodeDrawer(index, plan, split=split, seed=SEED).draw_all(
+            **({} if whole else {"tasks_per_user": EPISODES_A_SOURCE})
+        )
+        lines += ["", f"split {split}"]
+        lines += [f"left out {entry.user}, {entry.object}, {entry.video}: {entry.reason}" for entry in tasks.left_out]
+        lines += [*task_lines(tasks.tasks[0])][:LINES_SHOWN]
+        lines += [f"{task.user} {task.task} {_digest(task)}" for task in tasks.tasks]
+    if plan.tasks:
+        few = EpisodeDrawer(index, plan, split="test", seed=SEED).draw_all(tasks=EPISODES_A_SOURCE)
+        lines += ["", "of all sources: " + " ".join(f"{task.user}-{task.task}" for task in few.tasks)]
+    return "\n".join(lines) + "\n"
+
+
 def golden_text(protocol: str, root: Path) -> str:
     """What the golden file of a protocol holds: what is left out, a digest of every task, a few tasks in full."""
     plan = load_protocol(protocol)
+    if not isinstance(plan, TaskPlan):
+        return golden_episodes(plan, root)
     index = made_index(root, splits=plan.needs_splits)
     lines = [f"protocol {plan.name}, seed {SEED}, index {index.fingerprint}"]
     for split in SPLITS if plan.needs_splits else ("",):
@@ -125,7 +183,7 @@ def write_golden() -> None:
 
 def test_every_protocol_has_a_golden_task_set_and_none_is_of_another():
     assert sorted(path.stem for path in GOLDEN.iterdir()) == builtin_names("protocol")
-    assert sum(path.stat().st_size for path in GOLDEN.iterdir()) < 100_000  # small enough to be read in a diff
+    assert sum(path.stat().st_size for path in GOLDEN.iterdir()) < 110_000  # small enough to be read in a diff
 
 
 @pytest.mark.parametrize("protocol", builtin_names("protocol"))
