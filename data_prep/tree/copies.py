@@ -68,7 +68,7 @@ def _readers(index: Index, opened: ExitStack) -> tuple[Callable[[VideoRow], Key]
                 opened.callback(archives[archive].close)
             return archives[archive], place
 
-        def listed(row: VideoRow) -> Key:
+        def in_directory(row: VideoRow) -> Key:
             archive, place = opened_at(row)
             if place not in archive.videos:
                 raise FoundWrong(f"{archive.path}#{place}: no such video in the archive; the tree has changed.")
@@ -80,7 +80,7 @@ def _readers(index: Index, opened: ExitStack) -> tuple[Callable[[VideoRow], Key]
             frames = (archive.read(place, number) for number in range(1, row.frames + 1))
             return tuple(hashlib.sha256(frame).digest() for frame in frames)
 
-        return listed, read
+        return in_directory, read
 
     def files(row: VideoRow) -> list[str]:
         path = f"{index.root}/{row.path}"

@@ -17,6 +17,7 @@ ANY = "every verb"
 # Where a verb's option differs from other verbs' option of that name, and why.
 OTHER_TYPE = {
     ("--out", ANY): "each verb writes something of its own",
+    ("--tasks", ANY): "a file of tasks; where they are drawn, `tasks` and `evaluate`, how many",
     ("--csv", ANY): "each verb writes tables of its own",
     ("--json", ANY): "each verb writes what its own tables hold",
     ("--model", "recognize"): "a personal recognizer's file, never a learner's name",
