@@ -3,23 +3,22 @@
 from eval.formats.scorecard import Scorecard, UserScore
 from eval.report.csvs import PER_USER_CSV
 from groundwork.pages.cells import percent, plain
-from groundwork.pages.drawing import BEHIND, INK, LINE, drawing, say_above, shortened
+from groundwork.pages.drawing import INK, LINE, drawing, say_above, shortened
 
 PICTURE_NAME = "accuracy_per_user.svg"
 
 _BAR = "#2f5d8a"
+_NUMBERS = 115  # where they end: beyond 100, so that the line at the mean touches none, wherever it is
 
 
 def accuracy_picture(scorecard: Scorecard) -> bytes:
-    """A bar a user, best first, a dashed line at the mean over users, as SVG; the same bytes for the same scorecard."""
+    """A bar per user, best first, and a dashed line at the mean over users; the same bytes for the same scorecard."""
     users = _best_first(scorecard)
     with drawing(height=1.2 + 0.32 * len(users)) as (axes, content):
         places = range(len(users))
         axes.barh(places, [100 * row.frame_accuracy for row in users], height=0.68, color=_BAR)
         for place, row in zip(places, users, strict=True):
-            axes.text(
-                100 * row.frame_accuracy + 1, place, percent(row.frame_accuracy), va="center", color=INK, bbox=BEHIND
-            )
+            axes.text(_NUMBERS, place, percent(row.frame_accuracy), va="center", ha="right", color=INK)
         mean = scorecard.overall.frame_accuracy.per_user.mean
         axes.axvline(100 * mean, color=LINE, linestyle="--", linewidth=1.6, zorder=0)
         say_above(axes, f"Dashed line: mean over users, {percent(mean)} %", color=LINE)

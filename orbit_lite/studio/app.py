@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -41,6 +41,7 @@ def make_app(studio: Studio, *, port: int, token: str) -> ASGIApp:
     routes = [
         *(route for page in _PAGES for route in page.ROUTES),
         Route("/static/words.js", _words),
+        Route("/alive", _alive),
         Mount("/static", StaticFiles(directory=static)),
     ]
     app = Starlette(
@@ -52,6 +53,10 @@ def make_app(studio: Studio, *, port: int, token: str) -> ASGIApp:
 
 async def _words(_: Request) -> Response:
     return Response(wording().module(), media_type="text/javascript; charset=utf-8")
+
+
+async def _alive(_: Request) -> Response:
+    return Response(status_code=204)
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -78,11 +83,10 @@ def _fault(request: Request, error: Exception) -> Response:
 
 
 def _said(request: Request, status: int, title: str, line: str) -> Response:
-    if wants_json(request):
+    if wants_json(request):  # without "close": a script that still sends would not get to read it
         return JSONResponse({"fault": plain(line)}, status)
-    page: HTMLResponse = render(
-        request, "fault.html", status=status, title=wording()(title), line=plain(line), back=_back(request)
-    )
+    values = {"title": wording()(title), "line": plain(line), "back": _back(request)}
+    page = render(request, "fault.html", status=status, **values)
     if status == 413:
         page.headers["connection"] = "close"
     return page

@@ -63,6 +63,7 @@ class Desk:
         whose = self.study.participant(participant)
         with changing(whose):
             folder = self.study.participant(participant).thing(thing).path / video_type
+            whose.require_own(folder)
             folder.mkdir(exist_ok=True)
             place = folder / free_name(folder, sent.name)
             sent.path.rename(place)

@@ -5,7 +5,7 @@ import os
 from groundwork.errors import AskedWrong
 from orbit_lite.studio.arrivals import free_name
 from orbit_lite.studio.locks import changing, drop_index, teaching
-from orbit_lite.studio.names import NameRefused, is_same_name, judged_name
+from orbit_lite.studio.names import is_same_name, judged_name, require_free
 from orbit_lite.studio.study import Study
 
 
@@ -14,10 +14,15 @@ def add_participant(study: Study, typed: str) -> str:
 
     Raises:
         NameRefused: if the name can't be given, or is taken.
+        Gone: if the study's folder was removed meanwhile.
     """
     name = judged_name(typed, "participant")
-    _require_free(name, [entry.name for entry in os.scandir(study.root)])
-    (study.root / name).mkdir()
+    study.require_there()
+    require_free(name, [entry.name for entry in os.scandir(study.root)])
+    try:
+        (study.root / name).mkdir()
+    except FileExistsError:  # another tab was faster
+        require_free(name, [name])
     return name
 
 
@@ -31,7 +36,7 @@ def add_thing(study: Study, participant: str, typed: str) -> str:
     name = judged_name(typed, "thing")
     whose = study.participant(participant)
     with changing(whose):
-        _require_free(name, [entry.name for entry in os.scandir(whose.path)])
+        require_free(name, [entry.name for entry in os.scandir(whose.path)])
         (whose.path / name).mkdir()
     return name
 
@@ -48,7 +53,7 @@ def rename_thing(study: Study, participant: str, thing: str, typed: str) -> str:
     with teaching(whose), changing(whose):
         path = study.participant(participant).thing(thing).path
         others = [entry.name for entry in os.scandir(whose.path) if entry.name != path.name]
-        _require_free(name, others)
+        require_free(name, others)
         path.rename(whose.path / name)
         drop_index(study)
     return name
@@ -72,6 +77,7 @@ def merge_thing(study: Study, participant: str, thing: str, into: str) -> None:
         # a folder of frames is named as they are: it can't have another name
         if twice := [v.name for v in source.videos if v.stored and (goal.path / v.video_type / v.name).exists()]:
             raise AskedWrong(f"{goal.name} has frames named {twice[0]} already; merge these folders by hand.")
+        now.require_own(*(goal.path / video.video_type for video in source.videos))
         for video in source.videos:
             folder = goal.path / video.video_type
             folder.mkdir(exist_ok=True)
@@ -80,9 +86,3 @@ def merge_thing(study: Study, participant: str, thing: str, into: str) -> None:
             if folder.is_dir() and not folder.is_symlink() and not os.listdir(folder):
                 folder.rmdir()
         drop_index(study)
-
-
-def _require_free(name: str, taken: list[str]) -> None:
-    for other in taken:
-        if is_same_name(name, other):
-            raise NameRefused(f"The name {other!r} is taken already; choose another.")

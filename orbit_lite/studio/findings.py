@@ -34,13 +34,14 @@ class Card:
 class Findings:
     """What is known of a participant's recognizer.
 
-    taught: whether there is one. stale: whether videos have changed since. numbers, cards: of the check, None and empty
-    without one; worst first. tested: share of frames recognized in clutter videos, by thing. fault: what could not be
-    read, in a line.
+    taught: whether there is one. stale: whether videos have changed since. outdated: whether the check is older than
+    the recognizer, as when teaching was cut off. numbers, cards: of the check, None and empty without one; worst first.
+    tested: share of frames recognized in clutter videos, by thing. fault: what could not be read, in a line.
     """
 
     taught: bool
     stale: bool = False
+    outdated: bool = False
     numbers: UserNumbers | None = None
     cards: Sequence[Card] = ()
     tested: dict[str, float] = field(default_factory=dict)
@@ -49,23 +50,26 @@ class Findings:
 
 def findings(participant: Participant) -> Findings:
     """Read all of it; what is damaged is said, and the rest is there."""
-    if not participant.file.is_file():
+    if not participant.file.is_file() or participant.link_to(participant.file):
         return Findings(taught=False)
     numbers, cards, tested, faults = None, list[Card](), dict[str, float](), list[str]()
     check, card = participant.check_folder / CHECK_JSON, participant.test_folder / SCORECARD_NAME
     try:
+        participant.require_own(check)
         if check.is_file():
             numbers = next(iter(read_check_json(check).values()), None)
             cards = _cards(participant.check_folder / OBJECTS_CSV)
     except (KitError, OSError, ValueError, KeyError, csv.Error) as error:
         faults.append(f"{CHECK_JSON}: {error}")
     try:
+        participant.require_own(card)
         if card.is_file():
             tested = {row.object: row.frame_accuracy for row in read_scorecard(card).per_object}
     except (KitError, OSError) as error:
         faults.append(str(error))
     fault = "; ".join(faults).replace(f"{participant.path}/", "")
-    return Findings(True, _is_stale(participant, numbers), numbers, cards, tested, fault)
+    stale, outdated = _is_stale(participant, numbers), numbers is not None and _is_outdated(check, participant.file)
+    return Findings(True, stale, outdated, numbers, cards, tested, fault)
 
 
 def _cards(path: Path) -> list[Card]:
@@ -89,6 +93,13 @@ def _card(row: dict[str, str]) -> Card:
         taken_share=float(row["taken_for_share"] or 0),
         next=row["advice"],
     )
+
+
+def _is_outdated(check: Path, recognizer: Path) -> bool:
+    try:
+        return check.stat().st_mtime_ns < recognizer.stat().st_mtime_ns
+    except OSError:
+        return True
 
 
 def _is_stale(participant: Participant, numbers: UserNumbers | None) -> bool:

@@ -53,7 +53,9 @@ def teaching(participant: Participant) -> Iterator[None]:
     Raises:
         Busy: if another process or tab is at it.
         Gone: if the folder was removed meanwhile.
+        FoundWrong: if a link leads to another place.
     """
+    participant.require_own(participant.file, participant.check_folder, participant.test_folder)
     with ExitStack() as held:
         while True:
             if not participant.path.is_dir():
@@ -80,6 +82,6 @@ def drop_index(study: Study) -> None:
     """Remove the index that a verb has made of the study's folder: it is of the videos as they were, and is made again
     when a verb needs it."""
     path = study.root / INDEX_NAME
-    with suppress(FoundWrong, FileNotFoundError):  # a file of that name that is none stays
+    with suppress(FoundWrong, FileNotFoundError, IsADirectoryError):  # what has that name and is none stays
         read_rows(path)
         path.unlink()

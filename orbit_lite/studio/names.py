@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from data_prep.tree.layout import ANNOTATIONS, SPLITS, TREE_TYPES, nfc
+from data_prep.tree.layout import ANNOTATIONS, SPLITS, TREE_FILES, TREE_TYPES, nfc
 from data_prep.tree.own_videos import RESULTS_NAME
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong
@@ -12,7 +13,7 @@ from groundwork.errors import AskedWrong
 LONGEST_BYTES = 80  # with the thing's and the video's name, a path stays below what every system takes
 _FORBIDDEN = set('/\\<>:"|?*')
 _OF_WINDOWS = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-_RESERVED = {name.casefold() for name in (*SPLITS, *TREE_TYPES, ANNOTATIONS, RESULTS_NAME)}
+_RESERVED = {name.casefold() for name in (*SPLITS, *TREE_TYPES, *TREE_FILES.names, ANNOTATIONS, RESULTS_NAME)}
 
 
 class NameRefused(AskedWrong):
@@ -33,7 +34,7 @@ def judged_name(typed: str, what: str) -> str:
     if not name:
         raise NameRefused(f"A {what} needs a name.")
     if len(name.encode("utf-8", "replace")) > LONGEST_BYTES:
-        raise NameRefused(f"This name is too long for a {what}; {LONGEST_BYTES} letters are the most.")
+        raise NameRefused(f"This name is too long for a {what}; take a shorter one.")
     if found := sorted({character for character in name if character in _FORBIDDEN or not character.isprintable()}):
         shown = " ".join(character if character.isprintable() else ascii(character)[1:-1] for character in found)
         raise NameRefused(f"The name of a {what} can't have {shown} in it; use letters, digits, spaces and dashes.")
@@ -59,6 +60,17 @@ def video_file_name(sent: str) -> str:
     if _OF_WINDOWS.fullmatch(name):
         return f"video-{name}"
     return name
+
+
+def require_free(name: str, taken: Iterable[str]) -> None:
+    """See that a name is not taken, nor another way to write it.
+
+    Raises:
+        NameRefused: if it is.
+    """
+    for other in taken:
+        if is_same_name(name, other):
+            raise NameRefused(f"The name {other!r} is taken already; choose another.")
 
 
 def is_same_name(one: str, other: str) -> bool:

@@ -60,7 +60,8 @@ class SentForm:
 def incoming_folder(parent: Path) -> Iterator[Path]:
     """A new folder in `parent` for what comes; it goes with the block, and what was not taken out of it, too."""
     folder = parent / uuid.uuid4().hex
-    folder.mkdir(parents=True)
+    parent.mkdir(exist_ok=True)  # and not the folder around it: somebody may have removed or renamed that
+    folder.mkdir()
     try:
         yield folder
     finally:

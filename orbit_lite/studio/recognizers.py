@@ -4,9 +4,11 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
+from groundwork.errors import FoundWrong
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.studio.study import Gone, Participant
+from orbit_lite.studio.verdicts import without_folder
 from orbit_lite.studio.wording import wording
 
 MOST = 3  # held at once: some tens of MB each
@@ -26,9 +28,10 @@ class Recognizers:
 
         Raises:
             Gone: if there is no file.
-            FoundWrong: if it is damaged.
+            FoundWrong: if it is damaged, or a link leads to it.
         """
         path = participant.file
+        participant.require_own(path)
         try:
             found = path.stat()
         except OSError:
@@ -36,8 +39,14 @@ class Recognizers:
         stamp = found.st_mtime_ns, found.st_size
         with self._lock:
             if path not in self._held or self._held[path][0] != stamp:
-                self._held[path] = stamp, load_personal(path, device=self._device)
+                self._held[path] = stamp, self._read(path)
             self._held.move_to_end(path)
             while len(self._held) > MOST:
                 self._held.popitem(last=False)
             return self._held[path][1]
+
+    def _read(self, path: Path) -> PersonalRecognizer:
+        try:
+            return load_personal(path, device=self._device)
+        except FoundWrong as error:
+            raise FoundWrong(wording()("try.damaged", why=without_folder(str(error), path))) from None

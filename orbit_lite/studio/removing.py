@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, Removable, remove_files
-from groundwork.errors import KitError
+from groundwork.errors import FoundWrong, KitError
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import Root, identity
 from groundwork.words import counted
@@ -106,7 +106,10 @@ def tidy(study: Study, names: Sequence[str]) -> None:
 
 def _unlearn(study: Study, root: Root, participant: Participant, thing: str) -> Change:
     words, file = wording(), participant.file
-    objects = load_personal(file).objects
+    try:
+        objects = load_personal(file).objects
+    except FoundWrong:  # damaged: what it learned of the thing can only go with all of it
+        return _files(study, root, words("remove.recognizer"), [file])
     if thing not in objects:
         return Change(words("remove.not_learned", thing=thing), lambda: Forgotten())
     if set(objects) == {thing}:

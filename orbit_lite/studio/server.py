@@ -1,6 +1,7 @@
 """The server of the local page: one at a time per study, on 127.0.0.1 alone."""
 
 import errno
+import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from orbit_lite.studio.arrivals import remove_left
 from orbit_lite.studio.guard import TOKEN
 from orbit_lite.studio.live import MOST_BYTES
 from orbit_lite.studio.receiving import Limits
+from orbit_lite.studio.renaming import end_renamings
 from orbit_lite.studio.studio import Studio
 from orbit_lite.studio.study import Study
 from orbit_lite.studio.teaching import Teacher
@@ -61,6 +63,7 @@ def serve(
     study = Study.open(root)
     with only_studio(study), listening(port) as listener:
         remove_left(study)
+        end_renamings(study)
         studio = Studio.of(study, teacher=teacher or Teacher(), limits=limits or Limits())
         address = Address(listener.getsockname()[1], secrets.token_urlsafe(24))
         try:
@@ -115,6 +118,8 @@ def listening(port: int | None) -> Iterator[socket.socket]:
         AskedWrong: if the port is in use, or not to be used.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        if os.name == "posix":  # else the port is not free for a minute after a studio on it was stopped
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, PORT if port is None else port))
         except OSError as error:

@@ -18,6 +18,7 @@ from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.words import natural
 from orbit_lite.personal.file_names import SUFFIX
+from orbit_lite.studio.wording import wording
 
 INCOMING_NAME = ".incoming"  # in a participant's folder: uploads that are not judged yet
 
@@ -122,6 +123,25 @@ class Participant:
         """Where uploads wait until they are judged; hidden, so that nobody takes them for videos of a thing."""
         return self.path / INCOMING_NAME
 
+    def link_to(self, *places: Path) -> str:
+        """The first link on the way from the participant's folder to one of these places in it; "" if there is none."""
+        for place in places:
+            for path in (place, *place.parents):
+                if path == self.path:
+                    break
+                if path.is_symlink():
+                    return path.relative_to(self.path).as_posix()
+        return ""
+
+    def require_own(self, *places: Path) -> None:
+        """See that these places, there or not, are in the participant's folder, and not elsewhere by a link.
+
+        Raises:
+            FoundWrong: if a link leads to one.
+        """
+        if name := self.link_to(*places):
+            raise FoundWrong(wording()("fault.link", name=f"{self.name}/{name}"))
+
     def thing(self, name: str) -> Thing:
         """One thing by its name. Raises Gone if there is none."""
         for thing in self.things:
@@ -158,13 +178,20 @@ class Study:
             raise AskedWrong(f"{root}: videos of things stand where participants are expected.{hint}")
         return cls(root.resolve())
 
+    def require_there(self) -> None:
+        """Raises Gone if the study's folder is not there any more."""
+        if not self.root.is_dir():
+            raise Gone(wording()("fault.no_study", folder=self.root))
+
     def participants(self) -> list[Participant]:
-        """All of them, in natural order."""
+        """All of them, in natural order. Raises Gone if the study's folder is not there any more."""
+        self.require_there()
         found = [self._read(name) for name, link in _folders(self.root) if not link]
         return sorted(found, key=lambda one: (natural(one.name), one.name))
 
     def participant(self, name: str) -> Participant:
         """One by the name. Raises Gone if there is none."""
+        self.require_there()
         for entry, link in _folders(self.root):
             if nfc(entry) == nfc(name) and not link:
                 return self._read(entry)

@@ -57,12 +57,23 @@ class Teacher:
             say(words("teach.reading"))
             personalize(self.start, [participant.path], participant.file, workers=self.workers, device=device)
             say(words("teach.checking"))
-            unchecked = self._check(participant, device)
-            if any(thing.tests for thing in participant.things):
-                say(words("teach.testing"))
-                self._test(participant, device)
-            else:
-                shutil.rmtree(participant.test_folder, ignore_errors=True)  # of a recognizer that is no more
+            return self._examined(participant, device, say)
+
+    def examine(self, study: Study, name: str, say: Say) -> str:
+        """Check, and test, without teaching: what a participant's recognizer is already. As `teach` otherwise."""
+        participant = study.participant(name)
+        with teaching(participant):
+            say(wording()("teach.rechecking"))
+            return self._examined(participant, torch.device(self.device), say)
+
+    def _examined(self, participant: Participant, device: torch.device, say: Say) -> str:
+        words = wording()
+        unchecked = self._check(participant, device)
+        if any(thing.tests for thing in participant.things):
+            say(words("teach.testing"))
+            self._test(participant, device)
+        else:
+            shutil.rmtree(participant.test_folder, ignore_errors=True)  # of a recognizer that is no more
         return words("teach.done_unchecked", why=unchecked) if unchecked else words("teach.done")
 
     def _check(self, participant: Participant, device: torch.device) -> str:
@@ -102,7 +113,7 @@ def require_teachable(participant: Participant) -> None:
     """
     words = wording()
     if participant.links:
-        raise FoundWrong(words("teach.link", name=participant.links[0]))
+        raise FoundWrong(words("fault.link", name=participant.links[0]))
     if empty := without_videos(participant):
         raise FoundWrong(words("teach.empty", thing=empty[0].name))
     if len(participant.things) < LEAST_OBJECTS:

@@ -32,37 +32,46 @@ class Tried:
 def try_file(personal: PersonalRecognizer, participant: Participant, sent: SentFile) -> VideoAnswer:
     """Answer every frame of an upload, and write the answers as `recognize` does; the upload is not kept.
 
+    The answers are written beside the upload, and the participant's folder is held only while they go to their place:
+    whoever films meanwhile need not wait.
+
     Raises:
-        FoundWrong: if it can't be read.
+        FoundWrong: if it can't be read, or a link leads to the answers' folder.
     """
-    tally = VideoTally()
+    participant.require_own(participant.answers_folder)
+    tally, table_path, answers_path = VideoTally(), sent.path.with_suffix(".csv"), sent.path.with_suffix(".json")
+    with (
+        whole_table(table_path) as table,
+        StreamWorker() as worker,
+        closing(frame_answers(personal, sent.path, LOOKING, worker)) as answers,
+    ):
+        for answer in answers:
+            tally.add(answer)
+            table.add(sent.name, [answer])
+    found = tally.video_answer()
+    write_answers(
+        answers_path,
+        [(sent.name, found)],
+        model=describe_model(participant.file, personal),
+        settings={"fps": LOOKING.fps, "smooth_s": LOOKING.smooth_s},
+        summary=AnswersSummary.of([(sent.name, found)]),
+    )
     with changing(participant):
         participant.answers_folder.mkdir(parents=True, exist_ok=True)
         name = free_name(participant.answers_folder, f"{Path(sent.name).stem}.json")
         place = participant.answers_folder / name
-        with (
-            whole_table(place.with_suffix(".csv")) as table,
-            StreamWorker() as worker,
-            closing(frame_answers(personal, sent.path, LOOKING, worker)) as answers,
-        ):
-            for answer in answers:
-                tally.add(answer)
-                table.add(sent.name, [answer])
-        found = tally.video_answer()
-        write_answers(
-            place,
-            [(sent.name, found)],
-            model=describe_model(participant.file, personal),
-            settings={"fps": LOOKING.fps, "smooth_s": LOOKING.smooth_s},
-            summary=AnswersSummary.of([(sent.name, found)]),
-        )
+        table_path.rename(place.with_suffix(".csv"))
+        answers_path.rename(place)
     return found
 
 
 def tried(participant: Participant, *, most: int = 20) -> list[Tried]:
     """What was tried so far, the last first."""
     folder = participant.answers_folder
-    places = sorted(folder.glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, natural(path.name)))
+    if participant.link_to(folder):
+        return []
+    files = [path for path in folder.glob("*.json") if path.is_file() and not path.is_symlink()]
+    places = sorted(files, key=lambda path: (-path.stat().st_mtime_ns, natural(path.name)))
     contents = (read_answers(path) for path in places[:most])
     return [
         Tried(video["video"], video["answer"], video["kind"])

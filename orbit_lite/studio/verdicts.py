@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from data_prep.quality.report import filming_verdict
 from data_prep.quality.single import Verdict, judge, picture
 from data_prep.workers.stream import StreamWorker
-from groundwork.errors import KitError
+from groundwork.errors import KitError, system_line
 from orbit_lite.studio.study import Video
 
 HANG_S = 180.0  # for a whole video: one that takes longer is damaged, or too long to teach with
@@ -85,6 +85,8 @@ class Verdicts:
                 self._known[key] = self._judge.verdict(path)
             except KitError as error:
                 self._known[key] = without_folder(str(error), path)
+            except OSError as error:  # the thread goes on: nobody else looks at the others
+                self._known[key] = without_folder(system_line(error), path)
 
 
 def in_words(verdict: Verdict) -> str:

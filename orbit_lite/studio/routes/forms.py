@@ -38,7 +38,9 @@ async def sent_form(request: Request, participant: Participant) -> AsyncIterator
 
     Raises:
         AskedWrong: as `receive_form`.
+        FoundWrong: if a link leads to that folder.
     """
+    participant.require_own(participant.incoming)
     with incoming_folder(participant.incoming) as folder:
         yield await receive_form(
             request.stream(),

@@ -10,6 +10,7 @@ from groundwork.pages.cells import plain
 from orbit_lite.studio.changing import add_thing
 from orbit_lite.studio.findings import Card, Findings, findings
 from orbit_lite.studio.jobs import Job, State, quarter
+from orbit_lite.studio.locks import Busy
 from orbit_lite.studio.names import NameRefused
 from orbit_lite.studio.pages import (
     counts,
@@ -20,6 +21,7 @@ from orbit_lite.studio.pages import (
     studio_of,
     thing_address,
 )
+from orbit_lite.studio.renaming import rename_participant
 from orbit_lite.studio.routes.forms import text_field
 from orbit_lite.studio.study import Participant, Thing
 from orbit_lite.studio.teaching import require_teachable
@@ -68,7 +70,28 @@ def _announced(found: Job) -> str:
     return found.said
 
 
-def _page(request: Request, *, error: str = "", typed: str = "") -> HTMLResponse:
+async def rename(request: Request) -> Response:
+    """Give the participant another name, go to their page, and make their check again."""
+    studio, old = studio_of(request), request.path_params["participant"]
+    typed = await text_field(request, "name")
+    job = studio.jobs.of(old)
+    if job and job.at_work:
+        raise Busy(wording()("participant.at_work", name=old))
+    try:
+        name = await run_in_threadpool(rename_participant, studio.study, old, typed)
+    except NameRefused as error:
+        return await run_in_threadpool(_page, request, rename_error=str(error), renamed=typed)
+    if name == old:
+        return go_to(request, participant_address(name))
+    studio.jobs.forget(old)
+    if (await run_in_threadpool(studio.study.participant, name)).file.is_file():
+        studio.jobs.start(name, lambda say: studio.teacher.examine(studio.study, name, say))
+    return go_to(request, participant_address(name), wording()("participant.renamed", old=old, name=name))
+
+
+def _page(
+    request: Request, *, error: str = "", typed: str = "", rename_error: str = "", renamed: str = ""
+) -> HTMLResponse:
     studio, words = studio_of(request), wording()
     participant = studio.study.participant(request.path_params["participant"])
     found, address = findings(participant), participant_address(participant.name)
@@ -81,7 +104,7 @@ def _page(request: Request, *, error: str = "", typed: str = "") -> HTMLResponse
     return render(
         request,
         "participant.html",
-        status=422 if error else 200,
+        status=422 if error or rename_error else 200,
         name=participant.name,
         address=address,
         things=[
@@ -90,6 +113,8 @@ def _page(request: Request, *, error: str = "", typed: str = "") -> HTMLResponse
         ],
         error=error,
         typed=typed,
+        rename_error=rename_error,
+        renamed=renamed or participant.name,
         teachable=not missing,
         teach_note=missing or words("teach.note"),
         job={
@@ -112,6 +137,7 @@ def _checked(participant: Participant, found: Findings) -> dict[str, object]:
         headline = {"share": percent_text(numbers.accuracy), "text": text}
     return {
         "stale": found.stale,
+        "outdated": found.outdated,
         "fault": found.fault,
         "headline": headline,
         "cards": [_card(card, found.tested.get(card.thing)) for card in found.cards],
@@ -147,6 +173,7 @@ def _said(thing: Thing) -> str:
 ROUTES = (
     Route("/p/{participant}", show),
     Route("/p/{participant}/things", add, methods=["POST"]),
+    Route("/p/{participant}/rename", rename, methods=["POST"]),
     Route("/p/{participant}/teach", teach, methods=["POST"]),
     Route("/p/{participant}/job", job),
 )

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from html import escape
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -10,8 +11,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from groundwork.errors import FoundWrong
+from groundwork.pages.cells import plain
 from orbit_lite.studio.guard import content_policy
-from orbit_lite.studio.pages import studio_of
+from orbit_lite.studio.pages import participant_address, studio_of
 from orbit_lite.studio.study import Participant
 from orbit_lite.studio.wording import wording
 
@@ -21,8 +23,11 @@ _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _LINKED = re.compile(r"[a-z_]+\.csv")
 
 
-def report_page(request: Request, page: str) -> HTMLResponse:
-    """A report's page, with a policy that lets its own style in."""
+def report_page(request: Request, page: str, *, back: str, name: str) -> HTMLResponse:
+    """A report's page, with a policy that lets its own style in, and a link back to `name` at the address `back`."""
+    words = wording()
+    link = f'<a href="{escape(back)}">{escape(words("delete.back", name=plain(name)))}</a>'
+    page = page.replace("<main>", f'<main>\n<nav aria-label="{escape(words("nav.where"))}"><p>{link}</p></nav>', 1)
     found = _STYLE.search(page)
     digest = base64.b64encode(hashlib.sha256((found[1] if found else "").encode()).digest()).decode()
     policy = content_policy([request.headers["host"]], style=f"'sha256-{digest}'")
@@ -41,10 +46,14 @@ def _read(request: Request, participant: Participant, which: str, name: str) -> 
         raise FoundWrong(wording()("fault.no_page"))
     folder = participant.check_folder if which == "check" else participant.test_folder
     path = folder / (name or _REPORTS[which])
-    if not path.is_file() or path.is_symlink() or folder.is_symlink() or participant.results.is_symlink():
+    if not path.is_file() or participant.link_to(path):
         raise FoundWrong(wording()("check.no_report"))
-    text = path.read_text(encoding="utf-8")
-    return Response(text, media_type="text/csv; charset=utf-8") if name else report_page(request, text)
+    text = path.read_text(encoding="utf-8", errors="replace")  # somebody may have changed it by hand
+    return (
+        Response(text, media_type="text/csv; charset=utf-8")
+        if name
+        else report_page(request, text, back=participant_address(participant.name), name=participant.name)
+    )
 
 
 # with a slash at its end, so that links to the tables beside it lead there

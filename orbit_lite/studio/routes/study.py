@@ -49,7 +49,7 @@ async def report(request: Request) -> Response:
         checks = _checks(studio_of(request).study.participants())
         if not checks:
             raise FoundWrong(wording()("study.no_report"))
-        return report_page(request, participants_page(checks))
+        return report_page(request, participants_page(checks), back="/", name=wording()("nav.study"))
 
     return await run_in_threadpool(page)
 

@@ -1,6 +1,7 @@
 """The page to try a recognizer: on files, and on the camera live."""
 
 import asyncio
+import logging
 import struct
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from orbit_lite.studio.trying import tried, try_file
 from orbit_lite.studio.verdicts import without_folder
 from orbit_lite.studio.wording import wording
 
+_LOG = logging.getLogger("orbit_lite")
 _NUMBER = struct.Struct(">I")  # of a frame, before its JPEG
 _RATE_S = 3.0  # answers a second are counted over so long
 
@@ -60,7 +62,7 @@ def _try(request: Request, sent: SentFile) -> dict[str, object]:
         answer = try_file(studio.recognizers.of(participant), participant, sent).text
     except KitError as error:
         why = plain(without_folder(str(error), sent.path))
-        return {"name": name, "kept": False, "line": words("upload.refused", name=name, why=why), "said": why}
+        return {"name": name, "kept": False, "line": words("try.refused", name=name, why=why), "said": why}
     line = words("try.answer", name=name, answer=plain(answer))
     return {"name": name, "kept": True, "line": line, "said": plain(answer)}
 
@@ -155,6 +157,10 @@ class _Stream:
             except KitError as error:
                 await self._send({"fault": plain(str(error))})
                 continue
+            except Exception as error:  # a fault of the kit: the next frame may do
+                _LOG.exception("a live frame: a fault of the kit")
+                await self._send({"fault": wording()("fault.kit", why=type(error).__name__)})
+                continue
             now_s = time.monotonic()
             self._answered.append(now_s)
             while self._answered[0] < now_s - _RATE_S:
@@ -170,7 +176,7 @@ class _Stream:
     async def _move(self, text: str) -> None:
         try:
             aim = float(parse_json(text)["aim"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return  # no page of this server sends such a thing
         if (found := self._session.at(aim)) is not None:
             await self._send(_shown(found))

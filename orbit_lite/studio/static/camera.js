@@ -12,7 +12,8 @@ const FAULTS = {
 
 export class CameraFault extends Error {}
 
-export async function openCamera(picture, chosen) {
+// `lost` is called if the camera is unplugged, or taken away by the system.
+export async function openCamera(picture, chosen, lost) {
   if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) throw new CameraFault(text("film.unsupported"));
   const which = chosen ? { deviceId: { exact: chosen } } : { facingMode: { ideal: "environment" } };
   let stream;
@@ -24,6 +25,7 @@ export async function openCamera(picture, chosen) {
   } catch (error) {
     throw new CameraFault(text(FAULTS[error.name] || "film.in_use"));
   }
+  stream.getVideoTracks().forEach((track) => track.addEventListener("ended", lost));
   picture.srcObject = stream;
   picture.hidden = false;
   await picture.play();

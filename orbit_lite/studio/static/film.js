@@ -9,6 +9,8 @@ const form = at("form");
 const picture = at("picture");
 const COUNTDOWN_S = Number(form.dataset.countdown);
 let running = null;
+let opening = false;
+let unsent = []; // films that the studio has not taken, and may take when it is asked again
 
 form.hidden = false;
 remembered(at("speak"), "studio-film-speak");
@@ -27,23 +29,41 @@ function fault(line) {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+function close() {
+  closeCamera(picture);
+  at("start").hidden = true;
+  at("close").hidden = true;
+  at("open").hidden = false;
+}
+
+function lost() {
+  if (busy()) return; // what was filmed so far is kept, see `film`
+  close();
+  fault(text("film.unplugged"));
+}
+
+const busy = () => at("start").getAttribute("aria-disabled") === "true";
+
 async function open(chosen) {
+  if (opening) return;
+  opening = true;
   show(at("fault"), "");
   say(text("film.opening"));
   try {
     if (!("MediaRecorder" in window)) throw new CameraFault(text("film.unsupported"));
     closeCamera(picture);
-    const stream = await openCamera(picture, chosen);
+    const stream = await openCamera(picture, chosen, lost);
     await listCameras(at("cameras"), at("camera"), stream);
     at("open").hidden = true;
     at("start").hidden = false;
+    at("close").hidden = false;
     if (!chosen) at("start").focus();
     say(text("film.ready"));
   } catch (error) {
-    closeCamera(picture);
-    at("start").hidden = true;
-    at("open").hidden = false;
+    close();
     fault(error instanceof CameraFault ? error.message : text("film.in_use"));
+  } finally {
+    opening = false;
   }
 }
 
@@ -87,9 +107,34 @@ function record(stream, seconds) {
   });
 }
 
-async function film() {
-  if (running || at("start").getAttribute("aria-disabled") === "true") return;
+async function sendFilm(made, place) {
+  const found = await send(form.dataset.address, made, { place });
+  if (found.again) unsent.push({ made, place });
+  if (!unsent.length && document.activeElement === at("again")) at("start").focus();
+  at("again").hidden = !unsent.length;
+  if (found.kept) {
+    say(text("film.kept", { verdict: found.said }));
+    form.dispatchEvent(new CustomEvent("sent", { bubbles: true }));
+  } else {
+    fault(text(found.again ? "film.unsent" : "film.refused", { why: found.said }));
+  }
+}
+
+async function again() {
+  if (!unsent.length || busy()) return;
   at("start").setAttribute("aria-disabled", "true");
+  show(at("fault"), "");
+  say(text("film.sending"));
+  const films = unsent;
+  unsent = [];
+  for (const { made, place } of films) await sendFilm(made, place);
+  at("start").removeAttribute("aria-disabled");
+}
+
+async function film() {
+  if (busy()) return;
+  at("start").setAttribute("aria-disabled", "true");
+  at("close").hidden = true;
   show(at("fault"), "");
   try {
     await countDown();
@@ -101,24 +146,28 @@ async function film() {
     show(at("count"), "");
     say(text("film.done"));
     const place = form.querySelector("input[name=film-place]:checked").value;
-    const found = await send(form.dataset.address, made, { place });
-    if (found.kept) {
-      say(text("film.kept", { verdict: found.said }));
-      form.dispatchEvent(new CustomEvent("sent", { bubbles: true }));
-    } else {
-      fault(text("film.refused", { why: found.said }));
-    }
+    await sendFilm(made, place);
   } catch (error) {
     at("stop").hidden = true;
     fault(error instanceof CameraFault ? error.message : text("film.lost"));
   } finally {
     at("start").removeAttribute("aria-disabled");
+    at("close").hidden = false;
+    if (picture.srcObject && !picture.srcObject.active) close();
   }
 }
 
 at("open").addEventListener("click", () => open(""));
+at("again").addEventListener("click", again);
+at("close").addEventListener("click", () => {
+  close();
+  at("open").focus();
+  show(at("fault"), "");
+  say(text("film.off"));
+});
 at("camera").addEventListener("change", () => open(at("camera").value));
 at("start").addEventListener("click", film);
 at("stop").addEventListener("click", () => running && running());
 form.addEventListener("submit", (event) => event.preventDefault());
+window.addEventListener("beforeunload", (event) => (busy() || unsent.length) && event.preventDefault());
 window.addEventListener("pagehide", () => closeCamera(picture));

@@ -14,6 +14,7 @@ let socket = null;
 let timer = null;
 let number = 0;
 let encoding = false;
+let opening = false;
 let speedShown = 0;
 const sent = new Map();
 
@@ -51,6 +52,10 @@ function sendFrame() {
   const taken = performance.now();
   canvas.toBlob(
     async (jpeg) => {
+      if (!jpeg) {
+        encoding = false; // the camera gave no picture
+        return;
+      }
       const bytes = await jpeg.arrayBuffer();
       encoding = false;
       if (!socket || socket.readyState !== WebSocket.OPEN) return;
@@ -90,16 +95,25 @@ function answered(found) {
   }
 }
 
+function lost() {
+  stop("");
+  show(at("fault"), text("film.unplugged"));
+}
+
 async function start(chosen) {
+  if (opening || socket) return;
+  opening = true;
   show(at("fault"), "");
   show(at("said"), text("film.opening"));
   try {
-    const stream = await openCamera(picture, chosen);
+    const stream = await openCamera(picture, chosen, lost);
     await listCameras(at("cameras"), at("camera"), stream);
   } catch (error) {
     stop("");
     show(at("fault"), error instanceof CameraFault ? error.message : text("film.in_use"));
     return;
+  } finally {
+    opening = false;
   }
   number = 0;
   socket = new WebSocket(`ws://${location.host}${panel.dataset.address}`);

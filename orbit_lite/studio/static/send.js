@@ -7,7 +7,9 @@ export function send(address, file, fields, progress = () => {}) {
   form.append("files", file, file.name);
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
-    const broken = () => resolve({ kept: false, name: file.name, said: text("upload.broken") });
+    // `again`: nothing is wrong with the file itself, so that it may be sent once more
+    const failed = (said) => resolve({ kept: false, again: true, name: file.name, said });
+    const broken = () => failed(text("upload.broken"));
     request.open("POST", address);
     request.setRequestHeader("Accept", "application/json");
     request.responseType = "json";
@@ -18,7 +20,7 @@ export function send(address, file, fields, progress = () => {}) {
     request.addEventListener("load", () => {
       const answer = request.response;
       if (answer && answer.files && answer.files.length) resolve(answer.files[0]);
-      else if (answer && answer.fault) resolve({ kept: false, name: file.name, said: answer.fault });
+      else if (answer && answer.fault) failed(answer.fault);
       else broken();
     });
     request.send(form);

@@ -1,4 +1,4 @@
-// How far teaching is, announced when it changes; the page is shown anew when it is done.
+// How far teaching is, announced when it changes; what it found is shown when it is done, without a new page.
 import { show, text } from "./say.js";
 
 const EVERY_MS = 1000;
@@ -6,26 +6,44 @@ const state = document.getElementById("teach-state");
 const button = document.querySelector("#teach-form button");
 
 document.getElementById("teach-form").addEventListener("submit", (event) => {
-  if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
+  if (button.getAttribute("aria-disabled") !== "true") return;
+  event.preventDefault();
+  if (!state.textContent) show(state, document.getElementById("teach-note").textContent);
 });
 
 async function look() {
-  let job;
+  let job = null;
   try {
-    job = await (await fetch(state.dataset.job)).json();
+    const answer = await fetch(state.dataset.job);
+    if (answer.ok) job = await answer.json();
   } catch {
-    show(state, text("teach.lost"));
+    // the studio was stopped, or is busy: asked again
+  }
+  if (job === null) show(state, text("teach.lost"));
+  else if (job.state === "waiting" || job.state === "running") show(state, job.said);
+  else if (await found()) {
+    show(state, job.said);
     return;
   }
-  show(state, job.said);
-  if (job.state === "waiting" || job.state === "running") setTimeout(look, EVERY_MS);
-  else {
-    const address = new URL(location.href);
-    address.searchParams.delete("notice");
-    address.hash = "teach";
-    history.replaceState(null, "", address);
-    location.reload();
+  setTimeout(look, EVERY_MS);
+}
+
+// The server's own page, so that there is one way to write it.
+async function found() {
+  let page;
+  try {
+    const answer = await fetch(location.pathname);
+    if (!answer.ok) return false;
+    page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    return false;
   }
+  for (const id of ["taught", "teach-fault"]) {
+    document.getElementById(id).replaceChildren(...page.getElementById(id).childNodes);
+  }
+  document.title = page.title;
+  if (!page.querySelector("#teach-form button[aria-disabled]")) button.removeAttribute("aria-disabled");
+  return true;
 }
 
 if (["waiting", "running"].includes(state.dataset.state)) {

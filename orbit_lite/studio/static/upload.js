@@ -7,6 +7,11 @@ const files = document.getElementById("files");
 const state = document.getElementById("upload-state");
 const results = document.getElementById("upload-results");
 const bar = document.getElementById("upload-bar");
+const WORDS =
+  form.dataset.does === "try"
+    ? { all: "try.all_answered", some: "try.some_refused", refused: "try.refused" }
+    : { all: "upload.all_kept", some: "upload.some_refused", refused: "upload.refused" };
+const waiting = []; // those that were added while others were sent come after them
 let busy = false;
 
 document.getElementById("drop-hint").hidden = false;
@@ -18,37 +23,44 @@ function line(words) {
 }
 
 async function sendAll(list) {
-  if (busy || !list.length) return;
+  const chosen = form.querySelector("input[name=place]:checked");
+  waiting.push(...list.map((file) => ({ file, fields: chosen ? { place: chosen.value } : {} })));
+  if (busy || !waiting.length) return;
   busy = true;
   results.replaceChildren();
   let refused = 0;
-  const place = form.querySelector("input[name=place]:checked");
+  let count = 0;
+  let last = "";
   document.getElementById("upload-progress").hidden = false;
-  for (const file of list) {
+  while (waiting.length) {
+    const { file, fields } = waiting.shift();
+    count += 1;
     show(state, text("upload.sending", { name: file.name }));
     const tooLarge = inGigabytes(form, file);
     const found = tooLarge
       ? { kept: false, name: file.name, said: tooLarge }
-      : await send(form.action, file, place ? { place: place.value } : {}, (done) => {
+      : await send(form.action, file, fields, (done) => {
           bar.value = done;
           if (done >= 100) show(state, text("upload.judging", { name: file.name }));
         });
     if (!found.kept) refused += 1;
-    line(found.line || text("upload.refused", { name: found.name, why: found.said }));
-    if (list.length === 1) show(state, found.line || text("upload.refused", { name: found.name, why: found.said }));
+    last = found.line || text(WORDS.refused, { name: found.name, why: found.said });
+    line(last);
   }
-  if (list.length > 1) show(state, text(refused ? "upload.some_refused" : "upload.all_kept"));
+  show(state, count === 1 ? last : text(refused ? WORDS.some : WORDS.all));
   document.getElementById("upload-progress").hidden = true;
   bar.value = 0;
-  form.reset();
   busy = false;
   form.dispatchEvent(new CustomEvent("sent", { bubbles: true }));
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  sendAll([...files.files]);
+  const chosen = [...files.files];
+  files.value = "";
+  sendAll(chosen);
 });
+window.addEventListener("beforeunload", (event) => busy && event.preventDefault());
 
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {

@@ -89,13 +89,18 @@ class Client:
         """Teach, and wait for the end; the job as it ended."""
         status, _, text = self.form("p", participant, "teach")
         assert status == 303, text
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            job = json.loads(self.page("p", participant, "job"))
-            if job["state"] in ("done", "failed"):
-                return job
-            time.sleep(0.05)
-        raise AssertionError("teaching did not end")
+        return wait_for_job(self, participant)
+
+
+def wait_for_job(client, participant):
+    """The job of a participant as it ends."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        job = json.loads(client.page("p", participant, "job"))
+        if job["state"] in ("done", "failed"):
+            return job
+        time.sleep(0.05)
+    raise AssertionError("the job did not end")
 
 
 def multipart(files, fields=(), boundary=None):
@@ -112,9 +117,9 @@ def multipart(files, fields=(), boundary=None):
 
 
 @contextmanager
-def running(root: Path, *, teacher: Teacher = TINY, limits: Limits = LIMITS) -> Iterator[Client]:
+def running(root: Path, *, teacher: Teacher = TINY, limits: Limits = LIMITS, port: int = 0) -> Iterator[Client]:
     """A server in a thread of its own."""
-    with listening(0) as listener:
+    with listening(port) as listener:
         study = Study.open(root)
         studio = Studio.of(study, teacher=teacher, limits=limits)
         address = Address(listener.getsockname()[1], uuid.uuid4().hex)

@@ -1,5 +1,6 @@
 """What the files in the results say, also when they are damaged or older than the videos."""
 
+import os
 import shutil
 
 import pytest
@@ -49,3 +50,15 @@ def test_photos_beside_videos_are_left_aside_as_the_verbs_do(study):
     (thing.path / "clean" / "photo.jpg").write_bytes(b"x")
     thing = study.participant("P01").things[0]
     assert [video.name for video in thing.left_aside] == ["photo.jpg"] and len(thing.teaching) == 2
+
+
+def test_a_check_of_an_earlier_recognizer_is_said_to_be_one(serve, study):
+    """As when the server is killed between the two, or a command has written the recognizer."""
+    participant = study.participant("P01")
+    assert not findings(participant).outdated
+    os.utime(participant.file)
+    for folder in (participant.path, *(thing.path for thing in participant.things)):
+        os.utime(folder, (0, 0))
+    assert findings(participant).outdated and not findings(participant).stale
+    with serve(study.root) as client:
+        assert "of an earlier recognizer" in client.let_in().page("p", "P01")

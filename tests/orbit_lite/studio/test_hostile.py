@@ -13,13 +13,40 @@ LIMITS = Limits(file_bytes=2_000_000, form_bytes=3_000_000, files=3)
 VIDEOS = ("p", "P01", "t", "mug", "videos")
 
 
-@pytest.fixture
-def client(serve, tmp_path):
-    root = tmp_path / "study"
-    (root / "P01" / "mug").mkdir(parents=True)
-    (tmp_path / "secret.mp4").write_bytes(b"not for anybody")
-    with serve(root, limits=LIMITS) as client:
+@pytest.fixture(scope="module")
+def server(serve, tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("hostile") / "study", limits=LIMITS) as client:
         yield client.let_in()
+
+
+@pytest.fixture
+def client(server):
+    """The one server of this file, with a study that no test has touched."""
+    root = server.root
+    for path in (*root.glob("*"), *(path for path in root.parent.iterdir() if path != root)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (root / "P01" / "mug").mkdir(parents=True)
+    (root.parent / "secret.mp4").write_bytes(b"not for anybody")
+    return server
+
+
+def begin_upload(client, *headers):
+    """A connection that has sent an upload's head, and how its one file begins."""
+    own = f"127.0.0.1:{client.address.port}"
+    head = [
+        f"POST {client.place(*VIDEOS)} HTTP/1.1",
+        f"Host: {own}",
+        f"Origin: http://{own}",
+        f"Cookie: {client.cookie}",
+        "Content-Type: multipart/form-data; boundary=x",
+        *headers,
+    ]
+    line = socket.create_connection(("127.0.0.1", client.address.port), timeout=30)
+    line.sendall("\r\n".join([*head, "", ""]).encode())
+    return line, b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +77,8 @@ def files(root):
         "x" * 81,
         " ",
         "annotations",
+        "index.csv",  # as a folder it would be in a verb's way,
+        "Manifest.json",  # and with this one the study would be taken for a frame tree
         "x.",
     ],
 )
@@ -138,22 +167,11 @@ def test_five_gigabytes_are_refused_before_they_are_sent(client):
 
 def test_five_gigabytes_without_a_word_of_it_are_cut_off_at_the_limit(client):
     """In chunks, whose sum nobody has said."""
-    own = f"127.0.0.1:{client.address.port}"
-    head = [
-        f"POST {client.place(*VIDEOS)} HTTP/1.1",
-        f"Host: {own}",
-        f"Origin: http://{own}",
-        f"Cookie: {client.cookie}",
-        "Content-Type: multipart/form-data; boundary=x",
-        "Transfer-Encoding: chunked",
-        "",
-        "",
-    ]
-    begin = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
     chunk = b"%x\r\n" % 65536 + b"\0" * 65536 + b"\r\n"
     sent = 0
-    with socket.create_connection(("127.0.0.1", client.address.port), timeout=30) as line:
-        line.sendall("\r\n".join(head).encode() + b"%x\r\n" % len(begin) + begin + b"\r\n")
+    line, begin = begin_upload(client, "Transfer-Encoding: chunked")
+    with line:
+        line.sendall(b"%x\r\n" % len(begin) + begin + b"\r\n")
         with pytest.raises(OSError):
             while sent < 5 << 30:
                 line.sendall(chunk)
@@ -183,20 +201,9 @@ def test_a_form_that_is_none_is_one_plain_line(client, body):
 
 
 def test_a_connection_that_breaks_in_an_upload_leaves_nothing(client, video):
-    own = f"127.0.0.1:{client.address.port}"
-    head = [
-        f"POST {client.place(*VIDEOS)} HTTP/1.1",
-        f"Host: {own}",
-        f"Origin: http://{own}",
-        f"Cookie: {client.cookie}",
-        "Content-Type: multipart/form-data; boundary=x",
-        f"Content-Length: {len(video) + 1000}",
-        "",
-        "",
-    ]
-    begin = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
-    with socket.create_connection(("127.0.0.1", client.address.port), timeout=30) as line:
-        line.sendall("\r\n".join(head).encode() + begin + video[:4000])
+    line, begin = begin_upload(client, f"Content-Length: {len(video) + 1000}")
+    with line:
+        line.sendall(begin + video[:4000])
         until = time.monotonic() + 30
         while not list(client.root.rglob("a.mp4")) and time.monotonic() < until:
             time.sleep(0.01)
@@ -226,6 +233,89 @@ def test_links_are_neither_shown_nor_followed(client, video, tmp_path):
     client.form("p", "P01", "delete")
     client.form("delete")
     assert (tmp_path / "elsewhere/clean/private.mp4").read_bytes() == video
+
+
+@pytest.fixture
+def taught(client, taught_study):
+    """The server, whose P01 is taught, and what its results are."""
+    shutil.rmtree(client.root / "P01")
+    shutil.copytree(taught_study / "P01", client.root / "P01")
+    return client
+
+
+@pytest.mark.parametrize(
+    "link", ["mug/clean", ".incoming", "results", "results/answers", "results/check", "results/P01.safetensors"]
+)
+def test_nothing_is_written_or_read_where_a_link_leads(taught, video, tmp_path, link):
+    """A study that somebody else has made, with a link in a participant's folder."""
+    client, place = taught, taught.root / "P01" / link
+    outside = tmp_path / "outside"
+    if place.exists():
+        place.rename(outside)
+    else:
+        place.parent.mkdir(exist_ok=True)
+        outside.mkdir()
+    place.symlink_to(outside)
+    (client.root / "P01/mug").mkdir(exist_ok=True)
+
+    def stand():
+        inside = sorted(outside.rglob("*")) if outside.is_dir() else [outside]
+        return {path: path.stat().st_mtime_ns for path in [outside, *inside]}
+
+    before = stand()
+    client.upload(*VIDEOS, files=[("a.mp4", video)])
+    client.upload("p", "P01", "try", files=[("a.mp4", video)])
+    for whose, act, fields in (("P01", "teach", {}), ("P01", "rename", {"name": "P02"})):
+        client.form("p", whose, act, **fields)
+        for name in ("P01", "P02"):
+            while (found := client.studio.jobs.of(name)) and found.at_work:
+                time.sleep(0.02)
+    for whose in ("P01", "P02"):
+        client.form("p", whose, "t", "mug", "delete")
+        client.form("p", whose, "delete")
+    assert stand() == before
+
+
+def test_a_link_among_the_results_is_named(taught, tmp_path):
+    client, results = taught, taught.root / "P01/results"
+    results.rename(tmp_path / "results")
+    results.symlink_to(tmp_path / "results")
+    assert "of the frames" not in client.page("p", "P01")
+    for place in (("p", "P01", "try"), ("p", "P01", "report", "check", "")):
+        status, _, text = client.ask("GET", client.place(*place))
+        assert status == 400 and ("follows no links" in text or "no such report" in text)
+    assert "P01/results is a link" in client.upload("p", "P01", "try", files=[("a.mp4", b"x")])[0]["said"]
+
+
+def test_what_is_damaged_among_the_results_stops_no_page_and_no_deletion(taught):
+    client, results = taught, taught.root / "P01/results"
+    (results / "P01.safetensors").write_bytes(b"damaged" * 100)
+    (results / "check/check.html").write_bytes(b"\xff\xfe")
+    (results / "answers/folder.json").mkdir(parents=True)
+    (results / "answers/x.json").write_bytes(b"\xff")
+    assert client.ask("GET", "/p/P01/report/check/")[0] == 200
+    status, _, text = client.ask("GET", "/p/P01/try")
+    assert status == 400 and "Teach again" in text and str(client.root) + "/P01/results" not in text
+    thing = sorted(path.name for path in (client.root / "P01").iterdir() if path.name != "results")[0]
+    assert "the recognizer" in client.page("p", "P01", "t", thing, "delete")
+    assert client.form("p", "P01", "t", thing, "delete")[0] == 200
+    assert not (client.root / "P01" / thing).exists() and not (results / "P01.safetensors").exists()
+
+
+def test_a_study_that_was_taken_away_is_said_to_be_gone(client):
+    shutil.rmtree(client.root)
+    for status, _, text in (client.ask("GET", "/"), client.form("participants", name="P02"), client.form("delete")):
+        assert status == 404 and "folder is not there any more" in text
+    client.root.mkdir()
+    assert client.ask("GET", "/")[0] == 200
+
+
+def test_two_tabs_that_add_one_name_at_once_make_one(client):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as tabs:
+        found = sorted(tabs.map(lambda _: client.form("participants", name="P07")[0], range(8)))
+    assert found == [303] + [422] * 7
 
 
 def test_a_folder_that_was_changed_by_hand_meanwhile_is_a_plain_line(client, video):

@@ -9,7 +9,7 @@ import pytest
 
 from orbit_lite.studio.routes import thing as thing_page
 from orbit_lite.studio.teaching import Teacher
-from tests.orbit_lite.studio.browsing import browser, everywhere, make_camera, opened
+from tests.orbit_lite.studio.browsing import PATIENCE_MS, browser, everywhere, make_camera, opened
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,14 @@ def test_film_teach_try_live_and_delete(client, cameras):
         assert len(filmed) == 4 and all("/clean/filmed" in name for name in filmed)
 
         button(page, "Teach the recognizer").click()
+        page.wait_for_selector("#teach-form button[aria-disabled]")
+        assert page.title().startswith(page.inner_text("#teach-state")[:8])  # what a screen reader says first of a page
+        everywhere(page)
+        page.evaluate("window.same = true")
         page.wait_for_selector("#teach-state:has-text('Done.')")
+        assert page.evaluate("window.same")  # no new page, which would cut off what is announced
+        page.wait_for_selector("#taught h2:text-is('Check')")
+        assert button(page, "Teach the recognizer").get_attribute("aria-disabled") is None
         everywhere(page)
 
         page.get_by_role("link", name="Try the recognizer of P01").click()
@@ -110,7 +117,7 @@ def test_the_countdown_is_text_and_voice_and_can_be_silent(client, cameras):
         page.get_by_label("Among other things, to test").first.check()
         button(page, "Film").click()
         page.wait_for_selector("#film-count:has-text('seconds left')")
-        assert button(page, "Stop and keep").is_visible()
+        assert button(page, "Stop and keep").is_visible() and button(page, "Turn the camera off").is_hidden()
         page.wait_for_selector("#film-state:has-text('Added.')")
         spoken = page.evaluate("window.spoken")
         assert "Filming starts in 1" in spoken and "Filming. Turn the thing slowly." in spoken
@@ -120,6 +127,12 @@ def test_the_countdown_is_text_and_voice_and_can_be_silent(client, cameras):
         page.wait_for_selector("#film-count:has-text('seconds left')")
         page.wait_for_selector("#film-state:has-text('Added.')")
         assert page.evaluate("window.spoken") == spoken
+        page.evaluate("document.querySelector('#film-seconds option').value = '600'")
+        button(page, "Film").click()
+        page.wait_for_selector("#film-stop:not([hidden])")
+        everywhere(page)  # while it films
+        button(page, "Stop and keep").click()
+        page.wait_for_selector("#film-state:has-text('Added.')")
         page.reload()
         assert not page.get_by_label("Count down aloud").is_checked()  # it was meant for more than this once
         assert page.faults == []
@@ -178,6 +191,15 @@ def test_files_by_picker_and_by_drop(client, filmed, cameras):
         page.wait_for_load_state("networkidle")
         assert page.evaluate("[...document.images].map(image => image.naturalWidth)") == [224, 224]
         everywhere(page)
+        page.evaluate("""() => { for (const name of ["first.mp4", "second.mp4"]) {
+            const files = new DataTransfer();
+            files.items.add(new File(["no video"], name));
+            document.dispatchEvent(new DragEvent("drop", {dataTransfer: files, cancelable: true})); } }""")
+        page.wait_for_selector("#upload-state:has-text('Some were not added')")  # the second waits for the first
+        assert [line[:10] for line in page.locator("#upload-results li").all_inner_texts()] == [
+            "first.mp4:",
+            "second.mp4",
+        ]
         page.evaluate("document.getElementById('upload-form').dataset.most = '10'")
         page.get_by_label("Videos or photos", exact=True).set_input_files(str(video))
         button(page, "Add").click()
@@ -204,13 +226,74 @@ def test_without_scripts_all_but_the_camera_works(client, taught_study, filmed):
         assert "dot" in page.inner_text("#name-error")
 
 
-def test_when_the_studio_is_stopped_the_page_says_so(serve, taught_study, cameras, tmp_path):
-    shutil.copytree(taught_study, tmp_path / "study")
+def on_another_page(page, address):
+    """A second page of the same browser window."""
+    other = page.context.new_page()
+    other.set_default_timeout(PATIENCE_MS)
+    other.goto(f"{page.base}{address}")
+    return other
+
+
+def test_when_the_studio_is_stopped_each_page_says_so_and_what_was_filmed_is_kept(
+    serve, taught_study, cameras, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(thing_page, "FILM_SECONDS", (1,))
+    monkeypatch.setattr(thing_page, "COUNTDOWN_SECONDS", 0)
+    root = tmp_path / "study"
+    shutil.copytree(taught_study, root)
+    (root / "P02/cup").mkdir(parents=True)
     with browser(camera=cameras[0]) as running:
-        with serve(tmp_path / "study") as client:
+        with serve(root) as client:
             page = opened(running, client)
             page.goto(f"{page.base}/p/P01/try")
             button(page, "Start").click()
             page.wait_for_selector("#live-speed:has-text('milliseconds')")
+            first, thing = on_another_page(page, "/"), on_another_page(page, "/p/P02/t/cup")
+            button(thing, "Turn the camera on").click()
+            thing.wait_for_selector("#film-start:not([hidden])")
         page.wait_for_selector("#live-fault:has-text('does not answer any more')")
         assert button(page, "Start").is_visible() and page.evaluate("document.querySelector('video').srcObject") is None
+        first.wait_for_selector("#studio-gone[role=alert]:has-text('does not answer any more')")
+        first.get_by_label("Name or number").fill("P09")
+        button(first, "Add participant").click()
+        first.wait_for_selector("#studio-gone:has-text('does not answer any more')")
+        assert first.get_by_label("Name or number").input_value() == "P09"  # what was typed is not lost
+        everywhere(first)
+        button(thing, "Film").click()
+        thing.wait_for_selector("#film-fault:has-text('What you filmed is still here')")
+        everywhere(thing)
+        with serve(root, port=client.address.port) as client:
+            first.wait_for_selector("#studio-gone:has-text('was started again')")
+            page.goto(str(client.address))
+            thing.wait_for_selector("#studio-gone:has-text('answers again')")
+            button(thing, "Send it again").click()
+            thing.wait_for_selector("#film-state:has-text('Added.')")
+            assert thing.locator("#film-again").is_hidden()
+            assert thing.evaluate("document.activeElement.id") == "film-start"
+            assert [path.parent.name for path in root.rglob("filmed*")] == ["clean"]
+            button(thing, "Turn the camera off").click()
+            assert thing.evaluate("document.activeElement.id") == "film-open"
+            assert thing.evaluate("document.querySelector('video').srcObject") is None
+            assert thing.inner_text("#film-state") == "The camera is off."
+
+
+def test_a_camera_that_is_unplugged_is_said_on_both_pages(client, cameras, taught_study):
+    shutil.copytree(taught_study / "P01", client.root / "P06")
+    (client.root / "P06/results/P01.safetensors").rename(client.root / "P06/results/P06.safetensors")
+    unplug = """() => { const [track] = document.querySelector('video').srcObject.getVideoTracks();
+        track.stop(); track.dispatchEvent(new Event('ended')); }"""
+    thing = sorted((client.root / "P06").iterdir())[0].name
+    with browser(camera=cameras[0]) as running:
+        page = opened(running, client)
+        page.goto(f"{page.base}/p/P06/t/{thing}")
+        page.get_by_role("button", name="Turn the camera on").dblclick()
+        page.wait_for_selector("#film-start:not([hidden])")
+        page.evaluate(unplug)
+        page.wait_for_selector("#film-fault:has-text('unplugged')")
+        assert button(page, "Turn the camera on").is_visible()
+        page.goto(f"{page.base}/p/P06/try")
+        page.evaluate("document.getElementById('live-start').click(); document.getElementById('live-start').click()")
+        page.wait_for_selector("#live-speed:has-text('milliseconds')")
+        page.evaluate(unplug)
+        page.wait_for_selector("#live-fault:has-text('unplugged')")
+        assert button(page, "Start").is_visible() and page.faults == []

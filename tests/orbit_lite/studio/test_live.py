@@ -108,7 +108,17 @@ def test_a_fault_in_a_frame_is_said_and_the_next_one_is_answered(client, jpegs):
         for bad in (b"", b"ab", struct.pack(">I", 1), frame(2, b"no picture")):
             socket.send(bad)
         assert "no JPEG" in json.loads(socket.recv(timeout=60))["fault"]
-        for text in ("", "{", '{"aim": "x"}', '{"aim": null}', "[]", '{"aim": 1e999}', '{"other": 1}'):
+        for text in (
+            "",
+            "{",
+            '{"aim": "x"}',
+            '{"aim": null}',
+            "[]",
+            '{"aim": 1e999}',
+            '{"other": 1}',
+            "[" * 9000,
+            '{"aim": 1%s}' % ("0" * 400),
+        ):
             socket.send(text)
         socket.send(frame(3, jpegs[0]))
         assert json.loads(socket.recv(timeout=60))["frame"] == 3
@@ -120,3 +130,13 @@ def test_without_a_recognizer_the_line_says_so(client):
         assert "Teach first" in json.loads(socket.recv(timeout=60))["fault"]
     assert client.ask("GET", "/p/P02/try")[0] == 404
     (client.root / "P02").rmdir()
+
+
+def test_a_fault_of_the_kit_is_said_and_the_next_frame_is_answered(client, jpegs, monkeypatch):
+    with live(client) as socket:
+        with monkeypatch.context() as patch:
+            patch.setattr(LiveSession, "answer", lambda *_: 1 / 0)
+            socket.send(frame(1, jpegs[0]))
+            assert "ZeroDivisionError" in json.loads(socket.recv(timeout=60))["fault"]
+        socket.send(frame(2, jpegs[0]))
+        assert json.loads(socket.recv(timeout=60))["frame"] == 2

@@ -98,4 +98,6 @@ def test_reports_are_shown_with_their_own_style_alone(client):
         assert status == 200 and text.startswith("<!DOCTYPE html>")
         policy = headers["content-security-policy"]
         assert "style-src 'sha256-" in policy and "unsafe" not in policy
+        back = ("/p/P01", "P01") if "P01" in place else ("/", "Study")
+        assert '<a href="{}">Back to {}</a>'.format(*back) in text
     assert client.page("p", "P01", "report", "check", "check_objects.csv").startswith("object,videos")

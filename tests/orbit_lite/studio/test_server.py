@@ -74,6 +74,16 @@ def test_a_port_in_use_is_one_line_and_nobody_asked_for_takes_another(tmp_path, 
     assert main(["studio", str(tmp_path), "--no-browser", "--port", "70000"]) == 2
 
 
+def test_a_port_is_free_again_as_soon_as_the_studio_on_it_is_stopped(serve, tmp_path):
+    with serve(tmp_path) as client, socket.create_connection(("127.0.0.1", client.address.port)) as open_still:
+        client.let_in()
+        port = client.address.port
+        open_still.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert open_still.recv(100)
+    with serve(tmp_path, port=port) as again:
+        assert again.let_in().address.port == port
+
+
 @pytest.mark.parametrize(("make", "why"), [
     (lambda root: root.write_text("x"), "a file"),
     (lambda root: (root / "train/P01/mug").mkdir(parents=True), "a tree of frames or videos"),

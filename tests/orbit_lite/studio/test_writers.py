@@ -109,3 +109,23 @@ def test_a_job_that_fails_says_why_and_the_next_one_works(client):
     for path, content in kept.items():
         path.write_bytes(content)
     assert client.taught("P01")["state"] == "done"
+
+
+def test_a_video_is_tried_while_another_tab_changes_the_folder(client, monkeypatch):
+    """Only to put the answers in their place is the folder held: whoever films meanwhile does not wait."""
+    from orbit_lite.studio import trying
+
+    assert client.taught("P01")["state"] == "done"
+    thing = sorted(path.name for path in (client.root / "P01").iterdir() if path.name != "results")[0]
+    looked, answers = threading.Event(), trying.frame_answers
+
+    def slow(*given):
+        looked.set()
+        assert client.form("p", "P01", "things", name="meanwhile")[0] == 303
+        yield from answers(*given)
+
+    monkeypatch.setattr(locks, "WAIT_S", 0.2)
+    monkeypatch.setattr(trying, "frame_answers", slow)
+    (sent,) = client.upload("p", "P01", "try", files=[("a.mp4", video_of(client.root))])
+    assert sent["kept"] and looked.is_set() and thing in client.page("p", "P01")
+    assert sorted(path.name for path in (client.root / "P01/results/answers").iterdir()) == ["a.csv", "a.json"]
