@@ -16,13 +16,12 @@ from starlette.types import ASGIApp
 from groundwork.errors import KitError, system_line
 from groundwork.pages.cells import plain
 from orbit_lite.studio.guard import Guard
-from orbit_lite.studio.locks import Busy
 from orbit_lite.studio.pages import render
 from orbit_lite.studio.receiving import TooMuch
 from orbit_lite.studio.routes import deleting, participant, reports, study, thing, trying
 from orbit_lite.studio.routes.forms import wants_json
 from orbit_lite.studio.studio import Studio
-from orbit_lite.studio.study import Gone
+from orbit_lite.studio.study import Busy, Gone
 from orbit_lite.studio.wording import wording
 
 _LOG = logging.getLogger("orbit_lite")

@@ -8,14 +8,10 @@ from data_prep.tree.index import read_rows
 from data_prep.tree.layout import INDEX_NAME
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.lock import only_run, only_writer
-from orbit_lite.studio.study import Gone, Participant, Study
+from orbit_lite.studio.study import Busy, Gone, Participant, Study
 
 WAIT_S = 10.0  # for a change that another tab is making: it takes a moment
 _LOOK_EVERY_S = 0.05
-
-
-class Busy(AskedWrong):
-    """Another tab, another server or a command is writing there. Nothing was changed."""
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def carry_out(study: Study, participants: Sequence[Participant], plan: Plan) -> 
     """Remove what is listed, while nobody else changes or teaches these participants.
 
     Raises:
-        Busy: if somebody does; nothing is removed then.
+        Busy: if somebody does, or files of theirs arrive, which would bring the folder back; nothing is removed then.
         KitError: as the changes raise.
     """
     if not participants:
@@ -90,6 +90,7 @@ def carry_out(study: Study, participants: Sequence[Participant], plan: Plan) -> 
         return forgotten
     first, *others = participants
     with teaching(first), changing(first):
+        first.require_nothing_arrives()
         return carry_out(study, others, plan)
 
 
@@ -119,7 +120,10 @@ def _unlearn(study: Study, root: Root, participant: Participant, thing: str) -> 
     def carry() -> Forgotten:
         try:
             save_personal(file, forget_objects(load_personal(file), [thing]))
-        except KitError:  # a learner that must see all videos together: what it learned can't be taken out
+        except (
+            KitError,
+            OSError,
+        ):  # a learner that must see all videos together, or a full disk
             return _files(study, root, words("remove.recognizer"), [file]).carry_out()
         return Forgotten((line,))
 

@@ -19,7 +19,7 @@ from groundwork.strict_json import parse_json
 from orbit_lite.personal.answering.report import read_answers, recognizer_user
 from orbit_lite.personal.file import load_personal, save_personal
 from orbit_lite.personal.file_names import SUFFIX
-from orbit_lite.studio.locks import Busy, changing, drop_index, teaching
+from orbit_lite.studio.locks import changing, drop_index, teaching
 from orbit_lite.studio.names import judged_name, require_free
 from orbit_lite.studio.study import Participant, Study
 from orbit_lite.studio.verdicts import without_folder
@@ -45,8 +45,7 @@ def rename_participant(study: Study, participant: str, typed: str) -> str:
         if name == old:
             return name
         now.require_own(now.file, now.check_folder, now.test_folder, now.answers_folder)
-        if now.incoming.exists():
-            raise Busy(wording()("participant.arriving", name=now.name))
+        now.require_nothing_arrives()
         note = now.path / NOTE_NAME
         write_json(note, {"from": old, "to": name})
         try:

@@ -23,6 +23,10 @@ from orbit_lite.studio.wording import wording
 INCOMING_NAME = ".incoming"  # in a participant's folder: uploads that are not judged yet
 
 
+class Busy(AskedWrong):
+    """Another tab, another server or a command is writing there. Nothing was changed."""
+
+
 class Gone(FoundWrong):
     """A participant, thing or video that is not there, or not any more."""
 
@@ -142,6 +146,11 @@ class Participant:
         if name := self.link_to(*places):
             raise FoundWrong(wording()("fault.link", name=f"{self.name}/{name}"))
 
+    def require_nothing_arrives(self) -> None:
+        """See that no upload is on its way to this participant. Raises Busy if one is."""
+        if self.incoming.exists():
+            raise Busy(wording()("participant.arriving", name=self.name))
+
     def thing(self, name: str) -> Thing:
         """One thing by its name. Raises Gone if there is none."""
         for thing in self.things:
@@ -167,6 +176,8 @@ class Study:
             raise AskedWrong(
                 f"{root}: a file; 'studio' takes a folder for a study, with a folder per participant in it"
             )
+        if root.is_symlink() and not root.exists():
+            raise AskedWrong(f"{root}: a link that leads nowhere; give a folder for a study, or remove the link")
         root.mkdir(parents=True, exist_ok=True)
         names = {entry.name for entry in os.scandir(root)}
         if names & {*SPLITS, ANNOTATIONS, MANIFEST_NAME}:

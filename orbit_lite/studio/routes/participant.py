@@ -10,7 +10,6 @@ from groundwork.pages.cells import plain
 from orbit_lite.studio.changing import add_thing
 from orbit_lite.studio.findings import Card, Findings, findings
 from orbit_lite.studio.jobs import Job, State, quarter
-from orbit_lite.studio.locks import Busy
 from orbit_lite.studio.names import NameRefused
 from orbit_lite.studio.pages import (
     counts,
@@ -23,7 +22,7 @@ from orbit_lite.studio.pages import (
 )
 from orbit_lite.studio.renaming import rename_participant
 from orbit_lite.studio.routes.forms import text_field
-from orbit_lite.studio.study import Participant, Thing
+from orbit_lite.studio.study import Busy, Participant, Thing
 from orbit_lite.studio.teaching import require_teachable
 from orbit_lite.studio.wording import wording
 

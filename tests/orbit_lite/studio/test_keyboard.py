@@ -155,3 +155,7 @@ def test_it_is_found_out_if_a_page_breaks_a_rule(page):
     page.evaluate("document.querySelector('label').remove(); document.documentElement.lang = ''")
     with pytest.raises(AssertionError, match="label"):
         everywhere(page)
+    page.goto(page.base)
+    page.evaluate("document.styleSheets[0].insertRule('@media (prefers-color-scheme: dark) { p { color: #333 } }')")
+    with pytest.raises(AssertionError, match=r"'dark', \[\['color-contrast'"):
+        everywhere(page)

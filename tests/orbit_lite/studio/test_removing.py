@@ -1,14 +1,17 @@
 """Deleting: what the list says goes, and nothing else; what it was in is made anew or gone."""
 
 import csv
+import errno
 import html
 import io
+import os
 import re
 import shutil
 
 import pytest
 
 from orbit_lite.personal.file import load_personal
+from orbit_lite.studio import removing
 from orbit_lite.studio.study import Study
 
 LINES = re.compile(r'<h2 id="(\w+)">.*?<ul class="lines">(.*?)</ul>', re.DOTALL)
@@ -63,6 +66,30 @@ def test_a_participant_goes_whole_and_the_others_stay(client):
     assert status == 200 and len(lists(page)["removed"]) == len(asked["remove"])
     assert [path.name for path in client.root.iterdir()] == ["P02"] and inside(client.root / "P02") == before
     assert client.ask("GET", "/p/P01")[0] == 404
+
+
+def test_on_a_full_disk_a_thing_goes_with_the_whole_recognizer(client, monkeypatch):
+    """There is no room for one that is fitted to the others."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(removing, "save_personal", full)
+    first = Study(client.root).participant("P01").things[0].name
+    status, _, page = client.form("p", "P01", "t", first, "delete")
+    assert status == 200 and any(line.startswith("the recognizer") for line in lists(page)["removed"])
+    assert not (client.root / "P01" / first).exists() and not list(client.root.rglob("*.safetensors"))
+
+
+def test_nothing_is_deleted_while_files_arrive(client):
+    """They would bring back the folder that is deleted."""
+    (client.root / "P01/.incoming/upload").mkdir(parents=True)
+    before = inside(client.root)
+    for place in (("p", "P01", "delete"), ("delete",)):
+        status, _, text = client.form(*place)
+        assert status == 409 and "are arriving" in text and inside(client.root) == before
+    shutil.rmtree(client.root / "P01/.incoming")
+    assert client.form("p", "P01", "delete")[0] == 200
 
 
 def test_everything_goes(client):

@@ -46,18 +46,6 @@ def status_of(line, place="/"):
     return connection.getresponse().status
 
 
-def test_it_prints_its_address_at_once_and_ends_well(tmp_path):
-    with verb(tmp_path / "deep" / "new") as (process, line):
-        assert re.fullmatch(r"Studio of \S+: http://127\.0\.0\.1:\d+/\?token=\S+ \(Ctrl-C stops it\)\n", line)
-        assert status_of(line) == 200 and (tmp_path / "deep/new").is_dir()
-        second = main(["studio", str(tmp_path / "deep/new"), "--no-browser"])
-        assert second == 2  # the folder is open already
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out, err) == (0, "", "")
-    assert list((tmp_path / "deep/new").iterdir()) == []
-
-
 def test_a_port_in_use_is_one_line_and_nobody_asked_for_takes_another(tmp_path, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -86,6 +74,7 @@ def test_a_port_is_free_again_as_soon_as_the_studio_on_it_is_stopped(serve, tmp_
 
 @pytest.mark.parametrize(("make", "why"), [
     (lambda root: root.write_text("x"), "a file"),
+    (lambda root: root.symlink_to("nowhere"), "a link that leads nowhere"),
     (lambda root: (root / "train/P01/mug").mkdir(parents=True), "a tree of frames or videos"),
     (lambda root: (root / "annotations").mkdir(parents=True), "a tree of frames or videos"),
     (lambda root: (root / "mug/clean").mkdir(parents=True), "give the folder around it"),
@@ -96,6 +85,10 @@ def test_a_folder_that_is_no_study_is_refused_and_not_touched(tmp_path, capsys, 
     before = sorted(tmp_path.rglob("*"))
     assert main(["studio", str(root), "--no-browser", "--port", "0"]) == 2
     assert why in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path):
+    assert Study.open(tmp_path / "deep" / "new").participants() == [] and (tmp_path / "deep/new").is_dir()
 
 
 def test_a_study_that_the_verbs_have_indexed_is_one_still(study):
@@ -120,6 +113,7 @@ def test_a_server_that_is_killed_leaves_nothing_half_and_loses_nothing(study, se
     before = {path.relative_to(study): path.read_bytes() for path in study.rglob("*.mp4")}
     options = ("--model", "protonets", "--backbone", "tiny", "--weights", "random")
     with verb(study, *options) as (process, line):
+        assert re.fullmatch(r"Studio of \S+: http://127\.0\.0\.1:\d+/\?token=\S+ \(Ctrl-C stops it\)\n", line)
         port, token = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", line).groups()
         connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
         connection.request("GET", f"/?token={token}")
@@ -149,8 +143,12 @@ def test_a_server_that_is_killed_leaves_nothing_half_and_loses_nothing(study, se
         process.kill()
     assert not list(study.rglob("*.safetensors"))
     if at == "upload":  # what was not judged goes when the study is opened again
-        with verb(study, *options) as (_, line):
+        with verb(study, *options) as (process, line):
             assert status_of(line) == 200 and not list(study.rglob("new.mp4"))
+            assert main(["studio", str(study), "--no-browser"]) == 2  # the folder is open already
+            process.send_signal(signal.SIGINT)
+            assert (*process.communicate(timeout=60), process.returncode) == ("", "", 0)
+        assert [path.name for path in study.rglob("*") if path.name.startswith(".")] == []
     assert {path.relative_to(study): path.read_bytes() for path in study.rglob("*.mp4")} == before
     with serve(study) as client:
         assert client.let_in().taught("P01")["state"] == "done"
