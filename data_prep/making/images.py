@@ -5,10 +5,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from data_prep.making.bursts import Burst, plan_bursts, refuse_names, with_one_video
-from data_prep.making.picture_folders import PictureFile, PictureFolders, scan_pictures
-from data_prep.making.picture_look import Distinct, Looked, distinct, look_at_pictures
+from data_prep.making.layouts.layout import LayoutRequest
+from data_prep.making.layouts.table import FOLDERS, layout_named
+from data_prep.making.picture_folders import PictureFile, PictureFolders
+from data_prep.making.picture_look import Distinct, Looked, distinct, look_at_pictures, read_picture
 from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.layout import TREE_TYPES, frame_file_name
 from data_prep.video import (
@@ -18,7 +21,6 @@ from data_prep.video import (
     Framing,
     crop_note,
     encode_jpeg,
-    read_photo,
     require_heic,
 )
 from groundwork.cores import default_workers
@@ -45,6 +47,8 @@ class ImageSettings:
         clutter_from: a split of SRC whose pictures become clutter, in a tree without splits; "" for none.
         user: the one user whose pictures they are; "" to read it from the folders.
         seed: of the draw of what becomes clutter.
+        layout: a name in layouts.table.LAYOUTS.
+        list_file: of layouts that read one; None for what they find in SRC.
     """
 
     size_px: int = 224
@@ -54,6 +58,8 @@ class ImageSettings:
     clutter_from: str = ""
     user: str = ""
     seed: int = 0
+    layout: str = FOLDERS
+    list_file: Path | None = None
 
 
 USUAL = ImageSettings()
@@ -71,7 +77,7 @@ class StillsRecord:
 
 @dataclass(frozen=True)
 class _Job:
-    sources: tuple[Path, ...]
+    sources: tuple[PictureFile, ...]
     relative: str
     folder: Path
     place: str
@@ -95,9 +101,9 @@ def make_images(
     byte for byte, on any number of workers.
 
     Args:
-        source: SRC, see `picture_folders`. Nothing is written there.
+        source: SRC, see `picture_folders` and `layouts`. Nothing is written there.
         out: new, empty, or begun by the same command.
-        settings: size, bursts, what is clutter.
+        settings: size, layout, bursts, what is clutter.
         workers: processes; by default one per core.
         time_limit_s: after which a picture, or a burst, counts as failed.
 
@@ -115,12 +121,28 @@ def make_images(
         source, out, made_by, _make_burst, StillsRecord, time_limit_s, copies_annotations=False, removes_stale=True
     )
     run.check()
-    folders = scan_pictures(source, user=settings.user, clutter_from=settings.clutter_from)
+    layout = layout_named(settings.layout)
+    with TemporaryDirectory(prefix="orbit-lite-", ignore_cleanup_errors=True) as scratch:
+        request = LayoutRequest(
+            source,
+            user=settings.user,
+            clutter_from=settings.clutter_from,
+            list_file=settings.list_file,
+            scratch=Path(scratch),
+        )
+        folders = layout.read_checked(request)
+        return _make(run, folders, settings, workers=workers or default_workers())
+
+
+def _make(
+    run: TreeRun[_Job, StillsRecord], folders: PictureFolders, settings: ImageSettings, *, workers: int
+) -> TreeSummary[StillsRecord]:
+    source, out = run.source, run.out
     _refuse_misfit(source, folders, settings)
     _LOG.info("%s: %s", source, _contents(folders.pictures))
     for note in folders.notes:
         _LOG.warning("note: %s", note)
-    looked = look_at_pictures(folders.pictures, workers=workers or default_workers(), time_limit_s=time_limit_s)
+    looked = look_at_pictures(folders.pictures, workers=workers, time_limit_s=run.time_limit_s)
     taken = distinct(folders.pictures, looked.found)
     bursts = plan_bursts(
         folders.pictures, set(taken.kept), size=settings.burst, clutter=settings.clutter, seed=settings.seed
@@ -157,8 +179,10 @@ def _refuse_nonsense(settings: ImageSettings, workers: int | None, time_limit_s:
 
 
 def _stated(settings: ImageSettings) -> dict[str, object]:
-    """The settings as the manifest has them: without a seed that nothing was drawn with."""
-    return {name: value for name, value in asdict(settings).items() if name != "seed" or settings.clutter}
+    """The settings as the manifest has them: without a seed that nothing was drawn with, or the usual layout."""
+    unused = {"list_file"} | (set() if settings.clutter else {"seed"})
+    unused |= {"layout"} if settings.layout == FOLDERS else set()
+    return {name: value for name, value in asdict(settings).items() if name not in unused}
 
 
 def _refuse_misfit(source: Path, folders: PictureFolders, settings: ImageSettings) -> None:
@@ -186,7 +210,7 @@ def _job(burst: Burst, looked: Looked, out: Path, settings: ImageSettings) -> _J
     more = f" and {len(burst.pictures) - 1} more" if len(burst.pictures) > 1 else ""
     pixels = "".join(looked.found[picture].pixels for picture in burst.pictures)
     return _Job(
-        sources=tuple(picture.path for picture in burst.pictures),
+        sources=burst.pictures,
         relative=burst.first.relative + more,
         folder=out.joinpath(*burst.place),
         place="/".join(burst.place),
@@ -202,7 +226,7 @@ def _make_burst(job: _Job) -> StillsRecord:
     remove_folder(job.folder)
     with whole_folder(job.folder) as folder:
         for number, source in enumerate(job.sources, start=1):
-            content = encode_jpeg(framing.square(read_photo(source).picture))
+            content = encode_jpeg(framing.square(read_picture(source).picture))
             (folder / frame_file_name(job.folder.name, number)).write_bytes(content)
     return StillsRecord(frames=len(job.sources), mark=job.mark, reader=PHOTO_READER)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data_prep.making.collectors import RESERVED
+from data_prep.making.raw_pixels import RawPixels
 from data_prep.tree.layout import SPLIT_NAMES, SPLITS, TREE_TYPES, is_junk, nfc, user_name
 from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
 from data_prep.tree.portable import require_text_names
@@ -30,7 +31,7 @@ EXPECTED = "OBJECT/*.jpg for one user, or USER/OBJECT/*.jpg"
 @dataclass(frozen=True)
 class PictureFile:
     """One picture, and whose which object it shows. `relative` (to SRC, with `/`) and the names are NFC; `path` is as
-    the disk has it."""
+    the disk has it. `pixels`: where it stands in that file, if the file holds many pictures, uncompressed."""
 
     split: str
     user: str
@@ -38,6 +39,7 @@ class PictureFile:
     video_type: str
     relative: str
     path: Path
+    pixels: RawPixels | None = None
 
     @property
     def thing(self) -> tuple[str, str]:
@@ -92,13 +94,13 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
     if clutter_from:
         placed = _with_clutter(source, placed, clutter_from)
     nested = _first_level_is_users(placed) and not user
-    alone = "" if nested else _user_alone(source, user)
+    alone = "" if nested else user_alone(source, user)
     found = [_named(one, alone) for one in placed]
     for one in {picture.user: picture for picture in found}.values():
         _require_user(source, one.user, FoundWrong)
     _refuse_two_in_one(source, placed, found)
     notes = [*_mixed_note(source, placed, alone, user), *_others_note(source, others)]
-    return PictureFolders(tuple(sorted(found, key=_order)), tuple(notes))
+    return PictureFolders(tuple(sorted(found, key=picture_order)), tuple(notes))
 
 
 def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
@@ -141,7 +143,12 @@ def _first_level_is_users(placed: Sequence[_Placed]) -> bool:
     return all(len(one.folders) > 1 for one in placed)
 
 
-def _user_alone(source: Path, user: str) -> str:
+def user_alone(source: Path, user: str) -> str:
+    """The one user of a folder's pictures: the name that was given, or the folder's.
+
+    Raises:
+        AskedWrong: if it can't be a user's name.
+    """
     if user:
         return _require_user(source, user, AskedWrong)
     name = nfc(source.resolve().name)
@@ -221,7 +228,8 @@ def _videos_hint(names: Sequence[str]) -> str:
     return "; 'orbit-lite prep extract' takes the videos" if any(map(is_video_file, names)) else ""
 
 
-def _order(picture: PictureFile) -> tuple[object, ...]:
+def picture_order(picture: PictureFile) -> tuple[object, ...]:
+    """A key to sort pictures by: split, user, object, type, and the natural order of their files' names."""
     split = SPLITS.index(picture.split) if picture.split else -1
     place = (split, picture.user, picture.object, TREE_TYPES.index(picture.video_type))
     return (*place, natural(PurePosixPath(picture.relative).stem), picture.relative)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data_prep.making.picture_folders import PictureFile
-from data_prep.video import read_photo
+from data_prep.video import Photo, read_photo
 from data_prep.workers.pool import run_in_workers
 from groundwork.errors import FoundWrong, KitError
 from groundwork.progress import Progress
@@ -65,13 +65,24 @@ def look_at(picture: PictureFile) -> Look:
     Raises:
         FoundWrong: if it can't be read, or is too small to show anything.
     """
-    photo = read_photo(picture.path)
+    photo = read_picture(picture)
     height, width, _ = photo.picture.shape
     if min(width, height) < LEAST_SIDE_PX:
         raise FoundWrong(f"{width} x {height} pixels, expected {LEAST_SIDE_PX} or more on each side.")
     digest = hashlib.blake2b(f"{width} {height} ".encode(), digest_size=16)
     digest.update(photo.picture.tobytes())
     return Look(digest.hexdigest(), width, height, photo.is_first_of_several)
+
+
+def read_picture(picture: PictureFile) -> Photo:
+    """A picture that has a file of its own, or stands in a larger one.
+
+    Raises:
+        FoundWrong: if it can't be read.
+    """
+    if picture.pixels is None:
+        return read_photo(picture.path)
+    return Photo(picture.pixels.read(picture.path), "raw", is_first_of_several=False)
 
 
 def distinct(pictures: Sequence[PictureFile], looks: Mapping[PictureFile, Look]) -> Distinct:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from data_prep.video.framing import Framing, Picture, crop_note
     from data_prep.video.info import VideoInfo
-    from data_prep.video.photos import HEIC_SUFFIXES, PHOTO_READER, read_photo, require_heic
+    from data_prep.video.photos import HEIC_SUFFIXES, PHOTO_READER, Photo, read_photo, require_heic
     from data_prep.video.probing import probe
     from data_prep.video.readers.read_checked import reader_version
     from data_prep.video.readers.table import DEFAULT_READER, READERS, reader_named
@@ -37,6 +37,7 @@ __all__ = [
     "RAW_SUFFIXES",
     "READERS",
     "Framing",
+    "Photo",
     "Picture",
     "VideoInfo",
     "count_frames",
@@ -65,7 +66,7 @@ _HOMES = {
     ],
     "framing": ["Framing", "Picture", "crop_note"],
     "info": ["VideoInfo"],
-    "photos": ["HEIC_SUFFIXES", "PHOTO_READER", "read_photo", "require_heic"],
+    "photos": ["HEIC_SUFFIXES", "PHOTO_READER", "Photo", "read_photo", "require_heic"],
     "probing": ["probe"],
     "readers.read_checked": ["reader_version"],
     "readers.table": ["DEFAULT_READER", "READERS", "reader_named"],

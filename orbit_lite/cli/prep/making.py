@@ -124,6 +124,16 @@ def add_images(verbs: Subparsers) -> None:
         help="OBJECT/*.jpg or USER/OBJECT/*.jpg, also in train, test, ...",
     )
     _add_frame_tree(verb)
+    verb.add_argument(
+        "--layout",
+        default="folders",
+        metavar="NAME",
+        help="how SRC is laid out: folders, csv, class-split, idx, cifar, flowers102, npy, pets, sun397, svhn "
+        "(default: folders)",
+    )
+    verb.add_argument(
+        "--list", type=Reads(), metavar="FILE", help="of --layout csv, class-split and sun397: the list to go by"
+    )
     _add_size(verb)
     _add_shape(verb)
     verb.add_argument("--user", default="", metavar="NAME", help="whose pictures all of them are")
@@ -153,6 +163,8 @@ def _images(options: argparse.Namespace) -> None:
         clutter_from=options.clutter_from,
         user=options.user,
         seed=options.seed,
+        layout=options.layout,
+        list_file=options.list,
     )
     _say_made(options.out, make_images(options.source, options.out, settings=settings, workers=processes(options)))
 

@@ -1,0 +1,65 @@
+"""Bytes of files from anywhere: no more than is asked for, whatever a file says of itself or unpacks to."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+from groundwork.errors import FoundWrong
+
+_CHUNK = 1 << 20
+MOST_UNPACKED = 1 << 32  # bytes of one file, 4 GiB
+
+
+class Reader(Protocol):
+    """Something to read bytes from, to the last."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; fewer only at the end."""
+
+
+@contextmanager
+def read_faults(path: Path) -> Iterator[None]:
+    """Whatever reading raises on a damaged file, as one line.
+
+    Raises:
+        FoundWrong: naming the file.
+    """
+    try:
+        yield
+    except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as error:
+        reason = " ".join(str(error).split()) or "it ends too early"
+        raise FoundWrong(f"{path}: damaged ({reason}). Get the file again.") from None
+
+
+def exactly(reader: Reader, size: int) -> bytes:
+    """So many bytes.
+
+    Raises:
+        EOFError: if there are fewer.
+    """
+    parts = []
+    while size > 0:
+        part = reader.read(min(size, _CHUNK))
+        if not part:
+            raise EOFError("it ends too early")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def copy(reader: Reader, into: IO[bytes], size: int) -> None:
+    """So many bytes to another file, chunk by chunk.
+
+    Raises:
+        EOFError: if there are fewer.
+        ValueError: if it is more than any such file should hold.
+    """
+    if size > MOST_UNPACKED:
+        raise ValueError(f"{size} bytes are more than the {MOST_UNPACKED} that are taken")
+    while size > 0:
+        part = exactly(reader, min(size, _CHUNK))
+        into.write(part)
+        size -= len(part)

@@ -1,0 +1,79 @@
+"""The binary version of CIFAR-10 and CIFAR-100 (cs.toronto.edu/~kriz/cifar.html): labels, then 3 x 32 x 32 bytes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.making.layouts.entries import Entry, class_name, pictures_of
+from data_prep.making.layouts.layout import LayoutRequest
+from data_prep.making.picture_folders import PictureFolders
+from data_prep.making.raw_pixels import RawPixels
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.words import listed
+
+_SHAPE = (3, 32, 32)
+_PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class _Version:
+    """names: the file of the classes' names. files: by split. labels: bytes before the pixels, the last is taken."""
+
+    names: str
+    files: dict[str, tuple[str, ...]]
+    labels: int
+
+
+_BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+_VERSIONS = (
+    _Version("batches.meta.txt", {"train": _BATCHES, "test": ("test_batch.bin",)}, 1),
+    _Version("fine_label_names.txt", {"train": ("train.bin",), "test": ("test.bin",)}, 2),  # coarse, then fine
+)
+_PICKLES = ("batches.meta", "data_batch_1", "test_batch", "meta", "train", "test")
+
+
+def read_cifar(request: LayoutRequest) -> PictureFolders:
+    """Pictures of CIFAR-10, or of CIFAR-100 with its 100 fine classes.
+
+    Raises:
+        AskedWrong: if SRC holds neither, or the Python version, which is of pickles.
+        FoundWrong: if a file is missing or damaged.
+    """
+    source = request.source
+    version = next((one for one in _VERSIONS if (source / one.names).is_file()), None)
+    if version is None:
+        pickles = [name for name in _PICKLES if (source / name).is_file()]
+        why = f"{listed(pickles)} are pickles, which can run code and are not opened" if pickles else "no CIFAR"
+        raise AskedWrong(f"{source}: {why}; expected the binary version, {_VERSIONS[0].names} or {_VERSIONS[1].names}.")
+    names = _names(source / version.names)
+    entries = [
+        entry
+        for split, files in version.files.items()
+        for name in files
+        for entry in _entries(source / name, split, names, version.labels)
+    ]
+    return pictures_of(source, request.user, entries)
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        lines = path.read_bytes()[: 1 << 16].decode().split("\n")
+    except UnicodeDecodeError:
+        raise FoundWrong(f"{path}: no text in UTF-8. Get the file again.") from None
+    return [class_name(str(path), line) for line in lines if line.strip()]
+
+
+def _entries(path: Path, split: str, names: Sequence[str], labels: int) -> Iterator[Entry]:
+    if not path.is_file():
+        raise FoundWrong(f"{path}: no such file. Unpack the archive again.")
+    record, size = labels + _PIXELS, path.stat().st_size
+    if not size or size % record:
+        raise FoundWrong(f"{path}: {size} bytes, expected a multiple of {record}. Get the file again.")
+    found = np.memmap(path, np.uint8, "r", shape=(size // record, record))[:, labels - 1].tolist()
+    if max(found) >= len(names):
+        raise FoundWrong(f"{path}: label {max(found)}, and {len(names)} names of classes. Get the files again.")
+    for index, label in enumerate(found):
+        pixels = RawPixels(index * record + labels, _SHAPE, (1, 2, 0))
+        yield Entry(split, names[label], f"{path.name}/{index + 1}", path, pixels)

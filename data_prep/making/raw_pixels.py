@@ -1,0 +1,38 @@
+"""Pictures that stand uncompressed in a larger file, as sets of small pictures keep them."""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.video import Picture
+from groundwork.errors import FoundWrong
+
+
+@dataclass(frozen=True)
+class RawPixels:
+    """Where one picture of uint8 stands in its file.
+
+    Attributes:
+        offset: of its first byte.
+        shape: as it is stored, in C order, such as (3, height, width).
+        axes: the stored axes in the order height, width and, of pictures in color, channel.
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    def read(self, path: Path) -> Picture:
+        """The picture in RGB, uint8 (height, width, 3).
+
+        Raises:
+            FoundWrong: if the file ends before it.
+        """
+        count = prod(self.shape)
+        found = np.fromfile(path, np.uint8, count, offset=self.offset)
+        if len(found) < count:
+            raise FoundWrong(f"{path}: ends at byte {self.offset + len(found)}, within a picture. Get the file again.")
+        picture = found.reshape(self.shape).transpose(self.axes)
+        return np.ascontiguousarray(picture if picture.ndim == 3 else np.stack([picture] * 3, axis=2))
