@@ -38,6 +38,7 @@ TEXTS = {
         "participant",
         "object",
         "overrides",
+        "protocol_keys",
         "rename",
         "names",
         "video",

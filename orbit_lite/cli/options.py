@@ -13,6 +13,9 @@ START_HELP = "ridge on efficientnet_lite0, whose ImageNet weights are installed 
 ENGINES = ("torch", "openvino", "eager")  # as orbit_lite.models.engines has them, which takes a while to import
 READERS = ("pyav", "decord", "torchcodec")  # as data_prep.video.readers.table has them, which takes a while to import
 
+# as data_prep.making.layouts.table has them, which takes a while to import
+LAYOUTS = ("folders", "csv", "class-split", "idx", "cifar", "flowers102", "npy", "pets", "sun397", "svhn")
+
 
 def add_data(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
     """`--data`: the tree whose frames a verb reads."""

@@ -12,7 +12,7 @@ from groundwork.words import counted, listed, nearest
 
 
 def read_class_split(request: LayoutRequest) -> PictureFolders:
-    """Class folders below SRC, each in the split that `--list` has it in. Classes that are not listed are left aside.
+    """Class folders below SRC, each in the split that `--list-file` has it in. Others are left aside.
 
     Raises:
         AskedWrong: if SRC has splits already, or the list can't be read.
@@ -21,15 +21,25 @@ def read_class_split(request: LayoutRequest) -> PictureFolders:
     if (path := request.list_file) is None:
         raise ValueError("a list is needed")
     source, user = request.source, user_alone(request.source, request.user)
-    split_of = _splits(path)
     folders = scan_pictures(source, user=user)
     if any(picture.split for picture in folders.pictures):
-        raise AskedWrong(f"{source}: has folders of splits already; leave --layout and --list out.")
+        raise AskedWrong(f"{source}: has folders of splits already; leave --layout and --list-file out.")
+    return in_class_splits(source, folders, path)
+
+
+def in_class_splits(source: Path, folders: PictureFolders, path: Path) -> PictureFolders:
+    """Pictures without splits, each in the split that a list has its class in; those of other classes are left out.
+
+    Raises:
+        AskedWrong: if the list can't be read.
+        FoundWrong: if it has a class in two splits, or names classes that there are not.
+    """
+    split_of = _splits(path)
     known = {picture.object for picture in folders.pictures}
     if missing := sorted(split_of.keys() - known):
         near = nearest(missing[0], known)
         raise FoundWrong(
-            f"{path}: names {counted(len(missing), 'class', 'classes')} of which {source} has no folder:"
+            f"{path}: names {counted(len(missing), 'class', 'classes')} of which {source} has no pictures:"
             f" {listed(missing)}{near}. Get what is missing, or take it out of the list."
         )
     notes = list(folders.notes)

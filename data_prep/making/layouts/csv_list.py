@@ -16,7 +16,7 @@ _EXPECTED = "a first line path,class or path,class,split, then one picture on ea
 
 
 def read_csv_list(request: LayoutRequest) -> PictureFolders:
-    """Pictures as `--list` has them: columns path (below SRC), class and, if there are splits, split.
+    """Pictures as `--list-file` has them: columns path (below SRC), class and, if there are splits, split.
 
     Raises:
         AskedWrong: if the list can't be read.

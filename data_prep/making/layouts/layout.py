@@ -35,7 +35,7 @@ class Layout:
         name: what `--layout` calls it.
         reads: the files that it goes by, for people.
         read: finds the pictures; opens none that has a file of its own.
-        takes_list: whether it goes by `--list`.
+        takes_list: whether it goes by `--list-file`.
         needs_list: whether there is nothing to read without one.
         takes_clutter: whether a split can become clutter.
     """
@@ -55,9 +55,9 @@ class Layout:
             FoundWrong: if a file is damaged or a list does not fit the pictures.
         """
         if request.list_file is not None and not self.takes_list:
-            raise AskedWrong(f"layout {self.name}: reads {self.reads}; --list does not go with it.")
+            raise AskedWrong(f"layout {self.name}: reads {self.reads}; --list-file does not go with it.")
         if self.needs_list and request.list_file is None:
-            raise AskedWrong(f"layout {self.name}: --list is missing: {self.reads}.")
+            raise AskedWrong(f"layout {self.name}: --list-file is missing: {self.reads}.")
         if request.clutter_from and not self.takes_clutter:
             raise AskedWrong(f"layout {self.name}: --clutter-from goes with class folders alone.")
         return self.read(request)

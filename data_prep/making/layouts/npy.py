@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from data_prep.making.layouts.bounded import read_faults
+from data_prep.making.layouts.class_split import in_class_splits
 from data_prep.making.layouts.entries import Entry, class_name, pictures_of
 from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.picture_folders import PictureFolders
@@ -26,17 +27,18 @@ _PREFIX = "full_numpy_bitmap_"  # as the files of Quick, Draw! begin if they com
 
 def read_npy(request: LayoutRequest) -> PictureFolders:
     """Pictures of SRC/CLASS.npy: gray (n, height * width) of squares or (n, height, width), or RGB
-    (n, height, width, 3).
+    (n, height, width, 3). With `--list-file` each class is in the split that the list has it in.
 
     Raises:
         AskedWrong: if SRC has no such file.
-        FoundWrong: if one is damaged, or of other numbers.
+        FoundWrong: if one is damaged, or of other numbers, or the list does not fit.
     """
     paths = sorted(path for path in request.source.glob("*.npy") if not is_junk(path.name) and path.is_file())
     if not paths:
         raise AskedWrong(f"{request.source}: no .npy files; expected CLASS.npy, uint8, for each class.")
     entries = [entry for path in paths for entry in _entries(path)]
-    return pictures_of(request.source, request.user, entries)
+    folders = pictures_of(request.source, request.user, entries)
+    return in_class_splits(request.source, folders, request.list_file) if request.list_file else folders
 
 
 def _entries(path: Path) -> Iterator[Entry]:

@@ -30,10 +30,13 @@ LAYOUTS = {
         Layout("idx", "idx files, as of MNIST, Fashion-MNIST, KMNIST and EMNIST", read_idx),
         Layout("cifar", "the binary version of CIFAR-10 or CIFAR-100", read_cifar),
         Layout("flowers102", "jpg/, imagelabels.mat, setid.mat", read_flowers),
-        Layout("npy", "CLASS.npy, as Quick, Draw! has them", read_npy),
+        Layout("npy", "CLASS.npy, as Quick, Draw! has them; --list-file as for class-split", read_npy, takes_list=True),
         Layout("pets", "images/*.jpg, annotations/trainval.txt, test.txt", read_pets),
         Layout(
-            "sun397", "LETTER/CLASS/*.jpg and Training_01.txt, Testing_01.txt, or --list", read_sun397, takes_list=True
+            "sun397",
+            "LETTER/CLASS/*.jpg and Training_01.txt, Testing_01.txt, or --list-file",
+            read_sun397,
+            takes_list=True,
         ),
         Layout("svhn", "train_32x32.mat, test_32x32.mat", read_svhn),
     )

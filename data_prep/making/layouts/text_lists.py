@@ -16,7 +16,7 @@ _PET = re.compile(r"(?P<stem>(?P<label>[^/\s]+)_[0-9]+)\s.*")
 
 
 def read_sun397(request: LayoutRequest) -> PictureFolders:
-    """SUN397 by a partition of its own: SRC/Training_01.txt and Testing_01.txt, or `--list` and what belongs to it.
+    """SUN397 by a partition of its own: SRC/Training_01.txt and Testing_01.txt, or those of `--list-file`.
 
     Lines are `/a/abbey/sun_aaa.jpg`; the class is `abbey`.
 

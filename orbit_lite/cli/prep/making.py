@@ -11,7 +11,7 @@ from groundwork.errors import AskedWrong
 from groundwork.options import Reads, WritesFolder
 from groundwork.words import counted
 from orbit_lite.cli.numbers import frame_rate, positive, share
-from orbit_lite.cli.options import add_reader, add_seed, add_workers, processes
+from orbit_lite.cli.options import LAYOUTS, add_reader, add_seed, add_workers, processes
 
 if TYPE_CHECKING:
     from data_prep.making.run import TreeSummary
@@ -124,15 +124,12 @@ def add_images(verbs: Subparsers) -> None:
         help="OBJECT/*.jpg or USER/OBJECT/*.jpg, also in train, test, ...",
     )
     _add_frame_tree(verb)
+    verb.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0], help="how SRC is laid out (default: folders)")
     verb.add_argument(
-        "--layout",
-        default="folders",
-        metavar="NAME",
-        help="how SRC is laid out: folders, csv, class-split, idx, cifar, flowers102, npy, pets, sun397, svhn "
-        "(default: folders)",
-    )
-    verb.add_argument(
-        "--list", type=Reads(), metavar="FILE", help="of --layout csv, class-split and sun397: the list to go by"
+        "--list-file",
+        type=Reads(),
+        metavar="FILE",
+        help="of --layout csv, class-split, npy and sun397: the list to go by",
     )
     _add_size(verb)
     _add_shape(verb)
@@ -164,7 +161,7 @@ def _images(options: argparse.Namespace) -> None:
         user=options.user,
         seed=options.seed,
         layout=options.layout,
-        list_file=options.list,
+        list_file=options.list_file,
     )
     _say_made(options.out, make_images(options.source, options.out, settings=settings, workers=processes(options)))
 
