@@ -110,8 +110,9 @@ def configs_folder() -> Path:
 
 
 def builtin_names(kind: Kind) -> list[str]:
-    """Names of the built-in configs of one kind."""
-    return sorted(path.stem for path in (configs_folder() / kind).glob("*.yaml"))
+    """Names of the built-in configs of one kind; those of a benchmark's folder begin with its name and `/`."""
+    folder = configs_folder() / kind
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def find_config(name: str, kind: Kind) -> Path:

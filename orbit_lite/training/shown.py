@@ -77,7 +77,9 @@ def _sources(name: str) -> dict[str, str]:
 
 
 def _named(path: Path) -> str:
-    return f"experiment {path.stem}" if path.parent == configs_folder() / "experiment" else str(path)
+    folder = configs_folder() / "experiment"
+    built_in = path.is_relative_to(folder)
+    return f"experiment {path.relative_to(folder).with_suffix('').as_posix()}" if built_in else str(path)
 
 
 def _source(place: tuple[str, ...], sources: dict[str, str]) -> str:
