@@ -146,27 +146,20 @@ def _job(video: RawVideo, name: str, out: Path, settings: Settings) -> _Job:
 
 def _extract_video(job: _Job) -> VideoRecord:
     """One video's whole folder. Runs in a worker."""
-    settings = job.settings
+    size_px, shape, resample = job.settings.size_px, job.settings.shape, job.settings.resample
     info = probe(job.source)
     remove_folder(job.folder)
     number = 0
-    reading = iterate_frames(
-        job.source,
-        size_px=settings.size_px,
-        fps=settings.fps,
-        shape=settings.shape,
-        resample=settings.resample,
-        reader=settings.reader,
-        info=info,
-    )
+    reader, fps = job.settings.reader, job.settings.fps
+    reading = iterate_frames(job.source, size_px=size_px, fps=fps, shape=shape, resample=resample, reader=reader)
     with whole_folder(job.folder) as folder:
         for number, picture in reading:
-            content = encode_jpeg(picture, settings.quality)
+            content = encode_jpeg(picture, job.settings.quality)
             (folder / frame_file_name(job.folder.name, number)).write_bytes(content)
     return VideoRecord(
         frames=number,
         mark=job.mark,
-        reader=reader_version(info, settings.reader),
+        reader=reader_version(info, reader),
         pictures=info.pictures,
         width_px=info.width,
         height_px=info.height,

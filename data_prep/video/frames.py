@@ -101,22 +101,18 @@ def iterate_frames(
     shape: str = "crop",
     resample: str = "decoder",
     reader: str = DEFAULT_READER,
-    info: VideoInfo | None = None,
 ) -> Iterator[tuple[int, Picture]]:
     """Give (frame number, picture) of a whole video in order, in bounded memory whatever its length.
 
-    Arguments as for `read_frames`; and
-
-    Args:
-        reader: a name in READERS: one other than PyAV's only in a process that can be killed.
-        info: what `probe` gave, where the caller has it.
+    Arguments as for `read_frames`; and `reader`, a name in READERS: one other than PyAV's only in a process that can be
+    killed.
 
     Raises:
         AskedWrong: if there is no such shape, way to resample or reader.
         FoundWrong: if the video is damaged: at the frame where it shows, so a caller keeps nothing of it.
     """
     framing = Framing(size_px, shape, resample)
-    info = info or probe(path)
+    info = probe(path)
     pictures = frame_pictures(info.times_s, info.last_duration_s, fps)
     unique, places = np.unique(pictures, return_inverse=True)
     reading = read_checked.read_pictures(path, info, unique, framing, reader=reader)

@@ -195,6 +195,14 @@ class FittedRecognizer:
         """Items to features (m, width), of the extractor as this support set has it."""
         return self.recognizer.embed_by(self._current_encoder, images, chunk=chunk)
 
+    def prepare(self) -> None:
+        """Make ready what encodes, which `embed` does where it is needed: before several threads call that.
+
+        Raises:
+            EngineFails: if the engine can't run this network.
+        """
+        self._current_encoder.prepare()
+
     @cached_property
     def _current_encoder(self) -> CurrentEncoder:
         return self._encoder or self.recognizer.encoder(self.state)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,7 +43,8 @@ class OpenVinoEngine:
         return torch.get_num_threads()
 
     def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
-        """See Engine. Uses as many threads as torch has now. From several threads, one at a time."""
+        """See Engine. Uses as many threads as torch has now. It may be called from several: their chunks are begun in
+        turn, each part as soon as there is room."""
         _require_cpu(extractor)
         _require_installed()
         noise, expected = _by_torch(extractor, state)
@@ -65,18 +67,25 @@ def _agreeing(
     threads = torch.get_num_threads()
     with torch.autocast("cpu", enabled=False):  # its casts would go into the graph
         model = _compiled(extractor, state, threads, anew=anew)
-    requests = [model.create_infer_request() for _ in range(threads)]
-    lock = threading.Lock()  # a request holds one part of a chunk
+    idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+    for _ in range(threads):
+        idle.put(model.create_infer_request())
+    in_turn = threading.Lock()  # or two could wait for each other's requests
 
     def encode(frames: Tensor) -> Tensor:
         pixels = frames.cpu().contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-        busy = list(zip(requests, pixels.chunk(threads), strict=False))
-        with lock:
-            for request, part in busy:
+        busy = []
+        with in_turn:
+            for part in pixels.chunk(threads):
+                request = idle.get()
                 request.start_async({FRAMES: part.numpy()}, share_inputs=True)
-            for request, _ in busy:
-                request.wait()
-            return torch.cat([torch.from_numpy(request.get_output_tensor(0).data) for request, _ in busy])
+                busy.append((request, part))  # which must live while the request reads it
+        found = []
+        for request, _ in busy:
+            request.wait()
+            found.append(torch.from_numpy(request.get_output_tensor(0).data).clone())
+            idle.put(request)
+        return torch.cat(found)
 
     off = (encode(noise) - expected).abs().max()
     if not off <= _TOLERANCE * expected.std():

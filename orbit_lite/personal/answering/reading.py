@@ -18,6 +18,7 @@ from groundwork.errors import FoundWrong
 from orbit_lite.data.frames import Pictures, own_frames
 
 BATCH_FRAMES = 16
+FIRST_FRAMES = 4  # of the first batch, so that answering begins soon
 HANG_S = 300.0  # a process that gives nothing for so long is stuck on a damaged file
 
 
@@ -38,11 +39,16 @@ class VideoJob:
 
 @dataclass(frozen=True, eq=False)
 class FrameBatch:
-    """Frames in a row: numbers from 1, pictures uint8 (n, s, s, 3), RGB. `of`: how many the whole video gives."""
+    """Frames in a row: numbers from 1, as JPEG or as pictures (s, s, 3). `of`: how many the whole video gives."""
 
     numbers: range
-    pictures: Pictures
+    frames: tuple[bytes | Pictures, ...]
     of: int
+
+    @property
+    def pictures(self) -> Pictures:
+        """uint8 (n, s, s, 3), RGB. JPEG is decoded here, so that little goes from process to process."""
+        return np.stack([decode_jpeg(frame) if isinstance(frame, bytes) else frame for frame in self.frames])
 
 
 def batches_in_worker(
@@ -62,12 +68,13 @@ def batches_in_worker(
 
 def read_batches(job: VideoJob) -> Iterator[FrameBatch]:
     """The same in this process, which a damaged file may hang or crash."""
-    count, pictures = _stored_frames(job) if is_stored(job.path) else _frames_of_file(job)
-    batch: list[Pictures] = []
-    for number, picture in enumerate(pictures, start=1):
-        batch.append(picture)
-        if len(batch) == BATCH_FRAMES or number == count:
-            yield FrameBatch(range(number - len(batch) + 1, number + 1), np.stack(batch), count)
+    count, frames = _stored_frames(job) if is_stored(job.path) else _frames_of_file(job)
+    batch: list[bytes | Pictures] = []
+    for number, frame in enumerate(frames, start=1):
+        batch.append(frame)
+        full = FIRST_FRAMES if number <= FIRST_FRAMES else BATCH_FRAMES
+        if len(batch) == full or number == count:
+            yield FrameBatch(range(number - len(batch) + 1, number + 1), tuple(batch), count)
             batch = []
 
 
@@ -76,14 +83,10 @@ def is_stored(path: Path) -> bool:
     return path.is_dir() or (not path.exists() and is_packed_place(path))
 
 
-def _frames_of_file(job: VideoJob) -> tuple[int, Iterator[Pictures]]:
+def _frames_of_file(job: VideoJob) -> tuple[int, Iterator[bytes | Pictures]]:
     count = count_frames(probe_own(job.path), job.fps)
     frames = (picture for _, picture in iterate_frames(job.path, size_px=job.size_px, fps=job.fps))
-    return count, map(_stored, frames) if job.stored else frames
-
-
-def _stored(picture: Pictures) -> Pictures:
-    return decode_jpeg(encode_jpeg(picture))
+    return count, map(encode_jpeg, frames) if job.stored else frames
 
 
 def _stored_frames(job: VideoJob) -> tuple[int, Iterator[Pictures]]:

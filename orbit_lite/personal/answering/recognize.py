@@ -19,6 +19,7 @@ from data_prep.workers.stream import StreamWorker
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.progress import Progress, duration
 from groundwork.reporting import report_failed
+from groundwork.threads import in_order
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.engines.choosing import settle_engine
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
@@ -28,7 +29,7 @@ from orbit_lite.personal.answering.reading import FrameBatch, VideoJob, batches_
 from orbit_lite.personal.answering.report import write_answers
 from orbit_lite.personal.answering.speech import Speech, spoken
 from orbit_lite.personal.answering.summary import AnswersSummary
-from orbit_lite.personal.recognizer import PersonalRecognizer
+from orbit_lite.personal.recognizer import FrameScores, PersonalRecognizer
 
 _LOG = logging.getLogger("orbit_lite")
 
@@ -159,11 +160,16 @@ def frame_answers(
     """
     answerer = Answerer(personal.objects, personal.rejection.point, smooth_s=looking.smooth_s)
     reading = batches_in_worker(worker, VideoJob(video, personal.frame_size_px, looking.fps))
+    personal.fitted.prepare()
+
+    def scored(batch: FrameBatch) -> tuple[range, FrameScores]:
+        return batch.numbers, personal.scores(to_images(batch.pictures, 1))
+
+    at_once = personal.fitted.recognizer.engine.chunks_at_once
     with closing(_counted(reading, "frames answered")) as batches:
-        for batch in batches:
-            scores = personal.scores(to_images(batch.pictures, 1))
-            times_s = [(number - 1) / looking.fps for number in batch.numbers]
-            yield from answerer.answers(batch.numbers, times_s, scores)
+        for numbers, scores in in_order(scored, batches, at_once=at_once):
+            times_s = [(number - 1) / looking.fps for number in numbers]
+            yield from answerer.answers(numbers, times_s, scores)
 
 
 def _size_bytes(video: Path) -> int:
