@@ -17,14 +17,34 @@ _LOG = logging.getLogger("orbit_lite")
 
 
 def settle_for_run(
-    recognizer: Recognizer, asked: str | None, run: Path | None, ranks: Ranks, *, frames: int, states: int
+    recognizer: Recognizer,
+    asked: str | None,
+    run: Path | None,
+    ranks: Ranks,
+    *,
+    frames: int,
+    states: int,
+    finished: bool = False,
 ) -> str:
     """Let a run's recognizer encode by one engine on all ranks: the one asked for, the one that the run began with, or
     the quicker one.
 
-    Arguments, result and errors as for `settle_engine`; run: the run's folder, there or not; None without one.
+    Arguments, result and errors as for `settle_engine`; and
+
+    Args:
+        run: the run's folder, there or not; None without one.
+        finished: whether it has its predictions: then it keeps its engine, and says so if another is asked for.
     """
     before = machine_before(run).get("engine") if run else None
+    if finished and asked and isinstance(before, str) and asked != before:
+        if ranks.first:
+            _LOG.warning(
+                "%s: its predictions are there, by engine %s, and are not made again; for engine %s give another --out",
+                run,
+                before,
+                asked,
+            )
+        asked = None
     if asked is None and isinstance(before, str):
         try:
             return settle_engine(recognizer, before, frames=frames, states=states)

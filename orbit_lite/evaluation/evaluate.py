@@ -110,7 +110,15 @@ def evaluate(
             "data_fingerprint": index.fingerprint,
             **filter_note(request.causal_filter),
         }
-        engine = settle_for_run(recognizer, request.engine, out, ranks, frames=drawer.frames, states=len(drawer.users))
+        engine = settle_for_run(
+            recognizer,
+            request.engine,
+            out,
+            ranks,
+            frames=drawer.frames,
+            states=len(drawer.users),
+            finished=(out / PREDICTIONS_NAME).exists(),
+        )
         machine = ranks.machine(workers=workers, engine=engine)
         held = RunFolder.held(out, settings, machine=machine, as_now=evaluation_as_written_now)
         with ranks.by_first(held) as run:

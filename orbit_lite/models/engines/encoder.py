@@ -69,8 +69,9 @@ class ChosenEngine:
 class CurrentEncoder:
     """An encoder of one state: prepared when it is first asked, and again once the extractor or the engine is another.
 
-    A change shows in the tensors' versions, which PyTorch counts, in their addresses, and in the first number of each
-    parameter: fused optimizers, and what is written through `.data`, don't count versions.
+    A change shows in the tensors' versions, which PyTorch counts, in their addresses, in the first number of each
+    parameter (fused optimizers, and what is written through `.data`, don't count versions), in the norms' `eps`, and in
+    the number of threads.
     """
 
     def __init__(self, chosen: ChosenEngine, extractor: Extractor, state: ExtractorState | None = None) -> None:
@@ -152,7 +153,7 @@ def by_frames(encoder: Encoder, items: Tensor) -> Tensor:
 
 
 class _Weights:
-    """An extractor's tensors, and as which version."""
+    """An extractor's tensors, as which version, and what else its features hang on."""
 
     def __init__(self, extractor: Extractor) -> None:
         modules = _modules_of(extractor.net)
@@ -161,6 +162,7 @@ class _Weights:
         self._tensors = [*parameters, *buffers]
         self._versions = [(tensor.data_ptr(), _version(tensor)) for tensor in self._tensors]
         self._firsts = _first_numbers(parameters)
+        self._settings = [torch.get_num_threads(), *(getattr(module, "eps", None) for module in modules)]
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -168,6 +170,7 @@ class _Weights:
             and len(self._tensors) == len(other._tensors)
             and self._versions == other._versions
             and self._firsts == other._firsts
+            and self._settings == other._settings
             and all(one is another for one, another in zip(self._tensors, other._tensors, strict=True))
         )
 

@@ -62,6 +62,17 @@ def test_a_run_keeps_the_engine_that_it_began_with(recognizer, tmp_path):
         assert settle_for_run(recognizer, None, tmp_path / "new", ranks, frames=10, states=1) == "torch"
 
 
+def test_a_finished_run_keeps_its_engine_and_says_so(pocket_frames, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert evaluated(pocket_frames, out, "--engine", "eager") == 0
+    before = {path.name: path.read_bytes() for path in out.glob("*.parquet")}
+    assert evaluated(pocket_frames, out, "--engine", "torch") == 0
+    assert "by engine eager, and are not made again; for engine torch give another --out" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.glob("*.parquet")} == before
+    record = json.loads((out / "run.json").read_text())
+    assert record["machine"]["engine"] == read_scorecard(out / "scorecard.json").provenance["engine"] == "eager"
+
+
 def test_an_engine_that_is_gone_is_replaced_and_that_is_said(recognizer, tmp_path, monkeypatch, caplog):
     def fail(*_):
         raise EngineFails("openvino is not installed; pip install openvino")

@@ -356,6 +356,25 @@ def test_what_counts_no_version_is_seen_too(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_no_tensor_is_seen_too(engine):
+    extractor = extractor_of("efficientnet_lite0")
+    encoder, images = CurrentEncoder(ChosenEngine(find_engine(engine)), extractor), noise(extractor, 2)
+    encoder(images)
+    for module in extractor.net.modules():
+        if hasattr(module, "eps"):
+            module.eps *= 30
+    expected = extractor.encode(images).detach()
+    assert torch.allclose(encoder(images), expected, atol=1e-3 * float(expected.std()))
+    prepared, threads = encoder.prepare(), torch.get_num_threads()
+    assert encoder.prepare() is prepared
+    torch.set_num_threads(threads + 1)
+    try:
+        assert encoder.prepare() is not prepared
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_threads_may_share_an_encoder(engine):
     extractor = extractor_of("efficientnet_lite0")
     encoder, images = CurrentEncoder(ChosenEngine(find_engine(engine)), extractor), noise(extractor, 12)
