@@ -6,7 +6,7 @@ Workers are started by spawn, never fork (OpenCV, libav and torch all hold threa
 import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -125,7 +125,12 @@ class ReadFrames:
 
 
 def read_ahead(
-    jobs: Jobs[JobT], read: Callable[[JobT], LoadedT], *, workers: int, pin: bool = False
+    jobs: Jobs[JobT],
+    read: Callable[[JobT], LoadedT],
+    *,
+    workers: int,
+    pin: bool = False,
+    at_once: int = 0,
 ) -> Iterator[LoadedT]:
     """Load jobs in their order; `workers` processes read ahead, or with 0 a thread of this one. The result is the same.
 
@@ -134,13 +139,15 @@ def read_ahead(
         read: turns one job into what was asked for; picklable.
         workers: number of processes.
         pin: put what the workers have read into pinned memory, from where a GPU copies it while it computes.
+        at_once: if not 0, without workers, so many jobs are read at once, in threads, and nothing while the caller
+            computes: PyTorch's threads wait for each other at every layer, and so for what reads beside one of them.
 
     Raises:
         KitError: the error a job ended with, as the worker had it.
         FoundWrong: if a worker hangs or dies.
     """
     if workers == 0:
-        yield from _read_by_thread(jobs, read)
+        yield from _read_some(jobs, read, at_once) if at_once else _read_by_thread(jobs, read)
         return
     by_pipe = _little_shared_memory()
     loader = DataLoader(
@@ -179,6 +186,15 @@ def _read_by_thread(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT]) -> Iterat
                 yield ahead.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _read_some(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT], at_once: int) -> Iterator[LoadedT]:
+    with _ONE_OPENCV_THREAD, ThreadPoolExecutor(at_once, thread_name_prefix="reads") as pool:
+        for first in range(0, len(jobs), at_once):
+            some = [pool.submit(read, jobs[place]) for place in range(first, min(first + at_once, len(jobs)))]
+            wait(some)
+            for loaded in some:
+                yield loaded.result()
 
 
 def _little_shared_memory() -> bool:

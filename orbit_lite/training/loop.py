@@ -151,6 +151,7 @@ def _train(
             ReadTask(source),
             workers=max(workers, source.least_workers),
             pin=ranks.device.type == "cuda",
+            at_once=torch.get_num_threads() if ranks.device.type == "cpu" else 0,
         )
         saved_s = time.monotonic()
         with Progress("steps", steps.total, quiet=not ranks.first) as progress:

@@ -141,13 +141,29 @@ def test_one_job_is_read_ahead_and_no_more():
     assert begun in ([0, 1], [0, 1, 2])
 
 
-def test_an_error_comes_at_its_job_and_not_before():
+def test_some_jobs_are_read_at_once_and_nothing_while_the_caller_computes():
+    begun: list[int] = []
+
+    def read(job: int) -> int:
+        begun.append(job)
+        return 10 * job
+
+    found = read_ahead(range(5), read, workers=0, at_once=2)
+    assert begun == []
+    for given in range(5):
+        assert next(found) == 10 * given
+        assert sorted(begun) == list(range(min(given + 2 - given % 2, 5)))
+    assert list(found) == []
+
+
+@pytest.mark.parametrize("at_once", [0, 2, 3])
+def test_an_error_comes_at_its_job_and_not_before(at_once):
     def read(job: int) -> int:
         if job == 2:
             raise FoundWrong("frame 2 is damaged")
         return job
 
-    found = read_ahead(range(4), read, workers=0)
+    found = read_ahead(range(4), read, workers=0, at_once=at_once)
     assert [next(found), next(found)] == [0, 1]
     with pytest.raises(FoundWrong, match="frame 2 is damaged"):
         next(found)
