@@ -14,7 +14,7 @@ from orbit_lite.episode_plan import EPISODES, AnyEpisodes, FixedEpisodes, Random
 from orbit_lite.overrides import apply_overrides
 from orbit_lite.strict_yaml import parse_yaml, read_yaml_text
 
-Kind = Literal["protocol", "learner", "experiment"]
+Kind = Literal["protocol", "learner", "experiment", "suite"]
 VideoType = Literal["clean", "clutter"]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]

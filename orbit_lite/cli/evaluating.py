@@ -25,6 +25,7 @@ from orbit_lite.cli.options import (
 if TYPE_CHECKING:
     from eval.formats.scorecard import Scorecard
     from orbit_lite.evaluation.causal_filter import CausalFilter
+    from orbit_lite.evaluation.evaluate import EvaluateRequest
     from orbit_lite.models.choice import ModelChoice
     from orbit_lite.personal.evaluating.evaluate import PersonalRequest
 
@@ -37,6 +38,18 @@ NOT_OF_A_PERSONAL_FILE = {  # options, and why they make no sense there
     "plain": "there is one task",
     "time": "it is taught already",
     "filter_stay": "its answers are those of single frames",
+}
+
+NOT_OF_A_SUITE = {
+    "protocol_keys": "each of its parts has its own protocol",
+    "tasks": "its sets are evaluated one by one; --tasks-per-user limits each",
+    "filter_stay": "its images have no order in time",
+    "thumbnails": "its images are of many sets",
+    "user": "it is of data sets",
+    "strictness": "it is of data sets",
+    "plain": "it is for comparisons of one run",
+    "time": "it is measured for one run",
+    "json": "--out gets its table as CSV",
 }
 
 
@@ -118,11 +131,12 @@ def _add_evaluate(verbs: Subparsers) -> None:
         description="Tasks, predictions, scorecard and report of one recognizer, in one folder. The same command "
         "resumes a run that was stopped. --model may also be a personal recognizer, as 'orbit-lite personalize' writes "
         "it: with --protocol own-videos it is asked about one user's videos that did not teach it, and its own 'none "
-        "of these' is scored, too. A folder of personal recognizers gives a run for each and one table of all.",
+        "of these' is scored, too. A folder of personal recognizers gives a run for each and one table of all; --suite "
+        "does for the data sets of a benchmark.",
     )
     add_model(verb)
     add_data(verb)
-    add_protocol(verb)
+    add_protocol(verb, or_suite=True)
     verb.add_argument("--out", type=WritesFolder(), required=True, help="the run's folder")
     verb.add_argument(
         "--thumbnails", action="store_true", help="put frames into the report: pictures of people's homes"
@@ -146,6 +160,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from eval.report import scorecard_text
     from orbit_lite.personal.file import is_personal
 
+    if options.suite is not None:
+        say_text(_evaluate_suite(options))
+        return
     if Path(options.model).is_dir():
         if options.json:
             raise AskedWrong("--json is of one recognizer; for a folder of them --out gets tables as CSV")
@@ -161,13 +178,27 @@ def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
     for name in ("user", "strictness"):
         if getattr(options, name) is not None:
             raise AskedWrong(f"--{name} goes with a personal recognizer as --model; {options.model} is none")
-    from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
+    from orbit_lite.evaluation.evaluate import evaluate
     from orbit_lite.runs.devices import named_device
 
-    request = EvaluateRequest(
+    return evaluate(
+        _request(options, protocol=options.protocol),
+        options.out,
+        workers=readers(options),
+        device=named_device(options.device),
+        plain=options.plain,
+        thumbnails=options.thumbnails,
+        timed=options.time,
+    )
+
+
+def _request(options: argparse.Namespace, *, protocol: str) -> "EvaluateRequest":
+    from orbit_lite.evaluation.evaluate import EvaluateRequest
+
+    return EvaluateRequest(
         model=_model(options),
         data=options.data,
-        protocol=options.protocol,
+        protocol=protocol,
         split=options.split,
         seed=options.seed,
         tasks_per_user=options.tasks_per_user,
@@ -176,14 +207,27 @@ def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
         causal_filter=_causal_filter(options),
         engine=options.engine,
     )
-    return evaluate(
-        request,
+
+
+def _evaluate_suite(options: argparse.Namespace) -> str:
+    from orbit_lite.evaluation.suite import evaluate_suite, load_suite
+    from orbit_lite.personal.file import is_personal
+    from orbit_lite.runs.devices import named_device
+
+    for name, why in NOT_OF_A_SUITE.items():
+        if getattr(options, name) not in (None, False, []):
+            option = "set" if name == "protocol_keys" else name.replace("_", "-")
+            raise AskedWrong(f"--{option} does not go with --suite: {why}")
+    if Path(options.model).is_dir() or is_personal(Path(options.model)):
+        raise AskedWrong(f"{options.model}: --suite is of a model, not of personal recognizers")
+    suite = load_suite(options.suite)
+    return evaluate_suite(
+        suite,
+        _request(options, protocol=suite.name),
         options.out,
         workers=readers(options),
         device=named_device(options.device),
-        plain=options.plain,
-        thumbnails=options.thumbnails,
-        timed=options.time,
+        width=terminal_width(),
     )
 
 

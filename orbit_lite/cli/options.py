@@ -24,12 +24,21 @@ def add_data(parser: argparse._ActionsContainer, *, required: bool = True) -> No
     )
 
 
-def add_protocol(parser: argparse._ActionsContainer) -> None:
-    """`--protocol`, `--set`, `--split`, `--seed`, `--tasks-per-user` and `--tasks`: which tasks are drawn."""
-    parser.add_argument(
+def add_protocol(parser: argparse._ActionsContainer, *, or_suite: bool = False) -> None:
+    """`--protocol`, `--set`, `--split`, `--seed`, `--tasks-per-user` and `--tasks`: which tasks are drawn.
+
+    or_suite: `--suite` may take the place of `--protocol`.
+    """
+    which = parser.add_mutually_exclusive_group(required=True)
+    if or_suite:
+        which.add_argument(
+            "--suite",
+            type=ReadsOrNames(),
+            help="a benchmark of many data sets, vtab-md or a YAML file: --data holds a tree for each set, by its name",
+        )
+    which.add_argument(
         "--protocol",
         type=ReadsOrNames(),
-        required=True,
         help="orbit-2022, own-videos, episodes-5w1s, meta-dataset, ... or a YAML file",
     )
     parser.add_argument(

@@ -8,6 +8,7 @@ from data_prep.tree.index import open_index
 from groundwork.errors import AskedWrong
 from orbit_lite.config import builtin_names, configs_folder, load_protocol
 from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.evaluation.suite import load_suite
 from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.training.experiment import OptimizerConfig, load_experiment
@@ -17,6 +18,7 @@ from orbit_lite.training.optimizer import build_optimizer
 def test_every_yaml_under_configs_loads():
     """Found by walking the folder, so that a new file is checked without anyone thinking of it."""
     loaders = {"protocol": load_protocol, "experiment": load_experiment, "learner": load_learner}
+    loaders["suite"] = load_suite
     files = sorted(configs_folder().rglob("*.yaml"))
     assert {path.relative_to(configs_folder()).parts[0] for path in files} <= set(loaders)
     for path in files:

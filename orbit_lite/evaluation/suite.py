@@ -1,0 +1,150 @@
+"""One model on the many data sets of a benchmark: a run of each, and one table of all."""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field, PositiveInt, model_validator
+
+from eval.suite_table import SetResult, suite_csv, suite_html, suite_markdown, suite_text
+from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.files import write_text
+from groundwork.reporting import report_failed
+from groundwork.strict_model import Strict
+from groundwork.words import counted, listed, nearest
+from orbit_lite.config import find_config, parse_config, read_yaml
+from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
+
+_LOG = logging.getLogger("orbit_lite")
+
+TABLE_NAME = "sets"  # and .txt, .md, .csv, .html
+_SET_NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class SuiteGroup(Strict):
+    """Sets that are evaluated alike.
+
+    part: of the benchmark; it has a mean of its own. group: within the part, where it has several.
+    tasks_per_user: of each set.
+    """
+
+    part: str
+    group: str = ""
+    protocol: str
+    tasks_per_user: PositiveInt
+    sets: tuple[_SET_NAME, ...]
+
+
+class Suite(Strict):
+    """A benchmark of many sets."""
+
+    name: str
+    groups: tuple[SuiteGroup, ...]
+
+    @model_validator(mode="after")
+    def _each_set_once(self) -> Self:
+        names = self.names
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"set {twice[0]} is in it twice; each set has one row")
+        if not names:
+            raise ValueError("no sets; expected at least one")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """All sets, in order."""
+        return [name for group in self.groups for name in group.sets]
+
+
+def load_suite(name: str) -> Suite:
+    """A suite by built-in name or path of a YAML file.
+
+    Raises:
+        AskedWrong: if there is none, or it is not as expected.
+    """
+    path = find_config(name, "suite")
+    return parse_config(read_yaml(path), Suite, where=str(path))
+
+
+def evaluate_suite(
+    suite: Suite, request: EvaluateRequest, out: Path, *, workers: int, device: torch.device, width: int | None = None
+) -> str:
+    """Evaluate a model on each set of a suite that is there: the tree `request.data`/SET.
+
+    Leaves a run folder OUT/SET for each, and the table of all as sets.txt, sets.md, sets.csv and sets.html. A set that
+    is done is not done again.
+
+    Args:
+        suite: the sets; each group's protocol is taken in place of the request's.
+        request: what all sets have in common; its tasks_per_user, if it has one, is the most that a set gets.
+        out: the folder of the runs.
+        workers: processes that read.
+        device: where to compute.
+        width: of the terminal, for the text.
+
+    Returns:
+        the table, as text.
+
+    Raises:
+        AskedWrong: if no set is there, the model can't be loaded, or it is started by torchrun.
+        FoundWrong: if a set's evaluation failed; the others' are in the table.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise AskedWrong(f"suite {suite.name}: one process evaluates its sets; start it without torchrun.")
+    _require_sets(suite, request.data)
+    request.model.load()  # what is wrong with it is said once
+    results: list[SetResult] = []
+    failed: list[str] = []
+    for group, name in _each(suite):
+        result = SetResult(name, group.part, group.group)
+        if (request.data / name).is_dir():
+            most = request.tasks_per_user or group.tasks_per_user
+            own = replace(
+                request,
+                data=request.data / name,
+                protocol=group.protocol,
+                tasks_per_user=min(most, group.tasks_per_user),
+            )
+            try:
+                card = evaluate(own, out / name, workers=workers, device=device)
+                result = SetResult.of(name, group.part, group.group, card)
+            except (FoundWrong, AskedWrong) as error:
+                report_failed(_LOG, str(error), error)
+                failed.append(name)
+        results.append(result)
+    title = f"{suite.name}, {request.split}"
+    if any(result.accuracy is not None for result in results):
+        for suffix, text in (
+            ("txt", suite_text(title, results)),
+            ("md", suite_markdown(title, results)),
+            ("csv", suite_csv(results)),
+            ("html", suite_html(title, results)),
+        ):
+            write_text(out / f"{TABLE_NAME}.{suffix}", text)
+    if failed:
+        raise FoundWrong(f"{counted(len(failed), 'set')} failed: {', '.join(failed)}; those of the others are in {out}")
+    return suite_text(title, results, width=width)
+
+
+def _each(suite: Suite) -> Iterator[tuple[SuiteGroup, str]]:
+    for group in suite.groups:
+        for name in group.sets:
+            yield group, name
+
+
+def _require_sets(suite: Suite, data: Path) -> None:
+    if not data.is_dir():
+        raise AskedWrong(f"{data}: no such folder; expected one that holds a tree for each set of {suite.name}")
+    there = {path.name for path in data.iterdir() if path.is_dir()}
+    if not there & set(suite.names):
+        raise AskedWrong(
+            f"{data}: holds no set of {suite.name}; expected a tree at {data.name}/SET, such as {data.name}/"
+            f"{suite.names[0]}; its sets: {', '.join(suite.names)}"
+        )
+    if others := sorted(name for name in there - set(suite.names) if not name.startswith(".")):
+        near = nearest(others[0], suite.names)
+        _LOG.warning("note: %s: not of %s, left aside: %s%s", data, suite.name, listed(others), near)
