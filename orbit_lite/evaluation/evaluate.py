@@ -43,6 +43,7 @@ from orbit_lite.runs.ranks import joined_ranks
 
 TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"
 PARTS_NAME = ".parts"
+MOST_SIZES = 40  # of episodes, that MACs are counted for; episodes of random sizes have hundreds
 SECONDS_NAME = "seconds_to_personalise.csv"
 
 
@@ -157,7 +158,13 @@ def evaluate(
             if run:
                 facts = annotation_facts(annotations, drawer.split, task_set.tasks)
                 seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
-                cost = personalize_cost(recognizer, task_set.tasks, seconds, causal_filter=request.causal_filter)
+                cost = personalize_cost(
+                    recognizer,
+                    task_set.tasks,
+                    seconds,
+                    causal_filter=request.causal_filter,
+                    most_sizes=MOST_SIZES if single_images else None,
+                )
                 score_and_report(run, cost=cost, facts=facts, shown=source if thumbnails else None)
             ranks.wait()
             return read_scorecard(out / SCORECARD_NAME)

@@ -40,10 +40,12 @@ def personalize_cost(
     seconds: Sequence[TaskSeconds] = (),
     *,
     causal_filter: CausalFilter | None = None,
+    most_sizes: int | None = None,
 ) -> Cost:
     """MACs to personalise for each task, by both counts; and seconds, where they were measured, one entry a task.
 
-    With a filter, also how many more frames it reads than are predicted, and the MACs of these.
+    Counting runs the head once for each size, way and support frames: where there are more than most_sizes of them, no
+    MACs are counted. With a filter, also how many more frames it reads than are predicted, and the MACs of these.
     """
 
     @cache
@@ -55,11 +57,13 @@ def personalize_cost(
     def count_frame(way: int) -> int:
         return total(frame_macs(recognizer, way=way)).ours
 
+    sizes = {(task.way, _support_frames(task)) for task in tasks}
+    counts = most_sizes is None or len(sizes) <= most_sizes
     seconds_of = {(row.user, row.task): row.seconds for row in seconds}
     rows = []
     for task in tasks:
         extra = extra_frames(task, causal_filter) if causal_filter else None
-        ours, leaderboard = count(task.way, sum(len(plan.frames) for plan in task.support))
+        ours, leaderboard = count(task.way, _support_frames(task)) if counts else (None, None)
         rows.append(
             TaskCost(
                 user=task.user,
@@ -72,12 +76,18 @@ def personalize_cost(
             )
         )
     source = "MACs counted for each task's way and support frames, one frame's count multiplied"
+    if not counts:
+        source = f"MACs not counted: tasks of {len(sizes)} sizes, and each takes a run of the head"
     if seconds:
         source += (
             f"; seconds by the clock, on {measured_on(seconds)}, from frames in memory to a fitted recogniser, each "
             "distinct support set once"
         )
     return Cost.of(rows, source=source)
+
+
+def _support_frames(task: Task) -> int:
+    return sum(len(plan.frames) for plan in task.support)
 
 
 def _support_facts(table: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:

@@ -66,9 +66,13 @@ class OptimizerConfig(Strict):
 
 
 class ValidationConfig(Strict):
-    """How the best weights are chosen: frame accuracy, per video, on validation users only."""
+    """How the best weights are chosen: frame accuracy on validation users only, by video, or by task of single images.
+
+    protocol_keys: `key=value` in place of the protocol's own.
+    """
 
     protocol: str = "orbit-2022"
+    protocol_keys: tuple[str, ...] = ()
     tasks_per_user: Positive = 30
     every_epochs: Positive = 1
 
@@ -120,13 +124,13 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfi
     """
     path = find_config(name, "experiment")
     content = _read_experiment(path)
-    if isinstance(content.get("tasks"), str):
-        content["tasks"] = read_yaml(find_config(content["tasks"], "protocol"))
+    _read_tasks(content)
     refuse_doubled(overrides)
     for override in overrides:
         if override.startswith("learner.") and isinstance(content.get("learner"), str):
             content["learner"] = load_learner(content["learner"]).model_dump()  # so that one setting can be another
         apply_override(content, override)
+        _read_tasks(content)  # so that a key that follows can be another one
     if isinstance(content.get("learner"), str):
         content["learner"] = load_learner(content["learner"]).model_dump()
     return parse_config(content, ExperimentConfig, where=str(path))
@@ -137,6 +141,12 @@ def experiment_as_written_now(found: Any) -> Any:
     if isinstance(found, dict) and isinstance(found.get("lite"), dict):
         found = found | {"lite": {"bf16": False} | found["lite"]}
     return as_written_now(found, ExperimentConfig)
+
+
+def _read_tasks(content: dict[str, Any]) -> None:
+    """Put a protocol's keys in the place of its name."""
+    if isinstance(content.get("tasks"), str):
+        content["tasks"] = read_yaml(find_config(content["tasks"], "protocol"))
 
 
 def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:

@@ -291,12 +291,13 @@ def in_bf16(lite: LiteConfig, device: torch.device) -> bool:
 
 
 class Validation:
-    """Frame accuracy on validation users, the mean over videos: what the best weights are chosen by."""
+    """Frame accuracy on validation users, the mean over videos, or over tasks of single images: it chooses the best
+    weights."""
 
     def __init__(
         self, config: ExperimentConfig, index: Index, source: FrameSource, ranks: Ranks, *, workers: int
     ) -> None:
-        protocol = load_protocol(config.validation.protocol)
+        protocol = load_protocol(config.validation.protocol, config.validation.protocol_keys)
         drawer = open_drawer(index, protocol, split="validation", seed=config.seed)
         self._tasks = drawer.draw_all(tasks_per_user=config.validation.tasks_per_user)
         self._index, self._source, self._ranks, self._workers = index, source, ranks, workers
@@ -307,7 +308,7 @@ class Validation:
         return float(np.mean([1 / task.way for task in self._tasks.tasks for _ in task.query]))
 
     def __call__(self, recognizer: Recognizer, step: int) -> float:
-        """The mean over all videos of all tasks, in [0, 1].
+        """The mean over all videos of all tasks, or over all tasks of single images, in [0, 1].
 
         Raises:
             FoundWrong: if features are NaN or infinite; names the step.

@@ -35,8 +35,8 @@ def shown_keys(name: str, overrides: Sequence[str] = ()) -> list[ShownKey]:
         key, _, _ = override.partition("=")
         sources = {known: source for known, source in sources.items() if not known.startswith(f"{key}.")}
         sources[key] = COMMAND_LINE
-        if key == "learner":
-            sources |= dict.fromkeys(map(".".join, _flat(config["learner"], ("learner",))), COMMAND_LINE)
+        if key in ("learner", "tasks"):
+            sources |= dict.fromkeys(map(".".join, _flat(config[key], (key,))), COMMAND_LINE)
     return [ShownKey(".".join(place), value, _source(place, sources)) for place, value in _flat(config).items()]
 
 
