@@ -10,6 +10,7 @@ import torch
 from benchmarks import (
     embed,
     engines,
+    episodes,
     evaluate,
     export,
     extract,
@@ -36,6 +37,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "embed-gpu": embed.run_on_gpu,
     "engines": engines.run,
+    "episodes": episodes.run,
     "evaluate": evaluate.run,
     "export": export.run,
     "extract": extract.run,
@@ -53,6 +55,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
 ABOUT = {
     "embed-gpu": "images embedded a second on a GPU, beside what its arithmetic and its memory would allow",
     "engines": "images embedded a second by each engine, beside PyTorch's eager mode; how much features differ",
+    "episodes": "plans drawn from an index of a million images, and 600 tasks of 5-way 5-shot, each with its bar",
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
     "export": "a personal recogniser in the kit, in ONNX, in ONNX of 8 bits: accuracy, size, time of a frame",
     "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",

@@ -24,14 +24,16 @@ def predict_source(recognizer: Recognizer, work: SourceWork, images: Iterator[Te
     """One source's table. Takes exactly the images of `work.jobs()` from the iterator."""
     answers: dict[int, Answer] = {}
     for one in work.rounds:
-        answers |= _predict_once(recognizer, one, images) if one.one_support else _predict_all(recognizer, one, images)
+        if one.one_support:
+            answers |= _predict_once(recognizer, one, images)
+        else:
+            answers |= predict_from_features(recognizer, one, _embed(recognizer, one, images))
     confidence, prediction = (torch.cat([answers[task.task][part] for task in work.tasks]) for part in (0, 1))
     return predictions_table(work.source, work.tasks, confidence, prediction)
 
 
-def _predict_all(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -> dict[int, Answer]:
-    """All tasks of a round from kept features."""
-    features = torch.cat([recognizer.embed(next(images)) for _ in one.image_jobs()])
+def predict_from_features(recognizer: Recognizer, one: Round, features: Tensor) -> dict[int, Answer]:
+    """The answers of all tasks of a round by their numbers; features: of `one.images`, (images, width)."""
     places = {image: place for place, image in enumerate(one.images)}
 
     def of(plans: Sequence[VideoPlan]) -> Tensor:
@@ -42,6 +44,18 @@ def _predict_all(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -
         fitted = recognizer.personalize_from_features(of(task.support), _labels(task.support), way=task.way)
         found[task.task] = _answer(fitted, of(task.query))
     return found
+
+
+def _embed(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -> Tensor:
+    """Features of a round's images, (images, width), each chunk's put in its place."""
+    features, start = torch.empty(0), 0
+    for job in one.image_jobs():
+        found = recognizer.embed(next(images))
+        if not start:
+            features = found.new_empty(len(one.images), found.shape[1])
+        features[start : start + len(job.images)] = found
+        start += len(job.images)
+    return features
 
 
 def _predict_once(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -> dict[int, Answer]:

@@ -9,6 +9,7 @@ from groundwork.errors import FoundWrong
 NAMES = [
     *(
         "engines",
+        "episodes",
         "evaluate",
         "export",
         "extract",
