@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from data_prep.making.bursts import Burst, plan_bursts, refuse_names, with_one_video
 from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.layouts.table import FOLDERS, layout_named
+from data_prep.making.near_copies import near_copies
 from data_prep.making.picture_folders import PictureFile, PictureFolders
 from data_prep.making.picture_look import Distinct, Looked, distinct, look_at_pictures, read_picture
 from data_prep.making.run import TreeRun, TreeSummary, remove_folder
@@ -236,6 +237,12 @@ def _notes(looked: Looked, taken: Distinct, bursts: Sequence[Burst], settings: I
     if taken.copies:
         pairs = [f"{copy.relative} (of {first.relative})" for copy, first in taken.copies]
         yield f"{counted(len(pairs), 'copy', 'copies')} of other pictures of the same object left out: {listed(pairs)}."
+    if settings.burst == 1 and (near := near_copies({p: looked.found[p].thumbnail for p in taken.kept})):
+        pairs = [f"{one.relative} (like {other.relative})" for one, other in near]
+        yield (
+            f"{counted(len(pairs), 'picture')} nearly the same as another of the same object, saved again in another "
+            f"quality or size: {listed(pairs)}. One may teach while the other is asked about: take one of them out."
+        )
     if several := [picture.relative for picture in taken.kept if looked.found[picture].is_first_of_several]:
         yield f"of {counted(len(several), 'animation')} the first picture is taken: {listed(several)}."
     if settings.shape == "crop":

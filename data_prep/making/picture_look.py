@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from data_prep.making.near_copies import thumbnail
 from data_prep.making.picture_folders import PictureFile
 from data_prep.video import Photo, read_photo
 from data_prep.workers.pool import run_in_workers
@@ -16,12 +17,14 @@ LEAST_SIDE_PX = 8  # some sets are drawn in 28; less shows nothing
 
 @dataclass(frozen=True)
 class Look:
-    """What there is to know of one picture. `pixels`: hash of the upright picture, hex."""
+    """What there is to know of one picture. `pixels`: hash of the upright picture, hex. `thumbnail`: to find near
+    copies by."""
 
     pixels: str
     width: int
     height: int
     is_first_of_several: bool
+    thumbnail: bytes
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def look_at(picture: PictureFile) -> Look:
         raise FoundWrong(f"{width} x {height} pixels, expected {LEAST_SIDE_PX} or more on each side.")
     digest = hashlib.blake2b(f"{width} {height} ".encode(), digest_size=16)
     digest.update(photo.picture.tobytes())
-    return Look(digest.hexdigest(), width, height, photo.is_first_of_several)
+    return Look(digest.hexdigest(), width, height, photo.is_first_of_several, thumbnail(photo.picture))
 
 
 def read_picture(picture: PictureFile) -> Photo:
