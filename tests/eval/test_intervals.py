@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from eval.intervals import (
+    LEAST_TASKS,
     bootstrap_of_totals,
+    bootstrap_over_tasks,
     bootstrap_over_users,
     protocol_interval,
     too_few_users,
@@ -199,3 +201,33 @@ def test_wilson_interval_of_few_is_never_certain():
     for wrong in ((3, 2), (0, 0), (-1, 2)):
         with pytest.raises(ValueError):
             wilson_interval(*wrong)
+
+
+def test_the_bootstrap_over_tasks_holds_the_mean_of_other_tasks_of_the_same_users():
+    """300 made sets of two users with other means, 60 tasks each: 95 % would be 285, give or take 4."""
+    rng = np.random.default_rng(3)
+    held = 0
+    for seed in range(300):
+        values = np.concatenate([rng.normal(0.3, 0.1, 60), rng.normal(0.8, 0.1, 60)])
+        interval = bootstrap_over_tasks(values, ["a"] * 60 + ["b"] * 60, seed=seed, draws=400)
+        assert interval.low is not None and interval.high is not None
+        held += interval.low <= 0.55 <= interval.high
+        assert interval.high - interval.low < 0.06  # 4 x 0.1 / sqrt(120): what users differ by is no part of it
+    assert 270 <= held <= 297
+
+
+def test_the_bootstrap_over_tasks_does_not_depend_on_their_order_and_is_cut_at_its_bounds():
+    rng = np.random.default_rng(0)
+    values, users = rng.uniform(size=50), ["a", "b"] * 25
+    order = rng.permutation(50)
+    first = bootstrap_over_tasks(values, users, seed=1)
+    assert bootstrap_over_tasks(values[order], [users[at] for at in order], seed=1) == first
+    assert (first.n, first.unit, first.method) == (50, "tasks", "percentile")
+    assert bootstrap_over_tasks(np.ones(50), users, seed=1, bounds=(0, 1)).high == 1
+
+
+def test_there_is_no_bootstrap_over_a_few_tasks():
+    interval = bootstrap_over_tasks(np.zeros(LEAST_TASKS + 5), ["a"] * (LEAST_TASKS - 1) + ["b"] * 6, seed=0)
+    assert interval.low is None and too_few_users(interval) == "it takes 20 tasks of each user"
+    with pytest.raises(ValueError, match="3 values and 2 users"):
+        bootstrap_over_tasks([1, 2, 3], ["a", "b"], seed=0)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.formats.records import Task, TaskSet, VideoPlan, tasks_fingerprint
+from eval.formats.records import Scorecard, Task, TaskSet, VideoPlan, tasks_fingerprint
 from eval.formats.scorecard import Cost, TaskCost
 from eval.metrics import METRICS
 from eval.score import mean_by, score, score_videos
@@ -169,3 +169,44 @@ def test_mean_by_serves_every_level(task_set, predictions):
     assert len(everything) == len(rows)
     assert list(mean_by(rows, "user").columns) == ["user", "tasks", "objects", "videos", *METRICS]
     assert mean_by(rows, "user")["user"].is_monotonic_increasing
+
+
+def single_images(make_tasks):
+    """A made task set of single images: each plan's first frame."""
+    made = make_tasks()
+    first = [
+        dataclasses.replace(
+            task,
+            support=tuple(dataclasses.replace(plan, frames=plan.frames[:1]) for plan in task.support),
+            query=tuple(dataclasses.replace(plan, frames=plan.frames[:1]) for plan in task.query),
+        )
+        for task in made.tasks
+    ]
+    return dataclasses.replace(made, every_query_frame=False, single_images=True, tasks=tuple(first))
+
+
+def test_single_images_are_scored_by_task_and_have_no_metric_that_goes_by_time(make_tasks, make_predictions):
+    tasks = single_images(make_tasks)
+    table = make_predictions(tasks)
+    card = score(tasks, table)
+    right = {(task.user, task.task): {plan.video: plan.label for plan in task.query} for task in tasks.tasks}
+    accuracies = [
+        fmean(row.prediction == right[user, number][row.video] for row in own.itertuples())
+        for (user, number), own in table.groupby(["user", "task"])
+    ]
+    assert card.overall.frame_accuracy.headline.mean == pytest.approx(fmean(accuracies))
+    assert card.overall.frame_accuracy.headline.n == len(tasks.tasks)
+    assert card.overall.frame_accuracy.per_video.unit == "images of tasks"
+    assert card.metrics == ("frame_accuracy",) and card.overall.frames_to_recognition is None
+    assert card.per_video == () and card.confusion == ()
+    assert any("images have no order in time" in note for note in card.notes)
+
+
+def test_a_scorecard_has_all_metrics_or_is_of_single_images(make_tasks, make_predictions):
+    """One of the two kinds can't pass for the other."""
+    tasks, images = make_tasks(), single_images(make_tasks)
+    for task_set, other in ((tasks, True), (images, False)):
+        card = score(task_set, make_predictions(task_set)).model_dump(by_alias=True)
+        assert Scorecard.model_validate(card).single_images is not other
+        with pytest.raises(ValueError, match=r"single images|mean over tasks"):
+            Scorecard.model_validate({**card, "single_images": other})

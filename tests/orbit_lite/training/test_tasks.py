@@ -2,6 +2,7 @@ import pytest
 
 from data_prep.tree.index import Index, VideoRow, open_index
 from orbit_lite.config import load_protocol
+from orbit_lite.data.episodes import EpisodeDrawer
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.training.experiment import load_experiment
 from orbit_lite.training.tasks import ChosenTasks, Steps, TrainingTasks
@@ -55,3 +56,18 @@ def test_steps_take_every_task_once_and_none_of_the_next_epoch(tasks, a_step, ep
     assert all(1 <= len(numbers) <= a_step for numbers in taken)
     assert all(len({number // tasks for number in numbers}) == 1 for numbers in taken)
     assert sum(len(numbers) < a_step for numbers in taken) == (epochs if tasks % a_step else 0)
+
+
+def test_tasks_in_all_are_of_a_source_drawn_for_each_and_none_comes_twice(tmp_path):
+    rows = [
+        VideoRow("train", source, f"c{c}", "clean", f"{source}--c{c}--clean--{n}", 1, f"{source}/{c}/{n}", "0")
+        for source in ("birds", "signs")
+        for c in range(6)
+        for n in range(4)
+    ]
+    plan = load_protocol("meta-dataset", ["tasks=40"])
+    training = TrainingTasks(EpisodeDrawer(Index(tmp_path, "frames", tuple(rows)), plan, split="train", seed=1))
+    assert training.an_epoch == 40
+    tasks = list(ChosenTasks(training, range(80)))
+    assert [task.task for task in tasks] == list(range(80))
+    assert {task.user for task in tasks[:40]} == {"birds", "signs"}
