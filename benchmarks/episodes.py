@@ -15,7 +15,7 @@ from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.stills import stills_id
 from eval.formats.records import TaskSet
 from groundwork.randomness import keyed_rng
-from orbit_lite.config import load_protocol
+from orbit_lite.config import load_episodes
 from orbit_lite.data.episodes import EpisodeDrawer
 from orbit_lite.evaluation.episodes import predict_from_features
 from orbit_lite.evaluation.source_work import SourceWork
@@ -80,7 +80,7 @@ def made_index(*, images: int, classes: int, sources: int, seed: int = 0) -> Ind
 
 def _draw_plans(size: Size) -> Callable[[], None]:
     index = made_index(images=size.images, classes=size.classes, sources=size.sources)
-    drawer = EpisodeDrawer(index, load_protocol("meta-dataset"), split="test", seed=1)
+    drawer = EpisodeDrawer(index, load_episodes("meta-dataset"), split="test", seed=1)
 
     def draw() -> None:
         for number in range(size.plans):
@@ -96,7 +96,7 @@ def _index_and_draw(size: Size) -> Callable[[], None]:
 
 def _few_shot_tasks(size: Size) -> TaskSet:
     index = made_index(images=20 * size.images_of_class, classes=20, sources=1)
-    plan = load_protocol("episodes-5w5s", ["query=5"] if size.images_of_class < 40 else [])
+    plan = load_episodes("episodes-5w5s", ["query=5"] if size.images_of_class < 40 else [])
     return EpisodeDrawer(index, plan, split="test", seed=1).draw_all(tasks_per_user=size.tasks)
 
 

@@ -157,6 +157,18 @@ def load_video_protocol(name: str) -> TaskPlan:
     return plan
 
 
+def load_episodes(name: str, overrides: Sequence[str] = ()) -> AnyEpisodes:
+    """A protocol of episodes on still images, as `load_protocol`.
+
+    Raises:
+        AskedWrong: also if it is of users' videos.
+    """
+    plan = load_protocol(name, overrides)
+    if isinstance(plan, TaskPlan):
+        raise AskedWrong(f"{name}: of users' videos; expected a protocol of episodes on still images")
+    return plan
+
+
 def plan_model(content: Mapping[str, Any], *, where: str) -> type[TaskPlan] | type[AnyEpisodes]:
     """What a protocol's mapping is to be read as: it says `episodes` of which kind, or is of a user's videos.
 

@@ -19,8 +19,7 @@ MOST_COMPARED = 200  # with each picture, the nearest in brightness: drawn sets 
 
 def thumbnail(picture: NDArray[np.uint8]) -> bytes:
     """The mean colors of 8 x 8 equal parts of a picture, (height, width, 3): 192 bytes."""
-    small: NDArray[np.uint8] = cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-    return small.tobytes()
+    return cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA).tobytes()
 
 
 def near_copies(thumbnails: Mapping[PictureFile, bytes]) -> list[tuple[PictureFile, PictureFile]]:
