@@ -1,16 +1,15 @@
 """One .npy file for each class, as Quick, Draw! publishes its bitmaps: uint8, (pictures, 784).
 
-Only the header is read here, by hand-set limits; arrays of objects, which are pickles, are never opened.
+The header is read as numpy writes it (NEP 1), and is not evaluated; arrays of objects, which are pickles, are refused.
 """
 
+import re
 from collections.abc import Iterator
 from math import isqrt, prod
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
-from data_prep.making.layouts.bounded import read_faults
+from data_prep.making.layouts.bounded import exactly, read_faults
 from data_prep.making.layouts.class_split import in_class_splits
 from data_prep.making.layouts.entries import Entry, class_name, pictures_of
 from data_prep.making.layouts.layout import LayoutRequest
@@ -20,8 +19,11 @@ from data_prep.tree.layout import is_junk
 from data_prep.video.framing import MOST_PIXELS
 from groundwork.errors import AskedWrong
 
-_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_MOST_HEADER = 4096  # bytes
+_MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0, which numpy writes wherever it can
+_HEADER = re.compile(
+    rb"\{'descr': (?P<type>.*), 'fortran_order': (?P<by_column>True|False), 'shape': \((?P<shape>[0-9, ]*)\), \} *\n"
+)
+_MOST_DIGITS = 15
 _PREFIX = "full_numpy_bitmap_"  # as the files of Quick, Draw! begin if they come from its folder by name
 
 
@@ -57,12 +59,17 @@ def _entries(path: Path) -> Iterator[Entry]:
 
 def _picture_shape(file: BinaryIO) -> tuple[int, ...]:
     """(pictures, height, width) or (pictures, height, width, 3)."""
-    version = np.lib.format.read_magic(file)
-    if version not in _READERS:
-        raise ValueError(f"version {version}, expected 1.0 or 2.0")
-    shape, by_column, dtype = _READERS[version](file, max_header_size=_MOST_HEADER)
-    if dtype != np.uint8 or by_column:
-        raise ValueError(f"numbers of type {dtype}{' by column' * by_column}, expected uint8 by row")
+    magic, length = exactly(file, len(_MAGIC)), int.from_bytes(exactly(file, 2), "little")
+    match = _HEADER.fullmatch(exactly(file, length)) if magic == _MAGIC else None
+    if match is None:
+        raise ValueError("no .npy file of version 1.0, as numpy writes it")
+    if (match["type"], match["by_column"]) != (b"'|u1'", b"False"):
+        by_column = " by column" * (match["by_column"] == b"True")
+        raise ValueError(f"numbers of type {match['type'].decode('latin-1')}{by_column}, expected '|u1' by row, bytes")
+    sizes = [size.strip() for size in match["shape"].decode().split(",")]
+    if any(len(size) > _MOST_DIGITS or " " in size for size in sizes):
+        raise ValueError("its shape is none")
+    shape = tuple(int(size) for size in sizes if size)
     if len(shape) == 2 and isqrt(shape[1]) ** 2 == shape[1]:
         shape = (shape[0], isqrt(shape[1]), isqrt(shape[1]))
     fits = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)

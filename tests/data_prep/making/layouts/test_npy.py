@@ -31,13 +31,13 @@ def test_classes_in_the_splits_of_a_list(source, made, refused, tmp_path):
 @pytest.mark.parametrize(
     ("array", "said"),
     [
-        (np.zeros((3, 784)), "numbers of type float64"),
+        (np.zeros((3, 784)), "numbers of type '<f8'"),
         (np.asfortranarray(np.zeros((3, 784), np.uint8)), "by column"),
         (np.zeros((3, 783), np.uint8), "of shape (3, 783)"),
         (np.zeros((3, 0), np.uint8), "of shape (3, 0"),
         (np.zeros((3, 8, 8, 4), np.uint8), "of shape (3, 8, 8, 4)"),
         (np.zeros((), np.uint8), "of shape ()"),
-        (np.array([{"a": 1}], object), "numbers of type object"),
+        (np.array([{"a": 1}], object), "numbers of type '|O'"),
     ],
 )
 def test_other_arrays(source, refused, array, said):
@@ -54,6 +54,9 @@ def test_other_arrays(source, refused, array, said):
         lambda content: b"no npy",
         lambda content: content.replace(b"(3, 784)", b"(9, 784)"),
         lambda content: content[:8] + b"\xff\xff" + content[10:],
+        lambda content: content.replace(b"(3, 784)", b"(((((((("),
+        lambda content: content.replace(b"(3, 784)", b"(3 4, 7)"),
+        lambda content: content.replace(b"'|u1'", b"10**9"),
     ],
 )
 def test_damaged_files(source, refused, change):
