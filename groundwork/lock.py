@@ -24,6 +24,7 @@ LOCK_NAME = ".lock"
 LONGEST_WAIT_S = 3600.0  # for what another process makes: an index of millions of frames on a slow disk takes minutes
 _TELL_EVERY_S = 30.0
 _LOOK_EVERY_S = 0.1
+MOST_SHARES = 64
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
@@ -100,15 +101,15 @@ def lock_path(path: Path) -> Path:
     return path.with_name(f".{path.name}~lock.part")
 
 
-def try_lock(file: BinaryIO) -> bool | None:
+def try_lock(file: BinaryIO, *, shared: bool = False) -> bool | None:
     """Lock an open file without waiting: True if it is locked now, until it is closed; False if another holds it; None
-    where the file system has no locks."""
+    where the file system has no locks. `shared`: beside others that share it (at most `MOST_SHARES` on Windows)."""
     try:
         if sys.platform == "win32":
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if shared:
+                return any(_lock_bytes(file, start, 1) for start in range(MOST_SHARES))
+            return _lock_bytes(file, 0, MOST_SHARES)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
@@ -124,6 +125,18 @@ def stands_at(path: Path, file: BinaryIO) -> bool:
         return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
+
+
+if sys.platform == "win32":
+
+    def _lock_bytes(file: BinaryIO, start: int, count: int) -> bool:
+        """Lock some bytes, there or not: Windows has no locks that are shared."""
+        file.seek(start)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, count)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
 
 
 def _acquire(path: Path) -> BinaryIO | None:

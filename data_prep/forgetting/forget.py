@@ -80,7 +80,8 @@ def plan_of_case(case: ForgetCase) -> Plan:
         line = f"{case.root / ANNOTATIONS}: {counted(len(annotations), 'file')}"
         changes.insert(0, remove_files(line, case.below, annotations))
     left = tuple(f"{path}: not the annotations of a video of theirs" for path in strange)
-    return Plan((case.root,), tuple(changes), left, tuple(still), tuple(_unreachable(case)))
+    used = (case.root, *(holding.path for holding in case.holdings))
+    return Plan((case.root,), tuple(changes), left, tuple(still), tuple(_unreachable(case)), used=used)
 
 
 def nothing_of(root: Path, user: str) -> str:

@@ -16,6 +16,7 @@ from groundwork.pages.cells import plain
 from groundwork.progress import Progress
 from groundwork.removal import Identity, Root, WayChanged
 from groundwork.targets import links_not_followed
+from groundwork.use import out_of_use
 from groundwork.words import counted
 
 _TOO_FEW_FOR_PROGRESS = 100
@@ -105,8 +106,11 @@ class Plan:
 
     Attributes:
         folders: held for this process alone while the changes are made.
+        used: folders and files that nobody may be using meanwhile (`groundwork.use`), there or not: what is made of
+            them would appear after the changes.
         emptied: folders that go after that, if nothing is left in them.
         note: what there is to say if there are no changes.
+        look_again: each gives a line for everything of theirs that is there when all is done.
     """
 
     folders: tuple[Path, ...] = ()
@@ -116,6 +120,8 @@ class Plan:
     unreachable: tuple[str, ...] = ()
     emptied: tuple[EmptyFolder, ...] = ()
     note: str = ""
+    used: tuple[Path, ...] = ()
+    look_again: tuple[Callable[[], tuple[str, ...]], ...] = ()
 
     def __add__(self, other: "Plan") -> "Plan":
         return Plan(
@@ -125,6 +131,8 @@ class Plan:
             (*self.still, *other.still),
             tuple(dict.fromkeys((*self.unreachable, *other.unreachable))),
             (*self.emptied, *other.emptied),
+            used=tuple(dict.fromkeys((*self.used, *other.used))),
+            look_again=(*self.look_again, *other.look_again),
         )
 
     def __str__(self) -> str:
@@ -139,16 +147,19 @@ class Plan:
         """Make the changes.
 
         Raises:
-            AskedWrong: if another run is at one of the folders; nothing is changed then.
+            AskedWrong: if another run is at one of the folders, or uses one; nothing is changed then.
         """
         forgotten = Forgotten((), self.left, self.still, self.unreachable, self.note)
         with ExitStack() as held:
+            held.enter_context(out_of_use(self.used if self.changes else ()))
             for folder in self.folders if self.changes else ():
                 held.enter_context(only_run(folder))
             for change in self.changes:
                 forgotten += change.carry_out()
         for empty in self.emptied:
             empty.remove()
+        for look in self.look_again if self.changes else ():
+            forgotten += Forgotten(still=look())
         return forgotten
 
 

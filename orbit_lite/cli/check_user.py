@@ -46,7 +46,7 @@ def add(verbs: Subparsers) -> None:
     add_device(verb)
     add_engine(verb)
     add_json(verb, "check.json")
-    verb.set_defaults(run=_check_user)
+    verb.set_defaults(run=_check_user, of_participants=True)
 
 
 def _check_user(options: argparse.Namespace) -> None:

@@ -152,7 +152,7 @@ def _add_evaluate(verbs: Subparsers) -> None:
     add_device(verb)
     add_engine(verb)
     add_json(verb, "scorecard.json")
-    verb.set_defaults(run=_evaluate, resumes=True)
+    verb.set_defaults(run=_evaluate, resumes=True, of_participants=True)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

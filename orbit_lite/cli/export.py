@@ -48,7 +48,7 @@ def add(verbs: Subparsers) -> None:
         metavar="VIDEO",
         help="with --int8: the user's folder or videos, by whose frames the 8-bit values are scaled",
     )
-    verb.set_defaults(run=_export)
+    verb.set_defaults(run=_export, of_participants=True)
 
 
 def _written(options: argparse.Namespace) -> list[Path]:

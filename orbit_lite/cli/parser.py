@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from eval.command import add_eval_verbs
 from groundwork.command_line import EXIT_STATUS_HELP, CommandParser, run_command
 from groundwork.console import say, start_in_utf8
-from groundwork.options import STREAM_HELP, run_verb, with_own_parser
+from groundwork.options import STREAM_HELP, named_paths, run_verb, with_own_parser
 from orbit_lite.cli import check_user, demo, evaluating, export, forget, personalize, prep, recognize, studio, training
 
 EPILOG = f"""
@@ -27,7 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start_in_utf8()
     options = _parsed(_parser(), arguments)
     if_stopped = "the same command resumes from here" if options.resumes else "nothing was written in part"
-    return run_command("orbit-lite", options, lambda: run_verb(options), if_stopped=if_stopped)
+    return run_command("orbit-lite", options, lambda: _run(options), if_stopped=if_stopped)
+
+
+def _run(options: argparse.Namespace) -> None:
+    if not options.of_participants:
+        run_verb(options)
+        return
+    from orbit_lite.personal.in_use import using
+
+    inputs, outputs = named_paths(options.parser, options)
+    with using(place.path for place in (*inputs, *outputs)):
+        run_verb(options)
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -49,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     parser.set_defaults(resumes=False)  # whether the same command resumes a verb that was stopped
+    parser.set_defaults(of_participants=False)  # whether it makes something of a participant's videos or recognizer
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for module in VERBS:
         module.add(verbs)

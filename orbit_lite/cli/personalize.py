@@ -60,7 +60,7 @@ def add(verbs: Subparsers) -> None:
     add_workers(verb)
     add_device(verb)
     add_engine(verb)
-    verb.set_defaults(run=_personalize)
+    verb.set_defaults(run=_personalize, of_participants=True)
 
 
 def _add_outputs(verb: argparse.ArgumentParser) -> None:

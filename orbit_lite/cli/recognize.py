@@ -63,7 +63,7 @@ def add(verbs: Subparsers) -> None:
     add_strictness(verb, default="as the personal recognizer has it")
     add_device(verb)
     add_engine(verb)
-    verb.set_defaults(run=_recognize)
+    verb.set_defaults(run=_recognize, of_participants=True)
 
 
 def _recognize(options: argparse.Namespace) -> None:

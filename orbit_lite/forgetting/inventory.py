@@ -10,6 +10,7 @@ from pathlib import Path
 from data_prep.forgetting.plan import Removable
 from data_prep.tree.layout import frame_file_name, is_junk, nfc
 from groundwork.removal import Identity, Root, identity, is_link
+from groundwork.use import is_use_lock
 
 MOST_LEVELS = 32  # of folders in one another
 
@@ -96,7 +97,7 @@ def _look(root: Root, place: tuple[str, ...]) -> Iterator[SeenFolder]:
         status = os.lstat(path / name)
         if is_link(status):
             links.append(path / name)
-        elif stat.S_ISREG(status.st_mode):
+        elif stat.S_ISREG(status.st_mode) and not is_use_lock(name):
             files.append(SeenFile(root, path / name, (*place, name), identity(status), status.st_size))
         elif stat.S_ISDIR(status.st_mode):
             if os.path.lexists(path / name / frame_file_name(name, 1)):

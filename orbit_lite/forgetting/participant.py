@@ -14,7 +14,7 @@ from data_prep.forgetting.user_files import LeftAlone
 from data_prep.forgetting.user_places import is_user_folder
 from data_prep.tree.index import find_index
 from data_prep.tree.layout import SPLITS, nfc, user_name
-from groundwork.errors import AskedWrong
+from groundwork.errors import AskedWrong, KitError
 from groundwork.lock import LOCK_NAME
 from groundwork.words import listed
 from orbit_lite.forgetting.answers import ANSWERS_SUFFIX, answered_frames, find_in_answers
@@ -57,6 +57,23 @@ def plan_forget_participant(name: str, folders: Sequence[Path]) -> Plan:
         FoundWrong: if nothing is found, but something of a participant whose name differs in case or punctuation only.
     """
     user = user_name(name)
+    plan = _plan_of_user(user, folders)
+    return replace(plan, look_again=(lambda: _appeared(user, folders),))
+
+
+def _appeared(user: str, folders: Sequence[Path]) -> tuple[str, ...]:
+    """What somebody made of theirs between the list and the removal, and so was on no list."""
+    there = [folder for folder in folders if folder.is_dir()]
+    try:
+        changes = _plan_of_user(user, there).changes
+    except KitError:  # a name that is like it is left
+        return ()
+    return tuple(
+        f"{change.line}: made after the list, so it was left; run the same command again" for change in changes
+    )
+
+
+def _plan_of_user(user: str, folders: Sequence[Path]) -> Plan:
     inventory = take_inventory(_roots(folders, user))
     trees = list(find_trees(inventory, user))
     left = [alone for tree in trees for alone in tree.left]
@@ -145,6 +162,7 @@ def _plan(inventory: Sequence[SeenFolder], user: str, found: Found, left: Sequen
             *(ELSEWHERE if there else ()),
         ),
         emptied=_emptied(user, found),
+        used=(*plan.used, *(folder.path for folder in inventory if user in map(nfc, folder.place[-1:]))),
         note="" if there else nothing_among(found.names, user, where, "participant"),
     )
 

@@ -11,6 +11,7 @@ from orbit_lite.forgetting.inventory import SeenFile, SeenFolder
 from orbit_lite.personal.exporting.export import CARD_FORMAT_KEY
 from orbit_lite.personal.file import read_user
 from orbit_lite.personal.file_names import EXPORT_SUFFIXES, SUFFIX
+from orbit_lite.personal.in_use import held_with
 
 _INT8 = ".int8"
 
@@ -33,7 +34,8 @@ def find_personal(folder: SeenFolder, user: str) -> tuple[Found, dict[Path, str]
             found += removal(f"{file.path}: the personal recognizer", folder, [file])
         elif written_name(file.name) not in folder.by_name:
             found += removal(f"{file.path}: a personal recognizer, left by interrupted writing", folder, [file])
-    return found + Found(names=frozenset(names)), whole
+    used = Plan(used=tuple(place for file in whole for place in held_with(file)))
+    return found + Found(used, names=frozenset(names)), whole
 
 
 def find_exports(folder: SeenFolder, personal: Mapping[Path, str]) -> Found:

@@ -9,6 +9,7 @@ from groundwork.errors import AskedWrong
 from groundwork.removal import Root, identity
 from orbit_lite.personal.exporting.formats import FORMATS
 from orbit_lite.personal.file import load_personal, require_personal, save_personal
+from orbit_lite.personal.in_use import held_with
 from orbit_lite.personal.teaching.teach import forget_objects
 
 ELSEWHERE = (
@@ -47,11 +48,12 @@ def plan_forget_in_file(file: Path, names: Sequence[str] = ()) -> Plan:
         if not file.parent.is_dir():
             raise AskedWrong(f"{file.parent}: no such folder; expected a personal recognizer's file in it")
         return Plan(note=f"{file}: no such file: already gone, or never here", unreachable=tuple(_exports(file)))
+    used = tuple(held_with(file))
     if not names:
         require_personal(file)
         this = Removable((file.name,), identity(os.lstat(file)))
         change = remove_files(f"{file}: the personal recognizer", Root.of(file.parent), [this])
-        return Plan(changes=(change,), unreachable=(*_exports(file), *ELSEWHERE))
+        return Plan(changes=(change,), unreachable=(*_exports(file), *ELSEWHERE), used=used)
     personal = load_personal(file)
     known = [name for name in dict.fromkeys(names) if name in personal.objects]
     gone = [nothing_among(personal.objects, name, file, "object") for name in dict.fromkeys(names) if name not in known]
@@ -67,7 +69,7 @@ def plan_forget_in_file(file: Path, names: Sequence[str] = ()) -> Plan:
         return Forgotten((line,))
 
     unreachable = (*_exports(file), *ELSEWHERE)
-    return Plan(changes=(Change(line, carry_out),), unreachable=unreachable, note="\n".join(gone))
+    return Plan(changes=(Change(line, carry_out),), unreachable=unreachable, note="\n".join(gone), used=used)
 
 
 def _exports(file: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ from orbit_lite.studio.names import is_same_name
 from orbit_lite.studio.receiving import SentFile
 from orbit_lite.studio.study import Study
 from orbit_lite.studio.verdicts import Judge, Verdicts, without_folder
+from orbit_lite.studio.wording import wording
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Desk:
 
     def _place(self, participant: str, thing: str, video_type: str, sent: SentFile, verdict: Verdict) -> str:
         if video_type not in TREE_TYPES:
-            raise FoundWrong(f"Videos of type {video_type!r} are not known here.")
+            raise FoundWrong(wording()("upload.place"))
         with sent.path.open("rb") as file:
             os.fsync(file.fileno())  # whole on the disk before it has its name
         whose = self.study.participant(participant)

@@ -4,9 +4,10 @@ import os
 
 from groundwork.errors import AskedWrong
 from orbit_lite.studio.arrivals import free_name
-from orbit_lite.studio.locks import changing, drop_index, teaching
+from orbit_lite.studio.locks import alone, changing, drop_index
 from orbit_lite.studio.names import is_same_name, judged_name, require_free
 from orbit_lite.studio.study import Study
+from orbit_lite.studio.wording import wording
 
 
 def add_participant(study: Study, typed: str) -> str:
@@ -46,11 +47,11 @@ def rename_thing(study: Study, participant: str, thing: str, typed: str) -> str:
 
     Raises:
         NameRefused: if the name can't be given, or is taken.
-        Gone, Busy: see `changing` and `teaching`.
+        Gone, Busy: see `changing` and `alone`.
     """
     name = judged_name(typed, "thing")
     whose = study.participant(participant)
-    with teaching(whose), changing(whose):
+    with alone(whose), changing(whose):
         path = study.participant(participant).thing(thing).path
         others = [entry.name for entry in os.scandir(whose.path) if entry.name != path.name]
         require_free(name, others)
@@ -66,17 +67,17 @@ def merge_thing(study: Study, participant: str, thing: str, into: str) -> None:
 
     Raises:
         AskedWrong: if both are one.
-        Gone, Busy: see `changing` and `teaching`.
+        Gone, Busy: see `changing` and `alone`.
     """
     if is_same_name(thing, into):
-        raise AskedWrong(f"{thing} can't be merged with itself; choose another thing.")
+        raise AskedWrong(wording()("merge.same", name=thing))
     whose = study.participant(participant)
-    with teaching(whose), changing(whose):
+    with alone(whose), changing(whose):
         now = study.participant(participant)
         source, goal = now.thing(thing), now.thing(into)
         # a folder of frames is named as they are: it can't have another name
         if twice := [v.name for v in source.videos if v.stored and (goal.path / v.video_type / v.name).exists()]:
-            raise AskedWrong(f"{goal.name} has frames named {twice[0]} already; merge these folders by hand.")
+            raise AskedWrong(wording()("merge.twice", name=goal.name, frames=twice[0]))
         now.require_own(*(goal.path / video.video_type for video in source.videos))
         for video in source.videos:
             folder = goal.path / video.video_type

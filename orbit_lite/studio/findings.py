@@ -12,6 +12,7 @@ from groundwork.errors import KitError
 from orbit_lite.personal.checking.numbers import CHECK_JSON, UserNumbers, read_check_json
 from orbit_lite.personal.checking.tables import OBJECTS_CSV
 from orbit_lite.studio.study import Participant
+from orbit_lite.studio.wording import wording
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _cards(path: Path) -> list[Card]:
     with open_csv(path) as rows:
         heading = next(rows, [])
         if "advice" not in heading:
-            raise ValueError(f"{path.name} is no table of a check")
+            raise ValueError(wording()("check.no_table", name=path.name))
         cards = [_card(dict(zip(heading, row, strict=True))) for row in rows]
     return sorted(cards, key=lambda card: (-1.0 if card.right is None else card.right, card.thing))
 

@@ -19,6 +19,7 @@ from orbit_lite.personal.answering.speech import Speech
 from orbit_lite.personal.answering.streams import seen_square
 from orbit_lite.personal.decision.rejection import OperatingPoint
 from orbit_lite.personal.recognizer import FrameScores, PersonalRecognizer
+from orbit_lite.studio.wording import wording
 
 SMOOTH_S = 0.3  # a single odd frame is not to be read out
 LONGEST_SIDE_PX = 2048
@@ -99,12 +100,12 @@ def small_jpeg(content: bytes) -> bytes:
         FoundWrong: if not.
     """
     if len(content) > MOST_BYTES:
-        raise FoundWrong(f"a frame of {len(content)} bytes; {MOST_BYTES} are the most")
+        raise FoundWrong(wording()("live.frame_bytes", count=len(content), most=MOST_BYTES))
     try:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as picture:
             size = picture.size
     except (OSError, ValueError, SyntaxError):
-        raise FoundWrong("a frame that is no JPEG picture") from None
+        raise FoundWrong(wording()("live.frame_kind")) from None
     if max(size) > LONGEST_SIDE_PX:
-        raise FoundWrong(f"a frame of {size[0]}x{size[1]} pixels; {LONGEST_SIDE_PX} on a side are the most")
+        raise FoundWrong(wording()("live.frame_side", width=size[0], height=size[1], most=LONGEST_SIDE_PX))
     return content

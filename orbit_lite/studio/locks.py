@@ -1,14 +1,21 @@
-"""One writer at a time per participant: between tabs, between servers, and against the command line's own locks."""
+"""One writer at a time per participant: between tabs, between servers, and against the command line's own locks.
+
+Whatever is made of a participant's videos shares their folder with what else is made of them (`using`), and only what
+renames or removes has it alone (`alone`). The command line's verbs do the same.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from data_prep.tree.index import read_rows
 from data_prep.tree.layout import INDEX_NAME
 from groundwork.errors import AskedWrong, FoundWrong
 from groundwork.lock import only_run, only_writer
+from groundwork.use import in_use, out_of_use
 from orbit_lite.studio.study import Busy, Gone, Participant, Study
+from orbit_lite.studio.wording import wording
 
 WAIT_S = 10.0  # for a change that another tab is making: it takes a moment
 _LOOK_EVERY_S = 0.05
@@ -26,52 +33,99 @@ def changing(participant: Participant, *, longest_s: float | None = None) -> Ite
     until = time.monotonic() + (WAIT_S if longest_s is None else longest_s)
     with ExitStack() as held:
         while True:
-            if not participant.path.is_dir():
-                raise Gone(f"There is no participant {participant.name!r} here any more.")
+            require_there(participant)
             try:
                 held.enter_context(only_run(participant.path))
                 break
             except AskedWrong:
                 if time.monotonic() >= until:
-                    raise Busy(
-                        f"Something else is changing {participant.name} at this moment. Nothing was changed; try again "
-                        "when it is done."
-                    ) from None
+                    raise Busy(wording()("busy.changing", name=participant.name)) from None
                 time.sleep(_LOOK_EVERY_S)
         yield
 
 
 @contextmanager
+def using(participant: Participant) -> Iterator[None]:
+    """Share a participant's folder while the block makes something of what is in it, or adds to it.
+
+    Raises:
+        Busy: if somebody is about to rename or remove it.
+        Gone: if it was removed.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(in_use([participant.path]))
+        except AskedWrong:
+            raise Busy(wording()("busy.going", name=participant.name)) from None
+        require_there(participant)
+        yield
+
+
+@contextmanager
+def alone(participant: Participant, *others: Path) -> Iterator[None]:
+    """Have a participant's folder for this block alone, to rename or remove what others are taught with.
+
+    Args:
+        participant: whose.
+        others: other places, such as a folder's new name.
+
+    Raises:
+        Busy: if another process or tab makes something of what is in it, or adds to it.
+        Gone: if it was removed.
+        FoundWrong: if a link leads to another place.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(out_of_use([participant.path, *others]))
+        except AskedWrong:
+            raise _at_work(participant) from None
+        require_there(participant)
+        held.enter_context(_writing(participant))
+        yield
+
+
+@contextmanager
 def teaching(participant: Participant) -> Iterator[None]:
-    """Hold a participant's recognizer while the block teaches it, or changes what it is taught with; `personalize
-    --out` holds the same.
+    """Hold a participant's recognizer while the block teaches it; `personalize --out` holds the same.
 
     Raises:
         Busy: if another process or tab is at it.
         Gone: if the folder was removed meanwhile.
         FoundWrong: if a link leads to another place.
     """
+    with using(participant), _writing(participant):
+        yield
+
+
+@contextmanager
+def _writing(participant: Participant) -> Iterator[None]:
     participant.require_own(participant.file, participant.check_folder, participant.test_folder)
     with ExitStack() as held:
         while True:
-            if not participant.path.is_dir():
-                raise Gone(f"There is no participant {participant.name!r} here any more.")
+            require_there(participant)
             participant.results.mkdir(exist_ok=True)
             with suppress(FileNotFoundError):  # another one has just left, and taken the folder away, for it was empty
                 try:
                     held.enter_context(only_writer(participant.file, participant.name))
                     break
                 except AskedWrong:
-                    raise Busy(
-                        f"{participant.name} is being taught at this moment. Nothing was changed; try again when that "
-                        "is done."
-                    ) from None
+                    raise _at_work(participant) from None
         try:
             yield
         finally:
             held.close()
             with suppress(OSError):  # nothing was made in it, or it was removed
                 participant.results.rmdir()
+
+
+def _at_work(participant: Participant) -> Busy:
+    return Busy(wording()("busy.at_work", name=participant.name))
+
+
+def require_there(participant: Participant) -> None:
+    """Raises Gone if the folder was removed."""
+    if not participant.path.is_dir():
+        raise Gone(wording()("gone.participant", name=participant.name))
 
 
 def drop_index(study: Study) -> None:

@@ -9,6 +9,7 @@ from data_prep.tree.layout import ANNOTATIONS, SPLITS, TREE_FILES, TREE_TYPES, n
 from data_prep.tree.own_videos import RESULTS_NAME
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import AskedWrong
+from orbit_lite.studio.wording import wording
 
 LONGEST_BYTES = 80  # with the thing's and the video's name, a path stays below what every system takes
 _FORBIDDEN = set('/\\<>:"|?*')
@@ -25,23 +26,23 @@ def judged_name(typed: str, what: str) -> str:
 
     Args:
         typed: what somebody wrote.
-        what: what it is to name, for the message.
+        what: `participant` or `thing`, for the message.
 
     Raises:
         NameRefused: if it can't be the name of a folder on every system, or means something else in a tree.
     """
-    name = " ".join(nfc(typed).split())
+    words, name = wording(), " ".join(nfc(typed).split())
     if not name:
-        raise NameRefused(f"A {what} needs a name.")
+        raise NameRefused(words(f"name.{what}.none"))
     if len(name.encode("utf-8", "replace")) > LONGEST_BYTES:
-        raise NameRefused(f"This name is too long for a {what}; take a shorter one.")
+        raise NameRefused(words(f"name.{what}.long"))
     if found := sorted({character for character in name if character in _FORBIDDEN or not character.isprintable()}):
         shown = " ".join(character if character.isprintable() else ascii(character)[1:-1] for character in found)
-        raise NameRefused(f"The name of a {what} can't have {shown} in it; use letters, digits, spaces and dashes.")
+        raise NameRefused(words(f"name.{what}.characters", shown=shown))
     if name.startswith(".") or name.endswith("."):
-        raise NameRefused(f"The name of a {what} can't begin or end with a dot.")
+        raise NameRefused(words(f"name.{what}.dot"))
     if name.casefold() in _RESERVED or _OF_WINDOWS.fullmatch(name):
-        raise NameRefused(f"A {what} can't be called {name!r}: that name has another meaning here. Take another.")
+        raise NameRefused(words(f"name.{what}.reserved", name=name))
     return name
 
 
@@ -56,7 +57,7 @@ def video_file_name(sent: str) -> str:
     stem, dot, suffix = kept.rpartition(".")
     name = f"{_cut(stem.strip(' .-') or 'video')}{dot}{suffix.lower()}"
     if not dot or not (is_video_file(name) or is_photo_file(name)):
-        raise NameRefused(f"{_cut(kept) or 'This file'}: no video or photo by its name, such as .mp4, .mov or .jpg.")
+        raise NameRefused(wording()("name.file", name=_cut(kept) or wording()("name.this_file")))
     if _OF_WINDOWS.fullmatch(name):
         return f"video-{name}"
     return name
@@ -70,7 +71,7 @@ def require_free(name: str, taken: Iterable[str]) -> None:
     """
     for other in taken:
         if is_same_name(name, other):
-            raise NameRefused(f"The name {other!r} is taken already; choose another.")
+            raise NameRefused(wording()("name.taken", name=other))
 
 
 def is_same_name(one: str, other: str) -> bool:

@@ -17,6 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from groundwork.errors import AskedWrong
 from orbit_lite.studio.names import NameRefused, video_file_name
+from orbit_lite.studio.wording import wording
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -87,10 +88,10 @@ async def receive_form(
         AskedWrong: if it is no such form, or cut off.
     """
     if length is not None and length.isdecimal() and int(length) > limits.form_bytes:
-        raise TooMuch(f"That is more than {in_gigabytes(limits.form_bytes)} at once. Add fewer or smaller files.")
+        raise TooMuch(wording()("form.too_large", most=in_gigabytes(limits.form_bytes)))
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise AskedWrong("Expected a form with files in it.")
+        raise AskedWrong(wording()("form.no_files"))
     reader = _FormReader(folder, limits)
     total = 0
     try:
@@ -98,15 +99,15 @@ async def receive_form(
         async for chunk in chunks:
             total += len(chunk)
             if total > limits.form_bytes:
-                raise TooMuch(f"That is more than {in_gigabytes(limits.form_bytes)} at once. Add fewer files.")
+                raise TooMuch(wording()("form.too_large", most=in_gigabytes(limits.form_bytes)))
             parser.write(chunk)
         parser.finalize()
     except MultipartParseError:
-        raise AskedWrong("The form came damaged; nothing was kept. Send it again.") from None
+        raise AskedWrong(wording()("form.damaged")) from None
     finally:
         reader.close()
     if not reader.ended:
-        raise AskedWrong("The form was cut off on its way; nothing was kept. Send it again.")
+        raise AskedWrong(wording()("form.cut_off"))
     return reader.form
 
 
@@ -151,7 +152,7 @@ class _FormReader:
     def _more(self, which: int, data: bytes) -> None:
         self._header[which].extend(data)
         if len(self._header[which]) > _LONGEST_HEADER:
-            raise TooMuch("The form has a header that is too long.")
+            raise TooMuch(wording()("form.too_long"))
 
     def _end_header(self) -> None:
         name, value = self._header
@@ -163,14 +164,14 @@ class _FormReader:
         self._field = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" not in options:
             if len(self.form.fields) >= _MOST_FIELDS:
-                raise TooMuch("The form has too many fields.")
+                raise TooMuch(wording()("form.too_long"))
             self._text = bytearray()
             return
         sent = options[b"filename"].decode("utf-8", "replace")
         if not sent:  # a field for files that was left empty
             return
         if len(self.form.files) >= self._limits.files:
-            raise TooMuch(f"{self._limits.files} files at once are the most. Add the others after these.")
+            raise TooMuch(wording()("form.many_files", most=self._limits.files))
         self._written = 0
         try:
             name, refused = video_file_name(sent), ""
@@ -185,16 +186,15 @@ class _FormReader:
         if self._file is not None:
             self._written += len(data)
             if self._written > self._limits.file_bytes:
-                raise TooMuch(
-                    f"{self.form.files[-1].name or 'A file'}: more than {in_gigabytes(self._limits.file_bytes)}, the "
-                    "most for one file. Film shorter videos; ten to twenty seconds are enough."
-                )
+                words, most = wording(), in_gigabytes(self._limits.file_bytes)
+                name = self.form.files[-1].name or words("name.this_file")
+                raise TooMuch(words("form.large_file", name=name, most=most))
             if not self.form.files[-1].refused:  # what is refused by its name is passed over
                 self._file.write(data)
         elif b"filename=" not in self._headers.get(b"content-disposition", b""):
             self._text.extend(data)
             if len(self._text) > _LONGEST_FIELD:
-                raise TooMuch("The form has a text that is too long.")
+                raise TooMuch(wording()("form.too_long"))
 
     def _end(self) -> None:
         if self._file is not None:

@@ -7,6 +7,8 @@ others again; the check, the test and the answers, which speak of it, go as a wh
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, Removable, remove_files
@@ -18,7 +20,7 @@ from orbit_lite.forgetting.participant import plan_forget_participant
 from orbit_lite.personal.file import load_personal, save_personal
 from orbit_lite.personal.forget import ELSEWHERE
 from orbit_lite.personal.teaching.teach import forget_objects
-from orbit_lite.studio.locks import changing, drop_index, teaching
+from orbit_lite.studio.locks import alone, changing, drop_index
 from orbit_lite.studio.study import Participant, Study, Thing, Video
 from orbit_lite.studio.wording import wording
 
@@ -84,14 +86,21 @@ def carry_out(study: Study, participants: Sequence[Participant], plan: Plan) -> 
         Busy: if somebody does, or files of theirs arrive, which would bring the folder back; nothing is removed then.
         KitError: as the changes raise.
     """
-    if not participants:
-        forgotten = plan.carry_out()
+    with ExitStack() as held:
+        for one in participants:
+            held.enter_context(alone(one))
+            held.enter_context(changing(one))
+            one.require_nothing_arrives()
+        mine = [one.path for one in participants]
+        others = tuple(path for path in plan.used if not any(path.is_relative_to(own) for own in mine))
+        forgotten = replace(plan, used=others, look_again=()).carry_out()
         drop_index(study)
-        return forgotten
-    first, *others = participants
-    with teaching(first), changing(first):
-        first.require_nothing_arrives()
-        return carry_out(study, others, plan)
+    return forgotten
+
+
+def appeared(plan: Plan) -> Forgotten:
+    """What was made between the list and the removal, and so is still there: a line for each."""
+    return Forgotten(still=tuple(line for look in plan.look_again for line in look()))
 
 
 def tidy(study: Study, names: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from groundwork.strict_json import parse_json
 from orbit_lite.personal.answering.report import read_answers, recognizer_user
 from orbit_lite.personal.file import load_personal, save_personal
 from orbit_lite.personal.file_names import SUFFIX
-from orbit_lite.studio.locks import changing, drop_index, teaching
+from orbit_lite.studio.locks import alone, changing, drop_index
 from orbit_lite.studio.names import judged_name, require_free
 from orbit_lite.studio.study import Participant, Study
 from orbit_lite.studio.verdicts import without_folder
@@ -34,11 +34,11 @@ def rename_participant(study: Study, participant: str, typed: str) -> str:
     Raises:
         NameRefused: if the name can't be given, or is taken.
         FoundWrong: if their recognizer is damaged, or a link leads out of their folder.
-        Gone, Busy: see `changing` and `teaching`; Busy also while files of theirs arrive.
+        Gone, Busy: see `changing` and `alone`; Busy also while files of theirs arrive.
     """
     name = judged_name(typed, "participant")
     whose = study.participant(participant)
-    with teaching(whose), changing(whose):
+    with alone(whose, study.root / name), changing(whose):
         now = study.participant(participant)
         old = now.path.name
         require_free(name, [entry.name for entry in os.scandir(study.root) if entry.name != old])

@@ -85,7 +85,7 @@ class Thing:
         for video in self.videos:
             if (video.video_type, nfc(video.name)) == (video_type, nfc(name)):
                 return video
-        raise Gone(f"There is no video {name!r} of {self.name} any more.")
+        raise Gone(wording()("gone.video", name=name, thing=self.name))
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Participant:
         for thing in self.things:
             if nfc(thing.name) == nfc(name):
                 return thing
-        raise Gone(f"{self.name} has no thing {name!r} any more.")
+        raise Gone(wording()("gone.thing", name=name, participant=self.name))
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Study:
         for entry, link in _folders(self.root):
             if nfc(entry) == nfc(name) and not link:
                 return self._read(entry)
-        raise Gone(f"There is no participant {name!r} here any more.")
+        raise Gone(wording()("gone.participant", name=name))
 
     def _read(self, name: str) -> Participant:
         path = self.root / name

@@ -2,13 +2,14 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import FoundWrong, KitError
 from groundwork.files import part_path
 from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
 from orbit_lite.personal.checking.check_user import check_user
@@ -19,7 +20,7 @@ from orbit_lite.personal.teaching.personalize import personalize
 from orbit_lite.personal.teaching.sampling import PROTOCOL
 from orbit_lite.personal.teaching.teach import LEAST_OBJECTS
 from orbit_lite.studio.jobs import Say
-from orbit_lite.studio.locks import teaching
+from orbit_lite.studio.locks import require_there, teaching
 from orbit_lite.studio.study import Participant, Study, Thing
 from orbit_lite.studio.wording import wording
 
@@ -53,7 +54,7 @@ class Teacher:
         words, device = wording(), torch.device(self.device)
         participant = study.participant(name)
         require_teachable(participant)
-        with teaching(participant):
+        with teaching(participant), _not_removed(participant):
             say(words("teach.reading"))
             personalize(self.start, [participant.path], participant.file, workers=self.workers, device=device)
             say(words("teach.checking"))
@@ -62,7 +63,7 @@ class Teacher:
     def examine(self, study: Study, name: str, say: Say) -> str:
         """Check, and test, without teaching: what a participant's recognizer is already. As `teach` otherwise."""
         participant = study.participant(name)
-        with teaching(participant):
+        with teaching(participant), _not_removed(participant):
             say(wording()("teach.rechecking"))
             return self._examined(participant, torch.device(self.device), say)
 
@@ -87,7 +88,13 @@ class Teacher:
         except FoundWrong as error:
             shutil.rmtree(participant.check_folder, ignore_errors=True)
             return str(error)
+        require_there(participant)
         write_check(found, participant.check_folder)
+        if not participant.file.is_file():  # removed by hand in this moment, and the check has made the folder again
+            shutil.rmtree(participant.check_folder, ignore_errors=True)
+            for folder in (participant.results, participant.path):
+                with suppress(OSError):  # the lock is in it, or something else
+                    folder.rmdir()
         return ""
 
     def _test(self, participant: Participant, device: torch.device) -> None:
@@ -100,9 +107,25 @@ class Teacher:
             tree.mkdir()
             (tree / participant.path.name).symlink_to(participant.path, target_is_directory=True)
             request = PersonalRequest(participant.file, tree, PROTOCOL)
+            require_there(participant)
             evaluate_personal(request, new, workers=0, device=device)
         shutil.rmtree(old, ignore_errors=True)
         new.rename(old)
+
+
+@contextmanager
+def _not_removed(participant: Participant) -> Iterator[None]:
+    """See that the folder is there when the block ends; if somebody removed it by hand, that is why the block failed.
+
+    Raises:
+        Gone: if it is not.
+    """
+    try:
+        yield
+    except (KitError, OSError):
+        require_there(participant)
+        raise
+    require_there(participant)
 
 
 def require_teachable(participant: Participant) -> None:

@@ -12,7 +12,15 @@ from starlette.routing import Route
 from data_prep.forgetting.plan import Plan
 from groundwork.pages.cells import plain
 from orbit_lite.studio.pages import participant_address, render, studio_of, thing_address
-from orbit_lite.studio.removing import carry_out, plan_everything, plan_participant, plan_thing, plan_video, tidy
+from orbit_lite.studio.removing import (
+    appeared,
+    carry_out,
+    plan_everything,
+    plan_participant,
+    plan_thing,
+    plan_video,
+    tidy,
+)
 from orbit_lite.studio.study import Participant, Study
 from orbit_lite.studio.wording import wording
 
@@ -72,6 +80,7 @@ async def delete(request: Request) -> HTMLResponse:
             tidy(studio.study, [one.path.name for one in question.whose])
             for one in question.whose:
                 studio.jobs.forget(one.name)
+            forgotten += appeared(question.plan)
         done = {
             "removed": _below(studio.study, forgotten.removed),
             "left": _below(studio.study, forgotten.left),

@@ -1,14 +1,17 @@
 """Forms as pages send them: short texts, and files."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from groundwork.errors import AskedWrong
+from orbit_lite.studio.locks import using
 from orbit_lite.studio.pages import studio_of
 from orbit_lite.studio.receiving import SentForm, TooMuch, incoming_folder, receive_form
 from orbit_lite.studio.study import Participant
+from orbit_lite.studio.wording import wording
 
 _LONGEST_FORM = 16_384  # bytes of a form without files
 
@@ -25,11 +28,11 @@ async def text_field(request: Request, name: str) -> str:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LONGEST_FORM:
-            raise TooMuch("The form is too long.")
+            raise TooMuch(wording()("form.too_long"))
     try:
         return parse_qs(body.decode(), keep_blank_values=True).get(name, [""])[0]
     except (UnicodeDecodeError, ValueError):
-        raise AskedWrong("The form is not written in UTF-8.") from None
+        raise AskedWrong(wording()("form.damaged")) from None
 
 
 @asynccontextmanager
@@ -39,9 +42,12 @@ async def sent_form(request: Request, participant: Participant) -> AsyncIterator
     Raises:
         AskedWrong: as `receive_form`.
         FoundWrong: if a link leads to that folder.
+        Gone, Busy: see `using`.
     """
     participant.require_own(participant.incoming)
-    with incoming_folder(participant.incoming) as folder:
+    with ExitStack() as held:
+        await run_in_threadpool(held.enter_context, using(participant))
+        folder = held.enter_context(incoming_folder(participant.incoming))
         yield await receive_form(
             request.stream(),
             request.headers.get("content-type", ""),

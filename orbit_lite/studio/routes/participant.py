@@ -75,7 +75,7 @@ async def rename(request: Request) -> Response:
     typed = await text_field(request, "name")
     job = studio.jobs.of(old)
     if job and job.at_work:
-        raise Busy(wording()("participant.at_work", name=old))
+        raise Busy(wording()("busy.at_work", name=old))
     try:
         name = await run_in_threadpool(rename_participant, studio.study, old, typed)
     except NameRefused as error:

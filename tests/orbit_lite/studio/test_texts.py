@@ -1,5 +1,6 @@
 """All that the page says stands in one file, and all of that file is said."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -22,6 +23,46 @@ def test_templates_have_no_words_of_their_own(template):
     assert "style=" not in text and not re.search(r"<script(?![^>]*src=)|\son[a-z]+=", text)
 
 
+SENTENCE = re.compile(r"[A-Za-z]{2,},? [a-z]{2,}")
+# what is said in the terminal, before there is a page; logged; or no text
+NOT_ON_PAGES = {"server.py": ["listening", "only_studio", "_why"], "study.py": ["open"], "wording.py": ["module"]}
+LOGGED = ("_LOG.exception", "_LOG.error", "_LOG.warning", "_LOG.info")
+FAULTS_OF_THE_KIT = {"no frame to answer for"}
+
+
+@pytest.mark.parametrize("module", sorted(ROOM.rglob("*.py")), ids=lambda path: path.relative_to(ROOM).as_posix())
+def test_modules_have_no_sentences_of_their_own(module):
+    """An error's message reaches the page, too."""
+    assert sentences(ast.parse(module.read_text()), NOT_ON_PAGES.get(module.name, [])) == []
+
+
+def test_a_sentence_in_a_module_is_found():
+    module = (
+        '''"""What it is for."""\ndef f(n):\n    """What it does."""\n    raise Gone(f"No {n} is here any more.")'''
+    )
+    assert sentences(ast.parse(module), []) == [" is here any more."]
+    assert sentences(ast.parse(module), ["f"]) == [] and sentences(ast.parse('_LOG.info("not for a page")'), []) == []
+
+
+def sentences(module, passed_over):
+    """String constants with two words or more that are no docstrings, log lines or markup."""
+    found, nodes = [], [module]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SENTENCE.search(without_tags(node.value)):
+            found.append(node.value)
+        logged = isinstance(node, ast.Call) and ast.unparse(node.func) in LOGGED
+        named = isinstance(node, ast.FunctionDef) and node.name in passed_over
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not (logged or named or docstring):
+            nodes += ast.iter_child_nodes(node)
+    return [text for text in found if text not in FAULTS_OF_THE_KIT]
+
+
+def without_tags(text):
+    return re.sub(r"<[^>]*>?|[a-z-]+='[^']*'", "", text)
+
+
 def test_every_key_that_is_asked_for_is_there_and_every_one_is_asked_for():
     sources = "\n".join(path.read_text() for path in (*ROOM.rglob("*.py"), *TEMPLATES, *SCRIPTS))
     keys = set(wording().texts)
@@ -29,7 +70,7 @@ def test_every_key_that_is_asked_for_is_there_and_every_one_is_asked_for():
     assert asked <= keys
     named = {key for key in keys if f'"{key}"' in sources or f"'{key}'" in sources}
     made = re.compile(
-        r"(count|study\.one|remove\.videos|live\.(sure|maybe|none|careful|balanced|eager)|delete\.\w+|place\.\w+)"
+        r"(name\.(participant|thing)|count|study\.one|remove\.videos|live\.(sure|maybe|none|careful|balanced|eager)|delete\.\w+|place\.\w+)"
     )
     assert {key for key in keys - named if not made.match(key)} == set()
 

@@ -1,0 +1,28 @@
+"""A participant's folder and files, while something is made of them: nobody removes or renames them meanwhile.
+
+A folder of own videos and a personal recognizer are held themselves. What stands in a participant's `results` is held
+with the participant's folder, so that whatever is written there comes before a removal of it or not at all.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from data_prep.tree.own_videos import RESULTS_NAME
+from groundwork.use import in_use
+
+
+def using(paths: Iterable[Path]) -> AbstractContextManager[None]:
+    """Hold what these paths are part of, shared with others that use it, while the block runs.
+
+    Raises:
+        AskedWrong: if some of it is being removed or renamed.
+    """
+    return in_use(place for path in paths for place in held_with(path))
+
+
+def held_with(path: Path) -> list[Path]:
+    """A path, and the participant's folder that it is a result of."""
+    place = Path(os.path.realpath(path))
+    return [place, *(folder.parent for folder in place.parents if folder.name == RESULTS_NAME)]
