@@ -37,7 +37,7 @@ def _run(options: argparse.Namespace) -> None:
     from orbit_lite.personal.in_use import using
 
     inputs, outputs = named_paths(options.parser, options)
-    with using(place.path for place in (*inputs, *outputs)):
+    with using([*(given.path for given in inputs), *(output.path for output in outputs)]):
         run_verb(options)
 
 

@@ -23,6 +23,7 @@ def using(paths: Iterable[Path]) -> AbstractContextManager[None]:
 
 
 def held_with(path: Path) -> list[Path]:
-    """A path, and the participant's folder that it is a result of."""
+    """A folder or file itself, if it is there, and the participant's folder that it is a result of, there or not."""
     place = Path(os.path.realpath(path))
-    return [place, *(folder.parent for folder in place.parents if folder.name == RESULTS_NAME)]
+    own = [place] if place.is_dir() or place.is_file() else []  # no device and no pipe
+    return [*own, *(folder.parent for folder in place.parents if folder.name == RESULTS_NAME)]

@@ -60,7 +60,7 @@ def test_what_is_seen_is_said_once_until_it_changes(personal, jpegs, monkeypatch
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"0" * 100, b"\xff\xd8\xff" * 500_000])
 def test_a_frame_that_is_none_is_refused_by_its_header(content):
-    with pytest.raises(FoundWrong, match="a frame"):
+    with pytest.raises(FoundWrong, match="a picture"):
         small_jpeg(content)
 
 

@@ -32,21 +32,7 @@ COMMANDS = {
     "recognize": ["recognize", "--model", FILE, "study/P02", "--json", "answers.json"],
     "export": ["export", FILE, "--out", "P01.onnx"],
     "evaluate": ["evaluate", "--model", FILE, "--data", "other", "--protocol", "own-videos", "--out", "run"],
-    "evaluate all": [
-        *[
-            "evaluate",
-            "--model",
-            "protonets",
-            "--backbone",
-            "tiny",
-            "--data",
-            "study",
-            "--protocol",
-            "own-videos",
-            "--out",
-            "run",
-        ]
-    ],
+    "evaluate all": ["evaluate", "--model", "ridge", "--data", "study", "--protocol", "own-videos", "--out", "run"],
 }
 
 
