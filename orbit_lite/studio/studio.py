@@ -2,8 +2,9 @@
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from orbit_lite.studio.arrivals import Desk
@@ -40,6 +41,24 @@ class Notices:
         return self._lines.get(number, ())
 
 
+class Streams:
+    """How many cameras are being answered."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._open = 0
+
+    @contextmanager
+    def one_more(self, most: int) -> Iterator[bool]:
+        """Count one while the block runs, if there are fewer than `most`; give whether it is one of them."""
+        free = self._open < most
+        self._open += free
+        try:
+            yield free
+        finally:
+            self._open -= free
+
+
 @dataclass(frozen=True)
 class Studio:
     """The parts that the pages use."""
@@ -51,6 +70,7 @@ class Studio:
     jobs: Jobs
     recognizers: Recognizers
     notices: Notices = field(default_factory=Notices)
+    streams: Streams = field(default_factory=Streams)
     answering: ThreadPoolExecutor = field(default_factory=answering_pool)
 
     @classmethod

@@ -31,6 +31,7 @@ from orbit_lite.studio.wording import wording
 
 _LOG = logging.getLogger("orbit_lite")
 _NUMBER = struct.Struct(">I")  # of a frame, before its JPEG
+_MOST_STREAMS = 8  # cameras at once: more have no answer in time, and are not asked for by people
 _RATE_S = 3.0  # answers a second are counted over so long
 
 
@@ -99,6 +100,15 @@ async def live(socket: WebSocket) -> None:
     frame is in work the newest waits, and those before it are passed over and counted."""
     await socket.accept()
     studio: Studio = socket.app.state.studio
+    with studio.streams.one_more(_MOST_STREAMS) as free:
+        if free:
+            await _stream(socket, studio)
+        else:
+            await socket.send_json({"fault": wording()("live.many", most=_MOST_STREAMS)})
+            await socket.close()
+
+
+async def _stream(socket: WebSocket, studio: Studio) -> None:
     try:
         participant = await run_in_threadpool(studio.study.participant, socket.path_params["participant"])
         personal = await run_in_threadpool(studio.recognizers.of, participant)

@@ -5,10 +5,12 @@ import json
 import shutil
 import struct
 import time
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import pytest
 from PIL import Image
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from data_prep.video import encode_jpeg, iterate_frames
@@ -140,3 +142,34 @@ def test_a_fault_of_the_kit_is_said_and_the_next_frame_is_answered(client, jpegs
             assert "ZeroDivisionError" in json.loads(socket.recv(timeout=60))["fault"]
         socket.send(frame(2, jpegs[0]))
         assert json.loads(socket.recv(timeout=60))["frame"] == 2
+
+
+def test_sixty_sockets_are_refused_but_for_a_few_and_the_pages_go_on(client, jpegs):
+    """Each sends what no page sends; those that were let in are answered all the same, and free their places."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(live(client)) for _ in range(60)]
+        for socket in sockets:
+            with suppress(ConnectionClosed):
+                for wrong in (b"", "[]", b"\x00" * 1000, "no JSON", '{"aim": []}'):
+                    socket.send(wrong)
+                socket.send(frame(7, jpegs[0]))
+        last = [last_line(socket) for socket in sockets]
+        assert sum("at once are the most" in line.get("fault", "") for line in last) == 52
+        assert sum(line.get("frame") == 7 for line in last) == 8
+        assert client.page()
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with live(client) as socket:
+            socket.send(frame(1, jpegs[0]))
+            if json.loads(socket.recv(timeout=60)).get("frame") == 1:
+                return
+    raise AssertionError("no place became free")
+
+
+def last_line(socket):
+    """The answer to the frame, or why there is none."""
+    line = {}
+    with suppress(ConnectionClosed):
+        while line.get("frame") != 7:
+            line = json.loads(socket.recv(timeout=60))
+    return line
