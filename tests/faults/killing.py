@@ -1,18 +1,24 @@
 """A harness that kills commands: at each call that changes a file, or at a random moment; the command, one of its
 workers, or all of its processes at once. Then the same command is run again, and must end where it would have ended.
 
-As a program, `python tests/faults/killing.py FOLDER SIGNAL COUNT VERB …` runs a verb and sends the signal to itself
-right before its COUNT-th change of a file below FOLDER; with COUNT 0 it prints how many changes there are.
+As a program, `python tests/faults/killing.py` loads what the commands need and then starts one for each line it reads,
+as a copy of itself: most of a command's seconds go into loading torch, where it has changed nothing yet.
 """
 
+import atexit
 import hashlib
+import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +37,10 @@ CHANGES = {
 }
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 LONGEST_S = 300.0
+LOADED = (  # of these, none starts a thread that a command needs
+    *("numpy", "torch", "torchvision", "cv2", "av", "pyarrow.parquet", "scipy.stats", "matplotlib.figure"),
+    *("orbit_lite.cli.parser", "data_prep.making.extract", "orbit_lite.evaluation.evaluate"),
+)
 TEMPORARY = (".part", ".lock", "~lock.part")
 
 
@@ -41,28 +51,40 @@ class Scenario:
     Attributes:
         verb: the words of the command, run in a folder that is prepared afresh.
         kept: files or folders that no kill may change.
-        made: what the command makes; compared by name and bytes, but for files that hold times (`timed`).
+        made: what the command makes; compared by name and bytes.
         heavy: whether it loads torch, which takes seconds.
-        timed: ends of names of files whose content differs from run to run.
+        differs: files whose bytes differ from run to run.
     """
 
     verb: tuple[str, ...]
     kept: tuple[str, ...]
     made: tuple[str, ...]
     heavy: bool = False
-    timed: tuple[str, ...] = field(default=())
+    differs: tuple[str, ...] = ()
 
 
 def content(folder: Path, names: tuple[str, ...], *, but: tuple[str, ...] = ()) -> dict[str, str]:
-    """Relative place to hash of every file below some files and folders; "" for files that end in `but`."""
+    """Relative place to hash of every file below some files and folders; for files that end in `but`, what can be
+    compared of them: how many frames a video has, and nothing of others."""
     found = {}
     for name in names:
         path = folder / name
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
             if file.is_file():
                 place = file.relative_to(folder).as_posix()
-                found[place] = "" if place.endswith(but or ("\0",)) else hashlib.sha256(file.read_bytes()).hexdigest()
+                if not place.endswith(but or ("\0",)):
+                    found[place] = hashlib.sha256(file.read_bytes()).hexdigest()
+                else:
+                    found[place] = f"{frames_in(file)} frames" if file.suffix == ".mp4" else ""
     return found
+
+
+def frames_in(video: Path) -> int:
+    """How many frames a video has; it can be decoded to its end."""
+    import av
+
+    with av.open(str(video)) as container:
+        return sum(1 for _ in container.decode(video=0))
 
 
 def left_over(folder: Path) -> list[str]:
@@ -70,47 +92,131 @@ def left_over(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name.endswith(TEMPORARY))
 
 
-def run(folder: Path, scenario: Scenario, *, number: int = 0, by: int = signal.SIGKILL) -> subprocess.CompletedProcess:
-    """Run a scenario's verb in a folder, killed before its `number`-th change, or whole (0)."""
-    return subprocess.run(
-        [sys.executable, __file__, str(folder), str(int(by)), str(number), *scenario.verb],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_S,
-    )
+@dataclass(frozen=True)
+class Done:
+    """How a command ended.
 
-
-def run_and_kill(folder: Path, scenario: Scenario, *, after_s: float, whom: str, by: int, rng: random.Random) -> int:
-    """Start a verb and kill `whom` (parent, worker, group) after some time; the exit status of the command.
-
-    Whatever happens, it has to end by itself.
+    Attributes:
+        returncode: its exit status, below 0 for a signal.
+        stderr: what it has said there.
+        took_s: from its start to its end.
     """
-    command = [sys.executable, "-m", "orbit_lite", *scenario.verb]
-    nowhere = subprocess.DEVNULL
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment(folder), stdout=nowhere, stderr=nowhere, start_new_session=True
-    )
+
+    returncode: int
+    stderr: str
+    took_s: float
+
+
+class Starter:
+    """A process that has loaded the libraries, and starts commands as copies of itself, one after another."""
+
+    def __init__(self) -> None:
+        self.caches = tempfile.TemporaryDirectory()
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            # OpenBLAS starts its threads when it is loaded, and a copy would lack them
+            env=environment(Path(self.caches.name)) | {"OPENBLAS_NUM_THREADS": "1"},
+        )
+        atexit.register(self.process.kill)
+
+    def start(self, folder: Path, scenario: Scenario, *, number: int, by: int) -> int:
+        """Start a scenario's verb in a session of its own; its process. It sends itself `by` before its `number`-th
+        change of a file below the folder; never with 0."""
+        request = {"folder": str(folder), "verb": scenario.verb, "number": number, "by": int(by)}
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        self.process.stdin.flush()
+        return self.answer(LONGEST_S)
+
+    def answer(self, longest_s: float) -> int:
+        """The next number that the process writes: of a command that has started, or the status of one that has ended.
+
+        Raises:
+            TimeoutError: if there is none within the time.
+        """
+        if not select.select([self.process.stdout], [], [], longest_s)[0]:
+            raise TimeoutError
+        return int(self.process.stdout.readline())
+
+
+starter = cache(Starter)
+
+
+def run(folder: Path, scenario: Scenario, *, number: int = 0, by: int = signal.SIGKILL) -> Done:
+    """Run a scenario's verb in a folder, killed before its `number`-th change, or whole (0)."""
+    session = starter().start(folder, scenario, number=number, by=by)
+    started_s = time.monotonic()
+    status, took_s = ended(session, scenario), time.monotonic() - started_s
+    return Done(status, said_by(folder).read_text("utf-8", "replace"), took_s)
+
+
+def run_and_kill(folder: Path, scenario: Scenario, *, after_s: float, whom: str, by: int, rng: random.Random) -> bool:
+    """Run a verb and kill `whom` (parent, worker, group) after some time, a worker that long after the first starts.
+
+    Whatever happens, the command has to end by itself, and all that it has started with it.
+
+    Returns:
+        whether the kill met a process that ran.
+    """
+    session = starter().start(folder, scenario, number=0, by=by)
+    until = time.monotonic() + after_s
+    while whom == "worker" and in_session(session) == [session]:
+        time.sleep(0.005)
+        until = time.monotonic() + after_s
     try:
-        process.wait(timeout=after_s)
-    except subprocess.TimeoutExpired:
-        workers = [pid for pid in in_session(process.pid) if pid != process.pid]
-        if whom == "group":
-            os.killpg(process.pid, by)
-        elif whom == "parent":
-            process.send_signal(by)
-        elif workers:
-            kill_one(rng.choice(workers), by)
+        starter().answer(max(0.0, until - time.monotonic()))
+    except TimeoutError:
+        struck = kill_whom(session, whom, by, rng)
+        ended(session, scenario)
+        return struck
+    end_session(session, scenario)
+    return False
+
+
+def kill_whom(session: int, whom: str, by: int, rng: random.Random) -> bool:
+    """Kill a command, one of its workers or all of its processes; whether there was one."""
+    if whom == "parent":
+        os.kill(session, by)
+    elif whom == "group":
+        os.killpg(session, by)
+    elif workers := [pid for pid in in_session(session) if pid != session]:
+        kill_one(rng.choice(workers), by)
+    else:
+        return False
+    return True
+
+
+def ended(session: int, scenario: Scenario) -> int:
+    """The exit status of a command, and nothing of it runs any more.
+
+    Raises:
+        AssertionError: if it does not end by itself.
+    """
     try:
-        return process.wait(timeout=LONGEST_S)
+        status = starter().answer(LONGEST_S)
+    except TimeoutError:
+        os.killpg(session, signal.SIGKILL)
+        starter().answer(LONGEST_S)
+        raise AssertionError(f"{scenario.verb}: does not end") from None
     finally:
-        until = time.monotonic() + 30
-        while (rest := in_session(process.pid)) and time.monotonic() < until:
-            time.sleep(0.02)
-        for pid in rest:
-            kill_one(pid, signal.SIGKILL)
-        assert not rest, f"{scenario.verb}: processes that outlive the command: {rest}"
+        end_session(session, scenario)
+    return status
+
+
+def end_session(session: int, scenario: Scenario) -> None:
+    """Give a command's processes half a minute to end.
+
+    Raises:
+        AssertionError: if some outlive it; they are killed.
+    """
+    until = time.monotonic() + 30
+    while (rest := in_session(session)) and time.monotonic() < until:
+        time.sleep(0.02)
+    for pid in rest:
+        kill_one(pid, signal.SIGKILL)
+    assert not rest, f"{scenario.verb}: processes that outlive the command: {rest}"
 
 
 def in_session(session: int) -> list[int]:
@@ -164,11 +270,53 @@ def watch(folder: str, number: int, by: int) -> list[int]:
     return count
 
 
+def said_by(folder: Path) -> Path:
+    """Where what a command says on stderr goes: beside its folder."""
+    return folder.with_name(f"{folder.name}.stderr")
+
+
+def serve() -> dict:
+    """Start a copy of this process for each line on stdin, and say its number and then its exit status on stdout.
+
+    Returns:
+        the request, in a copy alone.
+    """
+    for line in sys.stdin:
+        request = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            print(os.getpid(), flush=True)
+            return request
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+    sys.exit()
+
+
+def become(request: dict) -> None:
+    """Take over a command's streams, folder, settings and words."""
+    folder = Path(request["folder"])
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    said = os.open(said_by(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for stream, target in enumerate((nowhere, nowhere, said)):
+        os.dup2(target, stream)
+    os.chdir(folder)
+    os.environ.update(environment(folder))
+    sys.argv = ["orbit-lite", *request["verb"]]
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
+    for name in LOADED:
+        import_module(name)
+    threads = [Path(f"/proc/self/task/{number}/comm").read_text().strip() for number in os.listdir("/proc/self/task")]
+    # a copy has none of them; jemalloc does without its own
+    assert len(threads) - threads.count("jemalloc_bg_thd") == 1, f"threads: {threads}"
     from orbit_lite.cli.parser import main
 
-    changes = watch(sys.argv[1], int(sys.argv[3]), int(sys.argv[2]))
-    status = main(sys.argv[4:])
+    request = serve()
+    become(request)
+    changes = watch(request["folder"], request["number"], request["by"])
+    status = main(request["verb"])
     print(f"changes: {changes[0]}", file=sys.stderr)
     sys.exit(status)
