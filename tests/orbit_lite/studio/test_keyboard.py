@@ -150,6 +150,26 @@ def test_at_twice_the_text_size_nothing_is_cut_off(page, thing):
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
+FOCUS = """() => [...document.querySelectorAll('a[href], button, input, select, summary')]
+    .filter(one => one.checkVisibility())
+    .filter(one => { one.focus(); const style = getComputedStyle(one);
+        return document.activeElement === one
+            && (style.outlineStyle === 'none' || parseFloat(style.outlineWidth) < 2); })
+    .map(one => one.outerHTML.slice(0, 100))"""
+
+
+def test_in_forced_colors_at_twice_the_text_size_the_focus_is_seen_on_every_page(page, thing):
+    page.emulate_media(forced_colors="active")
+    page.set_viewport_size({"width": 640, "height": 450})
+    for place in pages(thing):
+        page.goto(page.base + place)
+        page.keyboard.press("Tab")  # so that the focus is the keyboard's
+        assert page.evaluate(FOCUS) == [], place
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
+    page.emulate_media(forced_colors="none")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
 def test_it_is_found_out_if_a_page_breaks_a_rule(page):
     page.goto(page.base)
     page.evaluate("document.querySelector('label').remove(); document.documentElement.lang = ''")
