@@ -29,7 +29,7 @@ from benchmarks.measure import Comparison
 from benchmarks.record import comparison_table, hardware, write_csv
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import CommandParser, run_command
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Reads, WritesFolder, run_verb, with_own_parser
 from groundwork.pages.printing import terminal_width, text_table
 
@@ -57,14 +57,14 @@ ABOUT = {
     "engines": "images embedded a second by each engine, beside PyTorch's eager mode; how much features differ",
     "episodes": "plans drawn from an index of a million images, and 600 tasks of 5-way 5-shot, each with its bar",
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
-    "export": "a personal recogniser in the kit, in ONNX, in ONNX of 8 bits: accuracy, size, time of a frame",
+    "export": "a personal recognizer in the kit, in ONNX, in ONNX of 8 bits: accuracy, size, time of a frame",
     "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",
     "frames": "frames a second on one core: uint8, or PIL and float32; from files, or packed",
     "index": "seconds until an unchanged tree's index is there: checked, or listed anew",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
     "lite-gpu": "the same on a GPU",
     "maml": "seconds and memory of one task's gradient through an inner loop or a solution, each with its bar",
-    "personalize": "a user's phone videos to a recogniser: the whole verb, or decoding and embedding alone",
+    "personalize": "a user's phone videos to a recognizer: the whole verb, or decoding and embedding alone",
     "readers": "a video by each reader, in order and every 30th picture: processor seconds, memory",
     "real": "real photos or videos, which --data gives: what is recognized, what is promised, and what came of it",
     "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",
@@ -109,9 +109,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(names: Sequence[str], out: Path, data: Path | None, tree: Path | None) -> None:
     """The named benchmarks, or all that can be run here."""
     if (REAL in names) != (data is not None):
-        raise AskedWrong("real and --data go together: the tree of users' folders that it is measured on")
+        raise UsageError("real and --data go together: the tree of users' folders that it is measured on")
     if (VIDEO in names) != (tree is not None):
-        raise AskedWrong("video and --tree go together: the folder of videos that both readers are given")
+        raise UsageError("video and --tree go together: the folder of videos that both readers are given")
     for name in names or BENCHMARKS:
         if name == REAL and data is not None:
             runs = real.run(data)
@@ -128,7 +128,7 @@ def _run(names: Sequence[str], out: Path, data: Path | None, tree: Path | None) 
         gpu = name in ON_GPU
         if gpu and not torch.cuda.is_available():
             if names:
-                raise AskedWrong(f"{name}: no CUDA device here")
+                raise UsageError(f"{name}: no CUDA device here")
             print(f"{name}: left out, no CUDA device here\n", flush=True)
             continue
         print(f"{name}, on {hardware(gpu=gpu)}", flush=True)  # before the minutes that it takes

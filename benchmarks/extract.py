@@ -20,7 +20,7 @@ from benchmarks.measure import REPEATS, Comparison, paired_seconds, peak_memory_
 from data_prep.making.extract import Settings, extract
 from data_prep.video import encode_jpeg, iterate_frames
 from groundwork.cores import default_workers
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.randomness import keyed_rng
 
 NOISE = 4.0  # standard deviation, of 255: about a phone's in a lit room
@@ -43,10 +43,10 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
     """Frames a second on all cores; and the memory of one worker, for a video and for one ten times as long.
 
     Raises:
-        FoundWrong: if ffmpeg is not installed.
+        DataError: if ffmpeg is not installed.
     """
     if shutil.which("ffmpeg") is None:
-        raise FoundWrong("ffmpeg: not found; it is the other side of this comparison. Install it.")
+        raise DataError("ffmpeg: not found; it is the other side of this comparison. Install it.")
     workers = default_workers()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

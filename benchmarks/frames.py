@@ -1,7 +1,7 @@
 """Frames from JPEG files to batches, a second on one core: the kit's uint8 against the published code's float32, and
 one archive a user against a file a frame.
 
-The published way is PIL, to_tensor, normalise, all in the worker, and 4 times the bytes to hand on. The kit normalises
+The published way is PIL, to_tensor, normalize, all in the worker, and 4 times the bytes to hand on. The kit normalizes
 on the device; that work is in a gradient's time (lite), not here. What comes out of an archive is held against its
 checksum, too, which a file does not have.
 """
@@ -73,7 +73,7 @@ def kit_frames(source: FrameSource, numbers: range) -> Tensor:
 
 
 def pil_frames(paths: list[Path]) -> Tensor:
-    """The published way to a batch: float32 (n, 3, s, s), normalised."""
+    """The published way to a batch: float32 (n, 3, s, s), normalized."""
     images = []
     for path in paths:
         with Image.open(path) as picture:
@@ -96,9 +96,9 @@ def _picture(number: int, side_px: int) -> NDArray[np.uint8]:
     corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
     picture = cv2.resize(corners, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
     for _ in range(SHAPES):
-        centre, axes = rng.integers(0, side_px, 2).tolist(), rng.integers(4, side_px // 4, 2).tolist()
-        colour, turn = rng.integers(0, 256, 3).tolist(), float(rng.uniform(0, 180))
-        cv2.ellipse(picture, centre, axes, turn, 0, 360, colour, thickness=-1)
+        center, axes = rng.integers(0, side_px, 2).tolist(), rng.integers(4, side_px // 4, 2).tolist()
+        color, turn = rng.integers(0, 256, 3).tolist(), float(rng.uniform(0, 180))
+        cv2.ellipse(picture, center, axes, turn, 0, 360, color, thickness=-1)
     noisy = picture + rng.normal(0, NOISE, picture.shape)
     return np.clip(noisy, 0, 255).astype(np.uint8)
 

@@ -86,13 +86,13 @@ def as_svg(rows: Sequence[Row]) -> bytes:
     with figure_as_svg(width=10, height=4, font_size=9) as (figure, content):
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, key in zip(grid, panels, strict=True):
-            for estimator, (marker, colour) in LOOKS.items():
+            for estimator, (marker, color) in LOOKS.items():
                 of = [row for row in rows if (row.learner, row.part, row.estimator) == (*key, estimator)]
                 h = [row.h for row in of]
                 bias = [row.bias_at_most if estimator == "lite" else row.bias for row in of]
-                axes.plot(h, [row.rmse for row in of], marker=marker, color=colour, label=f"{estimator}, RMSE")
+                axes.plot(h, [row.rmse for row in of], marker=marker, color=color, label=f"{estimator}, RMSE")
                 words = "bias is at most" if estimator == "lite" else "bias"
-                axes.plot(h, bias, marker=marker, color=colour, ls="--", mfc="white", label=f"{estimator}, {words}")
+                axes.plot(h, bias, marker=marker, color=color, ls="--", mfc="white", label=f"{estimator}, {words}")
             axes.set(title=SHOWN[key], xlabel="H", xscale="log", yscale="log")
             axes.set_xticks(h, [str(value) for value in h])
             axes.xaxis.set_minor_locator(NullLocator())

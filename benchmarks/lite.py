@@ -1,7 +1,7 @@
 """LITE: seconds and memory of one task's gradient, against one graph, the paper's plain way, and the sum of its parts.
 
 Weights and images are random: neither changes what is computed. Memory is what the gradient adds to a process that
-holds recogniser and images already, so the images' own bytes are not in it; on a GPU, what it adds to the weights.
+holds recognizer and images already, so the images' own bytes are not in it; on a GPU, what it adds to the weights.
 
 `lite-gpu` is the same on a GPU, in bfloat16 where training would be; `steps-gpu` a whole training step of one task of
 N = 1,000 images, of each learner on each extractor.
@@ -117,7 +117,7 @@ def run(sizes: Sequence[Size] = SIZES) -> list[Comparison]:
 
 
 def gradient_work(size: Size, estimator: Estimator, *, step: bool = False) -> Work:
-    """Build recogniser and images; the work is one task's gradient, and a step of Adam if asked. Picklable as a
+    """Build recognizer and images; the work is one task's gradient, and a step of Adam if asked. Picklable as a
     partial."""
     recognizer, pixels = _recognizer(size), _pixels(size)
     optimizer = build_optimizer(recognizer, OptimizerConfig(lr=1e-6)) if step else None

@@ -105,7 +105,7 @@ def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1, device: str
         NaN where it can't be known.
 
     Raises:
-        FoundWrong: if the process is killed, as it is where memory runs out.
+        DataError: if the process is killed, as it is where memory runs out.
     """
     peaks = (added_peak_mb(prepare, torch.device(device)) for _ in range(repeats))
     return Spread.of([math.nan if peak is None else peak for peak in peaks])

@@ -1,4 +1,4 @@
-"""Phone videos to a personal recogniser: the whole verb, beside decoding and embedding the same frames and no more.
+"""Phone videos to a personal recognizer: the whole verb, beside decoding and embedding the same frames and no more.
 
 The whole verb also looks for the videos, judges how they are filmed, fits, leaves one video out, and writes the file.
 """

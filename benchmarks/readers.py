@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.extract import Size, write_video
 from benchmarks.measure import REPEATS, Comparison, cpu_seconds, one_core, peak_memory_mb, seconds_in_turn
 from data_prep.video import READERS, Framing, Picture, VideoInfo, probe, read_pictures
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 SIZE = Size(pictures=600)
 STEP = 30  # `personalize` takes one frame a second
@@ -26,11 +26,11 @@ def run(size: Size = SIZE, *, repeats: int = REPEATS) -> list[Comparison]:
     """PyAV beside each of the others that is installed.
 
     Raises:
-        AskedWrong: if none of the others is.
+        UsageError: if none of the others is.
     """
     others = [name for name in READERS if name != KIT and _is_installed(name)]
     if not others:
-        raise AskedWrong(f"no reader beside {KIT}: {'; '.join(r.install for r in READERS.values() if r.name != KIT)}")
+        raise UsageError(f"no reader beside {KIT}: {'; '.join(r.install for r in READERS.values() if r.name != KIT)}")
     compared = []
     with tempfile.TemporaryDirectory() as folder, one_core():
         path = Path(folder) / "one.mp4"
@@ -55,7 +55,7 @@ def run(size: Size = SIZE, *, repeats: int = REPEATS) -> list[Comparison]:
 def _is_installed(name: str) -> bool:
     try:
         READERS[name].require()
-    except AskedWrong:
+    except UsageError:
         return False
     return True
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from data_prep.tree.object_folder import LOOSE_TYPE, video_entries, visible_entries
 from data_prep.tree.own_videos import OwnVideo
 from eval.calibration import expected_calibration_error
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import csv_text, write_text
 from groundwork.pages.table import Column, Table
 from groundwork.progress import Progress
@@ -93,7 +93,7 @@ def run(data: Path) -> list[Run]:
     """Everything, for all users of a tree.
 
     Raises:
-        FoundWrong: if a user has fewer than two objects that were filmed in both places, or a video can't be read.
+        DataError: if a user has fewer than two objects that were filmed in both places, or a video can't be read.
     """
     start = EMBEDDED_START.load()
     filmed = read_users(data, start)
@@ -114,7 +114,7 @@ def read_users(data: Path, recognizer: Recognizer) -> list[Filmed]:
     places = [(user, place) for user in _folders(data) for place in PLACES]
     videos = [(user.name, place, video) for user, place in places for video in _videos(user, place)]
     if not videos:
-        raise FoundWrong(f"{data}: no videos; expected USER/OBJECT/clean/... and USER/OBJECT/clutter/... in it")
+        raise DataError(f"{data}: no videos; expected USER/OBJECT/clean/... and USER/OBJECT/clutter/... in it")
     filmed = []
     with Progress("videos embedded", len(videos)) as progress:
         for user, place, video in videos:

@@ -20,17 +20,17 @@ from data_prep.tree.layout import is_junk
 from data_prep.video import Framing, is_video_file, probe, read_pictures
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from groundwork.files import csv_text, write_text
 from groundwork.pages.table import Table
 
 SIDE_PX = 64  # both sides squash every picture to this square: all eight orientations fit
-CLOSE_GREY_LEVELS = 0.5  # mean difference of two pictures that are the same, of 255
+CLOSE_GRAY_LEVELS = 0.5  # mean difference of two pictures that are the same, of 255
 TIME_LIMIT_S = 900.0  # for one video on each side
-_GREY = np.array([0.299, 0.587, 0.114])  # of R, G, B: ITU-R BT.601
+_GRAY = np.array([0.299, 0.587, 0.114])  # of R, G, B: ITU-R BT.601
 _FRAMING = Framing(SIDE_PX, "squash")
 
-Greys = NDArray[np.float32]  # (pictures, SIDE_PX, SIDE_PX)
+Grays = NDArray[np.float32]  # (pictures, SIDE_PX, SIDE_PX)
 
 # What can be said of a video, and what it means, in the order of the table
 VERDICTS = {
@@ -40,7 +40,7 @@ VERDICTS = {
     "miss": "the kit reads it, ffmpeg reports errors",
     "orientation": "turned or mirrored otherwise",
     "count": "more or fewer pictures",
-    "pictures": f"the same count, some pictures differ by more than {CLOSE_GREY_LEVELS} grey levels",
+    "pictures": f"the same count, some pictures differ by more than {CLOSE_GRAY_LEVELS} gray levels",
     "traceback": "an error that is not the kit's own line",
 }
 
@@ -53,7 +53,7 @@ class Judged:
         video: its path below the folder.
         verdict: a name in VERDICTS.
         pictures, expected: how many the kit and ffmpeg give; 0 where they give none.
-        worst: the largest difference of two pictures of the same number, in grey levels; 0.0 if none was compared.
+        worst: the largest difference of two pictures of the same number, in gray levels; 0.0 if none was compared.
         detail: the kit's line, or ffmpeg's first one.
     """
 
@@ -69,13 +69,13 @@ def run(folder: Path, *, workers: int | None = None) -> list[Judged]:
     """Compare every video below a folder, in the order of their paths.
 
     Raises:
-        FoundWrong: if ffmpeg is not installed, or there is no video.
+        DataError: if ffmpeg is not installed, or there is no video.
     """
     if shutil.which("ffmpeg") is None:
-        raise FoundWrong("ffmpeg: not found; it is the other side of this comparison. Install it.")
+        raise DataError("ffmpeg: not found; it is the other side of this comparison. Install it.")
     paths = sorted(path for path in folder.rglob("*") if _is_video(path))
     if not paths:
-        raise FoundWrong(f"{folder}: no video in it; expected files such as NAME.mp4, at any depth.")
+        raise DataError(f"{folder}: no video in it; expected files such as NAME.mp4, at any depth.")
     judged = []
     compare = partial(judge, folder)
     for outcome in run_in_workers(compare, paths, workers=workers or default_workers(), time_limit_s=2 * TIME_LIMIT_S):
@@ -95,7 +95,7 @@ def judge(folder: Path, path: Path) -> Judged:
         info = probe(path)
         deinterlaced = info.interlaced
         read = read_pictures(path, info, np.arange(info.pictures), _FRAMING)
-        ours = np.stack([_grey(picture) for picture in read])
+        ours = np.stack([_gray(picture) for picture in read])
     except KitError as error:
         fault = str(error)
     except Exception as error:  # what this benchmark looks for
@@ -114,12 +114,12 @@ def judge(folder: Path, path: Path) -> Judged:
         verdict = "miss"
     elif len(ours) != len(theirs):
         verdict = "count"
-    elif worst > CLOSE_GREY_LEVELS:
+    elif worst > CLOSE_GRAY_LEVELS:
         verdict = "pictures"
     return Judged(place, verdict, len(ours), len(theirs), worst, errors.splitlines()[0] if errors else "")
 
 
-def ffmpeg_pictures(path: Path, *, deinterlace: bool) -> tuple[Greys, str]:
+def ffmpeg_pictures(path: Path, *, deinterlace: bool) -> tuple[Grays, str]:
     """Every picture that the ffmpeg command decodes, and what it says on standard error."""
     filters = ("bwdif=deint=interlaced:mode=send_frame," if deinterlace else "") + (
         f"scale={SIDE_PX}:{SIDE_PX}:flags=bilinear,format=rgb24"
@@ -134,7 +134,7 @@ def ffmpeg_pictures(path: Path, *, deinterlace: bool) -> tuple[Greys, str]:
     whole = len(pictures) // (SIDE_PX * SIDE_PX * 3)
     pictures = pictures[: whole * SIDE_PX * SIDE_PX * 3].reshape(-1, SIDE_PX, SIDE_PX, 3)
     errors = done.stderr.decode(errors="replace").strip()
-    return _grey(pictures), errors or ("" if done.returncode == 0 else f"exit status {done.returncode}")
+    return _gray(pictures), errors or ("" if done.returncode == 0 else f"exit status {done.returncode}")
 
 
 def counts_table(judged: Sequence[Judged]) -> Table:
@@ -166,11 +166,11 @@ def _is_video(path: Path) -> bool:
     return not is_junk(path.name) and (is_video_file(path.name) or path.suffix.lower() == ".gif") and path.is_file()
 
 
-def _grey(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(pictures @ _GREY, np.float32)
+def _gray(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(pictures @ _GRAY, np.float32)
 
 
-def _is_turned(ours: Greys, theirs: Greys) -> bool:
+def _is_turned(ours: Grays, theirs: Grays) -> bool:
     """Whether another of the eight orientations of our pictures is much nearer to theirs."""
     mirrored = (ours, ours[:, :, ::-1])
     turned = [np.rot90(pictures, turns, axes=(1, 2)) for pictures in mirrored for turns in range(4)]

@@ -13,7 +13,7 @@ from eval.formats.align import Integers, QueryFrames
 from eval.formats.scorecard import ByAnnotation, Group
 from eval.intervals import bootstrap_of_totals
 from eval.metrics import PredictedVideos
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def by_annotation(query: QueryFrames, videos: PredictedVideos, facts: Annotation
         seed: of the bootstrap over users.
 
     Raises:
-        FoundWrong: if a column is missing, a share is outside [0, 1], or a frame or video has two rows.
+        DataError: if a column is missing, a share is outside [0, 1], or a frame or video has two rows.
     """
     users = {user: place for place, user in enumerate(query.users)}
     user_of_video = np.array([users[query.tasks[place].user] for place in query.task_of_video], dtype=np.int64)
@@ -164,15 +164,15 @@ def _groups(
 def _checked(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> pd.DataFrame:
     missing = [name for name in columns if name not in table]
     if missing:
-        raise FoundWrong(f"{what}: no column {missing[0]}; expected {', '.join(columns)}")
+        raise DataError(f"{what}: no column {missing[0]}; expected {', '.join(columns)}")
     *keys, share = columns
     values = table[share].to_numpy(np.float64)
     if not (np.isnan(values) | ((values >= 0) & (values <= 1))).all():
-        raise FoundWrong(f"{what}: {share} from {np.nanmin(values)} to {np.nanmax(values)}; fractions expected")
+        raise DataError(f"{what}: {share} from {np.nanmin(values)} to {np.nanmax(values)}; fractions expected")
     doubled = table.duplicated(keys)
     if doubled.any():
         where = ", ".join(
             f"{name} {value!r}" for name, value in zip(keys, table.loc[doubled, keys].iloc[0], strict=True)
         )
-        raise FoundWrong(f"{what}: {where} is there twice")
+        raise DataError(f"{what}: {where} is there twice")
     return table

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import write_json
 from groundwork.options import Changes, Reads, Writes, add_json
 from groundwork.outputs import Kept
@@ -19,7 +19,7 @@ from groundwork.words import counted
 RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
     names=(
         *("run.json", "log.txt", "best.safetensors", "state.pt", "training.csv"),
-        *("tasks.jsonl", "predictions.parquet", "scorecard.json", "results.json", "seconds_to_personalise.csv"),
+        *("tasks.jsonl", "predictions.parquet", "scorecard.json", "results.json", "seconds_to_personalize.csv"),
         *("report.html", "report.md", "overall.csv", "per_task.csv", "per_object.csv", "per_video.csv", "per_user.csv"),
         *("confusion.csv", "by_annotation.csv", "cost.csv", "cost_per_task.csv", "timelines.csv"),
         "answers_curve.csv",
@@ -70,7 +70,7 @@ def _check(chosen: argparse.Namespace) -> None:
     for fault in faults:
         say(str(fault))
     if faults:
-        raise FoundWrong(f"{chosen.predictions}: {counted(len(faults), 'fault')}")
+        raise DataError(f"{chosen.predictions}: {counted(len(faults), 'fault')}")
     say(f"{chosen.predictions}: whole and legal")
 
 

@@ -14,7 +14,7 @@ from eval.intervals import BootstrapInterval, bootstrap_over_tasks, bootstrap_ov
 from eval.metrics import METRICS
 from eval.report.tables import counted_unit, metric_heading
 from eval.score import ENGINE, filter_text
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.printing import markdown_escaped, markdown_table, text_table
 from groundwork.pages.table import Column, Table
@@ -103,8 +103,8 @@ def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) 
     """Pair two scorecards video by video, or of single images task by task. The bootstrap's seed is the tasks'.
 
     Raises:
-        AskedWrong: if they are not of the same tasks: then nothing can be paired.
-        FoundWrong: if they say they are, and do not hold the same videos.
+        UsageError: if they are not of the same tasks: then nothing can be paired.
+        DataError: if they say they are, and do not hold the same videos.
     """
     _require_same(a, b, names)
     rows = _paired(a, b, names)
@@ -189,9 +189,9 @@ def _require_same(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> None:
     for what, first, second in (("protocol", a.protocol, b.protocol), ("split", a.split, b.split)):
         if first != second:
             found = f"{names[0]} is of {what} {plain(first) or 'none'}, {names[1]} of {plain(second) or 'none'}"
-            raise AskedWrong(f"{found}: not comparable")
+            raise UsageError(f"{found}: not comparable")
     if a.tasks_fingerprint != b.tasks_fingerprint:
-        raise AskedWrong(
+        raise UsageError(
             f"{names[0]} and {names[1]} are not of the same tasks (fingerprints {a.tasks_fingerprint[:12]} and "
             f"{b.tasks_fingerprint[:12]}): not comparable. Predict and score both with one tasks file"
         )
@@ -208,7 +208,7 @@ def _paired(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> pd.DataFrame:
         for card in (a, b)
     )
     if not first.index.equals(second.index) or not first.index.is_unique:
-        raise FoundWrong(
+        raise DataError(
             f"{names[0]} and {names[1]} say that they are of the same tasks, and do not hold the same videos: one of "
             "the files was changed. Score again"
         )

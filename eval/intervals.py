@@ -100,10 +100,10 @@ def bootstrap_over_users(
     _, place = np.unique(np.asarray(users, dtype=object), return_inverse=True)
     if len(place) != len(numbers):
         raise ValueError(f"{len(numbers)} values and {len(place)} users; one user for each value expected")
-    centre = float(numbers.mean())
-    sums = np.bincount(place, weights=numbers - centre)  # around the mean: less is lost to rounding
+    center = float(numbers.mean())
+    sums = np.bincount(place, weights=numbers - center)  # around the mean: less is lost to rounding
     return _bootstrap(
-        np.asarray(sums, dtype=np.float64), np.bincount(place), centre, seed=seed, draws=draws, bounds=bounds
+        np.asarray(sums, dtype=np.float64), np.bincount(place), center, seed=seed, draws=draws, bounds=bounds
     )
 
 
@@ -130,8 +130,8 @@ def bootstrap_of_totals(
     totals, numbers = _numbers(sums), np.asarray(counts, dtype=np.int64)
     if numbers.shape != totals.shape or numbers.min() < 1:
         raise ValueError(f"counts {numbers.tolist()}; one of 1 or more for each of {len(totals)} users expected")
-    centre = float(totals.sum() / numbers.sum())
-    return _bootstrap(totals - centre * numbers, numbers, centre, seed=seed, draws=draws, bounds=bounds)
+    center = float(totals.sum() / numbers.sum())
+    return _bootstrap(totals - center * numbers, numbers, center, seed=seed, draws=draws, bounds=bounds)
 
 
 def bootstrap_over_tasks(
@@ -168,12 +168,12 @@ def bootstrap_over_tasks(
     names, place = np.unique(np.asarray(users, dtype=object), return_inverse=True)
     low = high = None
     if np.bincount(place).min() >= LEAST_TASKS:
-        centre = float(numbers.mean())
+        center = float(numbers.mean())
         shifts = np.zeros(draws)
         for user, name in enumerate(names):
-            shifts += _drawn_sums(numbers[place == user] - centre, seed=seed, user=name, draws=draws)
+            shifts += _drawn_sums(numbers[place == user] - center, seed=seed, user=name, draws=draws)
         below, above = np.quantile(shifts / len(numbers), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-        low, high = centre + float(below), centre + float(above)
+        low, high = center + float(below), center + float(above)
         if bounds:
             low, high = max(low, bounds[0]), min(high, bounds[1])
     return BootstrapInterval(low, high, n=len(numbers), unit="tasks", draws=draws, seed=seed, method="percentile")
@@ -223,24 +223,24 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
 def _bootstrap(
     sums: NDArray[np.float64],
     counts: NDArray[np.int64],
-    centre: float,
+    center: float,
     *,
     seed: int,
     draws: int,
     bounds: tuple[float, float] | None,
 ) -> BootstrapInterval:
-    """From each user's sum of values less `centre`, and number of values, both of shape (users,)."""
+    """From each user's sum of values less `center`, and number of values, both of shape (users,)."""
     users = len(counts)
     low = high = None
     if users >= LEAST_USERS:
-        low, high = _widened(sums, counts, centre, seed=seed, draws=draws)
+        low, high = _widened(sums, counts, center, seed=seed, draws=draws)
         if bounds:
             low, high = max(low, bounds[0]), min(high, bounds[1])
     return BootstrapInterval(low=low, high=high, n=users, unit="users", draws=draws, seed=seed, method="widened")
 
 
 def _widened(
-    sums: NDArray[np.float64], counts: NDArray[np.int64], centre: float, *, seed: int, draws: int
+    sums: NDArray[np.float64], counts: NDArray[np.int64], center: float, *, seed: int, draws: int
 ) -> tuple[float, float]:
     from scipy.special import stdtrit  # Student's t quantile; takes a moment to import
 
@@ -253,7 +253,7 @@ def _widened(
     factor = t / _NORMAL_Z * np.sqrt(users / (users - 1))
     without = -sums / (counts.sum() - counts)  # shift of the mean without each user: the sums add up to 0
     half = t * np.sqrt((users - 1) / users * np.square(without - without.mean()).sum())
-    return centre - float(max(factor * below, half)), centre + float(max(factor * above, half))
+    return center - float(max(factor * below, half)), center + float(max(factor * above, half))
 
 
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:

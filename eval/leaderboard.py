@@ -132,7 +132,7 @@ def leaderboard_csv(boards: Sequence[Board]) -> str:
             means = (f"{score.mean:.6g}" if score else "" for score in scores)
             sizes = (f"{size:.0f}" if size is not None else "" for size in (row.macs, row.parameters))
             rows.append((*shared, row.model, row.extractor, *means, *sizes, row.standing, row.source, row.note))
-    rest = (*METRICS, "macs_to_personalise_thop", "parameters", "standing", "source", "note")
+    rest = (*METRICS, "macs_to_personalize_thop", "parameters", "standing", "source", "note")
     return csv_text((*columns, *rest), rows)
 
 
@@ -189,7 +189,7 @@ def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
                 percent(part.protocol_interval.half_width, 2),
                 _range(bootstrap),
             )
-    macs = card.cost.macs_to_personalise_thop.mean if card.cost and card.cost.macs_to_personalise_thop else None
+    macs = card.cost.macs_to_personalize_thop.mean if card.cost and card.cost.macs_to_personalize_thop else None
     notes = [note for note in card.notes if note == UNCHECKED_NOTE]
     if card.cost and (extra := card.cost.filter_extra_frames):
         notes.append(f"Its filter read {extra.mean:,.0f} more frames a task than the task asks for.")
@@ -244,7 +244,7 @@ def _table(board: Board) -> Table:
         cells += [_scaled(row.macs)] if macs else []
         cells += [_scaled(row.parameters)] if parameters else []
         rows.append(tuple(cell or None for cell in (*cells, row.standing, row.source)))
-    columns = ("Model", "Extractor", *heads, *(["MACs to personalise"] if macs else []))
+    columns = ("Model", "Extractor", *heads, *(["MACs to personalize"] if macs else []))
     columns += (*(["Parameters"] if parameters else []), "Standing", "Source")
     return Table(f"{board.key.caption}, best first", columns, tuple(rows))
 

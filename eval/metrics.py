@@ -31,7 +31,7 @@ def frame_accuracy(predictions: Classes, label: int) -> float:
 
 
 def frames_to_recognition(predictions: Classes, label: int) -> float:
-    """Share of a video that passes before the object is first recognised; lower is better.
+    """Share of a video that passes before the object is first recognized; lower is better.
 
     Args:
         predictions: predicted class of each frame, in time order, shape (frames,), frames >= 1.

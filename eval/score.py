@@ -30,7 +30,7 @@ from eval.formats.scorecard import (
 from eval.formats.tasks import TaskSet, tasks_fingerprint
 from eval.intervals import bootstrap_over_tasks, bootstrap_over_users, protocol_interval
 from eval.metrics import METRICS, TIME_ORDERED, PredictedVideos
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.words import one_line
 
 SAMPLED_NOTE = (
@@ -51,7 +51,7 @@ def filter_text(provenance: Mapping[str, str]) -> str:
     """What to call the causal filter that predictions went through; "" if they went through none.
 
     Raises:
-        FoundWrong: if it is none that the kit has.
+        DataError: if it is none that the kit has.
     """
     if (stay := provenance.get(FILTER_STAY)) is None:
         return ""
@@ -60,7 +60,7 @@ def filter_text(provenance: Mapping[str, str]) -> str:
     except ValueError:
         known = False
     if not known:
-        raise FoundWrong(f"provenance: {FILTER_STAY}: expected a share from 0 to below 1, got {one_line(repr(stay))}")
+        raise DataError(f"provenance: {FILTER_STAY}: expected a share from 0 to below 1, got {one_line(repr(stay))}")
     return f"causal filter, stay {float(stay)!r}"
 
 
@@ -104,7 +104,7 @@ def score(
         curve: what the answers would be at every strictness of a personal file; None if there are no answers.
 
     Raises:
-        FoundWrong: if the predictions are not whole and legal for these tasks, there is nothing to score, the facts
+        DataError: if the predictions are not whole and legal for these tasks, there is nothing to score, the facts
             are no such tables, or the curve is not of these answers.
     """
     laid = _laid_out(task_set, predictions, source=source)
@@ -153,7 +153,7 @@ def score_videos(task_set: TaskSet, predictions: pd.DataFrame, *, source: str = 
     """The flat rows: user, task, object, video, frames and every metric of each video in each task, in tasks' order.
 
     Raises:
-        FoundWrong: as `score` does.
+        DataError: as `score` does.
     """
     laid = _laid_out(task_set, predictions, source=source)
     return _rows(laid.query, laid.videos, single_images=task_set.single_images)
@@ -173,10 +173,10 @@ class _LaidOut:
 
 
 def _laid_out(task_set: TaskSet, predictions: pd.DataFrame, *, source: str) -> _LaidOut:
-    """Raises FoundWrong unless predictions are whole and legal."""
+    """Raises DataError unless predictions are whole and legal."""
     query = QueryFrames.of(task_set)
     if not query.videos:
-        raise FoundWrong(f"{source}: the tasks ask for no frames; there is nothing to score")
+        raise DataError(f"{source}: the tasks ask for no frames; there is nothing to score")
     require_columns(predictions, source=source)
     located = query.locate(predictions)
     require_whole(query, located, predictions, source=source)
@@ -194,12 +194,12 @@ def _laid_out(task_set: TaskSet, predictions: pd.DataFrame, *, source: str) -> _
 
 
 def _require_of_these(curve: AnswersCurve | None, answers: Answers | None, *, source: str) -> None:
-    """Raise FoundWrong unless a curve's chosen point says what these answers say."""
+    """Raise DataError unless a curve's chosen point says what these answers say."""
     if curve is None:
         return
     said = curve.points[curve.chosen].answers
     if answers is None or not np.allclose([*dict(said).values()], [*dict(answers).values()], rtol=0, atol=ROUNDING):
-        raise FoundWrong(f"{source}: its curve over strictness is not of its answers; predict again")
+        raise DataError(f"{source}: its curve over strictness is not of its answers; predict again")
 
 
 def _rows(query: QueryFrames, videos: PredictedVideos, *, single_images: bool) -> pd.DataFrame:

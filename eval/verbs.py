@@ -26,7 +26,7 @@ from eval.leaderboard import (
 )
 from eval.report import PredictedTasks, Thumbnails, write_report
 from eval.score import score
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import write_text
 from groundwork.outputs import Input, Output, require_outputs
 
@@ -53,12 +53,12 @@ def score_files(
         tasks: tasks.jsonl; None for a results.json's own.
         predictions: predictions.parquet, or a results.json (by its suffix).
         out: the scorecard to write.
-        cost: what personalising took; without it, what the results.json says.
+        cost: what personalizing took; without it, what the results.json says.
         facts: what is annotated, for accuracy by annotation.
 
     Raises:
-        AskedWrong: if a file is not there, `out` is a folder or one of the two files, or tasks are needed.
-        FoundWrong: if a file is damaged, or the predictions are not whole and legal for the tasks, or were made for
+        UsageError: if a file is not there, `out` is a folder or one of the two files, or tasks are needed.
+        DataError: if a file is damaged, or the predictions are not whole and legal for the tasks, or were made for
             other tasks (their metadata may hold the `tasks_fingerprint` they were made for).
     """
     _require_writable(out, SCORECARD_NAME, {"--tasks": tasks, "--predictions": predictions})
@@ -97,8 +97,8 @@ def write_results_file(
         scorecard: of these tasks, to take each task's MACs from; only the form of 2023 has a place for them.
 
     Raises:
-        AskedWrong: as `score_files` does, if the form can't hold them, or the scorecard has no MACs of these tasks.
-        FoundWrong: as `score_files` does.
+        UsageError: as `score_files` does, if the form can't hold them, or the scorecard has no MACs of these tasks.
+        DataError: as `score_files` does.
     """
     read = {"--tasks": tasks, "--predictions": predictions, "--scorecard": scorecard}
     _require_writable(out, "results.json", read)
@@ -111,8 +111,8 @@ def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
     """Compare two scorecards, files or run folders, and write the comparison where `out` says: .txt, .md or .json.
 
     Raises:
-        AskedWrong: if one is not there, they are not of the same tasks, or `out` has another suffix.
-        FoundWrong: if one is damaged.
+        UsageError: if one is not there, they are not of the same tasks, or `out` has another suffix.
+        DataError: if one is damaged.
     """
     writers: dict[str, Callable[[Comparison], str]] = {
         ".txt": comparison_text,
@@ -130,8 +130,8 @@ def leaderboard_of(runs: Sequence[Path], out: Path | None = None) -> tuple[Board
     """Published rows and scorecards, files or run folders; written where `out` says: .txt, .md, .csv or .html.
 
     Raises:
-        AskedWrong: if one is not there, or `out` has another suffix.
-        FoundWrong: if one is damaged.
+        UsageError: if one is not there, or `out` has another suffix.
+        DataError: if one is damaged.
     """
     writers: dict[str, Callable[[Sequence[Board]], str]] = {
         ".txt": leaderboard_text,
@@ -157,8 +157,8 @@ def report_run(run: Path, *, videos: Sequence[str] = (), thumbnails: Thumbnails 
         thumbnails: gives a frame's JPEG by video and number; without it the report holds no pictures of anybody's home.
 
     Raises:
-        AskedWrong: if there is no scorecard, or videos are asked for that were not predicted.
-        FoundWrong: if a file is damaged, or they are not of one run.
+        UsageError: if there is no scorecard, or videos are asked for that were not predicted.
+        DataError: if a file is damaged, or they are not of one run.
     """
     scorecard = read_scorecard(run / SCORECARD_NAME)
     tasks, predictions = run / "tasks.jsonl", run / "predictions.parquet"
@@ -187,10 +187,10 @@ def _loaded(tasks: Path | None, predictions: Path) -> _Loaded:
         provenance = {"results file": predictions.name, "form": results.form}
         return _Loaded(results.tasks, results.predictions, provenance, cost=results.cost)
     if task_set is None:
-        raise AskedWrong(f"{predictions}: --tasks is needed; only a results.json (suffix .json) names its own tasks")
+        raise UsageError(f"{predictions}: --tasks is needed; only a results.json (suffix .json) names its own tasks")
     provenance = read_predictions_metadata(predictions)
     if provenance.get(TASKS_FINGERPRINT, made_for := tasks_fingerprint(task_set)) != made_for:
-        raise FoundWrong(f"{predictions}: made for other tasks than {tasks}; predict these tasks, or score with theirs")
+        raise DataError(f"{predictions}: made for other tasks than {tasks}; predict these tasks, or score with theirs")
     return _Loaded(task_set, read_predictions(predictions), provenance, curve=read_answers_curve(predictions))
 
 
@@ -198,14 +198,14 @@ def _macs_of_tasks(path: Path, task_set: TaskSet) -> dict[tuple[str, int], int]:
     """The leaderboard's count for each task."""
     card = _read_scorecard(path)
     if card.tasks_fingerprint != tasks_fingerprint(task_set):
-        raise AskedWrong(f"{path}: a scorecard of other tasks; give that of the predictions")
+        raise UsageError(f"{path}: a scorecard of other tasks; give that of the predictions")
     known = {
-        (row.user, row.task): row.macs_to_personalise_thop
+        (row.user, row.task): row.macs_to_personalize_thop
         for row in (card.cost.per_task if card.cost else ())
-        if row.macs_to_personalise_thop is not None
+        if row.macs_to_personalize_thop is not None
     }
     if not known.keys() >= {(task.user, task.task) for task in task_set.tasks}:
-        raise AskedWrong(f"{path}: does not say what each task took to personalise; leave --scorecard out")
+        raise UsageError(f"{path}: does not say what each task took to personalize; leave --scorecard out")
     return known
 
 
@@ -220,7 +220,7 @@ def _writer(
     if out is None:
         return writers[".txt"]
     if out.suffix.lower() not in writers:
-        raise AskedWrong(f"{out}: unknown suffix {out.suffix!r}; known: {', '.join(writers)}")
+        raise UsageError(f"{out}: unknown suffix {out.suffix!r}; known: {', '.join(writers)}")
     _require_writable(out, f"file{out.suffix}", read)
     return writers[out.suffix.lower()]
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from groundwork.console import Stopped, command_streams, one_plain_line, say
-from groundwork.errors import AskedWrong, KitError, memory_line, system_line
+from groundwork.errors import KitError, UsageError, memory_line, system_line
 from groundwork.reporting import Verbosity, reports_shown
 from groundwork.targets import STDOUT
 from groundwork.words import nearest
@@ -166,7 +166,7 @@ def _require_place_to_work() -> None:
     try:
         os.getcwd()
     except OSError:
-        raise AskedWrong(
+        raise UsageError(
             "the working folder is not there any more; change to one that is (cd), and try again"
         ) from None
 

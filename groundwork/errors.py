@@ -21,13 +21,13 @@ class KitError(Exception):
     exit_code = 1
 
 
-class FoundWrong(KitError):
+class DataError(KitError):
     """The data, or a file, is not what it should be: exit 1."""
 
     exit_code = 1
 
 
-class AskedWrong(KitError):
+class UsageError(KitError):
     """The request can't be carried out as it was put (a name, an option, a path): exit 2."""
 
     exit_code = 2

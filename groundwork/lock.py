@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.progress import duration
 
 if sys.platform == "win32":
@@ -35,13 +35,13 @@ def only_run(folder: Path) -> Iterator[None]:
     Nothing is held where the file system has no locks, as some shared disks of clusters have none.
 
     Raises:
-        AskedWrong: if another process holds it.
+        UsageError: if another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_NAME
     file = _acquire(path)
     if file is None:
-        raise AskedWrong(f"{folder}: another run is writing here; wait for its end, or take another folder.")
+        raise UsageError(f"{folder}: another run is writing here; wait for its end, or take another folder.")
     with _released(path, file):
         yield
 
@@ -51,12 +51,12 @@ def only_writer(path: Path, named: str) -> Iterator[None]:
     """Hold the file at `path`, in a folder that exists, for writing by this process alone while the block runs.
 
     Raises:
-        AskedWrong: if another process holds it; begins with `named`.
+        UsageError: if another process holds it; begins with `named`.
     """
     lock = lock_path(path)
     file = _acquire(lock)
     if file is None:
-        raise AskedWrong(f"{named}: another command is writing this file; wait until it is done, or name another.")
+        raise UsageError(f"{named}: another command is writing this file; wait until it is done, or name another.")
     with _released(lock, file):
         yield
 
@@ -74,14 +74,14 @@ def one_at_a_time(path: Path, what: str, *, longest_s: float = LONGEST_WAIT_S) -
         longest_s: how long to wait at most.
 
     Raises:
-        AskedWrong: if the other process is not done in that time.
+        UsageError: if the other process is not done in that time.
     """
     lock, started_s = lock_path(path), time.monotonic()
     told = 0
     while (file := _acquire(lock)) is None:
         waited_s = time.monotonic() - started_s
         if waited_s >= longest_s:
-            raise AskedWrong(
+            raise UsageError(
                 f"{path}: another process has been at it for {duration(waited_s)}; end it, or wait until it is done."
             )
         if waited_s >= told * _TELL_EVERY_S:

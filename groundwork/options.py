@@ -100,7 +100,7 @@ def claimed(options: argparse.Namespace) -> Iterator[None]:
         options: as parsed; `parser` among them is the verb's own, see `with_own_parser`.
 
     Raises:
-        AskedWrong: if an output is an input or another output, can't be written, or is being written.
+        UsageError: if an output is an input or another output, can't be written, or is being written.
     """
     inputs, outputs = named_paths(options.parser, options)
     require_outputs(inputs, outputs)

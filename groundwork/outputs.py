@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from groundwork.errors import FULL_DISK, AskedWrong
+from groundwork.errors import FULL_DISK, UsageError
 from groundwork.lock import only_writer
 from groundwork.targets import Target, target
 
@@ -78,7 +78,7 @@ def require_outputs(inputs: Sequence[Input], outputs: Sequence[Output]) -> None:
     folder, and that each can be written.
 
     Raises:
-        AskedWrong: naming the two, or why it can't be written. Nothing is touched then.
+        UsageError: naming the two, or why it can't be written. Nothing is touched then.
     """
     for number, output in enumerate(outputs):
         leads = _require_place(output) if output.checked else target(output.path)
@@ -87,11 +87,11 @@ def require_outputs(inputs: Sequence[Input], outputs: Sequence[Output]) -> None:
                 _require_apart(output, leads, given)
         for other in outputs[:number]:
             if _is_one_output(leads, target(other.path)):
-                raise AskedWrong(
+                raise UsageError(
                     f"{output.name} {output.path}: the same file as {other.name} {other.path}; give each its own"
                 )
         if not leads.stream and not output.is_folder and _is_standard_output(leads.path):
-            raise AskedWrong(
+            raise UsageError(
                 f"{output.name} {output.path}: the file that standard output goes to; give another {output.name}"
             )
 
@@ -104,7 +104,7 @@ def hold_outputs(outputs: Sequence[Output]) -> Iterator[None]:
     Folders that are missing above a file are made, and go again if nothing was written into them.
 
     Raises:
-        AskedWrong: if another process holds one.
+        UsageError: if another process holds one.
     """
     with ExitStack() as stack:
         for output in outputs:
@@ -133,13 +133,13 @@ def _require_place(output: Output) -> Target:
     except OSError as error:
         raise _unwritable(output, error.strerror or str(error)) from None
     if output.is_folder and there is None and leads.path != output.path:
-        raise AskedWrong(f"{output.name} {output.path}: a link to {leads.path}, which is not there; make that folder")
+        raise UsageError(f"{output.name} {output.path}: a link to {leads.path}, which is not there; make that folder")
     if output.is_folder and there is not None and not stat.S_ISDIR(there.st_mode):
-        raise AskedWrong(f"{output.name} {output.path}: a file; {output.name} takes a folder")
+        raise UsageError(f"{output.name} {output.path}: a file; {output.name} takes a folder")
     if not output.is_folder and there is not None:
         if stat.S_ISDIR(there.st_mode):
             such = f", such as {output.path / output.example}" if output.example else ""
-            raise AskedWrong(f"{output.name} {output.path}: a folder; {output.name} takes a file{such}")
+            raise UsageError(f"{output.name} {output.path}: a folder; {output.name} takes a file{such}")
         if not os.access(leads.path, os.W_OK):
             raise _unwritable(output, "it is write-protected, or on a read-only disk")
     folder = leads.path if output.is_folder else leads.path.parent
@@ -170,12 +170,12 @@ def _require_stream(output: Output, leads: Target) -> None:
         if fcntl.fcntl(leads.descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
             raise _unwritable(output, "it is open for reading alone")
     if output.binary and os.isatty(leads.descriptor):
-        raise AskedWrong(f"{output.name} {output.path}: a terminal, and the file is no text; pipe it, or name a file")
+        raise UsageError(f"{output.name} {output.path}: a terminal, and the file is no text; pipe it, or name a file")
 
 
-def _unwritable(output: Output, why: str) -> AskedWrong:
+def _unwritable(output: Output, why: str) -> UsageError:
     what = "folder" if output.is_folder else "file"
-    return AskedWrong(
+    return UsageError(
         f"{output.name} {output.path}: no {what} can be written there ({why}); give another {output.name}"
     )
 
@@ -183,11 +183,11 @@ def _unwritable(output: Output, why: str) -> AskedWrong:
 def _require_apart(output: Output, leads: Target, given: Input) -> None:
     if _is_same(leads.path, given.path) and not _is_device(given.path):
         what = "folder" if output.is_folder else "file"
-        raise AskedWrong(
+        raise UsageError(
             f"{output.name} {output.path}: the same {what} as {given.name} {given.path}; give another {output.name}"
         )
     if not leads.stream and given.path.is_dir() and _is_kept(leads.path, given):
-        raise AskedWrong(
+        raise UsageError(
             f"{output.name} {output.path}: would take the place of what belongs to {given.name} {given.path}; give "
             f"another {output.name}"
         )

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.lock import stands_at, try_lock
 
 USE_SUFFIX = "~use.part"
@@ -27,7 +27,7 @@ def in_use(paths: Iterable[Path]) -> Iterator[None]:
     Nothing is held where no lock's file can be made, as on a disk that is read only, or the file system has no locks.
 
     Raises:
-        AskedWrong: if one is being taken away.
+        UsageError: if one is being taken away.
     """
     with _held(paths, shared=True, fault="it is being removed or renamed by another command"):
         yield
@@ -38,7 +38,7 @@ def out_of_use(paths: Iterable[Path]) -> Iterator[None]:
     """Have folders or files for this block alone, to take them away. Nothing is held where `in_use` holds nothing.
 
     Raises:
-        AskedWrong: if somebody uses one of them.
+        UsageError: if somebody uses one of them.
     """
     with _held(paths, shared=False, fault="another command is using it"):
         yield
@@ -70,7 +70,7 @@ def _one(path: Path, *, shared: bool, fault: str) -> Iterator[None]:
     with suppress(OSError):
         while (file := _acquire(place, shared=shared)) is None:
             if time.monotonic() >= until:
-                raise AskedWrong(f"{path}: {fault}; nothing was changed. Wait until it is done, then try again.")
+                raise UsageError(f"{path}: {fault}; nothing was changed. Wait until it is done, then try again.")
             time.sleep(_LOOK_EVERY_S)
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.strict_model import REFUSED, Strict, refused, some_faults
 from groundwork.words import nearest, quoted
 from orbit_lite.episode_plan import EPISODES, AnyEpisodes, FixedEpisodes, RandomEpisodes, WholeEpisodes
@@ -119,16 +119,16 @@ def find_config(name: str, kind: Kind) -> Path:
     """The YAML file for a built-in name or a path.
 
     Raises:
-        AskedWrong: if there is none; names the nearest built-in.
+        UsageError: if there is none; names the nearest built-in.
     """
     path = Path(name)
     if path.suffix in YAML_SUFFIXES:
         if path.is_file():
             return path
-        raise AskedWrong(f"{name}: no such file; expected a {kind} in YAML or one of {', '.join(builtin_names(kind))}")
+        raise UsageError(f"{name}: no such file; expected a {kind} in YAML or one of {', '.join(builtin_names(kind))}")
     known = builtin_names(kind)
     if name not in known:
-        raise AskedWrong(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+        raise UsageError(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known)}")
     return configs_folder() / kind / f"{name}.yaml"
 
 
@@ -149,11 +149,11 @@ def load_video_protocol(name: str) -> TaskPlan:
     """A protocol of users' videos, as `load_protocol`.
 
     Raises:
-        AskedWrong: also if it is of episodes on still images.
+        UsageError: also if it is of episodes on still images.
     """
     plan = load_protocol(name)
     if not isinstance(plan, TaskPlan):
-        raise AskedWrong(f"{name}: of episodes on still images; expected a protocol of users' videos")
+        raise UsageError(f"{name}: of episodes on still images; expected a protocol of users' videos")
     return plan
 
 
@@ -161,11 +161,11 @@ def load_episodes(name: str, overrides: Sequence[str] = ()) -> AnyEpisodes:
     """A protocol of episodes on still images, as `load_protocol`.
 
     Raises:
-        AskedWrong: also if it is of users' videos.
+        UsageError: also if it is of users' videos.
     """
     plan = load_protocol(name, overrides)
     if isinstance(plan, TaskPlan):
-        raise AskedWrong(f"{name}: of users' videos; expected a protocol of episodes on still images")
+        raise UsageError(f"{name}: of users' videos; expected a protocol of episodes on still images")
     return plan
 
 
@@ -173,12 +173,12 @@ def plan_model(content: Mapping[str, Any], *, where: str) -> type[TaskPlan] | ty
     """What a protocol's mapping is to be read as: it says `episodes` of which kind, or is of a user's videos.
 
     Raises:
-        AskedWrong: for an unknown kind.
+        UsageError: for an unknown kind.
     """
     if (kind := content.get("episodes")) is None:
         return TaskPlan
     if kind not in EPISODES:
-        raise AskedWrong(f"{where}: {UNKNOWN_EPISODES}, got {quoted(kind)}{nearest(str(kind), EPISODES)}")
+        raise UsageError(f"{where}: {UNKNOWN_EPISODES}, got {quoted(kind)}{nearest(str(kind), EPISODES)}")
     return EPISODES[kind]
 
 
@@ -205,7 +205,7 @@ def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise AskedWrong(f"{where}: {some_faults(error, model)}") from None
+        raise UsageError(f"{where}: {some_faults(error, model)}") from None
 
 
 def as_written_now(found: Any, model: type[BaseModel]) -> Any:
@@ -235,9 +235,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping.
 
     Raises:
-        AskedWrong: if it can't be read, or holds something else.
+        UsageError: if it can't be read, or holds something else.
     """
     content = parse_yaml(read_yaml_text(path), where=str(path))
     if not isinstance(content, dict):
-        raise AskedWrong(f"{path}: expected a mapping of keys, got {type(content).__name__}")
+        raise UsageError(f"{path}: expected a mapping of keys, got {type(content).__name__}")
     return content

@@ -13,7 +13,7 @@ from data_prep.tree.index import Index, find_index, read_rows
 from data_prep.tree.layout import user_name
 from eval.formats.records import read_scorecard, read_tasks
 from eval.verbs import SCORECARD_NAME
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.files import write_bytes, write_json
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import Root, identity
@@ -44,12 +44,12 @@ def plan_forget(data: Path, user: str, runs: Sequence[Path] = ()) -> Plan:
             was cut off may have removed it.
 
     Raises:
-        AskedWrong: as `data_prep.forgetting.forget.plan_forget` and `plan_forget_in_run`.
-        FoundWrong: as they do.
+        UsageError: as `data_prep.forgetting.forget.plan_forget` and `plan_forget_in_run`.
+        DataError: as they do.
     """
     user = user_name(user)
     if not data.is_dir():
-        raise AskedWrong(f"{data}: no such folder; expected a tree of frames, raw videos or packed users.")
+        raise UsageError(f"{data}: no such folder; expected a tree of frames, raw videos or packed users.")
     plan = plan_in_tree(data, user)
     for run in runs:
         plan += plan_in_run(run, user, data=data)
@@ -70,8 +70,8 @@ def plan_forget_in_run(run: Path, user: str, *, data: Path | None = None) -> Pla
             it, to tell whether a model learned from them.
 
     Raises:
-        AskedWrong: if it is no run's folder, or a link to one, or this is no user's name.
-        FoundWrong: if its files are damaged; or it has nothing of this user, but has one whose name differs in case
+        UsageError: if it is no run's folder, or a link to one, or this is no user's name.
+        DataError: if its files are damaged; or it has nothing of this user, but has one whose name differs in case
             or punctuation only.
     """
     plan = plan_in_run(run, user_name(user), data=data)
@@ -100,7 +100,7 @@ def plan_in_run(run: Path, user: str, *, data: Path | None = None, beside: bool 
         beside: whether to name files in its folder that are not the run's, and mention them.
     """
     if run.is_symlink():
-        raise AskedWrong(f"{run}: a symbolic link to {run.resolve()}; a run is changed only where it stands: name that")
+        raise UsageError(f"{run}: a symbolic link to {run.resolve()}; a run is changed only where it stands: name that")
     if not run.is_dir():
         return Plan(unreachable=(f"{run}: no such run: it was removed before, or another was meant",))
     if {path.name for path in run.iterdir()} <= {LOCK_NAME}:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.words import quoted
 from orbit_lite.strict_yaml import parse_yaml
 
@@ -12,7 +12,7 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """Put each value, in YAML, in its place.
 
     Raises:
-        AskedWrong: if one is no `key=value`, a key is given twice, or leads into a value.
+        UsageError: if one is no `key=value`, a key is given twice, or leads into a value.
     """
     refuse_doubled(overrides)
     for override in overrides:
@@ -20,13 +20,13 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
 
 
 def refuse_doubled(overrides: Sequence[str]) -> None:
-    """Raise AskedWrong if two overrides have one key."""
+    """Raise UsageError if two overrides have one key."""
     first: dict[str, str] = {}
     for override in overrides:
         key = override.partition("=")[0]
         if key in first:
             both = f"{quoted(first[key])} and {quoted(override)}"
-            raise AskedWrong(f"key {quoted(key)} is given twice, {both}; leave one out")
+            raise UsageError(f"key {quoted(key)} is given twice, {both}; leave one out")
         first[key] = override
 
 
@@ -34,11 +34,11 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     """Put one value in its place."""
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise AskedWrong(f"{quoted(override)}: expected key=value, for example optimizer.lr=0.001")
+        raise UsageError(f"{quoted(override)}: expected key=value, for example optimizer.lr=0.001")
     *outer, last = key.split(".")
     place = content
     for name in outer:
         place = place.setdefault(name, {})
         if not isinstance(place, dict):
-            raise AskedWrong(f"{quoted(override)}: {quoted(name)} holds a value, not keys")
+            raise UsageError(f"{quoted(override)}: {quoted(name)} holds a value, not keys")
     place[last] = parse_yaml(value, where=quoted(override))

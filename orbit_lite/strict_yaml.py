@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.words import one_line, quoted
 
 MOST_CHARACTERS = 100_000  # the kit's longest config has a fortieth of that
@@ -86,25 +86,25 @@ def parse_yaml(text: str, *, where: str) -> Any:
         where: names it in errors: a file, or what was given on the command line.
 
     Raises:
-        AskedWrong: if it is not YAML, asks for anything but plain values, a mapping holds a key twice, or it is longer,
+        UsageError: if it is not YAML, asks for anything but plain values, a mapping holds a key twice, or it is longer,
             deeper or fuller than a config can be. No value is shown at length.
     """
     if len(text) > MOST_CHARACTERS:
-        raise AskedWrong(f"{where}: {_TOO_LONG}")
+        raise UsageError(f"{where}: {_TOO_LONG}")
     try:
         return yaml.load(text, Loader=_Loader)
     except DoubledKeyError as error:
-        raise AskedWrong(f"{where}: {error}") from None
+        raise UsageError(f"{where}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else one_line(str(error), most=_LONGEST_REASON)
-        raise AskedWrong(f"{where}: not readable as YAML: {what}") from None
+        raise UsageError(f"{where}: not readable as YAML: {what}") from None
 
 
 def read_yaml_text(path: Path) -> str:
     """The text of a YAML file, of which no more is read than a config can have.
 
     Raises:
-        AskedWrong: if it is longer, or no UTF-8 text.
+        UsageError: if it is longer, or no UTF-8 text.
         OSError: if it can't be read.
     """
     with path.open("rb") as file:
@@ -112,9 +112,9 @@ def read_yaml_text(path: Path) -> str:
     try:
         text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise AskedWrong(f"{path}: not readable as YAML: {error}") from None
+        raise UsageError(f"{path}: not readable as YAML: {error}") from None
     if len(text) > MOST_CHARACTERS:
-        raise AskedWrong(f"{path}: {_TOO_LONG}")
+        raise UsageError(f"{path}: {_TOO_LONG}")
     return text
 
 

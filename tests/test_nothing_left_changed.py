@@ -23,7 +23,7 @@ from data_prep.quality.estimate import quality
 from data_prep.tree.index import build_index, open_index
 from data_prep.video import read_frames
 from data_prep.video.damage import decoder_lines
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.process_setting import ProcessSetting
 from orbit_lite import TaskPixels, build_recognizer, load_recognizer, task_gradient
 from orbit_lite.config import builtin_names
@@ -141,9 +141,9 @@ def test_reading_videos_in_this_process(user, tmp_path):
         read_frames(video, size_px=64)
         for _ in read_batches(VideoJob(video, 64, 30.0)):
             pass
-        with pytest.raises(FoundWrong):
+        with pytest.raises(DataError):
             read_frames(damaged, size_px=64)
-        with pytest.raises(FoundWrong):
+        with pytest.raises(DataError):
             Camera(str(tmp_path / "no camera"))
 
 
@@ -245,7 +245,7 @@ def test_libavs_log_is_heard_and_then_as_the_caller_had_it(level):
 def test_a_missing_camera_is_silent_and_opencvs_log_as_before(capfd, tmp_path):
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_INFO)
     try:
-        with left_unchanged(), pytest.raises(FoundWrong):
+        with left_unchanged(), pytest.raises(DataError):
             Camera(str(tmp_path / "no camera"))
         assert "CAP_IMAGES" not in "".join(capfd.readouterr())  # its other lines are of the state that is read here
     finally:

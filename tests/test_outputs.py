@@ -49,7 +49,7 @@ TEXTS = {
     ),
     "type",
 }
-# Where an output may be an input: a personal recogniser that learns more.
+# Where an output may be an input: a personal recognizer that learns more.
 ALLOWED = {("orbit-lite personalize", "--out", "--update")}
 
 

@@ -17,7 +17,7 @@ from data_prep.archives.unzip import CheckedZip, refuse_little_space
 from data_prep.tree.layout import ANNOTATIONS, SPLITS, TREE_TYPES, is_junk, nfc, parse_frame_file_name, parse_video_name
 from data_prep.tree.listing import list_frames
 from data_prep.video import RAW_SUFFIXES
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import whole_file, whole_folder
 from groundwork.progress import Progress
 from groundwork.words import listed
@@ -69,7 +69,7 @@ def find_videos(archive: CheckedZip, split: str = "") -> Contents:
         split: of videos that stand under no split's folder; "" if that is not known.
 
     Raises:
-        FoundWrong: if there is none, there are both frames and raw videos, two members would be one file, a video's
+        DataError: if there is none, there are both frames and raw videos, two members would be one file, a video's
             split is not known, or another one than `split`.
     """
     groups: dict[tuple[str, str], dict[str, zipfile.ZipInfo]] = defaultdict(dict)
@@ -85,20 +85,20 @@ def find_videos(archive: CheckedZip, split: str = "") -> Contents:
         above, place = parts[:-depth], "/".join(parts[-depth:][:4])
         own = above[-1] if above and above[-1] in PUBLISHED_SPLITS else ""
         if split and own and own != split:
-            raise FoundWrong(f"{archive.path}#{member.filename}: of the split {own}, expected {split}.")
+            raise DataError(f"{archive.path}#{member.filename}: of the split {own}, expected {split}.")
         if not (own or split):
-            raise FoundWrong(
+            raise DataError(
                 f"{archive.path}#{member.filename}: stands under no folder {', '.join(PUBLISHED_SPLITS)}, so its split"
                 " is not known: say it with --split."
             )
         files = groups[own or split, place]
         if parts[-1] in files:
-            raise FoundWrong(f"{archive.path}#{member.filename}: a second member for {place}. Nothing was unpacked.")
+            raise DataError(f"{archive.path}#{member.filename}: a second member for {place}. Nothing was unpacked.")
         files[parts[-1]] = member
         kinds.setdefault("frames" if depth == 5 else "raw videos", member.filename)
     if len(kinds) != 1:
         found = f"both frames ({kinds['frames']}) and raw videos ({kinds['raw videos']})" if kinds else "neither"
-        raise FoundWrong(
+        raise DataError(
             f"{archive.path}: expected frames USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg or raw videos"
             f" USER/OBJECT/clean/FILE.mp4, found {found}{f': {listed(others)}' if others else ''}."
         )
@@ -114,7 +114,7 @@ def write_videos(archive: CheckedZip, videos: Sequence[ZippedVideo], out: Path) 
         how many were there already.
 
     Raises:
-        FoundWrong: if a member is damaged, the disk is too small, or a video in OUT is not the archive's. Videos
+        DataError: if a member is damaged, the disk is too small, or a video in OUT is not the archive's. Videos
             written so far are whole.
     """
     waiting = [video for video in videos if not _is_there(video, out, archive.path)]
@@ -150,7 +150,7 @@ def write_annotations(archive: CheckedZip, out: Path, split: str = "") -> tuple[
         number of videos with annotations; names of members left aside.
 
     Raises:
-        FoundWrong: if there are none, two members would be one file, or a video's split is not known.
+        DataError: if there are none, two members would be one file, or a video's split is not known.
     """
     targets: dict[str, zipfile.ZipInfo] = {}
     others: list[str] = []
@@ -166,16 +166,16 @@ def write_annotations(archive: CheckedZip, out: Path, split: str = "") -> tuple[
         if _is_video_name(parts[-1].removesuffix(".json")):
             own = parts[-2] if len(parts) > 1 and parts[-2] in SPLITS else split
             if not own:
-                raise FoundWrong(
+                raise DataError(
                     f"{archive.path}#{member.filename}: stands under no folder {', '.join(SPLITS)}, so its split is"
                     " not known: say it with --split."
                 )
             place, videos = f"{own}/{place}", videos + 1
         if place in targets:
-            raise FoundWrong(f"{archive.path}#{member.filename}: a second member for {place}. Nothing was unpacked.")
+            raise DataError(f"{archive.path}#{member.filename}: a second member for {place}. Nothing was unpacked.")
         targets[place] = member
     if not videos:
-        raise FoundWrong(f"{archive.path}: no annotations; expected SPLIT/VIDEO.json, found {listed(others)}.")
+        raise DataError(f"{archive.path}: no annotations; expected SPLIT/VIDEO.json, found {listed(others)}.")
     refuse_little_space(out, (member.file_size for member in targets.values()), f"unpacking {archive.path}")
     for place, member in targets.items():
         path, content = out.joinpath(ANNOTATIONS, *place.split("/")), archive.read(member)
@@ -193,7 +193,7 @@ def refuse_foreign(out: Path, videos: Iterable[tuple[str, str]]) -> None:
         videos: split and place of all that will be there.
 
     Raises:
-        FoundWrong: if there are others.
+        DataError: if there are others.
     """
     expected = {f"{split}/{place}" for split, place in videos}
     foreign = []
@@ -203,7 +203,7 @@ def refuse_foreign(out: Path, videos: Iterable[tuple[str, str]]) -> None:
             if place not in expected and not any(is_junk(part) for part in place.split("/")):
                 foreign.append(place)
     if foreign:
-        raise FoundWrong(
+        raise DataError(
             f"{out}: holds what the archive does not: {listed(sorted(foreign))}. Remove it, or take another folder."
         )
 
@@ -236,5 +236,5 @@ def _is_there(video: ZippedVideo, out: Path, archive: Path) -> bool:
     else:
         same = path.is_dir() and list_frames(path) == video.files
     if not same:
-        raise FoundWrong(f"{path}: not what {archive} has there. Remove it, then run the same command again.")
+        raise DataError(f"{path}: not what {archive} has there. Remove it, then run the same command again.")
     return True

@@ -7,7 +7,7 @@
     OUT/.downloads/                     archives, and parts of them, until their split is verified
 
 A run that was cut off goes on: a download by the byte, unpacking by the video, the rest by the split.
-The data's licence is stated on its page, https://doi.org/10.25383/city.14294597.
+The data's license is stated on its page, https://doi.org/10.25383/city.14294597.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.index import Index, open_index
 from data_prep.tree.layout import INDEX_NAME, SPLITS, annotation_path, is_junk
 from data_prep.video import decode_jpeg
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import write_json, write_text
 from groundwork.lock import only_run
 from groundwork.progress import Progress
@@ -126,8 +126,8 @@ def download(
         patience: with broken connections.
 
     Raises:
-        AskedWrong: an unknown split or size, nothing to do, or OUT holds frames of another size.
-        FoundWrong: an archive can't be had, is damaged or hostile, or the unpacked tree is not in order. What is
+        UsageError: an unknown split or size, nothing to do, or OUT holds frames of another size.
+        DataError: an archive can't be had, is damaged or hostile, or the unpacked tree is not in order. What is
             unpacked is whole; archives are kept.
     """
     _refuse_nonsense(out, splits, from_zips, annotations)
@@ -147,7 +147,7 @@ def download(
 
 
 def records_split(out: Path, split: str) -> bool:
-    """Whether OUT has a record that a split was downloaded. Raises FoundWrong if the record can't be read."""
+    """Whether OUT has a record that a split was downloaded. Raises DataError if the record can't be read."""
     return split in _read_records(out)
 
 
@@ -164,15 +164,15 @@ def lower_count(out: Path, split: str, gone: int) -> bool:
 
 def _refuse_nonsense(out: Path, splits: Sequence[str], from_zips: Sequence[Path], annotations: Path | None) -> None:
     if out.exists() and not out.is_dir():
-        raise AskedWrong(f"{out}: is a file, expected a folder or nothing.")
+        raise UsageError(f"{out}: is a file, expected a folder or nothing.")
     if not splits and not from_zips and annotations is None:
-        raise AskedWrong(f"nothing to do: name a split ({', '.join(PUBLISHED_SPLITS)}), or archives that are here.")
+        raise UsageError(f"nothing to do: name a split ({', '.join(PUBLISHED_SPLITS)}), or archives that are here.")
     for split in splits:
         if split not in PUBLISHED_SPLITS:
-            raise AskedWrong(f"unknown split {split!r}; known: {', '.join(PUBLISHED_SPLITS)}.")
+            raise UsageError(f"unknown split {split!r}; known: {', '.join(PUBLISHED_SPLITS)}.")
     for path in [*from_zips, *([annotations] if annotations else [])]:
         if not path.is_file():
-            raise AskedWrong(f"{path}: no such file.")
+            raise UsageError(f"{path}: no such file.")
 
 
 def _get_published(run: _Run, archive: PublishedArchive, keep: bool, api: str, patience: Patience) -> None:
@@ -180,7 +180,7 @@ def _get_published(run: _Run, archive: PublishedArchive, keep: bool, api: str, p
     split, form = archive.split, f"{archive.size_px} px"
     held = {record.form for record in run.records.values()} - {VIDEOS}
     if held - {form}:
-        raise AskedWrong(f"{run.out}: holds frames of {held.pop()}, asked for {form}. Take another folder.")
+        raise UsageError(f"{run.out}: holds frames of {held.pop()}, asked for {form}. Take another folder.")
     path = run.out / FOLDER_NAME / archive.file_name
     if split in run.records and _count_videos(run.out / split) == run.records[split].videos:
         run.note(f"{run.out / split}: there and verified; not downloaded again")
@@ -215,7 +215,7 @@ def _fetch(run: _Run, archive: PublishedArchive, path: Path, api: str, patience:
     with _advised(help_text):
         published = list_published(api, patience=patience).get(archive.file_id)
         if published is None or not published.md5:
-            raise FoundWrong(f"{api}: figshare's list has no file {archive.file_id} with a checksum.")
+            raise DataError(f"{api}: figshare's list has no file {archive.file_id} with a checksum.")
     part = path.with_name(path.name + PART_SUFFIX)
     missing = published.size_bytes - (part.stat().st_size if part.is_file() else 0)
     # Frames hardly compress: unpacked they take as much again.
@@ -233,7 +233,7 @@ def _fetch(run: _Run, archive: PublishedArchive, path: Path, api: str, patience:
             by_hand=help_text,
             patience=patience,
         )
-    except FoundWrong:
+    except DataError:
         _md5_path(path).unlink()  # another attempt writes it again
         raise
     return published.md5
@@ -262,7 +262,7 @@ def _unpack_given(run: _Run, splits: Sequence[str], paths: Sequence[Path], api: 
             places += [(video.split, video.place) for video in find_videos(archive, only).videos]
     found = {split for split, _ in places}
     if splits and found != set(splits):
-        raise AskedWrong(
+        raise UsageError(
             f"{listed([str(path) for path in paths])}: asked for {', '.join(splits)}, found {', '.join(sorted(found))}."
         )
     refuse_foreign(run.out, places)
@@ -276,7 +276,7 @@ def _compare_checksum(run: _Run, path: Path, api: str) -> str:
     """Hold a file against figshare's list, if that can be had; its md5 if it is a published one's, else ""."""
     try:
         published = list_published(api, patience=_BRIEFLY)
-    except FoundWrong as error:
+    except DataError as error:
         run.note(f"{path}: checksum not compared with the published one: {error}")
         return ""
     ours = {archive.file_id for archive in PUBLISHED}
@@ -287,7 +287,7 @@ def _compare_checksum(run: _Run, path: Path, api: str) -> str:
         run.note(f"{path}: of no published archive's size, so no checksum to compare; the archive's own are compared")
         return ""
     if (md5 := _md5(path)) not in same_size:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: md5 {md5}, but {' or '.join(sorted(same_size))} is published for this size. Download it again."
         )
     run.note(f"{path}: checksum is the published one")
@@ -308,7 +308,7 @@ def _unpack(run: _Run, archive: CheckedZip, contents: Contents, md5: str) -> Non
     form = _form(archive, contents)
     held = {record.form for name, record in run.records.items() if name not in contents.splits}
     if held - {form}:
-        raise AskedWrong(f"{run.out}: holds {held.pop()}, {archive.path} holds {form}. Take another folder.")
+        raise UsageError(f"{run.out}: holds {held.pop()}, {archive.path} holds {form}. Take another folder.")
     if contents.others:
         run.note(f"{archive.path}: {counted(len(contents.others), 'member')} left aside: {listed(contents.others)}")
     for tree in (run.out, run.out / OTHER):  # an index that knows nothing of what comes
@@ -332,15 +332,15 @@ def _form(archive: CheckedZip, contents: Contents) -> str:
         return VIDEOS
     try:
         return f"{decode_jpeg(archive.read(first.members[0])).shape[1]} px"
-    except FoundWrong as error:
-        raise FoundWrong(f"{archive.path}#{first.members[0].filename}: {error}") from None
+    except DataError as error:
+        raise DataError(f"{archive.path}#{first.members[0].filename}: {error}") from None
 
 
 def _refuse_faults(tree: Path) -> None:
     faults = verify(tree)
     if faults:
         first = "; ".join(str(fault) for fault in faults[:_NAMED_FAULTS])
-        raise FoundWrong(
+        raise DataError(
             f"{tree}: {counted(len(faults), 'fault')}, first of all: {first.rstrip('.')}. Remove the videos named, then"
             " run the same command again; if they stay, the archive holds them so."
         )
@@ -370,11 +370,11 @@ def _refuse_wrong_annotations(index: Index) -> None:
             continue
         try:
             read_annotations(path, range(1, row.frames + 1))
-        except FoundWrong as error:
+        except DataError as error:
             wrong.append(str(error))
     if wrong:
         first = "; ".join(wrong[:_NAMED_FAULTS])
-        raise FoundWrong(f"{index.root}: annotations of {counted(len(wrong), 'video')} don't fit the tree: {first}")
+        raise DataError(f"{index.root}: annotations of {counted(len(wrong), 'video')} don't fit the tree: {first}")
 
 
 def _read_records(out: Path) -> dict[str, SplitRecord]:
@@ -387,7 +387,7 @@ def _read_records(out: Path) -> dict[str, SplitRecord]:
             raise ValueError(f"schema {content['schema']}, this version knows {RECORD_SCHEMA}")
         return {str(name): checked_record(SplitRecord, record) for name, record in content["splits"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: not a record of downloads ({error}). Remove it; splits are then verified anew."
         ) from None
 
@@ -397,13 +397,13 @@ def _kept(path: Path) -> Iterator[None]:
     """Say where a downloaded archive is when something is wrong with it."""
     try:
         yield
-    except FoundWrong as error:
-        raise FoundWrong(f"{error} The archive is kept: {path} (to have it downloaded again, remove it).") from None
+    except DataError as error:
+        raise DataError(f"{error} The archive is kept: {path} (to have it downloaded again, remove it).") from None
 
 
 @contextmanager
 def _advised(advice: str) -> Iterator[None]:
     try:
         yield
-    except FoundWrong as error:
-        raise FoundWrong(f"{error} {advice}") from None
+    except DataError as error:
+        raise DataError(f"{error} {advice}") from None

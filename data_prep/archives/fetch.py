@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
 
@@ -33,7 +33,7 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses that may be gone in a
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-(?P<last>[0-9]+)/(?P<total>[0-9]+|\*)")
 
 
-class Unreachable(FoundWrong):
+class Unreachable(DataError):
     """The server can't be reached, or the connection broke again and again."""
 
 
@@ -69,7 +69,7 @@ def fetch_zip(url: str, path: Path, *, size_bytes: int, md5: str, by_hand: str, 
 
     Raises:
         Unreachable: if the connection can't be had or kept; what came is kept.
-        FoundWrong: if the server gives something else, or the size or md5 is wrong; what can't be right is removed.
+        DataError: if the server gives something else, or the size or md5 is wrong; what can't be right is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part_path = path.with_name(path.name + PART_SUFFIX)
@@ -87,7 +87,7 @@ def fetch_zip(url: str, path: Path, *, size_bytes: int, md5: str, by_hand: str, 
         part_path.replace(path)
     except _Never as never:
         part_path.unlink()
-        raise FoundWrong(str(never)) from None
+        raise DataError(str(never)) from None
     finally:
         if part_path.exists() and part_path.stat().st_size == 0:
             part_path.unlink()
@@ -98,7 +98,7 @@ def fetch_json(url: str, *, patience: Patience = PATIENT) -> Any:
 
     Raises:
         Unreachable: if the server can't be reached.
-        FoundWrong: if it answers with something else.
+        DataError: if it answers with something else.
     """
     reason = ""
     for attempt in range(patience.attempts):
@@ -119,7 +119,7 @@ def fetch_json(url: str, *, patience: Patience = PATIENT) -> Any:
             raise ValueError(f"more than {_MOST_JSON_BYTES} bytes")
         return parse_json(content, finite=True)
     except ValueError as error:
-        raise FoundWrong(f"{url}: expected JSON, got something else ({error}).") from None
+        raise DataError(f"{url}: expected JSON, got something else ({error}).") from None
 
 
 class _Never(Exception):
@@ -210,13 +210,13 @@ def _judge_length(part: _Part, answer: http.client.HTTPResponse) -> int | None:
     else:
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
         if match is None or int(match["first"]) != part.have:
-            raise FoundWrong(
+            raise DataError(
                 f"{part.url}: asked for bytes from {part.have}, got {answer.headers.get('Content-Range')!r}."
                 f" {part.by_hand}"
             )
         total = None if match["total"] == "*" else int(match["total"])
     if total == 0:
-        raise FoundWrong(f"{part.url}: an empty answer. {part.by_hand}")
+        raise DataError(f"{part.url}: an empty answer. {part.by_hand}")
     if total is not None and total != part.size_bytes:
         raise _Never(f"{part.url}: {total} bytes there, {part.size_bytes} published. {part.by_hand}")
     return length
@@ -225,9 +225,9 @@ def _judge_length(part: _Part, answer: http.client.HTTPResponse) -> int | None:
 def _receive_beginning(part: _Part, answer: http.client.HTTPResponse, promised: int | None) -> None:
     beginning = _read(answer, len(ZIP_BEGINS))
     if not beginning and promised is None:
-        raise FoundWrong(f"{part.url}: an empty answer. {part.by_hand}")
+        raise DataError(f"{part.url}: an empty answer. {part.by_hand}")
     if not ZIP_BEGINS.startswith(beginning):
-        raise FoundWrong(f"{part.url}: expected a ZIP file, got something else ({beginning!r}). {part.by_hand}")
+        raise DataError(f"{part.url}: expected a ZIP file, got something else ({beginning!r}). {part.by_hand}")
     part.add(beginning)
 
 
@@ -235,9 +235,9 @@ def _refuse_status(url: str, answer: http.client.HTTPResponse, right: tuple[int,
     if answer.status in _PASSING:
         raise _Broken(f"the server says {answer.status} {answer.reason}")
     if answer.status not in right:
-        raise FoundWrong(f"{url}: the server answers {answer.status} {answer.reason}, not the file. {by_hand}".rstrip())
+        raise DataError(f"{url}: the server answers {answer.status} {answer.reason}, not the file. {by_hand}".rstrip())
     if answer.headers.get_content_type() in _PAGES and answer.headers.get("Content-Type"):
-        raise FoundWrong(f"{url}: the server answers with a web page, not the file. {by_hand}".rstrip())
+        raise DataError(f"{url}: the server answers with a web page, not the file. {by_hand}".rstrip())
 
 
 def _pause(patience: Patience, fruitless: int) -> None:
@@ -264,7 +264,7 @@ def _open(url: str, headers: Mapping[str, str], timeout_s: float) -> http.client
     try:
         answer: http.client.HTTPResponse = _OPENER.open(request, timeout=timeout_s)
     except urllib.error.HTTPError as error:  # a redirect that urllib itself refuses: in a ring, or to a file
-        raise FoundWrong(f"{url}: {error}.") from None
+        raise DataError(f"{url}: {error}.") from None
     except urllib.error.URLError as error:
         raise _Broken(str(error.reason)) from None
     except (OSError, http.client.HTTPException) as error:
@@ -282,7 +282,7 @@ def _refuse_open_line(url: str, first_url: str) -> None:
     except ValueError:
         pass
     led = "" if url == first_url else f"{first_url} leads to "
-    raise FoundWrong(f"{led}{url}: expected https; not followed.")
+    raise DataError(f"{led}{url}: expected https; not followed.")
 
 
 class _CarefulRedirects(urllib.request.HTTPRedirectHandler):

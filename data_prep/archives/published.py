@@ -1,6 +1,6 @@
 """What ORBIT's authors publish on figshare: which archive holds which split, and each archive's size and md5.
 
-The data's licence is stated on its page, https://doi.org/10.25383/city.14294597, and nowhere here.
+The data's license is stated on its page, https://doi.org/10.25383/city.14294597, and nowhere here.
 """
 
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from data_prep.archives.fetch import PATIENT, Patience, fetch_json
 from data_prep.tree.layout import SPLITS
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 PAGE = "https://doi.org/10.25383/city.14294597"
 FIGSHARE_API = "https://api.figshare.com/v2"
@@ -60,13 +60,13 @@ def published_archive(split: str, size_px: int) -> PublishedArchive:
     """Look an archive up.
 
     Raises:
-        AskedWrong: if there is no such archive.
+        UsageError: if there is no such archive.
     """
     for archive in PUBLISHED:
         if (archive.split, archive.size_px) == (split, size_px):
             return archive
     known = ", ".join(f"{archive.split} {archive.size_px}" for archive in PUBLISHED)
-    raise AskedWrong(f"split {split!r} at {size_px} px is not published; known: {known}.")
+    raise UsageError(f"split {split!r} at {size_px} px is not published; known: {known}.")
 
 
 def download_url(api: str, archive: PublishedArchive) -> str:
@@ -87,7 +87,7 @@ def list_published(api: str = FIGSHARE_API, *, patience: Patience = PATIENT) -> 
 
     Raises:
         Unreachable: if figshare can't be reached.
-        FoundWrong: if the answer is not a list of files.
+        DataError: if the answer is not a list of files.
     """
     listed: dict[int, ListedFile] = {}
     for page in range(1, _MOST_PAGES + 1):
@@ -96,7 +96,7 @@ def list_published(api: str = FIGSHARE_API, *, patience: Patience = PATIENT) -> 
         try:
             entries = [_entry(entry) for entry in content]
         except (KeyError, TypeError, ValueError) as error:
-            raise FoundWrong(f"{url}: not figshare's list of files ({error!r}).") from None
+            raise DataError(f"{url}: not figshare's list of files ({error!r}).") from None
         new = {entry.file_id: entry for entry in entries if entry.file_id not in listed}
         listed |= new
         if len(entries) < _PAGE_SIZE or not new:

@@ -1,6 +1,6 @@
 """A ZIP file from anywhere: every member is judged before one is unpacked, and each gives the bytes it states, no more.
 
-The limits are those of JPEG frames, videos and annotations. A picture of one colour compresses well once more (1080 px,
+The limits are those of JPEG frames, videos and annotations. A picture of one color compresses well once more (1080 px,
 black, quality 95: 38 to 1), so a small member is never refused for its ratio.
 """
 
@@ -19,7 +19,7 @@ from typing import IO, BinaryIO, Self
 from data_prep.tree.layout import nfc
 from data_prep.tree.zip_members import DAMAGED, member_faults, overlaps
 from data_prep.video import RAW_SUFFIXES
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
@@ -50,16 +50,16 @@ class CheckedZip:
             ratio: unpacked to packed bytes that the whole archive may have.
 
         Raises:
-            FoundWrong: if it is no ZIP file, is cut off, or one member is not what a member may be.
+            DataError: if it is no ZIP file, is cut off, or one member is not what a member may be.
         """
         self.path = path
         self._lock = threading.Lock()
         try:
             self._zip = zipfile.ZipFile(path)
         except OSError as error:
-            raise FoundWrong(f"{path}: can't be read ({error.strerror or error}).") from None
+            raise DataError(f"{path}: can't be read ({error.strerror or error}).") from None
         except DAMAGED as error:
-            raise FoundWrong(f"{path}: not a ZIP file, or cut off ({error}). Get it again.") from None
+            raise DataError(f"{path}: not a ZIP file, or cut off ({error}). Get it again.") from None
         try:
             self._judge(ratio)
         except BaseException:
@@ -71,7 +71,7 @@ class CheckedZip:
         """Unpack one member into an open file, its checksum compared.
 
         Raises:
-            FoundWrong: if it is damaged, or holds fewer or more bytes than stated.
+            DataError: if it is damaged, or holds fewer or more bytes than stated.
         """
         left = member.file_size
         try:
@@ -83,12 +83,12 @@ class CheckedZip:
                         break
                     target.write(chunk)
         except DAMAGED as error:
-            raise FoundWrong(f"{self._name(member)}: damaged ({error}). Get the archive again.") from None
+            raise DataError(f"{self._name(member)}: damaged ({error}). Get the archive again.") from None
         if left:
-            raise FoundWrong(f"{self._name(member)}: not the {member.file_size} bytes stated. Get the archive again.")
+            raise DataError(f"{self._name(member)}: not the {member.file_size} bytes stated. Get the archive again.")
 
     def read(self, member: zipfile.ZipInfo) -> bytes:
-        """One small member's bytes. Raises FoundWrong as `copy` does."""
+        """One small member's bytes. Raises DataError as `copy` does."""
         target = io.BytesIO()
         self.copy(member, target)
         return target.getvalue()
@@ -121,14 +121,14 @@ class CheckedZip:
         members = self._zip.infolist()
         for member, fault in member_faults(members):
             if fault := fault or _size_fault(member):
-                raise FoundWrong(f"{self._name(member)}: {fault}. Nothing was unpacked.")
+                raise DataError(f"{self._name(member)}: {fault}. Nothing was unpacked.")
         unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
         if unpacked > 64 * SMALL_BYTES and unpacked > ratio * packed:
-            raise FoundWrong(
+            raise DataError(
                 f"{self.path}: {packed} bytes would become {unpacked}; frames don't compress so. Nothing was unpacked."
             )
         for member, fault in overlaps(members, self._zip.start_dir):
-            raise FoundWrong(f"{self._name(member)}: {fault}. Nothing was unpacked.")
+            raise DataError(f"{self._name(member)}: {fault}. Nothing was unpacked.")
         names = {nfc(member.filename).rstrip("/") for member in members} if os.name == "nt" else ()
         if strange := [name for name in names if not fits_windows(name)]:
             _LOG.warning("note: %s: names that Windows may refuse: %s", self.path, listed(strange))
@@ -143,12 +143,12 @@ def refuse_little_space(folder: Path, sizes: Iterable[int], what: str) -> None:
     """See that files of these sizes in bytes fit on the disk of `folder` (which exists), with some room left.
 
     Raises:
-        FoundWrong: if they don't.
+        DataError: if they don't.
     """
     needed = SPACE_MARGIN_BYTES + sum(-(-size // _BLOCK_BYTES) * _BLOCK_BYTES for size in sizes)
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise FoundWrong(
+        raise DataError(
             f"{folder}: {what} needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free."
             " Make room, then run the same command again."
         )

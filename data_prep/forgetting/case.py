@@ -10,7 +10,7 @@ from data_prep.forgetting.user_places import user_levels, users_in
 from data_prep.tree.index import VideoRow, find_index, read_rows
 from data_prep.tree.layout import ANNOTATIONS, TREE_TYPES, cache_folder, is_junk, nfc
 from data_prep.tree.packed import ARCHIVE_SUFFIX, archive_place
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.removal import Root
 
 
@@ -103,15 +103,15 @@ def open_case(root: Path, user: str) -> ForgetCase:
         user: the name, as `user_name` gives it.
 
     Raises:
-        AskedWrong: there is no such folder, or this is no user's name.
-        FoundWrong: an index can't be read.
+        UsageError: there is no such folder, or this is no user's name.
+        DataError: an index can't be read.
     """
     if not root.is_dir():
-        raise AskedWrong(f"{root}: no such folder; expected a tree of frames, raw videos or packed users.")
+        raise UsageError(f"{root}: no such folder; expected a tree of frames, raw videos or packed users.")
     root = root.resolve() if root.is_symlink() else root
     below, levels = Root.of(root), user_levels(root)
     if user in (*levels, ANNOTATIONS):
-        raise AskedWrong(f"{root / user}: a part of the tree, not a user.")
+        raise UsageError(f"{root / user}: a part of the tree, not a user.")
     links = tuple(level for level in levels if level and below.link_on_way([level]))
     case = ForgetCase(root, below, user, tuple(level for level in levels if level not in links), links)
     rows = {place: read_rows(path) for place in case.places if (path := find_index(place))}

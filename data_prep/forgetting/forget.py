@@ -30,8 +30,8 @@ def forget_user(root: Path, user: str) -> Forgotten:
     """Remove a user from a tree without asking: make the plan, and carry it out.
 
     Raises:
-        AskedWrong: as `plan_forget`; or another run is at the tree.
-        FoundWrong: as `plan_forget`. Nothing is removed then.
+        UsageError: as `plan_forget`; or another run is at the tree.
+        DataError: as `plan_forget`. Nothing is removed then.
     """
     return plan_forget(root, user).carry_out()
 
@@ -49,8 +49,8 @@ def plan_forget(root: Path, user: str) -> Plan:
         user: the name as it stands in the tree.
 
     Raises:
-        AskedWrong: there is no such folder, or this is no user's name.
-        FoundWrong: the index, the manifest or the file of names can't be read; or the tree has nothing of this user,
+        UsageError: there is no such folder, or this is no user's name.
+        DataError: the index, the manifest or the file of names can't be read; or the tree has nothing of this user,
             but has one whose name differs in case or punctuation only.
     """
     plan = plan_in_tree(root, user)
@@ -88,7 +88,7 @@ def nothing_of(root: Path, user: str) -> str:
     """What to say where a tree has nothing of a user. After a `forget` that finished, that is as it should be.
 
     Raises:
-        FoundWrong: as `nothing_among`.
+        DataError: as `nothing_among`.
     """
     return nothing_among(users_in(root, user_levels(root)), user, root)
 

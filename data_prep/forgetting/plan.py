@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from data_prep.tree.layout import nfc
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.lock import only_run
 from groundwork.pages.cells import plain
 from groundwork.progress import Progress
@@ -147,7 +147,7 @@ class Plan:
         """Make the changes.
 
         Raises:
-            AskedWrong: if another run is at one of the folders, or uses one; nothing is changed then.
+            UsageError: if another run is at one of the folders, or uses one; nothing is changed then.
         """
         forgotten = Forgotten((), self.left, self.still, self.unreachable, self.note)
         with ExitStack() as held:
@@ -256,12 +256,12 @@ def nothing_among(known: Iterable[str], name: str, where: Path | str, what: str 
         what: `name` is a name of.
 
     Raises:
-        FoundWrong: if a name that is there differs from this one in case or punctuation only.
+        DataError: if a name that is there differs from this one in case or punctuation only.
     """
     others = sorted({*known} - {nfc(name)})
     for other in others:
         if is_spelled_like(other, name):
-            raise FoundWrong(f"{where}: no {what} {name!r}; did you mean {other!r}? Nothing was removed.")
+            raise DataError(f"{where}: no {what} {name!r}; did you mean {other!r}? Nothing was removed.")
     near = difflib.get_close_matches(name, others, n=1)
     hint = f" (if you meant {near[0]!r}: that one is still there)" if near else ""
     return f"{where}: nothing of {what} {name!r}: already gone, or never here{hint}"
@@ -271,11 +271,11 @@ def refuse_unfinished(forgotten: Forgotten) -> None:
     """See that nothing of theirs is still there.
 
     Raises:
-        FoundWrong: if something is; it names the first.
+        DataError: if something is; it names the first.
     """
     if forgotten.still:
         more = f" (and {len(forgotten.still) - 1} more, see above)" if len(forgotten.still) > 1 else ""
-        raise FoundWrong(f"not all of it could be removed: {forgotten.still[0]}{more}")
+        raise DataError(f"not all of it could be removed: {forgotten.still[0]}{more}")
 
 
 def is_spelled_like(one: str, other: str) -> bool:

@@ -25,7 +25,7 @@ from data_prep.forgetting.user_places import is_exported
 from data_prep.tree.layout import TREE_TYPES, frame_file_name, is_junk, nfc, parse_frame_file_name, place_user
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from data_prep.video import RAW_SUFFIXES, is_photo_file
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import is_part, part_of
 from groundwork.removal import identity, is_link
 from groundwork.words import counted
@@ -255,7 +255,7 @@ def _packed_names(path: Path) -> tuple[str, ...]:
     try:
         with PackedUser(path) as archive:
             return tuple(video.video for video in archive.videos.values())
-    except FoundWrong:
+    except DataError:
         return ()
 
 

@@ -15,7 +15,7 @@ from data_prep.tree.listing import Found, scan_tree
 from data_prep.video import DEFAULT_FPS, VideoInfo, count_frames, probe
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
 
@@ -40,12 +40,12 @@ def against_raw(root: Path, raw: Path, *, time_limit_s: float = TIME_LIMIT_S) ->
         time_limit_s: after which a raw video counts as unreadable.
 
     Raises:
-        AskedWrong: if there is no such tree, or RAW holds no raw videos.
-        FoundWrong: if a tree is not in order.
+        UsageError: if there is no such tree, or RAW holds no raw videos.
+        DataError: if a tree is not in order.
     """
     kind, found = scan_tree(raw)
     if kind != "raw":
-        raise AskedWrong(f"{raw}: holds {kind}, expected raw videos: USER/OBJECT/FILE.mp4 or the like.")
+        raise UsageError(f"{raw}: holds {kind}, expected raw videos: USER/OBJECT/FILE.mp4 or the like.")
     fps = _rate(root)
     rows = {_Key(r.split, r.user, r.object, r.video_type, r.video): r for r in open_index(root).rows}
     faults: list[Fault] = []

@@ -14,7 +14,7 @@ from data_prep.making.picture_folders import PictureFile
 from data_prep.tree.layout import TREE_TYPES, VideoName, slug
 from data_prep.tree.naming import why_too_long
 from data_prep.tree.stills import stills_id
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.randomness import keyed_rng
 
 _CLUTTER = TREE_TYPES[1]
@@ -81,12 +81,12 @@ def refuse_names(source: Path, bursts: Sequence[Burst]) -> None:
     """See that every video can have its name, and no two have one.
 
     Raises:
-        FoundWrong: otherwise; begins with `source`.
+        DataError: otherwise; begins with `source`.
     """
     objects: dict[str, str] = {}
     for burst in bursts:
         name, thing = burst.name, burst.first.object
         if too_long := why_too_long(burst.first.relative, name):
-            raise FoundWrong(f"{source}: {too_long}")
+            raise DataError(f"{source}: {too_long}")
         if objects.setdefault(name, thing) != thing:
-            raise FoundWrong(f"{source}: objects {objects[name]!r} and {thing!r} differ in dashes alone. Rename one.")
+            raise DataError(f"{source}: objects {objects[name]!r} and {thing!r} differ in dashes alone. Rename one.")

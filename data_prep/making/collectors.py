@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 
 from data_prep.tree.layout import ANNOTATIONS, SPLITS, nfc
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.strict_json import parse_json
 
 NewUsers = Mapping[str, Mapping[str, frozenset[str]]]  # collector -> new user -> objects
@@ -23,34 +23,34 @@ def read_new_users(path: Path) -> NewUsers:
     """Read such a file; names in NFC.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it is not of that form, or gives one object, or one name, to two users.
+        UsageError: if there is no such file.
+        DataError: if it is not of that form, or gives one object, or one name, to two users.
     """
     try:
         content = parse_json(path.read_bytes(), finite=True)
     except FileNotFoundError:
-        raise AskedWrong(
+        raise UsageError(
             f"{path}: no such file; expected the list of users to split that ORBIT publishes with its code"
             " (orbit_benchmark_users_to_split.json)."
         ) from None
     except ValueError as error:
-        raise FoundWrong(f"{path}: not JSON ({error}). Get the file again.") from None
+        raise DataError(f"{path}: not JSON ({error}). Get the file again.") from None
     expected = f"{path}: expected {{collector: {{new user: [objects]}}}}"
     if not isinstance(content, dict) or not all(isinstance(new, dict) and new for new in content.values()):
-        raise FoundWrong(f"{expected}, each collector with new users.")
+        raise DataError(f"{expected}, each collector with new users.")
     names = [*content, *(user for new in content.values() for user in new)]
     for name in names:
         if not re.fullmatch(r"\w+", name) or name in RESERVED:
-            raise FoundWrong(f"{expected}; {name!r} can't be a user's name (letters and digits).")
+            raise DataError(f"{expected}; {name!r} can't be a user's name (letters and digits).")
         if names.count(name) > 1:
-            raise FoundWrong(f"{expected}; {name} stands there twice.")
+            raise DataError(f"{expected}; {name} stands there twice.")
     for old, new in content.items():
         taken: set[str] = set()
         for user, objects in new.items():
             if not isinstance(objects, list) or not objects or not all(isinstance(name, str) for name in objects):
-                raise FoundWrong(f"{expected}; {user} has no list of objects.")
+                raise DataError(f"{expected}; {user} has no list of objects.")
             if twice := taken & set(objects):
-                raise FoundWrong(f"{expected}; {old}'s {min(twice)} is given to two users.")
+                raise DataError(f"{expected}; {old}'s {min(twice)} is given to two users.")
             taken |= set(objects)
     return {
         nfc(old): {nfc(user): frozenset(map(nfc, objects)) for user, objects in new.items()}
@@ -79,7 +79,7 @@ def refuse_misfit(
         those objects, as (collector, object).
 
     Raises:
-        FoundWrong: with every difference in one message.
+        DataError: with every difference in one message.
     """
     half_done, misfits, waiting, done = [], [], [], []
     unnamed: set[tuple[str, str]] = set()
@@ -103,12 +103,12 @@ def refuse_misfit(
     if not leave_out_unnamed:
         misfits += [f"{old}/{name} in the tree, not in the file" for old, name in sorted(unnamed)]
     if half_done:
-        raise FoundWrong(
+        raise DataError(
             f"{tree}: half done, so nothing was written: {'; '.join(half_done + misfits)}."
             " Unpack the published archives into a new folder and split that."
         )
     if misfits:
-        raise FoundWrong(
+        raise DataError(
             f"{tree}: does not fit {users_json}, so nothing was written: {'; '.join(misfits)}."
             " Complete the tree (all splits and other), or the file; objects that the file leaves out on purpose:"
             " --leave-out."

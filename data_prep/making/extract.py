@@ -21,7 +21,7 @@ from data_prep.video import (
     reader_named,
     reader_version,
 )
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.files import whole_folder
 from groundwork.words import listed
 
@@ -64,7 +64,7 @@ class VideoRecord:
     width_px: int
     height_px: int
     filmed_fps: float
-    colour: str
+    color: str
     interlaced: bool = False
 
 
@@ -102,13 +102,13 @@ def extract(
         time_limit_s: after which a video counts as failed.
 
     Raises:
-        AskedWrong: no videos; OUT holds something else, or frames made with other settings or by another reader; the
+        UsageError: no videos; OUT holds something else, or frames made with other settings or by another reader; the
             reader is not installed.
-        FoundWrong: the disk is full, or some videos failed. All others are there, and indexed.
+        DataError: the disk is full, or some videos failed. All others are there, and indexed.
     """
     _refuse_nonsense(settings, discard, workers, time_limit_s)
     if not raw.is_dir():
-        raise AskedWrong(f"{raw}: no such folder.")
+        raise UsageError(f"{raw}: no such folder.")
     made_by, notes = {"verb": "extract", **settings.stated()}, partial(_notes, settings=settings)
     usual = settings.reader == DEFAULT_READER
     if_lost = "" if usual else f"{settings.reader} hung or crashed. Use --reader {DEFAULT_READER}."
@@ -116,7 +116,7 @@ def extract(
     run.check()
     videos = scan_raw(raw) if techniques is None else scan_flat(raw, techniques)
     if not videos:
-        raise AskedWrong(f"{raw}: no videos; expected USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE.mp4 or the like.")
+        raise UsageError(f"{raw}: no videos; expected USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE.mp4 or the like.")
     names = name_videos(raw, videos, keep_names=settings.names == "kept")
     summary = run.run([_job(video, names[video.relative], out, settings) for video in videos], workers=workers)
     if discard:
@@ -128,14 +128,14 @@ def extract(
 def _refuse_nonsense(settings: Settings, discard: bool, workers: int | None, time_limit_s: float) -> None:
     sizes = settings.size_px >= 8 and 0 < settings.fps <= 1000
     if not sizes or (workers is not None and workers < 1) or time_limit_s <= 0:
-        raise AskedWrong(
+        raise UsageError(
             f"size {settings.size_px} px, {settings.fps:g} fps, workers {workers}, limit {time_limit_s:g} s:"
             " expected at least 8 px, 0 to 1000 fps, 1 worker, and a limit above 0."
         )
     Framing(settings.size_px, settings.shape, settings.resample)  # refuses unknown names
     reader_named(settings.reader).require()
     if discard and settings.names == "kept":
-        raise AskedWrong("kept names need no key: discard the key, or keep the names, not both.")
+        raise UsageError("kept names need no key: discard the key, or keep the names, not both.")
 
 
 def _job(video: RawVideo, name: str, out: Path, settings: Settings) -> _Job:
@@ -164,7 +164,7 @@ def _extract_video(job: _Job) -> VideoRecord:
         width_px=info.width,
         height_px=info.height,
         filmed_fps=round(info.frames_per_s, 2),
-        colour=info.colour,
+        color=info.color,
         interlaced=info.interlaced,
     )
 
@@ -179,7 +179,7 @@ def _notes(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator[s
             f"{len(slow)} {of} hold {SLOW_MOTION_FPS:g} pictures a second or more, as slow motion is filmed: frames are"
             f" taken {settings.fps:g} times a second of the file's own time: {listed(slow)}."
         )
-    if hdr := sorted(name for name, record in records.items() if not record.colour.startswith("SDR")):
+    if hdr := sorted(name for name, record in records.items() if not record.color.startswith("SDR")):
         yield f"{len(hdr)} {of} are HDR, and got the tones of ordinary video: {listed(hdr)}."
     if woven := sorted(name for name, record in records.items() if record.interlaced):
         yield f"{len(woven)} {of} are interlaced, and were deinterlaced (bwdif): {listed(woven)}."

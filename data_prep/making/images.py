@@ -25,7 +25,7 @@ from data_prep.video import (
     require_heic,
 )
 from groundwork.cores import default_workers
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import whole_folder
 from groundwork.reporting import report_failed
 from groundwork.words import counted, listed
@@ -109,14 +109,14 @@ def make_images(
         time_limit_s: after which a picture, or a burst, counts as failed.
 
     Raises:
-        AskedWrong: no pictures, or HEIC without its package; OUT holds something else, or frames made with other
+        UsageError: no pictures, or HEIC without its package; OUT holds something else, or frames made with other
             settings.
-        FoundWrong: pictures that belong to no object (nothing is written then); the disk is full; or some pictures
+        DataError: pictures that belong to no object (nothing is written then); the disk is full; or some pictures
             can't be used. All others are there, and indexed.
     """
     _refuse_nonsense(settings, workers, time_limit_s)
     if not source.is_dir():
-        raise AskedWrong(f"{source}: no such folder.")
+        raise UsageError(f"{source}: no such folder.")
     made_by = {"verb": "images", **_stated(settings), "quality": JPEG_QUALITY, "resample": "lanczos"}
     run = TreeRun(
         source, out, made_by, _make_burst, StillsRecord, time_limit_s, copies_annotations=False, removes_stale=True
@@ -153,13 +153,13 @@ def _make(
     for picture in sorted(faults, key=lambda picture: picture.relative):
         report_failed(_LOG, f"{picture.relative}: {faults[picture]}", None)
     if not bursts:
-        raise FoundWrong(f"{source}: none of its {counted(len(folders.pictures), 'picture')} can be used, see above.")
+        raise DataError(f"{source}: none of its {counted(len(folders.pictures), 'picture')} can be used, see above.")
     summary = run.run([_job(burst, looked, out, settings) for burst in bursts], workers=workers)
     for note in _notes(looked, taken, bursts, settings):
         _LOG.warning("note: %s", note)
     if faults:
         names = sorted(picture.relative for picture in faults)
-        raise FoundWrong(
+        raise DataError(
             f"{source}: {len(faults)} of {counted(len(folders.pictures), 'picture')} can't be used: {listed(names)}."
             f" The others are in {out}. Replace or remove these, then run the same command again."
         )
@@ -169,14 +169,14 @@ def _make(
 def _refuse_nonsense(settings: ImageSettings, workers: int | None, time_limit_s: float) -> None:
     numbers = settings.size_px >= 8 and settings.burst >= 1 and 0 <= settings.clutter < 1 and settings.seed >= 0
     if not numbers or (workers is not None and workers < 1) or time_limit_s <= 0:
-        raise AskedWrong(
+        raise UsageError(
             f"size {settings.size_px} px, bursts of {settings.burst}, clutter {settings.clutter:g}, seed"
             f" {settings.seed}, workers {workers}, limit {time_limit_s:g} s: expected at least 8 px, 1 picture, a share"
             " from 0 to below 1, a seed from 0, 1 worker, and a limit above 0."
         )
     Framing(settings.size_px, settings.shape, "lanczos")  # refuses unknown names
     if settings.clutter and settings.clutter_from:
-        raise AskedWrong("clutter is a share of the pictures, or one of the splits: not both.")
+        raise UsageError("clutter is a share of the pictures, or one of the splits: not both.")
 
 
 def _stated(settings: ImageSettings) -> dict[str, object]:
@@ -189,7 +189,7 @@ def _stated(settings: ImageSettings) -> dict[str, object]:
 def _refuse_misfit(source: Path, folders: PictureFolders, settings: ImageSettings) -> None:
     own = sorted({picture.object for picture in folders.pictures if picture.video_type != _CLEAN})
     if settings.clutter and own:
-        raise AskedWrong(f"{source}: has folders of clutter already ({listed(own)}); leave the share of clutter out.")
+        raise UsageError(f"{source}: has folders of clutter already ({listed(own)}); leave the share of clutter out.")
     heic = sum(picture.path.suffix.lower() in HEIC_SUFFIXES for picture in folders.pictures)
     if heic:
         require_heic(f"{source}: {heic} of {counted(len(folders.pictures), 'picture')}")

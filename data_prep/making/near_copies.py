@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from data_prep.making.picture_folders import PictureFile
 
 SIDE_PX = 8  # of a thumbnail
-# Grey levels of 255. Of 300 phone photos of groceries, saved again at half their size and JPEG quality 50, thumbnails
+# Gray levels of 255. Of 300 phone photos of groceries, saved again at half their size and JPEG quality 50, thumbnails
 # changed by 0.9 on average (1.4 at most), in one place by 12 at most; of 2,370, the nearest other photo of an object
 # differed by 3.1.
 MEAN_DIFFERENCE, LARGEST_DIFFERENCE = 2.0, 12

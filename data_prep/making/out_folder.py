@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_prep.tree.layout import ANNOTATIONS, INDEX_NAME, MANIFEST_NAME, SPLITS, tree_splits
 from data_prep.tree.object_folder import video_entries, visible_entries
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.words import listed
 
 BESIDE_USERS = (ANNOTATIONS, INDEX_NAME, MANIFEST_NAME)
@@ -15,12 +15,12 @@ def refuse_nested(source: Path, out: Path) -> None:
     """See that OUT lies apart from its source, and is a folder if it is there.
 
     Raises:
-        AskedWrong: otherwise.
+        UsageError: otherwise.
     """
     if out.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(out.resolve()):
-        raise AskedWrong(f"{out}: expected a place outside {source}, and not around it.")
+        raise UsageError(f"{out}: expected a place outside {source}, and not around it.")
     if out.exists() and not out.is_dir():
-        raise AskedWrong(f"{out}: is a file, expected a folder or nothing.")
+        raise UsageError(f"{out}: is a file, expected a folder or nothing.")
 
 
 def refuse_foreign(out: Path, expected: Collection[str], *, beside: Collection[str] = BESIDE_USERS) -> None:
@@ -32,14 +32,14 @@ def refuse_foreign(out: Path, expected: Collection[str], *, beside: Collection[s
         beside: names that may stand in OUT beside them.
 
     Raises:
-        AskedWrong: otherwise.
+        UsageError: otherwise.
     """
     splits = {place.partition("/")[0] for place in expected if "/" in place} & set(SPLITS)
     there = [path for path in _visible(out) if path.name not in (*beside, *splits)]
     there += [path for split in splits for path in _visible(out / split)]
     names = {path.relative_to(out).as_posix() for path in there}
     if foreign := sorted(names - set(expected)):
-        raise AskedWrong(f"{out}: holds something else ({listed(foreign)}); expected a new or empty folder.")
+        raise UsageError(f"{out}: holds something else ({listed(foreign)}); expected a new or empty folder.")
 
 
 def videos_in(out: Path) -> set[str]:
@@ -58,10 +58,10 @@ def refuse_foreign_videos(source: Path, out: Path, places: Iterable[str]) -> Non
     """Refuse these videos in OUT, if there are any.
 
     Raises:
-        AskedWrong: if there are.
+        UsageError: if there are.
     """
     if foreign := sorted(places):
-        raise AskedWrong(
+        raise UsageError(
             f"{out}: holds videos that {source} does not give: {listed(foreign)}. Remove them, or take another folder."
         )
 

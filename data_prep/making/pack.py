@@ -13,7 +13,7 @@ from data_prep.tree.index import Index, VideoRow, build_index, open_index
 from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, frame_file_name, is_junk, nfc
 from data_prep.tree.listing import Kind, content_fingerprint, list_frames
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place, member_fault
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import whole_file, whole_folder, write_bytes
 from groundwork.lock import only_run
 from groundwork.progress import Progress
@@ -49,8 +49,8 @@ def pack(tree: Path, out: Path) -> PackSummary:
         out: new, empty, or begun by the same command.
 
     Raises:
-        AskedWrong: TREE holds no frames, OUT holds something else, or another run is at it.
-        FoundWrong: the tree contradicts its index, or a frame can't be read. Archives made so far are whole.
+        UsageError: TREE holds no frames, OUT holds something else, or another run is at it.
+        DataError: the tree contradicts its index, or a frame can't be read. Archives made so far are whole.
     """
     index = _open_source(tree, out, "frames")
     by_archive = _grouped(index, _archive_of)
@@ -76,8 +76,8 @@ def unpack(packed: Path, out: Path) -> PackSummary:
         out: new, empty, or begun by the same command.
 
     Raises:
-        AskedWrong: PACKED is not a packed tree, OUT holds something else, or another run is at it.
-        FoundWrong: an archive is damaged or hostile, or a video in OUT is not the packed one. Videos in OUT are whole.
+        UsageError: PACKED is not a packed tree, OUT holds something else, or another run is at it.
+        DataError: an archive is damaged or hostile, or a video in OUT is not the packed one. Videos in OUT are whole.
     """
     index = _open_source(packed, out, "packed")
     by_archive = _grouped(index, lambda row: archive_place(row.path)[0])
@@ -99,7 +99,7 @@ def _open_source(source: Path, out: Path, kind: Kind) -> Index:
     refuse_nested(source, out)
     index = open_index(source)
     if index.kind != kind:
-        raise AskedWrong(f"{source}: expected {_KINDS[kind]}, found {_KINDS[index.kind]}.")
+        raise UsageError(f"{source}: expected {_KINDS[kind]}, found {_KINDS[index.kind]}.")
     return index
 
 
@@ -120,7 +120,7 @@ def _finish(index: Index, out: Path, users: int, skipped: int) -> PackSummary:
 
 def _archive_of(row: VideoRow) -> str:
     if f"{ARCHIVE_SUFFIX}#" in row.user:
-        raise AskedWrong(f"{row.path}: a user's name can't hold {ARCHIVE_SUFFIX}# in a packed tree; rename the folder.")
+        raise UsageError(f"{row.path}: a user's name can't hold {ARCHIVE_SUFFIX}# in a packed tree; rename the folder.")
     return f"{row.split}/{row.user}{ARCHIVE_SUFFIX}".lstrip("/")
 
 
@@ -130,7 +130,7 @@ def _holds(archive: Path, rows: Sequence[VideoRow]) -> bool:
     try:
         with PackedUser(archive) as user:
             there = {place: content_fingerprint(video.files) for place, video in user.videos.items()}
-    except FoundWrong:  # damaged: made again
+    except DataError:  # damaged: made again
         return False
     return there == {_place(row): row.fingerprint for row in rows}
 
@@ -142,9 +142,7 @@ def _pack_user(tree: Path, rows: Sequence[VideoRow], archive: Path, progress: Pr
             for frame, path in _frame_paths(tree / row.path):
                 name = f"{_place(row)}/{frame}"
                 if (fault := member_fault(name)) or name in written:
-                    raise FoundWrong(
-                        f"{path}: {fault or 'its name stands twice'}; rename it, and index the tree again."
-                    )
+                    raise DataError(f"{path}: {fault or 'its name stands twice'}; rename it, and index the tree again.")
                 written.add(name)
                 member = zipfile.ZipInfo(name, EARLIEST_DATE)
                 member.create_system = _UNIX
@@ -158,7 +156,7 @@ def _frame_paths(folder: Path) -> Iterator[tuple[str, Path]]:
     with os.scandir(folder) as entries:
         found = [(nfc(entry.name), Path(entry.path)) for entry in entries if not is_junk(entry.name)]
     if strange := listed(sorted(name for name, _ in found if not name.endswith(".jpg"))):
-        raise FoundWrong(f"{folder}: expected frames alone, found {strange}. Move them elsewhere.")
+        raise DataError(f"{folder}: expected frames alone, found {strange}. Move them elsewhere.")
     yield from sorted(found)
 
 
@@ -168,9 +166,7 @@ def _unpack_video(user: PackedUser, row: VideoRow, out: Path) -> bool:
     folder = out.joinpath(*(part for part in (row.split, row.user) if part), *_place(row).split("/"))
     if folder.exists():
         if not folder.is_dir() or list_frames(folder) != video.files:
-            raise FoundWrong(
-                f"{folder}: other frames than {user.path} has. Remove it, then run the same command again."
-            )
+            raise DataError(f"{folder}: other frames than {user.path} has. Remove it, then run the same command again.")
         return False
     with whole_folder(folder) as part:
         for number in range(1, len(video.sizes) + 1):
@@ -199,7 +195,7 @@ def _refuse_difference(before: Index, after: Index) -> None:
 
     different = sorted({"/".join(row[:5]).lstrip("/") for row in content(before) ^ content(after)})
     if different:
-        raise FoundWrong(
+        raise DataError(
             f"{before.root}: changed while {after.root} was being made: {listed(different)}."
             f" Run 'orbit-lite prep index {before.root}', then the same command again."
         )

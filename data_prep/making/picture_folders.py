@@ -21,7 +21,7 @@ from data_prep.tree.layout import SPLIT_NAMES, SPLITS, TREE_TYPES, is_junk, nfc,
 from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
 from data_prep.tree.portable import require_text_names
 from data_prep.video import is_photo_file, is_video_file
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.errors import DataError, KitError, UsageError
 from groundwork.words import counted, listed, natural
 
 _CLUTTER = TREE_TYPES[1]
@@ -76,15 +76,15 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
         clutter_from: a split whose pictures become clutter, those of all others clean, in a tree without splits.
 
     Raises:
-        AskedWrong: SRC holds no pictures, or is a tree of frames; it has no such split; or a user's name can't be one.
-        FoundWrong: pictures stand in no class's folder, or two folders would be one class.
+        UsageError: SRC holds no pictures, or is a tree of frames; it has no such split; or a user's name can't be one.
+        DataError: pictures stand in no class's folder, or two folders would be one class.
     """
     files = [(tuple(nfc(part) for part in path.relative_to(source).parts), path) for path in _files(source, ())]
     pictures = [(parts, path) for parts, path in files if is_photo_file(parts[-1])]
     others = [parts[-1] for parts, _ in files if not is_photo_file(parts[-1])]
     require_text_names(source, ["/".join(parts) for parts, _ in pictures])
     if not pictures:
-        raise AskedWrong(
+        raise UsageError(
             f"{source}: no pictures in it; expected {EXPECTED} (or .png, .webp, .heic, ...){_videos_hint(others)}."
         )
     _refuse_frames(source, [parts for parts, _ in pictures])
@@ -97,7 +97,7 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
     alone = "" if nested else user_alone(source, user)
     found = [_named(one, alone) for one in placed]
     for one in {picture.user: picture for picture in found}.values():
-        _require_user(source, one.user, FoundWrong)
+        _require_user(source, one.user, DataError)
     _refuse_two_in_one(source, placed, found)
     notes = [*_mixed_note(source, placed, alone, user), *_others_note(source, others)]
     return PictureFolders(tuple(sorted(found, key=picture_order)), tuple(notes))
@@ -130,7 +130,7 @@ def _with_clutter(source: Path, placed: Sequence[_Placed], clutter_from: str) ->
     splits = sorted({one.split for one in placed} - {""})
     wanted = SPLIT_NAMES.get(clutter_from, clutter_from)
     if wanted not in splits:
-        raise AskedWrong(
+        raise UsageError(
             f"{source}: no split {clutter_from!r} to take clutter from; it has {listed(splits) or 'none'}."
         )
     return [
@@ -147,15 +147,15 @@ def user_alone(source: Path, user: str) -> str:
     """The one user of a folder's pictures: the name that was given, or the folder's.
 
     Raises:
-        AskedWrong: if it can't be a user's name.
+        UsageError: if it can't be a user's name.
     """
     if user:
-        return _require_user(source, user, AskedWrong)
+        return _require_user(source, user, UsageError)
     name = nfc(source.resolve().name)
     try:
-        return _require_user(source, name, AskedWrong)
-    except AskedWrong:
-        raise AskedWrong(f"{source}: {name!r} can't be the user's name; say whose pictures they are: --user.") from None
+        return _require_user(source, name, UsageError)
+    except UsageError:
+        raise UsageError(f"{source}: {name!r} can't be the user's name; say whose pictures they are: --user.") from None
 
 
 def _require_user(source: Path, user: str, error: type[KitError]) -> str:
@@ -173,7 +173,7 @@ def _named(one: _Placed, alone: str) -> PictureFile:
 def _refuse_frames(source: Path, places: Sequence[tuple[str, ...]]) -> None:
     for parts in places:
         if len(parts) > 2 and parts[-3] in TREE_TYPES and is_frame_of(parts[-2], parts[-1]):
-            raise AskedWrong(
+            raise UsageError(
                 f"{source}: a tree of frames already ({'/'.join(parts)}); 'orbit-lite prep resize' brings one to"
                 " another size."
             )
@@ -184,7 +184,7 @@ def _refuse_misplaced(source: Path, placed: Sequence[_Placed]) -> None:
     if not loose:
         return
     hint = "" if len(loose) < len(placed) else f" If {source.resolve().name} is an object, give the folder around it."
-    raise FoundWrong(
+    raise DataError(
         f"{source}: {counted(len(loose), 'picture')} in no object's folder: {listed(loose)}; expected {EXPECTED}.{hint}"
     )
 
@@ -193,16 +193,16 @@ def _refuse_two_in_one(source: Path, placed: Sequence[_Placed], found: Sequence[
     """Two folders whose names come out the same, once `/` is a space or accents are written in one way."""
     twice = [relative for relative, count in Counter(one.relative for one in found).items() if count > 1]
     if twice:
-        raise FoundWrong(f"{source}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
+        raise DataError(f"{source}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
     folders: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one, picture in zip(placed, found, strict=True):
         folders[picture.thing].add("/".join(one.folders))
     for (_, thing), places in folders.items():
         if len(places) > 1:
             first, second = sorted(places)[:2]
-            raise FoundWrong(f"{source}: {first} and {second} would both be the object {thing!r}. Rename one of them.")
+            raise DataError(f"{source}: {first} and {second} would both be the object {thing!r}. Rename one of them.")
         if thing in TREE_TYPES:
-            raise FoundWrong(f"{source}: {places.pop()}: {thing!r} means a type of videos. Rename the folder.")
+            raise DataError(f"{source}: {places.pop()}: {thing!r} means a type of videos. Rename the folder.")
 
 
 def _mixed_note(source: Path, placed: Sequence[_Placed], alone: str, user: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from data_prep.making.near_copies import thumbnail
 from data_prep.making.picture_folders import PictureFile
 from data_prep.video import Photo, read_photo
 from data_prep.workers.pool import run_in_workers
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from groundwork.progress import Progress
 
 LEAST_SIDE_PX = 8  # some sets are drawn in 28; less shows nothing
@@ -66,12 +66,12 @@ def look_at(picture: PictureFile) -> Look:
     """One picture. Runs in a worker.
 
     Raises:
-        FoundWrong: if it can't be read, or is too small to show anything.
+        DataError: if it can't be read, or is too small to show anything.
     """
     photo = read_picture(picture)
     height, width, _ = photo.picture.shape
     if min(width, height) < LEAST_SIDE_PX:
-        raise FoundWrong(f"{width} x {height} pixels, expected {LEAST_SIDE_PX} or more on each side.")
+        raise DataError(f"{width} x {height} pixels, expected {LEAST_SIDE_PX} or more on each side.")
     digest = hashlib.blake2b(f"{width} {height} ".encode(), digest_size=16)
     digest.update(photo.picture.tobytes())
     return Look(digest.hexdigest(), width, height, photo.is_first_of_several, thumbnail(photo.picture))
@@ -81,7 +81,7 @@ def read_picture(picture: PictureFile) -> Photo:
     """A picture that has a file of its own, or stands in a larger one.
 
     Raises:
-        FoundWrong: if it can't be read.
+        DataError: if it can't be read.
     """
     if picture.pixels is None:
         return read_photo(picture.path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.video import Picture
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class RawPixels:
         """The picture in RGB, uint8 (height, width, 3).
 
         Raises:
-            FoundWrong: if the file ends before it.
+            DataError: if the file ends before it.
         """
         count = prod(self.shape)
         found = np.fromfile(path, np.uint8, count, offset=self.offset)
         if len(found) < count:
-            raise FoundWrong(f"{path}: ends at byte {self.offset + len(found)}, within a picture. Get the file again.")
+            raise DataError(f"{path}: ends at byte {self.offset + len(found)}, within a picture. Get the file again.")
         picture = found.reshape(self.shape).transpose(self.axes)
         return np.ascontiguousarray(picture if picture.ndim == 3 else np.stack([picture] * 3, axis=2))

@@ -16,7 +16,7 @@ from data_prep.tree.packed import PackedUser, archive_place
 from data_prep.video import Picture, decode_jpeg, encode_jpeg, iterate_frames, reader_named
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
 from groundwork.strict_model import checked_record
@@ -86,8 +86,8 @@ def check_by_reader(
         time_limit_s: after which a video counts as unreadable.
 
     Raises:
-        AskedWrong: if there is no such reader or tree, or frames are given without their raw videos.
-        FoundWrong: if a tree is not in order, or its manifest does not say how the frames were made.
+        UsageError: if there is no such reader or tree, or frames are given without their raw videos.
+        DataError: if a tree is not in order, or its manifest does not say how the frames were made.
     """
     chosen = reader_named(reader)
     chosen.require()
@@ -121,11 +121,11 @@ def _detail(found: _Compared, reader: str) -> str:
 def _jobs(root: Path, reader: str, raw: Path | None) -> Iterator[_Job]:
     kind, _ = scan_tree(root)
     if kind != "raw" and raw is None:
-        raise AskedWrong(f"{root}: holds {kind}, and a reader reads videos. Add --against-raw RAW, the raw videos.")
+        raise UsageError(f"{root}: holds {kind}, and a reader reads videos. Add --against-raw RAW, the raw videos.")
     videos = raw if kind != "raw" and raw is not None else root
     raw_kind, found = scan_tree(videos)
     if raw_kind != "raw":
-        raise AskedWrong(f"{videos}: holds {raw_kind}, expected raw videos: USER/OBJECT/FILE.mp4 or the like.")
+        raise UsageError(f"{videos}: holds {raw_kind}, expected raw videos: USER/OBJECT/FILE.mp4 or the like.")
     settings = Settings() if kind == "raw" else _settings(root)
     rows = (
         {} if kind == "raw" else {(r.split, r.user, r.object, r.video_type, r.video): r for r in open_index(root).rows}
@@ -147,7 +147,7 @@ def _settings(root: Path) -> Settings:
         names = ("size_px", "fps", "quality", "shape", "resample")
         return checked_record(Settings, {name: made_by[name] for name in names})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: does not say how extract made these frames ({error}). Compare the raw videos instead:"
             " prep verify RAW --reader NAME."
         ) from None
@@ -165,7 +165,7 @@ def _compare(job: _Job) -> _Compared:
         theirs = picture if job.root is None else decode_jpeg(encode_jpeg(picture, made.quality))
         ours = next(expected, None)
         if ours is None or ours.shape != theirs.shape:
-            raise FoundWrong(f"frame {number}: {'missing' if ours is None else 'of another size'}; extract it again.")
+            raise DataError(f"frame {number}: {'missing' if ours is None else 'of another size'}; extract it again.")
         away = float(np.abs(ours.astype(np.int16) - theirs).mean())
         frames, equal = frames + 1, equal + (away == 0)
         if away > worst:

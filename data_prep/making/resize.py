@@ -14,7 +14,7 @@ from data_prep.tree.index import Index, VideoRow, open_index
 from data_prep.tree.layout import frame_file_name
 from data_prep.tree.stored_frames import stored_frames
 from data_prep.video import JPEG_QUALITY
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import whole_folder
 
 TIME_LIMIT_S = 3600.0  # the longest published video, 3,596 frames of 1080 px, takes about a minute on one core
@@ -62,17 +62,17 @@ def resize(
         time_limit_s: after which a video counts as failed.
 
     Raises:
-        AskedWrong: TREE holds raw videos; OUT holds something else, or frames made in another way.
-        FoundWrong: the tree contradicts its index, the disk is full, or some videos failed (a frame that does not
+        UsageError: TREE holds raw videos; OUT holds something else, or frames made in another way.
+        DataError: the tree contradicts its index, the disk is full, or some videos failed (a frame that does not
             decode, or is not square). All others are there, and indexed.
     """
     if size_px < 8 or (workers is not None and workers < 1):
-        raise AskedWrong(f"size {size_px} px, workers {workers}: expected at least 8 px and 1 worker.")
+        raise UsageError(f"size {size_px} px, workers {workers}: expected at least 8 px and 1 worker.")
     made_by = {"verb": "resize", "size_px": size_px, "quality": JPEG_QUALITY, "resample": "lanczos"}
     run = TreeRun(tree, out, made_by, _resize_video, ResizeRecord, time_limit_s)
     index = open_index(tree)
     if index.kind == "raw":
-        raise AskedWrong(f"{tree}: holds raw videos; 'prep extract --size {size_px}' makes frames of them.")
+        raise UsageError(f"{tree}: holds raw videos; 'prep extract --size {size_px}' makes frames of them.")
     return run.run([_job(index, row, out, size_px) for row in index.rows], workers=workers)
 
 
@@ -89,8 +89,8 @@ def _resize_video(job: _Job) -> ResizeRecord:
         for number, (place, content) in enumerate(stored_frames(job.root, job.row), start=1):
             try:
                 before_px, resized = resize_jpeg(content, job.size_px)
-            except FoundWrong as error:
-                raise FoundWrong(f"{place}: {error}") from None
+            except DataError as error:
+                raise DataError(f"{place}: {error}") from None
             (folder / frame_file_name(job.row.video, number)).write_bytes(resized)
     return ResizeRecord(frames=job.row.frames, mark=job.mark, size_before_px=before_px)
 
@@ -102,14 +102,14 @@ def resize_jpeg(content: bytes, size_px: int) -> tuple[int, bytes]:
         its side before in pixels, and the new JPEG file, without metadata.
 
     Raises:
-        FoundWrong: if it does not decode to its end, or is not square. The caller names the file.
+        DataError: if it does not decode to its end, or is not square. The caller names the file.
     """
     try:
         picture = ImageOps.exif_transpose(Image.open(io.BytesIO(content), formats=["JPEG"])).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise FoundWrong(f"does not decode as a JPEG picture ({error}); make or copy it again.") from None
+        raise DataError(f"does not decode as a JPEG picture ({error}); make or copy it again.") from None
     if picture.width != picture.height:
-        raise FoundWrong(f"{picture.width} x {picture.height} px, expected a square frame.")
+        raise DataError(f"{picture.width} x {picture.height} px, expected a square frame.")
     resized = picture.resize((size_px, size_px), Image.Resampling.LANCZOS)
     resized.info = {}  # a comment would be written again
     file = io.BytesIO()

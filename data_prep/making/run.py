@@ -17,7 +17,7 @@ from data_prep.tree.index import build_index
 from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, place_user
 from data_prep.workers.pool import ProcessLost, run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import FULL_DISK, AskedWrong, FoundWrong, KitError, is_shortage
+from groundwork.errors import FULL_DISK, DataError, KitError, UsageError, is_shortage
 from groundwork.files import part_path, remove_parts, whole_folder, write_bytes, write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
@@ -117,8 +117,8 @@ class TreeRun(Generic[JobT, RecordT]):
         """Make what is missing, then write the manifest, the annotations and the index.
 
         Raises:
-            AskedWrong: OUT holds something else, or another run is at it.
-            FoundWrong: the disk is full, or some videos failed; all others are there, and indexed.
+            UsageError: OUT holds something else, or another run is at it.
+            DataError: the disk is full, or some videos failed; all others are there, and indexed.
         """
         self.check()
         with _disk_errors(self.out), only_run(self.out):
@@ -132,8 +132,8 @@ class TreeRun(Generic[JobT, RecordT]):
         """See whether OUT can take this run; touches nothing.
 
         Raises:
-            AskedWrong: it lies in the source or around it, or holds something else.
-            FoundWrong: its manifest is damaged.
+            UsageError: it lies in the source or around it, or holds something else.
+            DataError: its manifest is damaged.
         """
         refuse_nested(self.source, self.out)
         if not (self.out / MANIFEST_NAME).is_file():
@@ -184,7 +184,7 @@ class TreeRun(Generic[JobT, RecordT]):
         for note in self.notes(by_source) if self.notes is not None else ():
             _LOG.warning("note: %s", note)
         if failed:
-            raise FoundWrong(
+            raise DataError(
                 f"{self.source}: {len(failed)} of {len(jobs)} videos failed: {listed(failed)}."
                 f" The others are in {self.out}. Replace or remove these, then run the same command again."
             )
@@ -201,13 +201,13 @@ class TreeRun(Generic[JobT, RecordT]):
                 raise ValueError(f"schema {content['schema']}, this version knows {MANIFEST_SCHEMA}")
             made_by = dict(content["made_by"])
             if made_by != self.made_by:
-                raise AskedWrong(
+                raise UsageError(
                     f"{self.out}: holds another run ({_told(made_by)}), asked for {_told(self.made_by)}."
                     " Take another folder."
                 )
             records = {place: self._checked(place, record) for place, record in content["videos"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FoundWrong(f"{path}: not a frame tree's manifest ({error}). Take another folder.") from None
+            raise DataError(f"{path}: not a frame tree's manifest ({error}). Take another folder.") from None
         return records | self._read_journal()
 
     def _checked(self, place: str, record: Any) -> RecordT:
@@ -274,7 +274,7 @@ def drop_from_manifest(path: Path, user: str) -> int:
     """Take a user's videos out of a tree's manifest; how many there were.
 
     Raises:
-        FoundWrong: if it can't be read.
+        DataError: if it can't be read.
     """
     if not (dropped := count_in_manifest(path, user)):
         return 0
@@ -306,7 +306,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         if not isinstance(content["videos"], dict):
             raise ValueError("no videos by place")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FoundWrong(f"{path}: not a frame tree's manifest ({error}). Restore it, or remove it.") from None
+        raise DataError(f"{path}: not a frame tree's manifest ({error}). Restore it, or remove it.") from None
     return dict(content)
 
 
@@ -340,7 +340,7 @@ def _disk_errors(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in FULL_DISK:
             raise
-        raise FoundWrong(
+        raise DataError(
             f"{out}: the disk is full ({error.strerror}). Videos made so far are whole; make room, then run the same"
             " command again."
         ) from None

@@ -22,7 +22,7 @@ from data_prep.tree.layout import ANNOTATIONS, INDEX_NAME, TREE_TYPES, annotatio
 from data_prep.tree.listing import Found, folders_in, list_frames
 from data_prep.tree.object_folder import video_entries
 from data_prep.video import is_video_file
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import whole_file, whole_folder, write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
@@ -68,17 +68,17 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
         leave_out_unnamed: leave such a collector's objects out that the file gives to nobody, instead of refusing.
 
     Raises:
-        AskedWrong: TREE is no frame tree, there is no such file, or OUT holds something else.
-        FoundWrong: TREE is half done or does not fit the file (all differences in one message, nothing written), or
+        UsageError: TREE is no frame tree, there is no such file, or OUT holds something else.
+        DataError: TREE is half done or does not fit the file (all differences in one message, nothing written), or
             some videos' frames are not in order (all others are in OUT).
     """
     new_users = read_new_users(users_json)
     if not tree.is_dir():
-        raise AskedWrong(f"{tree}: no such folder.")
+        raise UsageError(f"{tree}: no such folder.")
     refuse_nested(tree, out)
     videos = _find_videos(tree)
     if not videos:
-        raise AskedWrong(f"{tree}: no frames (USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg); 'split' takes a frame tree.")
+        raise UsageError(f"{tree}: no frames (USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg); 'split' takes a frame tree.")
     objects: dict[str, set[str]] = defaultdict(set)
     for video in videos:
         objects[video.user].add(video.object)
@@ -95,7 +95,7 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
                 try:
                     _bring_annotations(tree, out, move)
                     added = _bring(move)
-                except FoundWrong as error:
+                except DataError as error:
                     failed.append(move.source.relative_to(tree).as_posix())
                     report_failed(_LOG, str(error), error)
                     continue
@@ -106,7 +106,7 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
                     copied += added
                     progress.advance()
         if failed:
-            raise FoundWrong(
+            raise DataError(
                 f"{tree}: {len(failed)} of {len(moves)} videos failed: {listed(failed)}. The others are in {out}."
                 " Put these right, then run the same command again."
             )
@@ -125,9 +125,7 @@ def _find_videos(tree: Path) -> list[Found]:
                 place = (level, nfc(user.name), nfc(thing.name))
                 videos += [Found(*place, kind, nfc(folder.name), folder) for kind, folder in _video_folders(thing)]
     if unknown := sorted({video.video_type for video in videos} - set(TREE_TYPES)):
-        raise FoundWrong(
-            f"{tree}: expected folders {', '.join(TREE_TYPES)} below each object, found {listed(unknown)}."
-        )
+        raise DataError(f"{tree}: expected folders {', '.join(TREE_TYPES)} below each object, found {listed(unknown)}.")
     return sorted(videos, key=lambda video: video.path.as_posix())
 
 
@@ -137,7 +135,7 @@ def _video_folders(thing: Path) -> Iterator[tuple[str, Path]]:
         if entry.is_dir():
             yield video_type, Path(entry.path)
         elif is_video_file(entry.name):
-            raise AskedWrong(
+            raise UsageError(
                 f"{entry.path}: a raw video; 'split' takes a frame tree. Run 'orbit-lite prep extract' first."
             )
 
@@ -157,7 +155,7 @@ def _plan(tree: Path, videos: Sequence[Found], out: Path, new_users: NewUsers) -
         seen[after] = video.path
         moves.append(_Move(video.path, out / user / video.object / video.video_type / after, video.video, after))
     if faults:
-        raise FoundWrong(f"{tree}: nothing was written: {'; '.join(faults)}. Put these right first.")
+        raise DataError(f"{tree}: nothing was written: {'; '.join(faults)}. Put these right first.")
     return moves
 
 
@@ -171,7 +169,7 @@ def _bring(move: _Move) -> int | None:
         if not move.folder.is_dir() or list_frames(move.folder) != [
             (move.after + name.removeprefix(move.before), path.stat().st_size) for name, path in frames
         ]:
-            raise FoundWrong(f"{move.folder}: other frames than {move.source} has; remove it.")
+            raise DataError(f"{move.folder}: other frames than {move.source} has; remove it.")
         return None
     with whole_folder(move.folder) as part:
         return sum(not _link(path, part / (move.after + name.removeprefix(move.before))) for name, path in frames)
@@ -188,7 +186,7 @@ def _frames(move: _Move) -> list[tuple[str, Path]]:
     expected = sorted(frame_file_name(move.before, number) for number in range(1, len(found) + 1))
     if not found or [name for name, _ in found] != expected:
         wrong = listed(sorted(set(expected) ^ {name for name, _ in found})) or "none there"
-        raise FoundWrong(f"{move.source}: expected frames numbered from 1 without a gap; missing or strange: {wrong}.")
+        raise DataError(f"{move.source}: expected frames numbered from 1 without a gap; missing or strange: {wrong}.")
     return found
 
 
@@ -207,7 +205,7 @@ def _link(source: Path, target: Path) -> bool:
 def _bring_annotations(tree: Path, out: Path, move: _Move) -> None:
     paths = [path for level in ("", *LEVELS) if (path := annotation_path(tree, level, move.before)).is_file()]
     if len(paths) > 1:
-        raise FoundWrong(f"{paths[0]} and {paths[1]}: two files for one video; remove one of them.")
+        raise DataError(f"{paths[0]} and {paths[1]}: two files for one video; remove one of them.")
     for path in paths:
         target = annotation_path(out, "", move.after)
         if move.before != move.after:

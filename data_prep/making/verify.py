@@ -23,7 +23,7 @@ from data_prep.tree.packed import PackedUser, PackedVideo
 from data_prep.video import count_frames, decode_jpeg, iterate_frames, probe
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import Progress
 
 TIME_LIMIT_S = 1800.0  # for one raw video, as in extraction: a hung decoder takes for ever
@@ -75,8 +75,8 @@ def verify(root: Path, *, time_limit_s: float = TIME_LIMIT_S) -> list[Fault]:
         time_limit_s: after which a raw video counts as unreadable.
 
     Raises:
-        AskedWrong: if there is no tree.
-        FoundWrong: if its videos can't even be told apart (two kinds in one tree, videos at wrong levels).
+        UsageError: if there is no tree.
+        DataError: if its videos can't even be told apart (two kinds in one tree, videos at wrong levels).
     """
     kind, found = scan_tree(root)
     faults: list[Fault] = []
@@ -84,7 +84,7 @@ def verify(root: Path, *, time_limit_s: float = TIME_LIMIT_S) -> list[Fault]:
     if (path := find_index(root)) is not None:
         try:
             rows = {row.path: row for row in read_rows(path)}
-        except FoundWrong as error:
+        except DataError as error:
             faults.append(Fault(INDEX_NAME, "index", str(error)))
     sizes: list[tuple[Found, dict[Size, list[int]]]] = []
     for read in _READERS[kind](root, found, time_limit_s):
@@ -129,7 +129,7 @@ def _read_archives(root: Path, found: Sequence[Found], _: float) -> Iterator[_Re
         for archive in found:
             try:
                 user = PackedUser(archive.path)
-            except (FoundWrong, OSError) as error:
+            except (DataError, OSError) as error:
                 yield _Read(archive, None, None, [_unreadable(root, archive.path, error)])
             else:
                 with user:
@@ -191,7 +191,7 @@ def _read_frames(
             faults.append(Fault(_relative(root, path), "sequence", f"not a frame's name, expected {expected} and on"))
         try:
             size = _size_of(content_of(name))
-        except (FoundWrong, OSError) as error:
+        except (DataError, OSError) as error:
             faults.append(_unreadable(root, path, error))
         else:
             sizes[size].append(number)
@@ -205,7 +205,7 @@ def _size_of(content: bytes) -> Size:
     """Width and height of a JPEG, which is decoded to its end."""
     height, width, _ = decode_jpeg(content).shape
     if _END_OF_JPEG not in content[-64:]:  # some decoders fill up what is cut off
-        raise FoundWrong(f"{len(content)} bytes without the mark that ends a JPEG: cut off.")
+        raise DataError(f"{len(content)} bytes without the mark that ends a JPEG: cut off.")
     return width, height
 
 

@@ -15,20 +15,20 @@ Plane = NDArray[np.float64]
 
 
 def plain_surface(rng: np.random.Generator) -> Picture:
-    """One colour, mostly light and pale, with slow shades and a little grain. Four channels, two world units a side."""
-    colour = rng.uniform(120, 215) + rng.uniform(-22, 22, 3)
-    return _finished(np.broadcast_to(colour, (_CANVAS_PX, _CANVAS_PX, 3)), rng, shade=10, grain=2.5)
+    """One color, mostly light and pale, with slow shades and a little grain. Four channels, two world units a side."""
+    color = rng.uniform(120, 215) + rng.uniform(-22, 22, 3)
+    return _finished(np.broadcast_to(color, (_CANVAS_PX, _CANVAS_PX, 3)), rng, shade=10, grain=2.5)
 
 
 def patterned_surface(rng: np.random.Generator) -> Picture:
-    """A floor, a cloth, a rug: one of PATTERNS in three muted colours. Four channels, two world units a side."""
+    """A floor, a cloth, a rug: one of PATTERNS in three muted colors. Four channels, two world units a side."""
     v, u = np.mgrid[0:_CANVAS_PX, 0:_CANVAS_PX] / BACKGROUND_PX_PER_UNIT
     angle = rng.uniform(0, np.pi)
     turned_u, turned_v = u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
     pattern = PATTERNS[sorted(PATTERNS)[int(rng.integers(len(PATTERNS)))]]
     base = rng.uniform(75, 185) + rng.uniform(-28, 28, 3)
-    colours = base + rng.choice((-1, 1), (3, 1)) * rng.uniform(12, 38, (3, 1)) + rng.uniform(-12, 12, (3, 3))
-    return _finished(colours[pattern(turned_u, turned_v, rng)], rng, shade=16, grain=5)
+    colors = base + rng.choice((-1, 1), (3, 1)) * rng.uniform(12, 38, (3, 1)) + rng.uniform(-12, 12, (3, 3))
+    return _finished(colors[pattern(turned_u, turned_v, rng)], rng, shade=16, grain=5)
 
 
 def _tiles(u: Plane, v: Plane, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -56,8 +56,8 @@ def _stripes(u: Plane, v: Plane, rng: np.random.Generator) -> NDArray[np.intp]:
 def _speckles(u: Plane, v: Plane, rng: np.random.Generator) -> NDArray[np.intp]:
     labels = np.zeros((_CANVAS_PX, _CANVAS_PX), np.uint8)
     for _ in range(int(rng.integers(150, 350))):
-        centre, radius = rng.integers(_CANVAS_PX, size=2).tolist(), int(rng.integers(3, 16))
-        cv2.circle(labels, centre, radius, int(rng.integers(1, 3)), -1)
+        center, radius = rng.integers(_CANVAS_PX, size=2).tolist(), int(rng.integers(3, 16))
+        cv2.circle(labels, center, radius, int(rng.integers(1, 3)), -1)
     return labels.astype(np.intp)
 
 
@@ -67,11 +67,11 @@ def _patches(u: Plane, v: Plane, rng: np.random.Generator) -> NDArray[np.intp]:
 
 
 def _rug(u: Plane, v: Plane, rng: np.random.Generator) -> NDArray[np.intp]:
-    centre_u, centre_v = rng.uniform(-0.5, 0.5, 2)
-    return np.asarray(np.floor(np.hypot(u - centre_u, v - centre_v) * rng.uniform(6, 12)) % 3, np.intp)
+    center_u, center_v = rng.uniform(-0.5, 0.5, 2)
+    return np.asarray(np.floor(np.hypot(u - center_u, v - center_v) * rng.uniform(6, 12)) % 3, np.intp)
 
 
-# (u, v in world units, turned; rng) -> which of three colours, shape as u
+# (u, v in world units, turned; rng) -> which of three colors, shape as u
 PATTERNS: dict[str, Callable[[Plane, Plane, np.random.Generator], NDArray[np.intp]]] = {
     "checks": _checks,
     "patches": _patches,
@@ -94,8 +94,8 @@ def _smooth_noise(rng: np.random.Generator, cells: int) -> Plane:
     return np.asarray(cv2.resize(coarse, (_CANVAS_PX, _CANVAS_PX), interpolation=cv2.INTER_CUBIC), np.float64)
 
 
-def _finished(colours: NDArray[np.float64], rng: np.random.Generator, *, shade: float, grain: float) -> Picture:
+def _finished(colors: NDArray[np.float64], rng: np.random.Generator, *, shade: float, grain: float) -> Picture:
     light = shade * _smooth_noise(rng, 5) + grain * rng.standard_normal((_CANVAS_PX, _CANVAS_PX))
     picture = np.zeros((_CANVAS_PX, _CANVAS_PX, 4), np.uint8)
-    picture[..., :3] = np.clip(colours + light[..., None], 0, 255)
+    picture[..., :3] = np.clip(colors + light[..., None], 0, 255)
     return picture

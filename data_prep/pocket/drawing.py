@@ -1,7 +1,7 @@
 """How the pocket set's pictures are put together: places in the world, a hand-held camera, pasting, light and blur.
 
 World units: the shorter side of the picture is 1 at zoom 1, the target stands at (0, 0), y points down. Matrices are
-3x3 and map pixel centres, as OpenCV's warps do. Pictures have a fourth channel until they are lit: OpenCV warps four
+3x3 and map pixel centers, as OpenCV's warps do. Pictures have a fourth channel until they are lit: OpenCV warps four
 channels three times as fast as three.
 """
 
@@ -23,7 +23,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """One number a frame for each of the camera's movements, shape (frames,): centre in world units, zoom, degrees."""
+    """One number a frame for each of the camera's movements, shape (frames,): center in world units, zoom, degrees."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -51,7 +51,7 @@ def wander(rng: np.random.Generator, frames: int, amplitude: float) -> NDArray[n
 
 
 def placed(x: float, y: float, size: float, degrees: float, squash: float = 1.0) -> Matrix:
-    """Sprite pixels to world: centre, longer side `size`, turned, breadth times `squash` (seen aslant)."""
+    """Sprite pixels to world: center, longer side `size`, turned, breadth times `squash` (seen aslant)."""
     scale = size / (SPRITE_PX * FILL)
     middle = (SPRITE_PX - 1) / 2
     return _turned(degrees, scale, x, y) @ np.diag([squash, 1, 1]) @ moved(-middle, -middle)
@@ -83,7 +83,7 @@ def paste(picture: Picture, sprite: Sprite, matrix: Matrix) -> Pasted | None:
     if left >= right or top >= bottom:
         return None
     level = int(np.clip(np.log2(SPRITE_PX * FILL / max(np.sqrt(area), 1)), 0, len(sprite.levels) - 1))
-    step = 2**level  # a pixel's centre at this level: (p + 0.5) * step - 0.5 at the first
+    step = 2**level  # a pixel's center at this level: (p + 0.5) * step - 0.5 at the first
     shrunk = np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2], [0, 0, 1]])
     to_window = (moved(-left, -top) @ matrix @ shrunk)[:2]
     drawn = cv2.warpAffine(sprite.levels[level], to_window, (right - left, bottom - top))
@@ -104,7 +104,7 @@ def at(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def lit(picture: Picture, gain: float, offset: float, tint: NDArray[np.float64]) -> Picture:
-    """Brightness and colour of the light: value * gain * tint + offset; `tint` (3,). (h, w, 4) to (h, w, 3)."""
+    """Brightness and color of the light: value * gain * tint + offset; `tint` (3,). (h, w, 4) to (h, w, 3)."""
     matrix = np.zeros((3, 4))  # diagonal: OpenCV has a fast way for that
     matrix[:, :3], matrix[:, 3] = np.diag(gain * tint), offset
     return np.asarray(cv2.transform(cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), matrix), np.uint8)

@@ -1,7 +1,7 @@
-"""The pocket set's things: a shape, a texture and two colours, and the picture of each, ready to be put into a frame.
+"""The pocket set's things: a shape, a texture and two colors, and the picture of each, ready to be put into a frame.
 
 Shapes, textures and palette are the same for every user of every split; what a user owns is a keyed draw from them. A
-user's things share three colours, so that a mean colour does not tell them apart.
+user's things share three colors, so that a mean color does not tell them apart.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ from groundwork.randomness import keyed_rng
 
 SPRITE_PX = 192
 MOST_OBJECTS = 12
-_USER_COLOURS = 3
+_USER_COLORS = 3
 _LEVELS = 3
 _OVERSAMPLING = 2
-_CONTRAST = 90  # least distance of two of a user's colours, in 8-bit BGR
+_CONTRAST = 90  # least distance of two of a user's colors, in 8-bit BGR
 
 # blue, green, red
 PALETTE: dict[str, tuple[int, int, int]] = {
@@ -91,7 +91,7 @@ def _halved(u: Plane, v: Plane, rng: np.random.Generator) -> NDArray[np.bool_]:
     return np.asarray(v > rng.uniform(0.45, 0.58))
 
 
-# What to write before the shape in a thing's name, and where its second colour goes: (u, v in [0, 1], rng) -> mask.
+# What to write before the shape in a thing's name, and where its second color goes: (u, v in [0, 1], rng) -> mask.
 TEXTURES: dict[str, Texture] = {
     "plain": _plain,
     "striped": _striped,
@@ -108,11 +108,11 @@ TEXTURES: dict[str, Texture] = {
 
 @dataclass(frozen=True)
 class Look:
-    """What one thing looks like. `colours` are names in PALETTE: the ground's and the pattern's."""
+    """What one thing looks like. `colors` are names in PALETTE: the ground's and the pattern's."""
 
     shape: str
     texture: str
-    colours: tuple[str, str]
+    colors: tuple[str, str]
     seed: int  # of the texture's spacing and phase
 
     @property
@@ -123,7 +123,7 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """A thing cut out: colours and cover at falling sizes, so that a small one is not sampled coarsely.
+    """A thing cut out: colors and cover at falling sizes, so that a small one is not sampled coarsely.
 
     `levels`: uint8 BGRA (s, s, 4), s = SPRITE_PX, half of it, a quarter of it; A is the cover, 0 to 255.
     `outline`: points of the outer edge, (n, 2), in pixels of the first level. `area_px`: its pixels there.
@@ -139,8 +139,8 @@ def user_looks(seed: int, user: str, count: int) -> tuple[Look, ...]:
     rng = keyed_rng(seed, "pocket", user)
     shapes = rng.permutation(sorted(SHAPES))[:MOST_OBJECTS]
     textures = np.concatenate([rng.permutation(sorted(TEXTURES)), rng.permutation(sorted(TEXTURES))])
-    colours = _user_colours(rng)
-    pairs = [(ground, pattern) for ground in colours for pattern in colours if ground != pattern]
+    colors = _user_colors(rng)
+    pairs = [(ground, pattern) for ground in colors for pattern in colors if ground != pattern]
     order = np.concatenate([rng.permutation(len(pairs)) for _ in range(2)])
     seeds = rng.integers(2**31, size=MOST_OBJECTS)
     return tuple(
@@ -155,35 +155,35 @@ def draw_sprite(look: Look) -> Sprite:
     large_px = SPRITE_PX * _OVERSAMPLING
     v, u = np.mgrid[0:large_px, 0:large_px] / large_px
     pattern = TEXTURES[look.texture](u, v, rng)[..., None]
-    ground, second = (np.array(PALETTE[name], np.uint8) for name in look.colours)
+    ground, second = (np.array(PALETTE[name], np.uint8) for name in look.colors)
     large = np.where(pattern, second, ground)
-    colours = cv2.resize(large, (SPRITE_PX, SPRITE_PX), interpolation=cv2.INTER_AREA)
-    return _sprite(np.asarray(colours, np.uint8), silhouette(SHAPES[look.shape], SPRITE_PX))
+    colors = cv2.resize(large, (SPRITE_PX, SPRITE_PX), interpolation=cv2.INTER_AREA)
+    return _sprite(np.asarray(colors, np.uint8), silhouette(SHAPES[look.shape], SPRITE_PX))
 
 
 def draw_hand(rng: np.random.Generator) -> Sprite:
     """A hand with its arm, to be held before a thing. Its skin is one of a few, drawn."""
     skin = np.array(_SKIN[int(rng.integers(len(_SKIN)))], np.uint8)
-    colours = np.broadcast_to(skin, (SPRITE_PX, SPRITE_PX, 3)).copy()
-    return _sprite(colours, silhouette(HAND, SPRITE_PX))
+    colors = np.broadcast_to(skin, (SPRITE_PX, SPRITE_PX, 3)).copy()
+    return _sprite(colors, silhouette(HAND, SPRITE_PX))
 
 
-def _user_colours(rng: np.random.Generator) -> list[str]:
+def _user_colors(rng: np.random.Generator) -> list[str]:
     chosen: list[str] = []
     for name in rng.permutation(sorted(PALETTE)):
         distances = [float(np.linalg.norm(np.subtract(PALETTE[name], PALETTE[other]))) for other in chosen]
         if all(distance >= _CONTRAST for distance in distances):
             chosen.append(str(name))
-    return chosen[:_USER_COLOURS]
+    return chosen[:_USER_COLORS]
 
 
-def _sprite(colours: NDArray[np.uint8], cover: NDArray[np.float32]) -> Sprite:
+def _sprite(colors: NDArray[np.uint8], cover: NDArray[np.float32]) -> Sprite:
     inside = (cover > 0.5).astype(np.uint8)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     height = cv2.GaussianBlur(np.minimum(depth, 16), (0, 0), 3)
     slope = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=1 / 8) + cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=1 / 8)
     light = np.clip(0.98 + 0.22 * slope, 0.6, 1.25) * np.where(depth < 2.5, 0.5, 1.0)
-    lit = np.clip(colours * light[..., None], 0, 255).astype(np.uint8)
+    lit = np.clip(colors * light[..., None], 0, 255).astype(np.uint8)
     outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     levels = [np.dstack([lit, np.round(cover * 255).astype(np.uint8)])]
     for _ in range(_LEVELS - 1):

@@ -25,7 +25,7 @@ from data_prep.pocket.scenes import SceneFrame, clean_video, clutter_video
 from data_prep.tree.layout import SPLITS, VIDEO_TYPES, VideoName, annotation_path, frame_file_name, slug
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.files import is_part, whole_file, write_json
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
@@ -111,8 +111,8 @@ def make_pocket(
         workers: processes, 1 or more; None for one a core.
 
     Raises:
-        AskedWrong: for numbers outside these ranges, or if `out` holds anything else.
-        FoundWrong: if a worker dies, for want of memory for example; what is made stays, call again.
+        UsageError: for numbers outside these ranges, or if `out` holds anything else.
+        DataError: if a worker dies, for want of memory for example; what is made stays, call again.
     """
     settings = PocketSettings(users, objects, clean_videos, clutter_videos, seed)
     _check(settings, workers)
@@ -189,34 +189,34 @@ def _video_id(seed: int, *keys: str | int) -> str:
 def _check(settings: PocketSettings, workers: int | None) -> None:
     users = settings.users
     if not (len(users) == len(SPLITS) and all(0 <= count <= _MOST_USERS for count in users) and any(users)):
-        raise AskedWrong(f"users {users}: expected how many of {', '.join(SPLITS)}, each 0 to {_MOST_USERS}, not all 0")
+        raise UsageError(f"users {users}: expected how many of {', '.join(SPLITS)}, each 0 to {_MOST_USERS}, not all 0")
     if not 2 <= settings.objects <= MOST_OBJECTS:
-        raise AskedWrong(f"{settings.objects} objects a user: expected 2 to {MOST_OBJECTS}")
+        raise UsageError(f"{settings.objects} objects a user: expected 2 to {MOST_OBJECTS}")
     if settings.clean_videos < 1 or settings.clutter_videos < 0:
-        raise AskedWrong(
+        raise UsageError(
             f"{settings.clean_videos} clean and {settings.clutter_videos} clutter videos an object: "
             "expected 1 or more clean ones, 0 or more clutter ones"
         )
     if settings.seed < 0:
-        raise AskedWrong(f"seed {settings.seed}: expected 0 or more")
+        raise UsageError(f"seed {settings.seed}: expected 0 or more")
     if workers is not None and workers < 1:
-        raise AskedWrong(f"{workers} workers: expected 1 or more")
+        raise UsageError(f"{workers} workers: expected 1 or more")
 
 
 def _claim(out: Path, settings: PocketSettings) -> bool:
-    """Make `out` this set's folder; True if the set is there and whole. Raises AskedWrong if it holds anything else."""
+    """Make `out` this set's folder; True if the set is there and whole. Raises UsageError if it holds anything else."""
     if out.exists() and not out.is_dir():
-        raise AskedWrong(f"{out}: a file; a pocket set needs a folder of its own, name another")
+        raise UsageError(f"{out}: a file; a pocket set needs a folder of its own, name another")
     path = out / SETTINGS_NAME
     wanted: dict[str, Any] = parse_json(json.dumps(asdict(settings)))
     if path.is_file():
         there, whole = _read_settings(path)
         if there != wanted:
             other = ", ".join(f"{key} {there.get(key)}" for key in wanted if there.get(key) != wanted[key])
-            raise AskedWrong(f"{out}: holds a pocket set of other settings ({other}); name another folder")
+            raise UsageError(f"{out}: holds a pocket set of other settings ({other}); name another folder")
         return whole
     if out.is_dir() and any(not is_part(entry.name) for entry in out.iterdir()):
-        raise AskedWrong(f"{out}: holds other things; a pocket set needs a new or an empty folder")
+        raise UsageError(f"{out}: holds other things; a pocket set needs a new or an empty folder")
     write_json(path, {"settings": wanted, "whole": False})
     return False
 
@@ -226,4 +226,4 @@ def _read_settings(path: Path) -> tuple[dict[str, Any], bool]:
         content = parse_json(path.read_bytes(), finite=True)
         return dict(content["settings"]), content["whole"] is True
     except (ValueError, KeyError, TypeError):
-        raise AskedWrong(f"{path}: not the settings of a pocket set; name another folder") from None
+        raise UsageError(f"{path}: not the settings of a pocket set; name another folder") from None

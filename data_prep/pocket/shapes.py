@@ -1,6 +1,6 @@
 """Silhouettes of the pocket set's things: a mug, a key, a fish …, each a few outlines that are filled or cut away.
 
-Outlines stand in a unit square, x to the right and y down; `silhouette` centres them and scales them to one size.
+Outlines stand in a unit square, x to the right and y down; `silhouette` centers them and scales them to one size.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ from data_prep.tree.stored_frames import stored_frames
 from data_prep.video import decode_jpeg, encode_jpeg, iterate_frames
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.errors import DataError, KitError, UsageError
 from groundwork.progress import Progress
 from groundwork.reporting import report_failed
 from groundwork.words import listed
@@ -33,7 +33,7 @@ TIME_LIMIT_S = 1800.0  # for one video, as for its extraction
 # From here on a frame counts as at fault.
 BLURRED_EDGE_PX = 5.0  # sharp edges take 2.9 to 3.7 px; 5 is a Gaussian of about 1.8 px, or 9 px of a 1080-px video
 OVEREXPOSED_SHARE = 0.25  # a quarter of the picture is white: a lamp or a lit edge alone is less
-UNDEREXPOSED_GREY = 75 / 255  # not even the brightest twentieth gets above this: a dark thing in good light does
+UNDEREXPOSED_GRAY = 75 / 255  # not even the brightest twentieth gets above this: a dark thing in good light does
 FAST_SIDES_S = 1.0  # indoors, at 1/50 s a frame, this smears edges over 4 px of 224
 STILL_CHANGE = 0.02  # about what a shift by a quarter of a pixel of 224 makes: a slow hand makes more
 
@@ -130,7 +130,7 @@ def judge(measures: FrameMeasures) -> FrameFlags:
     """Which frames are at fault, by this module's thresholds. A measure that can't be told (NaN) raises no flag."""
     return FrameFlags(
         blurred=measures.edge_width_px >= BLURRED_EDGE_PX,
-        underexposed=measures.brightest < UNDEREXPOSED_GREY,
+        underexposed=measures.brightest < UNDEREXPOSED_GRAY,
         overexposed=measures.clipped_bright >= OVEREXPOSED_SHARE,
         fast=measures.motion >= FAST_SIDES_S,
         still=measures.change <= STILL_CHANGE,
@@ -179,18 +179,18 @@ def quality(
         in the index's order: by split, user, object and video.
 
     Raises:
-        AskedWrong: if there is no such tree, or no video of the type in it.
-        FoundWrong: if the tree is not in order, or videos can't be read: all of them are named.
+        UsageError: if there is no such tree, or no video of the type in it.
+        DataError: if the tree is not in order, or videos can't be read: all of them are named.
     """
     if video_type not in VIDEO_TYPES or (workers is not None and workers < 1) or time_limit_s <= 0:
-        raise AskedWrong(
+        raise UsageError(
             f"type {video_type!r}, workers {workers}, limit {time_limit_s:g} s:"
             f" expected {' or '.join(VIDEO_TYPES)}, 1 worker or more, and a limit above 0."
         )
     index = open_index(root)
     rows = index.select(video_type=video_type)
     if not rows:
-        raise AskedWrong(f"{root}: no {video_type} videos in it; expected USER/OBJECT/{video_type}/.")
+        raise UsageError(f"{root}: no {video_type} videos in it; expected USER/OBJECT/{video_type}/.")
     measured: dict[VideoRow, FrameMeasures] = {}
     failed: list[str] = []
     measure = partial(_measure_row, root, index.kind)
@@ -205,7 +205,7 @@ def quality(
                 raise outcome.error
             progress.advance()
     if failed:
-        raise FoundWrong(
+        raise DataError(
             f"{root}: {len(failed)} of {len(rows)} videos can't be read: {listed(sorted(failed))}."
             " Replace or remove these, then run the same command again."
         )
@@ -217,7 +217,7 @@ def _measure_row(root: Path, kind: Kind, row: VideoRow) -> FrameMeasures:
     try:
         return measure_frames(_pictures(root, kind, row))
     except ValueError as error:
-        raise FoundWrong(f"{root / row.path}: {error}") from None
+        raise DataError(f"{root / row.path}: {error}") from None
 
 
 def _pictures(root: Path, kind: Kind, row: VideoRow) -> Iterator[Picture]:
@@ -232,5 +232,5 @@ def _pictures(root: Path, kind: Kind, row: VideoRow) -> Iterator[Picture]:
 def _decoded(content: bytes, where: str) -> Picture:
     try:
         return decode_jpeg(content)
-    except FoundWrong as error:
-        raise FoundWrong(f"{where}: {error}") from None
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None

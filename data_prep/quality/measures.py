@@ -45,12 +45,12 @@ class FrameMeasures:
 
     edge_width_px: how many pixels of WORKING_PX the sharpest edges take to rise, in the direction where they take most;
         about 3 in a sharp picture. NaN without edges.
-    brightness: mean grey, in [0, 1].
-    brightest: the grey that the brightest twentieth of the picture reaches, in [0, 1].
+    brightness: mean gray, in [0, 1].
+    brightest: the gray that the brightest twentieth of the picture reaches, in [0, 1].
     clipped_bright, clipped_dark: share of the picture that is white, or black, with no detail left.
     motion: shift since the frame before, in sides of the picture a second; too low below about 0.2. NaN for the first
         frame, and where no one shift explains the change.
-    change: mean difference from the frame before, in standard deviations of the picture's grey. NaN for the first.
+    change: mean difference from the frame before, in standard deviations of the picture's gray. NaN for the first.
     """
 
     edge_width_px: NDArray[np.float64]
@@ -124,29 +124,29 @@ def measure_frames(pictures: Iterable[Picture], *, fps: float = 30.0) -> FrameMe
     rows: list[tuple[float, ...]] = []
     before: Small | None = None
     for picture in pictures:
-        grey = _working_grey(picture)
-        small = np.asarray(cv2.resize(grey, _WINDOW.shape, interpolation=cv2.INTER_AREA), np.float32)
-        rows.append((edge_width_px(grey), *_light(grey), *_movement(before, small, fps)))
+        gray = _working_gray(picture)
+        small = np.asarray(cv2.resize(gray, _WINDOW.shape, interpolation=cv2.INTER_AREA), np.float32)
+        rows.append((edge_width_px(gray), *_light(gray), *_movement(before, small, fps)))
         before = small
     return FrameMeasures(*np.array(rows, np.float64).reshape(len(rows), len(MEASURES)).T)
 
 
-def edge_width_px(grey: NDArray[np.uint8]) -> float:
+def edge_width_px(gray: NDArray[np.uint8]) -> float:
     """How wide the sharpest edges of a picture are, in the direction where they are widest; NaN without edges.
 
     An edge's width is its rise over its steepest slope: contrast and exposure cancel out, and smooth surfaces have no
     part in it. A step that a Gaussian of sigma px smoothed is 2.5 sigma px wide (the square root of 2 pi).
 
     Args:
-        grey: (height, width), each LEAST_SIDE_PX or more.
+        gray: (height, width), each LEAST_SIDE_PX or more.
 
     Source: edges' width as the measure of blur is from Marziliano et al. 2002 (ICIP).
     """
-    levels = cv2.GaussianBlur(grey.astype(np.float32) * _SCALE, (0, 0), _SMOOTHING_PX).astype(np.int16)
+    levels = cv2.GaussianBlur(gray.astype(np.float32) * _SCALE, (0, 0), _SMOOTHING_PX).astype(np.int16)
     right, down = (np.asarray(cv2.Sobel(levels, cv2.CV_16S, *axis), np.int16) for axis in ((1, 0), (0, 1)))
     rises = [line.greatest(levels) - line.least(levels) for line in _LINES]
     strongest = max(float(np.percentile(rise[::3, ::3], 99)) for rise in rises)
-    if strongest < _SCALE * _least_rise(grey):
+    if strongest < _SCALE * _least_rise(gray):
         return float("nan")
     widths = [_sharpest(line, rise, right, down, _STRONG * strongest) for line, rise in zip(_LINES, rises, strict=True)]
     return max((width for width in widths if width is not None), default=float("nan"))
@@ -167,16 +167,16 @@ def _sharpest(line: _Line, rise: Plane, right: Plane, down: Plane, least: float)
     return float(np.percentile(rises * _SOBEL_GAIN * line.step_px / steepest[at_edge], _SHARPEST_PERCENT))
 
 
-def _least_rise(grey: NDArray[np.uint8]) -> float:
-    """What an edge must rise by to be told from shade and grain, in grey levels."""
+def _least_rise(gray: NDArray[np.uint8]) -> float:
+    """What an edge must rise by to be told from shade and grain, in gray levels."""
     # Immerkaer's mask (1996) leaves grain and takes away planes; the median, unlike his mean, leaves out edges too.
-    grain = cv2.filter2D(grey, cv2.CV_16S, _GRAIN_MASK)
+    grain = cv2.filter2D(gray, cv2.CV_16S, _GRAIN_MASK)
     sigma = float(np.median(np.abs(grain[::2, ::2]))) / (0.6745 * 6)
-    return max(_LEAST_RISE, _LEAST_RISE_SHARE * float(np.percentile(grey[::3, ::3], 95)), _LEAST_RISE_GRAINS * sigma)
+    return max(_LEAST_RISE, _LEAST_RISE_SHARE * float(np.percentile(gray[::3, ::3], 95)), _LEAST_RISE_GRAINS * sigma)
 
 
-def _light(grey: NDArray[np.uint8]) -> tuple[float, float, float, float]:
-    counts = np.bincount(grey.ravel(), minlength=256) / grey.size
+def _light(gray: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    counts = np.bincount(gray.ravel(), minlength=256) / gray.size
     below = np.cumsum(counts)
     brightest = int(np.searchsorted(below, _BRIGHTEST_PERCENT / 100))
     mean = float(counts @ np.arange(256)) / 255
@@ -195,16 +195,16 @@ def _movement(before: Small | None, small: Small, fps: float) -> tuple[float, fl
     return (float(np.hypot(x, y)) / _SMALL_PX * fps if response >= _LEAST_RESPONSE else float("nan")), change
 
 
-def _working_grey(picture: Picture) -> NDArray[np.uint8]:
+def _working_gray(picture: Picture) -> NDArray[np.uint8]:
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise ValueError(f"a picture of shape {picture.shape}, {picture.dtype}; expected uint8 (height, width, 3)")
     height, width = picture.shape[:2]
     shorter = min(height, width)
     if shorter < LEAST_SIDE_PX:
         raise ValueError(f"a picture of {width} x {height} px; expected {LEAST_SIDE_PX} px or more each way")
-    grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
     if shorter > WORKING_PX:
         scale = WORKING_PX / shorter
         size = (round(width * scale), round(height * scale))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, np.uint8)
+        gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(gray, np.uint8)

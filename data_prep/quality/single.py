@@ -10,7 +10,7 @@ from data_prep.quality.measures import Picture
 from data_prep.tree.listing import list_frames
 from data_prep.tree.own_videos import probe_own
 from data_prep.video import DEFAULT_FPS, decode_jpeg, encode_jpeg, iterate_frames
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 MOST_FRAMES = 3_000  # 100 s: how a longer video goes on says little more
 
@@ -36,7 +36,7 @@ def judge(path: Path) -> Iterator[Verdict]:
     killed.
 
     Raises:
-        FoundWrong: if it can't be read, or its pictures are too small; the whole file is read, to its end.
+        DataError: if it can't be read, or its pictures are too small; the whole file is read, to its end.
     """
     quality, frames = _measured(path)
     yield Verdict(frames, quality.issues)
@@ -64,7 +64,7 @@ def _measured(path: Path) -> tuple[VideoQuality, int]:
     try:
         quality = video_quality(tallied(), object="")
     except ValueError as error:
-        raise FoundWrong(f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}") from None
     return quality, count
 
 

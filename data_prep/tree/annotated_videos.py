@@ -48,7 +48,7 @@ class VideoAnnotations:
         """Numbers of the frames that have none of the issues: every one of them is annotated, and as false.
 
         Raises:
-            AskedWrong: if an issue is not one of the seven.
+            UsageError: if an issue is not one of the seven.
         """
         require_issues(issues)
         places = [ISSUES.index(issue) for issue in issues]
@@ -75,7 +75,7 @@ class TreeAnnotations:
         """One video's annotations.
 
         Raises:
-            FoundWrong: if it has none, or `annotation_judge` finds a fault.
+            DataError: if it has none, or `annotation_judge` finds a fault.
         """
         path = self.path(row)
         if path not in self._read:

@@ -16,7 +16,7 @@ from typing import Any
 
 from data_prep.tree.annotations import BOX, FrameAnnotations
 from data_prep.tree.layout import frame_file_name, parse_frame_file_name
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.strict_json import DoubledObject, keep_doubled, parse_json
 
 ANNOTATED_SIZE_PX = 1080  # of the square frames that ORBIT's boxes were drawn on
@@ -37,16 +37,16 @@ def read_annotations(path: Path, frames: Collection[int] | None = None) -> Frame
         in the order of the frames. Clean videos have the seven issues, clutter videos NOT_PRESENT and the box.
 
     Raises:
-        FoundWrong: if the file is missing, or anything in it is not of that form: the first fault, and how many more
+        DataError: if the file is missing, or anything in it is not of that form: the first fault, and how many more
             there are.
     """
     try:
         found, faults = judge_annotations(path, frames)
     except FileNotFoundError:
-        raise FoundWrong(f"{path}: no annotations for this video; expected the file ORBIT publishes for it") from None
+        raise DataError(f"{path}: no annotations for this video; expected the file ORBIT publishes for it") from None
     if faults:
         more = f" (and {len(faults) - 1} more; 'orbit-lite prep verify' lists all)" if len(faults) > 1 else ""
-        raise FoundWrong(f"{path}: {faults[0]}{more}")
+        raise DataError(f"{path}: {faults[0]}{more}")
     return found
 
 

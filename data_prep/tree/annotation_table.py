@@ -14,7 +14,7 @@ from data_prep.tree.index import Index, VideoRow, open_index
 from data_prep.tree.layout import ANNOTATIONS
 from data_prep.tree.stored_frames import stored_frames
 from data_prep.video import decode_jpeg
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 BOX_COLUMNS = tuple(f"box_{side}" for side in BOX_SIDES)
 PLACE_COLUMNS = ("split", "user", "object", "video_type", "video")
@@ -36,8 +36,8 @@ def annotation_table(root: Path, *, split: str | None = None, frame_size_px: int
         as `scale_boxes` has them; NaN without a box).
 
     Raises:
-        AskedWrong: for an unknown split, a frame size below 1, or none with a raw tree.
-        FoundWrong: if no video is annotated, or `annotation_judge` finds a fault.
+        UsageError: for an unknown split, a frame size below 1, or none with a raw tree.
+        DataError: if no video is annotated, or `annotation_judge` finds a fault.
     """
     return table_of(TreeAnnotations(open_index(root)), split=split, frame_size_px=frame_size_px)
 
@@ -48,12 +48,12 @@ def table_of(
     """As `annotation_table`, of a tree whose index is open, and whose files may have been read."""
     index, root = annotations.index, annotations.index.root
     if split is not None and split not in index.splits:
-        raise AskedWrong(f"{root}: no split {split!r}; it has {', '.join(filter(None, index.splits)) or 'none'}.")
+        raise UsageError(f"{root}: no split {split!r}; it has {', '.join(filter(None, index.splits)) or 'none'}.")
     if frame_size_px is not None and frame_size_px < 1:
-        raise AskedWrong(f"frame size {frame_size_px} px: expected at least 1.")
+        raise UsageError(f"frame size {frame_size_px} px: expected at least 1.")
     rows = annotations.annotated(split)
     if not rows:
-        raise FoundWrong(f"{root / ANNOTATIONS}: no annotations of a video of this tree; put ORBIT's there.")
+        raise DataError(f"{root / ANNOTATIONS}: no annotations of a video of this tree; put ORBIT's there.")
     size_px = frame_size_px or _frame_size(index, rows[0])
     videos = [video for _, video in annotations.read_all(split)]
     counts = [len(video.frames) for video in videos]
@@ -100,14 +100,14 @@ def scale_boxes(boxes: NDArray[np.floating[Any]], frame_size_px: int) -> NDArray
 def _frame_size(index: Index, row: VideoRow) -> int:
     """Side of a video's first frame, in px. `verify` finds trees whose frames differ in size."""
     if index.kind == "raw":
-        raise AskedWrong(f"{index.root}: raw videos, so frames have no size yet; say which frame size boxes are for.")
+        raise UsageError(f"{index.root}: raw videos, so frames have no size yet; say which frame size boxes are for.")
     place, content = next(stored_frames(index.root, row))
     try:
         height, width = map(int, decode_jpeg(content).shape[:2])
-    except FoundWrong as error:
-        raise FoundWrong(f"{place}: {error} Run 'orbit-lite prep verify {index.root}'.") from None
+    except DataError as error:
+        raise DataError(f"{place}: {error} Run 'orbit-lite prep verify {index.root}'.") from None
     if height != width:
-        raise FoundWrong(f"{place}: {width} x {height} px, expected a square frame.")
+        raise DataError(f"{place}: {width} x {height} px, expected a square frame.")
     return height
 
 

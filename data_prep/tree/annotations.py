@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 NOT_PRESENT = "object_not_present_issue"
 ISSUES = (
@@ -55,7 +55,7 @@ def all_of(*names: str) -> FrameFilter:
     "object_present", and "no_issues" (all seven annotated false: so no frame of a clutter video).
 
     Raises:
-        AskedWrong: for an unknown name.
+        UsageError: for an unknown name.
     """
     return _filter("all_of", names)
 
@@ -64,7 +64,7 @@ def any_of(*names: str) -> FrameFilter:
     """Frames that at least one named filter keeps.
 
     Raises:
-        AskedWrong: for an unknown name, or without one.
+        UsageError: for an unknown name, or without one.
     """
     return _filter("any_of", names)
 
@@ -73,7 +73,7 @@ def parse_filter(form: object) -> FrameFilter:
     """A filter from its plain form: {"all_of": [names]} or {"any_of": [names]}, or text, "all_of(name, name)".
 
     Raises:
-        AskedWrong: if it has no such form, or names an unknown filter.
+        UsageError: if it has no such form, or names an unknown filter.
     """
     if isinstance(form, str) and (match := re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", form)):
         names = [name.strip() for name in match[2].split(",")]
@@ -82,7 +82,7 @@ def parse_filter(form: object) -> FrameFilter:
         ((how, names),) = form.items()
         if how in get_args(How) and isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
             return _filter(how, names)
-    raise AskedWrong(
+    raise UsageError(
         f"{form!r}: not a filter of frames; say all_of or any_of, and of what:"
         ' {"all_of": ["object_present", "no_blur_issue"]}, or "all_of(object_present, no_blur_issue)".'
     )
@@ -100,13 +100,13 @@ def select_frames(annotations: FrameAnnotations, frame_filter: FrameFilter) -> l
 
 
 def require_issues(names: Iterable[str]) -> None:
-    """Raise AskedWrong, with the nearest known, unless all of these are issues."""
+    """Raise UsageError, with the nearest known, unless all of these are issues."""
     _refuse_unknown("issue", names, ISSUES)
 
 
 def _filter(how: How, names: Sequence[str]) -> FrameFilter:
     if how == "any_of" and not names:
-        raise AskedWrong(f"any_of nothing keeps no frame; name at least one of: {', '.join(FILTERS)}")
+        raise UsageError(f"any_of nothing keeps no frame; name at least one of: {', '.join(FILTERS)}")
     _refuse_unknown("filter of frames", names, FILTERS)
     return FrameFilter(how, tuple(names))
 
@@ -115,4 +115,4 @@ def _refuse_unknown(what: str, names: Iterable[str], known: Collection[str]) -> 
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, list(known), n=len(known), cutoff=0)
-            raise AskedWrong(f"unknown {what} {name!r}; known, the nearest first: {', '.join(near)}")
+            raise UsageError(f"unknown {what} {name!r}; known, the nearest first: {', '.join(near)}")

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import frame_file_name
 from data_prep.tree.packed import PackedUser, archive_place
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import file_sha256
 from groundwork.progress import Progress
 
@@ -33,7 +33,7 @@ def find_copies(index: Index, rows: Iterable[VideoRow]) -> dict[str, str]:
         left out.
 
     Raises:
-        FoundWrong: if a file can't be read.
+        DataError: if a file can't be read.
     """
     stills = sorted((row for row in rows if row.is_stills), key=lambda row: (row.split, row.video))
     with ExitStack() as opened, Progress("images compared", len(stills)) as progress:
@@ -71,7 +71,7 @@ def _readers(index: Index, opened: ExitStack) -> tuple[Callable[[VideoRow], Key]
         def in_directory(row: VideoRow) -> Key:
             archive, place = opened_at(row)
             if place not in archive.videos:
-                raise FoundWrong(f"{archive.path}#{place}: no such video in the archive; the tree has changed.")
+                raise DataError(f"{archive.path}#{place}: no such video in the archive; the tree has changed.")
             video = archive.videos[place]
             return video.sizes.tobytes(), video.checksums.tobytes()
 
@@ -101,6 +101,6 @@ def _size_and_tail(path: str) -> tuple[int, bytes]:
             file.seek(max(size - TAIL_BYTES, 0))
             return size, file.read(TAIL_BYTES)
     except OSError as error:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: can't be read ({error.strerror}); the tree has changed, run 'orbit-lite prep verify'."
         ) from None

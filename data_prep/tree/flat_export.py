@@ -7,7 +7,7 @@ from data_prep.tree.layout import TREE_TYPES, nfc
 from data_prep.tree.left_aside import report_left_aside
 from data_prep.tree.naming import RawVideo, raw_files
 from data_prep.tree.portable import require_text_names
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import listed
 
 SKIP = "skip"
@@ -19,13 +19,13 @@ def parse_techniques(pairs: str) -> dict[str, str]:
     """`T=clean,Z=clutter,P=skip` as a mapping.
 
     Raises:
-        AskedWrong: if it is not of that form, or names an unknown video type.
+        UsageError: if it is not of that form, or names an unknown video type.
     """
     mapping = {}
     for pair in pairs.split(","):
         technique, _, video_type = (part.strip() for part in pair.partition("="))
         if not technique or video_type not in (*TREE_TYPES, SKIP):
-            raise AskedWrong(
+            raise UsageError(
                 f"technique {pair!r}: expected LETTER=TYPE with a type of {', '.join(TREE_TYPES)} or {SKIP}, as in"
                 " T=clean,Z=clutter,S=clutter,P=clutter-pan."
             )
@@ -37,7 +37,7 @@ def scan_flat(root: Path, techniques: Mapping[str, str] = TECHNIQUES) -> list[Ra
     """All videos of a flat export, sorted by path. The label is the object; the random part is the file's own name.
 
     Raises:
-        FoundWrong: if a file's name is not of that form, its technique is not in `techniques`, or it lies deeper.
+        DataError: if a file's name is not of that form, its technique is not in `techniques`, or it lies deeper.
     """
     videos, odd, unknown = [], [], set()
     for path, size_bytes in raw_files(root):
@@ -52,11 +52,11 @@ def scan_flat(root: Path, techniques: Mapping[str, str] = TECHNIQUES) -> list[Ra
         elif techniques[technique] != SKIP:
             videos.append(RawVideo("", user, thing, techniques[technique], own, relative, path, size_bytes))
     if odd:
-        raise FoundWrong(
+        raise DataError(
             f"{root}: expected files participant--label--technique--random.mp4, found {listed(sorted(odd))}."
         )
     if unknown:
-        raise FoundWrong(
+        raise DataError(
             f"{root}: no video type for technique {listed(sorted(unknown))}; known: "
             + ", ".join(f"{letter}={video_type}" for letter, video_type in techniques.items())
             + ". Say what it is with --techniques."

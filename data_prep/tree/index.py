@@ -37,7 +37,7 @@ from data_prep.tree.packed import archive_place
 from data_prep.tree.portable import report_not_portable
 from data_prep.tree.stills import is_stills
 from groundwork.csv_cells import open_csv
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import csv_text, file_sha256, remove_parts, write_text
 from groundwork.removal import Root
 from groundwork.words import counted, listed
@@ -124,8 +124,8 @@ def open_index(root: Path) -> Index:
     `verify` reads everything.
 
     Raises:
-        AskedWrong: if there is no such tree, or nothing in it, or another process has been building it for an hour.
-        FoundWrong: if the index contradicts the tree or can't be read, or the tree is not in order.
+        UsageError: if there is no such tree, or nothing in it, or another process has been building it for an hour.
+        DataError: if the index contradicts the tree or can't be read, or the tree is not in order.
     """
     kind, found = scan_tree(root)
     path = find_index(root)
@@ -144,7 +144,7 @@ def build_index(root: Path) -> Index:
     """List a whole tree and write its index.csv, into ROOT, or into the user's cache where ROOT is read-only.
 
     Raises:
-        AskedWrong, FoundWrong: as `open_index`.
+        UsageError, DataError: as `open_index`.
     """
     with _alone(root):
         return _build_index(root)
@@ -177,7 +177,7 @@ def find_index(root: Path) -> Path | None:
 
 
 def count_user(path: Path, user: str) -> int:
-    """How many rows of an index.csv are a user's; 0 without such a file. Raises FoundWrong if it can't be read."""
+    """How many rows of an index.csv are a user's; 0 without such a file. Raises DataError if it can't be read."""
     return sum(row.user == user for row in read_rows(path)) if path.is_file() else 0
 
 
@@ -192,7 +192,7 @@ def drop_user(root: Path, path: Path, user: str) -> int:
         user: the name.
 
     Raises:
-        FoundWrong: if the index can't be read.
+        DataError: if the index can't be read.
     """
     rows = read_rows(path) if path.is_file() else ()
     kept = [row for row in rows if row.user != user]
@@ -212,7 +212,7 @@ def drop_user(root: Path, path: Path, user: str) -> int:
 def _alone(root: Path) -> AbstractContextManager[None]:
     """Keep other processes from making the tree's index while the block runs."""
     if not root.is_dir():
-        raise AskedWrong(f"{root}: no such folder.")
+        raise UsageError(f"{root}: no such folder.")
     return hold_in_turn(index_places(root), f"index of {root}")
 
 
@@ -225,7 +225,7 @@ def read_rows(path: Path) -> tuple[VideoRow, ...]:
     """Read an index.csv.
 
     Raises:
-        FoundWrong: if it is not one.
+        DataError: if it is not one.
     """
     try:
         with open_csv(path, strict=True) as lines:
@@ -242,7 +242,7 @@ def read_rows(path: Path) -> tuple[VideoRow, ...]:
                 places.add(place)
                 rows.append(VideoRow(split, user, thing, video_type, video, int(frames), place, fingerprint))
     except (ValueError, csv.Error) as error:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: not an index ({error}); expected columns {','.join(COLUMNS)}."
             f" Run 'orbit-lite prep index {path.parent}'."
         ) from None
@@ -276,7 +276,7 @@ def _frames_row(root: Path, found: Found, files: Sequence[tuple[str, int]]) -> V
     if not files or [name for name, _ in files] != expected:
         last = frame_file_name(found.video, max(len(files), 1))
         missing = listed(sorted(set(expected) - {name for name, _ in files})) or "no frame"
-        raise FoundWrong(
+        raise DataError(
             f"{found.path}: {counted(len(files), 'frame')}, expected them numbered without a gap up to {last}; missing:"
             f" {missing}.{('' if files else not_frames_in(found.path)) or ' Extract this video again.'}"
         )
@@ -300,24 +300,24 @@ def _check(index: Index, found: Sequence[Found], path: Path) -> None:
     in_index = {row.path: row for row in index.rows}
     for relative in sorted(on_disk.keys() ^ in_index.keys()):
         where = f"on disk, not in {INDEX_NAME}" if relative in on_disk else f"in {INDEX_NAME}, not on disk"
-        raise FoundWrong(f"{index.root / relative}: {where}. {again}")
+        raise DataError(f"{index.root / relative}: {where}. {again}")
     listed_any = False
     for relative, video in on_disk.items():
         row = in_index[relative]
         if row.video != video.video:
-            raise FoundWrong(f"{video.path}: named {video.video}, {row.video} in {INDEX_NAME}. {again}")
+            raise DataError(f"{video.path}: named {video.video}, {row.video} in {INDEX_NAME}. {again}")
         if index.kind == "raw":
             if _raw_fingerprint(video) != row.fingerprint:
-                raise FoundWrong(f"{video.path}: another size on disk than in {INDEX_NAME}. {again}")
+                raise DataError(f"{video.path}: another size on disk than in {INDEX_NAME}. {again}")
             continue
         if not _changed_since(video.path, checked_ns):
             continue
         listed_any = True
         files = list_frames(video.path)
         if len(files) != row.frames:
-            raise FoundWrong(f"{video.path}: {len(files)} frames on disk, {row.frames} in {INDEX_NAME}. {again}")
+            raise DataError(f"{video.path}: {len(files)} frames on disk, {row.frames} in {INDEX_NAME}. {again}")
         if content_fingerprint(files) != row.fingerprint:
-            raise FoundWrong(f"{video.path}: frames' names or sizes are not those in {INDEX_NAME}. {again}")
+            raise DataError(f"{video.path}: frames' names or sizes are not those in {INDEX_NAME}. {again}")
     if listed_any:
         _note_checked(index.root, path, started_ns)
 
@@ -330,7 +330,7 @@ def _check_archives(index: Index, found: Sequence[Found], checked_ns: int, again
     on_disk = {archive.path.relative_to(index.root).as_posix(): archive for archive in found}
     for relative in sorted(on_disk.keys() ^ in_index.keys()):
         where = f"on disk, not in {INDEX_NAME}" if relative in on_disk else f"in {INDEX_NAME}, not on disk"
-        raise FoundWrong(f"{index.root / relative}: {where}. {again}")
+        raise DataError(f"{index.root / relative}: {where}. {again}")
     opened = False
     for relative, archive in on_disk.items():
         if not _changed_since(archive.path, checked_ns):
@@ -339,7 +339,7 @@ def _check_archives(index: Index, found: Sequence[Found], checked_ns: int, again
         rows = {row.path: row for row in _rows(index.root, "packed", archive)}
         for place in sorted(rows.keys() | in_index[relative].keys()):
             if rows.get(place) != in_index[relative].get(place):
-                raise FoundWrong(f"{index.root / place}: in the archive not as in {INDEX_NAME}. {again}")
+                raise DataError(f"{index.root / place}: in the archive not as in {INDEX_NAME}. {again}")
     return opened
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES
 from groundwork.cache import cache_base
-from groundwork.errors import FULL_DISK, AskedWrong
+from groundwork.errors import FULL_DISK, UsageError
 from groundwork.outputs import Kept
 
 SPLITS = ("train", "validation", "test")
@@ -111,11 +111,11 @@ def user_name(user: str) -> str:
     """A user's name as trees have it (NFC). It becomes part of paths that are removed, so it must not lead elsewhere.
 
     Raises:
-        AskedWrong: if it can't be a single folder's name.
+        UsageError: if it can't be a single folder's name.
     """
     name = nfc(user)
     if not name.strip() or is_junk(name) or Path(name).name != name or set(name) & set("/\\\0"):
-        raise AskedWrong(f"user {user!r}: expected the name of one user's folder, such as P177.")
+        raise UsageError(f"user {user!r}: expected the name of one user's folder, such as P177.")
     return name
 
 
@@ -151,14 +151,14 @@ def written_in_cache(beside: Path, cached: Path) -> Iterator[None]:
     """Write a tree's file in the cache within this block, `cached`, for it can't be written where it belongs, `beside`.
 
     Raises:
-        AskedWrong: if that can't be written, either; names the cache.
+        UsageError: if that can't be written, either; names the cache.
     """
     try:
         yield
     except OSError as error:
         if error.errno in FULL_DISK:
             raise
-        raise AskedWrong(
+        raise UsageError(
             f"{beside}: can't be written, and neither can {cached} in the cache ({error.strerror or error});"
             " set XDG_CACHE_HOME to a folder that can"
         ) from None

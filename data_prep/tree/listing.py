@@ -14,7 +14,7 @@ from data_prep.tree.object_folder import one_user_hint, video_entries, visible_e
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from data_prep.tree.portable import require_text_names
 from data_prep.video import is_photo_file, is_video_file
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import counted, listed
 
 FRAME_SUFFIX = ".jpg"
@@ -38,11 +38,11 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
     """Find every video (of a packed tree: every archive) without looking into it; sorted by path.
 
     Raises:
-        AskedWrong: if the folder is missing or holds no kind.
-        FoundWrong: if it holds two kinds, or videos where none belong.
+        UsageError: if the folder is missing or holds no kind.
+        DataError: if it holds two kinds, or videos where none belong.
     """
     if not root.is_dir():
-        raise AskedWrong(f"{root}: no such folder.")
+        raise UsageError(f"{root}: no such folder.")
     folders, has_files = [], False
     for split in tree_splits(root):
         for user in folders_in(root / split):
@@ -56,24 +56,22 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
                     elif is_video_file(entry.name):
                         has_files = True
     if folders and has_files:
-        raise FoundWrong(f"{root}: holds both raw videos and folders of frames; give each a tree of its own.")
+        raise DataError(f"{root}: holds both raw videos and folders of frames; give each a tree of its own.")
     archives = _archives(root)
     require_text_names(root, [one.path.relative_to(root).as_posix() for one in (*folders, *archives)])
     if archives and (folders or has_files):
         held = "folders of frames" if folders else "raw videos"
-        raise FoundWrong(f"{root}: holds both {held} and {archives[0].path.name}; give each a tree of its own.")
+        raise DataError(f"{root}: holds both {held} and {archives[0].path.name}; give each a tree of its own.")
     if folders:
         unknown = listed(sorted({found.video_type for found in folders} - set(TREE_TYPES)))
         if unknown:
-            raise FoundWrong(
-                f"{root}: expected folders {' and '.join(VIDEO_TYPES)} below each object, found {unknown}."
-            )
+            raise DataError(f"{root}: expected folders {' and '.join(VIDEO_TYPES)} below each object, found {unknown}.")
         return "frames", sorted(folders, key=lambda found: found.path.as_posix())
     if archives:
         return "packed", archives
     raw = scan_raw(root)
     if not raw:
-        raise AskedWrong(
+        raise UsageError(
             f"{root}: holds neither frames (USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg)"
             f" nor videos or photos (USER/OBJECT/FILE.mp4, USER/OBJECT/clean/FILE.mp4) nor packed users"
             f" (USER{ARCHIVE_SUFFIX}).{one_user_hint(root)}"
@@ -86,7 +84,7 @@ def packed_videos(archive: Found) -> list[tuple[Found, list[tuple[str, int]]]]:
     """A packed user's videos, each with the names and sizes of its frames; paths are `USER.zip#OBJECT/TYPE/VIDEO`.
 
     Raises:
-        FoundWrong: if the archive is not in order.
+        DataError: if the archive is not in order.
     """
     with PackedUser(archive.path) as user:
         return [

@@ -18,7 +18,7 @@ def hold_in_turn(places: tuple[Path, Path], what: str) -> Iterator[None]:
         what: begins the status line of a process that waits.
 
     Raises:
-        AskedWrong: if the other process is not done within an hour, or neither place can be written in.
+        UsageError: if the other process is not done within an hour, or neither place can be written in.
     """
     beside, cached = places
     with ExitStack() as stack:

@@ -40,7 +40,7 @@ from data_prep.tree.object_folder import (
 )
 from data_prep.tree.portable import require_text_names
 from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_file
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import part_path, remove_parts
 from groundwork.strict_json import parse_json
 from groundwork.words import listed, one_line
@@ -58,7 +58,7 @@ _DEEPEST = 8  # levels below the root that are looked into: enough to name what 
 class RawVideo:
     """One raw video file, or photo. `relative` (with `/`) and the names are NFC; `path` is as the disk has it.
 
-    `stem` is what tells the file from its neighbours: its name without the suffix and without what the place says.
+    `stem` is what tells the file from its neighbors: its name without the suffix and without what the place says.
     """
 
     split: str
@@ -89,7 +89,7 @@ def scan_raw(root: Path) -> list[RawVideo]:
     aside, which is reported; so are hidden files, and photos at other depths of a tree that has videos.
 
     Raises:
-        FoundWrong: if a video stands at another depth or under another type than clean and clutter, or two paths
+        DataError: if a video stands at another depth or under another type than clean and clutter, or two paths
             differ in the form of their characters only.
     """
     splits = tree_splits(root)
@@ -109,7 +109,7 @@ def scan_raw(root: Path) -> list[RawVideo]:
         misplaced = [name for name in misplaced if not is_photo_file(name)]
     require_text_names(root, [*misplaced, *(video.relative for video in found)])
     if misplaced:
-        raise FoundWrong(_misplaced(root, splits, misplaced))
+        raise DataError(_misplaced(root, splits, misplaced))
     videos, aside = without_photos_beside_videos(
         found,
         photo=lambda video: is_photo_file(video.relative),
@@ -119,7 +119,7 @@ def scan_raw(root: Path) -> list[RawVideo]:
     report_left_aside(root)
     twice = [relative for relative, count in Counter(video.relative for video in videos).items() if count > 1]
     if twice:
-        raise FoundWrong(
+        raise DataError(
             f"{root}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one of each."
         )
     return sorted(videos, key=lambda video: video.relative)
@@ -154,7 +154,7 @@ def name_videos(root: Path, videos: Sequence[RawVideo], *, keep_names: bool | No
             (hashed at first).
 
     Raises:
-        FoundWrong: if two files get one name, a name is too long, or the table is damaged.
+        DataError: if two files get one name, a name is too long, or the table is damaged.
     """
     table = _read_table(root)
     wanted = _named(root, videos, table, keep_names)
@@ -177,7 +177,7 @@ def count_user(path: Path, user: str) -> int:
     """How many of a user's files a raw tree's private file names; 0 without such a file.
 
     Raises:
-        FoundWrong: if it is damaged.
+        DataError: if it is damaged.
     """
     table = _read_table_file(path)
     return sum(place_user(relative) == user for relative in table.names) if table else 0
@@ -193,7 +193,7 @@ def drop_user(path: Path, user: str) -> int:
         user: the name.
 
     Raises:
-        FoundWrong: if it is damaged.
+        DataError: if it is damaged.
     """
     table = _read_table_file(path)
     if table is None:
@@ -274,11 +274,9 @@ def _refuse_clashes(root: Path, names: dict[str, str]) -> None:
     taken: dict[str, str] = {}
     for relative, name in names.items():
         if name in taken:
-            raise FoundWrong(
-                f"{root}: {taken[name]} and {relative} would both be the video {name}. Rename one of them."
-            )
+            raise DataError(f"{root}: {taken[name]} and {relative} would both be the video {name}. Rename one of them.")
         if too_long := why_too_long(relative, name):
-            raise FoundWrong(f"{root}: {too_long}")
+            raise DataError(f"{root}: {too_long}")
         taken[name] = relative
 
 
@@ -323,7 +321,7 @@ def _read_table_file(path: Path) -> _Table | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: not a table of video names ({error}). Restore it, or delete it for new names."
         ) from None
 

@@ -4,7 +4,7 @@
     USER/OBJECT/[clean/]VIDEO/VIDEO-00001.jpg      folders of frames
     USER.zip                                       the same frames, packed
 
-Clutter videos (USER/OBJECT/clutter/...) are what a recogniser is tried on; they teach it nothing. USER/results, if no
+Clutter videos (USER/OBJECT/clutter/...) are what a recognizer is tried on; they teach it nothing. USER/results, if no
 video is in it, is no object: `studio` keeps the user's recognizer, checks and answers there.
 """
 
@@ -29,7 +29,7 @@ from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from data_prep.tree.portable import require_text_names
 from data_prep.tree.stills import is_stills
 from data_prep.video import is_photo_file, is_video_file
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import counted, listed
 
 if TYPE_CHECKING:
@@ -81,20 +81,20 @@ def scan_own(path: Path) -> OwnFolder:
         path: the user's folder, or one user's archive as `prep pack` writes it.
 
     Raises:
-        AskedWrong: if there is neither.
-        FoundWrong: if a folder in it holds no video, or videos stand where none belong.
+        UsageError: if there is neither.
+        DataError: if a folder in it holds no video, or videos stand where none belong.
     """
     if path.is_file() and path.name.endswith(ARCHIVE_SUFFIX):
         return _scan_packed(path)
     if not path.is_dir():
-        raise AskedWrong(f"{path}: no such folder; expected a user's folder with {EXPECTED}")
+        raise UsageError(f"{path}: no such folder; expected a user's folder with {EXPECTED}")
     loose = sorted(entry.name for entry in visible_entries(path) if is_video_file(entry.name) and entry.is_file())
     if loose:
-        raise FoundWrong(f"{path}: {listed(loose)} in no object's folder; expected {EXPECTED}")
+        raise DataError(f"{path}: {listed(loose)} in no object's folder; expected {EXPECTED}")
     folders = sorted((entry for entry in visible_entries(path) if entry.is_dir()), key=lambda entry: entry.name)
     twice = [name for name, count in Counter(nfc(entry.name) for entry in folders).items() if count > 1]
     if twice:
-        raise FoundWrong(f"{path}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
+        raise DataError(f"{path}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
     videos: list[OwnVideo] = []
     clutter = 0
     for folder in folders:
@@ -103,13 +103,13 @@ def scan_own(path: Path) -> OwnFolder:
         if not of_object and folder.name == RESULTS_NAME and not _misplaced(path, thing):
             continue
         if not of_object:
-            raise FoundWrong(f"{thing}: no video in it; expected {EXPECTED}{_hint(thing)}{_lying_in(thing)}")
+            raise DataError(f"{thing}: no video in it; expected {EXPECTED}{_hint(thing)}{_lying_in(thing)}")
         if misplaced := _misplaced(path, thing):
-            raise FoundWrong(f"{path}: {listed(misplaced)} where no video belongs; expected {EXPECTED}")
+            raise DataError(f"{path}: {listed(misplaced)} where no video belongs; expected {EXPECTED}")
         videos += of_object
         clutter += sum(video_type in TREE_TYPES[1:] for video_type, _ in video_entries(thing))
     if not videos:
-        raise FoundWrong(f"{path}: no object's folder in it; expected {EXPECTED}")
+        raise DataError(f"{path}: no object's folder in it; expected {EXPECTED}")
     require_text_names(path, [path.resolve().name, *(video.place for video in videos)])
     videos, aside = without_photos_beside_videos(videos, photo=_is_photo, group=lambda video: video.object)
     report_photos_aside(path, [photo.place for photo in aside])
@@ -121,13 +121,13 @@ def probe_own(path: Path) -> "VideoInfo":
     """Look into a file as `probe` does.
 
     Raises:
-        FoundWrong: as `probe`; or if its pictures are too small to show a thing.
+        DataError: as `probe`; or if its pictures are too small to show a thing.
     """
     from data_prep.video import probe  # here: a scan shouldn't wait for decoders to load
 
     found = probe(path)
     if min(found.width, found.height) < LEAST_SIDE_PX:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: pictures of {found.width}x{found.height} pixels, too small to show a thing;"
             f" expected {LEAST_SIDE_PX} or more on each side. Film it again, or use the original file."
         )
@@ -138,7 +138,7 @@ def frame_count(video: OwnVideo) -> int:
     """How many frames a video has, at 30 a second.
 
     Raises:
-        FoundWrong: if it can't be read, its pictures are too small, or its frames are not numbered without a gap.
+        DataError: if it can't be read, its pictures are too small, or its frames are not numbered without a gap.
     """
     if video.kind == "raw":
         from data_prep.video import count_frames
@@ -149,7 +149,7 @@ def frame_count(video: OwnVideo) -> int:
             return len(user.videos[video.place].sizes)
     names = [name for name, _ in list_frames(video.path)]
     if names != [frame_file_name(video.path.name, number) for number in range(1, len(names) + 1)]:
-        raise FoundWrong(
+        raise DataError(
             f"{video.path}: {counted(len(names), 'picture')}, which are not numbered without a gap from "
             f"{frame_file_name(video.path.name, 1)} on; extract this video again"
         )
@@ -162,7 +162,7 @@ def _scan_packed(path: Path) -> OwnFolder:
         videos = [OwnVideo(video.object, path, video.place, "packed") for video in clean]
         clutter = len(user.videos) - len(clean)
     if not videos:
-        raise FoundWrong(f"{path}: no clean video in this archive; expected OBJECT/clean/VIDEO/VIDEO-00001.jpg in it")
+        raise DataError(f"{path}: no clean video in this archive; expected OBJECT/clean/VIDEO/VIDEO-00001.jpg in it")
     return OwnFolder(nfc(path.name.removesuffix(ARCHIVE_SUFFIX)), path, _in_order(videos), clutter)
 
 

@@ -27,7 +27,7 @@ from data_prep.tree.layout import (
     parse_frame_file_name,
 )
 from data_prep.tree.zip_members import DAMAGED, member_faults, name_fault, overlaps
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 ARCHIVE_SUFFIX = ".zip"
 EXPECTED_MEMBER = f"OBJECT/{{{','.join(VIDEO_TYPES)}}}/VIDEO/VIDEO-00001.jpg"
@@ -70,14 +70,14 @@ class PackedUser:
         """Open an archive and check its directory.
 
         Raises:
-            FoundWrong: if there is none, or it is not a ZIP file of frames alone, stored in order and whole.
+            DataError: if there is none, or it is not a ZIP file of frames alone, stored in order and whole.
         """
         self.path = path
         self._moving = threading.Lock()
         try:
             self._file = path.open("rb", buffering=0)
         except OSError as error:
-            raise FoundWrong(f"{path}: can't be opened ({error.strerror}); expected an archive of frames.") from None
+            raise DataError(f"{path}: can't be opened ({error.strerror}); expected an archive of frames.") from None
         try:
             self.videos = _read_directory(path)
         except BaseException:
@@ -92,12 +92,12 @@ class PackedUser:
             number: of the frame, from 1.
 
         Raises:
-            FoundWrong: if there is no such frame, or its bytes are not those that were packed.
+            DataError: if there is no such frame, or its bytes are not those that were packed.
         """
         video = self.videos.get(place)
         if video is None or not 1 <= number <= len(video.sizes):
             name = frame_file_name(place.rpartition("/")[2], number)
-            raise FoundWrong(f"{self.path}#{place}/{name}: no such frame in the archive.")
+            raise DataError(f"{self.path}#{place}/{name}: no such frame in the archive.")
         offset, size = int(video.offsets[number - 1]), int(video.sizes[number - 1])
         head = self._read_at(offset, _HEADER.size + _SLACK_BYTES + size)
         content = b""
@@ -109,7 +109,7 @@ class PackedUser:
                 if len(content) < size:  # an extra field longer than the slack
                     content = self._read_at(offset + start, size)
         if len(content) != size or zlib.crc32(content) != int(video.checksums[number - 1]):
-            raise FoundWrong(
+            raise DataError(
                 f"{self.path}#{place}/{frame_file_name(video.video, number)}: damaged (size or checksum is not the"
                 " archive's own). Pack this user again, or copy the archive again."
             )
@@ -161,19 +161,19 @@ def _read_directory(path: Path) -> dict[str, PackedVideo]:
         with zipfile.ZipFile(path) as archive:
             members, end = archive.infolist(), archive.start_dir
     except DAMAGED as error:
-        raise FoundWrong(f"{path}: not a ZIP file, or cut off ({error}). Pack or copy it again.") from None
+        raise DataError(f"{path}: not a ZIP file, or cut off ({error}). Pack or copy it again.") from None
     frames: dict[str, dict[int, zipfile.ZipInfo]] = defaultdict(dict)
     for member, fault in member_faults(members, stored_alone=True):
         name = nfc(member.filename)
         if fault := fault or (None if member.is_dir() else member_fault(name)):  # other programs write folders, too
-            raise FoundWrong(f"{path}#{name}: {fault}; expected stored files {EXPECTED_MEMBER} and nothing else.")
+            raise DataError(f"{path}#{name}: {fault}; expected stored files {EXPECTED_MEMBER} and nothing else.")
         if not member.is_dir():
             place, _, file_name = name.rpartition("/")
             frames[place][parse_frame_file_name(file_name)[1]] = member
     if not frames:
-        raise FoundWrong(f"{path}: an archive without frames; expected {EXPECTED_MEMBER}.")
+        raise DataError(f"{path}: an archive without frames; expected {EXPECTED_MEMBER}.")
     for member, fault in overlaps(members, end):
-        raise FoundWrong(f"{path}#{nfc(member.filename)}: {fault}. The archive is damaged; pack or copy it again.")
+        raise DataError(f"{path}#{nfc(member.filename)}: {fault}. The archive is damaged; pack or copy it again.")
     return {place: _video(path, place, numbered) for place, numbered in sorted(frames.items())}
 
 
@@ -182,7 +182,7 @@ def _video(path: Path, place: str, numbered: dict[int, zipfile.ZipInfo]) -> Pack
     numbers = range(1, len(numbered) + 1)
     for number in numbers:
         if number not in numbered:
-            raise FoundWrong(
+            raise DataError(
                 f"{path}#{place}/{frame_file_name(video, number)}: not in the archive, though the video has"
                 f" {len(numbered)} frames. Pack this user again."
             )

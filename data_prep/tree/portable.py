@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")
@@ -27,14 +27,12 @@ def require_text_names(root: Path, places: Iterable[str]) -> None:
     """See that every place below a folder can be written into the tables that are made of it.
 
     Raises:
-        FoundWrong: naming those that can't.
+        DataError: naming those that can't.
     """
     wrong = sorted({_beginning(place) for place in places if not is_text(place)})
     if wrong:
         names, them = ("a name that is", "it") if len(wrong) == 1 else ("names that are", "them")
-        raise FoundWrong(
-            f"{root}: {listed(wrong)}: {names} no UTF-8 text, and could not be written down; rename {them}"
-        )
+        raise DataError(f"{root}: {listed(wrong)}: {names} no UTF-8 text, and could not be written down; rename {them}")
 
 
 def report_not_portable(root: Path, places: Iterable[str]) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 from data_prep.tree.index import VideoRow
 from data_prep.tree.layout import frame_file_name
 from data_prep.tree.packed import PackedUser, archive_place
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 def stored_frames(root: Path, row: VideoRow) -> Iterator[tuple[str, bytes]]:
     """A video's frames in order: the file's place, for errors, and its bytes.
 
     Raises:
-        FoundWrong: if a frame that the index has can't be read.
+        DataError: if a frame that the index has can't be read.
     """
     places = [f"{root / row.path}/{frame_file_name(row.video, number)}" for number in range(1, row.frames + 1)]
     archive, inside = archive_place(row.path)
@@ -26,7 +26,7 @@ def stored_frames(root: Path, row: VideoRow) -> Iterator[tuple[str, bytes]]:
         try:
             content = Path(place).read_bytes()
         except OSError as error:
-            raise FoundWrong(
+            raise DataError(
                 f"{place}: can't be read ({error.strerror}). Run 'orbit-lite prep verify {root}'."
             ) from None
         yield place, content

@@ -10,7 +10,7 @@ from data_prep.tree.left_aside import report_left_aside
 from data_prep.tree.object_folder import holds_frames
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place
 from data_prep.video import is_photo_file, is_video_file
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.words import natural
 
 _LOG = logging.getLogger("data_prep")
@@ -45,11 +45,11 @@ def videos_below(folder: Path) -> list[Path]:
         by their places in natural order: `2.mp4` before `10.mp4`.
 
     Raises:
-        FoundWrong: if there is none, or the archive that was given is not in order.
+        DataError: if there is none, or the archive that was given is not in order.
     """
     found = list(_packed(folder) if _is_archive(folder) else _below(folder))
     if not found:
-        raise FoundWrong(f"{folder}: no video, photo or folder of frames in it")
+        raise DataError(f"{folder}: no video, photo or folder of frames in it")
     if not _is_archive(folder):
         report_left_aside(folder, empty=False)
     return sorted(found, key=lambda path: ([natural(part) for part in path.parts], str(path)))
@@ -69,7 +69,7 @@ def _below(folder: Path) -> Iterator[Path]:
         elif _is_archive(path):
             try:
                 yield from _packed(path)
-            except FoundWrong as error:  # any other archive that happens to be there
+            except DataError as error:  # any other archive that happens to be there
                 _LOG.info("note: left aside: %s", error)
 
 

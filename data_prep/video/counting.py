@@ -58,7 +58,7 @@ def shown_by_decoding(path: Path) -> Shown:
     """By decoding the whole video once; damage is left to the reading, which names the place.
 
     Raises:
-        FoundWrong: if the file does not open.
+        DataError: if the file does not open.
     """
     stamps: list[tuple[int | None, int | None]] = []
     interlaced, first, last, end, packets = False, None, 0, None, 0

@@ -27,7 +27,7 @@ from data_prep.video.info import VideoInfo
 from data_prep.video.opening import open_video
 from data_prep.video.stepping import Decoder
 from data_prep.video.tones import shown_in_standard_range
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 # What decodes, as a frame tree's manifest has it
 READER = f"PyAV {av.__version__} (libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))})"
@@ -56,21 +56,21 @@ def read_pictures(
         decode_all: decode every picture from the first to the last, whichever are given: damage anywhere is found.
 
     Raises:
-        FoundWrong: if the video is damaged, or can't be scaled like this.
+        DataError: if the video is damaged, or can't be scaled like this.
     """
     if info.is_photo:
         yield replace(framing, resample="lanczos").square(photos.read_photo(path).picture)
         return
     width, height = framing.decoded_size(info.width, info.height)
     if max(width, height) > LONGEST_SIDE_PX:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: {info.width} x {info.height} px can't be scaled to {width} x {height}, expected sides up to"
             f" {LONGEST_SIDE_PX} px. Pad or squash it instead of cropping, or leave this video out."
         )
     runs = [(0, pictures)] if decode_all else _runs(info, pictures)
     for picture in _scaled_pictures(path, info, runs, framing, to_end=decode_all):
         if picture.shape != (height, width, 3):
-            raise FoundWrong(f"{path}: a picture came out as {picture.shape}, expected {(height, width, 3)}.")
+            raise DataError(f"{path}: a picture came out as {picture.shape}, expected {(height, width, 3)}.")
         yield as_frame(picture, info, framing)
 
 
@@ -85,12 +85,12 @@ def check_whole(path: Path, info: VideoInfo) -> None:
     """Decode a whole video, unscaled, for its damage and its count of pictures alone.
 
     Raises:
-        FoundWrong: if it is damaged, or has other pictures than `info` says.
+        DataError: if it is damaged, or has other pictures than `info` says.
     """
     with open_video(path) as (container, stream):
         decoded = sum(1 for _ in _decoded(path, info, container, stream, 0))
     if decoded != info.pictures:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: {decoded} pictures decode, expected {info.pictures}. Damaged; use another copy of the file."
         )
 
@@ -109,7 +109,7 @@ def _scaled_pictures(
                 if not to_end and index >= part[-1] + scaler.lag and index + 1 < info.pictures:
                     break  # asked for no more of this run; damage further on is none of this call's business
             if index < (info.pictures - 1 if to_end else part[-1]) or index + 1 > info.pictures:
-                raise FoundWrong(
+                raise DataError(
                     f"{path}: {index + 1} pictures decode, expected {info.pictures}."
                     " Damaged; use another copy of the file."
                 )
@@ -193,7 +193,7 @@ def _numbered(
     if start:
         keys = {info.stamp(key): key for key in info.key_pictures if key <= start}
         if first.pts not in keys:
-            raise FoundWrong(f"{path}: picture {start + 1} is not found where the file says. Damaged.")
+            raise DataError(f"{path}: picture {start + 1} is not found where the file says. Damaged.")
         start = keys[first.pts]
     yield from enumerate(itertools.chain([first], frames), start=start)
 
@@ -206,7 +206,7 @@ def _decoded(
     for packet in container.demux(stream):
         frames, told = decoder.step(packet)
         if told:
-            raise FoundWrong(
+            raise DataError(
                 f"{path}: about picture {given + 1} of {info.pictures} it is damaged ({told[0]})."
                 " Use another copy of the file."
             )

@@ -1,7 +1,7 @@
 """Raw video to square RGB frames at a stated rate: which picture each frame shows, the frames, and their JPEG form.
 
 Frame k (from 0; file number k + 1) shows the last picture with a time stamp <= k / fps, counted from the first picture.
-Colours are shown as coded, through the video's own matrix and range, without tone mapping (see probing.py).
+Colors are shown as coded, through the video's own matrix and range, without tone mapping (see probing.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from data_prep.video.info import VideoInfo
 from data_prep.video.probing import probe
 from data_prep.video.readers import read_checked
 from data_prep.video.readers.table import DEFAULT_READER
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 DEFAULT_SIZE_PX = 224
 DEFAULT_FPS = 30.0
@@ -64,7 +64,7 @@ def read_frames(
         numbers: frame numbers from 1, in any order, repeats allowed; None gives all.
         size_px: side of the square frames.
         fps: rate that the numbers count at.
-        shape: `crop` (the shorter side to size_px, the longer cut about its centre), `pad` (the longer side to size_px,
+        shape: `crop` (the shorter side to size_px, the longer cut about its center), `pad` (the longer side to size_px,
             black bars) or `squash` (both sides to size_px).
         resample: `decoder` (scaled inside the decoder) or `lanczos` (decoded at full size, then Pillow; slower).
 
@@ -72,8 +72,8 @@ def read_frames(
         RGB, shape (n, size_px, size_px, 3).
 
     Raises:
-        AskedWrong: if there is no such shape or way to resample.
-        FoundWrong: if the video is damaged, or has no frame of a number asked for. Damage outside the frames asked for
+        UsageError: if there is no such shape or way to resample.
+        DataError: if the video is damaged, or has no frame of a number asked for. Damage outside the frames asked for
             may go unnoticed.
     """
     framing = Framing(size_px, shape, resample)
@@ -83,7 +83,7 @@ def read_frames(
     if len(wanted) == 0:
         return np.empty((0, size_px, size_px, 3), dtype=np.uint8)
     if wanted.min() < 0 or wanted.max() >= len(pictures):
-        raise FoundWrong(
+        raise DataError(
             f"{path}: has frames 1 to {len(pictures)} at {fps:g} fps; {_outside(wanted, pictures)} asked for."
         )
     unique, places = np.unique(pictures[wanted], return_inverse=True)
@@ -108,8 +108,8 @@ def iterate_frames(
     killed.
 
     Raises:
-        AskedWrong: if there is no such shape, way to resample or reader.
-        FoundWrong: if the video is damaged: at the frame where it shows, so a caller keeps nothing of it.
+        UsageError: if there is no such shape, way to resample or reader.
+        DataError: if the video is damaged: at the frame where it shows, so a caller keeps nothing of it.
     """
     framing = Framing(size_px, shape, resample)
     info = probe(path)
@@ -122,7 +122,7 @@ def iterate_frames(
             picture, shown = next(reading), shown + 1
         yield number, picture
     if (left := next(reading, None)) is not None:  # runs the reader to its end, where it counts what it got
-        raise FoundWrong(f"{path}: gave a picture too many, of shape {left.shape}.")
+        raise DataError(f"{path}: gave a picture too many, of shape {left.shape}.")
 
 
 def encode_jpeg(picture: Picture, quality: int = JPEG_QUALITY) -> bytes:
@@ -137,18 +137,18 @@ def decode_jpeg(content: bytes) -> Picture:
     """Decode a JPEG to RGB, shape (h, w, 3).
 
     Raises:
-        FoundWrong: if it is no JPEG, is cut off, or says that it has more than MOST_PIXELS, which is found before it is
+        DataError: if it is no JPEG, is cut off, or says that it has more than MOST_PIXELS, which is found before it is
             decoded. The caller names the file.
     """
     width, height = _stated_size(content)
     if width * height > MOST_PIXELS:
-        raise FoundWrong(f"{width}x{height} pixels, expected {MOST_PIXELS // 1_000_000} million at most.")
+        raise DataError(f"{width}x{height} pixels, expected {MOST_PIXELS // 1_000_000} million at most.")
     try:
         picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
     except cv2.error:
         picture = None
     if picture is None:
-        raise FoundWrong(f"{len(content)} bytes that do not decode as a JPEG picture: cut off or damaged.")
+        raise DataError(f"{len(content)} bytes that do not decode as a JPEG picture: cut off or damaged.")
     return np.asarray(picture, dtype=np.uint8)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.words import counted, listed
 
 Picture = NDArray[np.uint8]  # (height, width, 3) RGB
@@ -17,7 +17,7 @@ MOST_PIXELS = 120_000_000  # of a picture: phones take 108 million; decoded, tha
 SHAPES: Mapping[str, Callable[[int, int], tuple[int, int]]] = {
     "crop": lambda width, height: (
         (min(width, height),) * 2
-    ),  # the shorter side fills; the longer is cut about its centre
+    ),  # the shorter side fills; the longer is cut about its center
     "pad": lambda width, height: (max(width, height),) * 2,  # the longer side fills; black bars beside the shorter
     "squash": lambda width, height: (width, height),  # both fill; what was round becomes oval
 }
@@ -37,7 +37,7 @@ class Framing:
         resample: a name in RESAMPLES.
 
     Raises:
-        AskedWrong: on an unknown name or a size below 1.
+        UsageError: on an unknown name or a size below 1.
     """
 
     size_px: int
@@ -46,11 +46,11 @@ class Framing:
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
-            raise AskedWrong(f"no shape {self.shape!r}; there are {', '.join(SHAPES)}.")
+            raise UsageError(f"no shape {self.shape!r}; there are {', '.join(SHAPES)}.")
         if self.resample not in RESAMPLES:
-            raise AskedWrong(f"no way to resample {self.resample!r}; there are {', '.join(RESAMPLES)}.")
+            raise UsageError(f"no way to resample {self.resample!r}; there are {', '.join(RESAMPLES)}.")
         if self.size_px < 1:
-            raise AskedWrong(f"frames of {self.size_px} px; expected at least 1.")
+            raise UsageError(f"frames of {self.size_px} px; expected at least 1.")
 
     def decoded_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height that the decoder is to give of a picture shown at (width, height)."""
@@ -63,7 +63,7 @@ class Framing:
         """Make a frame, shape (size_px, size_px, 3), of what the decoder gave."""
         if self.resample == "lanczos":
             picture = self._resized(picture)
-        return _centred(picture, self.size_px)
+        return _centered(picture, self.size_px)
 
     def _resized(self, picture: Picture) -> Picture:
         """Scale the part that shows alone. Pillow's kernel still sees what lies beyond it, so this is to scale all and
@@ -99,8 +99,8 @@ def _scaled(length: int, filling: int, size_px: int) -> int:
     return max(1, round(length * (size_px / filling)))
 
 
-def _centred(picture: Picture, size_px: int) -> Picture:
-    """The square about the centre: what reaches beyond it is cut off, what is missing is black."""
+def _centered(picture: Picture, size_px: int) -> Picture:
+    """The square about the center: what reaches beyond it is cut off, what is missing is black."""
     height, width = (min(length, size_px) for length in picture.shape[:2])
     top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
     shown = picture[top : top + height, left : left + width]

@@ -29,7 +29,7 @@ class VideoInfo:
         interlaced: whether pictures hold two moments in alternate lines; they are deinterlaced when they are read.
         pixel_aspect: width of a stored pixel over its height; 1.0 is square.
         stated_s: how long the container says it is, with its sound; 0.0 if it doesn't say.
-        colour: transfer, wide primaries and bits, such as `SDR 8-bit` or `HLG BT.2020 10-bit`.
+        color: transfer, wide primaries and bits, such as `SDR 8-bit` or `HLG BT.2020 10-bit`.
     """
 
     width: int
@@ -44,7 +44,7 @@ class VideoInfo:
     codec: str
     key_pictures: tuple[int, ...]
     closed_groups: bool
-    colour: str
+    color: str
     interlaced: bool = False
     pixel_aspect: float = 1.0
     stated_s: float = 0.0
@@ -52,13 +52,13 @@ class VideoInfo:
     @property
     def hdr(self) -> str | None:
         """`HLG` or `PQ`; None if its tones are of standard range."""
-        transfer = self.colour.split()[0]
+        transfer = self.color.split()[0]
         return None if transfer == "SDR" else transfer
 
     @property
     def has_wide_primaries(self) -> bool:
         """Whether its colors are BT.2020's."""
-        return "BT.2020" in self.colour
+        return "BT.2020" in self.color
 
     def stamp(self, picture: int) -> int:
         """A picture's time stamp as it is stored."""
@@ -102,5 +102,5 @@ def photo_info(width: int, height: int, image_format: str) -> VideoInfo:
         codec=image_format.lower(),
         key_pictures=(0,),
         closed_groups=True,
-        colour="SDR 8-bit",
+        color="SDR 8-bit",
     )

@@ -15,7 +15,7 @@ from av.container import InputContainer
 
 from data_prep.video.damage import breaks_off, decoder_lines, description
 from data_prep.video.sniffing import foreign_kind
-from groundwork.errors import FoundWrong, KitError, raise_shortage
+from groundwork.errors import DataError, KitError, raise_shortage
 
 # libav's demuxers of files that hold videos themselves. Not among them: hls, dash, concat, image2 and all `_pipe`s.
 CONTAINERS = (
@@ -31,10 +31,10 @@ _DEFAULT_STREAM = 5_000_000  # pixels that "play me first" is worth, as in the f
 def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its best real video stream (a cover picture is none) as PyAV's (container, stream).
 
-    Whatever libav and PyAV raise inside the block becomes FoundWrong, naming the file.
+    Whatever libav and PyAV raise inside the block becomes DataError, naming the file.
 
     Raises:
-        FoundWrong: if it is no video, breaks off within its head, is encrypted, or no stream of it can be decoded.
+        DataError: if it is no video, breaks off within its head, is encrypted, or no stream of it can be decoded.
     """
     try:
         with decoder_lines() as log:
@@ -42,7 +42,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             container = av.open(f"file:{path}", container_options=_OPTIONS, metadata_errors="ignore")
         with container:
             if told := [text.strip() for level, source, text in log if breaks_off(level, source, text)]:
-                raise FoundWrong(f"{path}: the file is cut off or damaged ({told[0]}). Use another copy of the file.")
+                raise DataError(f"{path}: the file is cut off or damaged ({told[0]}). Use another copy of the file.")
             stream = _best_stream(path, container)
             stream.codec_context.thread_count = 1  # videos are read in parallel; see the worker count
             yield container, stream
@@ -51,9 +51,9 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise_shortage(error, path)
         if (kind := foreign_kind(path)) is not None:
-            raise FoundWrong(f"{path}: {kind}") from None
+            raise DataError(f"{path}: {kind}") from None
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise FoundWrong(
+        raise DataError(
             f"{path}: does not decode ({reason}), expected a whole video. Damaged or no video; use another copy."
         ) from None
 
@@ -63,16 +63,16 @@ def _best_stream(path: Path, container: InputContainer) -> VideoStream:
     cover = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
-        raise FoundWrong(f"{path}: holds no video stream, expected a video.")
+        raise DataError(f"{path}: holds no video stream, expected a video.")
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: its pictures are in a codec that can't be decoded here ({_codec_name(container, streams[0])}),"
             " expected H.264, HEVC, VP9 or the like. Convert the video, or export it again as H.264."
         )
     best = max(known, key=_rank)
     if _is_encrypted(best):
-        raise FoundWrong(
+        raise DataError(
             f"{path}: is encrypted (protected against copying), expected a video that any player can open."
             " Use the file as it was filmed."
         )

@@ -17,7 +17,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError
 
 from data_prep.video.framing import MOST_PIXELS, Picture
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.errors import DataError, KitError, UsageError
 from groundwork.process_setting import ProcessSetting
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -67,8 +67,8 @@ def read_photo(path: Path) -> Photo:
     """Read a photo.
 
     Raises:
-        AskedWrong: if it takes a package that is not installed.
-        FoundWrong: if it is empty, no picture of a known format, damaged, or larger than MOST_PIXELS (which is found
+        UsageError: if it takes a package that is not installed.
+        DataError: if it is empty, no picture of a known format, damaged, or larger than MOST_PIXELS (which is found
             out before it is decoded).
     """
     with _one_line(path), _SILENCE, _opened(path) as image:
@@ -94,12 +94,12 @@ def require_heic(what: str) -> None:
     """See that HEIC files can be read.
 
     Raises:
-        AskedWrong: if the package that does it is not installed; begins with `what`.
+        UsageError: if the package that does it is not installed; begins with `what`.
     """
     try:
         import_module("pillow_heif")
     except ImportError:
-        raise AskedWrong(
+        raise UsageError(
             f"{what}: HEIC, which takes the package pillow-heif: python -m pip install pillow-heif. Or let the phone"
             " export JPEG."
         ) from None
@@ -125,7 +125,7 @@ def _in_rgb(path: Path, image: Image.Image) -> Image.Image:
         # Pillow would cut off what is above 255
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise FoundWrong(f"{path}: 32 bits a pixel, of no stated range; expected 8 or 16. Save it as PNG or JPEG.")
+        raise DataError(f"{path}: 32 bits a pixel, of no stated range; expected 8 or 16. Save it as PNG or JPEG.")
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         ground = Image.new("RGBA", picture.size, _GROUND)
@@ -150,7 +150,7 @@ def _one_line(path: Path) -> Iterator[None]:
     """Whatever decoders raise on a file from anywhere becomes a line that names it."""
     try:
         if path.stat().st_size == 0:
-            raise FoundWrong(f"{path}: an empty file; perhaps it is still in the cloud. Download it, or take it away.")
+            raise DataError(f"{path}: an empty file; perhaps it is still in the cloud. Download it, or take it away.")
         yield
     except KitError:
         raise
@@ -158,16 +158,16 @@ def _one_line(path: Path) -> Iterator[None]:
         stated = re.search(r"[0-9]+", str(error))
         raise _too_large(path, stated[0] if stated else "far too many") from None
     except UnidentifiedImageError:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: no picture that can be read; expected {', '.join(FORMATS)} or HEIC. Damaged, or another kind of"
             " file with this suffix."
         ) from None
     except Exception as error:  # decoders raise nearly anything on damaged files
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise FoundWrong(f"{path}: does not decode ({reason}). Damaged; use another copy.") from None
+        raise DataError(f"{path}: does not decode ({reason}). Damaged; use another copy.") from None
 
 
-def _too_large(path: Path, size: str) -> FoundWrong:
-    return FoundWrong(
+def _too_large(path: Path, size: str) -> DataError:
+    return DataError(
         f"{path}: {size} pixels, expected {MOST_PIXELS // 1_000_000} million at most. Make it smaller first."
     )

@@ -16,7 +16,7 @@ from data_prep.video.orientation import orientation_of
 from data_prep.video.photos import is_animation, read_photo
 from data_prep.video.scanning import key_pictures, scan
 from data_prep.video.suffixes import is_photo_file
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 # How colors are coded: numbers of ITU-T H.273, as libav has them.
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # table 3; all others are SDR
@@ -34,13 +34,13 @@ def probe(path: Path) -> VideoInfo:
     """Look into a video, or a photo. Repeated calls on an unchanged file cost one stat.
 
     Raises:
-        AskedWrong: if a photo takes a package that is not installed.
-        FoundWrong: if it is no video, holds no picture, is cut off, or promises more pictures than it holds.
+        UsageError: if a photo takes a package that is not installed.
+        DataError: if it is no video, holds no picture, is cut off, or promises more pictures than it holds.
     """
     try:
         found = os.stat(path)
     except OSError as error:
-        raise FoundWrong(f"{path}: can't be read: {error.strerror}.") from None
+        raise DataError(f"{path}: can't be read: {error.strerror}.") from None
     return _probe(path, found.st_size, found.st_mtime_ns)
 
 
@@ -53,13 +53,13 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
     with open_video(path) as (container, stream):
         format_name = str(container.format.name)
         if (missing := shortfall(path, format_name)) is not None:
-            raise FoundWrong(f"{path}: {missing}. Cut off or damaged; use another copy of the file.")
+            raise DataError(f"{path}: {missing}. Cut off or damaged; use another copy of the file.")
         promised = _promised(format_name, stream)
         scanned = scan(path, container, stream)
         if promised > scanned.given:
-            raise FoundWrong(f"{path}: promises {promised} pictures, holds {scanned.given}. Cut off or damaged.")
+            raise DataError(f"{path}: promises {promised} pictures, holds {scanned.given}. Cut off or damaged.")
         if stream.time_base is None:
-            raise FoundWrong(f"{path}: does not say what its time stamps count. Damaged; use another copy.")
+            raise DataError(f"{path}: does not say what its time stamps count. Damaged; use another copy.")
         step_s = float(1 / stream.average_rate) if stream.average_rate else USUAL_STEP_S
         codec, time_base = stream.codec_context.name, float(stream.time_base)
         aspect, stated_s = _pixel_aspect(stream), (container.duration or 0) / av.time_base
@@ -69,9 +69,9 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         shown = shown_by_decoding(path)
     first = scanned.first or shown.first
     if first is None or not shown.pictures:
-        raise FoundWrong(f"{path}: holds no picture that decodes, expected at least one.")
+        raise DataError(f"{path}: holds no picture that decodes, expected at least one.")
     if first.colorspace not in _READABLE_MATRICES:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: color matrix {first.colorspace} (as ITU-T H.273 counts) can't be shown in its true colors here."
             " Convert the video to BT.709 first."
         )
@@ -97,7 +97,7 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         closed_groups=bool(keys)
         and stamped
         and shown.pictures == sum(packet.pictures != 0 for packet in scanned.packets),
-        colour=_describe_color(first),
+        color=_describe_color(first),
         interlaced=interlaced,
         pixel_aspect=aspect,
         stated_s=stated_s,

@@ -12,7 +12,7 @@ from data_prep.video.damage import decoder_lines, demuxer_stumbles
 from data_prep.video.holes import has_hole
 from data_prep.video.packets import pictures_in, starts_afresh
 from data_prep.video.stepping import Decoder, is_empty
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
     than MP4, whose list tells) that its demuxer stumbles over.
 
     Raises:
-        FoundWrong: if it finds such a thing, or the pictures are encrypted.
+        DataError: if it finds such a thing, or the pictures are encrypted.
     """
     found: list[Piece] = []
     first: VideoFrame | None = None
@@ -70,7 +70,7 @@ def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
         with decoder_lines() as log:
             packet = next(packets, None)
         if told := [text.strip() for level, source, text in log if demuxer_stumbles(level, source, text)]:
-            raise FoundWrong(f"{path}: after picture {len(found)} the file is damaged or cut off ({told[0]}).")
+            raise DataError(f"{path}: after picture {len(found)} the file is damaged or cut off ({told[0]}).")
         if packet is None:
             return Scan(found, len(found) + empty, first)
         if is_empty(packet):
@@ -78,7 +78,7 @@ def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
         elif packet.size:
             started = started or packet.is_keyframe
             if packet.is_corrupt and started and not joined:
-                raise FoundWrong(
+                raise DataError(
                     f"{path}: ends within picture {len(found) + 1}, expected {stream.frames or 'more'}. Cut off."
                 )
             found.append(_piece(path, packet, stream, len(found) + 1))
@@ -88,13 +88,13 @@ def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
 
 def _piece(path: Path, packet: "Packet[VideoStream]", stream: VideoStream, number: int) -> Piece:
     if number == 1 and packet.has_sidedata("encryption_info"):
-        raise FoundWrong(
+        raise DataError(
             f"{path}: its pictures are encrypted (protected against copying), expected a video that any player opens."
             " Use the file as it was filmed."
         )
     content = bytes(packet)
     if has_hole(content, stream.codec_context):
-        raise FoundWrong(f"{path}: picture {number} is overwritten with zeros. Damaged; use another copy.")
+        raise DataError(f"{path}: picture {number} is overwritten with zeros. Damaged; use another copy.")
     return Piece(
         stamp=packet.dts if packet.pts is None else packet.pts,
         decode_stamp=packet.dts,

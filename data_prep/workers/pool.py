@@ -14,14 +14,14 @@ from typing import Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from data_prep.workers.starting import require_module, worker_context
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import duration
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
-class ProcessLost(FoundWrong):
+class ProcessLost(DataError):
     """A worker was stopped over its time limit, or died."""
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from data_prep.workers.pool import start_worker
 from data_prep.workers.starting import require_module, worker_context
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import duration
 
 Item = TypeVar("Item")
@@ -48,7 +48,7 @@ class StreamWorker:
             hang_s: how long a value may take; then the process is killed.
 
         Raises:
-            FoundWrong: if a value takes longer, or the process dies; it does not name the item.
+            DataError: if a value takes longer, or the process dies; it does not name the item.
             Exception: what `function` raised.
         """
         require_module(function)
@@ -58,7 +58,7 @@ class StreamWorker:
             connection.send((function, item))
             while not ended:
                 if not connection.poll(hang_s):
-                    raise FoundWrong(f"gave nothing for {duration(hang_s)}; its process was stopped")
+                    raise DataError(f"gave nothing for {duration(hang_s)}; its process was stopped")
                 kind, content = connection.recv()
                 ended = kind != "value"
                 if kind == "value":
@@ -67,7 +67,7 @@ class StreamWorker:
                     raise content
         except (EOFError, ConnectionError):
             process.join()
-            raise FoundWrong(
+            raise DataError(
                 f"its process died (exit code {process.exitcode}): out of memory, or a file that crashes its decoder"
             ) from None
         finally:

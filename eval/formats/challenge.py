@@ -25,7 +25,7 @@ from eval.formats.predictions import require_columns
 from eval.formats.results_file import FORMS, Entry, Form, quoted, read_entries
 from eval.formats.scorecard import Cost, TaskCost
 from eval.formats.tasks import Task, TaskSet, VideoPlan
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import write_bytes
 from groundwork.words import counted
 
@@ -34,7 +34,7 @@ SHOWN = 3
 UNCHECKED_NOTE = (
     "The tasks were taken from the results file itself, and the labels from its videos' names. That it holds every "
     "user, task, video and frame of a protocol, that its frames show the object and were drawn as they should be, and "
-    "how the recogniser was personalised can't be checked without the protocol's tasks."
+    "how the recognizer was personalized can't be checked without the protocol's tasks."
 )
 
 
@@ -58,7 +58,7 @@ class Results:
         counts = self.macs_to_personalize
         if not counts or None in counts.values():
             return None
-        rows = [TaskCost(user=user, task=task, macs_to_personalise_thop=n) for (user, task), n in counts.items()]
+        rows = [TaskCost(user=user, task=task, macs_to_personalize_thop=n) for (user, task), n in counts.items()]
         return Cost.of(rows, source="as the results file gives it, not counted again")
 
 
@@ -71,8 +71,8 @@ def read_results(path: Path, tasks: TaskSet | None = None) -> Results:
     `results-2023`.
 
     Raises:
-        AskedWrong: if there is no such file, or it is of 2022 (one task a user) and the tasks are more.
-        FoundWrong: if it is too large, damaged, of another form, its object lists are not those of the tasks, or, where
+        UsageError: if there is no such file, or it is of 2022 (one task a user) and the tasks are more.
+        DataError: if it is too large, damaged, of another form, its object lists are not those of the tasks, or, where
             tasks are taken from it, an object can't be told from a video's name; names the place.
     """
     form, entries = read_entries(path)
@@ -81,7 +81,7 @@ def read_results(path: Path, tasks: TaskSet | None = None) -> Results:
     for task in sorted(task_set.tasks, key=lambda task: task.task):
         numbers.setdefault(task.user, []).append(task.task)
     if form == "2022" and any(len(own) > 1 for own in numbers.values()):
-        raise AskedWrong(f"{path}: of 2022, one task a user; these tasks are more. Give the tasks that it was made for")
+        raise UsageError(f"{path}: of 2022, one task a user; these tasks are more. Give the tasks that it was made for")
     known = {(task.user, task.task): task for task in task_set.tasks}
     rows, macs, faults = _Rows(), {}, []
     for entry in entries:
@@ -98,7 +98,7 @@ def read_results(path: Path, tasks: TaskSet | None = None) -> Results:
     if faults:
         wrong = counted(len(faults), "list of objects is", "lists of objects are")
         shown = "; ".join(faults[:SHOWN]) + ("; …" if len(faults) > SHOWN else "")
-        raise FoundWrong(f"{path}: {wrong} not the tasks': {shown}. Nothing was scored")
+        raise DataError(f"{path}: {wrong} not the tasks': {shown}. Nothing was scored")
     return Results(form, task_set, rows.table(), macs, derived=tasks is None)
 
 
@@ -122,13 +122,13 @@ def write_results(
         source: what to call the predictions in an error, the file's path.
 
     Raises:
-        AskedWrong: if the form can't hold these tasks, or there is no such form.
-        FoundWrong: if the predictions are not whole and legal.
+        UsageError: if the form can't hold these tasks, or there is no such form.
+        DataError: if the predictions are not whole and legal.
     """
     if form not in FORMS:
-        raise AskedWrong(f"unknown form {form!r} of results.json; known: {', '.join(FORMS)}")
+        raise UsageError(f"unknown form {form!r} of results.json; known: {', '.join(FORMS)}")
     if form == "2022" and macs_to_personalize is not None:
-        raise AskedWrong("form 2022 has no place for MACs; use 2023, or leave them out")
+        raise UsageError("form 2022 has no place for MACs; use 2023, or leave them out")
     require_columns(predictions, source=source)
     query = QueryFrames.of(tasks)
     located = query.locate(predictions)
@@ -140,7 +140,7 @@ def write_results(
     for (place, plan), end, count in zip(query.videos, ends, query.counts, strict=True):
         classes = predicted[end - count : end].tolist()
         if form == "2022" and plan.frames != tuple(range(1, len(plan.frames) + 1)):
-            raise AskedWrong(
+            raise UsageError(
                 f"form 2022 has no frame numbers, and video {plan.video!r} is not of frames 1 to n; use 2023"
             )
         videos[place][plan.video] = (
@@ -155,7 +155,7 @@ def write_results(
                 entry["task_macs_to_personalise"] = int(macs_to_personalize[task.user, task.task])
             content.setdefault(task.user, []).append(entry | {"task_videos": videos[place]})
         elif task.user in content:
-            raise AskedWrong(f"form 2022 holds one task a user, and {task.user!r} has more; use 2023")
+            raise UsageError(f"form 2022 holds one task a user, and {task.user!r} has more; use 2023")
         else:
             content[task.user] = {"user_objects": list(task.objects), "user_videos": videos[place]}
     users = {user: content[user] for user in query.users}
@@ -218,7 +218,7 @@ def _derived(form: Form, entries: Sequence[Entry], path: Path) -> TaskSet:
         for video in entry.videos:
             if not len(video.frames) or video.frames.min() < 1:
                 fault = "frame 0; the first is frame 1" if len(video.frames) else "no frames"
-                raise FoundWrong(f"{where}, video {quoted(video.name)}: {fault}")
+                raise DataError(f"{where}, video {quoted(video.name)}: {fault}")
             frames = tuple(np.unique(video.frames).tolist())
             query.append(VideoPlan(video.name, _label(entry.user, video.name, objects, where), frames))
         tasks.append(Task(entry.user, entry.place, objects, (), tuple(query)))
@@ -239,7 +239,7 @@ def _label(user: str, video: str, objects: Sequence[str], where: str) -> int:
     found = [label for label, name in enumerate(objects) if _nfc(rest).startswith(f"{_slug(name)}--")]
     if len(found) != 1:
         fault = f"names {len(found)} of the task's objects" if found else "names none of the task's objects"
-        raise FoundWrong(
+        raise DataError(
             f"{where}, video {quoted(video)}: {fault}, so its label is not known; score with the "
             "tasks it was made for (--tasks)"
         )

@@ -11,7 +11,7 @@ from eval.formats.align import NOWHERE, Integers, Located, QueryFrames
 from eval.formats.answers import ANSWER, AnswerKind, answer_kinds
 from eval.formats.predictions import require_columns
 from eval.formats.tasks import TaskSet
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.words import counted
 
 # softmax in float32 may end a rounding error above 1
@@ -50,7 +50,7 @@ def find_faults(task_set: TaskSet, predictions: pd.DataFrame) -> list[Fault]:
         predictions: columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, rows in any order.
 
     Raises:
-        FoundWrong: if a column is missing or of another type.
+        DataError: if a column is missing or of another type.
     """
     require_columns(predictions, source="predictions")
     query = QueryFrames.of(task_set)
@@ -60,7 +60,7 @@ def find_faults(task_set: TaskSet, predictions: pd.DataFrame) -> list[Fault]:
 def has_confidences(predictions: pd.DataFrame) -> bool:
     """Whether confidences are known. A results.json has none: its column is empty (pd.NA) throughout.
 
-    NaN is not empty: it is what a recogniser gives that has gone wrong, and a fault.
+    NaN is not empty: it is what a recognizer gives that has gone wrong, and a fault.
     """
     column = predictions["confidence"]
     return isinstance(column.dtype, np.dtype) or len(column) == 0 or not bool(column.isna().all())
@@ -69,11 +69,11 @@ def has_confidences(predictions: pd.DataFrame) -> bool:
 def require_whole(
     query: QueryFrames, located: Located, predictions: pd.DataFrame, *, source: str = "predictions"
 ) -> None:
-    """Raise FoundWrong, with the number of faults and the first ones, unless predictions are whole and legal."""
+    """Raise DataError, with the number of faults and the first ones, unless predictions are whole and legal."""
     faults = _faults(query, located, predictions)
     if faults:
         shown = "; ".join(map(str, faults[:SHOWN])) + ("; …" if len(faults) > SHOWN else "")
-        raise FoundWrong(
+        raise DataError(
             f"{source}: {counted(len(faults), 'fault')} against the tasks: {shown}. "
             "Nothing was scored or written; predict these tasks again ('python -m eval check' lists every fault)"
         )

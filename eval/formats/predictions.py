@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from eval.formats.answers import ANSWER, AnswersCurve
 from eval.formats.reading import parse_object, require_file
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import whole_file
 from groundwork.strict_model import first_fault
 
@@ -37,16 +37,16 @@ _CURVE = "answers_curve"  # a key of the file's notes
 
 
 def require_columns(table: pd.DataFrame, *, source: str) -> None:
-    """Raise FoundWrong unless a table has exactly the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, and numbers
+    """Raise DataError unless a table has exactly the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, and numbers
     where they belong."""
     expected = columns_of(table).names
     if sorted(map(str, table.columns)) != sorted(expected):
-        raise FoundWrong(f"{source}: columns {', '.join(map(str, table.columns))}; expected {', '.join(expected)}")
+        raise DataError(f"{source}: columns {', '.join(map(str, table.columns))}; expected {', '.join(expected)}")
     for field in columns_of(table):
         kinds = "iu" if pa.types.is_integer(field.type) else "f" if pa.types.is_floating(field.type) else ""
         dtype = table[field.name].dtype
         if kinds and dtype.kind not in kinds:
-            raise FoundWrong(f"{source}: column {field.name} is {dtype}; {field.type} expected")
+            raise DataError(f"{source}: column {field.name} is {dtype}; {field.type} expected")
 
 
 def columns_of(table: pd.DataFrame) -> pa.Schema:
@@ -67,7 +67,7 @@ def write_predictions(
         curve: what the answers would be at every strictness of a personal file. It travels there, too.
 
     Raises:
-        FoundWrong: if a column is missing, foreign, of another type, or has an empty place.
+        DataError: if a column is missing, foreign, of another type, or has an empty place.
     """
     require_columns(table, source=str(path))
     schema, columns = columns_of(table), []
@@ -75,9 +75,9 @@ def write_predictions(
         try:
             column = pa.Array.from_pandas(table[field.name]).cast(field.type)
         except (pa.ArrowException, UnicodeEncodeError) as error:
-            raise FoundWrong(f"{path}: column {field.name} can't be written as {field.type} ({error})") from error
+            raise DataError(f"{path}: column {field.name} can't be written as {field.type} ({error})") from error
         if column.null_count:
-            raise FoundWrong(f"{path}: column {field.name} has {column.null_count} empty places; none expected")
+            raise DataError(f"{path}: column {field.name} has {column.null_count} empty places; none expected")
         columns.append(column)
     notes = {"kind": KIND, "schema": str(PREDICTIONS_SCHEMA), "provenance": json.dumps(dict(metadata))}
     if curve is not None:
@@ -92,8 +92,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     memory.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it is damaged, cut off, or no predictions file of this kit.
+        UsageError: if there is no such file.
+        DataError: if it is damaged, cut off, or no predictions file of this kit.
     """
     with _opened(path) as file:
         _require_ours(path, file)
@@ -102,10 +102,10 @@ def read_predictions(path: Path) -> pd.DataFrame:
         try:
             table = file.read()
         except (pa.ArrowException, OSError) as error:
-            raise FoundWrong(f"{path}: damaged ({_first_line(error)}); delete it, then predict again") from error
+            raise DataError(f"{path}: damaged ({_first_line(error)}); delete it, then predict again") from error
     for name, column in zip(table.column_names, table.columns, strict=True):
         if column.null_count:
-            raise FoundWrong(f"{path}: column {name} has {column.null_count} empty places; none expected")
+            raise DataError(f"{path}: column {name} has {column.null_count} empty places; none expected")
     frame: pd.DataFrame = table.unify_dictionaries().to_pandas()
     return frame
 
@@ -116,7 +116,7 @@ def read_predictions_metadata(path: Path) -> dict[str, str]:
         notes = _require_ours(path, file)
     provenance = parse_object(notes.get("provenance", "").encode(), f"{path}: provenance")
     if not all(isinstance(value, str) for value in provenance.values()):
-        raise FoundWrong(f"{path}: provenance: strings expected")
+        raise DataError(f"{path}: provenance: strings expected")
     return provenance
 
 
@@ -131,7 +131,7 @@ def read_answers_curve(path: Path) -> AnswersCurve | None:
     try:
         return AnswersCurve.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise FoundWrong(f"{path}: {_CURVE}, {first_fault(error, AnswersCurve)}") from error
+        raise DataError(f"{path}: {_CURVE}, {first_fault(error, AnswersCurve)}") from error
 
 
 def _opened(path: Path, *, read_dictionary: list[str] | None = None) -> pq.ParquetFile:
@@ -141,7 +141,7 @@ def _opened(path: Path, *, read_dictionary: list[str] | None = None) -> pq.Parqu
     try:
         return pq.ParquetFile(path, read_dictionary=read_dictionary, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: not a whole parquet file ({_first_line(error)}); delete it, then predict again"
         ) from error
 
@@ -150,19 +150,19 @@ def _require_ours(path: Path, file: pq.ParquetFile) -> dict[str, str]:
     found = file.metadata.metadata or {}
     notes = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found.items()}
     if notes.get("kind") != KIND:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: a parquet file, but no predictions of this kit; eval.formats.predictions.write_predictions "
             "writes them"
         )
     if notes.get("schema") != str(PREDICTIONS_SCHEMA):
-        raise FoundWrong(
+        raise DataError(
             f"{path}: predictions schema {notes.get('schema')!r}; this version reads schema {PREDICTIONS_SCHEMA}"
         )
     columns = pa.schema([field.with_type(_plain(field.type)) for field in file.schema_arrow])
     expected = ANSWERED_COLUMNS if ANSWER in columns.names else PREDICTION_COLUMNS
     if not columns.equals(expected):
         names = ", ".join(f"{field.name} {field.type}" for field in columns)
-        raise FoundWrong(f"{path}: columns {names}; expected {', '.join(expected.names)} as written by this kit")
+        raise DataError(f"{path}: columns {names}; expected {', '.join(expected.names)} as written by this kit")
     return notes
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.formats.reading import parse_object, require_file
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.strict_json import DoubledObject, keep_doubled
 
 Form = Literal["2022", "2023"]
@@ -53,13 +53,13 @@ def read_entries(path: Path) -> tuple[Form, list[Entry]]:
     """Every task of a results.json, in its order, and which form it has.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it is too large, not JSON, or of another shape; names the place.
+        UsageError: if there is no such file.
+        DataError: if it is too large, not JSON, or of another shape; names the place.
     """
     require_file(path, "a results file (results.json)")
     size = path.stat().st_size
     if size > MOST_BYTES:
-        raise FoundWrong(f"{path}: {size} bytes; a results.json has some 30 million, and {MOST_BYTES} are the limit")
+        raise DataError(f"{path}: {size} bytes; a results.json has some 30 million, and {MOST_BYTES} are the limit")
     content = parse_object(path.read_bytes(), str(path), pairs=keep_doubled)
     _require_once(content, str(path), "user")
     kinds = {type(value) for value in content.values()}
@@ -67,7 +67,7 @@ def read_entries(path: Path) -> tuple[Form, list[Entry]]:
         return "2023", [entry for user, tasks in content.items() for entry in _entries_2023(path, user, tasks)]
     if kinds and all(issubclass(kind, dict) for kind in kinds):
         return "2022", [_entry_2022(path, user, value) for user, value in content.items()]
-    raise FoundWrong(
+    raise DataError(
         f"{path}: no results.json: each user with a list of tasks (2023), or each with user_objects and user_videos "
         "(2022), was expected"
     )
@@ -77,13 +77,13 @@ def _entries_2023(path: Path, user: str, tasks: list[Any]) -> Iterator[Entry]:
     for place, task in enumerate(tasks):
         where = f"{path}: user {quoted(user)}, task {place}"
         if not isinstance(task, dict):
-            raise FoundWrong(f"{where}: an object was expected, found {quoted(task)}")
+            raise DataError(f"{where}: an object was expected, found {quoted(task)}")
         objects = _objects(task, "task_object_list", where)
         videos = []
         for name, frames in _named_videos(task, "task_videos", where):
             spot = f"{where}, video {quoted(name)}"
             if not isinstance(frames, dict):
-                raise FoundWrong(f"{spot}: frame numbers and predictions were expected, found {quoted(frames)}")
+                raise DataError(f"{spot}: frame numbers and predictions were expected, found {quoted(frames)}")
             pairs = frames.pairs if isinstance(frames, DoubledObject) else frames.items()
             numbers = _frame_numbers([number for number, _ in pairs], spot)
             videos.append(EntryVideo(name, numbers, _indices([index for _, index in pairs], len(objects), spot)))
@@ -98,7 +98,7 @@ def _entry_2022(path: Path, user: str, value: dict[str, Any]) -> Entry:
     for name, indices in _named_videos(value, "user_videos", where):
         spot = f"{where}, video {quoted(name)}"
         if not isinstance(indices, list):
-            raise FoundWrong(f"{spot}: a list of predictions was expected, found {quoted(indices)}")
+            raise DataError(f"{spot}: a list of predictions was expected, found {quoted(indices)}")
         frames = np.arange(1, len(indices) + 1, dtype=np.int64)
         videos.append(EntryVideo(name, frames, _indices(indices, len(objects), spot)))
     return Entry(user, 0, objects, tuple(videos), None, f"user {quoted(user)}")
@@ -108,19 +108,19 @@ def _objects(entry: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
     _require_once(entry, where, "key")
     names = entry.get(key)
     if not isinstance(names, list) or not names or any(type(name) is not str or not name for name in names):
-        raise FoundWrong(f"{where}: {key}: a list of names was expected, found {quoted(names)}")
+        raise DataError(f"{where}: {key}: a list of names was expected, found {quoted(names)}")
     if len(set(names)) < len(names):
-        raise FoundWrong(f"{where}: {key}: a name is there twice")
+        raise DataError(f"{where}: {key}: a name is there twice")
     return tuple(names)
 
 
 def _named_videos(entry: dict[str, Any], key: str, where: str) -> list[tuple[str, Any]]:
     videos = entry.get(key)
     if not isinstance(videos, dict):
-        raise FoundWrong(f"{where}: {key}: videos by name were expected, found {quoted(videos)}")
+        raise DataError(f"{where}: {key}: videos by name were expected, found {quoted(videos)}")
     _require_once(videos, f"{where}, {key}", "video")
     if "" in videos:
-        raise FoundWrong(f"{where}: {key}: a video without a name")
+        raise DataError(f"{where}: {key}: a video without a name")
     return list(videos.items())
 
 
@@ -129,17 +129,17 @@ def _frame_numbers(keys: Sequence[str], where: str) -> NDArray[np.int64]:
     # a number of ten digits may be too large, one of more is: looked at before it is read
     if "" in keys or (keys and not (joined.isascii() and joined.isdecimal())) or max(map(len, keys), default=0) > 10:
         wrong = next(key for key in keys if not (key.isascii() and key.isdecimal()) or len(key) > 10)
-        raise FoundWrong(f"{where}: a frame number was expected, found {quoted(wrong)}")
+        raise DataError(f"{where}: a frame number was expected, found {quoted(wrong)}")
     numbers = np.array(list(map(int, keys)), dtype=np.int64)
     if len(numbers) and numbers.max() > HIGHEST:
-        raise FoundWrong(f"{where}: frame {numbers.max()}; the highest that can be is {HIGHEST}")
+        raise DataError(f"{where}: frame {numbers.max()}; the highest that can be is {HIGHEST}")
     return numbers
 
 
 def _indices(values: Sequence[Any], way: int, where: str) -> NDArray[np.int64]:
     if not set(map(type, values)) <= {int}:  # a bool is no index
         wrong = next(value for value in values if type(value) is not int)
-        raise FoundWrong(f"{where}: a predicted index was expected, found {quoted(wrong)}")
+        raise DataError(f"{where}: a predicted index was expected, found {quoted(wrong)}")
     return np.array([value if 0 <= value < way else -1 for value in values], dtype=np.int64)
 
 
@@ -150,13 +150,13 @@ def _macs(value: Any, where: str) -> int | None:
         return int(value)
     match = _MACS.fullmatch(value) if type(value) is str and len(value) < 40 else None
     if match is None:
-        raise FoundWrong(f"{where}: task_macs_to_personalise: a number was expected, found {quoted(value)}")
+        raise DataError(f"{where}: task_macs_to_personalise: a number was expected, found {quoted(value)}")
     return round(float(match[1]) * UNITS[match[2]])
 
 
 def _require_once(found: dict[str, Any], where: str, what: str) -> None:
     if isinstance(found, DoubledObject):
-        raise FoundWrong(f"{where}: {what} {quoted(found.doubled()[0])} is there twice")
+        raise DataError(f"{where}: {what} {quoted(found.doubled()[0])} is there twice")
 
 
 def quoted(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The scorecard: what one recogniser scored on one set of tasks, and its file, scorecard.json.
+"""The scorecard: what one recognizer scored on one set of tasks, and its file, scorecard.json.
 
 Metrics are fractions in [0, 1], never percent. The means are all of the rows of `per_video`.
 """
@@ -18,7 +18,7 @@ from eval.formats.reading import parse_object, require_file, require_schema
 from eval.formats.tasks import LeftOut
 from eval.intervals import BootstrapInterval, ProtocolInterval
 from eval.metrics import METRICS, TIME_ORDERED
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import write_text
 from groundwork.strict_model import Strict, first_fault
 
@@ -171,7 +171,7 @@ class Amount(Strict):
 
 
 AMOUNTS = (
-    *("macs_to_personalise", "macs_to_personalise_thop", "seconds_to_personalise"),
+    *("macs_to_personalize", "macs_to_personalize_thop", "seconds_to_personalize"),
     *("filter_extra_frames", "filter_extra_macs"),
 )
 
@@ -181,26 +181,26 @@ class TaskCost(Strict):
 
     user: str
     task: Count
-    macs_to_personalise: Count | None = None
-    macs_to_personalise_thop: Count | None = None
-    seconds_to_personalise: NotNegative | None = None
+    macs_to_personalize: Count | None = None
+    macs_to_personalize_thop: Count | None = None
+    seconds_to_personalize: NotNegative | None = None
     filter_extra_frames: Annotated[Count | None, Unsaid] = None
     filter_extra_macs: Annotated[Count | None, Unsaid] = None
 
 
 class Cost(Strict):
-    """What a task took to personalise, and a filter to predict; None where it is not known.
+    """What a task took to personalize, and a filter to predict; None where it is not known.
 
-    macs_to_personalise: multiply-accumulate operations, all of them. macs_to_personalise_thop: as the leaderboard
-    counted them, without attention. seconds_to_personalise: of wall clock, operations counted apart.
+    macs_to_personalize: multiply-accumulate operations, all of them. macs_to_personalize_thop: as the leaderboard
+    counted them, without attention. seconds_to_personalize: of wall clock, operations counted apart.
     filter_extra_frames: query frames that a causal filter read beside those that the task asks for. filter_extra_macs:
     what these took. source: how and on what machine they were counted and measured. per_task: each task's own, where
     that is known.
     """
 
-    macs_to_personalise: Amount | None = None
-    macs_to_personalise_thop: Amount | None = None
-    seconds_to_personalise: Amount | None = None
+    macs_to_personalize: Amount | None = None
+    macs_to_personalize_thop: Amount | None = None
+    seconds_to_personalize: Amount | None = None
     filter_extra_frames: Annotated[Amount | None, Unsaid] = None
     filter_extra_macs: Annotated[Amount | None, Unsaid] = None
     source: str
@@ -234,7 +234,7 @@ class ByAnnotation(Strict):
 
 
 class Scorecard(Strict):
-    """What one recogniser scored on one set of tasks.
+    """What one recognizer scored on one set of tasks.
 
     `notes` say what the numbers do not mean under this protocol. `tasks_fingerprint` is the same for two scorecards if
     and only if their tasks are. `provenance` says where the predictions come from. `cost` and `by_annotation` are None
@@ -289,8 +289,8 @@ def read_scorecard(path: Path) -> Scorecard:
     """Read scorecard.json, strictly.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it is damaged, of another schema, or no scorecard.
+        UsageError: if there is no such file.
+        DataError: if it is damaged, of another schema, or no scorecard.
     """
     require_file(path, "a scorecard (scorecard.json)")
     text = path.read_bytes()
@@ -298,7 +298,7 @@ def read_scorecard(path: Path) -> Scorecard:
     try:
         return Scorecard.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise FoundWrong(f"{path}: {first_fault(error, Scorecard)}") from error
+        raise DataError(f"{path}: {first_fault(error, Scorecard)}") from error
 
 
 def _json(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from eval.formats.reading import parse_object, require_file, require_schema
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import whole_file
 from groundwork.strict_model import NOTHING_UNKNOWN, first_fault
 from groundwork.words import counted
@@ -115,7 +115,7 @@ def write_tasks(path: Path, task_set: TaskSet) -> None:
     """Write tasks.jsonl, whole or not at all.
 
     Raises:
-        FoundWrong: if a name holds bytes that are no UTF-8.
+        DataError: if a name holds bytes that are no UTF-8.
     """
     with whole_file(path) as file:
         for line in _lines(task_set):
@@ -134,8 +134,8 @@ def read_tasks(path: Path) -> TaskSet:
     """Read tasks.jsonl, strictly.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it isn't a whole and consistent tasks file; names file and line.
+        UsageError: if there is no such file.
+        DataError: if it isn't a whole and consistent tasks file; names file and line.
     """
     require_file(path, "a tasks file (tasks.jsonl)")
     tasks: dict[tuple[str, int], Task] = {}
@@ -145,12 +145,12 @@ def read_tasks(path: Path) -> TaskSet:
             where = f"{path}:{number}"
             task = _read_task(line, where)
             if (task.user, task.task) in tasks:
-                raise FoundWrong(f"{where}: user {task.user!r}, task {task.task} is there a second time")
+                raise DataError(f"{where}: user {task.user!r}, task {task.task} is there a second time")
             if header.single_images and any(len(plan.frames) > 1 for plan in (*task.support, *task.query)):
-                raise FoundWrong(f"{where}: user {task.user!r}, task {task.task}: an image of several frames")
+                raise DataError(f"{where}: user {task.user!r}, task {task.task}: an image of several frames")
             tasks[task.user, task.task] = task
     if len(tasks) != header.tasks:
-        raise FoundWrong(
+        raise DataError(
             f"{path}:{len(tasks) + 1}: the file ends after {counted(len(tasks), 'task')}, its header says"
             f" {header.tasks}; cut off? Draw the tasks again"
         )
@@ -184,7 +184,7 @@ def _lines(task_set: TaskSet) -> Iterator[bytes]:
         try:
             yield line.encode() + b"\n"
         except UnicodeEncodeError as error:
-            raise FoundWrong(
+            raise DataError(
                 f"{error.object[max(error.start - 40, 0) : error.end]!a}: a name that is no UTF-8"
             ) from error
 
@@ -215,7 +215,7 @@ def _read_header(line: bytes, where: str) -> _Header:
     try:
         return _Header.model_validate_json(line)
     except ValidationError as error:
-        raise FoundWrong(f"{where}: {first_fault(error, _Header)}") from error
+        raise DataError(f"{where}: {first_fault(error, _Header)}") from error
 
 
 def _read_task(line: bytes, where: str) -> Task:
@@ -223,10 +223,10 @@ def _read_task(line: bytes, where: str) -> Task:
     try:
         task = _TASK.validate_json(line)
     except ValidationError as error:
-        raise FoundWrong(f"{where}: {first_fault(error)}") from error
+        raise DataError(f"{where}: {first_fault(error)}") from error
     fault = _fault(task)
     if fault:
-        raise FoundWrong(f"{where}: user {task.user!r}, task {task.task}: {fault}")
+        raise DataError(f"{where}: user {task.user!r}, task {task.task}: {fault}")
     return task
 
 

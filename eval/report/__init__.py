@@ -22,7 +22,7 @@ from eval.report.tables import title
 from eval.report.text import compare_table, scorecard_text
 from eval.report.timelines import TIMELINES_CSV, PredictedTasks, chosen_timelines
 from eval.report.videos import worst_first
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.files import write_bytes, write_text
 from groundwork.pages.blocks import Figure
 from groundwork.pages.markdown import markdown_page
@@ -66,16 +66,16 @@ def write_report(
             which says so. None, and the report holds no picture of what was filmed.
 
     Raises:
-        AskedWrong: if timelines or thumbnails are wanted without predictions, or of a video that was not scored.
-        FoundWrong: if tasks or predictions are not those of the scorecard.
+        UsageError: if timelines or thumbnails are wanted without predictions, or of a video that was not scored.
+        DataError: if tasks or predictions are not those of the scorecard.
     """
     if predicted is None and (videos or thumbnails):
-        raise AskedWrong(
+        raise UsageError(
             f"{run_dir}: timelines and thumbnails need the run's tasks and predictions, which are not there"
         )
     ranked = worst_first(scorecard)
     if scorecard.single_images and (videos or thumbnails):
-        raise AskedWrong(f"{run_dir}: timelines show a video over time, and these tasks are of single images")
+        raise UsageError(f"{run_dir}: timelines show a video over time, and these tasks are of single images")
     shows = predicted is not None and not scorecard.single_images
     timelines = chosen_timelines(scorecard, predicted, ranked, videos=videos) if predicted and shows else []
     sections = report_sections(scorecard, ranked, timelines, thumbnails)

@@ -45,7 +45,7 @@ TASK_INTERVALS_NOTE = (
 )
 CONFUSION_NOTE = (
     "For each user: the metrics of each object, then what its frames were taken for. A row adds up to 100 %; where row "
-    f"and column name the same object, it was recognised. The counts are in {CONFUSION_CSV}."
+    f"and column name the same object, it was recognized. The counts are in {CONFUSION_CSV}."
 )
 TIMELINES_NOTE = (
     "What was predicted in each frame, in one of the tasks that the video is in. The upper lane is the right object; "
@@ -159,7 +159,7 @@ def timeline_file(number: int) -> str:
 
 
 def _thumbnails(timeline: Timeline, thumbnails: Thumbnails) -> Thumbnailed:
-    """Frames spread over the video, and the first that was recognised."""
+    """Frames spread over the video, and the first that was recognized."""
     last = len(timeline.frames) - 1
     places = set(np.linspace(0, last, min(MOST_THUMBNAILS, last + 1)).astype(int).tolist())
     if timeline.first_right is not None:
@@ -186,6 +186,6 @@ def _by_annotation(scorecard: Scorecard) -> tuple[Block, ...]:
 
 def _cost(scorecard: Scorecard) -> tuple[Block, ...]:
     if scorecard.cost is None:
-        return (Paragraph("What it took to personalise was not measured in this run."),)
+        return (Paragraph("What it took to personalize was not measured in this run."),)
     each = f" Each task's own is in {COST_PER_TASK_CSV}." if scorecard.cost.per_task else ""
     return (cost_table(scorecard.cost), Paragraph(f"Source: {plain(scorecard.cost.source)}.{each}"))

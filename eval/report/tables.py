@@ -149,18 +149,18 @@ def _group_table(caption: str, first: str, groups: Sequence[Group]) -> Table:
 
 
 def cost_table(cost: Cost) -> Table:
-    """What personalising took, a task, and what a filter read beside."""
+    """What personalizing took, a task, and what a filter read beside."""
     macs = "Multiply-accumulates (MACs)"
     rows = [
-        _cost_row(f"{macs}, all of them", cost.macs_to_personalise),
-        _cost_row(f"{macs} as the leaderboard counted them, without attention", cost.macs_to_personalise_thop),
-        _cost_row("Seconds", cost.seconds_to_personalise),
+        _cost_row(f"{macs}, all of them", cost.macs_to_personalize),
+        _cost_row(f"{macs} as the leaderboard counted them, without attention", cost.macs_to_personalize_thop),
+        _cost_row("Seconds", cost.seconds_to_personalize),
     ]
     if cost.filter_extra_frames:
         rows.append(_cost_row("Frames that the filter read beside those asked for", cost.filter_extra_frames))
     if cost.filter_extra_macs:
         rows.append(_cost_row("MACs of these frames", cost.filter_extra_macs))
-    return Table("Cost to personalise", ("What", "Mean a task", "Standard deviation", "Tasks"), tuple(rows))
+    return Table("Cost to personalize", ("What", "Mean a task", "Standard deviation", "Tasks"), tuple(rows))
 
 
 def _cost_row(name: str, amount: Amount | None) -> tuple[str, ...]:

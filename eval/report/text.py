@@ -16,7 +16,7 @@ from eval.report.tables import (
     title,
     user_table,
 )
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.printing import text_table
 from groundwork.pages.table import Column, Columns, Table
@@ -53,12 +53,12 @@ def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = 
     """The three metrics and the calibration error of two scorecards side by side; ends with a newline.
 
     Raises:
-        AskedWrong: if they are not of the same tasks: then they say nothing about each other.
+        UsageError: if they are not of the same tasks: then they say nothing about each other.
     """
     if before.protocol != after.protocol:
-        raise AskedWrong(f"{names[0]} is of protocol {before.protocol}, {names[1]} of {after.protocol}: not comparable")
+        raise UsageError(f"{names[0]} is of protocol {before.protocol}, {names[1]} of {after.protocol}: not comparable")
     if before.tasks_fingerprint != after.tasks_fingerprint:
-        raise AskedWrong(
+        raise UsageError(
             f"{names[0]} and {names[1]} are not of the same tasks: not comparable; score both on one tasks file"
         )
     rows = []

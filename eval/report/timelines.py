@@ -15,7 +15,7 @@ from eval.formats.scorecard import Scorecard
 from eval.formats.tasks import TaskSet, VideoPlan, tasks_fingerprint
 from eval.metrics import frame_accuracy
 from eval.report.videos import RankedVideo
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.drawing import INK, LINE, drawing, say_above, shortened
 from groundwork.words import counted
@@ -55,7 +55,7 @@ class Timeline:
 
     @cached_property
     def first_right(self) -> int | None:
-        """Place of the first frame that is recognised; None if none is."""
+        """Place of the first frame that is recognized; None if none is."""
         right = self.predictions == self.label
         return int(np.argmax(right)) if right.any() else None
 
@@ -76,16 +76,16 @@ def chosen_timelines(
     """Timelines of the videos named, else of the worst, the middle and the best; each in the first task that has it.
 
     Raises:
-        AskedWrong: if a named video was not scored.
-        FoundWrong: if tasks or predictions are not those of the scorecard.
+        UsageError: if a named video was not scored.
+        DataError: if tasks or predictions are not those of the scorecard.
     """
     if tasks_fingerprint(predicted.tasks) != scorecard.tasks_fingerprint:
-        raise FoundWrong("the tasks are not those of the scorecard; score again, then report")
+        raise DataError("the tasks are not those of the scorecard; score again, then report")
     known = sorted({row.video for row in ranked})
     for name in videos:
         if name not in known:
             near = "; ".join(difflib.get_close_matches(name, known, n=3, cutoff=0))
-            raise AskedWrong(f"no video {name!r} in the scorecard; the nearest of its {len(known)} videos: {near}")
+            raise UsageError(f"no video {name!r} in the scorecard; the nearest of its {len(known)} videos: {near}")
     if videos:
         chosen = [row for name in dict.fromkeys(videos) for row in ranked if row.video == name]
     else:
@@ -104,7 +104,7 @@ def _timeline(scorecard: Scorecard, predicted: PredictedTasks, row: RankedVideo)
     table = table.sort_values("frame")
     classes = table["prediction"].to_numpy(dtype=np.int64)
     if tuple(table["frame"].tolist()) != plan.frames or frame_accuracy(classes, plan.label) != scored.frame_accuracy:
-        raise FoundWrong(
+        raise DataError(
             f"user {plain(row.user)}, task {task.task}, video {plain(row.video)}: the predictions are not those of the "
             "scorecard; score them again, then report"
         )
@@ -138,11 +138,11 @@ def timeline_picture(timeline: Timeline) -> bytes:
             axes.axhline(place, color="#c4c4c4", linewidth=0.8, zorder=0)
             axes.broken_barh(own, (place - 0.34, 0.68), **(_RIGHT if lane == timeline.label else _MISTAKEN))
         if timeline.first_right is None:
-            title = "never recognised"
+            title = "never recognized"
         else:
             first = int(frames[timeline.first_right])
             axes.axvline(first, color=INK, linestyle="--", linewidth=1.6)
-            title = f"Dashed line: first recognised, frame {first}"
+            title = f"Dashed line: first recognized, frame {first}"
         say_above(axes, title[0].upper() + title[1:])
         names = [f"{shortened(plain(timeline.objects[lane]))}\n{percent(timeline.share_of(lane))} %" for lane in lanes]
         axes.set_yticks(range(len(lanes)), [f"{names[0]}, right", *names[1:]], parse_math=False)
@@ -164,10 +164,10 @@ def timeline_finding(timeline: Timeline) -> str:
     count = len(timeline.frames)
     frames = counted(count, "frame")
     if timeline.first_right is None:
-        found = f"{plain(timeline.object)} is never recognised in {frames}"
+        found = f"{plain(timeline.object)} is never recognized in {frames}"
     else:
         found = (
-            f"{plain(timeline.object)} is recognised in {percent(timeline.share_of(timeline.label))} % of {frames}, "
+            f"{plain(timeline.object)} is recognized in {percent(timeline.share_of(timeline.label))} % of {frames}, "
             f"first in frame {timeline.frames[timeline.first_right]}, after {percent(timeline.first_right / count)} % "
             "of them"
         )

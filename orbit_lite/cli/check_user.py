@@ -5,7 +5,7 @@ import argparse
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.options import Reads, WritesFolder, add_json
 from orbit_lite.cli.numbers import not_negative
 from orbit_lite.cli.options import (
@@ -78,4 +78,4 @@ def _check_user(options: argparse.Namespace) -> None:
         write_check_json(options.json, {check.user: user_numbers(check) for check in found})
     if failed:
         rest = "the others are checked" if found else "nothing is written"
-        raise FoundWrong(f"{len(failed)} of {len(options.what)} users failed: {', '.join(map(str, failed))}; {rest}")
+        raise DataError(f"{len(failed)} of {len(options.what)} users failed: {', '.join(map(str, failed))}; {rest}")

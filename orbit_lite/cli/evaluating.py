@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Reads, Writes, WritesFolder, add_json
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
@@ -165,7 +165,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     if Path(options.model).is_dir():
         if options.json:
-            raise AskedWrong("--json is of one recognizer; for a folder of them --out gets tables as CSV")
+            raise UsageError("--json is of one recognizer; for a folder of them --out gets tables as CSV")
         say_text(_evaluate_participants(options))
         return
     card = _evaluate_personal(options) if is_personal(Path(options.model)) else _evaluate_model(options)
@@ -177,7 +177,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
     for name in ("user", "strictness"):
         if getattr(options, name) is not None:
-            raise AskedWrong(f"--{name} goes with a personal recognizer as --model; {options.model} is none")
+            raise UsageError(f"--{name} goes with a personal recognizer as --model; {options.model} is none")
     from orbit_lite.evaluation.evaluate import evaluate
     from orbit_lite.runs.devices import named_device
 
@@ -217,9 +217,9 @@ def _evaluate_suite(options: argparse.Namespace) -> str:
     for name, why in NOT_OF_A_SUITE.items():
         if getattr(options, name) not in (None, False, []):
             option = "set" if name == "protocol_keys" else name.replace("_", "-")
-            raise AskedWrong(f"--{option} does not go with --suite: {why}")
+            raise UsageError(f"--{option} does not go with --suite: {why}")
     if Path(options.model).is_dir() or is_personal(Path(options.model)):
-        raise AskedWrong(f"{options.model}: --suite is of a model, not of personal recognizers")
+        raise UsageError(f"{options.model}: --suite is of a model, not of personal recognizers")
     suite = load_suite(options.suite)
     return evaluate_suite(
         suite,
@@ -236,7 +236,7 @@ def _evaluate_participants(options: argparse.Namespace) -> str:
     from orbit_lite.runs.devices import named_device
 
     if options.user is not None:
-        raise AskedWrong(f"--user goes with one personal recognizer; {options.model} is a folder of them")
+        raise UsageError(f"--user goes with one personal recognizer; {options.model} is a folder of them")
     return evaluate_participants(
         _personal_request(options),
         options.out,
@@ -265,7 +265,7 @@ def _personal_request(options: argparse.Namespace) -> "PersonalRequest":
     for name, why in NOT_OF_A_PERSONAL_FILE.items():
         if getattr(options, "protocol_keys" if name == "set" else name):
             option = name.replace("_", "-")
-            raise AskedWrong(f"--{option} does not go with a personal recognizer, which {options.model} is: {why}")
+            raise UsageError(f"--{option} does not go with a personal recognizer, which {options.model} is: {why}")
     return PersonalRequest(
         file=Path(options.model),
         data=options.data,

@@ -6,7 +6,7 @@ from pathlib import Path
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say_text
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Reads, Writes
 from orbit_lite.personal.file_names import EXPORT_SUFFIXES, export_path
 
@@ -57,9 +57,9 @@ def _written(options: argparse.Namespace) -> list[Path]:
 
 def _export(options: argparse.Namespace) -> None:
     if options.int8 and not options.calibrate:
-        raise AskedWrong("--int8 takes --calibrate: the user's folder, or videos, by whose frames values are scaled")
+        raise UsageError("--int8 takes --calibrate: the user's folder, or videos, by whose frames values are scaled")
     if options.calibrate and not options.int8:
-        raise AskedWrong("--calibrate goes with --int8")
+        raise UsageError("--calibrate goes with --int8")
     from orbit_lite.personal.exporting.export import ExportRequest, export
 
     request = ExportRequest(options.format, options.input, tuple(options.check), options.calibrate)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import one_plain_line, say, say_text
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Changes
 
 if TYPE_CHECKING:
@@ -87,22 +87,22 @@ def _plan(options: argparse.Namespace) -> "Plan":
     if options.participant is not None:
         return _plan_for_participant(options)
     if bool(options.paths) == (options.data is not None):
-        raise AskedWrong(
+        raise UsageError(
             "give either FILE, a personal recognizer, or --data ROOT with --user NAME, or --participant NAME with "
             "folders"
         )
     if options.paths:
         if options.user is not None or options.run_folders:
-            raise AskedWrong(
+            raise UsageError(
                 "--user and --run go with --data; of a personal recognizer give --object, or nothing for all"
             )
         if len(options.paths) > 1:
-            raise AskedWrong(f"{len(options.paths)} files; give one FILE, or --participant NAME with folders")
+            raise UsageError(f"{len(options.paths)} files; give one FILE, or --participant NAME with folders")
         from orbit_lite.personal.forget import plan_forget_in_file
 
         return plan_forget_in_file(options.paths[0], options.object)
     if options.user is None or options.object:
-        raise AskedWrong("--data goes with --user NAME, and without --object")
+        raise UsageError("--data goes with --user NAME, and without --object")
     from orbit_lite.forget import plan_forget
 
     return plan_forget(options.data, options.user, options.run_folders)
@@ -110,9 +110,9 @@ def _plan(options: argparse.Namespace) -> "Plan":
 
 def _plan_for_participant(options: argparse.Namespace) -> "Plan":
     if options.object or options.run_folders or options.data is not None or options.user is not None:
-        raise AskedWrong("--participant goes with folders alone: it finds trees, runs and files in them by itself")
+        raise UsageError("--participant goes with folders alone: it finds trees, runs and files in them by itself")
     if not options.paths:
-        raise AskedWrong("--participant: give the folders to search, such as the study's")
+        raise UsageError("--participant: give the folders to search, such as the study's")
     from orbit_lite.forgetting.participant import plan_forget_participant
 
     return plan_forget_participant(options.participant, options.paths)
@@ -122,10 +122,10 @@ def _ask() -> None:
     """Ask on the terminal.
 
     Raises:
-        AskedWrong: if there is none, or the answer is not yes: nothing is removed then.
+        UsageError: if there is none, or the answer is not yes: nothing is removed then.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise AskedWrong(
+        raise UsageError(
             "nothing was removed: there is no terminal to ask on. Read the list above, then give --yes to remove it"
         )
     try:
@@ -134,4 +134,4 @@ def _ask() -> None:
         answer = ""
         say("")
     if answer.strip().lower() not in _YES:
-        raise AskedWrong("nothing was removed: the answer was not yes")
+        raise UsageError("nothing was removed: the answer was not yes")

@@ -6,7 +6,7 @@ from pathlib import Path
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Reads, Writes
 from orbit_lite.cli.numbers import share
 from orbit_lite.cli.options import (
@@ -133,23 +133,23 @@ def _personalize(options: argparse.Namespace) -> None:
 def _require_sense(options: argparse.Namespace) -> None:
     """Refuse options that contradict one another, before anything is loaded."""
     if options.strictness and options.false_alarms is not None:
-        raise AskedWrong("--strictness and --false-alarms both say when to answer 'none of these'; give one of them")
+        raise UsageError("--strictness and --false-alarms both say when to answer 'none of these'; give one of them")
     if options.rename:
         if options.update is None:
-            raise AskedWrong("--rename goes with --update: the file whose objects get other names")
+            raise UsageError("--rename goes with --update: the file whose objects get other names")
         others = ("videos", "replace", "extend", "strictness", "false_alarms", "csv")
         if given := [f"--{name.replace('_', '-')}" for name in others if getattr(options, name)]:
-            raise AskedWrong(f"--rename goes without {', '.join(given)}: give it a command of its own")
+            raise UsageError(f"--rename goes without {', '.join(given)}: give it a command of its own")
         return
     if not options.videos:
-        raise AskedWrong("--videos is missing: a user's folder, with one folder per object in it")
+        raise UsageError("--videos is missing: a user's folder, with one folder per object in it")
     if options.update is not None:
         if len(options.videos) > 1:
-            raise AskedWrong("--update takes one folder of videos: a personal recognizer is one user's")
+            raise UsageError("--update takes one folder of videos: a personal recognizer is one user's")
         if options.false_alarms is not None:
-            raise AskedWrong("--false-alarms does not go with --update: the file keeps what it was taught with")
+            raise UsageError("--false-alarms does not go with --update: the file keeps what it was taught with")
         return
     if options.replace or options.extend:
-        raise AskedWrong("--replace and --extend go with --update: they say what becomes of a known object")
+        raise UsageError("--replace and --extend go with --update: they say what becomes of a known object")
     if options.out is None:
-        raise AskedWrong("--out is missing: the file to write, such as alice.safetensors")
+        raise UsageError("--out is missing: the file to write, such as alice.safetensors")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Reads, Writes
 from groundwork.targets import STDOUT, target
 from orbit_lite.cli.numbers import frame_rate, seconds
@@ -137,19 +137,19 @@ def _require_sense(options: argparse.Namespace) -> None:
     streams = [name for name in ("camera", "stdin") if getattr(options, name) is not None]
     given = [*(["VIDEO"] if options.videos else []), *(f"--{name}" for name in streams)]
     if len(given) != 1:
-        raise AskedWrong(f"expected one of VIDEO, --camera and --stdin, got {' and '.join(given) or 'none'}")
+        raise UsageError(f"expected one of VIDEO, --camera and --stdin, got {' and '.join(given) or 'none'}")
     if options.live and not options.stdin:
-        raise AskedWrong("--live goes with --stdin; a camera is always live, and a video never")
+        raise UsageError("--live goes with --stdin; a camera is always live, and a video never")
     if options.fps and options.camera is not None:
-        raise AskedWrong("--fps does not go with --camera, which has a rate of its own")
+        raise UsageError("--fps does not go with --camera, which has a rate of its own")
     if options.annotated and (streams or len(options.videos) > 1):
-        raise AskedWrong("--annotated makes a copy of one video; give one VIDEO")
+        raise UsageError("--annotated makes a copy of one video; give one VIDEO")
     if options.annotated and options.annotated.suffix.lower() != ".mp4" and not target(options.annotated).stream:
-        raise AskedWrong(f"--annotated {options.annotated}: an MP4 file is written; give a name that ends in .mp4")
+        raise UsageError(f"--annotated {options.annotated}: an MP4 file is written; give a name that ends in .mp4")
     if options.stdin and os.isatty(STDIN):
-        raise AskedWrong("--stdin: nothing is piped in; try ffmpeg ... -f rawvideo -pix_fmt rgb24 - | orbit-lite ...")
+        raise UsageError("--stdin: nothing is piped in; try ffmpeg ... -f rawvideo -pix_fmt rgb24 - | orbit-lite ...")
     if options.speak and STDOUT in (options.csv, options.json, options.annotated):
-        raise AskedWrong("--speak has standard output for what is seen; write the others to files")
+        raise UsageError("--speak has standard output for what is seen; write the others to files")
 
 
 def _camera_number(text: str) -> int:

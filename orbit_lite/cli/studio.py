@@ -5,7 +5,7 @@ from pathlib import Path
 
 from groundwork.command_line import Subparsers
 from groundwork.console import say
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Changes
 from orbit_lite.cli.numbers import not_negative
 from orbit_lite.cli.options import add_backbone_and_weights, add_device, add_model_alone, add_workers, processes
@@ -43,13 +43,13 @@ def add(verbs: Subparsers) -> None:
 
 def _studio(options: argparse.Namespace) -> None:
     if options.port is not None and options.port > MOST_PORT:
-        raise AskedWrong(f"--port {options.port}: expected 0 to {MOST_PORT}")
+        raise UsageError(f"--port {options.port}: expected 0 to {MOST_PORT}")
     try:
         import jinja2  # noqa: F401
         import python_multipart  # noqa: F401
         import uvicorn  # noqa: F401
     except ModuleNotFoundError as error:
-        raise AskedWrong(f"the studio needs {error.name}, which is not installed: {INSTALL}") from None
+        raise UsageError(f"the studio needs {error.name}, which is not installed: {INSTALL}") from None
     import webbrowser
 
     from orbit_lite.models.choice import choose_start

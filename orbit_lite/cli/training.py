@@ -5,7 +5,7 @@ from pathlib import Path
 
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Reads, ReadsOrNames, Writes, WritesFolder
 from groundwork.words import counted
 from orbit_lite.cli.numbers import positive
@@ -75,14 +75,14 @@ def _train(options: argparse.Namespace) -> None:
         say_text(experiments_text())
         return
     if options.config is None:
-        raise AskedWrong("the experiment is missing; 'orbit-lite train --list' lists those that are built in")
+        raise UsageError("the experiment is missing; 'orbit-lite train --list' lists those that are built in")
     if options.show:
         from orbit_lite.training.shown import keys_text, shown_keys
 
         say_text(keys_text(shown_keys(options.config, options.overrides)))
         return
     if missing := [f"--{name}" for name in ("data", "out") if getattr(options, name) is None]:
-        raise AskedWrong(f"{' and '.join(missing)}: missing; train reads --data and writes --out")
+        raise UsageError(f"{' and '.join(missing)}: missing; train reads --data and writes --out")
     from orbit_lite.runs.devices import named_device
     from orbit_lite.training.experiment import load_experiment
     from orbit_lite.training.loop import train

@@ -1,5 +1,5 @@
-"""What a recogniser costs: multiply-accumulates, parameters, seconds and memory. Measured here, apart from the work:
-nothing in personalising or predicting counts or times itself.
+"""What a recognizer costs: multiply-accumulates, parameters, seconds and memory. Measured here, apart from the work:
+nothing in personalizing or predicting counts or times itself.
 """
 
 import statistics
@@ -43,7 +43,7 @@ class PartSize:
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds (medians), and the megabytes that personalising adds at its peak to a process, or a device, that holds
+    """Seconds (medians), and the megabytes that personalizing adds at its peak to a process, or a device, that holds
     weights and images already; None where that can't be known."""
 
     device: str
@@ -56,7 +56,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """One recogniser on one size of task. `measured` is None if it was only counted."""
+    """One recognizer on one size of task. `measured` is None if it was only counted."""
 
     learner: str
     backbone: str
@@ -82,14 +82,14 @@ def cost(load: Load, task: TaskSize = TaskSize(), *, device: torch.device, repea
     """Count, and measure on `device`.
 
     Args:
-        load: gives the recogniser; picklable, for memory on a CPU is measured in a process of its own.
-        task: what to personalise to; its frames are noise, which costs as much as pictures.
+        load: gives the recognizer; picklable, for memory on a CPU is measured in a process of its own.
+        task: what to personalize to; its frames are noise, which costs as much as pictures.
         device: where to measure. The counts do not depend on it.
-        repeats: timed runs, each of personalising and of one frame; 0 only counts.
+        repeats: timed runs, each of personalizing and of one frame; 0 only counts.
 
     Raises:
-        AskedWrong: if the task has fewer support frames than objects.
-        FoundWrong: if the process that measures memory is killed, as it is where memory runs out.
+        UsageError: if the task has fewer support frames than objects.
+        DataError: if the process that measures memory is killed, as it is where memory runs out.
     """
     recognizer = load()
     return Cost(
@@ -120,7 +120,7 @@ def cost_text(cost: Cost, *, width: int | None = None) -> str:
     """The cost as plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
     task = f"{cost.task.way} objects, {cost.task.support} support frames of {cost.frame_size_px} px"
     tables = [
-        _macs_table("MACs to personalise", cost.personalize_macs),
+        _macs_table("MACs to personalize", cost.personalize_macs),
         _macs_table("MACs per query frame", cost.frame_macs),
         _sizes_table(cost.parameters),
         *([_measured_table(cost.measured)] if cost.measured else []),
@@ -144,9 +144,9 @@ def _measured_table(by: Measured) -> Table:
     times = "once" if by.repeats == 1 else f"median of {by.repeats}"
     memory = "not known on this system" if by.peak_memory_mb is None else f"{by.peak_memory_mb:,.0f} MB"
     rows = (
-        ("seconds to personalise", f"{by.personalize_s:.4g}"),
+        ("seconds to personalize", f"{by.personalize_s:.4g}"),
         ("seconds for a query frame", f"{by.frame_s:.4g}"),
-        ("peak memory to personalise, beside weights and images", memory),
+        ("peak memory to personalize, beside weights and images", memory),
     )
     caption = f"Measured on {by.device}, {counted(by.threads, 'CPU thread')}, {times}"
     return Table(caption, ("what", Column("measured", side="right")), rows)

@@ -8,24 +8,24 @@ forward pass.
 import torch
 from torch import Tensor
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.counting import PartMacs, count_macs
 from orbit_lite.models.extractor import frame_macs as extractor_macs
 from orbit_lite.models.recognizer import Recognizer
 
 
 def personalize_macs(recognizer: Recognizer, *, way: int, support: int) -> list[PartMacs]:
-    """From `support` frames of `way` classes, as equal in number as can be, to a fitted recogniser.
+    """From `support` frames of `way` classes, as equal in number as can be, to a fitted recognizer.
 
     Frames are encoded each for itself, so one is encoded here and its count multiplied; heads are fitted to random
     features. A backward pass is counted by the operations it consists of: about twice the forward pass where a weight
     learns, about once where only what lies before it does.
 
     Raises:
-        AskedWrong: if there are fewer support frames than classes, or no class.
+        UsageError: if there are fewer support frames than classes, or no class.
     """
     if not 1 <= way <= support:
-        raise AskedWrong(f"way {way}, support {support}: expected one class or more, and a support frame for each")
+        raise UsageError(f"way {way}, support {support}: expected one class or more, and a support frame for each")
     labels = torch.arange(support, device=recognizer.device) % way
 
     def encode_and_fit() -> list[PartMacs]:
@@ -39,7 +39,7 @@ def personalize_macs(recognizer: Recognizer, *, way: int, support: int) -> list[
 
 
 def frame_macs(recognizer: Recognizer, *, way: int) -> list[PartMacs]:
-    """One query frame to its logits, by a recogniser fitted to `way` classes.
+    """One query frame to its logits, by a recognizer fitted to `way` classes.
 
     The leaderboard has no such count: its rules are put to the extractor.
     """

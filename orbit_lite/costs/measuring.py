@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 Work = Callable[[], object]
 MEGABYTE = 10**6
@@ -54,7 +54,7 @@ def added_peak_mb(prepare: Callable[[], Work], device: torch.device) -> float | 
         needs less than its preparation did.
 
     Raises:
-        FoundWrong: if the process is killed, as it is where memory runs out.
+        DataError: if the process is killed, as it is where memory runs out.
     """
     if device.type == "cuda":
         return _added_on_cuda(prepare, device) / MEGABYTE
@@ -63,7 +63,7 @@ def added_peak_mb(prepare: Callable[[], Work], device: torch.device) -> float | 
         try:
             added = child.submit(_added_here, prepare).result()
         except BrokenProcessPool:
-            raise FoundWrong("a measured process was killed, most likely for want of memory") from None
+            raise DataError("a measured process was killed, most likely for want of memory") from None
     return None if added is None else added / MEGABYTE
 
 

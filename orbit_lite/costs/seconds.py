@@ -1,4 +1,4 @@
-"""Seconds to personalise, by the clock: one support set at a time, measured apart from predicting."""
+"""Seconds to personalize, by the clock: one support set at a time, measured apart from predicting."""
 
 import csv
 import math
@@ -10,7 +10,7 @@ import torch
 
 from eval.formats.records import Task, VideoPlan
 from groundwork.csv_cells import open_csv
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import csv_text, write_text
 from groundwork.progress import Progress
 from groundwork.words import counted
@@ -22,7 +22,7 @@ from orbit_lite.models.recognizer import Recognizer
 
 @dataclass(frozen=True)
 class TaskSeconds:
-    """How long it took to personalise to one task's support set, on what device, with how many CPU threads."""
+    """How long it took to personalize to one task's support set, on what device, with how many CPU threads."""
 
     user: str
     task: int
@@ -42,7 +42,7 @@ def device_name(device: torch.device) -> str:
 def time_personalizing(
     recognizer: Recognizer, tasks: Sequence[Task], source: FrameSource, path: Path, *, quiet: bool = False
 ) -> list[TaskSeconds]:
-    """Measure each distinct support set once, from frames in main memory to a fitted recogniser.
+    """Measure each distinct support set once, from frames in main memory to a fitted recognizer.
 
     Nothing else is read or computed meanwhile. `path`, a row a task, is written anew after each support set; tasks that
     it holds already are not measured again.
@@ -58,7 +58,7 @@ def time_personalizing(
         one entry a task, in their order; tasks with the same support set have the same seconds.
 
     Raises:
-        FoundWrong: if `path` is no such file, or a frame can't be read.
+        DataError: if `path` is no such file, or a frame can't be read.
     """
     found = {(row.user, row.task): row for row in _read(path)} if path.exists() else {}
     left: dict[tuple[str, tuple[VideoPlan, ...]], list[Task]] = {}
@@ -97,7 +97,7 @@ def _read(path: Path) -> list[TaskSeconds]:
                 raise ValueError(heading)
             return [_parsed(dict(zip(heading, row, strict=True))) for row in rows]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise FoundWrong(f"{path}: no times of this kit; delete it, then run the same command again") from error
+        raise DataError(f"{path}: no times of this kit; delete it, then run the same command again") from error
 
 
 def _parsed(row: dict[str, str]) -> TaskSeconds:

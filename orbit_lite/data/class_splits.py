@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from data_prep.tree.class_lists import read_class_lists
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.randomness import keyed_rng
 from orbit_lite.episode_plan import ClassSplit
 
@@ -19,8 +19,8 @@ def classes_of(split: str, source: str, classes: Collection[str], plan: ClassSpl
         plan: how they are split; not by the tree.
 
     Raises:
-        AskedWrong: if the list can't be read, or is none.
-        FoundWrong: if a list has a class in two splits.
+        UsageError: if the list can't be read, or is none.
+        DataError: if a list has a class in two splits.
     """
     if plan.file is not None:
         return _listed_classes(split, source, classes, plan.file)
@@ -40,7 +40,7 @@ def _listed_classes(split: str, source: str, classes: Collection[str], file: Pat
         for name in names:
             own = name.removeprefix(f"{source}/")
             if own in classes and found.setdefault(own, part) != part:
-                raise FoundWrong(
+                raise DataError(
                     f"{file}: class {own!r} of {source} is in {found[own]} and in {part}; leave it in one of the two"
                 )
     return {name for name, part in found.items() if part == split}

@@ -53,7 +53,7 @@ def open_drawer(
     """The drawer of a protocol's tasks from a tree; looks for copies among its images where that matters.
 
     Raises:
-        AskedWrong, FoundWrong: as `TaskDrawer` and `EpisodeDrawer`.
+        UsageError, DataError: as `TaskDrawer` and `EpisodeDrawer`.
     """
     if isinstance(plan, TaskPlan):
         return TaskDrawer(index, plan, split=split, seed=seed, annotations=annotations)

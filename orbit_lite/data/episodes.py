@@ -10,7 +10,7 @@ import numpy as np
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import SPLITS
 from eval.formats.records import LeftOut, Task, TaskSet, VideoPlan
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.randomness import keyed_rng
 from groundwork.words import counted, listed, nearest
 from orbit_lite.data.class_splits import classes_of
@@ -43,8 +43,8 @@ class EpisodeDrawer:
             copies: finds which of some images are the same, see `data_prep.tree.copies`; None: none are.
 
         Raises:
-            AskedWrong: for an unknown split, or one that the tree does not have.
-            FoundWrong: for a source with too few classes or images, or a class in two splits.
+            UsageError: for an unknown split, or one that the tree does not have.
+            DataError: for a source with too few classes or images, or a class in two splits.
         """
         self.plan, self.seed = plan, seed
         self.split = _resolve_split(index, plan, split)
@@ -60,7 +60,7 @@ class EpisodeDrawer:
         for source, of_source in chosen.items():
             self._add(source, of_source, same)
         if not self._support:
-            raise FoundWrong(f"{index.root}: no images in split {self.split}; protocol {plan.name} can't draw tasks")
+            raise DataError(f"{index.root}: no images in split {self.split}; protocol {plan.name} can't draw tasks")
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the index: a draw needs none of it."""
@@ -157,7 +157,7 @@ class EpisodeDrawer:
         ]
         classes = [name for name in found if name not in few]
         if len(classes) < least_classes(self.plan):
-            raise FoundWrong(self._too_few_classes(source, len(classes), needed, few))
+            raise DataError(self._too_few_classes(source, len(classes), needed, few))
         self._support[source] = self._query[source] = SourceImages.of(found, classes)
 
     def _add_whole(self, plan: WholeEpisodes, source: str, rows: list[VideoRow], copies: Mapping[str, str]) -> None:
@@ -171,15 +171,15 @@ class EpisodeDrawer:
         where = f"{self._root}: source {source}"
         classes = sorted({name for name in (*found, *query) if found.get(name) or query.get(name)})
         if len(classes) < 2:
-            raise FoundWrong(f"{where}: {counted(len(classes), 'class', 'classes')}, and a task needs 2 to tell apart")
+            raise DataError(f"{where}: {counted(len(classes), 'class', 'classes')}, and a task needs 2 to tell apart")
         if untaught := [name for name in classes if not found.get(name)]:
-            raise FoundWrong(
+            raise DataError(
                 f"{where}: classes without an image to teach them: {listed(untaught)}; protocol {plan.name} needs 1 or "
                 f"more of each in split {TEACHES}"
             )
         images = sum(map(len, found.values()))
         if plan.support < len(classes) or images < plan.support + (not self.split):
-            raise FoundWrong(
+            raise DataError(
                 f"{where}: {counted(len(classes), 'class', 'classes')} with {counted(images, 'image')} to teach them; "
                 f"protocol {plan.name} needs {plan.support} images, one of each class among them"
                 f"{'' if self.split else ', and others to ask about'}: --set support=N takes another number"
@@ -191,7 +191,7 @@ class EpisodeDrawer:
         """One source's images that tasks may take: of the split's classes; of whole sets, what teaches as well.
 
         Raises:
-            FoundWrong: if the tree has a class in two splits, one of them this.
+            DataError: if the tree has a class in two splits, one of them this.
         """
         if isinstance(self.plan, WholeEpisodes):
             return [row for row in rows if row.split in (self.split, TEACHES if self.split else "")]
@@ -202,7 +202,7 @@ class EpisodeDrawer:
         chosen = [row for row in rows if row.split == self.split]
         others = {row.object: row.split for row in rows if row.split != self.split}
         if twice := sorted({row.object for row in chosen} & others.keys()):
-            raise FoundWrong(
+            raise DataError(
                 f"{self._root}: source {source}: {counted(len(twice), 'class', 'classes')} in two splits, "
                 f"{self.split} and {others[twice[0]]}: {listed(twice)}. Protocol {self.plan.name} asks about classes "
                 "that were not trained on: move each to one split, or deal them out with --set classes.by=seed"
@@ -233,18 +233,18 @@ def _by_label(images: SourceImages, places: Numbers) -> Iterable[tuple[int, Numb
 def _resolve_split(index: Index, plan: AnyEpisodes, split: str) -> str:
     """The split that is meant; "" in a tree without splits, where no rule of the plan's makes any."""
     if split not in SPLITS:
-        raise AskedWrong(f"unknown split {split!r}{nearest(split, SPLITS)}; known: {', '.join(SPLITS)}")
+        raise UsageError(f"unknown split {split!r}{nearest(split, SPLITS)}; known: {', '.join(SPLITS)}")
     if isinstance(plan, WholeEpisodes) and split == TEACHES:
-        raise AskedWrong(f"protocol {plan.name}: images of split {TEACHES} teach; ask about validation or test")
+        raise UsageError(f"protocol {plan.name}: images of split {TEACHES} teach; ask about validation or test")
     if isinstance(plan, FixedEpisodes | RandomEpisodes) and plan.classes.by != "tree":
         return split
     if index.splits == ("",):
         if split != "test":
-            raise AskedWrong(
+            raise UsageError(
                 f"{index.root}: a tree without splits has no classes of its own for {split}; deal them out: "
                 "classes.by=seed"
             )
         return ""
     if split not in index.splits:
-        raise AskedWrong(f"{index.root}: no split {split!r} in this tree; it has {', '.join(index.splits)}")
+        raise UsageError(f"{index.root}: no split {split!r} in this tree; it has {', '.join(index.splits)}")
     return split

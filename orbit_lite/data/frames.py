@@ -15,7 +15,7 @@ from data_prep.tree.listing import Kind
 from data_prep.tree.own_videos import OwnVideo
 from data_prep.tree.packed import PackedUser, archive_place
 from data_prep.video import decode_jpeg, encode_jpeg, read_frames
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 Pictures = NDArray[np.uint8]  # (n, size, size, 3), RGB
 # Archives a process keeps open: all of ORBIT's 67 take 43 MB, at 16 bytes a frame; opening one anew takes long.
@@ -34,7 +34,7 @@ class FrameSource(Protocol):
         """Frames of a video by number (from 1, any order, repeats allowed), uint8 (n, size, size, 3), RGB.
 
         Raises:
-            FoundWrong: if the video or a frame is not there, does not decode, or has another size.
+            DataError: if the video or a frame is not there, does not decode, or has another size.
         """
         ...
 
@@ -57,7 +57,7 @@ class FrameTree:
                 with open(path, "rb", buffering=0) as file:  # a third faster than pathlib's read_bytes
                     content = file.read()
             except FileNotFoundError:
-                raise FoundWrong(f"{path}: no such frame; the tree has changed, run 'orbit-lite prep verify'") from None
+                raise DataError(f"{path}: no such frame; the tree has changed, run 'orbit-lite prep verify'") from None
             _decode_into(picture, content, path)
         return pictures
 
@@ -124,12 +124,12 @@ def open_frames(index: Index, *, size_px: int = 224) -> FrameSource:
     """The frame source that goes with an index's kind of tree.
 
     Raises:
-        FoundWrong: if two videos share a name: predictions name videos, so they could not be told apart.
+        DataError: if two videos share a name: predictions name videos, so they could not be told apart.
     """
     places = {row.video: row.path for row in index.rows}
     if len(places) < len(index.rows):
         name, times = Counter(row.video for row in index.rows).most_common(1)[0]
-        raise FoundWrong(f"{index.root}: {times} videos are named {name!r}; a name must be one video's alone")
+        raise DataError(f"{index.root}: {times} videos are named {name!r}; a name must be one video's alone")
     return KINDS[index.kind](index.root, places, size_px=size_px)
 
 
@@ -151,11 +151,11 @@ def own_frames(video: OwnVideo, *, size_px: int) -> FrameSource:
 def _decode_into(picture: Pictures, content: bytes, where: str) -> None:
     try:
         decoded = decode_jpeg(content)
-    except FoundWrong as error:
-        raise FoundWrong(f"{where}: {error}") from None
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
     if decoded.shape != picture.shape:
         (height, width), size_px = decoded.shape[:2], len(picture)
-        raise FoundWrong(
+        raise DataError(
             f"{where}: {width}x{height} pixels, expected {size_px}x{size_px}; extract or resize the tree to {size_px}"
         )
     picture[:] = decoded
@@ -165,4 +165,4 @@ def _place(places: dict[str, str], video: str, root: Path) -> str:
     try:
         return places[video]
     except KeyError:
-        raise FoundWrong(f"{root}: no video {video!r} in its index; were the tasks drawn from another tree?") from None
+        raise DataError(f"{root}: no video {video!r} in its index; were the tasks drawn from another tree?") from None

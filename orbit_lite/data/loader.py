@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_prep.workers.pool import end_with_parent
 from eval.formats.records import Task, VideoPlan
 from groundwork.cores import default_workers
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from groundwork.process_setting import ProcessSetting
 from orbit_lite.data.frames import FrameSource, Pictures
 from orbit_lite.data.pixels import TaskPixels
@@ -144,7 +144,7 @@ def read_ahead(
 
     Raises:
         KitError: the error a job ended with, as the worker had it.
-        FoundWrong: if a worker hangs or dies.
+        DataError: if a worker hangs or dies.
     """
     if workers == 0:
         yield from _read_some(jobs, read, at_once) if at_once else _read_by_thread(jobs, read)
@@ -170,7 +170,7 @@ def read_ahead(
                 loaded = loaded.pin_memory() if pin else loaded
             yield loaded.value
     except RuntimeError as error:
-        raise FoundWrong(f"a reading worker was lost ({str(error).splitlines()[0]}); try --workers 0") from error
+        raise DataError(f"a reading worker was lost ({str(error).splitlines()[0]}); try --workers 0") from error
 
 
 def _read_by_thread(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT]) -> Iterator[LoadedT]:

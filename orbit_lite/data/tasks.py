@@ -16,7 +16,7 @@ from data_prep.tree.annotated_videos import TreeAnnotations
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import SPLITS
 from eval.formats.records import LeftOut, Task, TaskSet, VideoPlan
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.randomness import keyed_rng
 from groundwork.words import nearest
 from orbit_lite.config import FrameChoice, SetPlan, TaskPlan
@@ -64,8 +64,8 @@ class TaskDrawer:
         """Read what the plan asks for, from `annotations` of the index where others read them too.
 
         Raises:
-            AskedWrong: for an unknown split.
-            FoundWrong: for users or objects no task can be drawn from, or annotations that are missing or faulty.
+            UsageError: for an unknown split.
+            DataError: for users or objects no task can be drawn from, or annotations that are missing or faulty.
         """
         self.plan, self.seed = plan, seed
         self.split = resolve_split(index, plan, split)
@@ -76,7 +76,7 @@ class TaskDrawer:
         faults = [fault for videos in self._users.values() for fault in _faults(videos)]
         if faults:
             more = f" (and {len(faults) - 1} more like it)" if len(faults) > 1 else ""
-            raise FoundWrong(f"{index.root}: {faults[0]}{more}; protocol {plan.name} can't draw tasks from that")
+            raise DataError(f"{index.root}: {faults[0]}{more}; protocol {plan.name} can't draw tasks from that")
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ class TaskDrawer:
             for role, plan in (("support", self.plan.support), ("query", self.plan.query)):
                 rows = _choose_rows(by_object[name], plan)
                 if not rows:
-                    raise FoundWrong(self._no_video(user, name, role, plan))
+                    raise DataError(self._no_video(user, name, role, plan))
                 sets[role] = [self._candidate(row, plan, annotations) for row in rows]
                 for row, candidate in zip(rows, sets[role], strict=True):
                     if len(candidate.frames) < plan.min_frames:
@@ -183,7 +183,7 @@ class TaskDrawer:
             return Candidate(row.video, np.arange(1, row.frames + 1), row.is_stills)
         path = annotations.path(row)
         if not path.is_file():
-            raise FoundWrong(
+            raise DataError(
                 f"{path}: no annotations; protocol {self.plan.name} keeps frames without {', '.join(plan.without)}. "
                 "Put ORBIT's annotations there, or use --protocol own-videos for videos of your own"
             )
@@ -194,19 +194,19 @@ def resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
     """The split that is meant; "" in a tree without splits, whatever is asked for.
 
     Raises:
-        AskedWrong: if there is no such split, or the tree has none and the plan needs them.
+        UsageError: if there is no such split, or the tree has none and the plan needs them.
     """
     if index.splits == ("",):
         if plan.needs_splits:
-            raise AskedWrong(
+            raise UsageError(
                 f"{index.root}: a tree without splits; protocol {plan.name} needs {', '.join(SPLITS)}. "
                 "Use --protocol own-videos for videos of your own"
             )
         return ""
     if split not in SPLITS:
-        raise AskedWrong(f"unknown split {split!r}{nearest(split, SPLITS)}; known: {', '.join(SPLITS)}")
+        raise UsageError(f"unknown split {split!r}{nearest(split, SPLITS)}; known: {', '.join(SPLITS)}")
     if split not in index.splits:
-        raise AskedWrong(f"{index.root}: no split {split!r} in this tree; it has {', '.join(index.splits)}")
+        raise UsageError(f"{index.root}: no split {split!r} in this tree; it has {', '.join(index.splits)}")
     return split
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from eval.formats.records import VideoPlan
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class CausalFilter:
 def refuse_time_order(
     protocol: str, causal_filter: CausalFilter | None, *, single_images: bool, thumbnails: bool = False
 ) -> None:
-    """Raise AskedWrong for what goes by the order of frames in time, where a protocol's tasks are of single images."""
+    """Raise UsageError for what goes by the order of frames in time, where a protocol's tasks are of single images."""
     asked = {"--filter-stay": causal_filter is not None, "--thumbnails": thumbnails}
     for option in (name for name, given in asked.items() if given and single_images):
-        raise AskedWrong(
+        raise UsageError(
             f"{option}: goes by a video's frames in time; protocol {protocol} is of single images, which have no "
             "order: leave it out"
         )

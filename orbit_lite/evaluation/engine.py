@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from eval.formats.records import TaskSet
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.engines import DEFAULT_ENGINE
 from orbit_lite.models.engines.choosing import settle_engine
 from orbit_lite.models.engines.encoder import EngineFails
@@ -48,7 +48,7 @@ def settle_for_run(
     if asked is None and isinstance(before, str):
         try:
             return settle_engine(recognizer, before, frames=frames, states=states)
-        except (EngineFails, AskedWrong) as error:  # unknown: of another release
+        except (EngineFails, UsageError) as error:  # unknown: of another release
             _LOG.warning(
                 "the run began with engine %s, which can't be used any more: %s", before, error.__cause__ or error
             )

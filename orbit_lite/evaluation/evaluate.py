@@ -27,7 +27,7 @@ from eval.formats.records import (
 from eval.formats.scorecard import Cost
 from eval.score import ENGINE, FILTER_STAY
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.config import TaskPlan, as_written_now, load_protocol
 from orbit_lite.costs.seconds import time_personalizing
 from orbit_lite.data.drawing import Drawer, open_drawer
@@ -44,7 +44,7 @@ from orbit_lite.runs.ranks import joined_ranks
 TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"
 PARTS_NAME = ".parts"
 MOST_SIZES = 40  # of episodes, that MACs are counted for; episodes of random sizes have hundreds
-SECONDS_NAME = "seconds_to_personalise.csv"
+SECONDS_NAME = "seconds_to_personalize.csv"
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ def evaluate(
     Args:
         plain: predict each task by itself (see `predict_users`).
         thumbnails: put frames into the report, which then holds pictures of people's homes.
-        timed: measure seconds to personalise, too. Without it the same request gives the same scorecard, byte for byte.
+        timed: measure seconds to personalize, too. Without it the same request gives the same scorecard, byte for byte.
 
     Raises:
-        AskedWrong: if `out` holds another run, or another process is at it, or the request names something unknown.
-        FoundWrong: if the data or the checkpoint is not what it should be.
+        UsageError: if `out` holds another run, or another process is at it, or the request names something unknown.
+        DataError: if the data or the checkpoint is not what it should be.
     """
     with joined_ranks(device) as ranks:
         recognizer = request.model.load().to(ranks.device)
@@ -186,13 +186,13 @@ def keep_tasks(run: RunFolder, path: Path, drawn: TaskSet) -> None:
     """Write a run's tasks, once.
 
     Raises:
-        FoundWrong: if others are there: then the file was altered.
+        DataError: if others are there: then the file was altered.
     """
     if not path.exists():
         write_tasks(path, drawn)
         run.say(f"tasks drawn: {path}")
     elif tasks_fingerprint(read_tasks(path)) != tasks_fingerprint(drawn):
-        raise FoundWrong(f"{path}: altered: not the tasks of this run; restore it, or delete {run.path}")
+        raise DataError(f"{path}: altered: not the tasks of this run; restore it, or delete {run.path}")
 
 
 def score_and_report(

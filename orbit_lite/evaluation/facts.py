@@ -1,4 +1,4 @@
-"""What a scorecard says beyond predictions: what the tasks' frames are annotated with, what personalising takes."""
+"""What a scorecard says beyond predictions: what the tasks' frames are annotated with, what personalizing takes."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -24,7 +24,7 @@ def annotation_facts(annotations: TreeAnnotations, split: str, tasks: Sequence[T
     """Box sizes of clutter frames, and how many of each support video's frames have an issue; None without annotations.
 
     Raises:
-        FoundWrong: if `annotation_judge` finds a fault.
+        DataError: if `annotation_judge` finds a fault.
     """
     if not annotations.annotated(split):
         return None
@@ -42,7 +42,7 @@ def personalize_cost(
     causal_filter: CausalFilter | None = None,
     most_sizes: int | None = None,
 ) -> Cost:
-    """MACs to personalise for each task, by both counts; and seconds, where they were measured, one entry a task.
+    """MACs to personalize for each task, by both counts; and seconds, where they were measured, one entry a task.
 
     Counting runs the head once for each size, way and support frames: where there are more than most_sizes of them, no
     MACs are counted. With a filter, also how many more frames it reads than are predicted, and the MACs of these.
@@ -68,9 +68,9 @@ def personalize_cost(
             TaskCost(
                 user=task.user,
                 task=task.task,
-                macs_to_personalise=ours,
-                macs_to_personalise_thop=leaderboard,
-                seconds_to_personalise=seconds_of.get((task.user, task.task)),
+                macs_to_personalize=ours,
+                macs_to_personalize_thop=leaderboard,
+                seconds_to_personalize=seconds_of.get((task.user, task.task)),
                 filter_extra_frames=extra,
                 filter_extra_macs=None if extra is None else extra * count_frame(task.way),
             )
@@ -80,7 +80,7 @@ def personalize_cost(
         source = f"MACs not counted: tasks of {len(sizes)} sizes, and each takes a run of the head"
     if seconds:
         source += (
-            f"; seconds by the clock, on {measured_on(seconds)}, from frames in memory to a fitted recogniser, each "
+            f"; seconds by the clock, on {measured_on(seconds)}, from frames in memory to a fitted recognizer, each "
             "distinct support set once"
         )
     return Cost.of(rows, source=source)

@@ -1,4 +1,4 @@
-"""Tasks to predictions: one personalisation for each distinct support set, one embedding for each distinct query frame.
+"""Tasks to predictions: one personalization for each distinct support set, one embedding for each distinct query frame.
 
 A test user's tasks share their support set and draw their queries from the same videos (DESIGN: embedded once), so that
 fifty tasks cost little more than one. Memory is bounded by one user's support images and one video's features.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data_prep.tree.index import Index
 from eval.formats.records import Task, TaskSet, VideoPlan
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import Progress
 from orbit_lite.data.frames import FrameSource
 from orbit_lite.data.loader import ReadFrames, ReadImages, ReadTask, labels_and_videos, read_ahead, trailing_clips
@@ -88,12 +88,12 @@ def predict_users(
         causal_filter: over each video's probabilities; None predicts each frame (or clip) by itself.
 
     Raises:
-        AskedWrong: for a filter over time where tasks are of single images.
-        FoundWrong: if the tree is not the one that the tasks were drawn from, a frame can't be read, or an answer is no
+        UsageError: for a filter over time where tasks are of single images.
+        DataError: if the tree is not the one that the tasks were drawn from, a frame can't be read, or an answer is no
             number.
     """
     if tasks.data_fingerprint != index.fingerprint:
-        raise FoundWrong(f"{index.root}: not the tree these tasks were drawn from, or changed since; draw them again")
+        raise DataError(f"{index.root}: not the tree these tasks were drawn from, or changed since; draw them again")
     refuse_time_order(tasks.protocol, causal_filter, single_images=tasks.single_images)
     by_user: dict[str, list[Task]] = defaultdict(list)
     for task in tasks.tasks:

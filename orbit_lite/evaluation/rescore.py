@@ -59,7 +59,7 @@ def count_user(run: Path, user: str) -> list[str]:
     """What a run has of a user beside others, a line for each file. Changes nothing.
 
     Raises:
-        FoundWrong: if tasks or predictions are damaged.
+        DataError: if tasks or predictions are damaged.
     """
     tasks = [task for task in read_tasks(run / TASKS_NAME).tasks if task.user == user]
     predicted = _Predicted.read(run / PREDICTIONS_NAME, user, "")
@@ -92,7 +92,7 @@ def drop_user(run: Path, user: str, record: Mapping[str, Any], *, data: Path | N
         a line for each thing removed.
 
     Raises:
-        FoundWrong: if tasks, predictions or scorecard are damaged, or don't fit one another; nothing is changed then.
+        DataError: if tasks, predictions or scorecard are damaged, or don't fit one another; nothing is changed then.
     """
     removed = count_user(run, user)
     before = read_tasks(run / TASKS_NAME)

@@ -7,7 +7,7 @@ from pathlib import Path
 from data_prep.forgetting.plan import Removable
 from eval.report import is_report_file
 from eval.verbs import SCORECARD_NAME
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import is_part, part_of
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import identity, is_link
@@ -59,12 +59,12 @@ def read_results(path: Path) -> dict[str, object]:
     """What a results.json has, by user; nothing if there is no such file, or another kind of file.
 
     Raises:
-        FoundWrong: if it holds a key twice: written again, it would lose one of the two.
+        DataError: if it holds a key twice: written again, it would lose one of the two.
     """
     try:
         content = parse_json(path.read_bytes()) if path.is_file() else None
     except DoubledKeyError as error:
-        raise FoundWrong(f"{path}: {error}; remove the file, then forget them again") from None
+        raise DataError(f"{path}: {error}; remove the file, then forget them again") from None
     except ValueError:
         content = None
     return content if isinstance(content, dict) else {}

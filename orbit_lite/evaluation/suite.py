@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 
 from eval.suite_table import SetResult, suite_csv, suite_html, suite_markdown, suite_text
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import write_text
 from groundwork.reporting import report_failed
 from groundwork.strict_model import Strict
@@ -64,7 +64,7 @@ def load_suite(name: str) -> Suite:
     """A suite by built-in name or path of a YAML file.
 
     Raises:
-        AskedWrong: if there is none, or it is not as expected.
+        UsageError: if there is none, or it is not as expected.
     """
     path = find_config(name, "suite")
     return parse_config(read_yaml(path), Suite, where=str(path))
@@ -90,11 +90,11 @@ def evaluate_suite(
         the table, as text.
 
     Raises:
-        AskedWrong: if no set is there, the model can't be loaded, or it is started by torchrun.
-        FoundWrong: if a set's evaluation failed; the others' are in the table.
+        UsageError: if no set is there, the model can't be loaded, or it is started by torchrun.
+        DataError: if a set's evaluation failed; the others' are in the table.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise AskedWrong(f"suite {suite.name}: one process evaluates its sets; start it without torchrun.")
+        raise UsageError(f"suite {suite.name}: one process evaluates its sets; start it without torchrun.")
     _require_sets(suite, request.data)
     request.model.load()  # what is wrong with it is said once
     results: list[SetResult] = []
@@ -112,7 +112,7 @@ def evaluate_suite(
             try:
                 card = evaluate(own, out / name, workers=workers, device=device)
                 result = SetResult.of(name, group.part, group.group, card)
-            except (FoundWrong, AskedWrong) as error:
+            except (DataError, UsageError) as error:
                 report_failed(_LOG, str(error), error)
                 failed.append(name)
         results.append(result)
@@ -126,7 +126,7 @@ def evaluate_suite(
         ):
             write_text(out / f"{TABLE_NAME}.{suffix}", text)
     if failed:
-        raise FoundWrong(f"{counted(len(failed), 'set')} failed: {', '.join(failed)}; those of the others are in {out}")
+        raise DataError(f"{counted(len(failed), 'set')} failed: {', '.join(failed)}; those of the others are in {out}")
     return suite_text(title, results, width=width)
 
 
@@ -138,10 +138,10 @@ def _each(suite: Suite) -> Iterator[tuple[SuiteGroup, str]]:
 
 def _require_sets(suite: Suite, data: Path) -> None:
     if not data.is_dir():
-        raise AskedWrong(f"{data}: no such folder; expected one that holds a tree for each set of {suite.name}")
+        raise UsageError(f"{data}: no such folder; expected one that holds a tree for each set of {suite.name}")
     there = {path.name for path in data.iterdir() if path.is_dir()}
     if not there & set(suite.names):
-        raise AskedWrong(
+        raise UsageError(
             f"{data}: holds no set of {suite.name}; expected a tree at {data.name}/SET, such as {data.name}/"
             f"{suite.names[0]}; its sets: {', '.join(suite.names)}"
         )

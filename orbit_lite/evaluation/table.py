@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor
 
 from eval.formats.records import PREDICTION_COLUMNS, Task
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 def predictions_table(user: str, tasks: Sequence[Task], confidence: Tensor, prediction: Tensor) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def predictions_table(user: str, tasks: Sequence[Task], confidence: Tensor, pred
         prediction: the class of each frame, (frames,).
 
     Raises:
-        FoundWrong: if a confidence is NaN.
+        DataError: if a confidence is NaN.
     """
     plans = [(task.task, plan) for task in tasks for plan in task.query]
     counts = [len(plan.frames) for _, plan in plans]
@@ -35,8 +35,8 @@ def predictions_table(user: str, tasks: Sequence[Task], confidence: Tensor, pred
     table = pd.DataFrame(columns)[PREDICTION_COLUMNS.names]
     if table.confidence.isna().any():
         first = table[table.confidence.isna()].iloc[0]
-        raise FoundWrong(
-            f"user {first.user}, task {first.task}, video {first.video}, frame {first.frame}: the recogniser's answer "
+        raise DataError(
+            f"user {first.user}, task {first.task}, video {first.video}, frame {first.frame}: the recognizer's answer "
             "is no number (NaN); its weights have diverged or are not this backbone's"
         )
     return table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_prep.forgetting.derived import names as names_user
 from data_prep.forgetting.plan import EmptyFolder, Plan, change_file
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import write_text
 from orbit_lite.forgetting.found import Found, changed, removal, written_name
 from orbit_lite.forgetting.inventory import SeenFile, SeenFolder
@@ -41,7 +41,7 @@ def _users(folder: SeenFolder) -> dict[str, UserNumbers]:
         return {}
     try:
         return read_check_json(folder.by_name[CHECK_JSON].path)
-    except FoundWrong:  # somebody else's: the name is the same
+    except DataError:  # somebody else's: the name is the same
         return {}
 
 

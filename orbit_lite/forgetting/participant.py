@@ -14,7 +14,7 @@ from data_prep.forgetting.user_files import LeftAlone
 from data_prep.forgetting.user_places import is_user_folder
 from data_prep.tree.index import find_index
 from data_prep.tree.layout import SPLITS, nfc, user_name
-from groundwork.errors import AskedWrong, KitError
+from groundwork.errors import KitError, UsageError
 from groundwork.lock import LOCK_NAME
 from groundwork.words import listed
 from orbit_lite.forgetting.answers import ANSWERS_SUFFIX, answered_frames, find_in_answers
@@ -53,8 +53,8 @@ def plan_forget_participant(name: str, folders: Sequence[Path]) -> Plan:
         folders: where to look, at any depth.
 
     Raises:
-        AskedWrong: if a folder is not there, or is a part of a tree; or this is no participant's name.
-        FoundWrong: if nothing is found, but something of a participant whose name differs in case or punctuation only.
+        UsageError: if a folder is not there, or is a part of a tree; or this is no participant's name.
+        DataError: if nothing is found, but something of a participant whose name differs in case or punctuation only.
     """
     user = user_name(name)
     plan = _plan_of_user(user, folders)
@@ -92,12 +92,12 @@ def _roots(folders: Sequence[Path], user: str) -> list[Path]:
     """The folders, resolved, without those that stand in another."""
     for folder in folders:
         if not folder.is_dir():
-            raise AskedWrong(f"{folder}: no such folder; expected one to look for {user} in")
+            raise UsageError(f"{folder}: no such folder; expected one to look for {user} in")
         path = folder.resolve()
         if nfc(path.name) == user and is_user_folder(path):
-            raise AskedWrong(f"{folder}: the participant's own videos; give the folder around them: {path.parent}")
+            raise UsageError(f"{folder}: the participant's own videos; give the folder around them: {path.parent}")
         if path.name in SPLITS and find_index(path.parent):
-            raise AskedWrong(f"{folder}: a part of the tree {path.parent}; give all of it")
+            raise UsageError(f"{folder}: a part of the tree {path.parent}; give all of it")
     paths = list(dict.fromkeys(folder.resolve() for folder in folders))
     return [path for path in paths if not any(path != other and path.is_relative_to(other) for other in paths)]
 

@@ -7,7 +7,7 @@ from data_prep.forgetting.derived import names as names_user
 from data_prep.forgetting.plan import Plan
 from data_prep.tree.index import Index, find_index, read_rows
 from eval.formats.records import Task, read_tasks
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from orbit_lite.evaluation.evaluate import PARTS_NAME, TASKS_NAME
 from orbit_lite.evaluation.run_files import RESULTS_NAME, is_run_file
 from orbit_lite.forget import plan_in_run
@@ -33,7 +33,7 @@ def find_run(folder: SeenFolder, user: str, trees: Sequence[Path]) -> Found:
         tasks = read_tasks(folder.path / TASKS_NAME).tasks if TASKS_NAME in folder.by_name else ()
         data = _tree_of(folder.path, tasks, user, trees)
         plan = plan_in_run(folder.path, user, data=data, beside=False)
-    except FoundWrong as error:
+    except DataError as error:
         named = any(names_user(file.path.read_bytes(), user) for file in own)
         return Found(Plan(still=(f"{folder.path}: could not be searched: {error}",)) if named else Plan())
     # The record of a run that stays is looked into: it may name them still, as whose recognizer was evaluated.

@@ -15,7 +15,7 @@ from data_prep.tree.index import find_index, index_places
 from data_prep.tree.layout import ANNOTATIONS, SPLITS, place_user
 from data_prep.tree.naming import table_places
 from data_prep.tree.packed import ARCHIVE_SUFFIX
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import part_path
 from orbit_lite.forgetting.found import Below, Found, guarded, written_name
 from orbit_lite.forgetting.inventory import SeenFolder
@@ -69,7 +69,7 @@ def _look(folder: SeenFolder, user: str) -> FoundTree:
     try:
         case = open_case(folder.path, user)
         plan = plan_of_case(case)
-    except FoundWrong as error:
+    except DataError as error:
         theirs = any(_user_named(name) == user for name in folder.names) or any(
             names_user(file.path.read_bytes(), user) for file in folder.files if file.name in TABLES
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.strict_json import parse_json
 from groundwork.words import quoted
 from orbit_lite.config import parse_config
@@ -32,7 +32,7 @@ FORMAT = 3
 UNHASHED_FORMAT = 2  # from before checkpoints had a hash: the header's fields alone stand under the key
 HEADER = "orbit_lite"
 CHECKPOINT = HashedFormat(key=HEADER, remedy="take a copy of it, or train or convert again")
-PERSONAL_HEADER = "orbit_lite_personal"  # of a file that holds one user's recogniser: no checkpoint
+PERSONAL_HEADER = "orbit_lite_personal"  # of a file that holds one user's recognizer: no checkpoint
 PUBLISHED_EXTRACTOR = "feature_extractor."
 
 
@@ -78,7 +78,7 @@ def save_recognizer(
             Or if config or meta are not JSON (NaN and infinity are not).
     """
     if recognizer.learner is None:
-        raise ValueError("a recogniser without a learner's config could not be built again from its checkpoint")
+        raise ValueError("a recognizer without a learner's config could not be built again from its checkpoint")
     header = {
         "format": FORMAT,
         "learner": recognizer.learner.model_dump(mode="json"),
@@ -94,8 +94,8 @@ def read_checkpoint_info(path: Path | str) -> CheckpointInfo:
     """What one of our checkpoints says of itself; the header is checked against its hash, the weights stay unread.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it is not a checkpoint of ours, its header was altered, or it is of another format number.
+        UsageError: if there is no such file.
+        DataError: if it is not a checkpoint of ours, its header was altered, or it is of another format number.
     """
     return _info(read_metadata(Path(path)), Path(path))
 
@@ -120,14 +120,14 @@ def load_recognizer(
         device: where to put it.
 
     Raises:
-        AskedWrong: no such file, an unknown name, or a name or size that contradicts the file.
-        FoundWrong: not a checkpoint, cut off, altered, another format number, or keys that are missing, unknown,
+        UsageError: no such file, an unknown name, or a name or size that contradicts the file.
+        DataError: not a checkpoint, cut off, altered, another format number, or keys that are missing, unknown,
             misshapen or not finite.
     """
     path = Path(path)
     file = read_weights(path)
     if PERSONAL_HEADER in file.metadata:
-        raise FoundWrong(f"{path}: a personal recogniser, of one user; expected a checkpoint")
+        raise DataError(f"{path}: a personal recognizer, of one user; expected a checkpoint")
     read = _ours if HEADER in file.metadata else _published
     return read(file, path, learner, backbone, frame_size_px).to(device)
 
@@ -140,8 +140,8 @@ def build_from(
     Of a checkpoint of the same learner all weights are taken, of another one those of its extractor.
 
     Raises:
-        AskedWrong: as `build_recognizer`; or the checkpoint is of another backbone or frame size.
-        FoundWrong: as `build_recognizer` and `load_recognizer`.
+        UsageError: as `build_recognizer`; or the checkpoint is of another backbone or frame size.
+        DataError: as `build_recognizer` and `load_recognizer`.
     """
     path = Path(weights)
     if not path.is_file() or HEADER not in read_metadata(path):
@@ -172,11 +172,11 @@ def _ours(
         ("frame size", frame_size_px, info.frame_size_px),
     ):
         if asked is not None and asked != found:
-            raise AskedWrong(f"{path}: asked for {what} {asked}, but the checkpoint is of {what} {found}")
+            raise UsageError(f"{path}: asked for {what} {asked}, but the checkpoint is of {what} {found}")
     try:
         recognizer = build_recognizer(info.learner, info.backbone, weights="random", frame_size_px=info.frame_size_px)
-    except AskedWrong as error:  # the file's fault, or a newer release's: not the caller's
-        raise FoundWrong(f"{path}: {error}") from None
+    except UsageError as error:  # the file's fault, or a newer release's: not the caller's
+        raise DataError(f"{path}: {error}") from None
     load_checked(recognizer, file.tensors, where=f"{path} ({info.learner.name} on {info.backbone})")
     return recognizer
 
@@ -185,7 +185,7 @@ def _published(
     file: WeightFile, path: Path, learner: str | None, backbone: str | None, frame_size_px: int | None
 ) -> Recognizer:
     if learner is None or backbone is None:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: not a checkpoint of this kit (no {HEADER!r} in its header); "
             "if it is a published state dict, name its learner and backbone (or run 'orbit-lite convert' first)"
         )
@@ -223,12 +223,12 @@ def _note_unhashed(path: Path) -> None:
 
 def _info(metadata: Mapping[str, str], path: Path) -> CheckpointInfo:
     if HEADER not in metadata:
-        raise FoundWrong(f"{path}: not a checkpoint of this kit (no {HEADER!r} in its header)")
+        raise DataError(f"{path}: not a checkpoint of this kit (no {HEADER!r} in its header)")
     header, hashed = _header(metadata, path)
     try:
         number = header["format"]
         if number != (FORMAT if hashed else UNHASHED_FORMAT):
-            raise FoundWrong(f"{path}: checkpoint format {number}; this release reads format {FORMAT}")
+            raise DataError(f"{path}: checkpoint format {number}; this release reads format {FORMAT}")
         info = CheckpointInfo(
             learner=parse_config(dict(header["learner"]), LearnerConfig, where=f"{path}, learner"),
             backbone=str(header["backbone"]),
@@ -237,14 +237,14 @@ def _info(metadata: Mapping[str, str], path: Path) -> CheckpointInfo:
             meta=dict(header["meta"]),
             hashed=hashed,
         )
-    except AskedWrong as error:  # the file's fault, or a newer release's: not the caller's
-        raise FoundWrong(f"{error}; not a learner that is known here") from None
+    except UsageError as error:  # the file's fault, or a newer release's: not the caller's
+        raise DataError(f"{error}; not a learner that is known here") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise FoundWrong(f"{path}: the checkpoint's header is damaged ({type(error).__name__}: {error})") from None
+        raise DataError(f"{path}: the checkpoint's header is damaged ({type(error).__name__}: {error})") from None
     try:
         find_backbone(info.backbone, frame_size_px=info.frame_size_px)
-    except AskedWrong as error:
-        raise FoundWrong(f"{path}: {error}") from None
+    except UsageError as error:
+        raise DataError(f"{path}: {error}") from None
     return info
 
 

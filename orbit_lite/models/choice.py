@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.files import file_sha256
 from groundwork.words import nearest
 from orbit_lite.config import YAML_SUFFIXES
@@ -30,18 +30,18 @@ class ModelChoice:
         """Read or build it, on the CPU.
 
         Raises:
-            AskedWrong: for an unknown learner or backbone, or a file that is not there.
-            FoundWrong: if the file is no checkpoint.
+            UsageError: for an unknown learner or backbone, or a file that is not there.
+            DataError: if the file is no checkpoint.
         """
         learner = self._learner()
         if learner is not None:
             if not self.backbone:
-                raise AskedWrong(f"--model {self.model} is a learner: give its --backbone (and --weights) too")
+                raise UsageError(f"--model {self.model} is a learner: give its --backbone (and --weights) too")
             return build_from(learner, self.backbone, weights=self._weights, seed=self.seed)
         path = Path(self.model)
         if not path.is_file():
             known = learner_names()
-            raise AskedWrong(
+            raise UsageError(
                 f"--model {self.model}: no such checkpoint, and no learner{nearest(self.model, known)}; "
                 f"learners: {', '.join(known)}"
             )
@@ -78,11 +78,11 @@ def choose_start(model: str | None, backbone: str, weights: str) -> ModelChoice:
     """What the options name, or the embedded start if they name nothing.
 
     Raises:
-        AskedWrong: for a backbone or weights without a model.
+        UsageError: for a backbone or weights without a model.
     """
     if model is not None:
         return ModelChoice(model, backbone, weights)
     if backbone or weights:
         given = "--backbone" if backbone else "--weights"
-        raise AskedWrong(f"{given} goes with --model, a learner's name such as ridge; --model is missing")
+        raise UsageError(f"{given} goes with --model, a learner's name such as ridge; --model is missing")
     return EMBEDDED_START

@@ -5,7 +5,7 @@ A checkpoint of ours from before hashes is written again with one.
 
 from pathlib import Path
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.files import file_sha256
 from groundwork.outputs import Input, Output, require_outputs
 from orbit_lite.models.checkpoint import HEADER, load_recognizer, read_checkpoint_info, save_recognizer
@@ -30,14 +30,14 @@ def convert(
         learner, backbone, frame_size_px: what a published file does not say; as for `load_recognizer`.
 
     Raises:
-        AskedWrong: no such file, one that is ours already, `out` is the file itself, or a missing or unknown name.
-        FoundWrong: if the file does not hold that learner on that backbone; lists the keys.
+        UsageError: no such file, one that is ours already, `out` is the file itself, or a missing or unknown name.
+        DataError: if the file does not hold that learner on that backbone; lists the keys.
     """
     ours = read_checkpoint_info(published) if HEADER in read_metadata(published) else None
     if ours and ours.hashed:
-        raise AskedWrong(f"{published}: a checkpoint of this kit already; expected a published state dict")
+        raise UsageError(f"{published}: a checkpoint of this kit already; expected a published state dict")
     if not ours and (learner is None or backbone is None):
-        raise AskedWrong(
+        raise UsageError(
             f"{published}: not a checkpoint of this kit; of a published one, --learner and --backbone are required"
         )
     require_outputs([Input("PUBLISHED.pth", published)], [Output("--out", out, example="CKPT.safetensors")])

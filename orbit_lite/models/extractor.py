@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.backbones import find_backbone
 from orbit_lite.models.backbones.record import FRAME_SIZE_PX, Backbone
 from orbit_lite.models.counting import PartMacs, count_leaderboard_macs, count_macs
@@ -101,20 +101,20 @@ def build_extractor(name: str, *, weights: str | Path, seed: int = 0, frame_size
         frame_size_px: side of the square frames.
 
     Raises:
-        AskedWrong: unknown name, no pretrained weights, no such file, or a size the backbone can't take.
-        FoundWrong: if the file is not one of weights, or they do not fit; lists the keys.
+        UsageError: unknown name, no pretrained weights, no such file, or a size the backbone can't take.
+        DataError: if the file is not one of weights, or they do not fit; lists the keys.
     """
     if frame_size_px < LEAST_FRAME_SIZE_PX:
-        raise AskedWrong(
+        raise UsageError(
             f"frames of {frame_size_px} px: too small for any backbone; expected {LEAST_FRAME_SIZE_PX} or more"
         )
     if frame_size_px > MOST_FRAME_SIZE_PX:
-        raise AskedWrong(f"frames of {frame_size_px} px: too large; expected at most {MOST_FRAME_SIZE_PX}")
+        raise UsageError(f"frames of {frame_size_px} px: too large; expected at most {MOST_FRAME_SIZE_PX}")
     backbone = find_backbone(name, frame_size_px=frame_size_px)
     if frame_size_px != FRAME_SIZE_PX and not backbone.any_size:
-        raise AskedWrong(f"backbone {name} takes frames of {FRAME_SIZE_PX} px only, asked for {frame_size_px}")
+        raise UsageError(f"backbone {name} takes frames of {FRAME_SIZE_PX} px only, asked for {frame_size_px}")
     if weights == "pretrained" and backbone.fetch is None:
-        raise AskedWrong(f"backbone {name} has no pretrained weights; use --weights random, or --weights FILE")
+        raise UsageError(f"backbone {name} has no pretrained weights; use --weights random, or --weights FILE")
     path = _weights_path(backbone, weights)
     file = read_weights(path) if path else None  # before building, which takes seconds for the large ones
     with torch.random.fork_rng(devices=[]):

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import write_bytes
 from groundwork.strict_json import parse_json
 from orbit_lite.models.weight_files import WeightFile
@@ -53,7 +53,7 @@ class HashedFormat:
         Files from before it had a hash of its own have that over header and tensors alone: `checked` looks at it.
 
         Raises:
-            FoundWrong: if it is damaged or altered.
+            DataError: if it is damaged or altered.
         """
         return self._envelope(metadata, path)[HEADER]
 
@@ -61,16 +61,16 @@ class HashedFormat:
         """The header's JSON text of a file whose header and tensors are what their hash says.
 
         Raises:
-            FoundWrong: if anything in it is damaged or altered.
+            DataError: if anything in it is damaged or altered.
         """
         envelope = self._envelope(file.metadata, path)
         if content_sha256(envelope[HEADER], file.tensors) != envelope[CONTENT_HASH]:
             raise self.damaged(path, "its content is not what its hash says")
         return envelope[HEADER]
 
-    def damaged(self, path: Path, what: str) -> FoundWrong:
+    def damaged(self, path: Path, what: str) -> DataError:
         """The error for a damaged file of this kind."""
-        return FoundWrong(f"{path}: damaged or altered ({what}); {self.remedy}")
+        return DataError(f"{path}: damaged or altered ({what}); {self.remedy}")
 
     def _envelope(self, metadata: Mapping[str, str], path: Path) -> dict[str, str]:
         try:

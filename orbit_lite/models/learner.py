@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.strict_model import Strict, refused
 from groundwork.words import nearest
 from orbit_lite.config import (
@@ -59,7 +59,7 @@ class LearnerConfig(Strict):
     def _known_head(cls, name: str) -> str:
         try:
             return find_head(name).name
-        except AskedWrong as error:
+        except UsageError as error:
             raise refused(str(error)) from None
 
     @field_validator("adapter")
@@ -67,7 +67,7 @@ class LearnerConfig(Strict):
     def _known_adapter(cls, name: str) -> str:
         try:
             return find_adapter(name).name
-        except AskedWrong as error:
+        except UsageError as error:
             raise refused(str(error)) from None
 
     @field_validator("adapter_settings")
@@ -111,7 +111,7 @@ def load_learner(name: str) -> LearnerConfig:
     holds NAME.yaml, or a LearnerConfig.
 
     Raises:
-        AskedWrong: for an unknown name (says which are near, and which there are), a config with a fault, or a package
+        UsageError: for an unknown name (says which are near, and which there are), a config with a fault, or a package
             that is broken.
     """
     if name in builtin_names("learner"):
@@ -120,7 +120,7 @@ def load_learner(name: str) -> LearnerConfig:
         return _added_learner(name)
     elif Path(name).suffix not in YAML_SUFFIXES:
         known = learner_names()
-        raise AskedWrong(f"unknown learner {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+        raise UsageError(f"unknown learner {name!r}{nearest(name, known)}; known: {', '.join(known)}")
     path = find_config(name, "learner")
     return parse_config({"name": path.stem, **read_yaml(path)}, LearnerConfig, where=str(path))
 
@@ -131,8 +131,8 @@ def _added_learner(name: str) -> LearnerConfig:
         return found.model_copy(update={"name": found.name or name})
     file_name = f"{name}.yaml"
     if not isinstance(found, ModuleType) or not (file := resources.files(found) / file_name).is_file():
-        raise AskedWrong(f"{where}: expected a package that holds {file_name}, or a LearnerConfig")
+        raise UsageError(f"{where}: expected a package that holds {file_name}, or a LearnerConfig")
     content = parse_yaml(file.read_text(encoding="utf-8"), where=f"{where}, {file_name}")
     if not isinstance(content, dict):
-        raise AskedWrong(f"{where}, {file_name}: expected a mapping of keys, got {type(content).__name__}")
+        raise UsageError(f"{where}, {file_name}: expected a mapping of keys, got {type(content).__name__}")
     return parse_config({"name": name, **content}, LearnerConfig, where=f"{where}, {file_name}")

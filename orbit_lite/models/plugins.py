@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.words import nearest
 
 PartT = TypeVar("PartT")
@@ -42,7 +42,7 @@ class PartKind:
             more: what there is beside the known names.
 
         Raises:
-            AskedWrong: if the name is unknown (says which are near), is taken twice, or its package is broken.
+            UsageError: if the name is unknown (says which are near), is taken twice, or its package is broken.
         """
         if name in builtin:
             self.refuse_taken(name)
@@ -50,39 +50,39 @@ class PartKind:
         if name not in self._offers():
             known = [*builtin, *self.added()]
             near = nearest(name, known) or hint
-            raise AskedWrong(f"unknown {self.name} {name!r}{near}; known: {', '.join(known)}{more}")
+            raise UsageError(f"unknown {self.name} {name!r}{near}; known: {', '.join(known)}{more}")
         record, where = self.load(name)
         if not isinstance(record, expected):
-            raise AskedWrong(f"{where} is a {type(record).__name__}; expected a {expected.__name__}")
+            raise UsageError(f"{where} is a {type(record).__name__}; expected a {expected.__name__}")
         if (own := getattr(record, "name", name)) != name:
-            raise AskedWrong(f"{where} calls itself {own!r}; its record and its entry point must have one name")
+            raise UsageError(f"{where} calls itself {own!r}; its record and its entry point must have one name")
         return record
 
     def refuse_taken(self, name: str) -> None:
         """Refuse a built-in name that an installed package has, too.
 
         Raises:
-            AskedWrong: names the package.
+            UsageError: names the package.
         """
         if offers := self._offers().get(name):
             packages = _packages(offers)
-            raise AskedWrong(f"{self.name} {name!r} is built in, and {packages} adds one of that name; uninstall it")
+            raise UsageError(f"{self.name} {name!r} is built in, and {packages} adds one of that name; uninstall it")
 
     def load(self, name: str) -> tuple[Any, str]:
         """What an installed package has under a name, and words that say what and where it is.
 
         Raises:
-            AskedWrong: if two packages have the name, or it can't be imported; says why, in one line.
+            UsageError: if two packages have the name, or it can't be imported; says why, in one line.
         """
         offers = self._offers()[name]
         where = f"{self.name} {name!r} of {_packages(offers)}"
         if len(offers) > 1:
-            raise AskedWrong(f"{where}: two packages have the name; uninstall one")
+            raise UsageError(f"{where}: two packages have the name; uninstall one")
         try:
             return offers[0].load(), where
         except (Exception, SystemExit) as error:  # a package may raise whatever it likes while it is imported
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            raise AskedWrong(f"{where} can't be imported ({reason})") from None
+            raise UsageError(f"{where} can't be imported ({reason})") from None
 
     def _offers(self) -> Mapping[str, list[EntryPoint]]:
         return _offers(self.group, tuple(sys.path))

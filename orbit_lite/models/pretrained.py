@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 PROBE_TIMEOUT_S = 5.0
 
@@ -20,7 +20,7 @@ def fetch_from_hub(timm_name: str, repository: str = "", file_name: str | None =
         file_name: in the repository; `model.safetensors` if not given.
 
     Raises:
-        AskedWrong: if it can't be fetched; names the model, and the road without a network.
+        UsageError: if it can't be fetched; names the model, and the road without a network.
     """
     import huggingface_hub
     from huggingface_hub import constants  # by name: as an attribute it is there only once something has imported it
@@ -65,9 +65,9 @@ def _probe(url: str) -> None:
         error.close()  # an answer: the host is there, and the download's own error says more
 
 
-def _not_fetched(what: str, error: Exception) -> AskedWrong:
+def _not_fetched(what: str, error: Exception) -> UsageError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return AskedWrong(
+    return UsageError(
         f"could not fetch the pretrained weights, {what} ({reason}); "
         "fetch them where there is a network and give the file with --weights FILE (train: weights=FILE)"
     )

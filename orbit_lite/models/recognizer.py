@@ -1,4 +1,4 @@
-"""The recogniser: extractor, adapter, head. Fitting to a user's images returns a value; the module keeps nothing."""
+"""The recognizer: extractor, adapter, head. Fitting to a user's images returns a value; the module keeps nothing."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,7 +32,7 @@ class Recognizer(nn.Module):
     """Images of a user's objects to a classifier of them.
 
     Items are frames, uint8 (n, 3, s, s), or clips, uint8 (n, frames, 3, s, s), whose features are the mean over their
-    frames. They may lie on any device: each chunk is moved to the recogniser's when its turn comes.
+    frames. They may lie on any device: each chunk is moved to the recognizer's when its turn comes.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Recognizer(nn.Module):
         `FittedRecognizer.embed` is right for both.
 
         Raises:
-            FoundWrong: wrong dtype, shape or size, no item, or NaN or infinite features.
+            DataError: wrong dtype, shape or size, no item, or NaN or infinite features.
             EngineFails: if the engine can't run this network.
         """
         return self.embed_by(self.encoder(state), items, chunk=chunk)
@@ -132,7 +132,7 @@ class Recognizer(nn.Module):
             chunk: frames encoded at once; by device if not given.
 
         Raises:
-            FoundWrong: if images, labels or videos are not so; names the value. Or if the weights have diverged, so
+            DataError: if images, labels or videos are not so; names the value. Or if the weights have diverged, so
                 that features or the fitted head are not finite.
         """
         # before the images are encoded, which may take a minute
@@ -154,7 +154,7 @@ class Recognizer(nn.Module):
         """Fit to features (n, width) that `embed` gave: for tasks that share support frames. The rest as above.
 
         Raises:
-            FoundWrong: if features, labels or videos are not so.
+            DataError: if features, labels or videos are not so.
             ValueError: if the learner adapts its extractor: it must see the images.
         """
         if not self.shares_features:
@@ -175,9 +175,9 @@ class Recognizer(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class FittedRecognizer:
-    """A recogniser fitted to one support set. Any number can be held at once.
+    """A recognizer fitted to one support set. Any number can be held at once.
 
-    Holds the head's tensors and the adapted parameters, if any, and refers to the recogniser for the extractor:
+    Holds the head's tensors and the adapted parameters, if any, and refers to the recognizer for the extractor:
     training that further changes both.
     """
 
@@ -188,7 +188,7 @@ class FittedRecognizer:
     _encoder: CurrentEncoder | None = field(default=None, repr=False)
 
     def logits(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
-        """Items, as Recognizer says, to (m, way), without graph. Raises FoundWrong as `Recognizer.embed`."""
+        """Items, as Recognizer says, to (m, way), without graph. Raises DataError as `Recognizer.embed`."""
         return self.logits_from_features(self.embed(images, chunk=chunk))
 
     def embed(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
@@ -229,8 +229,8 @@ def build_recognizer(
         seed: of all random weights; the global random state is neither read nor changed.
 
     Raises:
-        AskedWrong: if a name is unknown, or the weights are not to be had.
-        FoundWrong: if a file of weights does not fit.
+        UsageError: if a name is unknown, or the weights are not to be had.
+        DataError: if a file of weights does not fit.
     """
     config = load_learner(learner) if isinstance(learner, str) else learner
     extractor = build_extractor(backbone, weights=weights, seed=seed, frame_size_px=frame_size_px)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks, usual_chunks
 from orbit_lite.models.gradients.film_penalty import FilmPenalty
@@ -44,16 +44,16 @@ def task_gradient(
         loss and accuracy, not scaled. A loss that is not finite is left to the caller, who knows which task it is.
 
     Raises:
-        AskedWrong: if h < 1, the estimator is unknown, or the learner has nothing to meta-train.
-        FoundWrong: if the images, labels or videos are not as they should be.
+        UsageError: if h < 1, the estimator is unknown, or the learner has nothing to meta-train.
+        DataError: if the images, labels or videos are not as they should be.
     """
     if estimator not in ESTIMATORS:
-        raise AskedWrong(f"unknown estimator {estimator!r}; known: {', '.join(ESTIMATORS)}")
+        raise UsageError(f"unknown estimator {estimator!r}; known: {', '.join(ESTIMATORS)}")
     if h < 1:
-        raise AskedWrong(f"h = {h}: LITE needs at least 1 support item with a gradient")
+        raise UsageError(f"h = {h}: LITE needs at least 1 support item with a gradient")
     _check(recognizer, pixels)
     if not any(value.requires_grad for value in recognizer.parameters()):
-        raise AskedWrong("this learner is fitted to each support set alone: it has nothing to meta-train")
+        raise UsageError("this learner is fitted to each support set alone: it has nothing to meta-train")
     device = recognizer.device
     videos = pixels.support_videos.to(device) if pixels.support_videos is not None else None
     task = replace(pixels, support_labels=pixels.support_labels.to(device), support_videos=videos)
@@ -83,6 +83,6 @@ def _check(recognizer: Recognizer, pixels: TaskPixels) -> None:
     check_labels(pixels.query_labels, items=len(pixels.query), what="query labels")
     highest = int(pixels.query_labels.max())
     if highest >= pixels.way:
-        raise FoundWrong(
+        raise DataError(
             f"query labels: label {highest} in a task of {pixels.way} classes; expected 0..{pixels.way - 1}"
         )

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 NESTS = ("model_state_dict", "state_dict")  # keys under which training scripts keep the weights in a .pth
 LISTED = 10  # names shown of each kind of fault: a file of another network would give hundreds
@@ -31,11 +31,11 @@ def read_weights(path: Path) -> WeightFile:
     The content tells which it is, not the suffix.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it is neither, is cut off, or holds something else than tensors.
+        UsageError: if there is no such file.
+        DataError: if it is neither, is cut off, or holds something else than tensors.
     """
     if not path.is_file():
-        raise AskedWrong(f"{path}: no such file of weights; expected safetensors or .pth")
+        raise UsageError(f"{path}: no such file of weights; expected safetensors or .pth")
     with path.open("rb") as file:
         start = file.read(9)
     # safetensors: eight bytes of length, then JSON. Neither a zip nor a torch pickle has `{` in that place.
@@ -45,7 +45,7 @@ def read_weights(path: Path) -> WeightFile:
 def read_metadata(path: Path) -> dict[str, str]:
     """A safetensors header's metadata, the tensors unread; empty if it is a .pth. Raises as read_weights."""
     if not path.is_file():
-        raise AskedWrong(f"{path}: no such file of weights; expected safetensors or .pth")
+        raise UsageError(f"{path}: no such file of weights; expected safetensors or .pth")
     with path.open("rb") as file:
         start = file.read(9)
     return _read_safetensors(path, header_only=True).metadata if start[8:] == b"{" else {}
@@ -69,7 +69,7 @@ def load_checked(
         called: a name of the module's to the file's; the same if not given.
 
     Raises:
-        FoundWrong: lists keys that are missing, unknown, misshapen or not finite, and negative variances, by the
+        DataError: lists keys that are missing, unknown, misshapen or not finite, and negative variances, by the
             file's names, all in one line.
     """
     expected = {called(name): value for name, value in module.state_dict().items()}
@@ -95,7 +95,7 @@ def load_checked(
         if names
     ]
     if faults:
-        raise FoundWrong(f"{where}: the weights do not fit: {'; '.join(faults)}")
+        raise DataError(f"{where}: the weights do not fit: {'; '.join(faults)}")
     own_names = {called(name): name for name in module.state_dict()}
     module.load_state_dict({own_names[name]: value for name, value in fitting.items()}, strict=False)
 
@@ -119,7 +119,7 @@ def _read_safetensors(path: Path, *, header_only: bool = False) -> WeightFile:
             names = [] if header_only else list(file.keys())
             return WeightFile({name: file.get_tensor(name) for name in names}, dict(file.metadata() or {}))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise FoundWrong(f"{path}: not a whole safetensors file ({_first_line(error)})") from None
+        raise DataError(f"{path}: not a whole safetensors file ({_first_line(error)})") from None
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
@@ -128,12 +128,12 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise FoundWrong(
+        raise DataError(
             f"{path}: not a file of weights, or one that holds more than tensors; nothing in it was run. "
             "Expected safetensors or a plain state dict"
         ) from None
     except Exception as error:  # the unpickler meets cut or foreign bytes with whatever its next step raises
-        raise FoundWrong(f"{path}: not a whole file of weights ({_first_line(error)})") from None
+        raise DataError(f"{path}: not a whole file of weights ({_first_line(error)})") from None
     return _state_dict(content, path)
 
 
@@ -141,10 +141,10 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     if isinstance(content, dict):
         content = next((content[nest] for nest in NESTS if nest in content), content)
     if not isinstance(content, dict) or not content:
-        raise FoundWrong(f"{path}: expected a state dict (names to tensors), got {type(content).__name__}")
+        raise DataError(f"{path}: expected a state dict (names to tensors), got {type(content).__name__}")
     odd = [str(name) for name, value in content.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if odd:
-        raise FoundWrong(f"{path}: expected a state dict of tensors only; {_listing(odd, 'other entries')}")
+        raise DataError(f"{path}: expected a state dict of tensors only; {_listing(odd, 'other entries')}")
     return dict(content)
 
 

@@ -1,1 +1,1 @@
-"""A new user's videos: to a personal recogniser in one file, and what is in a new video, frame by frame."""
+"""A new user's videos: to a personal recognizer in one file, and what is in a new video, frame by frame."""

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.strict_json import parse_json
 from groundwork.strict_model import Strict, first_fault
 from orbit_lite.models.checkpoint import PERSONAL_HEADER as HEADER
@@ -94,7 +94,7 @@ def is_personal(path: Path) -> bool:
     """Whether a file says of itself that it is a personal recognizer; False if there is none, or it can't be read."""
     try:
         return path.is_file() and HEADER in read_metadata(path)
-    except FoundWrong:
+    except DataError:
         return False
 
 
@@ -102,8 +102,8 @@ def require_personal(path: Path) -> None:
     """Refuse what does not say of itself that it is a personal recognizer; the rest of it is not read.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it is something else.
+        UsageError: if there is no such file.
+        DataError: if it is something else.
     """
     if HEADER not in read_metadata(_existing(path)):
         raise _not_personal(path)
@@ -126,8 +126,8 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
     """Read a personal recognizer.
 
     Raises:
-        AskedWrong: if there is no such file.
-        FoundWrong: if it is none, is cut off or altered, or of another format number.
+        UsageError: if there is no such file.
+        DataError: if it is none, is cut off or altered, or of another format number.
     """
     path = _existing(Path(path))
     file = read_weights(path)
@@ -136,8 +136,8 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
         recognizer = build_recognizer(
             header.learner, header.backbone, weights="random", frame_size_px=header.frame_size_px
         )
-    except AskedWrong as error:  # the file's fault, or a newer release's: not the caller's
-        raise FoundWrong(f"{path}: {error}") from None
+    except UsageError as error:  # the file's fault, or a newer release's: not the caller's
+        raise DataError(f"{path}: {error}") from None
     load_checked(recognizer, _take(WEIGHTS, file.tensors), where=str(path))
     recognizer.to(device)
     head, state, support = _fitted_parts(file.tensors, header, recognizer, path)
@@ -198,7 +198,7 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
     except (ValueError, KeyError, TypeError) as error:
         raise PERSONAL.damaged(path, f"its header does not read: {type(error).__name__}") from None
     if number not in (*OLD_FORMATS, FORMAT):
-        raise FoundWrong(f"{path}: personal file of format {number}; this release reads formats 1 to {FORMAT}")
+        raise DataError(f"{path}: personal file of format {number}; this release reads formats 1 to {FORMAT}")
     try:
         return _Header.model_validate_json(text)
     except ValidationError as error:
@@ -207,12 +207,12 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise AskedWrong(f"{path}: no such file; expected a personal recognizer, as 'orbit-lite personalize' writes it")
+        raise UsageError(f"{path}: no such file; expected a personal recognizer, as 'orbit-lite personalize' writes it")
     return path
 
 
-def _not_personal(path: Path) -> FoundWrong:
-    return FoundWrong(f"{path}: not a personal recognizer; make one with 'orbit-lite personalize'")
+def _not_personal(path: Path) -> DataError:
+    return DataError(f"{path}: not a personal recognizer; make one with 'orbit-lite personalize'")
 
 
 def _put(beginning: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

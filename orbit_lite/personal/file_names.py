@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 SUFFIX = ".safetensors"
 CSV_NAME = "participants.csv"
@@ -14,16 +14,16 @@ def targets(folders: Sequence[Path], out: Path) -> list[Path]:
     """The file of each user: `out` itself for one, files in the folder `out`, named as the users' folders, for several.
 
     Raises:
-        AskedWrong: if two folders have one name, or `out` is in the way.
+        UsageError: if two folders have one name, or `out` is in the way.
     """
     if len(folders) == 1:
         return [out]
     names = [user_name(folder) for folder in folders]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise AskedWrong(f"two of the folders are named {twice[0]}: their recognizers would have one name; rename one")
+        raise UsageError(f"two of the folders are named {twice[0]}: their recognizers would have one name; rename one")
     if out.exists() and not out.is_dir():
-        raise AskedWrong(f"{out}: a file; for several users --out takes a folder")
+        raise UsageError(f"{out}: a file; for several users --out takes a folder")
     return [out / f"{name}{SUFFIX}" for name in names]
 
 

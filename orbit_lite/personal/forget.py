@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, nothing_among, remove_files
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.removal import Root, identity
 from orbit_lite.personal.exporting.formats import FORMATS
 from orbit_lite.personal.file import load_personal, require_personal, save_personal
@@ -35,18 +35,18 @@ def plan_forget_in_file(file: Path, names: Sequence[str] = ()) -> Plan:
             earlier call may have removed it.
 
     Raises:
-        AskedWrong: if the file is a link or its folder is not there, all objects are named, or the learner needs all
+        UsageError: if the file is a link or its folder is not there, all objects are named, or the learner needs all
             videos together.
-        FoundWrong: if it is no personal recognizer; or an object is named that differs from one there in case or
+        DataError: if it is no personal recognizer; or an object is named that differs from one there in case or
             punctuation only.
     """
     if file.is_symlink():
-        raise AskedWrong(
+        raise UsageError(
             f"{file}: a symbolic link to {file.resolve()}; a file is changed only where it stands: name that"
         )
     if not file.exists():
         if not file.parent.is_dir():
-            raise AskedWrong(f"{file.parent}: no such folder; expected a personal recognizer's file in it")
+            raise UsageError(f"{file.parent}: no such folder; expected a personal recognizer's file in it")
         return Plan(note=f"{file}: no such file: already gone, or never here", unreachable=tuple(_exports(file)))
     used = tuple(held_with(file))
     if not names:

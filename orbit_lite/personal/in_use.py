@@ -17,7 +17,7 @@ def using(paths: Iterable[Path]) -> AbstractContextManager[None]:
     """Hold what these paths are part of, shared with others that use it, while the block runs.
 
     Raises:
-        AskedWrong: if some of it is being removed or renamed.
+        UsageError: if some of it is being removed or renamed.
     """
     return in_use(place for path in paths for place in held_with(path))
 

@@ -175,11 +175,11 @@ class PersonalRecognizer:
         return self.fitted.recognizer.extractor.frame_size_px
 
     def with_strictness(self, strictness: str) -> "PersonalRecognizer":
-        """The same at another point of its curve. Raises AskedWrong as `Rejection.at`."""
+        """The same at another point of its curve. Raises UsageError as `Rejection.at`."""
         return replace(self, calibration=replace(self.calibration, rejection=self.rejection.at(strictness)))
 
     def scores(self, images: Tensor, *, chunk: int | None = None) -> FrameScores:
-        """Frames, uint8 (m, 3, s, s), to what they look like. Raises FoundWrong as `Recognizer.embed`."""
+        """Frames, uint8 (m, 3, s, s), to what they look like. Raises DataError as `Recognizer.embed`."""
         return self.scores_of_features(self.fitted.embed(images, chunk=chunk))
 
     def scores_of_features(self, features: Tensor) -> FrameScores:

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.errors import DataError, KitError, UsageError
 from groundwork.files import is_part, write_json
 from groundwork.lock import LOCK_NAME, only_run
 from groundwork.strict_json import parse_json
@@ -50,16 +50,16 @@ class RunFolder:
         if record.is_file():
             self._record = read_record(path)
             if self._record.get(USERS_REMOVED):
-                raise AskedWrong(
+                raise UsageError(
                     f"{path}: a user was removed from this run at their wish: it can be read, scored and reported, but"
                     " not gone on with; give another --out"
                 )
             found = self._record.get("settings")
             found = as_now(found) if isinstance(found, dict) else found
             if found != wanted:
-                raise AskedWrong(f"{path}: holds another run ({_difference(found, wanted)}); give another --out")
+                raise UsageError(f"{path}: holds another run ({_difference(found, wanted)}); give another --out")
         elif any(entry.name != LOCK_NAME and not is_part(entry.name) for entry in path.iterdir()):
-            raise AskedWrong(f"{path}: not empty, and no run of this kit; give another --out")
+            raise UsageError(f"{path}: not empty, and no run of this kit; give another --out")
         else:
             self._record = {"settings": wanted, **self._now}
             write_json(record, self._record)
@@ -84,11 +84,11 @@ class RunFolder:
                 that were added since, at the values that stand for what was done before.
 
         Raises:
-            AskedWrong: if another process is at it, or it holds another run, or something else.
-            FoundWrong: if its record is damaged.
+            UsageError: if another process is at it, or it holds another run, or something else.
+            DataError: if its record is damaged.
         """
         if path.exists() and not path.is_dir():
-            raise AskedWrong(f"{path}: a file; expected a folder for the run, give another --out")
+            raise UsageError(f"{path}: a file; expected a folder for the run, give another --out")
         with only_run(path):
             yield cls(path, settings, machine=machine, as_now=as_now)
 
@@ -145,19 +145,19 @@ def read_record(run: Path) -> dict[str, Any]:
     """What a run's folder says of it: its settings, versions and machine.
 
     Raises:
-        AskedWrong: if it is no run's folder.
-        FoundWrong: if the record is damaged.
+        UsageError: if it is no run's folder.
+        DataError: if the record is damaged.
     """
     path = run / RECORD_NAME
     if not path.is_file():
-        raise AskedWrong(f"{run}: no run of this kit; expected a folder with a {RECORD_NAME}")
+        raise UsageError(f"{run}: no run of this kit; expected a folder with a {RECORD_NAME}")
     try:
         content = parse_json(path.read_bytes(), finite=True)
         fault = "" if isinstance(content, dict) else "not a record"
     except ValueError as error:
         fault = str(error)
     if fault:
-        raise FoundWrong(f"{path}: damaged ({fault}); delete the folder {path.parent} or give another --out")
+        raise DataError(f"{path}: damaged ({fault}); delete the folder {path.parent} or give another --out")
     return content
 
 

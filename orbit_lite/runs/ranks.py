@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.errors import DataError, KitError, UsageError
 
 Item = TypeVar("Item")
 
@@ -145,7 +145,7 @@ def _needing_all() -> Iterator[None]:
         yield
     except RuntimeError as error:  # gloo's, and NCCL's DistBackendError is one
         reason = str(error).splitlines()[0][:200]
-        raise FoundWrong(f"another rank has ended, and has said why; this one can't go on alone ({reason})") from None
+        raise DataError(f"another rank has ended, and has said why; this one can't go on alone ({reason})") from None
 
 
 @contextmanager
@@ -156,13 +156,13 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         device: what this process was asked to compute on; of several GPUs each rank takes its own.
 
     Raises:
-        AskedWrong: if there are more ranks on this machine than GPUs to compute on.
+        UsageError: if there are more ranks on this machine than GPUs to compute on.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count > 1 and device.type == "cuda":
         local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
-            raise AskedWrong(f"rank {local} of this machine has no GPU: {torch.cuda.device_count()} for all ranks")
+            raise UsageError(f"rank {local} of this machine has no GPU: {torch.cuda.device_count()} for all ranks")
         device = torch.device("cuda", local)
     with ExitStack() as stack:
         if device.type == "cuda" and device.index is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_prep.quality.single import Verdict
 from data_prep.tree.layout import TREE_TYPES
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from orbit_lite.studio.locks import changing, drop_index
 from orbit_lite.studio.names import is_same_name
 from orbit_lite.studio.receiving import SentFile
@@ -58,7 +58,7 @@ class Desk:
 
     def _place(self, participant: str, thing: str, video_type: str, sent: SentFile, verdict: Verdict) -> str:
         if video_type not in TREE_TYPES:
-            raise FoundWrong(wording()("upload.place"))
+            raise DataError(wording()("upload.place"))
         with sent.path.open("rb") as file:
             os.fsync(file.fileno())  # whole on the disk before it has its name
         whose = self.study.participant(participant)

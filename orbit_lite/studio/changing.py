@@ -2,7 +2,7 @@
 
 import os
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.studio.arrivals import free_name
 from orbit_lite.studio.locks import alone, changing, drop_index
 from orbit_lite.studio.names import is_same_name, judged_name, require_free
@@ -66,18 +66,18 @@ def merge_thing(study: Study, participant: str, thing: str, into: str) -> None:
     What is no video stays, and so does the folder then.
 
     Raises:
-        AskedWrong: if both are one.
+        UsageError: if both are one.
         Gone, Busy: see `changing` and `alone`.
     """
     if is_same_name(thing, into):
-        raise AskedWrong(wording()("merge.same", name=thing))
+        raise UsageError(wording()("merge.same", name=thing))
     whose = study.participant(participant)
     with alone(whose), changing(whose):
         now = study.participant(participant)
         source, goal = now.thing(thing), now.thing(into)
         # a folder of frames is named as they are: it can't have another name
         if twice := [v.name for v in source.videos if v.stored and (goal.path / v.video_type / v.name).exists()]:
-            raise AskedWrong(wording()("merge.twice", name=goal.name, frames=twice[0]))
+            raise UsageError(wording()("merge.twice", name=goal.name, frames=twice[0]))
         now.require_own(*(goal.path / video.video_type for video in source.videos))
         for video in source.videos:
             folder = goal.path / video.video_type

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from data_prep.video import decode_jpeg
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.data.loader import to_images
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, RunningAverage
 from orbit_lite.personal.answering.live import warm_up
@@ -63,7 +63,7 @@ class LiveSession:
             jpeg: its picture; the central square is looked at.
 
         Raises:
-            FoundWrong: if it is no JPEG, or too large.
+            DataError: if it is no JPEG, or too large.
         """
         square = seen_square(decode_jpeg(small_jpeg(jpeg)), self._personal.frame_size_px)
         scores = self._personal.scores(to_images(square[None], 1))
@@ -97,15 +97,15 @@ def small_jpeg(content: bytes) -> bytes:
     """The same, if it is a JPEG of a size that a page sends; its header alone is read.
 
     Raises:
-        FoundWrong: if not.
+        DataError: if not.
     """
     if len(content) > MOST_BYTES:
-        raise FoundWrong(wording()("live.frame_bytes", count=len(content), most=MOST_BYTES))
+        raise DataError(wording()("live.frame_bytes", count=len(content), most=MOST_BYTES))
     try:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as picture:
             size = picture.size
     except (OSError, ValueError, SyntaxError):
-        raise FoundWrong(wording()("live.frame_kind")) from None
+        raise DataError(wording()("live.frame_kind")) from None
     if max(size) > LONGEST_SIDE_PX:
-        raise FoundWrong(wording()("live.frame_side", width=size[0], height=size[1], most=LONGEST_SIDE_PX))
+        raise DataError(wording()("live.frame_side", width=size[0], height=size[1], most=LONGEST_SIDE_PX))
     return content

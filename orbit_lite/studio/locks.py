@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data_prep.tree.index import read_rows
 from data_prep.tree.layout import INDEX_NAME
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.lock import only_run, only_writer
 from groundwork.use import in_use, out_of_use
 from orbit_lite.studio.study import Busy, Gone, Participant, Study
@@ -37,7 +37,7 @@ def changing(participant: Participant, *, longest_s: float | None = None) -> Ite
             try:
                 held.enter_context(only_run(participant.path))
                 break
-            except AskedWrong:
+            except UsageError:
                 if time.monotonic() >= until:
                     raise Busy(wording()("busy.changing", name=participant.name)) from None
                 time.sleep(_LOOK_EVERY_S)
@@ -55,7 +55,7 @@ def using(participant: Participant) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(in_use([participant.path]))
-        except AskedWrong:
+        except UsageError:
             raise Busy(wording()("busy.going", name=participant.name)) from None
         require_there(participant)
         yield
@@ -72,12 +72,12 @@ def alone(participant: Participant, *others: Path) -> Iterator[None]:
     Raises:
         Busy: if another process or tab makes something of what is in it, or adds to it.
         Gone: if it was removed.
-        FoundWrong: if a link leads to another place.
+        DataError: if a link leads to another place.
     """
     with ExitStack() as held:
         try:
             held.enter_context(out_of_use([participant.path, *others]))
-        except AskedWrong:
+        except UsageError:
             raise _at_work(participant) from None
         require_there(participant)
         held.enter_context(_writing(participant))
@@ -91,7 +91,7 @@ def teaching(participant: Participant) -> Iterator[None]:
     Raises:
         Busy: if another process or tab is at it.
         Gone: if the folder was removed meanwhile.
-        FoundWrong: if a link leads to another place.
+        DataError: if a link leads to another place.
     """
     with using(participant), _writing(participant):
         yield
@@ -108,7 +108,7 @@ def _writing(participant: Participant) -> Iterator[None]:
                 try:
                     held.enter_context(only_writer(participant.file, participant.name))
                     break
-                except AskedWrong:
+                except UsageError:
                     raise _at_work(participant) from None
         try:
             yield
@@ -132,6 +132,6 @@ def drop_index(study: Study) -> None:
     """Remove the index that a verb has made of the study's folder: it is of the videos as they were, and is made again
     when a verb needs it."""
     path = study.root / INDEX_NAME
-    with suppress(FoundWrong, FileNotFoundError, IsADirectoryError):  # what has that name and is none stays
+    with suppress(DataError, FileNotFoundError, IsADirectoryError):  # what has that name and is none stays
         read_rows(path)
         path.unlink()

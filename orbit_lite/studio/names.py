@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from data_prep.tree.layout import ANNOTATIONS, SPLITS, TREE_FILES, TREE_TYPES, nfc
 from data_prep.tree.own_videos import RESULTS_NAME
 from data_prep.video import is_photo_file, is_video_file
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.studio.wording import wording
 
 LONGEST_BYTES = 80  # with the thing's and the video's name, a path stays below what every system takes
@@ -17,7 +17,7 @@ _OF_WINDOWS = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNOR
 _RESERVED = {name.casefold() for name in (*SPLITS, *TREE_TYPES, *TREE_FILES.names, ANNOTATIONS, RESULTS_NAME)}
 
 
-class NameRefused(AskedWrong):
+class NameRefused(UsageError):
     """A name that can't be given; the message says why, and is shown beside the field."""
 
 

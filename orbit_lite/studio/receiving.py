@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.studio.names import NameRefused, video_file_name
 from orbit_lite.studio.wording import wording
 
@@ -36,7 +36,7 @@ class Limits:
     files: int = 50
 
 
-class TooMuch(AskedWrong):
+class TooMuch(UsageError):
     """A form that is beyond a limit; what it still sends is not read."""
 
 
@@ -85,13 +85,13 @@ async def receive_form(
 
     Raises:
         TooMuch: if it is beyond a limit.
-        AskedWrong: if it is no such form, or cut off.
+        UsageError: if it is no such form, or cut off.
     """
     if length is not None and length.isdecimal() and int(length) > limits.form_bytes:
         raise TooMuch(wording()("form.too_large", most=in_gigabytes(limits.form_bytes)))
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise AskedWrong(wording()("form.no_files"))
+        raise UsageError(wording()("form.no_files"))
     reader = _FormReader(folder, limits)
     total = 0
     try:
@@ -103,11 +103,11 @@ async def receive_form(
             parser.write(chunk)
         parser.finalize()
     except MultipartParseError:
-        raise AskedWrong(wording()("form.damaged")) from None
+        raise UsageError(wording()("form.damaged")) from None
     finally:
         reader.close()
     if not reader.ended:
-        raise AskedWrong(wording()("form.cut_off"))
+        raise UsageError(wording()("form.cut_off"))
     return reader.form
 
 

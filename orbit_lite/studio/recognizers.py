@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.studio.study import Gone, Participant
@@ -28,7 +28,7 @@ class Recognizers:
 
         Raises:
             Gone: if there is no file.
-            FoundWrong: if it is damaged, or a link leads to it.
+            DataError: if it is damaged, or a link leads to it.
         """
         path = participant.file
         participant.require_own(path)
@@ -48,5 +48,5 @@ class Recognizers:
     def _read(self, path: Path) -> PersonalRecognizer:
         try:
             return load_personal(path, device=self._device)
-        except FoundWrong as error:
-            raise FoundWrong(wording()("try.damaged", why=without_folder(str(error), path))) from None
+        except DataError as error:
+            raise DataError(wording()("try.damaged", why=without_folder(str(error), path))) from None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, Removable, remove_files
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import Root, identity
 from groundwork.words import counted
@@ -118,7 +118,7 @@ def _unlearn(study: Study, root: Root, participant: Participant, thing: str) -> 
     words, file = wording(), participant.file
     try:
         objects = load_personal(file).objects
-    except FoundWrong:  # damaged: what it learned of the thing can only go with all of it
+    except DataError:  # damaged: what it learned of the thing can only go with all of it
         return _files(study, root, words("remove.recognizer"), [file])
     if thing not in objects:
         return Change(words("remove.not_learned", thing=thing), lambda: Forgotten())

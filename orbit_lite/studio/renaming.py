@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_prep.tree.own_videos import RESULTS_NAME
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from groundwork.files import file_sha256, write_json
 from groundwork.lock import LOCK_NAME, lock_path
 from groundwork.strict_json import parse_json
@@ -33,7 +33,7 @@ def rename_participant(study: Study, participant: str, typed: str) -> str:
 
     Raises:
         NameRefused: if the name can't be given, or is taken.
-        FoundWrong: if their recognizer is damaged, or a link leads out of their folder.
+        DataError: if their recognizer is damaged, or a link leads out of their folder.
         Gone, Busy: see `changing` and `alone`; Busy also while files of theirs arrive.
     """
     name = judged_name(typed, "participant")
@@ -79,9 +79,9 @@ def end_renamings(study: Study) -> None:
 def _save_under(name: str, participant: Participant) -> None:
     try:
         personal = load_personal(participant.file)
-    except FoundWrong as error:
+    except DataError as error:
         why = without_folder(str(error), participant.file)
-        raise FoundWrong(wording()("try.damaged", why=why)) from None
+        raise DataError(wording()("try.damaged", why=why)) from None
     save_personal(participant.results / f"{name}{SUFFIX}", replace(personal, user=name))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.lock import only_writer
 from orbit_lite.studio.app import make_app
 from orbit_lite.studio.arrivals import remove_left
@@ -58,7 +58,7 @@ def serve(
         ready: is called once with the address, when browsers can come.
 
     Raises:
-        AskedWrong: if the folder is no study's, another server has it open, or the port is in use.
+        UsageError: if the folder is no study's, another server has it open, or the port is in use.
     """
     study = Study.open(root)
     with only_studio(study), listening(port) as listener:
@@ -98,13 +98,13 @@ def only_studio(study: Study) -> Iterator[None]:
     """Keep other servers from the same folder while the block runs.
 
     Raises:
-        AskedWrong: if one has it open.
+        UsageError: if one has it open.
     """
     with ExitStack() as held:
         try:
             held.enter_context(only_writer(study.root / _LOCK_NAME, str(study.root)))
-        except AskedWrong:
-            raise AskedWrong(
+        except UsageError:
+            raise UsageError(
                 f"{study.root}: another studio has this folder open; use that one, or stop it first"
             ) from None
         yield
@@ -115,7 +115,7 @@ def listening(port: int | None) -> Iterator[socket.socket]:
     """A socket of this computer alone, which others can connect to from now on.
 
     Raises:
-        AskedWrong: if the port is in use, or not to be used.
+        UsageError: if the port is in use, or not to be used.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         if os.name == "posix":  # else the port is not free for a minute after a studio on it was stopped
@@ -124,7 +124,7 @@ def listening(port: int | None) -> Iterator[socket.socket]:
             listener.bind((HOST, PORT if port is None else port))
         except OSError as error:
             if port is not None:
-                raise AskedWrong(
+                raise UsageError(
                     f"--port {port}: {_why(error)}; give another, or leave --port out for one that is free"
                 ) from None
             listener.bind((HOST, 0))

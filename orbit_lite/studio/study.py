@@ -15,7 +15,7 @@ from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, TREE_TYPES
 from data_prep.tree.object_folder import LOOSE_TYPE, holds_frames, one_user_hint
 from data_prep.tree.own_videos import RESULTS_NAME
 from data_prep.video import is_photo_file, is_video_file
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import natural
 from orbit_lite.personal.file_names import SUFFIX
 from orbit_lite.studio.wording import wording
@@ -23,11 +23,11 @@ from orbit_lite.studio.wording import wording
 INCOMING_NAME = ".incoming"  # in a participant's folder: uploads that are not judged yet
 
 
-class Busy(AskedWrong):
+class Busy(UsageError):
     """Another tab, another server or a command is writing there. Nothing was changed."""
 
 
-class Gone(FoundWrong):
+class Gone(DataError):
     """A participant, thing or video that is not there, or not any more."""
 
 
@@ -141,10 +141,10 @@ class Participant:
         """See that these places, there or not, are in the participant's folder, and not elsewhere by a link.
 
         Raises:
-            FoundWrong: if a link leads to one.
+            DataError: if a link leads to one.
         """
         if name := self.link_to(*places):
-            raise FoundWrong(wording()("fault.link", name=f"{self.name}/{name}"))
+            raise DataError(wording()("fault.link", name=f"{self.name}/{name}"))
 
     def require_nothing_arrives(self) -> None:
         """See that no upload is on its way to this participant. Raises Busy if one is."""
@@ -170,23 +170,23 @@ class Study:
         """Open a folder, made if missing.
 
         Raises:
-            AskedWrong: if it is a file, a frame tree or one participant's own folder.
+            UsageError: if it is a file, a frame tree or one participant's own folder.
         """
         if root.exists() and not root.is_dir():
-            raise AskedWrong(
+            raise UsageError(
                 f"{root}: a file; 'studio' takes a folder for a study, with a folder per participant in it"
             )
         if root.is_symlink() and not root.exists():
-            raise AskedWrong(f"{root}: a link that leads nowhere; give a folder for a study, or remove the link")
+            raise UsageError(f"{root}: a link that leads nowhere; give a folder for a study, or remove the link")
         root.mkdir(parents=True, exist_ok=True)
         names = {entry.name for entry in os.scandir(root)}
         if names & {*SPLITS, ANNOTATIONS, MANIFEST_NAME}:
-            raise AskedWrong(
+            raise UsageError(
                 f"{root}: a tree of frames or videos for evaluation; 'studio' takes a study's own folder, with a "
                 "folder per participant in it. Give another, or a new one"
             )
         if hint := one_user_hint(root):
-            raise AskedWrong(f"{root}: videos of things stand where participants are expected.{hint}")
+            raise UsageError(f"{root}: videos of things stand where participants are expected.{hint}")
         return cls(root.resolve())
 
     def require_there(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from groundwork.files import part_path
 from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
 from orbit_lite.personal.checking.check_user import check_user
@@ -48,7 +48,7 @@ class Teacher:
             what to announce at the end.
 
         Raises:
-            FoundWrong: if the videos are not as they should be.
+            DataError: if the videos are not as they should be.
             Gone, Busy: see `locks.teaching`.
         """
         words, device = wording(), torch.device(self.device)
@@ -85,7 +85,7 @@ class Teacher:
                 found = check_user(participant.file, None, device=device)
             else:
                 found = check_user(participant.path, self.start, workers=self.workers, device=device)
-        except FoundWrong as error:
+        except DataError as error:
             shutil.rmtree(participant.check_folder, ignore_errors=True)
             return str(error)
         require_there(participant)
@@ -132,15 +132,15 @@ def require_teachable(participant: Participant) -> None:
     """See that there is something to teach, in words for who films.
 
     Raises:
-        FoundWrong: if there are too few things, one has no video, or a link leads out of the folder.
+        DataError: if there are too few things, one has no video, or a link leads out of the folder.
     """
     words = wording()
     if participant.links:
-        raise FoundWrong(words("fault.link", name=participant.links[0]))
+        raise DataError(words("fault.link", name=participant.links[0]))
     if empty := without_videos(participant):
-        raise FoundWrong(words("teach.empty", thing=empty[0].name))
+        raise DataError(words("teach.empty", thing=empty[0].name))
     if len(participant.things) < LEAST_OBJECTS:
-        raise FoundWrong(words("teach.few", least=LEAST_OBJECTS))
+        raise DataError(words("teach.few", least=LEAST_OBJECTS))
 
 
 def without_videos(participant: Participant) -> Sequence[Thing]:

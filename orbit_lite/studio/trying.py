@@ -36,7 +36,7 @@ def try_file(personal: PersonalRecognizer, participant: Participant, sent: SentF
     whoever films meanwhile need not wait.
 
     Raises:
-        FoundWrong: if it can't be read, or a link leads to the answers' folder.
+        DataError: if it can't be read, or a link leads to the answers' folder.
     """
     participant.require_own(participant.answers_folder)
     tally, table_path, answers_path = VideoTally(), sent.path.with_suffix(".csv"), sent.path.with_suffix(".json")

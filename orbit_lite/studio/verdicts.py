@@ -28,14 +28,14 @@ class Judge:
         """What there is to say of a file or a folder of frames.
 
         Raises:
-            FoundWrong: if it can't be read, hangs or breaks the decoder.
+            DataError: if it can't be read, hangs or breaks the decoder.
         """
         with self._alone:
             (found,) = self._worker.iterate(judge, path, hang_s=HANG_S)
         return found
 
     def picture(self, path: Path) -> bytes:
-        """The first picture as JPEG. Raises FoundWrong as `verdict`."""
+        """The first picture as JPEG. Raises DataError as `verdict`."""
         with self._alone:
             (found,) = self._worker.iterate(picture, path, hang_s=HANG_S)
         return found

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.strict_model import Strict
 from groundwork.words import quoted
 from orbit_lite.config import Positive, ProtocolPlan, Share, as_written_now, find_config, parse_config, read_yaml
@@ -154,5 +154,5 @@ def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:
     if (base := content.pop("extends", None)) is None:
         return content
     if not isinstance(base, str) or depth > 8:
-        raise AskedWrong(f"{path}: extends {quoted(base)}: expected the name of another experiment, not one of a ring")
+        raise UsageError(f"{path}: extends {quoted(base)}: expected the name of another experiment, not one of a ring")
     return _read_experiment(find_config(base, "experiment"), depth + 1) | content

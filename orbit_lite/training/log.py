@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.training.state import CURVE_COLUMNS
 
 FOLDER_NAME = "tensorboard"
@@ -17,14 +17,14 @@ def log_curve(run: Path, *, wanted: bool) -> Callable[[Sequence[Any]], None]:
     A run that goes on writes some of its steps again; TensorBoard shows the later of two.
 
     Raises:
-        AskedWrong: if it is wanted and not installed.
+        UsageError: if it is wanted and not installed.
     """
     if not wanted:
         return lambda row: None
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise AskedWrong("--tensorboard: not installed; pip install 'orbit-lite[tensorboard]'") from None
+        raise UsageError("--tensorboard: not installed; pip install 'orbit-lite[tensorboard]'") from None
     writer: Any = None
 
     def log(row: Sequence[Any]) -> None:

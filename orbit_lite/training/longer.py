@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import write_json
 from groundwork.lock import only_run
 from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info, save_recognizer
@@ -35,11 +35,11 @@ def lengthened(
         ranks: those of this process.
 
     Raises:
-        AskedWrong: if there is no run, several processes are at it, it has nothing to train, or it is not finished.
-        FoundWrong: if a file of it is damaged.
+        UsageError: if there is no run, several processes are at it, it has nothing to train, or it is not finished.
+        DataError: if a file of it is damaged.
     """
     if ranks.count > 1:
-        raise AskedWrong("--more-epochs takes one process; begin it so, stop it, and resume it with torchrun")
+        raise UsageError("--more-epochs takes one process; begin it so, stop it, and resume it with torchrun")
     out = state_path.parent
     with only_run(out):
         record = read_record(out)
@@ -47,7 +47,7 @@ def lengthened(
         settings = settings if isinstance(settings, dict) else {}
         found = experiment_as_written_now(settings.get("config"))
         if not isinstance(found, dict) or type(had := found.get("epochs")) is not int or had < 1:
-            raise AskedWrong(f"{out}: no run of train with epochs; --more-epochs goes with one that is finished")
+            raise UsageError(f"{out}: no run of train with epochs; --more-epochs goes with one that is finished")
         asked = config.model_copy(update={"epochs": had})
         if found != asked.model_dump(mode="json"):
             return asked  # another run, which is said where it is taken up
@@ -55,7 +55,7 @@ def lengthened(
         if done < total and record.get(LENGTHENED) == more:
             return asked
         if done < total:
-            raise AskedWrong(
+            raise UsageError(
                 f"{out}: step {done} of {total}, not finished; let the same command without --more-epochs finish it"
             )
         longer = config.model_copy(update={"epochs": had + more})
@@ -87,4 +87,4 @@ def _step(path: Path) -> int:
         return int(content.get("step", 0))
     except Exception as error:  # a damaged file makes torch.load raise errors of many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FoundWrong(f"{path}: the run can't be trained further from this state ({reason})") from None
+        raise DataError(f"{path}: the run can't be trained further from this state ({reason})") from None

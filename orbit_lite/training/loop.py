@@ -19,7 +19,7 @@ import torch
 
 from data_prep.tree.index import Index, open_index
 from eval.score import score
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.config import load_protocol
@@ -79,7 +79,7 @@ def train(
     tensorboard: bool = False,
     more_epochs: int = 0,
 ) -> TrainSummary:
-    """Meta-train a recogniser on the train users, and keep the weights that are best on the validation users.
+    """Meta-train a recognizer on the train users, and keep the weights that are best on the validation users.
 
     Started by torchrun, each step's tasks are dealt over the ranks; the first one writes.
 
@@ -93,8 +93,8 @@ def train(
         more_epochs: train the finished run in `out` further by so many, whatever epochs the config has.
 
     Raises:
-        AskedWrong: if `out` holds another run, or another process is at it, or the tree lacks a split.
-        FoundWrong: if the data, or a checkpoint in `out`, is not what it should be, or a loss is not finite.
+        UsageError: if `out` holds another run, or another process is at it, or the tree lacks a split.
+        DataError: if the data, or a checkpoint in `out`, is not what it should be, or a loss is not finite.
     """
     with joined_ranks(device) as ranks:
         log = log_curve(out, wanted=tensorboard and ranks.first)
@@ -177,7 +177,7 @@ def _train(
                     fault = f"{name_of(done.wrong_task)}: its loss or gradient is not finite{done.reason}"
                     if not config.skip_not_finite:
                         hint = "" if done.reason else "a lower optimizer.lr may help, or "
-                        raise FoundWrong(f"{fault}; {hint}skip_not_finite=true leaves such steps out")
+                        raise DataError(f"{fault}; {hint}skip_not_finite=true leaves such steps out")
                     say(f"{fault}; step left out")
                 optimizer.zero_grad(set_to_none=True)
                 progress.advance(1, note=f"loss {done.loss:.3f}, query accuracy {100 * done.accuracy:.0f} %")
@@ -311,12 +311,12 @@ class Validation:
         """The mean over all videos of all tasks, or over all tasks of single images, in [0, 1].
 
         Raises:
-            FoundWrong: if features are NaN or infinite; names the step.
+            DataError: if features are NaN or infinite; names the step.
         """
         try:
             predictions = predict(
                 recognizer, self._tasks, self._index, self._source, ranks=self._ranks, workers=self._workers, quiet=True
             )
         except NotFinite as error:
-            raise FoundWrong(f"validation after step {step}: {error}") from None
+            raise DataError(f"validation after step {step}: {error}") from None
         return score(self._tasks, predictions).overall.frame_accuracy.headline.mean

@@ -27,7 +27,7 @@ def shown_keys(name: str, overrides: Sequence[str] = ()) -> list[ShownKey]:
     """Every key of an experiment, as `load_experiment` resolves it, in the order of its record.
 
     Raises:
-        AskedWrong: as `load_experiment`.
+        UsageError: as `load_experiment`.
     """
     config = load_experiment(name, overrides).model_dump(mode="json")
     sources = _sources(name)

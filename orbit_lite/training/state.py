@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import csv_text, whole_file, write_text
 from orbit_lite.models.hashed_file import content_sha256
 from orbit_lite.models.recognizer import Recognizer
@@ -56,7 +56,7 @@ def load_state(path: Path, recognizer: Recognizer, optimizer: torch.optim.Optimi
     A state from before there was a hash is taken, with a note in the log.
 
     Raises:
-        FoundWrong: if the file is damaged, altered or of another version.
+        DataError: if the file is damaged, altered or of another version.
     """
     if not path.is_file():
         return TrainingState()
@@ -69,7 +69,7 @@ def load_state(path: Path, recognizer: Recognizer, optimizer: torch.optim.Optimi
         return TrainingState(content["step"], content["best"], content["best_step"], curve)
     except Exception as error:  # a damaged file makes torch.load raise errors of many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FoundWrong(
+        raise DataError(
             f"{path}: the run can't resume from this state ({reason}); delete it to start from the beginning"
         ) from error
 

@@ -34,7 +34,7 @@ def test_the_task_is_of_five_objects_evenly(pixels):
     assert torch.bincount(pixels.support_labels).tolist() == [15] * 5
     assert torch.bincount(pixels.query_labels).tolist() == [8] * 5
     assert pixels.support.shape == (75, 3, 32, 32)
-    assert pixels.support.float().std() > 10  # pictures, not one colour
+    assert pixels.support.float().std() > 10  # pictures, not one color
     again = draw_task(seed=0)
     assert pixels.support.equal(again.support)
     assert pixels.query.equal(again.query)

@@ -17,7 +17,7 @@ CNAPS = Size("cnaps", "tiny", support=10, query=4, h=4, query_batch=4, frame_siz
 
 @pytest.fixture
 def built(monkeypatch):
-    """The recognisers that are built, so that their gradients can be looked at."""
+    """The recognizers that are built, so that their gradients can be looked at."""
     found = []
     build = lite.build_recognizer
     monkeypatch.setattr(lite, "build_recognizer", lambda *a, **k: found.append(build(*a, **k)) or found[-1])

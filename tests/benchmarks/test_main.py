@@ -4,7 +4,7 @@ import torch
 from benchmarks import __main__ as command
 from benchmarks.measure import Comparison, Spread
 from benchmarks.record import hardware
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 NAMES = [
     *(
@@ -74,7 +74,7 @@ def test_help_is_plain_and_names_each(capsys):
 
 def test_a_fault_is_one_line_and_nothing_is_written(tmp_path, capsys, monkeypatch):
     def fails():
-        raise FoundWrong("a measured process was killed")
+        raise DataError("a measured process was killed")
 
     monkeypatch.setitem(command.BENCHMARKS, "lite", fails)
     assert command.main(["lite", "--out", str(tmp_path)]) == 1

@@ -16,7 +16,7 @@ from benchmarks.measure import (
     peak_memory_mb,
     seconds_in_turn,
 )
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 FIVE_MB_OF_X = b"x" * 5_000_000
 
@@ -80,7 +80,7 @@ def test_peak_memory_is_the_works_own():
 
 
 def test_a_killed_process_is_one_line():
-    with pytest.raises(FoundWrong, match="killed, most likely for want of memory"):
+    with pytest.raises(DataError, match="killed, most likely for want of memory"):
         peak_memory_mb(partial(partial, signal.raise_signal, signal.SIGKILL))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import readers
 from benchmarks.extract import Size
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 
 def test_each_reader_is_measured_in_order_and_by_number():
@@ -21,5 +21,5 @@ def test_each_reader_is_measured_in_order_and_by_number():
 
 def test_without_another_reader_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(AskedWrong, match="pip install decord"):
+    with pytest.raises(UsageError, match="pip install decord"):
         readers.run(Size(pictures=2))

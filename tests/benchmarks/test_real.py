@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import real
 from benchmarks.__main__ import main
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.pages.printing import text_table
 from orbit_lite.models.choice import ModelChoice
 
@@ -66,7 +66,7 @@ def test_means_are_over_runs_and_what_is_not_known_has_none():
 
 
 def test_a_tree_without_users_is_refused_in_one_line(small, tmp_path):
-    with pytest.raises(FoundWrong, match="no videos; expected USER/OBJECT/clean"):
+    with pytest.raises(DataError, match="no videos; expected USER/OBJECT/clean"):
         real.run(tmp_path)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import video
 from benchmarks.__main__ import main
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
@@ -70,7 +70,7 @@ def test_each_disagreement_has_its_name(whole, monkeypatch):
 
         return read
 
-    monkeypatch.setattr(video, "read_pictures", fails(FoundWrong("damaged")))
+    monkeypatch.setattr(video, "read_pictures", fails(DataError("damaged")))
     assert verdict(whole) == "false alarm"
     monkeypatch.setattr(video, "read_pictures", fails(KeyError("damaged")))
     assert verdict(whole) == "traceback"

@@ -1,4 +1,4 @@
-"""Real videos for the tests of data_prep: encoded here, every picture telling its own number by its grey level."""
+"""Real videos for the tests of data_prep: encoded here, every picture telling its own number by its gray level."""
 
 import itertools
 import struct
@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 TICKS_A_SECOND = 90_000
-CODED_LEVELS = (32, 5, 38)  # picture k is grey 32 + 5 * (k % 38), so neighbours are 5 levels apart
+CODED_LEVELS = (32, 5, 38)  # picture k is gray 32 + 5 * (k % 38), so neighbors are 5 levels apart
 
 
 def level_of(picture_number: int) -> int:
-    """The grey level that picture k is drawn in."""
+    """The gray level that picture k is drawn in."""
     base, step, period = CODED_LEVELS
     return base + step * (picture_number % period)
 
 
 def _draw(number: int, width: int, height: int) -> np.ndarray:
-    """Grey by number, with a red mark at the top left so that turned pictures can be told from upright ones."""
+    """Gray by number, with a red mark at the top left so that turned pictures can be told from upright ones."""
     picture = np.full((height, width, 3), level_of(number), dtype=np.uint8)
     picture[: height // 4, : width // 4] = (220, 20, 20)
     return picture
@@ -78,7 +78,7 @@ def draw_patches(width: int, height: int) -> np.ndarray:
     return grid.repeat(height // 2, axis=0).repeat(width // 4, axis=1)
 
 
-def encode_colours(
+def encode_colors(
     path: Path,
     *,
     codec: str = "libx264",
@@ -139,17 +139,17 @@ def turn_video() -> Callable[[Path, int], None]:
 
 @pytest.fixture(scope="session")
 def encode_patches() -> Callable[..., Path]:
-    return encode_colours
+    return encode_colors
 
 
 @pytest.fixture(scope="session")
 def patches() -> np.ndarray:
-    """Their colours, shape (8, 3), in the order of the grid."""
+    """Their colors, shape (8, 3), in the order of the grid."""
     return np.array(PATCHES)
 
 
 @pytest.fixture(scope="session")
-def grey_level() -> Callable[[int], int]:
+def gray_level() -> Callable[[int], int]:
     return level_of
 
 

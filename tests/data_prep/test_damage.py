@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_prep.video import iterate_frames, probe, read_frames
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
@@ -79,7 +79,7 @@ def flip(content, bits, seed):
 def assert_found(path, content, capfd, match=""):
     path.write_bytes(content)
     for read in (lambda: read_frames(path, size_px=SIZE_PX), lambda: list(iterate_frames(path, size_px=SIZE_PX))):
-        with pytest.raises(FoundWrong, match=rf"{path.stem}\{path.suffix}: .*{match}") as caught:
+        with pytest.raises(DataError, match=rf"{path.stem}\{path.suffix}: .*{match}") as caught:
             read()
         assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == ""
@@ -135,7 +135,7 @@ def test_damage_elsewhere_does_not_stop_frames_asked_for_by_number(whole, tmp_pa
     good = read_frames(path, [1, 2, 88], size_px=SIZE_PX)
     path.write_bytes(flip(whole["h264.mp4"], 8, 0))
     assert np.array_equal(read_frames(path, [1, 2, 88], size_px=SIZE_PX), good)
-    with pytest.raises(FoundWrong):
+    with pytest.raises(DataError):
         read_frames(path, size_px=SIZE_PX)
 
 

@@ -1,4 +1,4 @@
-"""Made task sets and predictions: small, drawn from a seed, nothing like a real recogniser."""
+"""Made task sets and predictions: small, drawn from a seed, nothing like a real recognizer."""
 
 from collections.abc import Callable
 

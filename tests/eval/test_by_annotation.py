@@ -8,7 +8,7 @@ import pytest
 from eval.by_annotation import BOX_SIZES, AnnotationFacts
 from eval.formats.records import Task, TaskSet, VideoPlan
 from eval.score import score
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 BELOW_5, TO_15, TO_40, ABOVE_40, NO_BOX, NOT_ANNOTATED = BOX_SIZES
 
@@ -155,5 +155,5 @@ def test_without_facts_nothing_is_said(two_users):
     ],
 )
 def test_tables_that_are_no_facts_are_found_wrong(two_users, facts, expected):
-    with pytest.raises(FoundWrong, match=expected):
+    with pytest.raises(DataError, match=expected):
         scored(two_users, [0] * 7, facts)

@@ -12,7 +12,7 @@ from eval.compare import Comparison, compare, comparison_markdown, comparison_te
 from eval.formats.records import Task, TaskSet, VideoPlan
 from eval.metrics import METRICS
 from eval.score import score
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def card_of(of_user, seed=0):
 
 
 def test_pairing_finds_what_two_intervals_hide():
-    """Users differ much, and the second recogniser is 2 points better on each: paired, that is sure."""
+    """Users differ much, and the second recognizer is 2 points better on each: paired, that is sure."""
     rng = np.random.default_rng(0)
     first = {f"P{i}": np.clip(rng.normal(0.6, 0.2) + rng.normal(0, 0.02, 5), 0.05, 0.9) for i in range(12)}
     second = {user: values + 0.02 + rng.normal(0, 0.004, 5) for user, values in first.items()}
@@ -181,14 +181,14 @@ def test_text_by_hand():
 )
 def test_other_tasks_are_refused_in_one_line(change, expected):
     card = card_of({"P1": [0.5]})
-    with pytest.raises(AskedWrong, match=expected) as raised:
+    with pytest.raises(UsageError, match=expected) as raised:
         compare(card, card.model_copy(update=change), names=("before", "after"))
     assert "\n" not in str(raised.value)
 
 
 def test_cards_that_say_they_are_alike_and_are_not_are_found_wrong(cards):
     a, b = cards()
-    with pytest.raises(FoundWrong, match="do not hold the same videos"):
+    with pytest.raises(DataError, match="do not hold the same videos"):
         compare(a, b.model_copy(update={"per_video": b.per_video[1:]}))
 
 
@@ -196,7 +196,7 @@ def test_cards_that_hold_a_video_twice_are_found_wrong(cards):
     """Alike, and yet nothing to pair by: each of the two rows would be paired with both of the other card's."""
     a, _ = cards()
     twice = a.model_copy(update={"per_video": (*a.per_video, a.per_video[0])})
-    with pytest.raises(FoundWrong, match="do not hold the same videos"):
+    with pytest.raises(DataError, match="do not hold the same videos"):
         compare(twice, twice)
 
 

@@ -185,8 +185,8 @@ def test_wilson_interval_is_the_formula():
     for n in (1, 2, 5, 40):
         for successes in range(n + 1):
             p = successes / n
-            centre, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-            expected = [(centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)]
+            center, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+            expected = [(center - half) / (1 + z**2 / n), (center + half) / (1 + z**2 / n)]
             assert wilson_interval(successes, n) == pytest.approx(expected, abs=1e-12)
 
 

@@ -149,7 +149,7 @@ def test_boards_never_mix():
 
 def test_every_frame_has_all_metrics_and_macs_are_shown_where_known():
     clu = card(protocol="orbit-2021-clu-ve", every=True, tasks=5).model_copy(
-        update={"cost": Cost(macs_to_personalise_thop=Amount(mean=3.21e12, std=0, n=1), source="counted")}
+        update={"cost": Cost(macs_to_personalize_thop=Amount(mean=3.21e12, std=0, n=1), source="counted")}
     )
     [board] = [board for board in boards_with(clu) if board.key.protocol == "orbit-2021-clu-ve"]
     assert standings([board]) == [{True, False}]
@@ -203,7 +203,7 @@ def test_csv_holds_every_row_as_fractions():
     assert {row["frame_accuracy"] for row in rows if row["standing"] == SCORED} == {"0.7"}
     assert all(0 <= float(row["frame_accuracy"]) <= 1 for row in rows)
     [validation] = [row for row in rows if row["split"] == "validation"]
-    assert (validation["frame_accuracy"], validation["macs_to_personalise_thop"]) == ("0.8567", "4780000000000")
+    assert (validation["frame_accuracy"], validation["macs_to_personalize_thop"]) == ("0.8567", "4780000000000")
 
 
 class Page(HTMLParser):

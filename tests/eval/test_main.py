@@ -182,7 +182,7 @@ def with_macs(run):
 def test_macs_of_a_results_file_reach_the_scorecard_and_come_out_again(run, with_macs, capsys):
     assert main(arguments(run, predictions=with_macs)) == 0
     card = read_scorecard(run / "scorecard.json")
-    assert card.cost.macs_to_personalise_thop.mean == 5 * (card.counts.tasks - 1)
+    assert card.cost.macs_to_personalize_thop.mean == 5 * (card.counts.tasks - 1)
     out = arguments(run, out=run / "again.json", scorecard=run / "scorecard.json")
     assert main(["results", *out[1:]]) == 0
     assert json.loads((run / "again.json").read_text()) == json.loads(with_macs.read_text())

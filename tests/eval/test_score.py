@@ -12,7 +12,7 @@ from eval.formats.records import Scorecard, Task, TaskSet, VideoPlan, tasks_fing
 from eval.formats.scorecard import Cost, TaskCost
 from eval.metrics import METRICS
 from eval.score import mean_by, score, score_videos
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 def brute_scores(task_set, predictions):
@@ -146,20 +146,20 @@ def test_what_was_left_out_and_where_it_comes_from_is_kept(task_set, predictions
 
 
 def test_nothing_is_scored_until_predictions_are_whole(task_set, predictions):
-    with pytest.raises(FoundWrong, match=r"mine: 1 fault against the tasks: .*missing"):
+    with pytest.raises(DataError, match=r"mine: 1 fault against the tasks: .*missing"):
         score(task_set, predictions.iloc[1:], source="mine")
-    with pytest.raises(FoundWrong, match="nothing to score"):
+    with pytest.raises(DataError, match="nothing to score"):
         score(dataclasses.replace(task_set, tasks=()), predictions)
 
 
 @pytest.mark.parametrize("column", ["user", "task", "video", "frame", "prediction", "confidence"])
 def test_a_column_that_is_missing_is_named(task_set, predictions, column):
-    with pytest.raises(FoundWrong, match=f"mine: .*{column}"):
+    with pytest.raises(DataError, match=f"mine: .*{column}"):
         score(task_set, predictions.drop(columns=column), source="mine")
 
 
 def test_what_personalizing_took_is_kept(task_set, predictions):
-    cost = Cost.of([TaskCost(user="P1", task=0, macs_to_personalise=5)], source="by hand")
+    cost = Cost.of([TaskCost(user="P1", task=0, macs_to_personalize=5)], source="by hand")
     assert score(task_set, predictions, cost=cost).cost == cost
     assert score(task_set, predictions).cost is None
 

@@ -20,7 +20,7 @@ from data_prep.forgetting.forget import forget_user
 from data_prep.tree.index import build_index, open_index
 from data_prep.video import decode_jpeg, iterate_frames, probe
 from data_prep.video.photos import read_photo
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from orbit_lite.cli.parser import main
 from tests.faults.killing import ROOT, environment
 
@@ -58,7 +58,7 @@ def jpeg_bomb(path: Path, side: int = 65_500) -> Path:
 def test_a_picture_that_unpacks_without_end_is_refused_by_its_head(tmp_path, bomb):
     path = bomb(tmp_path / ("x.png" if bomb is png_bomb else "x.jpg"))
     started_s = time.monotonic()
-    with pytest.raises(FoundWrong, match="pixels, expected 120 million at most"):
+    with pytest.raises(DataError, match="pixels, expected 120 million at most"):
         read_photo(path)
     assert time.monotonic() - started_s < 5
 
@@ -80,7 +80,7 @@ def test_bombs_in_trees_are_one_line_each(tmp_path, capsys):
 
 def test_a_frame_that_says_it_is_huge_is_refused(tmp_path):
     for side in (65_500, 30_000, 12_000):  # the last two are within what OpenCV takes
-        with pytest.raises(FoundWrong, match=f"{side}x{side} pixels, expected 120 million at most"):
+        with pytest.raises(DataError, match=f"{side}x{side} pixels, expected 120 million at most"):
             decode_jpeg(jpeg_bomb(tmp_path / "x.jpg", side).read_bytes())
 
 
@@ -217,7 +217,7 @@ def test_a_clock_that_goes_back_hides_no_change(whole, tmp_path):
     tomorrow = time.time() + 86_400  # the index was made, and then the clock was set back by a day
     os.utime(tree / "index.csv", (tomorrow, tomorrow))
     min(tree.glob("test/*/*/*/*/*.jpg")).unlink()
-    with pytest.raises(FoundWrong, match="frames on disk"):
+    with pytest.raises(DataError, match="frames on disk"):
         open_index(tree)
 
 

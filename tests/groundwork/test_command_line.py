@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from groundwork.command_line import BRITISH, CommandParser, exit_status, run_command
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.reporting import Verbosity
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,8 +81,8 @@ def test_verbosity_is_asked_for_anywhere(flag, place):
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (FoundWrong("a.mp4: cut off"), 1, "kit: a.mp4: cut off"),
-        (AskedWrong("--out is missing"), 2, "kit: --out is missing"),
+        (DataError("a.mp4: cut off"), 1, "kit: a.mp4: cut off"),
+        (UsageError("--out is missing"), 2, "kit: --out is missing"),
         (KeyboardInterrupt(), 130, "kit: stopped; nothing was written in part"),
         (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 1, "kit: Permission denied: a.csv"),
     ],
@@ -103,7 +103,7 @@ def test_where_it_comes_from_is_shown_if_asked(capsys):
         try:
             int("x")
         except ValueError:
-            raise FoundWrong("a.csv: no number") from None
+            raise DataError("a.csv: no number") from None
 
     assert run_command("kit", argparse.Namespace(verbosity=Verbosity.VERBOSE), work) == 1
     shown = capsys.readouterr().err

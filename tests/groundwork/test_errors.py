@@ -3,9 +3,9 @@ import errno
 import pytest
 
 from groundwork.errors import (
-    AskedWrong,
-    FoundWrong,
+    DataError,
     KitError,
+    UsageError,
     is_shortage,
     memory_line,
     raise_shortage,
@@ -14,9 +14,9 @@ from groundwork.errors import (
 
 
 def test_exit_codes_as_the_command_line_promises():
-    assert (FoundWrong.exit_code, AskedWrong.exit_code) == (1, 2)
-    assert issubclass(FoundWrong, KitError)
-    assert issubclass(AskedWrong, KitError)
+    assert (DataError.exit_code, UsageError.exit_code) == (1, 2)
+    assert issubclass(DataError, KitError)
+    assert issubclass(UsageError, KitError)
 
 
 def test_too_many_open_files_are_not_the_files_fault():
@@ -50,4 +50,4 @@ def test_memory_that_ran_out_is_one_line(error):
 
 
 def test_other_errors_are_not_taken_for_it():
-    assert not any(map(memory_line, (FoundWrong("out of memory"), ValueError("out of memory"), RuntimeError("x"))))
+    assert not any(map(memory_line, (DataError("out of memory"), ValueError("out of memory"), RuntimeError("x"))))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.lock import only_run
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def test_it_is_given_back_and_leaves_nothing(tmp_path):
 def test_another_process_is_refused_until_the_first_is_gone_however_it_went(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path), str(ROOT)], stdout=subprocess.PIPE)
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(AskedWrong, match="another run"), only_run(tmp_path):
+    with pytest.raises(UsageError, match="another run"), only_run(tmp_path):
         pass
     holder.kill()
     holder.wait()

@@ -10,7 +10,7 @@ def test_the_same_keys_give_the_same_draw_and_others_another():
     assert keyed_rng(1, "P177", 3).random() in draws
 
 
-def test_a_key_is_not_the_text_of_a_neighbouring_one():
+def test_a_key_is_not_the_text_of_a_neighboring_one():
     assert keyed_rng(1, "a", "bc").random() != keyed_rng(1, "ab", "c").random()
     assert 0 <= keyed_seed(1, "a") < 2**63
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import Progress
 from groundwork.reporting import FLOORS, Verbosity, report_failed, reports_shown
 
@@ -17,7 +17,7 @@ def report_everything() -> None:
     LOG.debug("a detail")
     LOG.info("a stage: %d of %d", 1, 2)
     LOG.warning("note: to look at")
-    report_failed(LOG, "one video", FoundWrong("cut off"))
+    report_failed(LOG, "one video", DataError("cut off"))
     with Progress("frames", 1) as shown:
         shown.advance()
 
@@ -37,13 +37,13 @@ def test_plain_lines_on_stderr(capsys, verbosity, expected):
 
 def test_details_and_where_an_error_comes_from_if_asked(capsys):
     def fail() -> None:
-        raise FoundWrong("cut off")
+        raise DataError("cut off")
 
     with reports_shown(Verbosity.VERBOSE):
         report_everything()
         try:
             fail()
-        except FoundWrong as error:
+        except DataError as error:
             report_failed(LOG, "a.mp4: cut off", error)
     shown = capsys.readouterr().err
     assert shown.startswith("a detail\n")

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.use import in_use, is_use_lock, out_of_use, use_path
 
 
 def test_many_share_a_folder_and_nobody_takes_it_away_meanwhile(tmp_path):
     folder = tmp_path / "P01"
     fault = "P01: another command is using it; nothing was changed"
-    with in_use([folder]), in_use([folder]), pytest.raises(AskedWrong, match=fault), out_of_use([folder]):
+    with in_use([folder]), in_use([folder]), pytest.raises(UsageError, match=fault), out_of_use([folder]):
         pass
     with out_of_use([folder]):
         pass
@@ -21,7 +21,7 @@ def test_many_share_a_folder_and_nobody_takes_it_away_meanwhile(tmp_path):
 
 def test_while_one_has_it_alone_nobody_else_uses_it(tmp_path):
     with out_of_use([tmp_path / "P01", tmp_path / "P02"]):
-        with pytest.raises(AskedWrong, match="being removed or renamed"), in_use([tmp_path / "P02"]):
+        with pytest.raises(UsageError, match="being removed or renamed"), in_use([tmp_path / "P02"]):
             pass
         with in_use([tmp_path / "P03"]):
             pass
@@ -32,7 +32,7 @@ def test_the_first_that_leaves_does_not_free_it_for_the_last(tmp_path):
     with in_use([folder]):
         with in_use([folder]):
             pass
-        with pytest.raises(AskedWrong), out_of_use([folder]):
+        with pytest.raises(UsageError), out_of_use([folder]):
             pass
 
 
@@ -47,7 +47,7 @@ def test_nothing_is_left_beside_it(tmp_path):
 def test_one_place_by_whatever_path(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with in_use([tmp_path / "link"]), pytest.raises(AskedWrong), out_of_use([tmp_path / "real" / "."]):
+    with in_use([tmp_path / "link"]), pytest.raises(UsageError), out_of_use([tmp_path / "real" / "."]):
         pass
 
 

@@ -5,7 +5,7 @@ import yaml
 from pydantic import ValidationError
 
 from data_prep.tree.index import open_index
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.config import builtin_names, configs_folder, load_protocol
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.suite import load_suite
@@ -35,7 +35,7 @@ def test_an_unknown_key_names_file_key_and_nearest(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(Path(configs_folder() / "experiment" / "pocket.yaml").read_text().replace("  name: adamw", ""))
     path.write_text(path.read_text().replace("weight_decay", "weight_decya"))
-    with pytest.raises(AskedWrong, match=r"mine\.yaml: .*optimizer\.weight_decya.*did you mean 'weight_decay'"):
+    with pytest.raises(UsageError, match=r"mine\.yaml: .*optimizer\.weight_decya.*did you mean 'weight_decay'"):
         load_experiment(str(path))
 
 
@@ -49,11 +49,11 @@ def test_a_doubled_key_names_file_key_and_both_lines(tmp_path, kind):
     key = text.partition(":")[0]
     path.write_text(f"{text}{key}: 1\n")
     said = rf"mine\.yaml: key '{key}' is there twice, lines 1 and {text.count(chr(10)) + 1};"
-    with pytest.raises(AskedWrong, match=said):
+    with pytest.raises(UsageError, match=said):
         load(str(path))
     if kind == "experiment":
         (tmp_path / "other.yaml").write_text(f"extends: {path}\nname: other\n")
-        with pytest.raises(AskedWrong, match=said):
+        with pytest.raises(UsageError, match=said):
             load(str(tmp_path / "other.yaml"))
 
 
@@ -65,7 +65,7 @@ def test_a_doubled_key_names_file_key_and_both_lines(tmp_path, kind):
     ],
 )
 def test_doubled_keys_on_the_command_line_are_refused(overrides, said):
-    with pytest.raises(AskedWrong) as error:
+    with pytest.raises(UsageError) as error:
         load_experiment("pocket", overrides)
     assert said in str(error.value)
 
@@ -105,7 +105,7 @@ def test_doubled_keys_on_the_command_line_are_refused(overrides, said):
     ],
 )
 def test_a_bad_override_is_one_clear_line(override, said):
-    with pytest.raises(AskedWrong, match=said) as error:
+    with pytest.raises(UsageError, match=said) as error:
         load_experiment("pocket", [override])
     assert "\n" not in str(error.value)
 
@@ -125,7 +125,7 @@ def test_an_experiments_tasks_may_be_a_protocol_by_name(tmp_path):
     path = tmp_path / "mine.yaml"
     text = (configs_folder() / "experiment" / "pocket.yaml").read_text()
     path.write_text(text.replace("tasks: pocket-training", "tasks: pocket-trainign"))
-    with pytest.raises(AskedWrong, match="did you mean 'pocket-training'"):
+    with pytest.raises(UsageError, match="did you mean 'pocket-training'"):
         load_experiment(str(path))
 
 
@@ -141,7 +141,7 @@ def test_configs_are_frozen():
 
 @pytest.mark.parametrize("name", ["orbit-2023", "orbit-2022.yaml", "../experiment/pocket"])
 def test_an_unknown_protocol_lists_the_known(name):
-    with pytest.raises(AskedWrong, match="orbit-2022") as error:
+    with pytest.raises(UsageError, match="orbit-2022") as error:
         load_protocol(name)
     assert name in str(error.value)
 
@@ -150,7 +150,7 @@ def test_an_unknown_protocol_lists_the_known(name):
 def test_a_file_that_is_no_config_is_one_line(tmp_path, text):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
-    with pytest.raises(AskedWrong, match=r"bad\.yaml") as error:
+    with pytest.raises(UsageError, match=r"bad\.yaml") as error:
         load_protocol(str(path))
     assert "\n" not in str(error.value)
 
@@ -200,7 +200,7 @@ def experiments(*, of_2021):
 
 @pytest.mark.parametrize("name", experiments(of_2021=False))
 def test_every_experiment_of_2022_has_the_published_settings(name):
-    """FACTS of 2023 (leaderboard rows); what these do not say is the optimiser's own."""
+    """FACTS of 2023 (leaderboard rows); what these do not say is the optimizer's own."""
     found = load_experiment(name)
     learner, backbone = name.rsplit("-", 1)
     assert (found.learner, found.backbone, found.weights) == (load_learner(learner), backbone, "pretrained")
@@ -243,12 +243,12 @@ def test_every_experiment_of_2021_has_the_published_settings(name):
 def test_experiments_that_extend_each_other_in_a_ring_are_refused(tmp_path):
     path = tmp_path / "ring.yaml"
     path.write_text(f"extends: {path}\nname: ring\n")
-    with pytest.raises(AskedWrong, match="ring"):
+    with pytest.raises(UsageError, match="ring"):
         load_experiment(str(path))
 
 
 def test_a_gradient_that_would_be_biased_is_refused_where_the_experiment_is_read():
-    with pytest.raises(AskedWrong, match=r"imaml has no estimator 'lite'.*use lite\.estimator=exact"):
+    with pytest.raises(UsageError, match=r"imaml has no estimator 'lite'.*use lite\.estimator=exact"):
         load_experiment("pocket", ["learner=imaml"])
     assert load_experiment("pocket", ["learner=imaml", "lite.estimator=exact"]).lite.estimator == "exact"
 

@@ -21,7 +21,7 @@ from eval.formats.records import (
     tasks_fingerprint,
 )
 from eval.verbs import check_files, report_run, score_files, write_results_file
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.removal import OpenFolder
 from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
 from orbit_lite.forget import forget, forget_in_run, plan_forget
@@ -106,8 +106,8 @@ def test_what_is_left_is_a_run_of_those_who_stay(tree, run, without_them):
     same = ("overall", "counts", "left_out", "per_user", "per_task", "per_object", "per_video", "confusion")
     for name in (*same, "by_annotation"):
         assert getattr(left, name) == getattr(expected, name), name
-    assert left.cost.macs_to_personalise == expected.cost.macs_to_personalise
-    assert left.cost.seconds_to_personalise.n == 2  # the two tasks of the one who stays
+    assert left.cost.macs_to_personalize == expected.cost.macs_to_personalize
+    assert left.cost.seconds_to_personalize.n == 2  # the two tasks of the one who stays
     tasks = [read_tasks(folder / "tasks.jsonl").tasks for folder in (run, without_them)]
     assert tasks[0] == tasks[1]
     tables = [read_predictions(folder / "predictions.parquet").astype(str) for folder in (run, without_them)]
@@ -150,7 +150,7 @@ def test_the_run_does_not_go_on(tree, run, forgotten_in_tree):
     if forgotten_in_tree:
         forget_user(tree, USER)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(AskedWrong, match=r"run: a user was removed from this run at their wish.*another --out$"):
+    with pytest.raises(UsageError, match=r"run: a user was removed from this run at their wish.*another --out$"):
         evaluate(request(tree), run, workers=0, device=CPU)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
@@ -160,7 +160,7 @@ def test_without_the_tree_accuracy_by_annotation_is_left_out_and_that_is_told(ru
     told = str(forget_in_run(run, USER))
     assert "again, without accuracy by annotation and frames of anybody's videos" in told
     card = read_scorecard(run / "scorecard.json")
-    assert card.by_annotation is None and card.cost.macs_to_personalise.n == 2
+    assert card.by_annotation is None and card.cost.macs_to_personalize.n == 2
     assert not (run / "by_annotation.csv").exists()
 
 
@@ -221,7 +221,7 @@ def test_a_run_that_goes_whole_goes_after_any_interruption(evaluated_alone, tmp_
 
 # Every kind of file in a run, whole and cut off, and a folder: each a link in turn.
 IN_RUN = ("run.json", "log.txt", "tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
-IN_RUN += ("per_user.csv", "timelines.csv", "seconds_to_personalise.csv", "results.json", ".parts", ".tasks.jsonl.part")
+IN_RUN += ("per_user.csv", "timelines.csv", "seconds_to_personalize.csv", "results.json", ".parts", ".tasks.jsonl.part")
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["with others", "alone"])
@@ -259,7 +259,7 @@ def test_a_link_that_appears_in_a_run_after_the_list_is_not_followed(name, run, 
 
 def test_a_run_named_by_a_link_is_refused(run, tree, tmp_path):
     (tmp_path / "latest").symlink_to(run)
-    with pytest.raises(AskedWrong, match=f"a symbolic link to {run}"):
+    with pytest.raises(UsageError, match=f"a symbolic link to {run}"):
         forget(tree, USER, [tmp_path / "latest"])
     assert (tree / "test" / USER).is_dir()
 
@@ -320,15 +320,15 @@ def test_nobody_and_nothing(run, tree, tmp_path):
     for forgotten in (forget_in_run(run, "P3003"), forget(tree, "P3003", [run])):
         assert forgotten.removed == () and "already gone, or never here (if you meant 'P300" in forgotten.note
     for forgotten in (lambda: forget_in_run(run, "p3001"), lambda: forget(tree, "P-3001", [run])):
-        with pytest.raises(FoundWrong, match=r"did you mean 'P3001'\? Nothing was removed"):
+        with pytest.raises(DataError, match=r"did you mean 'P3001'\? Nothing was removed"):
             forgotten()
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     for name in ("..", "", "a/b"):
-        with pytest.raises(AskedWrong, match="expected the name of one user's folder"):
+        with pytest.raises(UsageError, match="expected the name of one user's folder"):
             forget(tree, name, [run])
-    with pytest.raises(AskedWrong, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         forget(tmp_path / "none", USER)
-    with pytest.raises(AskedWrong, match="no run of this kit"):
+    with pytest.raises(UsageError, match="no run of this kit"):
         forget_in_run(tree, USER)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.cli.parser import main
 from orbit_lite.models.backbones import find_backbone
 from orbit_lite.models.checkpoint import load_recognizer, save_recognizer
@@ -80,7 +80,7 @@ def build() -> nn.Module:
     return nn.Sequential(*layers)
 
 RECORD = Backbone(
-    name="one_layer", width=64, mean=HALVES, std=HALVES, source="a test", licence="MIT", build=build, any_size=True,
+    name="one_layer", width=64, mean=HALVES, std=HALVES, source="a test", license="MIT", build=build, any_size=True,
     fetch=None, prepare=as_they_are, classifiers=(), norms=lambda net: ["1"],
 )
 """
@@ -158,7 +158,7 @@ def test_it_goes_from_training_to_export(own_parts, run, pocket_raw, pocket_fram
     best = train / "best.safetensors"
     card = ("--protocol", "orbit-2022", "--tasks-per-user", 1, "--workers", 0)
     run("evaluate", "--model", best, "--data", pocket_frames, *card, "--out", tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "scorecard.json").read_text())["cost"]["macs_to_personalise"]["mean"] > 0
+    assert json.loads((tmp_path / "run" / "scorecard.json").read_text())["cost"]["macs_to_personalize"]["mean"] > 0
 
     user = sorted((pocket_raw / "test").iterdir())[0]
     run("personalize", "--model", best, "--videos", user, "--out", personal)
@@ -203,14 +203,14 @@ def written(folder: Path, text: str) -> Path:
 
 def test_what_is_not_there_lists_what_packages_add(own_parts):
     with pytest.raises(
-        AskedWrong, match=r"'pulled_mean' \(did you mean 'pulled_means'\?\); known: proto, .*pulled_means$"
+        UsageError, match=r"'pulled_mean' \(did you mean 'pulled_means'\?\); known: proto, .*pulled_means$"
     ):
         find_head("pulled_mean")
-    with pytest.raises(AskedWrong, match=r"'one_layers' \(did you mean 'one_layer'\?\)"):
+    with pytest.raises(UsageError, match=r"'one_layers' \(did you mean 'one_layer'\?\)"):
         find_backbone("one_layers")
-    with pytest.raises(AskedWrong, match=r"unknown learner 'puled' \(did you mean 'pulled'\?\)"):
+    with pytest.raises(UsageError, match=r"unknown learner 'puled' \(did you mean 'pulled'\?\)"):
         load_learner("puled")
-    with pytest.raises(AskedWrong, match=r"head_settings: unknown key 'pwer' \(did you mean 'power'\?\)"):
+    with pytest.raises(UsageError, match=r"head_settings: unknown key 'pwer' \(did you mean 'power'\?\)"):
         load_learner(str(written(own_parts, "{head: pulled_means, extractor: learned, head_settings: {pwer: 1}}")))
 
 
@@ -219,9 +219,9 @@ def test_a_file_whose_package_is_gone_says_what_is_missing(own_parts, tmp_path, 
         built = build_recognizer(learner, backbone, weights="random", frame_size_px=64)
         save_recognizer(tmp_path / f"{name}.safetensors", built, config={})
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(own_parts)])
-    with pytest.raises(FoundWrong, match=r"head\.safetensors.*unknown head 'pulled_means'"):
+    with pytest.raises(DataError, match=r"head\.safetensors.*unknown head 'pulled_means'"):
         load_recognizer(tmp_path / "head.safetensors")
-    with pytest.raises(FoundWrong, match=r"net\.safetensors.*unknown backbone 'one_layer'"):
+    with pytest.raises(DataError, match=r"net\.safetensors.*unknown backbone 'one_layer'"):
         load_recognizer(tmp_path / "net.safetensors")
 
 
@@ -286,7 +286,7 @@ def broken(site) -> Path:
     ],
 )
 def test_a_broken_package_is_one_line_where_its_name_is_used(broken, find, name, words):
-    with pytest.raises(AskedWrong, match=words) as refused:
+    with pytest.raises(UsageError, match=words) as refused:
         find(name)
     assert "\n" not in str(refused.value)
 
@@ -300,7 +300,7 @@ def test_a_broken_package_spoils_nothing_else(broken, own_parts):
 
 def test_two_packages_with_one_name_are_refused(own_parts):
     install(own_parts, {}, "[orbit_lite.heads]\npulled_means = own_parts.heads:RECORD\n", name="other-parts")
-    with pytest.raises(AskedWrong, match=r"package .*-parts 1.0 and package .*-parts 1.0: two packages have the name"):
+    with pytest.raises(UsageError, match=r"package .*-parts 1.0 and package .*-parts 1.0: two packages have the name"):
         find_head("pulled_means")
 
 

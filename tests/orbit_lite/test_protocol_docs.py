@@ -30,7 +30,7 @@ def test_every_protocol_has_its_column_and_its_numbers():
         assert plan.support.min_frames == 1
         assert (column["metrics"] == "all three") == plan.every_query_frame
         assert (column["a frame is predicted from"] == "itself") == (plan.clip_length == 1)
-        assert plan.support.without == ()  # the rules: no annotations to personalise
+        assert plan.support.without == ()  # the rules: no annotations to personalize
 
 
 def test_every_training_protocol_is_explained():

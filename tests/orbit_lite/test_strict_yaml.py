@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.config import read_yaml
 from orbit_lite.strict_yaml import parse_yaml
 from orbit_lite.training.experiment import load_experiment
@@ -24,7 +24,7 @@ BOMB = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcd
     ],
 )
 def test_a_doubled_key_names_key_and_lines(text, said):
-    with pytest.raises(AskedWrong) as error:
+    with pytest.raises(UsageError) as error:
         parse_yaml(text, where="mine.yaml")
     assert str(error.value).startswith(f"mine.yaml: {said}")
 
@@ -68,7 +68,7 @@ def test_the_same_key_in_two_mappings_is_none():
     ],
 )
 def test_what_is_no_plain_yaml_is_one_line(text):
-    with pytest.raises(AskedWrong, match=r"^mine\.yaml: not readable as YAML: ") as error:
+    with pytest.raises(UsageError, match=r"^mine\.yaml: not readable as YAML: ") as error:
         parse_yaml(text, where="mine.yaml")
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400
@@ -82,9 +82,9 @@ def test_a_list_that_holds_itself_is_plain_yaml():
 def test_what_is_longer_than_a_config_is_not_read(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("seed: [" + "1," * 5_000_000 + "]")
-    with pytest.raises(AskedWrong, match=r"longer than 100,000 characters"):
+    with pytest.raises(UsageError, match=r"longer than 100,000 characters"):
         read_yaml(path)
-    with pytest.raises(AskedWrong, match=r"longer than 100,000 characters"):
+    with pytest.raises(UsageError, match=r"longer than 100,000 characters"):
         parse_yaml(path.read_text(), where="x")
 
 
@@ -108,7 +108,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
     ],
 )
 def test_what_the_command_line_gives_is_held_to_the_same_and_shown_in_short(override):
-    with pytest.raises(AskedWrong) as error:
+    with pytest.raises(UsageError) as error:
         load_experiment("pocket", [override])
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 1000

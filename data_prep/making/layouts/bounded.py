@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 _CHUNK = 1 << 20
 MOST_UNPACKED = 1 << 32  # bytes of one file, 4 GiB
@@ -25,13 +25,13 @@ def read_faults(path: Path) -> Iterator[None]:
     """Whatever reading raises on a damaged file, as one line.
 
     Raises:
-        FoundWrong: naming the file.
+        DataError: naming the file.
     """
     try:
         yield
     except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as error:
         reason = " ".join(str(error).split()) or "it ends too early"
-        raise FoundWrong(f"{path}: damaged ({reason}). Get the file again.") from None
+        raise DataError(f"{path}: damaged ({reason}). Get the file again.") from None
 
 
 def exactly(reader: Reader, size: int) -> bytes:

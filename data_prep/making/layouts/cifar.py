@@ -10,7 +10,7 @@ from data_prep.making.layouts.entries import Entry, class_name, pictures_of
 from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.picture_folders import PictureFolders
 from data_prep.making.raw_pixels import RawPixels
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import listed
 
 _SHAPE = (3, 32, 32)
@@ -38,15 +38,15 @@ def read_cifar(request: LayoutRequest) -> PictureFolders:
     """Pictures of CIFAR-10, or of CIFAR-100 with its 100 fine classes.
 
     Raises:
-        AskedWrong: if SRC holds neither, or the Python version, which is of pickles.
-        FoundWrong: if a file is missing or damaged.
+        UsageError: if SRC holds neither, or the Python version, which is of pickles.
+        DataError: if a file is missing or damaged.
     """
     source = request.source
     version = next((one for one in _VERSIONS if (source / one.names).is_file()), None)
     if version is None:
         pickles = [name for name in _PICKLES if (source / name).is_file()]
         why = f"{listed(pickles)} are pickles, which can run code and are not opened" if pickles else "no CIFAR"
-        raise AskedWrong(f"{source}: {why}; expected the binary version, {_VERSIONS[0].names} or {_VERSIONS[1].names}.")
+        raise UsageError(f"{source}: {why}; expected the binary version, {_VERSIONS[0].names} or {_VERSIONS[1].names}.")
     names = _names(source / version.names)
     entries = [
         entry
@@ -61,19 +61,19 @@ def _names(path: Path) -> list[str]:
     try:
         lines = path.read_bytes()[: 1 << 16].decode().split("\n")
     except UnicodeDecodeError:
-        raise FoundWrong(f"{path}: no text in UTF-8. Get the file again.") from None
+        raise DataError(f"{path}: no text in UTF-8. Get the file again.") from None
     return [class_name(str(path), line) for line in lines if line.strip()]
 
 
 def _entries(path: Path, split: str, names: Sequence[str], labels: int) -> Iterator[Entry]:
     if not path.is_file():
-        raise FoundWrong(f"{path}: no such file. Unpack the archive again.")
+        raise DataError(f"{path}: no such file. Unpack the archive again.")
     record, size = labels + _PIXELS, path.stat().st_size
     if not size or size % record:
-        raise FoundWrong(f"{path}: {size} bytes, expected a multiple of {record}. Get the file again.")
+        raise DataError(f"{path}: {size} bytes, expected a multiple of {record}. Get the file again.")
     found = np.memmap(path, np.uint8, "r", shape=(size // record, record))[:, labels - 1].tolist()
     if max(found) >= len(names):
-        raise FoundWrong(f"{path}: label {max(found)}, and {len(names)} names of classes. Get the files again.")
+        raise DataError(f"{path}: label {max(found)}, and {len(names)} names of classes. Get the files again.")
     for index, label in enumerate(found):
         pixels = RawPixels(index * record + labels, _SHAPE, (1, 2, 0))
         yield Entry(split, names[label], f"{path.name}/{index + 1}", path, pixels)

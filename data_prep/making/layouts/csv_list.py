@@ -8,7 +8,7 @@ from data_prep.making.layouts.entries import Entry, NamedFiles, class_name, pict
 from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.picture_folders import PictureFolders
 from groundwork.csv_cells import CsvRows, open_csv
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import quoted
 
 _NEEDED, _SPLIT = ("path", "class"), "split"
@@ -19,8 +19,8 @@ def read_csv_list(request: LayoutRequest) -> PictureFolders:
     """Pictures as `--list-file` has them: columns path (below SRC), class and, if there are splits, split.
 
     Raises:
-        AskedWrong: if the list can't be read.
-        FoundWrong: if it is no such list, or names files that are not below SRC.
+        UsageError: if the list can't be read.
+        DataError: if it is no such list, or names files that are not below SRC.
     """
     if (path := request.list_file) is None:
         raise ValueError("a list is needed")
@@ -28,16 +28,16 @@ def read_csv_list(request: LayoutRequest) -> PictureFolders:
         with open_csv(path, strict=True) as rows:
             entries = list(_entries(request.source, path, rows))
     except OSError as error:
-        raise AskedWrong(f"{path}: can't be read ({error.strerror}); expected {_EXPECTED}.") from None
+        raise UsageError(f"{path}: can't be read ({error.strerror}); expected {_EXPECTED}.") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise FoundWrong(f"{path}: no CSV in UTF-8 ({error}); expected {_EXPECTED}.") from None
+        raise DataError(f"{path}: no CSV in UTF-8 ({error}); expected {_EXPECTED}.") from None
     return pictures_of(request.source, request.user, entries)
 
 
 def _entries(source: Path, path: Path, rows: CsvRows) -> Iterator[Entry]:
     heading = next(rows, [])
     if any(heading.count(name) != 1 for name in _NEEDED) or heading.count(_SPLIT) > 1:
-        raise FoundWrong(f"{path}: line 1 is {quoted(','.join(heading))}; expected {_EXPECTED}.")
+        raise DataError(f"{path}: line 1 is {quoted(','.join(heading))}; expected {_EXPECTED}.")
     place, label = (heading.index(name) for name in _NEEDED)
     split = heading.index(_SPLIT) if _SPLIT in heading else None
     files = NamedFiles(source, path)
@@ -46,7 +46,7 @@ def _entries(source: Path, path: Path, rows: CsvRows) -> Iterator[Entry]:
         if not cells:
             continue
         if len(cells) != len(heading):
-            raise FoundWrong(f"{where}: {len(cells)} cells, line 1 has {len(heading)}. Quote what holds a comma.")
+            raise DataError(f"{where}: {len(cells)} cells, line 1 has {len(heading)}. Quote what holds a comma.")
         found = "" if split is None else split_name(where, cells[split])
         yield Entry(found, class_name(where, cells[label]), cells[place], files.find(cells[place]))
     files.require_all()

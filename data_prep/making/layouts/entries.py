@@ -13,7 +13,7 @@ from data_prep.tree.layout import SPLIT_NAMES, TREE_TYPES, is_junk, nfc
 from data_prep.tree.object_folder import LOOSE_TYPE
 from data_prep.tree.portable import is_text
 from data_prep.video import is_photo_file
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.words import counted, listed, nearest, quoted
 
 _MOST_NAME = 200  # characters of a class's name: disks take 255 bytes
@@ -42,24 +42,24 @@ def pictures_of(source: Path, user: str, entries: Iterable[Entry], notes: Sequen
     """Entries as one user's pictures, in their order.
 
     Raises:
-        AskedWrong: if the user can't be named so.
-        FoundWrong: if there is no entry, some have a split and others none, or a picture stands there twice.
+        UsageError: if the user can't be named so.
+        DataError: if there is no entry, some have a split and others none, or a picture stands there twice.
     """
     name = user_alone(source, user)
     found = [
         PictureFile(one.split, name, one.label, LOOSE_TYPE, nfc(one.relative), one.path, one.pixels) for one in entries
     ]
     if not found:
-        raise FoundWrong(f"{source}: no pictures are named; expected at least one of each class.")
+        raise DataError(f"{source}: no pictures are named; expected at least one of each class.")
     splits = {picture.split for picture in found}
     if "" in splits and len(splits) > 1:
         bare = next(picture.relative for picture in found if not picture.split)
-        raise FoundWrong(f"{source}: {bare} is in no split, and others are; name a split for all pictures, or none.")
+        raise DataError(f"{source}: {bare} is in no split, and others are; name a split for all pictures, or none.")
     places: dict[str, PictureFile] = {}
     for picture in found:
         other = places.setdefault(picture.relative, picture)
         if other is not picture:
-            raise FoundWrong(
+            raise DataError(
                 f"{source}: {picture.relative} is named twice, as {_standing(other)} and as {_standing(picture)}."
                 " Leave one of the two."
             )
@@ -70,13 +70,13 @@ def class_name(where: str, text: str) -> str:
     """A class's name as an object of a frame tree has it: `n/nested name` becomes `n nested name`.
 
     Raises:
-        FoundWrong: if it can't be a folder's name; begins with `where`.
+        DataError: if it can't be a folder's name; begins with `where`.
     """
     parts = nfc(text).strip().strip("/").split("/")
     name = " ".join(parts)
     bad = not name or len(name) > _MOST_NAME or not is_text(name) or not name.isprintable() or "\\" in name
     if bad or name in TREE_TYPES or any(not part.strip() or is_junk(part) for part in parts):
-        raise FoundWrong(
+        raise DataError(
             f"{where}: {quoted(text)} can't be a class's name; expected 1 to {_MOST_NAME} characters, no backslash, no"
             f" dot at the beginning, and none of {', '.join(TREE_TYPES)}."
         )
@@ -87,10 +87,10 @@ def split_name(where: str, text: str) -> str:
     """A split as trees name it; "" stays.
 
     Raises:
-        FoundWrong: for an unknown one; begins with `where`.
+        DataError: for an unknown one; begins with `where`.
     """
     if text and text not in SPLIT_NAMES:
-        raise FoundWrong(
+        raise DataError(
             f"{where}: unknown split {quoted(text)}{nearest(text, SPLIT_NAMES)}; expected {', '.join(SPLIT_NAMES)}."
         )
     return SPLIT_NAMES[text] if text else ""
@@ -122,15 +122,15 @@ class NamedFiles:
         """See that every file that was named could be found.
 
         Raises:
-            FoundWrong: otherwise, with all of them in one line.
+            DataError: otherwise, with all of them in one line.
         """
         for why, places in self._refused.items():
-            raise FoundWrong(
+            raise DataError(
                 f"{self.named_by}: names {counted(len(places), 'file')} that can't be taken, {why}: {listed(places)};"
                 f" expected pictures below {self.source}."
             )
         if self._missing:
-            raise FoundWrong(
+            raise DataError(
                 f"{self.named_by}: names {counted(len(self._missing), 'file')} that {self.source} does not have:"
                 f" {listed(self._missing)}. Get what is missing, or take it out of the list."
             )

@@ -7,7 +7,7 @@ from data_prep.making.layouts.entries import Entry, NamedFiles, pictures_of
 from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.layouts.mat_file import read_mat_numbers
 from data_prep.making.picture_folders import PictureFolders
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 _SPLITS = {"trnid": "train", "valid": "validation", "tstid": "test"}
 _MOST = 99_999  # pictures: their numbers have five digits
@@ -17,8 +17,8 @@ def read_flowers(request: LayoutRequest) -> PictureFolders:
     """Flowers by the set's own splits of images; a class is called by its number, of three digits.
 
     Raises:
-        AskedWrong: if one of the two files is missing, or is of MATLAB's version 7.3.
-        FoundWrong: if one is damaged, or pictures are missing.
+        UsageError: if one of the two files is missing, or is of MATLAB's version 7.3.
+        DataError: if one is damaged, or pictures are missing.
     """
     return pictures_of(request.source, request.user, list(_entries(request.source)))
 
@@ -30,7 +30,7 @@ def _entries(source: Path) -> Iterator[Entry]:
     for name, split in _SPLITS.items():
         for number in read_mat_numbers(splits, name, most=_MOST).tolist():
             if not 1 <= number <= len(labels):
-                raise FoundWrong(f"{splits}: picture {number}, and {len(labels)} labels. Get the files again.")
+                raise DataError(f"{splits}: picture {number}, and {len(labels)} labels. Get the files again.")
             place = f"jpg/image_{number:05d}.jpg"
             yield Entry(split, f"{labels[number - 1]:03d}", place, files.find(place))
     files.require_all()

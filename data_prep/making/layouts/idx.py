@@ -17,7 +17,7 @@ from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.picture_folders import PictureFolders
 from data_prep.making.raw_pixels import RawPixels
 from data_prep.video.framing import MOST_PIXELS
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import listed
 
 _NAME = re.compile(r"(?P<variant>(emnist-[a-z]+-)?)(?P<part>train|t10k|test)-images[-.]idx3-ubyte(\.gz)?")
@@ -29,8 +29,8 @@ def read_idx(request: LayoutRequest) -> PictureFolders:
     """Pictures and labels of one set, in SRC or, as torchvision has them, in SRC/raw. A class is called by its number.
 
     Raises:
-        AskedWrong: if there are no such files, or those of several sets.
-        FoundWrong: if a file is damaged, or there are no labels to its pictures.
+        UsageError: if there are no such files, or those of several sets.
+        DataError: if a file is damaged, or there are no labels to its pictures.
     """
     entries = [
         entry
@@ -48,9 +48,9 @@ def _found(source: Path) -> list[tuple[str, str, Path]]:
         if match := _NAME.fullmatch(path.name):
             found.setdefault(match["part"], (_SPLITS[match["part"]], match["variant"], path))
             if found[match["part"]][1] != match["variant"]:
-                raise AskedWrong(f"{folder}: files of several sets; put those of one into a folder of their own.")
+                raise UsageError(f"{folder}: files of several sets; put those of one into a folder of their own.")
     if not found or len(found) > len(set(_SPLITS.values())):
-        raise AskedWrong(
+        raise UsageError(
             f"{folder}: {'two files of the same split' if found else 'no idx files'}; expected"
             " {train,t10k}-images-idx3-ubyte and -labels-idx1-ubyte, or with .gz."
         )
@@ -71,10 +71,10 @@ def _entries(request: LayoutRequest, split: str, images: Path, *, transposed: bo
             if file.read(1):
                 raise ValueError(f"more than the {count} pictures that its header says")
     if count != len(labels):
-        raise FoundWrong(f"{images}: {count} pictures and {len(labels)} labels. Get the files again.")
+        raise DataError(f"{images}: {count} pictures and {len(labels)} labels. Get the files again.")
     size = path.stat().st_size
     if size != start + count * height * width:
-        raise FoundWrong(f"{images}: {size} bytes, its header says {start + count * height * width}. Get it again.")
+        raise DataError(f"{images}: {size} bytes, its header says {start + count * height * width}. Get it again.")
     place = images.relative_to(request.source).as_posix()
     axes = (1, 0) if transposed else (0, 1)
     for index, label in enumerate(labels):
@@ -86,7 +86,7 @@ def _labels(images: Path) -> bytes:
     stem = images.name.replace("-images", "-labels").replace("idx3", "idx1").removesuffix(".gz")
     path = next((p for p in (images.with_name(stem), images.with_name(f"{stem}.gz")) if p.is_file()), None)
     if path is None:
-        raise FoundWrong(f"{images}: no labels beside it; expected {stem}, or with .gz.")
+        raise DataError(f"{images}: no labels beside it; expected {stem}, or with .gz.")
     with read_faults(path), _opened(path) as file:
         (count,) = _sizes(file, axes=1)
         found = exactly(file, count)
@@ -99,7 +99,7 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
     except OSError as error:
-        raise FoundWrong(f"{path}: can't be read ({error.strerror}).") from None
+        raise DataError(f"{path}: can't be read ({error.strerror}).") from None
 
 
 def _sizes(file: BinaryIO, *, axes: int) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.making.picture_folders import PictureFolders
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Layout:
         """Find the pictures.
 
         Raises:
-            AskedWrong: for options that do not go with this layout, or where its files are missing.
-            FoundWrong: if a file is damaged or a list does not fit the pictures.
+            UsageError: for options that do not go with this layout, or where its files are missing.
+            DataError: if a file is damaged or a list does not fit the pictures.
         """
         if request.list_file is not None and not self.takes_list:
-            raise AskedWrong(f"layout {self.name}: reads {self.reads}; --list-file does not go with it.")
+            raise UsageError(f"layout {self.name}: reads {self.reads}; --list-file does not go with it.")
         if self.needs_list and request.list_file is None:
-            raise AskedWrong(f"layout {self.name}: --list-file is missing: {self.reads}.")
+            raise UsageError(f"layout {self.name}: --list-file is missing: {self.reads}.")
         if request.clutter_from and not self.takes_clutter:
-            raise AskedWrong(f"layout {self.name}: --clutter-from goes with class folders alone.")
+            raise UsageError(f"layout {self.name}: --clutter-from goes with class folders alone.")
         return self.read(request)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.making.layouts.bounded import Reader, exactly, read_faults
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import quoted
 
 _HEADER, _CHUNK = 128, 1 << 16
@@ -66,11 +66,11 @@ def open_mat_array(path: Path, name: str) -> Iterator[MatArray]:
     """Find an array of numbers by its name.
 
     Raises:
-        AskedWrong: if there is no such file, or it is of another version.
-        FoundWrong: if it is damaged, or has no such array.
+        UsageError: if there is no such file, or it is of another version.
+        DataError: if it is damaged, or has no such array.
     """
     if not path.is_file():
-        raise AskedWrong(f"{path}: no such file; expected one that holds the array {name!r}.")
+        raise UsageError(f"{path}: no such file; expected one that holds the array {name!r}.")
     with path.open("rb") as file, read_faults(path):
         order = _byte_order(path, file.read(_HEADER))
         size, start, others = path.stat().st_size, _HEADER, []
@@ -89,14 +89,14 @@ def open_mat_array(path: Path, name: str) -> Iterator[MatArray]:
                 others += [found[0]] if found else []
             start += 8 + length
     has = f"it has {quoted(', '.join(others))}" if others else "it has none"
-    raise FoundWrong(f"{path}: no array of numbers {name!r}; {has}. Get the file again.")
+    raise DataError(f"{path}: no array of numbers {name!r}; {has}. Get the file again.")
 
 
 def read_mat_numbers(path: Path, name: str, *, most: int) -> NDArray[np.int64]:
     """A vector of whole numbers.
 
     Raises:
-        AskedWrong, FoundWrong: as `open_mat_array`; also for more than `most` numbers, or others.
+        UsageError, DataError: as `open_mat_array`; also for more than `most` numbers, or others.
     """
     with open_mat_array(path, name) as array:
         if array.count > most or array.count != max(array.shape):
@@ -110,10 +110,10 @@ def read_mat_numbers(path: Path, name: str, *, most: int) -> NDArray[np.int64]:
 
 def _byte_order(path: Path, header: bytes) -> str:
     if header.startswith(b"\x89HDF") or b"MATLAB 7.3" in header[:116]:
-        raise AskedWrong(f"{path}: of MATLAB's version 7.3 (HDF5), expected version 5; save it again with -v7.")
+        raise UsageError(f"{path}: of MATLAB's version 7.3 (HDF5), expected version 5; save it again with -v7.")
     order = {b"IM": "<", b"MI": ">"}.get(header[126:128], "")
     if not order or header[124:126] not in (b"\x00\x01", b"\x01\x00"):
-        raise AskedWrong(f"{path}: no MATLAB file of version 5; older ones, and other files, are not read.")
+        raise UsageError(f"{path}: no MATLAB file of version 5; older ones, and other files, are not read.")
     return order
 
 

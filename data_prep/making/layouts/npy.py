@@ -17,7 +17,7 @@ from data_prep.making.picture_folders import PictureFolders
 from data_prep.making.raw_pixels import RawPixels
 from data_prep.tree.layout import is_junk
 from data_prep.video.framing import MOST_PIXELS
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 _MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0, which numpy writes wherever it can
 _HEADER = re.compile(
@@ -32,12 +32,12 @@ def read_npy(request: LayoutRequest) -> PictureFolders:
     (n, height, width, 3). With `--list-file` each class is in the split that the list has it in.
 
     Raises:
-        AskedWrong: if SRC has no such file.
-        FoundWrong: if one is damaged, or of other numbers, or the list does not fit.
+        UsageError: if SRC has no such file.
+        DataError: if one is damaged, or of other numbers, or the list does not fit.
     """
     paths = sorted(path for path in request.source.glob("*.npy") if not is_junk(path.name) and path.is_file())
     if not paths:
-        raise AskedWrong(f"{request.source}: no .npy files; expected CLASS.npy, uint8, for each class.")
+        raise UsageError(f"{request.source}: no .npy files; expected CLASS.npy, uint8, for each class.")
     entries = [entry for path in paths for entry in _entries(path)]
     folders = pictures_of(request.source, request.user, entries)
     return in_class_splits(request.source, folders, request.list_file) if request.list_file else folders

@@ -8,7 +8,7 @@ from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.layouts.mat_file import open_mat_array, read_mat_numbers
 from data_prep.making.picture_folders import PictureFolders
 from data_prep.making.raw_pixels import RawPixels
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 _SPLITS = ("train", "test")
 _SIDE = 32
@@ -20,11 +20,11 @@ def read_svhn(request: LayoutRequest) -> PictureFolders:
     """Digits by split; label 10 is the digit 0. The extra ones are left aside.
 
     Raises:
-        AskedWrong: if a file is missing, or is of MATLAB's version 7.3.
-        FoundWrong: if one is damaged.
+        UsageError: if a file is missing, or is of MATLAB's version 7.3.
+        DataError: if one is damaged.
     """
     if not any((request.source / f"{split}_32x32.mat").is_file() for split in _SPLITS):
-        raise AskedWrong(
+        raise UsageError(
             f"{request.source}: no {{{','.join(_SPLITS)}}}_32x32.mat. Of whole numbers' pictures (format 1, HDF5) make"
             " class folders."
         )
@@ -43,7 +43,7 @@ def _entries(request: LayoutRequest, split: str) -> Iterator[Entry]:
             raise ValueError(f"X of shape {array.shape} and type {array.dtype}, and {len(labels)} labels")
         copy(array.reader, file, array.count)
     if wrong := [label for label in labels if not 1 <= label <= 10]:
-        raise FoundWrong(f"{path}: label {wrong[0]}, expected 1 to 10. Get the file again.")
+        raise DataError(f"{path}: label {wrong[0]}, expected 1 to 10. Get the file again.")
     for index, label in enumerate(labels):
         pixels = RawPixels(index * _PIXELS, (3, _SIDE, _SIDE), (2, 1, 0))  # stored by column
         yield Entry(split, str(label % 10), f"{path.name}/{index + 1}", unpacked, pixels)

@@ -10,7 +10,7 @@ from data_prep.making.layouts.layout import Layout
 from data_prep.making.layouts.npy import read_npy
 from data_prep.making.layouts.svhn import read_svhn
 from data_prep.making.layouts.text_lists import read_pets, read_sun397
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.words import nearest
 
 FOLDERS = "folders"
@@ -47,8 +47,8 @@ def layout_named(name: str) -> Layout:
     """A layout by its name.
 
     Raises:
-        AskedWrong: if there is none; names the nearest.
+        UsageError: if there is none; names the nearest.
     """
     if name not in LAYOUTS:
-        raise AskedWrong(f"unknown layout {name!r}{nearest(name, LAYOUTS)}; known: {', '.join(LAYOUTS)}.")
+        raise UsageError(f"unknown layout {name!r}{nearest(name, LAYOUTS)}; known: {', '.join(LAYOUTS)}.")
     return LAYOUTS[name]

@@ -7,7 +7,7 @@ from pathlib import Path
 from data_prep.making.layouts.entries import Entry, NamedFiles, class_name, pictures_of
 from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.picture_folders import PictureFolders
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import quoted
 
 _MOST_BYTES = 1 << 28
@@ -21,12 +21,12 @@ def read_sun397(request: LayoutRequest) -> PictureFolders:
     Lines are `/a/abbey/sun_aaa.jpg`; the class is `abbey`.
 
     Raises:
-        AskedWrong: if a list is missing.
-        FoundWrong: if it is no such list, or pictures are missing.
+        UsageError: if a list is missing.
+        DataError: if it is no such list, or pictures are missing.
     """
     training = request.list_file or request.source / "Training_01.txt"
     if not training.name.startswith("Training_"):
-        raise AskedWrong(f"{training}: expected one of SUN397's partitions, Training_01.txt to Training_10.txt.")
+        raise UsageError(f"{training}: expected one of SUN397's partitions, Training_01.txt to Training_10.txt.")
     testing = training.with_name(training.name.replace("Training", "Testing"))
     entries = [
         entry
@@ -40,8 +40,8 @@ def read_pets(request: LayoutRequest) -> PictureFolders:
     """The Oxford-IIIT pets: images/*.jpg by annotations/trainval.txt (which trains) and test.txt; a class is a breed.
 
     Raises:
-        AskedWrong: if a list is missing.
-        FoundWrong: if it is no such list, or pictures are missing.
+        UsageError: if a list is missing.
+        DataError: if it is no such list, or pictures are missing.
     """
     entries = [
         entry
@@ -56,7 +56,7 @@ def _sun_entries(source: Path, split: str, path: Path) -> Iterator[Entry]:
     for where, line in _lines(path, "/a/abbey/sun_aaa.jpg"):
         match = _SUN_PLACE.fullmatch(line)
         if match is None:
-            raise FoundWrong(f"{where}: {quoted(line)}; expected /LETTER/CLASS/FILE.jpg.")
+            raise DataError(f"{where}: {quoted(line)}; expected /LETTER/CLASS/FILE.jpg.")
         place = line.removeprefix("/")
         yield Entry(split, class_name(where, match["label"]), place, files.find(place))
     files.require_all()
@@ -69,7 +69,7 @@ def _pet_entries(source: Path, split: str, path: Path) -> Iterator[Entry]:
             continue
         match = _PET.fullmatch(line)
         if match is None:
-            raise FoundWrong(f"{where}: {quoted(line)}; expected BREED_NUMBER and numbers.")
+            raise DataError(f"{where}: {quoted(line)}; expected BREED_NUMBER and numbers.")
         place = f"images/{match['stem']}.jpg"
         yield Entry(split, class_name(where, match["label"]), place, files.find(place))
     files.require_all()
@@ -79,12 +79,12 @@ def _lines(path: Path, example: str) -> Iterator[tuple[str, str]]:
     """Each line that is not empty, and where it is."""
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise FoundWrong(f"{path}: more than {_MOST_BYTES} bytes; expected lines like {example!r}.")
+            raise DataError(f"{path}: more than {_MOST_BYTES} bytes; expected lines like {example!r}.")
         lines = path.read_bytes().decode().split("\n")
     except UnicodeDecodeError:
-        raise FoundWrong(f"{path}: no text in UTF-8; expected lines like {example!r}.") from None
+        raise DataError(f"{path}: no text in UTF-8; expected lines like {example!r}.") from None
     except OSError as error:
-        raise AskedWrong(f"{path}: can't be read ({error.strerror}); expected lines like {example!r}.") from None
+        raise UsageError(f"{path}: can't be read ({error.strerror}); expected lines like {example!r}.") from None
     for number, line in enumerate(lines, start=1):
         if text := line.strip():
             yield f"{path}: line {number}", text

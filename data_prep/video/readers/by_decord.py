@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from data_prep.video.framing import Picture
 from data_prep.video.info import VideoInfo
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 HANG_S = 300.0  # for one segment, which takes a few seconds
 SEGMENT_BYTES = 64 * 1024 * 1024  # of pictures
@@ -41,7 +41,7 @@ def open_pictures(path: Path, info: VideoInfo, size: tuple[int, int]) -> "Decord
     """See `ReaderModule`.
 
     Raises:
-        FoundWrong: if its groups of pictures are open, and it is too long to be read without a jump.
+        DataError: if its groups of pictures are open, and it is too long to be read without a jump.
     """
     return DecordVideo(path, info, size)
 
@@ -55,7 +55,7 @@ class DecordVideo:
         self._path, self._size, self._in_segments = path, size, info.closed_groups
         picture_bytes = size[0] * size[1] * 3
         if not self._in_segments and info.pictures * picture_bytes > MOST_WHOLE_BYTES:
-            raise FoundWrong(
+            raise DataError(
                 f"{path}: {info.pictures} pictures whose key frames are no clean starts, so that decord would hold all"
                 f" of them in memory, expected at most {MOST_WHOLE_BYTES // picture_bytes}. Use --reader pyav."
             )

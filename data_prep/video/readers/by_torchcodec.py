@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_prep.video.framing import Picture
 from data_prep.video.info import VideoInfo
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 SEGMENT_BYTES = 64 * 1024 * 1024  # of pictures, decoded at once
 MOST_PICTURES = 256
@@ -40,13 +40,13 @@ class TorchcodecVideo:
         """Opens it.
 
         Raises:
-            AskedWrong: if torchcodec does not load here.
+            UsageError: if torchcodec does not load here.
         """
         try:
             decoders, transforms = import_module("torchcodec.decoders"), import_module("torchcodec.transforms")
         except (ImportError, OSError, RuntimeError) as error:  # of no FFmpeg it says so at length
             reason = " ".join(str(error).split())[:200]
-            raise AskedWrong(
+            raise UsageError(
                 f"--reader torchcodec: does not load ({reason}). It needs FFmpeg's shared libraries and the"
                 " release that fits your torch."
             ) from None

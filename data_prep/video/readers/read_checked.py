@@ -13,14 +13,14 @@ from data_prep.video import decoding
 from data_prep.video.framing import Framing, Picture
 from data_prep.video.info import VideoInfo
 from data_prep.video.readers.table import DEFAULT_READER, reader_named
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 
 
 def reader_version(info: VideoInfo, reader: str = DEFAULT_READER) -> str:
     """What decodes such a video, with versions; photos are Pillow's whatever the reader.
 
     Raises:
-        AskedWrong: if there is no such reader, or it is not installed.
+        UsageError: if there is no such reader, or it is not installed.
     """
     chosen = reader_named(reader)
     return decoding.reader_of(info) if not chosen.module or info.is_photo else chosen.version()
@@ -41,8 +41,8 @@ def read_pictures(
         reader: a name in READERS.
 
     Raises:
-        AskedWrong: if there is no such reader, or it is not installed.
-        FoundWrong: if the video is damaged anywhere, the reader counts other pictures than PyAV does, can't show such
+        UsageError: if there is no such reader, or it is not installed.
+        DataError: if the video is damaged anywhere, the reader counts other pictures than PyAV does, can't show such
             a video rightly, or fails.
     """
     chosen = reader_named(reader)
@@ -52,17 +52,17 @@ def read_pictures(
     chosen.require()
     adapter, size = chosen.adapter(), framing.decoded_size(info.width, info.height)
     if reason := adapter.cannot_show(info):
-        raise FoundWrong(f"{path}: {reader} does not show {reason} rightly. Use --reader {DEFAULT_READER}.")
+        raise DataError(f"{path}: {reader} does not show {reason} rightly. Use --reader {DEFAULT_READER}.")
     decoding.check_whole(path, info)
     try:
         opened = adapter.open_pictures(path, info, size)
         if opened.count != info.pictures:
-            raise FoundWrong(
+            raise DataError(
                 f"{path}: {reader} finds {opened.count} pictures, PyAV {info.pictures}. Use --reader {DEFAULT_READER}."
             )
         for picture in opened.pictures(pictures):
             if picture.shape != (size[1], size[0], 3):
-                raise FoundWrong(
+                raise DataError(
                     f"{path}: {reader} gave a picture of {picture.shape}, expected {(size[1], size[0], 3)}."
                     f" Use --reader {DEFAULT_READER}."
                 )
@@ -71,4 +71,4 @@ def read_pictures(
         raise
     except (RuntimeError, ValueError, IndexError, MemoryError) as error:  # DECORDError is a RuntimeError
         reason = " ".join(str(error).split())[:200]
-        raise FoundWrong(f"{path}: {reader} can't read it ({reason}). Use --reader {DEFAULT_READER}.") from None
+        raise DataError(f"{path}: {reader} can't read it ({reason}). Use --reader {DEFAULT_READER}.") from None

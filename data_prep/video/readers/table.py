@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_prep.video.framing import Picture
 from data_prep.video.info import VideoInfo
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 DEFAULT_READER = "pyav"
 
@@ -61,16 +61,16 @@ class Reader:
         """See that it is installed; nothing is imported, for torchcodec's import of torch takes seconds.
 
         Raises:
-            AskedWrong: if it is not.
+            UsageError: if it is not.
         """
         if importlib.util.find_spec(self.package) is None:
-            raise AskedWrong(f"--reader {self.name}: not installed. Run: {self.install}")
+            raise UsageError(f"--reader {self.name}: not installed. Run: {self.install}")
 
     def version(self) -> str:
         """Name and version, as a manifest has it: `decord 0.6.0`.
 
         Raises:
-            AskedWrong: if it is not installed.
+            UsageError: if it is not installed.
         """
         self.require()
         spec = importlib.util.find_spec(self.package)
@@ -110,8 +110,8 @@ def reader_named(name: str) -> Reader:
     """The reader of that name.
 
     Raises:
-        AskedWrong: if there is none; it lists those there are.
+        UsageError: if there is none; it lists those there are.
     """
     if name not in READERS:
-        raise AskedWrong(f"no reader {name!r}; there are {', '.join(READERS)}.")
+        raise UsageError(f"no reader {name!r}; there are {', '.join(READERS)}.")
     return READERS[name]

@@ -8,7 +8,7 @@ from pathlib import Path
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import write_json
 from groundwork.options import Changes, Reads, Writes, add_json
 from groundwork.pages.printing import terminal_width
@@ -68,7 +68,7 @@ def _verify(options: argparse.Namespace) -> None:
     for fault in faults:
         say(str(fault), to=sys.stderr)
     if faults:
-        raise FoundWrong(f"{options.root}: {counted(len(faults), 'fault')}")
+        raise DataError(f"{options.root}: {counted(len(faults), 'fault')}")
     say(f"{options.root}: whole, as index.csv has it")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.options import Reads, WritesFolder
 from groundwork.words import counted
 from orbit_lite.cli.numbers import frame_rate, positive, share
@@ -88,7 +88,7 @@ def _extract(options: argparse.Namespace) -> None:
     from data_prep.tree.flat_export import TECHNIQUES, parse_techniques
 
     if options.techniques and not options.flat:
-        raise AskedWrong("--techniques says what the letters in a flat export's file names mean: add --flat.")
+        raise UsageError("--techniques says what the letters in a flat export's file names mean: add --flat.")
     techniques = parse_techniques(options.techniques) if options.techniques else TECHNIQUES
     summary = extract(
         options.raw,

@@ -4,7 +4,7 @@ An adapter is one file here, and one line in this table. It says how it is fitte
 (by the estimators in models/gradients), and what it costs; see `Adapter`.
 """
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.words import nearest
 from orbit_lite.models.adapters import film_generator, film_tuner, inner_loop, none, proximal
 from orbit_lite.models.adapters.record import AdapterRecord
@@ -25,8 +25,8 @@ def find_adapter(name: str) -> AdapterRecord:
     """An adapter's record.
 
     Raises:
-        AskedWrong: for an unknown name; says which are near, and which there are.
+        UsageError: for an unknown name; says which are near, and which there are.
     """
     if name not in ADAPTERS:
-        raise AskedWrong(f"unknown adapter {name!r}{nearest(name, ADAPTERS)}; known: {', '.join(ADAPTERS)}")
+        raise UsageError(f"unknown adapter {name!r}{nearest(name, ADAPTERS)}; known: {', '.join(ADAPTERS)}")
     return ADAPTERS[name]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.adapters.film import film_parameters
 from orbit_lite.models.extractor import Extractor
 
@@ -15,16 +15,16 @@ def adapting_names(extractor: Extractor, adapts: Adapts) -> tuple[str, ...]:
     """Names of the network's parameters that adapt: all, or those of its norms.
 
     Raises:
-        AskedWrong: if there is none, or a BatchNorm has no running statistics: an image's features would depend on its
+        UsageError: if there is none, or a BatchNorm has no running statistics: an image's features would depend on its
             chunk.
     """
     for name, module in extractor.net.named_modules():
         if isinstance(module, _BatchNorm) and module.running_mean is None:
-            raise AskedWrong(
+            raise UsageError(
                 f"backbone {extractor.backbone.name}: BatchNorm {name} has no running statistics, so an image's "
                 "features would depend on its chunk; an inner loop needs a backbone whose BatchNorm has them"
             )
     names = film_parameters(extractor) if adapts == "film" else dict(extractor.net.named_parameters())
     if not names:
-        raise AskedWrong(f"backbone {extractor.backbone.name} has no norms for FiLM to adapt; use adapts: all")
+        raise UsageError(f"backbone {extractor.backbone.name} has no norms for FiLM to adapt; use adapts: all")
     return tuple(names)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.film import film_parameters, film_shapes
 from orbit_lite.models.adapters.interface import Adapted
@@ -70,7 +70,7 @@ class FilmTuner:
 
     def gradient(self, extractor: Extractor, head: Head, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
         """See Adapter: there is none."""
-        raise AskedWrong("this learner is fitted to each support set alone: it has nothing to meta-train")
+        raise UsageError("this learner is fitted to each support set alone: it has nothing to meta-train")
 
     def macs(
         self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]

@@ -62,7 +62,7 @@ class Adapter(Protocol):
             plan: estimator, draws and chunks.
 
         Raises:
-            AskedWrong: for an estimator that would be wrong for this adapter; says why.
+            UsageError: for an estimator that would be wrong for this adapter; says why.
         """
         ...
 

@@ -36,7 +36,7 @@ class SetEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Normalised images (n, 3, s, s), s >= 32, to (n, 64)."""
+        """Normalized images (n, 3, s, s), s >= 32, to (n, 64)."""
         encodings: Tensor = self.pool(self.encoder(pixels)).flatten(1)
         return encodings
 

@@ -28,7 +28,7 @@ def find_backbone(name: str, *, frame_size_px: int = FRAME_SIZE_PX) -> Backbone:
     """A backbone's record, from this table or from an installed package; of `timm:NAME`, for frames of this size.
 
     Raises:
-        AskedWrong: for an unknown name (says which are near, and which there are), one of timm's that can't be used, or
+        UsageError: for an unknown name (says which are near, and which there are), one of timm's that can't be used, or
             a package that is broken.
     """
     if name.startswith(timm_models.PREFIX):

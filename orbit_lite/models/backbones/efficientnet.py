@@ -16,7 +16,7 @@ from orbit_lite.models.backbones.record import (
 from orbit_lite.models.backbones.timm_net import timm_net
 from orbit_lite.models.pretrained import fetch_from_hub
 
-TIMM_LICENCE = "Apache-2.0, as timm's configuration states"
+TIMM_LICENSE = "Apache-2.0, as timm's configuration states"
 
 
 def efficientnet_norms(net: nn.Module) -> list[str]:
@@ -34,7 +34,7 @@ def _efficientnet(name: str, timm_name: str, mean: Channels, std: Channels) -> B
         mean=mean,
         std=std,
         source=f"timm {timm_name}",
-        licence=TIMM_LICENCE,
+        license=TIMM_LICENSE,
         build=partial(timm_net, timm_name),
         any_size=True,
         fetch=partial(fetch_from_hub, timm_name),

@@ -22,14 +22,14 @@ class Backbone:
 
     name: what YAML and `--backbone` call it. width: of its features.
     mean, std: of pixels in [0, 1], by channel.
-    source, licence: where the pretrained weights come from, and under what licence.
+    source, license: where the pretrained weights come from, and under what license.
     build: the network with random weights, float (n, 3, s, s) to (n, width). In eval mode an image's features must not
         depend on the others in its batch, nor on what was encoded before.
     any_size: whether s may differ from 224.
     fetch: the file of its pretrained weights; None if there are none.
     prepare: what to do with a file's tensors before they are the network's, by its names; `as_they_are`.
     classifiers: beginnings of names in a file that may be there and are not wanted.
-    norms: names of the norm layers whose weights and biases FiLM replaces. Raises AskedWrong if there can be none.
+    norms: names of the norm layers whose weights and biases FiLM replaces. Raises UsageError if there can be none.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Backbone:
     mean: Channels
     std: Channels
     source: str
-    licence: str
+    license: str
     build: Callable[[], nn.Module]
     any_size: bool
     fetch: Callable[[], Path] | None

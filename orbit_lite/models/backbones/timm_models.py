@@ -1,7 +1,7 @@
 """`timm:NAME`: any image model of timm's. Its facts are read from timm's own configuration and from the network itself;
 where a rule does not hold, it is refused in one line.
 
-- mean, std, licence, hub: the configuration's. `NAME.TAG` picks the weights that it describes; without a
+- mean, std, license, hub: the configuration's. `NAME.TAG` picks the weights that it describes; without a
   tag they are timm's usual ones, and the backbone's name says which.
 - size: a model with a fixed input takes another one by timm's `img_size`, if it can (dinov2: 518 px, and 224).
 - width: what the network gives for one image, found without computing anything (on the meta device).
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.backbones.record import Backbone, Channels, Tensors
 from orbit_lite.models.backbones.timm_net import timm_net
 from orbit_lite.models.pretrained import fetch_from_hub
@@ -34,13 +34,13 @@ def timm_backbone(name: str, frame_size_px: int) -> Backbone:
     """The record of `timm:NAME` for frames of a size.
 
     Raises:
-        AskedWrong: if timm has no such model (names the near ones), or a rule does not hold for it.
+        UsageError: if timm has no such model (names the near ones), or a rule does not hold for it.
     """
     config = _config(name.removeprefix(PREFIX))
     timm_name = f"{config.architecture}.{config.tag}" if config.tag else str(config.architecture)
     name = PREFIX + timm_name
     if config.input_size[0] != 3 or len(config.mean) != 3 or len(config.std) != 3:
-        raise AskedWrong(f"backbone {name}: takes images of {config.input_size[0]} channels; expected 3")
+        raise UsageError(f"backbone {name}: takes images of {config.input_size[0]} channels; expected 3")
     native_px = int(config.input_size[-1])
     resized = bool(config.fixed_input_size) and frame_size_px != native_px
     build = partial(_build, timm_name, **({"img_size": frame_size_px} if resized else {}))
@@ -52,7 +52,7 @@ def timm_backbone(name: str, frame_size_px: int) -> Backbone:
         mean=_channels(config.mean),
         std=_channels(config.std),
         source=f"timm {timm_name}",
-        licence=f"{config.license or 'not stated'}, as timm's configuration states",
+        license=f"{config.license or 'not stated'}, as timm's configuration states",
         build=build,
         any_size=True,  # at this one it was tried
         fetch=partial(fetch_from_hub, *hub) if config.hf_hub_id else None,
@@ -77,12 +77,12 @@ def _config(timm_name: str) -> Any:
         models = timm.list_models()
         near = difflib.get_close_matches(architecture, models, n=NEAR_NAMES)
         hint = f"near are {', '.join(near)}" if near else "none is near; timm.list_models() lists them"
-        raise AskedWrong(f"unknown backbone '{PREFIX}{timm_name}': timm {timm.__version__} has no such model; {hint}")
+        raise UsageError(f"unknown backbone '{PREFIX}{timm_name}': timm {timm.__version__} has no such model; {hint}")
     try:
         return timm.get_pretrained_cfg(timm_name, allow_unregistered=False)
     except RuntimeError:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
-        raise AskedWrong(
+        raise UsageError(
             f"unknown backbone '{PREFIX}{timm_name}': timm {timm.__version__} has no weights {tag!r} of "
             f"{architecture}; known: {', '.join(tags) or 'none'}"
         ) from None
@@ -112,15 +112,15 @@ def _width(name: str, build: "partial[nn.Module]", frame_size_px: int, *, native
             features = net(torch.empty(1, 3, frame_size_px, frame_size_px))
     except Exception as error:  # a network raises whatever its operations do
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise AskedWrong(
+        raise UsageError(
             f"backbone {name} can't take frames of {frame_size_px} px ({reason}); its own size is {native_px} px"
         ) from None
     if not isinstance(features, Tensor) or features.ndim != 2:
         found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise AskedWrong(f"backbone {name}: gives {found} for an image; expected one row of features")
+        raise UsageError(f"backbone {name}: gives {found} for an image; expected one row of features")
     mixed = [key for key, module in net.named_modules() if getattr(module, "track_running_stats", None) is False]
     if mixed:
-        raise AskedWrong(f"backbone {name}: {mixed[0]} normalizes over the batch, so features depend on other images")
+        raise UsageError(f"backbone {name}: {mixed[0]} normalizes over the batch, so features depend on other images")
     return int(features.shape[1])
 
 
@@ -132,7 +132,7 @@ def _norms(name: str, net: nn.Module) -> list[str]:
     ]
     found = [key for key in found if not BETWEEN_BLOCKS & set(key.split("."))]
     if not found:
-        raise AskedWrong(
+        raise UsageError(
             f"backbone {name}: FiLM has nothing to adapt: no BatchNorm, LayerNorm or GroupNorm with weight and bias; "
             "take a learner without FiLM"
         )

@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import nn
 
-from orbit_lite.models.backbones.efficientnet import TIMM_LICENCE
+from orbit_lite.models.backbones.efficientnet import TIMM_LICENSE
 from orbit_lite.models.backbones.record import CLASSIFIERS, CLIP_MEAN, CLIP_STD, HALVES, Backbone, Channels, as_they_are
 from orbit_lite.models.backbones.timm_net import timm_net
 from orbit_lite.models.pretrained import fetch_from_hub
@@ -24,7 +24,7 @@ def _vit(name: str, timm_name: str, width: int, mean: Channels, std: Channels) -
         mean=mean,
         std=std,
         source=f"timm {timm_name}",
-        licence=TIMM_LICENCE,
+        license=TIMM_LICENSE,
         build=partial(timm_net, timm_name),
         any_size=False,  # one position embedding for each patch of 224 px
         fetch=partial(fetch_from_hub, timm_name),

@@ -4,7 +4,7 @@ An engine is one file here, and one line in this table. It makes an encoder of o
 `choosing` says which is the quickest for a piece of work on this machine.
 """
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.words import nearest
 from orbit_lite.models.engines.encoder import EagerEngine, Engine
 from orbit_lite.models.engines.folding import FoldedEngine
@@ -18,8 +18,8 @@ def find_engine(name: str) -> Engine:
     """An engine by its name.
 
     Raises:
-        AskedWrong: for an unknown name; says which are near, and which there are.
+        UsageError: for an unknown name; says which are near, and which there are.
     """
     if name not in ENGINES:
-        raise AskedWrong(f"unknown engine {name!r}{nearest(name, ENGINES)}; known: {', '.join(ENGINES)}")
+        raise UsageError(f"unknown engine {name!r}{nearest(name, ENGINES)}; known: {', '.join(ENGINES)}")
     return ENGINES[name]

@@ -65,7 +65,7 @@ def settle_engine(
         the engine's name.
 
     Raises:
-        AskedWrong: for an unknown name.
+        UsageError: for an unknown name.
         EngineFails: if the engine asked for can't run here, or not this network.
     """
     if asked is None:

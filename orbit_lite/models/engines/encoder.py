@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.words import counted
 from orbit_lite.models.extractor import Extractor, ExtractorState
 from orbit_lite.models.inputs import chunks_of
@@ -19,7 +19,7 @@ _LOG = logging.getLogger("orbit_lite")
 Encoder = Callable[[Tensor], Tensor]  # uint8 frames (n, 3, s, s), on any device, to features (n, width) on the weights'
 
 
-class EngineFails(FoundWrong):
+class EngineFails(DataError):
     """An engine can't run here, or not this network; says why."""
 
 
@@ -108,7 +108,7 @@ class CurrentEncoder:
         A chunk that a GPU's memory does not hold is halved, which is reported once, and so are all that follow.
 
         Raises:
-            FoundWrong: if it does not hold one item.
+            DataError: if it does not hold one item.
             EngineFails: see Engine.
         """
         left, encoder = items, None
@@ -127,7 +127,7 @@ class CurrentEncoder:
     def _halve(self, items: int, frames: int, error: Exception) -> None:
         device = self._extractor.mean.device
         if items == 1:
-            raise FoundWrong(
+            raise DataError(
                 f"{device}: its memory does not hold the network and {counted(frames, 'frame')}; use --device cpu, or "
                 "end what else uses it"
             ) from error

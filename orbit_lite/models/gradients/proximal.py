@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.extractor import Extractor
@@ -85,12 +85,12 @@ class Proximal:
         """Add a task's gradient, by `exact` or `full`.
 
         Raises:
-            AskedWrong: for `lite`, and for `full` where the network is too large for it.
+            UsageError: for `lite`, and for `full` where the network is too large for it.
             NotFinite: if the weights are not finite.
             NotSolved: if the problem or the system behind the gradient is not solved as well as it must be.
         """
         if plan.estimator == "lite":
-            raise AskedWrong(NO_LITE)
+            raise UsageError(NO_LITE)
         net = AdaptingNet(self.extractor, self.names, plan.bf16)
         support = SupportLoss(net, task.support, task.support_labels, plan.chunks.with_graph)
         values = self.solve(support, way=task.way)
@@ -181,7 +181,7 @@ class Proximal:
         """t as it is, with the gradient of a Newton step from it: t - (H + l)^-1 dG, the graph of dG alone."""
         net, size = support.net, sum(value.numel() for value in values)
         if size > MOST_DENSE:
-            raise AskedWrong(
+            raise UsageError(
                 f"imaml's estimator 'full' makes a matrix of the second derivatives: {size:,} parameters adapt, "
                 f"at most {MOST_DENSE:,} can; use lite.estimator=exact"
             )

@@ -44,6 +44,6 @@ def find_head(name: str) -> HeadRecord:
     """A head's record, from this table or from an installed package.
 
     Raises:
-        AskedWrong: for an unknown name (says which are near, and which there are), or a package that is broken.
+        UsageError: for an unknown name (says which are near, and which there are), or a package that is broken.
     """
     return HEAD.find(name, HEADS, expected=HeadRecord)

@@ -34,7 +34,7 @@ class RidgeSettings(Strict):
 
 @dataclass(frozen=True)
 class RidgeHead:
-    """Minimises sum_n w_n |a_n W' - (y_n - 1/way)|^2 + penalty |W|^2; a_n, w_n as CenteredSupport, y_n one-hot."""
+    """Minimizes sum_n w_n |a_n W' - (y_n - 1/way)|^2 + penalty |W|^2; a_n, w_n as CenteredSupport, y_n one-hot."""
 
     penalty: float | None = None
     scale: float = SCALE

@@ -96,7 +96,7 @@ class Answerer:
 class RunningAverage:
     """Mean over this value and earlier ones, one that is t seconds old weighing exp(-t / constant_s).
 
-    The weights are divided by their sum, so that the first values are not favoured, and a gap needs no care: what lies
+    The weights are divided by their sum, so that the first values are not favored, and a gap needs no care: what lies
     before it is older, no more.
     """
 

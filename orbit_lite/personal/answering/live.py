@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.engines.choosing import settle_engine
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
@@ -49,7 +49,7 @@ class Latencies:
 
 @dataclass(frozen=True)
 class StreamReport:
-    """How the recogniser kept up. answered, dropped: frames. frames_per_s: answered, from the first frame on.
+    """How the recognizer kept up. answered, dropped: frames. frames_per_s: answered, from the first frame on.
     latency_median_ms, latency_95_ms: half, and 95 %, of the answers came within this time."""
 
     answered: int
@@ -113,16 +113,16 @@ def recognize_stream(
     """Answer a stream's frames until it ends, or is stopped by Ctrl-C: then, too, all is summed up and written.
 
     Args:
-        personal: the recogniser.
+        personal: the recognizer.
         source: where the frames come from; it is closed at the end.
         live: take the latest frame each time, and drop what it is too slow for; else every frame.
         outputs: `csv` grows as frames are answered, see `live_table`; `json` is written at the end.
         listener: as it says; the stream counts as one video.
         smooth_s: time constant of the smoothing; 0 for none.
-        model: what the JSON is to say of the recogniser, see `describe_model`.
+        model: what the JSON is to say of the recognizer, see `describe_model`.
 
     Raises:
-        FoundWrong: if no frame comes, or the stream ends as it should not.
+        DataError: if no frame comes, or the stream ends as it should not.
         KeyboardInterrupt: if it was stopped.
     """
     run, speech = StreamRun(personal, smooth_s=smooth_s), Speech()
@@ -140,7 +140,7 @@ def recognize_stream(
                     listener.changed(answer, line)
                 run.count(frame, answer)
         if fault := source.end_fault():
-            raise FoundWrong(fault)
+            raise DataError(fault)
     except (KeyboardInterrupt, KitError, BrokenPipeError) as stop:  # the last: nobody listens any more
         if not run.tally.frames:
             raise

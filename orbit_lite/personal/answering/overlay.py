@@ -1,7 +1,7 @@
 """A video with each frame's answer below it, in large white letters on black: for people to look at, not to measure on.
 
-It shows the square that the recogniser was given, SIDE_PX wide instead of the recogniser's size, at a constant rate;
-what the recogniser does not see is not shown. No sound, and nothing of what the source file says of itself.
+It shows the square that the recognizer was given, SIDE_PX wide instead of the recognizer's size, at a constant rate;
+what the recognizer does not see is not shown. No sound, and nothing of what the source file says of itself.
 """
 
 from array import array
@@ -17,7 +17,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import whole_file
 from orbit_lite.data.frames import Pictures
 from orbit_lite.personal.answering.answers import FrameAnswer
@@ -66,7 +66,7 @@ def annotate(pictures: Iterable[Pictures], captions: Captions, out: Path, *, fps
         fps: frames a second.
 
     Raises:
-        FoundWrong: if there are more or fewer pictures than captions: the video has changed in between.
+        DataError: if there are more or fewer pictures than captions: the video has changed in between.
     """
     rate = Fraction(fps).limit_denominator(1001)
     try:
@@ -98,7 +98,7 @@ def _paired(
     else:
         if next(coming, None) is None:
             return
-    raise FoundWrong(f"{out}: not written, for the video has another length than a moment ago; did it change?")
+    raise DataError(f"{out}: not written, for the video has another length than a moment ago; did it change?")
 
 
 def _scaled(picture: Pictures) -> Pictures:

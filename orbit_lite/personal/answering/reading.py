@@ -1,4 +1,4 @@
-"""A video's frames for recognising, a few at a time, from a process that can be killed, in memory that does not grow.
+"""A video's frames for recognizing, a few at a time, from a process that can be killed, in memory that does not grow.
 
 Nothing here imports torch: the reading process starts in half the time and half the memory.
 """
@@ -14,7 +14,7 @@ from data_prep.tree.packed import archive_place
 from data_prep.tree.videos_below import is_packed_place, named
 from data_prep.video import DEFAULT_FPS, count_frames, decode_jpeg, encode_jpeg, frame_pictures, iterate_frames
 from data_prep.workers.stream import StreamWorker
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.data.frames import Pictures, own_frames
 
 BATCH_FRAMES = 16
@@ -57,13 +57,13 @@ def batches_in_worker(
     """A video's frames in order, read by another process; to be ended or closed before the next video.
 
     Raises:
-        FoundWrong: if the video can't be read, at the frame where that shows; or its reading hangs or dies.
+        DataError: if the video can't be read, at the frame where that shows; or its reading hangs or dies.
     """
     try:
         yield from worker.iterate(read_batches, job, hang_s=hang_s)
-    except FoundWrong as error:
+    except DataError as error:
         named = str(job.path) in str(error)  # a process that died could not say what it was reading
-        raise error if named else FoundWrong(f"{job.path}: {error}") from None
+        raise error if named else DataError(f"{job.path}: {error}") from None
 
 
 def read_batches(job: VideoJob) -> Iterator[FrameBatch]:
@@ -94,7 +94,7 @@ def _stored_frames(job: VideoJob) -> tuple[int, Iterator[Pictures]]:
     video = _stored_video(job.path)
     name, length = Path(video.place).name, frame_count(video)
     if length == 0:
-        raise FoundWrong(f"{job.path}: no frames in it; expected a video, or a folder with {name}-00001.jpg and so on")
+        raise DataError(f"{job.path}: no frames in it; expected a video, or a folder with {name}-00001.jpg and so on")
     source = own_frames(video, size_px=job.size_px)
     # as a video of DEFAULT_FPS that is read at job.fps
     shown = frame_pictures([place / DEFAULT_FPS for place in range(length)], 1 / DEFAULT_FPS, job.fps).tolist()

@@ -1,6 +1,6 @@
 """Videos to answers: every frame's in a table, each video's in a few lines, for people and for programs.
 
-Decoding runs in a process of its own, a few frames ahead of the recogniser; nothing that is kept grows with a video but
+Decoding runs in a process of its own, a few frames ahead of the recognizer; nothing that is kept grows with a video but
 a table on the disk and, for an annotated copy, 6 bytes a frame.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from data_prep.tree.portable import is_text
 from data_prep.tree.videos_below import is_folder_of_videos, is_packed_place, videos_below
 from data_prep.workers.stream import StreamWorker
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.progress import Progress, duration
 from groundwork.reporting import report_failed
 from groundwork.threads import in_order
@@ -88,30 +88,30 @@ def recognize(
     """Answer every frame of some videos.
 
     Args:
-        personal: the recogniser.
+        personal: the recognizer.
         videos: files (a photo is a video of one frame), folders of frames as a frame tree has them, and folders and
             packed users to look for such in, see `videos_below`.
         looking, outputs, listener: as they say.
-        model: what the JSON is to say of the recogniser, see `describe_model`.
+        model: what the JSON is to say of the recognizer, see `describe_model`.
         engine: what runs the extractor, see `settle_engine`.
 
     Returns:
         the answer of each video that could be read.
 
     Raises:
-        AskedWrong: if a video is not there, or there are several to annotate.
-        FoundWrong: if one can't be read. The others are answered and written; nothing is if none can be read. Or if
+        UsageError: if a video is not there, or there are several to annotate.
+        DataError: if one can't be read. The others are answered and written; nothing is if none can be read. Or if
             there is none in a folder.
     """
     for video in videos:
         if not (video.exists() or is_packed_place(video)):
-            raise AskedWrong(f"{video}: no such video")
+            raise UsageError(f"{video}: no such video")
     videos = [found for video in videos for found in (videos_below(video) if is_folder_of_videos(video) else [video])]
     for video in videos:
         if not is_text(str(video)):
-            raise AskedWrong(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
+            raise UsageError(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
     if outputs.annotated and len(videos) != 1:
-        raise AskedWrong(f"--annotated makes a copy of one video, {len(videos)} are given; take them one at a time")
+        raise UsageError(f"--annotated makes a copy of one video, {len(videos)} are given; take them one at a time")
     size = sum(map(_size_bytes, videos))
     name = settle_engine(personal.fitted.recognizer, engine, frames=round(size / BYTES_OF_A_FRAME))
     found: list[tuple[str, VideoAnswer]] = []
@@ -125,13 +125,13 @@ def recognize(
                     found.append(
                         (str(video), _recognize_video(personal, video, table, looking, outputs, listener, worker))
                     )
-            except FoundWrong as error:
+            except DataError as error:
                 if len(videos) == 1:
                     raise
                 report_failed(_LOG, str(error), error)
                 failed.append((str(video), str(error)))
         if not found:
-            raise FoundWrong(f"none of the {len(videos)} videos could be read; nothing is written")
+            raise DataError(f"none of the {len(videos)} videos could be read; nothing is written")
     summary = AnswersSummary.of(found, failed=len(failed))
     if outputs.json:
         write_answers(
@@ -146,7 +146,7 @@ def recognize(
         listener.summarized(summary)
     if failed:
         names = ", ".join(name for name, _ in failed)
-        raise FoundWrong(f"{len(failed)} of {len(videos)} videos failed: {names}; the others are done")
+        raise DataError(f"{len(failed)} of {len(videos)} videos failed: {names}; the others are done")
     return [answer for _, answer in found]
 
 
@@ -156,7 +156,7 @@ def frame_answers(
     """Every frame's answer, in order, as it comes; shows progress. `worker` reads the video.
 
     Raises:
-        FoundWrong: if the video can't be read, at the frame where that shows.
+        DataError: if the video can't be read, at the frame where that shows.
     """
     answerer = Answerer(personal.objects, personal.rejection.point, smooth_s=looking.smooth_s)
     reading = batches_in_worker(worker, VideoJob(video, personal.frame_size_px, looking.fps))
@@ -211,7 +211,7 @@ def _recognize_video(
 
 
 def _annotate(video: Path, frame_size_px: int, captions: Captions, fps: float, out: Path, worker: StreamWorker) -> None:
-    """Reads the video once more: the square in memory is the recogniser's, too small to look at."""
+    """Reads the video once more: the square in memory is the recognizer's, too small to look at."""
     size_px = frame_size_px if is_stored(video) else SIDE_PX
     reading = batches_in_worker(worker, VideoJob(video, size_px, fps, stored=False))
     with closing(_counted(reading, "frames annotated")) as batches:

@@ -39,7 +39,7 @@ def frame_text(answer: FrameAnswer) -> str:
 
 
 def describe_model(path: Path, personal: PersonalRecognizer) -> dict[str, Any]:
-    """What identifies a personal recogniser."""
+    """What identifies a personal recognizer."""
     return {
         "file": path.name,
         "sha256": file_sha256(path),

@@ -1,7 +1,7 @@
 """Frames that come by themselves: a camera's, or raw ones from a pipe; every one of them, or always the latest.
 
-Of a live stream the latest frame wins: a thread reads on while a frame is being recognised, and keeps the newest one
-only. So the recogniser never falls behind; what it is too slow for is dropped, and counted. Memory is three frames: one
+Of a live stream the latest frame wins: a thread reads on while a frame is being recognized, and keeps the newest one
+only. So the recognizer never falls behind; what it is too slow for is dropped, and counted. Memory is three frames: one
 being read, one waiting, one in work.
 """
 
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from data_prep.video import Picture, decode_jpeg, encode_jpeg, probe
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.process_setting import ProcessSetting
 
 LONGEST_SIDE_PX = 8192
@@ -70,7 +70,7 @@ class Camera:
         """Open it. A video file's path does as well, and gives its frames as fast as they are asked for.
 
         Raises:
-            FoundWrong: if it is not there; or if a path is no video file, but an address or a list of others.
+            DataError: if it is not there; or if a path is no video file, but an address or a list of others.
         """
         self.name = f"camera {device}"
         if isinstance(device, str):
@@ -80,7 +80,7 @@ class Camera:
             self._capture = cv2.VideoCapture(device)
         if not self._capture.isOpened():
             self._capture.release()
-            raise FoundWrong(f"{self.name}: can't be opened; is it plugged in, free, and this its number?")
+            raise DataError(f"{self.name}: can't be opened; is it plugged in, free, and this its number?")
         self._number, self._first_s = 0, 0.0
 
     def read(self) -> StreamFrame | None:
@@ -114,10 +114,10 @@ class RawFrames:
         """Nothing is read yet. `fps` is the frames' rate.
 
         Raises:
-            AskedWrong: if the size is none.
+            UsageError: if the size is none.
         """
         if not (1 <= width <= LONGEST_SIDE_PX and 1 <= height <= LONGEST_SIDE_PX):
-            raise AskedWrong(f"{name}: frames of {width}x{height} px; expected sides of 1 to {LONGEST_SIDE_PX}")
+            raise UsageError(f"{name}: frames of {width}x{height} px; expected sides of 1 to {LONGEST_SIDE_PX}")
         self.name = name
         # Unbuffered: a thread that waits in a buffered read holds its lock, which Python's end then trips over.
         self._file = io.FileIO(descriptor, closefd=False)
@@ -222,10 +222,10 @@ class LatestFrames:
 
 
 def seen_square(picture: Picture, size_px: int) -> Picture:
-    """What the recogniser is given of a stream's frame: the central square at its size, through JPEG as everywhere.
+    """What the recognizer is given of a stream's frame: the central square at its size, through JPEG as everywhere.
 
     Extraction scales inside the decoder, bilinearly over the area; this averages over the area. The two are 1 to 2 of
-    255 grey levels apart in the mean (measured on made videos of 256 and 1080 px).
+    255 gray levels apart in the mean (measured on made videos of 256 and 1080 px).
     """
     height, width = picture.shape[:2]
     side = min(height, width)

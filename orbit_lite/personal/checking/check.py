@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.metrics import confusion_counts, video_accuracy
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.personal.calibrating.calibrate import estimate, held_out_familiarity
 from orbit_lite.personal.calibrating.leave_out import (
     HeldOut,
@@ -144,7 +144,7 @@ def check(
         quiet: show no progress.
 
     Raises:
-        FoundWrong: if there are fewer than two objects, or none has two videos.
+        DataError: if there are fewer than two objects, or none has two videos.
     """
     videos = teaching.videos
     require_checkable(user, videos)
@@ -181,15 +181,15 @@ def require_checkable(user: str, videos: Sequence[TaughtVideo]) -> None:
     """Refuse what leaves nothing to hold out, or nothing to take it for.
 
     Raises:
-        FoundWrong: says what to film.
+        DataError: says what to film.
     """
     objects = object_names(videos)
     if len(objects) < LEAST_OBJECTS:
-        raise FoundWrong(
+        raise DataError(
             f"user {user}: 1 object ({objects[0]}); there is nothing that it could be taken for: film at least 2"
         )
     if not rounds_of_single_videos(videos):
-        raise FoundWrong(
+        raise DataError(
             f"user {user}: none of {len(objects)} objects has 2 videos, so none can be held out to be checked on; "
             "film a second video of each"
         )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from data_prep.tree.packed import ARCHIVE_SUFFIX
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import file_sha256
 from groundwork.reporting import report_failed
 from orbit_lite.models.choice import EMBEDDED_START, EMBEDDED_START_TEXT, ModelChoice
@@ -50,18 +50,18 @@ def check_users(
         the checks, and the paths of those that failed; why was logged.
 
     Raises:
-        AskedWrong: as `check_user`, or if two users have one name.
-        FoundWrong: as `check_user` if there is a single path.
+        UsageError: as `check_user`, or if two users have one name.
+        DataError: as `check_user` if there is a single path.
     """
     names = [user_name(path) for path in paths]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise AskedWrong(f"two of the users are named {twice[0]}: their reports would have one name; rename one")
+        raise UsageError(f"two of the users are named {twice[0]}: their reports would have one name; rename one")
     done: list[UserCheck] = []
     failed: list[Path] = []
     for path in paths:
         try:
             done.append(check_user(path, model, seed=seed, draws=draws, workers=workers, device=device, engine=engine))
-        except FoundWrong as error:
+        except DataError as error:
             if len(paths) == 1:
                 raise
             report_failed(_LOG, str(error), error)
@@ -94,8 +94,8 @@ def check_user(
         engine: as for `read_lesson`; a personal recognizer's frames are embedded already.
 
     Raises:
-        AskedWrong: if the folder, the file or the model is not there, or not one that this can be asked of.
-        FoundWrong: if videos are not as they should be, there are fewer than two objects, or none has two videos.
+        UsageError: if the folder, the file or the model is not there, or not one that this can be asked of.
+        DataError: if videos are not as they should be, there are fewer than two objects, or none has two videos.
     """
     if path.suffix == ".safetensors" or (path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX)):
         return _check_file(path, model, seed=seed, draws=draws, device=device)
@@ -126,11 +126,11 @@ def _check_file(
     path: Path, model: ModelChoice | None, *, seed: int, draws: int | None, device: torch.device
 ) -> UserCheck:
     if model is not None:
-        raise AskedWrong(f"{path}: a file; expected a folder of videos, or a personal recognizer without --model")
+        raise UsageError(f"{path}: a file; expected a folder of videos, or a personal recognizer without --model")
     personal = load_personal(path, device=device)
     recognizer = personal.fitted.recognizer
     if not recognizer.shares_features:
-        raise AskedWrong(
+        raise UsageError(
             f"{path}: learner {_named(recognizer)} adapted its extractor to all the videos: one can "
             "be left out of that only where they are; give their folder, and --model"
         )

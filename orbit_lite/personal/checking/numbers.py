@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import write_json
 from groundwork.strict_json import parse_json
 from groundwork.strict_model import Strict, first_fault
@@ -70,7 +70,7 @@ def read_check_json(path: Path) -> dict[str, UserNumbers]:
     """The users of a check.json, by name; every number is the one that was written.
 
     Raises:
-        FoundWrong: if it is none, or of another format number.
+        DataError: if it is none, or of another format number.
     """
     try:
         found = _CheckFile.model_validate(parse_json(path.read_bytes()))
@@ -116,5 +116,5 @@ def _object_numbers(thing: ObjectCheck) -> ObjectNumbers:
     )
 
 
-def _not_a_check(path: Path, why: str) -> FoundWrong:
-    return FoundWrong(f"{path}: not as 'orbit-lite check-user' writes it ({why}); check the user again")
+def _not_a_check(path: Path, why: str) -> DataError:
+    return DataError(f"{path}: not as 'orbit-lite check-user' writes it ({why}); check the user again")

@@ -54,7 +54,7 @@ def write_check(check: UserCheck, out: Path) -> Path:
     The same check gives the same bytes. There is no picture of what was filmed in it.
 
     Raises:
-        AskedWrong: if `out` is a file, or another run is writing there.
+        UsageError: if `out` is a file, or another run is writing there.
     """
     require_outputs([], [Output("--out", out, is_folder=True)])
     with only_run(out):
@@ -65,7 +65,7 @@ def write_checks(checks: Sequence[UserCheck], out: Path) -> Path:
     """Write several users' reports, each into a folder of their name, and one table of all; give the page of that.
 
     Raises:
-        AskedWrong: as `write_check`.
+        UsageError: as `write_check`.
     """
     require_outputs([], [Output("--out", out, is_folder=True)])
     with only_run(out):

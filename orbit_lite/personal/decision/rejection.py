@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.strict_model import NOTHING_UNKNOWN
 from orbit_lite.personal.decision.familiarity import weights_by_video
 
@@ -105,12 +105,12 @@ class Rejection:
         """Another strictness of the same curve.
 
         Raises:
-            AskedWrong: if there is none of this name, or no curve.
+            UsageError: if there is none of this name, or no curve.
         """
         if strictness not in STRICTNESS:
-            raise AskedWrong(f"strictness {strictness!r}; expected one of {', '.join(STRICTNESS)}")
+            raise UsageError(f"strictness {strictness!r}; expected one of {', '.join(STRICTNESS)}")
         if not self.curve:
-            raise AskedWrong(
+            raise UsageError(
                 f"strictness {strictness!r} can't be chosen: no object had two videos, so none was held out to set a "
                 "threshold by; teach at least one object with a second video"
             )
@@ -121,16 +121,16 @@ class Rejection:
         """The point of the same curve that keeps most right answers at so many false alarms.
 
         Raises:
-            AskedWrong: if the curve has no such point; says the least that there is.
+            UsageError: if the curve has no such point; says the least that there is.
         """
         least = self.least_false_alarms
         if least is None:
-            raise AskedWrong(
+            raise UsageError(
                 f"--false-alarms {false_alarms:g}: how often another thing is called one of these can't be estimated; "
                 "it takes three objects with two videos each. Choose a --strictness instead"
             )
         if least > false_alarms:
-            raise AskedWrong(
+            raise UsageError(
                 f"--false-alarms {false_alarms:g}: the fewest that these videos can promise is {least:.2f}; give a "
                 "share of at least that, or choose a --strictness"
             )

@@ -11,7 +11,7 @@ from data_prep.tree.index import open_index
 from eval.formats.records import Scorecard, Task, TaskSet, VideoPlan, read_scorecard, tasks_fingerprint
 from eval.score import ENGINE
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.files import file_sha256
 from groundwork.words import counted
 from orbit_lite.data.frames import FrameSource, open_frames
@@ -66,14 +66,14 @@ def evaluate_personal(
         thumbnails: put frames into the report, which then holds pictures of people's homes.
 
     Raises:
-        AskedWrong: if `out` holds another run, or another process is at it, or the request names something unknown or
+        UsageError: if `out` holds another run, or another process is at it, or the request names something unknown or
             several processes are started for it.
-        FoundWrong: if the file is no personal recognizer, or the tree has nothing to ask it about, something that it
+        DataError: if the file is no personal recognizer, or the tree has nothing to ask it about, something that it
             does not know, or a video that taught it.
     """
     with joined_ranks(device) as ranks:
         if ranks.count > 1:
-            raise AskedWrong(f"{request.file}: a personal file is evaluated by one process; start it without torchrun")
+            raise UsageError(f"{request.file}: a personal file is evaluated by one process; start it without torchrun")
         personal = load_personal(request.file, device=ranks.device)
         if request.strictness is not None:
             personal = personal.with_strictness(request.strictness)

@@ -12,7 +12,7 @@ from eval.formats.answer_text import NONE_OF_THESE
 from eval.formats.records import Scorecard, read_predictions, read_scorecard, read_tasks
 from eval.formats.scorecard import ObjectScore
 from eval.verbs import SCORECARD_NAME
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import csv_text, write_text
 from groundwork.pages.blocks import Paragraph, Section
 from groundwork.pages.cells import fraction_cell, whole_percent
@@ -74,11 +74,11 @@ def personal_files(folder: Path) -> list[Path]:
     """What may be personal files in a folder, by name. One that is damaged is among them: it must not be passed over.
 
     Raises:
-        AskedWrong: if there is none.
+        UsageError: if there is none.
     """
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if not files:
-        raise AskedWrong(
+        raise UsageError(
             f"{folder}: no personal recognizer in it; expected files as 'orbit-lite personalize' writes them"
         )
     return files
@@ -96,8 +96,8 @@ def evaluate_participants(
         the mean over participants, in a sentence.
 
     Raises:
-        AskedWrong: if there is no personal file in the folder.
-        FoundWrong: if a participant's evaluation failed; those of the others are written.
+        UsageError: if there is no personal file in the folder.
+        DataError: if a participant's evaluation failed; those of the others are written.
     """
     files = personal_files(request.file)
     rows: list[ParticipantRow] = []
@@ -108,7 +108,7 @@ def evaluate_participants(
         try:
             own = replace(request, file=file)
             card = evaluate_personal(own, run, workers=workers, device=device, thumbnails=thumbnails)
-        except (FoundWrong, AskedWrong) as error:
+        except (DataError, UsageError) as error:
             report_failed(_LOG, str(error), error)
             failed.append(file.name)
             continue
@@ -118,7 +118,7 @@ def evaluate_participants(
         _write(out, rows, objects, seed=request.seed)
     if failed:
         rest = f"the others are in {out}" if rows else "nothing is written"
-        raise FoundWrong(f"{len(failed)} of {counted(len(files), 'personal file')} failed: {', '.join(failed)}; {rest}")
+        raise DataError(f"{len(failed)} of {counted(len(files), 'personal file')} failed: {', '.join(failed)}; {rest}")
     return f"{mean_text(rows, seed=request.seed)}\nwritten: {out / PAGE_NAME}"
 
 
@@ -130,8 +130,8 @@ def page_of_runs(out: Path, names: Sequence[str]) -> str:
         names: of the participants, in the order of the rows.
 
     Raises:
-        AskedWrong: if a run is not there.
-        FoundWrong: if one is damaged, or not finished.
+        UsageError: if a run is not there.
+        DataError: if one is damaged, or not finished.
     """
     rows: list[ParticipantRow] = []
     objects: list[ObjectRow] = []

@@ -20,7 +20,7 @@ from eval.formats.records import (
     read_predictions,
     write_predictions,
 )
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import Progress
 from orbit_lite.data.frames import FrameSource
 from orbit_lite.data.loader import FrameJob, ReadFrames, read_ahead
@@ -58,7 +58,7 @@ def predict_videos(
         workers: processes that read ahead; the result does not depend on them.
 
     Raises:
-        FoundWrong: if a frame can't be read, or an answer is no number.
+        DataError: if a frame can't be read, or an answer is no number.
     """
     plans = [(place, plan) for place, plan in enumerate(task.query) if place not in done]
     jobs = [job for _, plan in plans for job in _jobs(plan)]
@@ -110,7 +110,7 @@ def _table(task: Task, plan: VideoPlan, objects: Sequence[str], answers: Sequenc
     table = pd.DataFrame(columns)[ANSWERED_COLUMNS.names]
     if table.confidence.isna().any():
         frame = table.frame[table.confidence.isna()].iloc[0]
-        raise FoundWrong(f"video {plan.video}, frame {frame}: the recognizer's answer is no number (NaN)")
+        raise DataError(f"video {plan.video}, frame {frame}: the recognizer's answer is no number (NaN)")
     return table
 
 

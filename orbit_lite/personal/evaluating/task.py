@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_prep.tree.index import Index, VideoRow
 from eval.formats.records import Task, TaskSet, VideoPlan
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import listed, nearest
 from orbit_lite.config import TaskPlan, load_protocol
 from orbit_lite.data.frames import FrameSource
@@ -22,15 +22,15 @@ def load_own_protocol(name: str) -> TaskPlan:
     """A protocol that asks for every frame of all of a user's videos of one type; `own-videos` does.
 
     Raises:
-        AskedWrong: if there is none of this name, or it draws tasks: a personal file is taught already.
+        UsageError: if there is none of this name, or it draws tasks: a personal file is taught already.
     """
     plan = load_protocol(name)
     if not isinstance(plan, TaskPlan):
-        raise AskedWrong(_not_of_all(name))
+        raise UsageError(_not_of_all(name))
     uncapped = (plan.first_frames, plan.max_videos, plan.max_objects) == (None, None, None)
     whole = plan.way == "all" and plan.clip_length == 1 and plan.tasks_per_user == 1
     if not (uncapped and whole and plan.every_query_frame and plan.query.videos == "all"):
-        raise AskedWrong(_not_of_all(name))
+        raise UsageError(_not_of_all(name))
     return plan
 
 
@@ -45,7 +45,7 @@ def choose_user(index: Index, split: str, *, asked: str | None, own: str) -> str
     """Whose videos to ask about: the user asked for, else the file's own, else the only one of the tree.
 
     Raises:
-        AskedWrong: if the tree, or this split of it, has no such user.
+        UsageError: if the tree, or this split of it, has no such user.
     """
     there = index.users(split)
     if asked is None and own not in there and len(there) == 1:
@@ -56,10 +56,10 @@ def choose_user(index: Index, split: str, *, asked: str | None, own: str) -> str
     place = f"split {split} of {index.root}" if split else str(index.root)
     elsewhere = [other for other in index.splits if user in index.users(other)]
     if elsewhere:
-        raise AskedWrong(f"user {user} is not in {place}, but in split {elsewhere[0]}: give --split {elsewhere[0]}")
+        raise UsageError(f"user {user} is not in {place}, but in split {elsewhere[0]}: give --split {elsewhere[0]}")
     if asked is None:
-        raise AskedWrong(f"the file's user {user} is not in {place}: give --user; there are {listed(there)}")
-    raise AskedWrong(f"--user {user}: not in {place}{nearest(user, there)}; there are {listed(there)}")
+        raise UsageError(f"the file's user {user} is not in {place}: give --user; there are {listed(there)}")
+    raise UsageError(f"--user {user}: not in {place}{nearest(user, there)}; there are {listed(there)}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class TaskMaker:
     def of(
         cls, personal: PersonalRecognizer, file: Path, index: Index, *, protocol: str, split: str, seed: int
     ) -> "TaskMaker":
-        """Raises AskedWrong as `load_own_protocol` and `resolve_split`."""
+        """Raises UsageError as `load_own_protocol` and `resolve_split`."""
         plan = load_own_protocol(protocol)
         return cls(personal, file, index, plan, resolve_split(index, plan, split), seed)
 
@@ -93,7 +93,7 @@ class TaskMaker:
             workers: processes that read.
 
         Raises:
-            FoundWrong: if there is nothing to ask about, something that the file does not know, or a video that taught
+            DataError: if there is nothing to ask about, something that the file does not know, or a video that taught
                 it; or a frame can't be read.
         """
         rows = self.index.select(split=self.split, user=user)
@@ -106,7 +106,7 @@ class TaskMaker:
         taught = self._taught(rows, source, workers=workers)
         if twice := [row for row in asked if row.video in taught]:
             places = listed([str(self.index.root / row.path) for row in twice])
-            raise FoundWrong(
+            raise DataError(
                 f"{places}: taught {self.file} ({taught[twice[0].video].object}); a video that teaches can't be asked "
                 "about: take it out of one of the two"
             )
@@ -130,12 +130,12 @@ class TaskMaker:
     def _require_known(self, user: str, asked: Sequence[VideoRow]) -> None:
         kind = self.plan.query.video_type
         if not asked:
-            raise FoundWrong(
+            raise DataError(
                 f"{self.index.root}: user {user} has no {kind} video to ask about; film some that did not teach, into "
                 f"OBJECT/{kind}/"
             )
         if unknown := sorted({row.object for row in asked} - set(self.personal.objects)):
-            raise FoundWrong(
+            raise DataError(
                 f"{self.index.root}: user {user} has {kind} videos of {listed([*map(repr, unknown)])}, unknown to "
                 f"{self.file}, which knows {', '.join(self.personal.objects)}. Teach it ('orbit-lite personalize "
                 "--update'), or take them out of the tree"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data_prep.tree.own_videos import OwnVideo, scan_own
 from data_prep.tree.packed import ARCHIVE_SUFFIX
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.personal.decision.rejection import Kind, OperatingPoint
@@ -115,8 +115,8 @@ def video_images(paths: Sequence[Path], *, size_px: int, most: int) -> tuple[Ima
         the frames, in the order of the videos, and a line for each video that was left out.
 
     Raises:
-        AskedWrong: if a path is not there.
-        FoundWrong: if no video can be read.
+        UsageError: if a path is not there.
+        DataError: if no video can be read.
     """
     videos = [video for path in paths for video in _videos(path)]
     order = {video: number for number, video in enumerate(videos)}
@@ -130,7 +130,7 @@ def video_images(paths: Sequence[Path], *, size_px: int, most: int) -> tuple[Ima
                 read.append(found)
             progress.advance()
     if not read:
-        raise FoundWrong(f"{', '.join(map(str, paths))}: no video that can be read ({notes[0].partition(': ')[2]})")
+        raise DataError(f"{', '.join(map(str, paths))}: no video that can be read ({notes[0].partition(': ')[2]})")
     pictures = np.concatenate([found.pictures for found in sorted(read, key=lambda found: order[found.video])])
     taken = np.unique(np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int))
     return np.ascontiguousarray(pictures[taken].transpose(0, 3, 1, 2)), sorted(notes)
@@ -161,5 +161,5 @@ def _videos(path: Path) -> Sequence[OwnVideo]:
     if path.is_dir() or path.name.endswith(ARCHIVE_SUFFIX):
         return scan_own(path).videos
     if not path.is_file():
-        raise AskedWrong(f"{path}: no such video or folder")
+        raise UsageError(f"{path}: no such video or folder")
     return [OwnVideo("", path.parent, path.name, "raw")]

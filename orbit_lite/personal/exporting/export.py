@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import file_sha256, whole_file
 from groundwork.outputs import Input, Output, require_outputs
 from groundwork.pages.cells import plain
@@ -141,8 +141,8 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
         what was written, and how it was checked.
 
     Raises:
-        AskedWrong: if what was asked for does not go together, a package or a file is missing, or `out` is in the way.
-        FoundWrong: if `file` is not a whole personal recognizer, no video can be read, or the exported file does not
+        UsageError: if what was asked for does not go together, a package or a file is missing, or `out` is in the way.
+        DataError: if `file` is not a whole personal recognizer, no video can be read, or the exported file does not
             say what the recognizer says; nothing is written then.
     """
     out = out or export_path(file, format=request.format, int8=request.int8)
@@ -184,7 +184,7 @@ def write_checked(
     """Write an exported file that says what the recognizer says, or nothing: read back from beside its place.
 
     Raises:
-        FoundWrong: if it says something else; of an 8-bit file, only if its texts are not the card's.
+        DataError: if it says something else; of an 8-bit file, only if its texts are not the card's.
     """
     with whole_file(out) as file:
         file.write(content)
@@ -192,9 +192,9 @@ def write_checked(
         opened = FORMATS[request.format].open(Path(file.name), list(card))
         found = compare(personal, opened, images, takes=request.takes)
         if opened.texts != card:
-            raise FoundWrong(f"{out}: not written, for its metadata does not read back; try another --format")
+            raise DataError(f"{out}: not written, for its metadata does not read back; try another --format")
         if not request.int8 and not found.error <= LARGEST_ERROR:  # so put that NaN is refused
-            raise FoundWrong(
+            raise DataError(
                 f"{out}: not written, for on {found.frames} frames its answers are not the recognizer's: "
                 f"they differ by {found.error:.2g}, at most {LARGEST_ERROR:g} is allowed; try another --format"
             )
@@ -253,7 +253,7 @@ def _halves(images: Images) -> tuple[Images, Images]:
 def _require_sense(request: ExportRequest) -> None:
     """Refuse what can't be done before anything is loaded."""
     if request.int8 and request.format != "onnx":
-        raise AskedWrong(f"--int8 goes with --format onnx, not with {request.format}")
+        raise UsageError(f"--int8 goes with --format onnx, not with {request.format}")
     if request.format == "onnx":
         require_onnx()
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.engines.onnx_graph import onnx_model, quiet, traced
 from orbit_lite.personal.exporting.graph import INPUT, OUTPUTS
 from orbit_lite.personal.file_names import EXPORT_SUFFIXES
@@ -53,13 +53,13 @@ def require_onnx() -> None:
     """Do nothing where what the ONNX format takes is installed.
 
     Raises:
-        AskedWrong: where it is not; says what to install.
+        UsageError: where it is not; says what to install.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         try:
             import_module(name)
         except ModuleNotFoundError:
-            raise AskedWrong(f"--format onnx: {name} is not installed; pip install 'orbit-lite[export]'") from None
+            raise UsageError(f"--format onnx: {name} is not installed; pip install 'orbit-lite[export]'") from None
 
 
 def onnx_bytes(model: "onnx.ModelProto", texts: Texts) -> bytes:
@@ -94,7 +94,7 @@ def _write_torchscript(module: nn.Module, example: Tensor, texts: Texts) -> byte
             torch.jit.save(torch.jit.trace(module, (example,)), written, _extra_files=dict(texts))
     except (AttributeError, RuntimeError) as error:  # deprecated since PyTorch 2.11, and not made for Python 3.14
         reason = str(error).partition("\n")[0]
-        raise AskedWrong(
+        raise UsageError(
             f"--format torchscript: PyTorch {torch.__version__} does not write it ({reason}); use --format torch-export"
         ) from None
     with zipfile.ZipFile(written) as found, zipfile.ZipFile(kept, "w") as copy:

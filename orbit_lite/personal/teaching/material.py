@@ -10,7 +10,7 @@ from torch import Tensor
 
 from data_prep.quality.estimate import VideoQuality
 from data_prep.tree.own_videos import OwnFolder, scan_own
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.progress import Progress
 from groundwork.words import listed
 from orbit_lite.data.loader import to_images
@@ -62,8 +62,8 @@ def read_lesson(
         engine: what the recognizer is to encode by, see `settle_engine`.
 
     Raises:
-        AskedWrong: if there is no such folder.
-        FoundWrong: if it holds something else than objects' videos, an object has no video that can be read, or two
+        UsageError: if there is no such folder.
+        DataError: if it holds something else than objects' videos, an object has no video that can be read, or two
             objects have a video in common.
     """
     folder = scan_own(path)
@@ -104,7 +104,7 @@ def _require_readable(folder: OwnFolder, failed: Sequence[Unreadable]) -> None:
         of_object = [video for video in folder.videos if video.object == name]
         if unreadable.issuperset(of_object):
             first = next(fault for fault in failed if fault.video.object == name)
-            raise FoundWrong(
+            raise DataError(
                 f"{folder.path}: object {name!r} has no video that can be read ({len(of_object)} can't: {first.reason})"
                 "; film it again, or take its folder away"
             )
@@ -122,7 +122,7 @@ def _distinct(
         names = sorted({sampled.video.object for sampled in same})
         places = listed([str(sampled.video.path) for sampled in same])
         if len(names) > 1:
-            raise FoundWrong(
+            raise DataError(
                 f"objects {' and '.join(map(repr, names))} have the same video: {places}; "
                 "take it out of the folder where it does not belong"
             )

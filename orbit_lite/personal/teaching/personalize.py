@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from data_prep.tree.layout import nfc
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import write_text
 from groundwork.outputs import Output, require_outputs
 from groundwork.pages.cells import plain
@@ -80,8 +80,8 @@ def personalize(
         the files written.
 
     Raises:
-        AskedWrong: if a folder or the model is not there, two folders have one name, or `out` can't be written to.
-        FoundWrong: if a user's videos are not as they should be; of several, the others' files are written.
+        UsageError: if a folder or the model is not there, two folders have one name, or `out` can't be written to.
+        DataError: if a user's videos are not as they should be; of several, the others' files are written.
     """
     files = targets(folders, out)
     require_outputs([], [Output("--out", file, example="alice.safetensors") for file in files])
@@ -93,7 +93,7 @@ def personalize(
         try:
             lesson = read_lesson(recognizer, folder, workers=workers, engine=engine)
             personal = teach(recognizer, lesson, origin=origin, caution=caution)
-        except FoundWrong as error:
+        except DataError as error:
             if len(folders) == 1:
                 raise
             report_failed(_LOG, str(error), error)
@@ -109,7 +109,7 @@ def personalize(
         _LOG.info("one row per participant and object: %s", csv)
     if faults:
         rest = "the others are written" if done else "nothing is written"
-        raise FoundWrong(f"{len(faults)} of {len(folders)} users failed: {', '.join(faults)}; {rest}")
+        raise DataError(f"{len(faults)} of {len(folders)} users failed: {', '.join(faults)}; {rest}")
     return [taught.file for taught in done]
 
 
@@ -136,7 +136,7 @@ def teach_more(
         csv, workers, device, engine, written: as for `personalize`.
 
     Raises:
-        AskedWrong, FoundWrong: as `personalize` and `add_objects`.
+        UsageError, DataError: as `personalize` and `add_objects`.
     """
     personal = load_personal(file, device=device)
     lesson = read_lesson(personal.fitted.recognizer, folder, workers=workers, engine=engine)
@@ -160,7 +160,7 @@ def rename(file: Path, pairs: Sequence[str], out: Path, *, device: torch.device)
         device: where to compute.
 
     Raises:
-        AskedWrong: for a pair that is none, or as `rename_objects`.
+        UsageError: for a pair that is none, or as `rename_objects`.
     """
     personal = load_personal(file, device=device)
     names: dict[str, str] = {}
@@ -168,10 +168,10 @@ def rename(file: Path, pairs: Sequence[str], out: Path, *, device: torch.device)
         cuts = [place for place, letter in enumerate(pair) if letter == "="]
         known = [place for place in cuts if nfc(pair[:place]) in personal.objects]
         if not cuts:
-            raise AskedWrong(f"--rename {pair}: expected OLD=NEW, such as mug='red mug'")
+            raise UsageError(f"--rename {pair}: expected OLD=NEW, such as mug='red mug'")
         place = (known or cuts)[0]
         if nfc(pair[:place]) in names:
-            raise AskedWrong(f"--rename {pair}: {pair[:place]!r} is given two names")
+            raise UsageError(f"--rename {pair}: {pair[:place]!r} is given two names")
         names[nfc(pair[:place])] = nfc(pair[place + 1 :])
     renamed = rename_objects(personal, names)
     save_personal(out, renamed)

@@ -11,7 +11,7 @@ from data_prep.tree.own_videos import OwnVideo, frame_count
 from data_prep.video import DEFAULT_FPS
 from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from orbit_lite.config import load_video_protocol
 from orbit_lite.data.frames import Pictures, own_frames
 
@@ -95,7 +95,7 @@ def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
     """One video's frames.
 
     Raises:
-        FoundWrong: if it can't be read.
+        DataError: if it can't be read.
     """
     length = frame_count(video)
     stills = video.is_stills(length)
@@ -106,7 +106,7 @@ def sample_video(video: OwnVideo, sampling: Sampling) -> SampledVideo:
         judged = pictures[:: sampling.step] if stills else pictures
         quality = video_quality(judged, object=video.object, video=video.place, fps=DEFAULT_FPS / sampling.step)
     except ValueError as error:
-        raise FoundWrong(f"{video.path}: {error}") from None
+        raise DataError(f"{video.path}: {error}") from None
     return SampledVideo(video, length, frames, pictures, pictures_digest(pictures), quality)
 
 

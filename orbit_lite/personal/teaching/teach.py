@@ -7,7 +7,7 @@ from typing import Any
 
 from data_prep.tree.layout import TREE_TYPES
 from data_prep.tree.portable import is_text
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.words import listed, nearest
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
 from orbit_lite.personal.calibrating.calibrate import calibrate
@@ -40,7 +40,7 @@ class Caution:
         """The calibration at the point that this asks for.
 
         Raises:
-            AskedWrong: if it has none, see `Rejection.asking` and `Rejection.at`.
+            UsageError: if it has none, see `Rejection.asking` and `Rejection.at`.
         """
         if self.false_alarms is not None:
             return replace(found, rejection=found.rejection.asking(self.false_alarms))
@@ -64,11 +64,11 @@ def teach(
         caution: how readily to answer "none of these".
 
     Raises:
-        AskedWrong: if these videos can't promise what `caution` asks for.
-        FoundWrong: if there are fewer than two objects, or the recognizer's weights are not finite.
+        UsageError: if these videos can't promise what `caution` asks for.
+        DataError: if there are fewer than two objects, or the recognizer's weights are not finite.
     """
     if len(lesson.objects) < LEAST_OBJECTS:
-        raise FoundWrong(
+        raise DataError(
             f"user {lesson.user}: 1 object ({lesson.objects[0]}); a recognizer tells objects apart: film at least 2"
         )
     if recognizer.shares_features:
@@ -112,8 +112,8 @@ def add_objects(
         caution: how readily to answer "none of these"; None for as it did.
 
     Raises:
-        AskedWrong: if an object is known and nothing is said of that, or the learner needs all videos together.
-        FoundWrong: if a new video is one that another object was taught with.
+        UsageError: if an object is known and nothing is said of that, or the learner needs all videos together.
+        DataError: if a new video is one that another object was taught with.
     """
     _require_separable(personal, "to add or replace objects")
     taught = {(video.object, video.digest) for video, _ in personal.support.parts()}
@@ -122,7 +122,7 @@ def add_objects(
         return _again(personal, personal.support, caution) if caution else personal
     again = [name for name in lesson.objects if name in personal.objects]
     if again and known == "refuse":
-        raise AskedWrong(
+        raise UsageError(
             f"{', '.join(map(repr, again))}: known already; --replace takes the new videos in place of the old ones, "
             "--extend beside them"
         )
@@ -132,7 +132,7 @@ def add_objects(
     for video, features in zip(lesson.videos, lesson.tensors, strict=True):
         other = known_digests.get(video.digest, video.object)
         if other != video.object:
-            raise FoundWrong(f"objects {other!r} and {video.object!r} have the same video; film {video.object!r} again")
+            raise DataError(f"objects {other!r} and {video.object!r} have the same video; film {video.object!r} again")
         if video.digest not in known_digests:  # one that it was taught with already teaches nothing more
             new.append((video, features))
     return _again(personal, SupportSet.of([*old, *new]), caution)
@@ -142,15 +142,15 @@ def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> Person
     """The recognizer without some objects: nothing of their videos is in the result.
 
     Raises:
-        AskedWrong: if one is not known, none would be left, or the learner needs all videos together.
+        UsageError: if one is not known, none would be left, or the learner needs all videos together.
     """
     for name in names:
         if name not in personal.objects:
             hint = nearest(name, personal.objects)
-            raise AskedWrong(f"no object {name!r}{hint}; there are {', '.join(personal.objects)}")
+            raise UsageError(f"no object {name!r}{hint}; there are {', '.join(personal.objects)}")
     _require_separable(personal, "to forget an object")
     if set(names) >= set(personal.objects):
-        raise AskedWrong(f"{', '.join(names)}: all the objects there are; forget the whole file instead")
+        raise UsageError(f"{', '.join(names)}: all the objects there are; forget the whole file instead")
     return _again(personal, personal.support.without(names))
 
 
@@ -164,17 +164,17 @@ def rename_objects(personal: PersonalRecognizer, names: Mapping[str, str]) -> Pe
         names: the new name by the old one.
 
     Raises:
-        AskedWrong: if one is not known, a new name is another object's or can't be a name, or the order changes and the
+        UsageError: if one is not known, a new name is another object's or can't be a name, or the order changes and the
             learner needs all videos together.
     """
     for old, new in names.items():
         if old not in personal.objects:
-            raise AskedWrong(f"no object {old!r}{nearest(old, personal.objects)}; there are {listed(personal.objects)}")
+            raise UsageError(f"no object {old!r}{nearest(old, personal.objects)}; there are {listed(personal.objects)}")
         if not new.strip() or new.startswith(".") or set(new) & set("/\\\0") or new in TREE_TYPES or not is_text(new):
-            raise AskedWrong(f"{new!r}: can't be an object's name; expected one that a folder can have")
+            raise UsageError(f"{new!r}: can't be an object's name; expected one that a folder can have")
     after = [names.get(name, name) for name in personal.objects]
     if twice := sorted({name for name in after if after.count(name) > 1}):
-        raise AskedWrong(f"{twice[0]!r}: two objects would have this name; forget one of them first, or take another")
+        raise UsageError(f"{twice[0]!r}: two objects would have this name; forget one of them first, or take another")
     parts = [(replace(video, object=names.get(video.object, video.object)), f) for video, f in personal.support.parts()]
     if after == sorted(after):
         return replace(personal, support=SupportSet.of(parts))
@@ -218,4 +218,4 @@ def _require_separable(personal: PersonalRecognizer, what: str) -> None:
         why = f"learner {name}'s head is fitted to all objects together"
     else:
         return
-    raise AskedWrong(f"{why}: {what}, personalize again from all the videos")
+    raise UsageError(f"{why}: {what}, personalize again from all the videos")

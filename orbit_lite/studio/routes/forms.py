@@ -6,7 +6,7 @@ from contextlib import ExitStack, asynccontextmanager
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.studio.locks import using
 from orbit_lite.studio.pages import studio_of
 from orbit_lite.studio.receiving import SentForm, TooMuch, incoming_folder, receive_form
@@ -32,7 +32,7 @@ async def text_field(request: Request, name: str) -> str:
     try:
         return parse_qs(body.decode(), keep_blank_values=True).get(name, [""])[0]
     except (UnicodeDecodeError, ValueError):
-        raise AskedWrong(wording()("form.damaged")) from None
+        raise UsageError(wording()("form.damaged")) from None
 
 
 @asynccontextmanager
@@ -40,8 +40,8 @@ async def sent_form(request: Request, participant: Participant) -> AsyncIterator
     """A form with files, in a folder of the participant's that goes with the block.
 
     Raises:
-        AskedWrong: as `receive_form`.
-        FoundWrong: if a link leads to that folder.
+        UsageError: as `receive_form`.
+        DataError: if a link leads to that folder.
         Gone, Busy: see `using`.
     """
     participant.require_own(participant.incoming)

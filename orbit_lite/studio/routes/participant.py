@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.pages.cells import plain
 from orbit_lite.studio.changing import add_thing
 from orbit_lite.studio.findings import Card, Findings, findings
@@ -98,7 +98,7 @@ def _page(
     try:
         require_teachable(participant)
         missing = ""
-    except FoundWrong as fault:
+    except DataError as fault:
         missing = str(fault)
     return render(
         request,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.pages.cells import plain
 from orbit_lite.studio.guard import content_policy
 from orbit_lite.studio.pages import participant_address, studio_of
@@ -43,11 +43,11 @@ async def show(request: Request) -> Response:
 
 def _read(request: Request, participant: Participant, which: str, name: str) -> Response:
     if which not in _REPORTS or (name and not _LINKED.fullmatch(name)):
-        raise FoundWrong(wording()("fault.no_page"))
+        raise DataError(wording()("fault.no_page"))
     folder = participant.check_folder if which == "check" else participant.test_folder
     path = folder / (name or _REPORTS[which])
     if not path.is_file() or participant.link_to(path):
-        raise FoundWrong(wording()("check.no_report"))
+        raise DataError(wording()("check.no_report"))
     text = path.read_text(encoding="utf-8", errors="replace")  # somebody may have changed it by hand
     return (
         Response(text, media_type="text/csv; charset=utf-8")

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.pages.printing import csv_table, html_table
 from orbit_lite.personal.checking.numbers import UserNumbers
 from orbit_lite.personal.checking.participants import participants_page
@@ -48,7 +48,7 @@ async def report(request: Request) -> Response:
     def page() -> Response:
         checks = _checks(studio_of(request).study.participants())
         if not checks:
-            raise FoundWrong(wording()("study.no_report"))
+            raise DataError(wording()("study.no_report"))
         return report_page(request, participants_page(checks), back="/", name=wording()("nav.study"))
 
     return await run_in_threadpool(page)

@@ -7,7 +7,7 @@ import pytest
 from data_prep.archives import unzip
 from data_prep.archives.contents import find_videos, refuse_foreign, write_annotations, write_videos
 from data_prep.archives.unzip import CheckedZip
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 VIDEOS = {
     "P1/my keys/clean/P1--my-keys--clean--a--b": 3,
@@ -103,7 +103,7 @@ def test_a_folder_named_like_a_file_is_a_folder(tmp_path):
     ],
 )
 def test_what_is_no_split(tmp_path, members, split, says):
-    with pytest.raises(FoundWrong, match=says):
+    with pytest.raises(DataError, match=says):
         unpack(archive(tmp_path / "a.zip", members), tmp_path / "out", split)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -137,7 +137,7 @@ def test_another_video_in_its_place_is_not_touched(tmp_path, tree_bytes, change)
     else:
         (frame if change == "size" else frame.with_name("extra.jpg")).write_bytes(b"mine")
     before = tree_bytes(out)
-    with pytest.raises(FoundWrong, match=r"a--b: not what .*a\.zip has there\. Remove it"):
+    with pytest.raises(DataError, match=r"a--b: not what .*a\.zip has there\. Remove it"):
         unpack(path, out)
     assert tree_bytes(out) == before
 
@@ -149,7 +149,7 @@ def test_a_damaged_frame_leaves_no_half_video(tmp_path, tree_bytes):
     data = bytearray(path.read_bytes())
     data[at] ^= 0xFF
     path.write_bytes(data)
-    with pytest.raises(FoundWrong, match=r"00002\.jpg.*damaged"):
+    with pytest.raises(DataError, match=r"00002\.jpg.*damaged"):
         unpack(path, out)
     there = tree_bytes(out)
     assert there.items() <= frames("test").items() and not list(out.rglob("*.part"))
@@ -160,7 +160,7 @@ def test_too_little_space_is_found_before_a_byte_is_written(tmp_path, monkeypatc
     path, out = archive(tmp_path / "a.zip", frames("test")), tmp_path / "out"
     usage = unzip.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(unzip.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
-    with pytest.raises(FoundWrong, match=r"out: unpacking .*a\.zip needs .* are free"):
+    with pytest.raises(DataError, match=r"out: unpacking .*a\.zip needs .* are free"):
         unpack(path, out)
     assert list(out.iterdir()) == []
 
@@ -171,7 +171,7 @@ def test_foreign_videos(tmp_path):
     (tmp_path / "out/test/P7/cup/clean/v").mkdir(parents=True)
     (tmp_path / "out/train/P7/cup/clean/v").mkdir(parents=True)  # of no concern
     (tmp_path / "out/test/P1/cup/clean/.v.part").mkdir(parents=True)
-    with pytest.raises(FoundWrong, match=r"holds what the archive does not: test/P7/cup/clean/v\. Remove it"):
+    with pytest.raises(DataError, match=r"holds what the archive does not: test/P7/cup/clean/v\. Remove it"):
         refuse_foreign(tmp_path / "out", places)
     refuse_foreign(tmp_path / "out", [*places, ("test", "P7/cup/clean/v")])
 
@@ -204,7 +204,7 @@ def test_what_are_no_annotations(tmp_path, members, says):
     (tmp_path / "out").mkdir()
     with (
         CheckedZip(archive(tmp_path / "a.zip", members)) as opened,
-        pytest.raises(FoundWrong, match=says),
+        pytest.raises(DataError, match=says),
     ):
         write_annotations(opened, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -23,7 +23,7 @@ from data_prep.making.verify import verify
 from data_prep.tree.index import open_index
 from data_prep.tree.layout import SPLITS
 from data_prep.video import encode_jpeg
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 QUICK = Patience(attempts=2, pause_s=0.01, timeout_s=300)
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -175,7 +175,7 @@ def test_a_video_that_was_lost_comes_back(figshare, tmp_path, tree_bytes):
 def test_goes_on_where_the_last_run_was_cut_off(figshare, tmp_path, tree_bytes):
     out = tmp_path / "out"
     figshare.cut = [1000, 0, 0]
-    with pytest.raises(FoundWrong, match=r"1000 of [0-9]+ bytes are here and kept"):
+    with pytest.raises(DataError, match=r"1000 of [0-9]+ bytes are here and kept"):
         get(figshare, out, "test")
     assert (out / ".downloads/test-224.zip.part").stat().st_size == 1000
     get(figshare, out, "test")
@@ -196,7 +196,7 @@ def test_archives_can_be_kept_and_serve_again(figshare, tmp_path, tree_bytes):
 
 def test_a_wrong_checksum(figshare, tmp_path):
     figshare.md5s[IDS["test", 224]] = "0" * 32
-    with pytest.raises(FoundWrong, match=r"expected 0{32}.*removed; run the same command again"):
+    with pytest.raises(DataError, match=r"expected 0{32}.*removed; run the same command again"):
         get(figshare, tmp_path / "out", "test")
     assert list((tmp_path / "out").rglob("*.zip*")) == []
 
@@ -204,12 +204,12 @@ def test_a_wrong_checksum(figshare, tmp_path):
 @pytest.mark.parametrize("md5", ["", "nonsense", "../x"])
 def test_without_a_checksum_nothing_is_fetched(figshare, tmp_path, md5):
     figshare.md5s[IDS["test", 224]] = md5
-    with pytest.raises(FoundWrong, match=r"no file 28368072 with a checksum.*--split test --size 224 --from-zip FILE"):
+    with pytest.raises(DataError, match=r"no file 28368072 with a checksum.*--split test --size 224 --from-zip FILE"):
         get(figshare, tmp_path / "out", "test")
 
 
 def test_figshare_out_of_reach_says_what_to_do(tmp_path):
-    with pytest.raises(FoundWrong, match=r"refused.*browser from https://doi\.org.*--from-zip FILE"):
+    with pytest.raises(DataError, match=r"refused.*browser from https://doi\.org.*--from-zip FILE"):
         download(tmp_path / "out", splits=["test"], api=NOWHERE, patience=QUICK)
 
 
@@ -225,7 +225,7 @@ def test_the_list_is_read_page_by_page(figshare):
 @pytest.mark.parametrize("entry", [[], {}, {"id": "1", "name": "x", "size": 1}, {"id": 1, "name": "x", "size": -1}])
 def test_a_list_that_is_none(figshare, monkeypatch, entry):
     monkeypatch.setattr(figshare, "entries", lambda: [entry])
-    with pytest.raises(FoundWrong, match="not figshare's list of files"):
+    with pytest.raises(DataError, match="not figshare's list of files"):
         list_published(figshare.api, patience=QUICK)
 
 
@@ -234,7 +234,7 @@ def test_a_published_archive_with_a_fault_is_kept(figshare, tmp_path):
     name = max(files)
     files[name] = files[name][:-40]  # cut off, and zipped so
     figshare.files[IDS["test", 224]] = zipped(files)
-    with pytest.raises(FoundWrong, match=r"1 fault, first of all: testUser/my cup/.*unreadable.*archive is kept"):
+    with pytest.raises(DataError, match=r"1 fault, first of all: testUser/my cup/.*unreadable.*archive is kept"):
         get(figshare, tmp_path / "out", "test")
     assert (tmp_path / "out/.downloads/test-224.zip").is_file()
     assert not (tmp_path / "out/download.json").exists()
@@ -243,7 +243,7 @@ def test_a_published_archive_with_a_fault_is_kept(figshare, tmp_path):
 def test_too_little_space_is_found_before_the_download(figshare, tmp_path, monkeypatch):
     usage = unzip.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(unzip.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
-    with pytest.raises(FoundWrong, match=r"the archive of test and what is in it needs .* are free"):
+    with pytest.raises(DataError, match=r"the archive of test and what is in it needs .* are free"):
         get(figshare, tmp_path / "out", "test")
     assert {path for path, _ in figshare.seen} == {"/v2/articles/14294597/files"}
 
@@ -251,10 +251,10 @@ def test_too_little_space_is_found_before_the_download(figshare, tmp_path, monke
 def test_frames_of_two_sizes_are_not_mixed(figshare, tmp_path):
     figshare.files[IDS["train", 1080]] = zipped(split_files("train", size_px=1080))
     get(figshare, tmp_path / "out", "test")
-    with pytest.raises(AskedWrong, match="holds frames of 224 px, asked for 1080 px"):
+    with pytest.raises(UsageError, match="holds frames of 224 px, asked for 1080 px"):
         get(figshare, tmp_path / "out", "train", size_px=1080)
     (tmp_path / "train.zip").write_bytes(figshare.files[IDS["train", 1080]])
-    with pytest.raises(AskedWrong, match=r"holds 224 px, .*train\.zip holds 1080 px"):
+    with pytest.raises(UsageError, match=r"holds 224 px, .*train\.zip holds 1080 px"):
         given(tmp_path / "out", tmp_path / "train.zip")
     assert not (tmp_path / "out/train").exists()
 
@@ -279,7 +279,7 @@ def test_the_others_are_a_tree_of_their_own(figshare, tmp_path):
     ],
 )
 def test_what_can_not_be_asked(tmp_path, options, says):
-    with pytest.raises(AskedWrong, match=says):
+    with pytest.raises(UsageError, match=says):
         download(tmp_path / "out", api=NOWHERE, **options)
     assert not (tmp_path / "out").exists()
 
@@ -315,14 +315,14 @@ def test_its_checksum_is_compared_where_that_can_be_had(figshare, test_zip, tmp_
     figshare.files[IDS["test", 224]] = test_zip.read_bytes()
     assert "checksum is the published one" in get(figshare, tmp_path / "b", from_zips=[test_zip]).notes[0]
     figshare.md5s[IDS["test", 224]] = "0" * 32
-    with pytest.raises(FoundWrong, match=r"md5 [0-9a-f]{32}, but 0{32} is published for this size"):
+    with pytest.raises(DataError, match=r"md5 [0-9a-f]{32}, but 0{32} is published for this size"):
         get(figshare, tmp_path / "c", from_zips=[test_zip])
     assert list((tmp_path / "c").iterdir()) == []
 
 
 def test_archives_that_do_not_say_their_split(tmp_path, tree_bytes):
     (tmp_path / "a.zip").write_bytes(zipped({n.removeprefix("test/"): d for n, d in split_files("test").items()}))
-    with pytest.raises(FoundWrong, match="say it with --split"):
+    with pytest.raises(DataError, match="say it with --split"):
         given(tmp_path / "out", tmp_path / "a.zip")
     given(tmp_path / "out", tmp_path / "a.zip", splits=["test"])
     assert frames_of(tree_bytes(tmp_path / "out")) == split_files("test")
@@ -336,7 +336,7 @@ def test_two_archives_of_one_split_and_one_of_another(tmp_path, tree_bytes):
         path.write_bytes(zipped(files))
     assert given(tmp_path / "out", *paths).splits == ("test", "train")
     assert frames_of(tree_bytes(tmp_path / "out")) == split_files("test") | split_files("train")
-    with pytest.raises(AskedWrong, match=r"asked for test, validation, found test, train"):
+    with pytest.raises(UsageError, match=r"asked for test, validation, found test, train"):
         given(tmp_path / "new", *paths, splits=["test", "validation"])
 
 
@@ -344,7 +344,7 @@ def test_one_hostile_archive_and_nothing_of_any_is_written(test_zip, tmp_path):
     evil = tmp_path / "evil.zip"
     evil.write_bytes(zipped(split_files("train") | {"train/../../../evil.txt": b"x"}))
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(FoundWrong, match=r"evil\.zip#.*leads elsewhere"):
+    with pytest.raises(DataError, match=r"evil\.zip#.*leads elsewhere"):
         given(tmp_path / "out", test_zip, evil)
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "out"])
     assert list((tmp_path / "out").iterdir()) == []
@@ -354,13 +354,13 @@ def test_a_frame_that_is_missing_is_found(tmp_path):
     files = split_files("test", frames=3)
     del files["test/testUser/my cup/clean/testUser--my-cup--clean--v-0/testUser--my-cup--clean--v-0-00002.jpg"]
     (tmp_path / "a.zip").write_bytes(zipped(files))
-    with pytest.raises(FoundWrong, match=r"1 fault, first of all: .*00002\.jpg: sequence"):
+    with pytest.raises(DataError, match=r"1 fault, first of all: .*00002\.jpg: sequence"):
         given(tmp_path / "out", tmp_path / "a.zip")
 
 
 def test_videos_of_someone_else_are_not_indexed_as_published(test_zip, tmp_path):
     (tmp_path / "out/test/P7/cup/clean/v").mkdir(parents=True)
-    with pytest.raises(FoundWrong, match="holds what the archive does not: test/P7/cup/clean/v"):
+    with pytest.raises(DataError, match="holds what the archive does not: test/P7/cup/clean/v"):
         given(tmp_path / "out", test_zip)
 
 
@@ -401,7 +401,7 @@ def test_annotations_that_do_not_fit_the_tree(test_zip, tmp_path):
     path = tmp_path / "annotations.zip"
     path.write_bytes(zipped(annotations("test") | {f"annotations/test/{video}.json": "{}"}))
     with pytest.raises(
-        FoundWrong, match=r"annotations of 1 video don't fit the tree: .*v-0\.json: .*frame without an entry"
+        DataError, match=r"annotations of 1 video don't fit the tree: .*v-0\.json: .*frame without an entry"
     ):
         given(tmp_path / "out", test_zip, annotations=path)
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from data_prep.archives.fetch import Patience, Unreachable, fetch_json, fetch_zip
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 BODY = b"PK\x03\x04" + bytes(range(256)) * 4000  # a megabyte
 SIZE = len(BODY)
@@ -164,7 +164,7 @@ def test_a_passing_status_is_asked_again(server, tmp_path):
 )
 def test_what_is_no_file_is_refused_at_once_with_what_to_do(server, tmp_path, answer, message):
     server.answers = [answer]
-    with pytest.raises(FoundWrong, match=f"{message}.*by hand"):
+    with pytest.raises(DataError, match=f"{message}.*by hand"):
         fetch(server, tmp_path / "a.zip")
     assert len(server.ranges) == 1 and list(tmp_path.iterdir()) == []
 
@@ -172,14 +172,14 @@ def test_what_is_no_file_is_refused_at_once_with_what_to_do(server, tmp_path, an
 def test_a_refusal_leaves_what_came_before(server, tmp_path):
     (tmp_path / "a.zip.part").write_bytes(BODY[:500])
     server.answers = [says(403)]
-    with pytest.raises(FoundWrong, match="answers 403"):
+    with pytest.raises(DataError, match="answers 403"):
         fetch(server, tmp_path / "a.zip")
     assert (tmp_path / "a.zip.part").read_bytes() == BODY[:500]
 
 
 def test_a_wrong_checksum_keeps_nothing(server, tmp_path):
     (tmp_path / "a.zip.part").write_bytes(b"PK\x03\x04damaged")
-    with pytest.raises(FoundWrong, match=rf"md5 [0-9a-f]+, expected {MD5}.*removed; run the same command again"):
+    with pytest.raises(DataError, match=rf"md5 [0-9a-f]+, expected {MD5}.*removed; run the same command again"):
         fetch(server, tmp_path / "a.zip")
     assert list(tmp_path.iterdir()) == []
 
@@ -188,14 +188,14 @@ def test_a_wrong_checksum_keeps_nothing(server, tmp_path):
 @pytest.mark.parametrize("size", [len(BODY) - 1, len(BODY) + 1])
 def test_another_size_than_published_is_refused_before_it_is_fetched(server, tmp_path, size, have):
     (tmp_path / "a.zip.part").write_bytes(BODY[:have])
-    with pytest.raises(FoundWrong, match=f"{len(BODY)} bytes there, {size} published"):
+    with pytest.raises(DataError, match=f"{len(BODY)} bytes there, {size} published"):
         fetch(server, tmp_path / "a.zip", size=size)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_without_a_stated_length_is_cut_at_the_published_one(server, tmp_path):
     server.answers = [says(200, BODY + b"x" * 10**6, Content_Length=None)]
-    with pytest.raises(FoundWrong, match="more than the 1024004 bytes published"):
+    with pytest.raises(DataError, match="more than the 1024004 bytes published"):
         fetch(server, tmp_path / "a.zip")
     assert list(tmp_path.iterdir()) == []
 
@@ -204,7 +204,7 @@ def test_a_file_without_a_stated_length_is_cut_at_the_published_one(server, tmp_
 def test_another_part_than_asked_for_is_refused(server, tmp_path, content_range):
     (tmp_path / "a.zip.part").write_bytes(BODY[:500])
     server.answers = [says(206, BODY[:10], Content_Range=content_range)]
-    with pytest.raises(FoundWrong, match="asked for bytes from 500"):
+    with pytest.raises(DataError, match="asked for bytes from 500"):
         fetch(server, tmp_path / "a.zip")
     assert (tmp_path / "a.zip.part").read_bytes() == BODY[:500]
 
@@ -226,14 +226,14 @@ def test_redirects_within_the_machine_are_followed_with_their_range(server, tmp_
 @pytest.mark.parametrize("place", ["http://example.org/a.zip", "file:///etc/passwd", "ftp://example.org/a", "//evil/a"])
 def test_redirects_to_an_open_line_are_not_followed(server, tmp_path, place):
     server.answers = [says(302, Location=place), serve()]
-    with pytest.raises(FoundWrong, match=r"leads to .*expected https|Redirection to .* is not allowed"):
+    with pytest.raises(DataError, match=r"leads to .*expected https|Redirection to .* is not allowed"):
         fetch(server, tmp_path / "a.zip")
     assert len(server.ranges) == 1 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("url", ["http://example.org/a", "file:///etc/passwd", "ftp://example.org/a", "http://[::", ""])
 def test_only_https_is_asked(url):
-    with pytest.raises(FoundWrong, match="expected https"):
+    with pytest.raises(DataError, match="expected https"):
         fetch_json(url)
 
 
@@ -263,5 +263,5 @@ def test_json(server):
 )
 def test_what_is_no_json_is_refused(server, answer, message):
     server.answers = [answer]
-    with pytest.raises(FoundWrong, match=message):
+    with pytest.raises(DataError, match=message):
         fetch_json(server.url, patience=QUICK)

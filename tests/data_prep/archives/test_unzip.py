@@ -10,7 +10,7 @@ import pytest
 
 from data_prep.archives import unzip
 from data_prep.archives.unzip import CheckedZip, fits_windows, refuse_little_space
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 FRAME = "test/P1/cup/clean/v/v-00001.jpg"
 DIRECTORY_ENTRY = b"PK\x01\x02"
@@ -73,13 +73,13 @@ def test_hostile_names(tmp_path, name, says):
     member = zipfile.ZipInfo("x")
     member.filename = name  # ZipInfo would cut it at the NUL
     path = archive(tmp_path / "a.zip", (FRAME, b"x"), (member, b""))
-    with pytest.raises(FoundWrong, match=f"{says}.*Nothing was unpacked"):
+    with pytest.raises(DataError, match=f"{says}.*Nothing was unpacked"):
         CheckedZip(path)
 
 
 def test_two_forms_of_one_name_are_one_name(tmp_path):
     path = archive(tmp_path / "a.zip", ("caf\u00e9", b""), ("cafe\u0301", b""))
-    with pytest.raises(FoundWrong, match="twice"):
+    with pytest.raises(DataError, match="twice"):
         CheckedZip(path)
 
 
@@ -94,36 +94,36 @@ def test_two_forms_of_one_name_are_one_name(tmp_path):
     ],
 )
 def test_links_and_devices(tmp_path, name, mode, says):
-    with pytest.raises(FoundWrong, match=says):
+    with pytest.raises(DataError, match=says):
         CheckedZip(archive(tmp_path / "a.zip", (linked(name, mode), b"" if name.endswith("/") else b"/etc/passwd")))
 
 
 def test_encrypted(tmp_path):
-    with pytest.raises(FoundWrong, match="encrypted"):
+    with pytest.raises(DataError, match="encrypted"):
         CheckedZip(patched(archive(tmp_path / "a.zip", (FRAME, b"x")), 8, b"\x01"))
 
 
 def test_methods_that_are_not_read(tmp_path):
-    with pytest.raises(FoundWrong, match="method 14"):
+    with pytest.raises(DataError, match="method 14"):
         CheckedZip(archive(tmp_path / "a.zip", (FRAME, b"x"), method=zipfile.ZIP_LZMA))
-    with pytest.raises(FoundWrong, match="method 9"):  # what Windows makes of large files
+    with pytest.raises(DataError, match="method 9"):  # what Windows makes of large files
         CheckedZip(patched(archive(tmp_path / "b.zip", (FRAME, b"x")), 10, b"\x09\x00"))
 
 
 def test_one_member_that_is_a_bomb(tmp_path):
-    with pytest.raises(FoundWrong, match="bytes that would become 20971520"):
+    with pytest.raises(DataError, match="bytes that would become 20971520"):
         CheckedZip(archive(tmp_path / "a.zip", (FRAME, bytes(20 << 20))))
 
 
 def test_many_small_members_that_are_a_bomb_together(tmp_path):
     members = [(f"{number}.jpg", bytes(1 << 20)) for number in range(65)]
-    with pytest.raises(FoundWrong, match="would become 68157440; frames don't compress so"):
+    with pytest.raises(DataError, match="would become 68157440; frames don't compress so"):
         CheckedZip(archive(tmp_path / "a.zip", *members))
 
 
 def test_a_frame_too_large(tmp_path):
     too_large = struct.pack("<II", (64 << 20) + 1, (64 << 20) + 1)
-    with pytest.raises(FoundWrong, match="67108865 bytes, expected 67108864 at most"):
+    with pytest.raises(DataError, match="67108865 bytes, expected 67108864 at most"):
         CheckedZip(patched(archive(tmp_path / "a.zip", (FRAME, b"x"), method=zipfile.ZIP_STORED), 20, too_large))
 
 
@@ -141,13 +141,13 @@ def test_members_that_share_bytes(tmp_path):
     second = data.rindex(DIRECTORY_ENTRY)
     data[second + 42 : second + 46] = bytes(4)  # the second member's header is the first's
     path.write_bytes(data)
-    with pytest.raises(FoundWrong, match="don't fit before 0"):
+    with pytest.raises(DataError, match="don't fit before 0"):
         CheckedZip(path)
 
 
 def test_a_member_that_reaches_into_the_next(tmp_path):
     path = archive(tmp_path / "a.zip", ("aa", b"x" * 99), ("bb", b"y" * 99), method=zipfile.ZIP_STORED)
-    with pytest.raises(FoundWrong, match="don't fit before 131"):  # 30 + 2 + 99
+    with pytest.raises(DataError, match="don't fit before 131"):  # 30 + 2 + 99
         CheckedZip(patched(path, 20, struct.pack("<II", 120, 120)))
 
 
@@ -156,9 +156,9 @@ def test_more_or_less_than_stated_is_found_while_unpacking(tmp_path, size):
     path = patched(archive(tmp_path / "a.zip", (FRAME, b"x" * 99)), 24, struct.pack("<I", size))
     target = io.BytesIO()
     with CheckedZip(path) as opened:
-        with pytest.raises(FoundWrong, match=r"v-00001\.jpg.*damaged|not the 100 bytes stated"):
+        with pytest.raises(DataError, match=r"v-00001\.jpg.*damaged|not the 100 bytes stated"):
             opened.copy(opened.members[0], target)
-        with pytest.raises(FoundWrong, match=r"v-00001\.jpg.*damaged|not the 100 bytes stated"):
+        with pytest.raises(DataError, match=r"v-00001\.jpg.*damaged|not the 100 bytes stated"):
             opened.read(opened.members[0])
     assert len(target.getvalue()) <= size
 
@@ -169,30 +169,30 @@ def test_a_flipped_bit_is_found_while_unpacking(tmp_path, method):
     data = bytearray(path.read_bytes())
     data[100] ^= 4
     path.write_bytes(data)
-    with CheckedZip(path) as opened, pytest.raises(FoundWrong, match=r"v-00001\.jpg.*damaged"):
+    with CheckedZip(path) as opened, pytest.raises(DataError, match=r"v-00001\.jpg.*damaged"):
         opened.copy(opened.members[0], io.BytesIO())
 
 
 def test_a_header_that_names_another_file_is_found(tmp_path):
     path = archive(tmp_path / "a.zip", (FRAME, b"x"))
     path.write_bytes(path.read_bytes().replace(FRAME.encode(), b"../" + FRAME[3:].encode(), 1))
-    with CheckedZip(path) as opened, pytest.raises(FoundWrong, match="damaged"):
+    with CheckedZip(path) as opened, pytest.raises(DataError, match="damaged"):
         opened.copy(opened.members[0], io.BytesIO())
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"<html>", b"PK\x05\x06" + bytes(18)[:-1]])
 def test_no_zip_at_all(tmp_path, content):
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(FoundWrong, match="not a ZIP file, or cut off"):
+    with pytest.raises(DataError, match="not a ZIP file, or cut off"):
         CheckedZip(tmp_path / "a.zip")
 
 
 def test_a_cut_off_archive(tmp_path):
     path = archive(tmp_path / "a.zip", (FRAME, b"x" * 999))
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(FoundWrong, match="cut off"):
+    with pytest.raises(DataError, match="cut off"):
         CheckedZip(path)
-    with pytest.raises(FoundWrong, match="can't be read"):
+    with pytest.raises(DataError, match="can't be read"):
         CheckedZip(tmp_path / "missing.zip")
 
 
@@ -208,7 +208,7 @@ def test_any_damage_to_a_directory_is_a_clear_line(tmp_path):
                 with CheckedZip(path) as opened:
                     for member in opened.members:
                         opened.copy(member, io.BytesIO())
-            except FoundWrong:
+            except DataError:
                 refused += 1
     assert refused > 100
 
@@ -217,7 +217,7 @@ def test_too_little_space(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(unzip.shutil, "disk_usage", lambda folder: usage._replace(free=300 << 20))
     refuse_little_space(tmp_path, [4096] * 10_000, "this")  # 41 MB, and 268 MB of room
-    with pytest.raises(FoundWrong, match=r"this needs 0\.4 GB, 0\.3 GB are free\. Make room"):
+    with pytest.raises(DataError, match=r"this needs 0\.4 GB, 0\.3 GB are free\. Make room"):
         refuse_little_space(tmp_path, [1] * 20_000, "this")  # small files take a block each
 
 

@@ -21,7 +21,7 @@ from data_prep.making.verify import verify
 from data_prep.tree.index import build_index, open_index
 from data_prep.tree.layout import annotation_path, cache_folder
 from data_prep.tree.naming import name_videos, scan_raw, table_path
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.files import csv_text, part_path
 from groundwork.lock import only_run
 
@@ -222,9 +222,9 @@ def test_other_may_be_a_user_and_may_not_be_one(pocket_frames, tmp_path):
     assert sorted(path.name for path in (tmp_path / "user").iterdir()) == ["P1001", "P1003"]
     shutil.copytree(pocket_frames / "train", tmp_path / "level/other")
     for name in ("other", "annotations"):
-        with pytest.raises(AskedWrong, match="a part of the tree, not a user"):
+        with pytest.raises(UsageError, match="a part of the tree, not a user"):
             forget_user(tmp_path / "level", name)
-    with pytest.raises(AskedWrong, match="a part of the tree"):
+    with pytest.raises(UsageError, match="a part of the tree"):
         forget_user(pocket_frames, "train")
     assert len(list((tmp_path / "level/other").iterdir())) == 3
 
@@ -287,7 +287,7 @@ def test_the_index_stays_as_old_as_it_was(tmp_path):
     extra = root / "bob/cup/clean/bob--cup--clean--a/bob--cup--clean--a-00003.jpg"
     extra.write_bytes(b"later")
     forget_user(root, "ann")
-    with pytest.raises(FoundWrong, match=r"3 frames on disk, 2 in index\.csv"):
+    with pytest.raises(DataError, match=r"3 frames on disk, 2 in index\.csv"):
         open_index(root)
 
 
@@ -295,7 +295,7 @@ def test_the_index_stays_as_old_as_it_was(tmp_path):
 def test_a_name_that_leads_elsewhere_is_refused(name, tmp_path):
     root = make(tmp_path / "tree", {"bob/cup/clean/bob--cup--clean--a": 1})
     before = content(tmp_path)
-    with pytest.raises(AskedWrong, match="expected the name of one user's folder"):
+    with pytest.raises(UsageError, match="expected the name of one user's folder"):
         forget_user(root, name)
     assert content(tmp_path) == before
 
@@ -316,7 +316,7 @@ def test_what_is_no_users_is_left_alone(tmp_path):
         assert forgotten.removed == () and forgotten.left == (left,)
         assert "already gone, or never here" in str(forgotten)
     assert content(tmp_path) == before and (tmp_path / "Documents/clean/empty").is_dir()
-    with pytest.raises(AskedWrong, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         forget_user(tmp_path / "none", "ann")
 
 
@@ -380,7 +380,7 @@ def test_a_downloaded_split_counts_as_whole_without_them(tmp_path):
 
 def test_two_at_a_time_are_refused(tmp_path):
     root = make(tmp_path / "tree", {"ann/cup/clean/ann--cup--clean--a": 1})
-    with only_run(root), pytest.raises(AskedWrong, match="another run is writing here"):
+    with only_run(root), pytest.raises(UsageError, match="another run is writing here"):
         forget_user(root, "ann")
     assert (root / "ann").is_dir()
 
@@ -390,7 +390,7 @@ def test_a_damaged_file_stops_it_before_the_videos(name, tmp_path):
     root = make(tmp_path / "tree", {f"{user}/cup/clean/{user}--cup--clean--a": 1 for user in ("ann", "bob")})
     (root / name).write_text("{")
     before = content(root)
-    with pytest.raises(FoundWrong, match=name):
+    with pytest.raises(DataError, match=name):
         forget_user(root, "ann")
     assert content(root) == before
 

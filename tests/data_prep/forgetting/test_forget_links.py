@@ -16,7 +16,7 @@ from data_prep.tree.index import build_index
 from data_prep.tree.layout import cache_folder
 from data_prep.tree.naming import table_path
 from groundwork import removal
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 VIDEO = "ann--cup--clean--a"
 FOLDER = f"test/ann/cup/clean/{VIDEO}"
@@ -225,7 +225,7 @@ def test_of_a_users_folder_with_other_things_in_it_the_videos_go(tmp_path, own_c
 def test_a_name_that_must_be_mistyped_is_refused(name, tmp_path):
     root = make_tree(tmp_path / "tree")
     before = content(tmp_path)
-    with pytest.raises(FoundWrong, match=r"did you mean 'ann'\? Nothing was removed"):
+    with pytest.raises(DataError, match=r"did you mean 'ann'\? Nothing was removed"):
         forget_user(root, name)
     assert content(tmp_path) == before
 

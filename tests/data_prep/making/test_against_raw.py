@@ -8,7 +8,7 @@ import pytest
 from data_prep.making.against_raw import against_raw
 from data_prep.making.extract import Settings, extract
 from data_prep.tree.index import build_index
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.cli.parser import main
 
 SETTINGS = Settings(32, fps=15)
@@ -76,5 +76,5 @@ def test_a_file_that_states_a_greater_length_is_found(tmp_path):
 
 
 def test_what_is_no_raw_tree_is_refused(trees):
-    with pytest.raises(AskedWrong, match="expected raw videos"):
+    with pytest.raises(UsageError, match="expected raw videos"):
         against_raw(trees[0], trees[0])

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from data_prep.making.collectors import read_new_users
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 
 def test_the_published_form_is_read(tmp_path):
@@ -35,10 +35,10 @@ def test_the_published_form_is_read(tmp_path):
 def test_a_file_that_is_not_of_the_form_is_named(tmp_path, content, told):
     path = tmp_path / "users.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(FoundWrong, match=rf"users\.json.*{told}"):
+    with pytest.raises(DataError, match=rf"users\.json.*{told}"):
         read_new_users(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(AskedWrong, match=r"nothere\.json"):
+    with pytest.raises(UsageError, match=r"nothere\.json"):
         read_new_users(tmp_path / "nothere.json")

@@ -19,7 +19,7 @@ from data_prep.tree.index import open_index
 from data_prep.tree.layout import MANIFEST_NAME
 from data_prep.tree.naming import table_path
 from data_prep.video import decode_jpeg, iterate_frames
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.lock import only_run
 
 ROOT = Path(__file__).parents[3]
@@ -140,7 +140,7 @@ def test_a_failed_video_is_named_leaves_nothing_and_the_rest_goes_on(one_video, 
     bad = one_video / "ann/mug/clean/bad.mp4"
     encode_video(bad, pictures=60, size=(320, 240))
     bad.write_bytes(bad.read_bytes()[:4000])
-    with pytest.raises(FoundWrong, match=r"1 of 2 videos failed: ann/mug/clean/bad\.mp4") as caught:
+    with pytest.raises(DataError, match=r"1 of 2 videos failed: ann/mug/clean/bad\.mp4") as caught:
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     assert "\n" not in str(caught.value)
     (line,) = [line for line in reported() if line.startswith("failed")]
@@ -161,7 +161,7 @@ def test_damage_late_in_a_video_leaves_nothing_of_it(tmp_path, encode_video):
     )
     content[hole : hole + 1500] = bytes(1500)
     path.write_bytes(bytes(content))
-    with pytest.raises(FoundWrong, match="1 of 1 videos failed"):
+    with pytest.raises(DataError, match="1 of 1 videos failed"):
         extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     assert not [p for p in (tmp_path / "out").rglob("*") if p.suffix == ".jpg" or p.name.endswith(".part")]
 
@@ -175,13 +175,13 @@ def test_damage_between_the_frames_of_a_low_rate_is_found(tmp_path, encode_video
     start = packet.pos + packet.size // 2
     content[start : start + 30] = bytes(255 - byte for byte in content[start : start + 30])
     video.write_bytes(bytes(content))
-    with pytest.raises(FoundWrong, match="1 of 1 videos failed"):
+    with pytest.raises(DataError, match="1 of 1 videos failed"):
         extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX, fps=1))
 
 
 def test_an_empty_folder_is_refused_and_nothing_is_made(tmp_path):
     (tmp_path / "raw").mkdir()
-    with pytest.raises(AskedWrong, match="no videos"):
+    with pytest.raises(UsageError, match="no videos"):
         extract(tmp_path / "raw", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -192,7 +192,7 @@ def test_an_empty_folder_is_refused_and_nothing_is_made(tmp_path):
 def test_other_settings_are_another_run(one_video, tmp_path, asked, tree_bytes):
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     before = tree_bytes(tmp_path)
-    with pytest.raises(AskedWrong, match="holds another run"):
+    with pytest.raises(UsageError, match="holds another run"):
         extract(one_video, tmp_path / "out", settings=replace(Settings(SIZE_PX), **asked))
     assert tree_bytes(tmp_path) == before
 
@@ -201,7 +201,7 @@ def test_a_tree_of_another_reader_is_not_resumed(one_video, tmp_path, tree_bytes
     pytest.importorskip("decord", reason="decord is not installed (it has wheels for x86-64 Linux and Windows)")
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     before = tree_bytes(tmp_path)
-    with pytest.raises(AskedWrong, match=r"holds another run .*, asked for .*reader decord") as refused:
+    with pytest.raises(UsageError, match=r"holds another run .*, asked for .*reader decord") as refused:
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader="decord"))
     assert "\n" not in str(refused.value) and tree_bytes(tmp_path) == before
 
@@ -222,7 +222,7 @@ def test_another_reader_is_named_in_the_manifest_and_gives_the_same_frames(one_v
 def test_a_reader_that_is_not_there_or_not_known_is_refused_before_anything_is_made(one_video, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for reader, told in (("torchcodec", "python -m pip install torchcodec"), ("opencv", "there are pyav, decord")):
-        with pytest.raises(AskedWrong, match=told) as refused:
+        with pytest.raises(UsageError, match=told) as refused:
             extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader=reader))
         assert "\n" not in str(refused.value) and refused.value.exit_code == 2
     assert not (tmp_path / "out").exists()
@@ -237,7 +237,7 @@ def test_a_reader_that_hangs_and_is_deaf_is_stopped_and_named(one_video, tmp_pat
         "    ctypes.PyDLL(None).sleep(60)  # and holds Python's lock the while, as decord's deadlock does\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "fake")
-    with pytest.raises(FoundWrong, match="1 of 1 videos failed"):
+    with pytest.raises(DataError, match="1 of 1 videos failed"):
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader="decord"), time_limit_s=3, workers=1)
     (line,) = [line for line in reported() if "hung or crashed" in line]
     assert "not done after 3 s; its process was stopped. decord hung or crashed. Use --reader pyav." in line
@@ -246,20 +246,20 @@ def test_a_reader_that_hangs_and_is_deaf_is_stopped_and_named(one_video, tmp_pat
 def test_a_folder_with_something_else_is_refused(one_video, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.tex").write_text("")
-    with pytest.raises(AskedWrong, match=r"something else \(thesis\.tex\)"):
+    with pytest.raises(UsageError, match=r"something else \(thesis\.tex\)"):
         extract(one_video, tmp_path / "out")
 
 
 def test_a_tree_with_another_raw_trees_videos_is_refused(one_video, tmp_path, encode_video):
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     encode_video(tmp_path / "other/eve/cup/clean/a.mp4", pictures=5)
-    with pytest.raises(AskedWrong, match="holds videos that"):
+    with pytest.raises(UsageError, match="holds videos that"):
         extract(tmp_path / "other", tmp_path / "out", settings=Settings(SIZE_PX))
 
 
 @pytest.mark.parametrize("place", ["raw", "raw/frames", "."])
 def test_out_may_not_lie_in_raw_or_around_it(one_video, place):
-    with pytest.raises(AskedWrong, match="outside"):
+    with pytest.raises(UsageError, match="outside"):
         extract(one_video, one_video.parent / place)
 
 
@@ -274,7 +274,7 @@ def test_out_may_not_lie_in_raw_or_around_it(one_video, place):
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(one_video, tmp_path, asked):
-    with pytest.raises(AskedWrong, match="expected at least"):
+    with pytest.raises(UsageError, match="expected at least"):
         extract(one_video, tmp_path / "out", **asked)
 
 
@@ -320,7 +320,7 @@ def test_killed_halfway_and_run_again_gives_the_same_bytes(encode_video, tmp_pat
 def test_a_video_over_its_time_limit_fails_alone(encode_video, tmp_path):
     encode_video(tmp_path / "raw/ann/cup/clean/long.mp4", pictures=100)
     encode_video(tmp_path / "raw/ann/cup/clean/short.mp4", pictures=1)
-    with pytest.raises(FoundWrong, match=r"1 of 2 videos failed: ann/cup/clean/long\.mp4"):
+    with pytest.raises(DataError, match=r"1 of 2 videos failed: ann/cup/clean/long\.mp4"):
         # frames of 16 million pixels: the long video takes many times the limit, the short one a small part of it
         extract(tmp_path / "raw", tmp_path / "out", settings=Settings(4000), workers=1, time_limit_s=2.5)
     assert len(list((tmp_path / "out").rglob("*.jpg"))) == 1
@@ -340,20 +340,20 @@ def test_a_discarded_key_leaves_nothing_that_leads_back(one_video, tmp_path):
     assert not table_path(one_video).exists()
     assert json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["made_by"]["names"] == "hashed, key discarded"
     assert len(open_index(tmp_path / "out").rows) == 1
-    with pytest.raises(AskedWrong, match="key discarded"):  # with a new key, the same video would get a second name
+    with pytest.raises(UsageError, match="key discarded"):  # with a new key, the same video would get a second name
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     assert not table_path(one_video).exists()
 
 
 def test_the_key_is_kept_while_a_video_is_missing(one_video, tmp_path):
     (one_video / "ann/cup/clean/bad.mp4").write_bytes(b"no video")
-    with pytest.raises(FoundWrong, match="1 of 2 videos failed"):
+    with pytest.raises(DataError, match="1 of 2 videos failed"):
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX), discard=True)
     assert table_path(one_video).is_file()
 
 
 def test_kept_names_have_no_key_to_discard(one_video, tmp_path):
-    with pytest.raises(AskedWrong, match="not both"):
+    with pytest.raises(UsageError, match="not both"):
         extract(one_video, tmp_path / "out", settings=Settings(names="kept"), discard=True)
 
 
@@ -401,7 +401,7 @@ def test_slow_motion_is_noticed(encode_video, tmp_path, reported):
     (notice,) = [line for line in reported() if line.startswith("note")]
     assert "slow.mp4" in notice and "slow motion" in notice
     (record,) = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
-    assert record["filmed_fps"] == pytest.approx(240, rel=0.01) and record["colour"] == "SDR 8-bit"
+    assert record["filmed_fps"] == pytest.approx(240, rel=0.01) and record["color"] == "SDR 8-bit"
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
@@ -413,7 +413,7 @@ def test_hdr_is_named_in_the_manifest_and_noticed(tmp_path, reported):
     subprocess.run(["ffmpeg", "-v", "error", *source, "-c:v", "libx265", "-x265-params", hlg, str(path)], check=True)
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     (record,) = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
-    assert record["colour"] == "HLG BT.2020 10-bit"
+    assert record["color"] == "HLG BT.2020 10-bit"
     assert [line for line in reported() if line.startswith("note") and "HDR" in line]
 
 
@@ -446,7 +446,7 @@ def test_a_full_disk_is_one_line_and_what_is_there_is_whole(encode_video, tmp_pa
     for number in range(6):
         encode_video(raw / f"ann/cup/clean/{number}.mp4", pictures=40)
     disk = small_disk(250)
-    with pytest.raises(FoundWrong, match="the disk is full") as caught:
+    with pytest.raises(DataError, match="the disk is full") as caught:
         extract(raw, disk / "out", settings=Settings(64), workers=1)
     assert "\n" not in str(caught.value) and str(disk / "out") in str(caught.value)
     whole = [folder for folder in (disk / "out/ann/cup/clean").iterdir() if not folder.name.startswith(".")]
@@ -456,7 +456,7 @@ def test_a_full_disk_is_one_line_and_what_is_there_is_whole(encode_video, tmp_pa
 
 def test_two_runs_do_not_write_into_one_tree(one_video, tmp_path):
     (tmp_path / "out").mkdir()
-    with only_run(tmp_path / "out"), pytest.raises(AskedWrong, match="another run"):
+    with only_run(tmp_path / "out"), pytest.raises(UsageError, match="another run"):
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     assert extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX)).videos == 1
 
@@ -464,7 +464,7 @@ def test_two_runs_do_not_write_into_one_tree(one_video, tmp_path):
 def test_notices_are_given_though_another_video_fails(encode_video, tmp_path, reported):
     encode_video(tmp_path / "raw/ann/cup/clean/wide.mp4", pictures=2, size=(192, 108))
     (tmp_path / "raw/ann/cup/clean/broken.mp4").write_bytes(b"no video" * 100)
-    with pytest.raises(FoundWrong, match=r"1 of 2 videos failed: ann/cup/clean/broken\.mp4"):
+    with pytest.raises(DataError, match=r"1 of 2 videos failed: ann/cup/clean/broken\.mp4"):
         extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     assert [line for line in reported() if line.startswith("note") and "wide.mp4" in line]
 
@@ -487,6 +487,6 @@ def test_a_number_in_the_manifest_that_can_not_be_right_is_one_line(one_video, t
     extract(one_video, out, settings=Settings(SIZE_PX), workers=1)
     path = out / MANIFEST_NAME
     path.write_text(path.read_text().replace('"frames": 12', f'"frames": {frames}'))
-    with pytest.raises(FoundWrong) as error:
+    with pytest.raises(DataError) as error:
         extract(one_video, out, settings=Settings(SIZE_PX), workers=1)
     assert str(error.value).startswith(f"{path}: not a frame tree's manifest (") and "\n" not in str(error.value)

@@ -19,7 +19,7 @@ from data_prep.tree.layout import MANIFEST_NAME
 from data_prep.tree.own_videos import scan_own
 from data_prep.tree.stills import is_stills
 from data_prep.video import encode_jpeg, read_frames
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[3]
 SIZE_PX = 32
@@ -124,29 +124,29 @@ def test_clutter_from_a_split(put, made):
 @pytest.mark.parametrize(
     ("places", "settings", "error", "told"),
     [
-        ([], {}, AskedWrong, "no pictures in it"),
-        (["a.jpg"], {}, FoundWrong, r"a\.jpg; expected.*If src is an object, give the folder around it"),
-        (["a.jpg", "mug/b.jpg"], {}, FoundWrong, r"1 picture in no object's folder: a\.jpg"),
-        (["clean/a.jpg"], {}, FoundWrong, "in no object's folder"),
-        (["train/a.jpg", "test/mug/a.jpg"], {}, FoundWrong, r"in no object's folder: train/a\.jpg"),
+        ([], {}, UsageError, "no pictures in it"),
+        (["a.jpg"], {}, DataError, r"a\.jpg; expected.*If src is an object, give the folder around it"),
+        (["a.jpg", "mug/b.jpg"], {}, DataError, r"1 picture in no object's folder: a\.jpg"),
+        (["clean/a.jpg"], {}, DataError, "in no object's folder"),
+        (["train/a.jpg", "test/mug/a.jpg"], {}, DataError, r"in no object's folder: train/a\.jpg"),
         (
             ["a b/c/x.jpg", "a/b c/y.jpg"],
             {"user": "ann"},
-            FoundWrong,
+            DataError,
             "a b/c and a/b c would both be the object 'a b c'",
         ),
-        (["my keys/x.jpg", "my-keys/y.jpg"], {}, FoundWrong, "differ in dashes alone"),
-        (["train/mug/x.jpg", "extra/mug/y.jpg"], {}, FoundWrong, "'train' means something else in a tree"),
-        (["mug/x.jpg"], {"user": "train"}, AskedWrong, "'train' means something else"),
-        (["mug/x.jpg"], {"user": "../ann"}, AskedWrong, "expected the name of one user's folder"),
-        (["mug/x.jpg"], {"clutter_from": "test"}, AskedWrong, "no split 'test' to take clutter from; it has none"),
-        (["train/mug/x.jpg"], {"clutter_from": "test"}, AskedWrong, "it has train"),
-        (["mug/x.jpg", "mug/clutter/y.jpg"], {"clutter": 0.5}, AskedWrong, r"clutter already \(mug\)"),
-        (["mug/x.jpg"], {"clutter": 0.5, "clutter_from": "test"}, AskedWrong, "not both"),
-        (["mug/x.jpg"], {"burst": 0}, AskedWrong, "bursts of 0"),
-        (["mug/x.jpg"], {"shape": "round"}, AskedWrong, "no shape 'round'"),
-        (["ann/mug/clean/v/v-00001.jpg"], {}, AskedWrong, "a tree of frames already"),
-        ([f"{'m' * 120}/{'n' * 120}/x.jpg"], {}, FoundWrong, "240 bytes"),
+        (["my keys/x.jpg", "my-keys/y.jpg"], {}, DataError, "differ in dashes alone"),
+        (["train/mug/x.jpg", "extra/mug/y.jpg"], {}, DataError, "'train' means something else in a tree"),
+        (["mug/x.jpg"], {"user": "train"}, UsageError, "'train' means something else"),
+        (["mug/x.jpg"], {"user": "../ann"}, UsageError, "expected the name of one user's folder"),
+        (["mug/x.jpg"], {"clutter_from": "test"}, UsageError, "no split 'test' to take clutter from; it has none"),
+        (["train/mug/x.jpg"], {"clutter_from": "test"}, UsageError, "it has train"),
+        (["mug/x.jpg", "mug/clutter/y.jpg"], {"clutter": 0.5}, UsageError, r"clutter already \(mug\)"),
+        (["mug/x.jpg"], {"clutter": 0.5, "clutter_from": "test"}, UsageError, "not both"),
+        (["mug/x.jpg"], {"burst": 0}, UsageError, "bursts of 0"),
+        (["mug/x.jpg"], {"shape": "round"}, UsageError, "no shape 'round'"),
+        (["ann/mug/clean/v/v-00001.jpg"], {}, UsageError, "a tree of frames already"),
+        ([f"{'m' * 120}/{'n' * 120}/x.jpg"], {}, DataError, "240 bytes"),
     ],
 )
 def test_what_makes_no_tree_is_one_line_and_nothing_is_written(put, tmp_path, places, settings, error, told):
@@ -160,7 +160,7 @@ def test_what_makes_no_tree_is_one_line_and_nothing_is_written(put, tmp_path, pl
 def test_out_lies_apart_from_the_source(put):
     source = put("mug/a.jpg")
     for out in (source, source / "out", source.parent):
-        with pytest.raises(AskedWrong, match="expected a place outside"):
+        with pytest.raises(UsageError, match="expected a place outside"):
             make_images(source, out, settings=SMALL)
     assert [path.name for path in source.rglob("*") if path.is_file()] == ["a.jpg"]
 
@@ -262,7 +262,7 @@ def test_what_was_done_stands_in_the_manifest(put, made, tmp_path):
 def failing(source, out, reported, **settings):
     """Make the tree of a source with bad pictures; give the lines on them, and the last one."""
     reported()
-    with pytest.raises(FoundWrong) as caught:
+    with pytest.raises(DataError) as caught:
         make_images(source, out, settings=ImageSettings(SIZE_PX, **settings), workers=2)
     return [line.removeprefix("failed: ") for line in reported() if line.startswith("failed: ")], str(caught.value)
 
@@ -333,7 +333,7 @@ def test_heic_without_its_package_is_one_line_before_the_work(put, tmp_path, mon
     source = put("mug/a.jpg")
     (source / "mug/b.HEIC").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(AskedWrong, match=r"1 of 2 pictures: HEIC.*pip install pillow-heif"):
+    with pytest.raises(UsageError, match=r"1 of 2 pictures: HEIC.*pip install pillow-heif"):
         make_images(source, tmp_path / "out", settings=SMALL)
     assert not (tmp_path / "out").exists()
 
@@ -405,16 +405,16 @@ def test_nothing_is_removed_through_a_link(put, tmp_path):
     (out / "ann/mug").rename(tmp_path / "elsewhere")
     (out / "ann/mug").symlink_to(tmp_path / "elsewhere")
     (source / "mug/2.jpg").unlink()
-    with pytest.raises(AskedWrong, match="holds videos that"):
+    with pytest.raises(UsageError, match="holds videos that"):
         make_images(source, out, settings=SMALL, workers=1)
     assert len(list((tmp_path / "elsewhere").rglob("*.jpg"))) == 2
 
 
 def test_another_persons_tree_is_not_written_over(put, tmp_path):
     make_images(put("mug/1.jpg", source="ann"), tmp_path / "out", settings=SMALL, workers=1)
-    with pytest.raises(AskedWrong, match=r"holds videos that .*ben does not give: ann/mug"):
+    with pytest.raises(UsageError, match=r"holds videos that .*ben does not give: ann/mug"):
         make_images(put("mug/1.jpg", source="ben"), tmp_path / "out", settings=SMALL, workers=1)
-    with pytest.raises(AskedWrong, match="holds another run"):
+    with pytest.raises(UsageError, match="holds another run"):
         make_images(tmp_path / "ann", tmp_path / "out", settings=ImageSettings(SIZE_PX, burst=2), workers=1)
     assert os.listdir(tmp_path / "out/ann/mug/clean") == ["ann--mug--clean--stills-0001"]
 

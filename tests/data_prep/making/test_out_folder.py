@@ -3,7 +3,7 @@
 import pytest
 
 from data_prep.making.out_folder import refuse_foreign, refuse_foreign_videos, refuse_nested, videos_in
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 
 def fill(root, *places):
@@ -16,13 +16,13 @@ def fill(root, *places):
 @pytest.mark.parametrize("out", ["source", "source/out", ".", "source/../source"])
 def test_out_lies_apart_from_the_source(tmp_path, out):
     fill(tmp_path / "source", "a")
-    with pytest.raises(AskedWrong, match="expected a place outside"):
+    with pytest.raises(UsageError, match="expected a place outside"):
         refuse_nested(tmp_path / "source", tmp_path / out)
 
 
 def test_out_is_a_folder_or_not_there(tmp_path):
     fill(tmp_path, "source/a", "out")
-    with pytest.raises(AskedWrong, match="is a file"):
+    with pytest.raises(UsageError, match="is a file"):
         refuse_nested(tmp_path / "source", tmp_path / "out")
     refuse_nested(tmp_path / "source", tmp_path / "new")
 
@@ -43,12 +43,12 @@ def test_out_holds_nothing_else(tmp_path, places, expected, foreign):
     if foreign is None:
         refuse_foreign(tmp_path / "out", expected)
     else:
-        with pytest.raises(AskedWrong, match=f"holds something else {foreign}; expected a new or empty folder"):
+        with pytest.raises(UsageError, match=f"holds something else {foreign}; expected a new or empty folder"):
             refuse_foreign(tmp_path / "out", expected)
 
 
 def test_a_new_tree_may_have_nothing_beside_it(tmp_path):
-    with pytest.raises(AskedWrong, match=r"index\.csv"):
+    with pytest.raises(UsageError, match=r"index\.csv"):
         refuse_foreign(fill(tmp_path / "out", "index.csv"), (), beside=())
 
 
@@ -58,5 +58,5 @@ def test_videos_are_found_by_type_and_loose(tmp_path, split):
     out = fill(tmp_path, *(split + place for place in frames), "annotations/v.json")
     assert videos_in(out) == {f"{split}ann/cup/clean/v", f"{split}ann/cup/w"}
     refuse_foreign_videos(tmp_path / "raw", out, [])
-    with pytest.raises(AskedWrong, match=r"holds videos that .*raw does not give: .*ann/cup/w\. Remove them"):
+    with pytest.raises(UsageError, match=r"holds videos that .*raw does not give: .*ann/cup/w\. Remove them"):
         refuse_foreign_videos(tmp_path / "raw", out, [f"{split}ann/cup/w"])

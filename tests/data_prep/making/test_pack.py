@@ -5,7 +5,7 @@ import pytest
 
 from data_prep.making.pack import pack, unpack
 from data_prep.tree.index import build_index, open_index
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.lock import only_run
 
 PLACES = {
@@ -79,17 +79,17 @@ def test_the_index_is_the_trees_and_notices_change(tree, tmp_path):
     assert "test/zoë.zip#my keys/clean/zoë--my-keys--clean--a" in {row.path for row in index.rows}
     assert {row.fingerprint for row in index.rows} == {row.fingerprint for row in open_index(tree).rows}
     archive(out / "train/bob.zip", (GOOD, b"x"))
-    with pytest.raises(FoundWrong, match=r"bob\.zip#cup/clean/.*run 'orbit-lite prep index"):
+    with pytest.raises(DataError, match=r"bob\.zip#cup/clean/.*run 'orbit-lite prep index"):
         open_index(out)
     (out / "train/bob.zip").unlink()
-    with pytest.raises(FoundWrong, match=r"bob\.zip: in index\.csv, not on disk"):
+    with pytest.raises(DataError, match=r"bob\.zip: in index\.csv, not on disk"):
         open_index(out)
 
 
 def test_a_hostile_archive_writes_nothing(tmp_path):
     """What is refused, and that `PackedUser` refuses it, is in test_archive.py."""
     archive(tmp_path / "in/ann.zip", (GOOD, b"x"), ("../../v-00002.jpg", b""))
-    with pytest.raises(FoundWrong, match="leads elsewhere"):
+    with pytest.raises(DataError, match="leads elsewhere"):
         unpack(tmp_path / "in", tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
 
@@ -100,7 +100,7 @@ def test_a_damaged_frame_stops_unpacking_at_its_video(tree, tmp_path):
     data = bytearray(path.read_bytes())
     data[data.index(b"00002.jpg") + 12] ^= 1
     path.write_bytes(data)
-    with pytest.raises(FoundWrong, match=r"bob\.zip#cup/clean/.*00002\.jpg: damaged"):
+    with pytest.raises(DataError, match=r"bob\.zip#cup/clean/.*00002\.jpg: damaged"):
         unpack(tmp_path / "packed", tmp_path / "out")
     assert set(content(tmp_path / "out")) == {name for name in content(tree) if name.startswith("test/")}
 
@@ -108,19 +108,19 @@ def test_a_damaged_frame_stops_unpacking_at_its_video(tree, tmp_path):
 def test_a_foreign_folder_and_another_kind_are_refused(tree, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/notes.txt").write_text("mine")
-    with pytest.raises(AskedWrong, match=r"notes\.txt"):
+    with pytest.raises(UsageError, match=r"notes\.txt"):
         pack(tree, tmp_path / "out")
-    with pytest.raises(AskedWrong, match=r"expected a packed tree .*, found a frame tree"):
+    with pytest.raises(UsageError, match=r"expected a packed tree .*, found a frame tree"):
         unpack(tree, tmp_path / "out2")
-    with pytest.raises(AskedWrong, match="outside"):
+    with pytest.raises(UsageError, match="outside"):
         pack(tree, tree / "packed")
 
 
 def test_two_runs_do_not_write_at_once(tree, tmp_path):
-    with only_run(tmp_path / "packed"), pytest.raises(AskedWrong, match="another run"):
+    with only_run(tmp_path / "packed"), pytest.raises(UsageError, match="another run"):
         pack(tree, tmp_path / "packed")
     pack(tree, tmp_path / "packed")
-    with only_run(tmp_path / "again"), pytest.raises(AskedWrong, match="another run"):
+    with only_run(tmp_path / "again"), pytest.raises(UsageError, match="another run"):
         unpack(tmp_path / "packed", tmp_path / "again")
 
 

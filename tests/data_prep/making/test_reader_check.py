@@ -8,7 +8,7 @@ from data_prep.making.extract import Settings, extract
 from data_prep.making.pack import pack
 from data_prep.making.reader_check import SAME_GRAY_LEVELS, check_by_reader
 from data_prep.tree.index import build_index
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.cli.parser import main
 
 SETTINGS = Settings(32, fps=15, quality=90, shape="pad")
@@ -66,11 +66,11 @@ def test_another_picture_is_a_fault_that_names_it(encode_video, tmp_path, capsys
 
 def test_what_cannot_be_compared(trees, tmp_path):
     frames, raw = trees
-    with pytest.raises(AskedWrong, match="Add --against-raw"):
+    with pytest.raises(UsageError, match="Add --against-raw"):
         check_by_reader(frames, "pyav")
-    with pytest.raises(AskedWrong, match="expected raw videos"):
+    with pytest.raises(UsageError, match="expected raw videos"):
         check_by_reader(frames, "pyav", raw=frames)
-    with pytest.raises(AskedWrong, match="no reader 'opencv'"):
+    with pytest.raises(UsageError, match="no reader 'opencv'"):
         check_by_reader(raw, "opencv")
 
 
@@ -78,5 +78,5 @@ def test_frames_that_nobody_says_how_they_were_made(encode_video, tmp_path):
     encode_video(tmp_path / "raw/ann/cup/clean/a.mp4", pictures=3)
     extract(tmp_path / "raw", tmp_path / "frames", settings=Settings(32))
     (tmp_path / "frames/manifest.json").unlink()
-    with pytest.raises(FoundWrong, match="prep verify RAW --reader NAME"):
+    with pytest.raises(DataError, match="prep verify RAW --reader NAME"):
         check_by_reader(tmp_path / "frames", "pyav", raw=tmp_path / "raw")

@@ -9,11 +9,11 @@ from data_prep.making.pack import pack
 from data_prep.making.resize import resize, resize_jpeg
 from data_prep.tree.index import build_index, open_index
 from data_prep.tree.layout import MANIFEST_NAME, frame_file_name
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 
 def picture_of(seed: int, size: tuple[int, int] = (120, 120)) -> Image.Image:
-    """Smooth colours, so that resampling matters more than JPEG."""
+    """Smooth colors, so that resampling matters more than JPEG."""
     coarse = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
@@ -121,7 +121,7 @@ def test_a_picture_marked_as_turned_is_turned():
 def test_a_bad_frame_fails_its_video_alone(tree, tmp_path, reported, content, told):
     frame(tree, number=2).write_bytes(content)
     build_index(tree)
-    with pytest.raises(FoundWrong, match="1 of 2 videos failed"):
+    with pytest.raises(DataError, match="1 of 2 videos failed"):
         resize(tree, tmp_path / "out", size_px=56)
     (line,) = [line for line in reported() if line.startswith("failed")]
     assert told in line and "x-00002.jpg" in line
@@ -130,11 +130,11 @@ def test_a_bad_frame_fails_its_video_alone(tree, tmp_path, reported, content, to
 
 
 def test_raw_videos_are_sent_to_extract(small_raw, tmp_path):
-    with pytest.raises(AskedWrong, match="prep extract --size 56"):
+    with pytest.raises(UsageError, match="prep extract --size 56"):
         resize(small_raw, tmp_path / "out", size_px=56)
 
 
 def test_an_extracted_tree_is_not_written_over(tree, tmp_path):
     resize(tree, tmp_path / "out", size_px=56)
-    with pytest.raises(AskedWrong, match="holds another run"):
+    with pytest.raises(UsageError, match="holds another run"):
         resize(tree, tmp_path / "out", size_px=48)

@@ -9,7 +9,7 @@ import pytest
 from data_prep.making.split import split_users
 from data_prep.making.verify import verify
 from data_prep.tree.index import open_index
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 NEW_USERS = {"P478": {"P120": ["bag", "my keys"], "P160": ["cup"]}, "P940": {"P610": ["cat"], "P834": ["mug"]}}
 PLACES = {  # level/user/object/type/video: frames; the ids hold a dash, `--` and the collector's own name
@@ -160,7 +160,7 @@ def test_all_differences_between_tree_and_file_are_listed_at_once(tree, tmp_path
     shutil.rmtree(tree / "train/P478/bag")
     make(tree, {"other/P940/spoon/clean/P940--spoon--clean--i": 1, "train/P478/pin/clean/P478--pin--clean--j": 1})
     users_json.write_text(json.dumps(NEW_USERS | {"P5": {"P6": ["rug"]}}))
-    with pytest.raises(FoundWrong) as told:
+    with pytest.raises(DataError) as told:
         split_users(tree, tmp_path / "out", users_json=users_json)
     for difference in (
         "P478/bag in the file, not in the tree",
@@ -179,7 +179,7 @@ def test_a_tree_half_done_by_the_published_script_is_refused(tree, tmp_path, use
     if kill_after == "one user":
         for folder in ("train/P478", "other", "P610", "P834", "P100"):
             shutil.rmtree(tree / folder)
-    with pytest.raises(FoundWrong, match=r"half done.*(both P478 and P120|P478 split, P940 not)"):
+    with pytest.raises(DataError, match=r"half done.*(both P478 and P120|P478 split, P940 not)"):
         split_users(tree, tmp_path / "out", users_json=users_json)
     assert not (tmp_path / "out").exists()
 
@@ -187,7 +187,7 @@ def test_a_tree_half_done_by_the_published_script_is_refused(tree, tmp_path, use
 def test_a_split_tree_that_lost_an_object_is_refused(tree, tmp_path, users_json):
     split_users(tree, tmp_path / "out", users_json=users_json)
     shutil.rmtree(tmp_path / "out/P160")
-    with pytest.raises(FoundWrong, match="P160/cup in the file, not in the tree"):
+    with pytest.raises(DataError, match="P160/cup in the file, not in the tree"):
         split_users(tmp_path / "out", tmp_path / "twice", users_json=users_json)
 
 
@@ -210,14 +210,14 @@ def test_a_run_that_was_killed_goes_on(tree, tmp_path, users_json, run_killed):
 
 def test_a_video_that_stands_twice_or_bears_another_name_is_refused(tree, tmp_path, users_json):
     make(tree, {"other/P100/pen/clean/P100--pen--clean--P478": 2, "test/P940/cat/clean/holiday": 1})
-    with pytest.raises(FoundWrong, match=r"holiday.*begins with P940--.*both be the video P100--pen--clean--P478"):
+    with pytest.raises(DataError, match=r"holiday.*begins with P940--.*both be the video P100--pen--clean--P478"):
         split_users(tree, tmp_path / "out", users_json=users_json)
 
 
 def test_videos_with_gaps_are_named_and_the_others_come(tree, tmp_path, users_json, reported):
     frame = tree / "train/P478/my keys/clean/P478--my-keys--clean--c/P478--my-keys--clean--c-00007.jpg"
     frame.rename(tmp_path / "away.jpg")
-    with pytest.raises(FoundWrong, match="1 of 9 videos failed: train/P478/my keys/clean/P478--my-keys--clean--c"):
+    with pytest.raises(DataError, match="1 of 9 videos failed: train/P478/my keys/clean/P478--my-keys--clean--c"):
         split_users(tree, tmp_path / "out", users_json=users_json)
     assert any("c-00007.jpg" in line for line in reported())
     shutil.move(tmp_path / "away.jpg", frame)
@@ -228,40 +228,40 @@ def test_videos_with_gaps_are_named_and_the_others_come(tree, tmp_path, users_js
 def test_out_with_something_else_in_it_is_refused(tree, tmp_path, users_json):
     split_users(tree, tmp_path / "out", users_json=users_json)
     make(tmp_path / "out", {"P100/pen/clean/mine": 1})
-    with pytest.raises(AskedWrong, match="P100/pen/clean/mine"):
+    with pytest.raises(UsageError, match="P100/pen/clean/mine"):
         split_users(tree, tmp_path / "out", users_json=users_json)
     shutil.rmtree(tmp_path / "out/P100/pen/clean/mine")
     (tmp_path / "out/P100/pen/clean/P100--pen--clean--g/P100--pen--clean--g-00002.jpg").write_bytes(b"x")
-    with pytest.raises(FoundWrong, match="P100--pen--clean--g"):
+    with pytest.raises(DataError, match="P100--pen--clean--g"):
         split_users(tree, tmp_path / "out", users_json=users_json)
     (tmp_path / "home/letters").mkdir(parents=True)
-    with pytest.raises(AskedWrong, match="letters"):
+    with pytest.raises(UsageError, match="letters"):
         split_users(tree, tmp_path / "home", users_json=users_json)
     for nested in (tree / "out", tmp_path):
-        with pytest.raises(AskedWrong, match="outside"):
+        with pytest.raises(UsageError, match="outside"):
             split_users(tree, nested, users_json=users_json)
 
 
 def test_what_is_no_frame_tree_is_refused(tree, tmp_path, users_json):
-    with pytest.raises(AskedWrong, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         split_users(tmp_path / "nothere", tmp_path / "out", users_json=users_json)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(AskedWrong, match="no frames"):
+    with pytest.raises(UsageError, match="no frames"):
         split_users(tmp_path / "empty", tmp_path / "out", users_json=users_json)
     (tree / "other/P200/hat/clean").mkdir()
     (tree / "other/P200/hat/clean/P200--hat--clean--i.mp4").write_bytes(b"video")
-    with pytest.raises(AskedWrong, match=r"raw video.*prep extract"):
+    with pytest.raises(UsageError, match=r"raw video.*prep extract"):
         split_users(tree, tmp_path / "out", users_json=users_json)
     (tree / "other/P200/hat/clean").rename(tree / "other/P200/hat/zoom")
     (tree / "other/P200/hat/zoom/P200--hat--clean--i.mp4").unlink()
     (tree / "other/P200/hat/zoom/P200--hat--zoom--i").mkdir()
-    with pytest.raises(FoundWrong, match="found zoom"):
+    with pytest.raises(DataError, match="found zoom"):
         split_users(tree, tmp_path / "out", users_json=users_json)
 
 
 def test_two_annotation_files_for_one_video_are_refused(tree, tmp_path, users_json, reported):
     annotate(tree, "", "P100--pen--clean--P478", 2)
-    with pytest.raises(FoundWrong, match="1 of 9"):
+    with pytest.raises(DataError, match="1 of 9"):
         split_users(tree, tmp_path / "out", users_json=users_json)
     assert any("two files for one video" in line for line in reported())
 

@@ -13,7 +13,7 @@ from data_prep.making.pack import pack
 from data_prep.making.verify import verify
 from data_prep.tree.index import build_index
 from data_prep.video import encode_jpeg
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 VIDEO = "ann--cup--clean--a"
 PLACE = f"test/ann/cup/clean/{VIDEO}"
@@ -277,5 +277,5 @@ def test_a_raw_video_that_takes_too_long_is_a_fault(encode_video, tmp_path):
 
 
 def test_no_tree_is_a_wrong_request(tmp_path):
-    with pytest.raises(AskedWrong):
+    with pytest.raises(UsageError):
         verify(tmp_path)

@@ -18,19 +18,19 @@ def test_a_users_first_things_do_not_depend_on_how_many_they_own() -> None:
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_users_things_differ_in_shape_and_share_three_colours(user: str) -> None:
+def test_a_users_things_differ_in_shape_and_share_three_colors(user: str) -> None:
     looks = user_looks(0, user, MOST_OBJECTS)
     assert len({look.shape for look in looks}) == len({look.name for look in looks}) == MOST_OBJECTS
-    assert len({colour for look in looks for colour in look.colours}) == 3
-    assert all(look.colours[0] != look.colours[1] for look in looks)
+    assert len({color for look in looks for color in look.colors}) == 3
+    assert all(look.colors[0] != look.colors[1] for look in looks)
 
 
-def test_users_recombine_the_same_shapes_textures_and_colours() -> None:
+def test_users_recombine_the_same_shapes_textures_and_colors() -> None:
     looks = [look for user in USERS for look in user_looks(0, user, 5)]
     assert {look.shape for look in looks} == set(SHAPES)
     assert {look.texture for look in looks} == set(TEXTURES)
-    assert {colour for look in looks for colour in look.colours} == set(PALETTE)
-    assert len({(look.shape, look.texture, look.colours) for look in looks}) > 0.95 * len(looks)
+    assert {color for look in looks for color in look.colors} == set(PALETTE)
+    assert len({(look.shape, look.texture, look.colors) for look in looks}) > 0.95 * len(looks)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -51,7 +51,7 @@ def test_no_two_shapes_are_alike() -> None:
 
 
 @pytest.mark.parametrize("texture", sorted(set(TEXTURES) - {"plain"}))
-def test_every_texture_shows_both_colours(texture: str) -> None:
+def test_every_texture_shows_both_colors(texture: str) -> None:
     picture = draw_sprite(Look("boot", texture, ("white", "charcoal"), seed=3)).levels[0]
     inside = picture[picture[..., 3] == 255][:, :3].mean(axis=1)
     assert 0.1 < (inside > 150).mean() < 0.9

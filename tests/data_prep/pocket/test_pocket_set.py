@@ -15,7 +15,7 @@ from data_prep.pocket.scenes import square
 from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.annotations import BOX, ISSUES, NOT_PRESENT
 from data_prep.tree.layout import SPLITS, parse_video_name, slug
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"users": (1, 0, 1), "objects": 3, "clean_videos": 3, "clutter_videos": 1}
@@ -127,9 +127,9 @@ def test_planted_issues_show_in_the_encoded_pictures(small: Path) -> None:
     for video in [video for video in videos_of(SMALL) if video.video_type == "clean"]:
         frames, annotations = decoded(video.path(small)), read_annotations(video.annotations(small))
         sound = [not any(entry[issue] is not False for issue in ISSUES) for entry in annotations.values()]
-        grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_BGR2GRAY) for frame in frames]
-        sharpness = np.array([cv2.Laplacian(frame, cv2.CV_64F).var() for frame in grey])
-        light = np.array([frame.mean() for frame in grey])
+        gray = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_BGR2GRAY) for frame in frames]
+        sharpness = np.array([cv2.Laplacian(frame, cv2.CV_64F).var() for frame in gray])
+        light = np.array([frame.mean() for frame in gray])
         for entry, sharp, bright in zip(annotations.values(), sharpness, light, strict=True):
             if entry["blur_issue"]:
                 assert sharp < 0.5 * sharpness[sound].min()
@@ -142,17 +142,17 @@ def test_planted_issues_show_in_the_encoded_pictures(small: Path) -> None:
     assert all(seen.values()), seen
 
 
-def test_mean_colour_does_not_tell_the_things_apart() -> None:
+def test_mean_color_does_not_tell_the_things_apart() -> None:
     # 5 objects: chance is 0.2
     settings = {"users": (0, 2, 0), "objects": 5, "clean_videos": 1, "clutter_videos": 1}
-    colours: dict[tuple[str, str, int], np.ndarray] = {}
+    colors: dict[tuple[str, str, int], np.ndarray] = {}
     for video in videos_of(settings):
         means = [cv2.mean(scene.picture)[:3] for scene in draw_video(video, PocketSettings(**settings, seed=0))]
-        colours[video.user, video.video_type, video.object_number] = np.array(means)
+        colors[video.user, video.video_type, video.object_number] = np.array(means)
     right = []
-    for (user, video_type, thing), means in colours.items():
+    for (user, video_type, thing), means in colors.items():
         if video_type == "clutter":
-            centroids = np.stack([colours[user, "clean", other].mean(axis=0) for other in range(5)])
+            centroids = np.stack([colors[user, "clean", other].mean(axis=0) for other in range(5)])
             right += list(np.linalg.norm(means[:, None] - centroids, axis=2).argmin(axis=1) == thing)
     assert np.mean(right) < 0.5
 
@@ -206,11 +206,11 @@ def test_a_lost_file_is_made_again(tiny: Path, tmp_path: Path) -> None:
 
 def test_folders_that_hold_something_else_are_refused_and_left_alone(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(AskedWrong, match="holds other things"):
+    with pytest.raises(UsageError, match="holds other things"):
         make_pocket(tmp_path, **TINY)
-    with pytest.raises(AskedWrong, match="a file"):
+    with pytest.raises(UsageError, match="a file"):
         make_pocket(tmp_path / "thesis.txt", **TINY)
-    with pytest.raises(AskedWrong, match=r"other settings \(seed 0\)"):
+    with pytest.raises(UsageError, match=r"other settings \(seed 0\)"):
         make_pocket(tiny, **TINY, seed=1)
     assert {path.name for path in tmp_path.iterdir()} == {"thesis.txt"}
 
@@ -218,7 +218,7 @@ def test_folders_that_hold_something_else_are_refused_and_left_alone(tiny: Path,
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": 3, "whole": true}'])
 def test_a_pocket_json_of_another_kind_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "pocket.json").write_text(content)
-    with pytest.raises(AskedWrong, match="not the settings of a pocket set"):
+    with pytest.raises(UsageError, match="not the settings of a pocket set"):
         make_pocket(tmp_path, **TINY)
 
 
@@ -238,6 +238,6 @@ def test_a_pocket_json_of_another_kind_is_refused(tmp_path: Path, content: str) 
     ],
 )
 def test_impossible_numbers_are_refused_before_anything_is_written(tmp_path: Path, wrong: dict) -> None:
-    with pytest.raises(AskedWrong, match="expected"):
+    with pytest.raises(UsageError, match="expected"):
         make_pocket(tmp_path / "set", **{**TINY, **wrong})
     assert not (tmp_path / "set").exists()

@@ -10,8 +10,8 @@ from data_prep.pocket.scenes import SIZES_PX, SceneFrame, clean_video, clutter_v
 from data_prep.tree.annotations import BOX, ISSUES, NOT_PRESENT
 from groundwork.randomness import keyed_rng
 
-# the same silhouette in two colours: two scenes of one seed differ in the thing's own pixels only
-RED, BLUE = (draw_sprite(Look("mug", "plain", (colour, "white"), seed=0)) for colour in ("red", "blue"))
+# the same silhouette in two colors: two scenes of one seed differ in the thing's own pixels only
+RED, BLUE = (draw_sprite(Look("mug", "plain", (color, "white"), seed=0)) for color in ("red", "blue"))
 OTHERS = [draw_sprite(look) for look in user_looks(0, "P1001", 5)]
 SEEDS = range(8)
 ABSENT, ASLANT, HIDDEN = (4, 11, 12), (6, 10, 11), (16, 19, 31)  # seeds of clean videos that have these

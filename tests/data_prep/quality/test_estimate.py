@@ -15,7 +15,7 @@ from data_prep.quality.report import NOTE, filming_lines, quality_text, write_cs
 from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.layout import annotation_path
 from data_prep.video import decode_jpeg, encode_jpeg
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 PLANTED = {"blurred": "blur_issue", "overexposed": "overexposed_issue", "underexposed": "underexposed_issue"}
 LEAST = 0.9  # precision and recall aimed at; measured on seeds 0, 21 and 22, 15 users in all: 0.96 or more each
@@ -28,22 +28,22 @@ def pocket_quality(pocket_frames):
 
 
 def scene(seed: int = 0, side_px: int = 900) -> np.ndarray:
-    """Grey slabs and discs at all angles, far larger than a picture's pixels, float32."""
+    """Gray slabs and discs at all angles, far larger than a picture's pixels, float32."""
     rng = np.random.default_rng(seed)
     drawn = np.full((side_px, side_px), 90, np.float32)
     for _ in range(60):
-        centre, half = rng.integers(0, side_px, 2).tolist(), rng.integers(20, 160, 2).tolist()
+        center, half = rng.integers(0, side_px, 2).tolist(), rng.integers(20, 160, 2).tolist()
         level, degrees = float(rng.uniform(30, 220)), float(rng.uniform(0, 180))
         if rng.random() < 0.5:
-            cv2.ellipse(drawn, centre, half, degrees, 0, 360, level, -1)
+            cv2.ellipse(drawn, center, half, degrees, 0, 360, level, -1)
         else:
-            corners = cv2.boxPoints((centre, (2 * half[0], 2 * half[1]), degrees)).astype(int)
+            corners = cv2.boxPoints((center, (2 * half[0], 2 * half[1]), degrees)).astype(int)
             cv2.fillPoly(drawn, [corners], level)
     return drawn
 
 
 def filmed(drawn: np.ndarray, *, sigma_px: float = 0, gain: float = 1, noise: float = 0, seed: int = 0) -> np.ndarray:
-    """A camera's grey picture: shrunk, out of focus by sigma_px at 224 px, lit, with grain."""
+    """A camera's gray picture: shrunk, out of focus by sigma_px at 224 px, lit, with grain."""
     small = cv2.resize(drawn, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     if sigma_px:
         small = cv2.GaussianBlur(small, (0, 0), sigma_px)
@@ -51,8 +51,8 @@ def filmed(drawn: np.ndarray, *, sigma_px: float = 0, gain: float = 1, noise: fl
     return np.clip(small * gain + grain, 0, 255).astype(np.uint8)
 
 
-def rgb(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey[..., None], 3, axis=2)
+def rgb(gray: np.ndarray) -> np.ndarray:
+    return np.repeat(gray[..., None], 3, axis=2)
 
 
 def panned(step_px: float, frames: int = 8) -> np.ndarray:
@@ -201,7 +201,7 @@ def test_fast_and_slow_pans():
 
 def test_a_frozen_video_repeats_itself():
     grainy = [filmed(scene(), noise=1, seed=k) for k in range(10)]  # other grain each time, as after encoding
-    frozen = [decode_jpeg(encode_jpeg(rgb(grey))) for grey in grainy]
+    frozen = [decode_jpeg(encode_jpeg(rgb(gray))) for gray in grainy]
     clip = video_quality(frozen, object="cup")
     assert clip.flags.still.tolist() == [False] + [True] * 9  # the first repeats nothing
     assert clip.issues == ("still",)
@@ -339,7 +339,7 @@ def test_a_frame_that_does_not_decode_is_named(pocket_frames, tmp_path, reported
     shutil.copytree(source, tmp_path / "frames" / source.name)
     broken = sorted((tmp_path / "frames").rglob("*clean*/*-00003.jpg"))[0]
     broken.write_bytes(b"not a picture")
-    with pytest.raises(FoundWrong, match=r"1 of 6 videos can't be read"):
+    with pytest.raises(DataError, match=r"1 of 6 videos can't be read"):
         quality(tmp_path / "frames", workers=1)
     assert any(broken.name in line for line in reported())
 
@@ -348,7 +348,7 @@ def test_asked_wrong(small_raw, tmp_path):
     tree = tmp_path / "raw"
     shutil.copytree(small_raw / "ben", tree / "ben")
     for asked in ({"video_type": "clutter"}, {"video_type": "dirty"}, {"workers": 0}, {"time_limit_s": 0}):
-        with pytest.raises(AskedWrong):
+        with pytest.raises(UsageError):
             quality(tree, **asked)
-    with pytest.raises(AskedWrong):
+    with pytest.raises(UsageError):
         quality(tmp_path / "nowhere")

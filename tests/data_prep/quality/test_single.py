@@ -5,7 +5,7 @@ import pytest
 from data_prep.quality.estimate import quality
 from data_prep.quality.single import judge, picture
 from data_prep.video import decode_jpeg
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 def test_a_verdict_is_the_one_of_prep_quality(pocket_raw, pocket_frames):
@@ -27,5 +27,5 @@ def test_a_picture_is_the_first_one(pocket_raw, pocket_frames):
 
 def test_what_is_no_video_is_refused_and_named(tmp_path):
     (tmp_path / "film.mp4").write_bytes(b"no video")
-    with pytest.raises(FoundWrong, match=r"film\.mp4"):
+    with pytest.raises(DataError, match=r"film\.mp4"):
         list(judge(tmp_path / "film.mp4"))

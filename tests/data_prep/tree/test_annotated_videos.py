@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from data_prep.tree.annotated_videos import TreeAnnotations, VideoAnnotations
 from data_prep.tree.annotations import BOX, ISSUES, NOT_PRESENT, all_of, select_frames
 from data_prep.tree.index import Index, VideoRow
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 VIDEO = "P1--bag--clean--x"
 STATES = (True, False, None, "absent")  # "absent": the entry does not have the key, as in clutter videos
@@ -32,7 +32,7 @@ def test_a_frame_stays_only_if_it_has_none_of_the_issues(tmp_path):
     assert found.frames_without(ISSUES).tolist() == [1]
     assert found.frames_without([NOT_PRESENT]).tolist() == [1, 3]
     assert found.frames_without([]).tolist() == [1, 2, 3, 4]
-    with pytest.raises(AskedWrong, match=r"blurry.*blur_issue"):
+    with pytest.raises(UsageError, match=r"blurry.*blur_issue"):
         found.frames_without(["blurry"])
 
 
@@ -75,10 +75,10 @@ def test_each_file_is_read_once(tmp_path, monkeypatch):
     assert [row for row, _ in found] == rows[:2] and found[0][1] is first
     assert annotations.read_all()[-1][1] is found[-1][1]
     assert paths == [annotations.path(rows[1])]
-    with pytest.raises(FoundWrong, match="no annotations for this video"):
+    with pytest.raises(DataError, match="no annotations for this video"):
         annotations.of(rows[2])
 
 
 def test_a_file_of_another_length_is_refused(tmp_path):
-    with pytest.raises(FoundWrong, match=r"00003\.jpg: frame without an entry"):
+    with pytest.raises(DataError, match=r"00003\.jpg: frame without an entry"):
         VideoAnnotations.read(written(tmp_path, {1: {}, 2: {}}), 3)

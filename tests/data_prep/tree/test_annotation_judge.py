@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from data_prep.tree.annotation_judge import judge_annotations, read_annotations
 from data_prep.tree.annotations import BOX, ISSUES, NOT_PRESENT, all_of, select_frames
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 VIDEO = "P1--bag--clean--x"
 FIRST = f"{VIDEO}-00001.jpg"
@@ -93,7 +93,7 @@ def test_what_a_file_may_not_hold(tmp_path, case):
     path = written(tmp_path, content)
     _, faults = judge_annotations(path)
     assert len(faults) == 1 and said in faults[0]
-    with pytest.raises(FoundWrong) as error:
+    with pytest.raises(DataError) as error:
         read_annotations(path)
     assert str(error.value) == f"{path}: {faults[0]}"
     assert str(error.value).isprintable() and len(faults[0]) < 500
@@ -139,7 +139,7 @@ def test_every_fault_is_listed_with_its_frame(tmp_path_factory, cases):
     _, faults = judge_annotations(path, range(1, len(entries) + 1))
     assert [fault.partition(":")[0] for fault in faults] == list(entries)
     if len(entries) > 1:
-        with pytest.raises(FoundWrong, match=rf"\(and {len(entries) - 1} more; 'orbit-lite prep verify' lists all\)"):
+        with pytest.raises(DataError, match=rf"\(and {len(entries) - 1} more; 'orbit-lite prep verify' lists all\)"):
             read_annotations(path)
 
 
@@ -164,5 +164,5 @@ def test_frames_come_in_order(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FoundWrong, match=r"nothere\.json: no annotations for this video"):
+    with pytest.raises(DataError, match=r"nothere\.json: no annotations for this video"):
         read_annotations(tmp_path / "nothere.json")

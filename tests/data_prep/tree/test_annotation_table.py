@@ -20,7 +20,7 @@ from data_prep.tree.annotation_table import (
 from data_prep.tree.annotations import BOX, FILTERS, ISSUES, NOT_PRESENT, all_of, any_of, select_frames
 from data_prep.tree.index import build_index, open_index
 from data_prep.tree.layout import annotation_path
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 CLEAN, CLUTTER = "ann--my-keys--clean--a", "ben--cup--clutter--b--c"
 PLACES = {f"train/ann/my keys/clean/{CLEAN}": 3, f"test/ben/cup/clutter/{CLUTTER}": 4, "test/ben/cup/clean/bare": 2}
@@ -118,7 +118,7 @@ def test_the_table_and_the_frames_agree_on_every_filter(tree):
 
 def test_one_split(tree):
     assert set(annotation_table(tree, split="train")["video"]) == {CLEAN}
-    with pytest.raises(AskedWrong, match="no split 'validation'; it has train, test"):
+    with pytest.raises(UsageError, match="no split 'validation'; it has train, test"):
         annotation_table(tree, split="validation")
 
 
@@ -128,7 +128,7 @@ def test_a_packed_tree_gives_the_same_table(tree, tmp_path):
 
 
 def test_the_pockets_raw_and_frame_tree_give_the_same_table(pocket_raw, pocket_frames):
-    with pytest.raises(AskedWrong, match="say which frame size"):
+    with pytest.raises(UsageError, match="say which frame size"):
         annotation_table(pocket_raw)
     raw, table = annotation_table(pocket_raw, frame_size_px=224), annotation_table(pocket_frames)
     pd.testing.assert_frame_equal(raw, table)
@@ -140,15 +140,15 @@ def test_the_pockets_raw_and_frame_tree_give_the_same_table(pocket_raw, pocket_f
 
 def test_a_faulty_file_and_none_at_all_are_named(tree):
     annotate(tree, "test", CLUTTER, [{BOX: {"x": float("nan"), "y": 2, "w": 3, "h": 4}}] + [{}] * 3)
-    with pytest.raises(FoundWrong, match=rf"{CLUTTER}\.json: {CLUTTER}-00001\.jpg: {BOX} is"):
+    with pytest.raises(DataError, match=rf"{CLUTTER}\.json: {CLUTTER}-00001\.jpg: {BOX} is"):
         annotation_table(tree)
     annotate(tree, "test", CLUTTER, [{}] * 5)
-    with pytest.raises(FoundWrong, match=rf"{CLUTTER}\.json: {CLUTTER}-00005\.jpg: no such frame"):
+    with pytest.raises(DataError, match=rf"{CLUTTER}\.json: {CLUTTER}-00005\.jpg: no such frame"):
         annotation_table(tree)
     shutil.rmtree(tree / "annotations")
-    with pytest.raises(FoundWrong, match="no annotations"):
+    with pytest.raises(DataError, match="no annotations"):
         annotation_table(tree)
-    with pytest.raises(AskedWrong, match="at least 1"):
+    with pytest.raises(UsageError, match="at least 1"):
         annotation_table(tree, frame_size_px=0)
 
 
@@ -158,5 +158,5 @@ def test_a_first_frame_that_is_broken_or_not_square_is_named(tree):
     for content, told in ((picture, "64 x 54 px, expected a square frame"), (picture[:40], "cut off or damaged")):
         frame.write_bytes(content)
         build_index(tree)
-        with pytest.raises(FoundWrong, match=rf"{CLUTTER}-00001\.jpg: .*{told}"):
+        with pytest.raises(DataError, match=rf"{CLUTTER}-00001\.jpg: .*{told}"):
             annotation_table(tree)

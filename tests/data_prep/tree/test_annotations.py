@@ -13,7 +13,7 @@ from data_prep.tree.annotations import (
     parse_filter,
     select_frames,
 )
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 STATES = (True, False, None, "absent")  # "absent": the entry does not have the key, as in clutter videos
 
@@ -92,7 +92,7 @@ def test_a_filter_survives_its_plain_forms(how, chosen):
 def test_all_of_nothing_keeps_all_and_any_of_nothing_is_refused():
     assert parse_filter("all_of()") == parse_filter({"all_of": []}) == all_of()
     assert select_frames({2: {}, 5: {}}, all_of()) == [2, 5]
-    with pytest.raises(AskedWrong, match="keeps no frame"):
+    with pytest.raises(UsageError, match="keeps no frame"):
         parse_filter("any_of()")
 
 
@@ -113,12 +113,12 @@ def test_all_of_nothing_keeps_all_and_any_of_nothing_is_refused():
     ],
 )
 def test_a_form_that_does_not_say_all_or_any_is_refused(form):
-    with pytest.raises(AskedWrong, match="say all_of or any_of"):
+    with pytest.raises(UsageError, match="say all_of or any_of"):
         parse_filter(form)
 
 
 @pytest.mark.parametrize("make", [all_of, any_of, lambda name: parse_filter({"any_of": [name]})])
 def test_an_unknown_filter_lists_the_known_ones_nearest_first(make):
-    with pytest.raises(AskedWrong, match="'no_blurr'; known, the nearest first: no_blur_issue, ") as told:
+    with pytest.raises(UsageError, match="'no_blurr'; known, the nearest first: no_blur_issue, ") as told:
         make("no_blurr")
     assert all(name in str(told.value) for name in FILTERS)

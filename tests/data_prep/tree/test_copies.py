@@ -8,7 +8,7 @@ from data_prep.tree.copies import TAIL_BYTES, find_copies
 from data_prep.tree.index import build_index
 from data_prep.tree.layout import frame_file_name
 from data_prep.video import encode_jpeg
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 def write(root, user, thing, number, contents):
@@ -74,5 +74,5 @@ def test_only_the_rows_that_are_asked_for_are_looked_at(tree):
 def test_a_file_that_is_gone_is_one_line(tree):
     index = build_index(tree)
     shutil.rmtree(tree / "birds" / "wren" / "clean" / "birds--wren--clean--stills-0001")
-    with pytest.raises(FoundWrong, match=r"stills-0001-00001\.jpg: can't be read .*prep verify"):
+    with pytest.raises(DataError, match=r"stills-0001-00001\.jpg: can't be read .*prep verify"):
         find_copies(index, index.rows)

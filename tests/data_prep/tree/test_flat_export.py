@@ -2,7 +2,7 @@ import pytest
 
 from data_prep.tree.flat_export import TECHNIQUES, parse_techniques, scan_flat
 from data_prep.tree.naming import name_videos, scan_raw
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -57,16 +57,16 @@ def test_hashed_names_say_nothing_of_the_random_part(export):
     ],
 )
 def test_names_that_say_something_else_are_all_told(export, name, told):
-    with pytest.raises(FoundWrong, match=told):
+    with pytest.raises(DataError, match=told):
         scan_flat(export("P1--cup--T--fine.mp4", name))
 
 
 @pytest.mark.parametrize("pairs", ["T", "T=", "=clean", "T=dirty", ""])
 def test_a_mapping_of_another_form_is_refused(pairs):
-    with pytest.raises(AskedWrong, match="expected LETTER=TYPE"):
+    with pytest.raises(UsageError, match="expected LETTER=TYPE"):
         parse_techniques(pairs)
 
 
-def test_a_flat_export_taken_for_a_tree_is_recognised(export):
-    with pytest.raises(FoundWrong, match="--flat"):
+def test_a_flat_export_taken_for_a_tree_is_recognized(export):
+    with pytest.raises(DataError, match="--flat"):
         scan_raw(export("P1--cup--T--a.mp4"))

@@ -13,7 +13,7 @@ from data_prep.making.pack import pack
 from data_prep.tree.index import COLUMNS, build_index, count_user, drop_user, find_index, open_index, read_rows
 from data_prep.tree.layout import cache_folder
 from data_prep.tree.listing import list_frames, packed_videos
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[3]
 AN_HOUR_S = 3600
@@ -139,7 +139,7 @@ def test_a_changed_video_is_noticed(tree, change, settled):
         os.utime(tree / "index.csv", (soon, soon))  # the index was last found right just now, long after the listing
         time.sleep(0.02)
     change(tree, place)
-    with pytest.raises(FoundWrong) as caught:
+    with pytest.raises(DataError) as caught:
         open_index(tree)
     message = str(caught.value)
     assert f"{tree / place}: " in message and CHANGES[change] in message
@@ -152,11 +152,11 @@ def test_a_changed_video_is_noticed(tree, change, settled):
 def test_added_and_removed_videos_are_noticed(tree):
     build_index(tree)
     (tree / "train/bob/cup/clean/new").mkdir()
-    with pytest.raises(FoundWrong, match=r"clean/new: on disk, not in index\.csv"):
+    with pytest.raises(DataError, match=r"clean/new: on disk, not in index\.csv"):
         open_index(tree)
     (tree / "train/bob/cup/clean/new").rmdir()
     shutil.rmtree(tree / "train/bob/cup/clean/bob--cup--clean---e")
-    with pytest.raises(FoundWrong, match=r"bob--cup--clean---e: in index\.csv, not on disk"):
+    with pytest.raises(DataError, match=r"bob--cup--clean---e: in index\.csv, not on disk"):
         open_index(tree)
 
 
@@ -199,7 +199,7 @@ def test_a_folder_whose_time_was_set_back_counts_as_changed(tree):
     os.utime(tree / "index.csv", (later, later))
     change_removed(tree, place.relative_to(tree).as_posix())
     os.utime(place, (1, 1))
-    with pytest.raises(FoundWrong, match="3 frames on disk, 4 in index"):
+    with pytest.raises(DataError, match="3 frames on disk, 4 in index"):
         open_index(tree)
 
 
@@ -267,7 +267,7 @@ def test_a_row_with_an_empty_cell_is_refused_unless_it_is_the_split(tree, column
     if column == "split":
         assert [row.split for row in read_rows(path)].count("") == 1
     else:
-        with pytest.raises(FoundWrong, match=r"index\.csv: not an index"):
+        with pytest.raises(DataError, match=r"index\.csv: not an index"):
             read_rows(path)
 
 
@@ -279,7 +279,7 @@ def test_a_video_has_at_least_one_frame(tree, frames, legal):
     if legal:
         assert 1 in [row.frames for row in read_rows(path)]
     else:
-        with pytest.raises(FoundWrong, match=r"index\.csv: not an index"):
+        with pytest.raises(DataError, match=r"index\.csv: not an index"):
             read_rows(path)
 
 
@@ -288,7 +288,7 @@ def test_a_row_with_a_cell_too_many_is_refused(tree):
     path = tree / "index.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:-1], lines[-1] + ",more"]) + "\n")
-    with pytest.raises(FoundWrong, match=r"index\.csv: not an index \(line 5\)"):
+    with pytest.raises(DataError, match=r"index\.csv: not an index \(line 5\)"):
         read_rows(path)
 
 
@@ -298,7 +298,7 @@ def test_frames_with_a_gap_are_refused(tree, numbers):
     (tree / place).mkdir()
     for number in numbers:
         (tree / frame(place, number)).write_bytes(b"x")
-    with pytest.raises(FoundWrong, match=r"clean/v: .* expected them numbered without a gap"):
+    with pytest.raises(DataError, match=r"clean/v: .* expected them numbered without a gap"):
         build_index(tree)
     assert not (tree / "index.csv").exists()
 
@@ -306,11 +306,11 @@ def test_frames_with_a_gap_are_refused(tree, numbers):
 def test_frames_with_a_gap_are_named(tree):
     place = tree / "train/bob/cup/clean/v"
     place.mkdir()
-    with pytest.raises(FoundWrong, match=r"0 frames, .* up to v-00001\.jpg; missing: no frame"):
+    with pytest.raises(DataError, match=r"0 frames, .* up to v-00001\.jpg; missing: no frame"):
         build_index(tree)
     for number in (1, 2, 5):
         (place / f"v-{number:05d}.jpg").write_bytes(b"x")
-    with pytest.raises(FoundWrong, match=r"3 frames, .* up to v-00003\.jpg; missing: v-00003\.jpg"):
+    with pytest.raises(DataError, match=r"3 frames, .* up to v-00003\.jpg; missing: v-00003\.jpg"):
         build_index(tree)
 
 
@@ -369,13 +369,13 @@ def test_a_malformed_index_is_refused(tree, spoil):
     build_index(tree)
     text = (tree / "index.csv").read_text()
     (tree / "index.csv").write_text(spoil(text))
-    with pytest.raises(FoundWrong, match=r"index\.csv: not an index") as caught:
+    with pytest.raises(DataError, match=r"index\.csv: not an index") as caught:
         open_index(tree)
     assert "\n" not in str(caught.value)
 
 
 def test_an_empty_tree_is_refused(tmp_path):
-    with pytest.raises(AskedWrong, match="holds neither"):
+    with pytest.raises(UsageError, match="holds neither"):
         open_index(tmp_path)
 
 
@@ -389,17 +389,17 @@ def test_a_raw_tree_is_indexed_and_changes_are_noticed(raw, encode_video, report
     reported()
     assert open_index(raw) == index and reported() == []
     encode_video(raw / "ben/cup/clean/four.mp4", pictures=30)
-    with pytest.raises(FoundWrong, match=r"four\.mp4: another size on disk than in index\.csv"):
+    with pytest.raises(DataError, match=r"four\.mp4: another size on disk than in index\.csv"):
         open_index(raw)
     build_index(raw)
     encode_video(raw / "ben/cup/clean/six.mp4", pictures=5)
-    with pytest.raises(FoundWrong, match=r"six\.mp4: on disk, not in index\.csv"):
+    with pytest.raises(DataError, match=r"six\.mp4: on disk, not in index\.csv"):
         open_index(raw)
 
 
 def test_a_raw_video_that_does_not_decode_is_named(raw):
     (raw / "ben/cup/clean/bad.mp4").write_bytes(b"no video")
-    with pytest.raises(FoundWrong, match=r"bad\.mp4"):
+    with pytest.raises(DataError, match=r"bad\.mp4"):
         open_index(raw)
     assert not (raw / "index.csv").exists()
 
@@ -474,7 +474,7 @@ def test_what_lies_in_the_place_of_frames_is_said(tree, suffix, said):
     folder = tree / "test/ann/my keys/clean/ann--my-keys--clean--a"
     for path in folder.iterdir():
         path.rename(path.with_suffix(suffix))
-    with pytest.raises(FoundWrong, match=said):
+    with pytest.raises(DataError, match=said):
         open_index(tree)
 
 
@@ -494,5 +494,5 @@ def test_where_neither_the_tree_nor_the_cache_can_be_written_both_are_named(tree
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("data_prep.tree.index.write_text", refused)
-    with pytest.raises(AskedWrong, match=rf"{tree}/index.csv: can't be written, .*{cache}.*set XDG_CACHE_HOME"):
+    with pytest.raises(UsageError, match=rf"{tree}/index.csv: can't be written, .*{cache}.*set XDG_CACHE_HOME"):
         build_index(tree)

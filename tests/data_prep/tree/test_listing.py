@@ -1,7 +1,7 @@
 import pytest
 
 from data_prep.tree.listing import content_fingerprint, list_frames, scan_tree
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 
 def fill(root, *places):
@@ -21,25 +21,25 @@ def test_a_frame_tree_is_told_from_a_raw_tree(tmp_path):
 
 
 def test_a_tree_without_anything_is_refused(tmp_path):
-    with pytest.raises(AskedWrong, match="holds neither frames"):
+    with pytest.raises(UsageError, match="holds neither frames"):
         scan_tree(fill(tmp_path, "notes/readme.txt"))
-    with pytest.raises(AskedWrong, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         scan_tree(tmp_path / "nowhere")
 
 
 def test_both_kinds_in_one_tree_are_refused(tmp_path):
-    with pytest.raises(FoundWrong, match="both"):
+    with pytest.raises(DataError, match="both"):
         scan_tree(fill(tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/clean/w.mp4"))
 
 
 def test_both_kinds_are_noticed_wherever_the_videos_stand(tmp_path):
     for number, place in enumerate(["ann/mug/w.mp4", "ann/mug/messy/w.mp4"]):
-        with pytest.raises(FoundWrong, match="both"):
+        with pytest.raises(DataError, match="both"):
             scan_tree(fill(tmp_path / str(number), "ann/cup/clean/v/v-00001.jpg", place))
 
 
 def test_an_unknown_video_type_is_refused(tmp_path):
-    with pytest.raises(FoundWrong, match="found messy"):
+    with pytest.raises(DataError, match="found messy"):
         scan_tree(fill(tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/messy/w/w-00001.jpg"))
 
 
@@ -50,10 +50,10 @@ def test_folders_of_frames_loose_in_an_objects_folder_are_clean(tmp_path):
 
 def test_one_users_folder_is_no_tree(tmp_path):
     """Its objects would pass for users, its types for objects."""
-    with pytest.raises(AskedWrong, match=r"holds neither frames.*If ann is one user's folder, give the folder around"):
+    with pytest.raises(UsageError, match=r"holds neither frames.*If ann is one user's folder, give the folder around"):
         scan_tree(fill(tmp_path / "1" / "ann", "cup/clean/v/v-00001.jpg"))
     for place in ("cup/clean/a.mp4", "cup/b.mp4", "cup/clean/a.jpg"):
-        with pytest.raises(FoundWrong, match=rf"found {place}\. If ann is one user's folder, give the folder around"):
+        with pytest.raises(DataError, match=rf"found {place}\. If ann is one user's folder, give the folder around"):
             scan_tree(fill(tmp_path / place / "ann", place))
 
 

@@ -12,7 +12,7 @@ import pytest
 from data_prep.tree import index as index_module
 from data_prep.tree.index import INDEX_NAME, open_index
 from data_prep.tree.naming import table_path
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.lock import lock_path, one_at_a_time
 
 ROOT = Path(__file__).parents[3]
@@ -118,7 +118,7 @@ def test_a_process_waits_so_long_and_no_longer(tmp_path, monkeypatch, reported):
     monkeypatch.setattr(
         index_module, "hold_in_turn", lambda places, what: one_at_a_time(places[0], what, longest_s=0.3)
     )
-    with one_at_a_time(tree / INDEX_NAME, "first"), pytest.raises(AskedWrong, match="another process"):
+    with one_at_a_time(tree / INDEX_NAME, "first"), pytest.raises(UsageError, match="another process"):
         open_index(tree)
     assert len(reported()) == 1
     assert not (tree / INDEX_NAME).exists() and hidden(tree) == []

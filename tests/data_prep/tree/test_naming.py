@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data_prep.tree.layout import parse_video_name
 from data_prep.tree.naming import name_videos, scan_raw, table_path
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 @pytest.fixture
@@ -62,13 +62,13 @@ def test_an_empty_placeholder_is_left_aside(raw):
     ["a.mp4", "ann/a.mp4", "ann/clean/a.mp4", "ann/cup/clean/in/a.mp4", "ann/cup/Clean/a.mp4", "ann/cup/messy/a.mp4"],
 )
 def test_a_video_in_the_wrong_place_is_named_not_skipped(raw, place):
-    with pytest.raises(FoundWrong) as caught:
+    with pytest.raises(DataError) as caught:
         scan_raw(raw("ann/cup/clean/good.mp4", place))
     assert place in str(caught.value) and "good" not in str(caught.value)
 
 
 def test_a_user_beside_the_splits_is_named(raw):
-    with pytest.raises(FoundWrong, match="ann/cup/clean/a"):
+    with pytest.raises(DataError, match="ann/cup/clean/a"):
         scan_raw(raw("train/bob/cup/clean/b.mp4", "ann/cup/clean/a.mp4"))
 
 
@@ -80,7 +80,7 @@ def test_videos_loose_in_an_objects_folder_are_clean(raw):
         ("ann/cup/clutter/c.mp4", "clutter"),
     ]
     loose = raw("test/bob/cup/d.mp4")
-    with pytest.raises(FoundWrong, match="ann/cup/a"):  # beside a split
+    with pytest.raises(DataError, match="ann/cup/a"):  # beside a split
         scan_raw(loose)
 
 
@@ -92,7 +92,7 @@ def test_photos_count_where_an_object_has_no_videos_of_the_type(raw, reported):
 
 
 def test_photos_at_another_depth_are_named_where_there_are_no_videos(raw):
-    with pytest.raises(FoundWrong, match=r"found birds/2024/may/a\.jpg.*prep images"):
+    with pytest.raises(DataError, match=r"found birds/2024/may/a\.jpg.*prep images"):
         scan_raw(raw("birds/2024/may/a.jpg", "birds/2024/b.jpg"))
 
 
@@ -105,7 +105,7 @@ def test_names_are_nfc_whatever_the_disk_has(raw):
 
 def test_one_name_in_two_forms_is_refused(raw):
     root = raw(*(unicodedata.normalize(form, "ann/cup/clean/é.mp4") for form in ("NFC", "NFD")))
-    with pytest.raises(FoundWrong, match="NFC and NFD"):
+    with pytest.raises(DataError, match="NFC and NFD"):
         scan_raw(root)
 
 
@@ -146,7 +146,7 @@ def test_key_and_table_stand_beside_the_tree_and_are_private(raw):
 def test_a_damaged_table_is_refused_and_kept(raw):
     root = raw("ann/cup/clean/a.mp4")
     table_path(root).write_text('{"schema": 1, "key": 5}')
-    with pytest.raises(FoundWrong, match="not a table of video names"):
+    with pytest.raises(DataError, match="not a table of video names"):
         names_of(root)
     assert table_path(root).read_text() == '{"schema": 1, "key": 5}'
 
@@ -170,7 +170,7 @@ def test_a_video_name_for_another_place_does_not_stay(raw, stem):
 
 def test_two_files_that_bear_one_video_name_are_refused(raw):
     root = raw("ann/cup/clean/ann--cup--clean--x.mp4", "ann/cup/clean/ann--cup--clean--x.mov")
-    with pytest.raises(FoundWrong, match=r"x\.mov and .*x\.mp4 would both be the video ann--cup--clean--x"):
+    with pytest.raises(DataError, match=r"x\.mov and .*x\.mp4 would both be the video ann--cup--clean--x"):
         names_of(root)
 
 
@@ -191,7 +191,7 @@ def test_files_that_differ_in_suffix_take_it_into_their_ids_and_it_is_said(raw, 
 
 def test_kept_names_that_clash_after_all_are_refused(raw):
     root = raw("ann/cup/clean/IMG_1.MOV", "ann/cup/clean/IMG_1.mp4", "ann/cup/clean/IMG_1-mov.avi")
-    with pytest.raises(FoundWrong, match="would both be"):
+    with pytest.raises(DataError, match="would both be"):
         names_of(root, keep_names=True)
 
 
@@ -205,11 +205,11 @@ def test_reading_the_tree_directly_follows_the_last_choice(raw):
 
 def test_a_name_too_long_for_a_file_system_is_refused(raw):
     root = raw(f"{'a' * 100}/{'b' * 100}/clean/{'c' * 60}.mp4")
-    with pytest.raises(FoundWrong, match=r"c{60}\.mp4: its video's name has more than 240 bytes. .* file's name"):
+    with pytest.raises(DataError, match=r"c{60}\.mp4: its video's name has more than 240 bytes. .* file's name"):
         names_of(root, keep_names=True)
     root = raw(f"ann/{'o' * 230}/clean/v.mp4")
     with pytest.raises(
-        FoundWrong, match=r"the name of the object o+\.\.\. is too long: .* 240 bytes\. .* folder's name"
+        DataError, match=r"the name of the object o+\.\.\. is too long: .* 240 bytes\. .* folder's name"
     ):
         names_of(root)
 

@@ -7,7 +7,7 @@ import pytest
 
 from data_prep.making.pack import pack
 from data_prep.tree.own_videos import frame_count, scan_own
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -85,45 +85,45 @@ def test_the_folder_can_be_named_in_any_way(put, tmp_path, monkeypatch):
 
 
 def test_what_does_not_belong_is_named(put, tmp_path):
-    with pytest.raises(AskedWrong, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         scan_own(tmp_path / "nobody")
-    with pytest.raises(FoundWrong, match=r"loose\.mp4 in no object's folder"):
+    with pytest.raises(DataError, match=r"loose\.mp4 in no object's folder"):
         scan_own(put("loose.mp4", "mug/a.mp4"))
     (tmp_path / "alice" / "loose.mp4").unlink()
     put("shoe/readme.txt")
-    with pytest.raises(FoundWrong, match=r"shoe: no video in it.*take the folder away"):
+    with pytest.raises(DataError, match=r"shoe: no video in it.*take the folder away"):
         scan_own(tmp_path / "alice")
     shutil.rmtree(tmp_path / "alice")
     (tmp_path / "alice").mkdir()
-    with pytest.raises(FoundWrong, match="no object's folder in it"):
+    with pytest.raises(DataError, match="no object's folder in it"):
         scan_own(tmp_path / "alice")
 
 
 def test_a_whole_tree_in_place_of_a_user(put, tmp_path):
     put("mug/clean/a.mp4", "keys/clean/b.mp4")
-    with pytest.raises(FoundWrong, match=r"If alice is a user and (mug|keys) a thing of theirs, give .*alice"):
+    with pytest.raises(DataError, match=r"If alice is a user and (mug|keys) a thing of theirs, give .*alice"):
         scan_own(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["mug/old/b.mp4", "mug/old/b.jpg"])
 def test_videos_where_none_belong_are_named_not_skipped(put, place):
-    with pytest.raises(FoundWrong, match=rf"{place} where no video belongs"):
+    with pytest.raises(DataError, match=rf"{place} where no video belongs"):
         scan_own(put("mug/a.mp4", place))
 
 
 def test_clutter_alone_teaches_nothing(put):
-    with pytest.raises(FoundWrong, match="film the object by itself"):
+    with pytest.raises(DataError, match="film the object by itself"):
         scan_own(put("mug/clutter/a.mp4"))
 
 
 def test_the_same_name_in_two_forms(put):
-    with pytest.raises(FoundWrong, match="written in two ways"):
+    with pytest.raises(DataError, match="written in two ways"):
         scan_own(put("caf\u00e9/a.mp4", "cafe\u0301/b.mp4"))
 
 
 def test_frames_with_a_gap(put):
     (video,) = scan_own(put("mug/v/v-00001.jpg", "mug/v/v-00003.jpg")).videos
-    with pytest.raises(FoundWrong, match=r"not numbered without a gap from v-00001\.jpg"):
+    with pytest.raises(DataError, match=r"not numbered without a gap from v-00001\.jpg"):
         frame_count(video)
 
 
@@ -137,5 +137,5 @@ def test_a_folder_of_results_is_no_object_unless_videos_are_in_it(tmp_path):
     (tmp_path / "P1" / "results" / "b.mp4").write_bytes(b"x")
     assert scan_own(tmp_path / "P1").objects == ("mug", "results")
     (tmp_path / "P1" / "empty").mkdir()
-    with pytest.raises(FoundWrong, match="no video in it"):
+    with pytest.raises(DataError, match="no video in it"):
         scan_own(tmp_path / "P1")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep.tree.packed import PackedUser
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 GOOD = "cup/clean/v/v-00001.jpg"
 PLACE = "cup/clean/v"
@@ -81,7 +81,7 @@ def test_frames_behind_long_headers_are_read(tmp_path, extra_bytes):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_hostile_names_are_refused(name, says, tmp_path):
     path = archive(tmp_path / "ann.zip", (GOOD, b"x"), (name, b""))
-    with pytest.raises(FoundWrong, match=says) as error:
+    with pytest.raises(DataError, match=says) as error:
         PackedUser(path)
     assert name in str(error.value) or "\n" in name
 
@@ -89,15 +89,15 @@ def test_hostile_names_are_refused(name, says, tmp_path):
 def test_links_compressed_and_encrypted_members_are_refused(tmp_path):
     link = zipfile.ZipInfo(GOOD)
     link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
-    with pytest.raises(FoundWrong, match="a link"):
+    with pytest.raises(DataError, match="a link"):
         PackedUser(archive(tmp_path / "a.zip", (link, b"/etc/passwd")))
-    with pytest.raises(FoundWrong, match="compressed"):
+    with pytest.raises(DataError, match="compressed"):
         PackedUser(archive(tmp_path / "b.zip", (GOOD, b"0" * 9999), method=zipfile.ZIP_DEFLATED))
     path = archive(tmp_path / "c.zip", (GOOD, b"x"))
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1  # flags in the directory: APPNOTE 4.3.12
     path.write_bytes(data)
-    with pytest.raises(FoundWrong, match="encrypted"):
+    with pytest.raises(DataError, match="encrypted"):
         PackedUser(path)
 
 
@@ -109,14 +109,14 @@ def test_sizes_that_do_not_fit_are_refused(size, tmp_path):
     at = data.index(b"PK\x01\x02")
     data[at + 20 : at + 28] = size.to_bytes(4, "little") * 2
     path.write_bytes(data)
-    with pytest.raises(FoundWrong, match=r"v-00001\.jpg: .* don't fit"):
+    with pytest.raises(DataError, match=r"v-00001\.jpg: .* don't fit"):
         PackedUser(path)
 
 
 @pytest.mark.parametrize("numbers", [[2, 3], [1, 3]])
 def test_a_gap_in_the_frames_is_refused(tmp_path, numbers):
     path = archive(tmp_path / "a.zip", *((f"{PLACE}/v-{k:05d}.jpg", b"x") for k in numbers))
-    with pytest.raises(FoundWrong, match="not in the archive, though the video has 2 frames"):
+    with pytest.raises(DataError, match="not in the archive, though the video has 2 frames"):
         PackedUser(path)
 
 
@@ -134,7 +134,7 @@ def test_damage_in_the_directory_is_refused_or_does_not_change_a_frame(tmp_path)
         try:
             with PackedUser(path) as user:
                 read = [user.read(PLACE, number) for number in range(1, 5)]
-        except FoundWrong:
+        except DataError:
             refused += 1
         else:
             assert read == [frame(number) for number in range(1, 5)]
@@ -147,17 +147,17 @@ def test_a_damaged_frame_is_named_and_the_others_are_read(packed):
     packed.write_bytes(data)
     with PackedUser(packed) as user:
         assert user.read(PLACE, 12) == frame(12)
-        with pytest.raises(FoundWrong, match=r"00002\.jpg: damaged"):
+        with pytest.raises(DataError, match=r"00002\.jpg: damaged"):
             user.read(PLACE, 2)
-        with pytest.raises(FoundWrong, match=r"00101\.jpg: no such frame"):
+        with pytest.raises(DataError, match=r"00101\.jpg: no such frame"):
             user.read(PLACE, 101)
-        with pytest.raises(FoundWrong, match=r"w-00001\.jpg: no such frame"):
+        with pytest.raises(DataError, match=r"w-00001\.jpg: no such frame"):
             user.read("cup/clean/w", 1)
 
 
 def test_no_archive_is_one_line(tmp_path):
-    with pytest.raises(FoundWrong, match="can't be opened"):
+    with pytest.raises(DataError, match="can't be opened"):
         PackedUser(tmp_path / "a.zip")
     (tmp_path / "b.zip").write_bytes(b"nonsense")
-    with pytest.raises(FoundWrong, match="not a ZIP file"):
+    with pytest.raises(DataError, match="not a ZIP file"):
         PackedUser(tmp_path / "b.zip")

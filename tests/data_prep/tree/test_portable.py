@@ -4,12 +4,12 @@ import os
 import pytest
 
 from data_prep.tree.portable import is_text, not_on_windows, report_not_portable, require_text_names
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 def test_a_name_that_is_no_text_is_named_once_however_much_is_below(tmp_path):
     places = ["P1/caf\udce9/clean/a.mp4", "P1/caf\udce9/clean/b.mp4", "P1/mug/clean/c.mp4"]
-    with pytest.raises(FoundWrong) as error:
+    with pytest.raises(DataError) as error:
         require_text_names(tmp_path, places)
     assert str(error.value) == (
         f"{tmp_path}: P1/caf\udce9: a name that is no UTF-8 text, and could not be written down; rename it"

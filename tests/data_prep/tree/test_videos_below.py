@@ -6,7 +6,7 @@ import pytest
 
 from data_prep.making.pack import pack
 from data_prep.tree.videos_below import is_folder_of_videos, is_packed_place, videos_below
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_packed_users_hold_videos_and_other_archives_are_left_aside(pocket_frame
     folder = put("mine/a.mp4", "mine/holiday.zip")
     assert places(folder / "mine") == ["a.mp4"]
     assert "holiday.zip" in reported()[-1]
-    with pytest.raises(FoundWrong, match=r"holiday\.zip"):
+    with pytest.raises(DataError, match=r"holiday\.zip"):
         videos_below(folder / "mine/holiday.zip")
 
 
@@ -93,5 +93,5 @@ def test_a_link_to_a_video_is_one(put, tmp_path_factory):
 
 def test_a_folder_without_any_is_named(put):
     folder = put("notes/a.txt")
-    with pytest.raises(FoundWrong, match="notes: no video, photo or folder of frames in it"):
+    with pytest.raises(DataError, match="notes: no video, photo or folder of frames in it"):
         videos_below(folder / "notes")

@@ -1,6 +1,6 @@
 """H.264 whose pictures are two fields in packets of their own, as AVCHD cameras write it: no encoder at hand does.
 
-Every macroblock is stored as its samples (I_PCM), so that a stream is a few headers (ITU-T H.264, 7.3) and grey bytes.
+Every macroblock is stored as its samples (I_PCM), so that a stream is a few headers (ITU-T H.264, 7.3) and gray bytes.
 """
 
 from pathlib import Path
@@ -48,7 +48,7 @@ def _settings() -> bytes:
     return _unit(0x67, sequence.ended()) + _unit(0x68, picture.ended())
 
 
-def _field(number: int, bottom: bool, grey: int) -> bytes:
+def _field(number: int, bottom: bool, gray: int) -> bytes:
     first = number == 0 and not bottom
     bits = _Bits().ue(0).ue(7).ue(0).put(number % 16, 4).put(1, 1).put(bottom, 1)
     if first:
@@ -58,12 +58,12 @@ def _field(number: int, bottom: bool, grey: int) -> bytes:
     bits.ue(0)  # slice_qp_delta
     for _ in range(WIDTH // 16 * HEIGHT // 32):
         bits.ue(25).aligned()
-        bits.text += f"{grey:08b}" * 256 + f"{128:08b}" * 128
+        bits.text += f"{gray:08b}" * 256 + f"{128:08b}" * 128
     return _unit(0x65 if first else 0x61, bits.ended())
 
 
 def write(path: Path, frames: int) -> Path:
-    """Write a bare stream: frame k is grey 40 + 5 k in its upper field and 5 more in its lower."""
+    """Write a bare stream: frame k is gray 40 + 5 k in its upper field and 5 more in its lower."""
     content = b""
     for number in range(frames):
         content += b"\0\0\0\1\x09\x10" + (_settings() if number == 0 else b"")

@@ -1,4 +1,4 @@
-"""Colours come out as they were drawn, whatever the coding says, and as another decoder gives them."""
+"""Colors come out as they were drawn, whatever the coding says, and as another decoder gives them."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from data_prep.video.frames import read_frames
 from data_prep.video.probing import probe
 from data_prep.video.tones import shown_in_standard_range
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 BT709, BT601, SMPTE240M, BT2020 = (1, 1, 1), (6, 6, 6), (7, 7, 7), (9, 14, 9)
 HEVC10 = {"codec": "libx265", "pix_fmt": "yuv420p10le"}
@@ -34,35 +34,35 @@ KINDS = {
 }
 
 
-def as_shown(picture, colour):
+def as_shown(picture, color):
     """What is drawn as HDR's codes comes out in the tones of ordinary video (test_tones.py says how they are made)."""
-    if colour.startswith("SDR"):
+    if color.startswith("SDR"):
         return picture
-    return shown_in_standard_range(np.asarray(picture, np.uint8), colour.split()[0], wide=True)
+    return shown_in_standard_range(np.asarray(picture, np.uint8), color.split()[0], wide=True)
 
 
 def flat_parts(picture):
-    """Mean colour of the middle of each patch, shape (8, 3)."""
+    """Mean color of the middle of each patch, shape (8, 3)."""
     cells = picture.reshape(2, 64, 4, 32, 3)[:, 16:48, :, 8:24]
     return cells.mean(axis=(1, 3)).reshape(8, 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_colours_are_those_drawn(encode_patches, patches, tmp_path, kind):
-    how, colour = KINDS[kind]
+def test_colors_are_those_drawn(encode_patches, patches, tmp_path, kind):
+    how, color = KINDS[kind]
     path = encode_patches(tmp_path / "a.mp4", **how)
-    assert probe(path).colour == colour
+    assert probe(path).color == color
     picture = read_frames(path, [3], size_px=128, shape="squash")[0]
-    drawn = as_shown(np.asarray(patches)[None], colour)[0].astype(float)
+    drawn = as_shown(np.asarray(patches)[None], color)[0].astype(float)
     # Measured: 4 at most, for decoders round their sums down. Read by the wrong matrix they are off by 12 to 30
     # (SMPTE 240M and BT.709 by 6), in the wrong range by 19.
     assert np.abs(flat_parts(picture) - drawn).max() < (
-        6 if colour.startswith("SDR") else 12
+        6 if color.startswith("SDR") else 12
     )  # HDR's codes are far apart
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_colours_are_those_of_a_second_decoder(encode_patches, second_decoder, tmp_path, kind):
+def test_colors_are_those_of_a_second_decoder(encode_patches, second_decoder, tmp_path, kind):
     path = encode_patches(tmp_path / "a.mp4", **KINDS[kind][0])
     ours, theirs = read_frames(path, size_px=128, shape="squash"), second_decoder(path, (128, 128))
     assert ours.shape == theirs.shape
@@ -76,5 +76,5 @@ def test_colours_are_those_of_a_second_decoder(encode_patches, second_decoder, t
 @pytest.mark.parametrize("matrix", [8, 10], ids=["YCgCo", "BT.2020 constant luminance"])
 def test_a_matrix_that_no_reader_knows_is_refused(encode_patches, tmp_path, matrix):
     path = encode_patches(tmp_path / "a.mp4", tags=(1, 1, matrix))
-    with pytest.raises(FoundWrong, match=rf"a\.mp4: color matrix {matrix} .* Convert the video to BT\.709"):
+    with pytest.raises(DataError, match=rf"a\.mp4: color matrix {matrix} .* Convert the video to BT\.709"):
         probe(path)

@@ -7,7 +7,7 @@ import pytest
 
 from data_prep.video.frames import iterate_frames, read_frames
 from data_prep.video.probing import probe
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 FFMPEG = shutil.which("ffmpeg")
 pytestmark = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
@@ -67,14 +67,14 @@ def test_a_short_file_cut_anywhere_is_refused(whole, tmp_path, kind):
         try:
             read(path, content[:cut])
             accepted.append(cut)
-        except FoundWrong as error:
+        except DataError as error:
             assert "\n" not in str(error) and str(path) in str(error)
     assert accepted == []
 
 
 def test_a_cut_between_two_fragments_is_refused_where_an_index_lists_them(whole, tmp_path):
     content = whole["indexed"].read_bytes()
-    with pytest.raises(FoundWrong, match="bytes are missing at its end"):
+    with pytest.raises(DataError, match="bytes are missing at its end"):
         read(tmp_path / "a.mp4", content[: fragments(content)[-1]])
 
 
@@ -82,7 +82,7 @@ def test_something_between_two_fragments_that_is_no_box_is_refused(whole, tmp_pa
     content = bytearray(whole["fragmented"].read_bytes())
     start = fragments(content)[1]
     content[start : start + 8] = b"\x00\x00\x02\x00\x01\x02\x03\x04"
-    with pytest.raises(FoundWrong, match=f"no box stands at byte {start}|promises|missing"):
+    with pytest.raises(DataError, match=f"no box stands at byte {start}|promises|missing"):
         read(tmp_path / "a.mp4", bytes(content))
 
 
@@ -94,7 +94,7 @@ def test_a_picture_of_an_avi_that_is_gone_is_missed_by_its_index(whole, tmp_path
     content = bytearray(whole["avi"].read_bytes())
     start = content.index(b"00dc", len(content) // 2)
     content[start - 40 : start + 400] = bytes(440)
-    with pytest.raises(FoundWrong, match=r"promises 60 pictures, holds 59|zeros"):
+    with pytest.raises(DataError, match=r"promises 60 pictures, holds 59|zeros"):
         read(tmp_path / "a.avi", bytes(content))
 
 
@@ -112,12 +112,12 @@ def test_other_damage_in_an_ogg_is_refused(whole, tmp_path, damage, share):
         content[start : start + 300] = bytes(300) if damage == "zeros" else bytes(k * 37 % 256 for k in range(300))
     path = tmp_path / "a.ogv"
     path.write_bytes(bytes(content))
-    with pytest.raises(FoundWrong, match=r"a\.ogv: .*(damaged|Damaged|missing)"):
+    with pytest.raises(DataError, match=r"a\.ogv: .*(damaged|Damaged|missing)"):
         list(iterate_frames(path, size_px=32))
 
 
 def test_a_page_that_is_gone_is_missed_by_its_number(whole, tmp_path):
     content = whole["ogg"].read_bytes()
     pages = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
-    with pytest.raises(FoundWrong, match=f"1 pages are missing before byte {pages[6]}"):
+    with pytest.raises(DataError, match=f"1 pages are missing before byte {pages[6]}"):
         read(tmp_path / "a.ogv", content[: pages[6]] + content[pages[7] :])

@@ -5,7 +5,7 @@ import pytest
 
 from data_prep.video.damage import breaks_off, demuxer_stumbles, tells_of_damage
 from data_prep.video.frames import read_frames
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 ERROR, WARNING, INFO = av.logging.ERROR, av.logging.WARNING, av.logging.INFO
 
@@ -48,7 +48,7 @@ def test_threads_hear_of_their_own_file_alone(encode_video, tmp_path):
         try:
             read_frames(path, size_px=64)
             found[key] = "whole"
-        except FoundWrong:
+        except DataError:
             found[key] = "damaged"
 
     threads = [threading.Thread(target=read, args=(k, damaged if k % 2 else whole)) for k in range(12)]

@@ -14,7 +14,7 @@ from data_prep.video import decoding
 from data_prep.video.frames import frame_pictures, iterate_frames, read_frames
 from data_prep.video.framing import Framing
 from data_prep.video.probing import probe
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 ROOT = Path(__file__).parents[3]
 FFMPEG = shutil.which("ffmpeg")
@@ -73,12 +73,12 @@ def ffmpeg_frames(path, filters):
     return np.frombuffer(done.stdout, dtype=np.uint8)
 
 
-def differences(ours, theirs, *, neighbours):
-    """Mean difference of each frame in grey levels; with `neighbours`, to the nearest of theirs and the ones beside it:
+def differences(ours, theirs, *, neighbors):
+    """Mean difference of each frame in gray levels; with `neighbors`, to the nearest of theirs and the ones beside it:
     ffmpeg rounds time stamps to the nearest frame, so at a variable rate a picture may stand one frame off."""
     assert abs(len(ours) - len(theirs)) <= 1
     count = min(len(ours), len(theirs))
-    around = (-1, 0, 1) if neighbours else (0,)
+    around = (-1, 0, 1) if neighbors else (0,)
     shifted = [theirs[np.clip(np.arange(count) + by, 0, len(theirs) - 1)] for by in around]
     return np.min([np.abs(ours[:count].astype(int) - other).mean(axis=(1, 2, 3)) for other in shifted], axis=0)
 
@@ -90,9 +90,9 @@ def test_frames_are_those_of_ffmpeg(moving, kind):
     width, height = Framing(90).decoded_size(info.width, info.height)
     theirs = ffmpeg_frames(moving[kind], f"scale={width}:{height}:flags=bilinear,format=rgb24,crop=90:90,")
     found = differences(
-        read_frames(moving[kind], size_px=90), theirs.reshape(-1, 90, 90, 3), neighbours=kind == "variable"
+        read_frames(moving[kind], size_px=90), theirs.reshape(-1, 90, 90, 3), neighbors=kind == "variable"
     )
-    assert found.max() < 1  # measured with ffmpeg 5.1: 0; neighbouring pictures of this source differ by 2 and more
+    assert found.max() < 1  # measured with ffmpeg 5.1: 0; neighboring pictures of this source differ by 2 and more
 
 
 @needs_ffmpeg
@@ -106,7 +106,7 @@ def test_lanczos_is_pillows_of_the_full_picture(moving, kind):
     theirs = np.stack([picture[top : top + 90, left : left + 90] for picture in resized])
     ours = read_frames(moving[kind], size_px=90, resample="lanczos")
     # Measured: 0.1 in 8 bits, up to 1.4 in 10 (another rounding of chroma at full size)
-    assert differences(ours, theirs, neighbours=kind == "variable").max() < 2
+    assert differences(ours, theirs, neighbors=kind == "variable").max() < 2
 
 
 @needs_ffmpeg
@@ -180,7 +180,7 @@ def test_a_turned_matroska_is_upright(encode_video, turn_video, tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
 @pytest.mark.parametrize("seed", range(6))
-def test_jumps_are_exact_at_any_rate_and_group_size(encode_video, grey_level, tmp_path, seed, suffix):
+def test_jumps_are_exact_at_any_rate_and_group_size(encode_video, gray_level, tmp_path, seed, suffix):
     """MP4's index is in decoding order: at a variable rate a jump to a key frame's time stamp can end before it."""
     draw = np.random.default_rng(seed)
     steps_s = draw.choice([1 / 240, 1 / 60, 1 / 30, 0.1, 0.5], size=37) * draw.uniform(0.4, 1.3, size=37)
@@ -192,7 +192,7 @@ def test_jumps_are_exact_at_any_rate_and_group_size(encode_video, grey_level, tm
     for wanted in ([37], [12, 30], [20], [0, 25], draw.permutation(38)[:3]):
         pictures = decoding.read_pictures(path, info, np.sort(wanted), how)
         levels = [float(picture[24:40, 24:40].mean()) for picture in pictures]
-        assert levels == pytest.approx([grey_level(int(k)) for k in np.sort(wanted)], abs=2.4)
+        assert levels == pytest.approx([gray_level(int(k)) for k in np.sort(wanted)], abs=2.4)
 
 
 # --- odd sizes and memory
@@ -208,7 +208,7 @@ def test_odd_sizes_work_or_are_refused_by_name(tmp_path, size, framing):
         [FFMPEG, "-v", "error", *source, "-vf", f"scale={size.replace('x', ':')}", *H264, str(path)], check=True
     )
     if "1080" in size and framing == "crop":
-        with pytest.raises(FoundWrong, match=r"odd\.mp4: .* px can't be scaled to .*Pad or squash"):
+        with pytest.raises(DataError, match=r"odd\.mp4: .* px can't be scaled to .*Pad or squash"):
             read_frames(path, **FRAMINGS[framing])
     else:
         assert read_frames(path, **FRAMINGS[framing]).shape == (12, 224, 224, 3)

@@ -16,7 +16,7 @@ from data_prep.video.frames import (
     read_frames,
 )
 from data_prep.video.probing import probe
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 SIZE_PX = 64
 FFMPEG = shutil.which("ffmpeg")
@@ -47,7 +47,7 @@ def clips(encode_video, tmp_path_factory):
 
 
 def shown_level(picture):
-    """Grey level in the middle of the picture, away from the mark."""
+    """Gray level in the middle of the picture, away from the mark."""
     middle = slice(SIZE_PX * 2 // 5, SIZE_PX * 3 // 5)
     return float(picture[middle, middle].mean())
 
@@ -87,15 +87,15 @@ def test_the_last_picture_lasts_its_own_duration():
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_each_frame_shows_the_picture_it_should(clips, grey_level, name):
+def test_each_frame_shows_the_picture_it_should(clips, gray_level, name):
     info = probe(clips[name])
     expected = frame_pictures(info.times_s, info.last_duration_s)
     numbers, pictures = zip(*iterate_frames(clips[name], size_px=SIZE_PX), strict=True)
     assert numbers == tuple(range(1, len(expected) + 1))
     assert all(picture.shape == (SIZE_PX, SIZE_PX, 3) and picture.dtype == np.uint8 for picture in pictures)
     got = [shown_level(picture) for picture in pictures]
-    # 5 levels lie between neighbours; what coding and colour conversion cost stays below half of that
-    assert got == pytest.approx([grey_level(int(k)) for k in expected], abs=2.4)
+    # 5 levels lie between neighbors; what coding and color conversion cost stays below half of that
+    assert got == pytest.approx([gray_level(int(k)) for k in expected], abs=2.4)
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -121,7 +121,7 @@ def test_rotation_is_applied(encode_video, tmp_path, rotation, corner, options):
     assert np.unravel_index(halves.argmax(), (2, 2)) == corner
 
 
-def test_the_crop_is_about_the_centre(encode_video, tmp_path):
+def test_the_crop_is_about_the_center(encode_video, tmp_path):
     # the mark takes the left quarter of a width of 3 heights: it lies outside the middle third
     path = encode_video(tmp_path / "a.mp4", size=(288, 96))
     picture = read_frames(path, [1], size_px=SIZE_PX)[0].astype(int)
@@ -133,15 +133,15 @@ def test_the_crop_is_about_the_centre(encode_video, tmp_path):
 
 @pytest.mark.parametrize("numbers", [[0], [41], [-1], [1, 99]])
 def test_a_frame_that_is_not_there_is_refused(clips, numbers):
-    with pytest.raises(FoundWrong, match=r"h264\.mp4: has frames 1 to 40 at 30 fps"):
+    with pytest.raises(DataError, match=r"h264\.mp4: has frames 1 to 40 at 30 fps"):
         read_frames(clips["h264"], numbers, size_px=SIZE_PX)
 
 
 @pytest.mark.parametrize("how", [{"shape": "round"}, {"resample": "nearest"}])
 def test_an_unknown_framing_is_refused_before_anything_is_read(how):
-    with pytest.raises(AskedWrong, match="there are"):
+    with pytest.raises(UsageError, match="there are"):
         read_frames(Path("nowhere.mp4"), **how)
-    with pytest.raises(AskedWrong, match="there are"):
+    with pytest.raises(UsageError, match="there are"):
         next(iterate_frames(Path("nowhere.mp4"), **how))
 
 
@@ -158,20 +158,20 @@ def test_no_numbers_give_no_frames(clips):
 
 
 @needs_ffmpeg
-def test_pictures_that_an_edit_list_cuts_away_are_not_shown(clips, tmp_path, grey_level):
+def test_pictures_that_an_edit_list_cuts_away_are_not_shown(clips, tmp_path, gray_level):
     path = tmp_path / "cut.mp4"  # a phone's trim: starts between key frames, which stay in the file
     subprocess.run([FFMPEG, "-v", "error", "-ss", "0.5", "-i", str(clips["h264"]), "-c", "copy", str(path)], check=True)
     info = probe(path)
     assert info.pictures < 40 and not info.closed_groups
     first = 40 - info.pictures
     got = [shown_level(picture) for picture in read_frames(path, size_px=SIZE_PX)]
-    assert got == pytest.approx([grey_level(k) for k in range(first, 40)], abs=2.4)
+    assert got == pytest.approx([gray_level(k) for k in range(first, 40)], abs=2.4)
 
 
 # --- JPEG
 
 
-def test_jpeg_keeps_the_picture_and_its_colours():
+def test_jpeg_keeps_the_picture_and_its_colors():
     ramp = np.linspace(0, 255, 64, dtype=np.uint8)
     picture = np.stack([np.tile(ramp, (64, 1)), np.tile(ramp, (64, 1)).T, np.full((64, 64), 40, np.uint8)], axis=-1)
     again = decode_jpeg(encode_jpeg(picture))
@@ -183,5 +183,5 @@ def test_jpeg_keeps_the_picture_and_its_colours():
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
 def test_a_jpeg_cut_short_is_refused(share):
     content = encode_jpeg(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
-    with pytest.raises(FoundWrong, match="JPEG"):
+    with pytest.raises(DataError, match="JPEG"):
         decode_jpeg(content[: int(len(content) * share)])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_prep.video.framing import RESAMPLES, SHAPES, Framing
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 sides = st.integers(1, 300)
 
@@ -38,7 +38,7 @@ def test_what_the_decoder_is_asked_for(width, height, size):
     assert Framing(size, "crop", "lanczos").decoded_size(width, height) == (width, height)
 
 
-def test_the_crop_is_about_the_centre():
+def test_the_crop_is_about_the_center():
     source = picture(100, 50)
     assert np.array_equal(Framing(50).square(source), source[:, 25:75])
     source = picture(50, 101)
@@ -83,5 +83,5 @@ def test_lanczos_of_the_part_is_the_cut_of_the_whole(width, height):
     [({"shape": "round"}, "crop, pad, squash"), ({"resample": "x"}, "decoder, lanczos"), ({"size_px": 0}, "1")],
 )
 def test_what_does_not_exist_is_refused_with_what_does(how, known):
-    with pytest.raises(AskedWrong, match=known):
+    with pytest.raises(UsageError, match=known):
         Framing(**{"size_px": 64, **how})

@@ -9,7 +9,7 @@ import pytest
 
 from data_prep.video.frames import iterate_frames
 from data_prep.video.holes import has_hole
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from tests.data_prep.video.test_packets import AVCC, BARE, IDR, SLICE, bare, packed
 
 FFMPEG = shutil.which("ffmpeg")
@@ -68,7 +68,7 @@ def test_a_zeroed_block_is_found(tmp_path, kind):
     position, size = max(packets[10:], key=lambda packet: packet[1])
     start = position + size // 3
     path.write_bytes(whole[:start] + bytes(400) + whole[start + 400 :])
-    with pytest.raises(FoundWrong, match=r"zeros|damaged"):
+    with pytest.raises(DataError, match=r"zeros|damaged"):
         list(iterate_frames(path, size_px=32))
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from data_prep.video.frames import read_frames
 from data_prep.video.opening import open_video
 from data_prep.video.probing import probe
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
@@ -23,7 +23,7 @@ def ffmpeg(*words):
 
 
 def assert_refused(path, match):
-    with pytest.raises(FoundWrong, match=match) as caught:
+    with pytest.raises(DataError, match=match) as caught:
         read_frames(path, size_px=32)
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
@@ -77,7 +77,7 @@ def test_a_damaged_head_is_one_line(encode_video, tmp_path, box, filler):
     path.write_bytes(bytes(content))
     try:
         read_frames(path, size_px=32)
-    except FoundWrong as error:
+    except DataError as error:
         assert "\n" not in str(error)
 
 
@@ -144,7 +144,7 @@ def test_no_name_makes_a_connection(encode_video, tmp_path, monkeypatch):
         encode_video(tmp_path / path, pictures=5)
         monkeypatch.chdir(tmp_path)
         assert probe(path).pictures == 5
-        with pytest.raises(FoundWrong), open_video(Path(f"http://{host}/b.mp4")):
+        with pytest.raises(DataError), open_video(Path(f"http://{host}/b.mp4")):
             pass
     finally:
         server.shutdown()

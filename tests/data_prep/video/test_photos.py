@@ -10,7 +10,7 @@ from PIL import Image
 from data_prep.video.frames import count_frames, iterate_frames, read_frames
 from data_prep.video.photos import MOST_PIXELS, read_photo
 from data_prep.video.probing import probe
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 GREEN, RED = (10, 220, 30), (200, 0, 0)
 
@@ -66,9 +66,9 @@ def test_every_mode_becomes_rgb(save, picture, mode):
 
 
 def test_16_bits_are_scaled_and_not_cut_off(save):
-    grey = np.linspace(0, 65535, 60 * 80).astype(np.uint16).reshape(60, 80)
-    found = read_photo(save(Image.fromarray(grey))).picture
-    assert near(found[..., 0], grey // 257, 1) and (found[..., 0] == found[..., 2]).all()
+    gray = np.linspace(0, 65535, 60 * 80).astype(np.uint16).reshape(60, 80)
+    found = read_photo(save(Image.fromarray(gray))).picture
+    assert near(found[..., 0], gray // 257, 1) and (found[..., 0] == found[..., 2]).all()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -108,7 +108,7 @@ def test_what_is_cut_off_is_one_line(save, name, kept):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8))
     path = save(noise, name)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    with pytest.raises(FoundWrong, match="Damaged; use another copy") as caught:
+    with pytest.raises(DataError, match="Damaged; use another copy") as caught:
         read_photo(path)
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 
@@ -116,7 +116,7 @@ def test_what_is_cut_off_is_one_line(save, name, kept):
 @pytest.mark.parametrize(("content", "told"), [(b"", "empty file"), (b"hello", "no picture that can be read")])
 def test_what_is_no_picture_is_one_line(tmp_path, content, told):
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(FoundWrong, match=told):
+    with pytest.raises(DataError, match=told):
         read_photo(tmp_path / "a.jpg")
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_picture_is_one_line(tmp_path, content, told):
 def test_a_bomb_is_refused_before_it_is_decoded(save, size):
     path = save(Image.new("1", size))
     path.write_bytes(path.read_bytes()[:200])  # the header alone: decoding would find it cut off
-    with pytest.raises(FoundWrong, match=f"pixels, expected {MOST_PIXELS // 10**6} million at most"):
+    with pytest.raises(DataError, match=f"pixels, expected {MOST_PIXELS // 10**6} million at most"):
         read_photo(path)
 
 
@@ -141,7 +141,7 @@ def test_a_large_photo_is_read_without_a_warning(save):
 def test_heic_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     (tmp_path / "IMG_1.HEIC").write_bytes(b"x")
-    with pytest.raises(AskedWrong, match="pip install pillow-heif"):
+    with pytest.raises(UsageError, match="pip install pillow-heif"):
         read_photo(tmp_path / "IMG_1.HEIC")
 
 
@@ -157,7 +157,7 @@ def test_heic_is_read_upright(tmp_path, picture, orientation):
     assert photo.picture.shape == ((60, 80, 3) if orientation == 1 else (80, 60, 3))
     assert near(photo.picture[5, 5 if orientation == 1 else -5], GREEN, 12)
     (tmp_path / "IMG_1.HEIC").write_bytes((tmp_path / "IMG_1.HEIC").read_bytes()[:300])
-    with pytest.raises(FoundWrong, match="does not decode"):
+    with pytest.raises(DataError, match="does not decode"):
         read_photo(tmp_path / "IMG_1.HEIC")
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.video.probing import probe
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 
 def test_a_plain_video_is_described(encode_video, tmp_path):
@@ -61,13 +61,13 @@ def test_a_changed_file_is_looked_at_again(encode_video, tmp_path):
 def test_what_is_no_video_is_refused_by_name(tmp_path, content, reason):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
-    with pytest.raises(FoundWrong, match=reason) as caught:
+    with pytest.raises(DataError, match=reason) as caught:
         probe(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_refused_by_name():
-    with pytest.raises(FoundWrong, match=r"nowhere\.mp4: can't be read"):
+    with pytest.raises(DataError, match=r"nowhere\.mp4: can't be read"):
         probe(Path("nowhere.mp4"))
 
 
@@ -82,5 +82,5 @@ def test_a_file_with_sound_alone_is_refused(tmp_path):
         frame.rate = 44_100
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    with pytest.raises(FoundWrong, match="no video stream"):
+    with pytest.raises(DataError, match="no video stream"):
         probe(path)

@@ -15,11 +15,11 @@ from data_prep.video.probing import probe
 from data_prep.video.readers import by_decord
 from data_prep.video.readers.read_checked import read_pictures, reader_version
 from data_prep.video.readers.table import READERS, Reader, reader_named
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[3]
 OTHERS = [name for name in READERS if name != "pyav"]
-# Largest mean difference of one picture from PyAV's, in grey levels of 255, scaled in the decoder: as the docs have it
+# Largest mean difference of one picture from PyAV's, in gray levels of 255, scaled in the decoder: as the docs have it
 TOLERANCE = {"decord": 0.0, "torchcodec": 2.5}
 CLOSED, OPEN = {"bf": "2", "x264-params": "open-gop=0"}, {"bf": "2", "x264-params": "open-gop=1"}
 SIZE = Framing(64, "squash")
@@ -77,7 +77,7 @@ def test_damage_that_another_reader_passes_over_is_found_first(video, name):
     content[middle : middle + 60] = bytes(255 - byte for byte in content[middle : middle + 60])
     video.write_bytes(bytes(content))
     needed(name)
-    with pytest.raises(FoundWrong, match="damaged"):
+    with pytest.raises(DataError, match="damaged"):
         pictures(video, name)
 
 
@@ -101,13 +101,13 @@ def stand_in(monkeypatch, **changes):
 
 def test_another_count_of_pictures_names_both(video, monkeypatch):
     stand_in(monkeypatch)
-    with pytest.raises(FoundWrong, match=r"a\.mp4: decord finds 44 pictures, PyAV 45\."):
+    with pytest.raises(DataError, match=r"a\.mp4: decord finds 44 pictures, PyAV 45\."):
         pictures(video, "decord")
 
 
 def test_a_picture_of_another_size_is_refused(video, monkeypatch):
     stand_in(monkeypatch, count=45)
-    with pytest.raises(FoundWrong, match=r"decord gave a picture of \(5, 5, 3\), expected \(64, 64, 3\)"):
+    with pytest.raises(DataError, match=r"decord gave a picture of \(5, 5, 3\), expected \(64, 64, 3\)"):
         pictures(video, "decord")
 
 
@@ -124,7 +124,7 @@ def test_a_long_video_of_open_groups_is_not_held_in_memory_by_decord(encode_vide
     path = encode_video(tmp_path / "a.mp4", pictures=45, options=OPEN)
     needed("decord")
     monkeypatch.setattr(by_decord, "MOST_WHOLE_BYTES", 10 * 64 * 64 * 3)
-    with pytest.raises(FoundWrong, match="expected at most 10"):
+    with pytest.raises(DataError, match="expected at most 10"):
         pictures(path, "decord")
 
 
@@ -148,16 +148,16 @@ def test_a_reader_that_fails_is_one_line(video, monkeypatch):
         raise RuntimeError("a trace\nof several lines")
 
     stand_in(monkeypatch, count=45, pictures=fail)
-    with pytest.raises(FoundWrong, match=r"a\.mp4: decord can't read it \(a trace of several lines\)\. Use --reader"):
+    with pytest.raises(DataError, match=r"a\.mp4: decord can't read it \(a trace of several lines\)\. Use --reader"):
         pictures(video, "decord")
 
 
 def test_unknown_readers_and_missing_ones(monkeypatch):
-    with pytest.raises(AskedWrong, match="no reader 'opencv'; there are pyav, decord, torchcodec"):
+    with pytest.raises(UsageError, match="no reader 'opencv'; there are pyav, decord, torchcodec"):
         reader_named("opencv")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for name in OTHERS:
-        with pytest.raises(AskedWrong, match=rf"--reader {name}: not installed\. Run: python -m pip install {name}"):
+        with pytest.raises(UsageError, match=rf"--reader {name}: not installed\. Run: python -m pip install {name}"):
             READERS[name].require()
 
 

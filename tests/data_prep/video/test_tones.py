@@ -15,7 +15,7 @@ TAGS = {"HLG": "arib-std-b67", "PQ": "smpte2084"}
 
 
 def chart() -> np.ndarray:
-    """sRGB codes (64, 64, 3): 16 patches of colors and greys, none as bright as paper."""
+    """sRGB codes (64, 64, 3): 16 patches of colors and grays, none as bright as paper."""
     patches = np.random.default_rng(0).integers(20, 220, (4, 4, 3))
     patches[3] = np.array([20, 80, 150, 215])[:, None]
     return patches.repeat(16, axis=0).repeat(16, axis=1).astype(np.uint8)
@@ -66,7 +66,7 @@ def test_pictures_of_standard_range_come_back(transfer: str) -> None:
 
 
 @pytest.mark.parametrize("transfer", CODE)
-def test_greys_stay_grey_and_brighter_stays_brighter_up_to_the_screens_peak(transfer: str) -> None:
+def test_grays_stay_gray_and_brighter_stays_brighter_up_to_the_screens_peak(transfer: str) -> None:
     ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
     found = shown_in_standard_range(ramp, transfer, wide=True).astype(int)[0]
     assert (found.max(axis=1) - found.min(axis=1)).max() <= 1

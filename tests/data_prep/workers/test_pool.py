@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.workers.pool import run_in_workers
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("spawned")
@@ -46,13 +46,13 @@ def test_no_items_start_no_workers():
 def test_an_item_that_hangs_costs_only_itself():
     hangs = 1e6  # seconds
     outcomes = {o.item: o for o in run_in_workers(time.sleep, [hangs, 0.0, 0.01, 0.02], workers=1, time_limit_s=4.0)}
-    assert isinstance(outcomes[hangs].error, FoundWrong) and "not done after 4 s" in str(outcomes[hangs].error)
+    assert isinstance(outcomes[hangs].error, DataError) and "not done after 4 s" in str(outcomes[hangs].error)
     assert all(outcomes[item].error is None for item in (0.0, 0.01, 0.02))
 
 
 def test_a_worker_that_dies_costs_only_its_item():
     outcomes = {o.item: o for o in run_in_workers(signal.raise_signal, [9, 28], workers=1, time_limit_s=600)}
-    assert isinstance(outcomes[9].error, FoundWrong) and "died" in str(outcomes[9].error)
+    assert isinstance(outcomes[9].error, DataError) and "died" in str(outcomes[9].error)
     assert outcomes[28].error is None  # SIGWINCH is ignored by default
 
 

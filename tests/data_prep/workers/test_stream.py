@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.workers.stream import StreamWorker
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("spawned")
@@ -65,10 +65,10 @@ def test_an_error_comes_after_the_values_before_it_and_costs_only_its_item(worke
 
 
 def test_a_process_that_dies_or_hangs_is_named_and_the_next_item_has_a_new_one(worker):
-    with pytest.raises(FoundWrong, match=r"its process died \(exit code -9\)"):
+    with pytest.raises(DataError, match=r"its process died \(exit code -9\)"):
         list(worker.iterate(partial(map, signal.raise_signal), [signal.SIGKILL], hang_s=600))
     first = process_of(worker)
-    with pytest.raises(FoundWrong, match="gave nothing for 1 s"):
+    with pytest.raises(DataError, match="gave nothing for 1 s"):
         list(worker.iterate(partial(map, time.sleep), [600], hang_s=1))
     assert not is_alive(first)
     assert list(worker.iterate(range, 2, hang_s=600)) == [0, 1]

@@ -27,7 +27,7 @@ from eval.formats.records import (
     write_scorecard,
 )
 from eval.score import score
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 CONFUSING = (
     "mug",
@@ -112,7 +112,7 @@ def test_predictions_without_answers_are_what_they_were(tmp_path, answered, pred
     ],
 )
 def test_a_wrong_table_is_not_written(tmp_path, answered, change, expected):
-    with pytest.raises(FoundWrong, match=expected):
+    with pytest.raises(DataError, match=expected):
         write_predictions(tmp_path / "predictions.parquet", change(answered), metadata={})
     assert list(tmp_path.iterdir()) == []
 
@@ -140,7 +140,7 @@ def test_an_answer_is_of_the_predicted_object_or_a_fault(task_set, answered, ans
     if fault:
         assert (found[0].user, found[0].video, found[0].rows, found[0].first) == (row.user, row.video, 1, row.frame)
         assert "neither the predicted object" in str(found[0])
-        with pytest.raises(FoundWrong, match="neither the predicted object"):
+        with pytest.raises(DataError, match="neither the predicted object"):
             score(task_set, table)
 
 
@@ -212,7 +212,7 @@ def test_a_curve_travels_with_predictions_into_the_scorecard(tmp_path, task_set,
 def test_a_curve_that_is_of_other_answers_is_found_wrong(task_set, answered, predictions, with_answers, curve_of):
     curve = curve_of(score(task_set, answered))
     for table in (predictions, with_answers(task_set, predictions, seed=5)):
-        with pytest.raises(FoundWrong, match="mine: its curve over strictness is not of its answers"):
+        with pytest.raises(DataError, match="mine: its curve over strictness is not of its answers"):
             score(task_set, table, curve=curve, source="mine")
 
 
@@ -232,7 +232,7 @@ def test_scorecards_of_earlier_releases_are_read(tmp_path, task_set, predictions
     ("change", "expected"),
     [
         (lambda content: content["overall"]["answers"].update(right=0.99), r"overall\.answers: .*add up to 1"),
-        (lambda content: content["overall"]["answers"].update(colour="red"), r"unknown key 'overall\.answers\.colour'"),
+        (lambda content: content["overall"]["answers"].update(color="red"), r"unknown key 'overall\.answers\.color'"),
         (lambda content: content["overall"].update(ece=1.5), r"overall\.ece: "),
         (lambda content: content["answers_curve"].update(chosen=50), r"answers_curve: .*point 50 is chosen, of 50"),
         (lambda content: content["answers_curve"]["points"][3].update(aim="0.1"), r"answers_curve\.points\.3\.aim: "),
@@ -245,5 +245,5 @@ def test_a_wrong_value_is_found_wrong_and_named(tmp_path, task_set, answered, cu
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(FoundWrong, match=expected):
+    with pytest.raises(DataError, match=expected):
         read_scorecard(path)

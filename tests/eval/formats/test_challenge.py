@@ -11,7 +11,7 @@ from eval.formats.challenge import UNCHECKED_NOTE, read_results, write_results
 from eval.formats.check import find_faults
 from eval.formats.records import Task, TaskSet, VideoPlan, tasks_fingerprint
 from eval.score import score
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 KEYS = ["user", "task", "video", "frame"]
 # names as ORBIT has them (spaces, a dash of their own), and ids that hold "--" or begin with "-"
@@ -146,7 +146,7 @@ def test_objects_may_be_named_by_their_slugs(write):
     ],
 )
 def test_a_list_of_other_objects_is_refused(write, objects, expected):
-    with pytest.raises(FoundWrong, match=expected) as raised:
+    with pytest.raises(DataError, match=expected) as raised:
         read_results(write({"P1": [task(objects, mug={"3": 0, "9": 0})]}), OURS)
     assert "\n" not in str(raised.value)
 
@@ -175,7 +175,7 @@ def test_macs_as_they_are_written_there(write):
     for written, expected in ((7, 7), (7.0, 7), ("4.78T", 4_780_000_000_000), ("12.5K", 12_500), ("3 G", 3 * 10**9)):
         results = read_results(write({"P1": [task(macs=written, mug={"3": 0, "9": 0})]}), OURS)
         assert results.macs_to_personalize == {("P1", 4): expected}
-        assert results.cost.macs_to_personalise_thop.mean == expected
+        assert results.cost.macs_to_personalize_thop.mean == expected
     missing = task(mug={"3": 0, "9": 0})
     del missing["task_macs_to_personalise"]
     results = read_results(write({"P1": [missing]}), OURS)
@@ -205,21 +205,21 @@ def test_the_written_file_is_the_published_form(tmp_path):
 
 def test_2022_holds_one_task_a_user_and_whole_videos(tmp_path, write):
     path = tmp_path / "none.json"
-    with pytest.raises(AskedWrong, match="not of frames 1 to n; use 2023"):
+    with pytest.raises(UsageError, match="not of frames 1 to n; use 2023"):
         write_results(path, predictions_of(OURS), OURS, form="2022")
     whole = dataclasses.replace(OURS.tasks[0], query=(VideoPlan("P1--mug--clutter--x", 1, (1,)),))
     two = dataclasses.replace(OURS, tasks=(whole, dataclasses.replace(whole, task=5)))
-    with pytest.raises(AskedWrong, match="one task a user"):
+    with pytest.raises(UsageError, match="one task a user"):
         write_results(path, predictions_of(two), two, form="2022")
-    with pytest.raises(AskedWrong, match="one task a user"):
+    with pytest.raises(UsageError, match="one task a user"):
         read_results(write({"P1": {"user_objects": ["bag"], "user_videos": {}}}), two)
-    with pytest.raises(AskedWrong, match="unknown form"):
+    with pytest.raises(UsageError, match="unknown form"):
         write_results(path, predictions_of(OURS), OURS, form="2021")
     assert not path.exists()
 
 
 def test_what_is_not_whole_is_not_written(tmp_path):
-    with pytest.raises(FoundWrong, match="1 fault"):
+    with pytest.raises(DataError, match="1 fault"):
         write_results(tmp_path / "results.json", predictions_of(OURS).iloc[:1], OURS)
     assert list(tmp_path.iterdir()) == []
 
@@ -235,13 +235,13 @@ def test_what_is_not_whole_is_not_written(tmp_path):
 )
 def test_a_label_that_is_not_sure_is_refused_without_tasks(write, objects, video, expected):
     path = write({"P1": [{"task_object_list": objects, "task_videos": {video: {"1": 0}}}]})
-    with pytest.raises(FoundWrong, match=f"{expected}.*--tasks"):
+    with pytest.raises(DataError, match=f"{expected}.*--tasks"):
         read_results(path)
 
 
 @pytest.mark.parametrize(("frames", "expected"), [({}, "no frames"), ({"0": 1, "4": 1}, "frame 0")])
 def test_a_video_without_legal_frames_is_refused_without_tasks(write, frames, expected):
-    with pytest.raises(FoundWrong, match=f"user 'P1', task 0, video .*{expected}"):
+    with pytest.raises(DataError, match=f"user 'P1', task 0, video .*{expected}"):
         read_results(write({"P1": [task(mug=frames)]}))
 
 

@@ -7,7 +7,7 @@ import pytest
 from eval.formats.align import QueryFrames
 from eval.formats.check import Fault, find_faults, has_confidences, require_whole
 from eval.formats.records import Task, TaskSet, VideoPlan
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 OBJECTS = ("bag", "mug")
 
@@ -152,7 +152,7 @@ def test_each_kind_of_fault_is_found_and_nothing_else(task_set, name):
 
 
 def test_no_confidences_at_all_are_legal_and_some_or_nan_are_not(task_set):
-    """A results.json has none (pd.NA); NaN is a recogniser that has gone wrong."""
+    """A results.json has none (pd.NA); NaN is a recognizer that has gone wrong."""
     table = whole(task_set)
     none = table.assign(confidence=pd.array([pd.NA] * len(table), dtype="Float32"))
     assert not has_confidences(none)
@@ -191,7 +191,7 @@ def test_require_whole_gives_the_count_and_the_first(task_set):
     require_whole(query, query.locate(good), good)
     bad = good.assign(prediction=5)
     with pytest.raises(
-        FoundWrong, match=r"run/p\.parquet: 8 faults .*user P1, task 0, video 'P1-a': 5 frames .*; …"
+        DataError, match=r"run/p\.parquet: 8 faults .*user P1, task 0, video 'P1-a': 5 frames .*; …"
     ) as raised:
         require_whole(query, query.locate(bad), bad, source="run/p.parquet")
     assert "\n" not in str(raised.value)
@@ -201,7 +201,7 @@ def test_require_whole_gives_the_count_and_the_first(task_set):
 def test_three_faults_are_shown(task_set, faults, more):
     query = QueryFrames.of(task_set)
     doubled = pd.concat([whole(task_set), whole(task_set).drop_duplicates(["user", "task", "video"]).iloc[:faults]])
-    with pytest.raises(FoundWrong, match=f": {faults} fault") as raised:
+    with pytest.raises(DataError, match=f": {faults} fault") as raised:
         require_whole(query, query.locate(doubled), doubled)
     assert ("; …" in str(raised.value)) is more
     assert str(raised.value).count("predicted more than once") == min(faults, 3)
@@ -231,7 +231,7 @@ def test_no_predictions_at_all_and_no_tasks_at_all(task_set):
 
 @pytest.mark.parametrize("column", ["frame", "prediction", "task"])
 def test_a_column_of_another_type_is_found_wrong(task_set, column):
-    with pytest.raises(FoundWrong, match=f"column {column} is float64"):
+    with pytest.raises(DataError, match=f"column {column} is float64"):
         find_faults(task_set, whole(task_set).astype({column: float}))
 
 

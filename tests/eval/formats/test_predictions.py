@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eval.formats.records import PREDICTION_COLUMNS, read_predictions, read_predictions_metadata, write_predictions
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 METADATA = {"model": "protonets", "note": 'with "quotes", ünïcode and\nlines'}
 
@@ -54,7 +54,7 @@ def test_a_file_cut_off_anywhere_is_found_wrong(path):
     content = path.read_bytes()
     for length in [0, 3, *range(10, len(content), max(len(content) // 20, 1)), len(content) - 1]:
         path.write_bytes(content[:length])
-        with pytest.raises(FoundWrong, match=r"predictions\.parquet") as raised:
+        with pytest.raises(DataError, match=r"predictions\.parquet") as raised:
             read_predictions(path)
         assert "\n" not in str(raised.value)
 
@@ -72,7 +72,7 @@ def test_a_flipped_bit_never_changes_what_is_read(tmp_path, predictions):
         path.write_bytes(damaged)
         try:
             assert read_predictions(path).equals(good)  # a bit of the footer that says nothing about the rows
-        except FoundWrong:
+        except DataError:
             found += 1
     assert found > 90
 
@@ -80,31 +80,31 @@ def test_a_flipped_bit_never_changes_what_is_read(tmp_path, predictions):
 def test_foreign_files_are_found_wrong(tmp_path, path, predictions):
     foreign = tmp_path / "foreign.parquet"
     predictions.to_parquet(foreign)
-    with pytest.raises(FoundWrong, match="no predictions of this kit"):
+    with pytest.raises(DataError, match="no predictions of this kit"):
         read_predictions(foreign)
     foreign.write_text("user,task\n")
-    with pytest.raises(FoundWrong, match="not a whole parquet file"):
+    with pytest.raises(DataError, match="not a whole parquet file"):
         read_predictions(foreign)
-    with pytest.raises(FoundWrong, match="not a whole parquet file"):
+    with pytest.raises(DataError, match="not a whole parquet file"):
         read_predictions_metadata(foreign)
     table = pq.read_table(path)
     notes = {**table.schema.metadata, b"schema": b"2"}
     pq.write_table(table.replace_schema_metadata(notes), foreign)
-    with pytest.raises(FoundWrong, match="schema '2'; this version reads schema 1"):
+    with pytest.raises(DataError, match="schema '2'; this version reads schema 1"):
         read_predictions(foreign)
     pq.write_table(table.drop(["confidence"]), foreign)
-    with pytest.raises(FoundWrong, match=r"columns user string, .*expected"):
+    with pytest.raises(DataError, match=r"columns user string, .*expected"):
         read_predictions(foreign)
     wide = table.set_column(3, pa.field("frame", pa.int64(), nullable=False), table["frame"].cast(pa.int64()))
     pq.write_table(wide, foreign)
-    with pytest.raises(FoundWrong, match="frame int64"):
+    with pytest.raises(DataError, match="frame int64"):
         read_predictions(foreign)
 
 
 def test_what_is_not_there_was_asked_wrong(tmp_path):
-    with pytest.raises(AskedWrong, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_predictions(tmp_path / "predictions.parquet")
-    with pytest.raises(AskedWrong, match="a folder"):
+    with pytest.raises(UsageError, match="a folder"):
         read_predictions_metadata(tmp_path)
 
 
@@ -122,6 +122,6 @@ def test_what_is_not_there_was_asked_wrong(tmp_path):
     ],
 )
 def test_a_wrong_table_is_not_written(tmp_path, predictions, change, expected):
-    with pytest.raises(FoundWrong, match=expected):
+    with pytest.raises(DataError, match=expected):
         write_predictions(tmp_path / "predictions.parquet", change(predictions), metadata={})
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eval.formats.results_file import MOST_BYTES, read_entries
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 VIDEO = "P1--mug--clutter--x"
 
@@ -70,7 +70,7 @@ def test_what_is_wrong_is_one_line_that_names_the_place(tmp_path, name):
     content, expected = CASES[name]
     path = tmp_path / "results.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(FoundWrong, match=expected) as raised:
+    with pytest.raises(DataError, match=expected) as raised:
         read_entries(path)
     assert str(raised.value).startswith(f"{path}: ")
     assert str(raised.value).isprintable()
@@ -99,12 +99,12 @@ def test_a_file_too_large_is_not_even_read(tmp_path):
     path = tmp_path / "results.json"
     with path.open("wb") as file:
         file.truncate(MOST_BYTES + 1)
-    with pytest.raises(FoundWrong, match=f"{MOST_BYTES} are the limit"):
+    with pytest.raises(DataError, match=f"{MOST_BYTES} are the limit"):
         read_entries(path)
 
 
 def test_what_is_not_there_was_asked_wrong(tmp_path):
-    with pytest.raises(AskedWrong, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_entries(tmp_path / "results.json")
 
 
@@ -121,7 +121,7 @@ def test_any_json_is_read_or_found_wrong(tmp_path):
                 try:
                     read_entries(path)
                     read += 1
-                except FoundWrong as error:
+                except DataError as error:
                     assert "\n" not in str(error)
     assert read > 0
 

@@ -8,7 +8,7 @@ from eval.by_annotation import AnnotationFacts
 from eval.formats.records import Scorecard, read_scorecard, write_scorecard
 from eval.formats.scorecard import Cost, TaskCost
 from eval.score import score
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictio
     videos = sorted({(task.user, plan.video) for task in task_set.tasks for plan in task.support})
     support = pd.DataFrame(videos, columns=["user", "video"]).assign(issue_share=0.5)
     counts = zip(task_set.tasks, (10**12, 3 * 10**12), strict=False)
-    each = [TaskCost(user=task.user, task=task.task, macs_to_personalise=count) for task, count in counts]
+    each = [TaskCost(user=task.user, task=task.task, macs_to_personalize=count) for task, count in counts]
     cost = Cost.of(each, source="counted by hand")
     card = score(task_set, predictions, cost=cost, facts=AnnotationFacts(frames, support))
     path = tmp_path / "scorecard.json"
@@ -42,10 +42,10 @@ def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictio
     assert card.by_annotation.box_size
     assert card.by_annotation.support_quality
     content = json.loads(path.read_text())
-    assert content["cost"]["macs_to_personalise"] == {"mean": 2e12, "std": 1e12, "n": 2}  # by hand
-    assert content["cost"]["seconds_to_personalise"] is None
-    assert [row["macs_to_personalise"] for row in content["cost"]["per_task"]] == [10**12, 3 * 10**12]
-    assert path.read_text().count('"macs_to_personalise_thop":') == 1 + len(each)  # a line a task
+    assert content["cost"]["macs_to_personalize"] == {"mean": 2e12, "std": 1e12, "n": 2}  # by hand
+    assert content["cost"]["seconds_to_personalize"] is None
+    assert [row["macs_to_personalize"] for row in content["cost"]["per_task"]] == [10**12, 3 * 10**12]
+    assert path.read_text().count('"macs_to_personalize_thop":') == 1 + len(each)  # a line a task
     for name in ("cost", "by_annotation"):
         del content[name]
     path.write_text(json.dumps(content))
@@ -53,11 +53,11 @@ def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictio
 
 
 def test_a_mean_needs_every_tasks_own():
-    rows = [TaskCost(user="P1", task=0, macs_to_personalise=4, seconds_to_personalise=0.5)]
-    rows += [TaskCost(user="P1", task=1, macs_to_personalise=8)]
+    rows = [TaskCost(user="P1", task=0, macs_to_personalize=4, seconds_to_personalize=0.5)]
+    rows += [TaskCost(user="P1", task=1, macs_to_personalize=8)]
     cost = Cost.of(rows, source="by hand")
-    assert cost.macs_to_personalise.model_dump() == {"mean": 6, "std": 2, "n": 2}
-    assert (cost.macs_to_personalise_thop, cost.seconds_to_personalise) == (None, None)
+    assert cost.macs_to_personalize.model_dump() == {"mean": 6, "std": 2, "n": 2}
+    assert (cost.macs_to_personalize_thop, cost.seconds_to_personalize) == (None, None)
 
 
 def test_a_scorecard_is_not_changed_after_it_was_made(card):
@@ -88,7 +88,7 @@ def test_a_file_cut_off_anywhere_is_found_wrong(path):
     content = path.read_bytes()
     for length in range(0, len(content) - 2, len(content) // 25):
         path.write_bytes(content[:length])
-        with pytest.raises(FoundWrong, match=r"scorecard\.json: not JSON"):
+        with pytest.raises(DataError, match=r"scorecard\.json: not JSON"):
             read_scorecard(path)
 
 
@@ -107,23 +107,23 @@ HEADLINE = ("overall", "frame_accuracy", "per_video")
     [
         (("schema",), 2, "schema 2; this version reads schema 1"),
         (("kind",), "tasks", "no scorecard file"),
-        (("colour",), "red", "unknown key 'colour'; known here: "),
+        (("color",), "red", "unknown key 'color'; known here: "),
         ((*HEADLINE, "mean"), float("nan"), r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "mean"), 70.5, r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "mean"), 1.001, r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "mean"), -0.001, r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "n"), -1, r"overall\.frame_accuracy\.per_video\.n: "),
         ((*HEADLINE, "mean"), "0.5", r"overall\.frame_accuracy\.per_video\.mean: "),
-        ((*HEADLINE, "protocol_interval", "colour"), "red", r"unknown key '.*\.colour'"),
+        ((*HEADLINE, "protocol_interval", "color"), "red", r"unknown key '.*\.color'"),
         ((*HEADLINE, "bootstrap_over_users", "low"), float("inf"), "low: "),
         (("per_video", 0, "task"), 1.5, r"per_video\.0\.task: "),
         (("per_user", 0, "user"), None, r"per_user\.0\.user: "),
-        (("left_out", 0, "colour"), "red", r"unknown key 'left_out\.0\.colour'"),
+        (("left_out", 0, "color"), "red", r"unknown key 'left_out\.0\.color'"),
         (("provenance", "model"), 1, r"provenance\.model: "),
         (
             ("cost",),
-            {"source": "x", "macs_to_personalise": {"mean": -1, "std": 0, "n": 1}},
-            r"macs_to_personalise\.mean: ",
+            {"source": "x", "macs_to_personalize": {"mean": -1, "std": 0, "n": 1}},
+            r"macs_to_personalize\.mean: ",
         ),
         (("cost",), {}, r"key 'cost\.source' is missing"),
         (("confusion", 0, "frames", 0, 0), -1, r"confusion\.0\.frames\.0\.0: "),
@@ -135,12 +135,12 @@ def test_a_wrong_value_is_found_wrong_and_named(path, place, value, expected):
     content = json.loads(path.read_text())
     put(content, place, value)
     path.write_text(json.dumps(content))
-    with pytest.raises(FoundWrong, match=expected) as raised:
+    with pytest.raises(DataError, match=expected) as raised:
         read_scorecard(path)
     assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
 
 
 def test_what_is_not_there_was_asked_wrong(tmp_path):
-    with pytest.raises(AskedWrong, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_scorecard(tmp_path / "scorecard.json")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.formats.records import LeftOut, Task, TaskSet, VideoPlan, read_tasks, tasks_fingerprint, write_tasks
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 frames = st.sets(st.integers(1, 10**6), min_size=1, max_size=6).map(lambda chosen: tuple(sorted(chosen)))
@@ -72,7 +72,7 @@ def test_a_file_cut_off_anywhere_is_found_wrong(tmp_path, task_set):
     for length in {0, 1, len(content) // 2, len(content) - 2, *(i for i, byte in enumerate(content) if byte == 10)}:
         if length < len(content) - 1:
             path.write_bytes(content[:length])
-            with pytest.raises(FoundWrong, match=r"tasks\.jsonl:\d+: "):
+            with pytest.raises(DataError, match=r"tasks\.jsonl:\d+: "):
                 read_tasks(path)
 
 
@@ -93,7 +93,7 @@ PLAN = {"video": "v", "label": 0, "frames": [1, 2]}
         ({"user": 7}, "user: .*string"),
         ({"user": None}, "user: .*string"),
         ({"user": ""}, "user: "),
-        ({"colour": "red"}, "unknown key 'colour'"),
+        ({"color": "red"}, "unknown key 'color'"),
         ({"objects": []}, "objects are missing"),
         ({"objects": ["a", "a"]}, "there twice"),
         ({"clip_length": 0}, "clip_length: "),
@@ -116,7 +116,7 @@ def test_a_wrong_task_names_file_and_line(tmp_path, task_set, changes, expected)
     lines = path.read_bytes().splitlines()
     lines[2] = edited(lines[2], **changes)
     path.write_bytes(b"\n".join(lines) + b"\n")
-    with pytest.raises(FoundWrong, match=rf"tasks\.jsonl:3: .*{expected}") as raised:
+    with pytest.raises(DataError, match=rf"tasks\.jsonl:3: .*{expected}") as raised:
         read_tasks(path)
     assert "\n" not in str(raised.value)
 
@@ -137,7 +137,7 @@ def test_a_wrong_task_names_file_and_line(tmp_path, task_set, changes, expected)
 def test_a_foreign_header_is_found_wrong(tmp_path, header, expected):
     path = tmp_path / "tasks.jsonl"
     path.write_bytes(header + b"\n")
-    with pytest.raises(FoundWrong, match=rf"tasks\.jsonl:1: .*{expected}") as raised:
+    with pytest.raises(DataError, match=rf"tasks\.jsonl:1: .*{expected}") as raised:
         read_tasks(path)
     assert "\n" not in str(raised.value)
 
@@ -145,20 +145,20 @@ def test_a_foreign_header_is_found_wrong(tmp_path, header, expected):
 def test_a_task_that_comes_twice_is_found_wrong(tmp_path, task_set):
     path = tmp_path / "tasks.jsonl"
     write_tasks(path, dataclasses.replace(task_set, tasks=(task_set.tasks[0], task_set.tasks[0])))
-    with pytest.raises(FoundWrong, match=r":3: .*a second time"):
+    with pytest.raises(DataError, match=r":3: .*a second time"):
         read_tasks(path)
 
 
 def test_what_is_not_there_was_asked_wrong(tmp_path):
-    with pytest.raises(AskedWrong, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_tasks(tmp_path / "tasks.jsonl")
-    with pytest.raises(AskedWrong, match="a folder"):
+    with pytest.raises(UsageError, match="a folder"):
         read_tasks(tmp_path)
 
 
 def test_a_name_that_is_no_utf8_is_found_wrong_and_leaves_nothing(tmp_path, task_set):
     task = dataclasses.replace(task_set.tasks[0], user="P\udce9")
-    with pytest.raises(FoundWrong, match="no UTF-8"):
+    with pytest.raises(DataError, match="no UTF-8"):
         write_tasks(tmp_path / "tasks.jsonl", dataclasses.replace(task_set, tasks=(task,)))
     assert list(tmp_path.iterdir()) == []
 

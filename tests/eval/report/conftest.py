@@ -70,8 +70,8 @@ def _facts(task_set: TaskSet, predictions: pd.DataFrame) -> AnnotationFacts:
 def make_jpeg(video: str, frame: int) -> bytes:
     """A real JPEG file, another one for each frame."""
     content = io.BytesIO()
-    colour = ((frame * 37) % 256, len(video) % 256, 90)
-    Image.new("RGB", (32, 32), colour).save(content, "JPEG")
+    color = ((frame * 37) % 256, len(video) % 256, 90)
+    Image.new("RGB", (32, 32), color).save(content, "JPEG")
     return content.getvalue()
 
 
@@ -88,7 +88,7 @@ def card(task_set, predictions) -> Scorecard:
 @pytest.fixture
 def full_card(task_set, answered, curve_of) -> Scorecard:
     each = [
-        TaskCost(user=task.user, task=task.task, macs_to_personalise=macs, seconds_to_personalise=seconds)
+        TaskCost(user=task.user, task=task.task, macs_to_personalize=macs, seconds_to_personalize=seconds)
         for task, macs, seconds in zip(task_set.tasks, (4 * 10**12, 6 * 10**12), (1, 2), strict=False)
     ]
     cost, curve = Cost.of(each, source="a clock"), curve_of(score(task_set, answered))
@@ -118,7 +118,7 @@ def hostile(task_set, predictions, with_answers, curve_of) -> tuple[Scorecard, P
         user=[HOSTILE[user] for user in predictions["user"]],
         video=predictions["video"] + '</svg><script src="x">',
     )
-    cost = Cost.of([TaskCost(user="<marquee>", task=0, seconds_to_personalise=1)], source="<marquee>")
+    cost = Cost.of([TaskCost(user="<marquee>", task=0, seconds_to_personalize=1)], source="<marquee>")
     table = with_answers(renamed, table)
     curve = curve_of(score(renamed, table)).model_copy(update={"strictness": "<blink>"})
     card = score(

@@ -12,7 +12,7 @@ from eval.report import is_report_file, write_report
 from eval.report.csvs import CSV_NAMES
 from eval.score import score
 from groundwork.csv_cells import open_csv
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 ALWAYS = {
     "report.html",
@@ -320,6 +320,6 @@ def test_pictures_of_what_was_filmed_are_there_only_when_given_and_the_report_sa
 
 def test_thumbnails_or_videos_without_predictions_were_asked_wrong(tmp_path, card, thumbnails):
     for options in ({"thumbnails": thumbnails}, {"videos": ["x"]}):
-        with pytest.raises(AskedWrong, match="need the run's tasks and predictions"):
+        with pytest.raises(UsageError, match="need the run's tasks and predictions"):
             write_report(card, tmp_path, **options)
     assert names_in(tmp_path) == set()

@@ -4,7 +4,7 @@ import pytest
 
 from eval.report import compare_table, scorecard_text
 from eval.score import score
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_text_has_a_row_a_user_and_the_headline(cards):
 
 
 def test_text_has_cost_and_annotation_where_known(cards, full_card):
-    assert "Cost to personalise" not in scorecard_text(cards[0])
+    assert "Cost to personalize" not in scorecard_text(cards[0])
     text = scorecard_text(full_card)
     assert "5.00 T" in text
     assert "\n\nSource: a clock\n" in text
@@ -63,8 +63,8 @@ def test_comparison_gives_both_and_the_difference(cards):
 
 def test_other_tasks_or_protocols_are_not_compared(cards, make_tasks, make_predictions, task_set, predictions):
     other = make_tasks(9)
-    with pytest.raises(AskedWrong, match="not of the same tasks"):
+    with pytest.raises(UsageError, match="not of the same tasks"):
         compare_table(cards[0], score(other, make_predictions(other)))
     renamed = score(dataclasses.replace(task_set, protocol="orbit-2022"), predictions)
-    with pytest.raises(AskedWrong, match="orbit-2022: not comparable"):
+    with pytest.raises(UsageError, match="orbit-2022: not comparable"):
         compare_table(cards[0], renamed)

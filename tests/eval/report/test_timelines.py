@@ -10,7 +10,7 @@ from eval.report import PredictedTasks, write_report
 from eval.report.timelines import Timeline, chosen_timelines, timeline_finding, timeline_picture
 from eval.report.videos import video_tables, worst_first
 from eval.score import score
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 
 
 def timeline(predictions, frames=None, objects=("bag", "mug", "pen"), label=1):
@@ -29,10 +29,10 @@ def timeline(predictions, frames=None, objects=("bag", "mug", "pen"), label=1):
 
 def test_the_finding_by_hand():
     assert timeline_finding(timeline([0, 0, 2, 1, 1], frames=[3, 7, 8, 20, 21])) == (
-        "Timeline of predictions: mug is recognised in 40.0 % of 5 frames, first in frame 20, after 60.0 % of them; "
+        "Timeline of predictions: mug is recognized in 40.0 % of 5 frames, first in frame 20, after 60.0 % of them; "
         "most often mistaken for bag (40.0 %) and pen (20.0 %). The data are in timelines.csv."
     )
-    assert "mug is never recognised in 2 frames; most often mistaken for bag (100.0 %)." in timeline_finding(
+    assert "mug is never recognized in 2 frames; most often mistaken for bag (100.0 %)." in timeline_finding(
         timeline([0, 0])
     )
     assert "never mistaken for another object" in timeline_finding(timeline([1]))
@@ -44,7 +44,7 @@ def test_the_first_recognition_is_marked_where_there_is_one():
     assert marks == [True, False]
 
 
-def test_mistakes_are_told_by_their_pattern_and_not_by_colour_alone():
+def test_mistakes_are_told_by_their_pattern_and_not_by_color_alone():
     assert b"<pattern" in timeline_picture(timeline([0, 1, 1]))
     assert b"<pattern" not in timeline_picture(timeline([1, 1, 1]))
 
@@ -93,7 +93,7 @@ def test_worst_middle_and_best_are_chosen_and_those_named_instead(sixteen):
     named = chosen_timelines(card, predicted, ranked, videos=["v09", "v03", "v09"])
     assert [line.video for line in named] == ["v09", "v03"]
     assert [line.video for line in chosen_timelines(card, predicted, ranked[:1])] == ["v00"]
-    with pytest.raises(AskedWrong, match=r"no video 'v3' in the scorecard; the nearest of its 16 videos: .*v03"):
+    with pytest.raises(UsageError, match=r"no video 'v3' in the scorecard; the nearest of its 16 videos: .*v03"):
         chosen_timelines(card, predicted, ranked, videos=["v3"])
 
 
@@ -126,9 +126,9 @@ def test_the_order_of_rows_plays_no_part(sixteen):
 def test_tasks_or_predictions_of_another_run_are_found_wrong(tmp_path, sixteen):
     card, predicted = sixteen
     other_tasks = dataclasses.replace(predicted.tasks, seed=9)
-    with pytest.raises(FoundWrong, match="tasks are not those of the scorecard"):
+    with pytest.raises(DataError, match="tasks are not those of the scorecard"):
         write_report(card, tmp_path, predicted=dataclasses.replace(predicted, tasks=other_tasks))
     for table in (predicted.predictions.assign(prediction=1), predicted.predictions.iloc[1:]):
-        with pytest.raises(FoundWrong, match="video v00: the predictions are not those of the scorecard"):
+        with pytest.raises(DataError, match="video v00: the predictions are not those of the scorecard"):
             write_report(card, tmp_path, predicted=dataclasses.replace(predicted, predictions=table))
     assert list(tmp_path.iterdir()) == []

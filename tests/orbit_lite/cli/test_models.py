@@ -120,7 +120,7 @@ def test_cost_tells_and_writes(run, tmp_path: Path) -> None:
     assert f"{content['macs_to_personalize']:,}" in said
     assert f"{content['macs_to_personalize_leaderboard']:,}" in said
     assert content["measured"]["personalize_s"] > 0
-    assert "seconds to personalise" in said
+    assert "seconds to personalize" in said
 
 
 def test_cost_of_a_checkpoint_is_that_of_its_learner(run, published: Path, tmp_path: Path) -> None:

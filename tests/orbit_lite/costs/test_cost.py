@@ -1,4 +1,4 @@
-"""What a recogniser costs: parameters by part, and measurements that are of the work and nothing else."""
+"""What a recognizer costs: parameters by part, and measurements that are of the work and nothing else."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ class Clock:
 
 
 class Slow(Recognizer):
-    """Takes 0.4 s by the clock, and 64 MB more, to personalise."""
+    """Takes 0.4 s by the clock, and 64 MB more, to personalize."""
 
     def personalize(self, *arguments: object, **options: object) -> object:  # type: ignore[override]
         Clock.now_s += 0.4
@@ -67,7 +67,7 @@ def test_text_has_a_table_for_each_count_and_one_of_what_was_measured() -> None:
     )
     title, personalize, frame, parameters, measured = cost_text(found).split("\n\n")
     assert title == "protonets on tiny, 2 objects, 4 support frames of 32 px"
-    assert personalize.splitlines()[0] == "MACs to personalise"
+    assert personalize.splitlines()[0] == "MACs to personalize"
     assert f"{found.content()['macs_to_personalize']:,}" in personalize
     assert f"{found.content()['macs_a_frame']:,}" in frame
     assert [line.split() for line in parameters.splitlines()[:3]] == [
@@ -89,7 +89,7 @@ def test_counts_depend_on_the_size_of_the_task() -> None:
 
 
 @pytest.mark.usefixtures("spawned")
-def test_seconds_and_memory_are_of_personalising(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_and_memory_are_of_personalizing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orbit_lite.costs.measuring.clock_s", lambda _: Clock.now_s)
     found = cost(slow, SMALL, device=CPU, repeats=3).measured
     assert found is not None

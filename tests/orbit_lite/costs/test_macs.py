@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.config import builtin_names
 from orbit_lite.costs.macs import frame_macs, personalize_macs
 from orbit_lite.models.adapters.set_encoder import SetEncoder
@@ -78,7 +78,7 @@ def with_steps(learner: LearnerConfig, steps: int) -> LearnerConfig:
 
 @pytest.mark.parametrize("learner", builtin_names("learner"))
 def test_the_parts_add_up_to_what_runs(learner: str) -> None:
-    """The whole work of personalising and predicting, counted in one go: nothing forgotten, nothing twice."""
+    """The whole work of personalizing and predicting, counted in one go: nothing forgotten, nothing twice."""
     few_steps = with_steps(load_learner(learner), 3)
     recognizer = recognizer_of(few_steps)
     images = torch.randint(0, 256, (SUPPORT, 3, 32, 32), dtype=torch.uint8)
@@ -136,7 +136,7 @@ def test_what_can_not_be_counted_says_so() -> None:
     for way, support in ((1, 1), (4, 4)):
         assert personalize_macs(recognizer_of("protonets"), way=way, support=support)
     for way, support in ((5, 4), (0, 4)):
-        with pytest.raises(AskedWrong, match="a support frame for each"):
+        with pytest.raises(UsageError, match="a support frame for each"):
             personalize_macs(recognizer_of("protonets"), way=way, support=support)
 
 

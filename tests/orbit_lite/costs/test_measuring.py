@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.costs import measuring
 from orbit_lite.costs.measuring import Work, added_peak_mb, clock_s, seconds_of
 
@@ -87,7 +87,7 @@ def test_other_systems_do_not_tell(monkeypatch, tmp_path):
 
 
 def test_a_killed_process_is_one_line():
-    with pytest.raises(FoundWrong, match="a measured process was killed, most likely for want of memory"):
+    with pytest.raises(DataError, match="a measured process was killed, most likely for want of memory"):
         added_peak_mb(partial(signal.raise_signal, signal.SIGKILL), CPU)
 
 

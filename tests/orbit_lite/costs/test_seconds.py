@@ -1,4 +1,4 @@
-"""Seconds to personalise: of that and nothing else, a support set at a time, and kept when a run is cut off."""
+"""Seconds to personalize: of that and nothing else, a support set at a time, and kept when a run is cut off."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from eval.formats.records import Task, VideoPlan
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.costs import measuring
 from orbit_lite.costs import seconds as timing
 from orbit_lite.costs.seconds import TaskSeconds, measured_on, time_personalizing
@@ -41,7 +41,7 @@ class BlackFrames:
 
 
 class Timed(Recognizer):
-    """Takes three seconds to personalise, one more each time, and remembers to how many images."""
+    """Takes three seconds to personalize, one more each time, and remembers to how many images."""
 
     def __init__(self, clock, **parts):
         super().__init__(**parts)
@@ -123,7 +123,7 @@ def test_what_was_measured_before_a_run_was_cut_off_is_not_measured_again(tmp_pa
 def test_a_file_that_is_no_such_file_is_one_line(tmp_path, recognizer, clock, content):
     path = tmp_path / "seconds.csv"
     path.write_bytes(content)
-    with pytest.raises(FoundWrong, match=r"seconds\.csv: no times of this kit; delete it"):
+    with pytest.raises(DataError, match=r"seconds\.csv: no times of this kit; delete it"):
         time_personalizing(recognizer, TASKS, BlackFrames(clock), path, quiet=True)
     assert path.read_bytes() == content
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.data.class_splits import classes_of
 from orbit_lite.episode_plan import ClassSplit
 
@@ -55,11 +55,11 @@ def test_a_list_names_classes_of_every_source_or_of_one(tmp_path):
     ],
 )
 def test_a_bad_list_is_one_line(tmp_path, content, said):
-    with pytest.raises(FoundWrong, match=said) as error:
+    with pytest.raises(DataError, match=said) as error:
         dealt(of_list(tmp_path, content), "ab")
     assert "\n" not in str(error.value)
 
 
 def test_a_list_that_is_not_there(tmp_path):
-    with pytest.raises(AskedWrong, match="can't be read"):
+    with pytest.raises(UsageError, match="can't be read"):
         dealt(ClassSplit(by="list", file=tmp_path / "none.json"))

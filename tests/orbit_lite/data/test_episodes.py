@@ -7,7 +7,7 @@ import pytest
 
 from data_prep.tree.index import Index, VideoRow
 from eval.formats.records import read_tasks, write_tasks
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.config import load_protocol
 from orbit_lite.data.episodes import EpisodeDrawer
 
@@ -148,14 +148,14 @@ def test_classes_with_too_few_images_are_left_out_and_listed():
     ],
 )
 def test_a_source_that_is_too_small_is_one_line_with_what_it_has_and_needs(protocol, classes, count, said):
-    with pytest.raises(FoundWrong, match=said) as error:
+    with pytest.raises(DataError, match=said) as error:
         drawer(tree(sources=("birds",), classes=classes, count=count), protocol)
     assert "\n" not in str(error.value)
 
 
 def test_a_million_classes_of_one_image_are_one_short_line():
     rows = tuple(VideoRow("", "s", f"c{n}", "clean", f"s--c{n}--clean--1", 1, f"s/c{n}", "x") for n in range(10**6))
-    with pytest.raises(FoundWrong, match=r"0 classes with 2 images or more.* and 999992 more") as error:
+    with pytest.raises(DataError, match=r"0 classes with 2 images or more.* and 999992 more") as error:
         drawer(Index(Path("t"), "frames", rows), "meta-dataset")
     assert len(str(error.value)) < 500
 
@@ -163,7 +163,7 @@ def test_a_million_classes_of_one_image_are_one_short_line():
 def test_a_class_in_two_splits_is_refused_by_name():
     rows = [*tree(split="train", sources=("birds",)).rows, *tree(split="test", sources=("birds",), classes=6).rows]
     index = Index(Path("t"), "frames", tuple(rows))
-    with pytest.raises(FoundWrong, match=r"source birds: 6 classes in two splits, test and train: class 0, .*by=seed"):
+    with pytest.raises(DataError, match=r"source birds: 6 classes in two splits, test and train: class 0, .*by=seed"):
         drawer(index)
     dealt = [drawer(index, "episodes-5w1s", "way=2", "classes.by=seed", split=s) for s in ("train", "test")]
     names = [{name for n in range(40) for name in one.draw("birds", n).objects} for one in dealt]
@@ -172,15 +172,15 @@ def test_a_class_in_two_splits_is_refused_by_name():
 
 def test_a_tree_without_splits_is_all_test_and_has_no_classes_to_train_on():
     assert drawer(tree()).split == ""
-    with pytest.raises(AskedWrong, match=r"no classes of its own for train.*classes\.by=seed"):
+    with pytest.raises(UsageError, match=r"no classes of its own for train.*classes\.by=seed"):
         drawer(tree(), split="train")
     assert drawer(tree(classes=20), "episodes-5w1s", "classes.by=name", split="train").split == "train"
 
 
 def test_an_unknown_split_and_a_split_that_is_not_there():
-    with pytest.raises(AskedWrong, match=r"unknown split 'tests' .*did you mean 'test'"):
+    with pytest.raises(UsageError, match=r"unknown split 'tests' .*did you mean 'test'"):
         drawer(tree(), split="tests")
-    with pytest.raises(AskedWrong, match="no split 'validation' in this tree; it has test"):
+    with pytest.raises(UsageError, match="no split 'validation' in this tree; it has test"):
         drawer(tree(split="test"), split="validation")
 
 
@@ -217,9 +217,9 @@ def test_whole_sets_keep_every_test_image_and_drop_a_training_image_that_is_its_
 
 def test_whole_sets_refuse_what_can_not_be_taught():
     rows = [*tree(split="train", classes=5).rows, *tree(split="test", classes=6).rows]
-    with pytest.raises(FoundWrong, match=r"classes without an image to teach them: class 5; .* in split train"):
+    with pytest.raises(DataError, match=r"classes without an image to teach them: class 5; .* in split train"):
         drawer(Index(Path("t"), "frames", tuple(rows)), "vtab-1000")
-    with pytest.raises(AskedWrong, match="images of split train teach"):
+    with pytest.raises(UsageError, match="images of split train teach"):
         drawer(tree(split="train"), "vtab-1000", split="train")
 
 
@@ -241,6 +241,6 @@ def test_an_overridden_protocol_has_another_name():
     ],
 )
 def test_a_bad_override_is_one_line(override, said):
-    with pytest.raises(AskedWrong, match=said) as error:
+    with pytest.raises(UsageError, match=said) as error:
         load_protocol("episodes-5w1s", [override])
     assert "\n" not in str(error.value)

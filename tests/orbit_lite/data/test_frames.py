@@ -6,7 +6,7 @@ import pytest
 
 from data_prep.making.pack import pack
 from data_prep.tree.index import open_index
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.data.frames import open_frames
 
 
@@ -45,9 +45,9 @@ def test_a_source_survives_pickling(kind, trees):
 @pytest.mark.parametrize("kind", ["raw", "frames", "packed"])
 def test_what_is_not_there_is_named(kind, trees):
     index = open_index(trees[kind])
-    with pytest.raises(FoundWrong, match="no video 'P0--x--clean--y'"):
+    with pytest.raises(DataError, match="no video 'P0--x--clean--y'"):
         open_frames(index).read("P0--x--clean--y", [1])
-    with pytest.raises(FoundWrong, match=index.rows[0].video):
+    with pytest.raises(DataError, match=index.rows[0].video):
         open_frames(index).read(index.rows[0].video, [99999])
 
 
@@ -58,13 +58,13 @@ def test_damaged_and_misshapen_frames_are_named(pocket_frames, tmp_path):
     shutil.copytree(pocket_frames / row.path, root / row.path)
     (root / row.path / f"{row.video}-00002.jpg").write_bytes(b"\xff\xd8 cut off")
     source = open_frames(type(index)(root, "frames", (row,)))
-    with pytest.raises(FoundWrong, match=r"-00002\.jpg"):
+    with pytest.raises(DataError, match=r"-00002\.jpg"):
         source.read(row.video, [2])
-    with pytest.raises(FoundWrong, match=r"-00001\.jpg: 224x224 pixels, expected 96x96"):
+    with pytest.raises(DataError, match=r"-00001\.jpg: 224x224 pixels, expected 96x96"):
         open_frames(type(index)(root, "frames", (row,)), size_px=96).read(row.video, [1])
 
 
 def test_two_videos_of_one_name_are_refused(pocket_frames):
     index = open_index(pocket_frames)
-    with pytest.raises(FoundWrong, match="2 videos are named"):
+    with pytest.raises(DataError, match="2 videos are named"):
         open_frames(type(index)(index.root, "frames", (*index.rows, index.rows[0])))

@@ -9,7 +9,7 @@ import torch
 
 from data_prep.tree.index import open_index
 from eval.formats.records import Task, VideoPlan
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, read_ahead, trailing_clips
 from orbit_lite.data.tasks import TaskDrawer
@@ -77,7 +77,7 @@ def test_clips_hold_the_planned_frames(pocket_frames):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_readers_error_is_its_one_line(pocket_frames, workers):
     read = ReadFrames(open_frames(open_index(pocket_frames)))
-    with pytest.raises(FoundWrong, match=r"^[^\n]*no video 'nothing'[^\n]*$"):
+    with pytest.raises(DataError, match=r"^[^\n]*no video 'nothing'[^\n]*$"):
         list(read_ahead([FrameJob("nothing", (1,))], read, workers=workers))
 
 
@@ -160,12 +160,12 @@ def test_some_jobs_are_read_at_once_and_nothing_while_the_caller_computes():
 def test_an_error_comes_at_its_job_and_not_before(at_once):
     def read(job: int) -> int:
         if job == 2:
-            raise FoundWrong("frame 2 is damaged")
+            raise DataError("frame 2 is damaged")
         return job
 
     found = read_ahead(range(4), read, workers=0, at_once=at_once)
     assert [next(found), next(found)] == [0, 1]
-    with pytest.raises(FoundWrong, match="frame 2 is damaged"):
+    with pytest.raises(DataError, match="frame 2 is damaged"):
         next(found)
 
 

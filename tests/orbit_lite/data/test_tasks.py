@@ -14,7 +14,7 @@ from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import annotation_path, frame_file_name
 from eval.formats.records import read_tasks, write_tasks
 from eval.score import score
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.config import load_protocol
 from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.training.experiment import load_experiment
@@ -119,7 +119,7 @@ def test_an_object_without_a_valid_query_video_leaves_the_task_and_is_listed(tmp
 
 @pytest.mark.parametrize("protocol", ORBIT_PROTOCOLS)
 def test_support_sets_are_of_clean_videos_and_do_not_depend_on_annotations(tmp_path, protocol):
-    """The rules: neither clutter videos nor annotations may be used to personalise."""
+    """The rules: neither clutter videos nor annotations may be used to personalize."""
     index = tree(tmp_path, users=("P1",))
     task = drawer(index, protocol).draw("P1", 0)
     assert all("--clean--" in plan.video for plan in task.support)
@@ -243,7 +243,7 @@ def test_own_videos_needs_neither_splits_nor_annotations(tmp_path):
     assert tasks.every_query_frame
     assert [p.frames for p in tasks.tasks[0].support] == [(1, 31), (1, 31)]
     assert {p.frames for p in tasks.tasks[0].query} == {tuple(range(1, 41))}
-    with pytest.raises(AskedWrong, match="own-videos"):
+    with pytest.raises(UsageError, match="own-videos"):
         drawer(Index(tmp_path, "frames", rows), "orbit-2022")
 
 
@@ -262,32 +262,32 @@ def test_of_stills_every_picture_teaches_in_own_videos_and_every_30th_elsewhere(
 
 def test_what_can_give_no_task_is_named(tmp_path):
     index = tree(tmp_path, users=("P1",), objects=("bag",))
-    with pytest.raises(FoundWrong, match="user P1 has 1 object") as raised:
+    with pytest.raises(DataError, match="user P1 has 1 object") as raised:
         drawer(index, "orbit-2022")
     assert "more like it" not in str(raised.value)
     index = tree(tmp_path, users=("P1", "P2", "P3"), objects=("bag",))
-    with pytest.raises(FoundWrong, match=r"user P1 has 1 object.* \(and 2 more like it\)"):
+    with pytest.raises(DataError, match=r"user P1 has 1 object.* \(and 2 more like it\)"):
         drawer(index, "orbit-2022")
     index = tree(tmp_path, clutter=0)
-    with pytest.raises(FoundWrong, match=r"user P1, object 'bag' has no query video.*clutter"):
+    with pytest.raises(DataError, match=r"user P1, object 'bag' has no query video.*clutter"):
         drawer(index, "orbit-2022")
     index = tree(tmp_path, clean=1)
-    with pytest.raises(FoundWrong, match=r"P1 has 0 objects with valid videos, 2 needed \(bag: only one clean video;"):
+    with pytest.raises(DataError, match=r"P1 has 0 objects with valid videos, 2 needed \(bag: only one clean video;"):
         drawer(index, "orbit-2021-cle-ve")
     rows = tuple(r for r in index.rows if (r.object, r.video_type) != ("cup", "clean"))
-    with pytest.raises(FoundWrong, match=r"object 'cup' has no support video.*needs two clean videos of every object"):
+    with pytest.raises(DataError, match=r"object 'cup' has no support video.*needs two clean videos of every object"):
         drawer(Index(tmp_path, "frames", rows), "orbit-2021-cle-ve")
 
 
 def test_splits_and_annotations_that_are_not_there_are_named(tmp_path):
     index = tree(tmp_path)
-    with pytest.raises(AskedWrong, match="no split 'train'"):
+    with pytest.raises(UsageError, match="no split 'train'"):
         drawer(index, "orbit-2022", split="train")
-    with pytest.raises(AskedWrong, match="did you mean 'validation'"):
+    with pytest.raises(UsageError, match="did you mean 'validation'"):
         drawer(index, "orbit-2022", split="validate")
     Path(annotation_path(tmp_path, "test", index.rows[-1].video)).unlink()
-    with pytest.raises(FoundWrong, match="no annotations; protocol orbit-2022"):
+    with pytest.raises(DataError, match="no annotations; protocol orbit-2022"):
         drawer(index, "orbit-2022")
     annotate(index, row("P2", "cup", "clutter", 1, 7), ())
-    with pytest.raises(FoundWrong, match=r"-00008\.jpg: frame without an entry"):
+    with pytest.raises(DataError, match=r"-00008\.jpg: frame without an entry"):
         drawer(index, "orbit-2022")

@@ -14,7 +14,7 @@ from data_prep.tree.index import Index, build_index, open_index
 from data_prep.tree.layout import frame_file_name
 from eval.formats.records import read_predictions, read_tasks
 from eval.score import score
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.cli.parser import main
 from orbit_lite.config import load_protocol
 from orbit_lite.data.drawing import open_drawer
@@ -170,7 +170,7 @@ def test_features_of_a_large_query_set_are_let_go(index, recognizer, monkeypatch
 
 def test_a_filter_over_time_is_refused_by_name(index, recognizer):
     tasks, source = tasks_of(index, "meta-dataset"), open_frames(index, size_px=SIZE_PX)
-    with pytest.raises(AskedWrong, match=r"--filter-stay: goes by .* protocol meta-dataset.* is of single images"):
+    with pytest.raises(UsageError, match=r"--filter-stay: goes by .* protocol meta-dataset.* is of single images"):
         predict(recognizer, tasks, index, source, causal_filter=CausalFilter(0.5), quiet=True)
 
 

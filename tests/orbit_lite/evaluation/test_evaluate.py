@@ -7,7 +7,7 @@ import torch
 
 from eval.formats.records import read_tasks
 from eval.leaderboard import leaderboard
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.lock import only_run
 from orbit_lite.cli.parser import main
 from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
@@ -71,7 +71,7 @@ def test_a_run_from_before_a_protocol_had_a_key_goes_on(pocket_frames, tmp_path,
     evaluate(request(pocket_frames), out, workers=0, device=CPU)
     record["settings"]["protocol"]["support"]["min_frames"] = 8
     (out / "run.json").write_text(json.dumps(record))
-    with pytest.raises(AskedWrong, match=r"another run \(protocol\.support\.min_frames is 8 there, 1 here\)"):
+    with pytest.raises(UsageError, match=r"another run \(protocol\.support\.min_frames is 8 there, 1 here\)"):
         evaluate(request(pocket_frames), out, workers=0, device=CPU)
 
 
@@ -122,7 +122,7 @@ def test_a_run_that_was_killed_goes_on_with_the_next_user(pocket_frames, tmp_pat
 
 
 def test_a_second_run_in_the_same_folder_is_refused(pocket_frames, tmp_path):
-    with only_run(tmp_path / "out"), pytest.raises(AskedWrong, match="out: another run is writing here"):
+    with only_run(tmp_path / "out"), pytest.raises(UsageError, match="out: another run is writing here"):
         evaluate(request(pocket_frames), tmp_path / "out", workers=0, device=CPU)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -148,13 +148,13 @@ def test_frames_are_in_the_report_only_if_asked(pocket_frames, tmp_path):
 def test_seconds_are_measured_only_if_asked_and_kept(pocket_frames, tmp_path, monkeypatch):
     out = tmp_path / "out"
     plain = evaluate(request(pocket_frames), out, workers=0, device=CPU)
-    assert plain.cost.seconds_to_personalise is None and "seconds" not in plain.cost.source
+    assert plain.cost.seconds_to_personalize is None and "seconds" not in plain.cost.source
     before = {name: (out / name).read_bytes() for name in FILES}
     timed = evaluate(request(pocket_frames), out, workers=0, device=CPU, timed=True)
-    seconds = [row.seconds_to_personalise for row in timed.cost.per_task]
-    assert len(seconds) == timed.cost.seconds_to_personalise.n == 4  # two users with two tasks each
+    seconds = [row.seconds_to_personalize for row in timed.cost.per_task]
+    assert len(seconds) == timed.cost.seconds_to_personalize.n == 4  # two users with two tasks each
     assert len(set(seconds)) == 2 and min(seconds) > 0  # a user's tasks share a support set
-    assert timed.cost.seconds_to_personalise.mean == pytest.approx(sum(seconds) / 4)
+    assert timed.cost.seconds_to_personalize.mean == pytest.approx(sum(seconds) / 4)
     assert f"on cpu, {torch.get_num_threads()} CPU thread" in timed.cost.source
     assert "by the clock" in (out / "report.html").read_text()
     assert timed.overall == plain.overall
@@ -188,7 +188,7 @@ def test_a_checkpoints_scorecard_names_learner_and_backbone(pocket_frames, tmp_p
 
 def test_a_scorecard_tells_cost_and_accuracy_by_annotation(pocket_frames, tmp_path):
     card = evaluate(request(pocket_frames), tmp_path / "out", workers=0, device=CPU)
-    assert card.cost.macs_to_personalise.mean > 1e8  # tiny, some 40 support frames
+    assert card.cost.macs_to_personalize.mean > 1e8  # tiny, some 40 support frames
     sizes = card.by_annotation.box_size
     frames = sum(len(plan.frames) for task in read_tasks(tmp_path / "out/tasks.jsonl").tasks for plan in task.query)
     assert sum(group.n for group in sizes) == frames and all("not annotated" not in group.name for group in sizes)
@@ -208,14 +208,14 @@ def test_own_videos_need_no_split_and_no_annotations(pocket_frames, tmp_path):
     shutil.copytree(pocket_frames / "test", tree)
     card = evaluate(request(tree, protocol="own-videos"), tmp_path / "out", workers=0, device=CPU)
     assert (card.split, card.every_query_frame, len(card.per_user)) == ("", True, 2)
-    with pytest.raises(AskedWrong, match="tree without splits"):
+    with pytest.raises(UsageError, match="tree without splits"):
         evaluate(request(tree), tmp_path / "other", workers=0, device=CPU)
 
 
 def test_a_tree_without_annotations_is_named(pocket_frames, tmp_path):
     tree = tmp_path / "frames"
     shutil.copytree(pocket_frames, tree, ignore=shutil.ignore_patterns("annotations"))
-    with pytest.raises(FoundWrong, match="no annotations; protocol orbit-2022"):
+    with pytest.raises(DataError, match="no annotations; protocol orbit-2022"):
         evaluate(request(tree), tmp_path / "out", workers=0, device=CPU)
     assert not (tmp_path / "out").exists()
 

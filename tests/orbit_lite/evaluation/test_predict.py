@@ -10,7 +10,7 @@ import torch
 
 from data_prep.tree.index import Index, open_index
 from eval.formats.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.config import builtin_names, load_protocol
 from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.data.tasks import TaskDrawer
@@ -74,7 +74,7 @@ def of_one_user(tasks):
 
 @pytest.fixture
 def given(monkeypatch):
-    """All logits that fitted recognisers give, in the order in which they come."""
+    """All logits that fitted recognizers give, in the order in which they come."""
     given = []
     real = FittedRecognizer.logits_from_features
 
@@ -211,7 +211,7 @@ def test_each_frame_is_embedded_once_for_all_tasks(recognizer, index, monkeypatc
 
 def test_tasks_of_another_tree_are_refused(recognizer, index):
     other = replace(tasks_of(index, "orbit-2022"), data_fingerprint="another")
-    with pytest.raises(FoundWrong, match="not the tree these tasks were drawn from"):
+    with pytest.raises(DataError, match="not the tree these tasks were drawn from"):
         predict(recognizer, other, index, open_shrunk(index))
 
 
@@ -278,7 +278,7 @@ def test_memory_is_bounded_by_one_user_also_one_with_89_clutter_videos(learner):
 
 
 @pytest.mark.parametrize("learner", builtin_names("learner"))
-def test_one_personalisation_a_support_set_and_one_embedding_a_frame_and_state(learner, monkeypatch):
+def test_one_personalization_a_support_set_and_one_embedding_a_frame_and_state(learner, monkeypatch):
     """One user's three tasks share a support set; of another's, the third has one of its own, and other frames."""
     shared, own = (tuple(VideoPlan(f"{name}--{k}", k, (1, 2)) for k in range(2)) for name in ("shared", "own"))
 

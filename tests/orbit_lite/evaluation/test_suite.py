@@ -9,7 +9,7 @@ import yaml
 
 from data_prep.tree.index import build_index
 from eval.formats.records import read_scorecard
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.cli.parser import main
 from orbit_lite.config import load_protocol
 from orbit_lite.evaluation.suite import load_suite
@@ -152,7 +152,7 @@ def test_a_folder_without_any_of_its_sets(made, tmp_path, capsys):
 def test_a_suite_that_is_wrong(tmp_path, groups, said):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"name": "mine", "groups": groups}))
-    with pytest.raises(AskedWrong, match=said):
+    with pytest.raises(UsageError, match=said):
         load_suite(str(path))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eval.formats.records import read_predictions, read_scorecard, read_tasks
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.cli.parser import main
 from orbit_lite.forgetting.participant import forget_participant, plan_forget_participant
 from orbit_lite.forgetting.tables import user_of_video
@@ -289,7 +289,7 @@ def test_a_name_that_must_be_mistyped_is_refused(name, folder, study):
     if folder == "answers":  # the JSON's own word for it
         (study / "answers/P01.csv").unlink()
         before = everything(study)
-    with pytest.raises(FoundWrong, match=r"no participant .*; did you mean 'P01'\? Nothing was removed"):
+    with pytest.raises(DataError, match=r"no participant .*; did you mean 'P01'\? Nothing was removed"):
         forget_participant(name, [study / folder])
     assert everything(study) == before
 
@@ -323,7 +323,7 @@ def test_a_split_is_part_of_its_tree(study, tmp_path):
     (tmp_path / "frames").mkdir()
     shutil.move(tmp_path / "test", tmp_path / "frames/test")
     shutil.move(tmp_path / "frames/test/index.csv", tmp_path / "frames/index.csv")
-    with pytest.raises(AskedWrong, match=f"a part of the tree {tmp_path / 'frames'}; give all of it"):
+    with pytest.raises(UsageError, match=f"a part of the tree {tmp_path / 'frames'}; give all of it"):
         plan_forget_participant(USER, [tmp_path / "frames/test"])
 
 

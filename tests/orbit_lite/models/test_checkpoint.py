@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.errors import DataError, KitError, UsageError
 from groundwork.files import part_path
 from orbit_lite.cli.parser import main
 from orbit_lite.config import builtin_names
@@ -87,7 +87,7 @@ def test_every_learner_comes_back_with_the_same_logits(tmp_path: Path, learner: 
     assert not part_path(path).exists()
 
 
-def test_the_same_recogniser_gives_the_same_bytes_in_any_process(saved: Path, tmp_path: Path) -> None:
+def test_the_same_recognizer_gives_the_same_bytes_in_any_process(saved: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     script = (
         "from pathlib import Path; import sys\n"
@@ -100,7 +100,7 @@ def test_the_same_recogniser_gives_the_same_bytes_in_any_process(saved: Path, tm
     assert other.read_bytes() == saved.read_bytes()
 
 
-def test_weights_go_back_into_a_recogniser_not_the_random_state(saved: Path) -> None:
+def test_weights_go_back_into_a_recognizer_not_the_random_state(saved: Path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
@@ -120,11 +120,11 @@ def test_a_learner_of_ones_own_is_written_whole(tmp_path: Path) -> None:
 
 def test_names_that_agree_are_accepted_others_not(saved: Path) -> None:
     load_recognizer(saved, learner="protonets", backbone="tiny", frame_size_px=224)
-    with pytest.raises(AskedWrong, match="asked for learner cnaps, but the checkpoint is of learner protonets"):
+    with pytest.raises(UsageError, match="asked for learner cnaps, but the checkpoint is of learner protonets"):
         load_recognizer(saved, learner="cnaps")
-    with pytest.raises(AskedWrong, match="asked for backbone resnet18, but the checkpoint is of backbone tiny"):
+    with pytest.raises(UsageError, match="asked for backbone resnet18, but the checkpoint is of backbone tiny"):
         load_recognizer(saved, backbone="resnet18")
-    with pytest.raises(AskedWrong, match="asked for frame size 84, but the checkpoint is of frame size 224"):
+    with pytest.raises(UsageError, match="asked for frame size 84, but the checkpoint is of frame size 224"):
         load_recognizer(saved, frame_size_px=84)
 
 
@@ -145,7 +145,7 @@ def test_names_that_agree_are_accepted_others_not(saved: Path) -> None:
 def test_a_header_that_does_not_fit_is_named(saved: Path, changed: dict[str, Any], words: str) -> None:
     path = with_header(saved, **changed)
     for read in (load_recognizer, read_checkpoint_info):
-        with pytest.raises(FoundWrong, match=words):
+        with pytest.raises(DataError, match=words):
             read(path)
 
 
@@ -156,7 +156,7 @@ def test_keys_that_do_not_fit_are_listed(saved: Path) -> None:
     tensors["extractor.net.1.bias"] = torch.full((24,), float("inf"))
     tensors["extractor.net.1.weight"] = torch.zeros(3)
     CHECKPOINT.write(saved, header, tensors)
-    with pytest.raises(FoundWrong, match=r"1 missing \(extractor.net.0.weight\); 1 unknown .*misshapen.*infinite"):
+    with pytest.raises(DataError, match=r"1 missing \(extractor.net.0.weight\); 1 unknown .*misshapen.*infinite"):
         load_recognizer(saved)
 
 
@@ -188,14 +188,14 @@ def test_an_altered_header_is_noticed_without_reading_the_weights(saved: Path) -
     altered = re.sub(rb'(h\\+": )16', rb"\g<1>17", whole, count=1)  # LITE's h
     assert altered != whole
     saved.write_bytes(altered)
-    with pytest.raises(FoundWrong, match=r"damaged or altered \(its header is not what its hash says\)"):
+    with pytest.raises(DataError, match=r"damaged or altered \(its header is not what its hash says\)"):
         read_checkpoint_info(saved)
 
 
 def test_a_header_with_a_key_twice_is_refused(saved: Path) -> None:
     header = json.dumps(header_of(saved))[:-1] + ', "backbone": "resnet18"}'
     CHECKPOINT.write(saved, header, safetensors.torch.load_file(saved))
-    with pytest.raises(FoundWrong, match="key 'backbone' is there twice"):
+    with pytest.raises(DataError, match="key 'backbone' is there twice"):
         load_recognizer(saved)
 
 
@@ -221,7 +221,7 @@ def test_one_from_before_hashes_loads_with_a_note_and_can_be_given_one(
     assert (before.hashed, after.hashed) == (False, True)
     assert (after.config, after.learner, after.validation_frame_accuracy) == (before.config, before.learner, 0.75)
     assert after.meta["hashed_from"]["file"] == old.name
-    with pytest.raises(AskedWrong, match="a checkpoint of this kit already"):
+    with pytest.raises(UsageError, match="a checkpoint of this kit already"):
         convert(new, tmp_path / "newer.safetensors")
 
 
@@ -236,7 +236,7 @@ def test_a_checkpoint_says_what_its_weights_were_chosen_by(saved: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
 def test_a_truncated_checkpoint_is_one_line(saved: Path, share: float) -> None:
     saved.write_bytes(saved.read_bytes()[: int(share * saved.stat().st_size)])
-    with pytest.raises(FoundWrong, match=r"best\.safetensors") as caught:
+    with pytest.raises(DataError, match=r"best\.safetensors") as caught:
         load_recognizer(saved)
     assert "\n" not in str(caught.value)
 
@@ -247,9 +247,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(b"\xff\xd8\xff\xe0 a picture of a key")
     for path in (weights, picture):
-        with pytest.raises(FoundWrong, match=path.name):
+        with pytest.raises(DataError, match=path.name):
             load_recognizer(path)
-    with pytest.raises(AskedWrong, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         load_recognizer(tmp_path / "none.safetensors")
     with pytest.raises(KitError, match="folder"):
         (tmp_path / "folder").mkdir()
@@ -261,12 +261,12 @@ def test_a_file_that_is_not_ours_needs_the_two_names(tmp_path: Path) -> None:
     net = build_extractor("tiny", weights="random").net
     torch.save({f"feature_extractor.{name}": value for name, value in net.state_dict().items()}, tmp_path / "x.pth")
     for names in ({}, {"learner": "protonets"}, {"backbone": "tiny"}):
-        with pytest.raises(FoundWrong, match="name its learner and backbone"):
+        with pytest.raises(DataError, match="name its learner and backbone"):
             load_recognizer(tmp_path / "x.pth", **names)
     load_recognizer(tmp_path / "x.pth", learner="protonets", backbone="tiny")
-    with pytest.raises(AskedWrong, match="unknown learner 'protonet'"):
+    with pytest.raises(UsageError, match="unknown learner 'protonet'"):
         load_recognizer(tmp_path / "x.pth", learner="protonet", backbone="tiny")
-    with pytest.raises(AskedWrong, match="unknown backbone 'tinny'"):
+    with pytest.raises(UsageError, match="unknown backbone 'tinny'"):
         load_recognizer(tmp_path / "x.pth", learner="protonets", backbone="tinny")
 
 
@@ -286,7 +286,7 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
 def test_a_frame_size_that_can_not_be_right_is_one_line(saved: Path, size: str) -> None:
     header = json.dumps(header_of(saved)).replace('"frame_size_px": 224', f'"frame_size_px": {size}')
     CHECKPOINT.write(saved, header, safetensors.torch.load_file(saved))
-    with pytest.raises(FoundWrong) as error:
+    with pytest.raises(DataError) as error:
         load_recognizer(saved)
     assert str(error.value).startswith(f"{saved}: ") and len(str(error.value)) < len(str(saved)) + 250
 
@@ -298,7 +298,7 @@ def test_another_learner_starts_from_a_checkpoints_extractor_and_the_same_from_a
     other = build_from(load_learner("cnaps"), "tiny", weights=str(saved), seed=3)
     for name, value in start.extractor.state_dict().items():
         assert torch.equal(value, other.extractor.state_dict()[name])
-    with pytest.raises(AskedWrong, match="asked for backbone resnet18, but the checkpoint is of backbone tiny"):
+    with pytest.raises(UsageError, match="asked for backbone resnet18, but the checkpoint is of backbone tiny"):
         build_from(load_learner("protonets"), "resnet18", weights=saved)
     plain = build_from(load_learner("protonets"), "tiny", weights="random", seed=7)
     assert all(torch.equal(value, plain.state_dict()[name]) for name, value in start.state_dict().items())

@@ -1,11 +1,11 @@
-"""Checks of what a recogniser is given, and chunks."""
+"""Checks of what a recognizer is given, and chunks."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.models.inputs import (
     check_finite,
     check_images,
@@ -33,7 +33,7 @@ def test_frames_and_clips_pass(shape: tuple[int, ...]) -> None:
     ],
 )
 def test_other_images_are_refused_and_named(images: torch.Tensor, words: str) -> None:
-    with pytest.raises(FoundWrong, match=f"support images: .*{words}"):
+    with pytest.raises(DataError, match=f"support images: .*{words}"):
         check_images(images, frame_size_px=32, what="support images")
 
 
@@ -48,7 +48,7 @@ def test_other_images_are_refused_and_named(images: torch.Tensor, words: str) ->
     ],
 )
 def test_labels_that_do_not_fit_are_named(labels: torch.Tensor, words: str) -> None:
-    with pytest.raises(FoundWrong, match=words):
+    with pytest.raises(DataError, match=words):
         check_labels(labels, items=2)
 
 
@@ -66,7 +66,7 @@ def test_videos_of_one_class_each_pass(videos: torch.Tensor | None) -> None:
     ],
 )
 def test_videos_that_do_not_fit_are_named(videos: torch.Tensor, words: str) -> None:
-    with pytest.raises(FoundWrong, match=f"support videos: {words}"):
+    with pytest.raises(DataError, match=f"support videos: {words}"):
         check_videos(videos, torch.tensor([0, 1, 0]), what="support videos")
 
 
@@ -81,7 +81,7 @@ def test_videos_that_do_not_fit_are_named(videos: torch.Tensor, words: str) -> N
     ],
 )
 def test_a_skipped_class_is_named(labels: list[int], way: int | None, words: str) -> None:
-    with pytest.raises(FoundWrong, match=words):
+    with pytest.raises(DataError, match=words):
         check_support_labels(torch.tensor(labels), items=2, way=way)
 
 
@@ -95,7 +95,7 @@ def test_features_that_are_not_finite_are_named(value: float) -> None:
     features = torch.zeros(4, 3)
     check_finite(features, what="images")
     features[2, 1] = value
-    with pytest.raises(FoundWrong, match=r"item 2 .*1 of 4 items"):
+    with pytest.raises(DataError, match=r"item 2 .*1 of 4 items"):
         check_finite(features, what="images")
 
 

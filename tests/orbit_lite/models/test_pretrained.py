@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from huggingface_hub import constants
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models import pretrained
 from orbit_lite.models.extractor import build_extractor
 from orbit_lite.models.pretrained import fetch_from_hub, fetch_from_url
@@ -83,7 +83,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(files: tuple[str, dict
     address, content = files
     name = named_by_hash(b"right")
     content[f"/{name}"] = b"wrong"
-    with pytest.raises(AskedWrong, match=r"could not fetch .*invalid hash"):
+    with pytest.raises(UsageError, match=r"could not fetch .*invalid hash"):
         fetch_from_url(f"{address}/{name}")
     content[f"/{name}"] = b"right"
     assert fetch_from_url(f"{address}/{name}").read_bytes() == b"right"  # nothing of the wrong one was kept
@@ -110,9 +110,9 @@ def test_without_a_network_the_answer_is_quick_and_says_what_to_do(
     monkeypatch.setattr(constants, "ENDPOINT", dead_address)
     # what takes the hub's own client 46 s: it waits, and tries again
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited"))
-    with pytest.raises(AskedWrong, match=r"could not fetch .* timm's tf_efficientnet_b0\.aa_in1k .*--weights FILE"):
+    with pytest.raises(UsageError, match=r"could not fetch .* timm's tf_efficientnet_b0\.aa_in1k .*--weights FILE"):
         build_extractor("efficientnet_b0", weights="pretrained")
-    with pytest.raises(AskedWrong, match="--weights FILE"):
+    with pytest.raises(UsageError, match="--weights FILE"):
         fetch_from_url(f"{dead_address}/net-12345678.pth")
 
 
@@ -125,11 +125,11 @@ def test_a_host_that_never_answers_does_not_hang(
         silent.listen()
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: pytest.fail("asked with the hub's patience"))
-        with pytest.raises(AskedWrong, match="timed out"):
+        with pytest.raises(UsageError, match="timed out"):
             fetch_from_hub("some_net.tag")
 
 
 def test_hub_offline_is_honoured(files: tuple[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(AskedWrong, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(UsageError, match="HF_HUB_OFFLINE is set"):
         fetch_from_hub("some_net.tag")

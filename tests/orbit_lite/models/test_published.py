@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite import load_recognizer
 from orbit_lite.models.backbones import BACKBONES
 from orbit_lite.models.backbones.tiny import tiny_net
@@ -323,7 +323,7 @@ def test_keys_that_do_not_fit_are_listed_by_the_published_names(published: Calla
     weights["adapter.generator.regularizers.0"] = torch.zeros(24)  # our name is not the file's
     weights["classifier.bias_processor.linear2.weight"] = torch.zeros(2, 2)
     weights["set_encoder.encoder.layer1.1.running_var"][5] = torch.nan
-    with pytest.raises(FoundWrong) as caught:
+    with pytest.raises(DataError) as caught:
         load_recognizer(published("tiny", "cnaps", weights), learner="cnaps", backbone="tiny")
     assert str(caught.value).endswith(
         "x.pth as cnaps on tiny: the weights do not fit: 1 missing (film_generator.regularizers.0); "
@@ -341,9 +341,9 @@ def test_a_classifier_that_the_extractor_came_with_is_ignored(published: Callabl
 
 def test_another_learners_file_is_refused(published: Callable[..., Path]) -> None:
     path = published("tiny", "cnaps")
-    with pytest.raises(FoundWrong, match=r"unknown \(set_encoder\.encoder\.layer1\.0\.weight"):
+    with pytest.raises(DataError, match=r"unknown \(set_encoder\.encoder\.layer1\.0\.weight"):
         load_recognizer(path, learner="protonets", backbone="tiny")
-    with pytest.raises(FoundWrong, match=r"unknown \(classifier\.weight_processor\.linear1\.weight"):
+    with pytest.raises(DataError, match=r"unknown \(classifier\.weight_processor\.linear1\.weight"):
         load_recognizer(path, learner="simple_cnaps", backbone="tiny")
 
 
@@ -355,7 +355,7 @@ def test_a_hostile_file_is_refused_and_not_run(tmp_path: Path) -> None:
             return exec, (f"open({str(target)!r}, 'w').close()",)
 
     torch.save({"model_state_dict": random_checkpoint("tiny", "protonets"), "args": Hostile()}, tmp_path / "x.pth")
-    with pytest.raises(FoundWrong, match="nothing in it was run"):
+    with pytest.raises(DataError, match="nothing in it was run"):
         load_recognizer(tmp_path / "x.pth", learner="protonets", backbone="tiny")
     assert not target.exists()
 

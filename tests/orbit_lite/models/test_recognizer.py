@@ -1,10 +1,10 @@
-"""The recogniser: fitting returns a value, and leaves no trace."""
+"""The recognizer: fitting returns a value, and leaves no trace."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.config import builtin_names
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
@@ -22,7 +22,7 @@ def recognizer(request: pytest.FixtureRequest) -> Recognizer:
     return build_recognizer(request.param, "tiny", weights="random", frame_size_px=SIZE_PX)
 
 
-def test_a_support_image_is_recognised_again(recognizer: Recognizer) -> None:
+def test_a_support_image_is_recognized_again(recognizer: Recognizer) -> None:
     images = frames(4)
     fitted = recognizer.personalize(images, torch.tensor([2, 0, 1, 3]))
     assert fitted.logits(images).argmax(dim=1).tolist() == [2, 0, 1, 3]
@@ -97,7 +97,7 @@ def test_a_clips_features_are_the_mean_of_its_frames(recognizer: Recognizer) -> 
 def test_a_support_set_that_is_not_one_is_refused(
     recognizer: Recognizer, images: Tensor, labels: Tensor, words: str
 ) -> None:
-    with pytest.raises(FoundWrong, match=words):
+    with pytest.raises(DataError, match=words):
         recognizer.personalize(images, labels)
 
 
@@ -125,7 +125,7 @@ def test_diverged_weights_are_found(recognizer: Recognizer, wrong: float) -> Non
         kept = parameters[weight].detach().clone()
         with torch.no_grad():
             parameters[weight].fill_(wrong)
-        with pytest.raises(FoundWrong, match=f"({DIVERGED[weight]}).*(diverged|not finite)"):
+        with pytest.raises(DataError, match=f"({DIVERGED[weight]}).*(diverged|not finite)"):
             recognizer.personalize(frames(2), torch.tensor([0, 1]))
         with torch.no_grad():
             parameters[weight].copy_(kept)
@@ -140,12 +140,12 @@ def test_every_learners_parts_are_among_the_diverged(recognizer: Recognizer) -> 
 
 def test_features_that_are_not_finite_are_found() -> None:
     recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=SIZE_PX)
-    with pytest.raises(FoundWrong, match="support features: item 1"):
+    with pytest.raises(DataError, match="support features: item 1"):
         recognizer.personalize_from_features(torch.tensor([[0.0], [float("inf")]]), torch.tensor([0, 1]))
 
 
 def test_an_unknown_learner_names_the_known_ones() -> None:
-    with pytest.raises(AskedWrong, match=r"'protonet' \(did you mean 'protonets'\?\); known: .* protonets, "):
+    with pytest.raises(UsageError, match=r"'protonet' \(did you mean 'protonets'\?\); known: .* protonets, "):
         build_recognizer("protonet", "tiny", weights="random")
 
 

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.models.weight_files import load_checked, read_metadata, read_weights
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}
@@ -47,7 +47,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, nested: bool, p
         path.write_bytes(pickle.dumps(content))
     else:
         torch.save(content, path)
-    with pytest.raises(FoundWrong, match="nothing in it was run"):
+    with pytest.raises(DataError, match="nothing in it was run"):
         read_weights(path)
     assert not target.exists()
     if plain_pickle:  # it would have worked
@@ -64,7 +64,7 @@ def test_a_file_cut_off_anywhere_is_one_line(tmp_path: Path, kind: str, share: f
     else:
         torch.save(WEIGHTS, path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(FoundWrong, match=r"cut\.") as caught:
+    with pytest.raises(DataError, match=r"cut\.") as caught:
         read_weights(path)
     assert "\n" not in str(caught.value)
 
@@ -73,14 +73,14 @@ def test_a_file_cut_off_anywhere_is_one_line(tmp_path: Path, kind: str, share: f
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)
-    with pytest.raises(FoundWrong, match="other"):
+    with pytest.raises(DataError, match="other"):
         read_weights(path)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"a": 3}, {"a": {"b": torch.ones(1)}}, {1: torch.ones(1)}])
 def test_pickles_that_are_no_state_dict_are_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "odd.pth")
-    with pytest.raises(FoundWrong, match="expected a state dict"):
+    with pytest.raises(DataError, match="expected a state dict"):
         read_weights(tmp_path / "odd.pth")
 
 
@@ -97,21 +97,21 @@ def test_tensors_that_were_on_a_gpu_come_to_the_cpu(tmp_path: Path, monkeypatch:
 
 def test_a_missing_file_is_asked_wrong(tmp_path: Path) -> None:
     for read in (read_weights, read_metadata):
-        with pytest.raises(AskedWrong, match="no such file"):
+        with pytest.raises(UsageError, match="no such file"):
             read(tmp_path / "none.pth")
 
 
 def test_a_module_that_does_not_fit_is_left_as_it_was() -> None:
     module = nn.Linear(3, 2)
     before = module.weight.detach().clone()
-    with pytest.raises(FoundWrong, match=r"x: .*1 missing"):
+    with pytest.raises(DataError, match=r"x: .*1 missing"):
         load_checked(module, {"weight": torch.zeros(2, 3)}, where="x")
     assert torch.equal(module.weight, before)
 
 
 def test_a_number_too_large_for_the_module_counts_as_infinite() -> None:
     module = nn.Linear(1, 1)
-    with pytest.raises(FoundWrong, match=r"infinite values \(bias"):
+    with pytest.raises(DataError, match=r"infinite values \(bias"):
         load_checked(
             module, {"weight": torch.ones(1, 1), "bias": torch.full((1,), 1e300, dtype=torch.float64)}, where="x"
         )
@@ -123,10 +123,10 @@ def test_batch_counters_may_be_absent_statistics_may_not() -> None:
     load_checked(module, weights | {"running_mean": torch.tensor([1.0, 2.0])}, where="x")
     assert module.running_mean is not None
     assert module.running_mean.tolist() == [1.0, 2.0]
-    with pytest.raises(FoundWrong, match=r"missing \(running_var"):
+    with pytest.raises(DataError, match=r"missing \(running_var"):
         load_checked(module, {name: value for name, value in weights.items() if name != "running_var"}, where="x")
-    with pytest.raises(FoundWrong, match=r"1 with negative variances \(running_var\)"):
+    with pytest.raises(DataError, match=r"1 with negative variances \(running_var\)"):
         load_checked(module, weights | {"running_var": torch.tensor([1.0, -0.1])}, where="x")
-    with pytest.raises(FoundWrong, match=r"1 with NaN or infinite values \(running_mean\)"):
+    with pytest.raises(DataError, match=r"1 with NaN or infinite values \(running_mean\)"):
         load_checked(module, weights | {"running_mean": torch.tensor([1.0, float("inf")])}, where="x")
     assert module.running_mean.tolist() == [1.0, 2.0]

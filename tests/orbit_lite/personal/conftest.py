@@ -1,4 +1,4 @@
-"""A personal recogniser of one pocket user, for all tests of what is done with one."""
+"""A personal recognizer of one pocket user, for all tests of what is done with one."""
 
 import hashlib
 import shutil
@@ -44,7 +44,7 @@ def alice(pocket_raw) -> Path:
 
 @pytest.fixture(scope="session")
 def alice_file(alice, tmp_path_factory) -> Path:
-    """The personal recogniser of `alice`: ProtoNets on `tiny`, random weights. Not to be changed: copy it."""
+    """The personal recognizer of `alice`: ProtoNets on `tiny`, random weights. Not to be changed: copy it."""
     out = tmp_path_factory.mktemp("personal") / "alice.safetensors"
     personalize(ModelChoice("protonets", "tiny", "random"), [alice], out, device=torch.device("cpu"))
     return out
@@ -64,9 +64,9 @@ def _make_support(
     rng = np.random.default_rng(seed)
     parts = []
     for name, count in videos.items():
-        centre = apart * rng.normal(size=8)
+        center = apart * rng.normal(size=8)
         for number in range(count):
-            frames = centre + drift * rng.normal(size=8) + noise * rng.normal(size=(4, 8))
+            frames = center + drift * rng.normal(size=8) + noise * rng.normal(size=(4, 8))
             digest = hashlib.sha256(f"{name} {number}".encode()).hexdigest()
             parts.append((TaughtVideo(name, 120, (1, 31, 61, 91), digest), torch.tensor(frames, dtype=torch.float32)))
     return SupportSet.of(parts)

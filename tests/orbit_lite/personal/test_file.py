@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.errors import DataError, KitError, UsageError
 from groundwork.files import part_path
 from orbit_lite.config import builtin_names
 from orbit_lite.models.checkpoint import load_recognizer, save_recognizer
@@ -82,7 +82,7 @@ def test_cut_off_anywhere(saved):
     content = saved.read_bytes()
     for length in (0, 3, 8, 100, len(content) // 2, len(content) - 1):
         saved.write_bytes(content[:length])
-        with pytest.raises(FoundWrong, match=r"alice\.safetensors"):
+        with pytest.raises(DataError, match=r"alice\.safetensors"):
             load_personal(saved)
 
 
@@ -112,7 +112,7 @@ def test_one_from_before_the_header_had_a_hash_of_its_own(saved):
         old = {"header": header, "sha256": whole["sha256"]}
         saved.write_bytes(safetensors.torch.save(tensors, {HEADER: json.dumps(old)}))
         if damaged:
-            with pytest.raises(FoundWrong, match="damaged or altered"):
+            with pytest.raises(DataError, match="damaged or altered"):
                 load_personal(saved)
         else:
             assert load_personal(saved).user == "alice"
@@ -156,7 +156,7 @@ def rewritten(path, *, tensors=None, **changed):
     ],
 )
 def test_a_header_that_is_not_one_of_ours(saved, changed, said):
-    with pytest.raises(FoundWrong) as error:
+    with pytest.raises(DataError) as error:
         load_personal(rewritten(saved, **changed))
     assert said in str(error.value) and str(saved) in str(error.value) and "\n" not in str(error.value)
 
@@ -174,7 +174,7 @@ def test_a_header_that_is_not_one_of_ours(saved, changed, said):
     ],
 )
 def test_tensors_that_do_not_belong_together(saved, tensors, said):
-    with pytest.raises(FoundWrong) as error:
+    with pytest.raises(DataError) as error:
         load_personal(rewritten(saved, tensors=tensors))
     assert said in str(error.value) and "\n" not in str(error.value)
 
@@ -208,11 +208,11 @@ def test_a_file_from_before_calibration_is_calibrated_from_the_features_it_keeps
 def test_a_checkpoint_and_a_personal_file_are_told_apart(saved, tmp_path):
     checkpoint = tmp_path / "best.safetensors"
     save_recognizer(checkpoint, build_recognizer("protonets", "tiny", weights="random"), config={})
-    with pytest.raises(FoundWrong, match="not a personal recognizer; make one with 'orbit-lite personalize'"):
+    with pytest.raises(DataError, match="not a personal recognizer; make one with 'orbit-lite personalize'"):
         load_personal(checkpoint)
-    with pytest.raises(FoundWrong, match="a personal recogniser"):
+    with pytest.raises(DataError, match="a personal recognizer"):
         load_recognizer(saved)
-    with pytest.raises(AskedWrong, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         load_personal(tmp_path / "nothing")
 
 
@@ -236,6 +236,6 @@ def test_tensors_of_another_type_are_refused(saved, dtype):
     values = safetensors.torch.load_file(saved)
     for name in [name for name in values if not name.startswith("recognizer.")]:
         changed = rewritten(saved, tensors={name: values[name].to(dtype)})
-        with pytest.raises(FoundWrong, match=rf"{name}: values of type {dtype}, expected torch.float32"):
+        with pytest.raises(DataError, match=rf"{name}: values of type {dtype}, expected torch.float32"):
             load_personal(changed)
         rewritten(saved, tensors={name: values[name]})

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.real import PLACES, Filmed, Run, judge, kinds_of, read_users
 from eval.calibration import expected_calibration_error
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.choice import EMBEDDED_START
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.calibrating.calibrate import estimate
@@ -47,7 +47,7 @@ DRAWS = 10  # of two videos of each object, for each of the 10 runs
 def start() -> Recognizer:
     try:
         return EMBEDDED_START.load()
-    except AskedWrong as error:
+    except UsageError as error:
         pytest.skip(str(error))
 
 

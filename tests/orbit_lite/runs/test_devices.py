@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.runs.devices import named_device
 
 
@@ -17,6 +17,6 @@ def test_the_one_that_is_there_is_taken_without_a_name():
     [("abacus", "not to be had here"), ("cuda:99", "not to be had here"), ("meta", "computes on cpu and cuda")],
 )
 def test_others_are_refused(name, said):
-    with pytest.raises(AskedWrong, match=f"--device {name}: .*{said}") as error:
+    with pytest.raises(UsageError, match=f"--device {name}: .*{said}") as error:
         named_device(name)
     assert "\n" not in str(error.value)

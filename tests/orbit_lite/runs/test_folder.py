@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.lock import LOCK_NAME
 from orbit_lite.runs import folder as run_folder
 from orbit_lite.runs.folder import RunFolder, versions
@@ -28,17 +28,17 @@ def test_the_same_settings_take_a_folder_up_again(tmp_path):
 
 def test_what_is_another_runs_is_left_alone(tmp_path):
     begin(tmp_path / "run", {"config": {"lr": 1, "h": 2}})
-    with pytest.raises(AskedWrong, match=r"holds another run \(config\.lr is 1 there, 3 here\)"):
+    with pytest.raises(UsageError, match=r"holds another run \(config\.lr is 1 there, 3 here\)"):
         begin(tmp_path / "run", {"config": {"lr": 3, "h": 2}})
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"x")
-    with pytest.raises(AskedWrong, match="no run of this kit"):
+    with pytest.raises(UsageError, match="no run of this kit"):
         begin(tmp_path / "photos")
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
-    with pytest.raises(AskedWrong, match="a file"):
+    with pytest.raises(UsageError, match="a file"):
         begin(tmp_path / "photos" / "cat.jpg")
     (tmp_path / "run" / "run.json").write_text("{")
-    with pytest.raises(FoundWrong, match="damaged"):
+    with pytest.raises(DataError, match="damaged"):
         begin(tmp_path / "run")
 
 
@@ -52,7 +52,7 @@ def test_settings_of_an_earlier_release_are_read_as_this_one_would_write_them(tm
             pass
 
     again(warmup="step")
-    with pytest.raises(AskedWrong, match=r"holds another run \(warmup is 'step' there, 'epoch' here\)"):
+    with pytest.raises(UsageError, match=r"holds another run \(warmup is 'step' there, 'epoch' here\)"):
         again(warmup="epoch")
     assert (tmp_path / "run" / "run.json").read_bytes() == before
 
@@ -61,7 +61,7 @@ def test_a_folder_has_one_run_at_a_time(tmp_path):
     begin(tmp_path / "run")
     with (
         RunFolder.held(tmp_path / "run", {}, machine=MACHINE),
-        pytest.raises(AskedWrong, match="another run is writing here"),
+        pytest.raises(UsageError, match="another run is writing here"),
     ):
         begin(tmp_path / "run")
     begin(tmp_path / "run")
@@ -82,7 +82,7 @@ def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, moment):
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left == {LOCK_NAME, ".run.json.part" if moment == 1 else "run.json"}
     begin(tmp_path / "run", {"seed": 1})
-    with pytest.raises(AskedWrong, match="seed is 1 there"):
+    with pytest.raises(UsageError, match="seed is 1 there"):
         begin(tmp_path / "run", {"seed": 2})
 
 

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from data_prep.video import encode_jpeg, iterate_frames
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.personal.decision.rejection import Kind
 from orbit_lite.personal.file import load_personal
 from orbit_lite.studio.live import LiveSession, small_jpeg
@@ -62,14 +62,14 @@ def test_what_is_seen_is_said_once_until_it_changes(personal, jpegs, monkeypatch
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"0" * 100, b"\xff\xd8\xff" * 500_000])
 def test_a_frame_that_is_none_is_refused_by_its_header(content):
-    with pytest.raises(FoundWrong, match="a picture"):
+    with pytest.raises(DataError, match="a picture"):
         small_jpeg(content)
 
 
 def test_a_frame_that_would_fill_the_memory_is_refused_by_its_header():
     content = io.BytesIO()
     Image.new("L", (20_000, 4_000)).save(content, "JPEG")
-    with pytest.raises(FoundWrong, match="20000x4000 pixels"):
+    with pytest.raises(DataError, match="20000x4000 pixels"):
         small_jpeg(content.getvalue())
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from data_prep.video import is_video_file
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.use import out_of_use
 from orbit_lite.cli import parser
 from orbit_lite.forgetting.participant import forget_participant, plan_forget_participant
@@ -59,7 +59,7 @@ def withdraw(study):
 def require_refused(study):
     """Nothing is removed, and the line says why."""
     before = sorted(path for path in study.rglob("*") if path.is_file() and "~" not in path.name)
-    with pytest.raises(AskedWrong, match="another command is using it; nothing was changed"):
+    with pytest.raises(UsageError, match="another command is using it; nothing was changed"):
         withdraw(study)
     assert sorted(path for path in study.rglob("*") if path.is_file() and "~" not in path.name) == before
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.training.experiment import load_experiment
 from orbit_lite.training.loop import BEST_NAME, STATE_NAME, train
 
@@ -45,16 +45,16 @@ def test_where_the_schedule_does_not_allow_it_that_is_said(pocket_frames, tmp_pa
 
 def test_only_a_finished_run_is_trained_further_and_one_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):
     run = tmp_path / "run"
-    with pytest.raises(AskedWrong, match="no run of this kit"):
+    with pytest.raises(UsageError, match="no run of this kit"):
         trained(pocket_frames, run, more=1)
     trained(pocket_frames, run, "epochs=1")
-    with pytest.raises(AskedWrong, match="holds another run"):
+    with pytest.raises(UsageError, match="holds another run"):
         trained(pocket_frames, run, "optimizer.lr=0.5", more=1)
     with monkeypatch.context() as patched:
         patched.setattr("orbit_lite.training.loop.save_state", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             trained(pocket_frames, run, more=1)
-    with pytest.raises(AskedWrong, match="step 1 of 2, not finished"):
+    with pytest.raises(UsageError, match="step 1 of 2, not finished"):
         trained(pocket_frames, run, more=3)
     assert trained(pocket_frames, run, more=1).steps == 2
     assert json.loads((run / "run.json").read_text())["settings"]["config"]["epochs"] == 2

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from data_prep.tree.index import open_index
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from groundwork.lock import only_run
 from groundwork.randomness import keyed_rng
 from orbit_lite.cli.parser import main
@@ -88,7 +88,7 @@ def test_nothing_about_test_users_reaches_training(finished, pocket_frames, tmp_
     assert summary.validation_frame_accuracy == finished[1].validation_frame_accuracy
     shutil.rmtree(tree / "validation")
     (tree / "index.csv").unlink()
-    with pytest.raises(AskedWrong, match="no split 'validation'"):
+    with pytest.raises(UsageError, match="no split 'validation'"):
         train(quick(), data=tree, out=tmp_path / "other", workers=0, device=CPU)
     assert not (tmp_path / "other").exists()
 
@@ -212,7 +212,7 @@ def test_a_finished_run_is_not_run_again_and_another_is_refused(finished, pocket
     run, summary = finished
     before = {path: path.read_bytes() for path in run.iterdir() if path.name != "log.txt"}
     assert train(quick(), data=pocket_frames, out=run, workers=0, device=CPU) == summary
-    with pytest.raises(AskedWrong, match=r"holds another run \(config\.optimizer\.lr is 0\.\d+ there, 0\.5 here\)"):
+    with pytest.raises(UsageError, match=r"holds another run \(config\.optimizer\.lr is 0\.\d+ there, 0\.5 here\)"):
         train(quick("optimizer.lr=0.5"), data=pocket_frames, out=run, workers=0, device=CPU)
     assert before == {path: path.read_bytes() for path in run.iterdir() if path.name != "log.txt"}
 
@@ -221,7 +221,7 @@ def test_a_damaged_state_stops_the_run(finished, pocket_frames, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished[0], run)
     (run / STATE_NAME).write_bytes((run / STATE_NAME).read_bytes()[:5000])
-    with pytest.raises(FoundWrong, match=r"state\.pt: the run can't resume"):
+    with pytest.raises(DataError, match=r"state\.pt: the run can't resume"):
         train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
 
 
@@ -243,7 +243,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_task(
 ):
     tasks = TrainingTasks(TaskDrawer(open_index(pocket_frames), quick().tasks, split="train", seed=quick().seed))
     told = rf"step 2, training task 5 \(user {tasks.task(5).user}\): its loss or gradient is not finite"
-    with pytest.raises(FoundWrong, match=told):
+    with pytest.raises(DataError, match=told):
         train(quick(), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
 
 
@@ -261,7 +261,7 @@ def test_weights_that_have_diverged_stop_the_run(pocket_frames, tmp_path, skip):
     """Even where steps may be left out: what is wrong is no step's any more. 1e30 is past all that can be squared."""
     config = quick("optimizer.lr=1e30", f"skip_not_finite={skip}", "tasks.tasks_per_user=1")
     said = "validation after step 1: .*NaN or infinite features"  # an epoch of one step, so it is met there first
-    with pytest.raises(FoundWrong, match=said):
+    with pytest.raises(DataError, match=said):
         train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
 
 
@@ -302,13 +302,13 @@ def test_a_step_tells_which_task_is_not_finite_with_every_learner(learner, bf16)
 def test_a_head_that_is_not_solved_stops_the_run_and_names_the_task():
     learner = load_learner("anil_implicit").model_copy(update={"head_settings": {"most_steps": 1}})
     recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
-    with pytest.raises(FoundWrong, match=r"^training task 10: the head of 2 classes and 4 support items is not solved"):
+    with pytest.raises(DataError, match=r"^training task 10: the head of 2 classes and 4 support items is not solved"):
         step_gradient(recognizer, map(made_task, [10]), range(10, 11), Ranks(CPU), lite=LiteConfig(), seed=5)
 
 
 def test_a_run_that_stops_so_names_step_and_user(pocket_frames, tmp_path):
     config = quick("learner=anil_implicit", "learner.head_settings.most_steps=1")
-    with pytest.raises(FoundWrong, match=r"^step 1, training task 0 \(user P\d+\): the head of .* is not solved"):
+    with pytest.raises(DataError, match=r"^step 1, training task 0 \(user P\d+\): the head of .* is not solved"):
         train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
 
 
@@ -429,7 +429,7 @@ def test_a_run_from_before_a_setting_resumes_where_it_stands_for_what_was_done_t
         "lite.film_penalty_batch=256": "config.lite.film_penalty_batch is not set there, 256 here",
         "optimizer.clamp_gradient=10": "config.optimizer.clamp_gradient is not set there, 10.0 here",
     }.items():
-        with pytest.raises(AskedWrong, match=re.escape(words)):
+        with pytest.raises(UsageError, match=re.escape(words)):
             train(quick(setting), data=pocket_frames, out=run, workers=0, device=CPU)
     train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
     assert same(weights(run), weights(finished[0]))
@@ -441,7 +441,7 @@ def test_before_bf16_was_a_setting_it_was_float32(finished, pocket_frames, tmp_p
     record = json.loads((run / "run.json").read_text())
     del record["settings"]["config"]["lite"]["bf16"]
     (run / "run.json").write_text(json.dumps(record))
-    with pytest.raises(AskedWrong, match=r"config\.lite\.bf16 is False there, not set here"):
+    with pytest.raises(UsageError, match=r"config\.lite\.bf16 is False there, not set here"):
         train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
     assert train(quick("lite.bf16=false"), data=pocket_frames, out=run, workers=0, device=CPU).steps == 6
 

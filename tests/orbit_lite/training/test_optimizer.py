@@ -23,7 +23,7 @@ class Model(nn.Module):
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_extractor_lr_scale_reaches_the_weights(name):
-    """The published code stored the scale where its optimiser does not look. (Adam's first step is lr in size.)"""
+    """The published code stored the scale where its optimizer does not look. (Adam's first step is lr in size.)"""
     model = Model()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     config = OptimizerConfig(name=name, lr=0.01, extractor_lr_scale=0.1)

@@ -1,6 +1,6 @@
 import pytest
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.cli.parser import main
 from orbit_lite.config import builtin_names
 from orbit_lite.training.experiment import load_experiment
@@ -39,5 +39,5 @@ def test_the_verb_shows_them_without_data_and_out(capsys):
 
 
 def test_what_can_not_be_loaded_is_not_shown():
-    with pytest.raises(AskedWrong, match="unknown key 'sed'"):
+    with pytest.raises(UsageError, match="unknown key 'sed'"):
         shown_keys("pocket", ["sed=3"])

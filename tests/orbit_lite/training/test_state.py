@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from groundwork.errors import FoundWrong, KitError
+from groundwork.errors import DataError, KitError
 from orbit_lite.training.state import TrainingState, load_state, save_state
 
 STATE = TrainingState(
@@ -75,7 +75,7 @@ def test_no_altered_state_is_taken(saved, mutations):
 )
 def test_an_edited_state_is_refused(saved, change):
     torch.save(torch.load(saved, weights_only=True) | change, saved)
-    with pytest.raises(FoundWrong, match=r"state\.pt: the run can't resume from this state"):
+    with pytest.raises(DataError, match=r"state\.pt: the run can't resume from this state"):
         loaded(saved)
 
 

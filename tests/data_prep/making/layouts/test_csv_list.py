@@ -1,7 +1,7 @@
 import pytest
 
 from data_prep.making.layouts.entries import class_name
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 
 from .conftest import close, pixels
 
@@ -73,7 +73,7 @@ def test_a_list_that_is_not_there(put, tmp_path, refused):
 
 @pytest.mark.parametrize("text", ["a\\b", "a\nb", ".hidden", "a/.b", "\ud800", " ", "/"])
 def test_names_that_no_folder_should_have(text):
-    with pytest.raises(FoundWrong, match="can't be a class's name"):
+    with pytest.raises(DataError, match="can't be a class's name"):
         class_name("here", text)
 
 

@@ -6,7 +6,7 @@ from scipy.io import savemat
 
 from data_prep.making.layouts.bounded import exactly
 from data_prep.making.layouts.mat_file import open_mat_array, read_mat_numbers
-from groundwork.errors import AskedWrong, FoundWrong, KitError
+from groundwork.errors import DataError, KitError, UsageError
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -41,13 +41,13 @@ def test_what_is_refused(tmp_path):
         ("z", 9, "no array of numbers 'z'"),
         ("labels", 9, "no array of numbers 'labels'; it has 'x, y, w'"),
     ):
-        with pytest.raises(FoundWrong, match=said):
+        with pytest.raises(DataError, match=said):
             read_mat_numbers(path, name, most=most)
     for header, said in ((b"\x89HDF\r\n", "7.3"), (b"MATLAB 7.3 MAT-file", "7.3"), (bytes(200), "version 5")):
         path.write_bytes(header.ljust(200, b" "))
-        with pytest.raises(AskedWrong, match=said):
+        with pytest.raises(UsageError, match=said):
             read_mat_numbers(path, "x", most=9)
-    with pytest.raises(AskedWrong, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_mat_numbers(tmp_path / "no.mat", "x", most=9)
 
 
@@ -74,5 +74,5 @@ def test_what_unpacks_to_far_more_than_it_says_is_not_unpacked(tmp_path):
     element = whole[128:136] + bytes(1 << 24)
     packed = zlib.compress(element)
     path.write_bytes(whole[:128] + (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
-    with pytest.raises(FoundWrong, match=r"no array of numbers|damaged"):
+    with pytest.raises(DataError, match=r"no array of numbers|damaged"):
         read_mat_numbers(path, "labels", most=100)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.making.layouts.table import LAYOUTS, layout_named
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.cli import options
 from orbit_lite.cli.parser import main
 
@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[4] / "docs"
 
 
 def test_an_unknown_layout_names_the_nearest():
-    with pytest.raises(AskedWrong, match="did you mean 'svhn'"):
+    with pytest.raises(UsageError, match="did you mean 'svhn'"):
         layout_named("svnh")
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.config import parse_config
 from orbit_lite.costs.macs import personalize_macs
 from orbit_lite.data.pixels import TaskPixels
@@ -91,7 +91,7 @@ def test_every_adapter_has_a_row_and_a_name(name: str, recognizer: Recognizer) -
 
 
 def test_an_unknown_adapter_lists_the_known_and_the_nearest() -> None:
-    with pytest.raises(AskedWrong, match=r"unknown adapter 'generate' \(did you mean 'generator'\?\); known: none, "):
+    with pytest.raises(UsageError, match=r"unknown adapter 'generate' \(did you mean 'generator'\?\); known: none, "):
         find_adapter("generate")
     for learner, words in (
         (
@@ -103,7 +103,7 @@ def test_an_unknown_adapter_lists_the_known_and_the_nearest() -> None:
         ({"adapter": "steps", "head": "linear", "extractor": "learned"}, "adapter 'steps' passes no gradient"),
         ({"adapter": "generator", "head": "logistic"}, "'logistic' passes no gradient.*meta-learned .'generator'"),
     ):
-        with pytest.raises(AskedWrong, match=words):
+        with pytest.raises(UsageError, match=words):
             parse_config({"head": "proto", "extractor": "frozen", **learner}, LearnerConfig, where="x")
 
 
@@ -162,7 +162,7 @@ def test_a_gradient_passes_exactly_where_it_says_so(name: str) -> None:
     if not FACTS[name].passes_gradient:
         recognizer = build_recognizer(learner_of(name), "tiny", weights="random", frame_size_px=SIZE_PX)
         recognizer.extractor.requires_grad_(True)  # as a hand-made composition may be
-        with pytest.raises(AskedWrong, match="nothing to meta-train"):
+        with pytest.raises(UsageError, match="nothing to meta-train"):
             task_gradient(recognizer, task, h=1, rng=np.random.default_rng(0))
         return
     recognizer = build_recognizer(learner_of(name, "learned"), "tiny", weights="random", frame_size_px=SIZE_PX)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.models.adapters.film import film_parameters
 from orbit_lite.models.adapters.film_tuner import FilmTuner
 from orbit_lite.models.chunks import Chunks
@@ -61,7 +61,7 @@ def test_it_is_a_plain_loop_over_norms_and_head(extractor: Extractor) -> None:
 def test_chunks_do_not_change_it_and_nothing_is_left_on_the_extractor(extractor: Extractor) -> None:
     before = copy.deepcopy(extractor.state_dict())
     clips = frames(clip=(2,))
-    with torch.no_grad():  # as personalisation is
+    with torch.no_grad():  # as personalization is
         whole = tune(FilmTuner(STEPS, LR), extractor, clips, chunk=100)
         cut = tune(FilmTuner(STEPS, LR), extractor, clips, chunk=3)
     torch.testing.assert_close(whole[0], cut[0])
@@ -74,5 +74,5 @@ def test_chunks_do_not_change_it_and_nothing_is_left_on_the_extractor(extractor:
 def test_a_loss_that_is_not_finite_is_told_at_once(extractor: Extractor) -> None:
     with torch.no_grad():
         next(extractor.parameters()).fill_(float("nan"))
-    with pytest.raises(FoundWrong, match="support images: a loss of nan at step 1 of 1000000; the extractor's weights"):
+    with pytest.raises(DataError, match="support images: a loss of nan at step 1 of 1000000; the extractor's weights"):
         tune(FilmTuner(1_000_000, LR), extractor, frames(), chunk=2)

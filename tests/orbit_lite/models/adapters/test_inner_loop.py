@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.config import parse_config
 from orbit_lite.costs.cost import part_sizes
 from orbit_lite.costs.macs import frame_macs, personalize_macs
@@ -95,7 +95,7 @@ def test_clips_count_as_items() -> None:
     ],
 )
 def test_settings_that_are_none_are_refused(changed: dict[str, Any], words: str) -> None:
-    with pytest.raises(AskedWrong, match=words):
+    with pytest.raises(UsageError, match=words):
         config(
             changed.get("adapter_settings", {}),
             **{key: value for key, value in changed.items() if key != "adapter_settings"},
@@ -106,12 +106,12 @@ def test_a_network_that_can_not_adapt_so_is_refused() -> None:
     learner, film = config({}), InnerLoopSettings(adapts="film")
     bare = build_extractor("tiny", weights="random", frame_size_px=SIZE_PX)
     bare.backbone = replace(TINY, norms=lambda net: [])
-    with pytest.raises(AskedWrong, match="backbone tiny has no norms for FiLM to adapt; use adapts: all"):
+    with pytest.raises(UsageError, match="backbone tiny has no norms for FiLM to adapt; use adapts: all"):
         InnerLoopAdapter(learner, film, bare)
     InnerLoopAdapter(learner, InnerLoopSettings(), bare)
     batch_norm = nn.BatchNorm2d(24, track_running_stats=False)
     without = Extractor(TINY, nn.Sequential(nn.Conv2d(3, 24, 3), batch_norm), frame_size_px=SIZE_PX)
-    with pytest.raises(AskedWrong, match="BatchNorm 1 has no running statistics"):
+    with pytest.raises(UsageError, match="BatchNorm 1 has no running statistics"):
         InnerLoopAdapter(learner, InnerLoopSettings(), without)
 
 

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.models.backbones import BACKBONES
 from orbit_lite.models.extractor import Extractor, build_extractor
 
@@ -43,7 +43,7 @@ def test_tiny_is_well_under_a_million_parameters() -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny", "efficientnet_b0", "resnet18"])
-def test_normalisation_is_the_backbones_own(name: str) -> None:
+def test_normalization_is_the_backbones_own(name: str) -> None:
     extractor = build_extractor(name, weights="random").double()
     backbone, images = extractor.backbone, frames(2)
     mean, std = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (backbone.mean, backbone.std))
@@ -111,28 +111,28 @@ def test_random_weights_hang_on_their_seed_and_leave_the_global_state_alone() ->
     assert not torch.equal(one(frames(1)), other(frames(1)))
 
 
-def test_normalisation_is_not_in_the_state_dict() -> None:
+def test_normalization_is_not_in_the_state_dict() -> None:
     assert all(name.startswith("net.") for name in build_extractor("tiny", weights="random").state_dict())
 
 
 def test_frames_too_small_to_be_halved_five_times_are_refused() -> None:
     build_extractor("tiny", weights="random", frame_size_px=32)
-    with pytest.raises(AskedWrong, match="frames of 31 px: too small for any backbone; expected 32 or more"):
+    with pytest.raises(UsageError, match="frames of 31 px: too small for any backbone; expected 32 or more"):
         build_extractor("tiny", weights="random", frame_size_px=31)
 
 
 def test_unknown_backbone_names_the_nearest_and_all() -> None:
-    with pytest.raises(AskedWrong, match=r"'eficientnet_b0' \(did you mean 'efficientnet_b0'\?\); known: tiny, "):
+    with pytest.raises(UsageError, match=r"'eficientnet_b0' \(did you mean 'efficientnet_b0'\?\); known: tiny, "):
         build_extractor("eficientnet_b0", weights="random")
 
 
 def test_tiny_has_no_pretrained_weights() -> None:
-    with pytest.raises(AskedWrong, match="tiny has no pretrained"):
+    with pytest.raises(UsageError, match="tiny has no pretrained"):
         build_extractor("tiny", weights="pretrained")
 
 
 def test_a_vit_of_another_size_is_refused() -> None:
-    with pytest.raises(AskedWrong, match="224 px only, asked for 84"):
+    with pytest.raises(UsageError, match="224 px only, asked for 84"):
         build_extractor("vit_s_32", weights="random", frame_size_px=84)
 
 
@@ -157,7 +157,7 @@ def test_all_that_does_not_fit_is_in_one_error(b0_weights: dict[str, Tensor], tm
     wrong["bn2.bias"] = torch.zeros(7)
     wrong["bn2.running_var"] = torch.full((1280,), float("nan"))
     torch.save(wrong, tmp_path / "wrong.pth")
-    with pytest.raises(FoundWrong) as caught:
+    with pytest.raises(DataError) as caught:
         build_extractor("efficientnet_b0", weights=tmp_path / "wrong.pth")
     text = str(caught.value)
     for part in (
@@ -173,7 +173,7 @@ def test_all_that_does_not_fit_is_in_one_error(b0_weights: dict[str, Tensor], tm
 
 def test_weights_of_another_backbone_are_refused(b0_weights: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(b0_weights, tmp_path / "b0.pth")
-    with pytest.raises(FoundWrong, match="and 2 more"):  # 12 tensors of tiny are missing, 10 are named
+    with pytest.raises(DataError, match="and 2 more"):  # 12 tensors of tiny are missing, 10 are named
         build_extractor("tiny", weights=tmp_path / "b0.pth")
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.film import film_parameters
 from orbit_lite.models.backbones import find_backbone, timm_models
@@ -111,7 +111,7 @@ def test_the_docs_name_the_families_tried() -> None:
     assert [name for name in FAMILIES if f"`{name}`" not in text] == []
 
 
-def test_statistics_licence_and_hub_are_timms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_license_and_hub_are_timms(monkeypatch: pytest.MonkeyPatch) -> None:
     dinov2, clip = (
         find_backbone("timm:vit_small_patch14_dinov2"),
         find_backbone("timm:vit_base_patch32_clip_224.laion2b"),
@@ -121,12 +121,12 @@ def test_statistics_licence_and_hub_are_timms(monkeypatch: pytest.MonkeyPatch) -
     assert find_backbone("timm:vit_tiny_patch16_224").mean == HALVES
     assert find_backbone("timm:mobilevit_xxs", frame_size_px=64).std == (1, 1, 1)
     assert dinov2.name == "timm:vit_small_patch14_dinov2.lvd142m" == find_backbone(dinov2.name).name
-    assert "apache-2.0" in dinov2.licence
+    assert "apache-2.0" in dinov2.license
     asked = []
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *where: asked.append(where) or __file__)
     assert dinov2.fetch is not None and dinov2.fetch() == Path(__file__)
     assert asked == [("timm/vit_small_patch14_dinov2.lvd142m", "model.safetensors")]
-    with pytest.raises(AskedWrong, match="has no pretrained weights; use --weights random"):
+    with pytest.raises(UsageError, match="has no pretrained weights; use --weights random"):
         build_extractor("timm:ghostnet_050", weights="pretrained", frame_size_px=64)
 
 
@@ -155,7 +155,7 @@ def test_a_file_of_timms_is_loaded_its_classifier_ignored(name: str, tmp_path: P
     same = {key for key, value in loaded.net.state_dict().items() if value.equal(whole.state_dict()[key])}
     assert loaded.net.state_dict().keys() - same == ({"pos_embed"} if size_px == 64 else set())
     torch.save({**whole.state_dict(), "extra": torch.ones(1)}, tmp_path / "w.pth")
-    with pytest.raises(FoundWrong, match=r"1 unknown \(extra\)"):
+    with pytest.raises(DataError, match=r"1 unknown \(extra\)"):
         build_extractor(f"timm:{name}", weights=tmp_path / "w.pth", frame_size_px=size_px)
 
 
@@ -167,7 +167,7 @@ def test_a_checkpoint_says_which_of_timms_it_is_of(tmp_path: Path) -> None:
         loaded = load_recognizer(tmp_path / "x.safetensors", backbone=asked)
         assert loaded.extractor.backbone.name == "timm:mobilenetv3_small_050.lamb_in1k"
     assert loaded.embed(frames(2, 64)).equal(built.embed(frames(2, 64)))
-    with pytest.raises(AskedWrong, match=r"asked for backbone timm:resnet10t.c3_in1k"):
+    with pytest.raises(UsageError, match=r"asked for backbone timm:resnet10t.c3_in1k"):
         load_recognizer(tmp_path / "x.safetensors", backbone="timm:resnet10t")
 
 
@@ -187,7 +187,7 @@ def test_a_checkpoint_says_which_of_timms_it_is_of(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_not_be_is_refused_in_one_line(name: str, size_px: int, words: str) -> None:
-    with pytest.raises(AskedWrong, match=words) as refused:
+    with pytest.raises(UsageError, match=words) as refused:
         build_extractor(name, weights="random", frame_size_px=size_px)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
 
@@ -216,14 +216,14 @@ def test_a_network_that_keeps_no_promise_is_refused(
 ) -> None:
     monkeypatch.setattr(timm_models, "timm_net", lambda name, **options: Odd(net).to("meta"))
     timm_models.timm_backbone.cache_clear()
-    with pytest.raises(AskedWrong, match=words):
+    with pytest.raises(UsageError, match=words):
         find_backbone("timm:resnet10t", frame_size_px=64)
     timm_models.timm_backbone.cache_clear()
 
 
 def test_film_is_refused_where_there_are_no_norms() -> None:
     build_recognizer("protonets", "timm:nf_resnet26", weights="random", frame_size_px=64)
-    with pytest.raises(AskedWrong, match=r"FiLM has nothing to adapt: no BatchNorm.*take a learner without FiLM"):
+    with pytest.raises(UsageError, match=r"FiLM has nothing to adapt: no BatchNorm.*take a learner without FiLM"):
         build_recognizer("simple_cnaps", "timm:nf_resnet26", weights="random", frame_size_px=64)
 
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.engines import ENGINES, choosing
 from orbit_lite.models.engines.choosing import Measured, settle_engine
 from orbit_lite.models.engines.encoder import EngineFails
@@ -125,7 +125,7 @@ def test_an_engine_asked_for_is_used_whatever_the_work(recognizer, name):
 
 
 def test_an_unknown_engine_is_refused(recognizer):
-    with pytest.raises(AskedWrong, match="unknown engine 'tensorrt'"):
+    with pytest.raises(UsageError, match="unknown engine 'tensorrt'"):
         settle_engine(recognizer, "tensorrt", frames=1)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.models.adapters.film import film_parameters
 from orbit_lite.models.backbones import BACKBONES
 from orbit_lite.models.engines import ENGINES, find_engine, onnx_graph
@@ -438,7 +438,7 @@ def test_a_chunk_that_memory_does_not_hold_is_halved_and_that_is_said_once(caplo
         "cpu: its memory does not hold a chunk of 16 frames; smaller ones are used, with the same result"
     ]
     recognizer.engine = Tight(0)
-    with pytest.raises(FoundWrong, match="does not hold the network and 1 frame; use --device cpu"):
+    with pytest.raises(DataError, match="does not hold the network and 1 frame; use --device cpu"):
         recognizer.embed(images[:1])
 
 
@@ -459,5 +459,5 @@ def test_other_precisions_are_refused_by_openvino():
 
 
 def test_an_unknown_engine_is_named_with_those_near():
-    with pytest.raises(AskedWrong, match=r"unknown engine 'openvin' .*openvino.* known: torch, openvino, eager"):
+    with pytest.raises(UsageError, match=r"unknown engine 'openvin' .*openvino.* known: torch, openvino, eager"):
         find_engine("openvin")

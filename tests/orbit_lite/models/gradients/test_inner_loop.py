@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.gradients.inner_loop import query_weights
@@ -427,7 +427,7 @@ def test_anils_loop_is_the_adapters_with_nothing_but_the_head() -> None:
 
 
 def test_an_unknown_estimator_is_refused_as_elsewhere() -> None:
-    with pytest.raises(AskedWrong, match="unknown estimator 'light'"):
+    with pytest.raises(UsageError, match="unknown estimator 'light'"):
         gradient(make_recognizer({}), make_task(), "light")  # type: ignore[arg-type]
 
 

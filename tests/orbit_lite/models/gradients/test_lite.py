@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.config import builtin_names
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.film_generator import FilmAdapter
@@ -61,7 +61,7 @@ PARTS = META_TRAINED | {name: parts for name, (_, parts) in VARIANTS.items()}
 
 
 def random_frames(count: int, seed: int, clip: tuple[int, ...] = ()) -> Tensor:
-    """Smooth frames of different colours: noise would give encodings that hardly differ."""
+    """Smooth frames of different colors: noise would give encodings that hardly differ."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randint(0, 256, (count, *clip, 3, 4, 4), generator=generator, dtype=torch.uint8)
     return coarse.repeat_interleave(SIZE_PX // 4, dim=-1).repeat_interleave(SIZE_PX // 4, dim=-2)
@@ -494,21 +494,21 @@ def test_bfloat16_is_in_both_encoders_and_in_nothing_else() -> None:
     ],
 )
 def test_a_task_that_is_not_one_is_refused(changed: dict[str, Any], words: str) -> None:
-    with pytest.raises(FoundWrong, match=words):
+    with pytest.raises(DataError, match=words):
         gradient(make_recognizer("protonets"), replace(make_task(), **changed), "lite")
 
 
 def test_h_below_one_and_unknown_estimators_are_refused() -> None:
-    with pytest.raises(AskedWrong, match="h = 0"):
+    with pytest.raises(UsageError, match="h = 0"):
         gradient(make_recognizer("protonets"), make_task(), "lite", h=0)
-    with pytest.raises(AskedWrong, match="unknown estimator 'light'; known: lite, exact, full"):
+    with pytest.raises(UsageError, match="unknown estimator 'light'; known: lite, exact, full"):
         gradient(make_recognizer("protonets"), make_task(), "light")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("learner", FITTED_ONLY)
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_a_learner_with_nothing_to_meta_train_is_refused(learner: str, estimator: Estimator) -> None:
-    with pytest.raises(AskedWrong, match="nothing to meta-train"):
+    with pytest.raises(UsageError, match="nothing to meta-train"):
         gradient(make_recognizer(learner), make_task(), estimator)
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.proximal import ProximalAdapter, ProximalSettings
 from orbit_lite.models.backbones.tiny import TINY
@@ -177,7 +177,7 @@ def test_nothing_of_the_way_to_the_solution_is_kept(monkeypatch: pytest.MonkeyPa
 
 
 def test_lite_is_refused_with_the_reason() -> None:
-    with pytest.raises(AskedWrong, match=r"^imaml has no estimator 'lite': .* is biased; use lite.estimator=exact$"):
+    with pytest.raises(UsageError, match=r"^imaml has no estimator 'lite': .* is biased; use lite.estimator=exact$"):
         gradient(make_recognizer(), make_task(), "lite")
 
 
@@ -186,7 +186,7 @@ def test_full_is_refused_for_a_network_whose_hessian_is_no_matrix_to_make() -> N
         head="linear", adapter="proximal", extractor="learned", steps=1, adapter_settings={"residual": None}
     )
     recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=SIZE_PX)
-    with pytest.raises(AskedWrong, match=r"'full' makes a matrix .*: 385,979 parameters adapt, at most 5,000 can"):
+    with pytest.raises(UsageError, match=r"'full' makes a matrix .*: 385,979 parameters adapt, at most 5,000 can"):
         gradient(recognizer, make_task(), "full")
 
 

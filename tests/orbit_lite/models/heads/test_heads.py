@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.heads import HEADS, find_head
 from orbit_lite.models.heads.fitting import FittedHead, Head, every_tensor, head_tensors, with_tensors
 from orbit_lite.models.heads.prototypes import RECORD as PROTO
@@ -109,7 +109,7 @@ def test_every_head_has_a_row_and_a_name() -> None:
 
 
 def test_an_unknown_head_lists_the_known_and_the_nearest() -> None:
-    with pytest.raises(AskedWrong, match=r"unknown head 'prota' \(did you mean 'proto'\?\); known: proto, cosine, "):
+    with pytest.raises(UsageError, match=r"unknown head 'prota' \(did you mean 'proto'\?\); known: proto, cosine, "):
         find_head("prota")
 
 
@@ -225,7 +225,7 @@ def test_a_head_fitted_by_steps_takes_its_features_as_given(
 ) -> None:
     features, labels = support
     features = features.clone().requires_grad_()
-    with torch.no_grad():  # as personalisation is
+    with torch.no_grad():  # as personalization is
         fitted = head.fit(features, labels, way=WAY)
     assert not fitted.logits(queries).requires_grad
     assert features.grad is None

@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.video.frames import read_frames
 from eval.formats.answer_text import NONE_OF_THESE
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.cli.parser import main
 from orbit_lite.personal.answering.answers import FrameAnswer
 from orbit_lite.personal.answering.overlay import BAND_PX, MARGIN_PX, SIDE_PX, Captions, annotate, caption
@@ -29,8 +29,8 @@ def captions_of(labels):
     return captions
 
 
-def greys(count):
-    """Square pictures of another size than the copy's, each of its own grey."""
+def grays(count):
+    """Square pictures of another size than the copy's, each of its own gray."""
     return [np.full((96, 96, 3), 20 + 20 * number, np.uint8) for number in range(count)]
 
 
@@ -41,7 +41,7 @@ def decoded(path):
 
 def test_each_frame_has_its_picture_and_its_own_caption(tmp_path):
     labels = [0, 0, 1, 2, 1]
-    annotate(greys(5), captions_of(labels), tmp_path / "out.mp4", fps=30)
+    annotate(grays(5), captions_of(labels), tmp_path / "out.mp4", fps=30)
     frames = decoded(tmp_path / "out.mp4")
     bands = [caption("bag", "confidence 87 %"), caption("mug", "confidence 87 %"), caption(NONE_OF_THESE, "")]
     assert [frame.shape for frame in frames] == [(SIDE_PX + BAND_PX, SIDE_PX, 3)] * 5
@@ -53,7 +53,7 @@ def test_each_frame_has_its_picture_and_its_own_caption(tmp_path):
 
 @pytest.mark.parametrize("fps", [30, 29.97, 12.5])
 def test_the_copy_runs_at_the_rate_of_its_frames(tmp_path, fps):
-    annotate(greys(4), captions_of([0] * 4), tmp_path / "out.mp4", fps=fps)
+    annotate(grays(4), captions_of([0] * 4), tmp_path / "out.mp4", fps=fps)
     with av.open(str(tmp_path / "out.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
@@ -64,8 +64,8 @@ def test_the_copy_runs_at_the_rate_of_its_frames(tmp_path, fps):
 @pytest.mark.parametrize("pictures", [4, 6])
 def test_a_video_that_changed_in_between_leaves_no_copy_and_the_old_one(tmp_path, pictures):
     (tmp_path / "out.mp4").write_bytes(b"old")
-    with pytest.raises(FoundWrong, match=r"out\.mp4: not written"):
-        annotate(greys(pictures), captions_of([0] * 5), tmp_path / "out.mp4", fps=30)
+    with pytest.raises(DataError, match=r"out\.mp4: not written"):
+        annotate(grays(pictures), captions_of([0] * 5), tmp_path / "out.mp4", fps=30)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     assert (tmp_path / "out.mp4").read_bytes() == b"old"
 

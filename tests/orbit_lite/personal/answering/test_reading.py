@@ -1,4 +1,4 @@
-"""A video's frames for recognising: the same from a file and from a folder, in another process that needs no torch."""
+"""A video's frames for recognizing: the same from a file and from a folder, in another process that needs no torch."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from data_prep.video.frames import read_frames
 from data_prep.workers.stream import StreamWorker
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.personal.answering.reading import BATCH_FRAMES, VideoJob, batches_in_worker, read_batches
 
 ROOT = Path(__file__).parents[4]
@@ -67,15 +67,15 @@ def test_what_is_no_folder_of_frames(clutter, folder_of, tmp_path):
     gap = shutil.copytree(folder_of(clutter), tmp_path / folder_of(clutter).name)
     (gap / f"{gap.name}-00003.jpg").unlink()
     for path, said in ((tmp_path / "empty", "no frames in it"), (gap, "not numbered without a gap")):
-        with pytest.raises(FoundWrong, match=said) as caught:
+        with pytest.raises(DataError, match=said) as caught:
             pictures_of(VideoJob(path, 224))
         assert str(path) in str(caught.value)
-    with pytest.raises(FoundWrong, match="224x224 pixels, expected 96x96"):
+    with pytest.raises(DataError, match="224x224 pixels, expected 96x96"):
         pictures_of(VideoJob(folder_of(clutter), 96))
 
 
 def test_a_process_that_hangs_is_named_with_its_video(clutter):
-    with StreamWorker() as worker, pytest.raises(FoundWrong, match="gave nothing for 0 s") as caught:
+    with StreamWorker() as worker, pytest.raises(DataError, match="gave nothing for 0 s") as caught:
         list(batches_in_worker(worker, VideoJob(clutter, 64), hang_s=0.0))
     assert str(clutter) in str(caught.value)
 

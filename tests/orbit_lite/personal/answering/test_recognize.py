@@ -230,7 +230,7 @@ def test_rows_of_a_video_whose_damage_shows_late_are_taken_back(run, alice_file,
 
 @pytest.fixture
 def faulty(clutter, tmp_path):
-    """Files that are no video to recognise, by what is wrong with them."""
+    """Files that are no video to recognize, by what is wrong with them."""
     folder = tmp_path / "faulty"
     folder.mkdir()
     (folder / "text.mp4").write_text("shopping list\n" * 50)
@@ -273,7 +273,7 @@ def test_when_no_video_can_be_read_nothing_is_written(run, alice_file, faulty, t
 
 @pytest.fixture
 def models(alice_file, tmp_path):
-    """Files that are no personal recogniser, by what is wrong with them."""
+    """Files that are no personal recognizer, by what is wrong with them."""
     folder = tmp_path / "models"
     folder.mkdir()
     content = alice_file.read_bytes()

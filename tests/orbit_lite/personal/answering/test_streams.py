@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from data_prep.video.frames import read_frames
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.cli.parser import main
 from orbit_lite.personal.answering import live
 from orbit_lite.personal.answering.frame_table import COLUMNS
@@ -153,7 +153,7 @@ class Broken(Counted):
 
     def read(self):
         if self.given == 2:
-            raise FoundWrong("counted: the cable was pulled")
+            raise DataError("counted: the cable was pulled")
         return super().read()
 
 
@@ -161,7 +161,7 @@ def test_an_error_of_the_reading_thread_comes_after_the_frames_before_it():
     source = Broken(9)
     source._allowed.release(9)
     taken = []
-    with pytest.raises(FoundWrong, match="the cable was pulled"), LatestFrames(source) as frames:
+    with pytest.raises(DataError, match="the cable was pulled"), LatestFrames(source) as frames:
         taken += [frame.number for frame in frames]
     assert source.closed
 
@@ -197,7 +197,7 @@ class FilmedCamera(Camera):
         return frame
 
 
-def test_a_slow_recogniser_of_a_camera_drops_frames_and_does_not_fall_behind(personal, clutter, monkeypatch, tmp_path):
+def test_a_slow_recognizer_of_a_camera_drops_frames_and_does_not_fall_behind(personal, clutter, monkeypatch, tmp_path):
     camera, length = FilmedCamera(str(clutter)), len(read_frames(clutter))
     wait_until_first_is_taken = []
     score = type(personal).scores
@@ -210,7 +210,7 @@ def test_a_slow_recogniser_of_a_camera_drops_frames_and_does_not_fall_behind(per
         return score(self, images)
 
     monkeypatch.setattr(type(personal), "scores", slowly)
-    with pytest.raises(FoundWrong, match="gives no more frames"):
+    with pytest.raises(DataError, match="gives no more frames"):
         recognize_stream(personal, camera, live=True, outputs=Outputs(csv=tmp_path / "rows.csv"))
     numbers = [int(row["frame"]) for row in rows_of(tmp_path / "rows.csv")]
     # each was the newest there was, the others were dropped, and it got to the end with the stream
@@ -234,7 +234,7 @@ def test_a_camera_gives_rgb_pictures_numbered_and_timed(clutter):
 def test_a_file_in_a_cameras_place_shows_no_other_file(clutter, tmp_path, text):
     path = tmp_path / "list.mp4"
     path.write_text(text.format(clutter), encoding="utf-8")
-    with pytest.raises(FoundWrong, match="expected a video"):
+    with pytest.raises(DataError, match="expected a video"):
         Camera(str(path))
 
 
@@ -259,7 +259,7 @@ def test_raw_frames_come_whole_however_the_bytes_come(piped):
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (8193, 5)])
 def test_a_size_that_is_none(width, height):
-    with pytest.raises(AskedWrong, match=f"{width}x{height}"):
+    with pytest.raises(UsageError, match=f"{width}x{height}"):
         RawFrames(0, width, height, fps=30)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eval.metrics import video_accuracy
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.personal.calibrating.calibrate import calibrate_head
 from orbit_lite.personal.calibrating.leave_out import (
@@ -152,5 +152,5 @@ def test_objects_that_could_not_be_checked_come_first_and_the_best_last(mixed, c
     ],
 )
 def test_what_leaves_nothing_to_check_is_refused(make_support, counts, said, check_support):
-    with pytest.raises(FoundWrong, match=said):
+    with pytest.raises(DataError, match=said):
         check_support(make_support(counts))

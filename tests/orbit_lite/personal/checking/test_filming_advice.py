@@ -51,7 +51,7 @@ def test_videos_filmed_badly_come_first():
     assert advice.text.startswith("Film again: 3 of your 5 clips are blurred; hold still")
     assert "More videos are likely to help" in advice.text  # and the rest is not lost
     assert advise(measured(1, None, blurred=1)).kind == "again"
-    # where all is recognised there is nothing to film again
+    # where all is recognized there is nothing to film again
     assert advise(measured(5, 1.0, blurred=1)) == advise(measured(5, 1.0))
 
 

@@ -46,7 +46,7 @@ def test_the_last_point_is_leaving_one_video_out_at_a_time(make_support, counts)
 
 
 @pytest.mark.parametrize("counts", COUNTS)
-def test_every_recogniser_is_taught_with_so_many_videos_and_asked_about_others(make_support, counts):
+def test_every_recognizer_is_taught_with_so_many_videos_and_asked_about_others(make_support, counts):
     support = make_support(counts)
     of_frame = video_of_each_frame(support.videos)
     seen = defaultdict(set)
@@ -117,7 +117,7 @@ def test_another_object_does_not_change_which_videos_of_one_are_drawn(make_suppo
     assert np.array_equal(curve_of(SupportSet.of(both + far)).right[:, :, :8], curve_of(SupportSet.of(both)).right)
 
 
-def test_things_far_apart_are_recognised_from_the_first_video_on(make_support):
+def test_things_far_apart_are_recognized_from_the_first_video_on(make_support):
     curve = curve_of(make_support({"bag": 3, "keys": 4}, apart=50))
     assert (curve.accuracy() == 1).all()
     rise = curve.rise()
@@ -125,7 +125,7 @@ def test_things_far_apart_are_recognised_from_the_first_video_on(make_support):
 
 
 def test_more_videos_help_where_videos_differ(make_support):
-    """Videos scattered about their object's centre: the mean of five is nearer to it than one is."""
+    """Videos scattered about their object's center: the mean of five is nearer to it than one is."""
     gains = []
     for seed in range(6):
         support = make_support({"bag": 5, "keys": 5, "mug": 5}, apart=1.0, drift=1.0, seed=seed)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.personal.checking.numbers import read_check_json, user_numbers
 from orbit_lite.personal.checking.participants import (
     OBJECT_COLUMNS,
@@ -95,6 +95,6 @@ def test_an_interval_over_participants_takes_four(checks):
 def test_another_json_is_refused(change, said, written, tmp_path):
     content = json.loads((written / "check.json").read_text())
     (tmp_path / "check.json").write_text(json.dumps(change(content)))
-    with pytest.raises(FoundWrong, match="not as 'orbit-lite check-user' writes it") as refused:
+    with pytest.raises(DataError, match="not as 'orbit-lite check-user' writes it") as refused:
         read_check_json(tmp_path / "check.json")
     assert said in str(refused.value)

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from groundwork.lock import only_run
 from groundwork.pages.printing import text_table
 from orbit_lite.personal.checking.report import check_sections, write_check
@@ -168,13 +168,13 @@ def test_hostile_names_are_only_text(hostile, tmp_path):
 
 def test_a_file_in_the_folders_place_is_left_alone(found, tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(AskedWrong, match="out: a file; --out takes a folder"):
+    with pytest.raises(UsageError, match="out: a file; --out takes a folder"):
         write_check(found, tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_two_runs_do_not_write_into_one_folder(found, tmp_path):
-    with only_run(tmp_path), pytest.raises(AskedWrong, match="another run is writing here"):
+    with only_run(tmp_path), pytest.raises(UsageError, match="another run is writing here"):
         write_check(found, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.personal.decision.calibration import UNCALIBRATED, Calibration, Estimate
 from orbit_lite.personal.decision.familiarity import Familiarity
 from orbit_lite.personal.decision.rejection import (
@@ -200,14 +200,14 @@ class TestPoint:
         assert (asked.asked, asked.strictness) == (share, "")
 
     def test_what_cannot_be_promised_is_refused_and_the_least_is_named(self):
-        with pytest.raises(AskedWrong, match=r"--false-alarms 0.3: the fewest that these videos can promise is 0\.50"):
+        with pytest.raises(UsageError, match=r"--false-alarms 0.3: the fewest that these videos can promise is 0\.50"):
             FOUND.asking(0.3)
         unknown = replace(FOUND, curve=tuple(replace(point, false_alarms=None) for point in POINTS))
-        with pytest.raises(AskedWrong, match="can't be estimated; it takes three objects"):
+        with pytest.raises(UsageError, match="can't be estimated; it takes three objects"):
             unknown.asking(0.9)
-        with pytest.raises(AskedWrong, match="expected one of careful, balanced, eager"):
+        with pytest.raises(UsageError, match="expected one of careful, balanced, eager"):
             FOUND.at("bold")
-        with pytest.raises(AskedWrong, match="no object had two videos"):
+        with pytest.raises(UsageError, match="no object had two videos"):
             Rejection().at("eager")
 
     def test_a_share_that_no_longer_can_be_promised_gives_the_strictest(self):
@@ -260,7 +260,7 @@ class TestRecords:
         [
             (OperatingPoint, '{"aim": 0.1, "threshold": NaN, "sure_threshold": null}'),
             (OperatingPoint, '{"aim": 0.1, "threshold": 0.5}'),
-            (OperatingPoint, '{"aim": 0.1, "threshold": 0.5, "sure_threshold": 1, "colour": 1}'),
+            (OperatingPoint, '{"aim": 0.1, "threshold": 0.5, "sure_threshold": 1, "color": 1}'),
             (Rejection, '{"otherwise": 3}'),
             (Rejection, '{"strictest": "careful"}'),
             (Calibration, '{"temperature": "warm"}'),

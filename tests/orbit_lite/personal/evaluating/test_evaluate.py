@@ -142,7 +142,7 @@ def test_the_scorecard_says_what_the_answers_say(graded_file, trees, recognized,
     provenance = card.provenance
     assert (provenance["personal file"], provenance["learner"]) == ("alice.safetensors", "protonets")
     assert (provenance["backbone"], provenance["strictness"]) == ("tiny", "balanced")
-    assert card.cost.macs_to_personalise.mean > 1e7  # of all that taught it
+    assert card.cost.macs_to_personalize.mean > 1e7  # of all that taught it
 
 
 def test_strictness_changes_answers_and_never_predictions(run_evaluate, graded_file, trees, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from eval.formats.records import read_predictions, read_scorecard, read_tasks
-from groundwork.errors import AskedWrong
+from groundwork.errors import UsageError
 from orbit_lite.models.choice import ModelChoice
 from orbit_lite.personal.evaluating.participants import personal_files
 from orbit_lite.personal.teaching.personalize import personalize
@@ -79,7 +79,7 @@ def test_one_that_fails_costs_the_others_nothing_and_the_same_command_resumes(ru
 
 def test_a_folder_without_personal_files_and_a_user_are_refused(run, files, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(AskedWrong, match="no personal recognizer in it"):
+    with pytest.raises(UsageError, match="no personal recognizer in it"):
         personal_files(tmp_path / "empty")
     status, _, error = run(files, "--user", "P3001")
     assert status == 2 and "--user goes with one personal recognizer" in error

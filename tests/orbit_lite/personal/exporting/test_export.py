@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from eval.formats.answer_text import NONE_OF_THESE
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from groundwork.files import file_sha256, part_path
 from orbit_lite.cli.parser import main
 from orbit_lite.forgetting.participant import plan_forget_participant
@@ -286,7 +286,7 @@ def test_one_that_says_something_else_is_not_written(wrong, noise_files, tmp_pat
     out = tmp_path / "alice.torchscript"
     out.write_text("the one before")
     content = FORMATS["torchscript"].write(graph, torch.zeros(2, 3, 224, 224, dtype=torch.uint8), card)
-    with pytest.raises(FoundWrong, match="not written, for on 20 frames its answers are not the recognizer's"):
+    with pytest.raises(DataError, match="not written, for on 20 frames its answers are not the recognizer's"):
         write_checked(out, content, card, personal, noise_images(224), request)
     assert out.read_text() == "the one before"
     assert not part_path(out).exists()
@@ -297,7 +297,7 @@ def test_one_whose_card_is_not_read_back_is_not_written(alice_file, tmp_path):
     card = card_texts(personal, request, source_sha256="0")
     graph, frames = PersonalGraph.of(personal), torch.zeros(2, 3, 224, 224, dtype=torch.uint8)
     content = FORMATS["torchscript"].write(graph, frames, card)
-    with pytest.raises(FoundWrong, match="metadata does not read back"):
+    with pytest.raises(DataError, match="metadata does not read back"):
         write_checked(out, content, card | {"labels": "[]"}, personal, noise_images(224), request)
     assert list(tmp_path.iterdir()) == []
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from groundwork.errors import FoundWrong
+from groundwork.errors import DataError
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.teaching.material import read_lesson
 
@@ -49,14 +49,14 @@ def test_an_object_without_a_readable_video(recognizer, user_dir):
     for video in clean(things(user_dir)[1]):
         video.write_bytes(video.read_bytes()[:3000])
     name = things(user_dir)[1].name
-    with pytest.raises(FoundWrong, match=f"object {name!r} has no video that can be read \\(2 can't: "):
+    with pytest.raises(DataError, match=f"object {name!r} has no video that can be read \\(2 can't: "):
         read_lesson(recognizer, user_dir, quiet=True)
 
 
 def test_two_objects_with_the_same_video(recognizer, user_dir):
     first, second = things(user_dir)[:2]
     shutil.copy(clean(first)[0], second / "renamed.mp4")
-    with pytest.raises(FoundWrong, match=f"objects {first.name!r} and {second.name!r} have the same video"):
+    with pytest.raises(DataError, match=f"objects {first.name!r} and {second.name!r} have the same video"):
         read_lesson(recognizer, user_dir, quiet=True)
 
 

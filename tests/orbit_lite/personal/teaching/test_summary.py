@@ -1,4 +1,4 @@
-"""What is said of a recogniser that was just taught: numbers that agree, words that can be trusted."""
+"""What is said of a recognizer that was just taught: numbers that agree, words that can be trusted."""
 
 import csv
 import dataclasses
@@ -30,12 +30,12 @@ ADAPTING = LearnerConfig(name="own", head="linear", adapter="steps", extractor="
 
 
 def quality_of(video: TaughtVideo) -> VideoQuality:
-    """Of grey pictures: all the same, too dark."""
+    """Of gray pictures: all the same, too dark."""
     return video_quality(torch.full((3, 32, 32, 3), 40, dtype=torch.uint8).numpy(), object=video.object)
 
 
 def taught(counts, *, learner="protonets", issues=()):
-    """A recogniser taught with so many videos of 90 frames, three of them taken; and its lesson."""
+    """A recognizer taught with so many videos of 90 frames, three of them taken; and its lesson."""
     recognizer = build_recognizer(learner, "tiny", weights="random", seed=1, frame_size_px=SIZE_PX)
     generator = torch.Generator().manual_seed(0)
     videos, tensors = [], []

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from groundwork.errors import AskedWrong, FoundWrong
+from groundwork.errors import DataError, UsageError
 from orbit_lite.config import builtin_names
 from orbit_lite.models.heads.fitting import head_tensors
 from orbit_lite.models.learner import LearnerConfig, load_learner
@@ -34,7 +34,7 @@ def lesson_of(recognizer, videos):
         digest = f"{name}-{number}"
         generator = torch.Generator().manual_seed(sum(map(ord, digest)))
         images = torch.randint(0, 256, (3, 3, SIZE_PX, SIZE_PX), dtype=torch.uint8, generator=generator)
-        images[:, len(name) % 3] //= 4  # things of their own colours
+        images[:, len(name) % 3] //= 4  # things of their own colors
         taught.append(TaughtVideo(name, 90, (1, 31, 61), digest))
         tensors.append(images if not recognizer.shares_features else recognizer.embed(images))
     return Lesson("alice", tuple(taught), tuple(tensors), (), (), 0)
@@ -117,11 +117,11 @@ def test_another_caution_may_be_asked_for_when_objects_are_added():
 
 def test_what_these_videos_cannot_promise_is_refused_with_the_least_that_they_can():
     recognizer = recognizer_of("protonets")
-    with pytest.raises(AskedWrong, match=r"--false-alarms 0.01: the fewest that these videos can promise is 0\.\d\d"):
+    with pytest.raises(UsageError, match=r"--false-alarms 0.01: the fewest that these videos can promise is 0\.\d\d"):
         teach(recognizer, lesson_of(recognizer, ALL), origin={}, caution=Caution(false_alarms=0.01))
-    with pytest.raises(AskedWrong, match="it takes three objects with two videos each"):
+    with pytest.raises(UsageError, match="it takes three objects with two videos each"):
         teach(recognizer, lesson_of(recognizer, ALL[:4]), origin={}, caution=Caution(false_alarms=0.5))
-    with pytest.raises(AskedWrong, match="'careful' can't be chosen: no object had two videos"):
+    with pytest.raises(UsageError, match="'careful' can't be chosen: no object had two videos"):
         teach(recognizer, lesson_of(recognizer, ALL[::2]), origin={}, caution=Caution("careful"))
 
 
@@ -140,7 +140,7 @@ def test_a_learner_that_adapts_says_that_it_cannot(learner):
         lambda: forget_objects(personal, ["mug"]),
         lambda: add_objects(personal, lesson_of(recognizer, [("hat", 1)])),
     ):
-        with pytest.raises(AskedWrong, match=f"learner {learner} adapts its extractor to all objects together"):
+        with pytest.raises(UsageError, match=f"learner {learner} adapts its extractor to all objects together"):
             change()
 
 
@@ -158,17 +158,17 @@ def test_every_learner_is_taught_and_answers(learner):
 def test_what_is_asked_wrongly_is_named():
     recognizer = recognizer_of("protonets")
     personal = teach(recognizer, lesson_of(recognizer, ALL), origin={})
-    with pytest.raises(AskedWrong, match=r"no object 'mag' \(did you mean 'mug'\?\)"):
+    with pytest.raises(UsageError, match=r"no object 'mag' \(did you mean 'mug'\?\)"):
         forget_objects(personal, ["mag"])
-    with pytest.raises(AskedWrong, match="all the objects there are"):
+    with pytest.raises(UsageError, match="all the objects there are"):
         forget_objects(personal, ["mug", "keys", "wallet"])
-    with pytest.raises(AskedWrong, match="'keys': known already; --replace"):
+    with pytest.raises(UsageError, match="'keys': known already; --replace"):
         add_objects(personal, lesson_of(recognizer, [("keys", 5)]))
-    with pytest.raises(FoundWrong, match="1 object"):
+    with pytest.raises(DataError, match="1 object"):
         teach(recognizer, lesson_of(recognizer, ALL[:2]), origin={})
     stolen = lesson_of(recognizer, [("hat", 1)])
     stolen = dataclasses.replace(stolen, videos=(dataclasses.replace(stolen.videos[0], digest="mug-1"),))
-    with pytest.raises(FoundWrong, match="'mug' and 'hat' have the same video"):
+    with pytest.raises(DataError, match="'mug' and 'hat' have the same video"):
         add_objects(personal, stolen)
 
 
