@@ -28,8 +28,8 @@ from groundwork.randomness import keyed_rng
 from groundwork.strict_json import parse_json
 from orbit_lite.config import load_protocol
 from orbit_lite.costs.measuring import Work
+from orbit_lite.data.drawing import open_drawer
 from orbit_lite.data.frames import open_frames
-from orbit_lite.data.tasks import TaskDrawer
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.evaluation.user_work import UserWork
 from orbit_lite.models.engines import find_engine
@@ -69,7 +69,7 @@ def _roads(index: Index, learner: str, engine: str, size: Size, repeats: int) ->
     recognizer = build_recognizer(learner, size.backbone, weights="random")
     recognizer.engine = find_engine(engine)
     encoder = recognizer.engine.encoder(recognizer.extractor, None)
-    drawer = TaskDrawer(index, load_protocol(PROTOCOL), split="test", seed=0)
+    drawer = open_drawer(index, load_protocol(PROTOCOL), split="test", seed=0)
     tasks, few = (drawer.draw_all(tasks_per_user=count) for count in (size.tasks, size.plain_tasks))
     frames = _distinct_frames(tasks)
     # by user, so that both sides meet the same moments of a noisy machine
@@ -159,7 +159,7 @@ ALL_VIDEOS, CLEAN_FRAMES, CLUTTER_FRAMES = 3_822, 771, 411  # ORBIT's count, and
 def _full_size() -> list[Comparison]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        drawer = TaskDrawer(_orbit_index(folder), load_protocol(PROTOCOL), split="test", seed=0)
+        drawer = open_drawer(_orbit_index(folder), load_protocol(PROTOCOL), split="test", seed=0)
         tasks, table = _made_predictions()
         write_tasks(folder / TASKS_NAME, tasks)
         write_predictions(folder / PREDICTIONS_NAME, table, metadata={})

@@ -20,6 +20,7 @@ RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
     names=(
         *("run.json", "log.txt", "best.safetensors", "state.pt", "training.csv"),
         *("tasks.jsonl", "predictions.parquet", "scorecard.json", "results.json", "seconds_to_personalize.csv"),
+        "seconds_to_personalise.csv",  # as earlier releases called it
         *("report.html", "report.md", "overall.csv", "per_task.csv", "per_object.csv", "per_video.csv", "per_user.csv"),
         *("confusion.csv", "by_annotation.csv", "cost.csv", "cost_per_task.csv", "timelines.csv"),
         "answers_curve.csv",

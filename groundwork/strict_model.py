@@ -27,6 +27,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(**NOTHING_UNKNOWN, frozen=True)
 
 
+def renamed(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """An object from a file with today's keys in place of those that earlier releases wrote.
+
+    Of one that has both, the earlier is left, to be refused as unknown.
+    """
+    return {names[key] if key in names and names[key] not in given else key: value for key, value in given.items()}
+
+
 def checked_record(kind: type[RecordT], given: Any) -> RecordT:
     """A record, a dataclass of plain values, from what a file says; no value is taken for one of another type.
 

@@ -223,3 +223,27 @@ def test_a_logged_message_is_one_line():
     ]
     several = re.compile(r'_LOG\.\w+\(\s*f?"[^"]*\\n')
     assert not [str(path) for path in code if several.search(path.read_text(encoding="utf-8"))]
+
+
+_BRITISH = re.compile(
+    r"colour|grey|centre|neighbour|licence|(recogn|personal|normal|optim|summar)is(e|i|a)", re.IGNORECASE
+)
+# ORBIT's published key; keys and files of this kit's earlier releases, which are still read
+_OTHERS = re.compile(r'task_macs_to_personalise|(seconds|macs)?_(to_)?personalise\b|"colour\W')
+_ABOUT_SPELLING = (  # these are about the British forms of verbs
+    *("groundwork/command_line.py", "tests/groundwork/test_command_line.py", "tests/orbit_lite/cli/test_parser.py"),
+    *("tests/test_house.py", "CHANGELOG.md"),
+)
+_TEXT = (".py", ".md", ".yaml", ".toml", ".html", ".css", ".js", ".json")
+
+
+def test_one_spelling():
+    """American, in code, messages and docs; see CONTRIBUTING."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    found = []
+    for name in filter(None, names.split("\0")):
+        path = ROOT / name
+        if path.suffix in _TEXT and name not in _ABOUT_SPELLING and path.is_file():
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+                found += [f"{name}:{number}: {word[0]}" for word in _BRITISH.finditer(_OTHERS.sub("", line))]
+    assert not found

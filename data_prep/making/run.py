@@ -24,7 +24,7 @@ from groundwork.progress import Progress
 from groundwork.removal import Root
 from groundwork.reporting import report_failed
 from groundwork.strict_json import parse_json
-from groundwork.strict_model import checked_record
+from groundwork.strict_model import checked_record, renamed
 from groundwork.words import counted, listed, quoted
 
 _LOG = logging.getLogger("data_prep")
@@ -63,6 +63,8 @@ class Record(Protocol):
     @property
     def mark(self) -> str: ...
 
+
+_EARLIER = {"colour": "color"}  # keys of a record as earlier releases wrote them
 
 JobT = TypeVar("JobT", bound=Job)
 RecordT = TypeVar("RecordT", bound=Record)
@@ -211,7 +213,7 @@ class TreeRun(Generic[JobT, RecordT]):
         return records | self._read_journal()
 
     def _checked(self, place: str, record: Any) -> RecordT:
-        found = checked_record(self.record, record)
+        found = checked_record(self.record, renamed(record, _EARLIER) if isinstance(record, dict) else record)
         if not 0 <= found.frames <= MOST_FRAMES:
             raise ValueError(f"{quoted(place)}: {quoted(found.frames)} frames")
         return found

@@ -20,7 +20,8 @@ from eval.intervals import BootstrapInterval, ProtocolInterval
 from eval.metrics import METRICS, TIME_ORDERED
 from groundwork.errors import DataError
 from groundwork.files import write_text
-from groundwork.strict_model import Strict, first_fault
+from groundwork.strict_json import refuse_doubled
+from groundwork.strict_model import Strict, first_fault, renamed
 
 SCORECARD_SCHEMA: Literal[1] = 1
 KIND = "scorecard"
@@ -174,6 +175,7 @@ AMOUNTS = (
     *("macs_to_personalize", "macs_to_personalize_thop", "seconds_to_personalize"),
     *("filter_extra_frames", "filter_extra_macs"),
 )
+_EARLIER = {name.replace("ize", "ise"): name for name in AMOUNTS if "ize" in name}  # as earlier releases wrote them
 
 
 class TaskCost(Strict):
@@ -293,10 +295,10 @@ def read_scorecard(path: Path) -> Scorecard:
         DataError: if it is damaged, of another schema, or no scorecard.
     """
     require_file(path, "a scorecard (scorecard.json)")
-    text = path.read_bytes()
-    require_schema(parse_object(text, str(path)), str(path), kind=KIND, schema=SCORECARD_SCHEMA)
+    content = parse_object(path.read_bytes(), str(path), pairs=lambda pairs: renamed(refuse_doubled(pairs), _EARLIER))
+    require_schema(content, str(path), kind=KIND, schema=SCORECARD_SCHEMA)
     try:
-        return Scorecard.model_validate_json(text, strict=True)
+        return Scorecard.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         raise DataError(f"{path}: {first_fault(error, Scorecard)}") from error
 

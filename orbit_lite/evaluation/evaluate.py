@@ -45,6 +45,7 @@ TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"
 PARTS_NAME = ".parts"
 MOST_SIZES = 40  # of episodes, that MACs are counted for; episodes of random sizes have hundreds
 SECONDS_NAME = "seconds_to_personalize.csv"
+SECONDS_NAMES = (SECONDS_NAME, "seconds_to_personalise.csv")  # and what earlier releases called it
 
 
 @dataclass(frozen=True)

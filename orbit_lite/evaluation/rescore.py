@@ -37,7 +37,7 @@ from groundwork.errors import KitError
 from groundwork.files import is_part, part_of, write_bytes, write_json
 from groundwork.removal import Root, identity
 from groundwork.words import counted
-from orbit_lite.evaluation.evaluate import PARTS_NAME, PREDICTIONS_NAME, SECONDS_NAME, TASKS_NAME
+from orbit_lite.evaluation.evaluate import PARTS_NAME, PREDICTIONS_NAME, SECONDS_NAMES, TASKS_NAME
 from orbit_lite.evaluation.facts import annotation_facts
 from orbit_lite.evaluation.run_files import REPORT_NAME, RESULTS_NAME, cut_off_files, read_results
 from orbit_lite.runs.folder import RECORD_NAME, USERS_REMOVED
@@ -67,7 +67,7 @@ def count_user(run: Path, user: str) -> list[str]:
     counts = [
         (run / PREDICTIONS_NAME, predicted.theirs if predicted else 0, "row", ""),
         (run / TASKS_NAME, len(tasks), "task", ""),
-        (run / SECONDS_NAME, count_rows(run / SECONDS_NAME, user), "row", ""),
+        *((run / name, count_rows(run / name, user), "row", "") for name in SECONDS_NAMES),
         (run / RESULTS_NAME, int(user in read_results(run / RESULTS_NAME)), "entry", "entries"),
         (run / PARTS_NAME, len(parts), "file", ""),
     ]
@@ -191,7 +191,8 @@ def _lost(run: Path, old: Scorecard | None, new: Scorecard | None) -> str:
 
 def _drop_beside(run: Path, user: str) -> None:
     """Remove what stands of a user beside tasks, predictions and report."""
-    drop_rows(run / SECONDS_NAME, user)
+    for name in SECONDS_NAMES:
+        drop_rows(run / name, user)
     results = read_results(run / RESULTS_NAME)
     if results.pop(user, None) is not None:
         write_bytes(run / RESULTS_NAME, json.dumps(results, separators=(",", ":")).encode() + b"\n")

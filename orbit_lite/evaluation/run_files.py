@@ -13,11 +13,11 @@ from groundwork.lock import LOCK_NAME
 from groundwork.removal import identity, is_link
 from groundwork.strict_json import DoubledKeyError, parse_json
 from groundwork.words import counted
-from orbit_lite.evaluation.evaluate import PARTS_NAME, PREDICTIONS_NAME, SECONDS_NAME, TASKS_NAME
+from orbit_lite.evaluation.evaluate import PARTS_NAME, PREDICTIONS_NAME, SECONDS_NAMES, TASKS_NAME
 from orbit_lite.runs.folder import LOG_NAME, RECORD_NAME
 
 REPORT_NAME, RESULTS_NAME = "report.html", "results.json"
-_NAMES = {TASKS_NAME, PREDICTIONS_NAME, SCORECARD_NAME, SECONDS_NAME, LOG_NAME, RECORD_NAME}
+_NAMES = {TASKS_NAME, PREDICTIONS_NAME, SCORECARD_NAME, *SECONDS_NAMES, LOG_NAME, RECORD_NAME}
 
 
 def is_run_file(name: str) -> bool:

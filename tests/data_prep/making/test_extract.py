@@ -206,6 +206,18 @@ def test_a_tree_of_another_reader_is_not_resumed(one_video, tmp_path, tree_bytes
     assert "\n" not in str(refused.value) and tree_bytes(tmp_path) == before
 
 
+def test_a_tree_of_an_earlier_release_is_gone_on_with(one_video, tmp_path, tree_bytes):
+    out = tmp_path / "out"
+    extract(one_video, out, settings=Settings(SIZE_PX))
+    now = tree_bytes(out)
+    manifest = out / MANIFEST_NAME
+    earlier = manifest.read_text().replace('"color":', '"colour":')
+    assert earlier != manifest.read_text()
+    manifest.write_text(earlier)
+    assert extract(one_video, out, settings=Settings(SIZE_PX)).skipped == 1
+    assert tree_bytes(out) == now
+
+
 def test_another_reader_is_named_in_the_manifest_and_gives_the_same_frames(one_video, tmp_path, tree_bytes):
     decord = pytest.importorskip(
         "decord", reason="decord is not installed (it has wheels for x86-64 Linux and Windows)"

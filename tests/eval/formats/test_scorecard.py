@@ -46,6 +46,13 @@ def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictio
     assert content["cost"]["seconds_to_personalize"] is None
     assert [row["macs_to_personalize"] for row in content["cost"]["per_task"]] == [10**12, 3 * 10**12]
     assert path.read_text().count('"macs_to_personalize_thop":') == 1 + len(each)  # a line a task
+    earlier = path.read_text().replace("_personalize", "_personalise")  # as earlier releases wrote these keys
+    path.write_text(earlier)
+    assert read_scorecard(path) == card
+    both = '"seconds_to_personalize": null, "seconds_to_personalise":'
+    path.write_text(earlier.replace('"seconds_to_personalise":', both))
+    with pytest.raises(DataError, match=r"unknown key .*seconds_to_personalise"):
+        read_scorecard(path)
     for name in ("cost", "by_annotation"):
         del content[name]
     path.write_text(json.dumps(content))
