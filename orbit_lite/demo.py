@@ -70,7 +70,7 @@ class Demo:
                 f"\nTest users, {self.before.protocol}, before and after meta-training:\n",
                 compare_table(self.before, self.after),
                 "These numbers depend on the processor: it rounds sums in its own order, and training amplifies that.",
-                f"With the demo's own settings, frame accuracy after meta-training was {AFTER} on two kinds of processor.\n",
+                f"With the demo's own settings, frame accuracy after meta-training was {AFTER} on two processors.\n",
                 *self._personal_lines(),
                 *(f"{self.out / name}: {what}" for name, what in MADE.items()),
                 f"done in {duration(self.seconds)}",
