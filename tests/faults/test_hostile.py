@@ -144,8 +144,8 @@ def test_no_place_and_no_sound_is_in_any_output(tmp_path, capsys):
     """Where it was filmed, in a video's and a photo's metadata, and the sound around it: in nothing that is made."""
     raw = tmp_path / "raw/ann"
     for number, thing in enumerate(("mug", "keys")):
-        for name in ("a", "b"):
-            video(raw / thing / f"clean/{name}.mp4", gray=60 + 90 * number, sound=True, place=True)
+        for film, name in enumerate(("a", "b")):
+            video(raw / thing / f"clean/{name}.mp4", gray=60 + 90 * number + film, sound=True, place=True)
     clutter = video(raw / "mug/clutter/c.mp4", gray=70, sound=True, place=True)
     assert all(PLACE in path.read_bytes() for path in raw.rglob("*.mp4"))
     pictures = tmp_path / "pictures"
@@ -161,9 +161,16 @@ def test_no_place_and_no_sound_is_in_any_output(tmp_path, capsys):
     for words in (
         ["prep", "extract", tmp_path / "raw", out / "frames"],
         ["prep", "images", pictures, out / "images"],
+        ["prep", "resize", out / "frames", out / "small", "--size", "64"],
         ["prep", "pack", out / "frames", out / "packed"],
         ["prep", "quality", out / "frames", "--csv", out / "quality"],
         ["personalize", "--videos", raw, "--out", out / "p.safetensors", "--csv", out / "p.csv"],
+        ["check-user", raw, "--out", out / "check"],
+        ["export", out / "p.safetensors", "--out", out / "p.onnx"],
+        [
+            *("evaluate", "--model", out / "p.safetensors", "--data", out / "frames", "--user", "ann"),
+            *("--protocol", "own-videos", "--thumbnails", "--out", out / "run"),
+        ],
         [
             *("recognize", "--model", out / "p.safetensors", clutter, "--csv", out / "r.csv"),
             *("--json", out / "r.json", "--annotated", out / "r.mp4"),
