@@ -5,6 +5,7 @@ made of it appears after its removal. So whoever reads it shares it until the re
 renames it has it alone.
 """
 
+import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -45,13 +46,24 @@ def out_of_use(paths: Iterable[Path]) -> Iterator[None]:
 
 
 def use_path(path: Path) -> Path:
-    """Where the lock's file of a folder or file stands: `a/b` gives `a/.b~use.part`, also when `b` is removed."""
-    return path.with_name(f".{path.name}{USE_SUFFIX}")
+    """Where the lock's file of a folder or file stands: beside it, also when that is removed.
+
+    Its name does not say whose it is: one that a killed process leaves may outlive what was forgotten.
+    """
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}{USE_SUFFIX}")
 
 
 def is_use_lock(name: str) -> bool:
     """Whether a file's name is one that `use_path` gives."""
     return name.startswith(".") and name.endswith(USE_SUFFIX)
+
+
+def remove_left(folder: Path) -> None:
+    """Remove the locks' files in a folder that nobody holds: a killed process left them."""
+    with suppress(OSError):
+        for place in [path for path in folder.iterdir() if is_use_lock(path.name)]:
+            if (file := _acquire(place, shared=False)) is not None:
+                _release(place, file, shared=False)
 
 
 @contextmanager

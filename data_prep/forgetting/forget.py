@@ -16,7 +16,7 @@ from data_prep.forgetting.case import ForgetCase, open_case
 from data_prep.forgetting.derived import find_annotations, mentions
 from data_prep.forgetting.plan import Change, Forgotten, Plan, nothing_among, remove_files
 from data_prep.forgetting.user_places import user_levels, users_in, visible
-from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, nfc, user_name
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, nfc, user_name
 from groundwork.words import counted
 
 EVERYWHERE = (
@@ -81,7 +81,8 @@ def plan_of_case(case: ForgetCase) -> Plan:
         changes.insert(0, remove_files(line, case.below, annotations))
     left = tuple(f"{path}: not the annotations of a video of theirs" for path in strange)
     used = (case.root, *(holding.path for holding in case.holdings))
-    return Plan((case.root,), tuple(changes), left, tuple(still), tuple(_unreachable(case)), used=used)
+    beside = (case.root, *(case.root / split for split in SPLITS))
+    return Plan((case.root,), tuple(changes), left, tuple(still), tuple(_unreachable(case)), used=used, beside=beside)
 
 
 def nothing_of(root: Path, user: str) -> str:

@@ -16,7 +16,7 @@ from groundwork.pages.cells import plain
 from groundwork.progress import Progress
 from groundwork.removal import Identity, Root, WayChanged
 from groundwork.targets import links_not_followed
-from groundwork.use import out_of_use
+from groundwork.use import out_of_use, remove_left
 from groundwork.words import counted
 
 _TOO_FEW_FOR_PROGRESS = 100
@@ -108,6 +108,7 @@ class Plan:
         folders: held for this process alone while the changes are made.
         used: folders and files that nobody may be using meanwhile (`groundwork.use`), there or not: what is made of
             them would appear after the changes.
+        beside: folders where a killed process may have left a lock of such use, which goes.
         emptied: folders that go after that, if nothing is left in them.
         note: what there is to say if there are no changes.
         look_again: each gives a line for everything of theirs that is there when all is done.
@@ -121,6 +122,7 @@ class Plan:
     emptied: tuple[EmptyFolder, ...] = ()
     note: str = ""
     used: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
     look_again: tuple[Callable[[], tuple[str, ...]], ...] = ()
 
     def __add__(self, other: "Plan") -> "Plan":
@@ -132,6 +134,7 @@ class Plan:
             tuple(dict.fromkeys((*self.unreachable, *other.unreachable))),
             (*self.emptied, *other.emptied),
             used=tuple(dict.fromkeys((*self.used, *other.used))),
+            beside=tuple(dict.fromkeys((*self.beside, *other.beside))),
             look_again=(*self.look_again, *other.look_again),
         )
 
@@ -158,6 +161,8 @@ class Plan:
                 forgotten += change.carry_out()
         for empty in self.emptied:
             empty.remove()
+        for folder in {*self.beside, *(path.parent for path in self.used)}:
+            remove_left(folder)
         for look in self.look_again if self.changes else ():
             forgotten += Forgotten(still=look())
         return forgotten

@@ -48,6 +48,7 @@ class SeenFolder:
         links: symbolic links, to files and to folders.
         hidden: names of hidden folders, which were not looked into.
         unsearched: a line for each folder that was not looked into for another reason.
+        has_use_locks: whether locks of use (`groundwork.use`) stand in it.
     """
 
     root: Root
@@ -59,6 +60,7 @@ class SeenFolder:
     links: tuple[Path, ...]
     hidden: tuple[str, ...]
     unsearched: tuple[str, ...]
+    has_use_locks: bool = False
 
     @cached_property
     def by_name(self) -> dict[str, SeenFile]:
@@ -118,6 +120,7 @@ def _look(root: Root, place: tuple[str, ...]) -> Iterator[SeenFolder]:
         links=tuple(links),
         hidden=tuple(hidden),
         unsearched=tuple(unsearched),
+        has_use_locks=any(map(is_use_lock, entries)),
     )
     for name in folders:
         yield from _look(root, (*place, name))

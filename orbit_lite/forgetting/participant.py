@@ -162,6 +162,7 @@ def _plan(inventory: Sequence[SeenFolder], user: str, found: Found, left: Sequen
             *(ELSEWHERE if there else ()),
         ),
         emptied=_emptied(user, found),
+        beside=(*plan.beside, *(folder.path for folder in inventory if folder.has_use_locks)),
         used=(*plan.used, *(folder.path for folder in inventory if user in map(nfc, folder.place[-1:]))),
         note="" if there else nothing_among(found.names, user, where, "participant"),
     )

@@ -25,5 +25,5 @@ def using(paths: Iterable[Path]) -> AbstractContextManager[None]:
 def held_with(path: Path) -> list[Path]:
     """A folder or file itself, if it is there, and the participant's folder that it is a result of, there or not."""
     place = Path(os.path.realpath(path))
-    own = [place] if place.is_dir() or place.is_file() else []  # no device and no pipe
+    own = [place] if os.path.isdir(place) or os.path.isfile(place) else []  # no device, no pipe, no impossible name
     return [*own, *(folder.parent for folder in place.parents if folder.name == RESULTS_NAME)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data_prep.quality.single import Verdict
 from data_prep.tree.layout import TREE_TYPES
+from groundwork import use
 from groundwork.errors import DataError, KitError
 from orbit_lite.studio.locks import changing, drop_index
 from orbit_lite.studio.names import is_same_name
@@ -86,7 +87,9 @@ def free_name(folder: Path, name: str) -> str:
 
 
 def remove_left(study: Study) -> None:
-    """Remove uploads that a server that was killed had not judged yet. Nobody may be uploading now."""
+    """Remove uploads that a server that was killed had not judged yet, and locks that it held. Nobody may be uploading
+    now."""
+    use.remove_left(study.root)
     for participant in study.participants():
         with suppress(KitError), changing(participant, longest_s=0):
             if participant.incoming.is_dir() and not participant.incoming.is_symlink():

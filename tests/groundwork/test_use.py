@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from groundwork.errors import UsageError
-from groundwork.use import in_use, is_use_lock, out_of_use, use_path
+from groundwork.use import in_use, is_use_lock, out_of_use, remove_left, use_path
 
 
 def test_many_share_a_folder_and_nobody_takes_it_away_meanwhile(tmp_path):
@@ -60,6 +60,15 @@ def test_what_a_killed_process_held_is_free(tmp_path):
     with out_of_use([tmp_path / "P01"]):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_left_goes_and_what_is_held_stays(tmp_path):
+    use_path(tmp_path / "P01").touch()
+    with in_use([tmp_path / "P02"]):
+        remove_left(tmp_path)
+        assert list(tmp_path.iterdir()) == [use_path(tmp_path / "P02")]
+    assert "P02" not in use_path(tmp_path / "P02").name
+    remove_left(tmp_path / "none")
 
 
 def test_where_no_lock_can_stand_nothing_is_held(tmp_path):

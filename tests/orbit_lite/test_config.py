@@ -75,7 +75,7 @@ def test_doubled_keys_on_the_command_line_are_refused(overrides, said):
     [
         ("epochs=-1", "epochs: .*greater than or equal to 0, got -1"),
         ("epochs=0", "epochs 0, but learner protonets has something to meta-train"),
-        ("learner=finetuner", "epochs 5, but learner finetuner has nothing to meta-train"),
+        ("learner=finetuner", "epochs 4, but learner finetuner has nothing to meta-train"),
         ("learner=protonet", "unknown learner 'protonet' .*did you mean 'protonets'"),
         ("learner={head: linear, extractor: learned}", "head 'linear' passes no gradient"),
         (

@@ -221,7 +221,7 @@ def test_a_run_that_goes_whole_goes_after_any_interruption(evaluated_alone, tmp_
 
 # Every kind of file in a run, whole and cut off, and a folder: each a link in turn.
 IN_RUN = ("run.json", "log.txt", "tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
-IN_RUN += ("per_user.csv", "timelines.csv", "seconds_to_personalize.csv", "seconds_to_personalise.csv")
+IN_RUN += ("per_user.csv", "timelines.csv", "seconds_to_personalize.csv")
 IN_RUN += ("results.json", ".parts", ".tasks.jsonl.part")
 
 
