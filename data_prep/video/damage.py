@@ -40,7 +40,8 @@ def _turn_on(wanted: int) -> Callable[[], None]:
     others = ExitStack()
     if level is None or level < wanted:
         av.logging.set_level(wanted)
-        others.enter_context(av.logging.Capture(local=False))  # type: ignore[arg-type]  # other threads' lines
+        # Other threads' lines, which nobody asked for, go nowhere.
+        others.enter_context(av.logging.Capture(local=False))  # type: ignore[arg-type]
     av.logging.set_skip_repeated(False)  # "repeated" counts across files: one file's line would hide the next one's
 
     def turn_off() -> None:

@@ -19,13 +19,14 @@ import torch
 
 from data_prep.tree.index import Index, open_index
 from eval.score import score
+from groundwork.cores import default_workers
 from groundwork.errors import DataError
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from orbit_lite.config import load_protocol
 from orbit_lite.data.drawing import open_drawer
 from orbit_lite.data.frames import FrameSource, open_frames
-from orbit_lite.data.loader import ReadTask, read_ahead
+from orbit_lite.data.loader import TASKS_AHEAD, ReadTask, read_ahead
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.models.checkpoint import build_from, save_recognizer
@@ -151,7 +152,8 @@ def _train(
             ReadTask(source),
             workers=max(workers, source.least_workers),
             pin=ranks.device.type == "cuda",
-            at_once=torch.get_num_threads() if ranks.device.type == "cpu" else 0,
+            # Where PyTorch's threads leave a core free, it reads beside them.
+            at_once=TASKS_AHEAD if ranks.device.type == "cpu" and torch.get_num_threads() >= default_workers() else 0,
         )
         saved_s = time.monotonic()
         with Progress("steps", steps.total, quiet=not ranks.first) as progress:

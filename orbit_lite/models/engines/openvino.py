@@ -8,8 +8,9 @@ is held against PyTorch before it is used.
 import logging
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from queue import SimpleQueue
@@ -74,17 +75,24 @@ def _agreeing(
 
     def encode(frames: Tensor) -> Tensor:
         pixels = frames.cpu().contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-        busy = []
-        with in_turn:
-            for part in pixels.chunk(threads):
-                request = idle.get()
-                request.start_async({FRAMES: part.numpy()}, share_inputs=True)
-                busy.append((request, part))  # which must live while the request reads it
+        busy: deque[tuple[openvino.InferRequest, Tensor]] = deque()  # and its part, which it reads while it runs
         found = []
-        for request, _ in busy:
-            request.wait()
-            found.append(torch.from_numpy(request.get_output_tensor(0).data).clone())
-            idle.put(request)
+        try:
+            with in_turn:
+                for part in pixels.chunk(threads):
+                    busy.append((idle.get(), part))
+                    busy[-1][0].start_async({FRAMES: part.numpy()}, share_inputs=True)
+            while busy:
+                request = busy[0][0]
+                request.wait()
+                found.append(torch.from_numpy(request.get_output_tensor(0).data).clone())
+                busy.popleft()
+                idle.put(request)
+        finally:
+            for request, _ in busy:  # something failed: nobody may wait for these for ever
+                with suppress(Exception):
+                    request.wait()
+                idle.put(request)
         return torch.cat(found)
 
     off = (encode(noise) - expected).abs().max()

@@ -374,6 +374,18 @@ def test_what_is_no_tensor_is_seen_too(engine):
         torch.set_num_threads(threads)
 
 
+def test_a_chunk_that_fails_holds_up_nobody():
+    pytest.importorskip("openvino")
+    extractor = extractor_of("efficientnet_lite0")
+    encoder, images = OpenVinoEngine().encoder(extractor, None), noise(extractor, 2)
+    expected = encoder(images)
+    for _ in range(torch.get_num_threads() + 1):
+        with pytest.raises(Exception, match=r"\S"):  # the runtime's own, of several kinds
+            encoder(images[:, :2])
+    with ThreadPoolExecutor(1) as thread:
+        assert torch.equal(thread.submit(encoder, images).result(timeout=120), expected)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_threads_may_share_an_encoder(engine):
     extractor = extractor_of("efficientnet_lite0")
