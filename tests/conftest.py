@@ -120,7 +120,8 @@ def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
-    """Make a folder that all processes of this test run share: the first that asks makes it, the others wait for it."""
+    """Make a folder once in a test run: the first process that asks makes it, the others wait for it. Each gets a copy
+    of its own, so that it never meets the locks and parts of a test that runs at the same time."""
     import fcntl
 
     own = tmp_path_factory.getbasetemp()
@@ -134,7 +135,9 @@ def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]
             if not folder.exists():
                 make(shared / f"{name}.part")
                 (shared / f"{name}.part").rename(folder)
-        return folder
+        if not (own / name).exists():
+            shutil.copytree(folder, own / name)
+        return own / name
 
     return made
 

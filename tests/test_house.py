@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,23 @@ def test_a_logged_message_is_one_line():
     ]
     several = re.compile(r'_LOG\.\w+\(\s*f?"[^"]*\\n')
     assert not [str(path) for path in code if several.search(path.read_text(encoding="utf-8"))]
+
+
+def test_a_name_of_a_module_has_one_meaning():
+    """A constant that is set twice at the top of a file has its last value everywhere in it, also further up."""
+    twice = {}
+    code = [path for folder in (*FLOORS, "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    for path in sorted(code):
+        names = Counter(
+            target.id
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        )
+        if repeated := sorted(name for name, count in names.items() if count > 1):
+            twice[path.relative_to(ROOT).as_posix()] = repeated
+    assert twice == {}
 
 
 _BRITISH = re.compile(

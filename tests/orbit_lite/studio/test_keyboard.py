@@ -150,7 +150,7 @@ def test_at_twice_the_text_size_nothing_is_cut_off(page, thing):
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-FOCUS = """() => [...document.querySelectorAll('a[href], button, input, select, summary')]
+UNSEEN = """() => [...document.querySelectorAll('a[href], button, input, select, summary')]
     .filter(one => one.checkVisibility())
     .filter(one => { one.focus(); const style = getComputedStyle(one);
         return document.activeElement === one
@@ -164,7 +164,7 @@ def test_in_forced_colors_at_twice_the_text_size_the_focus_is_seen_on_every_page
     for place in pages(thing):
         page.goto(page.base + place)
         page.keyboard.press("Tab")  # so that the focus is the keyboard's
-        assert page.evaluate(FOCUS) == [], place
+        assert page.evaluate(UNSEEN) == [], place
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
     page.emulate_media(forced_colors="none")
     page.set_viewport_size({"width": 1280, "height": 900})
