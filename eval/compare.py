@@ -15,8 +15,8 @@ from eval.metrics import METRICS
 from eval.report.tables import counted_unit, metric_heading
 from eval.score import ENGINE, filter_text
 from groundwork.errors import DataError, UsageError
-from groundwork.pages.cells import percent, plain
-from groundwork.pages.printing import markdown_escaped, markdown_table, text_table
+from groundwork.pages.cells import fixed, percent, plain
+from groundwork.pages.printing import markdown_escaped, markdown_table, text_table, wrapped_text
 from groundwork.pages.table import Column, Table
 from groundwork.strict_model import Strict
 
@@ -173,7 +173,8 @@ def comparison_text(comparison: Comparison, *, width: int | None = None) -> str:
     """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
     tables = (text_table(table, width=width) for table in _tables(comparison))
     notes = [comparison.note] if comparison.note else []
-    return "\n\n".join([_title(comparison), finding(comparison), *notes, *tables]) + "\n"
+    sentences = (wrapped_text(text, width) for text in (finding(comparison), *notes))
+    return "\n\n".join([_title(comparison), *sentences, *tables]) + "\n"
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -319,4 +320,4 @@ def _interval(part: Difference) -> str:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.2f}".replace("-0.00", "+0.00")
+    return fixed(100 * difference, 2, signed=True)

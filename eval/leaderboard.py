@@ -15,7 +15,7 @@ from groundwork.pages.blocks import Paragraph, Section
 from groundwork.pages.cells import percent, plain
 from groundwork.pages.markdown import markdown_page
 from groundwork.pages.page import html_page
-from groundwork.pages.printing import text_table
+from groundwork.pages.printing import text_table, wrapped_text
 from groundwork.pages.table import Table
 from groundwork.words import counted
 
@@ -104,9 +104,9 @@ def leaderboard(entries: Iterable[tuple[str, Scorecard]] = (), *, published: boo
 
 def leaderboard_text(boards: Sequence[Board], *, width: int | None = None) -> str:
     """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
-    parts = [TITLE, READING]
+    parts = [TITLE, wrapped_text(READING, width)]
     for board in boards:
-        parts += [text_table(_table(board), width=width), *_notes(board)]
+        parts += [text_table(_table(board), width=width), *(wrapped_text(note, width) for note in _notes(board))]
     return "\n\n".join(parts) + "\n"
 
 

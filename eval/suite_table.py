@@ -10,7 +10,7 @@ from groundwork.pages.blocks import Paragraph, Section
 from groundwork.pages.cells import fraction_cell, grouped, percent
 from groundwork.pages.markdown import markdown_page
 from groundwork.pages.page import html_page
-from groundwork.pages.printing import text_table
+from groundwork.pages.printing import text_table, wrapped_text
 from groundwork.pages.table import Column, Columns, Table
 from groundwork.words import counted, listed
 
@@ -73,7 +73,8 @@ def means(results: Sequence[SetResult]) -> tuple[MeanResult, ...]:
 
 def suite_text(title: str, results: Sequence[SetResult], *, width: int | None = None) -> str:
     """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
-    return "\n\n".join([title, *_notes(results), text_table(_table(title, results), width=width)]) + "\n"
+    notes = (wrapped_text(note, width) for note in _notes(results))
+    return "\n\n".join([title, *notes, text_table(_table(title, results), width=width)]) + "\n"
 
 
 def suite_markdown(title: str, results: Sequence[SetResult]) -> str:

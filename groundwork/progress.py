@@ -5,7 +5,9 @@ with progress_to(StatusLines(sys.stderr)):  # or a function of your own
 """
 
 import math
+import os
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -123,19 +125,42 @@ class StatusLines:
             return
         self._shown_s = now_s
         if self._bar:
-            filled = BAR_WIDTH * report.done // max(report.total, 1)
-            bar = "#" * filled + "." * (BAR_WIDTH - filled)
-            self._stream.write(f"\r[{bar}] {plain(str(report))}\x1b[K" + ("\n" if report.ended else ""))
+            line = _bar_line(report, self._columns())
+            self._stream.write(f"\r{line}\x1b[K" + ("\n" if report.ended else ""))
             self._drawn = not report.ended
         else:
             self._stream.write(f"{plain(str(report))}\n")
         self._stream.flush()
+
+    def _columns(self) -> int | None:
+        """The width of the terminal now; None if it does not tell."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or None
+        except (OSError, ValueError):
+            return None
 
     def clear(self) -> None:
         """Make room for a line of another kind, where a bar stands."""
         if self._drawn:
             self._stream.write("\r\x1b[K")
             self._drawn = False
+
+
+def _bar_line(report: ProgressReport, columns: int | None) -> str:
+    """A bar and the report, or the report alone, cut off before the terminal's last column: a longer line would wrap
+    and could not be drawn again."""
+    filled = BAR_WIDTH * report.done // max(report.total, 1)
+    bar, text = "#" * filled + "." * (BAR_WIDTH - filled), plain(str(report))
+    if columns is None or BAR_WIDTH + len("[] ") + _cells(text) < columns:
+        return f"[{bar}] {text}"
+    while text and _cells(text) >= columns:
+        text = text[:-1]
+    return text
+
+
+def _cells(text: str) -> int:
+    """Columns of a terminal that a text takes: East Asian wide characters take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def duration(seconds: float) -> str:

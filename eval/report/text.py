@@ -17,8 +17,8 @@ from eval.report.tables import (
     user_table,
 )
 from groundwork.errors import UsageError
-from groundwork.pages.cells import percent, plain
-from groundwork.pages.printing import text_table
+from groundwork.pages.cells import fixed, percent, plain
+from groundwork.pages.printing import text_table, wrapped_text
 from groundwork.pages.table import Column, Columns, Table
 
 
@@ -27,23 +27,24 @@ def scorecard_text(scorecard: Scorecard, *, width: int | None = None) -> str:
 
     Args:
         scorecard: what to print.
-        width: characters in a line of the terminal that it is for; None: nothing is shortened.
+        width: characters in a line of the terminal; wider tables and paragraphs are wrapped. None: nothing is.
     """
     as_text = partial(text_table, width=width)
+    as_paragraph = partial(wrapped_text, width=width)
     parts = [title(scorecard), as_text(overall_table(scorecard))]
-    parts += [beside] if (beside := beside_accuracy(scorecard)) else []
+    parts += [as_paragraph(beside)] if (beside := beside_accuracy(scorecard)) else []
     if scorecard.overall.answers:
         parts.append(as_text(answers_table(scorecard.overall.answers)))
     if scorecard.answers_curve:
-        parts += [as_text(curve_table(scorecard.answers_curve)), PROMISED_NOTE]
+        parts += [as_text(curve_table(scorecard.answers_curve)), as_paragraph(PROMISED_NOTE)]
     parts.append(as_text(user_table(scorecard)))
-    parts += [f"Note: {plain(note)}" for note in scorecard.notes]
+    parts += [as_paragraph(f"Note: {plain(note)}") for note in scorecard.notes]
     if scorecard.by_annotation and scorecard.by_annotation.box_size:
         parts.append(as_text(box_size_table(scorecard.by_annotation.box_size)))
     if scorecard.by_annotation and scorecard.by_annotation.support_quality:
         parts.append(as_text(support_quality_table(scorecard.by_annotation.support_quality)))
     if scorecard.cost:
-        parts += [as_text(cost_table(scorecard.cost)), f"Source: {plain(scorecard.cost.source)}"]
+        parts += [as_text(cost_table(scorecard.cost)), as_paragraph(f"Source: {plain(scorecard.cost.source)}")]
     if scorecard.left_out:
         parts.append(as_text(left_out_table(scorecard)))
     return "\n\n".join(parts) + "\n"
@@ -66,12 +67,12 @@ def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = 
         heading = metric_heading(name, sampled=not before.every_query_frame)
         old, new = (summary_of(card, name).parts.values() for card in (before, after))
         for first, second in zip(old, new, strict=True):
-            difference = f"{100 * (second.mean - first.mean):+.1f}"
+            difference = fixed(100 * (second.mean - first.mean), 1, signed=True)
             rows.append((heading, first.unit, first.mean, second.mean, difference))
     error, later = before.overall.ece, after.overall.ece
     if error is not None and later is not None:
         heading = "Calibration error, ECE (lower is better)"
-        rows.append((heading, "frames", error, later, f"{100 * (later - error):+.1f}"))
+        rows.append((heading, "frames", error, later, fixed(100 * (later - error), 1, signed=True)))
     chance = "" if before.overall.chance is None else f"; chance {percent(before.overall.chance)} %"
     columns: Columns = ("Metric", "Mean over", *(Column(f"{name}, %", percent) for name in names), "Difference")
     return text_table(Table(f"{title(before)}: {' and '.join(names)}{chance}", columns, tuple(rows))) + "\n"

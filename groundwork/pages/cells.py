@@ -18,8 +18,19 @@ def shown(value: object) -> str:
 
 
 def percent(fraction: float, digits: int = 1) -> str:
-    """`82.4` for 0.8241."""
-    return f"{100 * fraction:.{digits}f}"
+    """`82.4` for 0.8241; never `-0.0`."""
+    return fixed(100 * fraction, digits)
+
+
+def fixed(number: float, digits: int, *, signed: bool = False) -> str:
+    """A number with so many decimals; signed: with `+` before what is not below zero. What rounds to zero has no minus.
+
+    `-0.004` with two decimals is `0.00`, and signed `+0.00`.
+    """
+    text = f"{number:+.{digits}f}" if signed else f"{number:.{digits}f}"
+    if text.startswith("-") and not float(text):
+        return ("+" if signed else "") + text[1:]
+    return text
 
 
 def whole_percent(fraction: float | None) -> str:
@@ -29,7 +40,7 @@ def whole_percent(fraction: float | None) -> str:
 
 def fraction_cell(number: float | None) -> str | None:
     """`0.8241`, as CSV files have shares; None, an empty cell, for None."""
-    return None if number is None else f"{number:.4f}"
+    return None if number is None else fixed(number, 4)
 
 
 def grouped(number: int) -> str:

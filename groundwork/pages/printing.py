@@ -3,7 +3,9 @@
 import os
 import re
 import sys
+import textwrap
 from html import escape
+from itertools import zip_longest
 
 from groundwork.files import csv_text
 from groundwork.pages.cells import plain
@@ -22,20 +24,29 @@ def text_table(table: Table, *, width: int | None = None) -> str:
 
     Args:
         table: what to print.
-        width: characters in a line of the terminal that it is for, see `terminal_width`. Words are shortened in the
-            middle until the lines fit, those of the widest column first; headings and numbers never are. None: nothing
-            is shortened.
+        width: characters in a line of the terminal, see `terminal_width`. A wider table wraps its headings and cells at
+            spaces. If that is not enough, long words are shortened in the middle, but no heading and no number. If even
+            that is not enough, each row becomes a list with one line per column. None: the table keeps its full width.
     """
     lines = [table.headings, *table.cells]
     widths = _widths(table, width)
-    aligned = [
-        _GAP.join(
-            _cut(cell, room).rjust(room) if right else _cut(cell, room).ljust(room)
-            for cell, room, right in zip(line, widths, table.to_the_right, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([plain(table.caption), *aligned])
+    if widths is None:
+        return "\n".join([*_wrapped(plain(table.caption), width), *_as_lists(table, width)])
+    aligned = []
+    for line in lines:
+        cells = [_wrapped(cell, room) for cell, room in zip(line, widths, strict=True)]
+        for parts in zip_longest(*cells, fillvalue=""):
+            padded = (
+                part.rjust(room) if right else part.ljust(room)
+                for part, room, right in zip(parts, widths, table.to_the_right, strict=True)
+            )
+            aligned.append(_GAP.join(padded).rstrip())
+    return "\n".join([*_wrapped(plain(table.caption), width), *aligned])
+
+
+def wrapped_text(text: str, width: int | None) -> str:
+    """A paragraph in lines of at most `width` characters, broken at spaces; None: one line."""
+    return "\n".join(_wrapped(text, width))
 
 
 def terminal_width() -> int | None:
@@ -91,31 +102,70 @@ def csv_table(table: Table) -> str:
     return csv_text([column.name or column.heading for column in table.heads], table.rows)
 
 
-def _widths(table: Table, width: int | None) -> list[int]:
-    """Characters of each column; columns of words give way, if all of them together can make a line fit."""
+def _widths(table: Table, width: int | None) -> list[int] | None:
+    """Characters of each column, so that a line fits into `width`; None if no widths make it fit.
+
+    Wrapping comes first, because it loses nothing; then long words are shortened below whole headings.
+    """
     columns = list(zip(table.headings, *table.cells, strict=True))
-    wanted = [max(map(len, column)) for column in columns]
-    if width is None:
-        return wanted
-    least = [
-        most if right else min(most, max(LEAST_WIDTH, len(heading)))
-        for most, right, heading in zip(wanted, table.to_the_right, table.headings, strict=True)
+    full = [max(map(len, column)) for column in columns]
+    room = None if width is None else width - len(_GAP) * (len(columns) - 1)
+    if room is None or sum(full) <= room:
+        return full
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    numbers = [
+        max((len(cell) for cell in cells), default=0) if right else 0
+        for right, (_, *cells) in zip(table.to_the_right, columns, strict=True)
     ]
-    room = width - len(_GAP) * (len(columns) - 1)
-    if sum(least) > room:
-        return wanted  # the terminal has to wrap such lines: then it shall wrap all that there is
-    while sum(wanted) > room:
-        widest = max((place for place in range(len(columns)) if wanted[place] > least[place]), key=wanted.__getitem__)
-        wanted[widest] -= 1
-    return wanted
+    uncut = [max(word, number) for word, number in zip(words, numbers, strict=True)]
+    short = [
+        most if right else min(most, max(LEAST_WIDTH, len(heading)))
+        for most, right, heading in zip(full, table.to_the_right, table.headings, strict=True)
+    ]
+    for least in (uncut, short):
+        if sum(least) <= room:
+            return _narrowed(full, least, room)
+    return None
 
 
-def _cut(cell: str, width: int) -> str:
-    """In the middle: names of videos differ at their ends."""
-    if len(cell) <= width:
-        return cell
+def _narrowed(full: list[int], least: list[int], room: int) -> list[int]:
+    """Take from the widest column that can still give, one character at a time, until all fit into `room`."""
+    widths = list(full)
+    while sum(widths) > room:
+        widest = max((place for place in range(len(widths)) if widths[place] > least[place]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    """Lines of at most `width` characters, broken at spaces; a longer word is shortened."""
+    if width is None or len(text) <= width:
+        return [text]
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return [_cut(line, width) for line in lines]
+
+
+def _as_lists(table: Table, width: int | None) -> list[str]:
+    """Each row's first cell on a line of its own, then `heading: value` for each other column, indented."""
+    lines = []
+    for first, *rest in table.cells:
+        lines += _wrapped(first, width)
+        for heading, cell in zip(table.headings[1:], rest, strict=True):
+            text = f"{heading}: {cell}"
+            if width is None or width <= 3 * len(_GAP):
+                lines.append(_GAP + text)
+            else:
+                part, *others = _wrapped(text, width - 2 * len(_GAP))
+                lines += [_GAP + part, *(2 * _GAP + other for other in others)]
+    return lines
+
+
+def _cut(word: str, width: int) -> str:
+    """Shorten in the middle: names of videos differ at their ends. Below four characters it stays whole."""
+    if len(word) <= width or width <= len(_CUT):
+        return word
     end = (width - len(_CUT)) // 2
-    return cell[: width - len(_CUT) - end] + _CUT + cell[-end:]
+    return word[: width - len(_CUT) - end] + _CUT + word[len(word) - end :]
 
 
 def _row(table: Table, row: tuple[str, ...], *, total: bool) -> str:

@@ -1,5 +1,7 @@
 import io
 import itertools
+import os
+import struct
 import threading
 
 import pytest
@@ -108,6 +110,28 @@ def test_a_terminal_gets_one_line_drawn_again(monkeypatch):
     assert stream.getvalue().count("\r") == 3
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().isascii()  # no box drawing
+
+
+@pytest.mark.parametrize(("columns", "has_bar"), [(120, True), (60, False), (20, False)])
+def test_the_line_is_shorter_than_the_terminal_is_wide(monkeypatch, columns, has_bar):
+    termios = pytest.importorskip("termios", reason="no POSIX terminals on this system")
+    import fcntl
+    import pty
+
+    monkeypatch.setattr(progress, "BAR_EVERY_S", 0.0)
+    reader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with os.fdopen(terminal, "w") as stream, progress_to(StatusLines(stream)), Progress("frames", 2) as shown:
+        shown.advance(note="a loss of 0.25 for user P177")
+        shown.advance(note="a name in wide letters: \N{HIRAGANA LETTER A}\N{HIRAGANA LETTER A}")
+        written = os.read(reader, 10_000).decode()
+    os.close(reader)
+    lines = [line for line in written.replace("\x1b[K", "").splitlines() if line]
+    assert len(lines) == 2
+    wide = written.count("\N{HIRAGANA LETTER A}")
+    assert max(map(len, lines)) + wide < columns
+    assert all(("[" in line) == has_bar for line in lines)
+    assert all("frames: " in line for line in lines)
 
 
 def test_another_line_does_not_run_into_the_bar(monkeypatch):
