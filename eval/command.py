@@ -12,11 +12,11 @@ from groundwork.console import say, say_text
 from groundwork.errors import DataError
 from groundwork.files import write_json
 from groundwork.options import Changes, Reads, Writes, add_json
-from groundwork.outputs import Kept
+from groundwork.outputs import Protected
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
 
-RUN_FILES = Kept(  # of a run's folder, as train and evaluate write it
+RUN_FILES = Protected(  # of a run's folder, as train and evaluate write it
     names=(
         *("run.json", "log.txt", "best.safetensors", "state.pt", "training.csv"),
         *("tasks.jsonl", "predictions.parquet", "scorecard.json", "results.json", "seconds_to_personalize.csv"),

@@ -15,7 +15,7 @@ from eval.metrics import METRICS
 from eval.report.tables import counted_unit, metric_heading
 from eval.score import ENGINE, filter_text
 from groundwork.errors import DataError, UsageError
-from groundwork.pages.cells import fixed, percent, plain
+from groundwork.pages.cells import fixed, percent, printable
 from groundwork.pages.printing import markdown_escaped, markdown_table, text_table, wrapped_text
 from groundwork.pages.table import Column, Table
 from groundwork.strict_model import Strict
@@ -138,14 +138,14 @@ def _other_ways(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> Iterator[
     filters = filter_text(a.provenance), filter_text(b.provenance)
     if filters[0] != filters[1]:
         said = (
-            f"{plain(name)} was {f'filtered over time ({text})' if text else 'not filtered over time'}"
+            f"{printable(name)} was {f'filtered over time ({text})' if text else 'not filtered over time'}"
             for name, text in zip(names, filters, strict=True)
         )
         yield f"{', '.join(said)}: part of the difference is the filter's."
     engines = a.provenance.get(ENGINE), b.provenance.get(ENGINE)
     if engines[0] != engines[1]:
         said = (
-            f"{plain(name)} by {f'engine {plain(engine)}' if engine else 'an engine that is not named'}"
+            f"{printable(name)} by {f'engine {printable(engine)}' if engine else 'an engine that is not named'}"
             for name, engine in zip(names, engines, strict=True)
         )
         yield f"Features were computed {', '.join(said)}: they differ by rounding."
@@ -154,7 +154,11 @@ def _other_ways(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> Iterator[
 def finding(comparison: Comparison) -> str:
     """The headline as a sentence: `B is 3.20 points above A …`."""
     part = comparison.overall.frame_accuracy.headline
-    a, b, interval = plain(comparison.a), plain(comparison.b), part.bootstrap_over_tasks or part.bootstrap_over_users
+    a, b, interval = (
+        printable(comparison.a),
+        printable(comparison.b),
+        part.bootstrap_over_tasks or part.bootstrap_over_users,
+    )
     points = f"{abs(100 * part.difference):.2f} points"
     side = "the same as" if abs(part.difference) <= SAME else "above" if part.difference > 0 else "below"
     how = f"{b} is {side} {a}" if side == "the same as" else f"{b} is {points} {side} {a}"
@@ -189,7 +193,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 def _require_same(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> None:
     for what, first, second in (("protocol", a.protocol, b.protocol), ("split", a.split, b.split)):
         if first != second:
-            found = f"{names[0]} is of {what} {plain(first) or 'none'}, {names[1]} of {plain(second) or 'none'}"
+            found = f"{names[0]} is of {what} {printable(first) or 'none'}, {names[1]} of {printable(second) or 'none'}"
             raise UsageError(f"{found}: not comparable")
     if a.tasks_fingerprint != b.tasks_fingerprint:
         raise UsageError(
@@ -266,8 +270,10 @@ def _fraction(mean: float) -> float:
 
 
 def _title(comparison: Comparison) -> str:
-    users = f"{plain(comparison.split)} users" if comparison.split else "all users"
-    return f"{plain(comparison.a)} and {plain(comparison.b)} compared, {plain(comparison.protocol)}, {users}"
+    users = f"{printable(comparison.split)} users" if comparison.split else "all users"
+    return (
+        f"{printable(comparison.a)} and {printable(comparison.b)} compared, {printable(comparison.protocol)}, {users}"
+    )
 
 
 def _tables(comparison: Comparison) -> list[Table]:

@@ -12,7 +12,7 @@ from eval.report.tables import summary_of
 from eval.score import filter_text
 from groundwork.files import csv_text
 from groundwork.pages.blocks import Paragraph, Section
-from groundwork.pages.cells import percent, plain
+from groundwork.pages.cells import percent, printable
 from groundwork.pages.markdown import markdown_page
 from groundwork.pages.page import html_page
 from groundwork.pages.printing import text_table, wrapped_text
@@ -171,8 +171,8 @@ def _published(row: PublishedRow) -> tuple[BoardKey, Row]:
 def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
     tasks = sorted({row.tasks for row in card.per_user})
     key = BoardKey(
-        protocol=plain(card.protocol),
-        split=plain(card.split),
+        protocol=printable(card.protocol),
+        split=printable(card.split),
         users=_users(card),
         tasks_per_user=str(tasks[0]) if len(tasks) == 1 else f"{tasks[0]} to {tasks[-1]}",
         frames="single images" if card.single_images else _frames(card.every_query_frame),
@@ -194,9 +194,9 @@ def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
     if card.cost and (extra := card.cost.filter_extra_frames):
         notes.append(f"Its filter read {extra.mean:,.0f} more frames a task than the task asks for.")
     note = " ".join(notes)
-    extractor = plain(card.provenance.get("backbone", ""))
+    extractor = printable(card.provenance.get("backbone", ""))
     named = ", ".join(filter(None, (name, filter_text(card.provenance))))
-    return key, Row(plain(named), extractor, scores, macs, None, SCORED, "", note)
+    return key, Row(printable(named), extractor, scores, macs, None, SCORED, "", note)
 
 
 def _users(card: Scorecard) -> str:
@@ -206,7 +206,7 @@ def _users(card: Scorecard) -> str:
     if card.split in ORBIT_USERS and users == ORBIT_USERS[card.split] and objects == ORBIT_OBJECTS[card.split]:
         return _orbit_users(card.split)
     of = f"data {card.data_fingerprint[:12]}" if card.data_fingerprint else f"tasks {card.tasks_fingerprint[:12]}"
-    return f"{counted(len(users), 'user')} of {plain(of)}"
+    return f"{counted(len(users), 'user')} of {printable(of)}"
 
 
 def _orbit_users(split: str) -> str:

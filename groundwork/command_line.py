@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from groundwork.console import Stopped, command_streams, one_plain_line, say
+from groundwork.console import Stopped, command_streams, printable_line, say
 from groundwork.errors import KitError, UsageError, memory_line, system_line
 from groundwork.reporting import Verbosity, reports_shown
 from groundwork.targets import STDOUT
@@ -78,10 +78,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """As argparse has it; what was given is spelled out where it would steer a terminal."""
-        super().error(one_plain_line(message))
+        super().error(printable_line(message))
 
     def _refuse(self, message: str) -> NoReturn:
-        self.exit(2, one_plain_line(f"{self.prog}: {message}") + "\n")
+        self.exit(2, printable_line(f"{self.prog}: {message}") + "\n")
 
 
 class _Verbs(Subparsers):

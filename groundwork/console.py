@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 
 LONGEST_LINE = 2000  # characters of one message: the middle of a longer one is left out
 _AGAIN_S = 5.0  # a second signal that comes earlier does not disturb what the first one began: taking away what is half
@@ -27,23 +27,22 @@ class Stopped(KeyboardInterrupt):
         self.status = 128 + number
 
 
-def one_plain_line(text: str) -> str:
+def printable_line(text: str) -> str:
     """A message with names in it on one line, fit for a terminal, its middle left out if it is very long."""
     if len(text) > LONGEST_LINE:
         half = LONGEST_LINE // 2
         text = f"{text[:half]} ... {text[-half:]}"
-    return plain(text)
+    return printable(text)
 
 
 def say(line: str, *, to: TextIO | None = None) -> None:
     """Print one line at once, on standard output or `to`: names in it may hold anything."""
-    print(one_plain_line(line), file=to or sys.stdout, flush=True)
+    print(printable_line(line), file=to or sys.stdout, flush=True)
 
 
 def say_text(text: str, *, to: TextIO | None = None) -> None:
-    """Print lines that were put together elsewhere, their names plain (see `plain`); nothing in them steers a terminal.
-    A newline at the end is added if there is none."""
-    print("\n".join(map(plain, text.removesuffix("\n").split("\n"))), file=to or sys.stdout, flush=True)
+    """Print several lines, with control characters escaped (see `printable`), and a newline at the end."""
+    print("\n".join(map(printable, text.removesuffix("\n").split("\n"))), file=to or sys.stdout, flush=True)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from groundwork.csv_cells import csv_lines
-from groundwork.lock import stands_at, try_lock
+from groundwork.lock import is_still_at, try_lock
 from groundwork.targets import open_stream, spooled, target
 
 PART_SUFFIX = ".part"
@@ -37,7 +37,7 @@ def is_part(name: str) -> bool:
     return name.startswith(".") and name.endswith(PART_SUFFIX)
 
 
-def part_of(name: str) -> str:
+def final_name(name: str) -> str:
     """The name of what a part was to become: `b.csv` for `.b.csv.part` and for `.b.csv~2.part`.
 
     Only what has a suffix loses a number: parts of folders have none, and two of these are two users' or videos'.
@@ -157,7 +157,7 @@ def _own_part(path: Path) -> tuple[BinaryIO, Path]:
                 if _removed_if_left(part):
                     continue
                 break  # another process writes there
-            if _lock_part(file) is not False and stands_at(part, file):
+            if _lock_part(file) is not False and is_still_at(part, file):
                 _remove_left_above(path, number)
                 return file, part
             file.close()  # it was taken for one that was left, before it was locked
@@ -185,7 +185,7 @@ def _removed_if_left(part: Path) -> bool:
     with file:
         locked = _lock_part(file)
         left = time.time() - os.fstat(file.fileno()).st_mtime > _LEFT_AFTER_S if locked is None else locked
-        if left and stands_at(part, file):
+        if left and is_still_at(part, file):
             part.unlink()
     return left
 

@@ -119,7 +119,7 @@ def try_lock(file: BinaryIO, *, shared: bool = False) -> bool | None:
     return True
 
 
-def stands_at(path: Path, file: BinaryIO) -> bool:
+def is_still_at(path: Path, file: BinaryIO) -> bool:
     """Whether the file that is open is the one at `path`, and not one that was removed or renamed since."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
@@ -147,7 +147,7 @@ def _acquire(path: Path) -> BinaryIO | None:
             if try_lock(file) is False:
                 file.close()
                 return None
-            if stands_at(path, file):
+            if is_still_at(path, file):
                 return file
         except BaseException:
             file.close()

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from groundwork.outputs import Input, Kept, Output, hold_outputs, require_outputs, writes_to
+from groundwork.outputs import Input, Output, Protected, hold_outputs, require_outputs, writes_to
 from groundwork.targets import STDOUT
 
 STREAM_HELP = (
     "A file to write may be a device, a pipe, or '-': standard output. A verb's own text then goes to standard error."
 )
 
-NOTHING = Kept()
+NOTHING = Protected()
 Paths = Callable[[argparse.Namespace], Sequence[Path]]
 
 ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
@@ -28,7 +28,7 @@ ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
 class Reads:
     """A file or folder that is read. `kept`: what no output may take the place of, if it is a folder."""
 
-    kept: Kept = NOTHING
+    kept: Protected = NOTHING
 
     def __call__(self, text: str) -> Path:
         """From the command line's text."""

@@ -18,7 +18,7 @@ from groundwork.targets import Target, target
 
 
 @dataclass(frozen=True)
-class Kept:
+class Protected:
     """What of an input folder is the kit's, and no output may take the place of, there already or not.
 
     Attributes:
@@ -47,7 +47,7 @@ class Input:
 
     name: str
     path: Path
-    kept: Kept = field(default_factory=Kept, repr=False)
+    kept: Protected = field(default_factory=Protected, repr=False)
 
 
 @dataclass(frozen=True)

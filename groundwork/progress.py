@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 
 STATUS_EVERY_S = 5.0
 BAR_EVERY_S = 0.2
@@ -129,7 +129,7 @@ class StatusLines:
             self._stream.write(f"\r{line}\x1b[K" + ("\n" if report.ended else ""))
             self._drawn = not report.ended
         else:
-            self._stream.write(f"{plain(str(report))}\n")
+            self._stream.write(f"{printable(str(report))}\n")
         self._stream.flush()
 
     def _columns(self) -> int | None:
@@ -150,7 +150,7 @@ def _bar_line(report: ProgressReport, columns: int | None) -> str:
     """A bar and the report, or the report alone, cut off before the terminal's last column: a longer line would wrap
     and could not be drawn again."""
     filled = BAR_WIDTH * report.done // max(report.total, 1)
-    bar, text = "#" * filled + "." * (BAR_WIDTH - filled), plain(str(report))
+    bar, text = "#" * filled + "." * (BAR_WIDTH - filled), printable(str(report))
     if columns is None or BAR_WIDTH + len("[] ") + _cells(text) < columns:
         return f"[{bar}] {text}"
     while text and _cells(text) >= columns:

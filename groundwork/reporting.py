@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-from groundwork.console import one_plain_line
+from groundwork.console import printable_line
 from groundwork.progress import StatusLines, progress_to
 
 FLOORS = ("groundwork", "data_prep", "orbit_lite", "eval")
@@ -68,6 +68,6 @@ class _Lines(logging.StreamHandler):  # type: ignore[type-arg]  # not subscripta
         super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        said = logging.makeLogRecord({"msg": one_plain_line(record.getMessage())})
+        said = logging.makeLogRecord({"msg": printable_line(record.getMessage())})
         said.exc_info, said.exc_text = record.exc_info, record.exc_text
         return super().format(said)

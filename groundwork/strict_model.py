@@ -27,7 +27,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(**NOTHING_UNKNOWN, frozen=True)
 
 
-def renamed(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def with_current_keys(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """An object from a file with today's keys in place of those that earlier releases wrote.
 
     Of one that has both, the earlier is left, to be refused as unknown.
@@ -50,7 +50,7 @@ def checked_record(kind: type[RecordT], given: Any) -> RecordT:
         raise ValueError(first_fault(error)) from None
 
 
-def refused(what: str) -> PydanticCustomError:
+def validator_error(what: str) -> PydanticCustomError:
     """An error for a validator to raise, whose text says all there is to say."""
     return PydanticCustomError(REFUSED, "{what}", {"what": what})
 

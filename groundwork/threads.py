@@ -9,7 +9,9 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
-def in_order(function: Callable[[Item], Value], items: Iterable[Item], *, at_once: int) -> Generator[Value, None, None]:
+def map_in_order(
+    function: Callable[[Item], Value], items: Iterable[Item], *, at_once: int
+) -> Generator[Value, None, None]:
     """Give `function(item)` of each item, in the order of the items.
 
     One item more than are in work is taken ahead, so that no thread waits while the next item is made. With `at_once`

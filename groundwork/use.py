@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from groundwork.errors import UsageError
-from groundwork.lock import stands_at, try_lock
+from groundwork.lock import is_still_at, try_lock
 
 USE_SUFFIX = "~use.part"
 _WAIT_S = 0.5  # for somebody who has just finished, and is about to remove the lock's file
@@ -22,7 +22,7 @@ _LOOK_EVERY_S = 0.02
 
 
 @contextmanager
-def in_use(paths: Iterable[Path]) -> Iterator[None]:
+def shared_use(paths: Iterable[Path]) -> Iterator[None]:
     """Share folders or files with others that use them while the block runs; nobody can take them away.
 
     Nothing is held where no lock's file can be made, as on a disk that is read only, or the file system has no locks.
@@ -35,8 +35,8 @@ def in_use(paths: Iterable[Path]) -> Iterator[None]:
 
 
 @contextmanager
-def out_of_use(paths: Iterable[Path]) -> Iterator[None]:
-    """Have folders or files for this block alone, to take them away. Nothing is held where `in_use` holds nothing.
+def exclusive_use(paths: Iterable[Path]) -> Iterator[None]:
+    """Have folders or files for this block alone, to take them away. Nothing is held where `shared_use` holds nothing.
 
     Raises:
         UsageError: if somebody uses one of them.
@@ -58,7 +58,7 @@ def is_use_lock(name: str) -> bool:
     return name.startswith(".") and name.endswith(USE_SUFFIX)
 
 
-def remove_left(folder: Path) -> None:
+def remove_abandoned_locks(folder: Path) -> None:
     """Remove the locks' files in a folder that nobody holds: a killed process left them."""
     with suppress(OSError):
         for place in [path for path in folder.iterdir() if is_use_lock(path.name)]:
@@ -95,7 +95,7 @@ def _acquire(place: Path, *, shared: bool) -> BinaryIO | None:
     """The lock's file, open and locked; None if it can't be locked now."""
     file = place.open("ab")
     try:
-        if try_lock(file, shared=shared) is not False and stands_at(place, file):
+        if try_lock(file, shared=shared) is not False and is_still_at(place, file):
             return file
     except BaseException:
         file.close()
@@ -107,7 +107,7 @@ def _acquire(place: Path, *, shared: bool) -> BinaryIO | None:
 def _release(place: Path, file: BinaryIO, *, shared: bool) -> None:
     """The last one who leaves removes the file."""
     try:
-        if os.name != "nt" and (not shared or try_lock(file)) and stands_at(place, file):
+        if os.name != "nt" and (not shared or try_lock(file)) and is_still_at(place, file):
             place.unlink(missing_ok=True)
     finally:
         file.close()

@@ -28,7 +28,7 @@ def listed(names: Sequence[str], *, most: int = LISTED, apart: str = ", ") -> st
     return apart.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def natural(name: str) -> list[str | int]:
+def natural_sort_key(name: str) -> list[str | int]:
     """A key to sort names by as people do: `IMG_2` before `IMG_10`."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name.casefold())]
 

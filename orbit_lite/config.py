@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
 from groundwork.errors import UsageError
-from groundwork.strict_model import REFUSED, Strict, refused, some_faults
+from groundwork.strict_model import REFUSED, Strict, some_faults, validator_error
 from groundwork.words import nearest, quoted
 from orbit_lite.episode_plan import EPISODES, AnyEpisodes, FixedEpisodes, RandomEpisodes, WholeEpisodes
 from orbit_lite.overrides import apply_overrides
@@ -228,7 +228,7 @@ def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[s
     try:
         return model.model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
-        raise refused(some_faults(error, model)) from None
+        raise validator_error(some_faults(error, model)) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.forgetting.derived import mentions, names
+from data_prep.forgetting.derived import contains_name, texts_naming
 from data_prep.forgetting.forget import nothing_of, plan_in_tree
-from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, Removable, nothing_among, remove_files
+from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, Removable, nothing_found, remove_files
 from data_prep.tree.index import Index, find_index, read_rows
 from data_prep.tree.layout import user_name
 from eval.formats.records import read_scorecard, read_tasks
@@ -53,7 +53,7 @@ def plan_forget(data: Path, user: str, runs: Sequence[Path] = ()) -> Plan:
     plan = plan_in_tree(data, user)
     for run in runs:
         plan += plan_in_run(run, user, data=data)
-    return plan if plan.changes or plan.still else replace(plan, note=nothing_of(data, user))
+    return plan if plan.changes or plan.remaining else replace(plan, note=nothing_of(data, user))
 
 
 def plan_forget_in_run(run: Path, user: str, *, data: Path | None = None) -> Plan:
@@ -75,11 +75,11 @@ def plan_forget_in_run(run: Path, user: str, *, data: Path | None = None) -> Pla
             or punctuation only.
     """
     plan = plan_in_run(run, user_name(user), data=data)
-    if plan.changes or plan.still:
+    if plan.changes or plan.remaining:
         return plan
     tasks = run / TASKS_NAME
     users = {task.user for task in read_tasks(tasks).tasks} if tasks.is_file() else set()
-    return replace(plan, note=nothing_among(users, user, run))
+    return replace(plan, note=nothing_found(users, user, run))
 
 
 def forget(data: Path, user: str, runs: Sequence[Path] = ()) -> Forgotten:
@@ -111,7 +111,7 @@ def plan_in_run(run: Path, user: str, *, data: Path | None = None, beside: bool 
     users = {task.user for task in read_tasks(tasks).tasks} if tasks.is_file() else set()
     lines, log_lines = count_user(run, user) if tasks.is_file() else [], _log_lines(run, user)
     if refused := _refusal(run):
-        return Plan(still=(refused,)) if lines or log_lines else Plan()
+        return Plan(remaining=(refused,)) if lines or log_lines else Plan()
     if users == {user} or (USERS_REMOVED in record and not tasks.is_file()):
         return _plan_whole(run, user, record)
     changes = []
@@ -139,7 +139,7 @@ def _plan_whole(run: Path, user: str, record: Mapping[str, Any]) -> Plan:
         # Marked first: a later call then knows what it was, if this one is cut off when its tasks are gone.
         write_json(run / RECORD_NAME, {**record, USERS_REMOVED: True})
         done = theirs.carry_out()
-        if not left and not done.still:
+        if not left and not done.remaining:
             last = Removable((RECORD_NAME,), identity(os.lstat(run / RECORD_NAME)))
             remove_files(line, below, [last]).carry_out()
         return done
@@ -153,7 +153,7 @@ def _guarded(run: Path, line: str, carry_out: Callable[[], Forgotten]) -> Change
     def unless_linked() -> Forgotten:
         refused = _refusal(run)
         with links_not_followed():
-            return Forgotten(still=(refused,)) if refused else carry_out()
+            return Forgotten(remaining=(refused,)) if refused else carry_out()
 
     return Change(line, unless_linked)
 
@@ -168,13 +168,13 @@ def _refusal(run: Path) -> str:
 
 def _log_lines(run: Path, user: str) -> int:
     path = run / LOG_NAME
-    return sum(names(line, user) for line in path.read_bytes().splitlines()) if path.is_file() else 0
+    return sum(contains_name(line, user) for line in path.read_bytes().splitlines()) if path.is_file() else 0
 
 
 def _clean_log(run: Path, user: str, line: str) -> Forgotten:
     """Take the lines that name a user out of a run's log."""
     lines = (run / LOG_NAME).read_bytes().splitlines(keepends=True)
-    write_bytes(run / LOG_NAME, b"".join(line for line in lines if not names(line, user)))
+    write_bytes(run / LOG_NAME, b"".join(line for line in lines if not contains_name(line, user)))
     return Forgotten((line,))
 
 
@@ -209,4 +209,4 @@ def _learned(run: Path, user: str, record: Mapping[str, Any], data: Path | None)
 
 def _foreign(run: Path, user: str) -> list[str]:
     ours = [path.name for path in run.iterdir() if is_run_file(path.name) or path.name == RESULTS_NAME]
-    return [f"{path}: not of this run, and names {user}; look into it" for path in mentions(run, user, known=ours)]
+    return [f"{path}: not of this run, and names {user}; look into it" for path in texts_naming(run, user, known=ours)]

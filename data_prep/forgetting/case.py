@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_prep.forgetting.user_files import Holding, UserFiles
+from data_prep.forgetting.user_files import UserContent, UserFiles
 from data_prep.forgetting.user_places import user_levels, users_in
 from data_prep.tree.index import VideoRow, find_index, read_rows
 from data_prep.tree.layout import ANNOTATIONS, TREE_TYPES, cache_folder, is_junk, nfc
@@ -24,7 +24,7 @@ class ForgetCase:
         user: the name.
         levels: the folders that users stand in, but for those that are links.
         behind_links: those that are.
-        holdings: what stands under the user's name in `levels`.
+        contents: what stands under the user's name in `levels`.
         rows: all users' rows, by the place whose index has them.
     """
 
@@ -33,7 +33,7 @@ class ForgetCase:
     user: str
     levels: tuple[str, ...]
     behind_links: tuple[str, ...] = ()
-    holdings: tuple[Holding, ...] = ()
+    contents: tuple[UserContent, ...] = ()
     rows: dict[Path, tuple[VideoRow, ...]] | None = None
 
     @property
@@ -61,9 +61,9 @@ class ForgetCase:
     def videos_gone(self) -> Counter[str]:
         """How many videos of each split are the user's, as the disk has them; or the index, where some are gone."""
         on_disk, in_index = Counter[str](), Counter[str]()
-        for holding in self.holdings:
-            parts = holding.path.relative_to(self.root).parts
-            on_disk[parts[0] if len(parts) > 1 else ""] += holding.videos
+        for content in self.contents:
+            parts = content.path.relative_to(self.root).parts
+            on_disk[parts[0] if len(parts) > 1 else ""] += content.videos
         for place, rows in (self.rows or {}).items():
             in_index.update(row.split or place.name for row in rows if row.user == self.user)
         return on_disk | in_index  # the larger of each two
@@ -71,7 +71,7 @@ class ForgetCase:
     def ownership(self) -> Callable[[str], bool]:
         """A function that tells by a video's name whether it is the user's: tree or index have it so, or the name."""
         own = {row.video for row in self.every_row if row.user == self.user}
-        own |= {name for holding in self.holdings for name in holding.names}
+        own |= {name for content in self.contents for name in content.names}
         others = {row.video for row in self.every_row if row.user != self.user}
         others |= set() if self.root in (self.rows or {}) else self._other_folders()
         users = users_in(self.root, self.levels) | {row.user for row in self.every_row}
@@ -122,7 +122,7 @@ def open_case(root: Path, user: str) -> ForgetCase:
         if row.user == user
     ]
     files = UserFiles(root, user, indexed)
-    return replace(case, holdings=tuple(found for level in case.levels for found in files.find(level)), rows=rows)
+    return replace(case, contents=tuple(found for level in case.levels for found in files.find(level)), rows=rows)
 
 
 def _path_of(row: VideoRow) -> str:

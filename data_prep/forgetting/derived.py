@@ -12,7 +12,7 @@ from data_prep.making.summarize import summarize, write_csv
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import ANNOTATIONS, nfc
 from groundwork.csv_cells import csv_lines, open_csv
-from groundwork.files import is_part, part_of, part_path, remove_parts, whole_file
+from groundwork.files import final_name, is_part, part_path, remove_parts, whole_file
 from groundwork.removal import Root, identity
 
 QUALITY_TABLES = ("quality_videos.csv", "quality_frames.csv")  # as quality_report writes them
@@ -91,22 +91,22 @@ def drop_summary(root: Path, user: str, others: Sequence[VideoRow]) -> bool:
     return True
 
 
-def names(text: bytes, user: str) -> bool:
+def contains_name(text: bytes, user: str) -> bool:
     """Whether a text in UTF-8 holds a user's name as a word of its own: `P177--bag` names P177, `P1770` does not."""
     return bool(re.search(rf"(?<![^\W_]){re.escape(user)}(?![^\W_])", text.decode(errors="replace")))
 
 
-def mentions(folder: Path, user: str, *, known: Collection[str]) -> list[Path]:
+def texts_naming(folder: Path, user: str, *, known: Collection[str]) -> list[Path]:
     """Text files directly in a folder, but those of the names known, that name a user."""
     texts = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in TEXTS and path.name not in known]
-    return [p for p in texts if p.is_file() and p.stat().st_size <= MOST_BYTES and names(p.read_bytes(), user)]
+    return [p for p in texts if p.is_file() and p.stat().st_size <= MOST_BYTES and contains_name(p.read_bytes(), user)]
 
 
 def _annotated(name: str) -> str:
     """The video that a file of annotations is of: `VIDEO.json`, its part `.VIDEO.json.part` or its twin
     `._VIDEO.json`; "" of another file."""
     if is_part(name):
-        name = part_of(name)
+        name = final_name(name)
     return name.removeprefix("._").removesuffix(".json") if name.endswith(".json") else ""
 
 

@@ -13,8 +13,8 @@ from data_prep.archives.download import FOLDER_NAME as DOWNLOADS
 from data_prep.archives.download import RECORD_NAME
 from data_prep.forgetting import user_entries
 from data_prep.forgetting.case import ForgetCase, open_case
-from data_prep.forgetting.derived import find_annotations, mentions
-from data_prep.forgetting.plan import Change, Forgotten, Plan, nothing_among, remove_files
+from data_prep.forgetting.derived import find_annotations, texts_naming
+from data_prep.forgetting.plan import Change, Forgotten, Plan, nothing_found, remove_files
 from data_prep.forgetting.user_places import user_levels, users_in, visible
 from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, nfc, user_name
 from groundwork.words import counted
@@ -54,15 +54,15 @@ def plan_forget(root: Path, user: str) -> Plan:
             but has one whose name differs in case or punctuation only.
     """
     plan = plan_in_tree(root, user)
-    return plan if plan.changes or plan.still else replace(plan, note=nothing_of(root, user))
+    return plan if plan.changes or plan.remaining else replace(plan, note=nothing_of(root, user))
 
 
 def plan_in_tree(root: Path, user: str) -> Plan:
     """As `plan_forget`, but there may be nothing of them."""
     case = open_case(root, user_name(user))
     plan = plan_of_case(case)
-    left = (str(alone) for holding in case.holdings for alone in holding.left)
-    around = (*_mentioned(case), *(EVERYWHERE if plan.changes or plan.still else ()))
+    left = (str(alone) for content in case.contents for alone in content.left)
+    around = (*_mentioned(case), *(EVERYWHERE if plan.changes or plan.remaining else ()))
     return replace(plan, left=(*left, *plan.left), unreachable=(*plan.unreachable, *around))
 
 
@@ -70,28 +70,30 @@ def plan_of_case(case: ForgetCase) -> Plan:
     """The same without what is not the kit's under the user's name, files that only name them, and other places."""
     annotations, strange = find_annotations(case.below, case.user, case.ownership())
     changes: list[Change] = []
-    still = [*_behind_links(case)]
+    remaining = [*_behind_links(case)]
     for found in _changes(case):
         if isinstance(found, Change):
             changes.append(found)
         else:
-            still.append(found)
+            remaining.append(found)
     if annotations:
         line = f"{case.root / ANNOTATIONS}: {counted(len(annotations), 'file')}"
         changes.insert(0, remove_files(line, case.below, annotations))
     left = tuple(f"{path}: not the annotations of a video of theirs" for path in strange)
-    used = (case.root, *(holding.path for holding in case.holdings))
+    used = (case.root, *(content.path for content in case.contents))
     beside = (case.root, *(case.root / split for split in SPLITS))
-    return Plan((case.root,), tuple(changes), left, tuple(still), tuple(_unreachable(case)), used=used, beside=beside)
+    return Plan(
+        (case.root,), tuple(changes), left, tuple(remaining), tuple(_unreachable(case)), used=used, beside=beside
+    )
 
 
 def nothing_of(root: Path, user: str) -> str:
     """What to say where a tree has nothing of a user. After a `forget` that finished, that is as it should be.
 
     Raises:
-        DataError: as `nothing_among`.
+        DataError: as `nothing_found`.
     """
-    return nothing_among(users_in(root, user_levels(root)), user, root)
+    return nothing_found(users_in(root, user_levels(root)), user, root)
 
 
 def _changes(case: ForgetCase) -> Iterator[Change | str]:
@@ -101,9 +103,9 @@ def _changes(case: ForgetCase) -> Iterator[Change | str]:
         yield from user_entries.in_manifest(case, place)
         yield from user_entries.in_tables(case, place)
         yield from user_entries.cut_off(case, place)
-    for holding in case.holdings:
-        if not holding.is_empty:
-            yield remove_files(str(holding), case.below, holding.files, holding.folders)
+    for content in case.contents:
+        if not content.is_empty:
+            yield remove_files(str(content), case.below, content.files, content.folders)
     yield from user_entries.in_download(case)
     for place in case.places:
         yield from user_entries.in_index(case, place)
@@ -133,7 +135,7 @@ def _behind_links(case: ForgetCase) -> Iterator[str]:
 
 def _unreachable(case: ForgetCase) -> Iterator[str]:
     root = case.root
-    files = [file for holding in case.holdings for file in holding.files]
+    files = [file for content in case.contents for file in content.files]
     if linked := sum(file.linked for file in files):
         yield (
             f"{counted(linked, 'file')} of theirs in {root} had another name on this disk (a hard link, as 'prep split'"
@@ -152,5 +154,5 @@ def _unreachable(case: ForgetCase) -> Iterator[str]:
 
 def _mentioned(case: ForgetCase) -> Iterator[str]:
     for place in case.places:
-        for path in mentions(place, case.user, known=user_entries.TABLES):
+        for path in texts_naming(place, case.user, known=user_entries.TABLES):
             yield f"{path}: not written by this kit, and names {case.user}; look into it"

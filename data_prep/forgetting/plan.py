@@ -12,11 +12,11 @@ from typing import Self
 from data_prep.tree.layout import nfc
 from groundwork.errors import DataError
 from groundwork.lock import only_run
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from groundwork.progress import Progress
 from groundwork.removal import Identity, Root, WayChanged
 from groundwork.targets import links_not_followed
-from groundwork.use import out_of_use, remove_left
+from groundwork.use import exclusive_use, remove_abandoned_locks
 from groundwork.words import counted
 
 _TOO_FEW_FOR_PROGRESS = 100
@@ -29,14 +29,14 @@ class Forgotten:
     Attributes:
         removed: what is gone.
         left: what stands under their name but is not this kit's, and was not touched.
-        still: what is theirs and could not be removed, such as what stands behind a symbolic link.
+        remaining: what is theirs and could not be removed, such as what stands behind a symbolic link.
         unreachable: where else something of theirs may be.
         note: what there is to say where nothing was to be removed.
     """
 
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    still: tuple[str, ...] = ()
+    remaining: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
     note: str = ""
 
@@ -47,7 +47,7 @@ class Forgotten:
         return Forgotten(
             (*self.removed, *other.removed),
             both(self.left, other.left),
-            both(self.still, other.still),
+            both(self.remaining, other.remaining),
             both(self.unreachable, other.unreachable),
             self.note,
         )
@@ -61,7 +61,7 @@ class Forgotten:
             "" if plan.note else self.note,
             ("removed", self.removed),
             ("left", tuple(line for line in self.left if line not in plan.left)),
-            ("still there", tuple(line for line in self.still if line not in plan.still)),
+            ("still there", tuple(line for line in self.remaining if line not in plan.remaining)),
             ("could not reach", self.unreachable),
         )
 
@@ -117,7 +117,7 @@ class Plan:
     folders: tuple[Path, ...] = ()
     changes: tuple[Change, ...] = ()
     left: tuple[str, ...] = ()
-    still: tuple[str, ...] = ()
+    remaining: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
     emptied: tuple[EmptyFolder, ...] = ()
     note: str = ""
@@ -130,7 +130,7 @@ class Plan:
             tuple(dict.fromkeys((*self.folders, *other.folders))),
             (*self.changes, *other.changes),
             (*self.left, *other.left),
-            (*self.still, *other.still),
+            (*self.remaining, *other.remaining),
             tuple(dict.fromkeys((*self.unreachable, *other.unreachable))),
             (*self.emptied, *other.emptied),
             used=tuple(dict.fromkeys((*self.used, *other.used))),
@@ -143,7 +143,7 @@ class Plan:
             self.note,
             ("to remove", tuple(change.line for change in self.changes)),
             ("left", self.left),
-            ("still there", self.still),
+            ("still there", self.remaining),
         )
 
     def carry_out(self) -> Forgotten:
@@ -152,9 +152,9 @@ class Plan:
         Raises:
             UsageError: if another run is at one of the folders, or uses one; nothing is changed then.
         """
-        forgotten = Forgotten((), self.left, self.still, self.unreachable, self.note)
+        forgotten = Forgotten((), self.left, self.remaining, self.unreachable, self.note)
         with ExitStack() as held:
-            held.enter_context(out_of_use(self.used if self.changes else ()))
+            held.enter_context(exclusive_use(self.used if self.changes else ()))
             for folder in self.folders if self.changes else ():
                 held.enter_context(only_run(folder))
             for change in self.changes:
@@ -162,9 +162,9 @@ class Plan:
         for empty in self.emptied:
             empty.remove()
         for folder in {*self.beside, *(path.parent for path in self.used)}:
-            remove_left(folder)
+            remove_abandoned_locks(folder)
         for look in self.look_again if self.changes else ():
-            forgotten += Forgotten(still=look())
+            forgotten += Forgotten(remaining=look())
         return forgotten
 
 
@@ -214,7 +214,7 @@ def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Ite
             except WayChanged:
                 continue
         but = f"; but not {counted(len(files) - removed, 'file')} of it" if changed else ""
-        return Forgotten((line + but,) if removed or not files else (), still=tuple(changed))
+        return Forgotten((line + but,) if removed or not files else (), remaining=tuple(changed))
 
     return Change(line, carry_out)
 
@@ -241,14 +241,14 @@ def change_file(line: str, root: Root, place: Sequence[str], change: Callable[[]
 
     def carry_out() -> Forgotten:
         if refused := refusal():
-            return Forgotten(still=(refused,))
+            return Forgotten(remaining=(refused,))
         with links_not_followed():
             return Forgotten((line,)) if change() else Forgotten()
 
     return refusal() or Change(line, carry_out)
 
 
-def nothing_among(known: Iterable[str], name: str, where: Path | str, what: str = "user") -> str:
+def nothing_found(known: Iterable[str], name: str, where: Path | str, what: str = "user") -> str:
     """What to say where there is nothing of a user, or of something else, by its name.
 
     After a `forget` that finished that is as it should be; and nothing tells a name that was removed from one that was
@@ -278,9 +278,9 @@ def refuse_unfinished(forgotten: Forgotten) -> None:
     Raises:
         DataError: if something is; it names the first.
     """
-    if forgotten.still:
-        more = f" (and {len(forgotten.still) - 1} more, see above)" if len(forgotten.still) > 1 else ""
-        raise DataError(f"not all of it could be removed: {forgotten.still[0]}{more}")
+    if forgotten.remaining:
+        more = f" (and {len(forgotten.remaining) - 1} more, see above)" if len(forgotten.remaining) > 1 else ""
+        raise DataError(f"not all of it could be removed: {forgotten.remaining[0]}{more}")
 
 
 def is_spelled_like(one: str, other: str) -> bool:
@@ -298,5 +298,8 @@ def _changed(root: Root, place: tuple[str, ...]) -> str:
 
 def _lines(note: str, *groups: tuple[str, tuple[str, ...]]) -> str:
     return "\n".join(
-        [*([plain(note)] if note else []), *(plain(f"{what}: {line}") for what, lines in groups for line in lines)]
+        [
+            *([printable(note)] if note else []),
+            *(printable(f"{what}: {line}") for what, lines in groups for line in lines),
+        ]
     )

@@ -16,7 +16,7 @@ from data_prep.making.run import JOURNAL_NAME
 from data_prep.tree import index, naming
 from data_prep.tree.layout import INDEX_NAME, MANIFEST_NAME
 from data_prep.tree.naming import table_places
-from groundwork.files import is_part, part_of
+from groundwork.files import final_name, is_part
 from groundwork.removal import identity
 from groundwork.words import counted, listed
 
@@ -74,7 +74,7 @@ def cut_off(case: ForgetCase, place: Path) -> Iterator[Change]:
             continue
         for name in sorted(os.listdir(table.parent)):
             part = table.parent / name
-            if is_part(name) and part_of(name) == table.name and _names_user(part, case.user):
+            if is_part(name) and final_name(name) == table.name and _names_user(part, case.user):
                 file = Removable((*way[:-1], name), identity(os.lstat(part)))
                 yield remove_files(f"{part}: left by interrupted writing", below, [file])
 

@@ -26,7 +26,7 @@ from data_prep.tree.layout import TREE_TYPES, frame_file_name, is_junk, nfc, par
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from data_prep.video import RAW_SUFFIXES, is_photo_file
 from groundwork.errors import DataError
-from groundwork.files import is_part, part_of
+from groundwork.files import final_name, is_part
 from groundwork.removal import identity, is_link
 from groundwork.words import counted
 
@@ -60,7 +60,7 @@ class LeftAlone:
 
 
 @dataclass
-class Holding:
+class UserContent:
     """What stands under a user's name: an archive, file or link, or a folder with all that is in it.
 
     Attributes:
@@ -88,7 +88,7 @@ class Holding:
     def is_empty(self) -> bool:
         return not self.files and not self.folders
 
-    def add(self, inner: "Holding") -> None:
+    def add(self, inner: "UserContent") -> None:
         """Take in what stands in this folder."""
         self.files += inner.files
         self.left += inner.left
@@ -121,7 +121,7 @@ class UserFiles:
         split = [place.split("/") for place in indexed]
         self._indexed = {"/".join(parts[:depth]) for parts in split for depth in range(1, len(parts) + 1)}
 
-    def find(self, level: str) -> list[Holding]:
+    def find(self, level: str) -> list[UserContent]:
         """Everything under their name in a split, in `other`, or (level "") in the root."""
         above: Place = (level,) if level else ()
         found = {
@@ -149,7 +149,7 @@ class UserFiles:
         """Whether the index lists a photo as a video of theirs: its name and place alone would prove nothing."""
         return is_photo_file(place[-1]) and "/".join(map(nfc, place)) in self._indexed
 
-    def _look(self, place: Place, level: Level, is_file: bool) -> Holding:
+    def _look(self, place: Place, level: Level, is_file: bool) -> UserContent:
         """What stands at one place.
 
         Args:
@@ -165,57 +165,61 @@ class UserFiles:
             if level:
                 return self._look_into(place, level)
             files = sum(len(names) for _, _, names in os.walk(path))
-            return Holding(path, left=[LeftAlone(path, f"a folder of {counted(files, 'file')}, not this kit's", files)])
+            return UserContent(
+                path, left=[LeftAlone(path, f"a folder of {counted(files, 'file')}, not this kit's", files)]
+            )
         is_twin = is_twin_file(path)
         if not stat.S_ISREG(status.st_mode) or not (is_file or is_twin):
-            return Holding(path, left=[LeftAlone(path, "not this kit's")])
+            return UserContent(path, left=[LeftAlone(path, "not this kit's")])
         file = UserFile(place, identity(status), status.st_size, linked=status.st_nlink > 1, is_twin=is_twin)
         names = _packed_names(path) if name.endswith(ARCHIVE_SUFFIX) and not is_twin else ()
         videos = 0 if is_junk(name) else len(names) if name.endswith(ARCHIVE_SUFFIX) else 1
-        return Holding(path, [file], videos=videos, names=set(names))
+        return UserContent(path, [file], videos=videos, names=set(names))
 
-    def _look_into(self, place: Place, level: Level) -> Holding:
+    def _look_into(self, place: Place, level: Level) -> UserContent:
         path, name = self._root.joinpath(*place), _whole(nfc(place[-1]))
-        holding, inside = Holding(path), dict[str, Holding]()
+        content, inside = UserContent(path), dict[str, UserContent]()
         for entry in sorted(os.listdir(path)):  # a video's first frame comes first: half a video never looks whole
             inner, below = nfc(entry), (*place, entry)
             is_file = _is_file_in(level, name, inner) or (level in ("object", "type") and self._is_indexed_photo(below))
             inside[entry] = self._look(below, _level_below(level, inner), is_file)
         for found in self._judge_twins(inside):
-            holding.add(found)
-        if level == "video" and holding.is_theirs:
-            holding.videos, holding.names = int(not is_part(place[-1])), {name}
-        if not holding.left:
-            holding.folders.append(place)
-        elif not holding.is_theirs:
-            return Holding(path, left=_together(holding))
-        return holding
+            content.add(found)
+        if level == "video" and content.is_theirs:
+            content.videos, content.names = int(not is_part(place[-1])), {name}
+        if not content.left:
+            content.folders.append(place)
+        elif not content.is_theirs:
+            return UserContent(path, left=_together(content))
+        return content
 
-    def _look_at_link(self, place: Place, level: Level, is_file: bool) -> Holding:
+    def _look_at_link(self, place: Place, level: Level, is_file: bool) -> UserContent:
         path = self._root.joinpath(*place)
         target = Path(os.path.realpath(path))
-        behind = self._look_into(place, level) if level and path.is_dir() else Holding(path)
+        behind = self._look_into(place, level) if level and path.is_dir() else UserContent(path)
         if is_file or behind.is_theirs or "/".join(map(nfc, place)) in self._indexed:
             file = UserFile(place, identity(os.lstat(path)), leads_to=target)
-            return Holding(path, [file], videos=behind.videos, names=behind.names)
-        return Holding(path, left=[LeftAlone(path, f"a symbolic link to {target}, which holds nothing of this kit's")])
+            return UserContent(path, [file], videos=behind.videos, names=behind.names)
+        return UserContent(
+            path, left=[LeftAlone(path, f"a symbolic link to {target}, which holds nothing of this kit's")]
+        )
 
-    def _judge_twins(self, found: Mapping[str, Holding]) -> list[Holding]:
+    def _judge_twins(self, found: Mapping[str, UserContent]) -> list[UserContent]:
         """A twin is as much the kit's as what it is the twin of; one that has lost that goes."""
         judged = []
-        for holding in found.values():
-            if len(holding.files) == 1 and holding.files[0].is_twin:
-                base = found.get(holding.path.name.removeprefix(_TWIN))
+        for content in found.values():
+            if len(content.files) == 1 and content.files[0].is_twin:
+                base = found.get(content.path.name.removeprefix(_TWIN))
                 if base is not None and not base.is_theirs and base.left:
-                    holding = Holding(holding.path, left=[LeftAlone(holding.path, "not this kit's")])
-            judged.append(holding)
+                    content = UserContent(content.path, left=[LeftAlone(content.path, "not this kit's")])
+            judged.append(content)
         return judged
 
 
 def _whole(name: str) -> str:
     """`NAME` of `NAME` and of `.NAME.part`; "" of other hidden files."""
     if is_part(name):
-        name = part_of(name)
+        name = final_name(name)
     return "" if is_junk(name) else name
 
 
@@ -259,9 +263,9 @@ def _packed_names(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _together(holding: Holding) -> list[LeftAlone]:
+def _together(content: UserContent) -> list[LeftAlone]:
     """One line for a folder in which nothing is the kit's; of a single thing in it, its own."""
-    if len(holding.left) == 1 and not holding.files:
-        return holding.left
-    files = sum(alone.files for alone in holding.left) + len(holding.files)
-    return [LeftAlone(holding.path, f"a folder of {counted(files, 'file')}, none of them this kit's", files)]
+    if len(content.left) == 1 and not content.files:
+        return content.left
+    files = sum(alone.files for alone in content.left) + len(content.files)
+    return [LeftAlone(content.path, f"a folder of {counted(files, 'file')}, none of them this kit's", files)]

@@ -22,7 +22,7 @@ from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
 from data_prep.tree.portable import require_text_names
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import DataError, KitError, UsageError
-from groundwork.words import counted, listed, natural
+from groundwork.words import counted, listed, natural_sort_key
 
 _CLUTTER = TREE_TYPES[1]
 EXPECTED = "OBJECT/*.jpg for one user, or USER/OBJECT/*.jpg"
@@ -232,4 +232,4 @@ def picture_order(picture: PictureFile) -> tuple[object, ...]:
     """A key to sort pictures by: split, user, object, type, and the natural order of their files' names."""
     split = SPLITS.index(picture.split) if picture.split else -1
     place = (split, picture.user, picture.object, TREE_TYPES.index(picture.video_type))
-    return (*place, natural(PurePosixPath(picture.relative).stem), picture.relative)
+    return (*place, natural_sort_key(PurePosixPath(picture.relative).stem), picture.relative)

@@ -24,7 +24,7 @@ from groundwork.progress import Progress
 from groundwork.removal import Root
 from groundwork.reporting import report_failed
 from groundwork.strict_json import parse_json
-from groundwork.strict_model import checked_record, renamed
+from groundwork.strict_model import checked_record, with_current_keys
 from groundwork.words import counted, listed, quoted
 
 _LOG = logging.getLogger("data_prep")
@@ -213,7 +213,7 @@ class TreeRun(Generic[JobT, RecordT]):
         return records | self._read_journal()
 
     def _checked(self, place: str, record: Any) -> RecordT:
-        found = checked_record(self.record, renamed(record, _EARLIER) if isinstance(record, dict) else record)
+        found = checked_record(self.record, with_current_keys(record, _EARLIER) if isinstance(record, dict) else record)
         if not 0 <= found.frames <= MOST_FRAMES:
             raise ValueError(f"{quoted(place)}: {quoted(found.frames)} frames")
         return found

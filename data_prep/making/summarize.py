@@ -20,7 +20,7 @@ import numpy as np
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import VIDEO_TYPES
 from groundwork.files import csv_text, write_text
-from groundwork.pages.cells import NOTHING
+from groundwork.pages.cells import MISSING
 from groundwork.pages.printing import csv_table, markdown_table, text_table
 from groundwork.pages.table import Column, Columns, Table
 
@@ -228,5 +228,5 @@ def _number(heading: str, name: str = "") -> Column:
 
 def _shown(value: float | None) -> str:
     if value is None:
-        return NOTHING
+        return MISSING
     return f"{value:.1f}" if isinstance(value, float) else f"{value:,}"

@@ -9,7 +9,7 @@ import numpy as np
 from data_prep.quality.estimate import ISSUES, VideoQuality
 from data_prep.quality.measures import MEASURES
 from groundwork.files import csv_text, write_text
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 
 NOTE = (
     "These are estimates, made from the pictures alone. A clip counts as blurred, dark or bright if a tenth of its"
@@ -28,7 +28,7 @@ def filming_lines(videos: Iterable[VideoQuality]) -> list[str]:
     lines = []
     for (_, user, thing), clips in groupby(ordered, key=place):
         name = f"{user}, {thing}" if several else thing
-        lines.append(f"{plain(name)}: {filming_verdict([clip.issues for clip in clips])}")
+        lines.append(f"{printable(name)}: {filming_verdict([clip.issues for clip in clips])}")
     return lines
 
 

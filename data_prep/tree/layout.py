@@ -21,7 +21,7 @@ from pathlib import Path
 from data_prep.video import PHOTO_SUFFIXES, RAW_SUFFIXES
 from groundwork.cache import cache_base
 from groundwork.errors import FULL_DISK, UsageError
-from groundwork.outputs import Kept
+from groundwork.outputs import Protected
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {**{split: split for split in SPLITS}, "val": "validation", "valid": "validation"}  # as others write them
@@ -30,7 +30,7 @@ TREE_TYPES = (*VIDEO_TYPES, "clutter-pan")  # pans were collected with ORBIT, bu
 ANNOTATIONS = "annotations"
 INDEX_NAME = "index.csv"
 MANIFEST_NAME = "manifest.json"  # how a frame tree was made
-TREE_FILES = Kept(  # of a tree of any kind, and of one user's folder
+TREE_FILES = Protected(  # of a tree of any kind, and of one user's folder
     names=(INDEX_NAME, MANIFEST_NAME, "download.json", "pocket.json", ".journal.jsonl"),
     folders=(ANNOTATIONS,),
     suffixes=(".zip", *RAW_SUFFIXES, *PHOTO_SUFFIXES),

@@ -11,7 +11,7 @@ from data_prep.tree.object_folder import holds_frames
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser, archive_place
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import DataError
-from groundwork.words import natural
+from groundwork.words import natural_sort_key
 
 _LOG = logging.getLogger("data_prep")
 
@@ -52,7 +52,7 @@ def videos_below(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: no video, photo or folder of frames in it")
     if not _is_archive(folder):
         report_left_aside(folder, empty=False)
-    return sorted(found, key=lambda path: ([natural(part) for part in path.parts], str(path)))
+    return sorted(found, key=lambda path: ([natural_sort_key(part) for part in path.parts], str(path)))
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -21,7 +21,7 @@ from eval.metrics import METRICS, TIME_ORDERED
 from groundwork.errors import DataError
 from groundwork.files import write_text
 from groundwork.strict_json import refuse_doubled
-from groundwork.strict_model import Strict, first_fault, renamed
+from groundwork.strict_model import Strict, first_fault, with_current_keys
 
 SCORECARD_SCHEMA: Literal[1] = 1
 KIND = "scorecard"
@@ -295,7 +295,9 @@ def read_scorecard(path: Path) -> Scorecard:
         DataError: if it is damaged, of another schema, or no scorecard.
     """
     require_file(path, "a scorecard (scorecard.json)")
-    content = parse_object(path.read_bytes(), str(path), pairs=lambda pairs: renamed(refuse_doubled(pairs), _EARLIER))
+    content = parse_object(
+        path.read_bytes(), str(path), pairs=lambda pairs: with_current_keys(refuse_doubled(pairs), _EARLIER)
+    )
     require_schema(content, str(path), kind=KIND, schema=SCORECARD_SCHEMA)
     try:
         return Scorecard.model_validate_json(json.dumps(content), strict=True)

@@ -7,8 +7,8 @@ import pandas as pd
 from eval.formats.answer_text import NONE_OF_THESE
 from eval.formats.answers import AnswerPoint, Answers, AnswersCurve
 from groundwork.pages.blocks import Block, Figure, Paragraph
-from groundwork.pages.cells import NOTHING, percent, plain
-from groundwork.pages.drawing import INK, LINE, drawing, say_above
+from groundwork.pages.cells import MISSING, percent, printable
+from groundwork.pages.drawing import INK, LINE, add_title, drawing
 from groundwork.pages.table import Column, Table
 
 ANSWERS_CSV = "answers_curve.csv"
@@ -95,7 +95,7 @@ def curve_picture(curve: AnswersCurve) -> bytes:
                 fillstyle="none",
                 markeredgewidth=1.6,
             )
-        say_above(
+        add_title(
             axes,
             "Solid: right answers on these videos. Dashed: frames not missed, as promised. Ring: the strictness that "
             "holds.",
@@ -117,7 +117,7 @@ def curve_finding(curve: AnswersCurve) -> str:
     return (
         f"Curve of right answers against false alarms promised: from {percent(low.answers.right)} % right at "
         f"{percent(fewest)} % false alarms to {percent(high.answers.right)} % right at {percent(most)} %; the "
-        f"strictness that holds, {plain(curve.strictness)}, has {percent(held.answers.right)} % right{alarms}. "
+        f"strictness that holds, {printable(curve.strictness)}, has {percent(held.answers.right)} % right{alarms}. "
         f"The numbers are in {ANSWERS_CSV} and in the table below."
     )
 
@@ -144,4 +144,4 @@ def _alarming(curve: AnswersCurve) -> Sequence[tuple[float, AnswerPoint]]:
 
 def _share(heading: str) -> Column:
     """A column of shares, in percent; `-` where one is not known."""
-    return Column(heading, lambda share: NOTHING if share is None else percent(share))
+    return Column(heading, lambda share: MISSING if share is None else percent(share))

@@ -1,7 +1,7 @@
 """Confusion between a user's objects, as a table and in a sentence."""
 
 from eval.formats.scorecard import Confusion, Scorecard
-from groundwork.pages.cells import percent, plain
+from groundwork.pages.cells import percent, printable
 from groundwork.pages.table import Column, Table
 from groundwork.words import counted
 
@@ -40,4 +40,5 @@ def confusion_finding(confusion: Confusion) -> str:
     if not wrong:
         return "No object was taken for another."
     share, shown, taken = max(wrong, key=lambda entry: entry[0])
-    return f"Most frequent confusion: {plain(shown)}, taken for {plain(taken)} in {percent(share)} % of its frames."
+    pair = f"{printable(shown)}, taken for {printable(taken)}"
+    return f"Most frequent confusion: {pair} in {percent(share)} % of its frames."

@@ -23,7 +23,7 @@ from eval.report.tables import (
 from eval.report.timelines import TIMELINES_CSV, Timeline, timeline_finding, timeline_picture, timeline_title
 from eval.report.videos import RankedVideo, video_tables
 from groundwork.pages.blocks import Block, Figure, Heading, Paragraph, Section, Thumbnail, Thumbnailed
-from groundwork.pages.cells import percent, plain
+from groundwork.pages.cells import percent, printable
 from groundwork.words import counted
 
 # A frame as a JPEG file's content, by its video and number.
@@ -116,7 +116,7 @@ def _overall(scorecard: Scorecard) -> tuple[Block, ...]:
         strong=f"{percent(summary.headline.mean, 2)} %",
         kind="headline",
     )
-    notes = [Paragraph(f"Note: {plain(note)}", kind="note") for note in scorecard.notes]
+    notes = [Paragraph(f"Note: {printable(note)}", kind="note") for note in scorecard.notes]
     intervals = TASK_INTERVALS_NOTE if scorecard.single_images else INTERVALS_NOTE
     return (headline, overall_table(scorecard), *notes, Paragraph(intervals))
 
@@ -131,7 +131,7 @@ def _answers(scorecard: Scorecard) -> list[Section]:
 
 
 def _user_blocks(scorecard: Scorecard, user: UserScore) -> tuple[Block, ...]:
-    heading = Heading(f"User {plain(user.user)}")
+    heading = Heading(f"User {printable(user.user)}")
     if scorecard.single_images:
         return heading, object_table(scorecard, user)
     confusion, others = largest_confusion(scorecard, user.user)
@@ -167,9 +167,9 @@ def _thumbnails(timeline: Timeline, thumbnails: Thumbnails) -> Thumbnailed:
     shown = []
     for place in sorted(places):
         frame, label = int(timeline.frames[place]), int(timeline.predictions[place])
-        taken = "right" if label == timeline.label else f"taken for {plain(timeline.objects[label])}"
+        taken = "right" if label == timeline.label else f"taken for {printable(timeline.objects[label])}"
         caption = f"Frame {frame}: {'first ' if place == timeline.first_right else ''}{taken}"
-        alt = f"Frame {frame} of a video of {plain(timeline.object)}"
+        alt = f"Frame {frame} of a video of {printable(timeline.object)}"
         shown.append(Thumbnail(thumbnails(timeline.video, frame), alt, caption))
     return Thumbnailed(tuple(shown))
 
@@ -188,4 +188,4 @@ def _cost(scorecard: Scorecard) -> tuple[Block, ...]:
     if scorecard.cost is None:
         return (Paragraph("What it took to personalize was not measured in this run."),)
     each = f" Each task's own is in {COST_PER_TASK_CSV}." if scorecard.cost.per_task else ""
-    return (cost_table(scorecard.cost), Paragraph(f"Source: {plain(scorecard.cost.source)}.{each}"))
+    return (cost_table(scorecard.cost), Paragraph(f"Source: {printable(scorecard.cost.source)}.{each}"))

@@ -2,8 +2,8 @@
 
 from eval.formats.scorecard import Scorecard, UserScore
 from eval.report.csvs import PER_USER_CSV
-from groundwork.pages.cells import percent, plain
-from groundwork.pages.drawing import INK, LINE, drawing, say_above, shortened
+from groundwork.pages.cells import percent, printable
+from groundwork.pages.drawing import INK, LINE, add_title, drawing, shortened
 
 PICTURE_NAME = "accuracy_per_user.svg"
 
@@ -21,9 +21,9 @@ def accuracy_picture(scorecard: Scorecard) -> bytes:
             axes.text(_NUMBERS, place, percent(row.frame_accuracy), va="center", ha="right", color=INK)
         mean = scorecard.overall.frame_accuracy.per_user.mean
         axes.axvline(100 * mean, color=LINE, linestyle="--", linewidth=1.6, zorder=0)
-        say_above(axes, f"Dashed line: mean over users, {percent(mean)} %", color=LINE)
+        add_title(axes, f"Dashed line: mean over users, {percent(mean)} %", color=LINE)
         # a name is no formula, whatever dollar signs it holds
-        axes.set_yticks(places, [shortened(plain(row.user)) for row in users], parse_math=False)
+        axes.set_yticks(places, [shortened(printable(row.user)) for row in users], parse_math=False)
         axes.set_ylim(len(users) - 0.4, -0.6)
         axes.set_xlim(0, 116)
         axes.set_xticks(range(0, 101, 20))
@@ -39,11 +39,11 @@ def picture_finding(scorecard: Scorecard) -> str:
     best, worst = users[0], users[-1]
     mean = percent(scorecard.overall.frame_accuracy.per_user.mean)
     if len(users) == 1:
-        finding = f"the one user, {plain(best.user)}, has {percent(best.frame_accuracy)} %"
+        finding = f"the one user, {printable(best.user)}, has {percent(best.frame_accuracy)} %"
     else:
         finding = (
-            f"from {percent(worst.frame_accuracy)} % (user {plain(worst.user)}) to {percent(best.frame_accuracy)} % "
-            f"(user {plain(best.user)}), mean over {len(users)} users {mean} %"
+            f"from {percent(worst.frame_accuracy)} % (user {printable(worst.user)}) "
+            f"to {percent(best.frame_accuracy)} % (user {printable(best.user)}), mean over {len(users)} users {mean} %"
         )
     return f"Bar chart of frame accuracy per user: {finding}. The numbers are in {PER_USER_CSV} and in the table below."
 

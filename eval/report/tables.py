@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from eval.formats.scorecard import Amount, Cost, Group, MetricSummary, ObjectScore, Scorecard, Summary, UserScore
 from eval.intervals import BootstrapInterval, too_few_users
 from eval.metrics import METRICS
-from groundwork.pages.cells import percent, plain
+from groundwork.pages.cells import percent, printable
 from groundwork.pages.table import Column, Columns, Table
 
 _ONE = {"users": "1 user", "videos of tasks": "1 video of a task", "images of tasks": "1 image of a task"} | {
@@ -27,7 +27,7 @@ def counted_unit(number: int, unit: str) -> str:
 def title(scorecard: Scorecard) -> str:
     """The report's name: protocol and users."""
     users = f"{scorecard.split} users" if scorecard.split else "all users"
-    return f"Evaluation, {plain(scorecard.protocol)}, {plain(users)}"
+    return f"Evaluation, {printable(scorecard.protocol)}, {printable(users)}"
 
 
 def metric_heading(name: str, *, sampled: bool = False) -> str:

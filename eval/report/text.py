@@ -17,7 +17,7 @@ from eval.report.tables import (
     user_table,
 )
 from groundwork.errors import UsageError
-from groundwork.pages.cells import fixed, percent, plain
+from groundwork.pages.cells import fixed, percent, printable
 from groundwork.pages.printing import text_table, wrapped_text
 from groundwork.pages.table import Column, Columns, Table
 
@@ -38,13 +38,13 @@ def scorecard_text(scorecard: Scorecard, *, width: int | None = None) -> str:
     if scorecard.answers_curve:
         parts += [as_text(curve_table(scorecard.answers_curve)), as_paragraph(PROMISED_NOTE)]
     parts.append(as_text(user_table(scorecard)))
-    parts += [as_paragraph(f"Note: {plain(note)}") for note in scorecard.notes]
+    parts += [as_paragraph(f"Note: {printable(note)}") for note in scorecard.notes]
     if scorecard.by_annotation and scorecard.by_annotation.box_size:
         parts.append(as_text(box_size_table(scorecard.by_annotation.box_size)))
     if scorecard.by_annotation and scorecard.by_annotation.support_quality:
         parts.append(as_text(support_quality_table(scorecard.by_annotation.support_quality)))
     if scorecard.cost:
-        parts += [as_text(cost_table(scorecard.cost)), as_paragraph(f"Source: {plain(scorecard.cost.source)}")]
+        parts += [as_text(cost_table(scorecard.cost)), as_paragraph(f"Source: {printable(scorecard.cost.source)}")]
     if scorecard.left_out:
         parts.append(as_text(left_out_table(scorecard)))
     return "\n\n".join(parts) + "\n"

@@ -16,8 +16,8 @@ from eval.formats.tasks import TaskSet, VideoPlan, tasks_fingerprint
 from eval.metrics import frame_accuracy
 from eval.report.videos import RankedVideo
 from groundwork.errors import DataError, UsageError
-from groundwork.pages.cells import percent, plain
-from groundwork.pages.drawing import INK, LINE, drawing, say_above, shortened
+from groundwork.pages.cells import percent, printable
+from groundwork.pages.drawing import INK, LINE, add_title, drawing, shortened
 from groundwork.words import counted
 
 TIMELINES_CSV = "timelines.csv"
@@ -105,8 +105,8 @@ def _timeline(scorecard: Scorecard, predicted: PredictedTasks, row: RankedVideo)
     classes = table["prediction"].to_numpy(dtype=np.int64)
     if tuple(table["frame"].tolist()) != plan.frames or frame_accuracy(classes, plan.label) != scored.frame_accuracy:
         raise DataError(
-            f"user {plain(row.user)}, task {task.task}, video {plain(row.video)}: the predictions are not those of the "
-            "scorecard; score them again, then report"
+            f"user {printable(row.user)}, task {task.task}, video {printable(row.video)}: the predictions are not "
+            "those of the scorecard; score them again, then report"
         )
     return Timeline(
         user=row.user,
@@ -143,8 +143,10 @@ def timeline_picture(timeline: Timeline) -> bytes:
             first = int(frames[timeline.first_right])
             axes.axvline(first, color=INK, linestyle="--", linewidth=1.6)
             title = f"Dashed line: first recognized, frame {first}"
-        say_above(axes, title[0].upper() + title[1:])
-        names = [f"{shortened(plain(timeline.objects[lane]))}\n{percent(timeline.share_of(lane))} %" for lane in lanes]
+        add_title(axes, title[0].upper() + title[1:])
+        names = [
+            f"{shortened(printable(timeline.objects[lane]))}\n{percent(timeline.share_of(lane))} %" for lane in lanes
+        ]
         axes.set_yticks(range(len(lanes)), [f"{names[0]}, right", *names[1:]], parse_math=False)
         axes.set_ylim(len(lanes) - 0.5, -0.6)
         axes.set_xlim(int(edges[0]), int(edges[-1]))
@@ -156,7 +158,7 @@ def timeline_picture(timeline: Timeline) -> bytes:
 
 def timeline_title(timeline: Timeline) -> str:
     """`User P177, bag: video P177--bag--clutter--x`."""
-    return f"User {plain(timeline.user)}, {plain(timeline.object)}: video {plain(timeline.video)}"
+    return f"User {printable(timeline.user)}, {printable(timeline.object)}: video {printable(timeline.video)}"
 
 
 def timeline_finding(timeline: Timeline) -> str:
@@ -164,15 +166,16 @@ def timeline_finding(timeline: Timeline) -> str:
     count = len(timeline.frames)
     frames = counted(count, "frame")
     if timeline.first_right is None:
-        found = f"{plain(timeline.object)} is never recognized in {frames}"
+        found = f"{printable(timeline.object)} is never recognized in {frames}"
     else:
         found = (
-            f"{plain(timeline.object)} is recognized in {percent(timeline.share_of(timeline.label))} % of {frames}, "
+            f"{printable(timeline.object)} is recognized "
+            f"in {percent(timeline.share_of(timeline.label))} % of {frames}, "
             f"first in frame {timeline.frames[timeline.first_right]}, after {percent(timeline.first_right / count)} % "
             "of them"
         )
     mistaken = [
-        f"{plain(timeline.objects[label])} ({percent(timeline.share_of(label))} %)"
+        f"{printable(timeline.objects[label])} ({percent(timeline.share_of(label))} %)"
         for label in timeline.mistaken_for[:2]
     ]
     wrong = f"most often mistaken for {' and '.join(mistaken)}" if mistaken else "never mistaken for another object"

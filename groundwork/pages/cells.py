@@ -2,19 +2,19 @@
 
 import unicodedata
 
-NOTHING = "-"  # in a cell for what is not known
+MISSING = "-"  # in a cell for what is not known
 _UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends
 _TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # these turn the text around them
 
 
-def plain(name: str) -> str:
+def printable(name: str) -> str:
     """A name that someone else chose, fit for a page or a terminal: what would steer it is spelled out (`\\x1b`)."""
     return "".join(_spelled(character) for character in name)
 
 
 def shown(value: object) -> str:
     """A value as it is; `-` for None."""
-    return NOTHING if value is None else str(value)
+    return MISSING if value is None else str(value)
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -35,7 +35,7 @@ def fixed(number: float, digits: int, *, signed: bool = False) -> str:
 
 def whole_percent(fraction: float | None) -> str:
     """`82` for 0.8241; `-` for None."""
-    return NOTHING if fraction is None else percent(fraction, 0)
+    return MISSING if fraction is None else percent(fraction, 0)
 
 
 def fraction_cell(number: float | None) -> str | None:

@@ -46,7 +46,7 @@ def figure_as_svg(*, width: float, height: float, font_size: int = 10) -> Iterat
         figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def say_above(axes: "Axes", text: str, *, color: str = INK) -> None:
+def add_title(axes: "Axes", text: str, *, color: str = INK) -> None:
     """Put a sentence above a picture, in as many lines as it takes."""
     lines = [line for part in text.split("\n") for line in wrap(part, _TITLE_LETTERS)]
     # where the axes begin there are names of any length to the left: the whole picture is the title's

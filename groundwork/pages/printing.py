@@ -8,7 +8,7 @@ from html import escape
 from itertools import zip_longest
 
 from groundwork.files import csv_text
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from groundwork.pages.table import Table
 
 LEAST_WIDTH = 12  # characters: no column of words is made narrower
@@ -31,7 +31,7 @@ def text_table(table: Table, *, width: int | None = None) -> str:
     lines = [table.headings, *table.cells]
     widths = _widths(table, width)
     if widths is None:
-        return "\n".join([*_wrapped(plain(table.caption), width), *_as_lists(table, width)])
+        return "\n".join([*_wrapped(printable(table.caption), width), *_as_lists(table, width)])
     aligned = []
     for line in lines:
         cells = [_wrapped(cell, room) for cell, room in zip(line, widths, strict=True)]
@@ -41,7 +41,7 @@ def text_table(table: Table, *, width: int | None = None) -> str:
                 for part, room, right in zip(parts, widths, table.to_the_right, strict=True)
             )
             aligned.append(_GAP.join(padded).rstrip())
-    return "\n".join([*_wrapped(plain(table.caption), width), *aligned])
+    return "\n".join([*_wrapped(printable(table.caption), width), *aligned])
 
 
 def wrapped_text(text: str, width: int | None) -> str:
@@ -65,7 +65,7 @@ def markdown_table(table: Table, *, heading_level: int | None = None) -> str:
     rules = ["---:" if right else "---" for right in table.to_the_right]
     heading, *rows = ([markdown_escaped(cell) for cell in line] for line in (table.headings, *table.cells))
     lines = [f"| {' | '.join(line)} |" for line in (heading, rules, *rows)]
-    caption = markdown_escaped(plain(table.caption))
+    caption = markdown_escaped(printable(table.caption))
     return "\n".join([f"{'#' * heading_level} {caption}" if heading_level else f"{caption}:", "", *lines])
 
 
@@ -78,7 +78,7 @@ def markdown_escaped(text: str) -> str:
 def html_table(table: Table, *, scroll_hint: str = SCROLL_HINT) -> str:
     """A table with caption, `scope` on every heading, and a frame that the keyboard can scroll; where it is wider than
     the window, `scroll_hint` is shown above it."""
-    caption = escape(plain(table.caption))
+    caption = escape(printable(table.caption))
     head = "".join(
         f'<th{_class("number" if right else "")} scope="col">{escape(heading)}</th>'
         for heading, right in zip(table.headings, table.to_the_right, strict=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from groundwork.pages.cells import NOTHING, plain, shown
+from groundwork.pages.cells import MISSING, printable, shown
 
 Side = Literal["left", "right"]
 
@@ -37,7 +37,7 @@ Columns = tuple[str | Column, ...]
 class Table:
     """A table of values, one row for each thing; the first column names the row.
 
-    Names that someone else chose need no care here: what would steer a page or a terminal is spelled out, see `plain`.
+    Names that someone else chose may be passed as they are: control characters are escaped, see `printable`.
 
     Attributes:
         caption: what the table holds.
@@ -73,13 +73,13 @@ class Table:
     @cached_property
     def headings(self) -> tuple[str, ...]:
         """What stands above the columns."""
-        return tuple(plain(column.heading) for column in self.heads)
+        return tuple(printable(column.heading) for column in self.heads)
 
     @cached_property
     def cells(self) -> tuple[tuple[str, ...], ...]:
         """The rows as text."""
         return tuple(
-            tuple(plain(column.shown(value)) for column, value in zip(self.heads, row, strict=True))
+            tuple(printable(column.shown(value)) for column, value in zip(self.heads, row, strict=True))
             for row in self.rows
         )
 
@@ -97,5 +97,5 @@ class Table:
 
 
 def _all_numbers(cells: set[str]) -> bool:
-    known = cells - {NOTHING}
+    known = cells - {MISSING}
     return bool(known) and all(map(_NUMBER.fullmatch, known))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
-from groundwork.console import one_plain_line, say, say_text
+from groundwork.console import printable_line, say, say_text
 from groundwork.errors import UsageError
 from groundwork.options import Changes
 
@@ -72,7 +72,7 @@ def _forget(options: argparse.Namespace) -> None:
     plan = _plan(options)
     say_text(str(plan))
     if options.dry_run:
-        lines = [one_plain_line(f"could not reach: {line}") for line in plan.unreachable]
+        lines = [printable_line(f"could not reach: {line}") for line in plan.unreachable]
         say_text("\n".join([*lines, "nothing was removed: this was a dry run"]))
         return
     if plan.changes and not options.yes:

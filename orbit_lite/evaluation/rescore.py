@@ -34,7 +34,7 @@ from eval.formats.scorecard import Cost
 from eval.score import score
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run
 from groundwork.errors import KitError
-from groundwork.files import is_part, part_of, write_bytes, write_json
+from groundwork.files import final_name, is_part, write_bytes, write_json
 from groundwork.removal import Root, identity
 from groundwork.words import counted
 from orbit_lite.evaluation.evaluate import PARTS_NAME, PREDICTIONS_NAME, SECONDS_NAMES, TASKS_NAME
@@ -205,4 +205,6 @@ def _drop_beside(run: Path, user: str) -> None:
 def _part_names(folder: Path, user: str) -> list[str]:
     """The files of one user's predictions in the folder of parts, whole and cut off."""
     own, there = f"{user}.parquet", sorted(os.listdir(folder)) if folder.is_dir() else []
-    return [name for name in there if (part_of(name) if is_part(name) else name) == own and (folder / name).is_file()]
+    return [
+        name for name in there if (final_name(name) if is_part(name) else name) == own and (folder / name).is_file()
+    ]

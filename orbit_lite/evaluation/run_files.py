@@ -8,7 +8,7 @@ from data_prep.forgetting.plan import Removable
 from eval.report import is_report_file
 from eval.verbs import SCORECARD_NAME
 from groundwork.errors import DataError
-from groundwork.files import is_part, part_of
+from groundwork.files import final_name, is_part
 from groundwork.lock import LOCK_NAME
 from groundwork.removal import identity, is_link
 from groundwork.strict_json import DoubledKeyError, parse_json
@@ -23,7 +23,7 @@ _NAMES = {TASKS_NAME, PREDICTIONS_NAME, SCORECARD_NAME, *SECONDS_NAMES, LOG_NAME
 def is_run_file(name: str) -> bool:
     """Whether a file of this name in a run's folder is one that `evaluate` writes, or a part of one."""
     if is_part(name):
-        name = part_of(name)
+        name = final_name(name)
     return name in _NAMES or is_report_file(name)
 
 

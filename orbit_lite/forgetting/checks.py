@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from data_prep.forgetting.derived import names as names_user
+from data_prep.forgetting.derived import contains_name as names_user
 from data_prep.forgetting.plan import EmptyFolder, Plan, change_file
 from groundwork.errors import DataError
 from groundwork.files import write_text
@@ -31,7 +31,7 @@ def find_checks(folder: SeenFolder, user: str) -> Found:
             f"{folder.path}: not changed, for {link} is a symbolic link to {link.resolve()}; put the file itself there"
         )
         paths = frozenset(path for path in (*(file.path for file in folder.files), *folder.links))
-        return Found(Plan(still=(line,)), files=paths, names=frozenset(users))
+        return Found(Plan(remaining=(line,)), files=paths, names=frozenset(users))
     held = Found(Plan((folder.path,)))
     return held + (_all_of_it(folder, user, users) if set(users) == {user} else _entries(folder, user, users))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, remove_files
 from data_prep.forgetting.user_files import is_twin_file
-from groundwork.files import is_part, part_of
+from groundwork.files import final_name, is_part
 from groundwork.words import counted
 from orbit_lite.forgetting.inventory import SeenFile, SeenFolder
 
@@ -59,7 +59,7 @@ class Found:
 
 def changed(found: Change | str) -> Plan:
     """A plan of one change; or of the line that says why it can't be made."""
-    return Plan(changes=(found,)) if isinstance(found, Change) else Plan(still=(found,))
+    return Plan(changes=(found,)) if isinstance(found, Change) else Plan(remaining=(found,))
 
 
 def guarded(plan: Plan, folder: SeenFolder) -> Plan:
@@ -71,7 +71,9 @@ def guarded(plan: Plan, folder: SeenFolder) -> Plan:
             link = folder.root.link_on_way(folder.place)
             if link is None and folder.root.is_there():
                 return change.carry_out()
-            return Forgotten(still=(f"{link or folder.root.path}: was replaced after it was listed; {change.line}",))
+            return Forgotten(
+                remaining=(f"{link or folder.root.path}: was replaced after it was listed; {change.line}",)
+            )
 
         return Change(change.line, carry_out)
 
@@ -98,7 +100,7 @@ def removal(line: str, folder: SeenFolder, files: Sequence[SeenFile], names: Ite
 
 def written_name(name: str) -> str:
     """The name that a file is written for: `b.csv` for itself, its part `.b.csv.part` and its lock."""
-    return part_of(name).removesuffix(_LOCK) if is_part(name) else name
+    return final_name(name).removesuffix(_LOCK) if is_part(name) else name
 
 
 def _beside(folder: SeenFolder, name: str) -> list[SeenFile]:

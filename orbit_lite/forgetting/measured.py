@@ -4,7 +4,7 @@ import html
 from functools import partial
 from pathlib import Path
 
-from data_prep.forgetting.derived import names as names_user
+from data_prep.forgetting.derived import contains_name as names_user
 from data_prep.forgetting.plan import Plan, change_file
 from eval.formats.records import read_tasks
 from groundwork.errors import KitError

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.forgetting.derived import MOST_BYTES, TEXTS
-from data_prep.forgetting.derived import names as names_user
+from data_prep.forgetting.derived import contains_name as names_user
 from data_prep.forgetting.user_files import LeftAlone
 from data_prep.tree.layout import nfc
 from eval.formats.records import read_predictions

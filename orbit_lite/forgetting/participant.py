@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, is_spelled_like, nothing_among
+from data_prep.forgetting.plan import Change, EmptyFolder, Forgotten, Plan, is_spelled_like, nothing_found
 from data_prep.forgetting.user_files import LeftAlone
 from data_prep.forgetting.user_places import is_user_folder
 from data_prep.tree.index import find_index
@@ -142,7 +142,7 @@ def _files(inventory: Sequence[SeenFolder], suffix: str) -> Iterator[tuple[SeenF
 
 def _plan(inventory: Sequence[SeenFolder], user: str, found: Found, left: Sequence[LeftAlone]) -> Plan:
     plan = found.plan
-    there = bool(plan.changes or plan.still)
+    there = bool(plan.changes or plan.remaining)
     listed_alone = Found(below=tuple(Below(alone.path) for alone in left))
     looked_into = (*left_alone(inventory, left, found), *mentioned(inventory, user, found + listed_alone))
     other = (
@@ -164,7 +164,7 @@ def _plan(inventory: Sequence[SeenFolder], user: str, found: Found, left: Sequen
         emptied=_emptied(user, found),
         beside=(*plan.beside, *(folder.path for folder in inventory if folder.has_use_locks)),
         used=(*plan.used, *(folder.path for folder in inventory if user in map(nfc, folder.place[-1:]))),
-        note="" if there else nothing_among(found.names, user, where, "participant"),
+        note="" if there else nothing_found(found.names, user, where, "participant"),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.forgetting.derived import names as names_user
+from data_prep.forgetting.derived import contains_name as names_user
 from data_prep.forgetting.plan import Plan
 from data_prep.tree.index import Index, find_index, read_rows
 from eval.formats.records import Task, read_tasks
@@ -35,10 +35,10 @@ def find_run(folder: SeenFolder, user: str, trees: Sequence[Path]) -> Found:
         plan = plan_in_run(folder.path, user, data=data, beside=False)
     except DataError as error:
         named = any(names_user(file.path.read_bytes(), user) for file in own)
-        return Found(Plan(still=(f"{folder.path}: could not be searched: {error}",)) if named else Plan())
+        return Found(Plan(remaining=(f"{folder.path}: could not be searched: {error}",)) if named else Plan())
     # The record of a run that stays is looked into: it may name them still, as whose recognizer was evaluated.
     gone = own if plan.emptied else [file for file in own if file.name != RECORD_NAME]
-    paths = frozenset(file.path for file in gone) if plan.changes or plan.still else frozenset()
+    paths = frozenset(file.path for file in gone) if plan.changes or plan.remaining else frozenset()
     parts = (Below(folder.path / PARTS_NAME),)
     return Found(guarded(plan, folder), files=paths, below=parts, names=frozenset(task.user for task in tasks))
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from data_prep.forgetting.derived import UserOf, drop_rows
-from data_prep.forgetting.derived import names as names_user
+from data_prep.forgetting.derived import contains_name as names_user
 from data_prep.forgetting.plan import Plan, change_file
 from data_prep.tree.layout import nfc, place_user
 from data_prep.tree.packed import ARCHIVE_SUFFIX
@@ -72,7 +72,7 @@ def find_in_table(folder: SeenFolder, file: SeenFile, user: str, answered: Mappi
         rows, frames = users_of_table(file.path), frames_of_table(file.path)
     except csv.Error as error:
         theirs = names_user(file.path.read_bytes(), user)
-        return Found(Plan(still=(f"{file.path}: could not be searched: {error}",) if theirs else ()))
+        return Found(Plan(remaining=(f"{file.path}: could not be searched: {error}",) if theirs else ()))
     if frames and frames == answered:
         return removal(f"{file.path}: answers of their recognizer", folder, [file])
     names = frozenset() if frames else frozenset(rows)  # a folder on the way to a video may be anything

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.forgetting.case import ForgetCase, open_case
-from data_prep.forgetting.derived import names as names_user
+from data_prep.forgetting.derived import contains_name as names_user
 from data_prep.forgetting.forget import plan_of_case
 from data_prep.forgetting.plan import Plan, is_spelled_like
 from data_prep.forgetting.user_entries import TABLES
@@ -73,17 +73,19 @@ def _look(folder: SeenFolder, user: str) -> FoundTree:
         theirs = any(_user_named(name) == user for name in folder.names) or any(
             names_user(file.path.read_bytes(), user) for file in folder.files if file.name in TABLES
         )
-        return FoundTree(Found(Plan(still=(f"{folder.path}: could not be searched: {error}",)) if theirs else Plan()))
+        return FoundTree(
+            Found(Plan(remaining=(f"{folder.path}: could not be searched: {error}",)) if theirs else Plan())
+        )
     names = frozenset(_users(case))
     root = folder.path if find_index(folder.path) else None
     annotations = [Below(path) for path in (folder.path / ANNOTATIONS, part_path(folder.path / ANNOTATIONS))]
-    if not (plan.changes or plan.still):
+    if not (plan.changes or plan.remaining):
         beside = tuple(annotations) if root else ()
         return FoundTree(Found(Plan(left=plan.left), below=beside, names=names), root=root)
-    left = tuple(alone for holding in case.holdings for alone in holding.left)
+    left = tuple(alone for content in case.contents for alone in content.left)
     tables = frozenset(path for place in case.places for path in _tables(place))
     links = frozenset(folder.path / level for level in case.behind_links)
-    below = [Below(held.path, less=tuple(alone.path for alone in held.left)) for held in case.holdings]
+    below = [Below(held.path, less=tuple(alone.path for alone in held.left)) for held in case.contents]
     splits = (Below(folder.path / level, less=tuple(alone.path for alone in left)) for level in case.levels if level)
     found = Found(guarded(plan, folder), files=tables | links, below=(*below, *annotations), names=names)
     return FoundTree(found, left, inner=(*splits, *below), root=root)

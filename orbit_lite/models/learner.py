@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from groundwork.errors import UsageError
-from groundwork.strict_model import Strict, refused
+from groundwork.strict_model import Strict, validator_error
 from groundwork.words import nearest
 from orbit_lite.config import (
     YAML_SUFFIXES,
@@ -60,7 +60,7 @@ class LearnerConfig(Strict):
         try:
             return find_head(name).name
         except UsageError as error:
-            raise refused(str(error)) from None
+            raise validator_error(str(error)) from None
 
     @field_validator("adapter")
     @classmethod
@@ -68,7 +68,7 @@ class LearnerConfig(Strict):
         try:
             return find_adapter(name).name
         except UsageError as error:
-            raise refused(str(error)) from None
+            raise validator_error(str(error)) from None
 
     @field_validator("adapter_settings")
     @classmethod

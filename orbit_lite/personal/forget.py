@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, nothing_among, remove_files
+from data_prep.forgetting.plan import Change, Forgotten, Plan, Removable, nothing_found, remove_files
 from groundwork.errors import UsageError
 from groundwork.removal import Root, identity
 from orbit_lite.personal.exporting.formats import FORMATS
@@ -56,7 +56,7 @@ def plan_forget_in_file(file: Path, names: Sequence[str] = ()) -> Plan:
         return Plan(changes=(change,), unreachable=(*_exports(file), *ELSEWHERE), used=used)
     personal = load_personal(file)
     known = [name for name in dict.fromkeys(names) if name in personal.objects]
-    gone = [nothing_among(personal.objects, name, file, "object") for name in dict.fromkeys(names) if name not in known]
+    gone = [nothing_found(personal.objects, name, file, "object") for name in dict.fromkeys(names) if name not in known]
     if not known:
         return Plan(note="\n".join(gone))
     forget_objects(personal, known)  # raises what there is to raise, before anybody is asked
@@ -64,7 +64,7 @@ def plan_forget_in_file(file: Path, names: Sequence[str] = ()) -> Plan:
 
     def carry_out() -> Forgotten:
         if file.is_symlink():
-            return Forgotten(still=(f"{file}: became a symbolic link after it was listed, so it was left",))
+            return Forgotten(remaining=(f"{file}: became a symbolic link after it was listed, so it was left",))
         save_personal(file, forget_objects(load_personal(file), known))
         return Forgotten((line,))
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from data_prep.tree.own_videos import RESULTS_NAME
-from groundwork.use import in_use
+from groundwork.use import shared_use
 
 
 def using(paths: Iterable[Path]) -> AbstractContextManager[None]:
@@ -19,7 +19,7 @@ def using(paths: Iterable[Path]) -> AbstractContextManager[None]:
     Raises:
         UsageError: if some of it is being removed or renamed.
     """
-    return in_use(place for path in paths for place in held_with(path))
+    return shared_use(place for path in paths for place in held_with(path))
 
 
 def held_with(path: Path) -> list[Path]:

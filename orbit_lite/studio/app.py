@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from groundwork.errors import KitError, system_line
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from orbit_lite.studio.guard import Guard
 from orbit_lite.studio.pages import render
 from orbit_lite.studio.receiving import TooMuch
@@ -83,8 +83,8 @@ def _fault(request: Request, error: Exception) -> Response:
 
 def _said(request: Request, status: int, title: str, line: str) -> Response:
     if wants_json(request):  # without "close": a script that still sends would not get to read it
-        return JSONResponse({"fault": plain(line)}, status)
-    values = {"title": wording()(title), "line": plain(line), "back": _back(request)}
+        return JSONResponse({"fault": printable(line)}, status)
+    values = {"title": wording()(title), "line": printable(line), "back": _back(request)}
     page = render(request, "fault.html", status=status, **values)
     if status == 413:
         page.headers["connection"] = "close"

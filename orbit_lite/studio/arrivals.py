@@ -89,7 +89,7 @@ def free_name(folder: Path, name: str) -> str:
 def remove_left(study: Study) -> None:
     """Remove uploads that a server that was killed had not judged yet, and locks that it held. Nobody may be uploading
     now."""
-    use.remove_left(study.root)
+    use.remove_abandoned_locks(study.root)
     for participant in study.participants():
         with suppress(KitError), changing(participant, longest_s=0):
             if participant.incoming.is_dir() and not participant.incoming.is_symlink():

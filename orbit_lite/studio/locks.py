@@ -13,7 +13,7 @@ from data_prep.tree.index import read_rows
 from data_prep.tree.layout import INDEX_NAME
 from groundwork.errors import DataError, UsageError
 from groundwork.lock import only_run, only_writer
-from groundwork.use import in_use, out_of_use
+from groundwork.use import exclusive_use, shared_use
 from orbit_lite.studio.study import Busy, Gone, Participant, Study
 from orbit_lite.studio.wording import wording
 
@@ -54,7 +54,7 @@ def using(participant: Participant) -> Iterator[None]:
     """
     with ExitStack() as held:
         try:
-            held.enter_context(in_use([participant.path]))
+            held.enter_context(shared_use([participant.path]))
         except UsageError:
             raise Busy(wording()("busy.going", name=participant.name)) from None
         require_there(participant)
@@ -76,7 +76,7 @@ def alone(participant: Participant, *others: Path) -> Iterator[None]:
     """
     with ExitStack() as held:
         try:
-            held.enter_context(out_of_use([participant.path, *others]))
+            held.enter_context(exclusive_use([participant.path, *others]))
         except UsageError:
             raise _at_work(participant) from None
         require_there(participant)

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from groundwork.pages.cells import plain, whole_percent
+from groundwork.pages.cells import printable, whole_percent
 from orbit_lite.studio.studio import Studio
 from orbit_lite.studio.study import Participant, Thing, Video
 from orbit_lite.studio.wording import LANGUAGE, wording
@@ -28,7 +28,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: obje
     given = {
         "words": wording(),
         "language": LANGUAGE,
-        "folder": plain(str(studio.study.root)),
+        "folder": printable(str(studio.study.root)),
         "notice": studio.notices.of(request.query_params.get("notice", "")),
         **values,
     }
@@ -85,5 +85,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["plain"] = plain
+    made.filters["plain"] = printable
     return made

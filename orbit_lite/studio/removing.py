@@ -100,7 +100,7 @@ def carry_out(study: Study, participants: Sequence[Participant], plan: Plan) -> 
 
 def appeared(plan: Plan) -> Forgotten:
     """What was made between the list and the removal, and so is still there: a line for each."""
-    return Forgotten(still=tuple(line for look in plan.look_again for line in look()))
+    return Forgotten(remaining=tuple(line for look in plan.look_again for line in look()))
 
 
 def tidy(study: Study, names: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from data_prep.tree.object_folder import LOOSE_TYPE, holds_frames, one_user_hint
 from data_prep.tree.own_videos import RESULTS_NAME
 from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import DataError, UsageError
-from groundwork.words import natural
+from groundwork.words import natural_sort_key
 from orbit_lite.personal.file_names import SUFFIX
 from orbit_lite.studio.wording import wording
 
@@ -198,7 +198,7 @@ class Study:
         """All of them, in natural order. Raises Gone if the study's folder is not there any more."""
         self.require_there()
         found = [self._read(name) for name, link in _folders(self.root) if not link]
-        return sorted(found, key=lambda one: (natural(one.name), one.name))
+        return sorted(found, key=lambda one: (natural_sort_key(one.name), one.name))
 
     def participant(self, name: str) -> Participant:
         """One by the name. Raises Gone if there is none."""
@@ -212,7 +212,7 @@ class Study:
         path = self.root / name
         entries = _folders(path)
         things = [_thing(path / entry) for entry, link in entries if not link and not _is_results(path / entry)]
-        things.sort(key=lambda thing: (natural(thing.name), thing.name))
+        things.sort(key=lambda thing: (natural_sort_key(thing.name), thing.name))
         return Participant(nfc(name), path, tuple(things), tuple(entry for entry, link in entries if link))
 
 
@@ -221,7 +221,7 @@ def _is_results(path: Path) -> bool:
 
 
 def _thing(path: Path) -> Thing:
-    videos = sorted(_videos(path), key=lambda video: (video.video_type, natural(video.name), video.name))
+    videos = sorted(_videos(path), key=lambda video: (video.video_type, natural_sort_key(video.name), video.name))
     return Thing(nfc(path.name), path, tuple(videos))
 
 

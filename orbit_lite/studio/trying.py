@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.workers.stream import StreamWorker
-from groundwork.words import natural
+from groundwork.words import natural_sort_key
 from orbit_lite.personal.answering.answers import VideoAnswer, VideoTally
 from orbit_lite.personal.answering.frame_table import whole_table
 from orbit_lite.personal.answering.recognize import Looking, frame_answers
@@ -71,7 +71,7 @@ def tried(participant: Participant, *, most: int = 20) -> list[Tried]:
     if participant.link_to(folder):
         return []
     files = [path for path in folder.glob("*.json") if path.is_file() and not path.is_symlink()]
-    places = sorted(files, key=lambda path: (-path.stat().st_mtime_ns, natural(path.name)))
+    places = sorted(files, key=lambda path: (-path.stat().st_mtime_ns, natural_sort_key(path.name)))
     contents = (read_answers(path) for path in places[:most])
     return [
         Tried(video["video"], video["answer"], video["kind"])

@@ -21,7 +21,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from groundwork.console import one_plain_line
+from groundwork.console import printable_line
 from groundwork.errors import KitError
 from tests.faults.mutating import Mutate, mutated_bytes, mutated_json, mutated_text
 
@@ -402,7 +402,7 @@ def outcome(read: Callable[[], object]) -> str:
         with warnings.catch_warnings(action="ignore"):
             read()
     except KitError as error:
-        if len(str(error)) > LONGEST_LINE or "\n" in one_plain_line(str(error)):
+        if len(str(error)) > LONGEST_LINE or "\n" in printable_line(str(error)):
             return f"a message of {len(str(error))} characters: {str(error)[:200]!r}"
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:200]}\n{''.join(traceback.format_tb(error.__traceback__)[-3:])}"

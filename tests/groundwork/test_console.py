@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from groundwork.console import LONGEST_LINE, Stopped, command_streams, one_plain_line, say, say_text
+from groundwork.console import LONGEST_LINE, Stopped, command_streams, printable_line, say, say_text
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["two\nlines", "red\x1b[31m", "caf\udce9", "bell\x07", "turn\u202earound", "line\u2028end", "back\rspace\b"]
@@ -24,7 +24,7 @@ def test_a_name_steers_no_terminal(name):
 
 
 def test_a_long_message_keeps_its_beginning_and_its_end():
-    line = one_plain_line("a.yaml: " + "x" * 10_000_000 + ": remove it")
+    line = printable_line("a.yaml: " + "x" * 10_000_000 + ": remove it")
     assert len(line) < LONGEST_LINE + 10
     assert line.startswith("a.yaml: xxx") and line.endswith("x: remove it")
 

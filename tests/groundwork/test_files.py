@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from groundwork import files
-from groundwork.files import csv_text, is_part, part_of, part_path, remove_parts, whole_file, whole_folder, write_json
+from groundwork.files import (
+    csv_text,
+    final_name,
+    is_part,
+    part_path,
+    remove_parts,
+    whole_file,
+    whole_folder,
+    write_json,
+)
 
 ROOT = Path(__file__).parents[2]
 WRITE = """
@@ -116,7 +125,7 @@ def test_six_processes_write_one_file_each_whole(tmp_path):
     path, go = tmp_path / "a.bin", tmp_path / "go"
     writers = [half_written(path, go, mark) for mark in "abcdef"]
     parts = sorted(entry.name for entry in tmp_path.iterdir())
-    assert len(parts) == 6 and all(map(is_part, parts)) and {part_of(name) for name in parts} == {"a.bin"}
+    assert len(parts) == 6 and all(map(is_part, parts)) and {final_name(name) for name in parts} == {"a.bin"}
     go.touch()
     assert [writer.wait() for writer in writers] == [0] * 6
     content = path.read_bytes()
@@ -168,11 +177,11 @@ def test_parts_are_known_by_their_names_and_removed(tmp_path):
     for name in ("b.json", ".hidden.json", "b~2.csv", "two\nlines.csv", "P1.zip"):
         for number in (1, 2, 64):
             part = part_path(tmp_path / name, number)
-            assert is_part(part.name) and part_of(part.name) == name
+            assert is_part(part.name) and final_name(part.name) == name
             part.touch()
         remove_parts(tmp_path / name)
     for folder in ("P1", "P1~2"):  # another user's
-        assert part_of(part_path(tmp_path / folder).name) == folder
+        assert final_name(part_path(tmp_path / folder).name) == folder
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="not the name of a part"):
-        part_of("b.part")
+        final_name("b.part")

@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field, ValidationError, field_validator
 
-from groundwork.strict_model import Strict, checked_record, fault_lines, first_fault, refused
+from groundwork.strict_model import Strict, checked_record, fault_lines, first_fault, validator_error
 
 
 class Inner(Strict):
@@ -17,7 +17,7 @@ class Inner(Strict):
     @classmethod
     def _known(cls, name):
         if name == "odd":
-            raise refused("there is no such name")
+            raise validator_error("there is no such name")
         return name
 
 

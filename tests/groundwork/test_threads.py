@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from groundwork.threads import in_order
+from groundwork.threads import map_in_order
 
 
 def square(number: int) -> int:
@@ -20,7 +20,7 @@ def test_values_come_in_the_order_of_the_items(at_once):
             first_may_end.set()
         return number * number
 
-    assert list(in_order(slow_at_first, range(10), at_once=at_once)) == [number * number for number in range(10)]
+    assert list(map_in_order(slow_at_first, range(10), at_once=at_once)) == [number * number for number in range(10)]
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -33,7 +33,7 @@ def test_no_more_items_are_taken_than_are_in_work_and_one(at_once):
             taken += 1
             yield number
 
-    values = in_order(square, items(), at_once=at_once)
+    values = map_in_order(square, items(), at_once=at_once)
     for given in range(1, 10):
         next(values)
         assert taken <= given + (at_once if at_once > 1 else 0)
@@ -48,10 +48,10 @@ def test_what_befalls_the_items_or_the_function_comes_after_the_values_before_it
 
     found = []
     with pytest.raises(OSError, match="cut off"):
-        found.extend(in_order(square, broken(), at_once=at_once))  # extend keeps what came
+        found.extend(map_in_order(square, broken(), at_once=at_once))  # extend keeps what came
     assert found == [0, 1, 4, 9, 16]
 
-    values = in_order(lambda number: 1 // (number - 2), range(5), at_once=at_once)
+    values = map_in_order(lambda number: 1 // (number - 2), range(5), at_once=at_once)
     assert [next(values), next(values)] == [-1, -1]
     with pytest.raises(ZeroDivisionError):
         next(values)

@@ -7,39 +7,39 @@ import sys
 import pytest
 
 from groundwork.errors import UsageError
-from groundwork.use import in_use, is_use_lock, out_of_use, remove_left, use_path
+from groundwork.use import exclusive_use, is_use_lock, remove_abandoned_locks, shared_use, use_path
 
 
 def test_many_share_a_folder_and_nobody_takes_it_away_meanwhile(tmp_path):
     folder = tmp_path / "P01"
     fault = "P01: another command is using it; nothing was changed"
-    with in_use([folder]), in_use([folder]), pytest.raises(UsageError, match=fault), out_of_use([folder]):
+    with shared_use([folder]), shared_use([folder]), pytest.raises(UsageError, match=fault), exclusive_use([folder]):
         pass
-    with out_of_use([folder]):
+    with exclusive_use([folder]):
         pass
 
 
 def test_while_one_has_it_alone_nobody_else_uses_it(tmp_path):
-    with out_of_use([tmp_path / "P01", tmp_path / "P02"]):
-        with pytest.raises(UsageError, match="being removed or renamed"), in_use([tmp_path / "P02"]):
+    with exclusive_use([tmp_path / "P01", tmp_path / "P02"]):
+        with pytest.raises(UsageError, match="being removed or renamed"), shared_use([tmp_path / "P02"]):
             pass
-        with in_use([tmp_path / "P03"]):
+        with shared_use([tmp_path / "P03"]):
             pass
 
 
 def test_the_first_that_leaves_does_not_free_it_for_the_last(tmp_path):
     folder = tmp_path / "P01"
-    with in_use([folder]):
-        with in_use([folder]):
+    with shared_use([folder]):
+        with shared_use([folder]):
             pass
-        with pytest.raises(UsageError), out_of_use([folder]):
+        with pytest.raises(UsageError), exclusive_use([folder]):
             pass
 
 
 def test_nothing_is_left_beside_it(tmp_path):
-    with in_use([tmp_path / "P01"]), in_use([tmp_path / "P01"]):
+    with shared_use([tmp_path / "P01"]), shared_use([tmp_path / "P01"]):
         assert [path for path in tmp_path.iterdir() if is_use_lock(path.name)] == [use_path(tmp_path / "P01")]
-    with out_of_use([tmp_path / "P01"]):
+    with exclusive_use([tmp_path / "P01"]):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -47,31 +47,32 @@ def test_nothing_is_left_beside_it(tmp_path):
 def test_one_place_by_whatever_path(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with in_use([tmp_path / "link"]), pytest.raises(UsageError), out_of_use([tmp_path / "real" / "."]):
+    with shared_use([tmp_path / "link"]), pytest.raises(UsageError), exclusive_use([tmp_path / "real" / "."]):
         pass
 
 
 def test_what_a_killed_process_held_is_free(tmp_path):
     program = (
-        "import os, sys; from groundwork.use import in_use; used = in_use([sys.argv[1]]); used.__enter__(); os._exit(9)"
+        "import os, sys; from groundwork.use import shared_use; "
+        "used = shared_use([sys.argv[1]]); used.__enter__(); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "P01")], check=False, env={**os.environ}, timeout=60)
     assert use_path(tmp_path / "P01").exists()
-    with out_of_use([tmp_path / "P01"]):
+    with exclusive_use([tmp_path / "P01"]):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_killed_processes_left_goes_and_what_is_held_stays(tmp_path):
     use_path(tmp_path / "P01").touch()
-    with in_use([tmp_path / "P02"]):
-        remove_left(tmp_path)
+    with shared_use([tmp_path / "P02"]):
+        remove_abandoned_locks(tmp_path)
         assert list(tmp_path.iterdir()) == [use_path(tmp_path / "P02")]
     assert "P02" not in use_path(tmp_path / "P02").name
-    remove_left(tmp_path / "none")
+    remove_abandoned_locks(tmp_path / "none")
 
 
 def test_where_no_lock_can_stand_nothing_is_held(tmp_path):
     """As for a folder that is not there, or one on a disk that is read only."""
-    with in_use([tmp_path / "none" / "P01"]), out_of_use([tmp_path / "none" / "P01", "/"]):
+    with shared_use([tmp_path / "none" / "P01"]), exclusive_use([tmp_path / "none" / "P01", "/"]):
         assert not (tmp_path / "none").exists()

@@ -239,7 +239,7 @@ def test_a_run_with_a_link_among_its_files_is_left(name, alone, evaluated_alone,
     told = forget(tree, USER, [run])
     after = {path: path.read_bytes() for path in (*run.rglob("*"), away, *away.rglob("*")) if path.is_file()}
     assert after == before
-    assert told.still == (
+    assert told.remaining == (
         f"{run}: not changed, for {run / name} is a symbolic link to {away}; put the file itself there",
     )
     assert not (tree / "test" / USER).exists()
@@ -255,7 +255,7 @@ def test_a_link_that_appears_in_a_run_after_the_list_is_not_followed(name, run, 
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     told = plan.carry_out()
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-    assert any(line.startswith(f"{run}: not changed") for line in told.still)
+    assert any(line.startswith(f"{run}: not changed") for line in told.remaining)
 
 
 def test_a_run_named_by_a_link_is_refused(run, tree, tmp_path):
@@ -337,7 +337,7 @@ def test_a_second_time_it_is_already_gone(run, tree):
     assert forget(tree, USER, [run]).removed
     before = {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()}
     again = forget(tree, USER, [run])
-    assert (again.removed, again.left, again.still) == ((), (), ()) and "already gone" in again.note
+    assert (again.removed, again.left, again.remaining) == ((), (), ()) and "already gone" in again.note
     assert {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()} == before
 
 

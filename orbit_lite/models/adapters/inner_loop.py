@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from groundwork.strict_model import refused
+from groundwork.strict_model import validator_error
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.adapters.adapting import Adapts, adapting_names
 from orbit_lite.models.adapters.interface import Adapted
@@ -46,7 +46,9 @@ class InnerLoopSettings(InnerSettings):
     @classmethod
     def _head_alone_is_anil(cls, adapts: object) -> object:
         if adapts == "head":
-            raise refused("an inner loop of the head alone needs no adapter: give the learner head 'inner_loop' (anil)")
+            raise validator_error(
+                "an inner loop of the head alone needs no adapter: give the learner head 'inner_loop' (anil)"
+            )
         return adapts
 
 

@@ -19,7 +19,7 @@ from data_prep.workers.stream import StreamWorker
 from groundwork.errors import DataError, UsageError
 from groundwork.progress import Progress, duration
 from groundwork.reporting import report_failed
-from groundwork.threads import in_order
+from groundwork.threads import map_in_order
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.engines.choosing import settle_engine
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
@@ -167,7 +167,7 @@ def frame_answers(
 
     at_once = personal.fitted.recognizer.engine.chunks_at_once
     with closing(_counted(reading, "frames answered")) as batches:
-        for numbers, scores in in_order(scored, batches, at_once=at_once):
+        for numbers, scores in map_in_order(scored, batches, at_once=at_once):
             times_s = [(number - 1) / looking.fps for number in numbers]
             yield from answerer.answers(numbers, times_s, scores)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundwork.files import file_sha256, write_json
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from groundwork.strict_json import parse_json
 from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
 from orbit_lite.personal.answering.summary import AnswersSummary
@@ -24,9 +24,9 @@ def answer_text(name: str, answer: VideoAnswer) -> str:
     first = "answered" if answer.kind is Kind.NONE else "recognized"
     sure = "" if answer.confidence is None else f", with a mean confidence of {answer.confidence:.2f}"
     if answer.frames == 1:  # a photo
-        return f"{plain(name)}: {plain(answer.text)}" + (sure and f", confidence {answer.confidence:.2f}")
+        return f"{printable(name)}: {printable(answer.text)}" + (sure and f", confidence {answer.confidence:.2f}")
     return (
-        f"{plain(name)}: {plain(answer.text)}\n"
+        f"{printable(name)}: {printable(answer.text)}\n"
         f"  first {first} at {answer.first_s:.1f} s (frame {answer.first_frame}); "
         f"in {100 * answer.share:.0f} % of {answer.frames} frames{sure}"
     )

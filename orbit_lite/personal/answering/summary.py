@@ -7,7 +7,7 @@ from typing import Self
 
 from data_prep.video import is_photo_file
 from eval.formats.answer_text import NONE_OF_THESE, sure_text
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from groundwork.words import counted
 from orbit_lite.personal.answering.answers import VideoAnswer
 from orbit_lite.personal.decision.rejection import Kind
@@ -68,5 +68,7 @@ def summary_text(summary: AnswersSummary) -> str:
         f"{' and '.join(parts)}: {summary.sure} sure, {summary.maybe} maybe, {summary.none} {NONE_OF_THESE}{failed}"
     ]
     for row in summary.objects:
-        lines.append(f"  {plain(sure_text(row.object))}: {row.sure + row.maybe} ({row.sure} sure, {row.maybe} maybe)")
+        lines.append(
+            f"  {printable(sure_text(row.object))}: {row.sure + row.maybe} ({row.sure} sure, {row.maybe} maybe)"
+        )
     return "\n".join(lines)

@@ -7,7 +7,7 @@ import numpy as np
 
 from groundwork.files import csv_text, write_text
 from groundwork.pages.blocks import Paragraph, Section
-from groundwork.pages.cells import NOTHING, fraction_cell, percent, plain, whole_percent
+from groundwork.pages.cells import MISSING, fraction_cell, percent, printable, whole_percent
 from groundwork.pages.page import html_page
 from groundwork.pages.table import Table
 from orbit_lite.personal.checking.check import SEED
@@ -67,7 +67,7 @@ def _participants_table(participants: Participants) -> Table:
     for name, found in participants.items():
         interval = f"{percent(found.interval.low, 0)} to {percent(found.interval.high, 0)}"
         shares = (whole_percent(found.accuracy), interval, whole_percent(found.chance))
-        counts = (plain(name), str(found.objects), str(found.videos))
+        counts = (printable(name), str(found.objects), str(found.videos))
         rows.append((*counts, *shares, whole_percent(found.misses), whole_percent(found.false_alarms)))
     return Table("Each participant, in % of frames", columns, tuple(rows))
 
@@ -78,9 +78,9 @@ def _objects_table(participants: Participants) -> Table:
     for name, found in participants.items():
         for thing in found.per_object:
             share = thing.taken_for_share or 0.0
-            confused = f"{plain(thing.taken_for)} ({percent(share, 0)} %)" if thing.taken_for else NOTHING
+            confused = f"{printable(thing.taken_for)} ({percent(share, 0)} %)" if thing.taken_for else MISSING
             shares = map(whole_percent, (thing.accuracy, found.chance, thing.none))
-            rows.append((plain(name), plain(thing.object), str(thing.videos), *shares, confused))
+            rows.append((printable(name), printable(thing.object), str(thing.videos), *shares, confused))
     return Table("Each participant's objects, in % of the frames of their held-out videos", columns, tuple(rows))
 
 

@@ -8,8 +8,8 @@ from groundwork.files import write_bytes, write_text
 from groundwork.lock import only_run
 from groundwork.outputs import Output, require_outputs
 from groundwork.pages.blocks import Block, Figure, Paragraph, Section
-from groundwork.pages.cells import percent, plain
-from groundwork.pages.drawing import BEHIND, INK, drawing, say_above, shortened
+from groundwork.pages.cells import percent, printable
+from groundwork.pages.drawing import BEHIND, INK, add_title, drawing, shortened
 from groundwork.pages.markdown import markdown_page
 from groundwork.pages.page import html_page
 from orbit_lite.personal.checking.check import UserCheck
@@ -77,7 +77,7 @@ def write_checks(checks: Sequence[UserCheck], out: Path) -> Path:
 
 
 def _write_one(check: UserCheck, out: Path) -> Path:
-    title, sections = f"Check of {plain(check.user)}'s videos", check_sections(check)
+    title, sections = f"Check of {printable(check.user)}'s videos", check_sections(check)
     for name in (CURVE_CSV, CURVE_SVG):  # one that an earlier check left would speak of other numbers
         if not check.curve:
             (out / name).unlink(missing_ok=True)
@@ -95,11 +95,11 @@ def check_sections(check: UserCheck) -> list[Section]:
     """The whole report."""
     strong, of_what = headline(check)
     film = [
-        Paragraph(f"{object_result(thing)} {plain(thing.advice.text)}", strong=f"{plain(thing.object)}:")
+        Paragraph(f"{object_result(thing)} {printable(thing.advice.text)}", strong=f"{printable(thing.object)}:")
         for thing in check.worst_first
     ]
-    notes = [Paragraph(plain(note), kind="note") for note in check.notes]
-    promised = [Paragraph(plain(line)) for line in rejection_lines(check.rejection, check.origin)]
+    notes = [Paragraph(printable(note), kind="note") for note in check.notes]
+    promised = [Paragraph(printable(line)) for line in rejection_lines(check.rejection, check.origin)]
     strictness = [rejection_table(check)] if check.rejection.curve else []
     files = (OBJECTS_CSV, VIDEOS_CSV, CONFUSION_CSV, *([CURVE_CSV] if check.curve else []))
     return [
@@ -154,9 +154,9 @@ def curve_picture(curve: LearningCurve) -> bytes:
         end = curve.accuracy(lowest)
         last = 100 * float(end[-1].mean())
         # below its point, away from the numbers above the thick line; above it where the axis is too near
-        _note(axes, shortened(plain(lowest)), (taught[len(end) - 1], last), -18 if last >= LOW else 26, "right")
+        _note(axes, shortened(printable(lowest)), (taught[len(end) - 1], last), -18 if last >= LOW else 26, "right")
         spread = f"shaded from the lowest to the highest of {curve.draws} draws"
-        say_above(axes, f"Thick: all objects, {spread}; thin: each, the lowest named")
+        add_title(axes, f"Thick: all objects, {spread}; thin: each, the lowest named")
         axes.set_xticks(taught)
         axes.set_ylim(0, 108)
         axes.set_yticks(range(0, 101, 20))

@@ -2,7 +2,7 @@
 
 from eval.intervals import wilson_interval
 from groundwork.files import csv_text
-from groundwork.pages.cells import NOTHING, fraction_cell, percent, plain, whole_percent
+from groundwork.pages.cells import MISSING, fraction_cell, percent, printable, whole_percent
 from groundwork.pages.table import Table
 from orbit_lite.personal.checking.check import UserCheck
 from orbit_lite.personal.checking.learning_curve import LearningCurve
@@ -25,12 +25,12 @@ def objects_table(check: UserCheck) -> Table:
     """A row an object, worst first."""
     rows = []
     for thing in check.worst_first:
-        cells = [plain(thing.object), str(thing.videos), str(thing.frames)]
+        cells = [printable(thing.object), str(thing.videos), str(thing.frames)]
         if thing.accuracy is None:
-            rows.append((*cells, *[NOTHING] * 7))
+            rows.append((*cells, *[MISSING] * 7))
             continue
         of_video = [video.right / video.frames for video in thing.held_out]
-        taken = (plain(thing.taken_for), percent(thing.share, 0)) if thing.taken_for else (NOTHING, NOTHING)
+        taken = (printable(thing.taken_for), percent(thing.share, 0)) if thing.taken_for else (MISSING, MISSING)
         rows.append(
             (
                 *cells,
@@ -55,11 +55,11 @@ def videos_table(check: UserCheck) -> Table:
     ranked = sorted(check.held_out, key=lambda video: (video.right / video.frames, video.video))
     rows = tuple(
         (
-            plain(video.video),
-            plain(video.object),
+            printable(video.video),
+            printable(video.object),
             str(video.frames),
             percent(video.right / video.frames, 0),
-            plain(video.answer),
+            printable(video.answer),
         )
         for video in ranked
     )
@@ -69,7 +69,7 @@ def videos_table(check: UserCheck) -> Table:
 
 def confusion_table(check: UserCheck) -> Table:
     """A row an object that was held out, a column an object that its frames were taken for."""
-    names = [plain(thing.object) for thing in check.objects]
+    names = [printable(thing.object) for thing in check.objects]
     rows = tuple(
         (name, str(sum(row)), *(percent(count / sum(row), 0) for count in row))
         for name, row in zip(names, check.confusion, strict=True)
@@ -84,7 +84,7 @@ def curve_table(curve: LearningCurve) -> Table:
     rows = []
     for name in sorted(set(curve.objects)):
         cells = _curve_cells(curve, name)
-        rows.append((plain(name), *cells, *[NOTHING] * (len(curve.videos_taught) - len(cells))))
+        rows.append((printable(name), *cells, *[MISSING] * (len(curve.videos_taught) - len(cells))))
     rows.append(("All objects", *_curve_cells(curve, "")))
     taught = ("1 video, %", *(f"{count} videos, %" for count in curve.videos_taught[1:]))
     caption = (
@@ -119,7 +119,7 @@ def rejection_table(check: UserCheck) -> Table:
 
 def facts_table(check: UserCheck) -> Table:
     """What was checked, and with what."""
-    rows = tuple((plain(name), plain(value)) for name, value in (("user", check.user), *check.facts))
+    rows = tuple((printable(name), printable(value)) for name, value in (("user", check.user), *check.facts))
     return Table("Data, model and versions", ("Fact", "Value"), rows)
 
 

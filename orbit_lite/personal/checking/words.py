@@ -1,7 +1,7 @@
 """What the check of a user's videos says, in sentences: the same in the terminal and on the page."""
 
 from eval.intervals import wilson_interval
-from groundwork.pages.cells import percent, plain
+from groundwork.pages.cells import percent, printable
 from groundwork.words import counted
 from orbit_lite.personal.checking.check import ObjectCheck, UserCheck
 from orbit_lite.personal.checking.filming_advice import RISES, rises
@@ -21,15 +21,18 @@ def check_text(check: UserCheck) -> str:
     """The check for a terminal or a screen reader: headline, an object a line, worst first; ends with a newline."""
     first, *rest = estimate_lines(check.estimate, check.origin)
     parts = [
-        f"{plain(check.user)}: {first}",
+        f"{printable(check.user)}: {first}",
         *rest,
         f"{HOW} {FEW_NOTE}",
         "",
-        *(f"{plain(thing.object)}: {object_result(thing)} {plain(thing.advice.text)}" for thing in check.worst_first),
+        *(
+            f"{printable(thing.object)}: {object_result(thing)} {printable(thing.advice.text)}"
+            for thing in check.worst_first
+        ),
         "",
         curve_finding(check.curve) if check.curve else check.no_curve,
         *rejection_lines(check.rejection, check.origin),
-        *(["", *map(plain, check.notes)] if check.notes else []),
+        *(["", *map(printable, check.notes)] if check.notes else []),
     ]
     return "\n".join(parts) + "\n"
 
@@ -56,7 +59,7 @@ def object_result(thing: ObjectCheck) -> str:
     if thing.accuracy is None:
         return "not checked."
     videos = f"{thing.recognized} of {len(thing.held_out)} videos"
-    mistaken = f"; taken for {plain(thing.taken_for)} in {percent(thing.share, 0)} %" if thing.taken_for else ""
+    mistaken = f"; taken for {printable(thing.taken_for)} in {percent(thing.share, 0)} %" if thing.taken_for else ""
     return f"{percent(thing.accuracy, 0)} % of frames and {videos} recognized{mistaken}."
 
 

@@ -16,7 +16,7 @@ import torch
 from groundwork.errors import DataError, UsageError
 from groundwork.files import file_sha256, whole_file
 from groundwork.outputs import Input, Output, require_outputs
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from orbit_lite.personal.decision.confidence import SMOOTHING
 from orbit_lite.personal.decision.rejection import SURE_CONFIDENCE
 from orbit_lite.personal.exporting.agreement import (
@@ -99,7 +99,7 @@ class Exported:
         lines = [
             f"frames: {self.card['frames']}",
             f"outputs: {self.card['outputs']}",
-            f"labels: {plain(', '.join(self.objects))}",
+            f"labels: {printable(', '.join(self.objects))}",
             *(f"{name}: {_rounded(self.card[name])}" for name in ("threshold", "sure_threshold", "sure_confidence")),
             f"strictness: {self.card['strictness']}",
             *self._agreement_lines(),
@@ -107,7 +107,7 @@ class Exported:
             f"{self.kit_frame_ms:.1f} ms in this kit (median of {TIMED_RUNS}, {self.threads} threads)",
             "Personal data: it holds the objects' names and the mean of each one's features. It holds no picture, and "
             "nothing of single frames.",
-            f"written: {plain(str(self.file))}, {self.size_bytes / 1e6:.1f} MB",
+            f"written: {printable(str(self.file))}, {self.size_bytes / 1e6:.1f} MB",
         ]
         return "\n".join(lines)
 

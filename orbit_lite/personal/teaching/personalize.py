@@ -12,7 +12,7 @@ from data_prep.tree.layout import nfc
 from groundwork.errors import DataError, UsageError
 from groundwork.files import write_text
 from groundwork.outputs import Output, require_outputs
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from groundwork.reporting import report_failed
 from orbit_lite.models.choice import ModelChoice
 from orbit_lite.personal.file import load_personal, save_personal
@@ -39,11 +39,11 @@ class Taught:
 
     def __str__(self) -> str:
         """What it learned, for the person who filmed."""
-        lines = [*map(plain, self.lesson.notes)]
+        lines = [*map(printable, self.lesson.notes)]
         if aside := self.lesson.clutter_videos:
             lines.append(f"{aside} clutter videos left aside: they teach nothing, and are there to try it on")
         size = f", {self.file.stat().st_size / 1e6:.1f} MB" if self.file.is_file() else ""  # a pipe has none
-        written = plain(f"written: {self.file}{size}")
+        written = printable(f"written: {self.file}{size}")
         return "\n".join([*lines, summary_text(self.personal, self.rows), written])
 
 

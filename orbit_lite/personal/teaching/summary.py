@@ -7,7 +7,7 @@ import numpy as np
 
 from data_prep.quality.report import filming_verdict
 from groundwork.files import csv_text
-from groundwork.pages.cells import fraction_cell, plain
+from groundwork.pages.cells import fraction_cell, printable
 from groundwork.words import counted
 from orbit_lite.personal.calibrating.leave_out import HeldOut
 from orbit_lite.personal.promises import estimate_lines, rejection_lines
@@ -75,10 +75,10 @@ def summarize(personal: PersonalRecognizer, found: HeldOut, lesson: Lesson | Non
 
 def summary_text(personal: PersonalRecognizer, rows: Sequence[ObjectSummary]) -> str:
     """What was learned: what to expect first, then a line or two for each object; ends with a newline."""
-    lines = [f"{plain(personal.user)}: {counted(len(rows), 'object')}", *promise_lines(personal), ""]
+    lines = [f"{printable(personal.user)}: {counted(len(rows), 'object')}", *promise_lines(personal), ""]
     for row in rows:
         counts = f"{counted(row.videos, 'video')}, {row.seconds:.0f} s, {counted(row.frames, 'frame')} taken"
-        line = f"{plain(row.object)}: {counts}"
+        line = f"{printable(row.object)}: {counts}"
         if row.held_out_accuracy is not None:
             line += f"; recognized in {100 * row.held_out_accuracy:.0f} % of the frames of videos held out"
         lines += [line, *([f"  {row.filming}"] if row.filming else [])]

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from data_prep.forgetting.plan import Plan
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from orbit_lite.studio.pages import participant_address, render, studio_of, thing_address
 from orbit_lite.studio.removing import (
     appeared,
@@ -54,7 +54,7 @@ def _question(study: Study, given: dict[str, str]) -> _Question:
         title = words("delete.thing", name=thing.name)
         return _Question(title, plan_thing(study, participant, thing), whose, own_page, page)
     video = thing.video(given["type"], given["video"])
-    title = words("delete.video", name=plain(video.name))
+    title = words("delete.video", name=printable(video.name))
     return _Question(title, plan_video(study, participant, thing, video), whose, own_page, own_page)
 
 
@@ -84,7 +84,7 @@ async def delete(request: Request) -> HTMLResponse:
         done = {
             "removed": _below(studio.study, forgotten.removed),
             "left": _below(studio.study, forgotten.left),
-            "still": _below(studio.study, forgotten.still),
+            "still": _below(studio.study, forgotten.remaining),
             "unreachable": _below(studio.study, forgotten.unreachable),
         }
         return _shown(request, question, question.after, plan=None, done=done)
@@ -100,17 +100,17 @@ def _shown(
 
 def _lines(study: Study, plan: Plan) -> _Lines:
     return {
-        "note": plain(plan.note),
+        "note": printable(plan.note),
         "remove": _below(study, [change.line for change in plan.changes]),
         "left": _below(study, plan.left),
-        "still": _below(study, plan.still),
+        "still": _below(study, plan.remaining),
         "unreachable": _below(study, plan.unreachable),
     }
 
 
 def _below(study: Study, lines: Sequence[str]) -> list[str]:
     """Lines that name a place by where it is in the study."""
-    return [plain(line.replace(f"{study.root}{os.sep}", "")) for line in lines]
+    return [printable(line.replace(f"{study.root}{os.sep}", "")) for line in lines]
 
 
 _PLACES = (

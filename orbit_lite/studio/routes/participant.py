@@ -6,7 +6,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from groundwork.errors import DataError
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from orbit_lite.studio.changing import add_thing
 from orbit_lite.studio.findings import Card, Findings, findings
 from orbit_lite.studio.jobs import Job, State, quarter
@@ -57,7 +57,7 @@ async def job(request: Request) -> JSONResponse:
     if found is None:
         return JSONResponse({"number": 0, "state": "", "said": "", "fault": ""})
     return JSONResponse(
-        {"number": found.number, "state": found.state, "said": _announced(found), "fault": plain(found.fault)}
+        {"number": found.number, "state": found.state, "said": _announced(found), "fault": printable(found.fault)}
     )
 
 
@@ -120,7 +120,7 @@ def _page(
             "number": job.number if job else 0,
             "state": job.state if job else "",
             "said": _announced(job) if job else "",
-            "fault": plain(job.fault) if job else "",
+            "fault": printable(job.fault) if job else "",
         },
         at_work=bool(job and job.at_work),
         taught=found.taught,
@@ -150,14 +150,14 @@ def _card(card: Card, tested: float | None) -> dict[str, str]:
     if card.right is not None:
         result = words("check.result", recognized=card.recognized, held_out=card.held_out)
         text = words("check.result_text", right=percent_text(card.right), chance=percent_text(card.chance))
-    taken = words("check.taken", thing=plain(card.taken_for), share=percent_text(card.taken_share))
+    taken = words("check.taken", thing=printable(card.taken_for), share=percent_text(card.taken_share))
     return {
-        "thing": plain(card.thing),
+        "thing": printable(card.thing),
         "result": result,
         "result_text": text,
         "taken": taken if card.taken_for else "",
         "tested": words("check.tested", share=percent_text(tested)) if tested is not None else "",
-        "next": plain(card.next),
+        "next": printable(card.next),
     }
 
 

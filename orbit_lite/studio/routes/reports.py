@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from groundwork.errors import DataError
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from orbit_lite.studio.guard import content_policy
 from orbit_lite.studio.pages import participant_address, studio_of
 from orbit_lite.studio.study import Participant
@@ -26,7 +26,7 @@ _LINKED = re.compile(r"[a-z_]+\.csv")
 def report_page(request: Request, page: str, *, back: str, name: str) -> HTMLResponse:
     """A report's page, with a policy that lets its own style in, and a link back to `name` at the address `back`."""
     words = wording()
-    link = f'<a href="{escape(back)}">{escape(words("delete.back", name=plain(name)))}</a>'
+    link = f'<a href="{escape(back)}">{escape(words("delete.back", name=printable(name)))}</a>'
     page = page.replace("<main>", f'<main>\n<nav aria-label="{escape(words("nav.where"))}"><p>{link}</p></nav>', 1)
     found = _STYLE.search(page)
     digest = base64.b64encode(hashlib.sha256((found[1] if found else "").encode()).digest()).decode()

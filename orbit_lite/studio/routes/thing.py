@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from data_prep.quality.single import Verdict
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from orbit_lite.studio.arrivals import Arrival
 from orbit_lite.studio.changing import merge_thing, rename_thing
 from orbit_lite.studio.names import NameRefused
@@ -134,7 +134,7 @@ def _rows(request: Request, participant: Participant, thing: Thing, videos: Sequ
     known = studio_of(request).desk.verdicts.known(videos)
     return [
         {
-            "name": plain(video.name),
+            "name": printable(video.name),
             "key": _key(video),
             "address": video_address(participant, thing, video),
             "said": _verdict_text(video, known[video.path]) or wording()("video.looking"),
@@ -152,7 +152,7 @@ def _verdict_text(video: Video, verdict: Verdict | str | None) -> str | None:
     if verdict is None:
         return None
     if isinstance(verdict, str):
-        return words("video.unreadable", why=plain(verdict))
+        return words("video.unreadable", why=printable(verdict))
     return _said(verdict, photo=video.is_photo)
 
 
@@ -170,11 +170,11 @@ def _sent(arrival: Arrival) -> dict[str, object]:
 
 def _what(arrival: Arrival) -> str:
     verdict = arrival.verdict
-    return plain(arrival.fault) if verdict is None else _said(verdict, photo=verdict.frames == 1)
+    return printable(arrival.fault) if verdict is None else _said(verdict, photo=verdict.frames == 1)
 
 
 def _line(arrival: Arrival) -> str:
-    words, name = wording(), plain(arrival.name)
+    words, name = wording(), printable(arrival.name)
     if arrival.verdict is None:
         return words("upload.refused", name=name, why=_what(arrival)) if name else _what(arrival)
     return words("upload.kept", name=name, verdict=_what(arrival))

@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from groundwork.errors import KitError
-from groundwork.pages.cells import plain
+from groundwork.pages.cells import printable
 from groundwork.strict_json import parse_json
 from orbit_lite.personal.answering.answers import FrameAnswer
 from orbit_lite.personal.decision.rejection import STRICTNESS
@@ -55,17 +55,17 @@ async def try_files(request: Request) -> Response:
 
 def _try(request: Request, sent: SentFile) -> dict[str, object]:
     studio, words = studio_of(request), wording()
-    name = plain(sent.name)
+    name = printable(sent.name)
     try:
         if sent.refused:
             return {"name": name, "kept": False, "line": sent.refused, "said": sent.refused}
         participant = studio.study.participant(request.path_params["participant"])
         answer = try_file(studio.recognizers.of(participant), participant, sent).text
     except KitError as error:
-        why = plain(without_folder(str(error), sent.path))
+        why = printable(without_folder(str(error), sent.path))
         return {"name": name, "kept": False, "line": words("try.refused", name=name, why=why), "said": why}
-    line = words("try.answer", name=name, answer=plain(answer))
-    return {"name": name, "kept": True, "line": line, "said": plain(answer)}
+    line = words("try.answer", name=name, answer=printable(answer))
+    return {"name": name, "kept": True, "line": line, "said": printable(answer)}
 
 
 def _page(request: Request, *, error: str = "") -> HTMLResponse:
@@ -82,7 +82,7 @@ def _page(request: Request, *, error: str = "") -> HTMLResponse:
         participant=participant.name,
         whose=participant_address(participant.name),
         address=f"{participant_address(participant.name)}/try",
-        things=", ".join(map(plain, personal.objects)),
+        things=", ".join(map(printable, personal.objects)),
         stale=findings(participant).stale,
         side_px=personal.frame_size_px,
         aims=[f"{one:g}" for one in aims],
@@ -113,7 +113,7 @@ async def _stream(socket: WebSocket, studio: Studio) -> None:
         participant = await run_in_threadpool(studio.study.participant, socket.path_params["participant"])
         personal = await run_in_threadpool(studio.recognizers.of, participant)
     except KitError as error:
-        await socket.send_json({"fault": plain(str(error))})
+        await socket.send_json({"fault": printable(str(error))})
         await socket.close()
         return
     session = LiveSession(personal)
@@ -165,7 +165,7 @@ class _Stream:
                 jpeg = content[_NUMBER.size :]
                 found = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.answer, number, jpeg)
             except KitError as error:
-                await self._send({"fault": plain(str(error))})
+                await self._send({"fault": printable(str(error))})
                 continue
             except Exception as error:  # a fault of the kit: the next frame may do
                 _LOG.exception("a live frame: a fault of the kit")
@@ -176,7 +176,7 @@ class _Stream:
             while self._answered[0] < now_s - _RATE_S:
                 self._answered.popleft()
             timing = {"work_ms": round(1000 * (now_s - arrived_s)), "dropped": self._dropped, "rate": self._rate()}
-            say = None if found.say is None else plain(found.say)
+            say = None if found.say is None else printable(found.say)
             await self._send({**_shown(found.answer), "say": say, **timing})
 
     def _rate(self) -> float:
@@ -197,7 +197,12 @@ class _Stream:
 
 
 def _shown(answer: FrameAnswer) -> dict[str, object]:
-    return {"frame": answer.frame, "answer": plain(answer.text), "object": plain(answer.object), "kind": answer.kind}
+    return {
+        "frame": answer.frame,
+        "answer": printable(answer.text),
+        "object": printable(answer.object),
+        "kind": answer.kind,
+    }
 
 
 ROUTES = (

@@ -1,6 +1,6 @@
 import pytest
 
-from data_prep.forgetting.derived import drop_rows, mentions, names
+from data_prep.forgetting.derived import contains_name, drop_rows, texts_naming
 from groundwork.files import csv_text
 
 
@@ -17,11 +17,11 @@ from groundwork.files import csv_text
     ],
 )
 def test_a_name_is_a_word_of_its_own(text, told):
-    assert names(text.encode(), "P177") is told
+    assert contains_name(text.encode(), "P177") is told
 
 
 def test_a_name_that_is_a_pattern_is_taken_as_it_is():
-    assert names(b"(a+b) lost", "(a+b)") and not names(b"aab lost", "a+b")
+    assert contains_name(b"(a+b) lost", "(a+b)") and not contains_name(b"aab lost", "a+b")
 
 
 def test_rows_go_by_the_column_and_the_rest_stays_as_it_was(tmp_path):
@@ -42,4 +42,4 @@ def test_a_table_without_the_column_is_left(tmp_path):
 def test_mentions_are_of_texts_that_are_not_known(tmp_path):
     for name in ("notes.txt", "known.csv", "frame.jpg"):
         (tmp_path / name).write_text("bob")
-    assert mentions(tmp_path, "bob", known={"known.csv"}) == [tmp_path / "notes.txt"]
+    assert texts_naming(tmp_path, "bob", known={"known.csv"}) == [tmp_path / "notes.txt"]

@@ -164,7 +164,7 @@ def test_nothing_of_the_user_is_left_and_nothing_of_the_others_changes(
     ):
         assert any(line in told for told in forgotten.removed), line
     again = forget_user(root, USER)
-    assert (again.removed, again.left, again.still) == ((), (), ())
+    assert (again.removed, again.left, again.remaining) == ((), (), ())
     assert f"nothing of user '{USER}': already gone, or never here (if you meant 'P" in str(again)
     assert content(tmp_path, own_cache) == after
 

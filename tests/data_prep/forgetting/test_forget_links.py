@@ -130,7 +130,7 @@ def way(request, monkeypatch):
 def test_without_links_all_of_it_goes(tmp_path, own_cache, way):
     root = make_tree(tmp_path / "tree")
     forgotten = forget_user(root, "ann")
-    assert (forgotten.left, forgotten.still) == ((), ())
+    assert (forgotten.left, forgotten.remaining) == ((), ())
     assert traces(tmp_path) == traces(own_cache) == []
     assert len(list((root / OTHERS).iterdir())) == 2
 
@@ -145,9 +145,9 @@ def test_behind_a_link_nothing_is_touched(which, tmp_path, own_cache, way):
     forgotten = forget_user(root, "ann")
     assert content(away) == before
     if which in STAYS:
-        assert path.is_symlink() and any(str(path) in line and "link" in line for line in forgotten.still)
+        assert path.is_symlink() and any(str(path) in line and "link" in line for line in forgotten.remaining)
     else:
-        assert forgotten.still == ()
+        assert forgotten.remaining == ()
     assert path.is_symlink() == (which in STAYS or which.startswith(".annotations"))
     others = {line for line in (*traces(root), *traces(own_cache)) if not line.is_relative_to(path)}
     beside = {place_of(root, name) for name in ("counts.csv", "spreads.csv", "users.csv")}  # written together or not
@@ -164,7 +164,7 @@ def test_a_link_that_appears_after_the_list_is_not_followed(which, tmp_path, own
     before = content(away)
     forgotten = plan.carry_out()
     assert content(away) == before
-    assert bool(forgotten.still) == (which not in ("spreads.csv", "counts.csv"))  # written anew, links or not
+    assert bool(forgotten.remaining) == (which not in ("spreads.csv", "counts.csv"))  # written anew, links or not
 
 
 def test_a_tree_that_is_replaced_after_the_list_is_left(tmp_path, way):
@@ -188,11 +188,11 @@ def test_a_tree_named_by_a_link_is_meant(tmp_path, own_cache, way):
 def test_where_the_split_is_a_link_forgetting_it_there_makes_the_tree_whole(tmp_path, own_cache):
     root, away = make_tree(tmp_path / "tree"), tmp_path / "away"
     move_behind_link(root / "test", away)
-    [still] = forget_user(root, "ann").still
-    assert still.endswith(f"orbit-lite forget --data '{away / 'test'}' --user 'ann'")
+    [remaining] = forget_user(root, "ann").remaining
+    assert remaining.endswith(f"orbit-lite forget --data '{away / 'test'}' --user 'ann'")
     forget_user(away / "test", "ann")
     again = forget_user(root, "ann")
-    assert (again.still, again.removed) == ((), ()) and "already gone" in again.note
+    assert (again.remaining, again.removed) == ((), ()) and "already gone" in again.note
     assert [row["user"] for row in csv.DictReader((root / "index.csv").open())] == ["bob"]
 
 
@@ -218,7 +218,7 @@ def test_of_a_users_folder_with_other_things_in_it_the_videos_go(tmp_path, own_c
     assert all((root / place).read_text() == "mine" for place in kept)
     again = forget_user(root, "ann")
     assert f"{root / 'test/ann'}: a folder of 3 files, none of them this kit's" in again.left
-    assert not again.removed and not again.still and "already gone" in again.note
+    assert not again.removed and not again.remaining and "already gone" in again.note
 
 
 @pytest.mark.parametrize("name", ["ANN", "an-n", " ann"])

@@ -23,10 +23,10 @@ def touch(root, *places):
 
 def found(root, user="ann", level="", indexed=()):
     """What is theirs and what is left, as paths below the root; and which folders go with it."""
-    holdings = UserFiles(root, user, indexed).find(level)
-    theirs = ["/".join(file.place) for holding in holdings for file in holding.files]
-    left = [alone.path.relative_to(root).as_posix() for holding in holdings for alone in holding.left]
-    return theirs, left, sorted("/".join(place) for holding in holdings for place in holding.folders)
+    contents = UserFiles(root, user, indexed).find(level)
+    theirs = ["/".join(file.place) for content in contents for file in content.files]
+    left = [alone.path.relative_to(root).as_posix() for content in contents for alone in content.left]
+    return theirs, left, sorted("/".join(place) for content in contents for place in content.folders)
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_a_holding_counts_what_is_in_it(tmp_path):
     touch(
         tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/clean/v/v-00002.jpg", "ann/cup/clean/a.mp4", "ann/notes.txt"
     )
-    [holding] = UserFiles(tmp_path, "ann").find("")
-    assert (holding.videos, len(holding.files), holding.names) == (2, 3, {"v"})
-    assert str(holding) == f"{tmp_path / 'ann'}: 2 videos, 3 files, 0.0 kB"
-    assert [str(alone) for alone in holding.left] == [f"{tmp_path / 'ann/notes.txt'}: not this kit's"]
+    [content] = UserFiles(tmp_path, "ann").find("")
+    assert (content.videos, len(content.files), content.names) == (2, 3, {"v"})
+    assert str(content) == f"{tmp_path / 'ann'}: 2 videos, 3 files, 0.0 kB"
+    assert [str(alone) for alone in content.left] == [f"{tmp_path / 'ann/notes.txt'}: not this kit's"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundwork.pages.cells import grouped, percent, plain
+from groundwork.pages.cells import grouped, percent, printable
 from groundwork.pages.table import Column, Table
 
 
@@ -39,7 +39,7 @@ def test_names_can_steer_nothing_wherever_they_stand():
     table = Table("", ("\x1b[2J", Column("\u202egnp", "{}\n".format)), (("a\nb", "c"),))
     assert table.headings == ("\\x1b[2J", "\\u202egnp")
     assert table.cells == (("a\\nb", "c\\n"),)
-    assert plain(table.cells[0][0]) == table.cells[0][0]  # a name that is spelled out stays as it is
+    assert printable(table.cells[0][0]) == table.cells[0][0]  # a name that is spelled out stays as it is
 
 
 @pytest.mark.parametrize("row", [("a",), ("a", "b", "c")])

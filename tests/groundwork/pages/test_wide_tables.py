@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from groundwork.pages.blocks import Section
-from groundwork.pages.drawing import drawing, say_above
+from groundwork.pages.drawing import add_title, drawing
 from groundwork.pages.page import html_page
 from groundwork.pages.table import Table
 
@@ -75,7 +75,7 @@ def test_printed_no_table_is_cut_off(page):
 def test_a_picture_s_letters_can_be_read_on_a_narrow_screen():
     with drawing(height=2) as (axes, content):
         axes.set_xlabel("x")
-        say_above(axes, "a sentence that is much longer than what has room above a picture in one line, so it is two")
+        add_title(axes, "a sentence that is much longer than what has room above a picture in one line, so it is two")
         size_pt = axes.xaxis.label.get_size()
         assert axes.figure.get_suptitle().count("\n") == 1
     width_pt = float(re.search(rb'width="([0-9.]+)pt"', content.getvalue())[1])

@@ -68,7 +68,7 @@ def test_behind_a_link_nothing_is_touched_and_it_is_named(which, without_runs, t
     # links in the place of their own videos go as links; all others stay, and are named as often as it is asked
     assert path.is_symlink() == (which not in GO_AS_LINKS)
     for told in (forgotten, forget_participant(USER, [study])) if path.is_symlink() else ():
-        lines = "\n".join((*told.still, *told.left, *told.unreachable))
+        lines = "\n".join((*told.remaining, *told.left, *told.unreachable))
         assert path.name in lines and str(away) in lines
     assert everything(away) == before
 
@@ -83,13 +83,13 @@ def test_a_link_that_appears_after_the_list_is_not_followed(which, without_runs,
     forgotten = plan.carry_out()
     assert everything(away) == before
     written_again = ("frames/users.csv", "checks/participants.html", "checks/participants.csv")
-    assert forgotten.still or which in written_again
+    assert forgotten.remaining or which in written_again
 
 
 def test_the_way_to_a_folder_may_be_a_link(study, tmp_path):
     (tmp_path / "link").symlink_to(study)
     forgotten = forget_participant(USER, [tmp_path / "link"])
-    assert forgotten.still == () and not (study / "raw/P01").exists()
+    assert forgotten.remaining == () and not (study / "raw/P01").exists()
 
 
 def test_a_folder_that_is_replaced_after_the_list_is_left(study, whole_study, tmp_path):
@@ -99,7 +99,7 @@ def test_a_folder_that_is_replaced_after_the_list_is_left(study, whole_study, tm
         shutil.copytree(whole_study / name, study / name)
     before = everything(tmp_path)
     forgotten = plan.carry_out()
-    assert everything(tmp_path) == before and not forgotten.removed and forgotten.still
+    assert everything(tmp_path) == before and not forgotten.removed and forgotten.remaining
 
 
 def test_links_to_what_is_searched_are_not_named(study):

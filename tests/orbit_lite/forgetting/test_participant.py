@@ -50,7 +50,7 @@ def traces(folder):
 def test_what_is_left_is_a_study_that_they_were_never_in(study, without_them):
     assert traces(study)
     forgotten = forget_participant(USER, [study])
-    assert (forgotten.left, forgotten.still, forgotten.note) == ((), (), "")
+    assert (forgotten.left, forgotten.remaining, forgotten.note) == ((), (), "")
     assert traces(study.parent) == []
     assert content(study) == content(without_them)
     folders = {path.relative_to(study) for path in study.rglob("*") if path.is_dir()}
@@ -116,7 +116,7 @@ def test_a_second_time_they_are_already_gone(study):
     assert forget_participant(USER, [study]).removed
     before = everything(study)
     again = forget_participant(USER, [study])
-    assert (again.removed, again.left, again.still) == ((), (), ())
+    assert (again.removed, again.left, again.remaining) == ((), (), ())
     assert f"{study}: nothing of participant 'P01': already gone, or never here" in again.note
     assert everything(study) == before
 
@@ -124,7 +124,7 @@ def test_a_second_time_they_are_already_gone(study):
 def test_several_folders_are_searched_and_stay_themselves(study):
     names = ("raw", "runs/first", "first check", "answers", "answers")
     forgotten = forget_participant(USER, [study / name for name in names])
-    assert forgotten.still == ()
+    assert forgotten.remaining == ()
     assert {name: list((study / name).iterdir()) for name in ("runs/first", "first check")} == {
         "runs/first": [],
         "first check": [],
@@ -136,7 +136,7 @@ def test_several_folders_are_searched_and_stay_themselves(study):
 
 def test_all_participants_may_withdraw(study):
     for user in (USER, "P010", "P02", "P03"):
-        assert forget_participant(user, [study]).still == ()
+        assert forget_participant(user, [study]).remaining == ()
     assert [path.name for path in study.rglob("*") if path.is_file()] == []
 
 
@@ -167,7 +167,7 @@ def test_what_is_not_this_kits_stays_and_is_listed(study):
         path.write_text(text)
     forgotten = forget_participant(USER, [study])
     assert {place: (study / place).read_text() for place in FOREIGN} == FOREIGN
-    assert forgotten.still == ()
+    assert forgotten.remaining == ()
     told = "\n".join(forgotten.left)
     for place in FOREIGN:
         if place not in ("other/run.json", "runs/first/thesis.tex"):
@@ -223,7 +223,7 @@ def test_rows_under_another_name_of_their_recognizer_are_looked_into(study):
 
 def test_a_tree_in_their_folder_of_videos_is_searched(study):
     shutil.move(study / "frames", study / "raw/P01/frames")
-    assert forget_participant(USER, [study / "raw"]).still == ()
+    assert forget_participant(USER, [study / "raw"]).remaining == ()
     assert not (study / "raw/P01/frames/P01").exists() and (study / "raw/P01/frames/P02").is_dir()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from data_prep.video import is_video_file
 from groundwork.errors import UsageError
-from groundwork.use import out_of_use
+from groundwork.use import exclusive_use
 from orbit_lite.cli import parser
 from orbit_lite.forgetting.participant import forget_participant, plan_forget_participant
 from orbit_lite.models.choice import ModelChoice
@@ -74,7 +74,7 @@ def test_while_a_command_is_at_work_nobody_is_forgotten(study, command, monkeypa
 
     monkeypatch.setattr(parser, "run_verb", work)
     assert parser.main(command) == 0 and done
-    assert withdraw(study).still == () and not (study / "P01").exists()
+    assert withdraw(study).remaining == () and not (study / "P01").exists()
 
 
 def test_every_verb_that_takes_a_participants_folder_or_file_is_held_to_that():
@@ -86,7 +86,7 @@ def test_every_verb_that_takes_a_participants_folder_or_file_is_held_to_that():
 
 
 def test_while_somebody_is_forgotten_no_command_begins(study, capsys):
-    with out_of_use([study / "P01"]):
+    with exclusive_use([study / "P01"]):
         assert parser.main(COMMANDS["personalize elsewhere"]) == 2
     assert "being removed or renamed" in capsys.readouterr().err and not list((study.parent / "other").iterdir())
 
@@ -103,7 +103,7 @@ def test_what_was_taught_is_there_before_its_participant_is_forgotten(study, mon
     monkeypatch.setattr(personalizing, "read_lesson", reading)
     start = ["--model", "protonets", "--backbone", "tiny", "--weights", "random", "--workers", "0"]
     assert parser.main([*COMMANDS["personalize elsewhere"], *start]) == 0
-    assert withdraw(study).still == ()
+    assert withdraw(study).remaining == ()
     assert not list((study.parent / "other").iterdir()) and not (study / "P01").exists()
 
 
@@ -111,9 +111,9 @@ def test_what_is_made_between_the_list_and_the_removal_is_named(study):
     plan = plan_forget_participant("P01", [study.parent])
     shutil.copy(study.parent / FILE, study.parent / "late.safetensors")
     forgotten = plan.carry_out()
-    (line,) = forgotten.still
+    (line,) = forgotten.remaining
     assert "late.safetensors" in line and "run the same command again" in line
-    assert withdraw(study).still == () and not (study.parent / "late.safetensors").exists()
+    assert withdraw(study).remaining == () and not (study.parent / "late.safetensors").exists()
 
 
 def test_while_the_page_teaches_nobody_is_forgotten(client, monkeypatch):
@@ -126,7 +126,7 @@ def test_while_the_page_teaches_nobody_is_forgotten(client, monkeypatch):
 
     monkeypatch.setattr(teaching, "personalize", teach)
     assert client.taught("P01")["state"] == "done" and taught
-    assert withdraw(client.root).still == () and not (client.root / "P01").exists()
+    assert withdraw(client.root).remaining == () and not (client.root / "P01").exists()
     assert client.ask("GET", "/p/P01")[0] == 404
 
 
@@ -148,12 +148,12 @@ def test_while_files_arrive_or_are_tried_nobody_is_forgotten(client, monkeypatch
     monkeypatch.setattr(trying, "frame_answers", answered)
     assert client.upload("p", "P01", "t", thing.name, "videos", files=[("new.mp4", video)])[0]["kept"] and judged
     assert client.upload("p", "P01", "try", files=[("a.mp4", video)])[0]["kept"]
-    assert withdraw(client.root).still == () and not (client.root / "P01").exists()
+    assert withdraw(client.root).remaining == () and not (client.root / "P01").exists()
 
 
 def test_while_somebody_is_forgotten_the_page_changes_nothing_of_theirs(client):
     thing = next(path.name for path in sorted((client.root / "P01").iterdir()) if path.name != "results")
-    with out_of_use([client.root / "P01"]):
+    with exclusive_use([client.root / "P01"]):
         job = client.taught("P01")
         assert job["state"] == "failed" and "being renamed or deleted" in job["fault"]
         assert "Nothing was changed" in client.upload("p", "P01", "t", thing, "videos", files=[("a.mp4", b"a")])
