@@ -36,7 +36,7 @@ def add_eval_verbs(verbs: Subparsers) -> None:
 
 
 def _add_score(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("score", help="tasks and predictions to a scorecard, checked first")
+    verb = verbs.add_parser("score", help="check predictions and compute their scorecard")
     _add_predictions(verb)
     verb.add_argument(
         "--out", type=Writes("scorecard.json"), required=True, metavar="scorecard.json", help="file to write"
@@ -59,7 +59,7 @@ def _score(chosen: argparse.Namespace) -> None:
 
 
 def _add_check(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("check", help="list every fault of predictions, score nothing")
+    verb = verbs.add_parser("check", help="list every fault in a predictions file, without scoring it")
     _add_predictions(verb)
     verb.set_defaults(run=_check)
 
@@ -72,16 +72,21 @@ def _check(chosen: argparse.Namespace) -> None:
         say(str(fault))
     if faults:
         raise DataError(f"{chosen.predictions}: {counted(len(faults), 'fault')}")
-    say(f"{chosen.predictions}: whole and legal")
+    say(f"{chosen.predictions}: complete and valid")
 
 
 def _add_compare(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("compare", help="two scorecards of the same tasks, paired")
+    verb = verbs.add_parser("compare", help="compare two scorecards of the same tasks, with paired differences")
     verb.add_argument("a", type=Reads(RUN_FILES), metavar="A", help="a scorecard.json, or a run folder")
     verb.add_argument(
-        "b", type=Reads(RUN_FILES), metavar="B", help="another, of the same tasks; differences are B minus A"
+        "b", type=Reads(RUN_FILES), metavar="B", help="a second one, of the same tasks; differences are B minus A"
     )
-    verb.add_argument("--out", type=Writes("comparison.txt"), metavar="FILE", help="also write it: .txt, .md or .json")
+    verb.add_argument(
+        "--out",
+        type=Writes("comparison.txt"),
+        metavar="FILE",
+        help="also write the comparison to a .txt, .md or .json file",
+    )
     add_json(verb, "comparison.json")
     verb.set_defaults(run=_compare)
 
@@ -98,10 +103,13 @@ def _compare(chosen: argparse.Namespace) -> None:
 
 
 def _add_leaderboard(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("leaderboard", help="published rows and yours, one table per protocol")
+    verb = verbs.add_parser("leaderboard", help="show published results and yours, one table per protocol")
     verb.add_argument("runs", type=Reads(RUN_FILES), nargs="*", metavar="RUN", help="a run folder, or a scorecard.json")
     verb.add_argument(
-        "--out", type=Writes("leaderboard.txt"), metavar="FILE", help="also write it: .txt, .md, .csv or .html"
+        "--out",
+        type=Writes("leaderboard.txt"),
+        metavar="FILE",
+        help="also write the leaderboard to a .txt, .md, .csv or .html file",
     )
     add_json(verb, "leaderboard.json")
     verb.set_defaults(run=_leaderboard)
@@ -119,11 +127,15 @@ def _leaderboard(chosen: argparse.Namespace) -> None:
 
 
 def _add_results(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("results", help="predictions.parquet to a results.json")
-    verb.add_argument("--tasks", type=Reads(), required=True, metavar="tasks.jsonl", help="what was predicted")
-    verb.add_argument("--predictions", type=Reads(), required=True, metavar="predictions.parquet", help="what to write")
-    verb.add_argument("--form", choices=("2022", "2023"), default="2023", help="of which challenge (default: 2023)")
-    verb.add_argument("--scorecard", type=Reads(), metavar="scorecard.json", help="take each task's MACs from it")
+    verb = verbs.add_parser("results", help="convert predictions.parquet to the results.json of an ORBIT challenge")
+    verb.add_argument("--tasks", type=Reads(), required=True, metavar="tasks.jsonl", help="tasks that were predicted")
+    verb.add_argument(
+        "--predictions", type=Reads(), required=True, metavar="predictions.parquet", help="predictions to convert"
+    )
+    verb.add_argument("--form", choices=("2022", "2023"), default="2023", help="year of the challenge (default: 2023)")
+    verb.add_argument(
+        "--scorecard", type=Reads(), metavar="scorecard.json", help="scorecard to take each task's MACs from"
+    )
     verb.add_argument("--out", type=Writes("results.json"), required=True, metavar="results.json", help="file to write")
     verb.set_defaults(run=_results)
 
@@ -136,9 +148,11 @@ def _results(chosen: argparse.Namespace) -> None:
 
 
 def _add_report(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("report", help="a run folder's scorecard.json to report.html, report.md and CSVs")
+    verb = verbs.add_parser("report", help="write report.html, report.md and CSV files from a run's scorecard.json")
     verb.add_argument("run_dir", type=Changes(), metavar="RUN", help="a folder with scorecard.json")
-    verb.add_argument("--video", action="append", default=[], help="show this video's timeline; may be repeated")
+    verb.add_argument(
+        "--video", action="append", default=[], help="add this video's timeline to the report; may be repeated"
+    )
     verb.set_defaults(run=_report)
 
 
@@ -151,7 +165,10 @@ def _report(chosen: argparse.Namespace) -> None:
 
 def _add_predictions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--tasks", type=Reads(), metavar="tasks.jsonl", help="what was to be predicted; a results.json can do without"
+        "--tasks",
+        type=Reads(),
+        metavar="tasks.jsonl",
+        help="tasks that were to be predicted; not needed for a results.json",
     )
     parser.add_argument(
         "--predictions", type=Reads(), required=True, metavar="FILE", help="predictions.parquet or a results.json"

@@ -28,19 +28,19 @@ _LOG = logging.getLogger("groundwork")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose verbs' parsers are of its kind: all take -q and -v, and a verb or option that is not there is one
-    line that names the nearest one, and exit status 2."""
+    """A parser that takes -q and -v, and whose verbs' parsers do, too. An unknown verb or option ends it with exit
+    status 2 and one line that suggests the nearest known one."""
 
     def __init__(self, *, allow_abbrev: bool = False, **given: Any) -> None:
-        """As argparse has it, but for `allow_abbrev`."""
+        """As in argparse, except for the default of `allow_abbrev`."""
         super().__init__(allow_abbrev=allow_abbrev, **given)
         self.register("action", "parsers", _Verbs)
         shown = self.add_mutually_exclusive_group()
         for short, long, verbosity, text in (
             ("-q", "--quiet", Verbosity.QUIET, "show results and errors only"),
-            ("-v", "--verbose", Verbosity.VERBOSE, "show more, such as where an error comes from"),
+            ("-v", "--verbose", Verbosity.VERBOSE, "show more, for example where an error comes from"),
         ):
-            # no default: a verb's parser would put it in the place of what was given before the verb
+            # no default: in a verb's parser it would replace what was given before the verb
             shown.add_argument(
                 short,
                 long,
@@ -52,7 +52,7 @@ class CommandParser(argparse.ArgumentParser):
             )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse has it; an unknown option is refused first: it may be why a required one is missing."""
+        """As in argparse, but an unknown option is refused first: it may be why a required one is missing."""
         words = sys.argv[1:] if args is None else list(args)
         if not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
             self._refuse_unknown_options(words)
@@ -77,7 +77,7 @@ class CommandParser(argparse.ArgumentParser):
                 self._refuse(f"no option {name!r}{hint}")
 
     def error(self, message: str) -> NoReturn:
-        """As argparse has it; what was given is spelled out where it would steer a terminal."""
+        """As in argparse, but control characters in the message are escaped."""
         super().error(printable_line(message))
 
     def _refuse(self, message: str) -> NoReturn:
@@ -88,7 +88,11 @@ class _Verbs(Subparsers):
     """Verbs, some of which have a second spelling that no help shows."""
 
     def add_parser(self, name: str, **given: Any) -> argparse.ArgumentParser:
-        parser = super().add_parser(name, **given)
+        """As argparse does; a verb without a description of its own gets its line of help as one."""
+        line = str(given.get("help") or "")
+        parser = super().add_parser(
+            name, **{"description": f"{line[:1].upper()}{line[1:]}." if line else None, **given}
+        )
         if name in BRITISH:
             self.choices[BRITISH[name]] = parser
         return parser

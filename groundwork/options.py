@@ -15,7 +15,7 @@ from groundwork.outputs import Input, Output, Protected, hold_outputs, require_o
 from groundwork.targets import STDOUT
 
 STREAM_HELP = (
-    "A file to write may be a device, a pipe, or '-': standard output. A verb's own text then goes to standard error."
+    "An output file may be a device, a pipe, or '-' for standard output; other text then goes to standard error."
 )
 
 NOTHING = Protected()
@@ -88,7 +88,7 @@ def add_json(parser: argparse.ArgumentParser, example: str) -> None:
         "--json",
         type=Writes(example),
         metavar="FILE",
-        help="also write what the tables hold as JSON; with '-' to standard output, the tables to standard error",
+        help="also write the tables' contents as JSON; '-' prints the JSON and moves the tables to standard error",
     )
 
 

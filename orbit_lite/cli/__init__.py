@@ -1,4 +1,4 @@
-"""The one command, `orbit-lite`: a module for each group of verbs. Others call `main`."""
+"""The command `orbit-lite`, with one module per group of verbs. Callers use `main`."""
 
 from orbit_lite.cli.parser import main
 

@@ -23,25 +23,28 @@ def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "check-user",
-        help="how well a user's own videos teach, by leaving them out in turn; what to film next",
-        description="Before any test video exists: what is recognized, what is confused, what more filming may bring.",
+        help="estimate how well a user's videos teach, and advise what to film next",
+        description="Leaves out some of the user's own videos at a time and shows them to a recognizer taught with the "
+        "others. Reports what is recognized, what is confused, and what more videos may add. Needs no test videos.",
     )
     verb.add_argument(
         "what",
         type=Reads(TREE_FILES),
         nargs="+",
         metavar="USER_DIR",
-        help="a user's folder, or without --model a personal recognizer's file; several users give one table",
+        help="a user's folder, or a personal recognizer's file (without --model); several users get one table",
     )
     add_model_alone(verb)
     add_backbone_and_weights(verb)
     verb.add_argument(
-        "--out", type=WritesFolder(), help="a folder for the report: check.html, check.md, CSVs and a picture"
+        "--out", type=WritesFolder(), help="folder for the report: check.html, check.md, CSV files and a figure"
     )
     verb.add_argument(
-        "--draws", type=not_negative, help="subsets of videos for each point of the learning curve; 0 for no curve"
+        "--draws",
+        type=not_negative,
+        help="random subsets of videos for each point of the learning curve; 0 for no curve",
     )
-    add_seed(verb, of="those subsets")
+    add_seed(verb, of="the random subsets")
     add_workers(verb)
     add_device(verb)
     add_engine(verb)
@@ -77,5 +80,5 @@ def _check_user(options: argparse.Namespace) -> None:
     if options.json and found:
         write_check_json(options.json, {check.user: user_numbers(check) for check in found})
     if failed:
-        rest = "the others are checked" if found else "nothing is written"
+        rest = "the others were checked" if found else "nothing was written"
         raise DataError(f"{len(failed)} of {len(options.what)} users failed: {', '.join(map(str, failed))}; {rest}")

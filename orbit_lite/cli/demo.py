@@ -11,8 +11,13 @@ from orbit_lite.cli.options import add_seed
 
 def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
-    verb = verbs.add_parser("demo", help="everything on the pocket set, from raw videos to a report")
-    verb.add_argument("--out", type=WritesFolder(), default=Path("demo"), help="folder for all of it (default: demo)")
+    verb = verbs.add_parser(
+        "demo",
+        help="run every step on a small synthetic data set, from raw videos to a report",
+        description="Makes the pocket set, a small synthetic data set, and runs every step on it: extract frames, "
+        "meta-train, evaluate, write a report. Needs no download.",
+    )
+    verb.add_argument("--out", type=WritesFolder(), default=Path("demo"), help="folder for all results (default: demo)")
     add_seed(verb, of="the pocket set and of training", default=0)
     verb.set_defaults(run=_demo, resumes=True)
 

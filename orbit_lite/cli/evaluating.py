@@ -1,4 +1,4 @@
-"""The verbs that say how good a recognizer is, and what it costs: `predict`, `evaluate`, `cost`."""
+"""The verbs that measure how good a recognizer is and what it costs: `predict`, `evaluate`, `cost`."""
 
 import argparse
 from pathlib import Path
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
     from orbit_lite.models.choice import ModelChoice
     from orbit_lite.personal.evaluating.evaluate import PersonalRequest
 
-NOT_OF_A_PERSONAL_FILE = {  # options, and why they make no sense there
-    "backbone": "it holds its own",
-    "weights": "it holds its own",
-    "tasks_per_user": "there is one task, of all that it knows",
-    "tasks": "there is one task, of all that it knows",
-    "set": "there is one task, of all that it knows",
-    "plain": "there is one task",
-    "time": "it is taught already",
-    "filter_stay": "its answers are those of single frames",
+NOT_WITH_A_PERSONAL_RECOGNIZER = {  # options, and the reason each is refused
+    "backbone": "the file has its own backbone",
+    "weights": "the file has its own weights",
+    "tasks_per_user": "there is one task, with all the objects that it knows",
+    "tasks": "there is one task, with all the objects that it knows",
+    "set": "there is one task, with all the objects that it knows",
+    "plain": "there is only one task",
+    "time": "it has already been taught",
+    "filter_stay": "it answers each frame by itself",
 }
 
-NOT_OF_A_SUITE = {
-    "protocol_keys": "each of its parts has its own protocol",
-    "tasks": "its sets are evaluated one by one; --tasks-per-user limits each",
-    "filter_stay": "its images have no order in time",
-    "thumbnails": "its images are of many sets",
-    "user": "it is of data sets",
-    "strictness": "it is of data sets",
-    "plain": "it is for comparisons of one run",
+NOT_WITH_A_SUITE = {  # options, and the reason each is refused
+    "protocol_keys": "each data set of a suite has its own protocol",
+    "tasks": "the data sets are evaluated one by one; use --tasks-per-user to limit each",
+    "filter_stay": "the images have no order in time",
+    "thumbnails": "the images come from many data sets",
+    "user": "a suite has data sets, not users",
+    "strictness": "only a personal recognizer has a strictness",
+    "plain": "it is for comparing runs on one data set",
     "time": "it is measured for one run",
-    "json": "--out gets its table as CSV",
+    "json": "--out gets the table as CSV",
 }
 
 
@@ -61,11 +61,20 @@ def add(verbs: Subparsers) -> None:
 
 
 def _add_predict(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("predict", help="tasks to predictions, each frame embedded once")
+    verb = verbs.add_parser(
+        "predict",
+        help="predict the query frames of tasks.jsonl and write predictions.parquet",
+        description="Predicts the query frames of the tasks in tasks.jsonl and writes predictions.parquet. Each frame "
+        "is embedded only once, even if several tasks use it.",
+    )
     add_model(verb)
     add_data(verb)
     verb.add_argument(
-        "--tasks", type=Reads(), required=True, metavar="tasks.jsonl", help="what to predict, as 'tasks' writes it"
+        "--tasks",
+        type=Reads(),
+        required=True,
+        metavar="tasks.jsonl",
+        help="tasks to predict, a file from 'orbit-lite tasks'",
     )
     verb.add_argument(
         "--out",
@@ -85,9 +94,9 @@ def _add_filter(verb: argparse.ArgumentParser) -> None:
         "--filter-stay",
         type=share,
         metavar="P",
-        help="filter each video's probabilities over time: the object on view stays what it was from one frame to the "
-        "next with probability P, 0 to below 1. Only earlier frames are used, all of them; the extra ones count as "
-        "cost (default: no filter)",
+        help="filter each video's probabilities over time, assuming that the object stays the same from one frame to "
+        "the next with probability P, 0 <= P < 1. Uses all earlier frames and no later ones; the cost includes the "
+        "extra frames (default: no filter)",
     )
 
 
@@ -127,26 +136,30 @@ def _predict(options: argparse.Namespace) -> None:
 def _add_evaluate(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "evaluate",
-        help="tasks, predict, score and report in one",
-        description="Tasks, predictions, scorecard and report of one recognizer, in one folder. The same command "
-        "resumes a run that was stopped. --model may also be a personal recognizer, as 'orbit-lite personalize' writes "
-        "it: with --protocol own-videos it is asked about one user's videos that did not teach it, and its own 'none "
-        "of these' is scored, too. A folder of personal recognizers gives a run for each and one table of all; --suite "
-        "does for the data sets of a benchmark.",
+        help="draw tasks, predict, score and report in one command",
+        description="Draws tasks, predicts them, computes a scorecard and writes a report, all in one folder. Repeat "
+        "the command to resume a run that was stopped. --model may also be a personal recognizer, a file from "
+        "'orbit-lite personalize': then --protocol own-videos tests it on videos of its user that it was not taught "
+        "with, and also scores its 'none of these' answers. If --model is a folder of personal recognizers, each gets "
+        "its own run, and one table compares them. --suite runs all data sets of a benchmark and makes one table.",
     )
     add_model(verb)
     add_data(verb)
     add_protocol(verb, or_suite=True)
     verb.add_argument("--out", type=WritesFolder(), required=True, help="the run's folder")
     verb.add_argument(
-        "--thumbnails", action="store_true", help="put frames into the report: pictures of people's homes"
+        "--thumbnails", action="store_true", help="show video frames in the report; they may show people's homes"
     )
-    verb.add_argument("--user", metavar="NAME", help="of a personal recognizer: whose videos (default: its own user's)")
-    add_strictness(verb, default="as the personal recognizer has it")
-    _add_filter(verb)
-    verb.add_argument("--plain", action="store_true", help="predict each task by itself: slow, to compare")
     verb.add_argument(
-        "--time", action="store_true", help="also measure seconds to personalize; they differ from run to run"
+        "--user",
+        metavar="NAME",
+        help="for a personal recognizer: the user whose videos test it (default: its own user)",
+    )
+    add_strictness(verb, default="the personal recognizer's own")
+    _add_filter(verb)
+    verb.add_argument("--plain", action="store_true", help="predict each task separately: slow, for comparison")
+    verb.add_argument(
+        "--time", action="store_true", help="also measure the seconds to personalize, which vary from run to run"
     )
     add_workers(verb)
     add_device(verb)
@@ -165,7 +178,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     if Path(options.model).is_dir():
         if options.json:
-            raise UsageError("--json is of one recognizer; for a folder of them --out gets tables as CSV")
+            raise UsageError("--json takes one recognizer; for a folder of them, --out gets the tables as CSV")
         say_text(_evaluate_participants(options))
         return
     card = _evaluate_personal(options) if is_personal(Path(options.model)) else _evaluate_model(options)
@@ -177,7 +190,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _evaluate_model(options: argparse.Namespace) -> "Scorecard":
     for name in ("user", "strictness"):
         if getattr(options, name) is not None:
-            raise UsageError(f"--{name} goes with a personal recognizer as --model; {options.model} is none")
+            raise UsageError(f"--{name} needs a personal recognizer as --model; {options.model} is not one")
     from orbit_lite.evaluation.evaluate import evaluate
     from orbit_lite.runs.devices import named_device
 
@@ -214,12 +227,12 @@ def _evaluate_suite(options: argparse.Namespace) -> str:
     from orbit_lite.personal.file import is_personal
     from orbit_lite.runs.devices import named_device
 
-    for name, why in NOT_OF_A_SUITE.items():
+    for name, why in NOT_WITH_A_SUITE.items():
         if getattr(options, name) not in (None, False, []):
             option = "set" if name == "protocol_keys" else name.replace("_", "-")
-            raise UsageError(f"--{option} does not go with --suite: {why}")
+            raise UsageError(f"--{option} can't be used with --suite: {why}")
     if Path(options.model).is_dir() or is_personal(Path(options.model)):
-        raise UsageError(f"{options.model}: --suite is of a model, not of personal recognizers")
+        raise UsageError(f"{options.model}: --suite takes a checkpoint or a learner, not personal recognizers")
     suite = load_suite(options.suite)
     return evaluate_suite(
         suite,
@@ -236,7 +249,7 @@ def _evaluate_participants(options: argparse.Namespace) -> str:
     from orbit_lite.runs.devices import named_device
 
     if options.user is not None:
-        raise UsageError(f"--user goes with one personal recognizer; {options.model} is a folder of them")
+        raise UsageError(f"--user needs one personal recognizer; {options.model} is a folder of them")
     return evaluate_participants(
         _personal_request(options),
         options.out,
@@ -262,10 +275,10 @@ def _evaluate_personal(options: argparse.Namespace) -> "Scorecard":
 def _personal_request(options: argparse.Namespace) -> "PersonalRequest":
     from orbit_lite.personal.evaluating.evaluate import PersonalRequest
 
-    for name, why in NOT_OF_A_PERSONAL_FILE.items():
+    for name, why in NOT_WITH_A_PERSONAL_RECOGNIZER.items():
         if getattr(options, "protocol_keys" if name == "set" else name):
             option = name.replace("_", "-")
-            raise UsageError(f"--{option} does not go with a personal recognizer, which {options.model} is: {why}")
+            raise UsageError(f"--{option} can't be used with the personal recognizer {options.model}: {why}")
     return PersonalRequest(
         file=Path(options.model),
         data=options.data,
@@ -279,12 +292,19 @@ def _personal_request(options: argparse.Namespace) -> "PersonalRequest":
 
 
 def _add_cost(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("cost", help="MACs, parameters, seconds and memory of a recognizer")
+    verb = verbs.add_parser(
+        "cost",
+        help="measure a recognizer's MACs, parameters, seconds and memory",
+        description="Counts MACs and parameters, and measures seconds and memory, to personalize on one task and to "
+        "recognize one frame.",
+    )
     add_model(verb)
-    verb.add_argument("--way", type=positive, default=10, help="objects of the task (default: 10)")
-    verb.add_argument("--support", type=positive, default=100, help="support frames in all (default: 100)")
-    verb.add_argument("--repeats", type=not_negative, default=3, help="timed runs; 0 only counts (default: 3)")
-    verb.add_argument("--out", type=Writes("cost.json"), help="also write it as JSON")
+    verb.add_argument("--way", type=positive, default=10, help="objects in the task (default: 10)")
+    verb.add_argument(
+        "--support", type=positive, default=100, help="support frames in the task, over all objects (default: 100)"
+    )
+    verb.add_argument("--repeats", type=not_negative, default=3, help="timed runs; 0 measures no time (default: 3)")
+    verb.add_argument("--out", type=Writes("cost.json"), help="also write the costs to this file, as JSON")
     add_device(verb)
     verb.set_defaults(run=_cost)
 
@@ -294,7 +314,7 @@ def _cost(options: argparse.Namespace) -> None:
     from orbit_lite.costs.cost import TaskSize, cost, cost_text
     from orbit_lite.runs.devices import named_device
 
-    choice = _model(options, weights="random")  # they cost as much as any, and need no network
+    choice = _model(options, weights="random")  # random weights cost as much as others, and need no download
     task = TaskSize(way=options.way, support=options.support)
     found = cost(choice.load, task, device=named_device(options.device), repeats=options.repeats)
     say_text(cost_text(found, width=terminal_width()))

@@ -15,22 +15,29 @@ def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "export",
-        help="a personal recognizer as one file for other programs: ONNX, TorchScript, torch.export",
-        description="Pixels in; logits, probabilities and familiarity out; the labels in the metadata. The file is "
-        "checked against the recognizer before it takes its place. It is personal data: it holds the objects' names "
-        "and the mean of each one's features. It holds no picture, and nothing of single frames.",
+        help="export a personal recognizer to ONNX, TorchScript or torch.export",
+        description="Writes a personal recognizer as one file for other programs. Its input is pixels; its outputs are "
+        "logits, probabilities and familiarity; its metadata holds the labels. The file is compared with the "
+        "recognizer before it is put in place. It is personal data: it holds each object's name and mean feature "
+        "vector, but no pictures and no features of single frames.",
     )
-    verb.add_argument("file", type=Reads(), metavar="FILE", help="as 'orbit-lite personalize' writes it")
+    verb.add_argument("file", type=Reads(), metavar="FILE", help="a personal recognizer, from 'orbit-lite personalize'")
     verb.add_argument(
-        "--format", choices=tuple(EXPORT_SUFFIXES), default="onnx", help="default: onnx (an extra to install)"
+        "--format",
+        choices=tuple(EXPORT_SUFFIXES),
+        default="onnx",
+        help="file format (default: onnx, which needs an extra)",
     )
     verb.add_argument(
         "--out",
         type=Writes("alice.onnx", binary=True, files=_written),
-        help="file to write (default: FILE's name with the format's suffix)",
+        help="file to write (default: FILE with the format's suffix)",
     )
     verb.add_argument(
-        "--input", choices=("uint8", "float"), default="uint8", help="pixels 0 to 255, or 0 to 1 (default: uint8)"
+        "--input",
+        choices=("uint8", "float"),
+        default="uint8",
+        help="pixel values: uint8, 0 to 255, or float, 0 to 1 (default: uint8)",
     )
     verb.add_argument(
         "--check",
@@ -38,15 +45,19 @@ def add(verbs: Subparsers) -> None:
         nargs="+",
         default=[],
         metavar="VIDEO",
-        help="also check it on frames of these videos; with --int8 on these alone",
+        help="also compare on frames of these videos; with --int8, compare only on these",
     )
-    verb.add_argument("--int8", action="store_true", help="the network in 8 bits: smaller, and not quite the same")
+    verb.add_argument(
+        "--int8",
+        action="store_true",
+        help="quantize the network to 8 bits: a smaller file, with slightly other answers",
+    )
     verb.add_argument(
         "--calibrate",
         type=Reads(TREE_FILES),
         nargs="+",
         metavar="VIDEO",
-        help="with --int8: the user's folder or videos, by whose frames the 8-bit values are scaled",
+        help="with --int8: the user's folder or videos, whose frames set the scales of the 8-bit values",
     )
     verb.set_defaults(run=_export, of_participants=True)
 
@@ -57,9 +68,9 @@ def _written(options: argparse.Namespace) -> list[Path]:
 
 def _export(options: argparse.Namespace) -> None:
     if options.int8 and not options.calibrate:
-        raise UsageError("--int8 takes --calibrate: the user's folder, or videos, by whose frames values are scaled")
+        raise UsageError("--int8 needs --calibrate: the user's folder, or videos, whose frames set the 8-bit scales")
     if options.calibrate and not options.int8:
-        raise UsageError("--calibrate goes with --int8")
+        raise UsageError("--calibrate can be used only with --int8")
     from orbit_lite.personal.exporting.export import ExportRequest, export
 
     request = ExportRequest(options.format, options.input, tuple(options.check), options.calibrate)

@@ -1,7 +1,7 @@
-"""`orbit-lite forget`: an object or all of a personal recognizer, a user out of a tree and its runs, or a participant
-out of everything in some folders.
+"""`orbit-lite forget` removes an object from a personal recognizer or all of it, a user from a tree and its runs, or a
+participant from everything in some folders.
 
-It lists what it is going to remove, and removes nothing before somebody has agreed.
+It lists what it will remove, and removes nothing until the user agrees.
 """
 
 import argparse
@@ -24,33 +24,33 @@ def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "forget",
-        help="remove an object, a user or a participant, and list what could not be reached",
-        description="Either FILE, a personal recognizer: all of it, or some objects. Or --data and --user. Or "
-        "--participant and folders: everything of theirs that is in them. It lists what it is going to remove, and "
-        "asks. What is not this kit's is never removed, and no link is followed.",
+        help="remove an object, a user or a participant, and list what can't be reached",
+        description="Removes one of three things: a personal recognizer, FILE, or some of its objects; a user from a "
+        "tree, with --data and --user; or all data of a participant in some folders, with --participant. It lists what "
+        "it will remove, then asks. It removes only files of this kit, and follows no links.",
     )
     verb.add_argument(
         "paths",
         type=Changes(checked=False),
         nargs="*",
         metavar="FILE",
-        help="as 'orbit-lite personalize' writes it; with --participant folders, searched at any depth",
+        help="a personal recognizer; with --participant, folders, which are searched at any depth",
     )
     verb.add_argument(
         "--participant",
         metavar="NAME",
-        help="the participant to remove from all trees, runs, checks, tables and personal recognizers in the folders",
+        help="participant to remove from all trees, runs, checks, tables and personal recognizers in the folders",
     )
     verb.add_argument(
-        "--object", action="append", default=[], metavar="NAME", help="only this object of FILE; may be repeated"
+        "--object", action="append", default=[], metavar="NAME", help="remove only this object of FILE; may be repeated"
     )
     verb.add_argument(
         "--data",
         type=Changes(TREE_FILES, checked=False),
         metavar="ROOT",
-        help="a tree of frames, raw videos or packed users",
+        help="a frame tree, packed or not, or a tree of raw videos",
     )
-    verb.add_argument("--user", metavar="NAME", help="the user to remove from it")
+    verb.add_argument("--user", metavar="NAME", help="with --data: the user to remove")
     verb.add_argument(
         "--run",
         dest="run_folders",
@@ -58,11 +58,11 @@ def add(verbs: Subparsers) -> None:
         default=[],
         type=Changes(checked=False),
         metavar="RUN",
-        help="with --data: also from this run's folder; may be repeated",
+        help="with --data: also remove the user from this run folder; may be repeated",
     )
     consent = verb.add_mutually_exclusive_group()
-    consent.add_argument("--yes", action="store_true", help="remove what is listed without asking")
-    consent.add_argument("--dry-run", action="store_true", help="list what would be removed, and remove nothing")
+    consent.add_argument("--yes", action="store_true", help="remove without asking")
+    consent.add_argument("--dry-run", action="store_true", help="list what would be removed, but remove nothing")
     verb.set_defaults(run=_forget, resumes=True)
 
 
@@ -88,21 +88,20 @@ def _plan(options: argparse.Namespace) -> "Plan":
         return _plan_for_participant(options)
     if bool(options.paths) == (options.data is not None):
         raise UsageError(
-            "give either FILE, a personal recognizer, or --data ROOT with --user NAME, or --participant NAME with "
-            "folders"
+            "expected FILE, a personal recognizer; or --data ROOT with --user NAME; or --participant NAME with folders"
         )
     if options.paths:
         if options.user is not None or options.run_folders:
             raise UsageError(
-                "--user and --run go with --data; of a personal recognizer give --object, or nothing for all"
+                "--user and --run need --data; for a personal recognizer, give --object, or nothing to remove all of it"
             )
         if len(options.paths) > 1:
-            raise UsageError(f"{len(options.paths)} files; give one FILE, or --participant NAME with folders")
+            raise UsageError(f"got {len(options.paths)} files; give one FILE, or --participant NAME with folders")
         from orbit_lite.personal.forget import plan_forget_in_file
 
         return plan_forget_in_file(options.paths[0], options.object)
     if options.user is None or options.object:
-        raise UsageError("--data goes with --user NAME, and without --object")
+        raise UsageError("--data needs --user NAME, and can't be used with --object")
     from orbit_lite.forget import plan_forget
 
     return plan_forget(options.data, options.user, options.run_folders)
@@ -110,7 +109,7 @@ def _plan(options: argparse.Namespace) -> "Plan":
 
 def _plan_for_participant(options: argparse.Namespace) -> "Plan":
     if options.object or options.run_folders or options.data is not None or options.user is not None:
-        raise UsageError("--participant goes with folders alone: it finds trees, runs and files in them by itself")
+        raise UsageError("--participant takes only folders: it finds the trees, runs and files in them itself")
     if not options.paths:
         raise UsageError("--participant: give the folders to search, such as the study's")
     from orbit_lite.forgetting.participant import plan_forget_participant
@@ -122,11 +121,11 @@ def _ask() -> None:
     """Ask on the terminal.
 
     Raises:
-        UsageError: if there is none, or the answer is not yes: nothing is removed then.
+        UsageError: if there is no terminal, or the answer is not yes; nothing is removed then.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
-            "nothing was removed: there is no terminal to ask on. Read the list above, then give --yes to remove it"
+            "nothing was removed: there is no terminal to ask on. Read the list above, then run again with --yes"
         )
     try:
         answer = input("Remove all of this? It can't be undone. [y/N] ")

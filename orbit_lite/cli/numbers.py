@@ -1,4 +1,4 @@
-"""Numbers as the command line takes them: a wrong one is argparse's error, which names the option."""
+"""Types of numbers on the command line. For a wrong number they raise argparse's error, which names the option."""
 
 import argparse
 

@@ -1,8 +1,9 @@
-"""The one command, `orbit-lite`. Imports nothing heavy until a verb runs, so that --help answers at once."""
+"""The command `orbit-lite`. It imports nothing heavy until a verb runs, so that --help answers at once."""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from textwrap import fill
 
 from eval.command import add_eval_verbs
 from groundwork.command_line import EXIT_STATUS_HELP, CommandParser, run_command
@@ -11,13 +12,16 @@ from groundwork.options import STREAM_HELP, named_paths, run_verb, with_own_pars
 from orbit_lite.cli import check_user, demo, evaluating, export, forget, personalize, prep, recognize, studio, training
 
 EPILOG = f"""
-Each step reads the files of the one before: raw videos, frame tree, index.csv, tasks.jsonl, recognizer,
-predictions.parquet, scorecard.json, report. Start from any of them.
-{STREAM_HELP}
+Each step reads the files of the step before it: raw videos, frame tree,
+index.csv, tasks.jsonl, recognizer, predictions.parquet, scorecard.json,
+report. You can start from any of them.
+'orbit-lite VERB --help' explains a verb.
+
+{fill(STREAM_HELP, 79)}
 {EXIT_STATUS_HELP}
 """
 
-# as --help lists them
+# in the order of --help
 VERBS = (demo, prep, training, evaluating, personalize, recognize, check_user, export, forget, studio)
 
 
@@ -26,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         start_in_utf8()
     options = _parsed(_parser(), arguments)
-    if_stopped = "the same command resumes from here" if options.resumes else "nothing was written in part"
+    if_stopped = "run the same command to resume" if options.resumes else "nothing was written in part"
     return run_command("orbit-lite", options, lambda: _run(options), if_stopped=if_stopped)
 
 
@@ -42,7 +46,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Also takes key=value behind options, where argparse by itself takes it only before them."""
+    """Parse the arguments; accept key=value after options, too, where argparse accepts it only before them."""
     options, more = parser.parse_known_args(arguments)
     if any("=" not in one or one.startswith("-") for one in more) or (more and "overrides" not in options):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
@@ -54,13 +58,13 @@ def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = CommandParser(
         prog="orbit-lite",
-        description="A benchmark kit for teachable object recognizers on ORBIT.",
+        description="A toolkit for teachable object recognizers and the ORBIT benchmark.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
-    parser.set_defaults(resumes=False)  # whether the same command resumes a verb that was stopped
-    parser.set_defaults(of_participants=False)  # whether it makes something of a participant's videos or recognizer
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.set_defaults(resumes=False)  # whether repeating the command resumes it after a stop
+    parser.set_defaults(of_participants=False)  # whether it reads a participant's videos or recognizer
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for module in VERBS:
         module.add(verbs)
@@ -69,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
+    """Looks the version up only when needed."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from orbit_lite import __version__

@@ -1,4 +1,4 @@
-"""The verb `personalize`: its options, and which of them contradict one another."""
+"""The verb `personalize`: its options, and checks for those that contradict each other."""
 
 import argparse
 from pathlib import Path
@@ -25,37 +25,42 @@ def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "personalize",
-        help="a user's own videos to a personal recognizer, in one file",
-        description="There is one folder per object: USER/OBJECT/*.mp4, or USER/OBJECT/clean/*.mp4.",
+        help="teach a personal recognizer from a user's own videos",
+        description="Teaches a personal recognizer from a user's own videos and writes it to one file. Each object "
+        "has its own folder of videos: USER/OBJECT/*.mp4, or USER/OBJECT/clean/*.mp4.",
     )
     start = verb.add_mutually_exclusive_group()
     add_model_alone(start)
-    start.add_argument("--update", type=Reads(), metavar="FILE", help="a personal recognizer to teach more objects")
+    start.add_argument("--update", type=Reads(), metavar="FILE", help="teach this personal recognizer more objects")
     add_backbone_and_weights(verb)
     verb.add_argument(
         "--videos",
         type=Reads(TREE_FILES),
         nargs="+",
         metavar="USER_DIR",
-        help="folders of one user each",
+        help="one user's folder of videos, or several users' folders",
     )
     verb.add_argument(
         "--rename",
         action="append",
         metavar="OLD=NEW",
-        help="with --update, without --videos: another name for an object",
+        help="with --update, instead of --videos: rename an object",
     )
     _add_outputs(verb)
     known = verb.add_mutually_exclusive_group()
-    known.add_argument("--replace", action="store_true", help="with --update: an object's new videos replace its old")
-    known.add_argument("--extend", action="store_true", help="with --update: an object's new videos join its old")
-    add_strictness(verb, default="balanced, or with --update the file's own")
+    known.add_argument(
+        "--replace", action="store_true", help="with --update: for known objects, new videos replace the old"
+    )
+    known.add_argument(
+        "--extend", action="store_true", help="with --update: for known objects, add the new videos to the old"
+    )
+    add_strictness(verb, default="balanced; with --update, the file's own")
     verb.add_argument(
         "--false-alarms",
         type=share,
         metavar="SHARE",
-        help="in place of --strictness: at most such a share of frames of other things like these may be called one of "
-        "them, such as 0.3; what these videos can't promise is refused",
+        help="instead of --strictness: the largest share of frames of other, similar things that may be given a taught "
+        "object's name, for example 0.3; refused if the videos can't support it",
     )
     add_workers(verb)
     add_device(verb)
@@ -67,7 +72,7 @@ def _add_outputs(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--out",
         type=Writes("alice.safetensors", binary=True, files=_written, in_place=("update",)),
-        help="file to write; for several users a folder (with --update: FILE itself if not given)",
+        help="file to write, or a folder for several users (default with --update: FILE itself)",
     )
     verb.add_argument(
         "--csv", type=Writes("participants.csv", files=_table), help="also write one row per participant and object"
@@ -75,7 +80,7 @@ def _add_outputs(verb: argparse.ArgumentParser) -> None:
 
 
 def _written(options: argparse.Namespace) -> list[Path]:
-    """The personal recognizers that come of the options: one, or one for each user in a folder."""
+    """The personal recognizers that the options ask for: one file, or one per user in a folder."""
     out: Path | None = options.out or options.update
     return targets(options.videos or [Path()], out) if out else []
 
@@ -131,25 +136,29 @@ def _personalize(options: argparse.Namespace) -> None:
 
 
 def _require_sense(options: argparse.Namespace) -> None:
-    """Refuse options that contradict one another, before anything is loaded."""
+    """Refuse options that contradict each other, before anything is loaded."""
     if options.strictness and options.false_alarms is not None:
-        raise UsageError("--strictness and --false-alarms both say when to answer 'none of these'; give one of them")
+        raise UsageError(
+            "--strictness and --false-alarms both set when to answer 'none of these'; give only one of them"
+        )
     if options.rename:
         if options.update is None:
-            raise UsageError("--rename goes with --update: the file whose objects get other names")
+            raise UsageError("--rename needs --update FILE: the personal recognizer whose objects are renamed")
         others = ("videos", "replace", "extend", "strictness", "false_alarms", "csv")
         if given := [f"--{name.replace('_', '-')}" for name in others if getattr(options, name)]:
-            raise UsageError(f"--rename goes without {', '.join(given)}: give it a command of its own")
+            raise UsageError(f"--rename can't be used with {', '.join(given)}: use a separate command for it")
         return
     if not options.videos:
-        raise UsageError("--videos is missing: a user's folder, with one folder per object in it")
+        raise UsageError("--videos is missing: give a user's folder that has one folder per object")
     if options.update is not None:
         if len(options.videos) > 1:
-            raise UsageError("--update takes one folder of videos: a personal recognizer is one user's")
+            raise UsageError("--update takes one folder of videos: a personal recognizer belongs to one user")
         if options.false_alarms is not None:
-            raise UsageError("--false-alarms does not go with --update: the file keeps what it was taught with")
+            raise UsageError(
+                "--false-alarms can't be used with --update: the file keeps the setting it was taught with"
+            )
         return
     if options.replace or options.extend:
-        raise UsageError("--replace and --extend go with --update: they say what becomes of a known object")
+        raise UsageError("--replace and --extend need --update: they say what to do with an object's old videos")
     if options.out is None:
-        raise UsageError("--out is missing: the file to write, such as alice.safetensors")
+        raise UsageError("--out is missing: give the file to write, for example alice.safetensors")

@@ -1,4 +1,4 @@
-"""The verb `recognize`: its options, and which of them contradict one another."""
+"""The verb `recognize`: its options, and checks for those that contradict each other."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ from orbit_lite.cli.options import add_device, add_engine, add_strictness
 if TYPE_CHECKING:
     from orbit_lite.personal.answering.recognize import AnswerListener
 
-STDIN = 0  # its descriptor
+STDIN = 0  # file descriptor
 DEFAULT_FPS = 30.0
 
 
@@ -26,41 +26,63 @@ def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "recognize",
-        help="what is in new videos, or in a camera's picture, by a personal recognizer",
-        description="Videos are files, photos, or folders of frames as a frame tree has them (30 per second). In any "
-        "other folder, and in packed users (.zip), such are looked for at any depth. The answer for a frame depends on "
-        "it and on earlier frames only.",
+        help="recognize objects in videos, photos or a camera's picture with a personal recognizer",
+        description="Recognizes objects with a personal recognizer. A VIDEO is a video file, a photo, or a folder of "
+        "frames as in a frame tree (30 frames per second). Other folders and packed users (.zip) are searched for "
+        "videos at any depth. The answer for a frame depends only on that frame and earlier ones.",
     )
     verb.add_argument(
-        "--model", type=Reads(), required=True, metavar="FILE", help="as 'orbit-lite personalize' writes it"
+        "--model",
+        type=Reads(),
+        required=True,
+        metavar="FILE",
+        help="a personal recognizer, from 'orbit-lite personalize'",
     )
-    verb.add_argument("videos", type=Reads(TREE_FILES), nargs="*", metavar="VIDEO", help="one or several, or folders")
-    verb.add_argument("--camera", type=_camera_number, metavar="N", help="a camera in their place, 0 is the first")
-    verb.add_argument("--stdin", type=_frame_size, metavar="WIDTHxHEIGHT", help="raw rgb24 frames in their place")
-    verb.add_argument("--live", action="store_true", help="with --stdin: drop frames rather than let them wait")
-    verb.add_argument("--fps", type=frame_rate, help="frames per second to look at, or that stdin has (default: 30)")
     verb.add_argument(
-        "--smooth", type=seconds, default=0.0, metavar="SECONDS", help="average over earlier frames (default: 0, off)"
+        "videos", type=Reads(TREE_FILES), nargs="*", metavar="VIDEO", help="one or more videos, photos or folders"
+    )
+    verb.add_argument(
+        "--camera", type=_camera_number, metavar="N", help="read camera number N instead of videos; 0 is the first"
+    )
+    verb.add_argument(
+        "--stdin",
+        type=_frame_size,
+        metavar="WIDTHxHEIGHT",
+        help="read raw rgb24 frames of this size from standard input instead of videos",
+    )
+    verb.add_argument(
+        "--live", action="store_true", help="with --stdin: skip frames to keep up, instead of delaying answers"
+    )
+    verb.add_argument(
+        "--fps", type=frame_rate, help="frames per second to look at, or the rate of --stdin (default: 30)"
+    )
+    verb.add_argument(
+        "--smooth",
+        type=seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="average over about this many seconds of earlier frames (default: 0, off)",
     )
     verb.add_argument("--csv", type=Writes("answers.csv"), metavar="OUT", help="also write one row per frame")
     verb.add_argument(
         "--json",
         type=Writes("answers.json"),
         metavar="OUT",
-        help="also write each video's answer and the model's origin",
+        help="also write each video's answer, and where the recognizer came from",
     )
     verb.add_argument(
         "--annotated",
         type=Writes("OUT.mp4", binary=True),
         metavar="OUT.mp4",
-        help="write a copy of the one video with captions",
+        help="also write a copy of the video with captions; takes one VIDEO",
     )
     verb.add_argument(
         "--speak",
         action="store_true",
-        help="print what is seen when it changes, before it which of several videos; nothing else",
+        help="for speech output: print only a line when the recognized object changes, and each video's name if there "
+        "are several",
     )
-    add_strictness(verb, default="as the personal recognizer has it")
+    add_strictness(verb, default="the personal recognizer's own")
     add_device(verb)
     add_engine(verb)
     verb.set_defaults(run=_recognize, of_participants=True)
@@ -107,7 +129,7 @@ def _recognize(options: argparse.Namespace) -> None:
 
 
 def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
-    """What prints answers as they come. Lines that are to be spoken, and a stream's, have standard output alone."""
+    """Prints answers as they come. Standard output is reserved for spoken lines and for a stream's lines."""
     from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
     from orbit_lite.personal.answering.recognize import AnswerListener
     from orbit_lite.personal.answering.report import answer_text, frame_text
@@ -133,28 +155,30 @@ def _listener(*, speak: bool, stream: bool) -> "AnswerListener":
 
 
 def _require_sense(options: argparse.Namespace) -> None:
-    """Refuse options that contradict one another, before anything is loaded."""
+    """Refuse options that contradict each other, before anything is loaded."""
     streams = [name for name in ("camera", "stdin") if getattr(options, name) is not None]
     given = [*(["VIDEO"] if options.videos else []), *(f"--{name}" for name in streams)]
     if len(given) != 1:
-        raise UsageError(f"expected one of VIDEO, --camera and --stdin, got {' and '.join(given) or 'none'}")
+        raise UsageError(f"expected one of VIDEO, --camera or --stdin, got {' and '.join(given) or 'none'}")
     if options.live and not options.stdin:
-        raise UsageError("--live goes with --stdin; a camera is always live, and a video never")
+        raise UsageError("--live can be used only with --stdin; a camera is always live, and a video never is")
     if options.fps and options.camera is not None:
-        raise UsageError("--fps does not go with --camera, which has a rate of its own")
+        raise UsageError("--fps can't be used with --camera, which sets its own rate")
     if options.annotated and (streams or len(options.videos) > 1):
-        raise UsageError("--annotated makes a copy of one video; give one VIDEO")
+        raise UsageError("--annotated copies one video; give one VIDEO")
     if options.annotated and options.annotated.suffix.lower() != ".mp4" and not target(options.annotated).stream:
-        raise UsageError(f"--annotated {options.annotated}: an MP4 file is written; give a name that ends in .mp4")
+        raise UsageError(f"--annotated {options.annotated}: the copy is an MP4 file; give a name that ends in .mp4")
     if options.stdin and os.isatty(STDIN):
-        raise UsageError("--stdin: nothing is piped in; try ffmpeg ... -f rawvideo -pix_fmt rgb24 - | orbit-lite ...")
+        raise UsageError(
+            "--stdin: no data is piped in; use 'ffmpeg ... -f rawvideo -pix_fmt rgb24 - | orbit-lite recognize ...'"
+        )
     if options.speak and STDOUT in (options.csv, options.json, options.annotated):
-        raise UsageError("--speak has standard output for what is seen; write the others to files")
+        raise UsageError("--speak needs standard output for the spoken lines; write the other outputs to files")
 
 
 def _camera_number(text: str) -> int:
     if not text.isdecimal() or len(text) > 3:
-        raise argparse.ArgumentTypeError(f"expected a camera's number, 0 to 999, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a camera number from 0 to 999, got {text!r}")
     return int(text)
 
 

@@ -18,9 +18,10 @@ def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "studio",
-        help="film, check, teach and try in a browser on this computer, for one person or a study",
-        description="Serves a page to this computer's own browser, and prints its address. Everything is in DIR: a "
-        "folder per participant, with a folder per thing in it. Nothing is sent anywhere. Ctrl-C stops it.",
+        help="film, teach, check and try a recognizer in this computer's browser",
+        description="Opens a local page in this computer's browser and prints its address. On the page you film "
+        "things, teach a recognizer, check it and try it, for one person or a study. All data is in DIR, which has a "
+        "folder per participant and in it a folder per thing. Nothing is sent anywhere. Ctrl-C stops the studio.",
     )
     verb.add_argument(
         "folder",
@@ -28,10 +29,10 @@ def add(verbs: Subparsers) -> None:
         nargs="?",
         default=Path("study"),
         metavar="DIR",
-        help="the study's folder, made if missing (default: study)",
+        help="the study's folder, created if missing (default: study)",
     )
     verb.add_argument(
-        "--port", type=not_negative, metavar="N", help="a port of this computer (default: 8611, or one that is free)"
+        "--port", type=not_negative, metavar="N", help="local port to serve on (default: 8611, or a free one)"
     )
     verb.add_argument("--no-browser", action="store_true", help="do not open the browser")
     add_model_alone(verb)

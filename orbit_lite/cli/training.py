@@ -1,4 +1,4 @@
-"""The verbs that lead to a recognizer: `tasks`, `train`, `convert`."""
+"""The verbs that come before evaluation: `tasks`, `train`, `convert`."""
 
 import argparse
 from pathlib import Path
@@ -20,7 +20,12 @@ def add(verbs: Subparsers) -> None:
 
 
 def _add_tasks(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("tasks", help="draw a protocol's tasks: plans, no pixels")
+    verb = verbs.add_parser(
+        "tasks",
+        help="draw a protocol's tasks and write tasks.jsonl",
+        description="Draws a protocol's tasks and writes tasks.jsonl, which lists the support and query frames of each "
+        "task. Reads no pixels.",
+    )
     add_data(verb)
     add_protocol(verb)
     verb.add_argument(
@@ -39,7 +44,7 @@ def _tasks(options: argparse.Namespace) -> None:
     plan = load_protocol(options.protocol, options.protocol_keys)
     annotations = TreeAnnotations(open_index(options.data))
     drawer = open_drawer(annotations.index, plan, split=options.split, seed=options.seed, annotations=annotations)
-    annotations.read_all(drawer.split)  # scoring reads them all: what is wrong is reported now
+    annotations.read_all(drawer.split)  # scoring reads them all, so report faults now
     task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user, tasks=options.tasks)
     write_tasks(options.out, task_set)
     say(f"{counted(len(task_set.tasks), 'task')} of {counted(len(drawer.users), 'user')} written to {options.out}")
@@ -48,21 +53,30 @@ def _tasks(options: argparse.Namespace) -> None:
 
 
 def _add_train(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("train", help="meta-train a recognizer with LITE; resumes --out")
-    verb.add_argument(
-        "config", type=ReadsOrNames(), nargs="?", help="an experiment: a YAML file, or the name of a built-in one"
+    verb = verbs.add_parser(
+        "train",
+        help="meta-train a recognizer with LITE",
+        description="Meta-trains a recognizer with LITE. Repeat the command to resume a run that was stopped.",
     )
-    verb.add_argument("overrides", nargs="*", metavar="key=value", help="for example optimizer.lr=0.001 epochs=5")
+    verb.add_argument(
+        "config", type=ReadsOrNames(), nargs="?", help="experiment to run: a YAML file, or the name of a built-in one"
+    )
+    verb.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="change keys of the experiment, for example optimizer.lr=0.001 epochs=5",
+    )
     add_data(verb, required=False)
     verb.add_argument("--out", type=WritesFolder(), help="the run's folder")
-    verb.add_argument("--list", action="store_true", help="list the built-in experiments and stop")
+    verb.add_argument("--list", action="store_true", help="list the built-in experiments and exit")
     verb.add_argument(
-        "--show", action="store_true", help="show every key of the experiment, and where it is from; stop"
+        "--show", action="store_true", help="show every key of the experiment and where its value comes from, then exit"
     )
     verb.add_argument(
-        "--more-epochs", type=positive, default=0, metavar="N", help="train the finished run further by N"
+        "--more-epochs", type=positive, default=0, metavar="N", help="train a finished run for N more epochs"
     )
-    verb.add_argument("--tensorboard", action="store_true", help="also log to OUT/tensorboard (an extra to install)")
+    verb.add_argument("--tensorboard", action="store_true", help="also log to OUT/tensorboard (needs an extra)")
     add_workers(verb)
     add_device(verb)
     verb.set_defaults(run=_train, resumes=True)
@@ -75,14 +89,14 @@ def _train(options: argparse.Namespace) -> None:
         say_text(experiments_text())
         return
     if options.config is None:
-        raise UsageError("the experiment is missing; 'orbit-lite train --list' lists those that are built in")
+        raise UsageError("the experiment is missing; 'orbit-lite train --list' lists the built-in ones")
     if options.show:
         from orbit_lite.training.shown import keys_text, shown_keys
 
         say_text(keys_text(shown_keys(options.config, options.overrides)))
         return
     if missing := [f"--{name}" for name in ("data", "out") if getattr(options, name) is None]:
-        raise UsageError(f"{' and '.join(missing)}: missing; train reads --data and writes --out")
+        raise UsageError(f"{' and '.join(missing)}: missing; 'train' reads --data and writes --out")
     from orbit_lite.runs.devices import named_device
     from orbit_lite.training.experiment import load_experiment
     from orbit_lite.training.loop import train
@@ -98,27 +112,31 @@ def _train(options: argparse.Namespace) -> None:
         more_epochs=options.more_epochs,
     )
     if summary.validation_frame_accuracy is None:
-        say(f"nothing to meta-train in learner {config.learner.name}; written as it is: {summary.best}")
+        say(f"learner {config.learner.name} has nothing to meta-train; saved unchanged: {summary.best}")
         return
     say(
-        f"best on validation users: {100 * summary.validation_frame_accuracy:.1f} % frame accuracy, "
-        f"step {summary.best_step} of {summary.steps}: {summary.best}"
+        f"best frame accuracy on validation users: {100 * summary.validation_frame_accuracy:.1f} %, "
+        f"at step {summary.best_step} of {summary.steps}: {summary.best}"
     )
 
 
 def _add_convert(verbs: Subparsers) -> None:
-    verb = verbs.add_parser("convert", help="a published checkpoint to one of ours")
+    verb = verbs.add_parser("convert", help="convert a published checkpoint to this kit's format")
     verb.add_argument(
         "published",
         metavar="PUBLISHED.pth",
         type=Reads(),
-        help="state dict of the published code, or ours without a hash",
+        help="state dict of the published code, or a checkpoint of this kit that has no hash",
     )
     verb.add_argument(
-        "--learner", type=ReadsOrNames(), help="of a published one: protonets, cnaps, ..., or a YAML file"
+        "--learner",
+        type=ReadsOrNames(),
+        help="learner of a published checkpoint: protonets, cnaps, ..., or a YAML file",
     )
-    verb.add_argument("--backbone", help="of a published one: efficientnet_b0, vit_b_32_clip, ...")
-    verb.add_argument("--frame-size", type=positive, help="side of its frames in pixels (default: 224)")
+    verb.add_argument("--backbone", help="backbone of a published checkpoint: efficientnet_b0, vit_b_32_clip, ...")
+    verb.add_argument(
+        "--frame-size", type=positive, help="side of a published checkpoint's frames in pixels (default: 224)"
+    )
     verb.add_argument(
         "--out", type=Writes("CKPT.safetensors", binary=True), required=True, help="file to write, CKPT.safetensors"
     )
@@ -135,5 +153,5 @@ def _convert(options: argparse.Namespace) -> None:
         backbone=options.backbone,
         frame_size_px=options.frame_size,
     )
-    arithmetic = ", published arithmetic" if done.learner and done.learner.published_quirks else ""
+    arithmetic = ", with the published code's arithmetic" if done.learner and done.learner.published_quirks else ""
     say(f"{options.out}: {sum(value.numel() for value in done.parameters())} parameters{arithmetic}")

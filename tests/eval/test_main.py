@@ -136,7 +136,7 @@ def test_predictions_made_for_other_tasks_are_refused_though_their_frames_fit(ru
 
 def test_check_lists_every_fault(run, predictions, capsys):
     assert main(["check", *arguments(run)[1:-2]]) == 0
-    assert "whole and legal" in capsys.readouterr().out
+    assert "complete and valid" in capsys.readouterr().out
     wrong = predictions.assign(prediction=99).assign(user="P9")
     write_predictions(run / "predictions.parquet", wrong, metadata={})
     assert main(["check", *arguments(run)[1:-2]]) == 1

@@ -5,7 +5,7 @@ from orbit_lite.cli.prep.archives import add_download
 from orbit_lite.cli.prep.inspecting import add_index, add_quality, add_summarize, add_verify
 from orbit_lite.cli.prep.making import add_extract, add_images, add_pack, add_pocket, add_resize, add_split
 
-VERBS = (  # as --help lists them
+VERBS = (  # in the order of --help
     add_pocket,
     add_download,
     add_extract,

@@ -111,7 +111,7 @@ def recognize(
         if not is_text(str(video)):
             raise UsageError(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
     if outputs.annotated and len(videos) != 1:
-        raise UsageError(f"--annotated makes a copy of one video, {len(videos)} are given; take them one at a time")
+        raise UsageError(f"--annotated copies one video, and {len(videos)} are given; run it once for each")
     size = sum(map(_size_bytes, videos))
     name = settle_engine(personal.fitted.recognizer, engine, frames=round(size / BYTES_OF_A_FRAME))
     found: list[tuple[str, VideoAnswer]] = []

@@ -253,7 +253,7 @@ def _halves(images: Images) -> tuple[Images, Images]:
 def _require_sense(request: ExportRequest) -> None:
     """Refuse what can't be done before anything is loaded."""
     if request.int8 and request.format != "onnx":
-        raise UsageError(f"--int8 goes with --format onnx, not with {request.format}")
+        raise UsageError(f"--int8 can be used only with --format onnx, not with {request.format}")
     if request.format == "onnx":
         require_onnx()
 

@@ -1,4 +1,4 @@
-"""`orbit-lite forget` shows its list first, and removes nothing before somebody has agreed."""
+"""`orbit-lite forget` shows its list first, and removes nothing until the user agrees."""
 
 import multiprocessing
 import os
@@ -39,54 +39,54 @@ def lines(tree, word):
     return [f"{word}: {tree}/test/ann: 1 video, 1 file, 0.0 kB", f"{word}: {tree}/index.csv: 1 row"]
 
 
-def test_without_a_terminal_it_lists_and_says_what_to_do(tree, capsys):
+def test_without_a_terminal_it_lists_and_asks_for_yes(tree, capsys):
     before = content(tree)
     assert main(arguments(tree)) == 2
-    told = capsys.readouterr()
-    assert told.out.splitlines() == [
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
         *lines(tree, "to remove"),
         f"left: {tree}/test/ann/notes.txt: not this kit's",
     ]
-    assert told.err.startswith("orbit-lite: nothing was removed: there is no terminal") and "--yes" in told.err
+    assert printed.err.startswith("orbit-lite: nothing was removed: there is no terminal") and "--yes" in printed.err
     assert content(tree) == before
 
 
-def test_a_dry_run_lists_and_ends(tree, capsys):
+def test_a_dry_run_lists_and_removes_nothing(tree, capsys):
     before = content(tree)
     assert main(arguments(tree, "--dry-run")) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[:2] == lines(tree, "to remove") and told[-1] == "nothing was removed: this was a dry run"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == lines(tree, "to remove") and printed[-1] == "nothing was removed: this was a dry run"
     assert content(tree) == before
 
 
-def test_yes_lists_and_does_it(tree, capsys):
+def test_yes_lists_and_removes(tree, capsys):
     assert main(arguments(tree, "--yes")) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[:2] == lines(tree, "to remove") and told[3:5] == lines(tree, "removed")
-    assert sum(line.startswith("left: ") for line in told) == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == lines(tree, "to remove") and printed[3:5] == lines(tree, "removed")
+    assert sum(line.startswith("left: ") for line in printed) == 1
     assert sorted(path.name for path in (tree / "test/ann").rglob("*")) == ["notes.txt"]
 
 
-def test_a_second_time_nobody_is_asked(tree, capsys):
+def test_nothing_is_asked_when_nothing_is_left(tree, capsys):
     assert main(arguments(tree, "--yes")) == 0
     before = content(tree)
     capsys.readouterr()
     for more in ([], ["--yes"], ["--dry-run"]):
         assert main(arguments(tree, *more)) == 0
-        told = capsys.readouterr().out
-        assert f"{tree}: nothing of user 'ann': already gone, or never here" in told and "\nremoved: " not in told
+        printed = capsys.readouterr().out
+        assert f"{tree}: nothing of user 'ann': already gone, or never here" in printed and "\nremoved: " not in printed
     assert content(tree) == before
 
 
-def test_what_stands_behind_a_link_is_an_exit_status(tree, tmp_path, capsys):
+def test_files_behind_a_link_give_exit_status_1(tree, tmp_path, capsys):
     (tree / "test").rename(tmp_path / "away")
     (tree / "test").symlink_to(tmp_path / "away")
     before = content(tmp_path / "away")
     for _ in range(2):  # as often as it is asked
         assert main(arguments(tree, "--yes")) == 1
-        told = capsys.readouterr()
-        assert told.out.count("still there: ") == 1 and "already gone" not in told.out
-        assert "not all of it could be removed" in told.err and str(tmp_path / "away") in told.err
+        printed = capsys.readouterr()
+        assert printed.out.count("still there: ") == 1 and "already gone" not in printed.out
+        assert "not all of it could be removed" in printed.err and str(tmp_path / "away") in printed.err
     assert content(tmp_path / "away") == before
 
 
@@ -96,16 +96,16 @@ def test_what_stands_behind_a_link_is_an_exit_status(tree, tmp_path, capsys):
 )
 def test_a_terminal_is_asked(answer, status, tree):
     before = content(tree)
-    told, code = on_a_terminal(arguments(tree), answer)
+    printed, code = on_a_terminal(arguments(tree), answer)
     assert code == status
-    assert told.index("to remove: ") < told.index("Remove all of this? It can't be undone. [y/N]")
+    assert printed.index("to remove: ") < printed.index("Remove all of this? It can't be undone. [y/N]")
     assert (content(tree) == before) == bool(status)
     assert (tree / "test/ann/cup").exists() == bool(status)
-    assert ("nothing was removed" in told) == bool(status) and ("\nremoved: " in told) == (not status)
+    assert ("nothing was removed" in printed) == bool(status) and ("\nremoved: " in printed) == (not status)
 
 
 def on_a_terminal(arguments, answer):
-    """What a command shows on a terminal on which `answer` is typed when it asks, and its exit status."""
+    """Run a command on a terminal and type `answer` when it asks; return its output and exit status."""
     import pty
 
     ours, its = pty.openpty()
@@ -118,7 +118,7 @@ def on_a_terminal(arguments, answer):
     while True:
         try:
             more = os.read(ours, 4096)
-        except OSError:  # Linux's way to say that the other end is closed
+        except OSError:  # on Linux: the other end is closed
             break
         if not more:
             break
@@ -132,7 +132,7 @@ def on_a_terminal(arguments, answer):
 
 
 def run_there(terminal, arguments, environment):
-    """In a process of its own, which has the libraries loaded: `terminal` becomes its standard streams."""
+    """Runs in a separate process: `terminal` becomes its standard streams."""
     os.setsid()
     os.environ |= environment
     for number in range(3):

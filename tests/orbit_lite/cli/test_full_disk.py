@@ -1,4 +1,4 @@
-"""A disk that is full, for real: a small file system of its own, or a limit on the size of a file."""
+"""A really full disk: a small separate file system, or a limit on the size of a file."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 FRAMES, FRAME_BYTES = 8, 50_000
 PART_OF_ONE_USER = FRAMES * FRAME_BYTES // 2
 
-# In a mount namespace of its own: the mount ends with the shell, and nobody else sees it.
+# In a separate mount namespace: the mount ends with the shell, and no other process sees it.
 ON_A_SMALL_DISK = f"""
 mount -t tmpfs -o size={3 * PART_OF_ONE_USER} none "$1" || exit 77
 shift
@@ -42,13 +42,13 @@ def command(*arguments):
     return [sys.executable, "-m", "orbit_lite", "prep", "pack", *map(str, arguments)]
 
 
-def told(stderr):
-    """The lines on stderr beside those of progress."""
+def messages(stderr):
+    """The lines on stderr other than progress."""
     return [line for line in stderr.splitlines() if not line.startswith(("videos: ", "index: "))]
 
 
 @pytest.mark.parametrize("way", ["pack", "unpack"])
-def test_a_full_disk_is_one_line_and_nothing_half_written_is_left(tree, tmp_path, way):
+def test_a_full_disk_gives_one_line_and_leaves_no_partial_file(tree, tmp_path, way):
     if not shutil.which("unshare"):
         pytest.skip("no unshare: can't mount a small disk")
     disk, out = tmp_path / "disk", tmp_path / "disk/out"
@@ -65,14 +65,14 @@ def test_a_full_disk_is_one_line_and_nothing_half_written_is_left(tree, tmp_path
     )
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"can't mount a small disk here: {done.stderr.strip()}")
-    (line,) = told(done.stderr)
+    (line,) = messages(done.stderr)
     assert done.returncode == 1
     assert line.startswith("orbit-lite: No space left on device: ") and str(out) in line
     assert "run the same command again" in line
     assert "ann" in done.stdout and ".part" not in done.stdout
 
 
-def test_a_limit_on_files_is_one_line_and_the_same_command_goes_on(tree, tmp_path):
+def test_a_file_size_limit_gives_one_line_and_the_same_command_resumes(tree, tmp_path):
     resource = pytest.importorskip("resource")
     verb = command(tree, tmp_path / "out")
     limited = subprocess.run(
@@ -82,9 +82,9 @@ def test_a_limit_on_files_is_one_line_and_the_same_command_goes_on(tree, tmp_pat
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (PART_OF_ONE_USER, PART_OF_ONE_USER)),
     )
-    (line,) = told(limited.stderr)
+    (line,) = messages(limited.stderr)
     assert limited.returncode == 1
     assert line == f"orbit-lite: File too large: {tmp_path / 'out/ann.zip'}"
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     again = subprocess.run(verb, cwd=ROOT, capture_output=True, text=True)
-    assert (again.returncode, told(again.stderr)) == (0, [])
+    assert (again.returncode, messages(again.stderr)) == (0, [])

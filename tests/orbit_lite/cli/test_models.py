@@ -1,4 +1,4 @@
-"""The verbs `convert` and `cost` as a user meets them."""
+"""The verbs `convert` and `cost` as a user sees them."""
 
 import json
 import pickle
@@ -18,7 +18,7 @@ TINY = ["--learner", "protonets", "--backbone", "tiny"]
 
 @pytest.fixture
 def run(capsys) -> Callable[..., tuple[int, str, str]]:
-    """Run the command; give its exit status, what it printed, and its last line on stderr."""
+    """Run the command; return its exit status, its output, and its last line on stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         try:
@@ -40,16 +40,16 @@ def published(tmp_path: Path) -> Path:
     return tmp_path / "x.pth"
 
 
-def test_convert_writes_ours(run, published: Path, tmp_path: Path) -> None:
+def test_convert_writes_a_checkpoint_of_this_kit(run, published: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "x.safetensors"
     status, said, _ = run("convert", published, *TINY, "--out", out)
-    assert (status, said) == (0, f"{out}: 385208 parameters, published arithmetic\n")
+    assert (status, said) == (0, f"{out}: 385208 parameters, with the published code's arithmetic\n")
     assert read_checkpoint_info(out).learner.published_quirks
     expected = build_extractor("tiny", weights="random", seed=5).state_dict()
     loaded = load_recognizer(out).extractor.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in expected.items())
     first = out.read_bytes()
-    assert run("convert", published, *TINY, "--out", out)[0] == 0  # as every verb: --out FILE is written anew
+    assert run("convert", published, *TINY, "--out", out)[0] == 0  # --out FILE is replaced, as by every verb
     assert out.read_bytes() == first
 
 
@@ -68,7 +68,7 @@ def test_convert_writes_ours(run, published: Path, tmp_path: Path) -> None:
         (["ours.safetensors", *TINY], "a checkpoint of this kit already", 2),
     ],
 )
-def test_convert_names_what_is_wrong(
+def test_convert_names_the_mistake(
     run, published: Path, tmp_path: Path, monkeypatch, arguments: list[str], said: str, expected: int
 ) -> None:
     class Hostile:
@@ -85,10 +85,10 @@ def test_convert_names_what_is_wrong(
     status, _, line = run("convert", *arguments, "--out", "kept")
     assert (status, said in line) == (expected, True), line
     assert (tmp_path / "kept").read_text() == "an earlier file"
-    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "kept"])  # hostile code has left nothing either
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "kept"])  # the hostile code left nothing, either
 
 
-def test_convert_never_writes_over_what_it_reads(run, published: Path) -> None:
+def test_convert_never_overwrites_its_input(run, published: Path) -> None:
     before = published.read_bytes()
     status, _, line = run("convert", published, *TINY, "--out", published)
     assert (status, f"--out {published}: the same file as PUBLISHED.pth {published}" in line) == (2, True), line
@@ -102,12 +102,12 @@ def test_convert_on_a_full_disk_leaves_nothing(run, published: Path, small_disk:
     assert not (disk / "x.safetensors").exists() and not part_path(disk / "x.safetensors").exists()
 
 
-def test_a_published_file_is_no_model_yet(run, published: Path) -> None:
+def test_a_published_checkpoint_must_be_converted_first(run, published: Path) -> None:
     status, _, line = run("cost", "--model", published, "--repeats", "0")
     assert (status, "orbit-lite convert" in line) == (1, True), line
 
 
-def test_cost_tells_and_writes(run, tmp_path: Path) -> None:
+def test_cost_prints_and_writes(run, tmp_path: Path) -> None:
     out = tmp_path / "cost.json"
     status, said, _ = run(
         *("cost", "--model", "protonets", "--backbone", "tiny", "--way", "2", "--support", "4", "--repeats", "1"),
@@ -123,14 +123,14 @@ def test_cost_tells_and_writes(run, tmp_path: Path) -> None:
     assert "seconds to personalize" in said
 
 
-def test_cost_of_a_checkpoint_is_that_of_its_learner(run, published: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_costs_as_much_as_its_learner(run, published: Path, tmp_path: Path) -> None:
     ours = tmp_path / "x.safetensors"
     assert run("convert", published, *TINY, "--out", ours)[0] == 0
-    told = [
+    printed = [
         run("cost", *model, "--repeats", "0")[1]
         for model in (["--model", ours], ["--model", "protonets", "--backbone", "tiny"])
     ]
-    assert told[0] == told[1]
+    assert printed[0] == printed[1]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_cost_of_a_checkpoint_is_that_of_its_learner(run, published: Path, tmp_p
         (["--model", "protonets", "--backbone", "tiny", "--device", "gpu"], "--device gpu"),
     ],
 )
-def test_cost_names_what_is_asked_wrongly(run, tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_cost_names_the_mistake(run, tmp_path: Path, arguments: list[str], said: str) -> None:
     status, _, line = run("cost", *arguments, "--out", tmp_path / "cost.json")
     assert (status, said in line) == (2, True), line
     assert not list(tmp_path.iterdir())
@@ -155,7 +155,7 @@ def test_help_is_plain_text(run, verb: str) -> None:
     assert said.isascii()
 
 
-def test_a_learner_needs_no_network_to_be_counted(run) -> None:
-    """Its weights are random unless a file is named."""
+def test_a_learner_needs_no_download_to_be_counted(run) -> None:
+    """Its weights are random unless a file is given."""
     status, said, _ = run("cost", "--model", "cnaps", "--backbone", "efficientnet_b0", "--repeats", "0")
     assert (status, "set encoder" in said) == (0, True)

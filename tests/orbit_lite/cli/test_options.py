@@ -1,4 +1,4 @@
-"""An option of one name is one option, whichever verb takes it, and what it gives is what the verb works with."""
+"""Options with the same name mean the same in every verb, and verbs use their values as given."""
 
 import argparse
 from collections import defaultdict
@@ -14,37 +14,37 @@ from orbit_lite.data.loader import reading_workers
 from orbit_lite.models import engines
 
 ANY = "every verb"
-# Where a verb's option differs from other verbs' option of that name, and why.
+# Exceptions: verbs whose option differs from other verbs' option of the same name, and the reason.
 OTHER_TYPE = {
-    ("--out", ANY): "each verb writes something of its own",
-    ("--tasks", ANY): "a file of tasks; where they are drawn, `tasks` and `evaluate`, how many",
-    ("--csv", ANY): "each verb writes tables of its own",
-    ("--json", ANY): "each verb writes what its own tables hold",
+    ("--out", ANY): "each verb writes its own output",
+    ("--tasks", ANY): "a file of tasks; in `tasks` and `evaluate`, which draw them, their number",
+    ("--csv", ANY): "each verb writes its own tables",
+    ("--json", ANY): "each verb writes the contents of its own tables",
     ("--model", "recognize"): "a personal recognizer's file, never a learner's name",
     ("--data", "forget"): "it changes the tree, which others only read",
     ("--users", "prep split"): "the published list of users; `prep pocket` takes how many to make",
-    ("--split", "prep download"): "several may be given",
-    ("--predictions", "results"): "a parquet file only: a results.json is what it writes",
+    ("--split", "prep download"): "it accepts several",
+    ("--predictions", "results"): "a parquet file only: it writes a results.json",
     ("FILE", "forget"): "it changes the file, which others only read",
     ("ROOT", "prep index"): "it writes index.csv into the tree, which others only read",
     ("RUN", "report"): "it writes the report into the folder, which others only read",
 }
 OTHER_WORDS = {
-    ("--backbone", "convert"): "that of a published checkpoint, which does not name it",
-    ("--fps", ANY): "of what is written, or of what is read",
-    ("--json", "recognize"): "it prints sentences, no tables",
-    ("--seed", ANY): "what it is the seed of",
-    ("--size", ANY): "any size, or one of those that were published",
-    ("--tasks", ANY): "what was or is to be predicted",
-    ("--user", ANY): "whose videos to ask about, or who is to be forgotten",
-    ("--user", "forget"): "who is to go; `prep images` takes whose pictures they are",
-    ("OUT", ANY): "what is made",
-    ("TREE", ANY): "which kinds of tree a verb takes",
+    ("--backbone", "convert"): "the backbone of a published checkpoint, which does not name it",
+    ("--fps", ANY): "the rate of the output, or of the input",
+    ("--json", "recognize"): "it prints sentences, not tables",
+    ("--seed", ANY): "it names what is drawn",
+    ("--size", ANY): "any size, or one of the published ones",
+    ("--tasks", ANY): "tasks that were predicted, or will be",
+    ("--user", ANY): "the user whose videos are tested, or who is forgotten",
+    ("--user", "forget"): "the user to remove; `prep images` takes the owner of the pictures",
+    ("OUT", ANY): "it names what is made",
+    ("TREE", ANY): "it lists the kinds of tree that the verb accepts",
 }
 
 
 def uses() -> dict[str, dict[str, argparse.Action]]:
-    """By the name of an option: the verbs that take it."""
+    """The verbs that take each option, by the option's name."""
     found: dict[str, dict[str, argparse.Action]] = defaultdict(dict)
     for leaf in leaf_parsers(_parser()):
         verb = leaf.prog.removeprefix("orbit-lite ")
@@ -66,7 +66,7 @@ def words(action: argparse.Action) -> object:
 
 
 def verbs_by(fact: Callable[[argparse.Action], object], name: str, exceptions: Collection[tuple[str, str]]) -> dict:
-    """The verbs that take an option, by one fact about it, but for the exceptions."""
+    """The verbs that take an option, grouped by one fact about it, without the exceptions."""
     found = defaultdict(list)
     for verb, action in USES[name].items():
         if not {(name, verb), (name, ANY)} & {*exceptions}:
@@ -74,7 +74,7 @@ def verbs_by(fact: Callable[[argparse.Action], object], name: str, exceptions: C
     return found
 
 
-def test_the_walk_finds_what_verbs_share():
+def test_the_walk_finds_shared_options():
     assert {*SEVERAL} >= {
         "--model",
         "--backbone",
@@ -89,20 +89,20 @@ def test_the_walk_finds_what_verbs_share():
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_an_option_has_one_type_and_one_metavar_whichever_verb_takes_it(name):
+def test_an_option_has_the_same_type_and_metavar_in_every_verb(name):
     found = verbs_by(kind, name, OTHER_TYPE)
     assert len(found) <= 1, found
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_an_option_is_described_in_the_same_words(name):
+def test_an_option_has_the_same_help_in_every_verb(name):
     found = verbs_by(words, name, {*OTHER_TYPE, *OTHER_WORDS})
     assert len(found) <= 1, found
 
 
 @pytest.mark.parametrize(("fact", "exceptions"), [(kind, OTHER_TYPE), (words, OTHER_WORDS)])
-def test_every_exception_is_one(fact, exceptions):
-    """One that is none any more is to go, so that the next difference is seen."""
+def test_every_exception_is_still_needed(fact, exceptions):
+    """An exception that is no longer needed would hide the next difference."""
     for name, verb in exceptions:
         whole = verbs_by(fact, name, ())
         assert len(whole) > 1, name
@@ -117,7 +117,7 @@ def test_every_exception_is_one(fact, exceptions):
     ],
 )
 @pytest.mark.parametrize("given", ["-1", "1.5", "two"])
-def test_a_wrong_number_is_refused_in_one_line_whatever_the_verb(verb, option, given, capsys):
+def test_every_verb_refuses_a_wrong_number_in_one_line(verb, option, given, capsys):
     with pytest.raises(SystemExit) as stop:
         _parser().parse_args([*verb.split(), "a", option, given])
     assert stop.value.code == 2
@@ -127,14 +127,14 @@ def test_a_wrong_number_is_refused_in_one_line_whatever_the_verb(verb, option, g
 @pytest.mark.parametrize(
     ("given", "reading", "decoding"), [(None, reading_workers(), None), (0, 0, 1), (1, 1, 1), (5, 5, 5)]
 )
-def test_as_few_workers_as_possible_is_none_to_read_and_one_to_decode(given, reading, decoding):
+def test_zero_workers_means_none_to_read_and_one_to_decode(given, reading, decoding):
     options = argparse.Namespace(workers=given)
     assert (readers(options), processes(options)) == (reading, decoding)
 
 
-def test_the_readers_that_can_be_named_are_those_there_are():
+def test_the_option_lists_all_readers():
     assert tuple(table.READERS) == READERS
 
 
-def test_the_engines_that_can_be_named_are_those_there_are():
+def test_the_option_lists_all_engines():
     assert tuple(engines.ENGINES) == ENGINES

@@ -1,18 +1,20 @@
-"""The command line as a user meets it: every mistake is one clear line, exit status 1 or 2, and nothing left behind."""
+"""The command line as a user sees it: a mistake gives one clear line and exit status 1 or 2, and leaves no files."""
 
 import shutil
 
 import pytest
 
 from data_prep.tree.index import build_index
-from orbit_lite.cli.parser import main
+from groundwork.options import leaf_parsers
+from orbit_lite.cli.parser import _parser, main
 
 TINY = ["--model", "protonets", "--backbone", "tiny"]
+VERBS = [parser.prog.removeprefix("orbit-lite ") for parser in leaf_parsers(_parser())]
 
 
 @pytest.fixture
 def run(capsys):
-    """Run the command; give its exit status and its last line on stderr."""
+    """Run the command; return its exit status and its last line on stderr."""
 
     def call(*arguments):
         try:
@@ -28,7 +30,7 @@ def run(capsys):
 
 @pytest.fixture
 def tree(pocket_frames, tmp_path):
-    """A copy of the frame tree that may be spoilt."""
+    """A copy of the frame tree that a test may damage."""
     shutil.copytree(pocket_frames, tmp_path / "frames")
     return tmp_path / "frames"
 
@@ -43,7 +45,7 @@ def reindexed(tree):
     build_index(tree)
 
 
-def test_a_task_file_is_drawn_twice_the_same(run, pocket_frames, tmp_path):
+def test_drawing_twice_gives_the_same_task_file(run, pocket_frames, tmp_path):
     for name in ("a.jsonl", "b.jsonl"):
         status, _ = run("tasks", "--data", pocket_frames, "--protocol", "orbit-2022", "--out", tmp_path / name)
         assert status == 0
@@ -51,7 +53,7 @@ def test_a_task_file_is_drawn_twice_the_same(run, pocket_frames, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--protocol", "orbit2022"], "unknown protocol 'orbit2022' (did you mean 'orbit-2022'?)"),
         (["--protocol", "orbit-2022", "--split", "testing"], "unknown split 'testing' (did you mean 'test'?)"),
@@ -60,13 +62,13 @@ def test_a_task_file_is_drawn_twice_the_same(run, pocket_frames, tmp_path):
         (["--protocoll", "orbit-2022"], "no option '--protocoll' (did you mean '--protocol'?)"),
     ],
 )
-def test_what_is_asked_wrongly_is_named(run, pocket_frames, tmp_path, arguments, said):
+def test_a_usage_error_names_the_mistake(run, pocket_frames, tmp_path, arguments, message):
     status, line = run("tasks", "--data", pocket_frames, "--out", tmp_path / "t.jsonl", *arguments)
-    assert (status, said in line) == (2, True), line
+    assert (status, message in line) == (2, True), line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_missing_or_empty(run, tmp_path):
+def test_a_missing_or_empty_folder_is_refused(run, tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("empty", "nothere"):
         for verb in (
@@ -83,7 +85,7 @@ def test_a_folder_that_is_missing_or_empty(run, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_user_with_one_object(run, tree, tmp_path, split):
+def test_a_user_with_one_object_is_refused(run, tree, tmp_path, split):
     for folder in sorted(first_object(tree, split).parent.iterdir())[1:]:
         shutil.rmtree(folder)
     reindexed(tree)
@@ -101,7 +103,7 @@ def test_a_user_with_one_object(run, tree, tmp_path, split):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_object_without_clutter_video(run, tree, tmp_path):
+def test_an_object_without_clutter_video_is_refused(run, tree, tmp_path):
     thing = first_object(tree)
     shutil.rmtree(thing / "clutter")
     reindexed(tree)
@@ -119,7 +121,7 @@ def test_extract_and_index_accept_one_object_and_no_clutter(run, pocket_raw, tmp
     assert run("prep", "verify", tmp_path / "frames")[0] == 0
 
 
-def test_a_video_that_does_not_decode(run, pocket_raw, tmp_path):
+def test_a_video_that_does_not_decode_is_named(run, pocket_raw, tmp_path):
     thing = first_object(pocket_raw)
     shutil.copytree(thing, tmp_path / "raw" / "P1" / thing.name)
     (tmp_path / "raw" / "P1" / thing.name / "clean" / "broken.mp4").write_bytes(b"no video at all" * 100)
@@ -131,7 +133,7 @@ def test_a_video_that_does_not_decode(run, pocket_raw, tmp_path):
     assert len(folders) == 3  # the three good videos: nothing half-written of the fourth
 
 
-def test_an_index_older_than_the_tree(run, tree, tmp_path):
+def test_an_outdated_index_is_refused(run, tree, tmp_path):
     (next(first_object(tree).glob("clean/*")) / "extra-00001.jpg").write_bytes(b"x")
     for verb in (["tasks"], ["evaluate", *TINY]):
         status, line = run(*verb, "--protocol", "orbit-2022", "--data", tree, "--out", tmp_path / "out")
@@ -140,7 +142,7 @@ def test_an_index_older_than_the_tree(run, tree, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "said", "expected"),
+    ("model", "message", "expected"),
     [
         (["--model", "nothere.safetensors"], "no such checkpoint", 2),
         (["--model", "protonet", "--backbone", "tiny"], "did you mean 'protonets'", 2),
@@ -152,25 +154,25 @@ def test_an_index_older_than_the_tree(run, tree, tmp_path):
         (["--model", "{tmp}/cut.safetensors"], "cut.safetensors", 1),
     ],
 )
-def test_a_model_that_is_none(run, pocket_frames, tmp_path, model, said, expected):
+def test_an_unusable_model_is_refused(run, pocket_frames, tmp_path, model, message, expected):
     (tmp_path / "text.safetensors").write_text("not a checkpoint")
     (tmp_path / "cut.safetensors").write_bytes(b"\x40\x00\x00\x00\x00\x00\x00\x00{")
     model = [part.replace("{tmp}", str(tmp_path)) for part in model]
     status, line = run(
         "evaluate", *model, "--data", pocket_frames, "--protocol", "orbit-2022", "--out", tmp_path / "out"
     )
-    assert (status, said in line) == (expected, True), line
+    assert (status, message in line) == (expected, True), line
     assert not (tmp_path / "out").exists()
 
 
-def test_an_experiment_with_a_mistake(run, pocket_frames, tmp_path):
-    for override, said in [("optimiser.lr=1", "'optimiser'"), ("backbone=tinny", "tinny"), ("learner=cnap", "cnap")]:
+def test_a_mistake_in_an_experiment_is_named(run, pocket_frames, tmp_path):
+    for override, message in [("optimiser.lr=1", "'optimiser'"), ("backbone=tinny", "tinny"), ("learner=cnap", "cnap")]:
         status, line = run("train", "pocket", override, "--data", pocket_frames, "--out", tmp_path / "out")
-        assert (status, said in line) == (2, True), line
+        assert (status, message in line) == (2, True), line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_setting_may_stand_before_or_behind_the_options(run, tmp_path):
+def test_settings_may_come_before_or_after_the_options(run, tmp_path):
     options = ["--data", tmp_path / "none", "--out", tmp_path / "out"]
     for arguments in (["epochs=0", *options], [*options, "epochs=0"], ["seed=1", *options, "epochs=0"]):
         status, line = run("train", "pocket", *arguments)
@@ -179,7 +181,7 @@ def test_a_setting_may_stand_before_or_behind_the_options(run, tmp_path):
 
 
 @pytest.mark.parametrize("more", ["epochs", "--epochs=3", "a=1"])
-def test_what_is_no_setting_and_no_option_is_refused(more, tmp_path, capsys):
+def test_an_argument_that_is_neither_setting_nor_option_is_refused(more, tmp_path, capsys):
     verb = ["cost", "--model", "protonets"] if more == "a=1" else ["train", "pocket", "--data", "x", "--out", "y"]
     with pytest.raises(SystemExit) as stopped:
         main([*verb, more])
@@ -187,7 +189,7 @@ def test_what_is_no_setting_and_no_option_is_refused(more, tmp_path, capsys):
     assert more.partition("=")[0] in capsys.readouterr().err
 
 
-def test_an_output_folder_that_holds_another_run(run, pocket_frames, tmp_path):
+def test_an_output_folder_with_another_run_is_refused(run, pocket_frames, tmp_path):
     common = ["evaluate", *TINY, "--data", pocket_frames, "--out", tmp_path / "out", "--tasks-per-user", "1"]
     assert run(*common, "--protocol", "orbit-2022")[0] == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
@@ -196,7 +198,7 @@ def test_an_output_folder_that_holds_another_run(run, pocket_frames, tmp_path):
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
 
-def test_predict_with_tasks_of_another_tree(run, pocket_frames, tree, tmp_path):
+def test_predict_refuses_tasks_of_another_tree(run, pocket_frames, tree, tmp_path):
     assert run("tasks", "--data", pocket_frames, "--protocol", "orbit-2022", "--out", tmp_path / "t.jsonl")[0] == 0
     shutil.rmtree(first_object(tree).parent)
     reindexed(tree)
@@ -207,7 +209,7 @@ def test_predict_with_tasks_of_another_tree(run, pocket_frames, tree, tmp_path):
     assert not (tmp_path / "p.parquet").exists()
 
 
-def test_a_packed_tree_is_as_good_and_unpacks_to_the_same(run, pocket_frames, tmp_path):
+def test_a_packed_tree_gives_the_same_results_and_unpacks_unchanged(run, pocket_frames, tmp_path):
     assert run("prep", "pack", pocket_frames, tmp_path / "packed")[0] == 0
     for name, tree in (("a", pocket_frames), ("b", tmp_path / "packed")):
         common = ["--data", tree, "--protocol", "orbit-2022", "--tasks-per-user", "1", "--out", tmp_path / name]
@@ -221,7 +223,7 @@ def test_a_packed_tree_is_as_good_and_unpacks_to_the_same(run, pocket_frames, tm
     assert (status, "expected a frame tree" in line) == (2, True), line
 
 
-def test_summarize_counts_what_is_there(pocket_frames, tmp_path, capsys):
+def test_summarize_counts_users_objects_and_videos(pocket_frames, tmp_path, capsys):
     assert main(["prep", "summarize", str(pocket_frames), "--csv", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.isascii()
@@ -230,7 +232,7 @@ def test_summarize_counts_what_is_there(pocket_frames, tmp_path, capsys):
     assert (tmp_path / "counts.csv").is_file()
 
 
-def test_verify_finds_what_is_wrong(run, tree):
+def test_verify_finds_a_damaged_frame(run, tree):
     frame = next(first_object(tree).rglob("*.jpg"))
     frame.write_bytes(frame.read_bytes()[:100])
     status, line = run("prep", "verify", tree)
@@ -238,15 +240,26 @@ def test_verify_finds_what_is_wrong(run, tree):
     assert "fault" in line
 
 
-@pytest.mark.parametrize("verb", ["", "prep", "tasks", "train", "predict", "score", "evaluate", "report", "demo"])
-def test_every_verb_has_help_in_plain_text(verb, capsys):
+@pytest.mark.parametrize("verb", ["", "prep", *VERBS])
+def test_every_verb_has_help_in_plain_text_that_begins_with_its_purpose(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*verb.split(), "--help"])
     assert stop.value.code == 0
-    assert capsys.readouterr().out.isascii()
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    _usage, purpose, *_ = printed.split("\n\n")
+    assert purpose[0].isupper() and purpose.endswith(".")
 
 
-def test_a_place_that_cannot_be_written_is_one_line(run, pocket_frames, tmp_path):
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_unknown_option_is_reported_before_missing_required_ones(verb, run):
+    """Every verb suggests the option that was meant, although its required options and arguments are missing."""
+    for given in (["--verbos"], ["--verbos", "x"], ["--verbos=x"]):
+        status, line = run(*verb.split(), *given)
+        assert (status, line) == (2, f"orbit-lite {verb}: no option '--verbos' (did you mean '--verbose'?)")
+
+
+def test_an_unwritable_output_is_reported_in_one_line(run, pocket_frames, tmp_path):
     (tmp_path / "file").write_text("x")
     out = tmp_path / "file" / "tasks.jsonl"
     status, line = run("tasks", "--data", pocket_frames, "--protocol", "orbit-2022", "--out", out)
@@ -257,8 +270,8 @@ def test_a_place_that_cannot_be_written_is_one_line(run, pocket_frames, tmp_path
 @pytest.mark.parametrize(
     ("command", "run_function", "then"),
     [
-        (["demo"], "demo._demo", "the same command resumes from here"),
-        (["prep", "pack", "a", "b"], "prep.making._pack", "the same command resumes from here"),
+        (["demo"], "demo._demo", "run the same command to resume"),
+        (["prep", "pack", "a", "b"], "prep.making._pack", "run the same command to resume"),
         (["tasks", "--data", "a", "--protocol", "orbit-2022"], "training._tasks", "nothing was written in part"),
         (["recognize", "--model", "a", "b"], "recognize._recognize", "nothing was written in part"),
     ],

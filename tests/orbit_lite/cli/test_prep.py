@@ -11,7 +11,7 @@ from orbit_lite.cli.parser import main
 
 @pytest.fixture
 def run(capsys):
-    """Run the command; give its exit status, what it printed, and its last line on stderr."""
+    """Run the command; return its exit status, its output, and its last line on stderr."""
 
     def call(*arguments):
         try:

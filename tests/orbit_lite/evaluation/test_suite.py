@@ -120,10 +120,10 @@ def test_a_set_that_fails_does_not_stop_the_others(made, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--set", "way=3"], "--set does not go with --suite"),
-        (["--tasks", "3"], "--tasks does not go with --suite"),
-        (["--filter-stay", "0.5"], "--filter-stay does not go with --suite"),
-        (["--plain"], "--plain does not go with --suite"),
+        (["--set", "way=3"], "--set can't be used with --suite"),
+        (["--tasks", "3"], "--tasks can't be used with --suite"),
+        (["--filter-stay", "0.5"], "--filter-stay can't be used with --suite"),
+        (["--plain"], "--plain can't be used with --suite"),
     ],
 )
 def test_options_that_do_not_go_with_a_suite(made, tmp_path, capsys, more, said):

@@ -305,8 +305,8 @@ def test_what_is_asked_wrongly(study, capsys):
     before = everything(study)
     for arguments, said in (
         (["--participant", USER], "give the folders to search"),
-        (["--participant", USER, str(study), "--data", str(study / "raw")], "--participant goes with folders alone"),
-        (["--participant", USER, str(study), "--object", "mug"], "--participant goes with folders alone"),
+        (["--participant", USER, str(study), "--data", str(study / "raw")], "--participant takes only folders"),
+        (["--participant", USER, str(study), "--object", "mug"], "--participant takes only folders"),
         (["--participant", "../P01", str(study)], "expected the name of one user's folder"),
         (["--participant", USER, str(study / "none")], "no such folder"),
         (["--participant", USER, str(study / "first.csv")], "no such folder"),

@@ -51,11 +51,11 @@ def test_nothing_else_is_ever_deleted(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "give either FILE"),
-        (["alice", "--data", "x"], "give either FILE"),
-        (["alice", "--user", "x"], "--user and --run go with --data"),
-        (["--data", "x"], "--data goes with --user NAME"),
-        (["--data", "x", "--user", "y", "--object", "z"], "without --object"),
+        ([], "expected FILE, a personal recognizer; or --data"),
+        (["alice", "--data", "x"], "expected FILE, a personal recognizer; or --data"),
+        (["alice", "--user", "x"], "--user and --run need --data"),
+        (["--data", "x"], "--data needs --user NAME"),
+        (["--data", "x", "--user", "y", "--object", "z"], "can't be used with --object"),
         (["nowhere/alice.safetensors"], "no such folder"),
         (["alice", "--yes", "--dry-run"], "not allowed with"),
         (["--data", "nowhere", "--user", "y"], "no such folder"),

@@ -347,11 +347,11 @@ def test_a_protocol_that_draws_tasks_makes_no_sense(run_verb, graded_file, trees
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--plain"], "--plain does not go with a personal recognizer"),
-        (["--time"], "--time does not go with"),
-        (["--tasks-per-user", "2"], "--tasks-per-user does not go with"),
-        (["--backbone", "tiny"], "--backbone does not go with"),
-        (["--weights", "random"], "--weights does not go with"),
+        (["--plain"], "--plain can't be used with the personal recognizer"),
+        (["--time"], "--time can't be used with"),
+        (["--tasks-per-user", "2"], "--tasks-per-user can't be used with"),
+        (["--backbone", "tiny"], "--backbone can't be used with"),
+        (["--weights", "random"], "--weights can't be used with"),
     ],
 )
 def test_options_that_make_no_sense_with_it(run_evaluate, graded_file, trees, tmp_path, options, said):
@@ -363,7 +363,7 @@ def test_options_that_make_no_sense_with_it(run_evaluate, graded_file, trees, tm
 def test_options_that_make_sense_with_it_alone(run_verb, trees, tmp_path, option):
     model = ["--model", "protonets", "--backbone", "tiny", "--data", trees["frames"], "--protocol", "own-videos"]
     status, _, last = run_verb("evaluate", *model, "--out", tmp_path / "run", *option)
-    assert (status, f"{option[0]} goes with a personal recognizer as --model" in last) == (2, True)
+    assert (status, f"{option[0]} needs a personal recognizer as --model" in last) == (2, True)
 
 
 def test_strictness_without_a_curve_is_refused(run_evaluate, alice_file, trees, tmp_path):

@@ -82,4 +82,4 @@ def test_a_folder_without_personal_files_and_a_user_are_refused(run, files, tmp_
     with pytest.raises(UsageError, match="no personal recognizer in it"):
         personal_files(tmp_path / "empty")
     status, _, error = run(files, "--user", "P3001")
-    assert status == 2 and "--user goes with one personal recognizer" in error
+    assert status == 2 and "--user needs one personal recognizer" in error
