@@ -24,7 +24,7 @@ def test_every_protocol_has_its_column_and_its_numbers():
     for place, name in enumerate(names):
         plan = load_protocol(name)
         column = {first: rest[place] for first, rest in table.items()}
-        assert column["tasks a user"] == str(plan.tasks_per_user)
+        assert column["tasks per user"] == str(plan.tasks_per_user)
         assert ("out" in column["fewer than 50 valid query frames"]) == (plan.query.min_frames == 50)
         assert ("copies" in column["a last clip of fewer than 8 frames"]) == plan.support.frames.fill_last_clip
         assert plan.support.min_frames == 1
@@ -42,7 +42,7 @@ def test_every_training_protocol_is_explained():
 def test_caps_are_those_of_the_table():
     text = PAGE.read_text()
     plan = load_protocol("orbit-2022")
-    caps = re.findall(r"^\| ([\d,]+) (frames|clips|videos|objects) an? ", text, re.MULTILINE)
+    caps = re.findall(r"^\| ([\d,]+) (frames|clips|videos|objects) per ", text, re.MULTILINE)
     found = {what: int(number.replace(",", "")) for number, what in caps}
     assert found == {
         "frames": plan.first_frames,
