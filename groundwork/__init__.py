@@ -1,4 +1,4 @@
-"""What all three floors stand on: errors, files written whole or not at all, progress, keyed randomness."""
+"""What all other packages build on: errors, atomic file writing, progress, keyed randomness, tables and pages."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What every command line of the kit shares: -q and -v, hints at the verb or option that was meant, exit statuses."""
+"""What all command lines of the kit share: -q and -v, "did you mean" hints, exit statuses."""
 
 import argparse
 import logging
@@ -21,7 +21,7 @@ else:
 
 EXIT_STATUS_HELP = "Exit status: 0 success, 1 data problem, 2 usage error."
 
-TORCH_BYTES = 4_000_000_000  # of addresses, to load it and to recognize a video on two cores; measured
+TORCH_BYTES = 4_000_000_000  # address space to load PyTorch and recognize a video on two cores; measured
 BRITISH = {"personalize": "personalise", "recognize": "recognise", "summarize": "summarise"}  # accepted, not shown
 
 _LOG = logging.getLogger("groundwork")
@@ -63,7 +63,7 @@ class CommandParser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             american = [name for name in action.choices if name not in BRITISH.values()]
-            hint = nearest(value, american) or f"; there are {', '.join(american)}"
+            hint = nearest(value, american) or f"; choose from {', '.join(american)}"
             self._refuse(f"no verb {value!r}{hint}")
         super()._check_value(action, value)
 
@@ -85,7 +85,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 class _Verbs(Subparsers):
-    """Verbs, some of which have a second spelling that no help shows."""
+    """Verbs, some of which have a second, British spelling that the help does not show."""
 
     def add_parser(self, name: str, **given: Any) -> argparse.ArgumentParser:
         """As argparse does; a verb without a description of its own gets its line of help as one."""
@@ -105,34 +105,33 @@ def run_command(
     *,
     if_stopped: str = "nothing was written in part",
 ) -> int:
-    """Do a command's work, with reports as the options of CommandParser ask for them; see `exit_status` and
-    `command_streams`."""
+    """Run a command and show its reports as -q or -v asks; see `exit_status` and `command_streams`."""
 
-    def placed() -> None:
-        _require_place_to_work()
+    def checked_work() -> None:
+        _check_process()
         work()
 
     with command_streams(), reports_shown(getattr(options, "verbosity", Verbosity.NORMAL)):
-        return exit_status(program, placed, if_stopped=if_stopped)
+        return exit_status(program, checked_work, if_stopped=if_stopped)
 
 
 def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "nothing was written in part") -> int:
-    """Do a command's work; what a user can put right, or the system refuses, is one line on stderr.
+    """Run a command; print an error that the user can fix, or a system error, as one line on stderr.
 
     Args:
         program: the name that begins the line.
         work: the command.
-        if_stopped: what Ctrl-C leaves, in words.
+        if_stopped: what to say about the state that Ctrl-C leaves.
 
     Returns:
         0 success, 1 data problem, 2 usage error, 130 stopped by Ctrl-C, 143 and 129 by SIGTERM and SIGHUP.
     """
     try:
         work()
-        sys.stdout.flush()  # here, where a closed pipe or a full disk is still one line
+        sys.stdout.flush()  # here, so that a closed pipe or a full disk is still reported as one line
     except KitError as error:
-        error.__suppress_context__ = False  # `from None` hides it from those who did not ask
-        _LOG.debug("where the error below comes from:", exc_info=error)
+        error.__suppress_context__ = False  # with -v, show the cause that `from None` hides
+        _LOG.debug("traceback of the error below:", exc_info=error)
         say(f"{program}: {error}", to=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as error:
@@ -142,41 +141,42 @@ def exit_status(program: str, work: Callable[[], object], *, if_stopped: str = "
         if error.filename in (None, str(STDOUT)):
             _drop_standard_output()
             say(f"{program}: the program that reads standard output has ended", to=sys.stderr)
-        else:  # another pipe, which an output was to go to
+        else:  # another pipe, named as an output
             say(f"{program}: {system_line(error)}", to=sys.stderr)
         return 1
     except Exception as error:
         line = memory_line(error) or (system_line(error) if isinstance(error, OSError) else "")
         if not line:
             raise
-        _LOG.debug("where the error below comes from:", exc_info=error)
+        _LOG.debug("traceback of the error below:", exc_info=error)
         say(f"{program}: {line}", to=sys.stderr)
         return 1
     return 0
 
 
-def _require_place_to_work() -> None:
-    """See that there is a working folder; and say so where memory is limited, for libraries that get none just end the
-    program."""
+def _check_process() -> None:
+    """Require a working folder, and warn of a low memory limit: some libraries end the program when they get no memory.
+
+    Raises:
+        UsageError: if the working folder was removed.
+    """
     if sys.platform != "win32":
         import resource
 
-        most_bytes, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if most_bytes != resource.RLIM_INFINITY and most_bytes < TORCH_BYTES:
+        limit_bytes, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit_bytes != resource.RLIM_INFINITY and limit_bytes < TORCH_BYTES:
             _LOG.warning(
-                "note: at most %.1f GB of addresses are allowed here (ulimit -v); PyTorch takes about %.0f GB of them",
-                *(most_bytes / 1e9, TORCH_BYTES / 1e9),
+                "note: address space is limited to %.1f GB (ulimit -v); PyTorch needs about %.0f GB",
+                *(limit_bytes / 1e9, TORCH_BYTES / 1e9),
             )
     try:
         os.getcwd()
     except OSError:
-        raise UsageError(
-            "the working folder is not there any more; change to one that is (cd), and try again"
-        ) from None
+        raise UsageError("the working folder no longer exists; change to another one (cd) and try again") from None
 
 
 def _drop_standard_output() -> None:
-    """What could not be written is still in the buffer: Python would try again at its end, and complain."""
+    """Discard what could not be written: Python would try to write it again at exit, and complain."""
     with suppress(OSError):  # a stream without a descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

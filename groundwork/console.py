@@ -1,5 +1,5 @@
-"""What a command line prints: names and messages that steer no terminal, in whatever encoding it has, on streams that
-may be closed; and how a command stops when it is asked to.
+"""How a command prints and stops: control characters are escaped, any encoding and closed streams work, and signals
+end the command cleanly.
 """
 
 import os
@@ -14,13 +14,13 @@ from typing import Any, NoReturn, TextIO
 
 from groundwork.pages.cells import printable
 
-LONGEST_LINE = 2000  # characters of one message: the middle of a longer one is left out
-_AGAIN_S = 5.0  # a second signal that comes earlier does not disturb what the first one began: taking away what is half
+LONGEST_LINE = 2000  # characters of one message; the middle of a longer one is left out
+_IGNORE_SIGNALS_S = 5.0  # after a first signal, so that a second one does not interrupt the removal of partial files
 _STREAMS = ("stdin", "stdout", "stderr")
 
 
 class Stopped(KeyboardInterrupt):
-    """The command was asked to stop, by Ctrl-C or by another signal; `status` is the exit status that says so."""
+    """The command was asked to stop, by Ctrl-C or by another signal; `status` is the exit status to return."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -28,7 +28,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def printable_line(text: str) -> str:
-    """A message with names in it on one line, fit for a terminal, its middle left out if it is very long."""
+    """A message as one line that is safe to print: control characters escaped, a very long one shortened."""
     if len(text) > LONGEST_LINE:
         half = LONGEST_LINE // 2
         text = f"{text[:half]} ... {text[-half:]}"
@@ -36,7 +36,7 @@ def printable_line(text: str) -> str:
 
 
 def say(line: str, *, to: TextIO | None = None) -> None:
-    """Print one line at once, on standard output or `to`: names in it may hold anything."""
+    """Print one line on standard output or `to`, and flush; control characters are escaped."""
     print(printable_line(line), file=to or sys.stdout, flush=True)
 
 
@@ -47,14 +47,14 @@ def say_text(text: str, *, to: TextIO | None = None) -> None:
 
 @contextmanager
 def command_streams() -> Iterator[None]:
-    """Let a command run while the block lasts, whatever its standard streams are, and stop when it is asked to.
+    """Prepare the standard streams and the signal handlers for a command that runs in the block.
 
-    A stream that is closed leads nowhere: the work goes on, and no file that it opens becomes a standard stream. A name
-    that a stream's encoding does not have is spelled out. Ctrl-C, SIGTERM and SIGHUP raise `Stopped`, once: what comes
-    in the next seconds does not keep the command from taking away what is half.
+    A closed stream is replaced by the null device, so that no file the command opens becomes a standard stream.
+    Characters that a stream's encoding lacks are escaped. Ctrl-C, SIGTERM and SIGHUP raise `Stopped`; further signals
+    are ignored for a few seconds, so that the command can remove partial files.
     """
     for number, name in enumerate(_STREAMS):
-        _lead_nowhere_if_closed(number, name)
+        _open_null_if_closed(number, name)
     before = []
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -65,18 +65,18 @@ def command_streams() -> Iterator[None]:
             yield
     finally:
         for stream, errors in before:
-            with suppress(ValueError, OSError):  # closed meanwhile, or what it holds can't be written
+            with suppress(ValueError, OSError):  # closed in the meantime, or its buffer can't be written
                 stream.reconfigure(errors=errors)
 
 
 def start_in_utf8() -> None:
-    """Start this program again in Python's UTF-8 mode where it runs without: in a locale of ASCII alone, with that mode
-    turned off, no file whose name is not ASCII could be named. To be called before anything else."""
+    """Restart this program in Python's UTF-8 mode if the locale is ASCII-only and that mode is off: otherwise no file
+    with a non-ASCII name could be named. Call this before anything else."""
     if os.name == "posix" and sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"})
 
 
-def _lead_nowhere_if_closed(number: int, name: str) -> None:
+def _open_null_if_closed(number: int, name: str) -> None:
     try:
         os.fstat(number)
     except OSError:
@@ -92,16 +92,16 @@ def _lead_nowhere_if_closed(number: int, name: str) -> None:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # the only one that may set handlers
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    process, last_s = os.getpid(), -_AGAIN_S
+    process, last_s = os.getpid(), -_IGNORE_SIGNALS_S
 
     def stop(number: int, _: FrameType | None) -> None:
         nonlocal last_s
-        if os.getpid() != process:  # a copy of this process, which has nothing to take away
+        if os.getpid() != process:  # a fork of this process, which has no partial files
             _end_by(number)
-        if time.monotonic() - last_s >= _AGAIN_S:
+        if time.monotonic() - last_s >= _IGNORE_SIGNALS_S:
             last_s = time.monotonic()
             raise Stopped(number)
 
@@ -109,7 +109,7 @@ def _stopped_by_signals() -> Iterator[None]:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            before[number] = signal.signal(number, stop)  # one that is ignored stays so, as `nohup` wants it
+            before[number] = signal.signal(number, stop)  # an ignored signal stays ignored, as `nohup` wants
     try:
         yield
     finally:

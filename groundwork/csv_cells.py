@@ -1,8 +1,8 @@
-"""CSV that people open in a spreadsheet: a name that begins as a formula does is written as text, and read as it was.
+"""CSV that is safe to open in a spreadsheet: text that looks like a formula is escaped, and unescaped when read.
 
-A spreadsheet takes `=HYPERLINK(...)` for a formula wherever it comes from, and so what begins with + - @ or a tab. As
-OWASP says (CSV injection), such a cell gets an apostrophe before it. One that has apostrophes before such a beginning
-gets one more, so that `plain_cell` gives every cell back. Numbers are no formulas and stay.
+A spreadsheet takes `=HYPERLINK(...)` for a formula wherever it comes from, and also text that begins with + - @ or a
+tab. As OWASP recommends (CSV injection), such a cell gets an apostrophe in front. Text that already has apostrophes
+before such a character gets one more, so that `plain_cell` restores every cell. Numbers are not changed.
 """
 
 import csv
@@ -12,33 +12,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # the wide ones, too: some spreadsheets narrow them
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  # some spreadsheets narrow the wide characters
 _GUARDED = re.compile(rf"'{_FORMULA.pattern}")
-_MARK = "\ufeff"
+_BYTE_ORDER_MARK = "\ufeff"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|nan)")
 
 
 def safe_cell(value: object) -> object:
-    """A value as a cell has it: text that a spreadsheet would compute gets an apostrophe before it."""
+    """A value to write into a cell: text that a spreadsheet would compute gets an apostrophe in front."""
     if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 
 
 def plain_cell(text: str) -> str:
-    """The text that `safe_cell` made a cell of."""
+    """The text that `safe_cell` was given."""
     return text[1:] if _GUARDED.match(text) else text
 
 
 def csv_lines(rows: Iterable[Sequence[object]]) -> str:
-    """Lines of CSV, ending in a newline alone on every system; None gives an empty cell."""
+    """Lines of CSV that end in a plain newline on every system; None gives an empty cell."""
     lines = _Lines()
     csv.writer(lines).writerows([safe_cell(value) for value in row] for row in rows)
     return "".join(lines.written)
 
 
 class _Lines:
-    """Takes lines from a writer that ends them in \\r\\n: only then does it put a cell with a \\r into quotes."""
+    """Collects the lines of a csv.writer, which quotes a cell with a \\r only if its lines end in \\r\\n."""
 
     def __init__(self) -> None:
         self.written: list[str] = []
@@ -48,18 +48,18 @@ class _Lines:
 
 
 class CsvRows:
-    """The rows of lines of CSV, each cell as it was given to `csv_lines`; `line_num` lines have been read so far.
+    """Iterates over the rows of CSV lines and restores each cell that `csv_lines` escaped.
 
-    Iterating raises csv.Error where the text is no CSV.
+    Iterating raises csv.Error if the text is not CSV.
     """
 
     def __init__(self, lines: Iterable[str], *, strict: bool = False) -> None:
-        """`strict`: quotes in the wrong place are errors."""
+        """`strict`: a quote in the wrong place is an error."""
         self._rows = csv.reader(lines, strict=strict)
 
     @property
     def line_num(self) -> int:
-        """Lines read so far."""
+        """Number of lines read so far."""
         return self._rows.line_num
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -71,22 +71,22 @@ class CsvRows:
 
 @contextmanager
 def open_csv(path: Path, *, strict: bool = False, any_bytes: bool = False) -> Iterator[CsvRows]:
-    """Open a CSV file in UTF-8, with or without the mark that spreadsheets put at its beginning.
+    """Open a CSV file in UTF-8, with or without the byte order mark that spreadsheets write.
 
     Args:
         path: the file.
         strict: see CsvRows.
-        any_bytes: bytes that are no UTF-8 are kept, as surrogates; else they raise UnicodeDecodeError.
+        any_bytes: bytes that are not UTF-8 are kept as surrogates; otherwise they raise UnicodeDecodeError.
     """
     with open_csv_text(path, any_bytes=any_bytes) as file:
         yield CsvRows(file, strict=strict)
 
 
 def open_csv_text(path: Path, *, any_bytes: bool = False) -> TextIO:
-    """The text of a CSV file behind the mark, see `open_csv`."""
+    """Open a CSV file as text after its byte order mark; see `open_csv`."""
     file = path.open(newline="", encoding="utf-8", errors="surrogateescape" if any_bytes else "strict")
     try:
-        if file.read(1) != _MARK:
+        if file.read(1) != _BYTE_ORDER_MARK:
             file.seek(0)
     except UnicodeDecodeError:
         file.close()

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written beside their place, synced, then renamed."""
+"""Files and folders that appear whole or not at all: written under a temporary name, synced, then renamed."""
 
 import errno
 import hashlib
@@ -20,30 +20,30 @@ from groundwork.lock import is_still_at, try_lock
 from groundwork.targets import open_stream, spooled, target
 
 PART_SUFFIX = ".part"
-MOST_WRITERS = 64  # of one file at once
+MOST_WRITERS = 64  # processes that may write one file at the same time
 _NUMBERED = re.compile(r"(\.[A-Za-z0-9]+)~[0-9]+\Z")
-_LEFT_AFTER_S = 86_400.0  # where there are no locks, a part that nobody has touched for so long is nobody's
+_ABANDONED_AFTER_S = 86_400.0  # without locks, a part that has not changed for so long counts as abandoned
 _SYNCS_AT_ONCE = 16
 
 
 def part_path(path: Path, number: int = 1) -> Path:
-    """Where `path` is written before it is renamed: hidden, beside it. `a/b` gives `a/.b.part`, or `a/.b~2.part` for a
-    second process that writes it at the same time."""
+    """The hidden file next to `path` that is written first and then renamed: `a/.b.part` for `a/b`, or `a/.b~2.part`
+    for a second process that writes it at the same time."""
     return path.with_name(f".{path.name}{f'~{number}' if number > 1 else ''}{PART_SUFFIX}")
 
 
 def is_part(name: str) -> bool:
-    """Whether a file name is one that `part_path` gives: the rest of work that was cut off."""
+    """Whether a file name is one that `part_path` gives: a partial file of running or interrupted work."""
     return name.startswith(".") and name.endswith(PART_SUFFIX)
 
 
 def final_name(name: str) -> str:
-    """The name of what a part was to become: `b.csv` for `.b.csv.part` and for `.b.csv~2.part`.
+    """The name that a partial file would have got: `b.csv` for `.b.csv.part` and for `.b.csv~2.part`.
 
-    Only what has a suffix loses a number: parts of folders have none, and two of these are two users' or videos'.
+    A number is removed only after a suffix: folders have no suffix and no numbered parts, so `a~2` is a folder's name.
 
     Raises:
-        ValueError: if it is not a part's name.
+        ValueError: if it is not the name of a part.
     """
     if not is_part(name):
         raise ValueError(f"{name!r} is not the name of a part")
@@ -51,25 +51,25 @@ def final_name(name: str) -> str:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what writing `path` has left where it was cut off. Nobody may be writing it now."""
+    """Remove the partial files that interrupted writing of `path` has left. No process may be writing it now."""
     for number in range(1, MOST_WRITERS + 1):
         part_path(path, number).unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file for writing that takes `path`'s place only when the block ends without an error.
+    """Open a binary file for writing that replaces `path` only when the block ends without an error.
 
-    A link stays, and the file it leads to is replaced, or made. A device or a pipe stays, too: it gets the content when
-    the block ends, and nothing if it ends with an error. Several processes may write one path at once: each has a part
-    of its own, and the last to end has the place. What is replaced passes its permissions on.
+    If `path` is a link, the file it points to is replaced or created. A device or a pipe gets the content when the
+    block ends, and nothing if it ends with an error. Several processes may write one path at once: each writes its own
+    part, and the last to finish wins. The new file has the permissions of the one it replaces.
     """
-    leads = target(path)
+    destination = target(path)
     try:
-        with spooled(leads) if leads.stream else _replaced(leads.path) as file:
+        with spooled(destination) if destination.stream else _replaced(destination.path) as file:
             yield file
     except BaseException as error:
-        _name_place(error, path)
+        _add_file_name(error, path)
         raise
 
 
@@ -83,11 +83,11 @@ def _replaced(path: Path) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())
-        _let_go(file)
-        part.replace(path)  # while it is locked: a part that is not is taken for one that was left
+        _close_on_windows(file)
+        part.replace(path)  # still locked: an unlocked part would be taken for an abandoned one
     except BaseException:
-        with suppress(OSError):  # what could not be written is tried once more
-            _let_go(file)
+        with suppress(OSError):  # closing tries once more to write the buffer
+            _close_on_windows(file)
         part.unlink(missing_ok=True)
         raise
     finally:
@@ -98,7 +98,7 @@ def _replaced(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it becomes `path` (which must not exist) when the block ends without an error."""
+    """An empty folder to fill; it becomes `path` (which must not exist) when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_path(path)
     shutil.rmtree(part, ignore_errors=True)
@@ -110,18 +110,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
-        _name_place(error, path)
+        _add_file_name(error, path)
         raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all; to a device or a pipe as it is, see `whole_file`."""
-    leads = target(path)
+    """Write a small file whole or not at all; a device or a pipe is written to directly."""
+    destination = target(path)
     try:
-        with open_stream(leads) if leads.stream else _replaced(leads.path) as file:
+        with open_stream(destination) if destination.stream else _replaced(destination.path) as file:
             file.write(content)
     except OSError as error:
-        _name_place(error, path)
+        _add_file_name(error, path)
         raise
 
 
@@ -131,77 +131,77 @@ def write_text(path: Path, text: str) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Hash of a file's content, as hex."""
+    """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def csv_text(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV with a header, to be opened in a spreadsheet or read by `open_csv`; see `csv_lines`."""
+    """CSV with a header, for a spreadsheet or for `open_csv`; see `csv_lines`."""
     return csv_lines(itertools.chain([heading], rows))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, indented, keys in the order given, whole or not at all. NaN and infinity are refused (ValueError)."""
+    """Write indented JSON, keys in the order given, whole or not at all. Raises ValueError for NaN and infinity."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _own_part(path: Path) -> tuple[BinaryIO, Path]:
-    """A part for this writer alone, new, open and locked until it is closed. Parts that were left are removed."""
+    """A new part for this writer alone, open, and locked until it is closed. Abandoned parts are removed."""
     for number in range(1, MOST_WRITERS + 1):
         part = part_path(path, number)
         while True:
             try:
                 file = part.open("xb")
             except FileExistsError:
-                if _removed_if_left(part):
+                if _remove_if_abandoned(part):
                     continue
-                break  # another process writes there
+                break  # another process is writing it
             if _lock_part(file) is not False and is_still_at(part, file):
-                _remove_left_above(path, number)
+                _remove_abandoned_after(path, number)
                 return file, part
-            file.close()  # it was taken for one that was left, before it was locked
+            file.close()  # another process took it for abandoned before it was locked
     raise FileExistsError(
-        errno.EEXIST, "too many processes write it at once, or parts that can't be removed", str(path)
+        errno.EEXIST, "too many processes write it at once, or old parts of it can't be removed", str(path)
     )
 
 
-def _remove_left_above(path: Path, number: int) -> None:
-    """Remove parts of processes that were killed while they wrote `path` beside another one: the next few, for each
-    look costs a moment."""
-    for above in range(number + 1, number + 4):
-        if os.path.lexists(part := part_path(path, above)):
-            _removed_if_left(part)
+def _remove_abandoned_after(path: Path, number: int) -> None:
+    """Remove the parts with the next three numbers if their processes were killed; more would take too long."""
+    for later in range(number + 1, number + 4):
+        if os.path.lexists(part := part_path(path, later)):
+            _remove_if_abandoned(part)
 
 
-def _removed_if_left(part: Path) -> bool:
-    """Remove a part whose process is gone; False if somebody writes it, or it is not to be removed."""
+def _remove_if_abandoned(part: Path) -> bool:
+    """Remove a part whose process is gone; False if a process is writing it or it can't be removed."""
     try:
         file = part.open("r+b")
     except FileNotFoundError:
         return True
-    except OSError:  # a folder, or somebody else's
+    except OSError:  # a folder, or another user's file
         return False
     with file:
         locked = _lock_part(file)
-        left = time.time() - os.fstat(file.fileno()).st_mtime > _LEFT_AFTER_S if locked is None else locked
-        if left and is_still_at(part, file):
+        age_s = time.time() - os.fstat(file.fileno()).st_mtime
+        is_abandoned = age_s > _ABANDONED_AFTER_S if locked is None else locked
+        if is_abandoned and is_still_at(part, file):
             part.unlink()
-    return left
+    return is_abandoned
 
 
 def _lock_part(file: BinaryIO) -> bool | None:
-    # a lock on Windows keeps even its own process from reading the file by name
+    # on Windows, a lock keeps even its own process from reading the file by name
     return None if os.name == "nt" else try_lock(file)
 
 
-def _let_go(file: BinaryIO) -> None:
+def _close_on_windows(file: BinaryIO) -> None:
     if os.name == "nt":  # Windows can neither rename nor remove an open file
         file.close()
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows can't open a folder; the rename itself is journalled there
+    if os.name == "nt":  # Windows can't open a folder; its file system journals the rename
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -211,8 +211,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Wait until all of a folder is on the disk. Many files wait at a time, for a file system's journal serves all that
-    wait at once: 300 frames take 0.05 s on ext4, one after another about 1 s."""
+    """Wait until all of a folder is on disk. Files are synced in parallel, because one write of the file system's
+    journal serves all that wait: on ext4, 300 frames take 0.05 s, one after another about 1 s."""
     folders, files = [], []
     for place, _, names in os.walk(folder):
         folders.append(Path(place))
@@ -234,7 +234,7 @@ def _sync_files(paths: Iterable[str]) -> None:
             os.close(handle)
 
 
-def _name_place(error: BaseException, path: Path) -> None:
-    """A full disk is noticed in the midst of writing, where the system's error names no file: let it."""
+def _add_file_name(error: BaseException, path: Path) -> None:
+    """Add the file's name to a system error that has none, such as that of a disk that becomes full while writing."""
     if isinstance(error, OSError) and error.filename is None:
         error.filename = str(path)

@@ -1,4 +1,4 @@
-"""One process at a time at one place: a lock that ends with its process, however that ends."""
+"""Locks between processes. A lock is released when its process ends, however it ends."""
 
 import errno
 import logging
@@ -21,55 +21,55 @@ else:
 _LOG = logging.getLogger("groundwork")
 
 LOCK_NAME = ".lock"
-LONGEST_WAIT_S = 3600.0  # for what another process makes: an index of millions of frames on a slow disk takes minutes
-_TELL_EVERY_S = 30.0
-_LOOK_EVERY_S = 0.1
+LONGEST_WAIT_S = 3600.0  # for another process: an index of millions of frames on a slow disk takes minutes
+_REPORT_EVERY_S = 30.0
+_POLL_EVERY_S = 0.1
 MOST_SHARES = 64
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """Hold `folder` (made if missing) for this process alone while the block runs.
+    """Lock `folder` (created if missing) for this process alone while the block runs.
 
-    Nothing is held where the file system has no locks, as some shared disks of clusters have none.
+    Does nothing on a file system without locks, such as some shared disks of clusters.
 
     Raises:
-        UsageError: if another process holds it.
+        UsageError: if another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_NAME
     file = _acquire(path)
     if file is None:
-        raise UsageError(f"{folder}: another run is writing here; wait for its end, or take another folder.")
+        raise UsageError(f"{folder}: another run is writing here; wait until it ends, or use another folder.")
     with _released(path, file):
         yield
 
 
 @contextmanager
 def only_writer(path: Path, named: str) -> Iterator[None]:
-    """Hold the file at `path`, in a folder that exists, for writing by this process alone while the block runs.
+    """Lock the file `path`, in a folder that exists, so that only this process writes it while the block runs.
 
     Raises:
-        UsageError: if another process holds it; begins with `named`.
+        UsageError: if another process holds the lock; the message begins with `named`.
     """
     lock = lock_path(path)
     file = _acquire(lock)
     if file is None:
-        raise UsageError(f"{named}: another command is writing this file; wait until it is done, or name another.")
+        raise UsageError(f"{named}: another command is writing this file; wait until it is done, or use another file.")
     with _released(lock, file):
         yield
 
 
 @contextmanager
 def one_at_a_time(path: Path, what: str, *, longest_s: float = LONGEST_WAIT_S) -> Iterator[None]:
-    """Hold what is made at `path`, in a folder that exists, for this process alone while the block runs.
+    """Lock `path`, in a folder that exists, so that only this process makes that file while the block runs.
 
-    Another process that is at it is waited for, with a status line; the block then finds what that one made. Nothing is
-    held where the file system has no locks.
+    If another process is making it, waits for that process and reports so in a status line; the block then finds the
+    finished file. Does nothing on a file system without locks.
 
     Args:
-        path: the file to be made. The lock is beside it, see `lock_path`.
+        path: the file to be made. The lock file is next to it, see `lock_path`.
         what: begins the status lines.
         longest_s: how long to wait at most.
 
@@ -77,33 +77,40 @@ def one_at_a_time(path: Path, what: str, *, longest_s: float = LONGEST_WAIT_S) -
         UsageError: if the other process is not done in that time.
     """
     lock, started_s = lock_path(path), time.monotonic()
-    told = 0
+    reports = 0
     while (file := _acquire(lock)) is None:
         waited_s = time.monotonic() - started_s
         if waited_s >= longest_s:
             raise UsageError(
-                f"{path}: another process has been at it for {duration(waited_s)}; end it, or wait until it is done."
+                f"{path}: another process has been making it for {duration(waited_s)}; wait for it, or end it."
             )
-        if waited_s >= told * _TELL_EVERY_S:
-            since = f" for {duration(waited_s)}" if told else ""
-            _LOG.info("%s: waiting%s for another process that is making %s", what, since, path)
-            told += 1
-        time.sleep(_LOOK_EVERY_S)
+        if waited_s >= reports * _REPORT_EVERY_S:
+            so_far = f" (for {duration(waited_s)} so far)" if reports else ""
+            _LOG.info("%s: waiting%s for another process that is making %s", what, so_far, path)
+            reports += 1
+        time.sleep(_POLL_EVERY_S)
     with _released(lock, file):
         yield
 
 
 def lock_path(path: Path) -> Path:
-    """Where the lock of a file to be made stands: `a/b` gives `a/.b~lock.part`.
+    """The lock file for a file to be made: `a/.b~lock.part` for `a/b`.
 
-    Named as the rest of work that was cut off (`groundwork.files.is_part`), which it is if its process is killed.
+    It is named like a partial file (`groundwork.files.is_part`), because it is a leftover if its process is killed.
     """
     return path.with_name(f".{path.name}~lock.part")
 
 
 def try_lock(file: BinaryIO, *, shared: bool = False) -> bool | None:
-    """Lock an open file without waiting: True if it is locked now, until it is closed; False if another holds it; None
-    where the file system has no locks. `shared`: beside others that share it (at most `MOST_SHARES` on Windows)."""
+    """Lock an open file without waiting; the lock lasts until the file is closed.
+
+    Args:
+        file: the open file.
+        shared: allow other shared locks at the same time (at most `MOST_SHARES` on Windows).
+
+    Returns:
+        True if it is locked now, False if another process holds a lock, None if the file system has no locks.
+    """
     try:
         if sys.platform == "win32":
             if shared:
@@ -120,7 +127,7 @@ def try_lock(file: BinaryIO, *, shared: bool = False) -> bool | None:
 
 
 def is_still_at(path: Path, file: BinaryIO) -> bool:
-    """Whether the file that is open is the one at `path`, and not one that was removed or renamed since."""
+    """Whether the open file is still the one at `path`, and was not removed or renamed."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
     except FileNotFoundError:
@@ -130,7 +137,7 @@ def is_still_at(path: Path, file: BinaryIO) -> bool:
 if sys.platform == "win32":
 
     def _lock_bytes(file: BinaryIO, start: int, count: int) -> bool:
-        """Lock some bytes, there or not: Windows has no locks that are shared."""
+        """Lock some bytes, whether the file has them or not: Windows has no shared locks, so each sharer takes one."""
         file.seek(start)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, count)
@@ -140,7 +147,7 @@ if sys.platform == "win32":
 
 
 def _acquire(path: Path) -> BinaryIO | None:
-    """The lock's file, open and locked; None if another process holds it."""
+    """The lock file, open and locked; None if another process holds it."""
     while True:
         file = path.open("ab")
         try:
@@ -152,7 +159,7 @@ def _acquire(path: Path) -> BinaryIO | None:
         except BaseException:
             file.close()
             raise
-        file.close()  # its last holder took it away between our opening and our locking
+        file.close()  # the last holder removed it between our opening and our locking
 
 
 @contextmanager
@@ -161,14 +168,14 @@ def _released(path: Path, file: BinaryIO) -> Iterator[None]:
         yield
     finally:
         try:
-            _taken_away(path)
-        except KeyboardInterrupt:  # a signal in this very moment, of which none follows for a while, see `Stopped`
-            _taken_away(path)
+            _remove_lock_file(path)
+        except KeyboardInterrupt:  # a signal just now; the next ones are ignored for a while, see `command_streams`
+            _remove_lock_file(path)
             raise
         finally:
             file.close()
 
 
-def _taken_away(path: Path) -> None:
-    if os.name != "nt":  # Windows can't remove an open file, and needs it closed to be unlocked
+def _remove_lock_file(path: Path) -> None:
+    if os.name != "nt":  # Windows can't remove an open file, and unlocks it only by closing it
         path.unlink(missing_ok=True)

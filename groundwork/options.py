@@ -1,5 +1,5 @@
-"""Options that are paths say so by their argparse `type`: whether a verb reads them or writes them. `claimed` holds a
-verb to that before its work, and `tests/test_outputs.py` sees that every option has said it.
+"""The argparse `type` of a path option says whether the verb reads or writes the path. `claimed` checks the paths
+before the verb works, and `tests/test_outputs.py` checks that every path option has such a type.
 """
 
 import argparse
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,6 @@ STREAM_HELP = (
     "An output file may be a device, a pipe, or '-' for standard output; other text then goes to standard error."
 )
 
-NOTHING = Protected()
 Paths = Callable[[argparse.Namespace], Sequence[Path]]
 
 ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
@@ -26,12 +25,12 @@ ParserT = TypeVar("ParserT", bound=argparse.ArgumentParser)
 
 @dataclass(frozen=True)
 class Reads:
-    """A file or folder that is read. `kept`: what no output may take the place of, if it is a folder."""
+    """A file or folder that is read. `protected`: the files in the folder that no output may replace."""
 
-    kept: Protected = NOTHING
+    protected: Protected = field(default_factory=Protected)
 
     def __call__(self, text: str) -> Path:
-        """From the command line's text."""
+        """The path from the command line's text."""
         return Path(text)
 
 
@@ -40,7 +39,7 @@ class ReadsOrNames(Reads):
     """A file that is read, or the name of something built in."""
 
     def __call__(self, text: str) -> str:  # type: ignore[override]
-        """The text as it is."""
+        """The text, unchanged."""
         return text
 
 
@@ -49,10 +48,10 @@ class Writes:
     """A file that is written.
 
     Attributes:
-        example: a name to suggest; "" if the option is a folder for files of given names.
-        binary: whether the file is nothing to look at in a terminal.
-        files: gives the files by all options, where they are not just the option's value; the option may be missing.
-        in_place: other options (as attributes) whose file it may be.
+        example: a file name to suggest; "" if the option is a folder for files with fixed names.
+        binary: whether the file must not be written to a terminal.
+        files: computes the files from all options, if they are not just this option's value, which may be missing.
+        in_place: options (by attribute name) whose file it may overwrite.
     """
 
     example: str = ""
@@ -61,29 +60,29 @@ class Writes:
     in_place: tuple[str, ...] = ()
 
     def __call__(self, text: str) -> Path:
-        """From the command line's text; `-` is standard output."""
+        """The path from the command line's text; `-` is standard output."""
         return STDOUT if text == "-" else Path(text)
 
 
 @dataclass(frozen=True)
 class WritesFolder:
-    """A folder that is made or resumed as a whole: a tree, a run."""
+    """A folder that is created or resumed as a whole, such as a tree or a run."""
 
     def __call__(self, text: str) -> Path:
-        """From the command line's text."""
+        """The path from the command line's text."""
         return Path(text)
 
 
 @dataclass(frozen=True)
 class Changes(Reads):
-    """A file or folder that is read and written in place, if it is there. `checked`: whether it must be writable; else
-    the verb has another place, or says itself what it could not write."""
+    """A file or folder that is read and, if it exists, written in place. `checked`: whether it must be writable; if
+    not, the verb has another place to write, or reports itself what it could not write."""
 
     checked: bool = True
 
 
 def add_json(parser: argparse.ArgumentParser, example: str) -> None:
-    """`--json`, for a verb that prints tables: what they hold, for programs."""
+    """Add `--json` to a verb that prints tables: their content in a form for programs."""
     parser.add_argument(
         "--json",
         type=Writes(example),
@@ -94,10 +93,10 @@ def add_json(parser: argparse.ArgumentParser, example: str) -> None:
 
 @contextmanager
 def claimed(options: argparse.Namespace) -> Iterator[None]:
-    """Do a verb's work in this block, on the paths that its options name.
+    """Check the paths that a verb's options name, and lock its outputs while the block runs.
 
     Args:
-        options: as parsed; `parser` among them is the verb's own, see `with_own_parser`.
+        options: the parsed options; `options.parser` is the verb's own parser, see `with_own_parser`.
 
     Raises:
         UsageError: if an output is an input or another output, can't be written, or is being written.
@@ -107,19 +106,19 @@ def claimed(options: argparse.Namespace) -> Iterator[None]:
     with ExitStack() as stack:
         if writes_to(outputs, 1):
             stack.enter_context(redirect_stdout(sys.stderr))
-        if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, the first one writes
+        if os.environ.get("RANK", "0") == "0":  # under torchrun, only the first process writes
             stack.enter_context(hold_outputs(outputs))
         yield
 
 
 def run_verb(options: argparse.Namespace) -> None:
-    """Do what the verb's `run` does, on paths that it may read and write; see `claimed`."""
+    """Call the verb's `run` with its paths checked and locked; see `claimed`."""
     with claimed(options):
         options.run(options)
 
 
 def with_own_parser(parser: ParserT) -> ParserT:
-    """Let the options of each verb hold its own parser, as `parser`; and its help say what it can write to."""
+    """Store each verb's own parser in its options, as `parser`, and explain in its help what it can write to."""
     for leaf in leaf_parsers(parser):
         leaf.set_defaults(parser=leaf)
         if any(isinstance(action.type, Writes) and action.type.example for action in leaf._actions):
@@ -128,7 +127,7 @@ def with_own_parser(parser: ParserT) -> ParserT:
 
 
 def leaf_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parsers of all verbs, or a command's own if it has none."""
+    """The parsers of all verbs, or the command's own parser if it has no verbs."""
     inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     for action in inner:
         for verb in action.choices.values():
@@ -138,7 +137,7 @@ def leaf_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentP
 
 
 def named_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[list[Input], list[Output]]:
-    """What a verb's options name to read and to write."""
+    """The inputs and outputs that a verb's options name."""
     inputs: list[Input] = []
     outputs: list[Output] = []
     names = {action.dest: shown_name(action) for action in parser._actions}
@@ -147,12 +146,12 @@ def named_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         if not isinstance(kind, Reads | Writes | WritesFolder):
             continue
         value = getattr(options, action.dest, None)
-        given = [Path(one) for one in (value if isinstance(value, list | tuple) else [value]) if one]
+        given = [Path(item) for item in (value if isinstance(value, list | tuple) else [value]) if item]
         if isinstance(kind, Reads):
-            inputs += [Input(name, path, kind.kept) for path in given]
+            inputs += [Input(name, path, kind.protected) for path in given]
         if isinstance(kind, Changes):
-            there = [path for path in given if path.exists()]
-            outputs += [Output(name, path, path.is_dir(), in_place=(name,), checked=kind.checked) for path in there]
+            existing = [path for path in given if path.exists()]
+            outputs += [Output(name, path, path.is_dir(), in_place=(name,), checked=kind.checked) for path in existing]
         if isinstance(kind, WritesFolder):
             outputs += [Output(name, path, is_folder=True) for path in given]
         if isinstance(kind, Writes):
@@ -163,7 +162,7 @@ def named_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
 
 
 def shown_name(action: argparse.Action) -> str:
-    """What the command line calls an option: `--out`, `TREE`."""
+    """An option's name on the command line: `--out`, `TREE`."""
     if action.option_strings:
         return action.option_strings[-1]
     return action.metavar if isinstance(action.metavar, str) else action.dest

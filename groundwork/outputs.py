@@ -1,5 +1,5 @@
-"""What a verb reads and writes. Before its work: no output takes the place of an input or of another output, and each
-can be written; while it works, no other process writes the same files.
+"""Checks of what a verb reads and writes. Before it works: no output replaces an input or another output, and each can
+be written. While it works: no other process writes the same files.
 """
 
 import os
@@ -19,12 +19,12 @@ from groundwork.targets import Target, target
 
 @dataclass(frozen=True)
 class Protected:
-    """What of an input folder is the kit's, and no output may take the place of, there already or not.
+    """Files of an input folder that no output may replace, whether they exist yet or not.
 
     Attributes:
-        names: of files in the folder itself.
-        folders: in it, with all that is in them.
-        suffixes: of files anywhere in it.
+        names: names of files directly in the folder.
+        folders: names of subfolders whose whole content is protected.
+        suffixes: suffixes of files anywhere in the folder.
     """
 
     names: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Protected:
     suffixes: tuple[str, ...] = ()
 
     def holds(self, parts: Sequence[str]) -> bool:
-        """Whether a place in the folder, as the names on the way to it, is one of these."""
+        """Whether a path in the folder, given as its parts, is protected."""
         name = _folded(parts[-1])
         return (
             (len(parts) == 1 and name in map(_folded, self.names))
@@ -43,11 +43,11 @@ class Protected:
 
 @dataclass(frozen=True)
 class Input:
-    """Something to read. `name` is what the command line calls it: `--tasks`, `TREE`."""
+    """Something to read. `name` is its name on the command line: `--tasks`, `TREE`."""
 
     name: str
     path: Path
-    kept: Protected = field(default_factory=Protected, repr=False)
+    protected: Protected = field(default_factory=Protected, repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class Output:
     """Something to write.
 
     Attributes:
-        name: what the command line calls it: `--out`, `OUT`.
-        path: a file, or a folder that is made or resumed as a whole.
+        name: its name on the command line: `--out`, `OUT`.
+        path: a file, or a folder that is created or resumed as a whole.
         is_folder: which of the two.
-        binary: whether the file is nothing to look at in a terminal.
-        example: a file's name to suggest where a folder is given.
+        binary: whether the file must not be written to a terminal.
+        example: a file name to suggest if a folder is given instead.
         in_place: the names of inputs that it may be the same as.
-        checked: whether it must be writable; else the verb says itself what it could not write.
+        checked: whether it must be writable; if not, the verb reports itself what it could not write.
     """
 
     name: str
@@ -74,23 +74,23 @@ class Output:
 
 
 def require_outputs(inputs: Sequence[Input], outputs: Sequence[Output]) -> None:
-    """See that no output is an input or another output, by whatever path, or would take the place of a file of an input
-    folder, and that each can be written.
+    """Require that no output is an input or another output (by any path) or would replace a protected file of an input
+    folder, and that each output can be written.
 
     Raises:
-        UsageError: naming the two, or why it can't be written. Nothing is touched then.
+        UsageError: names the two paths, or says why an output can't be written. Nothing has been changed then.
     """
     for number, output in enumerate(outputs):
-        leads = _require_place(output) if output.checked else target(output.path)
+        destination = _require_writable(output) if output.checked else target(output.path)
         for given in inputs:
             if given.name not in output.in_place:
-                _require_apart(output, leads, given)
+                _require_apart(output, destination, given)
         for other in outputs[:number]:
-            if _is_one_output(leads, target(other.path)):
+            if _is_same_output(destination, target(other.path)):
                 raise UsageError(
                     f"{output.name} {output.path}: the same file as {other.name} {other.path}; give each its own"
                 )
-        if not leads.stream and not output.is_folder and _is_standard_output(leads.path):
+        if not destination.stream and not output.is_folder and _is_standard_output(destination.path):
             raise UsageError(
                 f"{output.name} {output.path}: the file that standard output goes to; give another {output.name}"
             )
@@ -98,79 +98,83 @@ def require_outputs(inputs: Sequence[Input], outputs: Sequence[Output]) -> None:
 
 @contextmanager
 def hold_outputs(outputs: Sequence[Output]) -> Iterator[None]:
-    """Keep other processes from writing the same files while the block runs. Folders have locks of their own, streams
-    have none.
+    """Keep other processes from writing the same files while the block runs. Output folders have locks of their own;
+    streams have none.
 
-    Folders that are missing above a file are made, and go again if nothing was written into them.
+    Missing parent folders are created, and removed again at the end if they are still empty.
 
     Raises:
-        UsageError: if another process holds one.
+        UsageError: if another process is writing one of the files.
     """
     with ExitStack() as stack:
         for output in outputs:
-            leads = target(output.path)
-            if output.is_folder or leads.stream:
+            destination = target(output.path)
+            if output.is_folder or destination.stream:
                 continue
             with suppress(*([] if output.checked else [OSError])):
-                stack.enter_context(_made(leads.path.parent))
-                stack.enter_context(only_writer(leads.path, f"{output.name} {output.path}"))
+                stack.enter_context(_parent_folders(destination.path.parent))
+                stack.enter_context(only_writer(destination.path, f"{output.name} {output.path}"))
         yield
 
 
 def writes_to(outputs: Sequence[Output], descriptor: int) -> bool:
-    """Whether an output goes to this open descriptor of the process: 1 is standard output."""
+    """Whether an output goes to this open file descriptor of the process; 1 is standard output."""
     return any(target(output.path).descriptor == descriptor for output in outputs if not output.is_folder)
 
 
-def _require_place(output: Output) -> Target:
-    """See that an output can be written where it leads."""
+def _require_writable(output: Output) -> Target:
+    """Require that an output can be written; give where it leads."""
     try:
-        leads = target(output.path)
-        if leads.stream and not output.is_folder:
-            _require_stream(output, leads)
-            return leads
-        there = os.stat(leads.path) if os.path.lexists(leads.path) else None
+        destination = target(output.path)
+        if destination.stream and not output.is_folder:
+            _require_stream(output, destination)
+            return destination
+        status = os.stat(destination.path) if os.path.lexists(destination.path) else None
     except OSError as error:
         raise _unwritable(output, error.strerror or str(error)) from None
-    if output.is_folder and there is None and leads.path != output.path:
-        raise UsageError(f"{output.name} {output.path}: a link to {leads.path}, which is not there; make that folder")
-    if output.is_folder and there is not None and not stat.S_ISDIR(there.st_mode):
+    if output.is_folder and status is None and destination.path != output.path:
+        raise UsageError(
+            f"{output.name} {output.path}: a link to {destination.path}, which does not exist; make that folder"
+        )
+    if output.is_folder and status is not None and not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{output.name} {output.path}: a file; {output.name} takes a folder")
-    if not output.is_folder and there is not None:
-        if stat.S_ISDIR(there.st_mode):
+    if not output.is_folder and status is not None:
+        if stat.S_ISDIR(status.st_mode):
             such = f", such as {output.path / output.example}" if output.example else ""
             raise UsageError(f"{output.name} {output.path}: a folder; {output.name} takes a file{such}")
-        if not os.access(leads.path, os.W_OK):
+        if not os.access(destination.path, os.W_OK):
             raise _unwritable(output, "it is write-protected, or on a read-only disk")
-    folder = leads.path if output.is_folder else leads.path.parent
+    folder = destination.path if output.is_folder else destination.path.parent
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     try:
-        with tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".part"):  # permissions alone don't tell
+        with tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".part"):  # permissions alone are not enough
             pass
     except OSError as error:
         if error.errno in FULL_DISK:
             raise OSError(error.errno, error.strerror, str(output.path)) from None
         raise _unwritable(output, f"{folder}: {error.strerror or error}") from None
-    return leads
+    return destination
 
 
-def _require_stream(output: Output, leads: Target) -> None:
-    if leads.descriptor is None:
-        mode = os.stat(leads.path).st_mode
+def _require_stream(output: Output, destination: Target) -> None:
+    if destination.descriptor is None:
+        mode = os.stat(destination.path).st_mode
         if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
             raise _unwritable(output, "a socket" if stat.S_ISSOCK(mode) else "a disk")
-        if not os.access(leads.path, os.W_OK):
+        if not os.access(destination.path, os.W_OK):
             raise _unwritable(output, "it is write-protected")
         return
-    os.fstat(leads.descriptor)
+    os.fstat(destination.descriptor)
     if sys.platform != "win32":
         import fcntl
 
-        if fcntl.fcntl(leads.descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-            raise _unwritable(output, "it is open for reading alone")
-    if output.binary and os.isatty(leads.descriptor):
-        raise UsageError(f"{output.name} {output.path}: a terminal, and the file is no text; pipe it, or name a file")
+        if fcntl.fcntl(destination.descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise _unwritable(output, "it is open for reading only")
+    if output.binary and os.isatty(destination.descriptor):
+        raise UsageError(
+            f"{output.name} {output.path}: a terminal, but the file is not text; use a pipe, or name a file"
+        )
 
 
 def _unwritable(output: Output, why: str) -> UsageError:
@@ -180,22 +184,22 @@ def _unwritable(output: Output, why: str) -> UsageError:
     )
 
 
-def _require_apart(output: Output, leads: Target, given: Input) -> None:
-    if _is_same(leads.path, given.path) and not _is_device(given.path):
+def _require_apart(output: Output, destination: Target, given: Input) -> None:
+    if _is_same(destination.path, given.path) and not _is_device(given.path):
         what = "folder" if output.is_folder else "file"
         raise UsageError(
             f"{output.name} {output.path}: the same {what} as {given.name} {given.path}; give another {output.name}"
         )
-    if not leads.stream and given.path.is_dir() and _is_kept(leads.path, given):
+    if not destination.stream and given.path.is_dir() and _is_protected(destination.path, given):
         raise UsageError(
-            f"{output.name} {output.path}: would take the place of what belongs to {given.name} {given.path}; give "
+            f"{output.name} {output.path}: would replace a file that belongs to {given.name} {given.path}; give "
             f"another {output.name}"
         )
 
 
-def _is_kept(path: Path, given: Input) -> bool:
-    """Whether a path is a place of an input folder's own, also where a folder directly in it is a link."""
-    if any(_is_same(path, given.path / name) for name in given.kept.names):
+def _is_protected(path: Path, given: Input) -> bool:
+    """Whether a path is a protected file of an input folder, also through a link directly in that folder."""
+    if any(_is_same(path, given.path / name) for name in given.protected.names):
         return True
     place, root = Path(os.path.realpath(path)), Path(os.path.realpath(given.path))
     with os.scandir(root) as entries:
@@ -204,19 +208,19 @@ def _is_kept(path: Path, given: Input) -> bool:
         folder = Path(os.path.realpath(root / name))
         if place != folder and place.is_relative_to(folder):
             parts = (*([name] if name else []), *place.relative_to(folder).parts)
-            if given.kept.holds(parts):
+            if given.protected.holds(parts):
                 return True
     return False
 
 
 def _is_same(a: Path, b: Path) -> bool:
-    """Whether two paths lead to one file or folder: by links, hard links, another case; or would, once it is there."""
+    """Whether two paths lead to the same file or folder (by links, hard links, other case), or would if it existed."""
     with suppress(OSError):
         return os.path.samestat(os.stat(a), os.stat(b))
     return os.path.realpath(a) == os.path.realpath(b)
 
 
-def _is_one_output(a: Target, b: Target) -> bool:
+def _is_same_output(a: Target, b: Target) -> bool:
     if a.stream != b.stream:
         return False
     if a.stream:
@@ -224,7 +228,7 @@ def _is_one_output(a: Target, b: Target) -> bool:
         return same and not _is_same(a.path, Path(os.devnull))
     if _is_same(a.path, b.path):
         return True
-    # Not there yet: on disks that tell no cases apart, these would be one.
+    # Neither exists yet: on a disk that ignores case, names that differ in case only would be one file.
     new = not (a.path.exists() or b.path.exists())
     return new and _is_same(a.path.parent, b.path.parent) and _folded(a.path.name) == _folded(b.path.name)
 
@@ -237,7 +241,7 @@ def _is_standard_output(path: Path) -> bool:
 
 
 def _is_device(path: Path) -> bool:
-    """Whether it can be read and written at once, as a terminal can."""
+    """Whether it can be read and written at the same time, as a terminal can."""
     with suppress(OSError):
         return stat.S_ISCHR(os.stat(path).st_mode)
     return False
@@ -248,7 +252,8 @@ def _folded(name: str) -> str:
 
 
 @contextmanager
-def _made(folder: Path) -> Iterator[None]:
+def _parent_folders(folder: Path) -> Iterator[None]:
+    """Create missing folders; remove those that are still empty at the end."""
     missing = []
     while not folder.exists():
         missing.append(folder)
@@ -259,5 +264,5 @@ def _made(folder: Path) -> Iterator[None]:
         yield
     finally:
         for path in missing:
-            with suppress(OSError):  # something is in it, or it was removed
+            with suppress(OSError):  # it is not empty, or was removed
                 path.rmdir()

@@ -1,18 +1,18 @@
-"""A setting of the whole process that is changed only while somebody needs it, and is then as it was."""
+"""A setting of the whole process that is changed temporarily, and restored when nobody needs it any more."""
 
 import threading
 from collections.abc import Callable
 
 
 class ProcessSetting:
-    """A context manager: the first who enters changes the setting, the last who leaves puts it back.
+    """A context manager: the first block to be entered changes the setting, the last to end restores it.
 
-    It may be entered again, and by several threads at once. Code elsewhere in the process sees the change while anyone
-    is inside, so that the blocks are to be short.
+    Blocks may be nested and may run in several threads at once. All code of the process sees the change meanwhile, so
+    keep the blocks short.
     """
 
     def __init__(self, change: Callable[[], Callable[[], object]]) -> None:
-        """`change` makes the change, and returns what undoes it."""
+        """`change` makes the change and returns a function that undoes it."""
         self._change = change
         self._lock = threading.Lock()
         self._inside = 0

@@ -1,4 +1,4 @@
-"""Progress of long work, for whoever wants to show it: a library call shows nothing by itself.
+"""Progress of long work, reported to a listener. A library call shows nothing by itself.
 
 with progress_to(StatusLines(sys.stderr)):  # or a function of your own
     extract(raw, out)
@@ -28,10 +28,10 @@ class ProgressReport:
 
     Attributes:
         unit: what is counted, such as `frames`.
-        done, total: how many; `skipped` of the done ones are an earlier run's.
-        elapsed_s: since it began.
-        note: the latest loss, a name; "" for none.
-        ended: whether this is its last report; it may have been cut short by an error.
+        done, total: how many; `skipped` of the done ones were done by an earlier run.
+        elapsed_s: seconds since the work began.
+        note: such as the latest loss, or a name; "" for none.
+        ended: whether this is the last report; an error may have ended the work early.
     """
 
     unit: str
@@ -43,7 +43,7 @@ class ProgressReport:
     ended: bool
 
     def __str__(self) -> str:
-        """`frames: 12000 of 45000, 210 a second, 2 min left`; at the end how long it took."""
+        """`frames: 12000 of 45000, 210 a second, 2 min left`; the last report says how long it took."""
         if self.ended:
             return f"{self.unit}: {self.done} of {self.total}, {duration(self.elapsed_s)}"
         rate = (self.done - self.skipped) / max(self.elapsed_s, 1e-9)
@@ -53,13 +53,13 @@ class ProgressReport:
 
 
 class ProgressListener(Protocol):
-    """Is called at each step of a piece of work and once at its end, often and in the thread that does the work.
+    """Called at each step of the work and once at its end, often, in the thread that does the work.
 
-    What it raises ends the work: that is how to cancel a call.
+    An exception that it raises ends the work: that is how to cancel a call.
     """
 
     def __call__(self, report: ProgressReport, /) -> None:
-        """Take note of a report."""
+        """Receive a report."""
         ...
 
 
@@ -68,7 +68,7 @@ _listener: ContextVar[ProgressListener | None] = ContextVar("progress_listener",
 
 @contextmanager
 def progress_to(listener: ProgressListener | None) -> Iterator[None]:
-    """While the block runs, what is called in it reports its progress to `listener`; None for silence."""
+    """Send progress reports of all work in the block to `listener`; None for silence."""
     before = _listener.set(listener)
     try:
         yield
@@ -77,7 +77,7 @@ def progress_to(listener: ProgressListener | None) -> Iterator[None]:
 
 
 class Progress:
-    """Counts `unit`s up to `total`, for the listener of `progress_to`; use as a context manager, so that it ends."""
+    """Counts `unit`s up to `total` and reports to the listener of `progress_to`. Use it as a context manager."""
 
     def __init__(self, unit: str, total: int, *, quiet: bool = False) -> None:
         self.unit, self.total, self.done = unit, total, 0
@@ -86,12 +86,12 @@ class Progress:
         self._skipped = 0
 
     def skip(self, count: int) -> None:
-        """Count work that an earlier run had done: it does not enter the rate."""
+        """Count work that an earlier run did; it is left out of the rate."""
         self.done += count
         self._skipped += count
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more as done, with a note (a loss, a name)."""
+        """Count `count` more as done, with a note such as a loss or a name."""
         self.done += count
         self._report(note)
 
@@ -108,8 +108,8 @@ class Progress:
 
 
 class StatusLines:
-    """Progress as text: a terminal gets one line with a bar that is drawn again; anything else a line every five
-    seconds, and one at the end."""
+    """Progress as text: on a terminal, one line with a bar that is redrawn; anywhere else, a line every five seconds
+    and one at the end."""
 
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
@@ -133,14 +133,14 @@ class StatusLines:
         self._stream.flush()
 
     def _columns(self) -> int | None:
-        """The width of the terminal now; None if it does not tell."""
+        """The current width of the terminal; None if it is unknown."""
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or None
         except (OSError, ValueError):
             return None
 
     def clear(self) -> None:
-        """Make room for a line of another kind, where a bar stands."""
+        """Erase the bar, to make room for another line."""
         if self._drawn:
             self._stream.write("\r\x1b[K")
             self._drawn = False
@@ -148,7 +148,7 @@ class StatusLines:
 
 def _bar_line(report: ProgressReport, columns: int | None) -> str:
     """A bar and the report, or the report alone, cut off before the terminal's last column: a longer line would wrap
-    and could not be drawn again."""
+    and could not be redrawn."""
     filled = BAR_WIDTH * report.done // max(report.total, 1)
     bar, text = "#" * filled + "." * (BAR_WIDTH - filled), printable(str(report))
     if columns is None or BAR_WIDTH + len("[] ") + _cells(text) < columns:
@@ -159,12 +159,12 @@ def _bar_line(report: ProgressReport, columns: int | None) -> str:
 
 
 def _cells(text: str) -> int:
-    """Columns of a terminal that a text takes: East Asian wide characters take two."""
+    """The number of terminal columns that a text takes: East Asian wide characters take two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def duration(seconds: float) -> str:
-    """Plain words for a length of time: `45 s`, `12 min`, `3 h 20 min`."""
+    """A duration in words: `45 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

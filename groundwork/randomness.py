@@ -15,7 +15,7 @@ def keyed_rng(seed: int, *keys: str | int) -> np.random.Generator:
 
 
 def keyed_seed(seed: int, *keys: str | int) -> int:
-    """A 63-bit seed for libraries that take a number (torch), keyed in the same way."""
+    """A 63-bit seed, keyed in the same way, for libraries such as torch that take a number."""
     return int(keyed_rng(seed, *keys).integers(2**63))
 
 

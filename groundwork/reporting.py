@@ -1,7 +1,7 @@
-"""What a command line shows of the kit's reports. A library call reports to `logging` alone, and shows nothing.
+"""How a command line shows the kit's log messages. A library call only logs, and shows nothing.
 
-Each floor has one logger, of its name: debug for details, info for the stages of long work, warning for what a user may
-want to look at, error for what failed while the rest was done.
+Each floor has one logger with its name. Levels: debug for details, info for the stages of long work, warning for what a
+user may want to look at, error for one item that failed while the others succeeded.
 """
 
 import logging
@@ -17,7 +17,7 @@ FLOORS = ("groundwork", "data_prep", "orbit_lite", "eval")
 
 
 class Verbosity(Enum):
-    """How much a command line shows beside its results; the value is the lowest level of `logging`."""
+    """How much a command line shows besides its results; the value is the lowest `logging` level shown."""
 
     QUIET = logging.ERROR
     NORMAL = logging.INFO
@@ -25,18 +25,17 @@ class Verbosity(Enum):
 
 
 def report_failed(logger: logging.Logger, what: str, error: Exception | None) -> None:
-    """Report that one of several items failed; `what` names it and says why. Where the error comes from is a detail."""
+    """Log that one of several items failed; `what` names it and says why. The traceback is logged as a detail."""
     logger.error("failed: %s", what)
     if error is not None:
-        logger.debug("where that comes from:", exc_info=error)
+        logger.debug("traceback of that error:", exc_info=error)
 
 
 @contextmanager
 def reports_shown(verbosity: Verbosity = Verbosity.NORMAL) -> Iterator[None]:
-    """Show the floors' reports and progress on stderr while the block runs: plain lines, without time or level.
+    """Show the floors' log messages and progress on stderr while the block runs: plain lines, without time or level.
 
-    Where a line came from an exception, and VERBOSE is asked for, its traceback is shown, too. Afterwards the loggers
-    are as they were.
+    With VERBOSE, a message about an exception also shows its traceback. Afterwards the loggers are restored.
     """
     status = StatusLines(sys.stderr)
     handler = _Lines(status)
@@ -45,7 +44,7 @@ def reports_shown(verbosity: Verbosity = Verbosity.NORMAL) -> Iterator[None]:
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(verbosity.value)
-        logger.propagate = False  # a package that configures the root logger would have each line shown twice
+        logger.propagate = False  # if a package configures the root logger, each line would appear twice
     try:
         with progress_to(None if verbosity is Verbosity.QUIET else status):
             yield
@@ -57,7 +56,7 @@ def reports_shown(verbosity: Verbosity = Verbosity.NORMAL) -> Iterator[None]:
 
 
 class _Lines(logging.StreamHandler):  # type: ignore[type-arg]  # not subscriptable when it runs
-    """Plain lines on stderr, names in them spelled out; a progress bar that stands there makes room."""
+    """Plain lines on stderr, with control characters escaped; a progress bar is erased first."""
 
     def __init__(self, status: StatusLines) -> None:
         super().__init__(sys.stderr)

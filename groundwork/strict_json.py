@@ -1,4 +1,4 @@
-"""JSON as the kit reads it: an object that holds a key twice is an error, where Python would take the last one."""
+"""A JSON reader that rejects an object with a duplicate key; Python's own would use the last value."""
 
 import json
 import math
@@ -9,21 +9,21 @@ from groundwork.words import quoted
 
 
 class DoubledKeyError(ValueError):
-    """An object holds a key twice, and nobody can say which of the two values is meant."""
+    """An object has a key twice, so it is unclear which of the two values is meant."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"key {quoted(key)} is there twice")
 
 
 class DoubledObject(dict[str, Any]):
-    """A JSON object that holds a key twice, for readers that name the place; `pairs` has all there is."""
+    """A JSON object with duplicate keys, for readers that report where they are; `pairs` has all entries."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
         self.pairs = pairs
 
     def doubled(self) -> list[str]:
-        """The keys that are there more than once, each named once, in their order."""
+        """The duplicate keys, each once, in order."""
         seen: set[str] = set()
         return list(dict.fromkeys(key for key, _ in self.pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
 
@@ -34,17 +34,17 @@ def parse_json(
     pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None,
     finite: bool = False,
 ) -> Any:
-    """Any JSON value.
+    """Parse any JSON value.
 
     Args:
-        text: bytes are UTF-8.
-        pairs: makes each object, by default `refuse_doubled`.
-        finite: NaN and infinity, which JSON does not have and Python reads, are errors: for a reader that does not say
-            where they are.
+        text: the JSON text; bytes are UTF-8.
+        pairs: makes an object from its entries, by default `refuse_doubled`.
+        finite: reject NaN and infinity, which are not JSON but which Python reads; for callers that do not check the
+            numbers themselves.
 
     Raises:
-        DoubledKeyError: for an object that holds a key twice.
-        ValueError: if it is not JSON, holds a number that is none (if `finite`), or is nested too deeply to be read.
+        DoubledKeyError: if an object has a key twice.
+        ValueError: if it is not JSON, has NaN or infinity (if `finite`), or is nested too deeply.
     """
     try:
         numbers = {"parse_constant": _refuse_constant, "parse_float": _finite} if finite else {}
@@ -54,7 +54,7 @@ def parse_json(
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"holds {name}, which is no number")
+    raise ValueError(f"holds {name}, which is not a number")
 
 
 def _finite(digits: str) -> float:
@@ -65,7 +65,7 @@ def _finite(digits: str) -> float:
 
 
 def refuse_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An `object_pairs_hook`: a plain dict, or DoubledKeyError."""
+    """An `object_pairs_hook`: gives a dict, or raises DoubledKeyError."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise DoubledKeyError(DoubledObject(pairs).doubled()[0])
@@ -73,6 +73,6 @@ def refuse_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def keep_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An `object_pairs_hook`: a plain dict, or a DoubledObject, for a reader that says where it is."""
+    """An `object_pairs_hook`: gives a dict, or a DoubledObject for a reader that reports where it is."""
     found = dict(pairs)
     return found if len(found) == len(pairs) else DoubledObject(pairs)

@@ -1,4 +1,4 @@
-"""Records that are checked when they are read: one base for pydantic's models, and one way to say what is wrong."""
+"""Records that are validated when they are read: a base class for pydantic models, and readable error messages."""
 
 import dataclasses
 import json
@@ -17,29 +17,29 @@ NOTHING_UNKNOWN = ConfigDict(extra="forbid", allow_inf_nan=False)
 RecordT = TypeVar("RecordT")
 
 REFUSED = "refused"
-_TAG = re.compile("<[^<>]+>")  # of one kind of record among several, in the place of a fault; not part of the key
-UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # of a model, of a dataclass
+_TAG = re.compile("<[^<>]+>")  # names one of several record types in an error's location; not part of the key
+UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")  # for a model and for a dataclass
 
 
 class Strict(BaseModel):
-    """Frozen; no key that it does not know, no NaN and no infinity."""
+    """A frozen model that rejects unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(**NOTHING_UNKNOWN, frozen=True)
 
 
 def with_current_keys(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """An object from a file with today's keys in place of those that earlier releases wrote.
+    """An object from a file, with the keys of earlier releases replaced by today's.
 
-    Of one that has both, the earlier is left, to be refused as unknown.
+    If it has both the earlier and today's key, the earlier one stays, and is then rejected as unknown.
     """
     return {names[key] if key in names and names[key] not in given else key: value for key, value in given.items()}
 
 
 def checked_record(kind: type[RecordT], given: Any) -> RecordT:
-    """A record, a dataclass of plain values, from what a file says; no value is taken for one of another type.
+    """Make a record (a dataclass of plain values) from parsed JSON; no value is converted to another type.
 
     Raises:
-        ValueError: naming the key and what was expected.
+        ValueError: names the key and what was expected.
     """
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     if unknown := [name for name in given if name not in known] if isinstance(given, dict) else []:
@@ -51,27 +51,27 @@ def checked_record(kind: type[RecordT], given: Any) -> RecordT:
 
 
 def validator_error(what: str) -> PydanticCustomError:
-    """An error for a validator to raise, whose text says all there is to say."""
+    """An error for a validator to raise. Its text is reported as it is, without the value."""
     return PydanticCustomError(REFUSED, "{what}", {"what": what})
 
 
 def fault_lines(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
-    """Everything that pydantic found wrong, one line each: where in the record, and what.
+    """One line for each error that pydantic found: where in the record, and what is wrong.
 
     Args:
-        error: as pydantic raised it.
-        model: what was to be read; with it, an unknown key is reported with the nearest known one.
+        error: the error that pydantic raised.
+        model: the model being read; with it, an unknown key is reported together with the nearest known one.
     """
     return [_fault_line(fault, model) for fault in error.errors(include_url=False, include_context=False)]
 
 
 def some_faults(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """The first `fault_lines` on one line, and how many more there are."""
+    """The first few `fault_lines` on one line, and how many more there are."""
     return listed(fault_lines(error, model), apart="; ")
 
 
 def first_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """The first line of `fault_lines`, and how many more there are: a long file may be wrong in every row."""
+    """The first of `fault_lines` and how many more there are: a long file may be wrong in every row."""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     first = error.errors(include_url=False, include_context=False)[0]
     return _fault_line(first, model) + more
@@ -83,14 +83,14 @@ def _fault_line(fault: Mapping[str, Any], model: type[BaseModel] | None) -> str:
     if fault["type"] in UNKNOWN_KEY:
         known = _known_keys(model, place[:-1]) if model else []
         return f"unknown key {key!r}{nearest(place[-1], known)}" + (
-            f"; known here: {', '.join(known)}" if known else ""
+            f"; known keys: {', '.join(known)}" if known else ""
         )
     if fault["type"] == "missing":
         return f"key {key!r} is missing"
     complete = not place or fault["type"] == REFUSED or isinstance(fault["input"], dict)
     got = "" if complete else f", got {quoted(fault['input'])}"
-    said = fault["msg"].removeprefix("Value error, ")  # which pydantic puts before what a validator says
-    return f"{key + ': ' if key else ''}{said}{got}"
+    message = fault["msg"].removeprefix("Value error, ")  # pydantic puts this before a validator's text
+    return f"{key + ': ' if key else ''}{message}{got}"
 
 
 def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:
@@ -106,7 +106,7 @@ def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:
 
 
 def _model_of(annotation: Any, tag: str) -> type[BaseModel] | None:
-    """The model that an annotation is of; of several that are told apart by tags, the one with this tag."""
+    """The model in an annotation; if it is a union of tagged models, the one with this tag."""
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
         parts = get_args(annotation)
         if any(isinstance(part, Tag) and part.tag != tag for part in parts):

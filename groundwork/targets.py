@@ -1,4 +1,4 @@
-"""Where writing to a path leads: to a file, which can be replaced, or to a device or a pipe, written to as it is."""
+"""What a path to write leads to: a file, which can be replaced, or a device or a pipe, which is written to directly."""
 
 import errno
 import os
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-STDOUT = Path("/dev/stdout")  # known by its name on every system
+STDOUT = Path("/dev/stdout")  # the kit knows this name on every system
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
-_MOST_LINKS = 40  # as Linux has it
+_MOST_LINKS = 40  # as on Linux
 _FOLLOWED: ContextVar[bool] = ContextVar("links followed", default=True)
 
 
@@ -24,9 +24,9 @@ class Target:
     """Where a path leads.
 
     Attributes:
-        path: the path itself, or the end of the links that it is; the end need not be there yet.
-        stream: whether that is a device, a pipe, a socket or an open descriptor: written to in place.
-        descriptor: of this process, if the path names one.
+        path: the path itself, or, for a link, where the chain of links ends; it need not exist yet.
+        stream: whether that is a device, a pipe, a socket or an open descriptor, which is written to directly.
+        descriptor: the file descriptor of this process that the path names, if any.
     """
 
     path: Path
@@ -36,10 +36,10 @@ class Target:
 
 @contextmanager
 def links_not_followed() -> Iterator[None]:
-    """Inside the block nothing is written through a symbolic link: what is written takes the link's own place.
+    """In the block, writing to a symbolic link replaces the link itself and not the file that it points to.
 
-    For files that the kit changes by itself, such as those of a user who is to be forgotten: nobody has named the file
-    that a link put there meanwhile leads to.
+    For files that the kit changes on its own, such as those of a user to be forgotten: the user did not name the file
+    behind a link that appeared in the meantime.
     """
     before = _FOLLOWED.set(False)
     try:
@@ -49,66 +49,66 @@ def links_not_followed() -> Iterator[None]:
 
 
 def target(path: Path) -> Target:
-    """Where writing to a path leads.
+    """Find out what writing to a path leads to.
 
     Raises:
-        OSError: if links lead in a circle, or a folder on the way may not be looked into.
+        OSError: if links form a circle, or a folder on the path can't be read.
     """
     if not _FOLLOWED.get():
         return Target(path)
-    at = path
+    current = path
     for _ in range(_MOST_LINKS):
-        absolute = at if at == STDOUT else Path(os.path.abspath(at))  # Windows would add a drive
+        absolute = current if current == STDOUT else Path(os.path.abspath(current))  # Windows would add a drive
         if (descriptor := _descriptor(absolute.as_posix())) is not None:
-            return Target(at, stream=True, descriptor=descriptor)
+            return Target(current, stream=True, descriptor=descriptor)
         try:
-            mode = os.lstat(at).st_mode
+            mode = os.lstat(current).st_mode
         except (FileNotFoundError, NotADirectoryError):
-            return Target(at)
+            return Target(current)
         if not stat.S_ISLNK(mode):
-            return Target(at, stream=not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)))
-        if (descriptor := _descriptor(Path(os.path.realpath(at.parent), at.name).as_posix())) is not None:
-            return Target(at, stream=True, descriptor=descriptor)
-        at = at.parent / os.readlink(at)
+            return Target(current, stream=not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)))
+        real = Path(os.path.realpath(current.parent), current.name)
+        if (descriptor := _descriptor(real.as_posix())) is not None:
+            return Target(current, stream=True, descriptor=descriptor)
+        current = current.parent / os.readlink(current)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
 @contextmanager
-def open_stream(leads: Target, *, buffering: int = -1) -> Iterator[BinaryIO]:
-    """Open a stream for writing; what it is stays as it is. A named pipe waits until somebody reads it."""
-    if leads.descriptor is None:
-        with open(leads.path, "wb", buffering=buffering) as file:
+def open_stream(destination: Target, *, buffering: int = -1) -> Iterator[BinaryIO]:
+    """Open a stream for writing. Opening a named pipe waits until another process reads it."""
+    if destination.descriptor is None:
+        with open(destination.path, "wb", buffering=buffering) as file:
             yield file
         return
     flush_printed()
-    with os.fdopen(os.dup(leads.descriptor), "wb", buffering=buffering) as file:
+    with os.fdopen(os.dup(destination.descriptor), "wb", buffering=buffering) as file:
         yield file
 
 
 def flush_printed() -> None:
-    """Let what was printed before come before what is written to a descriptor."""
+    """Flush printed text, so that it comes before what is then written to a file descriptor."""
     for text in (sys.stdout, sys.stderr):
         text.flush()
 
 
 @contextmanager
-def spooled(leads: Target) -> Iterator[BinaryIO]:
-    """A file to write that goes to a stream when the block ends without an error; with one, the stream gets nothing.
+def spooled(destination: Target) -> Iterator[BinaryIO]:
+    """A temporary file to write, which is copied to a stream when the block ends without an error.
 
-    Formats such as parquet are written back and forth, and some outputs are read back and checked first: a stream can
-    take neither.
+    A stream can't be written at random positions, as some formats such as parquet are, nor read back for a check.
     """
     with tempfile.TemporaryDirectory(prefix="orbit-lite-") as folder:
-        path = Path(folder, leads.path.name)
+        path = Path(folder, destination.path.name)
         with path.open("wb") as file:
             yield file
-        with path.open("rb") as content, open_stream(leads) as stream:
+        with path.open("rb") as content, open_stream(destination) as stream:
             while chunk := content.read(1 << 20):
                 stream.write(chunk)
 
 
 def _descriptor(path: str) -> int | None:
-    """The descriptor that an absolute path is the system's name for."""
+    """The file descriptor that an absolute path names, as /dev/fd/3 does; None if it names none."""
     if path in _STANDARD:
         return _STANDARD[path]
     found = re.fullmatch(rf"(/dev/fd|/proc/(self|thread-self|{os.getpid()})/fd)/([0-9]+)", path)

@@ -1,4 +1,4 @@
-"""A function over a row of items in a few threads at once, for functions that spend their time outside Python."""
+"""Apply a function to items in a few threads, for functions that spend their time outside Python."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -12,13 +12,13 @@ Value = TypeVar("Value")
 def map_in_order(
     function: Callable[[Item], Value], items: Iterable[Item], *, at_once: int
 ) -> Generator[Value, None, None]:
-    """Give `function(item)` of each item, in the order of the items.
+    """Yield `function(item)` for each item, in the order of the items.
 
-    One item more than are in work is taken ahead, so that no thread waits while the next item is made. With `at_once`
-    1 there is no thread, and nothing is taken ahead.
+    One more item is taken than there are threads, so that no thread waits for the next item. With `at_once` 1, no
+    thread is started and no item is taken in advance.
 
     Raises:
-        Exception: what `function` or `items` raised, once the values before it were given.
+        Exception: what `function` or `items` raised, after the values before it were yielded.
     """
     if at_once == 1:
         yield from map(function, items)
@@ -30,7 +30,7 @@ def map_in_order(
             while fault is None:
                 try:
                     waiting.append(pool.submit(function, next(rest)))
-                except Exception as error:  # the end, or what befell the items
+                except Exception as error:  # the end of the items, or an error in making them
                     fault = error
                 while len(waiting) > (at_once if fault is None else 0):
                     yield waiting.popleft().result()

@@ -266,13 +266,13 @@ TREES = [
     if isinstance(writing.type, Writes)
     and writing.type.example
     and isinstance(reading.type, Reads)
-    and reading.type.kept.names
+    and reading.type.protected.names
 ]
 
 
 @pytest.mark.parametrize(("verb", "writing", "reading"), TREES, ids=[f"{named(*t[:2])} {t[2].dest}" for t in TREES])
 def test_no_output_takes_the_place_of_what_is_in_an_input_folder(verb, writing, reading, tmp_path, capsys):
-    tree, elsewhere, kept = tmp_path / "tree", tmp_path / "elsewhere", reading.type.kept
+    tree, elsewhere, kept = tmp_path / "tree", tmp_path / "elsewhere", reading.type.protected
     (tree / "deep/er").mkdir(parents=True)
     elsewhere.mkdir()
     (tree / "linked").symlink_to(elsewhere)

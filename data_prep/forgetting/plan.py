@@ -14,7 +14,7 @@ from groundwork.errors import DataError
 from groundwork.lock import only_run
 from groundwork.pages.cells import printable
 from groundwork.progress import Progress
-from groundwork.removal import Identity, Root, WayChanged
+from groundwork.removal import Identity, PathChanged, Root
 from groundwork.targets import links_not_followed
 from groundwork.use import exclusive_use, remove_abandoned_locks
 from groundwork.words import counted
@@ -96,7 +96,7 @@ class EmptyFolder:
 
     def remove(self) -> None:
         """Remove it if it is empty, and can still be reached from folder to folder."""
-        with suppress(WayChanged), self.root.opened(self.place[:-1]) as parent:
+        with suppress(PathChanged), self.root.opened(self.place[:-1]) as parent:
             parent.remove_empty(self.place[-1])
 
 
@@ -202,7 +202,7 @@ def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Ite
                             else:
                                 changed.append(_changed(root, file.place))
                             progress.advance()
-                except WayChanged:
+                except PathChanged:
                     if os.path.lexists(root.path.joinpath(*place)):
                         changed.append(_changed(root, place))
                     else:  # gone, with all that was in it
@@ -211,7 +211,7 @@ def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Ite
             try:
                 with root.opened(place[:-1]) as folder:
                     folder.remove_empty(place[-1])
-            except WayChanged:
+            except PathChanged:
                 continue
         but = f"; but not {counted(len(files) - removed, 'file')} of it" if changed else ""
         return Forgotten((line + but,) if removed or not files else (), remaining=tuple(changed))

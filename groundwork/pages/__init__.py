@@ -1,1 +1,1 @@
-"""Tables and pages, whatever they are about: one table printed as text, Markdown, HTML or CSV, the page, drawings."""
+"""Tables and pages on any subject: one table printed as text, Markdown, HTML or CSV, the page, drawings."""

@@ -1,4 +1,4 @@
-"""What a page is made of, before any markup: sections of blocks, which become HTML and Markdown."""
+"""The content of a page before any markup: sections of blocks, which become HTML and Markdown."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from groundwork.pages.table import Table
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Text; `strong` comes first and stands out. A note says what must not be overlooked."""
+    """Text; `strong` comes first and is emphasized. A `note` must not be overlooked."""
 
     text: str
     strong: str = ""
@@ -24,7 +24,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn picture, also a file of its own: what it shows in words, its caption, and the file with its data."""
+    """A drawn picture that is also a separate file, with its alt text, caption and the CSV file of its data."""
 
     file_name: str
     svg: bytes
@@ -38,7 +38,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """One frame of a video: its JPEG file's content, and what is said below it."""
+    """One frame of a video: the content of its JPEG file, its alt text and the caption below it."""
 
     jpeg: bytes
     alt: str
@@ -50,7 +50,7 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Thumbnailed:
-    """Frames of one timeline."""
+    """The frames of one timeline."""
 
     frames: tuple[Thumbnail, ...]
 
@@ -69,4 +69,4 @@ class Section:
 
 def _require_words(alt: str, picture: str) -> None:
     if not alt.strip():
-        raise ValueError(f"{picture}: expected words for those who do not see the picture")
+        raise ValueError(f"{picture}: expected alt text that describes the picture")

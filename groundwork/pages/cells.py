@@ -1,19 +1,19 @@
-"""Values as text, in a table's cells and in sentences: names that someone else chose, shares, what is not known."""
+"""Values as text, for table cells and sentences: names that someone else chose, shares, missing values."""
 
 import unicodedata
 
-MISSING = "-"  # in a cell for what is not known
-_UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends
-_TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # these turn the text around them
+MISSING = "-"  # the cell of a missing value
+_UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line and paragraph separators
+_TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # change the direction of the text around them
 
 
 def printable(name: str) -> str:
-    """A name that someone else chose, fit for a page or a terminal: what would steer it is spelled out (`\\x1b`)."""
-    return "".join(_spelled(character) for character in name)
+    """A name that someone else chose, safe for a page or a terminal: control characters are escaped (`\\x1b`)."""
+    return "".join(_escaped(character) for character in name)
 
 
 def shown(value: object) -> str:
-    """A value as it is; `-` for None."""
+    """A value as text; `-` for None."""
     return MISSING if value is None else str(value)
 
 
@@ -23,9 +23,9 @@ def percent(fraction: float, digits: int = 1) -> str:
 
 
 def fixed(number: float, digits: int, *, signed: bool = False) -> str:
-    """A number with so many decimals; signed: with `+` before what is not below zero. What rounds to zero has no minus.
+    """A number with `digits` decimals; `signed` adds a plus sign. A number that rounds to zero has no minus sign.
 
-    `-0.004` with two decimals is `0.00`, and signed `+0.00`.
+    `-0.004` with two decimals is `0.00`, or `+0.00` if signed.
     """
     text = f"{number:+.{digits}f}" if signed else f"{number:.{digits}f}"
     if text.startswith("-") and not float(text):
@@ -39,7 +39,7 @@ def whole_percent(fraction: float | None) -> str:
 
 
 def fraction_cell(number: float | None) -> str | None:
-    """`0.8241`, as CSV files have shares; None, an empty cell, for None."""
+    """`0.8241`, as shares are written in CSV files; None (an empty cell) for None."""
     return None if number is None else fixed(number, 4)
 
 
@@ -48,7 +48,7 @@ def grouped(number: int) -> str:
     return f"{number:,}"
 
 
-def _spelled(character: str) -> str:
+def _escaped(character: str) -> str:
     if unicodedata.category(character) in _UNPRINTED or character in _TURNING:
         return ascii(character)[1:-1]
     return character

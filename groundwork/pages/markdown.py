@@ -1,4 +1,4 @@
-"""A page as Markdown; its pictures stand beside it."""
+"""A page as Markdown; its pictures are files next to it."""
 
 from collections.abc import Sequence
 
@@ -27,6 +27,6 @@ def _block(block: Block) -> str:
             return f"![{markdown_escaped(block.alt)}]({block.file_name})\n\n{markdown_escaped(block.caption)} {data}"
         case Thumbnailed():
             shown = "\n".join(f"- {markdown_escaped(frame.caption)}" for frame in block.frames)
-            return f"Frames, to be seen in report.html:\n\n{shown}"
+            return f"Frames (report.html shows them):\n\n{shown}"
         case Table():
             return markdown_table(block)

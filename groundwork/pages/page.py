@@ -1,4 +1,4 @@
-"""One HTML page: no script, no network, readable without sight."""
+"""One HTML page without scripts or network access, readable with a screen reader."""
 
 import base64
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _PAGE = """<!DOCTYPE html>
 
 
 def html_page(title: str, sections: Sequence[Section]) -> str:
-    """The page; pictures go into it, their data stands beside it."""
+    """The page. Pictures are embedded; the CSV files of their data are next to it."""
     style = resources.files("groundwork.pages").joinpath("style.css").read_text(encoding="utf-8")
     links = "\n".join(f'<li><a href="#{part.name}">{escape(part.heading)}</a></li>' for part in sections)
     return _PAGE.format(title=escape(title), style=style, links=links, sections="\n".join(map(_section, sections)))

@@ -1,4 +1,4 @@
-"""A table as plain text, Markdown, HTML and CSV: the same rows, whatever reads them."""
+"""A table as plain text, Markdown, HTML and CSV."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from groundwork.pages.table import Table
 
 LEAST_WIDTH = 12  # characters: no column of words is made narrower
 SHADES = 5  # as in style.css
-MANY_COLUMNS = 8  # from here on a table is printed across the paper
+MANY_COLUMNS = 8  # a table with this many columns or more is printed in landscape
 SCROLL_HINT = "Scroll sideways for all columns."
 
 _GAP, _CUT = "  ", "..."  # dots in ASCII: every terminal can print them
@@ -50,18 +50,17 @@ def wrapped_text(text: str, width: int | None) -> str:
 
 
 def terminal_width() -> int | None:
-    """Characters in a line of the terminal that standard output is; None where it is a file or a pipe."""
+    """Width in characters of the terminal on standard output; None if that is a file or a pipe."""
     if not sys.stdout.isatty():
         return None
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or None
-    except OSError:  # one that does not say
+    except OSError:  # it does not report its width
         return None
 
 
 def markdown_table(table: Table, *, heading_level: int | None = None) -> str:
-    """Caption, as a heading if a level is given, then a Markdown table; what could be markup is escaped. No newline at
-    the end."""
+    """Caption (a heading if a level is given), then a Markdown table with all text escaped; no newline at the end."""
     rules = ["---:" if right else "---" for right in table.to_the_right]
     heading, *rows = ([markdown_escaped(cell) for cell in line] for line in (table.headings, *table.cells))
     lines = [f"| {' | '.join(line)} |" for line in (heading, rules, *rows)]
@@ -70,14 +69,14 @@ def markdown_table(table: Table, *, heading_level: int | None = None) -> str:
 
 
 def markdown_escaped(text: str) -> str:
-    """Text that Markdown leaves as it is. What HTML takes for markup is an entity: not every reader of Markdown knows a
-    backslash before it."""
+    """Text escaped for Markdown. HTML's special characters become entities: not every Markdown reader accepts a
+    backslash before them."""
     return escape(re.sub(r"([\\`*_{}\[\]#|!~$])", r"\\\1", text), quote=False)
 
 
 def html_table(table: Table, *, scroll_hint: str = SCROLL_HINT) -> str:
-    """A table with caption, `scope` on every heading, and a frame that the keyboard can scroll; where it is wider than
-    the window, `scroll_hint` is shown above it."""
+    """A table with a caption, `scope` on every heading, and a frame that can be scrolled from the keyboard; if it is
+    wider than the window, `scroll_hint` is shown above it."""
     caption = escape(printable(table.caption))
     head = "".join(
         f'<th{_class("number" if right else "")} scope="col">{escape(heading)}</th>'
@@ -98,7 +97,7 @@ def html_table(table: Table, *, scroll_hint: str = SCROLL_HINT) -> str:
 
 
 def csv_table(table: Table) -> str:
-    """CSV with a header: the values themselves in full precision, an empty cell for None; see `csv_text`."""
+    """CSV with a header: values in full precision, an empty cell for None; see `csv_text`."""
     return csv_text([column.name or column.heading for column in table.heads], table.rows)
 
 

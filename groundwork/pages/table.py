@@ -1,4 +1,4 @@
-"""A table before any markup; `printing` makes text, Markdown, HTML and CSV of it."""
+"""A table before any markup; `printing` turns it into text, Markdown, HTML and CSV."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ class Column:
     """One column of a table.
 
     Attributes:
-        heading: what stands above it.
-        shown: makes text of a value. A CSV file has the value itself.
-        side: where its cells stand; None: numbers on the right, words on the left.
+        heading: the text above it.
+        shown: turns a value into text. A CSV file has the value itself.
+        side: how its cells are aligned; None: numbers to the right, words to the left.
         name: its heading in a CSV file; "" if that is the same.
     """
 
@@ -35,19 +35,18 @@ Columns = tuple[str | Column, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """A table of values, one row for each thing; the first column names the row.
+    """A table of values; the first column names the row.
 
     Names that someone else chose may be passed as they are: control characters are escaped, see `printable`.
 
     Attributes:
-        caption: what the table holds.
-        columns: one for each value of a row; a heading alone is a column of strings and numbers shown as they are.
+        caption: a description of the table.
+        columns: one for each value of a row; a string is the heading of a column whose values are shown as they are.
         rows: the values.
-        ends_in_total: whether the last row is of all others.
-        shaded_from: a page may shade the cells from this column on, which are shown as percentages, by their value: the
-            shade says nothing that the number doesn't.
-        confusion: whether these cells say what a row's thing was taken for: those in which it was taken for itself are
-            told apart from errors.
+        ends_in_total: whether the last row summarizes all others.
+        shaded_from: from this column on, the cells are percentages, which a page may shade by their value; the shade
+            adds nothing to the number.
+        confusion: whether these cells are a confusion matrix: its diagonal gets another color than the errors.
 
     Raises:
         ValueError: if a row has more or fewer values than there are columns.
@@ -72,7 +71,7 @@ class Table:
 
     @cached_property
     def headings(self) -> tuple[str, ...]:
-        """What stands above the columns."""
+        """The text above the columns."""
         return tuple(printable(column.heading) for column in self.heads)
 
     @cached_property
@@ -84,12 +83,13 @@ class Table:
         )
 
     def is_same(self, row: Sequence[str], place: int) -> bool:
-        """Whether a cell of a confusion says how often the row's thing was taken for itself."""
+        """Whether a cell is on the diagonal of a confusion matrix."""
         return self.confusion and self.headings[place] == row[0]
 
     @cached_property
     def to_the_right(self) -> tuple[bool, ...]:
-        """Whether each column's cells stand on the right: as it says, or if all are numbers or `-`, and not all `-`."""
+        """Whether each column is aligned to the right: as its `side` says, or if all cells are numbers or `-`, and not
+        all are `-`."""
         return tuple(
             _all_numbers({row[place] for row in self.cells}) if column.side is None else column.side == "right"
             for place, column in enumerate(self.heads)

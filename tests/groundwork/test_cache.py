@@ -6,7 +6,7 @@ from groundwork.cache import cache_base
 
 
 @pytest.mark.parametrize("base", ["", "cache", "./cache"])
-def test_a_base_that_is_not_absolute_does_not_count(monkeypatch, tmp_path, base):
+def test_a_relative_base_is_ignored(monkeypatch, tmp_path, base):
     monkeypatch.setenv("XDG_CACHE_HOME", base)
     monkeypatch.delenv("LOCALAPPDATA", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

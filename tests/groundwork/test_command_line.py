@@ -14,21 +14,21 @@ from groundwork.reporting import Verbosity
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def parser() -> CommandParser:
-    made = CommandParser(prog="kit")
-    verbs = made.add_subparsers(title="verbs", metavar="VERB", required=True)
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="kit")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     teach = verbs.add_parser("personalize", help="teach")
     teach.add_argument("words", nargs="*")
     teach.add_argument("--model", required=True)
     inner = verbs.add_parser("prep", help="prepare").add_subparsers(title="verbs", metavar="VERB", required=True)
     for name in ("resize", "summarize"):
         inner.add_parser(name, help=name)
-    return made
+    return parser
 
 
-def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+def error_line(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as stopped:
-        parser().parse_args(words)
+        make_parser().parse_args(words)
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     return line
@@ -39,7 +39,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     [
         (["personlize"], "kit: no verb 'personlize' (did you mean 'personalize'?)"),
         (["prep", "sumarize"], "kit prep: no verb 'sumarize' (did you mean 'summarize'?)"),
-        (["xyzzy"], "kit: no verb 'xyzzy'; there are personalize, prep"),
+        (["xyzzy"], "kit: no verb 'xyzzy'; choose from personalize, prep"),
         (["personalize", "--modle", "x"], "kit personalize: no option '--modle' (did you mean '--model'?)"),
         (["personalize", "--modle=x"], "kit personalize: no option '--modle' (did you mean '--model'?)"),
         (["personalize", "--xyzzy"], "kit personalize: no option '--xyzzy'; 'kit personalize --help' lists them"),
@@ -48,34 +48,34 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["personalize", "--mod", "x"], "kit personalize: no option '--mod' (did you mean '--model'?)"),
     ],
 )
-def test_what_is_not_there_is_one_line_that_names_the_nearest(capsys, words, line):
-    assert refused(capsys, *words) == line
+def test_an_unknown_verb_or_option_is_one_line_that_names_the_nearest(capsys, words, line):
+    assert error_line(capsys, *words) == line
 
 
-def test_what_looks_like_an_option_but_is_none_is_left_to_argparse():
-    options = parser().parse_args(["personalize", "--model", "-1", "key=--x", "--", "--no-option"])
+def test_a_value_that_looks_like_an_option_is_left_to_argparse():
+    options = make_parser().parse_args(["personalize", "--model", "-1", "key=--x", "--", "--no-option"])
     assert (options.model, options.words) == ("-1", ["key=--x", "--no-option"])
 
 
 @pytest.mark.parametrize("words", [["personalise", "--model", "x"], ["prep", "summarise"]])
 def test_british_spelling_is_accepted(words):
-    parser().parse_args(words)
+    make_parser().parse_args(words)
 
 
 @pytest.mark.parametrize("words", [[], ["prep"]])
-def test_and_not_shown(capsys, words):
+def test_british_spelling_is_not_shown_in_help(capsys, words):
     with pytest.raises(SystemExit):
-        parser().parse_args([*words, "--help"])
+        make_parser().parse_args([*words, "--help"])
     assert not [name for name in BRITISH.values() if name in capsys.readouterr().out]
 
 
 @pytest.mark.parametrize("flag", ["-q", "--quiet", "-v", "--verbose"])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_verbosity_is_asked_for_anywhere(flag, place):
+def test_verbosity_options_may_stand_anywhere(flag, place):
     words = ["prep", "resize"]
     words.insert(place, flag)
     expected = Verbosity.QUIET if flag in ("-q", "--quiet") else Verbosity.VERBOSE
-    assert parser().parse_args(words).verbosity is expected
+    assert make_parser().parse_args(words).verbosity is expected
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_verbosity_is_asked_for_anywhere(flag, place):
         (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 1, "kit: Permission denied: a.csv"),
     ],
 )
-def test_what_goes_wrong_is_one_line_and_a_status(capsys, error, status, line):
+def test_an_error_gives_one_line_and_an_exit_status(capsys, error, status, line):
     def work():
         raise error
 
@@ -98,32 +98,32 @@ def test_what_goes_wrong_is_one_line_and_a_status(capsys, error, status, line):
         assert capsys.readouterr().err == f"{line}\n"
 
 
-def test_where_it_comes_from_is_shown_if_asked(capsys):
+def test_verbose_shows_the_traceback(capsys):
     def work():
         try:
             int("x")
         except ValueError:
-            raise DataError("a.csv: no number") from None
+            raise DataError("a.csv: not a number") from None
 
     assert run_command("kit", argparse.Namespace(verbosity=Verbosity.VERBOSE), work) == 1
     shown = capsys.readouterr().err
-    assert "ValueError: invalid literal" in shown  # `from None` hides it otherwise
-    assert shown.endswith("\nkit: a.csv: no number\n")
+    assert "ValueError: invalid literal" in shown  # without -v, `from None` hides it
+    assert shown.endswith("\nkit: a.csv: not a number\n")
 
 
-def test_done_is_silent(capsys):
+def test_success_is_silent(capsys):
     assert exit_status("kit", lambda: None) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_a_fault_of_the_kit_is_not_hidden():
+def test_a_bug_in_the_kit_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         exit_status("kit", lambda: 1 / 0)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+@pytest.mark.skipif(os.name == "nt", reason="pipes end differently on Windows")
 @pytest.mark.parametrize("flush", [True, False])
-def test_a_reader_of_standard_output_that_ends_is_one_line(flush):
+def test_one_line_if_the_reader_of_standard_output_ends(flush):
     code = (
         "import sys\nfrom groundwork.command_line import exit_status\n"
         "def work():\n"
@@ -137,6 +137,6 @@ def test_a_reader_of_standard_output_that_ends_is_one_line(flush):
         process.stdout.close()
         process.stdin.write("\n")
         process.stdin.flush()
-        told = process.stderr.read()
+        error = process.stderr.read()
     assert process.returncode == 1
-    assert told == "kit: the program that reads standard output has ended\n"
+    assert error == "kit: the program that reads standard output has ended\n"

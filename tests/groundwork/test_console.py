@@ -15,7 +15,7 @@ NAMES = ["two\nlines", "red\x1b[31m", "caf\udce9", "bell\x07", "turn\u202earound
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_steers_no_terminal(name):
+def test_control_characters_in_names_are_escaped(name):
     stream = io.StringIO()
     say(f"{name}: whole", to=stream)
     say_text(f"first\n{name.replace(chr(10), '')}", to=stream)
@@ -30,12 +30,12 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
-def test_what_an_encoding_can_not_say_is_spelled_out(monkeypatch, encoding):
+def test_characters_that_the_encoding_lacks_are_escaped(monkeypatch, encoding):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
     with command_streams():
         say("コップ and caf\udce9")
-    assert sys.stdout.errors == "strict"  # as it was
+    assert sys.stdout.errors == "strict"  # restored
     assert raw.getvalue().decode(encoding).strip() in (
         "\\u30b3\\u30c3\\u30d7 and caf\\udce9",
         "コップ and caf\\udce9",
@@ -57,7 +57,7 @@ sys.exit(run_command("kit", argparse.Namespace(), work))
 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_leads_nowhere_and_the_work_goes_on(tmp_path, closed):
+def test_the_command_works_with_closed_streams(tmp_path, closed):
     out = tmp_path / "out.txt"
     done = subprocess.run(
         ["sh", "-c", f'"$0" -c "$1" "$2" {closed}', sys.executable, WORK, out], cwd=ROOT, capture_output=True
@@ -66,8 +66,8 @@ def test_a_closed_stream_leads_nowhere_and_the_work_goes_on(tmp_path, closed):
     assert out.read_text() == "whole"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a folder in use can't be removed elsewhere")
-def test_a_working_folder_that_is_gone_is_one_line(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX can remove a folder in use")
+def test_one_line_if_the_working_folder_is_gone(tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()
     code = f"import os; os.rmdir({str(gone)!r})\n{WORK}"
@@ -75,10 +75,10 @@ def test_a_working_folder_that_is_gone_is_one_line(tmp_path):
         [sys.executable, "-c", code, "x"], cwd=gone, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "kit: the working folder is not there any more; change to one that is (cd), and try again\n"
+    assert done.stderr == "kit: the working folder no longer exists; change to another one (cd) and try again\n"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.skipif(os.name != "posix", reason="Unix signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_stop_a_command_once(number):
     before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -89,7 +89,7 @@ def test_signals_stop_a_command_once(number):
                 os.kill(os.getpid(), number)
                 time.sleep(5)
             finally:
-                os.kill(os.getpid(), number)  # a second one comes while what is half is taken away
+                os.kill(os.getpid(), number)  # a second signal during cleanup
                 time.sleep(0.05)
                 cleaned.append(True)
         assert cleaned
@@ -98,9 +98,9 @@ def test_signals_stop_a_command_once(number):
         signal.signal(number, before)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
-def test_a_signal_that_is_ignored_stays_so():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+@pytest.mark.skipif(os.name != "posix", reason="Unix signals")
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as with nohup
     try:
         with command_streams():
             os.kill(os.getpid(), signal.SIGHUP)
@@ -108,8 +108,8 @@ def test_a_signal_that_is_ignored_stays_so():
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Python starts in UTF-8 elsewhere")
-def test_a_locale_of_ascii_names_every_file(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="on other systems, Python starts in UTF-8")
+def test_every_file_can_be_named_in_an_ascii_locale(tmp_path):
     (tmp_path / "コップ").write_text("x")
     code = (
         "from groundwork.console import start_in_utf8; start_in_utf8(); import os, sys; "

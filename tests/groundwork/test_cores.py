@@ -1,4 +1,4 @@
-"""How many processes are started where nobody has said."""
+"""The default number of worker processes."""
 
 import os
 
@@ -17,7 +17,7 @@ def test_one_worker_per_core_that_this_process_may_use(monkeypatch, cores):
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(4, 4), (None, 1)])
-def test_where_the_system_does_not_say_which_cores_all_count(monkeypatch, cores, workers):
+def test_all_cores_count_if_the_system_does_not_say_which_are_allowed(monkeypatch, cores, workers):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     assert default_workers() == workers

@@ -13,13 +13,13 @@ from groundwork.errors import (
 )
 
 
-def test_exit_codes_as_the_command_line_promises():
+def test_exit_codes():
     assert (DataError.exit_code, UsageError.exit_code) == (1, 2)
     assert issubclass(DataError, KitError)
     assert issubclass(UsageError, KitError)
 
 
-def test_too_many_open_files_are_not_the_files_fault():
+def test_too_many_open_files_is_not_blamed_on_the_file():
     error = OSError(errno.EMFILE, "Too many open files", "v.mp4")
     assert system_line(error) == (
         "Too many open files: v.mp4. Raise the limit (ulimit -n) or take fewer --workers, then run the same command"
@@ -45,9 +45,9 @@ def test_too_many_open_files_are_not_the_files_fault():
         OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
 )
-def test_memory_that_ran_out_is_one_line(error):
+def test_one_line_if_memory_runs_out(error):
     assert memory_line(error).startswith("not enough memory; ")
 
 
-def test_other_errors_are_not_taken_for_it():
+def test_other_errors_do_not_count_as_lack_of_memory():
     assert not any(map(memory_line, (DataError("out of memory"), ValueError("out of memory"), RuntimeError("x"))))

@@ -36,7 +36,7 @@ with whole_file(path) as file:
 """
 
 
-def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path):
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(RuntimeError), whole_file(path) as file:
@@ -46,14 +46,14 @@ def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_whose_filling_fails_leaves_nothing(tmp_path):
+def test_a_failed_folder_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), whole_folder(tmp_path / "video") as folder:
         (folder / "video-00001.jpg").write_bytes(b"x")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_appears_whole_and_over_the_rest_of_killed_work(tmp_path):
+def test_a_folder_appears_whole_and_replaces_what_a_killed_run_left(tmp_path):
     left = part_path(tmp_path / "video")
     left.mkdir()
     (left / "old").write_bytes(b"left by a killed run")
@@ -64,7 +64,7 @@ def test_a_folder_appears_whole_and_over_the_rest_of_killed_work(tmp_path):
     assert not left.exists()
 
 
-def test_all_of_a_folder_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
+def test_a_whole_folder_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
     synced, sync = set(), os.fsync
 
     def spy(descriptor):
@@ -84,7 +84,7 @@ def test_all_of_a_folder_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
     assert {path.stat().st_ino for path in expected} <= synced
 
 
-def test_a_sync_that_fails_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_sync_leaves_nothing(tmp_path, monkeypatch):
     def fail(descriptor):
         raise OSError(5, "Input/output error")
 
@@ -94,7 +94,7 @@ def test_a_sync_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_refuses_nan(tmp_path):
+def test_json_rejects_nan(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})
     with pytest.raises(ValueError, match="JSON"):
@@ -102,7 +102,7 @@ def test_json_refuses_nan(tmp_path):
     assert json.loads(path.read_text()) == {"a": 1}
 
 
-def test_csv_is_the_same_on_every_system_and_comes_back():
+def test_csv_is_the_same_on_every_system_and_survives_reading():
     rows = [("P1", 'a "b", c', None, 0.5), ("é\nf", "", 3, "x")]
     text = csv_text(("user", "name", "count", "share"), iter(rows))
     assert text.splitlines()[1] == 'P1,"a ""b"", c",,0.5'
@@ -113,7 +113,7 @@ def test_csv_is_the_same_on_every_system_and_comes_back():
 
 
 def half_written(path: Path, go: Path, mark: str) -> subprocess.Popen:
-    """A process that has written half of a file, and ends it when `go` is there."""
+    """A process that has written half of a file, and finishes it when `go` exists."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITE, str(path), str(go), mark], cwd=ROOT, stdout=subprocess.PIPE
     )
@@ -121,7 +121,7 @@ def half_written(path: Path, go: Path, mark: str) -> subprocess.Popen:
     return process
 
 
-def test_six_processes_write_one_file_each_whole(tmp_path):
+def test_six_processes_can_write_one_file(tmp_path):
     path, go = tmp_path / "a.bin", tmp_path / "go"
     writers = [half_written(path, go, mark) for mark in "abcdef"]
     parts = sorted(entry.name for entry in tmp_path.iterdir())
@@ -133,7 +133,7 @@ def test_six_processes_write_one_file_each_whole(tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.bin", "go"]
 
 
-def test_what_killed_processes_left_goes_with_the_next_write_and_what_is_being_written_stays(tmp_path):
+def test_the_next_write_removes_abandoned_parts_but_not_those_being_written(tmp_path):
     path, go = tmp_path / "a.bin", tmp_path / "go"
     killed, alive, also_killed = (half_written(path, go, mark) for mark in "xyz")
     for process in (killed, also_killed):
@@ -145,14 +145,14 @@ def test_what_killed_processes_left_goes_with_the_next_write_and_what_is_being_w
         file.write(b"whole")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".a.bin~2.part", "a.bin"]
     go.touch()
-    assert alive.wait() == 0 and path.read_bytes() == b"y" * 2000  # the last to end
+    assert alive.wait() == 0 and path.read_bytes() == b"y" * 2000  # the last to finish wins
     with whole_file(path) as file:
         file.write(b"whole")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.bin", "go"]
 
 
-def test_without_locks_a_fresh_part_is_somebodys_and_an_old_one_nobodys(tmp_path, monkeypatch):
-    """A file system without locks can't be had here: its answer stands in for it."""
+def test_without_locks_only_an_old_part_counts_as_abandoned(tmp_path, monkeypatch):
+    """No file system without locks is available here, so its answer is simulated."""
     path, part = tmp_path / "a.txt", part_path(tmp_path / "a.txt")
     monkeypatch.setattr(files, "try_lock", lambda file: None)
     part.write_text("being written")
@@ -165,7 +165,7 @@ def test_without_locks_a_fresh_part_is_somebodys_and_an_old_one_nobodys(tmp_path
     assert path.read_text() == "2" and not part.exists()
 
 
-def test_a_part_that_is_not_ours_to_remove_is_left(tmp_path):
+def test_a_part_that_can_not_be_removed_is_left(tmp_path):
     path = tmp_path / "a.txt"
     part_path(path).mkdir()
     with whole_file(path) as file:
@@ -173,14 +173,14 @@ def test_a_part_that_is_not_ours_to_remove_is_left(tmp_path):
     assert path.read_text() == "1" and part_path(path).is_dir()
 
 
-def test_parts_are_known_by_their_names_and_removed(tmp_path):
+def test_parts_are_recognized_by_their_names_and_removed(tmp_path):
     for name in ("b.json", ".hidden.json", "b~2.csv", "two\nlines.csv", "P1.zip"):
         for number in (1, 2, 64):
             part = part_path(tmp_path / name, number)
             assert is_part(part.name) and final_name(part.name) == name
             part.touch()
         remove_parts(tmp_path / name)
-    for folder in ("P1", "P1~2"):  # another user's
+    for folder in ("P1", "P1~2"):  # two different users
         assert final_name(part_path(tmp_path / folder).name) == folder
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="not the name of a part"):

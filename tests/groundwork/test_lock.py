@@ -21,14 +21,14 @@ with only_run(Path(sys.argv[1])):
 """
 
 
-def test_it_is_given_back_and_leaves_nothing(tmp_path):
+def test_a_lock_is_released_and_leaves_nothing(tmp_path):
     for _ in range(2):
         with only_run(tmp_path / "new"):
             pass
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_another_process_is_refused_until_the_first_is_gone_however_it_went(tmp_path):
+def test_a_second_process_is_refused_until_the_first_ends_or_is_killed(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path), str(ROOT)], stdout=subprocess.PIPE)
     assert holder.stdout.readline() == b"held\n"
     with pytest.raises(UsageError, match="another run"), only_run(tmp_path):
@@ -39,8 +39,8 @@ def test_another_process_is_refused_until_the_first_is_gone_however_it_went(tmp_
         pass
 
 
-def test_a_disk_without_locks_is_not_locked_and_no_other_error_is_passed_over(tmp_path, monkeypatch):
-    """A file system that has none can't be had here: its answer stands in for it."""
+def test_no_lock_on_a_file_system_without_locks_but_other_errors_are_raised(tmp_path, monkeypatch):
+    """No file system without locks is available here, so its answer is simulated."""
     for number, known in ((errno.ENOLCK, True), (errno.ENOSYS, True), (errno.EIO, False)):
 
         def refuse(*_, number=number):

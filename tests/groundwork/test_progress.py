@@ -15,13 +15,13 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_without_a_listener_nothing_is_shown(capfd):
+def test_nothing_is_shown_without_a_listener(capfd):
     with Progress("frames", 2) as shown:
         shown.advance(2)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_function_gets_every_step_and_the_end():
+def test_a_listener_gets_every_step_and_the_end():
     found: list[ProgressReport] = []
     with progress_to(found.append):
         with Progress("frames", 10) as shown:
@@ -40,7 +40,7 @@ def test_a_function_gets_every_step_and_the_end():
     assert len(found) == 3  # the block has ended
 
 
-def test_work_that_is_cut_short_is_reported_as_ended():
+def test_interrupted_work_is_reported_as_ended():
     found: list[ProgressReport] = []
     with pytest.raises(ZeroDivisionError), progress_to(found.append), Progress("frames", 10):
         raise ZeroDivisionError
@@ -61,7 +61,7 @@ def test_a_listener_cancels_by_raising():
 
 
 def test_each_thread_has_its_own_listener():
-    """Two users of a server: neither sees the other's progress."""
+    """Two users of a server do not see each other's progress."""
     seen: dict[str, list[str]] = {"a": [], "b": []}
     together = threading.Barrier(2, timeout=30)
 
@@ -78,7 +78,7 @@ def test_each_thread_has_its_own_listener():
     assert seen == {"a": ["a", "a"], "b": ["b", "b"]}
 
 
-def test_no_terminal_gets_lines_without_control_characters(monkeypatch):
+def test_output_that_is_not_a_terminal_gets_lines_without_control_characters(monkeypatch):
     monkeypatch.setattr(progress, "STATUS_EVERY_S", 0.0)
     stream = io.StringIO()
     with progress_to(StatusLines(stream)), Progress("frames", 10) as shown:
@@ -92,16 +92,16 @@ def test_no_terminal_gets_lines_without_control_characters(monkeypatch):
 
 
 def test_status_lines_are_rare_by_default(monkeypatch):
-    clock = itertools.count(step=0.005)  # read twice a step: by the work, and by what shows it
+    clock = itertools.count(step=0.005)  # read twice per step: by the work and by the listener
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
     with progress_to(StatusLines(stream)), Progress("frames", 1200) as shown:
         for _ in range(1200):
             shown.advance()
-    assert len(stream.getvalue().splitlines()) == 2 + 1  # one every five seconds of twelve, and the last
+    assert len(stream.getvalue().splitlines()) == 2 + 1  # one every five seconds in twelve, and the last
 
 
-def test_a_terminal_gets_one_line_drawn_again(monkeypatch):
+def test_a_terminal_gets_one_line_that_is_redrawn(monkeypatch):
     monkeypatch.setattr(progress, "BAR_EVERY_S", 0.0)
     stream = Terminal()
     with progress_to(StatusLines(stream)), Progress("frames", 2) as shown:
@@ -125,7 +125,7 @@ def test_the_line_is_shorter_than_the_terminal_is_wide(monkeypatch, columns, has
         shown.advance(note="a loss of 0.25 for user P177")
         shown.advance(note="a name in wide letters: \N{HIRAGANA LETTER A}\N{HIRAGANA LETTER A}")
         written = b""
-        while written.count(b"\x1b[K") < 2:  # a terminal may give what was written in several pieces
+        while written.count(b"\x1b[K") < 2:  # a terminal may deliver the text in several pieces
             written += os.read(reader, 10_000)
     os.close(reader)
     text = written.decode()
@@ -137,19 +137,19 @@ def test_the_line_is_shorter_than_the_terminal_is_wide(monkeypatch, columns, has
     assert all("frames: " in line for line in lines)
 
 
-def test_another_line_does_not_run_into_the_bar(monkeypatch):
+def test_another_line_does_not_overwrite_the_bar(monkeypatch):
     monkeypatch.setattr(progress, "BAR_EVERY_S", 0.0)
     stream = Terminal()
     status = StatusLines(stream)
     with progress_to(status), Progress("frames", 2) as shown:
         status.clear()
-        assert stream.getvalue() == ""  # no bar stands there
+        assert stream.getvalue() == ""  # there is no bar yet
         shown.advance()
         status.clear()
     assert "\r\x1b[K" in stream.getvalue()
 
 
-def test_work_done_before_does_not_enter_the_rate(monkeypatch):
+def test_work_of_an_earlier_run_is_left_out_of_the_rate(monkeypatch):
     clock = iter([0.0, 10.0, 20.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     found: list[ProgressReport] = []

@@ -4,19 +4,19 @@ import pytest
 from groundwork.randomness import keyed_rng, keyed_seed
 
 
-def test_the_same_keys_give_the_same_draw_and_others_another():
+def test_the_same_keys_give_the_same_draw_and_other_keys_a_different_one():
     draws = {keyed_rng(*keys).random() for keys in [(1, "P177", 3), (1, "P177", 4), (1, "P178", 3), (2, "P177", 3)]}
     assert len(draws) == 4
     assert keyed_rng(1, "P177", 3).random() in draws
 
 
-def test_a_key_is_not_the_text_of_a_neighboring_one():
+def test_keys_are_not_concatenated():
     assert keyed_rng(1, "a", "bc").random() != keyed_rng(1, "ab", "c").random()
     assert 0 <= keyed_seed(1, "a") < 2**63
 
 
-# Written down with NumPy 2.4: every drawn task and every bootstrap interval depends on these. NumPy does not promise
-# that a release keeps the streams of its generators; if one changes, this test says why all those numbers changed.
+# Recorded with NumPy 2.4. Every drawn task and every bootstrap interval depends on these draws. NumPy does not promise
+# that a release keeps the streams of its generators; if one changes, this test explains why those numbers changed.
 GOLDEN = {
     "integers": (lambda rng: rng.integers(0, 1000, 8).tolist(), [45, 345, 488, 468, 73, 270, 161, 559]),
     "one integer": (lambda rng: int(rng.integers(2, 100)), 6),
@@ -29,12 +29,12 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("kind", GOLDEN)
-def test_the_draws_are_those_written_down(kind):
+def test_the_draws_match_the_recorded_ones(kind):
     draw, expected = GOLDEN[kind]
     assert draw(keyed_rng(1991, "P177", 3)) == expected
 
 
-def test_the_keys_are_those_written_down():
+def test_the_keys_match_the_recorded_ones():
     p177 = 0xFF19D9A7AFFB1A05  # the first 8 bytes of its SHA-256, as `echo -n P177 | sha256sum` prints them
     assert keyed_rng(1991, "P177", 3).random() == np.random.default_rng([1991, p177, 3]).random()
     assert keyed_rng(5).random() == np.random.default_rng([5]).random()

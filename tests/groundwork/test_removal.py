@@ -3,14 +3,17 @@ import os
 import pytest
 
 from groundwork import removal
-from groundwork.removal import Root, WayChanged, identity
+from groundwork.removal import PathChanged, Root, identity
 
-BY_HANDLE = [pytest.param(True, marks=pytest.mark.skipif(not removal._BY_HANDLE, reason="no handles here")), False]
+BY_HANDLE = [
+    pytest.param(True, marks=pytest.mark.skipif(not removal._BY_HANDLE, reason="this system has no folder handles")),
+    False,
+]
 
 
 @pytest.fixture(params=BY_HANDLE, ids=["by handle", "by path"])
-def way(request, monkeypatch):
-    """Both ways of removing: by handles, and as on Windows, which has none."""
+def method(request, monkeypatch):
+    """Both methods of removal: by handle, and by path as on Windows, which has no handles."""
     monkeypatch.setattr(removal, "_BY_HANDLE", request.param)
 
 
@@ -30,7 +33,7 @@ def remove(root, place, noted):
         return folder.remove(place[-1], noted)
 
 
-def test_a_file_goes_and_a_folder_once_it_is_empty(way, tree):
+def test_a_file_is_removed_and_a_folder_only_when_empty(method, tree):
     root = Root.of(tree)
     with root.opened(["a"]) as folder:
         assert not folder.remove_empty("b")
@@ -40,13 +43,13 @@ def test_a_file_goes_and_a_folder_once_it_is_empty(way, tree):
     assert list((tree / "a").iterdir()) == []
 
 
-def test_a_file_that_is_gone_already_is_as_good_as_removed(way, tree):
+def test_a_file_that_is_already_gone_counts_as_removed(method, tree):
     noted = known(tree / "a/b/file")
     (tree / "a/b/file").unlink()
     assert remove(Root.of(tree), ("a", "b", "file"), noted)
 
 
-def test_another_file_in_its_place_stays(way, tree):
+def test_a_different_file_with_the_same_name_stays(method, tree):
     noted = known(tree / "a/b/file")
     (tree / "a/b/other").write_text("yours")
     (tree / "a/b/other").replace(tree / "a/b/file")
@@ -54,12 +57,12 @@ def test_another_file_in_its_place_stays(way, tree):
     assert (tree / "a/b/file").read_text() == "yours"
 
 
-def test_a_folder_is_no_file(way, tree):
+def test_a_folder_is_not_removed_as_a_file(method, tree):
     assert not remove(Root.of(tree), ("a", "b"), known(tree / "a/b"))
     assert (tree / "a/b/file").is_file()
 
 
-def test_a_link_goes_as_a_link(way, tree, tmp_path):
+def test_a_link_itself_is_removed(method, tree, tmp_path):
     (tmp_path / "away").mkdir()
     (tree / "a/link").symlink_to(tmp_path / "away")
     assert remove(Root.of(tree), ("a", "link"), known(tree / "a/link"))
@@ -67,16 +70,16 @@ def test_a_link_goes_as_a_link(way, tree, tmp_path):
 
 
 @pytest.mark.parametrize("place", ["", "a", "a/b"])
-def test_a_folder_that_became_a_link_is_not_entered(place, way, tree, tmp_path):
+def test_a_folder_that_became_a_link_is_not_entered(place, method, tree, tmp_path):
     root, noted = Root.of(tree), known(tree / "a/b/file")
     (tree / place).rename(tmp_path / "away")
     (tree / place).symlink_to(tmp_path / "away")
-    with pytest.raises(WayChanged):
+    with pytest.raises(PathChanged):
         remove(root, ("a", "b", "file"), noted)
     assert sum(path.is_file() for path in (tmp_path / "away").rglob("*")) == 1
 
 
-def test_links_on_the_way_are_found(tree, tmp_path):
+def test_links_on_the_path_are_found(tree, tmp_path):
     (tree / "link").symlink_to(tree / "a")
     root = Root.of(tree)
     assert root.link_on_way(["a", "b", "file"]) is None
@@ -86,7 +89,7 @@ def test_links_on_the_way_are_found(tree, tmp_path):
     assert Root.of(tmp_path / "tree") == root
 
 
-def test_an_error_names_the_whole_path(way, tree, monkeypatch):
+def test_an_error_names_the_whole_path(method, tree, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied", "file")
 

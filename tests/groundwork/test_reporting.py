@@ -35,7 +35,7 @@ def test_plain_lines_on_stderr(capsys, verbosity, expected):
     assert capsys.readouterr() == ("", "".join(f"{line}\n" for line in expected))
 
 
-def test_details_and_where_an_error_comes_from_if_asked(capsys):
+def test_verbose_shows_details_and_tracebacks(capsys):
     def fail() -> None:
         raise DataError("cut off")
 
@@ -50,7 +50,7 @@ def test_details_and_where_an_error_comes_from_if_asked(capsys):
     assert "Traceback" in shown and "in fail" in shown
 
 
-def test_the_loggers_are_as_before(capsys):
+def test_the_loggers_are_restored(capsys):
     def state() -> list[tuple[int, bool, list[logging.Handler]]]:
         loggers = [logging.getLogger(name) for name in ("", *FLOORS)]
         return [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
@@ -68,10 +68,10 @@ def test_the_loggers_are_as_before(capsys):
 
 @pytest.mark.parametrize("floor", FLOORS)
 def test_a_library_is_silent_unless_the_program_asks(floor):
-    """Without a handler of its own Python would print warnings on stderr."""
+    """Without a handler of the kit's own, Python would print warnings on stderr."""
     code = f"import logging, {floor}\nlogging.getLogger({floor!r}).error('failed: x')\n"
     silent = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (silent.stdout, silent.stderr) == ("", "")
     asked = code.replace("\n", "\nlogging.basicConfig()\n", 1)
-    told = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stderr == f"ERROR:{floor}:failed: x\n"
+    shown = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stderr == f"ERROR:{floor}:failed: x\n"

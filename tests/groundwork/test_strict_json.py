@@ -1,4 +1,4 @@
-"""JSON as the kit reads it: a doubled key is an error, not the last value."""
+"""The kit's JSON reader: a duplicate key is an error; the last value is not used."""
 
 import json
 
@@ -15,7 +15,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_what_json_writes_comes_back(value):
+def test_any_value_survives_write_and_read(value):
     assert parse_json(json.dumps(value)) == value
     assert parse_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
 
@@ -25,16 +25,16 @@ def test_what_json_writes_comes_back(value):
     [
         ('{"a": 1, "a": 2}', "a"),
         ('{"a": 1, "a": 1}', "a"),
-        ('{"a": {"b": 1, "c": [{"d": 1, "\\u0064": 2}]}}', "d"),  # the same letter, written in two ways
+        ('{"a": {"b": 1, "c": [{"d": 1, "\\u0064": 2}]}}', "d"),  # two spellings of the same letter
         ('[{"": 1, "x": 2, "": 3}]', ""),
     ],
 )
-def test_a_doubled_key_is_named(text, key):
+def test_a_duplicate_key_is_named(text, key):
     with pytest.raises(DoubledKeyError, match=f"key {key!r} is there twice"):
         parse_json(text)
 
 
-def test_the_same_key_in_two_objects_is_none():
+def test_the_same_key_in_two_objects_is_not_a_duplicate():
     assert parse_json('{"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]}') == {"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]}
 
 
@@ -46,12 +46,12 @@ def test_a_long_key_is_cut_off():
 
 
 @pytest.mark.parametrize("text", ["", "{", b"\xff", "[" * 100_000])
-def test_what_is_no_json_is_a_value_error(text):
+def test_text_that_is_not_json_is_a_value_error(text):
     with pytest.raises(ValueError):
         parse_json(text)
 
 
-def test_a_reader_that_names_the_place_is_given_all_pairs():
+def test_keep_doubled_gives_all_entries():
     found = parse_json('{"a": 1, "b": {"x": 1, "y": 2, "x": 3, "x": 4, "y": 5}}', pairs=keep_doubled)
     assert type(found) is dict
     inner = found["b"]
@@ -61,7 +61,7 @@ def test_a_reader_that_names_the_place_is_given_all_pairs():
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 5000])
-def test_a_number_that_is_none_is_an_error_where_it_matters_and_shown_in_short(number):
+def test_numbers_that_are_not_finite_are_an_error_if_asked_and_shown_shortened(number):
     with pytest.raises(ValueError) as error:
         parse_json(f'{{"a": [{number}]}}', finite=True)
     assert len(str(error.value)) < 200

@@ -1,4 +1,4 @@
-"""Strict records, and what is said of one that does not fit: where, what, and which key was meant."""
+"""Strict records and their error messages: where, what, and which key was probably meant."""
 
 import dataclasses
 from typing import Annotated
@@ -43,50 +43,50 @@ def error_of(content):
         ),
         (
             {"number": 1, "numbr": 1},
-            "unknown key 'numbr' (did you mean 'number'?); known here: number, inner, schema",
+            "unknown key 'numbr' (did you mean 'number'?); known keys: number, inner, schema",
         ),
         (
             {"number": 1, "inner": {"rat": 1}},
-            "unknown key 'inner.rat' (did you mean 'rate'?); known here: rate, name",
+            "unknown key 'inner.rat' (did you mean 'rate'?); known keys: rate, name",
         ),
         ({"number": 1, "inner": {"rate": float("inf")}}, "inner.rate: Input should be a finite number, got inf"),
         ({"number": 1, "inner": {"name": "odd"}}, "inner.name: there is no such name"),
     ],
 )
-def test_a_fault_names_its_place_and_what_was_expected(content, line):
+def test_an_error_names_its_location_and_what_was_expected(content, line):
     assert fault_lines(error_of(content), Outer) == [line]
     assert first_fault(error_of(content), Outer) == line
 
 
-def test_without_a_model_no_key_is_known():
+def test_known_keys_are_listed_only_with_a_model():
     assert fault_lines(error_of({"number": 1, "numbr": 1})) == ["unknown key 'numbr'"]
 
 
-def test_all_faults_are_listed_and_of_the_first_it_is_said_how_many_follow():
+def test_all_errors_are_listed_or_the_first_with_the_number_of_others():
     error = error_of({"number": "x", "inner": {"rate": 0}, "other": 1})
     lines = fault_lines(error, Outer)
     assert len(lines) == 3 and first_fault(error, Outer) == f"{lines[0]} (and 2 more)"
 
 
-def test_a_line_stays_short_and_one_line_whatever_was_read():
+def test_an_error_is_one_short_line_whatever_was_read():
     for content in ({"number": "x\n" * 5000}, {"number": 1, "k" * 5000: 1}):
         (line,) = fault_lines(error_of(content), Outer)
         assert len(line) < 300 and "\n" not in line
 
 
-def test_a_strict_record_does_not_change():
+def test_a_strict_record_is_frozen():
     with pytest.raises(ValidationError):
         Outer(number=1).number = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Plain:
+class Record:
     frames: int
     mark: str = ""
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"frames": None}, "frames: Input should be a valid integer, got None"),
         ({"frames": "3"}, "frames: Input should be a valid integer, got '3'"),
@@ -97,8 +97,8 @@ class Plain:
         (None, "Input should be"),
     ],
 )
-def test_a_record_takes_no_value_of_another_type(given, said):
-    assert checked_record(Plain, {"frames": 3, "mark": "x"}) == Plain(3, "x")
+def test_a_record_rejects_values_of_another_type(given, message):
+    assert checked_record(Record, {"frames": 3, "mark": "x"}) == Record(3, "x")
     with pytest.raises(ValueError) as error:
-        checked_record(Plain, given)
-    assert str(error.value).startswith(said)
+        checked_record(Record, given)
+    assert str(error.value).startswith(message)

@@ -1,4 +1,4 @@
-"""What is written where a path is a link, a pipe, a device or an open descriptor, for real."""
+"""Writing to real links, pipes, devices and open descriptors."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ def fifo(tmp_path) -> Path:
 
 
 class Reader(threading.Thread):
-    """Reads a pipe to its end, at the other end of which this process writes."""
+    """Reads a pipe to its end in a thread, while this process writes to it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(daemon=True)
@@ -38,7 +38,7 @@ class Reader(threading.Thread):
         return self._content
 
 
-def test_a_link_stays_and_what_it_leads_to_is_replaced_beside_itself(tmp_path):
+def test_a_link_stays_and_the_file_it_points_to_is_replaced(tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
     end, link, second = tmp_path / "there/end.txt", tmp_path / "here/link.txt", tmp_path / "here/second.txt"
@@ -53,20 +53,20 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced_beside_itself(tmp_path):
         assert [path.name for path in (tmp_path / "there").iterdir() if path != end] == [".end.txt.part"]
         assert end.read_text() == "old"
     assert (link.is_symlink(), second.is_symlink(), end.is_symlink()) == (True, True, False)
-    assert end.read_text() == "new" and held.read() == "old"  # replaced, not written over
+    assert end.read_text() == "new" and held.read() == "old"  # replaced, not overwritten
     assert stat.S_IMODE(end.stat().st_mode) == 0o640
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["link.txt", "second.txt"]
     held.close()
 
 
-def test_a_link_to_nothing_gets_its_end(tmp_path):
+def test_writing_to_a_broken_link_creates_the_file_it_points_to(tmp_path):
     link = tmp_path / "link"
     link.symlink_to("new/end")
     write_bytes(link, b"x")
     assert link.is_symlink() and (tmp_path / "new/end").read_bytes() == b"x"
 
 
-def test_a_circle_of_links_is_an_error_and_stays(tmp_path):
+def test_a_circle_of_links_is_an_error_and_is_left(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     for write in (lambda: write_bytes(tmp_path / "a", b"x"), lambda: write_json(tmp_path / "a", 1)):
@@ -86,7 +86,7 @@ def test_a_pipe_gets_the_content_and_stays(fifo, tmp_path, by_link):
     write_bytes(path, b"a few bytes")
     assert reader.content() == b"a few bytes"
     reader = Reader(fifo)
-    with whole_file(path) as file:  # of a format that goes back, and is longer than a pipe holds
+    with whole_file(path) as file:  # seeks back, and is longer than a pipe's buffer
         file.write(b"?" * 3)
         file.write(bytes(3_000_000))
         file.seek(0)
@@ -96,7 +96,7 @@ def test_a_pipe_gets_the_content_and_stays(fifo, tmp_path, by_link):
     assert {entry.name for entry in tmp_path.iterdir()} <= {"pipe", "link"}
 
 
-def test_a_pipe_gets_nothing_of_what_fails(fifo):
+def test_a_pipe_gets_nothing_from_a_failed_write(fifo):
     end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     with pytest.raises(RuntimeError), whole_file(fifo) as file:
         file.write(b"half of the f")
@@ -105,7 +105,7 @@ def test_a_pipe_gets_nothing_of_what_fails(fifo):
     os.close(end)
 
 
-def test_a_reader_that_is_gone_is_an_error_that_names_the_pipe(fifo):
+def test_the_error_names_the_pipe_if_its_reader_is_gone(fifo):
     reading = threading.Thread(target=lambda: os.close(os.open(fifo, os.O_RDONLY)))
     reading.start()
     with pytest.raises(BrokenPipeError) as caught, whole_file(fifo) as file:
@@ -115,19 +115,19 @@ def test_a_reader_that_is_gone_is_an_error_that_names_the_pipe(fifo):
 
 
 def full_device(tmp_path: Path) -> Path:
-    """A device of its own for root: a fault would put a file in the place of everybody's."""
+    """/dev/full, or for root a copy of it: a bug could replace the system's device by a file."""
     if os.geteuid() != 0:
         return Path("/dev/full")
     try:
         os.mknod(tmp_path / "full", stat.S_IFCHR | 0o666, os.makedev(1, 7))
         (tmp_path / "full").open("wb").close()
     except OSError as error:
-        pytest.skip(f"no device can be made here: {error}")
+        pytest.skip(f"no device can be created here: {error}")
     return tmp_path / "full"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-def test_a_full_device_is_an_error_that_names_it_and_stays_a_device(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /dev/full")
+def test_the_error_names_a_full_device_which_stays_a_device(tmp_path):
     device = full_device(tmp_path)
     (tmp_path / "link").symlink_to(device)
     for path in (device, tmp_path / "link"):
@@ -140,7 +140,7 @@ def test_a_full_device_is_an_error_that_names_it_and_stays_a_device(tmp_path):
     assert stat.S_ISCHR(device.lstat().st_mode)
 
 
-def test_standard_output_is_written_to_after_what_was_printed(tmp_path, capfd):
+def test_standard_output_is_written_after_what_was_printed(tmp_path, capfd):
     (tmp_path / "link").symlink_to("/dev/stdout")
     (tmp_path / "fd").symlink_to("/dev/fd")
     names = [STDOUT, Path("/dev/fd/1"), Path(f"/proc/{os.getpid()}/fd/1"), tmp_path / "link", tmp_path / "fd/1"]
@@ -154,7 +154,7 @@ def test_standard_output_is_written_to_after_what_was_printed(tmp_path, capfd):
     assert target(Path("/dev/stderr")).descriptor == 2
 
 
-def test_an_open_descriptor_of_a_file_is_written_on_and_not_replaced(tmp_path):
+def test_an_open_descriptor_is_written_to_and_not_replaced(tmp_path):
     with (tmp_path / "a").open("wb", buffering=0) as file:
         file.write(b"before ")
         write_bytes(Path(f"/dev/fd/{file.fileno()}"), b"within ")
@@ -162,14 +162,14 @@ def test_an_open_descriptor_of_a_file_is_written_on_and_not_replaced(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"before within after"
 
 
-def test_everything_else_is_the_path_itself(tmp_path):
+def test_any_other_path_is_its_own_target(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path, tmp_path / "nothing", tmp_path / "file/below", tmp_path / "no/folder"):
         assert target(path) == Target(path)
     assert target(Path(os.devnull)) == Target(Path(os.devnull), stream=True)
 
 
-def test_a_link_is_not_followed_where_nobody_has_named_what_it_leads_to(tmp_path):
+def test_links_not_followed_replaces_the_link_itself(tmp_path):
     away, link = tmp_path / "away.txt", tmp_path / "link.txt"
     away.write_text("theirs")
     link.symlink_to(away)

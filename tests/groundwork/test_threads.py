@@ -24,7 +24,7 @@ def test_values_come_in_the_order_of_the_items(at_once):
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_no_more_items_are_taken_than_are_in_work_and_one(at_once):
+def test_at_most_one_item_is_taken_in_advance(at_once):
     taken = 0
 
     def items():
@@ -41,14 +41,14 @@ def test_no_more_items_are_taken_than_are_in_work_and_one(at_once):
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_what_befalls_the_items_or_the_function_comes_after_the_values_before_it(at_once):
+def test_an_error_comes_after_the_values_before_it(at_once):
     def broken():
         yield from range(5)
         raise OSError("cut off")
 
     found = []
     with pytest.raises(OSError, match="cut off"):
-        found.extend(map_in_order(square, broken(), at_once=at_once))  # extend keeps what came
+        found.extend(map_in_order(square, broken(), at_once=at_once))  # extend keeps the values before the error
     assert found == [0, 1, 4, 9, 16]
 
     values = map_in_order(lambda number: 1 // (number - 2), range(5), at_once=at_once)

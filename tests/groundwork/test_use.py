@@ -1,4 +1,4 @@
-"""What is in use is not taken away: shared by many, or one's alone."""
+"""Data in use is not removed: use is shared by many, or exclusive to one."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from groundwork.errors import UsageError
 from groundwork.use import exclusive_use, is_use_lock, remove_abandoned_locks, shared_use, use_path
 
 
-def test_many_share_a_folder_and_nobody_takes_it_away_meanwhile(tmp_path):
+def test_shared_use_keeps_others_from_exclusive_use(tmp_path):
     folder = tmp_path / "P01"
     fault = "P01: another command is using it; nothing was changed"
     with shared_use([folder]), shared_use([folder]), pytest.raises(UsageError, match=fault), exclusive_use([folder]):
@@ -19,7 +19,7 @@ def test_many_share_a_folder_and_nobody_takes_it_away_meanwhile(tmp_path):
         pass
 
 
-def test_while_one_has_it_alone_nobody_else_uses_it(tmp_path):
+def test_exclusive_use_keeps_others_from_shared_use(tmp_path):
     with exclusive_use([tmp_path / "P01", tmp_path / "P02"]):
         with pytest.raises(UsageError, match="being removed or renamed"), shared_use([tmp_path / "P02"]):
             pass
@@ -27,7 +27,7 @@ def test_while_one_has_it_alone_nobody_else_uses_it(tmp_path):
             pass
 
 
-def test_the_first_that_leaves_does_not_free_it_for_the_last(tmp_path):
+def test_shared_use_lasts_until_the_last_block_ends(tmp_path):
     folder = tmp_path / "P01"
     with shared_use([folder]):
         with shared_use([folder]):
@@ -36,7 +36,7 @@ def test_the_first_that_leaves_does_not_free_it_for_the_last(tmp_path):
             pass
 
 
-def test_nothing_is_left_beside_it(tmp_path):
+def test_lock_files_are_removed(tmp_path):
     with shared_use([tmp_path / "P01"]), shared_use([tmp_path / "P01"]):
         assert [path for path in tmp_path.iterdir() if is_use_lock(path.name)] == [use_path(tmp_path / "P01")]
     with exclusive_use([tmp_path / "P01"]):
@@ -44,14 +44,14 @@ def test_nothing_is_left_beside_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_place_by_whatever_path(tmp_path):
+def test_different_paths_to_one_folder_share_one_lock(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with shared_use([tmp_path / "link"]), pytest.raises(UsageError), exclusive_use([tmp_path / "real" / "."]):
         pass
 
 
-def test_what_a_killed_process_held_is_free(tmp_path):
+def test_a_killed_process_holds_nothing(tmp_path):
     program = (
         "import os, sys; from groundwork.use import shared_use; "
         "used = shared_use([sys.argv[1]]); used.__enter__(); os._exit(9)"
@@ -63,7 +63,7 @@ def test_what_a_killed_process_held_is_free(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_killed_processes_left_goes_and_what_is_held_stays(tmp_path):
+def test_abandoned_locks_are_removed_and_held_ones_stay(tmp_path):
     use_path(tmp_path / "P01").touch()
     with shared_use([tmp_path / "P02"]):
         remove_abandoned_locks(tmp_path)
@@ -72,7 +72,7 @@ def test_what_killed_processes_left_goes_and_what_is_held_stays(tmp_path):
     remove_abandoned_locks(tmp_path / "none")
 
 
-def test_where_no_lock_can_stand_nothing_is_held(tmp_path):
-    """As for a folder that is not there, or one on a disk that is read only."""
+def test_nothing_is_held_where_no_lock_file_can_be_made(tmp_path):
+    """As in a folder that does not exist, or on a read-only disk."""
     with shared_use([tmp_path / "none" / "P01"]), exclusive_use([tmp_path / "none" / "P01", "/"]):
         assert not (tmp_path / "none").exists()

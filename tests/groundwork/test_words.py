@@ -1,4 +1,4 @@
-"""Numbers, names and foreign text in messages."""
+"""Numbers, names and quoted text in messages."""
 
 import pytest
 
@@ -27,13 +27,13 @@ def test_eight_names_are_listed_and_the_rest_counted():
     assert listed([]) == ""
 
 
-def test_foreign_text_is_one_line_of_bounded_length():
+def test_quoted_text_is_one_line_of_bounded_length():
     assert one_line("a\n  b\tc") == "a b c"
     assert one_line("x" * 80) == "x" * 80
     assert one_line("x" * 81) == "x" * 77 + "..."
     assert one_line("abcdef", most=5) == "ab..."
 
 
-def test_the_nearest_name_is_asked_about():
+def test_the_nearest_name_is_suggested():
     assert nearest("protonet", ["maml", "protonets"]) == " (did you mean 'protonets'?)"
     assert nearest("something", ["maml"]) == ""

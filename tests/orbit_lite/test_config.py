@@ -84,7 +84,7 @@ def test_doubled_keys_on_the_command_line_are_refused(overrides, said):
         ),
         (
             "learner={head: cosine, extractor: learned, head_settings: {scal: 8}}",
-            "learner.head_settings: unknown key 'scal' .*did you mean 'scale'.*; known here: scale$",
+            "learner.head_settings: unknown key 'scal' .*did you mean 'scale'.*; known keys: scale$",
         ),
         (
             "learner={head: cosine, extractor: learned, head_settings: {scale: -1}}",

@@ -114,7 +114,7 @@ HEADLINE = ("overall", "frame_accuracy", "per_video")
     [
         (("schema",), 2, "schema 2; this version reads schema 1"),
         (("kind",), "tasks", "no scorecard file"),
-        (("color",), "red", "unknown key 'color'; known here: "),
+        (("color",), "red", "unknown key 'color'; known keys: "),
         ((*HEADLINE, "mean"), float("nan"), r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "mean"), 70.5, r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "mean"), 1.001, r"overall\.frame_accuracy\.per_video\.mean: "),

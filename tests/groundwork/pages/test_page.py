@@ -1,4 +1,4 @@
-"""A page of sections: in Markdown and in HTML, its headings in order, each picture in words, too."""
+"""A page of sections in Markdown and HTML: headings in order, alt text for each picture."""
 
 import re
 from xml.etree import ElementTree
@@ -25,19 +25,19 @@ SECTIONS = [Section("first", "The first", BLOCKS), Section("second", "The second
 
 @pytest.fixture
 def page():
-    """The body, read as XML: all but its pictures is."""
+    """The body parsed as XML, after its image tags are closed."""
     body = re.search(r"<body>.*</body>", html_page("Title", SECTIONS), re.DOTALL)
     return ElementTree.fromstring(re.sub(r"(<img [^>]*)>", r"\1/>", body[0]))
 
 
-def test_html_says_its_language_and_loads_nothing():
+def test_html_declares_its_language_and_loads_nothing():
     text = html_page("A <title>", SECTIONS)
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
     assert "<title>A &lt;title&gt;</title>" in text
     assert not re.search(r"<script|<link|@import|url\(|https?:", text)
 
 
-def test_headings_are_in_order_and_lead_to_their_sections(page):
+def test_headings_are_in_order_and_links_lead_to_their_sections(page):
     headings = [(element.tag, element.text) for element in page.iter() if re.fullmatch("h[1-6]", element.tag)]
     assert headings == [("h1", "Title"), ("h2", "The first"), ("h3", "Ann & Bob"), ("h2", "The second")]
     names = {element.get("id") for element in page.iter("h2")}
@@ -45,12 +45,12 @@ def test_headings_are_in_order_and_lead_to_their_sections(page):
     assert {section.get("aria-labelledby") for section in page.iter("section")} == names
 
 
-def test_every_picture_has_its_words_and_its_data(page):
+def test_every_picture_has_alt_text_and_data(page):
     assert [image.get("alt") for image in page.iter("img")] == ["Bars fall from 1 to 0.", "A frame of a mug"]
     assert 'href="shares.csv"' in html_page("", SECTIONS)
 
 
-def test_markdown_holds_the_same():
+def test_markdown_has_the_same_content():
     text = markdown_page("A *title*", SECTIONS)
     assert re.findall(r"^#+ .*", text, re.MULTILINE) == [
         r"# A \*title\*",
@@ -64,10 +64,10 @@ def test_markdown_holds_the_same():
 
 
 @pytest.mark.parametrize("alt", ["", " \n"])
-def test_a_picture_without_words_is_refused(alt):
-    with pytest.raises(ValueError, match=r"picture\.svg: expected words"):
+def test_a_picture_without_alt_text_is_rejected(alt):
+    with pytest.raises(ValueError, match=r"picture\.svg: expected alt text"):
         Figure("picture.svg", b"", alt, "", "")
-    with pytest.raises(ValueError, match="Frame 1: expected words"):
+    with pytest.raises(ValueError, match="Frame 1: expected alt text"):
         Thumbnail(b"", alt, "Frame 1")
 
 
@@ -75,18 +75,18 @@ def test_drawings_are_the_same_bytes_for_the_same_numbers():
     def draw() -> bytes:
         with drawing(height=2) as (axes, content):
             axes.plot([1, 3, 2])
-            axes.set_title("日本")  # a script that the font lacks warns of nothing
+            axes.set_title("日本")  # the font lacks this script; no warning
         return content.getvalue()
 
     assert draw() == draw()
     assert ElementTree.fromstring(draw()).tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_a_figure_has_the_size_that_was_asked_for():
+def test_a_figure_has_the_requested_size():
     with figure_as_svg(width=5, height=2) as (figure, content):
         figure.subplots(1, 2)
     root = ElementTree.fromstring(content.getvalue())
-    assert (root.get("width"), root.get("height")) == ("360pt", "144pt")  # 72 points an inch
+    assert (root.get("width"), root.get("height")) == ("360pt", "144pt")  # 72 points per inch
 
 
 def test_long_names_are_shortened_in_pictures():

@@ -1,4 +1,4 @@
-"""One table as text, Markdown, HTML and CSV: the same cells in each, aligned, escaped, and short enough."""
+"""One table as text, Markdown, HTML and CSV: the same cells in each, aligned, escaped and short enough."""
 
 import csv
 import os
@@ -90,7 +90,7 @@ def test_markup_is_escaped_in_markdown():
 
 
 def test_html_has_caption_and_scope():
-    region = ElementTree.fromstring(html_table(VIDEOS))  # escaped and closed: it is read as XML
+    region = ElementTree.fromstring(html_table(VIDEOS))  # parsing as XML checks escaping and closing tags
     assert region.attrib["aria-label"] == region.findtext("table/caption") == VIDEOS.caption
     assert [(cell.text, cell.attrib["scope"]) for cell in region.findall("table/thead/tr/th")] == [
         ("Video", "col"),
@@ -104,7 +104,7 @@ def test_html_has_caption_and_scope():
     assert [cell.attrib.get("class") for cell in rows[0]] == [None, "number", None]
 
 
-def test_csv_holds_the_values_themselves():
+def test_csv_has_the_values_in_full_precision():
     text = csv_table(VIDEOS)
     assert text.splitlines()[0] == "Video,right,Taken for"
     first, second = csv.DictReader(text.splitlines())
@@ -113,20 +113,20 @@ def test_csv_holds_the_values_themselves():
 
 
 @given(ROWS)
-def test_all_forms_have_one_row_for_each_and_the_same_cells(rows):
+def test_all_formats_have_the_same_rows_and_cells(rows):
     table = Table("caption", ("a", "b", "c"), rows)
     region = ElementTree.fromstring(html_table(table))
     assert [tuple(cell.text or "" for cell in row) for row in region.findall("table/tbody/tr")] == [*table.cells]
     lines = text_table(table).split("\n")
     assert len(lines) == 2 + len(rows)
-    assert len(set(map(len, lines[1:]))) == 1  # the last column is of numbers
+    assert len(set(map(len, lines[1:]))) == 1  # the last column has numbers, so no line is shorter
     markdown = markdown_table(table).split("\n")[4:]
     for line, row in zip(markdown, table.cells, strict=True):
         assert line == f"| {' | '.join(map(markdown_escaped, row))} |"
         assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 4
 
 
-def test_words_are_shortened_in_the_middle_until_the_lines_fit():
+def test_words_are_shortened_in_the_middle_to_fit():
     lines = TEXT.splitlines()
     assert text_table(VIDEOS, width=max(map(len, lines[1:]))) == TEXT
     assert text_table(VIDEOS, width=36).splitlines() == NARROW.splitlines()
@@ -136,12 +136,12 @@ def test_headings_and_cells_wrap_at_spaces_before_anything_is_shortened():
     assert text_table(WORDY, width=32) == WRAPPED
 
 
-def test_a_table_that_no_wrapping_makes_fit_becomes_one_list_per_row():
+def test_a_table_that_does_not_fit_even_wrapped_becomes_one_list_per_row():
     assert text_table(WORDY, width=20) == LISTS
 
 
 @given(ROWS, st.integers(24, 120))
-def test_lines_fit_and_numbers_are_whole(rows, width):
+def test_lines_fit_and_numbers_are_not_cut(rows, width):
     table = Table("caption", ("a", "b", "c"), rows)
     lines = text_table(table, width=width).split("\n")[1:]
     assert max(map(len, lines)) <= width
@@ -149,7 +149,7 @@ def test_lines_fit_and_numbers_are_whole(rows, width):
     assert {str(row[2]) for row in rows} <= words
 
 
-def test_no_lines_are_drawn():
+def test_no_box_drawing_characters_are_used():
     assert text_table(VIDEOS, width=36).isascii()
 
 
@@ -161,8 +161,8 @@ print(text_table(Table("caption", ("a", "b"), (("x" * 50, 1),)), width=terminal_
 """
 
 
-def test_a_terminal_says_how_wide_it_is():
-    pytest.importorskip("termios", reason="no terminals of POSIX here")
+def test_the_width_of_a_terminal_is_found():
+    pytest.importorskip("termios", reason="this system has no POSIX terminals")
     import fcntl
     import pty
     import termios
@@ -177,7 +177,7 @@ def test_a_terminal_says_how_wide_it_is():
     assert [len(line) for line in lines[2:]] == [30, 30]
 
 
-def test_a_file_or_a_pipe_takes_all():
+def test_output_to_a_file_or_pipe_is_not_shortened():
     done = subprocess.run([sys.executable, "-c", PRINTS], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0] == "None"
     assert "x" * 50 in done.stdout
