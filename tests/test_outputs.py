@@ -284,7 +284,7 @@ def test_no_output_takes_the_place_of_what_is_in_an_input_folder(verb, writing, 
     places += [folder / f"a{suffix}" for suffix in kept.suffixes for folder in (tree, tree / "deep/er", elsewhere)]
     for place in places:
         line = refused(verb, {writing.dest: place, reading.dest: tree}, capsys)
-        assert f"{shown_name(writing)} {place}: would take the place of" in line or "the same file" in line
+        assert f"{shown_name(writing)} {place}: would replace a file" in line or "the same file" in line
         assert f"{shown_name(reading)} {tree};" in line
     assert (tree / kept.names[1]).read_text() == "its own"
     for place in (tree / "mine.csv", tree / "deep/mine.csv"):  # where nothing is lost, as before
