@@ -396,7 +396,7 @@ def test_two_commands_do_not_write_one_file_at_once(verb, writing, tmp_path, cap
 def test_a_folder_that_is_a_link_to_nothing_is_not_taken_for_a_new_one(verb, writing, tmp_path, capsys):
     (tmp_path / "out").symlink_to("nothing")
     line = refused(verb, {writing.dest: tmp_path / "out"}, capsys)
-    assert f"{tmp_path / 'out'}: a link to {tmp_path / 'nothing'}, which is not there" in line
+    assert f"{tmp_path / 'out'}: a link to {tmp_path / 'nothing'}, which does not exist" in line
 
 
 @pytest.mark.parametrize(("verb", "name"), [("summarize", "counts.csv"), ("quality", "quality_videos.csv")])
