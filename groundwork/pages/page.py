@@ -64,8 +64,10 @@ def _block(block: Block) -> str:
 
 def _figure(figure: Figure) -> str:
     source = f"data:image/svg+xml;base64,{base64.b64encode(figure.svg).decode()}"
+    # focusable, as tables are: a chart wider than the window is scrolled, for its text would be too small to read
     return (
-        f'<figure>\n<img src="{source}" alt="{escape(figure.alt)}">\n'
+        f'<figure>\n<div class="wide" role="group" aria-label="{escape(figure.caption)}" tabindex="0">\n'
+        f'<img src="{source}" alt="{escape(figure.alt)}">\n</div>\n'
         f'<figcaption>{escape(figure.caption)} Data: <a href="{figure.csv}">{figure.csv}</a></figcaption>\n</figure>'
     )
 

@@ -171,7 +171,7 @@ def _row(table: Table, row: tuple[str, ...], *, total: bool) -> str:
     cells = []
     for place, (cell, right) in enumerate(zip(row, table.to_the_right, strict=True)):
         if place == 0:
-            cells.append(f'<th scope="row">{escape(cell)}</th>')
+            cells.append(f'<th{_class("number" if right else "")} scope="row">{escape(cell)}</th>')
             continue
         kinds = ["number"] if right else []
         if table.shaded_from is not None and place >= table.shaded_from:

@@ -100,10 +100,10 @@ def mean_over_participants(accuracies: Mapping[str, float], *, chance: float, of
         if found.low is None or found.high is None
         else f"95 % interval over participants {100 * found.low:.0f} to {share(found.high)}"
     )
+    several = f" on average, from {100 * min(values):.0f} to {share(max(values))}" if len(values) > 1 else ""
     return (
         f"{counted(len(values), 'participant')}: {share(sum(values) / len(values))} of the frames of {of} were "
-        f"recognized on average, from {100 * min(values):.0f} to {share(max(values))} ({spread}; guessing would get "
-        f"{share(chance)})."
+        f"recognized{several} ({spread}; guessing would get {share(chance)})."
     )
 
 

@@ -25,45 +25,61 @@ from orbit_lite.studio.study import Participant, Study
 from orbit_lite.studio.wording import wording
 
 _Lines = Mapping[str, object]
+_Page = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class _Question:
-    """What is to be deleted, of whom, and where to go from there: back, and when it is gone."""
+    """What to delete, and whose it is.
+
+    Attributes:
+        title: the question.
+        plan: what deleting removes.
+        whose: the participants it belongs to.
+        pages: addresses and names of the pages from the study down to the one that asked.
+        gone: whether the last of these pages is deleted, too.
+    """
 
     title: str
     plan: Plan
     whose: Sequence[Participant]
-    back: tuple[str, str]
-    after: tuple[str, str]
+    pages: Sequence[_Page]
+    gone: bool
+
+    @property
+    def pages_left(self) -> Sequence[_Page]:
+        """The pages that are still there after deleting."""
+        return self.pages[:-1] if self.gone else self.pages
 
 
 def _question(study: Study, given: dict[str, str]) -> _Question:
     words, top = wording(), ("/", wording()("nav.study"))
     if "participant" not in given:
         plan = plan_everything(study)
-        return _Question(words("delete.everything"), plan, study.participants(), top, top)
+        return _Question(words("delete.everything"), plan, study.participants(), [top], gone=False)
     participant = study.participant(given["participant"])
     whose, page = [participant], (participant_address(participant.name), participant.name)
     if "thing" not in given:
         title = words("delete.participant", name=participant.name)
-        return _Question(title, plan_participant(study, participant), whose, page, top)
+        return _Question(title, plan_participant(study, participant), whose, [top, page], gone=True)
     thing = participant.thing(given["thing"])
     own_page = thing_address(participant.name, thing.name), thing.name
     if "video" not in given:
-        title = words("delete.thing", name=thing.name)
-        return _Question(title, plan_thing(study, participant, thing), whose, own_page, page)
+        title = words("delete.thing", name=thing.name, participant=participant.name)
+        return _Question(title, plan_thing(study, participant, thing), whose, [top, page, own_page], gone=True)
     video = thing.video(given["type"], given["video"])
     title = words("delete.video", name=printable(video.name))
-    return _Question(title, plan_video(study, participant, thing, video), whose, own_page, own_page)
+    plan = plan_video(study, participant, thing, video)
+    return _Question(title, plan, whose, [top, page, own_page], gone=False)
 
 
 async def ask(request: Request) -> HTMLResponse:
     """List what would go."""
 
     def page() -> HTMLResponse:
-        question = _question(studio_of(request).study, request.path_params)
-        return _shown(request, question, question.back, plan=_lines(studio_of(request).study, question.plan), done=None)
+        study = studio_of(request).study
+        question = _question(study, request.path_params)
+        return _shown(request, question, question.pages, plan=_lines(study, question.plan), done=None)
 
     return await run_in_threadpool(page)
 
@@ -87,15 +103,18 @@ async def delete(request: Request) -> HTMLResponse:
             "still": _below(studio.study, forgotten.remaining),
             "unreachable": _below(studio.study, forgotten.unreachable),
         }
-        return _shown(request, question, question.after, plan=None, done=done)
+        return _shown(request, question, question.pages_left, plan=None, done=done)
 
     return await run_in_threadpool(page)
 
 
 def _shown(
-    request: Request, question: _Question, back: tuple[str, str], *, plan: _Lines | None, done: _Lines | None
+    request: Request, question: _Question, pages: Sequence[_Page], *, plan: _Lines | None, done: _Lines | None
 ) -> HTMLResponse:
-    return render(request, "delete.html", title=question.title, back=back[0], back_name=back[1], plan=plan, done=done)
+    back, back_name = pages[-1]
+    return render(
+        request, "delete.html", title=question.title, pages=pages, back=back, back_name=back_name, plan=plan, done=done
+    )
 
 
 def _lines(study: Study, plan: Plan) -> _Lines:

@@ -94,6 +94,9 @@ def test_the_page_can_be_read_without_sight(any_report):
     assert all(region["tabindex"] == "0" and region["aria-label"] for region in regions)
     labels = [region["aria-label"] for region in regions]
     assert len(set(labels)) == len(labels)
+    charts = [attributes for attributes in page.all("div") if attributes.get("role") == "group"]
+    assert len(charts) == sum(image["src"].startswith("data:image/svg") for image in page.all("img")) > 0
+    assert all(chart["tabindex"] == "0" and chart["aria-label"] for chart in charts)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(set(ids)) == len(ids)
     assert {attributes["aria-labelledby"] for attributes in page.all("section")} == set(ids)

@@ -52,6 +52,23 @@ def test_a_thing_goes_from_disk_recognizer_check_and_test(client):
     assert first not in client.page("p", "P01") and "There is no check" in client.page("p", "P01")
 
 
+def trail(page):
+    (links,) = re.findall(r'<ol class="trail">(.*?)</ol>', page, re.DOTALL)
+    return [html.unescape(name) for name in re.findall(r'<a href="[^"]+">(.*?)</a>', links)]
+
+
+def test_a_page_that_asks_says_whose_thing_it_is_and_leads_back_there(client):
+    thing = Study(client.root).participant("P01").things[0]
+    asked = client.page("p", "P01", "t", thing.name, "delete")
+    assert trail(asked) == ["Study", "P01", thing.name]
+    assert f"Delete P01's {thing.name}, with its videos?" in html.unescape(asked)
+    video = thing.teaching[0]
+    one = client.page("p", "P01", "t", thing.name, "v", "clean", video.name, "delete")
+    assert trail(one) == ["Study", "P01", thing.name]
+    deleted = client.form("p", "P01", "t", thing.name, "delete")[2]
+    assert trail(deleted) == ["Study", "P01"]  # the thing's own page is gone
+
+
 def test_until_the_last_thing_the_recognizer_stays(client):
     for thing in Study(client.root).participant("P01").things:
         assert client.form("p", "P01", "t", thing.name, "delete")[0] == 200
