@@ -29,6 +29,7 @@ from orbit_lite.studio.wording import wording
 
 FILM_SECONDS = (10, 15, 20)
 COUNTDOWN_SECONDS = 3
+SHORT_S = 5.0  # half of the shortest film that the page offers
 
 
 async def show(request: Request) -> HTMLResponse:
@@ -160,7 +161,8 @@ def _said(verdict: Verdict, *, photo: bool) -> str:
     filmed = first_capital(in_words(verdict))
     if photo:
         return wording()("video.photo", verdict=filmed)
-    return wording()("video.length", seconds=f"{verdict.seconds:.0f}", verdict=filmed)
+    key = "video.short" if verdict.seconds < SHORT_S else "video.length"
+    return wording()(key, seconds=f"{verdict.seconds:.0f}", verdict=filmed)
 
 
 def _sent(arrival: Arrival) -> dict[str, object]:

@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 
+from data_prep.quality.single import Verdict
 from eval.formats.records import read_scorecard
 from orbit_lite.models.choice import ModelChoice
 from orbit_lite.personal.checking.check_user import check_user
@@ -15,6 +16,7 @@ from orbit_lite.personal.checking.numbers import read_check_json, user_numbers
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.teaching.personalize import personalize
 from orbit_lite.personal.teaching.sampling import PROTOCOL
+from orbit_lite.studio.routes.thing import SHORT_S, _said
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,9 @@ def client(serve, filmed, tmp_path_factory):
                     place=kind,
                 )
                 assert [one["kept"] for one in sent] == [True] * len(videos), sent
-                assert all(re.search(r"\d+ seconds\. (Your clip|All)", one["said"]) for one in sent)
+                assert all(
+                    re.search(r"[2-4] seconds\. Your clip .* It is short: film ten", one["said"]) for one in sent
+                )
         assert client.taught("P01")["state"] == "done"
         yield client
 
@@ -101,3 +105,12 @@ def test_reports_are_shown_with_their_own_style_alone(client):
         back = ("/p/P01", "P01") if "P01" in place else ("/", "Study")
         assert '<a href="{}">Back to {}</a>'.format(*back) in text
     assert client.page("p", "P01", "report", "check", "check_objects.csv").startswith("object,videos")
+
+
+def test_a_short_video_is_said_to_be_short_and_a_longer_one_and_a_photo_are_not():
+    def said(frames, **options):
+        return _said(Verdict(frames, ()), **options)
+
+    assert said(int(30 * SHORT_S) - 1, photo=False).endswith("It is short: film ten to twenty seconds, from all sides.")
+    assert "short" not in said(int(30 * SHORT_S), photo=False)
+    assert "short" not in said(1, photo=True)
