@@ -1,4 +1,4 @@
-"""Videos to frames to index: what has to be done before a recognizer can be trained or tried."""
+"""Videos to frames to index: the data preparation before a recognizer can be trained or tried."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""ORBIT's published archives: downloaded, judged, unpacked.
+"""ORBIT's published archives: download, check, unpack.
 
-Others call `download.download`; every ZIP file from elsewhere goes through `unzip`.
+Other packages call `download.download`; every ZIP file from outside is read through `unzip`.
 """

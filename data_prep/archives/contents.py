@@ -1,8 +1,8 @@
-"""What an archive of ORBIT holds, wherever in it the tree begins: its videos, its annotations, and what is neither.
+"""The contents of an ORBIT archive, at whatever level its tree begins: videos, annotations, and other members.
 
-Archives are made by hand, so folders may stand above the tree (`orbit_benchmark_224/test/P177/…`, or none at all) and
-leavings of macOS beside it. A video is what stands as `USER/OBJECT/TYPE/VIDEO/VIDEO-00001.jpg` or as
-`USER/OBJECT/TYPE/FILE.mp4`; a folder named after a split right above USER is its split.
+Archives are made by hand, so the tree may be inside other folders (`orbit_benchmark_224/test/P177/…`) or not, and macOS
+may have added files. A video's members are `USER/OBJECT/TYPE/VIDEO/VIDEO-00001.jpg` and so on, or
+`USER/OBJECT/TYPE/FILE.mp4`. If the folder right above USER is named after a split, that is the video's split.
 """
 
 import zipfile
@@ -22,7 +22,7 @@ from groundwork.files import whole_file, whole_folder
 from groundwork.progress import Progress
 from groundwork.words import listed
 
-WRITERS = 4  # threads: most of the time goes into waiting for the disk to have each file
+WRITERS = 4  # threads: most of the time is spent waiting for the disk to sync each file
 _MACOS = "__MACOSX"
 
 
@@ -40,17 +40,17 @@ class ZippedVideo:
 
     @property
     def files(self) -> list[tuple[str, int]]:
-        """Names and sizes in bytes, by name: of a folder's frames, as `tree.list_frames` gives them."""
+        """Names and sizes in bytes, sorted by name, as `tree.list_frames` gives them for a folder of frames."""
         return sorted((PurePosixPath(nfc(m.filename)).name, m.file_size) for m in self.members)
 
     def path(self, out: Path) -> Path:
-        """Where it goes below OUT."""
+        """Its path below OUT."""
         return out.joinpath(self.split, *self.place.split("/"))
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive holds. `videos` are in the archive's own order; `others` are members left aside, by name."""
+    """The contents of an archive: `videos` in the archive's own order, and the names of skipped members."""
 
     videos: tuple[ZippedVideo, ...]
     others: tuple[str, ...]
@@ -66,11 +66,11 @@ def find_videos(archive: CheckedZip, split: str = "") -> Contents:
 
     Args:
         archive: the archive.
-        split: of videos that stand under no split's folder; "" if that is not known.
+        split: the split of videos that are in no split's folder; "" if unknown.
 
     Raises:
-        DataError: if there is none, there are both frames and raw videos, two members would be one file, a video's
-            split is not known, or another one than `split`.
+        DataError: if there are no videos, or both frames and raw videos; if two members would be the same file; or if a
+            video's split is unknown, or not `split`.
     """
     groups: dict[tuple[str, str], dict[str, zipfile.ZipInfo]] = defaultdict(dict)
     kinds: dict[str, str] = {}
@@ -85,11 +85,11 @@ def find_videos(archive: CheckedZip, split: str = "") -> Contents:
         above, place = parts[:-depth], "/".join(parts[-depth:][:4])
         own = above[-1] if above and above[-1] in PUBLISHED_SPLITS else ""
         if split and own and own != split:
-            raise DataError(f"{archive.path}#{member.filename}: of the split {own}, expected {split}.")
+            raise DataError(f"{archive.path}#{member.filename}: is in split {own}, expected {split}.")
         if not (own or split):
             raise DataError(
-                f"{archive.path}#{member.filename}: stands under no folder {', '.join(PUBLISHED_SPLITS)}, so its split"
-                " is not known: say it with --split."
+                f"{archive.path}#{member.filename}: is in none of the folders {', '.join(PUBLISHED_SPLITS)}, so its"
+                " split is unknown: give it with --split."
             )
         files = groups[own or split, place]
         if parts[-1] in files:
@@ -108,13 +108,13 @@ def find_videos(archive: CheckedZip, split: str = "") -> Contents:
 
 
 def write_videos(archive: CheckedZip, videos: Sequence[ZippedVideo], out: Path) -> int:
-    """Unpack videos to OUT/SPLIT/USER/…, each whole or not at all; those that are there already are left.
+    """Unpack videos to OUT/SPLIT/USER/…, each whole or not at all; videos that exist already are kept.
 
     Returns:
-        how many were there already.
+        the number of videos that existed already.
 
     Raises:
-        DataError: if a member is damaged, the disk is too small, or a video in OUT is not the archive's. Videos
+        DataError: if a member is damaged, the disk is too small, or a video in OUT differs from the archive's. Videos
             written so far are whole.
     """
     waiting = [video for video in videos if not _is_there(video, out, archive.path)]
@@ -138,19 +138,19 @@ def _write_video(archive: CheckedZip, video: ZippedVideo, out: Path) -> None:
 
 
 def write_annotations(archive: CheckedZip, out: Path, split: str = "") -> tuple[int, tuple[str, ...]]:
-    """Unpack annotations: `…/SPLIT/VIDEO.json` goes to OUT/annotations/SPLIT/VIDEO.json, other JSON files (lists of
-    objects, say) to OUT/annotations/NAME.json. A file that is there already is replaced.
+    """Unpack annotations: `…/SPLIT/VIDEO.json` to OUT/annotations/SPLIT/VIDEO.json, other JSON files (such as lists of
+    objects) to OUT/annotations/NAME.json. Existing files are replaced.
 
     Args:
         archive: the archive.
         out: the tree's root.
-        split: of files that stand under no split's folder.
+        split: the split of files that are in no split's folder.
 
     Returns:
-        number of videos with annotations; names of members left aside.
+        number of videos with annotations; names of skipped members.
 
     Raises:
-        DataError: if there are none, two members would be one file, or a video's split is not known.
+        DataError: if there are no annotations, two members would be the same file, or a video's split is unknown.
     """
     targets: dict[str, zipfile.ZipInfo] = {}
     others: list[str] = []
@@ -167,8 +167,8 @@ def write_annotations(archive: CheckedZip, out: Path, split: str = "") -> tuple[
             own = parts[-2] if len(parts) > 1 and parts[-2] in SPLITS else split
             if not own:
                 raise DataError(
-                    f"{archive.path}#{member.filename}: stands under no folder {', '.join(SPLITS)}, so its split is"
-                    " not known: say it with --split."
+                    f"{archive.path}#{member.filename}: is in none of the folders {', '.join(SPLITS)}, so its split is"
+                    " unknown: give it with --split."
                 )
             place, videos = f"{own}/{place}", videos + 1
         if place in targets:
@@ -186,14 +186,14 @@ def write_annotations(archive: CheckedZip, out: Path, split: str = "") -> tuple[
 
 
 def refuse_foreign(out: Path, videos: Iterable[tuple[str, str]]) -> None:
-    """See that OUT's folders of these splits hold no other videos: they would be indexed as the archive's.
+    """Require that OUT's folders of these splits hold no other videos: they would be indexed as the archive's.
 
     Args:
         out: the tree's root.
-        videos: split and place of all that will be there.
+        videos: split and place of all videos that will be there.
 
     Raises:
-        DataError: if there are others.
+        DataError: if there are other videos.
     """
     expected = {f"{split}/{place}" for split, place in videos}
     foreign = []
@@ -204,12 +204,13 @@ def refuse_foreign(out: Path, videos: Iterable[tuple[str, str]]) -> None:
                 foreign.append(place)
     if foreign:
         raise DataError(
-            f"{out}: holds what the archive does not: {listed(sorted(foreign))}. Remove it, or take another folder."
+            f"{out}: holds videos that the archive does not have: {listed(sorted(foreign))}."
+            " Remove them, or use another folder."
         )
 
 
 def _depth(parts: Sequence[str]) -> int | None:
-    """How many parts at a path's end are a video's place and file: 5 of a frame, 4 of a raw video, None of neither."""
+    """How many parts at the end of a path are a video's place and file: 5 for a frame, 4 for a video, else None."""
     if len(parts) >= 5 and parts[-3] in TREE_TYPES:
         try:
             video, _ = parse_frame_file_name(parts[-1])
@@ -236,5 +237,5 @@ def _is_there(video: ZippedVideo, out: Path, archive: Path) -> bool:
     else:
         same = path.is_dir() and list_frames(path) == video.files
     if not same:
-        raise DataError(f"{path}: not what {archive} has there. Remove it, then run the same command again.")
+        raise DataError(f"{path}: differs from what {archive} has there. Remove it, then run the same command again.")
     return True

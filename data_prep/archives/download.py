@@ -1,12 +1,12 @@
-"""ORBIT's published archives into a frame tree: fetched, unpacked, verified; or archives that are here already.
+"""Turns ORBIT's published archives into a frame tree: downloads, unpacks and verifies them. Local archives work, too.
 
     OUT/{train,validation,test}/…       the tree, and its index.csv
-    OUT/other/…                         users of the unfiltered set, a tree of their own with its own index.csv
+    OUT/other/…                         users of the unfiltered set, a separate tree with its own index.csv
     OUT/annotations/…                   from an archive of annotations
-    OUT/download.json                   which splits are there and verified
-    OUT/.downloads/                     archives, and parts of them, until their split is verified
+    OUT/download.json                   which splits are complete and verified
+    OUT/.downloads/                     archives and partial archives, until their split is verified
 
-A run that was cut off goes on: a download by the byte, unpacking by the video, the rest by the split.
+An interrupted run resumes: a download at the byte, unpacking at the video, the rest at the split.
 The data's license is stated on its page, https://doi.org/10.25383/city.14294597.
 """
 
@@ -58,13 +58,13 @@ RECORD_SCHEMA = 1
 FOLDER_NAME = ".downloads"
 VIDEOS = "raw videos"
 _NAMED_FAULTS = 3
-_BRIEFLY = Patience(attempts=1, timeout_s=10.0)  # a checksum to compare is welcome, not needed
+_BRIEFLY = Patience(attempts=1, timeout_s=10.0)  # for a checksum, which is useful but not required
 _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """One split that is there and verified. `md5` is "" where it was not compared with the published one."""
+    """One complete and verified split. `md5` is "" if it was not compared with the published one."""
 
     source: str
     form: str  # "224 px", or "raw videos"
@@ -74,7 +74,7 @@ class SplitRecord:
 
 @dataclass(frozen=True)
 class DownloadSummary:
-    """What one run did. `skipped` of the videos were there already; `annotations` counts videos that got theirs."""
+    """What one run did. `skipped` of the videos existed already; `annotations` counts videos that got annotations."""
 
     splits: tuple[str, ...] = ()
     videos: int = 0
@@ -85,7 +85,7 @@ class DownloadSummary:
 
 @dataclass
 class _Run:
-    """What the steps of one run share: where they write, what is there, and what they have to say."""
+    """The state that the steps of one run share: the output folder, the records of its splits, and the summary."""
 
     out: Path
     records: dict[str, SplitRecord]
@@ -115,19 +115,19 @@ def download(
     """Bring published splits, or archives downloaded by hand, into the tree OUT, verify it, and write its index.
 
     Args:
-        out: new, or a tree to go on with or to add splits to.
-        splits: of `published.PUBLISHED_SPLITS`. With `from_zips`, the splits these hold; needed where an archive
-            doesn't say so by a folder of that name.
+        out: new, or a tree to resume or to add splits to.
+        splits: names in `published.PUBLISHED_SPLITS`. With `from_zips`, the splits that these archives hold; needed if
+            an archive has no folder named after its split.
         size_px: 224 or 1080; which archives to fetch.
-        from_zips: archives that are here already. Then nothing is downloaded, and these files are never removed.
+        from_zips: local archives. Then nothing is downloaded, and these files are never removed.
         annotations: an archive of annotations (`SPLIT/VIDEO.json`), which is never removed.
-        keep_archives: keep what was downloaded after its split is verified, in OUT/.downloads.
-        api: figshare's.
-        patience: with broken connections.
+        keep_archives: keep downloaded archives in OUT/.downloads after their split is verified.
+        api: the address of figshare's API.
+        patience: how often to retry a broken connection.
 
     Raises:
         UsageError: an unknown split or size, nothing to do, or OUT holds frames of another size.
-        DataError: an archive can't be had, is damaged or hostile, or the unpacked tree is not in order. What is
+        DataError: an archive can't be downloaded, is damaged or hostile, or the unpacked tree has errors. What is
             unpacked is whole; archives are kept.
     """
     _refuse_nonsense(out, splits, from_zips, annotations)
@@ -152,13 +152,13 @@ def records_split(out: Path, split: str) -> bool:
 
 
 def lower_count(out: Path, split: str, gone: int) -> bool:
-    """Let OUT's record say that a split is whole without `gone` of its videos, if that is what the disk now has: they
-    were removed on purpose, and are not to be downloaded again. Tells whether the record was changed."""
+    """Record that a split is complete without `gone` of its videos, if the disk has that number now: they were removed
+    on purpose and must not be downloaded again. Returns whether the record was changed."""
     records = _read_records(out)
-    there = _count_videos(out / split)
-    if split not in records or records[split].videos != there + gone:
+    on_disk = _count_videos(out / split)
+    if split not in records or records[split].videos != on_disk + gone:
         return False
-    _Run(out, records).record({split: replace(records[split], videos=there)})
+    _Run(out, records).record({split: replace(records[split], videos=on_disk)})
     return True
 
 
@@ -166,7 +166,7 @@ def _refuse_nonsense(out: Path, splits: Sequence[str], from_zips: Sequence[Path]
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file, expected a folder or nothing.")
     if not splits and not from_zips and annotations is None:
-        raise UsageError(f"nothing to do: name a split ({', '.join(PUBLISHED_SPLITS)}), or archives that are here.")
+        raise UsageError(f"nothing to do: name a split ({', '.join(PUBLISHED_SPLITS)}) or local archives.")
     for split in splits:
         if split not in PUBLISHED_SPLITS:
             raise UsageError(f"unknown split {split!r}; known: {', '.join(PUBLISHED_SPLITS)}.")
@@ -176,32 +176,32 @@ def _refuse_nonsense(out: Path, splits: Sequence[str], from_zips: Sequence[Path]
 
 
 def _get_published(run: _Run, archive: PublishedArchive, keep: bool, api: str, patience: Patience) -> None:
-    """Fetch one archive, unless its split is there, and unpack it; removes it after."""
+    """Fetch and unpack one archive, unless its split is complete; then remove the archive."""
     split, form = archive.split, f"{archive.size_px} px"
-    held = {record.form for record in run.records.values()} - {VIDEOS}
-    if held - {form}:
-        raise UsageError(f"{run.out}: holds frames of {held.pop()}, asked for {form}. Take another folder.")
+    present = {record.form for record in run.records.values()} - {VIDEOS}
+    if present - {form}:
+        raise UsageError(f"{run.out}: holds frames of {present.pop()}, asked for {form}. Use another folder.")
     path = run.out / FOLDER_NAME / archive.file_name
     if split in run.records and _count_videos(run.out / split) == run.records[split].videos:
-        run.note(f"{run.out / split}: there and verified; not downloaded again")
+        run.note(f"{run.out / split}: already complete and verified; not downloaded again")
         run.summary = replace(run.summary, splits=(*run.summary.splits, split))
-        _let_go(path, keep)
+        _remove_archive(path, keep)
         return
-    with _kept(path) if path.is_file() else nullcontext():
+    with _archive_named(path) if path.is_file() else nullcontext():
         md5 = _verified_md5(run, path, api) if path.is_file() else _fetch(run, archive, path, api, patience)
-    with _kept(path), CheckedZip(path) as opened:
+    with _archive_named(path), CheckedZip(path) as opened:
         contents = find_videos(opened, split)
         refuse_foreign(run.out, [(video.split, video.place) for video in contents.videos])
         _unpack(run, opened, contents, md5)
-    _let_go(path, keep)
+    _remove_archive(path, keep)
 
 
 def _count_videos(tree: Path) -> int:
     return sum(not any(is_junk(part) for part in path.relative_to(tree).parts) for path in tree.glob("*/*/*/*"))
 
 
-def _let_go(path: Path, keep: bool) -> None:
-    """Remove an archive that is no longer needed, and its folder if nothing else is in it."""
+def _remove_archive(path: Path, keep: bool) -> None:
+    """Remove an archive that is no longer needed (unless `keep`), and its folder if that is empty."""
     if not keep:
         path.unlink(missing_ok=True)
         _md5_path(path).unlink(missing_ok=True)
@@ -210,7 +210,7 @@ def _let_go(path: Path, keep: bool) -> None:
 
 
 def _fetch(run: _Run, archive: PublishedArchive, path: Path, api: str, patience: Patience) -> str:
-    """Download one archive; its md5."""
+    """Download one archive; gives its md5."""
     help_text = by_hand(archive)
     with _advised(help_text):
         published = list_published(api, patience=patience).get(archive.file_id)
@@ -218,12 +218,12 @@ def _fetch(run: _Run, archive: PublishedArchive, path: Path, api: str, patience:
             raise DataError(f"{api}: figshare's list has no file {archive.file_id} with a checksum.")
     part = path.with_name(path.name + PART_SUFFIX)
     missing = published.size_bytes - (part.stat().st_size if part.is_file() else 0)
-    # Frames hardly compress: unpacked they take as much again.
-    what = f"the archive of {archive.split} and what is in it"
+    # Frames hardly compress: unpacked, they take as much space again.
+    what = f"the archive of {archive.split} and its unpacked content"
     refuse_little_space(run.out, (max(missing, 0), published.size_bytes), what)
     _LOG.info("download: %r, %.1f GB, to %s", published.name, published.size_bytes / 1e9, path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(_md5_path(path), published.md5)  # before the archive has its name: it has it only with this checksum
+    write_text(_md5_path(path), published.md5)  # written first: the archive gets its name only with this checksum
     try:
         fetch_zip(
             download_url(api, archive),
@@ -234,27 +234,27 @@ def _fetch(run: _Run, archive: PublishedArchive, path: Path, api: str, patience:
             patience=patience,
         )
     except DataError:
-        _md5_path(path).unlink()  # another attempt writes it again
+        _md5_path(path).unlink()  # the next attempt writes it again
         raise
     return published.md5
 
 
 def _md5_path(path: Path) -> Path:
-    """Where a fetched archive's checksum stands until its split is verified."""
+    """The file with a fetched archive's checksum, kept until the split is verified."""
     return path.with_name(path.name + ".md5")
 
 
 def _verified_md5(run: _Run, path: Path, api: str) -> str:
-    """The md5 of an archive that an earlier run fetched whole, and was cut off then: it was compared when the archive
-    got its name. One that was put there by hand is compared now."""
-    noted = _md5_path(path)
-    if noted.is_file() and re.fullmatch(r"[0-9a-f]{32}", found := noted.read_text(errors="replace").strip()):
+    """The md5 of an archive that an earlier, interrupted run fetched whole: it was compared when the archive got its
+    name. That of an archive put there by hand is compared now."""
+    recorded = _md5_path(path)
+    if recorded.is_file() and re.fullmatch(r"[0-9a-f]{32}", found := recorded.read_text(errors="replace").strip()):
         return found
     return _compare_checksum(run, path, api)
 
 
 def _unpack_given(run: _Run, splits: Sequence[str], paths: Sequence[Path], api: str) -> None:
-    """Unpack archives that are here. All are judged before one byte is written."""
+    """Unpack local archives. All are checked before a byte is written."""
     only = splits[0] if len(splits) == 1 else ""
     places: list[tuple[str, str]] = []
     for path in paths:
@@ -273,7 +273,7 @@ def _unpack_given(run: _Run, splits: Sequence[str], paths: Sequence[Path], api: 
 
 
 def _compare_checksum(run: _Run, path: Path, api: str) -> str:
-    """Hold a file against figshare's list, if that can be had; its md5 if it is a published one's, else ""."""
+    """Compare a file with figshare's list, if that can be reached; gives its md5 if it is a published one, else ""."""
     try:
         published = list_published(api, patience=_BRIEFLY)
     except DataError as error:
@@ -284,13 +284,16 @@ def _compare_checksum(run: _Run, path: Path, api: str) -> str:
         entry.md5 for entry in published.values() if entry.file_id in ours and entry.size_bytes == path.stat().st_size
     } - {""}
     if not same_size:
-        run.note(f"{path}: of no published archive's size, so no checksum to compare; the archive's own are compared")
+        run.note(
+            f"{path}: no published archive has this size, so there is no published checksum to compare;"
+            " the checksums inside the archive are checked"
+        )
         return ""
     if (md5 := _md5(path)) not in same_size:
         raise DataError(
             f"{path}: md5 {md5}, but {' or '.join(sorted(same_size))} is published for this size. Download it again."
         )
-    run.note(f"{path}: checksum is the published one")
+    run.note(f"{path}: checksum matches the published one")
     return md5
 
 
@@ -304,14 +307,14 @@ def _md5(path: Path) -> str:
 
 
 def _unpack(run: _Run, archive: CheckedZip, contents: Contents, md5: str) -> None:
-    """Unpack a judged archive, and verify every split it holds, every frame read."""
+    """Unpack a checked archive, and verify every split it holds by reading every frame."""
     form = _form(archive, contents)
-    held = {record.form for name, record in run.records.items() if name not in contents.splits}
-    if held - {form}:
-        raise UsageError(f"{run.out}: holds {held.pop()}, {archive.path} holds {form}. Take another folder.")
+    present = {record.form for name, record in run.records.items() if name not in contents.splits}
+    if present - {form}:
+        raise UsageError(f"{run.out}: holds {present.pop()}, {archive.path} holds {form}. Use another folder.")
     if contents.others:
-        run.note(f"{archive.path}: {counted(len(contents.others), 'member')} left aside: {listed(contents.others)}")
-    for tree in (run.out, run.out / OTHER):  # an index that knows nothing of what comes
+        run.note(f"{archive.path}: {counted(len(contents.others), 'member')} skipped: {listed(contents.others)}")
+    for tree in (run.out, run.out / OTHER):  # remove indexes that will be out of date
         (tree / INDEX_NAME).unlink(missing_ok=True)
     skipped = write_videos(archive, contents.videos, run.out)
     for split in contents.splits:
@@ -341,8 +344,8 @@ def _refuse_faults(tree: Path) -> None:
     if faults:
         first = "; ".join(str(fault) for fault in faults[:_NAMED_FAULTS])
         raise DataError(
-            f"{tree}: {counted(len(faults), 'fault')}, first of all: {first.rstrip('.')}. Remove the videos named, then"
-            " run the same command again; if they stay, the archive holds them so."
+            f"{tree}: {counted(len(faults), 'fault')}, beginning with: {first.rstrip('.')}. Remove these videos, then"
+            " run the same command again. If the faults stay, they are in the archive itself."
         )
 
 
@@ -350,19 +353,19 @@ def _unpack_annotations(run: _Run, path: Path, split: str) -> None:
     with CheckedZip(path, ratio=JSON_RATIO) as archive:
         videos, others = write_annotations(archive, run.out, split)
     if others:
-        run.note(f"{path}: {counted(len(others), 'member')} left aside: {listed(others)}")
+        run.note(f"{path}: {counted(len(others), 'member')} skipped: {listed(others)}")
     run.summary = replace(run.summary, annotations=videos)
 
 
 def _index(run: _Run) -> Index | None:
-    """Make the indexes where they are missing, else see that they hold. None without a benchmark split."""
+    """Build the indexes, or check existing ones. None if there is no benchmark split."""
     if OTHER in run.records:
         open_index(run.out / OTHER)
     return open_index(run.out) if any((run.out / split).is_dir() for split in SPLITS) else None
 
 
 def _refuse_wrong_annotations(index: Index) -> None:
-    """Every frame of an annotated video has an entry, and no other."""
+    """Require that the entries of each annotated video are exactly its frames."""
     wrong = []
     for row in index.rows:
         path = annotation_path(index.root, row.split, row.video)
@@ -388,17 +391,17 @@ def _read_records(out: Path) -> dict[str, SplitRecord]:
         return {str(name): checked_record(SplitRecord, record) for name, record in content["splits"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: not a record of downloads ({error}). Remove it; splits are then verified anew."
+            f"{path}: not a record of downloads ({error}). Remove it; splits are then verified again."
         ) from None
 
 
 @contextmanager
-def _kept(path: Path) -> Iterator[None]:
-    """Say where a downloaded archive is when something is wrong with it."""
+def _archive_named(path: Path) -> Iterator[None]:
+    """Add to an error where the downloaded archive is."""
     try:
         yield
     except DataError as error:
-        raise DataError(f"{error} The archive is kept: {path} (to have it downloaded again, remove it).") from None
+        raise DataError(f"{error} The archive is kept: {path} (to download it again, remove it).") from None
 
 
 @contextmanager

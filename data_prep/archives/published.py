@@ -1,6 +1,6 @@
-"""What ORBIT's authors publish on figshare: which archive holds which split, and each archive's size and md5.
+"""The archives that ORBIT's authors publish on figshare: which one holds which split, and each one's size and md5.
 
-The data's license is stated on its page, https://doi.org/10.25383/city.14294597, and nowhere here.
+The data's license is stated on its page, https://doi.org/10.25383/city.14294597, and not repeated here.
 """
 
 import re
@@ -22,7 +22,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class PublishedArchive:
-    """One ZIP file of frames. `file_id` is figshare's."""
+    """One ZIP file of frames. `file_id` is figshare's number for it."""
 
     split: str
     size_px: int
@@ -30,7 +30,7 @@ class PublishedArchive:
 
     @property
     def file_name(self) -> str:
-        """What it is called here: figshare's name for it is somebody else's text, and no path."""
+        """The local file name. Figshare's own name is untrusted text, so it is not used as a path."""
         return f"{self.split}-{self.size_px}.zip"
 
 
@@ -70,12 +70,12 @@ def published_archive(split: str, size_px: int) -> PublishedArchive:
 
 
 def download_url(api: str, archive: PublishedArchive) -> str:
-    """The address that gives a program the file. figshare's ndownloader links answer programs with 202 or 403."""
+    """The address from which a program can download the file. Figshare's ndownloader links answer with 202 or 403."""
     return f"{api}/file/download/{archive.file_id}"
 
 
 def by_hand(archive: PublishedArchive) -> str:
-    """What to do where the file can't be fetched."""
+    """How to download the file by hand, if it can't be fetched."""
     return (
         f"Download {archive.split}, {archive.size_px} px, with a browser from {PAGE},"
         f" then run: orbit-lite prep download OUT --split {archive.split} --size {archive.size_px} --from-zip FILE"

@@ -1,7 +1,7 @@
-"""A ZIP file from anywhere: every member is judged before one is unpacked, and each gives the bytes it states, no more.
+"""Reads ZIP files that can't be trusted: checks every member before unpacking one, and limits each to its stated size.
 
-The limits are those of JPEG frames, videos and annotations. A picture of one color compresses well once more (1080 px,
-black, quality 95: 38 to 1), so a small member is never refused for its ratio.
+The limits suit JPEG frames, videos and annotations. A JPEG of a single color can be compressed much further (1080 px,
+black, quality 95: 38 to 1), so a small member is never rejected for its ratio.
 """
 
 import io
@@ -24,33 +24,33 @@ from groundwork.words import listed
 
 _LOG = logging.getLogger("data_prep")
 
-JPEG_RATIO = 20.0  # unpacked to packed, the whole archive: frames and videos are compressed already
-JSON_RATIO = 300.0  # annotations say the same seven words for every frame
+JPEG_RATIO = 20.0  # unpacked to packed, for the whole archive: frames and videos are already compressed
+JSON_RATIO = 300.0  # annotations repeat the same seven words for every frame
 MEMBER_RATIO = 100.0
-SMALL_BYTES = 1 << 20  # a member below this, or an archive below 64 of these, is not judged by ratio
+SMALL_BYTES = 1 << 20  # the ratio of a smaller member, or of an archive below 64 times this, is not checked
 MOST_BYTES = 64 << 20  # one frame, or one video's annotations
 MOST_VIDEO_BYTES = 16 << 30
 SPACE_MARGIN_BYTES = 256 << 20
-_BLOCK_BYTES = 4096  # what a file takes up on disk is a multiple of this
+_BLOCK_BYTES = 4096  # the space that a file takes on disk is a multiple of this
 _CHUNK_BYTES = 1 << 20
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*]|[. ]$|^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)', re.IGNORECASE)
 
 
 class CheckedZip:
-    """An archive whose members have all been judged: names, kinds, sizes, places. Use as a context manager.
+    """An archive whose members have all been checked: names, types, sizes, positions. Use it as a context manager.
 
-    Threads may share it. The directory is held in memory: about 0.9 KiB a member, so 1.5 GB for 1.6 million frames.
+    Threads may share it. The directory is in memory: about 0.9 KiB per member, so 1.5 GB for 1.6 million frames.
     """
 
     def __init__(self, path: Path, *, ratio: float = JPEG_RATIO) -> None:
-        """Open an archive and judge its directory; no member is read.
+        """Open an archive and check its directory; no member is read.
 
         Args:
             path: the archive.
-            ratio: unpacked to packed bytes that the whole archive may have.
+            ratio: the largest allowed ratio of unpacked to packed bytes of the whole archive.
 
         Raises:
-            DataError: if it is no ZIP file, is cut off, or one member is not what a member may be.
+            DataError: if it is not a ZIP file, is cut off, or has a member that is not allowed.
         """
         self.path = path
         self._lock = threading.Lock()
@@ -61,14 +61,14 @@ class CheckedZip:
         except DAMAGED as error:
             raise DataError(f"{path}: not a ZIP file, or cut off ({error}). Get it again.") from None
         try:
-            self._judge(ratio)
+            self._check(ratio)
         except BaseException:
             self._zip.close()
             raise
         self.members = tuple(member for member in self._zip.infolist() if not member.is_dir())
 
     def copy(self, member: zipfile.ZipInfo, target: BinaryIO) -> None:
-        """Unpack one member into an open file, its checksum compared.
+        """Unpack one member into an open file and compare its checksum.
 
         Raises:
             DataError: if it is damaged, or holds fewer or more bytes than stated.
@@ -76,7 +76,7 @@ class CheckedZip:
         left = member.file_size
         try:
             with self._open(member) as source:
-                # zipfile gives no more than the stated size, and compares the checksum at its end.
+                # zipfile gives at most the stated size, and compares the checksum at the end.
                 while chunk := source.read(min(_CHUNK_BYTES, left + 1)):
                     left -= len(chunk)
                     if left < 0:
@@ -88,13 +88,13 @@ class CheckedZip:
             raise DataError(f"{self._name(member)}: not the {member.file_size} bytes stated. Get the archive again.")
 
     def read(self, member: zipfile.ZipInfo) -> bytes:
-        """One small member's bytes. Raises DataError as `copy` does."""
+        """The bytes of one small member. Raises DataError as `copy` does."""
         target = io.BytesIO()
         self.copy(member, target)
         return target.getvalue()
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._zip.close()
 
     def __enter__(self) -> Self:
@@ -105,7 +105,7 @@ class CheckedZip:
 
     @contextmanager
     def _open(self, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-        """zipfile counts its open members without a lock, so opening and closing are done one at a time."""
+        """Open a member; zipfile counts its open members without a lock, so only one is opened or closed at a time."""
         with self._lock:
             source = self._zip.open(member)
         try:
@@ -117,7 +117,7 @@ class CheckedZip:
     def _name(self, member: zipfile.ZipInfo) -> str:
         return f"{self.path}#{member.orig_filename!r}"
 
-    def _judge(self, ratio: float) -> None:
+    def _check(self, ratio: float) -> None:
         members = self._zip.infolist()
         for member, fault in member_faults(members):
             if fault := fault or _size_fault(member):
@@ -125,7 +125,8 @@ class CheckedZip:
         unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
         if unpacked > 64 * SMALL_BYTES and unpacked > ratio * packed:
             raise DataError(
-                f"{self.path}: {packed} bytes would become {unpacked}; frames don't compress so. Nothing was unpacked."
+                f"{self.path}: {packed} bytes would become {unpacked}; frames do not compress that well."
+                " Nothing was unpacked."
             )
         for member, fault in overlaps(members, self._zip.start_dir):
             raise DataError(f"{self._name(member)}: {fault}. Nothing was unpacked.")
@@ -135,15 +136,15 @@ class CheckedZip:
 
 
 def fits_windows(name: str) -> bool:
-    """Whether Windows can hold a relative path, long paths not switched on."""
+    """Whether a relative path is allowed on Windows without support for long paths."""
     return len(name) < 200 and not any(_NOT_ON_WINDOWS.search(part) for part in name.split("/"))
 
 
 def refuse_little_space(folder: Path, sizes: Iterable[int], what: str) -> None:
-    """See that files of these sizes in bytes fit on the disk of `folder` (which exists), with some room left.
+    """Require that files of these sizes in bytes fit on the disk of `folder` (which exists), with some space left.
 
     Raises:
-        DataError: if they don't.
+        DataError: if they don't fit.
     """
     needed = SPACE_MARGIN_BYTES + sum(-(-size // _BLOCK_BYTES) * _BLOCK_BYTES for size in sizes)
     free = shutil.disk_usage(folder).free

@@ -1,4 +1,4 @@
-"""Real videos for the tests of data_prep: encoded here, every picture telling its own number by its gray level."""
+"""Real videos for the tests of data_prep, encoded here; the gray level of every picture encodes its number."""
 
 import itertools
 import struct
@@ -21,7 +21,7 @@ def level_of(picture_number: int) -> int:
 
 
 def _draw(number: int, width: int, height: int) -> np.ndarray:
-    """Gray by number, with a red mark at the top left so that turned pictures can be told from upright ones."""
+    """Gray by number, with a red mark at the top left, so that rotated pictures can be recognized."""
     picture = np.full((height, width, 3), level_of(number), dtype=np.uint8)
     picture[: height // 4, : width // 4] = (220, 20, 20)
     return picture
@@ -155,12 +155,13 @@ def gray_level() -> Callable[[int], int]:
 
 @pytest.fixture(scope="session")
 def second_decoder() -> Callable[[Path, tuple[int, int]], np.ndarray]:
-    """All pictures of a video, in order, scaled to (width, height), by decord: another program around its own libav.
+    """All pictures of a video, in order, scaled to (width, height), by decord,
+    which has its own libav, independent of PyAV.
 
     It is right where groups are closed, in MP4 (it passes over Matroska's rotation), and at widths such as 90, 112 or
     224 (it misreads rows of 72 px). Damage it passes over.
     """
-    import cv2  # noqa: F401  # before decord: the other way round, cv2.imread of a PNG gives None
+    import cv2  # noqa: F401  # import before decord: otherwise cv2.imread gives None for a PNG
 
     decord = pytest.importorskip("decord", reason="decord, the second decoder, is not installed (x86-64 Linux has it)")
 
@@ -184,7 +185,7 @@ def tree_bytes() -> Callable[[Path], dict[str, bytes]]:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test reads or writes the user's own cache."""
+    """Keeps tests from reading and writing the user's own cache."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return cache
@@ -192,7 +193,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="session")
 def small_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A raw tree of five videos, two users, one with a space in an object's name. Not to be written into."""
+    """A raw tree of five videos, two users, one with a space in an object's name. Do not write into it."""
     root = tmp_path_factory.mktemp("small") / "raw"
     places = ["ann/my keys/clean/one.mp4", "ann/my keys/clutter/two.mp4", "ann/cup/clean/three.mov"]
     places += ["ben/cup/clean/four.mp4", "ben/cup/clean/five.mp4"]

@@ -1,4 +1,4 @@
-"""Where in an archive the tree stands, and what of it is written."""
+"""At what level of an archive the tree begins, and which members are unpacked."""
 
 import zipfile
 
@@ -17,7 +17,7 @@ VIDEOS = {
 
 
 def frames(split):
-    """Member names and content of a small split: `split` stands above USER."""
+    """Member names and content of a small split: `split` is the folder above USER."""
     above = f"{split}/" if split else ""
     return {
         f"{above}{place}/{place.rpartition('/')[2]}-{number:05d}.jpg": f"{place} {number}".encode()
@@ -52,7 +52,7 @@ def unpack(path, out, split=""):
         ("test/test", ""),
     ],
 )
-def test_the_same_tree_wherever_it_begins(tmp_path, tree_bytes, above, split):
+def test_the_tree_may_begin_at_any_level(tmp_path, tree_bytes, above, split):
     contents, skipped = unpack(archive(tmp_path / "a.zip", frames(above)), tmp_path / "out", split)
     assert tree_bytes(tmp_path / "out") == frames("test")
     assert (contents.splits, contents.others, skipped) == (("test",), (), 0)
@@ -66,14 +66,14 @@ def test_several_splits_and_pans_in_one_archive(tmp_path, tree_bytes):
     assert contents.splits == ("train", "test", "other")
 
 
-def test_leavings_are_passed_over_and_strangers_named(tmp_path, tree_bytes):
+def test_junk_is_ignored_and_other_members_are_named(tmp_path, tree_bytes):
     place = "test/P2/cup/clean/P2--cup--clean--d"
     junk = ["__MACOSX/test/._P1", f"__MACOSX/{place}/P2--cup--clean--d-00001.jpg", f"{place}/._x.jpg", "test/.DS_Store"]
-    strangers = ["readme.txt", f"{place}/other-00001.jpg", f"{place}/P2--cup--clean--d-1.jpg", "test/P1/notes.mp4"]
-    members = frames("test") | dict.fromkeys([*junk, *strangers], b"x")
+    others = ["readme.txt", f"{place}/other-00001.jpg", f"{place}/P2--cup--clean--d-1.jpg", "test/P1/notes.mp4"]
+    members = frames("test") | dict.fromkeys([*junk, *others], b"x")
     contents, _ = unpack(archive(tmp_path / "a.zip", members), tmp_path / "out")
     assert tree_bytes(tmp_path / "out") == frames("test")
-    assert sorted(contents.others) == sorted(strangers)
+    assert sorted(contents.others) == sorted(others)
 
 
 def test_raw_videos(tmp_path, tree_bytes):
@@ -90,11 +90,11 @@ def test_a_folder_named_like_a_file_is_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("members", "split", "says"),
+    ("members", "split", "message"),
     [
-        (frames(""), "", "say it with --split"),
-        (frames("test_224"), "", "say it with --split"),
-        (frames("train"), "test", "of the split train, expected test"),
+        (frames(""), "", "give it with --split"),
+        (frames("test_224"), "", "give it with --split"),
+        (frames("train"), "test", "is in split train, expected test"),
         (frames("a/test") | frames("b/test"), "", "a second member"),
         (frames("test") | {"test/P9/cup/clean/x.mp4": b""}, "", r"both frames \(.*\) and raw videos \(.*x\.mp4\)"),
         ({"readme.txt": b""}, "test", r"found neither: readme\.txt"),
@@ -102,13 +102,13 @@ def test_a_folder_named_like_a_file_is_a_folder(tmp_path):
         ({}, "test", "found neither"),
     ],
 )
-def test_what_is_no_split(tmp_path, members, split, says):
-    with pytest.raises(DataError, match=says):
+def test_archives_without_a_clear_split_are_rejected(tmp_path, members, split, message):
+    with pytest.raises(DataError, match=message):
         unpack(archive(tmp_path / "a.zip", members), tmp_path / "out", split)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_goes_on_by_the_video(tmp_path, tree_bytes):
+def test_unpacking_resumes_at_the_video(tmp_path, tree_bytes):
     path, out = archive(tmp_path / "a.zip", frames("test")), tmp_path / "out"
     unpack(path, out)
     kept = out / "test/P2/cup/clean/P2--cup--clean--d/P2--cup--clean--d-00001.jpg"
@@ -128,7 +128,7 @@ def test_goes_on_by_the_video(tmp_path, tree_bytes):
 
 
 @pytest.mark.parametrize("change", ["size", "missing", "extra"])
-def test_another_video_in_its_place_is_not_touched(tmp_path, tree_bytes, change):
+def test_a_different_video_in_its_place_is_not_touched(tmp_path, tree_bytes, change):
     path, out = archive(tmp_path / "a.zip", frames("test")), tmp_path / "out"
     unpack(path, out)
     frame = out / "test/P1/my keys/clean/P1--my-keys--clean--a--b/P1--my-keys--clean--a--b-00003.jpg"
@@ -137,7 +137,7 @@ def test_another_video_in_its_place_is_not_touched(tmp_path, tree_bytes, change)
     else:
         (frame if change == "size" else frame.with_name("extra.jpg")).write_bytes(b"mine")
     before = tree_bytes(out)
-    with pytest.raises(DataError, match=r"a--b: not what .*a\.zip has there\. Remove it"):
+    with pytest.raises(DataError, match=r"a--b: differs from what .*a\.zip has there\. Remove it"):
         unpack(path, out)
     assert tree_bytes(out) == before
 
@@ -153,7 +153,7 @@ def test_a_damaged_frame_leaves_no_half_video(tmp_path, tree_bytes):
         unpack(path, out)
     there = tree_bytes(out)
     assert there.items() <= frames("test").items() and not list(out.rglob("*.part"))
-    assert not any("clean--a--b" in name for name in there)  # the damaged one, whole or not at all
+    assert not any("clean--a--b" in name for name in there)  # the damaged video is not left in part
 
 
 def test_too_little_space_is_found_before_a_byte_is_written(tmp_path, monkeypatch):
@@ -169,9 +169,11 @@ def test_foreign_videos(tmp_path):
     with CheckedZip(archive(tmp_path / "a.zip", frames("test"))) as opened:
         places = [(video.split, video.place) for video in find_videos(opened).videos]
     (tmp_path / "out/test/P7/cup/clean/v").mkdir(parents=True)
-    (tmp_path / "out/train/P7/cup/clean/v").mkdir(parents=True)  # of no concern
+    (tmp_path / "out/train/P7/cup/clean/v").mkdir(parents=True)  # in another split
     (tmp_path / "out/test/P1/cup/clean/.v.part").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"holds what the archive does not: test/P7/cup/clean/v\. Remove it"):
+    with pytest.raises(
+        DataError, match=r"holds videos that the archive does not have: test/P7/cup/clean/v\. Remove them"
+    ):
         refuse_foreign(tmp_path / "out", places)
     refuse_foreign(tmp_path / "out", [*places, ("test", "P7/cup/clean/v")])
 
@@ -192,19 +194,19 @@ def test_annotations(tmp_path, tree_bytes, above, split):
 
 
 @pytest.mark.parametrize(
-    ("members", "says"),
+    ("members", "message"),
     [
-        ({NAMES[0]: b""}, "say it with --split"),
-        ({f"other/{NAMES[0]}": b""}, "say it with --split"),
+        ({NAMES[0]: b""}, "give it with --split"),
+        ({f"other/{NAMES[0]}": b""}, "give it with --split"),
         ({f"a/test/{NAMES[0]}": b"", f"b/test/{NAMES[0]}": b""}, "a second member"),
         ({"test/readme.txt": b""}, "no annotations"),
     ],
 )
-def test_what_are_no_annotations(tmp_path, members, says):
+def test_archives_without_valid_annotations_are_rejected(tmp_path, members, message):
     (tmp_path / "out").mkdir()
     with (
         CheckedZip(archive(tmp_path / "a.zip", members)) as opened,
-        pytest.raises(DataError, match=says),
+        pytest.raises(DataError, match=message),
     ):
         write_annotations(opened, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

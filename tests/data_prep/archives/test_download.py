@@ -1,4 +1,4 @@
-"""The whole way from a server that stands in for figshare, or from files at hand, to a verified tree."""
+"""From a local server in place of figshare, or from local files, to a verified tree."""
 
 import hashlib
 import io
@@ -26,7 +26,7 @@ from data_prep.video import encode_jpeg
 from groundwork.errors import DataError, UsageError
 
 QUICK = Patience(attempts=2, pause_s=0.01, timeout_s=300)
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
+NOWHERE = "http://127.0.0.1:9"  # the discard port: no server listens there
 IDS = {(archive.split, archive.size_px): archive.file_id for archive in PUBLISHED}
 
 
@@ -35,7 +35,7 @@ def frame(seed, size_px=224):
 
 
 def split_files(split, *, videos=3, frames=2, size_px=224):
-    """Names below OUT and content of a small split of one user."""
+    """Names (below OUT) and contents of a small split of one user."""
     files = {}
     for number in range(videos):
         kind = "clutter" if number % 3 == 2 else "clean"
@@ -54,18 +54,18 @@ def zipped(files, above=""):
 
 
 class Figshare(ThreadingHTTPServer):
-    """Lists files by pages, redirects downloads to where they lie; `cut` ends the next answers after so many bytes."""
+    """Lists files in pages and redirects downloads; `cut` ends the next answers after so many bytes."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.md5s, self.cut, self.seen = {}, {}, [], []
-        self.filler = 0  # entries of no concern ahead of the list
+        self.filler = 0  # unrelated entries before the list
         self.api = f"http://127.0.0.1:{self.server_port}/v2"
 
     def handle_error(self, *_):
-        """The client hangs up on what it refuses."""
+        """Stays silent: the client closes the connection on answers that it rejects."""
 
     def entries(self):
         other = [{"id": k, "name": "x", "size": 1, "computed_md5": "", "supplied_md5": ""} for k in range(self.filler)]
@@ -136,17 +136,17 @@ def given(out, *paths, **options):
 # --- from the server
 
 
-def test_a_split_is_fetched_verified_and_indexed_and_its_archive_goes(figshare, tmp_path, tree_bytes):
+def test_a_split_is_downloaded_verified_and_indexed_and_its_archive_removed(figshare, tmp_path, tree_bytes):
     out = tmp_path / "out"
     summary = get(figshare, out, "test")
     assert (summary.splits, summary.videos, summary.skipped) == (("test",), 3, 0)
     assert frames_of(tree_bytes(out)) == split_files("test")
     assert verify(out) == [] and [row.frames for row in open_index(out).rows] == [2, 2, 2]
     assert sorted(p.name for p in out.iterdir()) == ["download.json", "index.csv", "test"]
-    assert list(tmp_path.iterdir()) == [out]  # figshare's name for the file leads nowhere
+    assert list(tmp_path.iterdir()) == [out]  # figshare's file name is not used as a path
 
 
-def test_splits_one_after_the_other_make_one_tree(figshare, tmp_path, tree_bytes):
+def test_splits_downloaded_one_after_another_make_one_tree(figshare, tmp_path, tree_bytes):
     out = tmp_path / "out"
     get(figshare, out, "test")
     get(figshare, out, "train", "validation")
@@ -154,14 +154,14 @@ def test_splits_one_after_the_other_make_one_tree(figshare, tmp_path, tree_bytes
     assert open_index(out).splits == SPLITS and len(open_index(out).rows) == 9
 
 
-def test_what_is_there_is_not_fetched_again(figshare, tmp_path):
+def test_a_complete_split_is_not_downloaded_again(figshare, tmp_path):
     get(figshare, tmp_path / "out", "test")
     figshare.seen.clear()
     summary = get(figshare, tmp_path / "out", "test")
     assert figshare.seen == [] and "not downloaded again" in summary.notes[0]
 
 
-def test_a_video_that_was_lost_comes_back(figshare, tmp_path, tree_bytes):
+def test_a_lost_video_is_restored(figshare, tmp_path, tree_bytes):
     out = tmp_path / "out"
     get(figshare, out, "test")
     folder = out / "test/testUser/my cup/clean/testUser--my-cup--clean--v-0"
@@ -172,10 +172,10 @@ def test_a_video_that_was_lost_comes_back(figshare, tmp_path, tree_bytes):
     assert frames_of(tree_bytes(out)) == split_files("test")
 
 
-def test_goes_on_where_the_last_run_was_cut_off(figshare, tmp_path, tree_bytes):
+def test_a_download_resumes_where_it_was_interrupted(figshare, tmp_path, tree_bytes):
     out = tmp_path / "out"
     figshare.cut = [1000, 0, 0]
-    with pytest.raises(DataError, match=r"1000 of [0-9]+ bytes are here and kept"):
+    with pytest.raises(DataError, match=r"1000 of [0-9]+ bytes have been received and are kept"):
         get(figshare, out, "test")
     assert (out / ".downloads/test-224.zip.part").stat().st_size == 1000
     get(figshare, out, "test")
@@ -183,7 +183,7 @@ def test_goes_on_where_the_last_run_was_cut_off(figshare, tmp_path, tree_bytes):
     assert frames_of(tree_bytes(out)) == split_files("test")
 
 
-def test_archives_can_be_kept_and_serve_again(figshare, tmp_path, tree_bytes):
+def test_kept_archives_are_used_again(figshare, tmp_path, tree_bytes):
     out = tmp_path / "out"
     get(figshare, out, "test", keep_archives=True)
     archive = out / ".downloads/test-224.zip"
@@ -202,13 +202,13 @@ def test_a_wrong_checksum(figshare, tmp_path):
 
 
 @pytest.mark.parametrize("md5", ["", "nonsense", "../x"])
-def test_without_a_checksum_nothing_is_fetched(figshare, tmp_path, md5):
+def test_nothing_is_downloaded_without_a_checksum(figshare, tmp_path, md5):
     figshare.md5s[IDS["test", 224]] = md5
     with pytest.raises(DataError, match=r"no file 28368072 with a checksum.*--split test --size 224 --from-zip FILE"):
         get(figshare, tmp_path / "out", "test")
 
 
-def test_figshare_out_of_reach_says_what_to_do(tmp_path):
+def test_the_error_says_what_to_do_if_figshare_is_unreachable(tmp_path):
     with pytest.raises(DataError, match=r"refused.*browser from https://doi\.org.*--from-zip FILE"):
         download(tmp_path / "out", splits=["test"], api=NOWHERE, patience=QUICK)
 
@@ -218,23 +218,23 @@ def test_the_list_is_read_page_by_page(figshare):
     listed = list_published(figshare.api, patience=QUICK)
     assert len(listed) == 253 and listed[IDS["test", 224]].size_bytes == len(figshare.files[IDS["test", 224]])
     assert len(figshare.seen) == 3
-    figshare.filler = 97  # exactly one page: the next is empty
+    figshare.filler = 97  # exactly one page, so the next is empty
     assert len(list_published(figshare.api, patience=QUICK)) == 100
 
 
 @pytest.mark.parametrize("entry", [[], {}, {"id": "1", "name": "x", "size": 1}, {"id": 1, "name": "x", "size": -1}])
-def test_a_list_that_is_none(figshare, monkeypatch, entry):
+def test_an_invalid_list_is_rejected(figshare, monkeypatch, entry):
     monkeypatch.setattr(figshare, "entries", lambda: [entry])
     with pytest.raises(DataError, match="not figshare's list of files"):
         list_published(figshare.api, patience=QUICK)
 
 
-def test_a_published_archive_with_a_fault_is_kept(figshare, tmp_path):
+def test_a_faulty_published_archive_is_kept(figshare, tmp_path):
     files = split_files("test")
     name = max(files)
-    files[name] = files[name][:-40]  # cut off, and zipped so
+    files[name] = files[name][:-40]  # cut off before it was zipped
     figshare.files[IDS["test", 224]] = zipped(files)
-    with pytest.raises(DataError, match=r"1 fault, first of all: testUser/my cup/.*unreadable.*archive is kept"):
+    with pytest.raises(DataError, match=r"1 fault, beginning with: testUser/my cup/.*unreadable.*archive is kept"):
         get(figshare, tmp_path / "out", "test")
     assert (tmp_path / "out/.downloads/test-224.zip").is_file()
     assert not (tmp_path / "out/download.json").exists()
@@ -243,7 +243,7 @@ def test_a_published_archive_with_a_fault_is_kept(figshare, tmp_path):
 def test_too_little_space_is_found_before_the_download(figshare, tmp_path, monkeypatch):
     usage = unzip.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(unzip.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
-    with pytest.raises(DataError, match=r"the archive of test and what is in it needs .* are free"):
+    with pytest.raises(DataError, match=r"the archive of test and its unpacked content needs .* are free"):
         get(figshare, tmp_path / "out", "test")
     assert {path for path, _ in figshare.seen} == {"/v2/articles/14294597/files"}
 
@@ -259,7 +259,7 @@ def test_frames_of_two_sizes_are_not_mixed(figshare, tmp_path):
     assert not (tmp_path / "out/train").exists()
 
 
-def test_the_others_are_a_tree_of_their_own(figshare, tmp_path):
+def test_the_unfiltered_users_become_a_separate_tree(figshare, tmp_path):
     pan = {f"other/P9/cup/clutter-pan/v/v-{k:05d}.jpg": frame(k, 1080) for k in (1, 2)}
     figshare.files[IDS["other", 1080]] = zipped(pan | split_files("other", size_px=1080))
     figshare.files[IDS["test", 1080]] = zipped(split_files("test", size_px=1080))
@@ -269,7 +269,7 @@ def test_the_others_are_a_tree_of_their_own(figshare, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"splits": ["tset"]}, "unknown split 'tset'; known: train, validation, test, other"),
         ({"splits": ["test"], "size_px": 84}, "'test' at 84 px is not published; known: train 224"),
@@ -278,8 +278,8 @@ def test_the_others_are_a_tree_of_their_own(figshare, tmp_path):
         ({"from_zips": [Path("missing.zip")]}, r"missing\.zip: no such file"),
     ],
 )
-def test_what_can_not_be_asked(tmp_path, options, says):
-    with pytest.raises(UsageError, match=says):
+def test_invalid_requests(tmp_path, options, message):
+    with pytest.raises(UsageError, match=message):
         download(tmp_path / "out", api=NOWHERE, **options)
     assert not (tmp_path / "out").exists()
 
@@ -291,7 +291,7 @@ def test_the_table_of_archives():
     assert FIGSHARE_API.startswith("https://")
 
 
-# --- from files at hand
+# --- from local files
 
 
 @pytest.fixture
@@ -301,7 +301,7 @@ def test_zip(tmp_path):
     return path
 
 
-def test_an_archive_at_hand_needs_no_network_and_stays(test_zip, tmp_path, tree_bytes):
+def test_a_local_archive_needs_no_network_and_is_kept(test_zip, tmp_path, tree_bytes):
     before = test_zip.read_bytes()
     summary = given(tmp_path / "out", test_zip)
     assert frames_of(tree_bytes(tmp_path / "out")) == split_files("test")
@@ -310,25 +310,25 @@ def test_an_archive_at_hand_needs_no_network_and_stays(test_zip, tmp_path, tree_
     assert test_zip.read_bytes() == before
 
 
-def test_its_checksum_is_compared_where_that_can_be_had(figshare, test_zip, tmp_path):
-    assert "of no published archive's size" in get(figshare, tmp_path / "a", from_zips=[test_zip]).notes[0]
+def test_the_checksum_of_a_local_archive_is_compared_if_figshare_is_reachable(figshare, test_zip, tmp_path):
+    assert "no published archive has this size" in get(figshare, tmp_path / "a", from_zips=[test_zip]).notes[0]
     figshare.files[IDS["test", 224]] = test_zip.read_bytes()
-    assert "checksum is the published one" in get(figshare, tmp_path / "b", from_zips=[test_zip]).notes[0]
+    assert "checksum matches the published one" in get(figshare, tmp_path / "b", from_zips=[test_zip]).notes[0]
     figshare.md5s[IDS["test", 224]] = "0" * 32
     with pytest.raises(DataError, match=r"md5 [0-9a-f]{32}, but 0{32} is published for this size"):
         get(figshare, tmp_path / "c", from_zips=[test_zip])
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_archives_that_do_not_say_their_split(tmp_path, tree_bytes):
+def test_archives_without_a_split_folder_need_the_split(tmp_path, tree_bytes):
     (tmp_path / "a.zip").write_bytes(zipped({n.removeprefix("test/"): d for n, d in split_files("test").items()}))
-    with pytest.raises(DataError, match="say it with --split"):
+    with pytest.raises(DataError, match="give it with --split"):
         given(tmp_path / "out", tmp_path / "a.zip")
     given(tmp_path / "out", tmp_path / "a.zip", splits=["test"])
     assert frames_of(tree_bytes(tmp_path / "out")) == split_files("test")
 
 
-def test_two_archives_of_one_split_and_one_of_another(tmp_path, tree_bytes):
+def test_several_archives_of_one_split(tmp_path, tree_bytes):
     test = list(split_files("test").items())
     parts = [dict(test[:2]), dict(test[2:]), split_files("train")]
     paths = [tmp_path / f"{number}.zip" for number in range(3)]
@@ -340,7 +340,7 @@ def test_two_archives_of_one_split_and_one_of_another(tmp_path, tree_bytes):
         given(tmp_path / "new", *paths, splits=["test", "validation"])
 
 
-def test_one_hostile_archive_and_nothing_of_any_is_written(test_zip, tmp_path):
+def test_one_hostile_archive_keeps_all_from_being_unpacked(test_zip, tmp_path):
     evil = tmp_path / "evil.zip"
     evil.write_bytes(zipped(split_files("train") | {"train/../../../evil.txt": b"x"}))
     before = sorted(tmp_path.iterdir())
@@ -350,17 +350,17 @@ def test_one_hostile_archive_and_nothing_of_any_is_written(test_zip, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_frame_that_is_missing_is_found(tmp_path):
+def test_a_missing_frame_is_found(tmp_path):
     files = split_files("test", frames=3)
     del files["test/testUser/my cup/clean/testUser--my-cup--clean--v-0/testUser--my-cup--clean--v-0-00002.jpg"]
     (tmp_path / "a.zip").write_bytes(zipped(files))
-    with pytest.raises(DataError, match=r"1 fault, first of all: .*00002\.jpg: sequence"):
+    with pytest.raises(DataError, match=r"1 fault, beginning with: .*00002\.jpg: sequence"):
         given(tmp_path / "out", tmp_path / "a.zip")
 
 
-def test_videos_of_someone_else_are_not_indexed_as_published(test_zip, tmp_path):
+def test_other_videos_are_not_indexed_as_published(test_zip, tmp_path):
     (tmp_path / "out/test/P7/cup/clean/v").mkdir(parents=True)
-    with pytest.raises(DataError, match="holds what the archive does not: test/P7/cup/clean/v"):
+    with pytest.raises(DataError, match="holds videos that the archive does not have: test/P7/cup/clean/v"):
         given(tmp_path / "out", test_zip)
 
 
@@ -376,7 +376,7 @@ def test_raw_videos_become_a_raw_tree(tmp_path, encode_video):
 
 
 def annotations(split, **changes):
-    """One file a video of `split_files(split)`, an entry a frame."""
+    """One file per video of `split_files(split)`, with one entry per frame."""
     files = {}
     for name in split_files(split):
         *_, video, frame_name = name.split("/")
@@ -406,7 +406,7 @@ def test_annotations_that_do_not_fit_the_tree(test_zip, tmp_path):
         given(tmp_path / "out", test_zip, annotations=path)
 
 
-# --- cut off
+# --- interrupted
 
 
 CODE = f"""
@@ -418,7 +418,7 @@ download(Path(sys.argv[1]), from_zips=[Path(sys.argv[2])], api={NOWHERE!r})
 
 @pytest.mark.parametrize("by", ["SIGKILL", "SIGINT"])
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-def test_a_run_that_was_cut_off_goes_on_to_the_same_tree(tmp_path, tree_bytes, run_killed, by):
+def test_an_interrupted_run_resumes_to_the_same_tree(tmp_path, tree_bytes, run_killed, by):
     files = split_files("test", videos=40, frames=5)
     archive, out = tmp_path / "a.zip", tmp_path / "out"
     archive.write_bytes(zipped(files))
@@ -433,7 +433,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_tree(tmp_path, tree_bytes, r
     assert len(open_index(out).rows) == 40
 
 
-def test_a_run_that_was_cut_off_behind_the_download_keeps_the_checksum(figshare, tmp_path, monkeypatch):
+def test_a_run_interrupted_after_the_download_keeps_the_checksum(figshare, tmp_path, monkeypatch):
     out, body = tmp_path / "out", figshare.files[IDS["test", 224]]
     with monkeypatch.context() as patched:
         patched.setattr("data_prep.archives.download._unpack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -442,5 +442,5 @@ def test_a_run_that_was_cut_off_behind_the_download_keeps_the_checksum(figshare,
     seen = len(figshare.seen)
     get(figshare, out, "test")
     record = json.loads((out / "download.json").read_text())["splits"]["test"]
-    assert record["md5"] == hashlib.md5(body).hexdigest() and len(figshare.seen) == seen  # nothing was asked again
+    assert record["md5"] == hashlib.md5(body).hexdigest() and len(figshare.seen) == seen  # no further request
     assert not (out / ".downloads").exists()

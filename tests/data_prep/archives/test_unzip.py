@@ -1,4 +1,4 @@
-"""Hostile and damaged ZIP files: refused whole, before anything is unpacked."""
+"""Hostile and damaged ZIP files are rejected before anything is unpacked."""
 
 import io
 import shutil
@@ -38,7 +38,7 @@ def patched(path, at, value):
     return path
 
 
-def test_members_come_out_as_they_went_in(tmp_path):
+def test_members_are_unpacked_unchanged(tmp_path):
     path = archive(tmp_path / "a.zip", ("test/", b""), (FRAME, b"frame" * 999), ("test/readme.txt", b""))
     with CheckedZip(path) as opened:
         assert [member.filename for member in opened.members] == [FRAME, "test/readme.txt"]
@@ -48,7 +48,7 @@ def test_members_come_out_as_they_went_in(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("../evil.jpg", "leads elsewhere"),
         ("test/../../evil.jpg", "leads elsewhere"),
@@ -69,22 +69,22 @@ def test_members_come_out_as_they_went_in(tmp_path):
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_hostile_names(tmp_path, name, says):
+def test_hostile_names(tmp_path, name, message):
     member = zipfile.ZipInfo("x")
     member.filename = name  # ZipInfo would cut it at the NUL
     path = archive(tmp_path / "a.zip", (FRAME, b"x"), (member, b""))
-    with pytest.raises(DataError, match=f"{says}.*Nothing was unpacked"):
+    with pytest.raises(DataError, match=f"{message}.*Nothing was unpacked"):
         CheckedZip(path)
 
 
-def test_two_forms_of_one_name_are_one_name(tmp_path):
+def test_two_unicode_forms_of_one_name_are_the_same_name(tmp_path):
     path = archive(tmp_path / "a.zip", ("caf\u00e9", b""), ("cafe\u0301", b""))
     with pytest.raises(DataError, match="twice"):
         CheckedZip(path)
 
 
 @pytest.mark.parametrize(
-    ("name", "mode", "says"),
+    ("name", "mode", "message"),
     [
         (FRAME, stat.S_IFLNK, "a link"),
         ("test/link/", stat.S_IFLNK, "folder"),
@@ -93,8 +93,8 @@ def test_two_forms_of_one_name_are_one_name(tmp_path):
         (FRAME, stat.S_IFDIR, "not a plain file"),
     ],
 )
-def test_links_and_devices(tmp_path, name, mode, says):
-    with pytest.raises(DataError, match=says):
+def test_links_and_devices(tmp_path, name, mode, message):
+    with pytest.raises(DataError, match=message):
         CheckedZip(archive(tmp_path / "a.zip", (linked(name, mode), b"" if name.endswith("/") else b"/etc/passwd")))
 
 
@@ -117,7 +117,7 @@ def test_one_member_that_is_a_bomb(tmp_path):
 
 def test_many_small_members_that_are_a_bomb_together(tmp_path):
     members = [(f"{number}.jpg", bytes(1 << 20)) for number in range(65)]
-    with pytest.raises(DataError, match="would become 68157440; frames don't compress so"):
+    with pytest.raises(DataError, match="would become 68157440; frames do not compress that well"):
         CheckedZip(archive(tmp_path / "a.zip", *members))
 
 

@@ -5,7 +5,7 @@ from groundwork.files import csv_text
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("P177--bag--clean--a", True),
         ("user P177: lost", True),
@@ -16,8 +16,8 @@ from groundwork.files import csv_text
         ("éP177", False),
     ],
 )
-def test_a_name_is_a_word_of_its_own(text, told):
-    assert contains_name(text.encode(), "P177") is told
+def test_a_name_is_a_word_of_its_own(text, message):
+    assert contains_name(text.encode(), "P177") is message
 
 
 def test_a_name_that_is_a_pattern_is_taken_as_it_is():

@@ -162,7 +162,7 @@ def test_nothing_of_the_user_is_left_and_nothing_of_the_others_changes(
         *([f"{table_path(root)}: 9 names"] if kind == "raw" else []),
         "quality_frames.csv: 27 rows",
     ):
-        assert any(line in told for told in forgotten.removed), line
+        assert any(line in message for message in forgotten.removed), line
     again = forget_user(root, USER)
     assert (again.removed, again.left, again.remaining) == ((), (), ())
     assert f"nothing of user '{USER}': already gone, or never here (if you meant 'P" in str(again)
@@ -342,7 +342,7 @@ def test_what_can_not_be_reached_is_told(tmp_path):
     (root / "notes.txt").write_text("ann's cup is blue")
     (root / "friends.txt").write_text("hannah and joann")
     forgotten = forget_user(root, "ann")
-    told = "\n".join(forgotten.unreachable)
+    message = "\n".join(forgotten.unreachable)
     for line in (
         f"1 file of theirs in {root} had another name on this disk",
         f"{tmp_path / 'elsewhere'}: symbolic links led there",
@@ -351,8 +351,8 @@ def test_what_can_not_be_reached_is_told(tmp_path):
         f"{root / 'notes.txt'}: not written by this kit, and names ann",
         "backups",
     ):
-        assert line in told
-    assert "friends.txt" not in told and (tmp_path / "linked.jpg").is_file()
+        assert line in message
+    assert "friends.txt" not in message and (tmp_path / "linked.jpg").is_file()
     assert (tmp_path / "elsewhere/frame.jpg").is_file() and not (root / "test/ann").exists()
     lines = str(forgotten).splitlines()
     assert f"removed: {root}/test/ann: 1 video, 3 files, 0.1 kB" in lines

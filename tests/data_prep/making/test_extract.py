@@ -68,9 +68,11 @@ def test_a_raw_tree_and_its_frame_tree_are_one_plan(small_raw, frames):
 
 
 def test_nothing_in_the_frame_tree_tells_a_file_name(frames, tree_bytes):
-    told = [word for word in ("one", "two", "three", "four", "five") for place in tree_bytes(frames) if word in place]
+    message = [
+        word for word in ("one", "two", "three", "four", "five") for place in tree_bytes(frames) if word in place
+    ]
     manifest = (frames / MANIFEST_NAME).read_text() + (frames / "index.csv").read_text()
-    assert not told and not [word for word in ("one.mp4", "three", ".mov") if word in manifest]
+    assert not message and not [word for word in ("one.mp4", "three", ".mov") if word in manifest]
 
 
 def test_extracting_again_gives_the_same_bytes(small_raw, frames, tmp_path, tree_bytes):
@@ -233,8 +235,8 @@ def test_another_reader_is_named_in_the_manifest_and_gives_the_same_frames(one_v
 
 def test_a_reader_that_is_not_there_or_not_known_is_refused_before_anything_is_made(one_video, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for reader, told in (("torchcodec", "python -m pip install torchcodec"), ("opencv", "there are pyav, decord")):
-        with pytest.raises(UsageError, match=told) as refused:
+    for reader, message in (("torchcodec", "python -m pip install torchcodec"), ("opencv", "there are pyav, decord")):
+        with pytest.raises(UsageError, match=message) as refused:
             extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader=reader))
         assert "\n" not in str(refused.value) and refused.value.exit_code == 2
     assert not (tmp_path / "out").exists()

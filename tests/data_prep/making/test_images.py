@@ -122,7 +122,7 @@ def test_clutter_from_a_split(put, made):
 
 
 @pytest.mark.parametrize(
-    ("places", "settings", "error", "told"),
+    ("places", "settings", "error", "message"),
     [
         ([], {}, UsageError, "no pictures in it"),
         (["a.jpg"], {}, DataError, r"a\.jpg; expected.*If src is an object, give the folder around it"),
@@ -149,10 +149,10 @@ def test_clutter_from_a_split(put, made):
         ([f"{'m' * 120}/{'n' * 120}/x.jpg"], {}, DataError, "240 bytes"),
     ],
 )
-def test_what_makes_no_tree_is_one_line_and_nothing_is_written(put, tmp_path, places, settings, error, told):
+def test_what_makes_no_tree_is_one_line_and_nothing_is_written(put, tmp_path, places, settings, error, message):
     (tmp_path / "src").mkdir()
     source = put(*places)
-    with pytest.raises(error, match=told) as caught:
+    with pytest.raises(error, match=message) as caught:
         make_images(source, tmp_path / "out", settings=ImageSettings(SIZE_PX, **settings), workers=1)
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
@@ -277,11 +277,11 @@ def test_bad_pictures_are_listed_with_reasons_and_the_rest_goes_through(put, tmp
     Image.new("1", (20_000, 10_001)).save(source / "bag/bomb.png")
     Image.new("RGB", (1, 1)).save(source / "bag/dot.png")
     lines, last = failing(source, tmp_path / "out", reported)
-    told = dict(line.split(": ", 1) for line in lines)
-    assert sorted(told) == ["bag/bomb.png", "bag/dot.png", "mug/cut.jpg", "mug/empty.png", "mug/text.jpg"]
-    assert "200020000 pixels, expected 120 million at most" in told["bag/bomb.png"]
-    assert "1 x 1 pixels, expected 8 or more" in told["bag/dot.png"]
-    assert "does not decode" in told["mug/cut.jpg"] and "empty file" in told["mug/empty.png"]
+    message = dict(line.split(": ", 1) for line in lines)
+    assert sorted(message) == ["bag/bomb.png", "bag/dot.png", "mug/cut.jpg", "mug/empty.png", "mug/text.jpg"]
+    assert "200020000 pixels, expected 120 million at most" in message["bag/bomb.png"]
+    assert "1 x 1 pixels, expected 8 or more" in message["bag/dot.png"]
+    assert "does not decode" in message["mug/cut.jpg"] and "empty file" in message["mug/empty.png"]
     assert "5 of 7 pictures can't be used: bag/bomb.png" in last
     assert sorted(row.object for row in open_index(tmp_path / "out").rows) == ["bag", "mug"]
 

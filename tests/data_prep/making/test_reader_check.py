@@ -36,9 +36,9 @@ def test_frames_are_those_that_the_reader_gives_in_the_trees_own_settings(trees,
         found = check_by_reader(root, "decord", raw=raw)
         assert (found.videos, found.frames, found.equal, found.worst, found.faults) == (2, 30, 30, 0.0, ())
     assert main(["prep", "verify", str(frames), "--against-raw", str(raw), "--reader", "decord"]) == 0
-    said = capsys.readouterr().out
-    assert f"decord {decord.__version__}: 2 videos, 30 frames compared, 30 of them equal" in said
-    assert "largest mean difference 0.00 gray levels" in said
+    message = capsys.readouterr().out
+    assert f"decord {decord.__version__}: 2 videos, 30 frames compared, 30 of them equal" in message
+    assert "largest mean difference 0.00 gray levels" in message
 
 
 def test_raw_videos_are_compared_with_pyavs_frames(trees, decord, capsys):

@@ -111,20 +111,20 @@ def test_a_picture_marked_as_turned_is_turned():
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (jpeg(picture_of(1))[:900], "does not decode"),
         (b"no picture", "does not decode"),
         (jpeg(picture_of(1, (120, 80))), "120 x 80 px, expected a square frame"),
     ],
 )
-def test_a_bad_frame_fails_its_video_alone(tree, tmp_path, reported, content, told):
+def test_a_bad_frame_fails_its_video_alone(tree, tmp_path, reported, content, message):
     frame(tree, number=2).write_bytes(content)
     build_index(tree)
     with pytest.raises(DataError, match="1 of 2 videos failed"):
         resize(tree, tmp_path / "out", size_px=56)
     (line,) = [line for line in reported() if line.startswith("failed")]
-    assert told in line and "x-00002.jpg" in line
+    assert message in line and "x-00002.jpg" in line
     assert [row.user for row in open_index(tmp_path / "out").rows] == ["bob"]
     assert not (tmp_path / "out/ann").exists()
 

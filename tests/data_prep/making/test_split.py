@@ -160,7 +160,7 @@ def test_all_differences_between_tree_and_file_are_listed_at_once(tree, tmp_path
     shutil.rmtree(tree / "train/P478/bag")
     make(tree, {"other/P940/spoon/clean/P940--spoon--clean--i": 1, "train/P478/pin/clean/P478--pin--clean--j": 1})
     users_json.write_text(json.dumps(NEW_USERS | {"P5": {"P6": ["rug"]}}))
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as error:
         split_users(tree, tmp_path / "out", users_json=users_json)
     for difference in (
         "P478/bag in the file, not in the tree",
@@ -168,7 +168,7 @@ def test_all_differences_between_tree_and_file_are_listed_at_once(tree, tmp_path
         "P940/spoon in the tree, not in the file",
         "P5 in the file, neither it nor P6 in the tree",
     ):
-        assert difference in str(told.value)
+        assert difference in str(error.value)
     assert not (tmp_path / "out").exists()
 
 

@@ -89,10 +89,10 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_a_file_may_not_hold(tmp_path, case):
-    content, said = BAD[case]
+    content, message = BAD[case]
     path = written(tmp_path, content)
     _, faults = judge_annotations(path)
-    assert len(faults) == 1 and said in faults[0]
+    assert len(faults) == 1 and message in faults[0]
     with pytest.raises(DataError) as error:
         read_annotations(path)
     assert str(error.value) == f"{path}: {faults[0]}"

@@ -155,8 +155,8 @@ def test_a_faulty_file_and_none_at_all_are_named(tree):
 def test_a_first_frame_that_is_broken_or_not_square_is_named(tree):
     frame = tree / "test/ben/cup/clutter" / CLUTTER / f"{CLUTTER}-00001.jpg"
     picture = cv2.imencode(".jpg", np.zeros((54, 64, 3), np.uint8))[1].tobytes()
-    for content, told in ((picture, "64 x 54 px, expected a square frame"), (picture[:40], "cut off or damaged")):
+    for content, message in ((picture, "64 x 54 px, expected a square frame"), (picture[:40], "cut off or damaged")):
         frame.write_bytes(content)
         build_index(tree)
-        with pytest.raises(DataError, match=rf"{CLUTTER}-00001\.jpg: .*{told}"):
+        with pytest.raises(DataError, match=rf"{CLUTTER}-00001\.jpg: .*{message}"):
             annotation_table(tree)

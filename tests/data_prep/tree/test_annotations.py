@@ -119,6 +119,6 @@ def test_a_form_that_does_not_say_all_or_any_is_refused(form):
 
 @pytest.mark.parametrize("make", [all_of, any_of, lambda name: parse_filter({"any_of": [name]})])
 def test_an_unknown_filter_lists_the_known_ones_nearest_first(make):
-    with pytest.raises(UsageError, match="'no_blurr'; known, the nearest first: no_blur_issue, ") as told:
+    with pytest.raises(UsageError, match="'no_blurr'; known, the nearest first: no_blur_issue, ") as error:
         make("no_blurr")
-    assert all(name in str(told.value) for name in FILTERS)
+    assert all(name in str(error.value) for name in FILTERS)

@@ -47,7 +47,7 @@ def test_hashed_names_say_nothing_of_the_random_part(export):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("P1--cup--T.mp4", "expected files participant--label--technique--random"),
         ("cup.mp4", "expected files participant--label--technique--random"),
@@ -56,8 +56,8 @@ def test_hashed_names_say_nothing_of_the_random_part(export):
         ("P1--cup--Q--a.mp4", "no video type for technique Q; known: T=clean"),
     ],
 )
-def test_names_that_say_something_else_are_all_told(export, name, told):
-    with pytest.raises(DataError, match=told):
+def test_names_that_say_something_else_are_all_told(export, name, message):
+    with pytest.raises(DataError, match=message):
         scan_flat(export("P1--cup--T--fine.mp4", name))
 
 

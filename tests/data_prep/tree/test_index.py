@@ -460,7 +460,7 @@ def test_a_read_only_tree_is_indexed_in_the_users_cache(request, kind):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "said"),
+    ("suffix", "message"),
     [
         (
             ".JPG",
@@ -470,11 +470,11 @@ def test_a_read_only_tree_is_indexed_in_the_users_cache(request, kind):
         (".txt", r"It holds 3 files \.txt\."),
     ],
 )
-def test_what_lies_in_the_place_of_frames_is_said(tree, suffix, said):
+def test_what_lies_in_the_place_of_frames_is_said(tree, suffix, message):
     folder = tree / "test/ann/my keys/clean/ann--my-keys--clean--a"
     for path in folder.iterdir():
         path.rename(path.with_suffix(suffix))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         open_index(tree)
 
 

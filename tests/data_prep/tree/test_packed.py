@@ -64,7 +64,7 @@ def test_frames_behind_long_headers_are_read(tmp_path, extra_bytes):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("/cup/clean/v/v-00001.jpg", "an absolute path"),
         ("../clean/v/v-00001.jpg", "leads elsewhere"),
@@ -79,9 +79,9 @@ def test_frames_behind_long_headers_are_read(tmp_path, extra_bytes):
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_hostile_names_are_refused(name, says, tmp_path):
+def test_hostile_names_are_refused(name, message, tmp_path):
     path = archive(tmp_path / "ann.zip", (GOOD, b"x"), (name, b""))
-    with pytest.raises(DataError, match=says) as error:
+    with pytest.raises(DataError, match=message) as error:
         PackedUser(path)
     assert name in str(error.value) or "\n" in name
 

@@ -113,10 +113,10 @@ def test_what_is_cut_off_is_one_line(save, name, kept):
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("content", "told"), [(b"", "empty file"), (b"hello", "no picture that can be read")])
-def test_what_is_no_picture_is_one_line(tmp_path, content, told):
+@pytest.mark.parametrize(("content", "message"), [(b"", "empty file"), (b"hello", "no picture that can be read")])
+def test_what_is_no_picture_is_one_line(tmp_path, content, message):
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_photo(tmp_path / "a.jpg")
 
 

@@ -87,13 +87,17 @@ def test_an_iterator_that_is_closed_and_a_block_that_ends_stop_the_process():
 
 
 def test_the_process_is_not_further_ahead_than_one_value(worker, tmp_path):
-    told = tmp_path / "told"
-    command = ["sh", "-c", f"echo >> {told}; head -c 1000000 /dev/zero"]  # tells that it worked; more than a pipe holds
+    message = tmp_path / "message"
+    command = [
+        "sh",
+        "-c",
+        f"echo >> {message}; head -c 1000000 /dev/zero",
+    ]  # tells that it worked; more than a pipe holds
     values = worker.iterate(partial(map, subprocess.check_output), [command] * 20, hang_s=600)
     for taken in range(1, 4):
         assert len(next(values)) == 1_000_000
         time.sleep(0.3)
-        assert taken <= told.read_text().count("\n") <= taken + 1
+        assert taken <= message.read_text().count("\n") <= taken + 1
 
 
 WORK = """
@@ -134,8 +138,8 @@ def test_the_process_ends_with_its_parent_and_leaves_ctrl_c_to_it(tmp_path, how)
             os.killpg(parent.pid, how)  # as a terminal does it: to both
         else:
             parent.send_signal(how)
-        told = parent.communicate(timeout=300)[1]
+        message = parent.communicate(timeout=300)[1]
     finally:
         parent.kill()
     wait_until(lambda: not is_alive(child))
-    assert told.count("Traceback") == (how == signal.SIGINT)
+    assert message.count("Traceback") == (how == signal.SIGINT)

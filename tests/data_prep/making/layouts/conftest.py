@@ -58,16 +58,16 @@ def made(source, tmp_path):
 
 @pytest.fixture
 def refused(source, tmp_path):
-    """One line that says what is wrong, in the words that are given; and nothing is written."""
+    """Checks that `make_images` raises a one-line error with the given words, and writes nothing."""
 
-    def refuse(layout, *said, list_file=None, exit_code=1, **settings):
+    def refuse(layout, *expected, list_file=None, exit_code=1, **settings):
         settings = ImageSettings(SIZE_PX, layout=layout, list_file=list_file, **settings)
         with pytest.raises(KitError) as error:
             make_images(source, tmp_path / "out", settings=settings, workers=1)
         message = str(error.value)
         assert error.value.exit_code == exit_code, message
         assert "\n" not in message
-        for words in said:
+        for words in expected:
             assert words in message, message
         assert not (tmp_path / "out").exists()
 
@@ -75,5 +75,5 @@ def refused(source, tmp_path):
 
 
 def close(found, expected):
-    """Whether a frame is a picture, but for what JPEG does to its colors; of others it is about 85 levels away."""
+    """Whether a frame equals a picture, except for JPEG's color errors; other pictures differ by about 85 levels."""
     return np.abs(found.astype(int) - expected.astype(int)).mean() < 40

@@ -36,7 +36,7 @@ def test_cifar_100_by_its_fine_classes(source, made):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("data_batch_2.bin", b"\0" * 3072, "3072 bytes, expected a multiple of 3073"),
         ("data_batch_2.bin", b"", "0 bytes, expected a multiple of 3073"),
@@ -46,11 +46,11 @@ def test_cifar_100_by_its_fine_classes(source, made):
         ("batches.meta.txt", b"\xff\n", "no text in UTF-8"),
     ],
 )
-def test_damaged_files(cifar10, refused, name, content, said):
+def test_damaged_files(cifar10, refused, name, content, message):
     (cifar10 / name).unlink()
     if content is not None:
         (cifar10 / name).write_bytes(content)
-    refused("cifar", name, said)
+    refused("cifar", name, message)
 
 
 def test_pickles_are_never_opened(source, refused):

@@ -26,7 +26,7 @@ def test_each_class_is_in_its_split_and_others_are_left_aside(birds, split, made
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ({"train": ["Auk"], "test": ["Auk"]}, ("'Auk' is in train and in test",)),
         ({"train": ["Auk", "Kiwi", "002.Wern"]}, ("names 2 classes", "002.Wern, Kiwi", "did you mean '002.Wren'?")),
@@ -39,8 +39,8 @@ def test_each_class_is_in_its_split_and_others_are_left_aside(birds, split, made
         ('{"train": ["Auk"], "train": ["002.Wren"]}', ("key 'train' is there twice",)),
     ],
 )
-def test_a_list_that_does_not_fit(birds, split, refused, content, said):
-    refused("class-split", *said, list_file=split(content))
+def test_a_list_that_does_not_fit(birds, split, refused, content, message):
+    refused("class-split", *message, list_file=split(content))
 
 
 def test_a_tree_that_has_splits_already(put, split, refused):

@@ -29,7 +29,7 @@ def test_a_list_may_be_without_splits(put, listing, made):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", ("line 1", "expected a first line path,class")),
         ("path,label\n1.jpg,x\n", ("line 1 is 'path,label'",)),
@@ -52,11 +52,11 @@ def test_a_list_may_be_without_splits(put, listing, made):
         (f"path,class\n1.jpg,{'x' * 300}\n", ("can't be a class's name",)),
     ],
 )
-def test_a_list_that_is_wrong_is_one_line(put, source, tmp_path, listing, refused, text, said):
+def test_a_list_that_is_wrong_is_one_line(put, source, tmp_path, listing, refused, text, message):
     put("1.jpg", "2.jpg", "../elsewhere/1.jpg")
     (source / "out.jpg").symlink_to(tmp_path / "elsewhere" / "1.jpg")
     (source / "folder").symlink_to(tmp_path / "elsewhere")
-    refused("csv", *said, list_file=listing(text))
+    refused("csv", *message, list_file=listing(text))
 
 
 def test_a_link_within_src_is_followed(put, source, listing, made):

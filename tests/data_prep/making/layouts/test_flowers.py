@@ -21,7 +21,7 @@ def test_flowers_by_the_sets_own_splits(flowers, made):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("setid.mat", {"trnid": [[1]], "valid": [[2]]}, "no array of numbers 'tstid'"),
         ("setid.mat", {"trnid": [[0]], "valid": [[2]], "tstid": [[3]]}, "picture 0, and 4 labels"),
@@ -30,10 +30,10 @@ def test_flowers_by_the_sets_own_splits(flowers, made):
         ("imagelabels.mat", {"labels": [[1, 2, 3, 4, 5]]}, ""),
     ],
 )
-def test_files_that_do_not_fit(flowers, refused, made, name, content, said):
+def test_files_that_do_not_fit(flowers, refused, made, name, content, message):
     savemat(flowers / name, content)
-    if said:
-        refused("flowers102", said)
+    if message:
+        refused("flowers102", message)
     else:
         assert len(made("flowers102")) == 4  # a label to a picture of no split is none's
 

@@ -58,7 +58,7 @@ def spoil(path, change):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda b: b[:-1], "its header says"),
         (lambda b: b + b"\0", "its header says"),
@@ -70,9 +70,9 @@ def spoil(path, change):
         (lambda b: b[:8] + bytes(8) + b[16:], "holds nothing"),
     ],
 )
-def test_damaged_pictures(mnist, refused, change, said):
+def test_damaged_pictures(mnist, refused, change, message):
     spoil(mnist() / "train-images-idx3-ubyte", change)
-    refused("idx", "train-images-idx3-ubyte", said)
+    refused("idx", "train-images-idx3-ubyte", message)
 
 
 def test_damaged_labels(mnist, source, refused):

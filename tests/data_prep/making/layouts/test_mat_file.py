@@ -33,7 +33,7 @@ def test_the_first_axis_is_fastest(tmp_path, packed):
 def test_what_is_refused(tmp_path):
     path = tmp_path / "a.mat"
     savemat(path, {"x": np.ones((3, 3)), "y": np.array([[0.5, 1]]), "z": np.array([[1j]]), "w": [[np.inf]]})
-    for name, most, said in (
+    for name, most, message in (
         ("x", 9, r"shape \(3, 3\)"),
         ("y", 9, "other than whole numbers"),
         ("w", 9, "other than whole numbers"),
@@ -41,11 +41,11 @@ def test_what_is_refused(tmp_path):
         ("z", 9, "no array of numbers 'z'"),
         ("labels", 9, "no array of numbers 'labels'; it has 'x, y, w'"),
     ):
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             read_mat_numbers(path, name, most=most)
-    for header, said in ((b"\x89HDF\r\n", "7.3"), (b"MATLAB 7.3 MAT-file", "7.3"), (bytes(200), "version 5")):
+    for header, message in ((b"\x89HDF\r\n", "7.3"), (b"MATLAB 7.3 MAT-file", "7.3"), (bytes(200), "version 5")):
         path.write_bytes(header.ljust(200, b" "))
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             read_mat_numbers(path, "x", most=9)
     with pytest.raises(UsageError, match="no such file"):
         read_mat_numbers(tmp_path / "no.mat", "x", most=9)

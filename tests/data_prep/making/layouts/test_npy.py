@@ -29,7 +29,7 @@ def test_classes_in_the_splits_of_a_list(source, made, refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "message"),
     [
         (np.zeros((3, 784)), "numbers of type '<f8'"),
         (np.asfortranarray(np.zeros((3, 784), np.uint8)), "by column"),
@@ -40,9 +40,9 @@ def test_classes_in_the_splits_of_a_list(source, made, refused, tmp_path):
         (np.array([{"a": 1}], object), "numbers of type '|O'"),
     ],
 )
-def test_other_arrays(source, refused, array, said):
+def test_other_arrays(source, refused, array, message):
     np.save(source / "a.npy", array)
-    refused("npy", "a.npy: damaged", said)
+    refused("npy", "a.npy: damaged", message)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_digits_by_split(svhn, made, reported, packed):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"X": np.zeros((32, 32, 3, 2), np.uint8)}, "X of shape (32, 32, 3, 2) and type uint8, and 3 labels"),
         ({"X": np.zeros((32, 32, 3, 3))}, "type"),
@@ -43,9 +43,9 @@ def test_digits_by_split(svhn, made, reported, packed):
         ({"y": [[0], [2], [1]]}, "label 0, expected 1 to 10"),
     ],
 )
-def test_arrays_that_do_not_fit(svhn, refused, changes, said):
+def test_arrays_that_do_not_fit(svhn, refused, changes, message):
     svhn(**changes)
-    refused("svhn", "train_32x32.mat", said)
+    refused("svhn", "train_32x32.mat", message)
 
 
 def test_files_that_are_cut_off_or_missing(svhn, source, refused):

@@ -22,7 +22,7 @@ def test_sun397_by_another_partition(sun, made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"abbey/sun_1.jpg\n", "Testing_01.txt: line 1: 'abbey/sun_1.jpg'"),
         (b"/a/../../b/bog.jpg\n", "can't be a class's name"),
@@ -31,9 +31,9 @@ def test_sun397_by_another_partition(sun, made, tmp_path):
         (b"\xff\xfe", "no text in UTF-8"),
     ],
 )
-def test_sun397_with_a_list_that_is_wrong(sun, refused, content, said):
+def test_sun397_with_a_list_that_is_wrong(sun, refused, content, message):
     (sun / "Testing_01.txt").write_bytes(content)
-    refused("sun397", said)
+    refused("sun397", message)
 
 
 def test_sun397_without_a_list(sun, refused):
@@ -56,9 +56,9 @@ def test_pets_by_breed(pets, made):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [("great_pyrenees_3 2 2 1", "great_pyrenees_3.jpg"), ("great 1", "line 1: 'great 1'"), ("../x_1 1", "'../x_1 1'")],
 )
-def test_pets_with_a_list_that_is_wrong(pets, refused, content, said):
+def test_pets_with_a_list_that_is_wrong(pets, refused, content, message):
     (pets / "annotations/test.txt").write_text(content)
-    refused("pets", said)
+    refused("pets", message)
