@@ -11,6 +11,7 @@ from benchmarks import (
     embed,
     engines,
     episodes,
+    episodes_study,
     evaluate,
     export,
     extract,
@@ -25,6 +26,8 @@ from benchmarks import (
     studio,
     video,
 )
+from benchmarks.episodes_study_report import NAME as STUDY
+from benchmarks.episodes_study_report import arms_table, write_runs
 from benchmarks.measure import Comparison
 from benchmarks.record import comparison_table, hardware, write_csv
 from data_prep.tree.layout import TREE_FILES
@@ -56,6 +59,7 @@ ABOUT = {
     "embed-gpu": "images embedded a second on a GPU, beside what its arithmetic and its memory would allow",
     "engines": "images embedded a second by each engine, beside PyTorch's eager mode; how much features differ",
     "episodes": "plans drawn from an index of a million images, and 600 tasks of 5-way 5-shot, each with its bar",
+    STUDY: "meta-training on drawn things in the same memory: whole tasks with LITE, small tasks, small images",
     "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
     "export": "a personal recognizer in the kit, in ONNX, in ONNX of 8 bits: accuracy, size, time of a frame",
     "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",
@@ -72,7 +76,8 @@ ABOUT = {
     "studio": "the local page's live answers: how many a second, how late, beside what is asked",
     "video": "every video below --tree, picture by picture: the kit's reader, or the ffmpeg command",
 }
-REAL, VIDEO = "real", "video"  # of a tree that is given, not made; so each has an option and tables of its own
+REAL, VIDEO = "real", "video"  # of a tree that is given, not made
+WITH_OPTIONS = (REAL, VIDEO, STUDY)  # which have an option and a table of their own each
 ON_GPU = ("embed-gpu", "lite-gpu", "steps-gpu")
 
 
@@ -102,21 +107,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tree", type=Reads(TREE_FILES), metavar="DIR", help="for video: a folder of videos, in folders or not"
     )
-    parser.set_defaults(run=lambda options: _run(options.names, options.out, options.data, options.tree))
+    parser.add_argument(
+        "--runs", type=WritesFolder(), metavar="DIR", help=f"for {STUDY}: a folder for pictures and runs; resumes there"
+    )
+    parser.set_defaults(run=lambda options: _run(options.names, options.out, options.data, options.tree, options.runs))
     return with_own_parser(parser)
 
 
-def _run(names: Sequence[str], out: Path, data: Path | None, tree: Path | None) -> None:
+def _run(names: Sequence[str], out: Path, data: Path | None, tree: Path | None, runs: Path | None) -> None:
     """The named benchmarks, or all that can be run here."""
     if (REAL in names) != (data is not None):
         raise UsageError("real and --data go together: the tree of users' folders that it is measured on")
     if (VIDEO in names) != (tree is not None):
         raise UsageError("video and --tree go together: the folder of videos that both readers are given")
+    if (STUDY in names) != (runs is not None):
+        raise UsageError(f"{STUDY} and --runs go together: the folder of its pictures and runs")
     for name in names or BENCHMARKS:
         if name == REAL and data is not None:
-            runs = real.run(data)
-            print(text_table(real.means_table(runs), width=terminal_width()))
-            print(f"{real.write_runs(out, runs)}\n", flush=True)
+            judgements = real.run(data)
+            print(text_table(real.means_table(judgements), width=terminal_width()))
+            print(f"{real.write_runs(out, judgements)}\n", flush=True)
             continue
         if name == VIDEO and tree is not None:
             judged = video.run(tree)
@@ -124,6 +134,11 @@ def _run(names: Sequence[str], out: Path, data: Path | None, tree: Path | None) 
                 print(line)
             print(text_table(video.counts_table(judged), width=terminal_width()))
             print(f"{video.write_judged(out, judged)}\n", flush=True)
+            continue
+        if name == STUDY and runs is not None:
+            trained = episodes_study.run(runs, episodes_study.WHOLE)
+            print(text_table(arms_table(trained), width=terminal_width()))
+            print(f"{write_runs(out, trained, hardware=hardware())}\n", flush=True)
             continue
         gpu = name in ON_GPU
         if gpu and not torch.cuda.is_available():

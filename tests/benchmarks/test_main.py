@@ -34,7 +34,7 @@ def _quick(monkeypatch):
 
 def test_every_benchmark_is_described():
     assert set(command.BENCHMARKS) == {*NAMES, *command.ON_GPU}
-    assert set(command.ABOUT) == {*command.BENCHMARKS, command.REAL, command.VIDEO}  # which have options of their own
+    assert set(command.ABOUT) == {*command.BENCHMARKS, *command.WITH_OPTIONS}
 
 
 @pytest.mark.parametrize("asked", [[], ["lite"]])

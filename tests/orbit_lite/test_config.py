@@ -155,7 +155,7 @@ def test_a_file_that_is_no_config_is_one_line(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
-OF_IMAGES = [name for name in builtin_names("experiment") if name.startswith("vtab-md/")]
+OF_IMAGES = [name for name in builtin_names("experiment") if name.startswith(("vtab-md/", "pocket-episodes/"))]
 OF_VIDEOS = [name for name in builtin_names("experiment") if name not in OF_IMAGES]
 
 
