@@ -14,6 +14,7 @@ from data_prep.video.info import USUAL_STEP_S, VideoInfo, photo_info
 from data_prep.video.opening import open_video
 from data_prep.video.orientation import orientation_of
 from data_prep.video.photos import is_animation, read_photo
+from data_prep.video.rationals import as_fraction
 from data_prep.video.scanning import key_pictures, scan
 from data_prep.video.suffixes import is_photo_file
 from groundwork.errors import DataError
@@ -58,10 +59,12 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         scanned = scan(path, container, stream)
         if promised > scanned.given:
             raise DataError(f"{path}: promises {promised} pictures, holds {scanned.given}. Cut off or damaged.")
-        if stream.time_base is None:
+        tick_s = as_fraction(stream.time_base)
+        if tick_s is None:
             raise DataError(f"{path}: does not say what its time stamps count. Damaged; use another copy.")
-        step_s = float(1 / stream.average_rate) if stream.average_rate else USUAL_STEP_S
-        codec, time_base = stream.codec_context.name, float(stream.time_base)
+        rate = as_fraction(stream.average_rate)
+        step_s = float(1 / rate) if rate else USUAL_STEP_S
+        codec, time_base = stream.codec_context.name, float(tick_s)
         aspect, stated_s = _pixel_aspect(stream), (container.duration or 0) / av.time_base
     shown = shown_by_packets(scanned)
     by_decoding = shown is None
@@ -116,7 +119,7 @@ def _promised(format_name: str, stream: VideoStream) -> int:
 
 def _pixel_aspect(stream: VideoStream) -> float:
     """Width of a stored pixel over its height; 1.0 where the file says nothing, or nonsense."""
-    aspect = float(stream.sample_aspect_ratio or 1)
+    aspect = float(as_fraction(stream.sample_aspect_ratio) or 1)
     return aspect if _LEAST_ASPECT <= aspect <= _MOST_ASPECT else 1.0
 
 
