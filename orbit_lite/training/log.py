@@ -1,7 +1,10 @@
-"""The training curve for TensorBoard, where it is installed and asked for. The CSV is written in any case."""
+"""What is called after each training step: a function of the caller's, and TensorBoard where it is asked for.
+
+The CSV of the curve is written in any case.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +13,37 @@ from orbit_lite.training.state import CURVE_COLUMNS
 
 FOLDER_NAME = "tensorboard"
 
+# Called after each training step with step (from 1), epoch (a fraction where the step is within one) and metrics.
+OnStep = Callable[[int, float, Mapping[str, float]], object]
 
-def log_curve(run: Path, *, wanted: bool) -> Callable[[Sequence[Any]], None]:
-    """A function that takes the rows of the curve as they come; it does nothing unless it is wanted.
 
-    A run that goes on writes some of its steps again; TensorBoard shows the later of two.
+def step_metrics(row: Sequence[Any]) -> tuple[int, float, dict[str, float]]:
+    """Step, epoch and metrics of a row of the curve; a metric that was not measured at this step is missing."""
+    named = dict(zip(CURVE_COLUMNS, row, strict=True))
+    step, epoch = named.pop("step"), named.pop("epoch")
+    return step, epoch, {name: float(value) for name, value in named.items() if value is not None}
+
+
+def tensorboard_log(run: Path) -> OnStep:
+    """A function that writes each step's metrics to the run's folder for TensorBoard.
+
+    A run that resumes writes some of its steps again; TensorBoard shows the later of two.
 
     Raises:
-        UsageError: if it is wanted and not installed.
+        UsageError: if TensorBoard is not installed.
     """
-    if not wanted:
-        return lambda row: None
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise UsageError("--tensorboard: not installed; pip install 'orbit-lite[tensorboard]'") from None
     writer: Any = None
 
-    def log(row: Sequence[Any]) -> None:
+    def log(step: int, epoch: float, metrics: Mapping[str, float]) -> None:
         nonlocal writer
-        named = dict(zip(CURVE_COLUMNS, row, strict=True))
-        step = named.pop("step")
         if writer is None:  # not before the run's folder is known to be this run's
             writer = SummaryWriter(str(run / FOLDER_NAME), purge_step=step)
-        for name, value in named.items():
-            if value is not None and math.isfinite(value):
+        for name, value in {"epoch": epoch, **metrics}.items():
+            if math.isfinite(value):
                 writer.add_scalar(name, value, step)
         writer.flush()
 

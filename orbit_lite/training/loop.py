@@ -39,7 +39,7 @@ from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.runs.folder import RunFolder
 from orbit_lite.runs.ranks import Ranks, joined_ranks
 from orbit_lite.training.experiment import ExperimentConfig, LiteConfig, experiment_as_written_now
-from orbit_lite.training.log import log_curve
+from orbit_lite.training.log import OnStep, step_metrics, tensorboard_log
 from orbit_lite.training.longer import lengthened
 from orbit_lite.training.optimizer import (
     build_optimizer,
@@ -79,6 +79,7 @@ def train(
     device: torch.device,
     tensorboard: bool = False,
     more_epochs: int = 0,
+    on_step: OnStep | None = None,
 ) -> TrainSummary:
     """Meta-train a recognizer on the train users, and keep the weights that are best on the validation users.
 
@@ -92,18 +93,24 @@ def train(
         device: where to compute; in bfloat16 on GPUs built for it, unless the config says otherwise.
         tensorboard: log to OUT/tensorboard, too.
         more_epochs: train the finished run in `out` further by so many, whatever epochs the config has.
+        on_step: called after each step with step (from 1), epoch and metrics: `learning_rate`, `loss` and `accuracy`
+            (means over the step's tasks), and after an epoch with validation `validation_frame_accuracy`. Only the
+            first rank calls it. A resumed run repeats the steps since its last checkpoint. What it raises ends the run,
+            which then resumes as after any other stop.
 
     Raises:
         UsageError: if `out` holds another run, or another process is at it, or the tree lacks a split.
         DataError: if the data, or a checkpoint in `out`, is not what it should be, or a loss is not finite.
     """
     with joined_ranks(device) as ranks:
-        log = log_curve(out, wanted=tensorboard and ranks.first)
-        return _train(config, data, out, ranks, workers, log, more_epochs)
+        hooks = [on_step] if on_step and ranks.first else []
+        if tensorboard and ranks.first:
+            hooks.append(tensorboard_log(out))
+        return _train(config, data, out, ranks, workers, hooks, more_epochs)
 
 
 def _train(
-    config: ExperimentConfig, data: Path, out: Path, ranks: Ranks, workers: int, log: Callable[..., None], more: int
+    config: ExperimentConfig, data: Path, out: Path, ranks: Ranks, workers: int, hooks: list[OnStep], more: int
 ) -> TrainSummary:
     index = ranks.after_first(lambda: open_index(data))
     source = open_frames(index, size_px=config.frame_size_px)
@@ -190,7 +197,8 @@ def _train(
                 found = validate(recognizer, step + 1) if due else None
                 row = (step + 1, round(epoch, 4), rate, done.loss, done.accuracy, found)
                 state = replace(state, step=step + 1, curve=(*state.curve, row))
-                log(row)
+                for hook in hooks:
+                    hook(*step_metrics(row))
                 if found is not None:
                     say(f"epoch {epochs_done} of {config.epochs}: validation frame accuracy {100 * found:.1f} %")
                     if found > state.best:

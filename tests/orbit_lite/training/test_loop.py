@@ -514,3 +514,39 @@ def test_the_curve_goes_to_tensorboard_if_asked(pocket_frames, tmp_path):
     rows = list(csv.DictReader((tmp_path / "run/training.csv").open()))
     assert [event.value for event in found.Scalars("loss")] == pytest.approx([float(row["loss"]) for row in rows])
     assert [event.step for event in found.Scalars("validation_frame_accuracy")] == [2]
+
+
+def test_a_function_of_the_callers_gets_each_step(pocket_frames, tmp_path):
+    called = []
+    config = quick("epochs=1")
+    train(
+        config,
+        data=pocket_frames,
+        out=tmp_path / "run",
+        workers=0,
+        device=CPU,
+        on_step=lambda step, epoch, metrics: called.append({"step": step, "epoch": epoch, **metrics}),
+    )
+    rows = list(csv.DictReader((tmp_path / "run/training.csv").open()))
+    assert called == [{name: float(value) for name, value in row.items() if value} for row in rows]
+    assert [sorted(set(rows[0]) - set(metrics)) for metrics in called] == [["validation_frame_accuracy"], []]
+
+
+def test_an_error_of_that_function_is_the_callers_and_the_run_resumes(finished, pocket_frames, tmp_path):
+    def fail(step, epoch, metrics):
+        if step == 3:
+            raise KeyError("of the caller")
+
+    with pytest.raises(KeyError, match="of the caller"):
+        train(quick(), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU, on_step=fail)
+    steps = []
+    train(
+        quick(),
+        data=pocket_frames,
+        out=tmp_path / "run",
+        workers=0,
+        device=CPU,
+        on_step=lambda step, *_: steps.append(step),
+    )
+    assert steps == [3, 4, 5, 6]  # the checkpoint is of step 2, after an epoch
+    assert same(weights(tmp_path / "run"), weights(finished[0]))
