@@ -100,7 +100,7 @@ def test_help_imports_nothing_heavy():
         "import sys; from orbit_lite.cli.parser import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "print(sorted({'torch', 'cv2', 'pandas', 'numpy', 'pydantic', 'matplotlib'} & set(sys.modules)))"
+        "print(sorted({'torch', 'cv2', 'pandas', 'numpy', 'pydantic', 'matplotlib', 'argcomplete'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

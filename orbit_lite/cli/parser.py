@@ -10,6 +10,7 @@ from groundwork.command_line import EXIT_STATUS_HELP, CommandParser, run_command
 from groundwork.console import say, start_in_utf8
 from groundwork.options import STREAM_HELP, named_paths, run_verb, with_own_parser
 from orbit_lite.cli import check_user, demo, evaluating, export, forget, personalize, prep, recognize, studio, training
+from orbit_lite.cli.completion import complete
 
 EPILOG = f"""
 Each step reads the files of the step before it: raw videos, frame tree,
@@ -29,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. A user's mistake is one line on stderr and exit status 1 or 2, never a traceback."""
     if arguments is None:
         start_in_utf8()
-    options = _parsed(_parser(), arguments)
+    parser = _parser()
+    if arguments is None:
+        complete(parser)
+    options = _parsed(parser, arguments)
     if_stopped = "run the same command to resume" if options.resumes else "nothing was written in part"
     return run_command("orbit-lite", options, lambda: _run(options), if_stopped=if_stopped)
 
