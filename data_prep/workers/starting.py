@@ -10,16 +10,22 @@ modules. A script that imports torch would cost each worker seconds, and one wit
 run again in each.
 """
 
+import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import util
 from multiprocessing.context import BaseContext, SpawnContext, SpawnProcess
 from types import ModuleType
 from typing import Any
 
-PRELOADED: tuple[str, ...] = ("data_prep.making.extract", "data_prep.workers.stream")
+from groundwork.errors import UsageError
 
+PRELOADED: tuple[str, ...] = ("data_prep.making.extract", "data_prep.workers.stream")
+LONGEST_FOLDER_BYTES = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # the path of a Unix socket has at most 107
+SHORT_FOLDER = "/tmp"
 
 _MAIN_HIDDEN = threading.Lock()
 
@@ -52,9 +58,33 @@ def worker_context() -> BaseContext:
     """How to start worker processes here. Frameworks of macOS don't stand being copied; Windows can't copy at all."""
     if sys.platform != "linux":
         return _SpawnContext()
+    make_room_for_sockets()
     context = _ForkServerContext()
     context.set_forkserver_preload(list(PRELOADED))  # of no effect once it runs
     return context
+
+
+def make_room_for_sockets() -> None:
+    """Let processes meet in a folder with a short path where the temporary folder's path is too long for a socket, as
+    some clusters have it. Call this before processes start; a second call does nothing.
+
+    Raises:
+        UsageError: if the short folder can't be written to.
+    """
+    folder = tempfile.gettempdir()
+    if sys.platform == "win32" or len(os.fsencode(folder)) <= LONGEST_FOLDER_BYTES:
+        return
+    tempfile.tempdir = SHORT_FOLDER
+    try:
+        util.get_temp_dir()  # multiprocessing makes it once, hands it down to its processes and removes it at the end
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: this temporary folder's path is too long for processes to communicate in it (at most "
+            f"{LONGEST_FOLDER_BYTES} bytes), and {SHORT_FOLDER} can't be written to; set TMPDIR to a folder with a "
+            "shorter path."
+        ) from error
+    finally:
+        tempfile.tempdir = folder
 
 
 def start_early() -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data_prep.workers.pool import end_with_parent
+from data_prep.workers.starting import make_room_for_sockets
 from eval.formats.records import Task, VideoPlan
 from groundwork.cores import default_workers
 from groundwork.errors import DataError, KitError
@@ -149,6 +150,7 @@ def read_ahead(
     if workers == 0:
         yield from _read_some(jobs, read, at_once) if at_once else _read_by_thread(jobs, read)
         return
+    make_room_for_sockets()
     by_pipe = _little_shared_memory()
     loader = DataLoader(
         _Jobs(jobs, read, by_pipe),

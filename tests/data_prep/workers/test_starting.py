@@ -46,3 +46,38 @@ def test_a_worker_does_not_run_the_main_script_again(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() in (["begun", "1", "2", "True"], ["begun", "2", "1", "True"])
+
+
+def in_a_deep_temporary_folder(folder, code):
+    deep = folder / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(deep)}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+
+def test_workers_start_where_the_temporary_folder_has_a_long_path(tmp_path):
+    code = (
+        "import tempfile\n"
+        "from multiprocessing import util\n"
+        "from data_prep.workers.pool import run_in_workers\n"
+        "before = tempfile.gettempdir()\n"
+        "print(*(found.value for found in run_in_workers(abs, [-1], workers=1, time_limit_s=60)))\n"
+        "print(tempfile.gettempdir() == before, util.get_temp_dir())\n"
+    )
+    done = in_a_deep_temporary_folder(tmp_path, code)
+    answer, same, folder = done.stdout.split()
+    assert (answer, same, Path(folder).parent, done.stderr) == ("1", "True", Path("/tmp"), "")
+    assert not Path(folder).exists()  # removed at the end
+
+
+def test_the_temporary_folder_is_blamed_where_no_short_one_can_be_used(tmp_path):
+    code = (
+        "from data_prep.workers import starting\n"
+        "starting.SHORT_FOLDER = '/nowhere'\n"
+        "try:\n"
+        "    starting.worker_context()\n"
+        "except starting.UsageError as error:\n"
+        "    print(error)\n"
+    )
+    said = in_a_deep_temporary_folder(tmp_path, code).stdout
+    assert "this temporary folder's path is too long" in said and "set TMPDIR to a folder with a shorter path" in said
