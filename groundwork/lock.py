@@ -47,6 +47,35 @@ def only_run(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def shared_run(folder: Path) -> Iterator[None]:
+    """Lock `folder` (created if missing) while the block runs: for several processes that work on parts of one result.
+
+    It keeps `only_run` out, and is kept out by it. The lock file stays until the next `only_run` ends: a process that
+    removed it would have to lock it alone for a moment, which would keep out one that is just starting. Does nothing
+    on a file system without locks.
+
+    Raises:
+        UsageError: if a process holds the folder for itself alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = _acquire(folder / LOCK_NAME, shared=True)
+    if file is None:
+        raise UsageError(f"{folder}: another run is writing here; wait until it ends, or use another folder.")
+    with file:
+        yield
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a process holds `only_writer` on this file; False on a file system without locks."""
+    try:
+        file = lock_path(path).open("r+b")
+    except FileNotFoundError:
+        return False
+    with file:
+        return try_lock(file) is False
+
+
+@contextmanager
 def only_writer(path: Path, named: str) -> Iterator[None]:
     """Lock the file `path`, in a folder that exists, so that only this process writes it while the block runs.
 
@@ -146,12 +175,12 @@ if sys.platform == "win32":
         return True
 
 
-def _acquire(path: Path) -> BinaryIO | None:
+def _acquire(path: Path, *, shared: bool = False) -> BinaryIO | None:
     """The lock file, open and locked; None if another process holds it."""
     while True:
-        file = path.open("ab")
+        file = path.open("a+b")  # over NFS, a shared lock needs a file that is open for reading
         try:
-            if try_lock(file) is False:
+            if try_lock(file, shared=shared) is False:
                 file.close()
                 return None
             if is_still_at(path, file):

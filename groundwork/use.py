@@ -93,7 +93,7 @@ def _held_path(path: Path, *, shared: bool, fault: str) -> Iterator[None]:
 
 def _acquire(lock: Path, *, shared: bool) -> BinaryIO | None:
     """The lock file, open and locked; None if it can't be locked now."""
-    file = lock.open("ab")
+    file = lock.open("a+b")  # over NFS, a shared lock needs a file that is open for reading
     try:
         if try_lock(file, shared=shared) is not False and is_still_at(lock, file):
             return file

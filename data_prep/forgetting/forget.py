@@ -154,5 +154,6 @@ def _unreachable(case: ForgetCase) -> Iterator[str]:
 
 def _mentioned(case: ForgetCase) -> Iterator[str]:
     for place in case.places:
-        for path in texts_naming(place, case.user, known=user_entries.TABLES):
+        of_shards = [path.name for path in user_entries.quality_tables_of_shards(place)]
+        for path in texts_naming(place, case.user, known=(*user_entries.TABLES, *of_shards)):
             yield f"{path}: not written by this kit, and names {case.user}; look into it"

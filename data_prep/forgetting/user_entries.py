@@ -13,9 +13,11 @@ from data_prep.forgetting.derived import QUALITY_TABLES, SUMMARY_TABLES, count_r
 from data_prep.forgetting.plan import Change, Removable, change_file, remove_files
 from data_prep.making import run as tree_run
 from data_prep.making.run import JOURNAL_NAME
+from data_prep.making.shards import JOURNAL_OF_SHARD
 from data_prep.tree import index, naming
-from data_prep.tree.layout import INDEX_NAME, MANIFEST_NAME
+from data_prep.tree.layout import INDEX_NAME, MANIFEST_NAME, SHARDS
 from data_prep.tree.naming import table_places
+from data_prep.tree.shard import shard_of_file
 from groundwork.files import final_name, is_part
 from groundwork.removal import identity
 from groundwork.words import counted, listed
@@ -30,17 +32,18 @@ def in_manifest(case: ForgetCase, place: Path) -> Iterator[Change | str]:
 
     Yields, as all functions here do, a change, or a line that says why a symbolic link keeps it from being made.
     """
-    manifest, journal = place / MANIFEST_NAME, place / JOURNAL_NAME
+    manifest = place / MANIFEST_NAME
     yield from _rewrite(case, manifest, tree_run.count_in_manifest, tree_run.drop_from_manifest, "entry", "entries")
-    yield from _rewrite(case, journal, tree_run.count_in_journal, tree_run.drop_from_journal, "entry", "entries")
+    for journal in (place / JOURNAL_NAME, *_of_shards(place / SHARDS, JOURNAL_OF_SHARD)):
+        yield from _rewrite(case, journal, tree_run.count_in_journal, tree_run.drop_from_journal, "entry", "entries")
     for table in table_places(place):
         yield from _rewrite(case, table, naming.count_user, naming.drop_user, "name", "names")
 
 
 def in_tables(case: ForgetCase, place: Path) -> Iterator[Change | str]:
     """Rows in the tables of quality and summary. The summary's three tables are written again, or go."""
-    for name in QUALITY_TABLES:
-        yield from _rewrite(case, place / name, count_rows, drop_rows, "row", "rows")
+    for path in (*(place / name for name in QUALITY_TABLES), *quality_tables_of_shards(place)):
+        yield from _rewrite(case, path, count_rows, drop_rows, "row", "rows")
     paths, others = [place / name for name in SUMMARY_TABLES], case.other_rows(place)
     if count_rows(paths[-1], case.user):
         linked = next((path for path in paths if path.is_symlink()), paths[-1])
@@ -66,6 +69,7 @@ def in_index(case: ForgetCase, place: Path) -> Iterator[Change | str]:
 def cut_off(case: ForgetCase, place: Path) -> Iterator[Change]:
     """Parts of these files that interrupted writing has left, if they name the user."""
     tables = [place / name for name in TABLES]
+    tables += [*quality_tables_of_shards(place), *_of_shards(place / SHARDS, JOURNAL_OF_SHARD)]
     for table in [*tables, *table_places(place), *index.index_places(place)[1:]]:
         if not table.parent.is_dir():
             continue
@@ -77,6 +81,18 @@ def cut_off(case: ForgetCase, place: Path) -> Iterator[Change]:
             if is_part(name) and final_name(name) == table.name and _names_user(part, case.user):
                 file = Removable((*way[:-1], name), identity(os.lstat(part)))
                 yield remove_files(f"{part}: left by interrupted writing", below, [file])
+
+
+def quality_tables_of_shards(place: Path) -> list[Path]:
+    """The tables that shards of `quality` have written there and nobody has joined, or what is left of writing one."""
+    return [path for name in QUALITY_TABLES for path in _of_shards(place, name)]
+
+
+def _of_shards(folder: Path, name: str) -> list[Path]:
+    """The parts of the file `name` that shards have written in a folder, or began to write."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    whole = {final_name(found) if is_part(found) else found for found in names}
+    return [folder / found for found in sorted(whole) if shard_of_file(Path(found), name) is not None]
 
 
 def _rewrite(case: ForgetCase, path: Path, count: Count, drop: Count, one: str, several: str) -> Iterator[Change | str]:

@@ -10,6 +10,7 @@ from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.flat_export import scan_flat
 from data_prep.tree.layout import VIDEO_TYPES, frame_file_name
 from data_prep.tree.naming import RawVideo, discard_key, name_videos, scan_raw
+from data_prep.tree.shard import Shard
 from data_prep.video import (
     DEFAULT_READER,
     JPEG_QUALITY,
@@ -87,6 +88,7 @@ def extract(
     discard: bool = False,
     workers: int | None = None,
     time_limit_s: float = TIME_LIMIT_S,
+    shard: Shard | None = None,
 ) -> TreeSummary[VideoRecord]:
     """Bring every video of a raw tree into the frame tree OUT, copy its annotations, and write OUT's index.
 
@@ -100,6 +102,8 @@ def extract(
         discard: delete the key of the hashed names when every video is there: OUT is then final.
         workers: processes; by default one a core.
         time_limit_s: after which a video counts as failed.
+        shard: make only this share of the videos, beside other shards in the same OUT; the same call without a shard
+            then writes the manifest, the annotations and the index.
 
     Raises:
         UsageError: no videos; OUT holds something else, or frames made with other settings or by another reader; the
@@ -107,6 +111,10 @@ def extract(
         DataError: the disk is full, or some videos failed. All others are there, and indexed.
     """
     _refuse_nonsense(settings, discard, workers, time_limit_s)
+    if discard and shard is not None:
+        raise UsageError(
+            f"shard {shard}: the other shards need the key, too. Discard it in the run without a shard that joins them."
+        )
     if not raw.is_dir():
         raise UsageError(f"{raw}: no such folder.")
     made_by, notes = {"verb": "extract", **settings.stated()}, partial(_notes, settings=settings)
@@ -118,7 +126,9 @@ def extract(
     if not videos:
         raise UsageError(f"{raw}: no videos; expected USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE.mp4 or the like.")
     names = name_videos(raw, videos, keep_names=settings.names == "kept")
-    summary = run.run([_job(video, names[video.relative], out, settings) for video in videos], workers=workers)
+    summary = run.run(
+        [_job(video, names[video.relative], out, settings) for video in videos], workers=workers, shard=shard
+    )
     if discard:
         discard_key(raw)
         run.restate({**run.made_by, "names": "hashed, key discarded"})

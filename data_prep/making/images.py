@@ -15,6 +15,7 @@ from data_prep.making.picture_folders import PictureFile, PictureFolders
 from data_prep.making.picture_look import Distinct, Looked, distinct, look_at_pictures, read_picture
 from data_prep.making.run import TreeRun, TreeSummary, remove_folder
 from data_prep.tree.layout import TREE_TYPES, frame_file_name
+from data_prep.tree.shard import Shard
 from data_prep.video import (
     HEIC_SUFFIXES,
     JPEG_QUALITY,
@@ -94,6 +95,7 @@ def make_images(
     settings: ImageSettings = USUAL,
     workers: int | None = None,
     time_limit_s: float = TIME_LIMIT_S,
+    shard: Shard | None = None,
 ) -> TreeSummary[StillsRecord]:
     """Bring every picture of a folder of folders into the frame tree OUT, and write OUT's index.
 
@@ -107,6 +109,9 @@ def make_images(
         settings: size, layout, bursts, what is clutter.
         workers: processes; by default one per core.
         time_limit_s: after which a picture, or a burst, counts as failed.
+        shard: make only this share of the videos, beside other shards in the same OUT; the same call without a shard
+            then writes the manifest and the index. Each shard looks at all pictures, because copies are found by
+            comparing all with all.
 
     Raises:
         UsageError: no pictures, or HEIC without its package; OUT holds something else, or frames made with other
@@ -132,16 +137,21 @@ def make_images(
             scratch=Path(scratch),
         )
         folders = layout.read_checked(request)
-        return _make(run, folders, settings, workers=workers or default_workers())
+        return _make(run, folders, settings, workers=workers or default_workers(), shard=shard)
 
 
 def _make(
-    run: TreeRun[_Job, StillsRecord], folders: PictureFolders, settings: ImageSettings, *, workers: int
+    run: TreeRun[_Job, StillsRecord],
+    folders: PictureFolders,
+    settings: ImageSettings,
+    *,
+    workers: int,
+    shard: Shard | None,
 ) -> TreeSummary[StillsRecord]:
     source, out = run.source, run.out
     _refuse_misfit(source, folders, settings)
     _LOG.info("%s: %s", source, _contents(folders.pictures))
-    for note in folders.notes:
+    for note in folders.notes if shard is None else ():
         _LOG.warning("note: %s", note)
     looked = look_at_pictures(folders.pictures, workers=workers, time_limit_s=run.time_limit_s)
     taken = distinct(folders.pictures, looked.found)
@@ -149,13 +159,14 @@ def _make(
         folders.pictures, set(taken.kept), size=settings.burst, clutter=settings.clutter, seed=settings.seed
     )
     refuse_names(source, bursts)
-    faults = {**looked.faults, **taken.faults}
+    # the run that joins the shards reports faults and notes
+    faults = {**looked.faults, **taken.faults} if shard is None else {}
     for picture in sorted(faults, key=lambda picture: picture.relative):
         report_failed(_LOG, f"{picture.relative}: {faults[picture]}", None)
     if not bursts:
         raise DataError(f"{source}: none of its {counted(len(folders.pictures), 'picture')} can be used, see above.")
-    summary = run.run([_job(burst, looked, out, settings) for burst in bursts], workers=workers)
-    for note in _notes(looked, taken, bursts, settings):
+    summary = run.run([_job(burst, looked, out, settings) for burst in bursts], workers=workers, shard=shard)
+    for note in _notes(looked, taken, bursts, settings) if shard is None else ():
         _LOG.warning("note: %s", note)
     if faults:
         names = sorted(picture.relative for picture in faults)

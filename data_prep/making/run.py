@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from data_prep.making.out_folder import refuse_foreign, refuse_foreign_videos, refuse_nested, videos_in
+from data_prep.making.shards import begin_shard, journals_of_shards, shard_journal
 from data_prep.tree.index import build_index
-from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, place_user
+from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SHARDS, place_user
+from data_prep.tree.shard import Shard
 from data_prep.workers.pool import ProcessLost, run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import FULL_DISK, DataError, KitError, UsageError, is_shortage
-from groundwork.files import part_path, remove_parts, whole_folder, write_bytes, write_json
-from groundwork.lock import only_run
+from groundwork.files import part_path, remove_parts, whole_folder, write_bytes, write_json, write_text
+from groundwork.lock import one_at_a_time, only_run
 from groundwork.progress import Progress
 from groundwork.removal import Root
 from groundwork.reporting import report_failed
@@ -115,19 +117,32 @@ class TreeRun(Generic[JobT, RecordT]):
     notes: Callable[[Mapping[str, RecordT]], Iterator[str]] | None = None
     if_lost: str = ""
 
-    def run(self, jobs: Sequence[JobT], *, workers: int | None = None) -> TreeSummary[RecordT]:
+    def run(
+        self, jobs: Sequence[JobT], *, workers: int | None = None, shard: Shard | None = None
+    ) -> TreeSummary[RecordT]:
         """Make what is missing, then write the manifest, the annotations and the index.
+
+        A shard makes only its own videos, and records them in a file of its own; other shards of the same count may
+        run at the same time. A run without a shard then finds them made, and joins them.
+
+        Args:
+            jobs: all videos of the tree, for a shard, too.
+            workers: processes; by default one per core.
+            shard: the share of the videos to make; None for all.
 
         Raises:
             UsageError: OUT holds something else, or another run is at it.
             DataError: the disk is full, or some videos failed; all others are there, and indexed.
         """
         self.check()
-        with _disk_errors(self.out), only_run(self.out):
+        own = [job for job in jobs if shard is None or shard.owns(job.relative)]
+        with _disk_errors(self.out), only_run(self.out) if shard is None else begin_shard(self.out, shard):
             try:
-                return self._run(jobs, workers or default_workers())
+                if shard is None:
+                    return self._run(jobs, workers or default_workers())
+                return self._run_shard(jobs, own, shard, workers or default_workers())
             finally:  # what workers were at when they were stopped
-                for job in jobs:
+                for job in own:
                     shutil.rmtree(part_path(job.folder), ignore_errors=True)
 
     def check(self) -> None:
@@ -139,7 +154,11 @@ class TreeRun(Generic[JobT, RecordT]):
         """
         refuse_nested(self.source, self.out)
         if not (self.out / MANIFEST_NAME).is_file():
-            refuse_foreign(self.out, (), beside=())
+            try:
+                refuse_foreign(self.out, (), beside=())
+            except UsageError:
+                if not (self.out / MANIFEST_NAME).is_file():  # else another shard has begun the tree just now
+                    raise
         self._read_records()
 
     def restate(self, made_by: Mapping[str, Any]) -> None:
@@ -154,28 +173,12 @@ class TreeRun(Generic[JobT, RecordT]):
         missing = {job.place for job in waiting}
         records = {job.place: records[job.place] for job in jobs if job.place not in missing}
         self._write_manifest(records)
-        failed: list[str] = []
-        with (
-            Progress("videos", len(jobs)) as progress,
-            (self.out / JOURNAL_NAME).open("w", encoding="utf-8") as journal,
-            closing(run_in_workers(self.make, waiting, workers=workers, time_limit_s=self.time_limit_s)) as outcomes,
-        ):
-            progress.skip(len(jobs) - len(waiting))
-            for outcome in outcomes:
-                job = outcome.item
-                if outcome.value is None:
-                    if outcome.error is not None and is_shortage(outcome.error):
-                        raise outcome.error
-                    failed.append(job.relative)
-                    advice = f". {self.if_lost}" if self.if_lost and isinstance(outcome.error, ProcessLost) else ""
-                    report_failed(_LOG, f"{job.relative}: {_reason(outcome.error)}{advice}", outcome.error)
-                    remove_folder(job.folder)
-                    _drop_empty(job.folder.parent, self.out)
-                else:
-                    records[job.place] = outcome.value
-                    journal.write(json.dumps({job.place: asdict(outcome.value)}, ensure_ascii=False) + "\n")  # type: ignore[call-overload]
-                    journal.flush()
-                progress.advance()
+        journal = self.out / JOURNAL_NAME
+        journal.write_bytes(b"")
+        remove_folder(self.out / SHARDS)  # the manifest has what they made
+        failed = self._make_waiting(waiting, records, journal, done=len(jobs) - len(waiting), workers=workers)
+        for job in failed:
+            _drop_empty(job.folder.parent, self.out)
         self._write_manifest(records)
         (self.out / JOURNAL_NAME).unlink()
         if self.copies_annotations:
@@ -185,12 +188,62 @@ class TreeRun(Generic[JobT, RecordT]):
         by_source = {job.relative: records[job.place] for job in jobs if job.place in records}
         for note in self.notes(by_source) if self.notes is not None else ():
             _LOG.warning("note: %s", note)
+        self._refuse_failed(failed, of=len(jobs))
+        return TreeSummary(skipped=len(jobs) - len(waiting), records=by_source)
+
+    def _run_shard(self, jobs: Sequence[JobT], own: Sequence[JobT], shard: Shard, workers: int) -> TreeSummary[RecordT]:
+        """The part of `_run` that other shards may do at the same time. Nothing that they read or write is removed."""
+        journal = shard_journal(self.out, shard)
+        with one_at_a_time(self.out / MANIFEST_NAME, f"shard {shard}"):
+            if not (self.out / MANIFEST_NAME).is_file():
+                self._write_manifest({})
+        records = self._read_records()
+        self._find_stale(jobs, records)
+        waiting = [job for job in own if not _is_done(job, records.get(job.place))]
+        missing = {job.place for job in waiting}
+        records = {job.place: records[job.place] for job in own if job.place not in missing}
+        # written again: a line that was cut off with an earlier run would damage the one that follows
+        write_text(journal, "".join(_line(place, record) for place, record in records.items()))
+        failed = self._make_waiting(waiting, records, journal, done=len(own) - len(waiting), workers=workers)
+        self._refuse_failed(failed, of=len(own))
+        return TreeSummary(len(own) - len(waiting), {job.relative: records[job.place] for job in own})
+
+    def _make_waiting(
+        self, waiting: Sequence[JobT], records: dict[str, RecordT], journal_path: Path, *, done: int, workers: int
+    ) -> list[JobT]:
+        """Make these videos, and add their records to `records` and to the end of the journal.
+
+        `done` videos were there already. Gives those that failed, of which nothing is left but the folders above them.
+        """
+        failed: list[JobT] = []
+        with (
+            Progress("videos", len(waiting) + done) as progress,
+            journal_path.open("a", encoding="utf-8") as journal,
+            closing(run_in_workers(self.make, waiting, workers=workers, time_limit_s=self.time_limit_s)) as outcomes,
+        ):
+            progress.skip(done)
+            for outcome in outcomes:
+                job = outcome.item
+                if outcome.value is None:
+                    if outcome.error is not None and is_shortage(outcome.error):
+                        raise outcome.error
+                    failed.append(job)
+                    advice = f". {self.if_lost}" if self.if_lost and isinstance(outcome.error, ProcessLost) else ""
+                    report_failed(_LOG, f"{job.relative}: {_reason(outcome.error)}{advice}", outcome.error)
+                    remove_folder(job.folder)
+                else:
+                    records[job.place] = outcome.value
+                    journal.write(_line(job.place, outcome.value))
+                    journal.flush()
+                progress.advance()
+        return failed
+
+    def _refuse_failed(self, failed: Sequence[JobT], *, of: int) -> None:
         if failed:
             raise DataError(
-                f"{self.source}: {len(failed)} of {len(jobs)} videos failed: {listed(failed)}."
+                f"{self.source}: {len(failed)} of {of} videos failed: {listed([job.relative for job in failed])}."
                 f" The others are in {self.out}. Replace or remove these, then run the same command again."
             )
-        return TreeSummary(skipped=len(jobs) - len(waiting), records=by_source)
 
     def _read_records(self) -> dict[str, RecordT]:
         """The records of the videos that an earlier run made."""
@@ -210,7 +263,7 @@ class TreeRun(Generic[JobT, RecordT]):
             records = {place: self._checked(place, record) for place, record in content["videos"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: not a frame tree's manifest ({error}). Take another folder.") from None
-        return records | self._read_journal()
+        return records | self._read_journals()
 
     def _checked(self, place: str, record: Any) -> RecordT:
         found = checked_record(self.record, with_current_keys(record, _EARLIER) if isinstance(record, dict) else record)
@@ -218,16 +271,16 @@ class TreeRun(Generic[JobT, RecordT]):
             raise ValueError(f"{quoted(place)}: {quoted(found.frames)} frames")
         return found
 
-    def _read_journal(self) -> dict[str, RecordT]:
-        path = self.out / JOURNAL_NAME
+    def _read_journals(self) -> dict[str, RecordT]:
         records: dict[str, RecordT] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-            try:
-                records |= {
-                    place: self._checked(place, record) for place, record in parse_json(line, finite=True).items()
-                }
-            except (ValueError, TypeError, AttributeError):  # cut off with the run: that video is made again
-                continue
+        for path in (*journals_of_shards(self.out), self.out / JOURNAL_NAME):
+            text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+            for line in text.splitlines():
+                try:
+                    content = parse_json(line, finite=True)
+                    records |= {place: self._checked(place, record) for place, record in content.items()}
+                except (ValueError, TypeError, AttributeError):  # cut off with the run: that video is made again
+                    continue
         return records
 
     def _write_manifest(self, records: Mapping[str, RecordT]) -> None:
@@ -239,14 +292,19 @@ class TreeRun(Generic[JobT, RecordT]):
     def _clear_foreign(self, jobs: Sequence[JobT], records: Mapping[str, RecordT]) -> None:
         """See that OUT holds no other videos than these. Stale ones, of the same objects and by the manifest made by an
         earlier run, go if that is wished; none is reached through a link."""
-        foreign = videos_in(self.out) - {job.place for job in jobs}
-        stale = {place for place in foreign if self.removes_stale and self._is_stale(place, jobs, records)}
-        refuse_foreign_videos(self.source, self.out, foreign - stale)
+        stale = self._find_stale(jobs, records)
         for place in sorted(stale):
             remove_folder(self.out / place)
             _drop_empty((self.out / place).parent, self.out)
         if stale:
             _LOG.info("note: %s: %s removed whose pictures are gone", self.out, counted(len(stale), "video"))
+
+    def _find_stale(self, jobs: Sequence[JobT], records: Mapping[str, RecordT]) -> set[str]:
+        """The stale ones; raises UsageError if there are others."""
+        foreign = videos_in(self.out) - {job.place for job in jobs}
+        stale = {place for place in foreign if self.removes_stale and self._is_stale(place, jobs, records)}
+        refuse_foreign_videos(self.source, self.out, foreign - stale)
+        return stale
 
     def _is_stale(self, place: str, jobs: Sequence[JobT], records: Mapping[str, RecordT]) -> bool:
         objects = {_object_of(job.place) for job in jobs}
@@ -265,6 +323,11 @@ class TreeRun(Generic[JobT, RecordT]):
 def _object_of(place: str) -> str:
     """`[split/]USER/OBJECT` of a video's place."""
     return place.rsplit("/", 2)[0]
+
+
+def _line(place: str, record: Any) -> str:
+    """One line of a journal."""
+    return json.dumps({place: asdict(record)}, ensure_ascii=False) + "\n"
 
 
 def count_in_manifest(path: Path, user: str) -> int:

@@ -17,6 +17,7 @@ from data_prep.quality.measures import FrameMeasures, Picture, measure_frames
 from data_prep.tree.index import VideoRow, open_index
 from data_prep.tree.layout import VIDEO_TYPES
 from data_prep.tree.listing import Kind
+from data_prep.tree.shard import Shard
 from data_prep.tree.stored_frames import stored_frames
 from data_prep.video import decode_jpeg, encode_jpeg, iterate_frames
 from data_prep.workers.pool import run_in_workers
@@ -164,6 +165,7 @@ def quality(
     video_type: str = "clean",
     workers: int | None = None,
     time_limit_s: float = TIME_LIMIT_S,
+    shard: Shard | None = None,
 ) -> list[VideoQuality]:
     """Judge every video of one type in a tree of frames, of raw videos or of packed users.
 
@@ -174,6 +176,7 @@ def quality(
         video_type: "clean" or "clutter".
         workers: processes; by default one a core.
         time_limit_s: for one video; a decoder that hangs is stopped then.
+        shard: judge only this share of the videos. It may be empty.
 
     Returns:
         in the index's order: by split, user, object and video.
@@ -191,6 +194,8 @@ def quality(
     rows = index.select(video_type=video_type)
     if not rows:
         raise UsageError(f"{root}: no {video_type} videos in it; expected USER/OBJECT/{video_type}/.")
+    if shard is not None:
+        rows = tuple(row for row in rows if shard.owns(row.place))
     measured: dict[VideoRow, FrameMeasures] = {}
     failed: list[str] = []
     measure = partial(_measure_row, root, index.kind)

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from data_prep.quality.estimate import ISSUES, VideoQuality
 from data_prep.quality.measures import MEASURES
+from data_prep.tree.shard import Shard
 from groundwork.files import csv_text, write_text
 from groundwork.pages.cells import printable
 
@@ -17,10 +19,26 @@ NOTE = (
 )
 
 
-def filming_lines(videos: Iterable[VideoQuality]) -> list[str]:
+class Judged(Protocol):
+    """What a line to the person filming needs to know of a video; `issues` are names in ISSUES."""
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def object(self) -> str: ...
+
+    @property
+    def issues(self) -> tuple[str, ...]: ...
+
+
+def filming_lines(videos: Iterable[Judged]) -> list[str]:
     """One line per object, in plain words to the person who filmed it; with more than one user, each named first."""
 
-    def place(video: VideoQuality) -> tuple[str, str, str]:
+    def place(video: Judged) -> tuple[str, str, str]:
         return video.split, video.user, video.object
 
     ordered = sorted(videos, key=place)
@@ -41,15 +59,16 @@ def filming_verdict(clips: Sequence[tuple[str, ...]]) -> str:
     return " ".join(told) or ("your clip looks fine." if len(clips) == 1 else f"your {len(clips)} clips look fine.")
 
 
-def quality_text(videos: Iterable[VideoQuality]) -> str:
+def quality_text(videos: Iterable[Judged]) -> str:
     """The lines for the person filming, and what they rest on."""
     return "\n".join([*filming_lines(videos), "", NOTE, ""])
 
 
-def write_csv(videos: Sequence[VideoQuality], folder: Path) -> tuple[Path, ...]:
+def write_csv(videos: Sequence[VideoQuality], folder: Path, *, shard: Shard | None = None) -> tuple[Path, ...]:
     """Write quality_videos.csv (a row a video) and quality_frames.csv (a row a frame) into a folder, made if need be.
 
-    Empty cells are what can't be told: no edges to judge blur by, no frame before the first.
+    Empty cells are what can't be told: no edges to judge blur by, no frame before the first. The tables of a shard have
+    its number in their names, see `join.join_tables`.
     """
     place = ["split", "user", "object", "video_type", "video"]
     names = [issue.name for issue in ISSUES]
@@ -57,9 +76,10 @@ def write_csv(videos: Sequence[VideoQuality], folder: Path) -> tuple[Path, ...]:
         "quality_videos.csv": ([*place, "frames", "issues", *(f"{n}_share" for n in names)], map(_video_row, videos)),
         "quality_frames.csv": ([*place, "frame", *MEASURES, *names], chain.from_iterable(map(_frame_rows, videos))),
     }
+    paths = {name: folder / (name if shard is None else shard.file_name(name)) for name in tables}
     for name, (heading, rows) in tables.items():
-        write_text(folder / name, csv_text(heading, rows))
-    return tuple(folder / name for name in tables)
+        write_text(paths[name], csv_text(heading, rows))
+    return tuple(paths.values())
 
 
 def quality_rows(videos: Iterable[VideoQuality]) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from data_prep.tree.layout import (
     INDEX_NAME,
+    SHARDS,
     SPLITS,
     cache_folder,
     frame_file_name,
@@ -65,6 +66,11 @@ class VideoRow:
     frames: int
     path: str
     fingerprint: str
+
+    @property
+    def place(self) -> str:
+        """`[split/]USER/OBJECT/TYPE/VIDEO`: the same in a raw tree, the frame tree made of it and that one packed."""
+        return "/".join(filter(None, (self.split, self.user, self.object, self.video_type, self.video)))
 
     @property
     def is_stills(self) -> bool:
@@ -156,6 +162,11 @@ def _build_index(root: Path) -> Index:
     with ThreadPoolExecutor(max_workers=4) as pool:
         rows = _in_order(chain.from_iterable(pool.map(lambda video: _rows(root, kind, video), found)))
     report_not_portable(root, [row.path for row in rows])
+    if (root / SHARDS).is_dir():
+        _LOG.warning(
+            "note: %s: made by shards, which are not joined yet; when all are done, run their command without --shard",
+            root,
+        )
     text = csv_text(COLUMNS, map(astuple, rows))
     path = root / INDEX_NAME
     try:

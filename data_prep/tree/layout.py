@@ -30,9 +30,10 @@ TREE_TYPES = (*VIDEO_TYPES, "clutter-pan")  # pans were collected with ORBIT, bu
 ANNOTATIONS = "annotations"
 INDEX_NAME = "index.csv"
 MANIFEST_NAME = "manifest.json"  # how a frame tree was made
+SHARDS = ".shards"  # a folder: what each shard of a run has made, until the shards are joined
 TREE_FILES = Protected(  # of a tree of any kind, and of one user's folder
     names=(INDEX_NAME, MANIFEST_NAME, "download.json", "pocket.json", ".journal.jsonl"),
-    folders=(ANNOTATIONS,),
+    folders=(ANNOTATIONS, SHARDS),
     suffixes=(".zip", *RAW_SUFFIXES, *PHOTO_SUFFIXES),
 )
 

@@ -2,6 +2,9 @@
 
 import argparse
 
+from data_prep.tree.shard import Shard
+from groundwork.errors import UsageError
+
 
 def positive(text: str) -> int:
     """1 or more."""
@@ -29,6 +32,14 @@ def share(text: str) -> float:
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"expected a share from 0 to below 1, got {text}")
     return number
+
+
+def shard(text: str) -> Shard:
+    """One of N shards, as `I/N`."""
+    try:
+        return Shard.parse(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def frame_rate(text: str) -> float:

@@ -7,7 +7,7 @@ import argparse
 
 from data_prep.tree.layout import TREE_FILES
 from groundwork.options import Reads, ReadsOrNames
-from orbit_lite.cli.numbers import not_negative, positive
+from orbit_lite.cli.numbers import not_negative, positive, shard
 
 START_HELP = "a ridge head on efficientnet_lite0 with the ImageNet weights that come with the kit; not meta-trained"
 # These repeat tables of modules that are slow to import: orbit_lite.models.engines, data_prep.video.readers.table and
@@ -121,6 +121,17 @@ def add_workers(parser: argparse._ActionsContainer) -> None:
         "--workers",
         type=not_negative,
         help="processes that read or decode; 0 means as few as possible (default: depends on the number of cores)",
+    )
+
+
+def add_shard(parser: argparse._ActionsContainer, *, then: str) -> None:
+    """`--shard`; `then` says how the shards are joined when all are done."""
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="work on one of N shares of the videos, I from 1 to N, as one of N jobs that may run at the same time on "
+        "any machines (with SLURM: --array=1-16 and --shard $SLURM_ARRAY_TASK_ID/16); " + then,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from groundwork.errors import UsageError
-from groundwork.lock import only_run
+from groundwork.lock import is_being_written, only_run, only_writer, shared_run
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -53,3 +53,22 @@ def test_no_lock_on_a_file_system_without_locks_but_other_errors_are_raised(tmp_
         else:
             with pytest.raises(OSError, match="from the file system"), only_run(tmp_path):
                 pass
+
+
+def test_several_share_a_folder_and_one_that_wants_it_alone_is_kept_out(tmp_path):
+    with shared_run(tmp_path):
+        with shared_run(tmp_path), pytest.raises(UsageError, match="another run"), only_run(tmp_path):
+            pass
+        with pytest.raises(UsageError, match="another run"), only_run(tmp_path):  # one of the two is still there
+            pass
+    with only_run(tmp_path), pytest.raises(UsageError, match="another run"), shared_run(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whether_a_file_is_being_written(tmp_path):
+    path = tmp_path / "a.csv"
+    assert not is_being_written(path)
+    with only_writer(path, "a.csv"):
+        assert is_being_written(path)
+    assert not is_being_written(path) and list(tmp_path.iterdir()) == []

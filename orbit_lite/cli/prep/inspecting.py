@@ -8,12 +8,12 @@ from pathlib import Path
 from data_prep.tree.layout import TREE_FILES
 from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
-from groundwork.errors import DataError
+from groundwork.errors import DataError, UsageError
 from groundwork.files import write_json
 from groundwork.options import Changes, Reads, Writes, add_json
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
-from orbit_lite.cli.options import add_reader, add_workers, processes
+from orbit_lite.cli.options import add_reader, add_shard, add_workers, processes
 
 ROOT_HELP = "frame tree, raw tree or packed tree"
 
@@ -85,23 +85,39 @@ def add_quality(verbs: Subparsers) -> None:
     )
     add_json(verb, "quality.json")
     add_workers(verb)
+    which = verb.add_mutually_exclusive_group()
+    add_shard(which, then="each writes tables of its own into --csv FOLDER, which --join makes one")
+    which.add_argument(
+        "--join", action="store_true", help="when all shards are done: make one of their tables in --csv FOLDER"
+    )
     verb.set_defaults(run=_quality)
 
 
 def _quality_tables(options: argparse.Namespace) -> list[Path]:
     from data_prep.forgetting.derived import QUALITY_TABLES
 
-    return [options.csv / name for name in QUALITY_TABLES] if options.csv else []
+    names = QUALITY_TABLES if options.shard is None else map(options.shard.file_name, QUALITY_TABLES)
+    return [options.csv / name for name in names] if options.csv else []
 
 
 def _quality(options: argparse.Namespace) -> None:
     from data_prep.quality.estimate import quality
+    from data_prep.quality.join import join_tables
     from data_prep.quality.report import quality_rows, quality_text, write_csv
 
-    videos = quality(options.root, video_type=options.type, workers=processes(options))
+    if options.shard is not None or options.join:
+        asked = "--join" if options.join else f"--shard {options.shard}"
+        if options.json or not options.csv:
+            raise UsageError(f"{asked}: works on tables of shards; give --csv FOLDER, and no --json.")
+    if options.join:
+        joined = join_tables(options.root, options.csv, video_type=options.type)
+        say_text(quality_text(joined.videos))
+        say(f"tables: {', '.join(map(str, joined.tables))}, of {counted(joined.shards, 'shard')}")
+        return
+    videos = quality(options.root, video_type=options.type, workers=processes(options), shard=options.shard)
     say_text(quality_text(videos))
     if options.csv:
-        say(f"tables: {', '.join(str(path) for path in write_csv(videos, options.csv))}")
+        say(f"tables: {', '.join(map(str, write_csv(videos, options.csv, shard=options.shard)))}")
     if options.json:
         write_json(options.json, {"videos": quality_rows(videos)})
 

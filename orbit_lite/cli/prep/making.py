@@ -11,10 +11,13 @@ from groundwork.errors import UsageError
 from groundwork.options import Reads, WritesFolder
 from groundwork.words import counted
 from orbit_lite.cli.numbers import frame_rate, positive, share
-from orbit_lite.cli.options import LAYOUTS, add_reader, add_seed, add_workers, processes
+from orbit_lite.cli.options import LAYOUTS, add_reader, add_seed, add_shard, add_workers, processes
 
 if TYPE_CHECKING:
     from data_prep.making.run import TreeSummary
+    from data_prep.tree.shard import Shard
+
+JOINED_BY_THE_SAME = "when all are done, the same command without --shard joins them"
 
 
 def add_pocket(verbs: Subparsers) -> None:
@@ -61,6 +64,7 @@ def add_extract(verbs: Subparsers) -> None:
     add_reader(verb, default="pyav", otherwise="pyav, which reads everything")
     _add_names(verb)
     add_workers(verb)
+    add_shard(verb, then=JOINED_BY_THE_SAME)
     verb.set_defaults(run=_extract, resumes=True)
 
 
@@ -104,8 +108,9 @@ def _extract(options: argparse.Namespace) -> None:
         techniques=techniques if options.flat else None,
         discard=options.discard_key,
         workers=processes(options),
+        shard=options.shard,
     )
-    _say_made(options.out, summary)
+    _say_made(options.out, summary, options.shard)
 
 
 def add_images(verbs: Subparsers) -> None:
@@ -146,6 +151,7 @@ def add_images(verbs: Subparsers) -> None:
     )
     add_seed(verb, of="what becomes clutter", default=0)
     add_workers(verb)
+    add_shard(verb, then=JOINED_BY_THE_SAME)
     verb.set_defaults(run=_images, resumes=True)
 
 
@@ -163,7 +169,10 @@ def _images(options: argparse.Namespace) -> None:
         layout=options.layout,
         list_file=options.list_file,
     )
-    _say_made(options.out, make_images(options.source, options.out, settings=settings, workers=processes(options)))
+    summary = make_images(
+        options.source, options.out, settings=settings, workers=processes(options), shard=options.shard
+    )
+    _say_made(options.out, summary, options.shard)
 
 
 def add_resize(verbs: Subparsers) -> None:
@@ -234,9 +243,12 @@ def _add_shape(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--shape", default="crop", help="crop the longer side, pad with black, or squash (default: crop)")
 
 
-def _say_made(out: Path, summary: "TreeSummary[Any]") -> None:
+def _say_made(out: Path, summary: "TreeSummary[Any]", shard: "Shard | None" = None) -> None:
+    of_shard = f"shard {shard}, " if shard is not None else ""
     already = f", {summary.skipped} of them were there already" if summary.skipped else ""
-    say(f"{out}: {counted(summary.videos, 'video')}, {counted(summary.frames, 'frame')}{already}")
+    say(f"{out}: {of_shard}{counted(summary.videos, 'video')}, {counted(summary.frames, 'frame')}{already}")
+    if shard is not None:
+        say("When all shards are done, run the same command without --shard to join them.")
 
 
 def _amount(users: int, videos: int, frames: int) -> str:

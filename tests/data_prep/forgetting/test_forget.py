@@ -16,11 +16,13 @@ from data_prep.forgetting.forget import Forgotten, forget_user
 from data_prep.making.extract import extract
 from data_prep.making.pack import pack
 from data_prep.making.run import JOURNAL_NAME
+from data_prep.making.shards import shard_journal
 from data_prep.making.summarize import summarize, write_csv
 from data_prep.making.verify import verify
 from data_prep.tree.index import build_index, open_index
 from data_prep.tree.layout import annotation_path, cache_folder
 from data_prep.tree.naming import name_videos, scan_raw, table_path
+from data_prep.tree.shard import Shard
 from groundwork.errors import DataError, UsageError
 from groundwork.files import csv_text, part_path
 from groundwork.lock import only_run
@@ -74,6 +76,11 @@ def furnish(root):
     places = ["/".join(filter(None, row[:5])) for row in rows]
     journal = [json.dumps({place: {"frames": 1, "mark": "1"}}) + "\n" for place in places]
     (root / JOURNAL_NAME).write_text("".join(journal) + journal[0][:40])
+    for number in (1, 2):  # shards that are not joined
+        of_shard = shard_journal(root, Shard(number, 2))
+        of_shard.parent.mkdir(exist_ok=True)
+        of_shard.write_text("".join(journal[number - 1 :: 2]))
+        (root / Shard(number, 2).file_name("quality_videos.csv")).write_text(csv_text(heading, rows[number - 1 :: 2]))
     cache = cache_folder(root)
     cache.mkdir(parents=True, exist_ok=True)
     shutil.copy2(root / "index.csv", cache / "index.csv")
@@ -87,6 +94,7 @@ def furnish(root):
         part_path(root / "manifest.json"),
         part_path(root / "quality_frames.csv"),
         part_path(root / "users.csv"),
+        part_path(shard_journal(root, Shard(1, 2))),
         part_path(table_path(root)),
         root / "annotations" / "train" / f".{video}.json.part",
         root / "annotations" / "train" / f"._{video}.json",
@@ -141,6 +149,8 @@ def test_nothing_of_the_user_is_left_and_nothing_of_the_others_changes(
         "spreads.csv",
         "index.csv",
         JOURNAL_NAME,
+        *(shard_journal(root, Shard(number, 2)).name for number in (1, 2)),
+        *(Shard(number, 2).file_name("quality_videos.csv") for number in (1, 2)),
         *({"manifest.json"} if kind in ("frames", "packed") else ()),
         *({table_path(root).name} if kind == "raw" else ()),
     }

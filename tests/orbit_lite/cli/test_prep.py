@@ -139,3 +139,38 @@ def test_download_takes_an_archive_that_is_here(run, frames, tmp_path):
     status, printed, _ = run("download", tmp_path / "out", "--from-zip", tmp_path / "test.zip")
     assert status == 0 and "test verified" in printed and (tmp_path / "test.zip").is_file()
     assert run("download", tmp_path / "out", "--split", "testing")[0] == 2
+
+
+def test_shards_are_joined_by_the_same_command_and_their_tables_by_join(run, pocket_raw, tmp_path):
+    user = sorted((pocket_raw / "test").iterdir())[0]
+    shutil.copytree(user / sorted(user.iterdir())[0].name, tmp_path / "raw" / user.name / "thing")
+    extract = ("extract", tmp_path / "raw", tmp_path / "out", "--size", "48")
+    for number in (2, 1):
+        status, printed, _ = run(*extract, "--shard", f"{number}/2")
+        assert status == 0 and f"out: shard {number}/2, " in printed and "without --shard to join them" in printed
+    status, printed, _ = run(*extract)
+    assert status == 0 and "3 of them were there already" in printed  # 2 clean videos, 1 of clutter
+    for number in (1, 2):
+        assert run("quality", tmp_path / "out", "--csv", tmp_path / "parts", "--shard", f"{number}/2")[0] == 0
+    status, joined, _ = run("quality", tmp_path / "out", "--csv", tmp_path / "parts", "--join")
+    assert status == 0 and "of 2 shards" in joined
+    _, whole, _ = run("quality", tmp_path / "out", "--csv", tmp_path / "whole")
+    assert joined.splitlines()[0] == whole.splitlines()[0]
+    for name in ("quality_videos.csv", "quality_frames.csv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("verb", ["extract", "images", "quality"])
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "a/b"])
+def test_a_bad_shard_is_one_line(run, frames, tmp_path, verb, shard):
+    places = [frames] if verb == "quality" else [frames, tmp_path / "out"]
+    status, _, told = run(verb, *places, "--shard", shard)
+    assert status == 2 and "--shard: expected a shard I/N with I from 1 to N" in told and shard in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("asked", [["--shard", "1/2"], ["--join"], ["--join", "--csv", "t", "--json", "q.json"]])
+def test_shards_of_quality_need_a_folder_for_their_tables(run, frames, tmp_path, monkeypatch, asked):
+    monkeypatch.chdir(tmp_path)
+    status, _, told = run("quality", frames, *asked)
+    assert status == 2 and "give --csv FOLDER, and no --json" in told

@@ -1,0 +1,126 @@
+"""The tables that shards of `quality` have written, made one: byte for byte what a single run writes."""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from data_prep.tree.index import VideoRow, open_index
+from data_prep.tree.shard import Shard, files_of_shards, shard_of_video
+from groundwork.csv_cells import csv_lines, open_csv
+from groundwork.errors import DataError, UsageError
+from groundwork.files import whole_file
+from groundwork.words import counted, listed
+
+VIDEOS, FRAMES = "quality_videos.csv", "quality_frames.csv"
+
+
+@dataclass(frozen=True)
+class JoinedVideo:
+    """One video of the joined tables, as far as `quality_text` needs it."""
+
+    split: str
+    user: str
+    object: str
+    issues: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What joining has made, and of how many shards."""
+
+    videos: tuple[JoinedVideo, ...]
+    tables: tuple[Path, ...]
+    shards: int
+
+
+def join_tables(root: Path, folder: Path, *, video_type: str = "clean") -> Joined:
+    """Make quality_videos.csv and quality_frames.csv in a folder of the tables of all shards there, and remove those.
+
+    Args:
+        root: the tree that the shards have judged.
+        folder: where they have written their tables.
+        video_type: as the shards were given it.
+
+    Raises:
+        UsageError: if there are no tables of shards, or of different numbers of shards.
+        DataError: if a shard's table is missing, or does not fit the tree's index.
+    """
+    rows = open_index(root).select(video_type=video_type)
+    parts = {name: files_of_shards(folder, name) for name in (VIDEOS, FRAMES)}
+    count = _count(folder, {**parts[VIDEOS], **parts[FRAMES]})
+    for name, found in parts.items():
+        if missing := [str(s) for number in range(1, count + 1) if (s := Shard(number, count)) not in found]:
+            raise DataError(f"{folder}: no {name} of shard {listed(missing)}. Run 'prep quality --shard' for it.")
+    videos: list[JoinedVideo] = []
+    _join(folder / VIDEOS, parts[VIDEOS], rows, count, rows_of=lambda row: 1, videos=videos)
+    _join(folder / FRAMES, parts[FRAMES], rows, count, rows_of=lambda row: row.frames)
+    for path in (*parts[FRAMES].values(), *parts[VIDEOS].values()):
+        path.unlink()
+    return Joined(tuple(videos), (folder / VIDEOS, folder / FRAMES), count)
+
+
+def _join(
+    target: Path,
+    parts: Mapping[Shard, Path],
+    rows: Sequence[VideoRow],
+    count: int,
+    *,
+    rows_of: Callable[[VideoRow], int],
+    videos: list[JoinedVideo] | None = None,
+) -> None:
+    """Write one table. Each part has its rows in the index's order, so that no more than one video's are in memory."""
+    with ExitStack() as opened, whole_file(target) as file:
+        tables = {shard: opened.enter_context(_rows(path)) for shard, path in parts.items()}
+        headings = [next(table, []) for table in tables.values()]
+        file.write(csv_lines(headings[:1]).encode(errors="surrogateescape"))
+        for row in rows:
+            owner = shard_of_video(row.place, count)
+            found = _next_rows(tables[owner], row, rows_of(row), parts[owner])
+            file.write(csv_lines(found).encode(errors="surrogateescape"))
+            if videos is not None:
+                issues = dict(zip(headings[0], found[0], strict=False)).get("issues", "")
+                videos.append(JoinedVideo(row.split, row.user, row.object, tuple(issues.split())))
+        for shard, table in tables.items():
+            if next(table, None) is not None:
+                raise _does_not_fit(parts[shard], "more rows than those")
+
+
+@contextmanager
+def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
+    """A table's rows, the heading first; DataError where it is not a table."""
+
+    def checked(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+        try:
+            yield from rows
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: not a table ({error}). Run this shard of 'prep quality' again.") from None
+
+    with open_csv(path, any_bytes=True) as rows:
+        yield checked(rows)
+
+
+def _count(folder: Path, found: Mapping[Shard, Path]) -> int:
+    counts = sorted({shard.count for shard in found})
+    if not counts:
+        raise UsageError(f"{folder}: no tables of shards; expected {Shard(1, 2).file_name(VIDEOS)} and the like.")
+    if len(counts) > 1:
+        raise UsageError(
+            f"{folder}: tables of {listed([f'{count} shards' for count in counts])}; remove those of all but one."
+        )
+    return counts[0]
+
+
+def _next_rows(table: Iterator[list[str]], row: VideoRow, number: int, path: Path) -> list[list[str]]:
+    """The next rows of a shard's table, which must be those of this video."""
+    place = [row.split, row.user, row.object, row.video_type, row.video]
+    found = list(islice(table, number))
+    if len(found) < number or any(cells[:5] != place for cells in found):
+        raise _does_not_fit(path, f"not the {counted(number, 'row')} of {row.path}")
+    return found
+
+
+def _does_not_fit(path: Path, why: str) -> DataError:
+    return DataError(f"{path}: {why} that the tree's index has. Run this shard of 'prep quality' again.")
