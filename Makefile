@@ -1,11 +1,11 @@
-# make demo · make test · make test-long · make check · make bench: each sets up .venv first if it is missing or older
-# than its inputs.
+# make demo · make test · make test-long · make coverage · make check · make bench · make docs: each sets up .venv first
+# if it is missing or older than its inputs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 READY := $(VENV)/.ready
 
 # make test-long: what takes too long for every change (simulations, kill and fuzz tests at full count).
-.PHONY: demo test test-long check bench clean
+.PHONY: demo test test-long coverage check bench docs clean
 
 demo: $(READY)
 	$(VENV)/bin/orbit-lite demo
@@ -16,6 +16,11 @@ test: $(READY)
 test-long: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist worksteal -m long
 
+# Slower than make test. The table lists the files with lines that no test ran; processes that are killed report nothing.
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --cov \
+	    --cov-report=term:skip-covered
+
 check: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -23,6 +28,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(VENV)/bin/python -m benchmarks
+
+docs: $(READY)
+	$(VENV)/bin/python docs/build_api.py build/api
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,4 +40,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo build/api

@@ -24,7 +24,7 @@ COMPARISON_SCHEMA: Literal[1] = 1
 SHOWN = 10  # objects and videos in text; JSON has all
 SAME = 1e-12  # means of the same numbers may differ by a rounding error
 
-Signed = Annotated[float, Field(ge=-1, le=1)]
+_Signed = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Difference(Strict):
@@ -36,7 +36,7 @@ class Difference(Strict):
 
     a: Fraction
     b: Fraction
-    difference: Signed
+    difference: _Signed
     n: Count
     unit: str
     bootstrap_over_users: BootstrapInterval
@@ -47,8 +47,13 @@ class Difference(Strict):
 
 
 class MetricDifference(Strict):
-    """per_video: every video of every task counts once. per_user: every user counts once. per_task: in place of
-    per_video, of single images: every task counts once."""
+    """One metric's difference, by what counts once.
+
+    Attributes:
+        per_video: every video of every task.
+        per_task: every task; in place of per_video for single images.
+        per_user: every user.
+    """
 
     per_video: Annotated[Difference | None, Unsaid] = None
     per_task: Annotated[Difference | None, Unsaid] = None
@@ -77,7 +82,7 @@ class Place(Strict):
     n: Count
     a: Fraction
     b: Fraction
-    difference: Signed
+    difference: _Signed
 
 
 class Comparison(Strict):

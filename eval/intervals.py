@@ -29,10 +29,12 @@ class ProtocolInterval:
 
 @dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class BootstrapInterval:
-    """95 % interval of the mean over draws of whole users. `n` counts users; below LEAST_USERS there is no interval.
-    Of `unit` tasks: over draws of each user's tasks; there is none where a user has fewer than LEAST_TASKS.
+    """95 % interval of the mean over draws of whole users. With `unit` tasks: over draws of each user's tasks.
 
-    method: `widened` for the number of users (see `bootstrap_over_users`); `percentile` in files from before that.
+    Attributes:
+        low, high: None below LEAST_USERS users, or where a user has fewer than LEAST_TASKS tasks.
+        n: number of users, or of tasks.
+        method: `widened` for the number of users (see `bootstrap_over_users`); `percentile` in older files.
     """
 
     low: float | None

@@ -88,8 +88,10 @@ def confusion_counts(labels: Classes, predictions: Classes, *, way: int) -> NDAr
 class PredictedVideos:
     """Many videos' predictions end to end, so that a metric of all of them is a few NumPy calls.
 
-    predictions: predicted class of each frame, 0 or more, in time order, one video after the other, shape (frames,).
-    labels: each video's class, shape (videos,). counts: each video's number of frames, 1 or more, shape (videos,).
+    Attributes:
+        predictions: predicted class of each frame, 0 or more, in time order, one video after another, shape (frames,).
+        labels: each video's class, shape (videos,).
+        counts: each video's number of frames, 1 or more, shape (videos,).
     """
 
     predictions: Classes

@@ -9,9 +9,11 @@ from torch import Tensor
 class TaskPixels:
     """One task.
 
-    support, query: items, uint8: frames (n, 3, s, s), or clips (n, frames, 3, s, s).
-    support_labels, query_labels: int64 (n,) in 0..way-1, each class in the support.
-    support_videos: int64 (n,), which video each support item is of; None: each item is a video of its own.
+    Attributes:
+        support, query: items, uint8: frames (n, 3, s, s), or clips (n, frames, 3, s, s).
+        support_labels, query_labels: int64 (n,) in 0..way-1, each class in the support.
+        way: number of classes.
+        support_videos: int64 (n,), which video each support item is from; None: each item is a video of its own.
     """
 
     support: Tensor

@@ -52,8 +52,10 @@ SECONDS_NAMES = (SECONDS_NAME, "seconds_to_personalise.csv")  # and what earlier
 class EvaluateRequest:
     """One evaluation: which model, on which tree, by which protocol; each frame by itself, or with a causal filter.
 
-    tasks: so many in all, in place of tasks_per_user. protocol_keys: `key=value` in place of the protocol's own.
-    engine: what runs the extractor, a name in ENGINES; None for what is quicker, or what the run began with.
+    Attributes:
+        tasks: how many in total, in place of tasks_per_user.
+        protocol_keys: `key=value` in place of the protocol's own.
+        engine: what runs the extractor, a name in ENGINES; None: the faster one, or the one that the run started with.
     """
 
     model: ModelChoice

@@ -20,8 +20,10 @@ class LiteConfig(Strict):
     """How the gradient of a task is computed. `h` support items get one.
 
     The chunks (frames encoded at once) set speed and memory, and the result by rounding only; null is by device.
-    bf16: run the encoders in bfloat16; null is where there is a GPU built for it.
-    film_penalty, film_penalty_batch: of learners that generate FiLM; see FilmPenalty, weight and batch.
+
+    Attributes:
+        bf16: whether to run the encoders in bfloat16; null: on a GPU that supports it.
+        film_penalty, film_penalty_batch: for learners that generate FiLM; see FilmPenalty, weight and batch.
     """
 
     estimator: Literal["lite", "exact", "full"] = "lite"
@@ -37,10 +39,11 @@ class LiteConfig(Strict):
 class OptimizerConfig(Strict):
     """Adam (weight decay as L2) or AdamW, with linear warm-up and then step or cosine decay, counted in epochs.
 
-    warmup: the rate rises with each `step`, or with each `epoch` and stays through it, as in the published code.
-    decay_at_epochs: epochs done, after each of which step decay comes; where it is empty, every decay_every_epochs.
-    clamp_gradient: holds each task's part of a step's gradient, and then their sum, to +- this number, element by
-        element.
+    Attributes:
+        warmup: whether the rate rises with each `step`, or with each `epoch` as in the published code.
+        decay_at_epochs: epochs done, after each of which step decay is applied; if empty, every decay_every_epochs.
+        clamp_gradient: limits each task's part of a step's gradient, and then their sum, to +- this number, element by
+            element.
     """
 
     name: Literal["adam", "adamw"] = "adam"
@@ -68,7 +71,8 @@ class OptimizerConfig(Strict):
 class ValidationConfig(Strict):
     """How the best weights are chosen: frame accuracy on validation users only, by video, or by task of single images.
 
-    protocol_keys: `key=value` in place of the protocol's own.
+    Attributes:
+        protocol_keys: `key=value` in place of the protocol's own.
     """
 
     protocol: str = "orbit-2022"
@@ -80,11 +84,12 @@ class ValidationConfig(Strict):
 class ExperimentConfig(Strict):
     """One meta-training run, and by it one row of a leaderboard.
 
-    epochs: 0 for a learner with nothing to meta-train: the run only writes its checkpoint.
-    skip_not_finite: leave a step out whose loss or gradient is not finite, and say so, instead of stopping.
+    A key that is added later, here or in a part, has a default that stands for what was done without it, so that runs
+    that were started without the key resume.
 
-    A key that is added, here or in a part, has a default that stands for what was done without it: runs that were begun
-    without the key resume.
+    Attributes:
+        epochs: 0 for a learner with nothing to meta-train: the run only writes its checkpoint.
+        skip_not_finite: skip and report a step whose loss or gradient is not finite, instead of stopping.
     """
 
     name: str

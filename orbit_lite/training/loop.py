@@ -214,9 +214,12 @@ def _train(
 
 @dataclass(frozen=True)
 class StepResult:
-    """Mean loss and accuracy over a step's tasks; `wrong_task` is one whose loss or gradient is not finite, if any.
+    """How a step went.
 
-    reason: what was said of that task before it had a loss, in brackets; "" if nothing was, or on another rank.
+    Attributes:
+        loss, accuracy: means over the step's tasks.
+        wrong_task: a task whose loss or gradient is not finite, if any.
+        reason: what was reported of that task before it had a loss, in brackets; "" if nothing was, or on another rank.
     """
 
     loss: float
