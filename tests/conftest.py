@@ -122,7 +122,7 @@ def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
 def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
     """Make a folder once in a test run: the first process that asks makes it, the others wait for it. Each gets a copy
     of its own, so that it never meets the locks and parts of a test that runs at the same time."""
-    import fcntl
+    from groundwork.lock import one_at_a_time
 
     own = tmp_path_factory.getbasetemp()
     shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
@@ -130,8 +130,7 @@ def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]
 
     def made(name: str, make: Callable[[Path], None]) -> Path:
         folder = shared / name
-        with (shared / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed
+        with one_at_a_time(folder, "tests"):
             if not folder.exists():
                 make(shared / f"{name}.part")
                 (shared / f"{name}.part").rename(folder)

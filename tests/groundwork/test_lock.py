@@ -1,5 +1,4 @@
 import errno
-import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +40,7 @@ def test_a_second_process_is_refused_until_the_first_ends_or_is_killed(tmp_path)
 
 def test_no_lock_on_a_file_system_without_locks_but_other_errors_are_raised(tmp_path, monkeypatch):
     """No file system without locks is available here, so its answer is simulated."""
+    fcntl = pytest.importorskip("fcntl", reason="Windows has other locks")
     for number, known in ((errno.ENOLCK, True), (errno.ENOSYS, True), (errno.EIO, False)):
 
         def refuse(*_, number=number):
