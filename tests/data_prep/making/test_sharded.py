@@ -2,8 +2,8 @@
 
 import itertools
 import json
-import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,15 +52,28 @@ def run_shard(raw, out, number, count=COUNT, **more):
     return extract(raw, out, settings=SETTINGS, workers=1, shard=Shard(number, count), **more)
 
 
-def shard_command(raw, out, number, count=COUNT):
-    """The arguments of the same as a process of its own."""
-    code = (
-        "import sys; from pathlib import Path; from data_prep.making.extract import Settings, extract;"
-        " from data_prep.tree.shard import Shard;"
-        f" extract(Path(sys.argv[1]), Path(sys.argv[2]), settings=Settings({SETTINGS.size_px}), workers=1,"
-        " shard=Shard.parse(sys.argv[3]))"
-    )
-    return [sys.executable, "-c", code, str(raw), str(out), f"{number}/{count}"]
+PROCESS = """
+import os, signal, sys
+from pathlib import Path
+from data_prep.making.extract import Settings, extract
+from data_prep.tree.shard import Shard
+from groundwork.progress import Progress
+advance, killed_at = Progress.advance, int(sys.argv[4])
+
+def kill(progress):
+    if progress.done == killed_at:  # this video is in the journal
+        os.kill(os.getpid(), signal.SIGKILL)
+    advance(progress)
+
+Progress.advance = kill
+extract(Path(sys.argv[1]), Path(sys.argv[2]), settings=Settings(32), workers=1, shard=Shard.parse(sys.argv[3]))
+"""
+
+
+def start_shard(raw, out, number, count=COUNT, *, killed_at=-1):
+    """The same in a process of its own, which can kill itself when so many videos and one more are made."""
+    command = [sys.executable, "-c", PROCESS, raw, out, f"{number}/{count}", killed_at]
+    return subprocess.Popen(list(map(str, command)), cwd=ROOT)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 3)))[::2])
@@ -75,23 +88,37 @@ def test_shards_in_any_order_make_what_one_run_makes(raw, whole, tmp_path, tree_
 
 
 def test_shards_at_once_in_one_folder_make_what_one_run_makes(raw, whole, tmp_path, tree_bytes):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    running = [subprocess.Popen(shard_command(raw, tmp_path / "out", n), env=environment) for n in (2, 1)]
+    running = [start_shard(raw, tmp_path / "out", number) for number in (2, 1)]
     assert [process.wait() for process in running] == [0, 0]
     run_shard(raw, tmp_path / "out", 3)
     assert extract(raw, tmp_path / "out", settings=SETTINGS).skipped == 9
     assert tree_bytes(tmp_path / "out") == tree_bytes(whole)
 
 
-def test_a_killed_shard_resumes(raw, whole, tmp_path, tree_bytes, run_killed):
+def test_a_killed_shard_resumes_and_the_others_never_notice(raw, whole, tmp_path, tree_bytes):
+    out = tmp_path / "out"
+    owner = max(range(1, COUNT + 1), key=lambda number: sum(Shard(number, COUNT).owns(place) for place in places(raw)))
+    (killed, *others) = [
+        start_shard(raw, out, number, killed_at=1 if number == owner else -1)
+        for number in sorted(range(1, COUNT + 1), key=lambda number: number != owner)
+    ]
+    assert killed.wait() == -signal.SIGKILL and [process.wait() for process in others] == [0, 0]
+    again = run_shard(raw, out, owner)
+    assert (again.skipped, again.videos > 2) == (2, True)
+    assert extract(raw, out, settings=SETTINGS).skipped == 9
+    assert tree_bytes(out) == tree_bytes(whole)
+    assert not list(out.rglob(".*"))
+
+
+def test_a_journal_that_was_cut_off_within_a_line_costs_that_video_alone(raw, whole, tmp_path, tree_bytes):
     out = tmp_path / "out"
     run_shard(raw, out, 1)
     journal = shard_journal(out, Shard(1, COUNT))
-    lines = journal.read_text().splitlines(keepends=True)
-    journal.write_text("".join(lines[:-1]) + lines[-1][:30])  # as a kill in the middle of a line leaves it
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]) + lines[-1][:4])
     again = run_shard(raw, out, 1)
     assert (again.videos, again.skipped) == (len(lines), len(lines) - 1)
-    assert sorted(journal.read_text().splitlines(keepends=True)) == sorted(lines)
+    assert sorted(journal.read_bytes().splitlines(keepends=True)) == sorted(lines)
     for number in (2, 3):
         run_shard(raw, out, number)
     extract(raw, out, settings=SETTINGS)
