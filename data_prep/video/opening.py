@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 from av import VideoStream
@@ -23,6 +24,8 @@ CONTAINERS = (
     *("mpegvideo", "m4v", "h264", "hevc", "obu", "mjpeg", "vc1"),  # bare streams
 )
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+# Tags that are no UTF-8 are no fault of the video. From PyAV 19 on, they never are.
+_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _CODEC = re.compile(r"Video: ([^,(]+(?:\([^)]*\) ?)*)")
 _DEFAULT_STREAM = 5_000_000  # pixels that "play me first" is worth, as in the ffmpeg command
 
@@ -39,7 +42,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         with decoder_lines() as log:
             # the protocol in front: a colon in a name is then a letter like any other
-            container = av.open(f"file:{path}", container_options=_OPTIONS, metadata_errors="ignore")
+            container = av.open(f"file:{path}", container_options=_OPTIONS, **_TAGS)
         with container:
             if told := [text.strip() for level, source, text in log if breaks_off(level, source, text)]:
                 raise DataError(f"{path}: the file is cut off or damaged ({told[0]}). Use another copy of the file.")
