@@ -1,7 +1,7 @@
 """Tasks, predictions, scorecard and report of one model on one tree, in one run folder."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from eval.formats.scorecard import Cost
 from eval.score import ENGINE, FILTER_STAY
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
 from groundwork.errors import DataError
+from groundwork.words import counted
 from orbit_lite.config import TaskPlan, as_written_now, load_protocol
 from orbit_lite.costs.seconds import time_personalizing
 from orbit_lite.data.drawing import Drawer, open_drawer
@@ -35,6 +36,7 @@ from orbit_lite.data.frames import FrameSource, open_frames
 from orbit_lite.evaluation.causal_filter import CausalFilter, refuse_time_order
 from orbit_lite.evaluation.engine import settle_for_run
 from orbit_lite.evaluation.facts import annotation_facts, personalize_cost
+from orbit_lite.evaluation.portions import SUFFIX, Portion, portions_of
 from orbit_lite.evaluation.predict import predict_users
 from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.models.choice import ModelChoice
@@ -82,8 +84,8 @@ def evaluate(
 ) -> Scorecard:
     """Run what is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
 
-    A run that was cut off goes on with the users that have no predictions yet. Started by torchrun, the users are
-    dealt over the ranks; the first one writes what is not a user's.
+    A run that was cut off resumes with the portions of the tasks that have no predictions yet (see `portions_of`).
+    Started by torchrun, the portions are dealt over the ranks; the first one writes all else.
 
     Args:
         plain: predict each task by itself (see `predict_users`).
@@ -133,11 +135,13 @@ def evaluate(
             ranks.wait()
             task_set = read_tasks(tasks)
             source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
-            parts = UserParts(out / PARTS_NAME, provenance(request.model, task_set, engine, request.causal_filter))
+            portions = portions_of(task_set, shares_features=recognizer.shares_features)
+            note = provenance(request.model, task_set, engine, request.causal_filter)
+            parts = PredictedParts(out / PARTS_NAME, note, portions)
             if not predictions.exists():
                 done = parts.done()
                 if run and done:
-                    run.goes_on(f"predicted before: {len(done)} of {len({task.user for task in task_set.tasks})} users")
+                    run.goes_on(f"predicted before: {parts.describe(done)}")
                 elif run:
                     run.starts()
                 ranks.wait()  # all have looked before the first writes
@@ -156,7 +160,7 @@ def evaluate(
                     parts.write(table)
                 ranks.wait()
             if run and not predictions.exists():
-                parts.merge(predictions, users=dict.fromkeys(task.user for task in task_set.tasks))
+                parts.merge(predictions)
                 run.say(f"predictions: {predictions}")
             if run:
                 facts = annotation_facts(annotations, drawer.split, task_set.tasks)
@@ -209,28 +213,39 @@ def score_and_report(
 
 
 @dataclass(frozen=True)
-class UserParts:
-    """Predictions user by user, each file whole or not at all, until all of them are one file."""
+class PredictedParts:
+    """Predictions portion by portion, each file whole or not at all, until all of them are one file."""
 
     folder: Path
     metadata: dict[str, str]
+    portions: Sequence[Portion]
 
     def done(self) -> set[str]:
-        """The users that have theirs."""
-        return {path.stem for path in self.folder.glob("[!.]*.parquet")}
+        """Names of the portions that have theirs."""
+        return {portion.name for portion in self.portions if self._path(portion).is_file()}
+
+    def describe(self, done: Collection[str]) -> str:
+        """How many of the users these are, or where users have several portions, of the tasks."""
+        if all(portion.name == portion.user for portion in self.portions):
+            return f"{len(done)} of {counted(len(self.portions), 'user')}"
+        tasks = sum(len(portion.tasks) for portion in self.portions if portion.name in done)
+        return f"{tasks} of {counted(sum(len(portion.tasks) for portion in self.portions), 'task')}"
 
     def write(self, table: pd.DataFrame) -> None:
-        """Keep one user's predictions."""
-        write_predictions(self._path(table.user.iloc[0]), table, metadata=self.metadata)
+        """Keep one portion's predictions."""
+        first = str(table.user.iloc[0]), int(table.task.iloc[0])
+        (portion,) = (one for one in self.portions if (one.user, one.tasks[0].task) == first)
+        write_predictions(self._path(portion), table, metadata=self.metadata)
 
-    def merge(self, path: Path, *, users: Iterable[str]) -> None:
-        """Write all users' predictions, in this order, and let the parts go."""
-        tables = [read_predictions(self._path(user)).astype({"user": str, "video": str}) for user in users]
+    def merge(self, path: Path) -> None:
+        """Write all predictions, in the order of the tasks, and let the parts go."""
+        files = map(self._path, self.portions)
+        tables = [read_predictions(file).astype({"user": str, "video": str}) for file in files]
         write_predictions(path, pd.concat(tables, ignore_index=True), metadata=self.metadata)
         shutil.rmtree(self.folder)
 
-    def _path(self, user: str) -> Path:
-        return self.folder / f"{user}.parquet"
+    def _path(self, portion: Portion) -> Path:
+        return self.folder / f"{portion.name}{SUFFIX}"
 
 
 def _thumbnail(source: FrameSource, video: str, frame: int) -> bytes:

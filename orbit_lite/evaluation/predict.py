@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from data_prep.tree.index import Index
-from eval.formats.records import Task, TaskSet, VideoPlan
+from eval.formats.records import TaskSet, VideoPlan
 from groundwork.errors import DataError
 from groundwork.progress import Progress
 from orbit_lite.data.frames import FrameSource
@@ -21,6 +21,7 @@ from orbit_lite.data.loader import ReadFrames, ReadImages, ReadTask, labels_and_
 from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.evaluation.causal_filter import CausalFilter, refuse_time_order
 from orbit_lite.evaluation.episodes import predict_source
+from orbit_lite.evaluation.portions import portions_of
 from orbit_lite.evaluation.source_work import SourceWork
 from orbit_lite.evaluation.table import predictions_table
 from orbit_lite.evaluation.user_work import Planned, Support, UserWork, VideoFrames
@@ -75,14 +76,14 @@ def predict_users(
     causal_filter: CausalFilter | None = None,
     quiet: bool = False,
 ) -> Iterator[pd.DataFrame]:
-    """This rank's users' predictions, a table a user, as they come.
+    """This rank's predictions, a table for each portion of the tasks (see `portions_of`), as they come.
 
     Args:
         recognizer: on the device that is to compute.
         tasks: the manifest; it must have been drawn from `index`.
         source: where the pixels come from.
-        done: users to leave out.
-        ranks: processes that share the users out.
+        done: names of portions to leave out.
+        ranks: processes that share the portions out.
         workers: processes that read ahead; the result does not depend on them.
         plain: each task by itself, every image of it read and embedded for it: the yardstick, slow.
         causal_filter: over each video's probabilities; None predicts each frame (or clip) by itself.
@@ -95,19 +96,16 @@ def predict_users(
     if tasks.data_fingerprint != index.fingerprint:
         raise DataError(f"{index.root}: not the tree these tasks were drawn from, or changed since; draw them again")
     refuse_time_order(tasks.protocol, causal_filter, single_images=tasks.single_images)
-    by_user: dict[str, list[Task]] = defaultdict(list)
-    for task in tasks.tasks:
-        if task.user not in done:
-            by_user[task.user].append(task)
-    own = list(ranks.share(list(by_user.items()))) if ranks else list(by_user.items())
+    shares = recognizer.shares_features
+    left = [portion for portion in portions_of(tasks, shares_features=shares) if portion.name not in done]
+    own = ranks.share(left) if ranks else left
     quiet = quiet or bool(ranks and not ranks.first)
     workers, pin = max(workers, source.least_workers), recognizer.device.type == "cuda"
     if tasks.single_images and not plain:
-        shares = recognizer.shares_features
-        works = [SourceWork.of(user, of_user, shares_features=shares) for user, of_user in own]
+        works = [SourceWork.of(portion.user, portion.tasks, shares_features=shares) for portion in own]
         yield from _predict_sources(recognizer, works, source, workers=workers, pin=pin, quiet=quiet)
         return
-    users = [UserWork.of(user, of_user, causal_filter) for user, of_user in own]
+    users = [UserWork.of(portion.user, portion.tasks, causal_filter) for portion in own]
     if plain:
         ordered = [task for user in users for task in user.to_read()]
         with Progress("tasks", len(ordered), quiet=quiet) as progress:
@@ -125,7 +123,7 @@ def predict_users(
 def _predict_sources(
     recognizer: Recognizer, works: Sequence[SourceWork], source: FrameSource, *, workers: int, pin: bool, quiet: bool
 ) -> Iterator[pd.DataFrame]:
-    """Of episodes, a table a source."""
+    """Of episodes, a table for each portion."""
     jobs = [job for work in works for job in work.jobs()]
     with Progress("images read and embedded", sum(len(job.images) for job in jobs), quiet=quiet) as progress:
         images = _count(read_ahead(jobs, ReadImages(source), workers=workers, pin=pin), progress)

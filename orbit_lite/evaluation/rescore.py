@@ -39,6 +39,7 @@ from groundwork.removal import Root, identity
 from groundwork.words import counted
 from orbit_lite.evaluation.evaluate import PARTS_NAME, PREDICTIONS_NAME, SECONDS_NAMES, TASKS_NAME
 from orbit_lite.evaluation.facts import annotation_facts
+from orbit_lite.evaluation.portions import is_portion_of
 from orbit_lite.evaluation.run_files import REPORT_NAME, RESULTS_NAME, cut_off_files, read_results
 from orbit_lite.runs.folder import RECORD_NAME, USERS_REMOVED
 
@@ -204,7 +205,6 @@ def _drop_beside(run: Path, user: str) -> None:
 
 def _part_names(folder: Path, user: str) -> list[str]:
     """The files of one user's predictions in the folder of parts, whole and cut off."""
-    own, there = f"{user}.parquet", sorted(os.listdir(folder)) if folder.is_dir() else []
-    return [
-        name for name in there if (final_name(name) if is_part(name) else name) == own and (folder / name).is_file()
-    ]
+    there = sorted(os.listdir(folder)) if folder.is_dir() else []
+    own = [name for name in there if is_portion_of(final_name(name) if is_part(name) else name, user)]
+    return [name for name in own if (folder / name).is_file()]
