@@ -1,1 +1,1 @@
-"""Speed and memory of the kit beside the plain way of doing the same work; run by `make bench`."""
+"""Benchmarks of the kit's speed and memory against the plain way of doing the same work; run by `make bench`."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: run benchmarks, print each as a table, and keep it as CSV."""
+"""`python -m benchmarks [NAME ...]`: runs benchmarks, prints each as a table, and writes it as CSV."""
 
 import argparse
 import sys
@@ -56,44 +56,44 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "studio": studio.run,
 }
 ABOUT = {
-    "embed-gpu": "images embedded a second on a GPU, beside what its arithmetic and its memory would allow",
-    "engines": "images embedded a second by each engine, beside PyTorch's eager mode; how much features differ",
-    "episodes": "plans drawn from an index of a million images, and 600 tasks of 5-way 5-shot, each with its bar",
-    STUDY: "meta-training on drawn things in the same memory: whole tasks with LITE, small tasks, small images",
-    "evaluate": "predictions for 50 tasks a user: each frame embedded once, or for each task anew",
-    "export": "a personal recognizer in the kit, in ONNX, in ONNX of 8 bits: accuracy, size, time of a frame",
-    "extract": "1080p video to JPEG frames: ffmpeg, or the kit; memory of a worker",
-    "frames": "frames a second on one core: uint8, or PIL and float32; from files, or packed",
-    "index": "seconds until an unchanged tree's index is there: checked, or listed anew",
+    "embed-gpu": "images embedded per second on a GPU, compared with the limits of its arithmetic and memory",
+    "engines": "images embedded per second by each engine, compared with PyTorch's eager mode; differences of features",
+    "episodes": "plans drawn from an index of a million images, and 600 tasks of 5-way 5-shot, each with its target",
+    STUDY: "meta-training on drawn objects in the same memory: whole tasks with LITE, small tasks, small images",
+    "evaluate": "predictions for 50 tasks per user: each frame embedded once, or again for each task",
+    "export": "a personal recognizer in the kit, in ONNX and in 8-bit ONNX: accuracy, size, time per frame",
+    "extract": "1080p video to JPEG frames: ffmpeg or the kit; memory of a worker",
+    "frames": "frames per second on one core: uint8, or PIL and float32; from files, or packed",
+    "index": "seconds to open an unchanged tree's index: checked, or listed again",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
     "lite-gpu": "the same on a GPU",
-    "maml": "seconds and memory of one task's gradient through an inner loop or a solution, each with its bar",
-    "personalize": "a user's phone videos to a recognizer: the whole verb, or decoding and embedding alone",
-    "readers": "a video by each reader, in order and every 30th picture: processor seconds, memory",
-    "real": "real photos or videos, which --data gives: what is recognized, what is promised, and what came of it",
-    "recognize": "a video's or a stream's frames answered, a second: the verb, or decoding and embedding; memory",
+    "maml": "seconds and memory of one task's gradient through an inner loop or a solution, each with its target",
+    "personalize": "a user's phone videos to a recognizer: the whole command, or only decoding and embedding",
+    "readers": "one video by each reader, every picture and every 30th: CPU seconds, memory",
+    "real": "real photos or videos from --data: accuracy, the kit's estimates of it, and how well they hold",
+    "recognize": "frames answered per second, of a video or a stream: the command, or decoding and embedding; memory",
     "steps-gpu": "one training step of each learner on each extractor, N = 1,000, on a GPU",
-    "studio": "the local page's live answers: how many a second, how late, beside what is asked",
-    "video": "every video below --tree, picture by picture: the kit's reader, or the ffmpeg command",
+    "studio": "the local page's live answers: rate and latency, compared with the target",
+    "video": "every video below --tree, picture by picture: the kit's reader compared with the ffmpeg command",
 }
-REAL, VIDEO = "real", "video"  # of a tree that is given, not made
-WITH_OPTIONS = (REAL, VIDEO, STUDY)  # which have an option and a table of their own each
+REAL, VIDEO = "real", "video"  # they need a given tree
+WITH_OPTIONS = (REAL, VIDEO, STUDY)  # each has its own option and table
 ON_GPU = ("embed-gpu", "lite-gpu", "steps-gpu")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the named benchmarks, or all. Exit status 0 done, 1 found something wrong, 2 asked for wrongly."""
+    """Run the named benchmarks, or all. Exit status: 0 success, 1 data problem, 2 usage error."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in ABOUT]:
-        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(ABOUT)}")
+        parser.error(f"unknown benchmark {unknown[0]!r}; known: {', '.join(ABOUT)}")
     return run_command("benchmarks", options, lambda: run_verb(options))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="python -m benchmarks",
-        description="Speed and memory of the kit beside the plain way of doing the same work.",
+        description="Measure the kit's speed and memory against the plain way of doing the same work.",
         epilog="Benchmarks:\n" + "\n".join(f"  {name}: {about}" for name, about in ABOUT.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -115,13 +115,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(names: Sequence[str], out: Path, data: Path | None, tree: Path | None, runs: Path | None) -> None:
-    """The named benchmarks, or all that can be run here."""
+    """Run the named benchmarks, or all that this machine can run."""
     if (REAL in names) != (data is not None):
-        raise UsageError("real and --data go together: the tree of users' folders that it is measured on")
+        raise UsageError(
+            "benchmark real and --data must be used together; --data is the tree of users' folders to measure on"
+        )
     if (VIDEO in names) != (tree is not None):
-        raise UsageError("video and --tree go together: the folder of videos that both readers are given")
+        raise UsageError(
+            "benchmark video and --tree must be used together; --tree is the folder of videos for both readers"
+        )
     if (STUDY in names) != (runs is not None):
-        raise UsageError(f"{STUDY} and --runs go together: the folder of its pictures and runs")
+        raise UsageError(
+            f"benchmark {STUDY} and --runs must be used together; --runs is the folder for its pictures and runs"
+        )
     for name in names or BENCHMARKS:
         if name == REAL and data is not None:
             judgements = real.run(data)
@@ -143,10 +149,10 @@ def _run(names: Sequence[str], out: Path, data: Path | None, tree: Path | None, 
         gpu = name in ON_GPU
         if gpu and not torch.cuda.is_available():
             if names:
-                raise UsageError(f"{name}: no CUDA device here")
-            print(f"{name}: left out, no CUDA device here\n", flush=True)
+                raise UsageError(f"{name}: this machine has no CUDA device")
+            print(f"{name}: skipped, because this machine has no CUDA device\n", flush=True)
             continue
-        print(f"{name}, on {hardware(gpu=gpu)}", flush=True)  # before the minutes that it takes
+        print(f"{name}, on {hardware(gpu=gpu)}", flush=True)  # printed first, because the run takes minutes
         comparisons = BENCHMARKS[name]()
         print(text_table(comparison_table(ABOUT[name], comparisons), width=terminal_width()))
         print(f"{write_csv(out, name, comparisons, gpu=gpu)}\n", flush=True)

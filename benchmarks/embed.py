@@ -1,8 +1,8 @@
-"""Images embedded per second on a GPU, beside the two rates that nothing can pass: those of its arithmetic and memory.
+"""Images embedded per second on a GPU, compared with the limits of its arithmetic and of its memory.
 
-The arithmetic limit is the network's MACs over the rate of a large matrix product in the same precision; the memory
-limit is the bytes that its layers read and write, were each to run by itself, over the rate of a large copy. Both rates
-are measured in the same run. Weights and images are random: neither changes what is computed.
+The arithmetic limit is the network's MACs divided by the rate of a large matrix product in the same precision. The
+memory limit is the bytes that its layers read and write, if each runs by itself, divided by the rate of a large copy.
+Both rates are measured in the same run. Weights and images are random, which does not change the computation.
 """
 
 import gc
@@ -24,14 +24,14 @@ BATCHES = (64, 256, 1024)
 REPEATS = 3
 MATRIX_SIDE = 8192
 COPIED_BYTES = 4 * 10**9
-COMPILED = "efficientnet_b0"  # compiling takes a minute for each network
+COMPILED = "efficientnet_b0"  # compiling takes a minute per network
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the GPU does at most: multiply-accumulates per second in either precision, bytes moved per second.
+    """The GPU's maximum rates: multiply-accumulates per second in either precision, and bytes moved per second.
 
-    float32 is TF32's rate: PyTorch's convolutions use it for float32 unless told otherwise.
+    float32 has the rate of TF32, which PyTorch's convolutions use by default.
     """
 
     macs_float32: float
@@ -40,13 +40,13 @@ class Limits:
 
 
 def run_on_gpu() -> list[Comparison]:
-    """Every published extractor on one GPU, which there must be."""
+    """Measure every published extractor; needs a GPU."""
     limits = measure_limits()
     return [comparison for backbone in EXTRACTORS for comparison in compare(backbone, limits)]
 
 
 def measure_limits() -> Limits:
-    """The rates of one large matrix product in each precision and of one large copy."""
+    """Measure a large matrix product in each precision, and a large copy."""
     rates = {}
     for dtype in (torch.float32, torch.bfloat16):
         left, right = (torch.randn(MATRIX_SIDE, MATRIX_SIDE, device="cuda", dtype=dtype) for _ in range(2))
@@ -58,7 +58,8 @@ def measure_limits() -> Limits:
 
 
 def compare(backbone: str, limits: Limits) -> list[Comparison]:
-    """Rates of one extractor by precision, batch and memory format, each beside the lower of its two limits."""
+    """Rates of one extractor by precision, batch size and memory format, each compared with the lower of its two
+    limits."""
     recognizer = build_recognizer("protonets", backbone, weights="random").to("cuda")
     size_px = recognizer.extractor.frame_size_px
     draw = torch.Generator().manual_seed(0)
@@ -96,8 +97,8 @@ def compare(backbone: str, limits: Limits) -> list[Comparison]:
 
 
 def layer_values(recognizer: Recognizer) -> int:
-    """Numbers that the network's layers read and write for one image, were each to run by itself; weights not counted,
-    for a batch shares them."""
+    """Numbers that the network's layers read and write for one image if each runs by itself, without weights, which the
+    batch shares."""
     counts: list[int] = []
 
     def count(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -131,7 +132,7 @@ def _encode(recognizer: Recognizer, images: Tensor, *, bf16: bool) -> None:
 
 
 def _seconds(work: Callable[[], object]) -> Spread:
-    """One run, repeated; two runs before that choose kernels and fill caches."""
+    """Time repeated runs, after two warm-up runs that choose kernels and fill caches."""
     gc.collect()
     for _ in range(2):
         work()

@@ -1,7 +1,7 @@
-"""Images a second of each engine that encodes without graph, beside PyTorch's eager mode, in one process.
+"""Images encoded per second by each engine, compared with PyTorch's eager mode in the same process.
 
-Weights and images are random: neither changes what is computed. Every image of a comparison is encoded by both sides in
-turn. What an engine's features differ by is printed, too: a quick engine with other features is no engine.
+Weights and images are random, which does not change the computation. Both sides of a comparison encode every image in
+turn. It also reports how much an engine's features differ, since speed is worthless with wrong features.
 """
 
 import time
@@ -23,7 +23,7 @@ FEW = 100  # images of a small task
 
 @dataclass(frozen=True)
 class Size:
-    """Which backbones, and how many images, `batch` at once."""
+    """Which backbones, and how many images in batches of `batch`."""
 
     backbones: Sequence[str] = ("efficientnet_lite0", "efficientnet_b0", "resnet18", "vit_s_32", "tiny")
     images: int = 64
@@ -31,7 +31,8 @@ class Size:
 
 
 def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """Rates of all engines, largest differences of features, and what preparing one takes, beside a small task."""
+    """Rates of all engines, largest differences of features, and the time to prepare an engine, compared with a small
+    task."""
     return [comparison for backbone in size.backbones for comparison in _compare(backbone, size, repeats)]
 
 
@@ -43,7 +44,7 @@ def _compare(backbone: str, size: Size, repeats: int) -> list[Comparison]:
     encoders: dict[str, Encoder] = {}
     prepare_s: dict[str, Spread] = {}
     for name, engine in ENGINES.items():
-        engine.encoder(extractor, None)  # what is made once for a network and kept
+        engine.encoder(extractor, None)  # make what is cached once per network
         started = time.perf_counter()
         encoders[name] = engine.encoder(extractor, None)
         prepare_s[name] = Spread.of([time.perf_counter() - started])

@@ -1,6 +1,7 @@
-"""Episodes on still images: plans drawn from an index of a million images, and 600 tasks predicted from kept features.
+"""Episodes on still images: plans drawn from an index of a million images, and 600 tasks predicted from stored
+features.
 
-Each beside the bar that was set for it, seconds or megabytes.
+Each is compared with its target in seconds or megabytes.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from data_prep.tree.stills import stills_id
 from eval.formats.records import TaskSet
 from groundwork.randomness import keyed_rng
 from orbit_lite.config import load_episodes
-from orbit_lite.data.episodes import EpisodeDrawer
+from orbit_lite.data.episodes import EpisodeSampler
 from orbit_lite.evaluation.episodes import predict_from_features
 from orbit_lite.evaluation.source_work import SourceWork
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
@@ -28,7 +29,7 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Size:
-    """How much of each is done."""
+    """The sizes of both measurements."""
 
     images: int = 1_000_000
     classes: int = 1000
@@ -40,20 +41,20 @@ class Size:
 
 
 def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """A comparison of the draws' seconds, one of their memory, one for each head."""
-    setting = f"{size.plans} meta-dataset plans one at a time, an index of {size.images} images"
+    """Compare the time and memory of drawing, and the time of each head."""
+    setting = f"{size.plans} meta-dataset plans, one at a time, from an index of {size.images} images"
     draw = _draw_plans(size)
     (drawn_s,) = seconds_in_turn([draw], repeats=repeats, warm=False)
     memory = peak_memory_mb(partial(_index_and_draw, size))
     found = [
         _beside_bar(setting, "time", "s", DRAWN_BAR_S, "drawn", drawn_s),
-        _beside_bar(f"{setting}, the index's memory as well", "peak memory", "MB", MEMORY_BAR_MB, "drawn", memory),
+        _beside_bar(f"{setting}, including the index's memory", "peak memory", "MB", MEMORY_BAR_MB, "drawn", memory),
     ]
     tasks = _few_shot_tasks(size)
     for head in size.heads:
         recognizer = build_recognizer(head, "efficientnet_lite0", weights="random")
         (predicted_s,) = seconds_in_turn([partial(_predict, recognizer, tasks)], repeats=repeats)
-        setting = f"{size.tasks} tasks of 5-way 5-shot from kept features of efficientnet_lite0, {head}"
+        setting = f"{size.tasks} tasks of 5-way 5-shot from stored features of efficientnet_lite0, {head}"
         found.append(_beside_bar(setting, "time", "s", PREDICTED_BAR_S, "fitted and predicted", predicted_s))
     return found
 
@@ -63,7 +64,7 @@ def _beside_bar(setting: str, metric: str, unit: str, bar: float, name: str, spr
 
 
 def made_index(*, images: int, classes: int, sources: int, seed: int = 0) -> Index:
-    """Rows of still images without a pixel; classes of one source differ in size by up to a factor of 20."""
+    """An index of still images that don't exist; the classes of a source differ in size by up to a factor of 20."""
     rows = []
     for place in range(sources):
         source, own = f"source{place}", classes // sources
@@ -80,28 +81,28 @@ def made_index(*, images: int, classes: int, sources: int, seed: int = 0) -> Ind
 
 def _draw_plans(size: Size) -> Callable[[], None]:
     index = made_index(images=size.images, classes=size.classes, sources=size.sources)
-    drawer = EpisodeDrawer(index, load_episodes("meta-dataset"), split="test", seed=1)
+    sampler = EpisodeSampler(index, load_episodes("meta-dataset"), split="test", seed=1)
 
     def draw() -> None:
         for number in range(size.plans):
-            drawer.draw(drawer.users[number % len(drawer.users)], number)
+            sampler.draw(sampler.users[number % len(sampler.users)], number)
 
     return draw
 
 
 def _index_and_draw(size: Size) -> Callable[[], None]:
-    """Prepares nothing, so that what is added at the peak is all that there is."""
+    """Prepares nothing, so that the measured peak includes everything."""
     return lambda: _draw_plans(size)()
 
 
 def _few_shot_tasks(size: Size) -> TaskSet:
     index = made_index(images=20 * size.images_of_class, classes=20, sources=1)
     plan = load_episodes("episodes-5w5s", ["query=5"] if size.images_of_class < 40 else [])
-    return EpisodeDrawer(index, plan, split="test", seed=1).draw_all(tasks_per_user=size.tasks)
+    return EpisodeSampler(index, plan, split="test", seed=1).draw_all(tasks_per_user=size.tasks)
 
 
 def _predict(recognizer: Recognizer, tasks: TaskSet) -> None:
-    """As `evaluate` does from the moment on that every image has been embedded once."""
+    """Same as `evaluate`, after every image has been embedded."""
     (one,) = SourceWork.of(tasks.tasks[0].user, tasks.tasks, shares_features=True).rounds
     draw = torch.Generator().manual_seed(0)
     features = torch.randn(len(one.images), recognizer.extractor.width, generator=draw)

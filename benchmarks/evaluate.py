@@ -1,8 +1,8 @@
-"""Predictions for 50 tasks a user: each distinct frame embedded once, against the bare engine, and each task anew.
+"""Predictions for 50 tasks per user: embedding each distinct frame once, compared with the bare engine and with
+embedding again for each task.
 
-The plain road is that of the yardstick: eager, and every image of a task embedded for it.
-
-And what comes before and after at full size: drawing 850 tasks from an index of ORBIT's size, scoring 3 million rows.
+The plain way is the reference: eager mode, embedding every image of every task. It also measures the steps before and
+after at full size: drawing 850 tasks from an index of ORBIT's size, and scoring 3 million rows.
 """
 
 import os
@@ -28,8 +28,8 @@ from groundwork.randomness import keyed_rng
 from groundwork.strict_json import parse_json
 from orbit_lite.config import load_protocol
 from orbit_lite.costs.measuring import Work
-from orbit_lite.data.drawing import open_drawer
 from orbit_lite.data.frames import open_frames
+from orbit_lite.data.samplers import open_sampler
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.evaluation.user_work import UserWork
 from orbit_lite.models.engines import find_engine
@@ -42,8 +42,8 @@ TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"
 
 @dataclass(frozen=True)
 class Size:
-    """A pocket set of test users, its videos played over and over up to a length in frames, and the tasks drawn of each
-    user; the plain road is timed on a few and scaled."""
+    """A pocket set of test users, with videos repeated up to a length in frames, and the tasks per user. The plain way
+    is timed on a few tasks and scaled."""
 
     users: int = 3
     objects: int = 4
@@ -52,12 +52,16 @@ class Size:
     video_frames: int = 300
     tasks: int = 50
     plain_tasks: int = 2
-    learners: tuple[tuple[str, str], ...] = (("protonets", "openvino"), ("cnaps", "torch"))  # each with its engine
+    # pairs of learner and engine
+    learners: tuple[tuple[str, str], ...] = (
+        ("protonets", "openvino"),
+        ("cnaps", "torch"),
+    )
     backbone: str = "efficientnet_b0"
 
 
 def run(size: Size = Size(), *, repeats: int = 1) -> list[Comparison]:
-    """Seconds of both roads for each learner; then seconds and memory of drawing and scoring at full size."""
+    """Seconds of both ways for each learner, then seconds and memory of drawing and scoring at full size."""
     with tempfile.TemporaryDirectory() as folder:
         index = _made_tree(Path(folder), size)
         found = [comparison for roads in size.learners for comparison in _roads(index, *roads, size, repeats)]
@@ -69,11 +73,11 @@ def _roads(index: Index, learner: str, engine: str, size: Size, repeats: int) ->
     recognizer = build_recognizer(learner, size.backbone, weights="random")
     recognizer.engine = find_engine(engine)
     encoder = recognizer.engine.encoder(recognizer.extractor, None)
-    drawer = open_drawer(index, load_protocol(PROTOCOL), split="test", seed=0)
-    tasks, few = (drawer.draw_all(tasks_per_user=count) for count in (size.tasks, size.plain_tasks))
+    sampler = open_sampler(index, load_protocol(PROTOCOL), split="test", seed=0)
+    tasks, few = (sampler.draw_all(tasks_per_user=count) for count in (size.tasks, size.plain_tasks))
     frames = _distinct_frames(tasks)
-    # by user, so that both sides meet the same moments of a noisy machine
-    by_user = [_of_user(tasks, user) for user in drawer.users]
+    # alternate by user, so that both sides see the same noise of the machine
+    by_user = [_of_user(tasks, user) for user in sampler.users]
     pairs = [
         paired_seconds(
             partial(predict, recognizer, of_user, index, source, quiet=True),
@@ -95,7 +99,7 @@ def _roads(index: Index, learner: str, engine: str, size: Size, repeats: int) ->
         f"{learner}, {size.backbone}, {PROTOCOL}, users: {size.users}, tasks a user: {size.tasks}, "
         f"videos of {size.video_frames} frames, engine {engine}"
     )
-    once, plain = ("each frame once", once_s), f"each task anew (scaled from {size.plain_tasks} a user)"
+    once, plain = ("each frame once", once_s), f"again for each task (scaled from {size.plain_tasks} per user)"
     threads, at_most = torch.get_num_threads(), 1.25 if recognizer.shares_features else 1.4
     return [
         Comparison(setting, "time", "s", threads, (f"the bare engine on {frames} frames", bare_s), once, at_most),
@@ -110,7 +114,7 @@ def _distinct_frames(tasks: TaskSet) -> int:
 
 
 def _encode_bare(encoder: Encoder, recognizer: Recognizer, frames: int) -> None:
-    """An engine alone on so many frames that are in memory already."""
+    """Encode this many frames from memory with only an engine."""
     size_px = recognizer.extractor.frame_size_px
     chunk = torch.zeros(recognizer.chunks.no_graph, 3, size_px, size_px, dtype=torch.uint8)
     with torch.no_grad():
@@ -132,7 +136,7 @@ def _made_tree(folder: Path, size: Size) -> Index:
 
 
 def _lengthen(index: Index, root: Path, frames: int) -> None:
-    """A tree of the same videos, each played over and over up to so many frames; annotations too."""
+    """Make a tree with each video and its annotations repeated up to this many frames."""
     for row in index.rows:
         folder = root / row.path
         folder.mkdir(parents=True)
@@ -150,20 +154,20 @@ def _of_user(tasks: TaskSet, user: str) -> TaskSet:
     return replace(tasks, tasks=tuple(task for task in tasks.tasks if task.user == user))
 
 
-# --- at ORBIT's size: 17 test users of 50 tasks, 18 clutter videos each, 200 frames of each in a task
+# --- at ORBIT's size: 17 test users with 50 tasks, 18 clutter videos each, and 200 frames of each video in a task
 
 USERS, TASKS, VIDEOS, FRAMES, OBJECTS = 17, 50, 18, 200, 9
-ALL_VIDEOS, CLEAN_FRAMES, CLUTTER_FRAMES = 3_822, 771, 411  # ORBIT's count, and its videos' mean lengths
+ALL_VIDEOS, CLEAN_FRAMES, CLUTTER_FRAMES = 3_822, 771, 411  # ORBIT's number of videos and their mean lengths
 
 
 def _full_size() -> list[Comparison]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        drawer = open_drawer(_orbit_index(folder), load_protocol(PROTOCOL), split="test", seed=0)
+        sampler = open_sampler(_orbit_index(folder), load_protocol(PROTOCOL), split="test", seed=0)
         tasks, table = _made_predictions()
         write_tasks(folder / TASKS_NAME, tasks)
         write_predictions(folder / PREDICTIONS_NAME, table, metadata={})
-        drawn_s, scored_s = paired_seconds(drawer.draw_all, scoring_work(folder), repeats=1, warm=False)
+        drawn_s, scored_s = paired_seconds(sampler.draw_all, scoring_work(folder), repeats=1, warm=False)
         read_mb, scored_mb = (peak_memory_mb(partial(work, folder)) for work in (reading_work, scoring_work))
     rows = USERS * TASKS * VIDEOS * FRAMES
     threads = torch.get_num_threads()
@@ -176,12 +180,12 @@ def _full_size() -> list[Comparison]:
 
 
 def reading_work(folder: Path) -> Work:
-    """The work is to read tasks and predictions of a folder into memory."""
+    """Work that reads a folder's tasks and predictions into memory."""
     return lambda: (read_tasks(folder / TASKS_NAME), read_predictions(folder / PREDICTIONS_NAME))
 
 
 def scoring_work(folder: Path) -> Work:
-    """The work is what the verb `score` does: from the files of a folder to a scorecard's."""
+    """Work that does the same as the command `score`: from a folder's files to a scorecard."""
     return partial(score_files, folder / TASKS_NAME, folder / PREDICTIONS_NAME, folder / "scorecard.json")
 
 
@@ -209,7 +213,7 @@ def _made_predictions() -> tuple[TaskSet, pd.DataFrame]:
 
 
 def _orbit_index(root: Path) -> Index:
-    """An index of ORBIT's size, and the annotations of its test users' clutter videos; no frame."""
+    """An index of ORBIT's size with annotations of its test users' clutter videos, but without frames."""
     rows = []
     for number in range(ALL_VIDEOS):
         test_user, rest = divmod(number, VIDEOS * 4)

@@ -1,7 +1,7 @@
-"""A personal recognizer in this kit, in ONNX, and in ONNX of 8 bits: accuracy on clutter videos, size, time of a frame.
+"""A personal recognizer in this kit, in ONNX, and in 8-bit ONNX: accuracy on clutter videos, size, time per frame.
 
-`tiny` is meta-trained first, as in the demo, so that its accuracy means something. The larger networks have random
-weights: only their size and time do.
+`tiny` is meta-trained first, as in the demo, so that its accuracy is meaningful. The larger networks have random
+weights, so only their size and time are.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ KIT, FLOAT_FILE, INT8_FILE = "this kit", "ONNX, float", "ONNX, 8 bits"
 
 @dataclass(frozen=True)
 class Size:
-    """A pocket set, how long to train on it, every which clutter frame to look at, and larger networks to time."""
+    """A pocket set, the training epochs, the step between tested clutter frames, and the larger networks to time."""
 
     users: tuple[int, int, int] = (24, 3, 4)
     objects: int = 5
@@ -49,7 +49,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Roads:
-    """One user's recognizer, and what was made of it."""
+    """One user's recognizer and its exported files."""
 
     personal: PersonalRecognizer
     whole: Path
@@ -57,13 +57,13 @@ class Roads:
 
     @property
     def opened(self) -> tuple[Opened, Opened]:
-        """Both files, in float and in 8 bits."""
+        """Open both files, float and 8-bit."""
         read = FORMATS["onnx"].open
         return read(self.whole, []), read(self.small, [])
 
 
 def run(size: Size = Size(), *, repeats: int = 30) -> list[Comparison]:
-    """Accuracy of the trained `tiny` on test users; size and time of it and of the larger networks."""
+    """Accuracy of the trained `tiny` on test users; its size and time, and those of the larger networks."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_pocket(folder / "raw", users=size.users, objects=size.objects)
@@ -106,7 +106,7 @@ def _accuracy(exported: list[Roads], index: Index, setting: str, step: int) -> l
 
 
 def _of_user(roads: Roads, index: Index, source: FrameSource, step: int) -> tuple[float, ...]:
-    """Mean over videos: frame accuracy on all three roads, and the share of frames where the last says as the first."""
+    """Means over videos: frame accuracy by all three, and the share of frames where the last agrees with the first."""
     whole, small = roads.opened
     videos = []
     for row in index.rows:
@@ -127,7 +127,7 @@ def _classes(opened: Opened, images: Images) -> NDArray[np.int64]:
 
 
 def _size_and_time(roads: Roads, backbone: str, repeats: int) -> list[Comparison]:
-    """Of one frame at a time."""
+    """Measure one frame at a time."""
     size_px = roads.personal.frame_size_px
     frame = np.zeros((1, 3, size_px, size_px), np.uint8)
     whole, small = roads.opened

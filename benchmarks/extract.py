@@ -1,6 +1,6 @@
-"""Raw 1080p video to 224-px JPEG frames: the kit's extraction, and ffmpeg over the same videos on as many cores.
+"""Raw 1080p video to 224-px JPEG frames: the kit's extraction compared with ffmpeg on the same videos and cores.
 
-Both end with a folder of JPEG files for each video. The kit also checks, names, syncs and indexes what it writes.
+Both write a folder of JPEG files per video. The kit also checks, names, syncs and indexes its files.
 """
 
 import shutil
@@ -23,30 +23,30 @@ from groundwork.cores import default_workers
 from groundwork.errors import DataError
 from groundwork.randomness import keyed_rng
 
-NOISE = 4.0  # standard deviation, of 255: about a phone's in a lit room
-NOISES = 8  # drawn once: drawing noise takes longer than encoding it
+NOISE = 4.0  # standard deviation, of 255; about that of a phone in a lit room
+NOISES = 8  # drawn once, because drawing noise takes longer than encoding it
 LONGER = 10
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many videos, and of what."""
+    """The number and size of the videos."""
 
     videos: int = 4
-    pictures: int = 771  # as an ORBIT clean video has on average
+    pictures: int = 771  # the average of ORBIT's clean videos
     width_px: int = 1920
     height_px: int = 1080
     frame_size_px: int = 224
 
 
 def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """Frames a second on all cores; and the memory of one worker, for a video and for one ten times as long.
+    """Frames per second on all cores; and the memory of one worker, for a video and for one ten times as long.
 
     Raises:
         DataError: if ffmpeg is not installed.
     """
     if shutil.which("ffmpeg") is None:
-        raise DataError("ffmpeg: not found; it is the other side of this comparison. Install it.")
+        raise DataError("ffmpeg: not found, but this benchmark compares with it. Install ffmpeg.")
     workers = default_workers()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -80,7 +80,7 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
 
 
 def write_video(path: Path, size: Size) -> None:
-    """Encode a wall that a camera wanders over, with a phone's noise: H.264, 30 fps, as phones do without B-frames."""
+    """Encode a wall seen by a moving camera, with a phone's noise: H.264, 30 fps, without B-frames, as phones do."""
     rng = keyed_rng(0, "extract")
     wall = cv2.resize(
         rng.integers(0, 256, (18, 32, 3), dtype=np.uint8), (size.width_px * 5 // 4, size.height_px * 5 // 4)
@@ -98,7 +98,7 @@ def write_video(path: Path, size: Size) -> None:
 
 
 def repeat_video(source: Path, target: Path, times: int) -> None:
-    """The same pictures so many times in a row, not encoded again."""
+    """Repeat a video's pictures without encoding them again."""
     with av.open(str(target), "w") as written:
         stream, start = None, 0
         for _ in range(times):
@@ -106,7 +106,7 @@ def repeat_video(source: Path, target: Path, times: int) -> None:
                 stream = stream or written.add_stream_from_template(read.streams.video[0])
                 end = start
                 for packet in read.demux(video=0):
-                    if packet.dts is None or packet.pts is None:  # the packet that flushes
+                    if packet.dts is None or packet.pts is None:  # the flush packet
                         continue
                     packet.dts, packet.pts = packet.dts + start, packet.pts + start
                     end = max(end, packet.pts + (packet.duration or 0))
@@ -116,7 +116,7 @@ def repeat_video(source: Path, target: Path, times: int) -> None:
 
 
 def by_ffmpeg_alone(video: Path, folder: Path, size: Size) -> None:
-    """What ffmpeg's users write: scaled to a square, best JPEG quality."""
+    """The usual ffmpeg command: scale to a square, best JPEG quality."""
     folder.mkdir(parents=True)
     scale = f"fps=30,scale={size.frame_size_px}:{size.frame_size_px}:flags=lanczos"
     reading = ["ffmpeg", "-v", "error", "-filter_threads", "1", "-threads", "1", "-i", str(video)]

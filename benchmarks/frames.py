@@ -1,9 +1,9 @@
-"""Frames from JPEG files to batches, a second on one core: the kit's uint8 against the published code's float32, and
-one archive a user against a file a frame.
+"""JPEG frames read into batches per second on one core: the kit's uint8 compared with the published code's float32, and
+one archive per user compared with one file per frame.
 
-The published way is PIL, to_tensor, normalize, all in the worker, and 4 times the bytes to hand on. The kit normalizes
-on the device; that work is in a gradient's time (lite), not here. What comes out of an archive is held against its
-checksum, too, which a file does not have.
+The published way is PIL, to_tensor and normalize in the worker, with 4 times the bytes to send. The kit normalizes on
+the device; that time is part of a gradient's (lite), not of this benchmark. Frames from an archive are also checked
+against their checksum, which files don't have.
 """
 
 import tempfile
@@ -33,14 +33,14 @@ from orbit_lite.models.backbones.record import IMAGENET_MEAN, IMAGENET_STD
 VIDEO = "made"
 SHAPES = 12
 NOISE = 4.0  # standard deviation, of 255: about a phone's in a lit room
-REPEATS = 15  # a side takes a tenth of a second, so that anything else the machine does shows
+REPEATS = 15  # many, because each side takes a tenth of a second, so other work on the machine matters
 
-Batch = Callable[[range], Tensor]  # frame numbers to pixels
+Batch = Callable[[range], Tensor]  # frame numbers -> pixels
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many square JPEGs are read, and how many make a batch."""
+    """The number and size of the square JPEGs, and the batch size."""
 
     frames: int = 300
     frame_size_px: int = 224
@@ -48,7 +48,8 @@ class Size:
 
 
 def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """Two comparisons of frames a second. The files are in the system's cache: a disk's speed is not measured."""
+    """Two comparisons of frames per second. The files are in the system's cache, so the disk's speed is not
+    measured."""
     with tempfile.TemporaryDirectory() as folder, one_core():
         tree, packed = Path(folder) / "tree", Path(folder) / "packed"
         place = tree / "user" / "object" / "clean"
@@ -68,12 +69,12 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
 
 
 def kit_frames(source: FrameSource, numbers: range) -> Tensor:
-    """The kit's way to a batch: uint8 (n, 3, s, s)."""
+    """Read a batch the kit's way: uint8 (n, 3, s, s)."""
     return to_images(source.read(VIDEO, numbers), 1)
 
 
 def pil_frames(paths: list[Path]) -> Tensor:
-    """The published way to a batch: float32 (n, 3, s, s), normalized."""
+    """Read a batch the published way: float32 (n, 3, s, s), normalized."""
     images = []
     for path in paths:
         with Image.open(path) as picture:
@@ -83,7 +84,7 @@ def pil_frames(paths: list[Path]) -> Tensor:
 
 
 def make_frames(root: Path, size: Size) -> None:
-    """Write `size.frames` JPEGs as a frame tree has them, into ROOT/made."""
+    """Write `size.frames` JPEGs into ROOT/made, as in a frame tree."""
     (root / VIDEO).mkdir(parents=True)
     for number in _numbers(size):
         picture = _picture(number, size.frame_size_px)
@@ -91,7 +92,7 @@ def make_frames(root: Path, size: Size) -> None:
 
 
 def _picture(number: int, side_px: int) -> NDArray[np.uint8]:
-    """A shaded wall, some things before it, a little noise: as long a JPEG as a photograph's, unlike plain noise."""
+    """A shaded wall with some objects and a little noise: unlike pure noise, its JPEG is as large as a photo's."""
     rng = keyed_rng(0, "frames", number)
     corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
     picture = cv2.resize(corners, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
@@ -112,7 +113,7 @@ def _compare(first: tuple[str, Batch], second: tuple[str, Batch], size: Size, re
 
 
 def _read_all(read: Batch, size: Size) -> None:
-    """Read batch after batch, as a training epoch does: each is dropped before the next."""
+    """Read batch after batch, as in a training epoch; each is dropped before the next."""
     numbers = _numbers(size)
     for start in range(0, size.frames, size.batch):
         read(numbers[start : start + size.batch])

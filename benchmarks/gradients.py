@@ -1,12 +1,12 @@
-"""`python -m benchmarks.gradients`: how far from the true gradient is what fits into memory? A study, not a speed test.
+"""`python -m benchmarks.gradients`: how far are gradients that fit into memory from the true one? Not a speed test.
 
-One task of drawn objects, and the gradient that each estimator gives of it, a few hundred times over. From these, and
-the full gradient g, relative to |g|:
+Each estimator computes the gradient of one task of drawn objects a few hundred times. With the full gradient g, this
+gives, relative to |g|:
 
-    bias    |mean of all draws - g|, what no averaging takes away
-    RMSE    root mean square of |one draw - g|, bias and noise together
+    bias    |mean of all draws - g|, which averaging does not reduce
+    RMSE    root mean square of |one draw - g|, bias and noise combined
 
-How one is told from the other stands in `bias`.
+See `bias` for how they are separated.
 """
 
 import sys
@@ -39,8 +39,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 NAME = "lite-gradients"
 DRAWS = 240
 SIZE_PX = 32
-CHUNKS = Chunks(no_graph=16, with_graph=16, query=16)  # quick at this size
-PARTS = {  # meta-trained parts, by the beginnings of their parameters' names
+CHUNKS = Chunks(no_graph=16, with_graph=16, query=16)  # fast for this size
+PARTS = {  # prefix of parameter names -> meta-trained part
     "extractor.": "extractor",
     "adapter.set_encoder.": "set encoder",
     "adapter.generator.": "FiLM generator",
@@ -56,13 +56,14 @@ def lite(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: np.random.Gene
 
 
 def small_task(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: np.random.Generator) -> None:
-    """The exact gradient of a task whose support set is h of the images, as one does when memory is short.
+    """The exact gradient of a task with only h of the support images, a common remedy for lack of memory.
 
-    One image of each object, the others at random; if h is below the number of objects, some leave with their queries.
+    It takes one image per object and the others at random; if h is less than the number of objects, some objects and
+    their queries are dropped.
     """
     order = rng.permutation(len(pixels.support))
     labels = pixels.support_labels.numpy()[order]
-    firsts = np.sort(np.unique(labels, return_index=True)[1])  # the first place of each object in the order
+    firsts = np.sort(np.unique(labels, return_index=True)[1])  # the first index of each object in the order
     kept = torch.from_numpy(np.concatenate([order[firsts], np.delete(order, firsts)])[:h])
     objects = pixels.support_labels[kept].unique()
     asked = torch.isin(pixels.query_labels, objects)
@@ -77,10 +78,10 @@ def small_task(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: np.rando
 
 
 def published_scaling(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: np.random.Generator) -> None:
-    """As the published code scales: N/h times the whole loss, its exact query path included.
+    """The published code's scaling: N/h times the whole loss, including its exact query path.
 
-    There the head's tensors carry no gradient to what they were fitted to, and the h images drawn have their graph in
-    the set encoder alone. The penalty, a few thousandths of the gradient, is left unscaled.
+    In that code, no gradient passes through the head's fit, and the h drawn images have a graph only in the set
+    encoder. The penalty, a few thousandths of the gradient, is not scaled.
     """
     extractor, adapter, count = recognizer.extractor, recognizer.adapter, len(pixels.support)
     drawn = torch.from_numpy(rng.choice(count, size=min(h, count), replace=False))
@@ -100,7 +101,7 @@ def published_scaling(recognizer: Recognizer, pixels: TaskPixels, h: int, rng: n
 ESTIMATORS: dict[str, Estimate] = {"lite": lite, "small task": small_task, "published": published_scaling}
 
 
-FEWER = {"published": 5}  # its gradient hardly varies, or not at all: a fifth of the draws says as much
+FEWER = {"published": 5}  # its gradient varies little or not at all, so a fifth of the draws is enough
 
 
 def study(
@@ -111,13 +112,13 @@ def study(
     seed: int = 0,
     quiet: bool = False,
 ) -> list[Row]:
-    """Measure every estimator of every part of each learner, on one core.
+    """Measure every estimator for every part of each learner, on one core.
 
     Args:
-        learners: built-in names.
-        hs: support images with a gradient.
-        draws: of each estimator, at least 5 times BLOCKS; rounded down to a multiple of BLOCKS.
-        seed: of weights, images and draws.
+        learners: names of built-in learners.
+        hs: numbers of support images with a gradient.
+        draws: draws per estimator, at least 5 times BLOCKS; rounded down to a multiple of BLOCKS.
+        seed: the seed of weights, images and draws.
     """
     pixels = draw_task(seed=seed)
     cases = [(learner, estimator, h) for learner in learners for estimator in ESTIMATORS for h in hs]
@@ -140,7 +141,7 @@ def measure(
     seed: int,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Row]:
-    """One row for each meta-trained part. `keys`: learner, estimator, h. `draws`: a multiple of BLOCKS."""
+    """One row per meta-trained part. `keys`: learner, estimator, h. `draws`: a multiple of BLOCKS."""
     _, estimator, h = keys
     recognizer.zero_grad(set_to_none=True)
     task_gradient(recognizer, pixels, h=len(pixels.support), rng=keyed_rng(seed, "full"), estimator="full")
@@ -161,7 +162,8 @@ def measure(
 
 
 def draw_task(*, seed: int) -> TaskPixels:
-    """A user of the pocket set: 5 objects, N = 75 support images, 5 of each clean video; M = 40, 4 of each clutter."""
+    """The task of a user of the pocket set: 5 objects, N = 75 support images (5 per clean video), M = 40 (4 per clutter
+    video)."""
     settings = PocketSettings((0, 0, 1), objects=5, clean_videos=3, clutter_videos=2, seed=seed)
     found: dict[str, list[tuple[Tensor, int]]] = {"clean": [], "clutter": []}
     for video in plan_videos(settings):
@@ -174,7 +176,7 @@ def draw_task(*, seed: int) -> TaskPixels:
 
 
 def _frames(video: PocketVideo, settings: PocketSettings, *, count: int) -> list[Tensor]:
-    """Frames at equal distances, the middle square of each, RGB uint8 (3, s, s)."""
+    """Evenly spaced frames, cropped to the central square, RGB uint8 (3, s, s)."""
     pictures = [frame.picture for frame in draw_video(video, settings)]
     chosen = [pictures[place] for place in np.linspace(0, len(pictures) - 1, count).round().astype(int)]
     side = min(chosen[0].shape[:2])
@@ -185,7 +187,7 @@ def _frames(video: PocketVideo, settings: PocketSettings, *, count: int) -> list
 
 
 def _gradients(recognizer: Recognizer) -> dict[str, Tensor]:
-    """By part, each as one vector, float64."""
+    """The gradient of each part as one vector, float64."""
     found: dict[str, list[Tensor]] = {}
     for name, value in recognizer.named_parameters():
         if value.requires_grad:
@@ -196,7 +198,7 @@ def _gradients(recognizer: Recognizer) -> dict[str, Tensor]:
 
 
 def _row(keys: tuple[str, str, int], part: str, full: Tensor, blocks: Tensor, square: float, *, draws: int) -> Row:
-    """`blocks`: mean errors, (BLOCKS, numbers). `square`: mean of |error|^2."""
+    """Make a row. `blocks`: mean errors, (BLOCKS, numbers). `square`: the mean of |error|^2."""
     error = error_of(full, blocks, square)
     return Row(
         *(keys[0], part, keys[1], keys[2], draws),
@@ -209,18 +211,18 @@ def _row(keys: tuple[str, str, int], part: str, full: Tensor, blocks: Tensor, sq
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the study, write `lite-gradients.csv` and `.svg`, print the table. Exit status as the other commands'."""
+    """Run the study, write `lite-gradients.csv` and `.svg`, and print the table. Exit status as for other commands."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.draws < max(FEWER.values()) * BLOCKS:
-        parser.error(f"--draws {options.draws}: expected {max(FEWER.values()) * BLOCKS} or more")
+        parser.error(f"--draws {options.draws}: expected at least {max(FEWER.values()) * BLOCKS}")
     return run_command("benchmarks", options, lambda: run_verb(options))
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m benchmarks.gradients", description=main.__doc__)
     parser.add_argument("--out", type=WritesFolder(), default=DOCS, help="folder of the two files (default: docs)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help=f"of each estimator (default: {DRAWS})")
+    parser.add_argument("--draws", type=int, default=DRAWS, help=f"draws per estimator (default: {DRAWS})")
     parser.set_defaults(run=lambda options: _run(options.draws, options.out))
     return with_own_parser(parser)
 

@@ -1,4 +1,4 @@
-"""What the study of gradients found: as CSV, as a table for docs/lite.md, and as a picture."""
+"""The results of the study of gradients: as CSV, as a table for docs/lite.md, and as a figure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -8,8 +8,8 @@ from groundwork.pages.drawing import figure_as_svg
 from groundwork.pages.printing import markdown_table
 from groundwork.pages.table import Column, Columns, Table
 
-STEP = 16  # tasks a step, as the 2023 leaderboard rows have it
-SHOWN = {  # the parts that table and picture show; Versa, whose gradient has no chance in it, is in the CSV alone
+STEP = 16  # tasks per step, as in the 2023 leaderboard rows
+SHOWN = {  # the parts in table and figure; Versa, whose gradient is not random, is only in the CSV
     ("protonets", "extractor"): "ProtoNets, extractor",
     ("cnaps", "set encoder"): "CNAPs, set encoder",
     ("cnaps", "FiLM generator"): "CNAPs, FiLM generator",
@@ -19,11 +19,11 @@ LOOKS = {"lite": ("o", "#00589b"), "small task": ("s", "#b04a00"), "published": 
 
 @dataclass(frozen=True)
 class Row:
-    """One estimator of one part's gradient, all relative to the norm of the full gradient.
+    """One estimator of one part's gradient. All numbers are relative to the norm of the full gradient.
 
-    `bias_squared` has had the chance in it taken out, and may come out below 0; `bias_at_most` is the root of the upper
-    end of its 95 % interval. `cosine` is of the angle between the estimator's mean and the full gradient; it may come
-    out above 1 likewise, and is None where the mean is 0.
+    `bias_squared` is corrected for chance and can be negative; `bias_at_most` is the root of the upper end of its 95 %
+    interval. `cosine` is of the angle between the estimator's mean and the full gradient; it is also corrected and can
+    exceed 1, and is None if the mean is 0.
     """
 
     learner: str
@@ -39,23 +39,23 @@ class Row:
 
     @property
     def bias(self) -> float:
-        """Root of the estimated square, 0 if that is below 0."""
+        """The root of the estimated square, 0 if that is negative."""
         return max(self.bias_squared, 0.0) ** 0.5
 
     @property
     def step_error(self) -> float:
-        """RMSE of the mean of STEP draws: their noise falls with the root of their number, their bias does not."""
+        """RMSE of the mean of STEP draws: noise decreases with the root of the number of draws, bias does not."""
         return (self.bias**2 + (self.rmse**2 - self.bias**2) / STEP) ** 0.5
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """One line per row, numbers to six digits."""
+    """One line per row, with six significant digits."""
     lines = [[_rounded(v) if isinstance(v, float) else v for v in asdict(row).values()] for row in rows]
     return csv_text([field.name for field in fields(Row)], lines)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The parts of SHOWN: one row for each part and H."""
+    """The parts in SHOWN, one row per part and H."""
     found = {(row.learner, row.part, row.estimator, row.h): row for row in rows}
     lines: list[tuple[object, ...]] = []
     for (learner, part), title in SHOWN.items():
@@ -70,7 +70,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
         Column("lite: bias", side="right"),
         *map(_error, ("RMSE", f"{STEP} tasks", "small task: bias", "RMSE", f"{STEP} tasks", "published: bias", "RMSE")),
     )
-    caption = "What each estimator is off, in units of the full gradient's length"
+    caption = "Errors of the estimators, relative to the norm of the full gradient"
     return markdown_table(Table(caption, columns, tuple(lines))) + "\n"
 
 
@@ -79,7 +79,7 @@ def _error(heading: str) -> Column:
 
 
 def as_svg(rows: Sequence[Row]) -> bytes:
-    """One panel per part: over H, RMSE in full lines and bias dashed (of `lite`: what it is at most); log axes."""
+    """One panel per part with log axes: RMSE over H as solid lines, bias dashed (for `lite`, its upper bound)."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
     panels = [key for key in SHOWN if any((row.learner, row.part) == key for row in rows)]
@@ -105,4 +105,5 @@ def as_svg(rows: Sequence[Row]) -> bytes:
 
 
 def _rounded(value: float) -> str:
-    return f"{value:.6g}" if abs(value) > 1e-9 else "0"  # below that is rounding, which no two machines share
+    # smaller values are rounding errors, which differ between machines
+    return f"{value:.6g}" if abs(value) > 1e-9 else "0"

@@ -1,10 +1,10 @@
-"""LITE: seconds and memory of one task's gradient, against one graph, the paper's plain way, and the sum of its parts.
+"""LITE: seconds and memory of one task's gradient, compared with one graph, the paper's algorithm, and the sum of its
+parts.
 
-Weights and images are random: neither changes what is computed. Memory is what the gradient adds to a process that
-holds recognizer and images already, so the images' own bytes are not in it; on a GPU, what it adds to the weights.
-
-`lite-gpu` is the same on a GPU, in bfloat16 where training would be; `steps-gpu` a whole training step of one task of
-N = 1,000 images, of each learner on each extractor.
+Weights and images are random, which does not change the computation. Memory is what the gradient adds to a process that
+already holds recognizer and images; on a GPU, what it adds to the weights. `lite-gpu` is the same on a GPU, in bfloat16
+if training would use it; `steps-gpu` is a whole training step of one task with N = 1,000 images, for each learner on
+each extractor.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ WAY = 5
 
 @dataclass(frozen=True)
 class Size:
-    """A task: N support and M query images; LITE gives `h` of the N a gradient. Timed `repeats` times, on `device`."""
+    """A task with N support and M query images, of which LITE gives `h` support images a gradient; timed `repeats`
+    times on `device`."""
 
     learner: str
     backbone: str
@@ -49,12 +50,12 @@ class Size:
 
     @property
     def chunks(self) -> Chunks:
-        """The device's usual chunks, but for the query batch."""
+        """The device's default chunks, except for the query batch."""
         return gradient_chunks(LiteConfig(query_batch=self.query_batch), torch.device(self.device))
 
     @property
     def bf16(self) -> bool:
-        """As in training on that device."""
+        """Whether training on this device would use bfloat16."""
         return in_bf16(LiteConfig(), torch.device(self.device))
 
     def __str__(self) -> str:
@@ -62,12 +63,12 @@ class Size:
         return f"{self.learner}, {self.backbone}, {self.frame_size_px} px, {size}{', bfloat16' if self.bf16 else ''}"
 
 
-# One graph over 132 images of 224 px is 12 GB for efficientnet_b0: a machine of 16 GB has room for no more.
+# One graph over 132 images of 224 px takes 12 GB for efficientnet_b0, the most that fits on a machine with 16 GB.
 SIZES = (
     Size("protonets", "efficientnet_b0", support=100, query=32, h=16),
     Size("cnaps", "efficientnet_b0", support=100, query=32, h=16),
 )
-# without inner loops of the extractor (maml), of which one step takes as long as many of these
+# without inner loops of the extractor (maml), where one step takes as long as many of these
 META_TRAINED = (
     "protonets",
     "protonets_cosine",
@@ -84,12 +85,12 @@ EXTRACTORS = ("efficientnet_b0", "efficientnet_v2_s", "vit_s_32", "vit_b_32", "v
 
 
 def run_on_gpu() -> list[Comparison]:
-    """The sizes of `run` on one GPU, which there must be."""
+    """The sizes of `run` on a GPU; needs one."""
     return run([replace(size, device="cuda") for size in SIZES])
 
 
 def run_steps_on_gpu() -> list[Comparison]:
-    """A training step on a task of ORBIT's size, of each meta-trained learner on each extractor, on one GPU."""
+    """A training step on a task of ORBIT's size, for each meta-trained learner on each extractor; needs a GPU."""
     found = []
     for learner in META_TRAINED:
         for backbone in EXTRACTORS:
@@ -99,7 +100,7 @@ def run_steps_on_gpu() -> list[Comparison]:
 
 
 def compare_steps(size: Size) -> list[Comparison]:
-    """A whole training step of one task, gradient and Adam: `lite` beside `exact`."""
+    """A whole training step of one task, gradient and Adam: `lite` compared with `exact`."""
     works = [(estimator, partial(gradient_work, size, estimator, step=True)) for estimator in ("lite", "exact")]
     names = [f"{estimator}, one step" for estimator, _ in works]
     memory = [peak_memory_mb(work, device=size.device) for _, work in works]
@@ -112,12 +113,13 @@ def compare_steps(size: Size) -> list[Comparison]:
 
 
 def run(sizes: Sequence[Size] = SIZES) -> list[Comparison]:
-    """Of each size: LITE beside one graph (ProtoNets alone), beside its parts and the plain way, and at 10 times N."""
+    """For each size: LITE compared with one graph (only ProtoNets), with its parts, with the paper's algorithm, and
+    with 10 times N."""
     return [comparison for size in sizes for comparison in _compare(size)]
 
 
 def gradient_work(size: Size, estimator: Estimator, *, step: bool = False) -> Work:
-    """Build recognizer and images; the work is one task's gradient, and a step of Adam if asked. Picklable as a
+    """Build recognizer and images; the work is one task's gradient, and optionally a step of Adam. Picklable as a
     partial."""
     recognizer, pixels = _recognizer(size), _pixels(size)
     optimizer = build_optimizer(recognizer, OptimizerConfig(lr=1e-6)) if step else None
@@ -140,8 +142,8 @@ def gradient_work(size: Size, estimator: Estimator, *, step: bool = False) -> Wo
 
 
 def parts_work(size: Size) -> Work:
-    """What LITE can't do without, and nothing else: N forward; H and M forward and backward; by each encoder, of which
-    the set encoder sees no queries."""
+    """Only the parts that LITE needs: N forward passes; H and M forward and backward passes; for each encoder, except
+    that the set encoder sees no queries."""
     recognizer, pixels = _recognizer(size), _pixels(size)
     extractor, adapter, chunks = recognizer.extractor, recognizer.adapter, size.chunks
 
@@ -170,8 +172,8 @@ def parts_work(size: Size) -> Work:
 
 
 def plain_work(size: Size) -> Work:
-    """LITE as the paper's algorithm 1 has it, for ProtoNets: H support images are encoded with graph anew for every
-    query batch, and stay in memory with it; the others' encodings are kept from one pass without graph."""
+    """The paper's algorithm 1 for ProtoNets: for every query batch, H support images are encoded again with graph and
+    stay in memory with it; the others' encodings come from one pass without graph."""
     recognizer, pixels = _recognizer(size), _pixels(size)
     encode, chunks = partial(recognizer.extractor.encode, bf16=size.bf16), size.chunks
     labels, query_labels = (of.to(recognizer.device) for of in (pixels.support_labels, pixels.query_labels))
@@ -206,14 +208,14 @@ def _compare(size: Size) -> list[Comparison]:
     exact_mb = peak_mb(partial(gradient_work, large, "exact"))
     add("memory", "MB", (lite, lite_mb), (f"lite, N={large.support}", large_mb))
     add("memory", "MB", (lite, lite_mb), (f"exact, N={large.support}", exact_mb))
-    others = {"its parts apart": parts_work}
+    others = {"its separate parts": parts_work}
     if size.learner == "protonets":
-        others["H anew for every query batch"] = plain_work
+        others["H again for every query batch"] = plain_work
         full_mb = peak_mb(partial(gradient_work, size, "full"))
         add("memory", "MB", (lite, lite_mb), ("one graph", full_mb))
         plain_mb = peak_mb(partial(plain_work, size))
-        add("memory", "MB", (lite, lite_mb), ("H anew for every query batch", plain_mb))
-    else:  # two encoders' graph over all N would not fit a machine of 16 GB: half of it must do
+        add("memory", "MB", (lite, lite_mb), ("H again for every query batch", plain_mb))
+    else:  # two encoders' graph over all N does not fit on a machine with 16 GB, so use half of N
         half = replace(size, support=size.support // 2)
         half_mb = peak_mb(partial(gradient_work, half, "full"))
         add("memory", "MB", (lite, lite_mb), (f"one graph, N={half.support}", half_mb))
@@ -221,7 +223,7 @@ def _compare(size: Size) -> list[Comparison]:
         seconds = paired_seconds(gradient_work(size, "lite"), other(size), repeats=size.repeats)
         add("time", "s", (lite, seconds[0]), (name, seconds[1]))
     if size.learner == "protonets":
-        # last: this process may keep what `full` took
+        # last, because this process may keep the memory of `full`
         seconds = paired_seconds(gradient_work(size, "lite"), gradient_work(size, "full"), repeats=size.repeats)
         add("time", "s", (lite, seconds[0]), ("one graph", seconds[1]))
     return found

@@ -1,12 +1,12 @@
-"""Gradient-based learners: seconds and memory of one task's gradient, each beside what it should not exceed.
+"""Gradient-based learners: seconds and memory of one task's gradient, each compared with a limit.
 
-Through an inner loop (maml), in the memory of one chunk or as one graph; through a solved head (anil_implicit) beside
-ProtoNets; through a solved network (imaml) at two numbers of steps.
+The gradient is computed through an inner loop (maml), in the memory of one chunk or as one graph; through a solved head
+(anil_implicit), compared with ProtoNets; and through a solved network (imaml) with two numbers of steps.
 
-Images are random, and weights where they make no difference to what is computed. Memory is what the gradient adds to a
-process that holds recognizer and images already. All of it runs on one thread a process, and time is the processor's:
-then ratios hold where other work runs beside it, and memory can be measured in other processes at the same time. It
-takes about half an hour of processor time, by three processes at once.
+Images are random, and so are weights that don't change the computation. Memory is what the gradient adds to a process
+that already holds recognizer and images. Everything runs on one thread per process, and times are CPU seconds, so
+ratios hold while other work runs, and other processes can measure memory at the same time. It takes about half an hour
+of CPU time in three processes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,11 +27,11 @@ from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
 
 WAY = 5
-EQUAL = 1.05  # as near as two measurements of one memory come
-# What differs between learners of no file's name; ProtoNets and anil_implicit are as in configs/learner.
+EQUAL = 1.05  # the precision of two measurements of the same memory
+# Settings that differ from the learners in configs/learner; ProtoNets and anil_implicit are unchanged.
 LEARNERS: Mapping[str, Mapping[str, Any]] = {
     "maml": {"adapter": "inner_loop", "adapter_settings": {"extractor_lr_scale": 0.1}, "step_lr": 1e-3},
-    # two steps of conjugate gradients, solved or not: what a step takes does not depend on it
+    # two steps of conjugate gradients, solved or not, since the cost of a step is the same
     "imaml": {
         "adapter": "proximal",
         "adapter_settings": {"residual": None, "cg_tolerance": None, "most_cg_steps": 2},
@@ -42,7 +42,8 @@ LEARNERS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Size:
-    """A task of N support and M query images; `lite` uses `h` of the N. steps, window: of an inner loop."""
+    """A task with N support and M query images, of which `lite` uses `h` support images. steps, window: of an inner
+    loop."""
 
     learner: str
     backbone: str
@@ -59,17 +60,17 @@ class Size:
         return f"{self.learner}, {self.backbone}, {self.frame_size_px} px, N={self.support}, M={self.query}{of_loop}"
 
 
-# One graph takes about 140 MB for each image and step of efficientnet_lite0: this task leaves room on 16 GB.
+# One graph takes about 140 MB per image and step of efficientnet_lite0, so this task fits into 16 GB.
 SMALL = Size("maml", "efficientnet_lite0", support=12, query=12, steps=3)
 LARGE = Size("maml", "efficientnet_lite0", support=40, query=40, steps=6)
-# its own features: how long a head takes to solve depends on them
+# pretrained features, since they affect the time to solve a head
 SOLVED = Size("anil_implicit", "efficientnet_lite0", support=40, query=40, weights="pretrained")
 PROXIMAL = Size("imaml", "efficientnet_lite0", support=8, query=8, steps=3)
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: what it is called there, and what it computes."""
+    """One side of a comparison: its name and its computation."""
 
     name: str
     size: Size
@@ -79,7 +80,7 @@ class Side:
 def run(
     small: Size = SMALL, large: Size = LARGE, solved: Size = SOLVED, proximal: Size = PROXIMAL, *, repeats: int = 3
 ) -> list[Comparison]:
-    """Every bar: its two sides, and their ratio. repeats: of seconds; the large task takes long enough for one."""
+    """Measure both sides of every comparison. repeats: of timings; the large task takes long enough for one."""
     one_graph, exact = Side("one graph", small, "full"), Side("exact", small)
     usual = Side("exact", large)
     many = Side(f"exact, N={5 * large.support}", replace(large, support=5 * large.support))
@@ -93,21 +94,22 @@ def run(
         Side(f"exact, K={4 * proximal.steps}", replace(proximal, steps=4 * proximal.steps)),
     )
 
-    often = 2 * repeats + 1  # short work, of which one measurement varies by more than its bars allow
+    often = 2 * repeats + 1  # short work varies too much for a single measurement
 
     with one_core(), ThreadPoolExecutor(2) as pool:
-        # two processes at a time, the longest first: what else runs changes neither memory nor the processor's seconds
+        # two processes at a time, longest first: other processes change neither memory nor CPU seconds
         sides = [many, long, usual, one_graph, exact, prototypes, implicit, few, more]
         measured = pool.map(partial(_peak, repeats={prototypes: often, implicit: often}), sides)
         times = dict(_times([usual, lite, windows], repeats=1))
         times |= _times([implicit, prototypes], repeats=often)
-        times |= _times([exact, one_graph], repeats=repeats)  # last: this process may keep what one graph took
+        # last, because this process may keep the memory of one graph
+        times |= _times([exact, one_graph], repeats=repeats)
         peaks = dict(zip(sides, measured, strict=True))
 
     kept = _kept_mb(large) * large.steps
     with_kept = replace(usual, name=f"exact, and {large.steps} more sets of parameters ({kept:.0f} MB)")
     plus = Spread.of([peaks[usual].median + kept])
-    memory, time = partial(_compare, "memory", "MB"), partial(_compare, "processor time", "s")
+    memory, time = partial(_compare, "memory", "MB"), partial(_compare, "CPU time", "s")
     return [
         memory(one_graph, exact, peaks, at_most=0.25),
         time(one_graph, exact, times, at_most=1.6),
@@ -150,7 +152,7 @@ def _recognizer(size: Size) -> Recognizer:
 
 
 def _frames(count: int, size_px: int) -> torch.Tensor:
-    """Patches of random colors: of noise alone, all features are about the same."""
+    """Patches of random colors: pure noise would give nearly identical features."""
     draw = torch.Generator().manual_seed(count)
     coarse = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=draw)
     times = -(-size_px // 8)
@@ -162,7 +164,7 @@ def _peak(side: Side, *, repeats: Mapping[Side, int]) -> Spread:
 
 
 def _on_one_thread(side: Side) -> Work:
-    """In a process of its own."""
+    """Prepare the work on one thread, for a separate process."""
     torch.set_num_threads(1)
     return gradient_work(side.size, side.estimator)
 
@@ -174,7 +176,7 @@ def _times(sides: Sequence[Side], *, repeats: int) -> dict[Side, Spread]:
 
 
 def _kept_mb(size: Size) -> float:
-    """One set of the parameters that adapt: the extractor's, and the head's weight and bias."""
+    """The megabytes of one set of adapting parameters: the extractor's, and the head's weight and bias."""
     extractor = _recognizer(size).extractor
     numbers = sum(value.numel() for value in extractor.net.parameters()) + WAY * (extractor.width + 1)
     return numbers * torch.finfo(torch.float32).bits / 8 / MEGABYTE

@@ -1,4 +1,4 @@
-"""Two sides of one comparison, measured in pairs: seconds in turn in this process, peak memory each in a new one."""
+"""Measures the two sides of a comparison: seconds alternately in this process, peak memory each in a new process."""
 
 import math
 import statistics
@@ -17,7 +17,7 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Spread:
-    """What repeated measuring of one side gave, in the comparison's unit."""
+    """The results of repeated measurements of one side, in the comparison's unit."""
 
     median: float
     least: float
@@ -26,31 +26,29 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> "Spread":
-        """Of one value or more."""
+        """Summarize one or more values."""
         return cls(statistics.median(values), min(values), max(values), len(values))
 
     @classmethod
     def sum_of(cls, parts: Sequence["Spread"]) -> "Spread":
-        """Of work done in parts, each measured as often."""
+        """The sum over parts that were measured equally often."""
         median, least, most = (sum(getattr(part, name) for part in parts) for name in ("median", "least", "most"))
         return cls(median, least, most, parts[0].repeats)
 
     def times(self, factor: float) -> "Spread":
-        """In another unit, or scaled to a larger piece of work; factor > 0."""
+        """Convert to another unit, or scale to a larger piece of work; factor > 0."""
         return Spread(self.median * factor, self.least * factor, self.most * factor, self.repeats)
 
     def rate(self, items: int) -> "Spread":
-        """Seconds for `items` items as items a second: the least seconds give the most."""
+        """Convert seconds for `items` items to items per second; the fewest seconds give the highest rate."""
         return Spread(items / self.median, items / self.most, items / self.least, self.repeats)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of two sides, each with its name. `setting`: what both did. The ratio is the second's to the first's.
-
-    `threads`: of torch, in this process; the memory of a side is measured with the library's own choice.
-    `at_most`: what the ratio should not exceed, where a bar is set for it.
-    """
+    """One metric of two named sides. `setting`: the work of both. The ratio is the second side's value over the
+    first's. `threads`: torch's threads in this process; memory is measured with torch's default. `at_most`: the target
+    for the ratio, if there is one."""
 
     setting: str
     metric: str
@@ -62,15 +60,13 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """Median of the second side over that of the first; infinite if the first is 0."""
+        """The median of the second side over that of the first; infinite if the first is 0."""
         return self.second[1].median / self.first[1].median if self.first[1].median else float("inf")
 
 
 def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS, warm: bool = True) -> tuple[Spread, Spread]:
-    """Time both in turn, first second first second …, so that what else the machine does falls on both alike.
-
-    `repeats` >= 1. warm: each runs once before that without being timed; work of minutes needs no such thing.
-    """
+    """Time both alternately (first, second, first, …), so that other work on the machine affects both equally.
+    `repeats` >= 1. warm: run each once before, without timing; work of several minutes does not need this."""
     one, other = seconds_in_turn([first, second], repeats=repeats, warm=warm)
     return one, other
 
@@ -78,7 +74,7 @@ def paired_seconds(first: Work, second: Work, *, repeats: int = REPEATS, warm: b
 def seconds_in_turn(
     works: Sequence[Work], *, repeats: int = REPEATS, warm: bool = True, seconds: Callable[[Work], float] | None = None
 ) -> list[Spread]:
-    """The same for any number of sides. seconds: how one is timed; by the clock if not given."""
+    """The same for any number of sides. seconds: how to time one; the default is by the clock."""
     if warm:
         for work in works:
             work()
@@ -87,25 +83,25 @@ def seconds_in_turn(
 
 
 def cpu_seconds(work: Work) -> float:
-    """Processor seconds of this process's threads: what else the machine does at the time is not counted."""
+    """CPU seconds of this process's threads, which exclude other work on the machine."""
     started_s = time.process_time()
     work()
     return time.process_time() - started_s
 
 
 def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1, device: str = "cpu") -> Spread:
-    """Megabytes (10^6 bytes) that some work adds at its peak to what was there when it had been prepared: resident
-    memory of a new process; on `cuda`, memory allocated there.
+    """Peak memory of some work in megabytes (10^6 bytes), beyond the memory in use after its preparation: resident
+    memory of a new process, or, on `cuda`, memory allocated there.
 
     Args:
-        prepare: makes the inputs, and gives the work; picklable, for on a CPU each repeat runs in a new process.
-        repeats: >= 1; memory varies little.
+        prepare: makes the inputs and returns the work; picklable, because on a CPU each repeat runs in a new process.
+        repeats: >= 1; few are enough, because memory varies little.
 
     Returns:
-        NaN where it can't be known.
+        NaN if it can't be measured.
 
     Raises:
-        DataError: if the process is killed, as it is where memory runs out.
+        DataError: if the process is killed, which happens if memory runs out.
     """
     peaks = (added_peak_mb(prepare, torch.device(device)) for _ in range(repeats))
     return Spread.of([math.nan if peak is None else peak for peak in peaks])
@@ -113,7 +109,7 @@ def peak_memory_mb(prepare: Callable[[], Work], *, repeats: int = 1, device: str
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Let torch and OpenCV compute on one core inside the block."""
+    """Limit torch and OpenCV to one core inside the block."""
     torch_threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -125,5 +121,5 @@ def one_core() -> Iterator[None]:
 
 
 def _seconds(work: Work) -> float:
-    """By the clock, when all that a GPU was given is done, if one is in use."""
+    """Seconds by the clock, after a GPU in use has finished its work."""
     return seconds_of(work, torch.device("cuda" if torch.cuda.is_initialized() else "cpu"))

@@ -1,11 +1,11 @@
-"""`python -m benchmarks.meta_gradients`: how far from MAML's gradient is what costs less? A study, not a speed test.
+"""`python -m benchmarks.meta_gradients`: how far are cheaper gradients from MAML's? Not a speed test.
 
-One task of drawn objects, and one network, with random weights, in float64. Two questions:
+It uses one task of drawn objects and one network with random weights in float64, and asks two questions:
 
-    of full second-order MAML's gradient: what first order, windows of as long a way in all, and LITE are off;
-    of the gradient through a solved problem: what is off if the problem, or the system behind it, is solved less well.
+    for full second-order MAML: the errors of first order, of windows with the same total step, and of LITE; for the
+    gradient through a solved problem: the error if the problem, or its linear system, is solved less accurately.
 
-Estimators that draw are asked many times, the others once. Bias, RMSE and cosine are as `bias` has them.
+Random estimators are evaluated many times, the others once. See `bias` for bias, RMSE and cosine.
 """
 
 import sys
@@ -41,13 +41,13 @@ STEPS = 6
 MAML = {"adapter": "inner_loop", "head": "linear", "steps": STEPS, "step_lr": 0.05}
 SOLVED = {"head": "solved"}
 PROXIMAL = {"adapter": "proximal", "head": "linear", "step_lr": 0.01}
-HOLD = 300.0  # of the proximal term: with 200 the residual of this task stays at 2e-5, with 300 it falls below 1e-11
-TIGHT = 1e-10  # what the gradients that others are compared with are solved to
+HOLD = 300.0  # the proximal weight: with 200 this task's residual stays at 2e-5, with 300 it falls below 1e-11
+TIGHT = 1e-10  # tolerance for the reference gradients
 
 
 @dataclass(frozen=True)
 class Case:
-    """A learner's gradient by an estimator. h: of `lite`, which draws. settings: of the adapter, or of the head."""
+    """A learner's gradient by an estimator. h: for `lite`, which is random. settings: of the adapter or the head."""
 
     name: str
     learner: Mapping[str, Any]
@@ -56,7 +56,7 @@ class Case:
     h: int = 0
 
     def recognizer(self, *, seed: int) -> Recognizer:
-        """With the same weights for every case of a seed."""
+        """Build the recognizer; all cases with the same seed have the same weights."""
         own = "adapter_settings" if "adapter" in self.learner else "head_settings"
         config = LearnerConfig.model_validate({"extractor": "learned", **self.learner, own: dict(self.settings)})
         return build_recognizer(config, "tiny", weights="random", seed=seed, frame_size_px=SIZE_PX).double()
@@ -64,7 +64,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Question:
-    """A gradient, and what is compared with it."""
+    """A reference gradient, and the cases to compare with it."""
 
     name: str
     true: Case
@@ -72,7 +72,7 @@ class Question:
 
 
 def questions(*, hs: Sequence[int] = (1, 4, 8, 16)) -> list[Question]:
-    """All that the study compares."""
+    """All comparisons of the study."""
     slow = {"extractor_lr_scale": 0.1}
     of_maml = [
         Case("first order", MAML, {**slow, "first_order": True}),
@@ -97,12 +97,12 @@ def questions(*, hs: Sequence[int] = (1, 4, 8, 16)) -> list[Question]:
 
 
 def study(asked: Sequence[Question], *, draws: int = DRAWS, seed: int = 0, quiet: bool = False) -> list[Row]:
-    """Compare every case with the gradient it stands for, on one core.
+    """Compare every case with its reference gradient, on one core.
 
     Args:
         asked: some of `questions`.
-        draws: of each estimator that draws, a multiple of BLOCKS.
-        seed: of weights, images and draws.
+        draws: draws per random estimator, a multiple of BLOCKS.
+        seed: the seed of weights, images and draws.
     """
     pixels = small_task(seed=seed)
     counts = [draws if case.h else 1 for question in asked for case in question.cases]
@@ -124,7 +124,7 @@ def study(asked: Sequence[Question], *, draws: int = DRAWS, seed: int = 0, quiet
 def gradients(
     case: Case, pixels: TaskPixels, *, count: int, seed: int, advance: Callable[[], None] = lambda: None
 ) -> Iterator[Tensor]:
-    """The meta-gradient of a case so many times, each with a draw of its own; float64 (numbers,)."""
+    """Yield the meta-gradient of a case several times, each with an independent draw; float64 (numbers,)."""
     recognizer = case.recognizer(seed=seed)
     for draw in range(count):
         recognizer.zero_grad()
@@ -135,7 +135,7 @@ def gradients(
 
 
 def small_task(*, seed: int) -> TaskPixels:
-    """A third of the other study's images: 5 objects, N = 25 and M = 20, as many of each object."""
+    """A task with a third of the other study's images: 5 objects, N = 25 and M = 20, evenly divided."""
     whole = draw_task(seed=seed)
     return TaskPixels(
         whole.support[::3], whole.support_labels[::3], whole.query[::2], whole.query_labels[::2], whole.way
@@ -143,7 +143,7 @@ def small_task(*, seed: int) -> TaskPixels:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the study, write `meta-gradients.csv` and `.svg`, print the table. Exit status as the other commands'."""
+    """Run the study, write `meta-gradients.csv` and `.svg`, and print the table. Exit status as for other commands."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.draws < BLOCKS or options.draws % BLOCKS:
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m benchmarks.meta_gradients", description=main.__doc__)
     parser.add_argument("--out", type=WritesFolder(), default=DOCS, help="folder of the two files (default: docs)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help=f"of each estimator that draws (default: {DRAWS})")
+    parser.add_argument("--draws", type=int, default=DRAWS, help=f"draws per random estimator (default: {DRAWS})")
     parser.set_defaults(run=lambda options: _run(options.draws, options.out))
     return with_own_parser(parser)
 

@@ -1,4 +1,4 @@
-"""What the study of meta-gradients found: as CSV, as a table for docs/gradient-learners.md, and as a picture."""
+"""The results of the study of meta-gradients: as CSV, as a table for docs/gradient-learners.md, and as a figure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,12 +15,12 @@ TITLES = {
     "imaml": "Implicit: the network solved (iMAML)",
 }
 BIAS, RMSE = ("s", "#b04a00"), ("o", "#00589b")  # marker and color
-LEAST = 1e-4  # below this the picture draws at its edge
+LEAST = 1e-4  # smaller values are drawn at the figure's edge
 
 
 @dataclass(frozen=True)
 class Row:
-    """One estimate of one learner's gradient, asked `draws` times; once where no chance is in it."""
+    """One estimate of one learner's gradient, computed `draws` times, or once if it is not random."""
 
     learner: str
     estimate: str
@@ -29,19 +29,19 @@ class Row:
 
     @property
     def bias(self) -> float:
-        """Root of the estimated square, 0 if that is below 0."""
+        """The root of the estimated square, 0 if that is negative."""
         return max(self.error.bias_squared, 0.0) ** 0.5
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """One line per row, numbers to six digits."""
+    """One line per row, with six significant digits."""
     flat = [{"learner": r.learner, "estimate": r.estimate, "draws": r.draws, **asdict(r.error)} for r in rows]
     lines = [[f"{value:.6g}" if isinstance(value, float) else value for value in row.values()] for row in flat]
     return csv_text(list(flat[0]), lines)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """One row for each estimate; a standard error where there were draws."""
+    """One row per estimate, with a standard error if it is random."""
     lines: list[tuple[object, ...]] = []
     for row in rows:
         error = row.error
@@ -56,12 +56,12 @@ def as_markdown(rows: Sequence[Row]) -> str:
         )
     right = [Column(name, side="right") for name in ("draws", "bias", "bias² ± standard error", "RMSE", "cosine")]
     columns: Columns = ("gradient of", "estimate", *right)
-    caption = "What each estimate is off, in units of the true gradient's length"
+    caption = "Errors of the estimates, relative to the norm of the true gradient"
     return markdown_table(Table(caption, columns, tuple(lines))) + "\n"
 
 
 def as_svg(rows: Sequence[Row]) -> bytes:
-    """One panel per learner, one line per estimate: RMSE of one draw, and bias (of `lite`: what it is at most)."""
+    """One panel per learner, one line per estimate: RMSE of one draw, and bias (for `lite`, its upper bound)."""
     learners = [name for name in TITLES if any(row.learner == name for row in rows)]
     sizes = [sum(row.learner == name for row in rows) for name in learners]
     with figure_as_svg(width=8, height=1.2 + 0.28 * sum(sizes) + 0.5 * len(sizes), font_size=9) as (figure, content):

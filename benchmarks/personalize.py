@@ -1,6 +1,6 @@
-"""Phone videos to a personal recognizer: the whole verb, beside decoding and embedding the same frames and no more.
+"""Phone videos to a personal recognizer: the whole command, compared with only decoding and embedding the same frames.
 
-The whole verb also looks for the videos, judges how they are filmed, fits, leaves one video out, and writes the file.
+The whole command also finds the videos, judges how they are filmed, fits, leaves one video out, and writes the file.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.teaching.personalize import personalize
 from orbit_lite.personal.teaching.sampling import Sampling
 
-ALLOWED_S = 8.0  # for all else that the verb does
-GROUP = 30  # pictures from one key frame to the next, as phones have it
+ALLOWED_S = 8.0  # for everything else that the command does
+GROUP = 30  # pictures per key frame, as in phone videos
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Size:
-    """One user: so many objects and videos of each, and what the videos are like."""
+    """One user: the number of objects, of videos per object, and the size of the videos."""
 
     objects: int = 10
     videos: int = 5
@@ -48,7 +48,8 @@ class Size:
 
 
 def run(size: Size = Size(), *, repeats: int = 2) -> list[Comparison]:
-    """Seconds of both, and the memory of the whole verb beside that of a user with a tenth of the videos."""
+    """Seconds of both, and the memory of the whole command, compared with that for a user with a tenth of the
+    videos."""
     model = ModelChoice("protonets", size.backbone, "random")
     workers = default_workers()
     with tempfile.TemporaryDirectory() as name:
@@ -58,7 +59,7 @@ def run(size: Size = Size(), *, repeats: int = 2) -> list[Comparison]:
         recognizer, own = model.load(), scan_own(folder / "alice")
         recognizer.engine = find_engine(size.engine)
         size_px = recognizer.extractor.frame_size_px
-        recognizer.embed(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))  # prepares the engine
+        recognizer.embed(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))  # so that the engine is prepared
         alone_s, whole_s = paired_seconds(
             partial(_alone, recognizer, own, workers),
             _whole(model, folder / "alice", engine=size.engine),
@@ -88,7 +89,7 @@ def _plus(spread: Spread, seconds: float) -> Spread:
 
 
 def _whole(model: ModelChoice, folder: Path, *, loaded: bool = False, engine: str | None = None) -> Work:
-    """The verb, quietly. `loaded`: with its libraries in memory already."""
+    """Run the command without output. `loaded`: with its libraries already in memory."""
     if loaded:
         model.load()
 
@@ -114,7 +115,7 @@ def _read(video: OwnVideo, sampling: Sampling) -> Pictures:
 
 
 def _film(folder: Path, size: Size) -> None:
-    """Pieces of one long video, a group of pictures apart: no two have the same frames, and none is encoded twice."""
+    """Cut one long video into pieces at groups of pictures: no two share frames, and nothing is encoded again."""
     count = size.objects * size.videos
     whole = folder.with_suffix(".mp4")
     write_video(whole, VideoSize(1, size.pictures + GROUP * count, size.width_px, size.height_px))
@@ -125,10 +126,10 @@ def _film(folder: Path, size: Size) -> None:
 
 
 def _cut(source: Path, target: Path, *, first: int, pictures: int) -> None:
-    """So many pictures from a key frame on, not encoded again; of a video without B-frames."""
+    """Copy pictures from a key frame on without encoding them again; the video must not have B-frames."""
     with av.open(str(source)) as read, av.open(str(target), "w") as written:
         stream = written.add_stream_from_template(read.streams.video[0])
-        packets = [packet for packet in read.demux(video=0) if packet.pts is not None]  # the last one only flushes
+        packets = [packet for packet in read.demux(video=0) if packet.pts is not None]  # the last packet only flushes
         start = packets[first].pts or 0
         for packet in packets[first : first + pictures]:
             packet.pts = packet.dts = (packet.pts or 0) - start

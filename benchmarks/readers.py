@@ -1,7 +1,7 @@
-"""One video by each reader: processor seconds and memory, all pictures in order and every 30th.
+"""One video by each reader: CPU seconds and memory, for all pictures in order and for every 30th.
 
-Each reader opens the file, lists its packets and gives frames of 224 px, on one core. PyAV's side holds all that the
-kit does for its own reader, the others' only what they do themselves: PyAV's check for damage comes on top of that.
+Each reader opens the file, lists its packets and returns frames of 224 px, on one core. PyAV's side includes everything
+that the kit does for its own reader; the other sides only what these readers do, without PyAV's check for damage.
 """
 
 import tempfile
@@ -18,25 +18,28 @@ from data_prep.video import READERS, Framing, Picture, VideoInfo, probe, read_pi
 from groundwork.errors import UsageError
 
 SIZE = Size(pictures=600)
-STEP = 30  # `personalize` takes one frame a second
+STEP = 30  # `personalize` takes one frame per second
 KIT = "pyav"
 
 
 def run(size: Size = SIZE, *, repeats: int = REPEATS) -> list[Comparison]:
-    """PyAV beside each of the others that is installed.
+    """Compare PyAV with each other installed reader.
 
     Raises:
-        UsageError: if none of the others is.
+        UsageError: if no other reader is installed.
     """
     others = [name for name in READERS if name != KIT and _is_installed(name)]
     if not others:
-        raise UsageError(f"no reader beside {KIT}: {'; '.join(r.install for r in READERS.values() if r.name != KIT)}")
+        raise UsageError(
+            f"no reader other than {KIT} is installed: "
+            f"{'; '.join(r.install for r in READERS.values() if r.name != KIT)}"
+        )
     compared = []
     with tempfile.TemporaryDirectory() as folder, one_core():
         path = Path(folder) / "one.mp4"
         write_video(path, size)
         info = probe(path)
-        for name in (KIT, *others):  # loads its libraries
+        for name in (KIT, *others):  # so that its libraries are loaded
             _read(name, path, info, info.pictures, size.frame_size_px)
         for step in (1, STEP):
             names = [KIT, *others]
@@ -45,7 +48,7 @@ def run(size: Size = SIZE, *, repeats: int = REPEATS) -> list[Comparison]:
             memory = [peak_memory_mb(partial(_prepared, work)) for work in works]
             taken = "every picture, in order" if step == 1 else f"every {step}th picture"
             setting = f"H.264, {size.width_px} x {size.height_px}, {size.pictures} pictures: {taken}"
-            for metric, unit, spreads in (("processor time", "s", cpu_s), ("memory", "MB", memory)):
+            for metric, unit, spreads in (("CPU time", "s", cpu_s), ("memory", "MB", memory)):
                 kit = (READERS[KIT].version(), spreads[0])
                 for name, spread in zip(others, spreads[1:], strict=True):
                     compared.append(Comparison(setting, metric, unit, 1, (READERS[name].version(), spread), kit))
@@ -61,7 +64,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _prepared(work: Callable[[], int]) -> Callable[[], object]:
-    """In a process of its own, with the reader's libraries loaded by a first, short read."""
+    """Prepare the work for a separate process; a short first read loads the reader's libraries."""
     name, path, info, _, size_px = work.args  # type: ignore[attr-defined]
     _read(name, path, info, info.pictures, size_px)
     return work
@@ -79,7 +82,7 @@ def _pictures(
     name: str, path: Path, info: VideoInfo, numbers: NDArray[np.int64], framing: Framing
 ) -> Iterator[Picture]:
     if name == KIT:
-        path.touch()  # so that the file is looked into again: what was found is kept until it changes
+        path.touch()  # so that the file is probed again: results are cached until it changes
         yield from read_pictures(path, probe(path), numbers, framing)
         return
     opened = READERS[name].adapter().open_pictures(path, info, framing.decoded_size(info.width, info.height))

@@ -1,11 +1,11 @@
-"""Personal recognizers on real photos: what they recognize, what they promise, and what came of it.
+"""Personal recognizers on real photos: their accuracy, the kit's estimates of it, and how well the estimates hold.
 
     python -m benchmarks real --data DIR
 
-DIR holds users' folders, DIR/USER/OBJECT/{clean,clutter}/...: photos or videos of the same things in two places. Each
-user is taught with the clean videos and judged on the clutter ones, and the other way around; with all videos of each
-object, and with few. Each object is also left out in turn, so that its pictures are of a thing that was never taught.
-Other users' things are strangers, too. Every frame is embedded once.
+DIR holds users' folders, DIR/USER/OBJECT/{clean,clutter}/...: photos or videos of the same objects in two places. Each
+recognizer is taught with a user's clean videos and tested on the clutter videos, and vice versa; with all videos of
+each object, and with few. Each object is also left out in turn, so that its pictures show an unknown object. Other
+users' objects are unknown, too. Every frame is embedded once.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from orbit_lite.personal.teaching.sampling import Sampling, sample_video
 from orbit_lite.personal.teaching.teach import teach_features
 
 HEADS = ("ridge", "lda", "protonets", "protonets_cosine")
-SHOTS: tuple[int | None, ...] = (None, 3, 2, 1)  # videos that teach each object; None for all
+SHOTS: tuple[int | None, ...] = (None, 3, 2, 1)  # support videos per object; None for all
 PLACES = (LOOSE_TYPE, "clutter")
 SEED = 1991
 
@@ -46,7 +46,7 @@ Shots = int | None
 
 @dataclass(frozen=True, eq=False)
 class Filmed:
-    """One video: whose it is, where it was filmed, and the features of all its frames, (frames, width)."""
+    """One video: its user, object and place, and the features of all its frames, (frames, width)."""
 
     user: str
     object: str
@@ -57,12 +57,13 @@ class Filmed:
 
 @dataclass(frozen=True)
 class Run:
-    """One head, taught with one user's videos of one place and judged on those of the other.
+    """One head, taught with one user's videos of one place and tested on those of the other.
 
-    shots: videos of each object; "all". Shares of frames in [0, 1]: accuracy, and what was said of it (estimate, low,
-    high, same_place: one video at a time held out); ece; kept: right answers that "none of these" left, of all right
-    ones; misses, near (each object left out in turn) and what was said of both; sure_right: of answers without
-    "maybe"; others_sure, others_maybe: frames of other users' things called one of these. None: not known.
+    shots: videos per object, or "all". All others are shares of frames in [0, 1], None if unknown: accuracy, and its
+        estimates (estimate, low, high; same_place: with one video held out at a time); ece; kept: the share of right
+        answers that "none of these" did not replace; misses, near (each object left out in turn) and the estimates of
+        both; sure_right: accuracy of answers without "maybe"; others_sure, others_maybe: frames of other users' objects
+        that were named as one of these.
     """
 
     head: str
@@ -90,17 +91,17 @@ class Run:
 
 
 def run(data: Path) -> list[Run]:
-    """Everything, for all users of a tree.
+    """Run everything for all users of a tree.
 
     Raises:
-        DataError: if a user has fewer than two objects that were filmed in both places, or a video can't be read.
+        DataError: if a user has fewer than two objects filmed in both places, or a video can't be read.
     """
     start = EMBEDDED_START.load()
     filmed = read_users(data, start)
     users = sorted({video.user for video in filmed})
     settings = [(head, shots, user, place) for head in HEADS for shots in SHOTS for user in users for place in PLACES]
     runs = []
-    with Progress("recognizers judged", len(settings)) as progress:
+    with Progress("recognizers tested", len(settings)) as progress:
         for head, shots, user, place in settings:
             choice = ModelChoice(head, EMBEDDED_START.backbone, EMBEDDED_START.weights)
             runs.append(judge(_with_head(choice, start), describe_start(choice), filmed, user, place, shots))
@@ -109,12 +110,12 @@ def run(data: Path) -> list[Run]:
 
 
 def read_users(data: Path, recognizer: Recognizer) -> list[Filmed]:
-    """Every video of every user, embedded."""
+    """Embed every video of every user."""
     sampling = Sampling.of_protocol(recognizer.extractor.frame_size_px)
     places = [(user, place) for user in _folders(data) for place in PLACES]
     videos = [(user.name, place, video) for user, place in places for video in _videos(user, place)]
     if not videos:
-        raise DataError(f"{data}: no videos; expected USER/OBJECT/clean/... and USER/OBJECT/clutter/... in it")
+        raise DataError(f"{data}: no videos found; expected USER/OBJECT/clean/... and USER/OBJECT/clutter/... in it")
     filmed = []
     with Progress("videos embedded", len(videos)) as progress:
         for user, place, video in videos:
@@ -127,7 +128,7 @@ def read_users(data: Path, recognizer: Recognizer) -> list[Filmed]:
 def judge(
     recognizer: Recognizer, origin: dict[str, Any], filmed: Sequence[Filmed], user: str, place: str, shots: Shots
 ) -> Run:
-    """Teach one user's videos of a place, and look at those of the other."""
+    """Teach a recognizer one user's videos of a place, and test it on those of the other."""
     own = [video for video in filmed if video.user == user]
     teaching = list(_chosen([video for video in own if video.place == place], shots))
     objects = {video.object for video in teaching}
@@ -168,7 +169,7 @@ def judge(
 
 
 def kinds_of(personal: PersonalRecognizer, videos: Sequence[Filmed]) -> NDArray[np.str_]:
-    """What each frame's answer is, (frames,)."""
+    """The kind of each frame's answer, (frames,)."""
     scores, point = personal.scores_of_features(torch.cat([v.features for v in videos])), personal.rejection.point
     sure = scores.probabilities.max(axis=1)
     return np.array([point.kind(*pair) for pair in zip(scores.familiarity, sure, strict=True)])
@@ -177,7 +178,8 @@ def kinds_of(personal: PersonalRecognizer, videos: Sequence[Filmed]) -> NDArray[
 def _left_out(
     recognizer: Recognizer, origin: dict[str, Any], support: SupportSet, asked: Sequence[Filmed]
 ) -> tuple[float | None, float | None]:
-    """Frames of things left out that are called one of the others, and what was said of that: means over the things."""
+    """The share of frames of left-out objects that are named as another object, and its estimate: means over the
+    objects."""
     got, said = [], []
     for name in support.objects:
         rest = support.without([name])
@@ -193,7 +195,7 @@ def _left_out(
 
 
 def means_table(runs: Sequence[Run]) -> Table:
-    """A row for each head and number of videos: means over users and both directions, in percent."""
+    """One row per head and number of videos: means over users and both directions, in percent."""
     rows = []
     for head in HEADS:
         for shots in dict.fromkeys(run.shots for run in runs):
@@ -201,12 +203,12 @@ def means_table(runs: Sequence[Run]) -> Table:
             if own:
                 rows.append((head, shots, len(own), *_means(own)))
     percent = [Column(name, shown=_percent) for name in _MEANS]
-    caption = f"{EMBEDDED_START.backbone}, means over users taught in one place and judged in the other, in % of frames"
+    caption = f"{EMBEDDED_START.backbone}, means over users taught in one place and tested in the other, in % of frames"
     return Table(caption, ("Head", "Videos", "Runs", *percent), tuple(rows))
 
 
 def write_runs(out: Path, runs: Sequence[Run]) -> Path:
-    """Write real.csv, a row for each run. It holds the users' folder names and nothing of their things."""
+    """Write real.csv, one row per run. It holds the users' folder names, but nothing about their objects."""
     path = out / "real.csv"
     names = [field.name for field in fields(Run)]
     rows = [[f"{value:.4f}" if isinstance(value, float) else value for value in astuple(run)] for run in runs]
@@ -254,7 +256,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _with_head(choice: ModelChoice, start: Recognizer) -> Recognizer:
-    """The start with another head: it shares the extractor, so that features are the same."""
+    """The start with another head and the same extractor, so that features are the same."""
     made = choice.load()
     made.extractor = start.extractor
     return made

@@ -1,8 +1,8 @@
-"""A video's frames answered, a second: the whole verb, beside decoding and embedding the same at once and no more.
+"""Frames of a video answered per second: the whole command, compared with only decoding and embedding them in parallel.
 
-The other side decodes the video in one process while it embeds as many frames in another, which waits for nothing. The
-verb embeds the very frames that are decoded, passes them through JPEG, and writes a table. A stream's frames come raw,
-and each is cropped, scaled and answered before the next. Then the memory of both processes, for a video and for one ten
+The other side decodes the video in one process while another embeds as many frames without waiting for it. The command
+embeds the decoded frames, passes them through JPEG, and writes a table. Frames of a stream arrive raw, and each is
+cropped, scaled and answered before the next. It also measures the memory of both processes, for a video and for one ten
 times as long.
 """
 
@@ -35,12 +35,12 @@ from orbit_lite.personal.answering.recognize import Outputs, recognize
 from orbit_lite.personal.answering.streams import StreamFrame
 from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, TaughtVideo
 
-OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # what the recognizer was taught with; frames taken of a video
+OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # taught objects, videos per object, frames per video
 
 
 @dataclass(frozen=True)
 class Size:
-    """What the video is like, and which backbones look at it, by which engine."""
+    """The size of the video, the backbones and the engine."""
 
     pictures: int = 300  # 10 s
     width_px: int = 1920
@@ -50,7 +50,7 @@ class Size:
 
 
 def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """Frames a second of a video and of a stream, with each backbone; memory."""
+    """Frames per second of a video and of a stream with each backbone; memory."""
     with tempfile.TemporaryDirectory() as name:
         short, long = Path(name) / "short.mp4", Path(name) / "long.mp4"
         write_video(short, VideoSize(1, size.pictures, size.width_px, size.height_px))
@@ -65,7 +65,7 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
 
 
 def made_recognizer(backbone: str) -> PersonalRecognizer:
-    """Random weights and features: it takes as long as any, and needs no network."""
+    """A recognizer with random weights and features, which is as fast as a real one and needs no network."""
     recognizer = build_recognizer("protonets", backbone, weights="random")
     frames = tuple(range(1, 30 * TAKEN, 30))
     videos = [TaughtVideo(f"object {k // VIDEOS}", 30 * TAKEN, frames, str(k)) for k in range(OBJECTS * VIDEOS)]
@@ -116,12 +116,12 @@ def _decode_and_embed(
 
 
 def count_decoded(video: Path) -> Iterator[int]:
-    """Decode a whole video, and give the count of its frames."""
+    """Decode a whole video and yield the number of its frames."""
     yield sum(1 for _ in iterate_frames(video))
 
 
 def _whole(personal: PersonalRecognizer, video: Path, engine: str | None = None) -> Work:
-    """What the verb does, quietly."""
+    """Run the command without output."""
 
     def work() -> None:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -137,13 +137,13 @@ def _stream(personal: PersonalRecognizer, picture: np.ndarray, frames: int) -> N
 
 
 def _answering(backbone: str, video: Path) -> Work:
-    """Picklable, as is the next: each is measured in a new process."""
+    """Work to measure in a new process; picklable, like `_reading`."""
     return _whole(made_recognizer(backbone), video)
 
 
 def _reading(_: str, video: Path) -> Work:
     def work() -> None:
         for _ in read_batches(VideoJob(video, 224)):
-            pass  # each batch is dropped before the next is decoded, as when it is sent
+            pass  # each batch is dropped before the next is decoded, as after sending it
 
     return work

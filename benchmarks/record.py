@@ -1,4 +1,4 @@
-"""Comparisons as a table to read and as a CSV to keep, on named hardware and with named versions."""
+"""Shows comparisons as a table and writes them as CSV, with the hardware and versions."""
 
 import os
 import platform
@@ -14,22 +14,20 @@ from groundwork.files import csv_text, write_bytes, write_text
 from groundwork.pages.table import Column, Columns, Table
 from orbit_lite.runs.folder import versions
 
-WORDS, NUMBERS = ("setting", "metric", "unit", "side"), ("median", "least", "most", "ratio")  # what the table shows
+WORDS, NUMBERS = ("setting", "metric", "unit", "side"), ("median", "least", "most", "ratio")  # columns of the table
 MODEL_LETTERS = 32
-# What processor names hold beside the model.
+# Parts of processor names that are not the model.
 _NOT_THE_MODEL = r"\((r|tm)\)|\bcpu\b|\bprocessor\b|\b\w+-core\b|@.*"
 
 
 def hardware(*, gpu: bool = False) -> str:
-    """The machine as part of a file's name: `2-core-amd-epyc`. Cores and processor; not the machine's own name.
-
-    `gpu`: its GPU instead: `nvidia-h100-pcie`.
-    """
+    """The hardware as part of a file name, with cores and processor, such as `2-core-amd-epyc`; never the host name.
+    `gpu`: name the GPU instead, such as `nvidia-h100-pcie`."""
     return _slug(torch.cuda.get_device_name()) if gpu else hardware_name(os.cpu_count() or 1, _processor())
 
 
 def hardware_name(cores: int, processor: str) -> str:
-    """The same from its parts.
+    """The same, given cores and processor.
 
     >>> hardware_name(8, "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz")
     '8-core-intel-xeon-platinum-8488c'
@@ -38,7 +36,7 @@ def hardware_name(cores: int, processor: str) -> str:
 
 
 def comparison_table(caption: str, comparisons: Sequence[Comparison]) -> Table:
-    """Two rows per comparison, one for each side; `ratio` is to the row above, and so is a bar that is set for it."""
+    """Two rows per comparison, one per side; `ratio` and its target refer to the row above."""
     columns: Columns = (*WORDS, *(Column(name, _readable, "right") for name in NUMBERS))
     rows = tuple(tuple(row[column] for column in (*WORDS, *NUMBERS)) for row in _rows(comparisons))
     if _have_bars(comparisons):
@@ -49,7 +47,7 @@ def comparison_table(caption: str, comparisons: Sequence[Comparison]) -> Table:
 
 
 def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison], *, gpu: bool = False) -> Path:
-    """Write `FOLDER/BENCHMARK-HARDWARE.csv`, whole or not at all: one row per side. Gives its path."""
+    """Write `FOLDER/BENCHMARK-HARDWARE.csv` atomically, one row per side; returns its path."""
     found = {**versions(), "pillow": metadata.version("pillow")}
     where = hardware(gpu=gpu)
     named = [{"benchmark": benchmark, **row, "hardware": where, **found} for row in _rows(comparisons)]
@@ -60,7 +58,7 @@ def write_csv(folder: Path, benchmark: str, comparisons: Sequence[Comparison], *
 
 
 def write_csv_and_svg(folder: Path, name: str, table: str, plot: bytes) -> list[Path]:
-    """Write a study's `FOLDER/NAME.csv` and `FOLDER/NAME.svg`, each whole or not at all. Gives their paths."""
+    """Write a study's `FOLDER/NAME.csv` and `FOLDER/NAME.svg`, each atomically; returns their paths."""
     paths = [folder / f"{name}.csv", folder / f"{name}.svg"]
     write_text(paths[0], table)
     write_bytes(paths[1], plot)

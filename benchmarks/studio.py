@@ -1,7 +1,8 @@
-"""The local page's live answers: how many a second, and how late, over the WebSocket that the page uses.
+"""The local page's live answers: rate and latency over the WebSocket that the page uses.
 
-The server runs as the verb starts it, in a process of its own, with the embedded start; a client sends the JPEGs that a
-page sends, fifteen a second, whether or not they are answered. Beside it stands what is asked of two cores.
+The server runs in a separate process, started by the command with the embedded start. A client sends JPEGs like the
+page does, fifteen per second, whether or not they are answered. The results are compared with the targets for two
+cores.
 """
 
 import http.client
@@ -32,15 +33,15 @@ from orbit_lite.personal.file import save_personal
 from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 from orbit_lite.personal.teaching.teach import teach_features
 
-LEAST_RATE, MOST_MS = 10.0, 250.0  # asked of two cores with the embedded start
+LEAST_RATE, MOST_MS = 10.0, 250.0  # the targets for two cores with the embedded start
 _PATIENCE_S = 300.0
-_SHARE = 0.95  # of the answers that come within MOST_MS
+_SHARE = 0.95  # of the answers must arrive within MOST_MS
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)")
 
 
 @dataclass(frozen=True)
 class Size:
-    """How long frames are sent, how many a second, of which size; and from which start it was taught."""
+    """How long, how often and in which size frames are sent, and the recognizer's start."""
 
     seconds: float = 20.0
     fps: float = 15.0
@@ -50,7 +51,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Answered:
-    """What came back: answers a second, and the milliseconds that 95 % of them took at most, and half of them."""
+    """The answers per second, and the 95th percentile and median of their latency in milliseconds."""
 
     rate: float
     late_ms: float
@@ -59,10 +60,10 @@ class Answered:
 
 
 def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """Answers a second and latency, each beside what is asked."""
+    """Compare answers per second and latency with their targets."""
     with tempfile.TemporaryDirectory() as name, _served(Path(name) / "study", size.start) as place:
         found = [_ask(place, size) for _ in range(repeats)]
-    setting = f"{size.start.backbone}, {size.fps:g} frames of {size.side_px} px sent a second"
+    setting = f"{size.start.backbone}, {size.fps:g} frames of {size.side_px} px sent per second"
     threads = torch.get_num_threads()
     rates, late = Spread.of([one.rate for one in found]), Spread.of([one.late_ms for one in found])
     median, asked = Spread.of([one.median_ms for one in found]), Spread.of([MOST_MS])
@@ -76,7 +77,7 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
 
 @contextmanager
 def _served(root: Path, start: ModelChoice) -> Iterator[tuple[int, str]]:
-    """The verb on a study with one participant; gives its port and a cookie that is let in."""
+    """Start the command on a study with one participant; yields its port and a valid cookie."""
     (root / "P01" / "results").mkdir(parents=True)
     _teach(root / "P01" / "results" / "P01.safetensors", start)
     command = [sys.executable, "-m", "orbit_lite", "studio", str(root), "--no-browser", "--port", "0"]
@@ -84,7 +85,7 @@ def _served(root: Path, start: ModelChoice) -> Iterator[tuple[int, str]]:
     try:
         found = _ADDRESS.search(process.stdout.readline() if process.stdout else "")
         if found is None:
-            raise RuntimeError("the studio did not say where it is")
+            raise RuntimeError("the studio did not print its address")
         connection = http.client.HTTPConnection("127.0.0.1", int(found[1]))
         connection.request("GET", f"/?token={found[2]}")
         yield int(found[1]), (connection.getresponse().getheader("set-cookie") or "").split(";")[0]
@@ -94,7 +95,7 @@ def _served(root: Path, start: ModelChoice) -> Iterator[tuple[int, str]]:
 
 
 def _teach(file: Path, start: ModelChoice) -> None:
-    """Features are drawn: it takes as long as any."""
+    """Teach random features, which does not affect the speed."""
     recognizer, rng = start.load(), keyed_rng(0, "studio")
     frames = tuple(range(1, 30 * TAKEN, 30))
     parts = []
@@ -116,7 +117,7 @@ def _ask(place: tuple[int, str], size: Size) -> Answered:
         f"ws://{own}/p/P01/live", origin=Origin(f"http://{own}"), additional_headers={"Cookie": cookie}
     ) as socket:
         socket.send(struct.pack(">I", 0) + jpegs[0])
-        socket.recv(timeout=_PATIENCE_S)  # the recognizer is loaded
+        socket.recv(timeout=_PATIENCE_S)  # wait until the recognizer is loaded
         sent: dict[int, float] = {}
         sender = threading.Thread(target=_send, args=(socket, jpegs, sent, size))
         sender.start()

@@ -1,8 +1,8 @@
-"""Every video below a folder, read by the kit and by the ffmpeg command, picture by picture.
+"""Reads every video below a folder with the kit and with the ffmpeg command, and compares them picture by picture.
 
-It says where the two disagree: a video refused here and whole there, damage that ffmpeg reports and the kit passes
-over, other pictures, more or fewer of them, turned or mirrored ones. So the reader can be tried on anybody's files.
-What ffmpeg says is no truth, only a second opinion: it, too, passes over damage, and reports some where none is.
+It reports where the two disagree: a video that only the kit refuses, damage that only ffmpeg reports, different
+pictures, a different number of pictures, or pictures that are rotated or mirrored. So the reader can be tested on
+anyone's files. ffmpeg is only a second opinion: it also misses damage, and reports damage where there is none.
 """
 
 import shutil
@@ -24,24 +24,24 @@ from groundwork.errors import DataError, KitError
 from groundwork.files import csv_text, write_text
 from groundwork.pages.table import Table
 
-SIDE_PX = 64  # both sides squash every picture to this square: all eight orientations fit
-CLOSE_GRAY_LEVELS = 0.5  # mean difference of two pictures that are the same, of 255
+SIDE_PX = 64  # both sides scale every picture to this square, so all eight orientations are comparable
+CLOSE_GRAY_LEVELS = 0.5  # the largest mean difference of equal pictures, of 255
 TIME_LIMIT_S = 900.0  # for one video on each side
 _GRAY = np.array([0.299, 0.587, 0.114])  # of R, G, B: ITU-R BT.601
 _FRAMING = Framing(SIDE_PX, "squash")
 
 Grays = NDArray[np.float32]  # (pictures, SIDE_PX, SIDE_PX)
 
-# What can be said of a video, and what it means, in the order of the table
+# The possible results for a video and their meanings, in the order of the table
 VERDICTS = {
     "agrees": "the same pictures",
-    "refused by both": "the kit names a fault, and ffmpeg reports errors",
-    "false alarm": "the kit names a fault, ffmpeg reads it without an error",
-    "miss": "the kit reads it, ffmpeg reports errors",
-    "orientation": "turned or mirrored otherwise",
-    "count": "more or fewer pictures",
-    "pictures": f"the same count, some pictures differ by more than {CLOSE_GRAY_LEVELS} gray levels",
-    "traceback": "an error that is not the kit's own line",
+    "refused by both": "the kit reports a fault, and ffmpeg reports errors",
+    "false alarm": "the kit reports a fault, but ffmpeg reads it without an error",
+    "miss": "the kit reads it, but ffmpeg reports errors",
+    "orientation": "rotated or mirrored differently",
+    "count": "a different number of pictures",
+    "pictures": f"the same number of pictures, but some differ by more than {CLOSE_GRAY_LEVELS} gray levels",
+    "traceback": "an error without a message of the kit's own",
 }
 
 
@@ -50,11 +50,9 @@ class Judged:
     """One video.
 
     Attributes:
-        video: its path below the folder.
-        verdict: a name in VERDICTS.
-        pictures, expected: how many the kit and ffmpeg give; 0 where they give none.
-        worst: the largest difference of two pictures of the same number, in gray levels; 0.0 if none was compared.
-        detail: the kit's line, or ffmpeg's first one.
+        video: its path below the folder. verdict: a name in VERDICTS. pictures, expected: how many pictures the kit and
+            ffmpeg return. worst: the largest difference between two pictures with the same number, in gray levels; 0.0
+            if none were compared. detail: the kit's message, or the first line of ffmpeg's.
     """
 
     video: str
@@ -66,16 +64,16 @@ class Judged:
 
 
 def run(folder: Path, *, workers: int | None = None) -> list[Judged]:
-    """Compare every video below a folder, in the order of their paths.
+    """Compare every video below a folder, in order of path.
 
     Raises:
         DataError: if ffmpeg is not installed, or there is no video.
     """
     if shutil.which("ffmpeg") is None:
-        raise DataError("ffmpeg: not found; it is the other side of this comparison. Install it.")
+        raise DataError("ffmpeg: not found, but this benchmark compares with it. Install ffmpeg.")
     paths = sorted(path for path in folder.rglob("*") if _is_video(path))
     if not paths:
-        raise DataError(f"{folder}: no video in it; expected files such as NAME.mp4, at any depth.")
+        raise DataError(f"{folder}: no video found; expected files such as NAME.mp4, at any depth.")
     judged = []
     compare = partial(judge, folder)
     for outcome in run_in_workers(compare, paths, workers=workers or default_workers(), time_limit_s=2 * TIME_LIMIT_S):
@@ -98,7 +96,7 @@ def judge(folder: Path, path: Path) -> Judged:
         ours = np.stack([_gray(picture) for picture in read])
     except KitError as error:
         fault = str(error)
-    except Exception as error:  # what this benchmark looks for
+    except Exception as error:  # unexpected errors are what this benchmark looks for
         return Judged(place, "traceback", 0, 0, 0.0, repr(error))
     theirs, errors = ffmpeg_pictures(path, deinterlace=deinterlaced)
     whole = len(theirs) > 0 and not errors
@@ -120,7 +118,7 @@ def judge(folder: Path, path: Path) -> Judged:
 
 
 def ffmpeg_pictures(path: Path, *, deinterlace: bool) -> tuple[Grays, str]:
-    """Every picture that the ffmpeg command decodes, and what it says on standard error."""
+    """All pictures that the ffmpeg command decodes, and its standard error output."""
     filters = ("bwdif=deint=interlaced:mode=send_frame," if deinterlace else "") + (
         f"scale={SIDE_PX}:{SIDE_PX}:flags=bilinear,format=rgb24"
     )
@@ -129,7 +127,7 @@ def ffmpeg_pictures(path: Path, *, deinterlace: bool) -> tuple[Grays, str]:
     try:
         done = subprocess.run(command, capture_output=True, timeout=TIME_LIMIT_S)
     except subprocess.TimeoutExpired:
-        return np.empty((0, SIDE_PX, SIDE_PX), np.float32), "ffmpeg is not done"
+        return np.empty((0, SIDE_PX, SIDE_PX), np.float32), "ffmpeg did not finish"
     pictures = np.frombuffer(done.stdout, np.uint8)
     whole = len(pictures) // (SIDE_PX * SIDE_PX * 3)
     pictures = pictures[: whole * SIDE_PX * SIDE_PX * 3].reshape(-1, SIDE_PX, SIDE_PX, 3)
@@ -138,24 +136,24 @@ def ffmpeg_pictures(path: Path, *, deinterlace: bool) -> tuple[Grays, str]:
 
 
 def counts_table(judged: Sequence[Judged]) -> Table:
-    """How many videos each verdict has."""
+    """The number of videos with each verdict."""
     counted = Counter(video.verdict for video in judged)
     rows = tuple((verdict, counted[verdict], meaning) for verdict, meaning in VERDICTS.items())
-    return Table(f"{len(judged)} videos, the kit beside ffmpeg", ("verdict", "videos", "which means"), rows)
+    return Table(f"{len(judged)} videos, the kit compared with ffmpeg", ("verdict", "videos", "meaning"), rows)
 
 
 def disagreements(judged: Sequence[Judged]) -> Iterator[str]:
-    """A line for each video of which the two don't say the same."""
+    """Yield one line per video on which the two disagree."""
     for video in judged:
         if video.verdict not in ("agrees", "refused by both"):
             yield (
                 f"{video.verdict}: {video.video}: {video.pictures} pictures, ffmpeg {video.expected},"
-                f" off by {video.worst:.2f} at most{': ' if video.detail else ''}{video.detail}"
+                f" differ by up to {video.worst:.2f}{': ' if video.detail else ''}{video.detail}"
             )
 
 
 def write_judged(out: Path, judged: Sequence[Judged]) -> Path:
-    """Write video.csv, one row per video. It holds the files' names: keep it where they may be seen."""
+    """Write video.csv, one row per video. It contains the files' names, so store it accordingly."""
     rows = [[v.video, v.verdict, v.pictures, v.expected, f"{v.worst:.4f}", v.detail] for v in judged]
     path = out / "video.csv"
     write_text(path, csv_text(["video", "verdict", "pictures", "expected", "worst", "detail"], rows))
@@ -171,7 +169,7 @@ def _gray(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _is_turned(ours: Grays, theirs: Grays) -> bool:
-    """Whether another of the eight orientations of our pictures is much nearer to theirs."""
+    """Whether another of the eight orientations of our pictures matches theirs much better."""
     mirrored = (ours, ours[:, :, ::-1])
     turned = [np.rot90(pictures, turns, axes=(1, 2)) for pictures in mirrored for turns in range(4)]
     upright, *others = (float(np.abs(pictures - theirs).mean()) for pictures in turned)

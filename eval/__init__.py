@@ -1,5 +1,6 @@
-"""Predictions to metrics to report. Runs without torch; always `from eval.metrics import …`, never `import eval`."""
+"""From predictions to metrics to reports, without torch. Always use `from eval.metrics import …`, never `import
+eval`."""
 
 import logging
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library call is silent unless asked
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # library calls log nothing by default

@@ -1,4 +1,4 @@
-"""`python -m eval VERB …`: evaluation alone, on a machine without torch."""
+"""`python -m eval VERB …`: only the evaluation commands, for machines without torch."""
 
 import argparse
 import sys
@@ -10,15 +10,14 @@ from groundwork.console import start_in_utf8
 from groundwork.options import STREAM_HELP, run_verb, with_own_parser
 
 EPILOG = f"""
-Files: tasks.jsonl says what to predict, predictions.parquet what was predicted, scorecard.json how good that is.
-results.json is the format of the ORBIT challenges, 2022 or 2023/24; score and check take one as --predictions.
-{STREAM_HELP}
+Files: tasks.jsonl holds the tasks, predictions.parquet the predictions, scorecard.json the scores. results.json is the
+format of the ORBIT challenges 2022 and 2023/24; score and check accept one as --predictions. {STREAM_HELP}
 {EXIT_STATUS_HELP} docs/evaluation.md has examples.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit status, as `exit_status` gives it."""
+    """Run one command; returns the exit status, see `exit_status`."""
     if arguments is None:
         start_in_utf8()
     chosen = _parser().parse_args(arguments)

@@ -1,6 +1,6 @@
-"""Frame accuracy by what annotations say: how large the object is in a frame, and how good its support videos were.
+"""Frame accuracy by annotation: by the size of the object in a frame, and by the quality of its support videos.
 
-Annotations come in as plain tables, so that this floor reads no tree; whoever scores makes them.
+Annotations are passed as plain tables, so this package does not read frame trees; the caller makes the tables.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 FRAME_FACTS = ("user", "video", "frame", "box_share")
 SUPPORT_FACTS = ("user", "video", "issue_share")
 
-# Share of the frame's area. At 5 % a square object is 50 px wide in a frame of 224 px, at 15 % 87 px, at 40 % 142 px.
+# Shares of the frame's area. In a frame of 224 px, a square object is 50 px wide at 5 %, 87 px at 15 %, 142 px at 40 %.
 BOX_EDGES = (0.05, 0.15, 0.40)
 BOX_SIZES = (
     "below 5 % of the frame",
@@ -35,12 +35,12 @@ _NO_BOX, _NOT_ANNOTATED = 4, 5
 
 @dataclass(frozen=True, eq=False)
 class AnnotationFacts:
-    """What is known of frames and of support videos; a table may hold more columns and rows than are used.
+    """Annotations of query frames and support videos. The tables can have additional columns and rows.
 
-    frames: a row an annotated query frame, columns FRAME_FACTS: user, video, frame (number, from 1), box_share (area of
-    the object's box / area of the frame, in [0, 1]; NaN without a box).
-    support: a row an annotated support video, columns SUPPORT_FACTS: user, video, issue_share (share of the video's
-    support frames that have any quality issue, in [0, 1]; NaN where nothing is annotated).
+    frames: one row per annotated query frame, columns FRAME_FACTS: user, video, frame (number, from 1), box_share (area
+        of the object's box / area of the frame, in [0, 1]; NaN without a box).
+    support: one row per annotated support video, columns SUPPORT_FACTS: user, video, issue_share (the share of the
+        video's support frames with any quality issue, in [0, 1]; NaN if nothing is annotated).
     """
 
     frames: pd.DataFrame | None = None
@@ -50,17 +50,16 @@ class AnnotationFacts:
 def by_annotation(query: QueryFrames, videos: PredictedVideos, facts: AnnotationFacts, *, seed: int) -> ByAnnotation:
     """Frame accuracy by box size and by support quality.
 
-    By box size, the unit is a frame of a task, and the mean is over frames: a long video weighs more. The bins are
-    fixed, so that runs can be compared. By support quality, the unit is a video of a task, as in the headline; videos
-    are grouped by the share of their object's support frames that have an issue, in thirds of the users' objects (the
-    edges are in the names), since nothing is known beforehand about how many issues a data set has. Groups without
-    members are left out.
+    By box size, the unit is a frame of a task and the mean is over frames, so long videos weigh more. The bins are
+    fixed, so that runs can be compared. By support quality, the unit is a video of a task, as in the headline. Videos
+    are grouped by the share of their object's support frames with an issue, in thirds of the users' objects (the names
+    contain the bounds), because the number of issues in a data set is not known in advance. Empty groups are left out.
 
     Args:
         query: the tasks' frames.
         videos: their predictions, in the same order.
-        facts: what is annotated.
-        seed: of the bootstrap over users.
+        facts: the annotations.
+        seed: the seed of the bootstrap over users.
 
     Raises:
         DataError: if a column is missing, a share is outside [0, 1], or a frame or video has two rows.
@@ -82,7 +81,7 @@ def by_annotation(query: QueryFrames, videos: PredictedVideos, facts: Annotation
 
 
 def _box_bins(query: QueryFrames, table: pd.DataFrame) -> Integers:
-    """Place of each query frame's group in BOX_SIZES, shape (frames,)."""
+    """The index of each query frame's group in BOX_SIZES, shape (frames,)."""
     wanted = {plan.video for _, plan in query.videos}
     table = _checked(table[table["video"].isin(wanted)] if "video" in table else table, FRAME_FACTS, "frame facts")
     known = {
@@ -103,7 +102,7 @@ def _box_bins(query: QueryFrames, table: pd.DataFrame) -> Integers:
 
 
 def _issue_shares(query: QueryFrames, table: pd.DataFrame) -> Floats:
-    """Share of the support frames of each query video's object that have an issue, shape (videos,); NaN: not known."""
+    """The share of support frames with an issue, for each query video's object, shape (videos,); NaN if unknown."""
     table = _checked(table, SUPPORT_FACTS, "support facts")
     known = dict(zip(zip(table["user"], table["video"], strict=True), table["issue_share"], strict=True))
     shares = []
@@ -115,24 +114,24 @@ def _issue_shares(query: QueryFrames, table: pd.DataFrame) -> Floats:
                 frames[plan.label] += len(plan.frames)
                 issues[plan.label] += share * len(plan.frames)
         with np.errstate(invalid="ignore"):
-            of_object = issues / frames  # NaN where no support video is annotated
+            of_object = issues / frames  # NaN if no support video is annotated
         shares += [of_object[plan.label] for plan in task.query]
     return np.array(shares, dtype=np.float64)
 
 
 def _quality_bins(shares: Floats, query: QueryFrames) -> tuple[Integers, tuple[str, ...]]:
-    """Place of each query video's group, shape (videos,), and the groups' names."""
+    """The index of each query video's group, shape (videos,), and the groups' names."""
     if np.isnan(shares).all():
         return np.zeros(len(shares), dtype=np.int64), ("not annotated",)
     tasks = [query.tasks[place] for place, _ in query.videos]
     objects = {
-        (task.user, task.objects[plan.label], float(share))  # one entry an object, however many tasks and videos
+        (task.user, task.objects[plan.label], float(share))  # one entry per object, for any number of tasks and videos
         for task, (_, plan), share in zip(tasks, query.videos, shares, strict=True)
         if not np.isnan(share)
     }
     low, high = np.quantile([share for _, _, share in objects], [1 / 3, 2 / 3])
     names = (
-        f"fewest issues: in at most {100 * low:.1f} % of support frames",
+        f"fewest issues: at most {100 * low:.1f} % of support frames",
         f"middle: above {100 * low:.1f} %, at most {100 * high:.1f} %",
         f"most issues: above {100 * high:.1f} %",
         "not annotated",
@@ -143,7 +142,7 @@ def _quality_bins(shares: Floats, query: QueryFrames) -> tuple[Integers, tuple[s
 def _groups(
     values: Floats, users: Integers, bins: Integers, names: tuple[str, ...], *, unit: str, seed: int
 ) -> tuple[Group, ...]:
-    """A mean and a bootstrap for each group that has members. All three arrays are of shape (n,)."""
+    """A mean and a bootstrap interval for each group that is not empty. All three arrays have shape (n,)."""
     shape = (int(users.max()) + 1, len(names))
     cell = users * len(names) + bins
     counts = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
@@ -168,11 +167,11 @@ def _checked(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> pd.Dat
     *keys, share = columns
     values = table[share].to_numpy(np.float64)
     if not (np.isnan(values) | ((values >= 0) & (values <= 1))).all():
-        raise DataError(f"{what}: {share} from {np.nanmin(values)} to {np.nanmax(values)}; fractions expected")
+        raise DataError(f"{what}: {share} from {np.nanmin(values)} to {np.nanmax(values)}; expected fractions")
     doubled = table.duplicated(keys)
     if doubled.any():
         where = ", ".join(
             f"{name} {value!r}" for name, value in zip(keys, table.loc[doubled, keys].iloc[0], strict=True)
         )
-        raise DataError(f"{what}: {where} is there twice")
+        raise DataError(f"{what}: {where} appears twice")
     return table

@@ -1,6 +1,6 @@
-"""The verbs of evaluation on a command line: `python -m eval` has them alone, `orbit-lite` among its own.
+"""The evaluation commands, for the command lines of `python -m eval` and `orbit-lite`.
 
-Imports stand in the functions, so that --help does not wait for pandas.
+Imports are inside the functions, so that --help does not wait for pandas.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from groundwork.outputs import Protected
 from groundwork.pages.printing import terminal_width
 from groundwork.words import counted
 
-RUN_FILES = Protected(  # of a run's folder, as train and evaluate write it
+RUN_FILES = Protected(  # files in a run's folder, as written by train and evaluate
     names=(
         *("run.json", "log.txt", "best.safetensors", "state.pt", "training.csv"),
         *("tasks.jsonl", "predictions.parquet", "scorecard.json", "results.json", "seconds_to_personalize.csv"),
-        "seconds_to_personalise.csv",  # as earlier releases called it
+        "seconds_to_personalise.csv",  # its name in earlier releases
         *("report.html", "report.md", "overall.csv", "per_task.csv", "per_object.csv", "per_video.csv", "per_user.csv"),
         *("confusion.csv", "by_annotation.csv", "cost.csv", "cost_per_task.csv", "timelines.csv"),
         "answers_curve.csv",

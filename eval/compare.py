@@ -1,4 +1,4 @@
-"""Two scorecards of the same tasks, paired: what differs, by how much, how surely, and where most."""
+"""Compares two scorecards of the same tasks in pairs: the differences, their intervals, and where they are largest."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -21,17 +21,17 @@ from groundwork.pages.table import Column, Table
 from groundwork.strict_model import Strict
 
 COMPARISON_SCHEMA: Literal[1] = 1
-SHOWN = 10  # objects and videos in text; JSON has all
-SAME = 1e-12  # means of the same numbers may differ by a rounding error
+SHOWN = 10  # the most objects and videos in text; JSON has all
+SAME = 1e-12  # means of the same numbers can differ by rounding
 
 _Signed = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Difference(Strict):
-    """One metric of both over the same `n` `unit`s; `difference` is b minus a.
+    """One metric of both, as means over the same `n` `unit`s; `difference` is b minus a.
 
-    The bootstrap draws whole users, the same ones for both, so it is of the paired differences. `a_better`, `same` and
-    `b_better` count units.
+    The bootstrap draws the same users for both, so it is for paired differences. `a_better`, `same` and `b_better`
+    count units.
     """
 
     a: Fraction
@@ -61,12 +61,12 @@ class MetricDifference(Strict):
 
     @property
     def headline(self) -> Difference:
-        """What a comparison is quoted by."""
+        """The difference to quote."""
         return self.per_video or self.per_task or self.per_user
 
 
 class Overall(Strict):
-    """One difference a metric, named as in eval.metrics.METRICS."""
+    """One difference per metric, named as in eval.metrics.METRICS."""
 
     frame_accuracy: MetricDifference
     frames_to_recognition: Annotated[MetricDifference | None, Unsaid] = None
@@ -74,7 +74,7 @@ class Overall(Strict):
 
 
 class Place(Strict):
-    """Frame accuracy of one user, object or video, a mean over `n` videos of tasks; "" stands for all of them."""
+    """Frame accuracy of one user, object or video, a mean over `n` videos of tasks; "" means all of them."""
 
     user: str
     object: str
@@ -86,8 +86,8 @@ class Place(Strict):
 
 
 class Comparison(Strict):
-    """Two scorecards of the same tasks. `users`, `objects`, `videos`: those that differ most come first. `note`: how
-    else the two differ, if they do."""
+    """Two scorecards of the same tasks. `users`, `objects`, `videos`: sorted by difference, largest first. `note`:
+    other differences between the two, if any."""
 
     kind: Literal["comparison"] = "comparison"
     schema_number: Literal[1] = Field(COMPARISON_SCHEMA, alias="schema")
@@ -105,11 +105,11 @@ class Comparison(Strict):
 
 
 def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) -> Comparison:
-    """Pair two scorecards video by video, or of single images task by task. The bootstrap's seed is the tasks'.
+    """Pair two scorecards by video, or for single images by task. The bootstrap's seed is the tasks' seed.
 
     Raises:
-        UsageError: if they are not of the same tasks: then nothing can be paired.
-        DataError: if they say they are, and do not hold the same videos.
+        UsageError: if they are not of the same tasks, so nothing can be paired.
+        DataError: if they claim the same tasks but hold different videos.
     """
     _require_same(a, b, names)
     rows = _paired(a, b, names)
@@ -139,21 +139,21 @@ def compare(a: Scorecard, b: Scorecard, *, names: tuple[str, str] = ("A", "B")) 
 
 
 def _other_ways(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> Iterator[str]:
-    """How else than in their recognizers the two differ, a sentence each."""
+    """Yield one sentence per difference between the two other than their recognizers."""
     filters = filter_text(a.provenance), filter_text(b.provenance)
     if filters[0] != filters[1]:
         said = (
             f"{printable(name)} was {f'filtered over time ({text})' if text else 'not filtered over time'}"
             for name, text in zip(names, filters, strict=True)
         )
-        yield f"{', '.join(said)}: part of the difference is the filter's."
+        yield f"{', '.join(said)}: part of the difference is due to the filter."
     engines = a.provenance.get(ENGINE), b.provenance.get(ENGINE)
     if engines[0] != engines[1]:
         said = (
-            f"{printable(name)} by {f'engine {printable(engine)}' if engine else 'an engine that is not named'}"
+            f"{printable(name)} by {f'engine {printable(engine)}' if engine else 'an unknown engine'}"
             for name, engine in zip(names, engines, strict=True)
         )
-        yield f"Features were computed {', '.join(said)}: they differ by rounding."
+        yield f"Features were computed {', '.join(said)}, so they differ by rounding."
 
 
 def finding(comparison: Comparison) -> str:
@@ -170,16 +170,18 @@ def finding(comparison: Comparison) -> str:
     if interval.low is None or interval.high is None:
         return f"Frame accuracy, mean over {part.n} {part.unit}: {how}. No interval: {too_few_users(interval)}."
     inside = interval.low <= 0 <= interval.high
-    reading = f"0 is inside: {interval.unit} like these could show either" if inside else "0 is outside"
+    reading = (
+        f"0 is inside, so with other {interval.unit} like these either could be better" if inside else "0 is outside"
+    )
     return (
         f"Frame accuracy, mean over {part.n} {part.unit}: {how}; 95 % interval of the difference "
-        f"{_points(interval.low)} to {_points(interval.high)} points, from drawing {interval.n} {interval.unit} "
-        f"again and again ({reading})."
+        f"{_points(interval.low)} to {_points(interval.high)} points, from repeatedly drawing {interval.n} "
+        f"{interval.unit} ({reading})."
     )
 
 
 def comparison_text(comparison: Comparison, *, width: int | None = None) -> str:
-    """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
+    """As plain text that ends with a newline, wrapped to `width` characters if given."""
     tables = (text_table(table, width=width) for table in _tables(comparison))
     notes = [comparison.note] if comparison.note else []
     sentences = (wrapped_text(text, width) for text in (finding(comparison), *notes))
@@ -198,18 +200,18 @@ def comparison_markdown(comparison: Comparison) -> str:
 def _require_same(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> None:
     for what, first, second in (("protocol", a.protocol, b.protocol), ("split", a.split, b.split)):
         if first != second:
-            found = f"{names[0]} is of {what} {printable(first) or 'none'}, {names[1]} of {printable(second) or 'none'}"
-            raise UsageError(f"{found}: not comparable")
+            found = f"{names[0]} has {what} {printable(first) or 'none'}, {names[1]} has {printable(second) or 'none'}"
+            raise UsageError(f"{found}: they can't be compared")
     if a.tasks_fingerprint != b.tasks_fingerprint:
         raise UsageError(
-            f"{names[0]} and {names[1]} are not of the same tasks (fingerprints {a.tasks_fingerprint[:12]} and "
-            f"{b.tasks_fingerprint[:12]}): not comparable. Predict and score both with one tasks file"
+            f"{names[0]} and {names[1]} have different tasks (fingerprints {a.tasks_fingerprint[:12]} and "
+            f"{b.tasks_fingerprint[:12]}), so they can't be compared. Predict and score both with the same tasks file"
         )
 
 
 def _paired(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> pd.DataFrame:
-    """A row a video of a task, or of single images a task: its keys, and each metric of both (`frame_accuracy a`, …)
-    with their difference."""
+    """One row per video of a task, or per task for single images: its keys, and each metric of both (`frame_accuracy
+    a`, …) with the difference."""
     keys = ["user", "task", "objects", "videos"] if a.single_images else ["user", "task", "object", "video", "frames"]
     first, second = (
         pd.DataFrame([row.model_dump() for row in (card.per_task if a.single_images else card.per_video)])
@@ -219,8 +221,8 @@ def _paired(a: Scorecard, b: Scorecard, names: tuple[str, str]) -> pd.DataFrame:
     )
     if not first.index.equals(second.index) or not first.index.is_unique:
         raise DataError(
-            f"{names[0]} and {names[1]} say that they are of the same tasks, and do not hold the same videos: one of "
-            "the files was changed. Score again"
+            f"{names[0]} and {names[1]} claim the same tasks but hold different videos, so one of the files was "
+            "changed. Score again"
         )
     rows = first.add_suffix(" a").join(second.add_suffix(" b"))
     for name in a.metrics:
@@ -251,7 +253,7 @@ def _of_tasks(rows: pd.DataFrame, metric: str, *, seed: int) -> Difference:
 
 
 def _places(rows: pd.DataFrame, keys: list[str]) -> tuple[Place, ...]:
-    """Means over the rows with the same keys; the largest difference first, names where they are alike."""
+    """Means over the rows with the same keys, sorted by difference, largest first, then by name."""
     groups = rows.groupby(keys)
     means = groups[["frame_accuracy a", "frame_accuracy b", "frame_accuracy difference"]].mean()
     table = means.assign(n=groups.size()).reset_index()
@@ -271,7 +273,7 @@ def _places(rows: pd.DataFrame, keys: list[str]) -> tuple[Place, ...]:
 
 
 def _fraction(mean: float) -> float:
-    return min(max(float(mean), 0.0), 1.0)  # a mean may end a rounding error outside
+    return min(max(float(mean), 0.0), 1.0)  # rounding can put a mean slightly outside
 
 
 def _title(comparison: Comparison) -> str:
@@ -291,8 +293,8 @@ def _tables(comparison: Comparison) -> list[Table]:
             means = (part.a, part.b, part.difference)
             rows.append((heading, counted_unit(part.n, part.unit), *means, _interval(part), *signs))
     overall = Table(
-        f"{b} minus {a}, in points, with a 95 % interval from drawing {_drawn(comparison)} again and again, the same "
-        "ones for both; and on how many each is better",
+        f"{b} minus {a}, in points, with a 95 % interval from repeatedly drawing {_drawn(comparison)}, the same "
+        f"for both; and on how many each is better",
         ("Metric", "Mean over", *_heads(a, b), "Interval", f"{a} better", "Same", f"{b} better"),
         tuple(rows),
     )
@@ -304,7 +306,7 @@ def _tables(comparison: Comparison) -> list[Table]:
 
 
 def _drawn(comparison: Comparison) -> str:
-    """What the headline's interval draws."""
+    """What the headline's bootstrap draws."""
     return "whole users" if comparison.overall.frame_accuracy.per_video else "each user's tasks"
 
 
@@ -315,7 +317,7 @@ def _place_table(kind: str, heading: str, places: Sequence[Place], a: str, b: st
         first = (name,) if kind == "user" else (name, place.user)
         rows.append((*first, place.n, place.a, place.b, place.difference))
     columns = (kind.capitalize(), *(() if kind == "user" else ("User",)), "Videos of tasks", *_heads(a, b))
-    return Table(f"{heading} by frame accuracy, those that differ most first", columns, tuple(rows))
+    return Table(f"{heading} by frame accuracy, largest difference first", columns, tuple(rows))
 
 
 def _heads(a: str, b: str) -> tuple[Column, Column, Column]:

@@ -1,4 +1,4 @@
-"""Confusion between a user's objects: one matrix for each user and set of objects, pooled over tasks."""
+"""Confusion matrices of a user's objects: one per user and set of objects, pooled over tasks."""
 
 from itertools import pairwise
 
@@ -11,9 +11,9 @@ from eval.metrics import PredictedVideos, confusion_counts
 
 
 def confusions(query: QueryFrames, videos: PredictedVideos) -> tuple[Confusion, ...]:
-    """How often each object was predicted as each, users sorted, each user's sets of objects as they first come.
+    """How often each object was predicted as each other; sorted by user, then by the first task of a set of objects.
 
-    Tasks of one user with other objects are kept apart: a frame can only be taken for an object that its task has.
+    Tasks with different objects are kept separate, because a frame can only be predicted as an object of its task.
 
     Args:
         query: the tasks' frames.

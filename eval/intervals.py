@@ -1,4 +1,4 @@
-"""Intervals around a mean: the protocol's, which takes every video for independent, and a bootstrap over users."""
+"""Intervals for a mean: the protocol's, which treats all videos as independent, and a bootstrap over users."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,15 +12,15 @@ from groundwork.strict_model import NOTHING_UNKNOWN
 
 BOOTSTRAP_DRAWS = 10_000
 LEVEL = 0.95
-LEAST_USERS = 4  # simulated coverage falls below 93 % with fewer, however the interval is made
-LEAST_TASKS = 20  # of each user: a percentile interval of fewer is too narrow
-_NUMBERS_AT_ONCE = 4_000_000  # drawn, 8 bytes each
+LEAST_USERS = 4  # with fewer, simulated coverage is below 93 % for every kind of interval
+LEAST_TASKS = 20  # per user; with fewer, a percentile interval is too narrow
+_NUMBERS_AT_ONCE = 4_000_000  # the most numbers drawn at once, 8 bytes each
 _NORMAL_Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class ProtocolInterval:
-    """mean ± half_width, as the leaderboard prints it: 1.96·std/√n with the population's std."""
+    """mean ± half_width, as on the leaderboard: 1.96·std/√n with the population's std."""
 
     half_width: float
     n: int
@@ -47,14 +47,15 @@ class BootstrapInterval:
 
 
 def protocol_interval(values: ArrayLike, *, unit: str = "videos") -> ProtocolInterval:
-    """Half width 1.96·std/√n of the mean of `values`, with the population's standard deviation (divided by n).
+    """The protocol's interval for the mean of `values`: half width 1.96·std/√n with the population's std (divided by
+    n).
 
-    It takes the values for independent. ORBIT's are not: the same videos come in each of a user's 50 tasks, so it is
-    far too narrow as a statement about new users. Report it to compare with published rows.
+    It assumes independent values. ORBIT's are not independent: the same videos are in each of a user's 50 tasks, so the
+    interval is far too narrow for new users. Report it to compare with published rows.
 
     Args:
         values: shape (n,), n >= 1.
-        unit: what is counted.
+        unit: what the values are, such as videos.
 
     Raises:
         ValueError: if there are no values.
@@ -80,20 +81,21 @@ def bootstrap_over_users(
     as far as the jackknife's, mean +- t(n-1) standard errors: 94 to 96 % in simulations of 4 to 67 users, with equal
     and with very unequal numbers of videos (tests/eval/test_intervals.py).
 
-    Does not depend on the order of the values. The cost is that of (draws, users) numbers, however many values.
+    The result does not depend on the order of the values. The cost is that of (draws, users) numbers, for any number of
+    values.
 
     Args:
         values: shape (n,), n >= 1.
-        users: whose each value is, shape (n,).
-        seed: of the draws.
+        users: the user of each value, shape (n,).
+        seed: the seed of the draws.
         draws: how many times users are drawn, with replacement.
-        bounds: what no mean can lie outside; the interval is cut there. (0, 1) for a share.
+        bounds: the range of possible means, to which the interval is clipped; (0, 1) for a share.
 
     Returns:
         the interval; `n` is the number of users. Low and high are None with fewer than LEAST_USERS.
 
     Raises:
-        ValueError: if there are no values, or not one user for each.
+        ValueError: if there are no values, or not one user per value.
 
     Source: the cluster bootstrap, Davison and Hinkley 1997, section 3.8; percentile interval, ibid. section 5.3;
         widening, Hesterberg 2015, section 4.5 (arXiv 1411.5279); jackknife of a ratio, Cochran 1977, section 6.17.
@@ -101,9 +103,9 @@ def bootstrap_over_users(
     numbers = _numbers(values)
     _, place = np.unique(np.asarray(users, dtype=object), return_inverse=True)
     if len(place) != len(numbers):
-        raise ValueError(f"{len(numbers)} values and {len(place)} users; one user for each value expected")
+        raise ValueError(f"{len(numbers)} values and {len(place)} users; expected one user per value")
     center = float(numbers.mean())
-    sums = np.bincount(place, weights=numbers - center)  # around the mean: less is lost to rounding
+    sums = np.bincount(place, weights=numbers - center)  # relative to the mean, to reduce rounding errors
     return _bootstrap(
         np.asarray(sums, dtype=np.float64), np.bincount(place), center, seed=seed, draws=draws, bounds=bounds
     )
@@ -117,21 +119,22 @@ def bootstrap_of_totals(
     draws: int = BOOTSTRAP_DRAWS,
     bounds: tuple[float, float] | None = None,
 ) -> BootstrapInterval:
-    """`bootstrap_over_users` where each user's sum and number of values are all that is known.
+    """`bootstrap_over_users`, given only each user's sum and number of values.
 
     Args:
-        sums: of each user's values, shape (users,).
-        counts: how many values each user has, shape (users,), each 1 or more.
-        seed: of the draws.
+        sums: the sum of each user's values, shape (users,).
+        counts: each user's number of values, shape (users,), each
+        at least 1.
+        seed: the seed of the draws.
         draws: how many times users are drawn, with replacement.
-        bounds: what no mean can lie outside; the interval is cut there. (0, 1) for a share.
+        bounds: the range of possible means, to which the interval is clipped; (0, 1) for a share.
 
     Raises:
-        ValueError: if there are no users, not one count for each, or a user without values.
+        ValueError: if there are no users, not one count per user, or a user without values.
     """
     totals, numbers = _numbers(sums), np.asarray(counts, dtype=np.int64)
     if numbers.shape != totals.shape or numbers.min() < 1:
-        raise ValueError(f"counts {numbers.tolist()}; one of 1 or more for each of {len(totals)} users expected")
+        raise ValueError(f"counts {numbers.tolist()}; expected at least 1 for each of {len(totals)} users")
     center = float(totals.sum() / numbers.sum())
     return _bootstrap(totals - center * numbers, numbers, center, seed=seed, draws=draws, bounds=bounds)
 
@@ -144,29 +147,29 @@ def bootstrap_over_tasks(
     draws: int = BOOTSTRAP_DRAWS,
     bounds: tuple[float, float] | None = None,
 ) -> BootstrapInterval:
-    """95 % interval of the mean of `values` over other tasks of the same users: of tasks that are drawn independently.
+    """95 % interval of the mean of `values` for other, independently drawn tasks of the same users.
 
-    As many tasks of each user are drawn again and again. Of other users it says nothing: `bootstrap_over_users` does.
+    It repeatedly draws as many tasks of each user. It says nothing about other users; for these use
+    `bootstrap_over_users`.
 
     Args:
-        values: one of each task, shape (tasks,).
-        users: whose each task is, shape (tasks,).
-        seed: of the draws.
+        values: one value per task, shape (tasks,).
+        users: the user of each task, shape (tasks,).
+        seed: the seed of the draws.
         draws: how many times tasks are drawn, with replacement.
-        bounds: what no mean can lie outside; the interval is cut there. (0, 1) for a share.
+        bounds: the range of possible means, to which the interval is clipped; (0, 1) for a share.
 
     Returns:
-        the percentile interval; `n` is the number of tasks. Low and high are None where a user has fewer than
-        LEAST_TASKS.
+        the percentile interval; `n` is the number of tasks. Low and high are None if a user has fewer than LEAST_TASKS.
 
     Raises:
-        ValueError: if there are no values, or not one user for each.
+        ValueError: if there are no values, or not one user per value.
 
     Source: the stratified bootstrap, Davison and Hinkley 1997, section 3.2.
     """
     numbers = _numbers(values)
     if len(users) != len(numbers):
-        raise ValueError(f"{len(numbers)} values and {len(users)} users; one user for each value expected")
+        raise ValueError(f"{len(numbers)} values and {len(users)} users; expected one user per value")
     names, place = np.unique(np.asarray(users, dtype=object), return_inverse=True)
     low = high = None
     if np.bincount(place).min() >= LEAST_TASKS:
@@ -182,40 +185,44 @@ def bootstrap_over_tasks(
 
 
 def _drawn_sums(values: NDArray[np.float64], *, seed: int, user: str, draws: int) -> NDArray[np.float64]:
-    """Sums of as many values drawn with replacement, shape (draws,); some of the draws at a time."""
+    """Sums of as many values drawn with replacement, shape (draws,), computed in several batches of draws."""
     count = len(values)
-    rng, values = keyed_rng(seed, "bootstrap over tasks", user), np.sort(values)  # whatever order they come in
+    # sorted, so that their order does not matter
+    rng, values = (
+        keyed_rng(seed, "bootstrap over tasks", user),
+        np.sort(values),
+    )
     at_once = max(1, _NUMBERS_AT_ONCE // count)
     sizes = [min(at_once, draws - start) for start in range(0, draws, at_once)]
     return np.concatenate([rng.multinomial(count, np.full(count, 1 / count), size) @ values for size in sizes])
 
 
 def too_few_users(interval: BootstrapInterval) -> str:
-    """Why there is no interval, in words: `2 users, and it takes 4`."""
+    """Why there is no interval: `2 users; at least 4 are needed`."""
     if interval.unit == "tasks":
-        return f"it takes {LEAST_TASKS} tasks of each user"
+        return f"at least {LEAST_TASKS} tasks per user are needed"
     users = "one user" if interval.n == 1 else f"{interval.n} users"
-    return f"{users}, and it takes {LEAST_USERS}"
+    return f"{users}; at least {LEAST_USERS} are needed"
 
 
 def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
-    """95 % interval of a share of which `successes` of `trials` were seen; a success may count in part.
+    """95 % interval of a share, given `successes` in `trials`; a success can count in part.
 
-    It is wide where these are few, unlike a bootstrap, to which 2 of 2 are certain.
+    It is wide for few trials, unlike a bootstrap, for which 2 of 2 is certain.
 
     Raises:
-        ValueError: if there are no trials, or fewer than successes.
+        ValueError: if there are no trials, or more successes than trials.
 
     Source: Wilson 1927; Brown, Cai and DasGupta 2001, section 3.1.1, recommend it for small n.
     """
     if trials < 1 or not 0 <= successes <= trials * (1 + 1e-12):
         raise ValueError(
-            f"{successes} successes in {trials} trials; at least one trial expected, and no more successes"
+            f"{successes} successes in {trials} trials; expected at least one trial, and at most as many successes"
         )
     share, squared = min(successes / trials, 1.0), _NORMAL_Z**2
     middle = (share + squared / (2 * trials)) / (1 + squared / trials)
     half = _NORMAL_Z / (1 + squared / trials) * np.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
-    # rounding would leave the end that must be 0 or 1 a hair beside it, and a perfect recognizer outside its interval
+    # without rounding errors at 0 and 1, so that a perfect recognizer is inside its interval
     return (
         0.0 if share == 0 else float(max(middle - half, 0.0)),
         1.0 if share == 1 else float(min(middle + half, 1.0)),
@@ -231,7 +238,7 @@ def _bootstrap(
     draws: int,
     bounds: tuple[float, float] | None,
 ) -> BootstrapInterval:
-    """From each user's sum of values less `center`, and number of values, both of shape (users,)."""
+    """Compute it from each user's sum of values minus `center`, and number of values, both of shape (users,)."""
     users = len(counts)
     low = high = None
     if users >= LEAST_USERS:
@@ -244,16 +251,16 @@ def _bootstrap(
 def _widened(
     sums: NDArray[np.float64], counts: NDArray[np.int64], center: float, *, seed: int, draws: int
 ) -> tuple[float, float]:
-    from scipy.special import stdtrit  # Student's t quantile; takes a moment to import
+    from scipy.special import stdtrit  # Student's t quantile; importing it takes a moment
 
     users = len(counts)
-    # how often each user is drawn, shape (draws, users): the mean of a draw needs no more than sums and counts
+    # how often each user is drawn, shape (draws, users): sums and counts suffice for the mean of a draw
     drawn = keyed_rng(seed, "bootstrap over users").multinomial(users, np.full(users, 1 / users), draws)
-    shifts = (drawn @ sums) / (drawn @ counts)  # of a draw's mean from the mean
+    shifts = (drawn @ sums) / (drawn @ counts)  # difference of each draw's mean from the mean
     below, above = -np.quantile(shifts, (1 - LEVEL) / 2), np.quantile(shifts, (1 + LEVEL) / 2)
     t = float(stdtrit(users - 1, (1 + LEVEL) / 2))
     factor = t / _NORMAL_Z * np.sqrt(users / (users - 1))
-    without = -sums / (counts.sum() - counts)  # shift of the mean without each user: the sums add up to 0
+    without = -sums / (counts.sum() - counts)  # shift of the mean without each user; the sums add up to 0
     half = t * np.sqrt((users - 1) / users * np.square(without - without.mean()).sum())
     return center - float(max(factor * below, half)), center + float(max(factor * above, half))
 
@@ -261,5 +268,5 @@ def _widened(
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or numbers.size == 0:
-        raise ValueError(f"values of shape {numbers.shape}; at least one value in one dimension expected")
+        raise ValueError(f"values of shape {numbers.shape}; expected one dimension with at least one value")
     return numbers

@@ -1,9 +1,9 @@
-"""Published rows and yours: one table for each protocol, split, users and number of tasks; never two in one."""
+"""The leaderboard of published rows and your own: one table per protocol, split, users and number of tasks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from eval.formats.challenge import UNCHECKED_NOTE
+from eval.formats.challenge import UNCHECKED_START
 from eval.formats.scorecard import Scorecard
 from eval.intervals import BootstrapInterval
 from eval.metrics import METRICS
@@ -22,18 +22,22 @@ from groundwork.words import counted
 TITLE = "ORBIT leaderboard"
 READING = (
     "Numbers of different tables can't be compared. Published rows were not re-run here. The protocol's interval is "
-    "1.96 std / sqrt(n) over all videos of all tasks; it counts the same video once a task, so it is too narrow as a "
-    "statement about new users. The bootstrap draws whole users again and again. MACs to personalize are a mean over "
-    "tasks, counted as the published implementation counts them, without attention."
+    "1.96 std / sqrt(n) over all videos of all tasks; it counts the same video once per task, so it is too narrow "
+    "for new users. The bootstrap repeatedly draws whole users. MACs to personalize are a mean over tasks, "
+    "counted like the published implementation, without attention."
 )
-PUBLISHED, RECALLED, SCORED = "published, not re-run", "published, recalled and not checked, not re-run", "scorecard"
-FIRST = ("orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve")  # then by name
+PUBLISHED, RECALLED, SCORED = (
+    "published, not re-run",
+    "published, quoted from memory and not checked, not re-run",
+    "scorecard",
+)
+FIRST = ("orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve")  # the others follow by name
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 @dataclass(frozen=True)
 class BoardKey:
-    """What two rows must share to stand in one table. `frames` says which of a video's frames are scored."""
+    """What rows in the same table share. `frames` says which of a video's frames are scored."""
 
     protocol: str
     split: str
@@ -44,9 +48,9 @@ class BoardKey:
 
     @property
     def caption(self) -> str:
-        """`orbit-2022, test: ORBIT's users, 50 tasks a user, a sample of each video's frames`."""
+        """`orbit-2022, test: ORBIT's users, 50 tasks per user, a sample of each video's frames`."""
         head = ", ".join(filter(None, (self.protocol, self.split)))
-        tasks = f"{self.tasks_per_user} {'task' if self.tasks_per_user == '1' else 'tasks'} a user"
+        tasks = f"{self.tasks_per_user} {'task' if self.tasks_per_user == '1' else 'tasks'} per user"
         return ": ".join(
             filter(None, (head, ", ".join(filter(None, (self.users, self.tasks_per_user and tasks, self.frames)))))
         )
@@ -54,7 +58,7 @@ class BoardKey:
 
 @dataclass(frozen=True)
 class Score:
-    """One metric: `mean` a fraction, `printed` in percent with the digits that were published; intervals as text."""
+    """One metric: `mean` as a fraction, `printed` in percent with the published digits, intervals as text."""
 
     mean: float
     printed: str
@@ -85,11 +89,12 @@ class Board:
 
 
 def leaderboard(entries: Iterable[tuple[str, Scorecard]] = (), *, published: bool = True) -> tuple[Board, ...]:
-    """Published rows and scorecards as boards. A scorecard is among ORBIT's rows only if its users and objects are.
+    """Arrange published rows and scorecards in boards. A scorecard joins ORBIT's rows only if it has ORBIT's users and
+    objects.
 
     Args:
-        entries: a name and a scorecard each.
-        published: whether to take the published rows too.
+        entries: pairs of a name and a scorecard.
+        published: whether to include the published rows.
     """
     rows = [_published(row) for row in published_rows()] if published else []
     rows += [_scored(name, card) for name, card in entries]
@@ -116,12 +121,12 @@ def leaderboard_markdown(boards: Sequence[Board]) -> str:
 
 
 def leaderboard_html(boards: Sequence[Board]) -> str:
-    """As one HTML page: no script, no network, readable without sight."""
+    """As one accessible HTML page without scripts or network access."""
     return html_page(TITLE, _sections(boards))
 
 
 def leaderboard_csv(boards: Sequence[Board]) -> str:
-    """All rows in one table with their board's key, metrics as fractions."""
+    """All rows in one table with the keys of their boards, metrics as fractions."""
     columns = ("protocol", "split", "users", "tasks_per_user", "frames", "metric", "model", "extractor")
     rows = []
     for board in boards:
@@ -190,9 +195,9 @@ def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
                 _range(bootstrap),
             )
     macs = card.cost.macs_to_personalize_thop.mean if card.cost and card.cost.macs_to_personalize_thop else None
-    notes = [note for note in card.notes if note == UNCHECKED_NOTE]
+    notes = [note for note in card.notes if note.startswith(UNCHECKED_START)]
     if card.cost and (extra := card.cost.filter_extra_frames):
-        notes.append(f"Its filter read {extra.mean:,.0f} more frames a task than the task asks for.")
+        notes.append(f"Its filter read {extra.mean:,.0f} more frames per task than the task contains.")
     note = " ".join(notes)
     extractor = printable(card.provenance.get("backbone", ""))
     named = ", ".join(filter(None, (name, filter_text(card.provenance))))
@@ -200,7 +205,7 @@ def _scored(name: str, card: Scorecard) -> tuple[BoardKey, Row]:
 
 
 def _users(card: Scorecard) -> str:
-    """Whether a scorecard is of ORBIT's users and all of their objects; else, which data it is of."""
+    """ORBIT's users, if a scorecard has exactly these and all of their objects; otherwise the data it is from."""
     users = {row.user for row in card.per_user}
     objects = card.counts.objects + sum(not entry.video for entry in card.left_out)
     if card.split in ORBIT_USERS and users == ORBIT_USERS[card.split] and objects == ORBIT_OBJECTS[card.split]:
@@ -214,7 +219,7 @@ def _orbit_users(split: str) -> str:
 
 
 def _range(interval: BootstrapInterval) -> str:
-    """The bootstrap's interval, or nothing with too few users."""
+    """The bootstrap's interval, or "" with too few users."""
     if interval.low is None or interval.high is None:
         return ""
     return f"{percent(interval.low, 2)} to {percent(interval.high, 2)}"
@@ -269,7 +274,7 @@ def _scaled(number: float | None) -> str:
 
 
 def _order(key: BoardKey) -> tuple[int, str, bool, bool, int, str]:
-    """ORBIT's own boards first, the protocol's full number of tasks before fewer."""
+    """Sort key: ORBIT's own boards first, more tasks per user before fewer."""
     first = FIRST.index(key.protocol) if key.protocol in FIRST else len(FIRST)
     tasks = int(key.tasks_per_user) if key.tasks_per_user.isdecimal() else 0
     return first, key.protocol, key.split != "test", not key.users.startswith("ORBIT's"), -tasks, key.caption

@@ -1,4 +1,4 @@
-"""The three metrics of ORBIT: pure functions of one video's predictions, and of many videos' at once.
+"""ORBIT's three metrics, as pure functions of one video's predictions or of many videos' at once.
 
 Source of all three: Massiceti et al. 2021, section 4.2 (arXiv 2104.03841).
 """
@@ -25,7 +25,7 @@ def frame_accuracy(predictions: Classes, label: int) -> float:
         a fraction in [0, 1].
 
     Raises:
-        ValueError: if there is no frame.
+        ValueError: if there are no frames.
     """
     return float(np.mean(_frames(predictions) == label))
 
@@ -41,7 +41,7 @@ def frames_to_recognition(predictions: Classes, label: int) -> float:
         index of the first right frame / frames, in [0, 1); 1.0 if no frame is right.
 
     Raises:
-        ValueError: if there is no frame.
+        ValueError: if there are no frames.
     """
     right = _frames(predictions) == label
     return float(np.argmax(right)) / len(right) if right.any() else 1.0
@@ -58,9 +58,10 @@ def video_accuracy(predictions: Classes, label: int) -> float:
         0.0 or 1.0.
 
     Raises:
-        ValueError: if there is no frame.
+        ValueError: if there are no frames.
     """
-    classes, counts = np.unique(_frames(predictions), return_counts=True)  # classes rise, argmax takes the first
+    # classes are ascending, and argmax returns the first
+    classes, counts = np.unique(_frames(predictions), return_counts=True)
     return float(classes[np.argmax(counts)] == label)
 
 
@@ -70,23 +71,23 @@ def confusion_counts(labels: Classes, predictions: Classes, *, way: int) -> NDAr
     Args:
         labels: true class of each frame, in [0, way), shape (frames,).
         predictions: predicted class of each frame, in [0, way), shape (frames,).
-        way: number of classes.
+        way: the number of classes.
 
     Returns:
         counts, shape (way, way): row the true class, column the predicted one.
 
     Raises:
-        ValueError: if there is not one prediction for each label, or one is outside [0, way).
+        ValueError: if there is not one prediction per label, or a class is outside [0, way).
     """
-    both = np.stack([labels, predictions]).astype(np.int64)  # ValueError where they differ in length
+    both = np.stack([labels, predictions]).astype(np.int64)  # raises ValueError if their lengths differ
     if both.size and not 0 <= both.min() <= both.max() < way:
-        raise ValueError(f"classes from {both.min()} to {both.max()}; 0 to {way - 1} expected")
+        raise ValueError(f"classes from {both.min()} to {both.max()}; expected 0 to {way - 1}")
     return np.bincount(both[0] * way + both[1], minlength=way * way).reshape(way, way)
 
 
 @dataclass(frozen=True, eq=False)
 class PredictedVideos:
-    """Many videos' predictions end to end, so that a metric of all of them is a few NumPy calls.
+    """The concatenated predictions of many videos, so that a metric takes a few NumPy calls for all of them.
 
     Attributes:
         predictions: predicted class of each frame, 0 or more, in time order, one video after another, shape (frames,).
@@ -105,11 +106,11 @@ class PredictedVideos:
                 f"{int(self.counts.sum())} frames in {len(self.counts)} videos"
             )
         if len(self.counts) == 0 or int(self.counts.min()) < 1:
-            raise ValueError("no video, or a video without a frame")
+            raise ValueError("no videos, or a video without frames")
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Where each video's frames begin, shape (videos,)."""
+        """The index where each video's frames start, shape (videos,)."""
         return np.cumsum(self.counts) - self.counts
 
     @cached_property
@@ -133,15 +134,15 @@ class PredictedVideos:
         way = int(self.predictions.max()) + 1
         cell = np.repeat(np.arange(len(self.counts)), self.counts) * way + self.predictions
         votes = np.bincount(cell, minlength=len(self.counts) * way).reshape(-1, way)
-        right: Scores = (votes.argmax(axis=1) == self.labels).astype(np.float64)  # argmax takes the lowest class
+        right: Scores = (votes.argmax(axis=1) == self.labels).astype(np.float64)  # argmax returns the lowest class
         return right
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: of one video (`function`), of many at once (`of_videos`), and how to read it.
+    """One metric: for one video (`function`), for many at once (`of_videos`), and how to interpret it.
 
-    `needs_every_frame` where a sample of a video's frames gives another number than the whole video, on average.
+    `needs_every_frame`: whether a sample of a video's frames gives a different number on average than the whole video.
     """
 
     title: str
@@ -159,11 +160,11 @@ METRICS: dict[str, Metric] = {
     "video_accuracy": Metric("Video accuracy", True, True, video_accuracy, PredictedVideos.video_accuracy),
 }
 
-# What means nothing on images that have no order in time, or are one of a video.
+# Metrics that are undefined for single images, which have no order in time.
 TIME_ORDERED = tuple(name for name, metric in METRICS.items() if metric.needs_every_frame)
 
 
 def _frames(predictions: Classes) -> Classes:
     if predictions.ndim != 1 or predictions.size == 0:
-        raise ValueError(f"predictions of shape {predictions.shape}; at least one frame in one dimension expected")
+        raise ValueError(f"predictions of shape {predictions.shape}; expected one dimension with at least one frame")
     return predictions

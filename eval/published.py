@@ -1,4 +1,4 @@
-"""Published results, and whose they are: eval/published_rows.csv, percentages as they were printed. None was re-run."""
+"""Published results with their sources, from eval/published_rows.csv; percentages as printed. None were re-run."""
 
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -20,10 +20,10 @@ ORBIT_OBJECTS = {"validation": 50, "test": 158}
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One published result. Numbers are text as printed, percentages in percent; "" where nothing was published.
+    """One published result. Numbers are text as printed, percentages in percent; "" if nothing was published.
 
-    `recalled` is "yes" where the number was written down from memory and not looked up again. `every_query_frame` is
-    "yes", "no", or "" where that is not known.
+    `recalled` is "yes" if the number was written from memory and not checked. `every_query_frame` is "yes", "no", or ""
+    if unknown.
     """
 
     protocol: str
@@ -48,9 +48,9 @@ class PublishedRow:
 
 
 def published_rows() -> tuple[PublishedRow, ...]:
-    """All of them, in the file's order."""
+    """All published results, in the file's order."""
     text = resources.files("eval").joinpath("published_rows.csv").read_text(encoding="utf-8")
     header, *rows = CsvRows(text.splitlines())
     if header != [field.name for field in fields(PublishedRow)]:
-        raise ValueError(f"published_rows.csv: columns {header}")  # a mistake of ours, not a user's
+        raise ValueError(f"published_rows.csv: columns {header}")  # our own mistake, not a user's
     return tuple(PublishedRow(*row) for row in rows)

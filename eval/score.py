@@ -1,4 +1,4 @@
-"""Tasks and predictions to a scorecard: flat rows first, one per video and task, then means of them."""
+"""Scores predictions: first flat rows, one per video and task, then means over them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,24 +34,25 @@ from groundwork.errors import DataError
 from groundwork.words import one_line
 
 SAMPLED_NOTE = (
-    "This protocol scores a sample of each video's frames: frames to recognition and video accuracy are of that "
-    "sample, not of whole videos, and can't be compared with other protocols' numbers."
+    "This protocol scores a sample of each video's frames, so frames to recognition and video accuracy are those "
+    "of the sample, not of whole videos, and can't be compared with other protocols' numbers."
 )
 SINGLE_IMAGES_NOTE = (
     "Episodes of single images: each user is a source of images, each object a class, each video an image. The "
-    "headline is the mean over tasks. Frames to recognition and video accuracy are not given: images have no order in "
+    "headline is the mean over tasks. Frames to recognition and video accuracy are left out, because images have "
+    "no order in "
     "time."
 )
 
-ENGINE = "engine"  # a key of the predictions' provenance: what ran the extractor
-FILTER_STAY = "filter_stay"  # a key of the predictions' provenance: the share that a causal filter stays with
+ENGINE = "engine"  # a key of the predictions' provenance: the engine that ran the extractor
+FILTER_STAY = "filter_stay"  # a key of the predictions' provenance: the causal filter's probability to stay
 
 
 def filter_text(provenance: Mapping[str, str]) -> str:
-    """What to call the causal filter that predictions went through; "" if they went through none.
+    """A description of the predictions' causal filter; "" without a filter.
 
     Raises:
-        DataError: if it is none that the kit has.
+        DataError: if the filter is invalid.
     """
     if (stay := provenance.get(FILTER_STAY)) is None:
         return ""
@@ -60,7 +61,7 @@ def filter_text(provenance: Mapping[str, str]) -> str:
     except ValueError:
         known = False
     if not known:
-        raise DataError(f"provenance: {FILTER_STAY}: expected a share from 0 to below 1, got {one_line(repr(stay))}")
+        raise DataError(f"provenance: {FILTER_STAY}: expected a number in [0, 1), got {one_line(repr(stay))}")
     return f"causal filter, stay {float(stay)!r}"
 
 
@@ -71,8 +72,8 @@ def _notes(task_set: TaskSet, provenance: Mapping[str, str]) -> Iterator[str]:
         yield SAMPLED_NOTE
     if filtered := filter_text(provenance):
         yield (
-            f"Each frame's prediction also uses all earlier frames of its video ({filtered}): more frames than the "
-            "protocol asks for were read. Compare it with recognizers that were filtered, too."
+            f"Each frame's prediction also uses all earlier frames of its video ({filtered}), so more frames were "
+            "read than the protocol specifies. Compare it only with filtered recognizers."
         )
 
 
@@ -86,26 +87,26 @@ def score(
     facts: AnnotationFacts | None = None,
     curve: AnswersCurve | None = None,
 ) -> Scorecard:
-    """Score predictions for a task set. The order of the table's rows plays no part.
+    """Score predictions for a task set. The order of the table's rows does not matter.
 
-    All means are of the metrics of one video in one task, `per_video`'s rows:
-    `per_task` over the task's videos; `per_object` over one user's object's videos in all tasks; `per_user` over the
-    videos of all the user's tasks (not a mean of the tasks' means). The headline, `overall.METRIC.per_video`, is the
-    mean over all videos of all tasks of all users: a user with many videos weighs more. `overall.METRIC.per_user` is
-    the mean of the `per_user` rows: every user weighs the same. The bootstrap's seed is the task set's.
+    All means are over the metrics of one video in one task, the rows of `per_video`: `per_task` over the task's videos;
+    `per_object` over one user's object's videos in all tasks; `per_user` over the videos of all the user's tasks (not a
+    mean of the tasks' means). The headline, `overall.METRIC.per_video`, is the mean over all videos of all tasks of all
+    users: a user with many videos weighs more. `overall.METRIC.per_user` is the mean of the `per_user` rows: every user
+    weighs the same. The bootstrap's seed is the task set's.
 
     Args:
         task_set: the tasks.
-        predictions: columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, one row for each query frame of each task.
+        predictions: columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, one row per query frame of each task.
         provenance: where the predictions come from, for the scorecard.
-        source: what to call the predictions in an error, the file's path.
-        cost: what personalizing took, counted and measured elsewhere; None if it was not.
-        facts: what is annotated of frames and support videos, for accuracy by annotation; None for none of it.
-        curve: what the answers would be at every strictness of a personal file; None if there are no answers.
+        source: the name of the predictions in errors, such as the file's path.
+        cost: the cost of personalizing, counted and measured elsewhere; None if unknown.
+        facts: annotations of frames and support videos, for accuracy by annotation; None without annotations.
+        curve: the answers at every strictness of a personal file; None without answers.
 
     Raises:
-        DataError: if the predictions are not whole and legal for these tasks, there is nothing to score, the facts
-            are no such tables, or the curve is not of these answers.
+        DataError: if the predictions are not complete and valid for these tasks, there is nothing to score, the facts
+            are invalid, or the curve does not match the answers.
     """
     laid = _laid_out(task_set, predictions, source=source)
     query, videos = laid.query, laid.videos
@@ -150,10 +151,10 @@ def score(
 
 
 def score_videos(task_set: TaskSet, predictions: pd.DataFrame, *, source: str = "predictions") -> pd.DataFrame:
-    """The flat rows: user, task, object, video, frames and every metric of each video in each task, in tasks' order.
+    """The flat rows: user, task, object, video, frames and all metrics of each video in each task, in the tasks' order.
 
     Raises:
-        DataError: as `score` does.
+        DataError: see `score`.
     """
     laid = _laid_out(task_set, predictions, source=source)
     return _rows(laid.query, laid.videos, single_images=task_set.single_images)
@@ -161,9 +162,10 @@ def score_videos(task_set: TaskSet, predictions: pd.DataFrame, *, source: str = 
 
 @dataclass(frozen=True, eq=False)
 class _LaidOut:
-    """Tasks' frames and what was predicted for each, in the same order.
+    """The tasks' frames and their predictions, in the same order.
 
-    confidence: of each frame's prediction, in [0, 1]; kinds: of each frame's answer; None where there is none.
+    confidence: the confidence of each frame's prediction, in [0, 1], or None.
+    kinds: the kind of each frame's answer, or None.
     """
 
     query: QueryFrames
@@ -173,33 +175,33 @@ class _LaidOut:
 
 
 def _laid_out(task_set: TaskSet, predictions: pd.DataFrame, *, source: str) -> _LaidOut:
-    """Raises DataError unless predictions are whole and legal."""
+    """Raises DataError unless the predictions are complete and valid."""
     query = QueryFrames.of(task_set)
     if not query.videos:
-        raise DataError(f"{source}: the tasks ask for no frames; there is nothing to score")
+        raise DataError(f"{source}: the tasks have no query frames, so there is nothing to score")
     require_columns(predictions, source=source)
     located = query.locate(predictions)
     require_whole(query, located, predictions, source=source)
     row = np.empty(len(predictions), dtype=np.int64)
-    row[located.frame] = np.arange(len(predictions))  # whole: every place is there exactly once
+    row[located.frame] = np.arange(len(predictions))  # complete: every index occurs exactly once
     labels = np.array([plan.label for _, plan in query.videos], dtype=np.int64)
     videos = PredictedVideos(predictions["prediction"].to_numpy()[row], labels, query.counts)
     confidence = kinds = None
     if has_confidences(predictions):
-        given = predictions["confidence"].to_numpy(dtype=np.float32, na_value=np.nan)[row]  # as the file holds them
-        confidence = np.minimum(given, 1).astype(np.float64)  # a softmax may end a rounding error above
+        given = predictions["confidence"].to_numpy(dtype=np.float32, na_value=np.nan)[row]  # in the file's precision
+        confidence = np.minimum(given, 1).astype(np.float64)  # a softmax can be slightly above 1
     if ANSWER in predictions:
         kinds = answer_kinds(query.tasks, located.task, predictions)[row]
     return _LaidOut(query, videos, confidence, kinds)
 
 
 def _require_of_these(curve: AnswersCurve | None, answers: Answers | None, *, source: str) -> None:
-    """Raise DataError unless a curve's chosen point says what these answers say."""
+    """Raise DataError unless a curve's chosen point agrees with these answers."""
     if curve is None:
         return
     said = curve.points[curve.chosen].answers
     if answers is None or not np.allclose([*dict(said).values()], [*dict(answers).values()], rtol=0, atol=ROUNDING):
-        raise DataError(f"{source}: its curve over strictness is not of its answers; predict again")
+        raise DataError(f"{source}: its curve over strictness does not match its answers; predict again")
 
 
 def _rows(query: QueryFrames, videos: PredictedVideos, *, single_images: bool) -> pd.DataFrame:
@@ -219,9 +221,9 @@ def _rows(query: QueryFrames, videos: PredictedVideos, *, single_images: bool) -
 
 
 def mean_by(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
-    """Means of every metric over the flat rows with the same keys, sorted by them.
+    """Means of all metrics over the flat rows with the same keys, sorted by key.
 
-    Beside them the number of different tasks, objects (of a user) and videos (of a user), where these are no keys.
+    Also the numbers of distinct tasks, objects (of a user) and videos (of a user), unless these are keys.
     """
     groups, metrics = rows.groupby(list(keys), sort=True), [name for name in METRICS if name in rows]
     counts = {f"{name}s": groups[name].nunique() for name in ("task", "object", "video") if name not in keys}
@@ -229,7 +231,7 @@ def mean_by(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
 
 
 def _summaries(rows: pd.DataFrame, users: pd.DataFrame, task_set: TaskSet) -> dict[str, MetricSummary]:
-    """Of every metric that the rows have."""
+    """A summary of every metric in the rows."""
     unit = "images of tasks" if task_set.single_images else "videos of tasks"
     seed, tasks = task_set.seed, mean_by(rows, "user", "task") if task_set.single_images else None
     return {

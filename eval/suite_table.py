@@ -1,4 +1,4 @@
-"""One table of many data sets: each set's accuracy, and means over the sets of each part and group of a benchmark."""
+"""A table of many data sets: each set's accuracy, and means over the sets in each part and group of a benchmark."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from groundwork.pages.table import Column, Columns, Table
 from groundwork.words import counted, listed
 
 READING = (
-    "The interval of a set is 1.96 s / sqrt(n) over its tasks, or over its query images where there is one task: other "
-    "tasks of this set. That of a mean is of the same sets, each with other tasks; it says nothing of other sets. A "
-    "mean is over the sets that are there."
+    "The interval of a set is 1.96 s / sqrt(n) over its tasks, or over its query images if there is one task; it "
+    "applies to other tasks of this set. The interval of a mean applies to the same sets with other tasks, not to "
+    "other sets. A mean is over the sets that were evaluated."
 )
 COLUMNS = ("set", "part", "group", "n", "unit", "accuracy", "half_width", "chance")
 
 
 @dataclass(frozen=True)
 class SetResult:
-    """One set. accuracy, half_width, chance: fractions, None where the set was not evaluated; n counts `unit`s."""
+    """One set. accuracy, half_width, chance: fractions, None if the set was not evaluated; n counts `unit`s."""
 
     name: str
     part: str
@@ -37,7 +37,7 @@ class SetResult:
 
     @classmethod
     def of(cls, name: str, part: str, group: str, card: Scorecard) -> "SetResult":
-        """From a set's scorecard: over its tasks, or over the query images of a single one."""
+        """Make a result from a set's scorecard: over its tasks, or over the query images of a single task."""
         summary = card.overall.frame_accuracy
         found = summary.headline if card.counts.tasks > 1 else summary.per_video
         unit = "tasks" if card.counts.tasks > 1 else "images"
@@ -47,7 +47,7 @@ class SetResult:
 
 @dataclass(frozen=True)
 class MeanResult:
-    """The mean over the sets of a part, or of a group in it, that are there: `n` of `sets`."""
+    """The mean over the evaluated sets of a part or group: `n` of `sets`."""
 
     name: str
     part: str
@@ -88,7 +88,7 @@ def suite_html(title: str, results: Sequence[SetResult]) -> str:
 
 
 def suite_csv(results: Sequence[SetResult]) -> str:
-    """The same rows, accuracies as fractions; the unit of a mean is sets."""
+    """The same rows as CSV, with accuracies as fractions; the unit of a mean is sets."""
     rows = [
         (
             one.name,
@@ -113,7 +113,7 @@ def _mean(name: str, part: str, group: str, results: Sequence[SetResult]) -> Mea
         return MeanResult(name, part, group, 0, len(results), None, None)
     accuracy = fsum(value for value, _ in there) / len(there)
     widths = [width for _, width in there if width is not None]
-    # the sets' errors are independent: the variance of their mean is the sum of the variances / n^2
+    # the sets' errors are independent, so the variance of their mean is the sum of the variances / n^2
     width = sqrt(fsum(one * one for one in widths)) / len(there) if len(widths) == len(there) else None
     return MeanResult(name, part, group, len(there), len(results), accuracy, width)
 
@@ -133,7 +133,7 @@ def _table(title: str, results: Sequence[SetResult]) -> Table:
     rows: list[tuple[object, ...]] = [
         (
             *(one.name, one.part, one.group or None),
-            f"{grouped(one.n)} {one.unit}" if one.accuracy is not None else "not there",
+            f"{grouped(one.n)} {one.unit}" if one.accuracy is not None else "not evaluated",
             *(one.accuracy, one.half_width, one.chance),
         )
         for one in results

@@ -1,4 +1,4 @@
-"""What the command line's verbs do; `python -m eval` and `orbit-lite` call the same functions."""
+"""The commands' work, shared by the command lines of `python -m eval` and `orbit-lite`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from groundwork.outputs import Input, Output, require_outputs
 
 SCORECARD_NAME = "scorecard.json"
 TASKS_FINGERPRINT = "tasks_fingerprint"  # a key of the predictions' metadata
-RESULTS_SUFFIX = ".json"  # predictions with this suffix are a results.json
+RESULTS_SUFFIX = ".json"  # the suffix of predictions in the form of results.json
 
 What = TypeVar("What")
 
@@ -45,21 +45,21 @@ def score_files(
     cost: Cost | None = None,
     facts: AnnotationFacts | None = None,
 ) -> Scorecard:
-    """Score predictions.parquet or a results.json against a tasks file, write the scorecard and give it back.
+    """Score predictions.parquet or a results.json against a tasks file, write the scorecard and return it.
 
-    A results.json may be scored without tasks: they are taken from it, and the scorecard's notes say what that means.
+    A results.json can be scored without tasks: they are taken from it, and the scorecard's notes explain the limits.
 
     Args:
-        tasks: tasks.jsonl; None for a results.json's own.
-        predictions: predictions.parquet, or a results.json (by its suffix).
+        tasks: tasks.jsonl; None for the tasks in a results.json.
+        predictions: predictions.parquet, or a results.json (detected by suffix).
         out: the scorecard to write.
-        cost: what personalizing took; without it, what the results.json says.
-        facts: what is annotated, for accuracy by annotation.
+        cost: the cost of personalizing; by default the one in the results.json.
+        facts: annotations, for accuracy by annotation.
 
     Raises:
-        UsageError: if a file is not there, `out` is a folder or one of the two files, or tasks are needed.
-        DataError: if a file is damaged, or the predictions are not whole and legal for the tasks, or were made for
-            other tasks (their metadata may hold the `tasks_fingerprint` they were made for).
+        UsageError: if a file is missing, `out` is a folder or one of the two files, or tasks are needed.
+        DataError: if a file is damaged, or the predictions are not complete and valid for the tasks, or were made for
+            other tasks (their metadata can hold a `tasks_fingerprint`).
     """
     _require_writable(out, SCORECARD_NAME, {"--tasks": tasks, "--predictions": predictions})
     found = _loaded(tasks, predictions)
@@ -79,7 +79,7 @@ def score_files(
 
 
 def check_files(tasks: Path | None, predictions: Path) -> list[Fault]:
-    """Every fault of predictions (as `score_files` takes them) against their tasks; raises as it does."""
+    """All faults of predictions with respect to their tasks. For arguments and errors see `score_files`."""
     found = _loaded(tasks, predictions)
     return find_faults(found.tasks, found.predictions)
 
@@ -93,12 +93,12 @@ def write_results_file(
         tasks: tasks.jsonl.
         predictions: predictions.parquet, or another results.json.
         out: the file to write.
-        form: of which challenge.
-        scorecard: of these tasks, to take each task's MACs from; only the form of 2023 has a place for them.
+        form: the year of the challenge.
+        scorecard: a scorecard of these tasks with each task's MACs; only the form of 2023 can hold them.
 
     Raises:
-        UsageError: as `score_files` does, if the form can't hold them, or the scorecard has no MACs of these tasks.
-        DataError: as `score_files` does.
+        UsageError: see `score_files`; also if the form can't hold the tasks, or the scorecard lacks their MACs.
+        DataError: see `score_files`.
     """
     read = {"--tasks": tasks, "--predictions": predictions, "--scorecard": scorecard}
     _require_writable(out, "results.json", read)
@@ -108,10 +108,10 @@ def write_results_file(
 
 
 def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
-    """Compare two scorecards, files or run folders, and write the comparison where `out` says: .txt, .md or .json.
+    """Compare two scorecards, given as files or run folders, and write the comparison to `out`: .txt, .md or .json.
 
     Raises:
-        UsageError: if one is not there, they are not of the same tasks, or `out` has another suffix.
+        UsageError: if one is missing, they have different tasks, or `out` has another suffix.
         DataError: if one is damaged.
     """
     writers: dict[str, Callable[[Comparison], str]] = {
@@ -127,10 +127,11 @@ def compare_files(a: Path, b: Path, out: Path | None = None) -> Comparison:
 
 
 def leaderboard_of(runs: Sequence[Path], out: Path | None = None) -> tuple[Board, ...]:
-    """Published rows and scorecards, files or run folders; written where `out` says: .txt, .md, .csv or .html.
+    """Make boards of published rows and scorecards, given as files or run folders; write them to `out`: .txt, .md, .csv
+    or .html.
 
     Raises:
-        UsageError: if one is not there, or `out` has another suffix.
+        UsageError: if one is missing, or `out` has another suffix.
         DataError: if one is damaged.
     """
     writers: dict[str, Callable[[Sequence[Board]], str]] = {
@@ -147,18 +148,18 @@ def leaderboard_of(runs: Sequence[Path], out: Path | None = None) -> tuple[Board
 
 
 def report_run(run: Path, *, videos: Sequence[str] = (), thumbnails: Thumbnails | None = None) -> Scorecard:
-    """Write a run folder's report from its scorecard.json, and give the scorecard back.
+    """Write a run folder's report from its scorecard.json, and return the scorecard.
 
-    With timelines of predictions, where tasks.jsonl and predictions.parquet are there too.
+    It includes timelines of predictions if tasks.jsonl and predictions.parquet exist.
 
     Args:
         run: the folder.
-        videos: whose timelines to show; by default some of the worst, the middle and the best.
-        thumbnails: gives a frame's JPEG by video and number; without it the report holds no pictures of anybody's home.
+        videos: the videos with timelines; by default some of the worst, the middle and the best.
+        thumbnails: returns a frame's JPEG, given video and number; None for a report without filmed images.
 
     Raises:
-        UsageError: if there is no scorecard, or videos are asked for that were not predicted.
-        DataError: if a file is damaged, or they are not of one run.
+        UsageError: if there is no scorecard, or a requested video was not predicted.
+        DataError: if a file is damaged, or the files are not from the same run.
     """
     scorecard = read_scorecard(run / SCORECARD_NAME)
     tasks, predictions = run / "tasks.jsonl", run / "predictions.parquet"
@@ -171,7 +172,7 @@ def report_run(run: Path, *, videos: Sequence[str] = (), thumbnails: Thumbnails 
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """Tasks, predictions, where they come from, and what else their file says."""
+    """Tasks, predictions, their provenance, and everything else in their file."""
 
     tasks: TaskSet
     predictions: pd.DataFrame
@@ -187,25 +188,28 @@ def _loaded(tasks: Path | None, predictions: Path) -> _Loaded:
         provenance = {"results file": predictions.name, "form": results.form}
         return _Loaded(results.tasks, results.predictions, provenance, cost=results.cost)
     if task_set is None:
-        raise UsageError(f"{predictions}: --tasks is needed; only a results.json (suffix .json) names its own tasks")
+        raise UsageError(f"{predictions}: give --tasks; only a results.json (suffix .json) contains its tasks")
     provenance = read_predictions_metadata(predictions)
     if provenance.get(TASKS_FINGERPRINT, made_for := tasks_fingerprint(task_set)) != made_for:
-        raise DataError(f"{predictions}: made for other tasks than {tasks}; predict these tasks, or score with theirs")
+        raise DataError(
+            f"{predictions}: these predictions were made for other tasks than {tasks}; predict these "
+            "tasks, or score with the right ones"
+        )
     return _Loaded(task_set, read_predictions(predictions), provenance, curve=read_answers_curve(predictions))
 
 
 def _macs_of_tasks(path: Path, task_set: TaskSet) -> dict[tuple[str, int], int]:
-    """The leaderboard's count for each task."""
+    """The leaderboard's MACs of each task."""
     card = _read_scorecard(path)
     if card.tasks_fingerprint != tasks_fingerprint(task_set):
-        raise UsageError(f"{path}: a scorecard of other tasks; give that of the predictions")
+        raise UsageError(f"{path}: this scorecard is of other tasks; give the one for these predictions")
     known = {
         (row.user, row.task): row.macs_to_personalize_thop
         for row in (card.cost.per_task if card.cost else ())
         if row.macs_to_personalize_thop is not None
     }
     if not known.keys() >= {(task.user, task.task) for task in task_set.tasks}:
-        raise UsageError(f"{path}: does not say what each task took to personalize; leave --scorecard out")
+        raise UsageError(f"{path}: this scorecard lacks the MACs of each task; leave --scorecard out")
     return known
 
 
@@ -234,6 +238,6 @@ def _read_scorecard(path: Path) -> Scorecard:
 
 
 def _names(a: Path, b: Path) -> tuple[str, str]:
-    """Short names that tell two scorecards apart: of their folders or files; paths where these are the same."""
+    """Short names for two scorecards: of their folders or files, or paths if these are the same."""
     first, second = (path.parent.name if path.name == SCORECARD_NAME else path.name for path in (a, b))
     return (first, second) if first and second and first != second else (str(a), str(b))

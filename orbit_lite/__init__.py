@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskPixels", "__version__", "build_recognizer", "load_recognizer", "task_gradient"]
 
-# Where each name is defined. torch takes seconds to import, so it waits until one of them is used: `orbit-lite --help`
-# answers at once.
+# The module that defines each name. Importing torch takes seconds, so a module is imported when one of its names is
+# first used; `orbit-lite --help` answers at once.
 _HOMES = {
     "TaskPixels": "orbit_lite.data.pixels",
     "build_recognizer": "orbit_lite.models.recognizer",
@@ -30,7 +30,7 @@ _HOMES = {
 }
 
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library call is silent unless asked
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # library calls log nothing by default
 
 
 def __getattr__(name: str) -> Any:
@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Any:
 
         try:
             return version("orbit-lite")
-        except PackageNotFoundError:  # a checkout on the path, not installed
+        except PackageNotFoundError:  # a checkout that is not installed
             return "unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,4 +1,5 @@
-"""YAML to frozen, typed objects. Strict: an unknown key names the file, the key and the nearest known key."""
+"""Reads YAML into frozen, typed objects. An error for an unknown key names the file, the key and the nearest known
+key."""
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -14,7 +15,7 @@ from orbit_lite.episode_plan import EPISODES, AnyEpisodes, FixedEpisodes, Random
 from orbit_lite.overrides import apply_overrides
 from orbit_lite.strict_yaml import parse_yaml, read_yaml_text
 
-Kind = Literal["protocol", "learner", "experiment", "suite"]
+ConfigKind = Literal["protocol", "learner", "experiment", "suite"]
 VideoType = Literal["clean", "clutter"]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -23,11 +24,11 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class FrameChoice(Strict):
     """Which of a video's valid frames a task takes.
 
-    sample: `every` frame; `uniform`, each `step`-th from the first, but of stills every one where `every_still` is set;
-    `random`, `at_most` drawn at random; `random_number`, 1 to `at_most` drawn at random; `clips`, `clips` runs of
-    clip_length frames drawn at random.
-    fill_last_clip: a video's last frames, too few for a clip, are one that is filled up with copies of the very last;
-    without it they are in no clip.
+    sample: `every` takes every frame; `uniform` takes each `step`-th frame from the first, or every frame of a set of
+        still photos if `every_still` is set; `random` draws `at_most` frames; `random_number` draws 1 to `at_most`
+        frames; `clips` draws `clips` runs of clip_length frames.
+    fill_last_clip: if a video's last frames are too few for a clip, copies of the last frame fill the clip up;
+        otherwise these frames are in no clip.
     """
 
     sample: Literal["every", "uniform", "random", "random_number", "clips"]
@@ -39,11 +40,14 @@ class FrameChoice(Strict):
 
 
 class SetPlan(Strict):
-    """One set of a task, support or query: whose videos, which of them, which frames.
+    """The support set or query set of a task: which videos and which of their frames it takes.
 
-    videos: `all`; `first`, the first min(count, n - 1) by name; `rest`, those that `first` leaves; `random`, 1 to n.
-    max_videos: an object's, drawn at random where there are more, as the plan's own cap is; None is no cap beside it.
-    without: annotated issues a frame must not have. min_frames: fewer valid frames and the video is out.
+    videos: of an object's n videos, `all`; `first` takes the first min(count, n - 1) by name; `rest` takes those that
+        `first` leaves; `random` draws 1 to n.
+    max_videos: the most videos per object, drawn at random if there are more, in addition to the plan's own cap; None
+        means no further cap.
+    without: annotated issues that a frame must not have.
+    min_frames: a video with fewer valid frames is left out.
     """
 
     video_type: VideoType
@@ -58,10 +62,11 @@ class SetPlan(Strict):
 class TaskPlan(Strict):
     """How tasks are drawn from one user's videos: a protocol, or the random tasks of meta-training.
 
-    A key that is added has a default that stands for what was done without it; see `as_written_now`.
+    A new key's default must reproduce the behavior from before the key existed; see `with_new_keys`.
 
-    way: `all` objects, or `random`, 2 to min(objects, max_objects). The caps are those of the published code:
-    first_frames of a video (after filtering), max_videos an object and set, max_objects a task; None is no cap.
+    way: `all` takes every object; `random` draws 2 to min(objects, max_objects). The caps are those of the published
+        code: first_frames per video (after filtering), max_videos per object and set, max_objects per task; None means
+        no cap.
     """
 
     name: str
@@ -78,24 +83,24 @@ class TaskPlan(Strict):
     @model_validator(mode="after")
     def _sets_fit_together(self) -> Self:
         if (self.query.videos == "rest") != (self.support.videos == "first"):
-            raise ValueError("query videos 'rest' goes with support videos 'first', and only with it")
+            raise ValueError("query videos 'rest' and support videos 'first' must be used together")
         if self.query.videos == "rest" and (self.support.count, self.support.video_type) != (
             self.query.count,
             self.query.video_type,
         ):
             raise ValueError("'first' and 'rest' need the same count and video_type")
         if (self.support.frames.sample == "clips") != (self.clip_length > 1):
-            raise ValueError("support frames 'clips' goes with a clip_length above 1, and only with it")
+            raise ValueError("support frames 'clips' and a clip_length above 1 must be used together")
         return self
 
     @property
     def every_query_frame(self) -> bool:
-        """Whether a task predicts a query video in full, so that time-ordered metrics keep their meaning."""
+        """Whether a task predicts every frame of its query videos, which metrics over time need."""
         return self.query.frames.sample == "every" and not self.query.without
 
     @property
     def tasks(self) -> None:
-        """No number of tasks in all: each user has the same, see `tasks_per_user`."""
+        """None: the number of tasks is set per user, by `tasks_per_user`, not in total."""
         return None
 
 
@@ -104,22 +109,22 @@ YAML_SUFFIXES = (".yaml", ".yml")
 
 
 def configs_folder() -> Path:
-    """The folder of built-in YAML files: inside the installed package, or beside it in a checkout."""
+    """The folder of built-in YAML files: inside the installed package, or next to the package in a checkout."""
     shipped = Path(str(resources.files("orbit_lite"))) / "configs"
     return shipped if shipped.is_dir() else Path(__file__).resolve().parent.parent / "configs"
 
 
-def builtin_names(kind: Kind) -> list[str]:
-    """Names of the built-in configs of one kind; those of a benchmark's folder begin with its name and `/`."""
+def builtin_names(kind: ConfigKind) -> list[str]:
+    """Names of the built-in configs of one kind, with the subfolder in front, such as `vtab-md/…`, for those in one."""
     folder = configs_folder() / kind
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
-def find_config(name: str, kind: Kind) -> Path:
+def find_config(name: str, kind: ConfigKind) -> Path:
     """The YAML file for a built-in name or a path.
 
     Raises:
-        UsageError: if there is none; names the nearest built-in.
+        UsageError: if there is no such config; the message names the nearest built-in.
     """
     path = Path(name)
     if path.suffix in YAML_SUFFIXES:
@@ -135,7 +140,7 @@ def find_config(name: str, kind: Kind) -> Path:
 def load_protocol(name: str, overrides: Sequence[str] = ()) -> TaskPlan | AnyEpisodes:
     """A protocol by built-in name or path of a YAML file, with `key.inner=value` overrides.
 
-    An overridden protocol is another one, so its name says what was overridden, unless that is the name.
+    An overridden protocol is a different protocol, so the overrides become part of its name, unless they set the name.
     """
     path = find_config(name, "protocol")
     content = read_yaml(path)
@@ -146,31 +151,32 @@ def load_protocol(name: str, overrides: Sequence[str] = ()) -> TaskPlan | AnyEpi
 
 
 def load_video_protocol(name: str) -> TaskPlan:
-    """A protocol of users' videos, as `load_protocol`.
+    """Load a protocol for users' videos; see `load_protocol`.
 
     Raises:
-        UsageError: also if it is of episodes on still images.
+        UsageError: also if the protocol is for episodes on still images.
     """
     plan = load_protocol(name)
     if not isinstance(plan, TaskPlan):
-        raise UsageError(f"{name}: of episodes on still images; expected a protocol of users' videos")
+        raise UsageError(f"{name}: this protocol is for episodes on still images; expected one for users' videos")
     return plan
 
 
 def load_episodes(name: str, overrides: Sequence[str] = ()) -> AnyEpisodes:
-    """A protocol of episodes on still images, as `load_protocol`.
+    """Load a protocol for episodes on still images; see `load_protocol`.
 
     Raises:
-        UsageError: also if it is of users' videos.
+        UsageError: also if the protocol is for users' videos.
     """
     plan = load_protocol(name, overrides)
     if isinstance(plan, TaskPlan):
-        raise UsageError(f"{name}: of users' videos; expected a protocol of episodes on still images")
+        raise UsageError(f"{name}: this protocol is for users' videos; expected one for episodes on still images")
     return plan
 
 
 def plan_model(content: Mapping[str, Any], *, where: str) -> type[TaskPlan] | type[AnyEpisodes]:
-    """What a protocol's mapping is to be read as: it says `episodes` of which kind, or is of a user's videos.
+    """The class for a protocol's mapping: its key `episodes` names a kind of episodes; without that key it is a
+    TaskPlan.
 
     Raises:
         UsageError: for an unknown kind.
@@ -183,7 +189,7 @@ def plan_model(content: Mapping[str, Any], *, where: str) -> type[TaskPlan] | ty
 
 
 def _plan_tag(content: object) -> str | None:
-    """Which of ProtocolPlan's kinds a value is; None if none."""
+    """The tag of a value among ProtocolPlan's classes; None if its kind of episodes is unknown."""
     kind = content.get("episodes") if isinstance(content, Mapping) else getattr(content, "episodes", None)
     if kind is None:
         return "<videos>"
@@ -201,17 +207,18 @@ ProtocolPlan = Annotated[
 
 
 def parse_config(content: dict[str, Any], model: type[ConfigT], *, where: str) -> ConfigT:
-    """A plain mapping (from YAML, from a checkpoint) as a typed, frozen object; `where` names it in errors."""
+    """Turn a plain mapping (from YAML or a checkpoint) into a typed, frozen object; `where` names its source in
+    errors."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
         raise UsageError(f"{where}: {some_faults(error, model)}") from None
 
 
-def as_written_now(found: Any, model: type[BaseModel]) -> Any:
-    """What an earlier release wrote of a model, with the keys that were added since, at their defaults.
+def with_new_keys(found: Any, model: type[BaseModel]) -> Any:
+    """Add the keys that are new since an earlier release wrote this content, with their defaults.
 
-    What is no such model, or another release's, is given back as it is.
+    Content that does not fit the model is returned unchanged.
     """
     try:
         return model.model_validate(found).model_dump(mode="json")
@@ -220,10 +227,10 @@ def as_written_now(found: Any, model: type[BaseModel]) -> Any:
 
 
 def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """A part's own settings, checked and complete: plain values for every key of its model.
+    """Validate a part's own settings and fill in defaults; returns plain values for every key of its model.
 
     Raises:
-        PydanticCustomError: for the validator of the config they stand in; one line.
+        PydanticCustomError: if they are invalid, with one line for the validator of the enclosing config.
     """
     try:
         return model.model_validate(dict(given)).model_dump(mode="json")
@@ -232,10 +239,10 @@ def checked_settings(given: Mapping[str, Any], model: type[BaseModel]) -> dict[s
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
+    """Read a YAML file that holds a mapping.
 
     Raises:
-        UsageError: if it can't be read, or holds something else.
+        UsageError: if it can't be read, or does not hold a mapping.
     """
     content = parse_yaml(read_yaml_text(path), where=str(path))
     if not isinstance(content, dict):

@@ -1,7 +1,8 @@
-"""How episodes are drawn from still images: the few-shot tasks of image benchmarks, as protocols.
+"""Protocols for episodes on still images: the few-shot tasks of image benchmarks.
 
-A source, which is a user of the tree, is one data set; its objects are the classes, each of its videos is one image. Of
-a video of several frames an episode takes one at random, so that frames of one video never teach and ask in one task.
+A source is one data set, stored as a user of the tree; its objects are the classes, and each of its videos is one
+image. If a video has several frames, an episode takes one of them at random, so frames of one video are never in both
+support and query.
 """
 
 from pathlib import Path
@@ -18,10 +19,10 @@ Part = Annotated[float, Field(ge=0, le=1)]
 class ClassSplit(Strict):
     """Which of a source's classes are for training, validation and test.
 
-    by: `tree`, as the tree's folders have them; `name`, the first classes by name train; `seed`, the same in an order
-    drawn at random; `list`, as `file` has them, JSON of the form {"train": [...], "validation": [...], "test": [...]}.
-    shares: of the classes, for `name` and `seed`: train, validation, and the rest test.
-    seed: of the order, the same for every seed of tasks.
+    by: `tree` uses the tree's split folders; `name` takes classes in order of name, training first; `seed` takes them
+        in a random order; `list` reads `file`, JSON of the form {"train": [...], "validation": [...], "test": [...]}.
+    shares: for `name` and `seed`, the shares of classes in train and validation; the rest is test.
+    seed: the seed of the random order, independent of the tasks' seed.
     """
 
     by: Literal["tree", "name", "seed", "list"] = "tree"
@@ -32,16 +33,17 @@ class ClassSplit(Strict):
     @model_validator(mode="after")
     def _says_enough(self) -> Self:
         if (self.file is None) == (self.by == "list"):
-            raise ValueError("a file of classes goes with by: list, and only with it")
+            raise ValueError("file and by: list must be used together")
         if sum(self.shares) > 1:
-            raise ValueError("the shares of train and validation are more than all classes")
+            raise ValueError("the shares of train and validation must sum to at most 1")
         return self
 
 
 class EpisodePlan(Strict):
     """What the three kinds of episodes have in common.
 
-    tasks_per_user: so many of each source. tasks: so many in all, a source drawn uniformly for each. One of the two.
+    tasks_per_user: tasks per source.
+    tasks: tasks in total, each of a source drawn uniformly. Exactly one of the two is set.
     """
 
     name: str
@@ -52,12 +54,12 @@ class EpisodePlan(Strict):
     @model_validator(mode="after")
     def _one_number_of_tasks(self) -> Self:
         if (self.tasks is None) == (self.tasks_per_user is None):
-            raise ValueError("either tasks, in all, or tasks_per_user: one of the two is needed")
+            raise ValueError("expected exactly one of tasks (in total) and tasks_per_user")
         return self
 
 
 class FixedEpisodes(EpisodePlan):
-    """N-way K-shot: `way` classes drawn uniformly, of each `shot` images to teach and `query` others to ask about."""
+    """N-way K-shot: `way` classes drawn uniformly, with `shot` support images and `query` query images of each."""
 
     episodes: Literal["fixed"]
     way: Way
@@ -66,7 +68,8 @@ class FixedEpisodes(EpisodePlan):
 
 
 class RandomEpisodes(EpisodePlan):
-    """Meta-Dataset's episodes: way, shots and their imbalance are random; see `random_sizes` for the formulas."""
+    """Meta-Dataset's episodes: the way, the shots and their imbalance are random; see `random_sizes` for the
+    formulas."""
 
     episodes: Literal["random"]
     least_way: Way = 5
@@ -78,12 +81,14 @@ class RandomEpisodes(EpisodePlan):
     @model_validator(mode="after")
     def _room_for_every_class(self) -> Self:
         if not self.least_way <= self.most_way <= self.most_support:
-            raise ValueError("expected least_way <= most_way <= most_support: one support image of each class at least")
+            raise ValueError(
+                "expected least_way <= most_way <= most_support: each class needs at least one support image"
+            )
         return self
 
 
 class WholeEpisodes(EpisodePlan):
-    """All classes of a source: `support` training images, one of each class at least, and every test image as query."""
+    """All classes of a source: `support` training images, at least one of each class, and every test image as query."""
 
     episodes: Literal["whole"]
     support: PositiveInt
@@ -91,7 +96,9 @@ class WholeEpisodes(EpisodePlan):
     @model_validator(mode="after")
     def _splits_of_images(self) -> Self:
         if self.classes != ClassSplit():
-            raise ValueError("every class both teaches and is asked about; it can't be in one split")
+            raise ValueError(
+                "episodes: whole uses every class for support and query, so classes can't be split; remove classes"
+            )
         return self
 
 

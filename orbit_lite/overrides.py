@@ -1,4 +1,4 @@
-"""`key.inner=value` on the command line in place of what a YAML file says."""
+"""Applies `key.inner=value` arguments of the command line to the content of a YAML file."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from orbit_lite.strict_yaml import parse_yaml
 
 
 def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Put each value, in YAML, in its place.
+    """Set each value, which is parsed as YAML.
 
     Raises:
-        UsageError: if one is no `key=value`, a key is given twice, or leads into a value.
+        UsageError: if an argument is not `key=value`, a key is given twice, or a key continues below a plain value.
     """
     refuse_doubled(overrides)
     for override in overrides:
@@ -20,18 +20,18 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
 
 
 def refuse_doubled(overrides: Sequence[str]) -> None:
-    """Raise UsageError if two overrides have one key."""
+    """Raise UsageError if two overrides have the same key."""
     first: dict[str, str] = {}
     for override in overrides:
         key = override.partition("=")[0]
         if key in first:
             both = f"{quoted(first[key])} and {quoted(override)}"
-            raise UsageError(f"key {quoted(key)} is given twice, {both}; leave one out")
+            raise UsageError(f"key {quoted(key)} is given twice, {both}; remove one")
         first[key] = override
 
 
 def apply_override(content: dict[str, Any], override: str) -> None:
-    """Put one value in its place."""
+    """Set one value."""
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise UsageError(f"{quoted(override)}: expected key=value, for example optimizer.lr=0.001")
@@ -40,5 +40,5 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     for name in outer:
         place = place.setdefault(name, {})
         if not isinstance(place, dict):
-            raise UsageError(f"{quoted(override)}: {quoted(name)} holds a value, not keys")
+            raise UsageError(f"{quoted(override)}: {quoted(name)} is a value and has no keys")
     place[last] = parse_yaml(value, where=quoted(override))

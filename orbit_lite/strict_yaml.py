@@ -1,6 +1,5 @@
-"""YAML as the kit reads it, all of it: plain values only, a mapping that holds a key twice is an error, and so is what
-no config needs: a long or deep document, aliases that multiply what it holds, numbers of many digits.
-"""
+"""The kit's YAML reader: plain values only; errors for duplicate keys and for what no config needs: long or deep
+documents, aliases that multiply the content, and numbers with many digits."""
 
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,26 @@ import yaml
 from groundwork.errors import UsageError
 from groundwork.words import one_line, quoted
 
-MOST_CHARACTERS = 100_000  # the kit's longest config has a fortieth of that
+MOST_CHARACTERS = 100_000  # forty times the kit's longest config
 MOST_DEPTH = 32
-MOST_VALUES = 20_000  # with aliases followed
-MOST_DIGITS = 40  # of a number
+MOST_VALUES = 20_000  # counted with aliases expanded
+MOST_DIGITS = 40  # in a number
 
-_MERGE = "tag:yaml.org,2002:merge"  # `<<`: what it brings in, a mapping's own keys may replace
+_MERGE = "tag:yaml.org,2002:merge"  # `<<`: a mapping's own keys may replace merged keys
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _DATE = "tag:yaml.org,2002:timestamp"
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which would take the last of two values for one key, refusing them, and what is too much."""
+    """The safe loader, but it refuses duplicate keys (PyYAML takes the last) and documents that are too large."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = 0
-        self._held: dict[int, int] = {}  # how many values a node holds, itself among them, by its id
+        self._held: dict[int, int] = {}  # node id -> number of values in it, including itself
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
-        """A value; what is too deep or too much is refused before it is made."""
+        """Compose a value; refuse one that is too deep or too large before creating it."""
         self._depth += 1
         if self._depth > MOST_DEPTH:
             raise TooMuchError(f"nested too deeply, more than {MOST_DEPTH} levels")
@@ -38,56 +37,56 @@ class _Loader(yaml.SafeLoader):
         if node is not None and id(node) not in self._held:
             self._held[id(node)] = held = 1 + sum(self._held.get(id(inner), 1) for inner in _inner(node))
             if held > MOST_VALUES:
-                raise TooMuchError(f"holds more than {MOST_VALUES:,} values, what aliases repeat counted each time")
+                raise TooMuchError(f"holds more than {MOST_VALUES:,} values, with aliases expanded")
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """A mapping as it stands in the text, before merged keys join it."""
+        """Compose a mapping as written, before merged keys are added."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         first: dict[Any, yaml.Node] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
-                continue  # a mapping or a sequence can't be a key: the constructor says so
+                continue  # the constructor refuses mappings and sequences as keys
             value = self.construct_object(key)
             if value in first:
                 lines = f"lines {first[value].start_mark.line + 1} and {key.start_mark.line + 1}"
-                raise DoubledKeyError(f"key {quoted(key.value)} is there twice, {lines}; remove one")
+                raise DoubledKeyError(f"key {quoted(key.value)} appears twice, {lines}; remove one")
             first[value] = key
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """A plain value; one that is not what its tag says is named with its line."""
+        """Construct a plain value; errors name the value and its line."""
         if not isinstance(node, yaml.ScalarNode):
             return super().construct_object(node, deep=deep)
         place = f"{quoted(node.value)} in line {node.start_mark.line + 1}"
         if node.tag == _DATE:
-            raise yaml.YAMLError(f"{place} is a date, and no setting is; put it in quotes if a text is meant")
+            raise yaml.YAMLError(f"{place} is a date, which no setting is; put it in quotes if you mean text")
         if node.tag in _NUMBERS and len(node.value) > MOST_DIGITS:
-            raise yaml.YAMLError(f"{place} is a number of more than {MOST_DIGITS} digits")
+            raise yaml.YAMLError(f"{place} is a number with more than {MOST_DIGITS} digits")
         try:
             return super().construct_object(node, deep=deep)
-        except (ValueError, LookupError, ArithmeticError, TypeError, AttributeError):  # PyYAML lets them through
-            raise yaml.YAMLError(f"{place} is no {node.tag.rpartition(':')[2]}") from None
+        except (ValueError, LookupError, ArithmeticError, TypeError, AttributeError):  # PyYAML does not catch these
+            raise yaml.YAMLError(f"{place} is not a valid {node.tag.rpartition(':')[2]}") from None
 
 
 class DoubledKeyError(yaml.YAMLError):
-    """A mapping holds a key twice; names the key and both lines."""
+    """A mapping holds a key twice; the message names the key and both lines."""
 
 
 class TooMuchError(yaml.YAMLError):
-    """More than any config holds."""
+    """The document is larger or deeper than any config."""
 
 
 def parse_yaml(text: str, *, where: str) -> Any:
-    """A YAML document as plain values.
+    """Parse a YAML document into plain values.
 
     Args:
         text: the document.
-        where: names it in errors: a file, or what was given on the command line.
+        where: its name in errors: a file, or an argument of the command line.
 
     Raises:
-        UsageError: if it is not YAML, asks for anything but plain values, a mapping holds a key twice, or it is longer,
-            deeper or fuller than a config can be. No value is shown at length.
+        UsageError: if it is not YAML, has values that are not plain, has duplicate keys, or is longer or deeper than a
+            config can be. The message never shows long values.
     """
     if len(text) > MOST_CHARACTERS:
         raise UsageError(f"{where}: {_TOO_LONG}")
@@ -97,29 +96,29 @@ def parse_yaml(text: str, *, where: str) -> Any:
         raise UsageError(f"{where}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else one_line(str(error), most=_LONGEST_REASON)
-        raise UsageError(f"{where}: not readable as YAML: {what}") from None
+        raise UsageError(f"{where}: can't be read as YAML: {what}") from None
 
 
 def read_yaml_text(path: Path) -> str:
-    """The text of a YAML file, of which no more is read than a config can have.
+    """Read the text of a YAML file, up to the largest size of a config.
 
     Raises:
-        UsageError: if it is longer, or no UTF-8 text.
+        UsageError: if it is longer, or not UTF-8 text.
         OSError: if it can't be read.
     """
     with path.open("rb") as file:
-        content = file.read(4 * MOST_CHARACTERS + 1)  # UTF-8 has up to 4 bytes a character
+        content = file.read(4 * MOST_CHARACTERS + 1)  # UTF-8 has up to 4 bytes per character
     try:
         text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not readable as YAML: {error}") from None
+        raise UsageError(f"{path}: can't be read as YAML: {error}") from None
     if len(text) > MOST_CHARACTERS:
         raise UsageError(f"{path}: {_TOO_LONG}")
     return text
 
 
-_TOO_LONG = f"longer than {MOST_CHARACTERS:,} characters, which no config is"
-_LONGEST_REASON = 240  # characters of what PyYAML says
+_TOO_LONG = f"longer than {MOST_CHARACTERS:,} characters, the limit for a config"
+_LONGEST_REASON = 240  # the most characters of PyYAML's message
 
 
 def _inner(node: yaml.Node) -> list[yaml.Node]:

@@ -1,4 +1,4 @@
-"""The files at eval's border, read strictly and written whole: tasks, predictions, scorecards, results.json.
+"""Eval's files, read strictly and written atomically: tasks, predictions, scorecards, results.json.
 
-Others import from `records`; `check` judges predictions.
+Other packages import from `records`; `check` checks predictions.
 """

@@ -1,4 +1,4 @@
-"""Tasks' query frames as flat arrays, and where each row of a predictions table falls among them."""
+"""Lays out tasks' query frames as flat arrays and finds the rows of a predictions table among them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,10 +18,12 @@ NOWHERE = -1
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """Where each row of a predictions table falls in the tasks; NOWHERE where it doesn't. All of shape (rows,).
+    """The position of each row of a predictions table in the tasks, NOWHERE if it has none. All have shape (rows,).
 
-    user: its user's place among QueryFrames.users. task: its task's place among QueryFrames.tasks. video: its video's
-    place among QueryFrames.videos. frame: its frame's place among QueryFrames.frames.
+    user: index of its user in QueryFrames.users.
+    task: index of its task in QueryFrames.tasks.
+    video: index of its video in QueryFrames.videos.
+    frame: index of its frame in QueryFrames.frames.
     """
 
     user: Integers
@@ -32,10 +34,12 @@ class Located:
 
 @dataclass(frozen=True, eq=False)
 class QueryFrames:
-    """Every frame that a task set asks for: tasks in their order, videos in the task's, frames rising.
+    """All query frames of a task set: tasks in their order, videos in the task's order, frames ascending.
 
-    tasks: the tasks. videos: (place of its task, plan) of each query video. counts: frames of each video, shape
-    (videos,). frames: frame numbers of all videos, end to end, shape (frames,).
+    tasks: the tasks.
+    videos: (index of its task, plan) for each query video.
+    counts: the number of frames of each video, shape (videos,).
+    frames: the frame numbers of all videos, concatenated, shape (frames,).
     """
 
     tasks: tuple[Task, ...]
@@ -62,16 +66,16 @@ class QueryFrames:
 
     @cached_property
     def task_of_video(self) -> Integers:
-        """Each video's place among the tasks, shape (videos,)."""
+        """The index of each video's task, shape (videos,)."""
         return np.array([place for place, _ in self.videos], dtype=np.int64)
 
     @cached_property
     def video_of_frame(self) -> Integers:
-        """Each frame's place among the videos, shape (frames,)."""
+        """The index of each frame's video, shape (frames,)."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def locate(self, predictions: pd.DataFrame) -> Located:
-        """Find each row's place by its user, task, video and frame number. Needs some 100 bytes a row for a moment."""
+        """Find each row by its user, task, video and frame number. Temporarily needs about 100 bytes per row."""
         user = _codes(predictions["user"], self.users)
         task_numbers = sorted({task.task for task in self.tasks})
         number = _codes(predictions["task"], task_numbers)
@@ -98,19 +102,19 @@ class QueryFrames:
 
 
 def _codes(column: "pd.Series[Any]", known: Iterable[str] | Iterable[int]) -> Integers:
-    """Each value's place among `known`, NOWHERE if it isn't among them. Looks every different value up once."""
+    """The index of each value in `known`, NOWHERE if it is missing. Looks up each distinct value once."""
     categories = column.astype("category").cat
     of_category = pd.Index(list(known)).get_indexer(pd.Index(categories.categories))
-    # an empty place has code -1 and so takes the last entry
+    # an empty cell has code -1, which selects the last entry
     return np.append(of_category, NOWHERE).astype(np.int64)[categories.codes.to_numpy()]
 
 
 def _find(keys: list[int] | Integers, wanted: Integers) -> Integers:
-    """Each wanted key's place among `keys` (all different, none negative), NOWHERE if it isn't among them."""
+    """The index of each wanted key in `keys` (distinct, not negative), NOWHERE if it is missing."""
     table = np.asarray(keys, dtype=np.int64)
     if len(table) == 0:
         return np.full(len(wanted), NOWHERE, dtype=np.int64)
-    order = None if bool((np.diff(table) > 0).all()) else np.argsort(table)  # frames rise as they are
+    order = None if bool((np.diff(table) > 0).all()) else np.argsort(table)  # frames are already ascending
     place = np.minimum(np.searchsorted(table, wanted, sorter=order), len(table) - 1)
     found = place if order is None else order[place]
     return np.where(table[found] == wanted, found, NOWHERE)

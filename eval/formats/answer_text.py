@@ -1,7 +1,7 @@
-"""How a personal recognizer's answers are written: `mug`, `maybe mug`, or `none of these`.
+"""The text of a personal recognizer's answers: `mug`, `maybe mug`, or `none of these`.
 
-What is written can be read back: an object whose name reads like another answer, or begins with a quotation mark,
-stands in quotes.
+The text can be parsed again: an object's name that looks like another answer, or starts with a quotation mark, is
+quoted.
 """
 
 NONE_OF_THESE = "none of these"

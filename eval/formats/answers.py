@@ -1,4 +1,4 @@
-"""A personal recognizer's answers among predictions: what kind each one is, and what many of them come to."""
+"""A personal recognizer's answers in predictions: the kind of each answer, and shares of each kind."""
 
 from enum import IntEnum
 from typing import Self
@@ -18,7 +18,8 @@ ROUNDING = 1e-6
 
 
 class AnswerKind(IntEnum):
-    """What a frame's answer is. ILLEGAL: neither the predicted object, with or without a "maybe", nor none of these."""
+    """The kind of a frame's answer. ILLEGAL: neither the predicted object, with or without a "maybe", nor none of
+    these."""
 
     ILLEGAL = -1
     SURE = 0
@@ -26,14 +27,15 @@ class AnswerKind(IntEnum):
     NONE = 2
 
 
-Kinds = NDArray[np.int8]  # of AnswerKind
+Kinds = NDArray[np.int8]  # values of AnswerKind
 
 
 class Answers(Strict):
     """Shares of frames, means over the videos of all tasks.
 
-    right, wrong: of frames whose answer names an object, with or without a "maybe". none: of frames answered with none
-    of these. The three add up to 1. unsure: of frames whose answer has a "maybe"; they are among right and wrong.
+    right, wrong: frames whose answer names an object, with or without a "maybe".
+    none: frames answered with none of these; the three shares sum to 1.
+    unsure: frames whose answer has a "maybe"; these also count as right or wrong.
     """
 
     right: Fraction
@@ -44,18 +46,19 @@ class Answers(Strict):
     @model_validator(mode="after")
     def _add_up(self) -> Self:
         if abs(self.right + self.wrong + self.none - 1) > ROUNDING:
-            raise ValueError("right, wrong and none don't add up to 1")
+            raise ValueError("right, wrong and none don't sum to 1")
         if self.unsure > self.right + self.wrong + ROUNDING:
             raise ValueError("more answers have a 'maybe' than name an object")
         return self
 
 
 class AnswerPoint(Strict):
-    """One strictness that a personal file can have: what it promises, and what came of it on the videos scored.
+    """One strictness setting of a personal file: its promises, and the results on the scored videos.
 
-    aim: share of the objects' own frames that may be answered with none of these. misses: the share that was, of frames
-    held out when it was taught. false_alarms: share of frames of things never taught that would be called one of the
-    objects, as estimated then. None where not known.
+    aim: the share of the objects' own frames that may be answered with none of these.
+    misses: that share for the frames held out when it was taught.
+    false_alarms: the share of frames of unknown objects that would be named as one of the objects, as estimated then.
+        None if unknown.
     """
 
     aim: Fraction | None = None
@@ -65,9 +68,10 @@ class AnswerPoint(Strict):
 
 
 class AnswersCurve(Strict):
-    """A personal file's whole range of strictness, from the fewest none of these to the most.
+    """All strictness settings of a personal file, from the fewest answers of none of these to the most.
 
-    strictness: what the one that holds is called, or what was asked for. chosen: its place among the points.
+    strictness: the name of the chosen setting, or the requested value.
+    chosen: its index among the points.
     """
 
     strictness: str
@@ -77,16 +81,16 @@ class AnswersCurve(Strict):
     @model_validator(mode="after")
     def _one_is_chosen(self) -> Self:
         if self.chosen >= len(self.points):
-            raise ValueError(f"point {self.chosen} is chosen, of {len(self.points)}")
+            raise ValueError(f"chosen point {self.chosen} is not among the {len(self.points)} points")
         return self
 
 
 def answer_kinds(tasks: tuple[Task, ...], place: NDArray[np.int64], predictions: pd.DataFrame) -> Kinds:
-    """What kind each row's answer is.
+    """The kind of each row's answer.
 
     Args:
         tasks: the tasks.
-        place: of each row's task among them, shape (rows,).
+        place: the index of each row's task, shape (rows,).
         predictions: columns of PREDICTION_COLUMNS and `answer`; every prediction is an index into its task's objects.
 
     Returns:
@@ -95,7 +99,7 @@ def answer_kinds(tasks: tuple[Task, ...], place: NDArray[np.int64], predictions:
     written = predictions[ANSWER].astype("category").cat
     codes, code_of = written.codes.to_numpy(), {text: code for code, text in enumerate(written.categories)}
     first = np.cumsum([0, *(task.way for task in tasks)])
-    named = first[place] + predictions["prediction"].to_numpy()  # the place of its object among all tasks' objects
+    named = first[place] + predictions["prediction"].to_numpy()  # index of its object among all tasks' objects
     kinds = np.full(len(predictions), AnswerKind.ILLEGAL, dtype=np.int8)
     for kind, text in ((AnswerKind.SURE, sure_text), (AnswerKind.MAYBE, maybe_text)):
         expected = np.array([code_of.get(text(thing), -2) for task in tasks for thing in task.objects])
@@ -105,12 +109,12 @@ def answer_kinds(tasks: tuple[Task, ...], place: NDArray[np.int64], predictions:
 
 
 def answer_shares(kinds: Kinds, right: NDArray[np.bool_], counts: NDArray[np.integer]) -> Answers:
-    """Shares of frames, mean over videos.
+    """Shares of frames, as means over videos.
 
     Args:
-        kinds: of each frame's answer, none of them ILLEGAL, one video after the other, shape (frames,).
+        kinds: the kind of each frame's answer, never ILLEGAL, videos concatenated, shape (frames,).
         right: whether each frame's prediction is right, shape (frames,).
-        counts: frames of each video, 1 or more, shape (videos,).
+        counts: the number of frames of each video, at least 1, shape (videos,).
     """
     named = kinds != AnswerKind.NONE
     starts = np.cumsum(counts) - counts

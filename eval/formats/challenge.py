@@ -1,11 +1,11 @@
-"""The published results.json formats, of the ORBIT challenges 2022 and 2023/24, in and out.
+"""Reads and writes the published results.json formats of the ORBIT challenges 2022 and 2023/24.
 
     2023  {user: [{"task_object_list": [name, …], "task_macs_to_personalise": 4780000000000,
                    "task_videos": {video: {"17": predicted index, …}, …}}, …]}
     2022  {user: {"user_objects": [name, …], "user_videos": {video: [predicted index of frame 1, of frame 2, …]}}}
 
-An index points into the list beside it, in whatever order that is. MACs may be missing, or text such as "4.78T", as the
-published implementation writes them. Neither format holds confidences.
+An index refers to the list next to it, which can have any order. MACs can be missing, or strings such as "4.78T", as
+the published implementation writes them. Neither format has confidences.
 """
 
 import json
@@ -31,19 +31,21 @@ from groundwork.words import counted
 
 SHOWN = 3
 
+UNCHECKED_START = "The tasks were taken from the results file itself"  # also of this note in earlier releases
 UNCHECKED_NOTE = (
-    "The tasks were taken from the results file itself, and the labels from its videos' names. That it holds every "
-    "user, task, video and frame of a protocol, that its frames show the object and were drawn as they should be, and "
-    "how the recognizer was personalized can't be checked without the protocol's tasks."
+    f"{UNCHECKED_START}, and the labels from its videos' names. Without the "
+    "protocol's tasks it can't be checked that the file has every user, task, video and frame, that its frames "
+    "show the object and were drawn correctly, and how the recognizer was personalized."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What a results.json holds. `derived` is True where the tasks were taken from the file itself.
+    """The content of a results.json. `derived` is True if the tasks were taken from the file itself.
 
-    predictions: a row a frame, as predictions.parquet has them, with indices into the tasks' objects; `confidence` is
-    empty (pd.NA) throughout. macs_to_personalize: as the file gives them, by user and task; None where it does not.
+    predictions: one row per frame, as in predictions.parquet, with indices into the tasks' objects; `confidence` is
+        always empty (pd.NA).
+    macs_to_personalize: from the file, by user and task; None where they are missing.
     """
 
     form: Form
@@ -54,26 +56,25 @@ class Results:
 
     @property
     def cost(self) -> Cost | None:
-        """MACs for the scorecard; None unless every task has a number."""
+        """The MACs for the scorecard; None unless every task has a number."""
         counts = self.macs_to_personalize
         if not counts or None in counts.values():
             return None
         rows = [TaskCost(user=user, task=task, macs_to_personalize_thop=n) for (user, task), n in counts.items()]
-        return Cost.of(rows, source="as the results file gives it, not counted again")
+        return Cost.of(rows, source="taken from the results file, not counted again")
 
 
 def read_results(path: Path, tasks: TaskSet | None = None) -> Results:
-    """Read a results.json of 2022 or 2023/24; the file's own shape says which.
+    """Read a results.json of 2022 or 2023/24; the file's structure tells which.
 
-    With `tasks`, a user's n-th entry is that user's n-th task, by number, and what is missing or foreign stays so, for
-    eval.formats.check to list. Without, the tasks are taken from the file: objects in sorted order, a video's label
-    from its name (USER--OBJECT--TYPE--ID, spaces as dashes), support sets empty, protocol `results-2022` or
-    `results-2023`.
+    With `tasks`, a user's n-th entry is that user's n-th task, by number; eval.formats.check then lists missing and
+    unknown rows. Without `tasks`, they are taken from the file: objects in sorted order, a video's label from its name
+    (USER--OBJECT--TYPE--ID, spaces as dashes), empty support sets, protocol `results-2022` or `results-2023`.
 
     Raises:
-        UsageError: if there is no such file, or it is of 2022 (one task a user) and the tasks are more.
-        DataError: if it is too large, damaged, of another form, its object lists are not those of the tasks, or, where
-            tasks are taken from it, an object can't be told from a video's name; names the place.
+        UsageError: if there is no such file, or it is of 2022 (one task per user) and there are more tasks.
+        DataError: if it is too large, damaged or of another form, if its object lists differ from the tasks', or if
+            tasks are taken from it and a video's name does not identify its object. The message names the place.
     """
     form, entries = read_entries(path)
     task_set = _derived(form, entries, path) if tasks is None else tasks
@@ -81,7 +82,10 @@ def read_results(path: Path, tasks: TaskSet | None = None) -> Results:
     for task in sorted(task_set.tasks, key=lambda task: task.task):
         numbers.setdefault(task.user, []).append(task.task)
     if form == "2022" and any(len(own) > 1 for own in numbers.values()):
-        raise UsageError(f"{path}: of 2022, one task a user; these tasks are more. Give the tasks that it was made for")
+        raise UsageError(
+            f"{path}: the 2022 form has one task per user, but these tasks have more. Use the tasks that the file "
+            "was made for"
+        )
     known = {(task.user, task.task): task for task in task_set.tasks}
     rows, macs, faults = _Rows(), {}, []
     for entry in entries:
@@ -93,12 +97,12 @@ def read_results(path: Path, tasks: TaskSet | None = None) -> Results:
         if asked is not None:
             classes, fault = _classes(entry.objects, asked.objects)
             faults += [f"{entry.where}: {fault}"] if fault else []
-        rows.add(entry, number, np.array([*classes, -1], dtype=np.int64))  # -1 takes the last
+        rows.add(entry, number, np.array([*classes, -1], dtype=np.int64))  # -1 selects the last
         macs[entry.user, number] = entry.macs
     if faults:
-        wrong = counted(len(faults), "list of objects is", "lists of objects are")
+        wrong = counted(len(faults), "list of objects differs", "lists of objects differ")
         shown = "; ".join(faults[:SHOWN]) + ("; …" if len(faults) > SHOWN else "")
-        raise DataError(f"{path}: {wrong} not the tasks': {shown}. Nothing was scored")
+        raise DataError(f"{path}: {wrong} from the tasks: {shown}. Nothing was scored")
     return Results(form, task_set, rows.table(), macs, derived=tasks is None)
 
 
@@ -111,24 +115,24 @@ def write_results(
     macs_to_personalize: Mapping[tuple[str, int], int] | None = None,
     source: str = "predictions",
 ) -> None:
-    """Write a results.json, whole or not at all; a user's tasks by number, objects in the tasks' order.
+    """Write a results.json atomically; a user's tasks by number, objects in the tasks' order.
 
     Args:
-        path: where to.
-        predictions: columns of PREDICTION_COLUMNS, whole and legal for the tasks. Confidences are dropped.
-        tasks: what was predicted.
-        form: 2022 holds one task a user and frames 1 to n of each video, 2023 anything.
+        path: the file to write.
+        predictions: columns of PREDICTION_COLUMNS, complete and valid for the tasks. Confidences are dropped.
+        tasks: the tasks.
+        form: 2022 can hold one task per user and frames 1 to n of each video, 2023 any tasks.
         macs_to_personalize: by user and task, for the 2023 form; without it the key is left out.
-        source: what to call the predictions in an error, the file's path.
+        source: the name of the predictions in errors, such as the file's path.
 
     Raises:
-        UsageError: if the form can't hold these tasks, or there is no such form.
-        DataError: if the predictions are not whole and legal.
+        UsageError: if the form can't hold these tasks, or is unknown.
+        DataError: if the predictions are not complete and valid.
     """
     if form not in FORMS:
         raise UsageError(f"unknown form {form!r} of results.json; known: {', '.join(FORMS)}")
     if form == "2022" and macs_to_personalize is not None:
-        raise UsageError("form 2022 has no place for MACs; use 2023, or leave them out")
+        raise UsageError("form 2022 can't hold MACs; use 2023, or leave --scorecard out")
     require_columns(predictions, source=source)
     query = QueryFrames.of(tasks)
     located = query.locate(predictions)
@@ -141,7 +145,7 @@ def write_results(
         classes = predicted[end - count : end].tolist()
         if form == "2022" and plan.frames != tuple(range(1, len(plan.frames) + 1)):
             raise UsageError(
-                f"form 2022 has no frame numbers, and video {plan.video!r} is not of frames 1 to n; use 2023"
+                f"form 2022 has no frame numbers, but the frames of video {plan.video!r} are not 1 to n; use 2023"
             )
         videos[place][plan.video] = (
             classes if form == "2022" else dict(zip(map(str, plan.frames), classes, strict=True))
@@ -155,7 +159,7 @@ def write_results(
                 entry["task_macs_to_personalise"] = int(macs_to_personalize[task.user, task.task])
             content.setdefault(task.user, []).append(entry | {"task_videos": videos[place]})
         elif task.user in content:
-            raise UsageError(f"form 2022 holds one task a user, and {task.user!r} has more; use 2023")
+            raise UsageError(f"form 2022 holds one task per user, but {task.user!r} has more; use 2023")
         else:
             content[task.user] = {"user_objects": list(task.objects), "user_videos": videos[place]}
     users = {user: content[user] for user in query.users}
@@ -163,7 +167,7 @@ def write_results(
 
 
 class _Rows:
-    """Collects a table's rows a video at a time."""
+    """Collects a table's rows, one video at a time."""
 
     def __init__(self) -> None:
         self._users: dict[str, int] = {}
@@ -173,7 +177,8 @@ class _Rows:
         self._predicted: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
 
     def add(self, entry: Entry, number: int, classes: NDArray[np.int64]) -> None:
-        """One entry's rows; `classes` turns its indices into the task's, its last one those that point nowhere."""
+        """Add one entry's rows; `classes` maps its indices to the task's, and its last element is for invalid
+        indices."""
         user = self._users.setdefault(entry.user, len(self._users))
         for video in entry.videos:
             name = self._videos.setdefault(video.name, len(self._videos))
@@ -182,7 +187,7 @@ class _Rows:
             self._predicted.append(classes[video.predicted])
 
     def table(self) -> pd.DataFrame:
-        """All rows, as eval.formats.predictions has them."""
+        """All rows, with the columns of eval.formats.predictions."""
         user, task, video, counts = np.array(self._places, dtype=np.int64).reshape(-1, 4).T
         rows = int(counts.sum())
         users, videos = pd.Index(list(self._users), dtype="str"), pd.Index(list(self._videos), dtype="str")
@@ -199,14 +204,14 @@ class _Rows:
 
 
 def _classes(theirs: Sequence[str], ours: Sequence[str]) -> tuple[list[int], str]:
-    """Our class of each of their objects, by name or else by its slug; and what is wrong with the list, or ""."""
+    """Our class for each of their objects, by name or by slug; and the error in the list, or ""."""
     place = {_slug(name): at for at, name in enumerate(ours)} | {name: at for at, name in enumerate(ours)}
     classes = [place.get(name, place.get(_slug(name), -1)) for name in theirs]
     foreign = [name for name, at in zip(theirs, classes, strict=True) if at < 0]
     missing = [name for at, name in enumerate(ours) if at not in classes]
-    parts = [f"has {quoted(foreign[0])}, which the task does not have"] if foreign else []
+    parts = [f"has {quoted(foreign[0])}, which is not in the task"] if foreign else []
     parts += [f"lacks {quoted(missing[0])}"] if missing else []
-    return classes, " and ".join(parts) or ("names an object twice" if len(set(classes)) < len(classes) else "")
+    return classes, " and ".join(parts) or ("lists an object twice" if len(set(classes)) < len(classes) else "")
 
 
 def _derived(form: Form, entries: Sequence[Entry], path: Path) -> TaskSet:
@@ -217,7 +222,7 @@ def _derived(form: Form, entries: Sequence[Entry], path: Path) -> TaskSet:
         query = []
         for video in entry.videos:
             if not len(video.frames) or video.frames.min() < 1:
-                fault = "frame 0; the first is frame 1" if len(video.frames) else "no frames"
+                fault = "has frame 0, but frames count from 1" if len(video.frames) else "has no frames"
                 raise DataError(f"{where}, video {quoted(video.name)}: {fault}")
             frames = tuple(np.unique(video.frames).tolist())
             query.append(VideoPlan(video.name, _label(entry.user, video.name, objects, where), frames))
@@ -234,20 +239,24 @@ def _derived(form: Form, entries: Sequence[Entry], path: Path) -> TaskSet:
 
 
 def _label(user: str, video: str, objects: Sequence[str], where: str) -> int:
-    """The object in a video's name: USER--OBJECT--TYPE--ID."""
+    """The index of the object in a video's name: USER--OBJECT--TYPE--ID."""
     rest = video[len(user) + 2 :] if video.startswith(f"{user}--") else video.partition("--")[2]
     found = [label for label, name in enumerate(objects) if _nfc(rest).startswith(f"{_slug(name)}--")]
     if len(found) != 1:
-        fault = f"names {len(found)} of the task's objects" if found else "names none of the task's objects"
+        fault = (
+            f"its name matches {len(found)} of the task's objects"
+            if found
+            else "its name matches none of the task's objects"
+        )
         raise DataError(
-            f"{where}, video {quoted(video)}: {fault}, so its label is not known; score with the "
-            "tasks it was made for (--tasks)"
+            f"{where}, video {quoted(video)}: {fault}, so its label is unknown; score with the tasks that it was "
+            "made for (--tasks)"
         )
     return found[0]
 
 
 def _slug(name: str) -> str:
-    """An object as it stands in a video's name, its spaces as dashes."""
+    """An object's name as in a video's name, with dashes for spaces."""
     return _nfc(name).replace(" ", "-")
 
 

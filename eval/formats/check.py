@@ -1,4 +1,4 @@
-"""Are predictions whole and legal for these tasks? Every fault at once, grouped so that a person can read them."""
+"""Checks whether predictions are complete and valid for tasks, and lists all faults, grouped to be readable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from eval.formats.tasks import TaskSet
 from groundwork.errors import DataError
 from groundwork.words import counted
 
-# softmax in float32 may end a rounding error above 1
+# softmax in float32 can be slightly above 1
 HIGHEST_CONFIDENCE = 1 + 1e-6
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a predictions table: of one video, or, where all of it is missing or foreign, of a task or a user.
+    """One fault of a predictions table: of a video, or of a whole task or user that is missing or unknown.
 
-    `task` is None and `video` is "" where it is about more than one. `rows` counts frames, `first` is the first one.
+    `task` is None and `video` is "" if it is about several. `rows` counts frames, `first` is the first of them.
     """
 
     user: str
@@ -43,14 +43,14 @@ class Fault:
 
 
 def find_faults(task_set: TaskSet, predictions: pd.DataFrame) -> list[Fault]:
-    """Every missing, doubled, foreign and out-of-range row of a predictions table, grouped, in the tasks' order.
+    """All missing, duplicate, unknown and out-of-range rows of a predictions table, grouped, in the tasks' order.
 
     Args:
-        task_set: what was asked for.
+        task_set: the tasks.
         predictions: columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, rows in any order.
 
     Raises:
-        DataError: if a column is missing or of another type.
+        DataError: if a column is missing or has another type.
     """
     require_columns(predictions, source="predictions")
     query = QueryFrames.of(task_set)
@@ -58,9 +58,9 @@ def find_faults(task_set: TaskSet, predictions: pd.DataFrame) -> list[Fault]:
 
 
 def has_confidences(predictions: pd.DataFrame) -> bool:
-    """Whether confidences are known. A results.json has none: its column is empty (pd.NA) throughout.
+    """Whether there are confidences. For a results.json the column is always empty (pd.NA).
 
-    NaN is not empty: it is what a recognizer gives that has gone wrong, and a fault.
+    NaN does not count as empty: it comes from a broken recognizer and is a fault.
     """
     column = predictions["confidence"]
     return isinstance(column.dtype, np.dtype) or len(column) == 0 or not bool(column.isna().all())
@@ -69,13 +69,13 @@ def has_confidences(predictions: pd.DataFrame) -> bool:
 def require_whole(
     query: QueryFrames, located: Located, predictions: pd.DataFrame, *, source: str = "predictions"
 ) -> None:
-    """Raise DataError, with the number of faults and the first ones, unless predictions are whole and legal."""
+    """Raise DataError, with the number of faults and the first of them, unless predictions are complete and valid."""
     faults = _faults(query, located, predictions)
     if faults:
         shown = "; ".join(map(str, faults[:SHOWN])) + ("; …" if len(faults) > SHOWN else "")
         raise DataError(
-            f"{source}: {counted(len(faults), 'fault')} against the tasks: {shown}. "
-            "Nothing was scored or written; predict these tasks again ('python -m eval check' lists every fault)"
+            f"{source}: the predictions don't match the tasks, {counted(len(faults), 'fault')}: {shown}. Nothing "
+            "was scored or written; predict these tasks again ('python -m eval check' lists all faults)"
         )
 
 
@@ -91,7 +91,7 @@ def _faults(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> 
 
 
 def _missing(query: QueryFrames, places: Integers) -> Iterator[Fault]:
-    """Missing frames by video; by task or user where all of it is missing."""
+    """Missing frames by video, or by task or user if all of its frames are missing."""
     if len(places) == 0:
         return
     of_video = np.bincount(query.video_of_frame[places], minlength=len(query.videos))
@@ -99,7 +99,7 @@ def _missing(query: QueryFrames, places: Integers) -> Iterator[Fault]:
     task_of_video, tasks = query.task_of_video, len(query.tasks)
     of_task = np.bincount(task_of_video, weights=of_video, minlength=tasks).astype(np.int64)
     task_size = np.bincount(task_of_video, weights=query.counts, minlength=tasks).astype(np.int64)
-    all_there_are = "missing, all there are"
+    all_there_are = "missing, which is all of them"
     for user in query.users:
         own = [place for place, task in enumerate(query.tasks) if task.user == user]
         rows = int(of_task[own].sum())
@@ -125,21 +125,23 @@ def _doubled(query: QueryFrames, places: Integers) -> Iterator[Fault]:
 
 
 def _firsts(query: QueryFrames, places: Integers) -> tuple[list[int], list[int]]:
-    """The videos that some flat places (rising) are of, and the number of the first frame in each."""
+    """The videos of some ascending flat indices, and the number of the first frame in each."""
     videos, index = np.unique(query.video_of_frame[places], return_index=True)
     return videos.tolist(), query.frames[places[index]].tolist()
 
 
 def _foreign(located: Located, predictions: pd.DataFrame) -> Iterator[Fault]:
-    """Rows that nothing asked for, at the level at which they go astray."""
+    """Rows that no task contains, reported at the level of the first mismatch."""
     stray_user = located.user == NOWHERE
     stray_task = (located.task == NOWHERE) & ~stray_user
     stray_video = (located.video == NOWHERE) & (located.task != NOWHERE)
     stray_frame = (located.frame == NOWHERE) & (located.video != NOWHERE)
     yield from _grouped(predictions, stray_user, ["user"], "of a user who is not in the tasks")
     yield from _grouped(predictions, stray_task, ["user", "task"], "of a task that the user does not have")
-    yield from _grouped(predictions, stray_video, ["user", "task", "video"], "of a video that is not the task's query")
-    yield from _grouped(predictions, stray_frame, ["user", "task", "video"], "that the task does not ask for")
+    yield from _grouped(
+        predictions, stray_video, ["user", "task", "video"], "of a video that is not in the task's query set"
+    )
+    yield from _grouped(predictions, stray_frame, ["user", "task", "video"], "that are not in the task")
 
 
 def _out_of_range(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> Iterator[Fault]:
@@ -150,7 +152,7 @@ def _out_of_range(query: QueryFrames, located: Located, predictions: pd.DataFram
         return
     confidence = predictions["confidence"].to_numpy(dtype=np.float64, na_value=np.nan)
     legal = (confidence >= 0) & (confidence <= HIGHEST_CONFIDENCE)  # False for NaN
-    what = "with a confidence that is no number from 0 to 1"
+    what = "with a confidence that is not a number from 0 to 1"
     yield from _grouped(predictions, ~legal, ["user", "task", "video"], what)
 
 
@@ -166,15 +168,15 @@ def _illegal_answers(query: QueryFrames, located: Located, predictions: pd.DataF
 
 
 def _in_range(query: QueryFrames, located: Located, predictions: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether each row is of a task, and its prediction one of the task's classes."""
-    way = np.array([*(task.way for task in query.tasks), 0], dtype=np.int64)  # NOWHERE takes the last
+    """Whether each row belongs to a task and its prediction is one of the task's classes."""
+    way = np.array([*(task.way for task in query.tasks), 0], dtype=np.int64)  # NOWHERE selects the last
     classes = predictions["prediction"].to_numpy()
     inside: NDArray[np.bool_] = (classes >= 0) & (classes < way[located.task])
     return inside
 
 
 def _grouped(predictions: pd.DataFrame, rows: NDArray[np.bool_], keys: list[str], what: str) -> Iterator[Fault]:
-    """Faulty rows by their keys; the first frame is named where the keys reach down to a video."""
+    """Faulty rows grouped by the keys; if the keys include the video, the fault names the first frame."""
     if not rows.any():
         return
     chosen = predictions.loc[rows, [*keys, "frame"]]

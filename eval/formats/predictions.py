@@ -1,4 +1,4 @@
-"""Predictions, one row per frame, and their file: predictions.parquet."""
+"""Predictions with one row per frame, and their file, predictions.parquet."""
 
 import json
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from groundwork.strict_model import first_fault
 PREDICTIONS_SCHEMA = 1
 KIND = "predictions"
 
-# `frame` is the number in the file's name, from 1; `prediction` an index into the task's objects; `confidence` the
-# probability of the predicted class.
+# `frame` is the number in the file's name, from 1; `prediction` is an index into the task's objects; `confidence` is
+# the probability of the predicted class.
 PREDICTION_COLUMNS = pa.schema(
     [
         pa.field("user", pa.string(), nullable=False),
@@ -30,15 +30,15 @@ PREDICTION_COLUMNS = pa.schema(
         pa.field("confidence", pa.float32(), nullable=False),
     ]
 )
-# A personal file's predictions also have its answers, as eval.formats.answer_text writes them.
+# Predictions by a personal file also have its answers, in the form of eval.formats.answer_text.
 ANSWERED_COLUMNS = PREDICTION_COLUMNS.append(pa.field(ANSWER, pa.string(), nullable=False))
 _FEW_TEXTS = ("user", "video", ANSWER)  # read as categories, to save memory
-_CURVE = "answers_curve"  # a key of the file's notes
+_CURVE = "answers_curve"  # a key of the file's metadata
 
 
 def require_columns(table: pd.DataFrame, *, source: str) -> None:
-    """Raise DataError unless a table has exactly the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, and numbers
-    where they belong."""
+    """Raise DataError unless a table has exactly the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, with numbers in
+    the numeric ones."""
     expected = columns_of(table).names
     if sorted(map(str, table.columns)) != sorted(expected):
         raise DataError(f"{source}: columns {', '.join(map(str, table.columns))}; expected {', '.join(expected)}")
@@ -50,24 +50,24 @@ def require_columns(table: pd.DataFrame, *, source: str) -> None:
 
 
 def columns_of(table: pd.DataFrame) -> pa.Schema:
-    """The columns that a table should have: ANSWERED_COLUMNS if it has answers."""
+    """The columns that a table must have: ANSWERED_COLUMNS if it has answers, otherwise PREDICTION_COLUMNS."""
     return ANSWERED_COLUMNS if ANSWER in table.columns else PREDICTION_COLUMNS
 
 
 def write_predictions(
     path: Path, table: pd.DataFrame, *, metadata: Mapping[str, str], curve: AnswersCurve | None = None
 ) -> None:
-    """Write predictions.parquet, whole or not at all.
+    """Write predictions.parquet atomically.
 
     Args:
-        path: where to.
-        table: exactly the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, in any order; texts as strings or
+        path: the file to write.
+        table: exactly the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, in any order; text as strings or
             categories.
-        metadata: where the predictions come from: model, versions, seed, … It travels in the parquet's metadata.
-        curve: what the answers would be at every strictness of a personal file. It travels there, too.
+        metadata: where the predictions come from (model, versions, seed, …), stored in the parquet's metadata.
+        curve: the answers at every strictness of a personal file, also stored in the metadata.
 
     Raises:
-        DataError: if a column is missing, foreign, of another type, or has an empty place.
+        DataError: if a column is missing or unknown, has another type, or has empty cells.
     """
     require_columns(table, source=str(path))
     schema, columns = columns_of(table), []
@@ -77,7 +77,7 @@ def write_predictions(
         except (pa.ArrowException, UnicodeEncodeError) as error:
             raise DataError(f"{path}: column {field.name} can't be written as {field.type} ({error})") from error
         if column.null_count:
-            raise DataError(f"{path}: column {field.name} has {column.null_count} empty places; none expected")
+            raise DataError(f"{path}: column {field.name} has {column.null_count} empty cells; expected none")
         columns.append(column)
     notes = {"kind": KIND, "schema": str(PREDICTIONS_SCHEMA), "provenance": json.dumps(dict(metadata))}
     if curve is not None:
@@ -88,12 +88,12 @@ def write_predictions(
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read predictions.parquet: the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, texts as categories, to save
+    """Read predictions.parquet: the columns of PREDICTION_COLUMNS or ANSWERED_COLUMNS, text as categories to save
     memory.
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it is damaged, cut off, or no predictions file of this kit.
+        DataError: if it is damaged, truncated, or not a predictions file of this kit.
     """
     with _opened(path) as file:
         _require_ours(path, file)
@@ -105,24 +105,23 @@ def read_predictions(path: Path) -> pd.DataFrame:
             raise DataError(f"{path}: damaged ({_first_line(error)}); delete it, then predict again") from error
     for name, column in zip(table.column_names, table.columns, strict=True):
         if column.null_count:
-            raise DataError(f"{path}: column {name} has {column.null_count} empty places; none expected")
+            raise DataError(f"{path}: column {name} has {column.null_count} empty cells; expected none")
     frame: pd.DataFrame = table.unify_dictionaries().to_pandas()
     return frame
 
 
 def read_predictions_metadata(path: Path) -> dict[str, str]:
-    """Where the predictions in a file come from; raises as `read_predictions` does."""
+    """Where the predictions in a file come from. For errors see `read_predictions`."""
     with _opened(path) as file:
         notes = _require_ours(path, file)
     provenance = parse_object(notes.get("provenance", "").encode(), f"{path}: provenance")
     if not all(isinstance(value, str) for value in provenance.values()):
-        raise DataError(f"{path}: provenance: strings expected")
+        raise DataError(f"{path}: provenance: expected strings")
     return provenance
 
 
 def read_answers_curve(path: Path) -> AnswersCurve | None:
-    """What the answers in a file would be at every strictness; None if it does not say. Raises as `read_predictions`
-    does."""
+    """The answers at every strictness, if the file has them, otherwise None. For errors see `read_predictions`."""
     with _opened(path) as file:
         text = _require_ours(path, file).get(_CURVE)
     if text is None:
@@ -136,13 +135,13 @@ def read_answers_curve(path: Path) -> AnswersCurve | None:
 
 def _opened(path: Path, *, read_dictionary: list[str] | None = None) -> pq.ParquetFile:
     require_file(path, "a predictions file (predictions.parquet)")
-    with path.open("rb"):  # so that a file that may not be read is an OSError with its name
+    with path.open("rb"):  # so that missing permission raises an OSError with the file's name
         pass
     try:
         return pq.ParquetFile(path, read_dictionary=read_dictionary, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path}: not a whole parquet file ({_first_line(error)}); delete it, then predict again"
+            f"{path}: not a complete parquet file ({_first_line(error)}); delete it, then predict again"
         ) from error
 
 
@@ -151,8 +150,8 @@ def _require_ours(path: Path, file: pq.ParquetFile) -> dict[str, str]:
     notes = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found.items()}
     if notes.get("kind") != KIND:
         raise DataError(
-            f"{path}: a parquet file, but no predictions of this kit; eval.formats.predictions.write_predictions "
-            "writes them"
+            f"{path}: a parquet file, but not predictions of this kit; eval.formats.predictions.write_predictions "
+            "writes these"
         )
     if notes.get("schema") != str(PREDICTIONS_SCHEMA):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Numbers in records, with the ranges that they are checked for."""
+"""Numeric types for records, with their valid ranges."""
 
 from typing import Annotated
 
@@ -7,6 +7,4 @@ from pydantic import Field
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Unsaid = Field(
-    exclude_if=lambda value: value is None
-)  # of a field that a file has only where there is something to say
+Unsaid = Field(exclude_if=lambda value: value is None)  # for a field that files only have if it is known

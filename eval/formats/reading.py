@@ -1,4 +1,4 @@
-"""How eval reads its files: missing is asked wrong, damaged or foreign is found wrong, each said in one line."""
+"""Reads eval's files: UsageError for a missing file, DataError for a damaged or foreign one, each in one line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,35 +10,37 @@ from groundwork.words import one_line
 
 
 def require_file(path: Path, kind: str) -> None:
-    """Raise UsageError unless `path` is a file; `kind` says what it should be (`a tasks file`)."""
+    """Raise UsageError unless `path` is a file; `kind` is the expected kind (`a tasks file`)."""
     if path.is_dir():
-        raise UsageError(f"{path}: a folder; {kind} was expected")
+        raise UsageError(f"{path}: this is a folder; expected {kind}")
     if not path.exists():
-        raise UsageError(f"{path}: no such file; {kind} was expected")
+        raise UsageError(f"{path}: no such file; expected {kind}")
 
 
 def parse_object(
     text: bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] = refuse_doubled
 ) -> dict[str, Any]:
-    """A JSON object from bytes, `pairs` making each object in it; DataError, beginning with `where`, if it is none.
+    """Parse a JSON object from bytes, building each object with `pairs`; raises DataError, starting with `where`.
 
-    An object that holds a key twice is refused, unless `pairs` keeps it.
+    Duplicate keys are refused, unless `pairs` keeps them.
     """
     try:
         value = parse_json(text, pairs=pairs)
     except DoubledKeyError as error:
         raise DataError(f"{where}: {error}") from error
-    except ValueError as error:  # UnicodeDecodeError is a ValueError too
-        raise DataError(f"{where}: not JSON ({one_line(str(error))}); cut off, or another kind of file?") from error
+    except ValueError as error:  # includes UnicodeDecodeError
+        raise DataError(
+            f"{where}: not JSON ({one_line(str(error))}); the file may be truncated, or of another kind"
+        ) from error
     if not isinstance(value, dict):
-        raise DataError(f"{where}: a JSON object was expected, found {type(value).__name__}")
+        raise DataError(f"{where}: expected a JSON object, got {type(value).__name__}")
     return value
 
 
 def require_schema(record: dict[str, Any], where: str, *, kind: str, schema: int) -> None:
-    """Raise DataError unless a record says that it is of this kind and schema number."""
+    """Raise DataError unless a record has this kind and schema number."""
     if record.get("kind") != kind:
-        raise DataError(f"{where}: no {kind} file of this kit (kind {one_line(repr(record.get('kind')))})")
+        raise DataError(f"{where}: not a {kind} file of this kit (kind {one_line(repr(record.get('kind')))})")
     found = record.get("schema")
     if type(found) is not int or found != schema:
         raise DataError(f"{where}: {kind} schema {one_line(repr(found))}; this version reads schema {schema}")

@@ -1,7 +1,7 @@
-"""The records at eval's border, all to be had from here: tasks.jsonl, predictions.parquet, scorecard.json.
+"""Exports all records of eval's files: tasks.jsonl, predictions.parquet, scorecard.json.
 
-Each file carries its kind and a schema number; a reader refuses one that it does not know. The records, readers and
-writers stand in eval/formats/tasks.py, eval/formats/predictions.py and eval/formats/scorecard.py.
+Each file contains its kind and a schema number; readers refuse unknown ones. The records, readers and writers are in
+eval/formats/tasks.py, eval/formats/predictions.py and eval/formats/scorecard.py.
 """
 
 from eval.formats.predictions import (

@@ -1,6 +1,6 @@
-"""The scorecard: what one recognizer scored on one set of tasks, and its file, scorecard.json.
+"""The scorecard, which holds one recognizer's scores on one set of tasks, and its file, scorecard.json.
 
-Metrics are fractions in [0, 1], never percent. The means are all of the rows of `per_video`.
+Metrics are fractions in [0, 1], never percent. All means are over the rows of `per_video`.
 """
 
 import json
@@ -53,7 +53,7 @@ class TaskScore(Strict):
 
 
 class ObjectScore(Strict):
-    """One object of one user: means over its videos in all tasks. `videos` counts different ones."""
+    """One object of one user: means over its videos in all tasks. `videos` counts distinct videos."""
 
     user: str
     object: str
@@ -65,7 +65,7 @@ class ObjectScore(Strict):
 
 
 class UserScore(Strict):
-    """One user: means over the videos of all their tasks. `objects` and `videos` count different ones."""
+    """One user: means over the videos of all their tasks. `objects` and `videos` count distinct ones."""
 
     user: str
     tasks: Count
@@ -77,9 +77,9 @@ class UserScore(Strict):
 
 
 class Summary(Strict):
-    """A mean over `n` `unit`s with its intervals (eval/intervals.py says what each is worth).
+    """A mean over `n` `unit`s with its intervals (see eval/intervals.py for their meaning).
 
-    bootstrap_over_tasks: where the mean is over tasks that are drawn independently.
+    bootstrap_over_tasks: only for means over tasks that are drawn independently.
     """
 
     mean: Fraction
@@ -91,8 +91,8 @@ class Summary(Strict):
 
 
 class MetricSummary(Strict):
-    """per_video: the headline, every video of every task counts once. per_user: every user counts once. per_task: of
-    single images alone, where it is the headline: every task counts once."""
+    """per_video: the headline, in which every video of every task counts once. per_user: every user counts once.
+    per_task: only for single images, where it is the headline; every task counts once."""
 
     per_video: Summary
     per_user: Summary
@@ -100,22 +100,22 @@ class MetricSummary(Strict):
 
     @property
     def parts(self) -> dict[str, Summary]:
-        """All that there are by name, the headline, which a result is quoted by, first."""
+        """The existing summaries by name, with the headline first."""
         first = {"per_task": self.per_task} if self.per_task else {}
         return {**first, "per_video": self.per_video, "per_user": self.per_user}
 
     @property
     def headline(self) -> Summary:
-        """What a result is quoted by."""
+        """The summary to quote."""
         return self.per_task or self.per_video
 
 
 class Overall(Strict):
-    """One summary per metric, named as in eval.metrics.METRICS; None where it means nothing, on single images.
+    """One summary per metric, named as in eval.metrics.METRICS; None if it is undefined, for single images.
 
-    chance: frame accuracy that guessing has, mean over tasks of 1 / objects. ece: expected calibration error of the
-    confidences, see eval.calibration; None where there are none. answers: of a personal file. A scorecard of an
-    earlier release has none of the three.
+    chance: the frame accuracy of guessing, the mean over tasks of 1 / objects.
+    ece: the expected calibration error of the confidences, see eval.calibration; None without confidences.
+    answers: for a personal file. Scorecards of earlier releases lack all three.
     """
 
     frame_accuracy: MetricSummary
@@ -127,7 +127,7 @@ class Overall(Strict):
 
 
 class Counts(Strict):
-    """How much was scored; `objects` and `videos` count different ones, `video_scores` a video once for each task."""
+    """How much was scored. `objects` and `videos` count distinct ones; `video_scores` counts a video once per task."""
 
     users: Count
     tasks: Count
@@ -138,9 +138,9 @@ class Counts(Strict):
 
 
 class Confusion(Strict):
-    """How often one user's objects were taken for one another, in all the user's tasks with just these objects.
+    """How often one user's objects were confused, in all of the user's tasks with exactly these objects.
 
-    `frames[i][j]` counts frames of `objects[i]` predicted as `objects[j]`, each frame once for each task it is in.
+    `frames[i][j]` counts frames of `objects[i]` predicted as `objects[j]`, each frame once per task.
     """
 
     user: str
@@ -153,12 +153,12 @@ class Confusion(Strict):
     def _square(cls, frames: tuple[tuple[int, ...], ...], info: ValidationInfo) -> tuple[tuple[int, ...], ...]:
         way = len(info.data.get("objects", ()))
         if [len(row) for row in frames] != [way] * way:
-            raise ValueError(f"{way} rows of {way} counts expected, one for each object")
+            raise ValueError(f"expected {way} rows of {way} counts, one per object")
         return frames
 
 
 class Amount(Strict):
-    """What a task took: mean and population standard deviation over `n` tasks."""
+    """A cost per task: mean and population standard deviation over `n` tasks."""
 
     mean: NotNegative
     std: NotNegative
@@ -166,7 +166,7 @@ class Amount(Strict):
 
     @classmethod
     def of(cls, values: ArrayLike) -> Self:
-        """From each task's own amount, shape (tasks,), tasks >= 1."""
+        """Summarize each task's amount, shape (tasks,), tasks >= 1."""
         numbers = np.asarray(values, dtype=np.float64)
         return cls(mean=float(numbers.mean()), std=float(numbers.std()), n=len(numbers))
 
@@ -175,11 +175,11 @@ AMOUNTS = (
     *("macs_to_personalize", "macs_to_personalize_thop", "seconds_to_personalize"),
     *("filter_extra_frames", "filter_extra_macs"),
 )
-_EARLIER = {name.replace("ize", "ise"): name for name in AMOUNTS if "ize" in name}  # as earlier releases wrote them
+_EARLIER = {name.replace("ize", "ise"): name for name in AMOUNTS if "ize" in name}  # the keys in earlier releases
 
 
 class TaskCost(Strict):
-    """What one task took; None where it is not known. Fields as Cost has them."""
+    """The cost of one task; None if unknown. The fields are those of Cost."""
 
     user: str
     task: Count
@@ -191,13 +191,15 @@ class TaskCost(Strict):
 
 
 class Cost(Strict):
-    """What a task took to personalize, and a filter to predict; None where it is not known.
+    """The cost per task of personalizing, and of a filter in predicting; None if unknown.
 
-    macs_to_personalize: multiply-accumulate operations, all of them. macs_to_personalize_thop: as the leaderboard
-    counted them, without attention. seconds_to_personalize: of wall clock, operations counted apart.
-    filter_extra_frames: query frames that a causal filter read beside those that the task asks for. filter_extra_macs:
-    what these took. source: how and on what machine they were counted and measured. per_task: each task's own, where
-    that is known.
+    macs_to_personalize: all multiply-accumulate operations.
+    macs_to_personalize_thop: the leaderboard's count, without attention.
+    seconds_to_personalize: wall-clock seconds, measured without counting.
+    filter_extra_frames: query frames that a causal filter read in addition to those in the task.
+    filter_extra_macs: the MACs of these frames.
+    source: how and on which machine they were counted and measured.
+    per_task: each task's own costs, if known.
     """
 
     macs_to_personalize: Amount | None = None
@@ -210,7 +212,7 @@ class Cost(Strict):
 
     @classmethod
     def of(cls, per_task: Sequence[TaskCost], *, source: str) -> Self:
-        """From each task's own, tasks >= 1; what one of them lacks has no mean."""
+        """Summarize each task's costs, tasks >= 1; a field that a task lacks has no mean."""
         amounts = {}
         for name in AMOUNTS:
             known = [getattr(row, name) for row in per_task if getattr(row, name) is not None]
@@ -219,7 +221,8 @@ class Cost(Strict):
 
 
 class Group(Strict):
-    """Frame accuracy where something annotated is alike: a mean over `n` `unit`s, of the bootstrap's `n` users."""
+    """Frame accuracy of a group with similar annotations: a mean over `n` `unit`s, with a bootstrap over its own `n`
+    users."""
 
     name: str
     frame_accuracy: Fraction
@@ -229,18 +232,18 @@ class Group(Strict):
 
 
 class ByAnnotation(Strict):
-    """Frame accuracy by what annotations say (eval/by_annotation.py says how groups are made); () where they don't."""
+    """Frame accuracy by annotation (see eval/by_annotation.py for the groups); () without annotations."""
 
     box_size: tuple[Group, ...] = ()
     support_quality: tuple[Group, ...] = ()
 
 
 class Scorecard(Strict):
-    """What one recognizer scored on one set of tasks.
+    """One recognizer's scores on one set of tasks.
 
-    `notes` say what the numbers do not mean under this protocol. `tasks_fingerprint` is the same for two scorecards if
-    and only if their tasks are. `provenance` says where the predictions come from. `cost` and `by_annotation` are None
-    where nothing is known of them. Of `single_images` there is one metric, and no row for each of them in each task.
+    `notes` explain the limits of the numbers under this protocol. Two scorecards have the same `tasks_fingerprint` if
+    and only if their tasks are the same. `provenance` says where the predictions come from. `cost` and `by_annotation`
+    are None if unknown. With `single_images` there is one metric, and there are no rows per image.
     """
 
     kind: Literal["scorecard"] = "scorecard"
@@ -271,28 +274,28 @@ class Scorecard(Strict):
         rows = (self.overall, *self.per_user, *self.per_task, *self.per_object, *self.per_video)
         for name in TIME_ORDERED:
             if any((getattr(row, name) is None) != self.single_images for row in rows):
-                raise ValueError(f"{name} is of videos, and of all of them; single images have none")
+                raise ValueError(f"{name} needs videos; single images can't have it")
         if (self.overall.frame_accuracy.per_task is None) == self.single_images:
-            raise ValueError("a mean over tasks is of single images, which have one")
+            raise ValueError("a mean over tasks is only for single images, which need it")
         return self
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names in METRICS of the metrics that it has."""
+        """The names, as in METRICS, of its metrics."""
         return tuple(name for name in METRICS if not (self.single_images and name in TIME_ORDERED))
 
 
 def write_scorecard(path: Path, scorecard: Scorecard) -> None:
-    """Write scorecard.json, whole or not at all: indented, and lists with an entry a line."""
+    """Write scorecard.json atomically, indented, with one list entry per line."""
     write_text(path, _json(scorecard.model_dump(by_alias=True)) + "\n")
 
 
 def read_scorecard(path: Path) -> Scorecard:
-    """Read scorecard.json, strictly.
+    """Read scorecard.json strictly.
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it is damaged, of another schema, or no scorecard.
+        DataError: if it is damaged, has another schema, or is not a scorecard.
     """
     require_file(path, "a scorecard (scorecard.json)")
     content = parse_object(
@@ -306,7 +309,7 @@ def read_scorecard(path: Path) -> Scorecard:
 
 
 def _json(value: Any) -> str:
-    """JSON text: an object's keys and a list's entries on lines of their own, but nothing within an entry."""
+    """JSON text with one line per key of an object and per entry of a list, without line breaks inside entries."""
     if isinstance(value, dict) and value:
         parts = [f"{json.dumps(key, ensure_ascii=False)}: {_json(part)}" for key, part in value.items()]
         brackets = "{}"

@@ -1,4 +1,4 @@
-"""Tasks, the plans that predict and score both read, and their file: tasks.jsonl, a header and then a task a line."""
+"""Tasks, the plans that predict and score read, and their file, tasks.jsonl: a header, then one task per line."""
 
 import hashlib
 import json
@@ -28,10 +28,10 @@ _STRICT = ConfigDict(**NOTHING_UNKNOWN, strict=True)  # how pydantic reads these
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """Which frames of one video a task takes.
+    """The frames of one video in a task.
 
-    `frames` are numbers from file names, from 1. In the support set of a task with clips of L frames, each L in a row
-    are one clip. In the query set they are the frames to predict, rising.
+    `frames` are the numbers in file names, from 1. In the support set of a task with clips of L frames, each L
+    consecutive entries are one clip. In the query set they are the frames to predict, ascending.
     """
 
     __pydantic_config__ = _STRICT
@@ -43,7 +43,8 @@ class VideoPlan:
 
 @dataclass(frozen=True)
 class Task:
-    """One few-shot task of one user: a plan, no pixels. A label is an index into `objects` (sorted folder names)."""
+    """One few-shot task of one user, as a plan without pixels. A label is an index into `objects` (sorted folder
+    names)."""
 
     __pydantic_config__ = _STRICT
 
@@ -56,13 +57,13 @@ class Task:
 
     @property
     def way(self) -> int:
-        """Number of classes."""
+        """The number of classes."""
         return len(self.objects)
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An object, or one video of it (`video` is "" for a whole object), that is in no task of its user, and why."""
+    """An object (then `video` is "") or a video that is in no task of its user, and the reason."""
 
     __pydantic_config__ = _STRICT
 
@@ -74,11 +75,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class TaskSet:
-    """All tasks that one protocol draws from one split of one tree: the manifest that predict and score both read.
+    """All tasks that a protocol draws from one split of a tree: the manifest that predict and score read.
 
-    `every_query_frame` is False where the protocol takes a sample of a video's frames: frames-to-recognition and
-    video accuracy then speak of that sample only. `data_fingerprint` is the index's. `single_images` is True where each
-    plan is of one frame, without an order in time: a task is then scored as a whole.
+    `every_query_frame` is False if the protocol samples a video's frames; frames-to-recognition and video accuracy are
+    then only about that sample. `data_fingerprint` is the index's. `single_images` is True if each plan has one frame,
+    without an order in time; a task is then scored as a whole.
     """
 
     protocol: str
@@ -92,7 +93,7 @@ class TaskSet:
 
 
 class _Header(BaseModel):
-    """The first line of tasks.jsonl. `tasks` is how many lines follow, so that a file that was cut off is noticed."""
+    """The first line of tasks.jsonl. `tasks` is the number of lines that follow, so that truncation is detected."""
 
     model_config = _STRICT
 
@@ -112,10 +113,10 @@ _TASK = TypeAdapter(Task)
 
 
 def write_tasks(path: Path, task_set: TaskSet) -> None:
-    """Write tasks.jsonl, whole or not at all.
+    """Write tasks.jsonl atomically.
 
     Raises:
-        DataError: if a name holds bytes that are no UTF-8.
+        DataError: if a name is not valid UTF-8.
     """
     with whole_file(path) as file:
         for line in _lines(task_set):
@@ -123,7 +124,7 @@ def write_tasks(path: Path, task_set: TaskSet) -> None:
 
 
 def tasks_fingerprint(task_set: TaskSet) -> str:
-    """A fingerprint of all that tasks.jsonl would hold: two task sets are the same if and only if it is."""
+    """A fingerprint of the content of tasks.jsonl: it is equal for two task sets if and only if they are the same."""
     digest = hashlib.sha256()
     for line in _lines(task_set):
         digest.update(line)
@@ -131,11 +132,11 @@ def tasks_fingerprint(task_set: TaskSet) -> str:
 
 
 def read_tasks(path: Path) -> TaskSet:
-    """Read tasks.jsonl, strictly.
+    """Read tasks.jsonl strictly.
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it isn't a whole and consistent tasks file; names file and line.
+        DataError: if it is not a complete and consistent tasks file; the message names file and line.
     """
     require_file(path, "a tasks file (tasks.jsonl)")
     tasks: dict[tuple[str, int], Task] = {}
@@ -145,14 +146,14 @@ def read_tasks(path: Path) -> TaskSet:
             where = f"{path}:{number}"
             task = _read_task(line, where)
             if (task.user, task.task) in tasks:
-                raise DataError(f"{where}: user {task.user!r}, task {task.task} is there a second time")
+                raise DataError(f"{where}: user {task.user!r}, task {task.task} appears twice")
             if header.single_images and any(len(plan.frames) > 1 for plan in (*task.support, *task.query)):
-                raise DataError(f"{where}: user {task.user!r}, task {task.task}: an image of several frames")
+                raise DataError(f"{where}: user {task.user!r}, task {task.task}: an image with several frames")
             tasks[task.user, task.task] = task
     if len(tasks) != header.tasks:
         raise DataError(
-            f"{path}:{len(tasks) + 1}: the file ends after {counted(len(tasks), 'task')}, its header says"
-            f" {header.tasks}; cut off? Draw the tasks again"
+            f"{path}:{len(tasks) + 1}: the file ends after {counted(len(tasks), 'task')}, but its header says "
+            f"{header.tasks}. It may be truncated; draw the tasks again"
         )
     return TaskSet(
         protocol=header.protocol,
@@ -176,7 +177,8 @@ def _lines(task_set: TaskSet) -> Iterator[bytes]:
         "every_query_frame": task_set.every_query_frame,
         "data_fingerprint": task_set.data_fingerprint,
         "left_out": [_left_out_fields(entry) for entry in task_set.left_out],
-        **({"single_images": True} if task_set.single_images else {}),  # new in a file: others keep their fingerprints
+        # only written if True, so that older files keep their fingerprints
+        **({"single_images": True} if task_set.single_images else {}),
         "tasks": len(task_set.tasks),
     }
     for record in chain([header], map(_task_fields, task_set.tasks)):
@@ -185,12 +187,12 @@ def _lines(task_set: TaskSet) -> Iterator[bytes]:
             yield line.encode() + b"\n"
         except UnicodeEncodeError as error:
             raise DataError(
-                f"{error.object[max(error.start - 40, 0) : error.end]!a}: a name that is no UTF-8"
+                f"{error.object[max(error.start - 40, 0) : error.end]!a}: a name that is not valid UTF-8"
             ) from error
 
 
-# The fields by name, in the order of the file. Its bytes are the task set's fingerprint, so that a field that is added
-# to a record, or moved in it, must not reach the file by itself.
+# The fields by name, in the order of the file. The file's bytes determine the fingerprint, so adding or moving a
+# record's field must not change the file automatically.
 def _task_fields(task: Task) -> dict[str, object]:
     return {
         "user": task.user,
@@ -219,7 +221,7 @@ def _read_header(line: bytes, where: str) -> _Header:
 
 
 def _read_task(line: bytes, where: str) -> Task:
-    parse_object(line, where)  # a key that is there twice, which pydantic's reader would pass over
+    parse_object(line, where)  # detects duplicate keys, which pydantic's reader ignores
     try:
         task = _TASK.validate_json(line)
     except ValidationError as error:
@@ -231,18 +233,18 @@ def _read_task(line: bytes, where: str) -> Task:
 
 
 def _fault(task: Task) -> str:
-    """What a task's parts say against one another; "" if nothing."""
+    """A contradiction between a task's parts; "" if there is none."""
     if not task.objects or len(set(task.objects)) < task.way:
-        return "objects are missing or there twice"
+        return "objects are missing or listed twice"
     for role, plans in (("support", task.support), ("query", task.query)):
         if len({plan.video for plan in plans}) < len(plans):
-            return f"a {role} video is there twice"
+            return f"a {role} video appears twice"
         for plan in plans:
             if plan.label >= task.way:
-                return f"{role} video {plan.video!r} has label {plan.label}, labels are 0 to {task.way - 1}"
+                return f"{role} video {plan.video!r} has label {plan.label}; expected 0 to {task.way - 1}"
             if not plan.frames:
                 return f"{role} video {plan.video!r} has no frames"
     for plan in task.query:
         if any(frame >= following for frame, following in pairwise(plan.frames)):
-            return f"query video {plan.video!r}: frames aren't rising"
+            return f"query video {plan.video!r}: frames are not ascending"
     return ""

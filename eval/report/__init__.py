@@ -1,4 +1,4 @@
-"""Scorecard to report: one HTML page that needs no network, Markdown, plain text, CSVs and pictures."""
+"""Turns a scorecard into a report: one HTML page that needs no network, Markdown, plain text, CSVs and figures."""
 
 import re
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from groundwork.pages.page import html_page
 
 __all__ = ["PredictedTasks", "Thumbnails", "compare_table", "is_report_file", "scorecard_text", "write_report"]
 
-# Files that not every report has: one that an earlier report left would speak of other numbers.
+# Files that only some reports have; left from an earlier report, they would show old numbers.
 _OPTIONAL = {
     TIMELINES_CSV,
     CONFUSION_CSV,
@@ -53,29 +53,27 @@ def write_report(
     videos: Sequence[str] = (),
     thumbnails: Thumbnails | None = None,
 ) -> None:
-    """Write report.html, report.md, pictures and CSVs into a run folder, each file whole or not at all.
+    """Write report.html, report.md, figures and CSVs into a run folder, each file atomically.
 
-    The same arguments give the same bytes. Numbers are percent in the pages and fractions in the CSVs.
+    The same arguments give the same bytes. Numbers are in percent in the pages and fractions in the CSVs.
 
     Args:
-        scorecard: what to report.
-        run_dir: where to.
-        predicted: the tasks and predictions that the scorecard is of, for timelines; None for a report without any.
-        videos: whose timelines to show; the worst, the middle and the best ones if none are named.
-        thumbnails: gives a frame's JPEG file by its video and number; frames of the timelines then go into the page,
-            which says so. None, and the report holds no picture of what was filmed.
+        scorecard: the scorecard.
+        run_dir: the folder to write to.
+        predicted: the tasks and predictions of the scorecard, for timelines; None for a report without timelines.
+        videos: the videos with timelines; by default some of the worst, the middle and the best.
+        thumbnails: returns a frame's JPEG file, given its video and number; the page then shows frames of the
+            timelines, and says so. None for a report without filmed images.
 
     Raises:
-        UsageError: if timelines or thumbnails are wanted without predictions, or of a video that was not scored.
-        DataError: if tasks or predictions are not those of the scorecard.
+        UsageError: if timelines or thumbnails are requested without predictions, or for a video that was not scored.
+        DataError: if tasks or predictions don't belong to the scorecard.
     """
     if predicted is None and (videos or thumbnails):
-        raise UsageError(
-            f"{run_dir}: timelines and thumbnails need the run's tasks and predictions, which are not there"
-        )
+        raise UsageError(f"{run_dir}: timelines and thumbnails need the run's tasks and predictions, which are missing")
     ranked = worst_first(scorecard)
     if scorecard.single_images and (videos or thumbnails):
-        raise UsageError(f"{run_dir}: timelines show a video over time, and these tasks are of single images")
+        raise UsageError(f"{run_dir}: timelines show a video over time, but these tasks are of single images")
     shows = predicted is not None and not scorecard.single_images
     timelines = chosen_timelines(scorecard, predicted, ranked, videos=videos) if predicted and shows else []
     sections = report_sections(scorecard, ranked, timelines, thumbnails)
@@ -86,7 +84,8 @@ def write_report(
     for name, content in files.items():
         write_bytes(run_dir / name, content)
     write_text(run_dir / "report.md", markdown_page(title(scorecard), sections))
-    write_text(run_dir / "report.html", html_page(title(scorecard), sections))  # last: where it is, all of it is
+    # last, so that it only exists with all other files
+    write_text(run_dir / "report.html", html_page(title(scorecard), sections))
 
 
 def is_report_file(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a personal file's answers come to, in a table, and at every strictness that it can have, in a curve."""
+"""Reports a personal file's answers in a table, and at every strictness in a curve."""
 
 from collections.abc import Sequence
 
@@ -15,35 +15,37 @@ ANSWERS_CSV = "answers_curve.csv"
 PICTURE_NAME = "answers_curve.svg"
 
 ANSWERS_NOTE = (
-    f'An answer is an object, an object with a "maybe", or {NONE_OF_THESE}. One with a "maybe" counts as right or '
-    "wrong by its object. The metrics above are of each frame's likeliest object, whatever the answer."
+    f'An answer is an object, an object with a "maybe", or {NONE_OF_THESE}. An answer with a "maybe" counts as right '
+    "or wrong by its object. The metrics above use each frame's likeliest object, regardless of the answer."
 )
 PROMISED_NOTE = (
-    "Every video scored here shows a thing that was taught, so false alarms (other things called one of these) can't "
-    "be measured on them: they are as promised by the personal file, estimated from the videos that it was taught "
-    f"with. So are the misses that it promises: its things' own frames answered with {NONE_OF_THESE}."
+    "Every video scored here shows an object that was taught, so false alarms (other objects named as one of "
+    "these) can't be measured on them. They are promised by the personal file, which estimated them from the "
+    "videos that it was taught with. The same is true of the promised misses: frames of its own objects answered "
+    f"with {NONE_OF_THESE}."
 )
 NOT_ESTIMATED = (
-    "How often another thing would be called one of these is not known: that takes three objects with two videos each."
+    "How often another object would be named as one of these is not known: this needs three objects "
+    "with two videos each."
 )
-SHOWN_STEP = 5  # percent: aims that the table shows; the CSV has all
+SHOWN_STEP = 5  # in percent: the step between aims in the table; the CSV has all
 
 _GOT, _PROMISED = "#2f5d8a", LINE
 
 
 def answers_table(answers: Answers) -> Table:
-    """What was answered, in shares of frames."""
+    """The answers, as shares of frames."""
     rows = (
         ("right", answers.right),
         ("wrong", answers.wrong),
         (NONE_OF_THESE, answers.none),
-        ('with a "maybe", among right and wrong', answers.unsure),
+        ('with a "maybe", included in right and wrong', answers.unsure),
     )
-    return Table("What was answered, mean over videos of tasks", ("Answer", _share("Share of frames, %")), rows)
+    return Table("Answers, mean over videos of tasks", ("Answer", _share("Share of frames, %")), rows)
 
 
 def curve_blocks(curve: AnswersCurve) -> list[Block]:
-    """Figure, table and what must be known to read them."""
+    """The figure, the table and notes on how to read them."""
     if _alarming(curve):
         figure = Figure(
             PICTURE_NAME,
@@ -60,7 +62,7 @@ def curve_blocks(curve: AnswersCurve) -> list[Block]:
 
 
 def curve_table(curve: AnswersCurve) -> Table:
-    """One row per strictness shown, the one that holds among them."""
+    """One row per strictness shown, including the chosen one."""
     rows = []
     for place, point in enumerate(curve.points):
         aim = None if point.aim is None else round(100 * point.aim, 6)
@@ -70,14 +72,14 @@ def curve_table(curve: AnswersCurve) -> Table:
             rows.append((*promised, got.right, got.wrong, got.none, got.unsure, holds))
     shares = ("Aim", "Misses promised", "False alarms promised", "Right", "Wrong", "None of these", "Maybe")
     caption = (
-        f"Answers at every strictness, in % of frames; {curve.strictness} holds. The aim is the share of the taught "
-        f"things' own frames that may be answered with {NONE_OF_THESE}"
+        f"Answers at every strictness, in % of frames; {curve.strictness} is in use. The aim is the share "
+        f"of the taught objects' own frames that may be answered with {NONE_OF_THESE}"
     )
     return Table(caption, (*map(_share, shares), "Holds"), tuple(rows))
 
 
 def curve_picture(curve: AnswersCurve) -> bytes:
-    """Right answers (got) and frames not missed (promised) over false alarms (promised), as SVG."""
+    """Right answers (measured) and frames not missed (promised) over false alarms (promised), as SVG."""
     points = _alarming(curve)
     alarms = [100 * alarm for alarm, _ in points]
     with drawing(height=4.2) as (axes, content):
@@ -102,14 +104,14 @@ def curve_picture(curve: AnswersCurve) -> bytes:
         )
         axes.set_xlim(0, max(5.0, 1.05 * max(alarms)))
         axes.set_ylim(0, 103)
-        axes.set_xlabel("False alarms promised, % of other things' frames\n(lower is better)")
+        axes.set_xlabel("False alarms promised, % of other objects' frames\n(lower is better)")
         axes.set_ylabel("% of frames (higher is better)")
         axes.spines[["top", "right"]].set_visible(False)
     return content.getvalue()
 
 
 def curve_finding(curve: AnswersCurve) -> str:
-    """What the picture shows, for someone who does not see it."""
+    """The content of the figure in words."""
     points = sorted(_alarming(curve), key=lambda pair: pair[0])
     (fewest, low), (most, high) = points[0], points[-1]
     held = curve.points[curve.chosen]
@@ -123,7 +125,7 @@ def curve_finding(curve: AnswersCurve) -> str:
 
 
 def curve_csv(curve: AnswersCurve) -> pd.DataFrame:
-    """One row per point, fractions; empty cells where nothing is known."""
+    """One row per point, as fractions; empty cells for unknown values."""
     rows = [
         {
             "aim": point.aim,
@@ -138,10 +140,10 @@ def curve_csv(curve: AnswersCurve) -> pd.DataFrame:
 
 
 def _alarming(curve: AnswersCurve) -> Sequence[tuple[float, AnswerPoint]]:
-    """The points whose false alarms are known."""
+    """The points with known false alarms."""
     return [(point.false_alarms, point) for point in curve.points if point.false_alarms is not None]
 
 
 def _share(heading: str) -> Column:
-    """A column of shares, in percent; `-` where one is not known."""
+    """A column of shares in percent, with `-` for unknown values."""
     return Column(heading, lambda share: MISSING if share is None else percent(share))

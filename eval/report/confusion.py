@@ -7,21 +7,21 @@ from groundwork.words import counted
 
 
 def largest_confusion(scorecard: Scorecard, user: str) -> tuple[Confusion, int]:
-    """Of a user's sets of objects the one with most frames, and how many other sets the user has."""
+    """The confusion of a user's set of objects with the most frames, and the number of the user's other sets."""
     own = [confusion for confusion in scorecard.confusion if confusion.user == user]
     return max(own, key=lambda confusion: sum(map(sum, confusion.frames))), len(own) - 1
 
 
 def confusion_table(confusion: Confusion) -> Table:
-    """One row per object that frames show, one column per object that they were taken for."""
+    """One row per shown object, one column per predicted object."""
     rows = [
         (name, sum(row), *(count / sum(row) for count in row))
         for name, row in zip(confusion.objects, confusion.frames, strict=True)
         if sum(row)
     ]
     return Table(
-        f"What user {confusion.user}'s objects were taken for, in % of the frames that show the row's object, "
-        f"{counted(confusion.tasks, 'task')} together; framed and bold: taken for itself",
+        f"Predictions for user {confusion.user}'s objects, in % of the frames that show the row's object, over "
+        f"{counted(confusion.tasks, 'task')}; framed and bold: right",
         ("Object shown", "Frames", *(Column(name, percent) for name in confusion.objects)),
         tuple(rows),
         shaded_from=2,
@@ -38,7 +38,7 @@ def confusion_finding(confusion: Confusion) -> str:
         if count and taken != shown
     ]
     if not wrong:
-        return "No object was taken for another."
+        return "No object was mistaken for another."
     share, shown, taken = max(wrong, key=lambda entry: entry[0])
-    pair = f"{printable(shown)}, taken for {printable(taken)}"
+    pair = f"{printable(shown)}, mistaken for {printable(taken)}"
     return f"Most frequent confusion: {pair} in {percent(share)} % of its frames."

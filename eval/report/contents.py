@@ -1,4 +1,4 @@
-"""What a report says, and in which order."""
+"""The content of a report, in order."""
 
 from collections.abc import Callable, Sequence
 
@@ -26,31 +26,31 @@ from groundwork.pages.blocks import Block, Figure, Heading, Paragraph, Section, 
 from groundwork.pages.cells import percent, printable
 from groundwork.words import counted
 
-# A frame as a JPEG file's content, by its video and number.
+# Returns a frame as the content of a JPEG file, given its video and number.
 Thumbnails = Callable[[str, int], bytes]
 
-MOST_THUMBNAILS = 5  # of a timeline, and one more of the first recognition
+MOST_THUMBNAILS = 5  # per timeline, plus one for the first recognition
 PRIVACY_NOTE = (
-    "The HTML page of this report holds pictures from people's homes. Share it only with those who may see them."
+    "The HTML page of this report contains images of people's homes. Share it only with people who may see them."
 )
 INTERVALS_NOTE = (
-    "The protocol's interval is 1.96·std/√n, as the leaderboard prints it. It takes every video for independent, "
-    "although the same videos come in many tasks: it is too narrow as a statement about new users. The bootstrap draws "
-    "whole users again and again, is widened where they are few, and speaks of users like these."
+    "The protocol's interval is 1.96·std/√n, as on the leaderboard. It treats all videos as independent, although "
+    "the same videos are in many tasks, so it is too narrow for new users. The bootstrap repeatedly draws whole "
+    "users, is widened for few users, and applies to users like these."
 )
 TASK_INTERVALS_NOTE = (
-    "The protocol's interval is 1.96·std/√n over tasks, as papers print it. The bootstrap over each user's tasks "
-    "speaks of other tasks of the same sources of images; the one over users draws whole sources, is widened where "
-    "they are few, and speaks of sources like these."
+    "The protocol's interval is 1.96·std/√n over tasks, as in papers. The bootstrap over each "
+    "user's tasks applies to other tasks from the same sources of images; the one over users draws whole sources, "
+    "is widened for few sources, and applies to sources like these."
 )
 CONFUSION_NOTE = (
-    "For each user: the metrics of each object, then what its frames were taken for. A row adds up to 100 %; where row "
-    f"and column name the same object, it was recognized. The counts are in {CONFUSION_CSV}."
+    "For each user: the metrics of each object, then the predictions for its frames. Each row adds "
+    f"up to 100 %; if row and column name the same object, it was recognized. The counts are in {CONFUSION_CSV}."
 )
 TIMELINES_NOTE = (
-    "What was predicted in each frame, in one of the tasks that the video is in. The upper lane is the right object; "
-    "mistakes are hatched, in a lane for each object that was predicted wrongly. A prediction is drawn up to the next "
-    "frame that was predicted."
+    "The prediction for each frame, in one of the video's tasks. The upper lane is the right object; "
+    "mistakes are hatched, with one lane per wrongly predicted object. A prediction is drawn up to the next "
+    "predicted frame."
 )
 
 
@@ -63,10 +63,10 @@ def report_sections(
     """The whole report.
 
     Args:
-        scorecard: what to report.
+        scorecard: the scorecard.
         ranked: its videos, worst first.
-        timelines: of the videos to show over time; may be none.
-        thumbnails: gives the frames to show; None for no pictures of what was filmed.
+        timelines: timelines of the videos to show over time; can be empty.
+        thumbnails: returns the frames to show; None for a report without filmed images.
     """
     privacy = (Paragraph(PRIVACY_NOTE, kind="note"),) if thumbnails and timelines else ()
     users = Figure(
@@ -86,7 +86,7 @@ def report_sections(
         sections.append(Section("objects", "Objects", tuple(objects)))
     else:
         sections += [
-            Section("objects", "Objects, and what they were taken for", (Paragraph(CONFUSION_NOTE), *objects)),
+            Section("objects", "Objects and confusions", (Paragraph(CONFUSION_NOTE), *objects)),
             Section("videos", "Worst and best videos", tuple(video_tables(scorecard, ranked))),
         ]
     if timelines:
@@ -122,7 +122,7 @@ def _overall(scorecard: Scorecard) -> tuple[Block, ...]:
 
 
 def _answers(scorecard: Scorecard) -> list[Section]:
-    """A personal file's; none for other recognizers."""
+    """Sections on a personal file's answers; none for other recognizers."""
     answers, curve = scorecard.overall.answers, scorecard.answers_curve
     if answers is None:
         return []
@@ -136,7 +136,7 @@ def _user_blocks(scorecard: Scorecard, user: UserScore) -> tuple[Block, ...]:
         return heading, object_table(scorecard, user)
     confusion, others = largest_confusion(scorecard, user.user)
     sets = counted(others, "other set")
-    more = f" This user has tasks with {sets} of objects: {CONFUSION_CSV} has them." if others else ""
+    more = f" This user also has tasks with {sets} of objects; see {CONFUSION_CSV}." if others else ""
     return (
         heading,
         object_table(scorecard, user),
@@ -154,12 +154,12 @@ def _timeline_blocks(number: int, timeline: Timeline, thumbnails: Thumbnails | N
 
 
 def timeline_file(number: int) -> str:
-    """File name of a timeline's picture; numbers from 1, as in timelines.csv."""
+    """The file name of a timeline's figure; numbers count from 1, as in timelines.csv."""
     return f"timeline_{number}.svg"
 
 
 def _thumbnails(timeline: Timeline, thumbnails: Thumbnails) -> Thumbnailed:
-    """Frames spread over the video, and the first that was recognized."""
+    """Frames spread over the video, and the first recognized frame."""
     last = len(timeline.frames) - 1
     places = set(np.linspace(0, last, min(MOST_THUMBNAILS, last + 1)).astype(int).tolist())
     if timeline.first_right is not None:
@@ -167,7 +167,7 @@ def _thumbnails(timeline: Timeline, thumbnails: Thumbnails) -> Thumbnailed:
     shown = []
     for place in sorted(places):
         frame, label = int(timeline.frames[place]), int(timeline.predictions[place])
-        taken = "right" if label == timeline.label else f"taken for {printable(timeline.objects[label])}"
+        taken = "right" if label == timeline.label else f"mistaken for {printable(timeline.objects[label])}"
         caption = f"Frame {frame}: {'first ' if place == timeline.first_right else ''}{taken}"
         alt = f"Frame {frame} of a video of {printable(timeline.object)}"
         shown.append(Thumbnail(thumbnails(timeline.video, frame), alt, caption))
@@ -178,7 +178,10 @@ def _by_annotation(scorecard: Scorecard) -> tuple[Block, ...]:
     groups = scorecard.by_annotation
     blocks: list[Block] = []
     if groups and groups.box_size:
-        blocks += [box_size_table(groups.box_size), Paragraph("Means over frames: long videos weigh more here.")]
+        blocks += [
+            box_size_table(groups.box_size),
+            Paragraph("These are means over frames, so long videos weigh more."),
+        ]
     if groups and groups.support_quality:
         blocks.append(support_quality_table(groups.support_quality))
     return tuple(blocks) or (Paragraph("Nothing is annotated."),)
@@ -186,6 +189,6 @@ def _by_annotation(scorecard: Scorecard) -> tuple[Block, ...]:
 
 def _cost(scorecard: Scorecard) -> tuple[Block, ...]:
     if scorecard.cost is None:
-        return (Paragraph("What it took to personalize was not measured in this run."),)
-    each = f" Each task's own is in {COST_PER_TASK_CSV}." if scorecard.cost.per_task else ""
+        return (Paragraph("The cost to personalize was not measured in this run."),)
+    each = f" The cost of each task is in {COST_PER_TASK_CSV}." if scorecard.cost.per_task else ""
     return (cost_table(scorecard.cost), Paragraph(f"Source: {printable(scorecard.cost.source)}.{each}"))

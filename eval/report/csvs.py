@@ -1,4 +1,4 @@
-"""The scorecard's rows as CSV files: fractions, not percent, names as they are."""
+"""Writes the scorecard's rows as CSV files, with fractions instead of percent and unchanged names."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ CONFUSION_CSV = "confusion.csv"
 BY_ANNOTATION_CSV = "by_annotation.csv"
 COST_CSV = "cost.csv"
 COST_PER_TASK_CSV = "cost_per_task.csv"
-# Every file that a report may have.
+# All files that a report can have.
 CSV_NAMES = frozenset(
     {OVERALL_CSV, PER_TASK_CSV, PER_OBJECT_CSV, PER_VIDEO_CSV, PER_USER_CSV}
     | {CONFUSION_CSV, BY_ANNOTATION_CSV, COST_CSV, COST_PER_TASK_CSV, TIMELINES_CSV, ANSWERS_CSV}
@@ -29,7 +29,7 @@ CSV_NAMES = frozenset(
 
 
 def csv_files(scorecard: Scorecard, timelines: Sequence[Timeline] = ()) -> dict[str, bytes]:
-    """File name to content, UTF-8; what the scorecard does not know has no file."""
+    """Map file names to contents in UTF-8; unknown parts of the scorecard have no file."""
     tables = {OVERALL_CSV: _overall(scorecard)}
     if not scorecard.single_images:
         tables[CONFUSION_CSV] = _confusion(scorecard.confusion)
@@ -77,8 +77,7 @@ def _overall(scorecard: Scorecard) -> pd.DataFrame:
 
 
 def _beside_metrics(scorecard: Scorecard) -> list[dict[str, object]]:
-    """Chance, calibration error and a personal file's answers, as far as they are known; cells that don't apply stay
-    empty."""
+    """Chance, calibration error and a personal file's answers, if known; cells that don't apply stay empty."""
     overall, counts = scorecard.overall, scorecard.counts
     answers = overall.answers.model_dump() if overall.answers else {}
     rows = [
@@ -94,7 +93,8 @@ def _beside_metrics(scorecard: Scorecard) -> list[dict[str, object]]:
 
 
 def _confusion(confusions: Sequence[Confusion]) -> pd.DataFrame:
-    """A row a pair of objects, those never confused too; `object_set` numbers a user's sets of objects from 1."""
+    """One row per pair of objects, including those never confused; `object_set` numbers a user's sets of objects from
+    1."""
     seen: dict[str, int] = defaultdict(int)
     rows = []
     for confusion in confusions:

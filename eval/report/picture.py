@@ -1,4 +1,4 @@
-"""The picture: frame accuracy per user, best first, as SVG; and the words that say what it shows."""
+"""The figure of frame accuracy per user, best first, as SVG, and its description in words."""
 
 from eval.formats.scorecard import Scorecard, UserScore
 from eval.report.csvs import PER_USER_CSV
@@ -8,11 +8,11 @@ from groundwork.pages.drawing import INK, LINE, add_title, drawing, shortened
 PICTURE_NAME = "accuracy_per_user.svg"
 
 _BAR = "#2f5d8a"
-_NUMBERS = 115  # where they end: beyond 100, so that the line at the mean touches none, wherever it is
+_NUMBERS = 115  # right end of the numbers: beyond 100, so that the line at the mean never crosses them
 
 
 def accuracy_picture(scorecard: Scorecard) -> bytes:
-    """A bar per user, best first, and a dashed line at the mean over users; the same bytes for the same scorecard."""
+    """One bar per user, best first, and a dashed line at the mean over users; deterministic bytes."""
     users = _best_first(scorecard)
     with drawing(height=1.2 + 0.32 * len(users)) as (axes, content):
         places = range(len(users))
@@ -22,7 +22,7 @@ def accuracy_picture(scorecard: Scorecard) -> bytes:
         mean = scorecard.overall.frame_accuracy.per_user.mean
         axes.axvline(100 * mean, color=LINE, linestyle="--", linewidth=1.6, zorder=0)
         add_title(axes, f"Dashed line: mean over users, {percent(mean)} %", color=LINE)
-        # a name is no formula, whatever dollar signs it holds
+        # dollar signs in a name must not start a formula
         axes.set_yticks(places, [shortened(printable(row.user)) for row in users], parse_math=False)
         axes.set_ylim(len(users) - 0.4, -0.6)
         axes.set_xlim(0, 116)
@@ -34,12 +34,12 @@ def accuracy_picture(scorecard: Scorecard) -> bytes:
 
 
 def picture_finding(scorecard: Scorecard) -> str:
-    """What the picture shows, for someone who does not see it."""
+    """The content of the figure in words."""
     users = _best_first(scorecard)
     best, worst = users[0], users[-1]
     mean = percent(scorecard.overall.frame_accuracy.per_user.mean)
     if len(users) == 1:
-        finding = f"the one user, {printable(best.user)}, has {percent(best.frame_accuracy)} %"
+        finding = f"the only user, {printable(best.user)}, has {percent(best.frame_accuracy)} %"
     else:
         finding = (
             f"from {percent(worst.frame_accuracy)} % (user {printable(worst.user)}) "

@@ -1,4 +1,4 @@
-"""What the report's tables of scores say, before any markup: the same cells become HTML, Markdown and plain text."""
+"""The report's tables of scores before any markup: the same cells become HTML, Markdown and plain text."""
 
 from collections.abc import Sequence
 
@@ -15,23 +15,23 @@ _SIZES = ((1e12, " T"), (1e9, " G"), (1e6, " M"))
 
 
 def metric_columns(scorecard: Scorecard) -> tuple[Column, ...]:
-    """A column for each metric that the scorecard has."""
+    """One column per metric in the scorecard."""
     return tuple(Column(METRICS[name].title, percent) for name in scorecard.metrics)
 
 
 def counted_unit(number: int, unit: str) -> str:
-    """How many a mean is over: `2 users`, `1 user`."""
+    """The number of units in a mean: `2 users`, `1 user`."""
     return _ONE.get(unit, unit) if number == 1 else f"{number} {unit}"
 
 
 def title(scorecard: Scorecard) -> str:
-    """The report's name: protocol and users."""
+    """The report's title: protocol and users."""
     users = f"{scorecard.split} users" if scorecard.split else "all users"
     return f"Evaluation, {printable(scorecard.protocol)}, {printable(users)}"
 
 
 def metric_heading(name: str, *, sampled: bool = False) -> str:
-    """`Frame accuracy (higher is better)`; where videos are sampled, the metrics that suffer from it say so."""
+    """`Frame accuracy (higher is better)`, with a note on sampling for metrics that need every frame."""
     metric = METRICS[name]
     note = "; of a sample of frames" if sampled and metric.needs_every_frame else ""
     return f"{metric.title} ({'higher' if metric.higher_is_better else 'lower'} is better{note})"
@@ -58,10 +58,10 @@ def overall_table(scorecard: Scorecard) -> Table:
 
 
 def beside_accuracy(scorecard: Scorecard) -> str:
-    """Chance and calibration error, which an accuracy is read with, in a sentence; "" if neither is known."""
+    """Sentences on chance and calibration error, which help to interpret an accuracy; "" if neither is known."""
     overall, parts = scorecard.overall, []
     if overall.chance is not None:
-        parts.append(f"Chance is {percent(overall.chance, 2)} %, 1 / objects as a mean over tasks.")
+        parts.append(f"Chance is {percent(overall.chance, 2)} %, the mean over tasks of 1 / objects.")
     if overall.ece is not None:
         parts.append(f"The confidences' calibration error (ECE) is {percent(overall.ece, 2)} %, lower is better.")
     return " ".join(parts)
@@ -88,7 +88,8 @@ def _bootstrap(interval: BootstrapInterval, *, digits: int) -> str:
 
 
 def reading(scorecard: Scorecard) -> str:
-    """`in %, lower is better for frames to recognition, higher for the rest`, and what is of a sample of frames."""
+    """`in %, lower is better for frames to recognition, higher for the rest`, and the metrics from a sample of
+    frames."""
     if scorecard.single_images:
         return "in %, higher is better"
     lower = [metric.title.lower() for metric in METRICS.values() if not metric.higher_is_better]
@@ -98,7 +99,7 @@ def reading(scorecard: Scorecard) -> str:
 
 
 def user_table(scorecard: Scorecard) -> Table:
-    """One row per user, the mean over users last."""
+    """One row per user, then the mean over users."""
     rows = [(row.user, row.tasks, row.objects, row.videos, *_metrics(scorecard, row)) for row in scorecard.per_user]
     means = (summary_of(scorecard, name).per_user.mean for name in scorecard.metrics)
     counts = scorecard.counts
@@ -113,7 +114,7 @@ def user_table(scorecard: Scorecard) -> Table:
 
 
 def object_table(scorecard: Scorecard, user: UserScore) -> Table:
-    """One row per object of one user, the user's mean last."""
+    """One row per object of one user, then the user's mean."""
     own = [row for row in scorecard.per_object if row.user == user.user]
     rows = [(row.object, row.tasks, row.videos, *_metrics(scorecard, row)) for row in own]
     rows.append(("Mean over videos", user.tasks, user.videos, *_metrics(scorecard, user)))
@@ -129,7 +130,7 @@ def box_size_table(groups: Sequence[Group]) -> Table:
 
 
 def support_quality_table(groups: Sequence[Group]) -> Table:
-    """One row per third of the objects, by how many of their support frames have an issue."""
+    """One row per third of the objects, by the share of their support frames with an issue."""
     caption = "Frame accuracy by quality of support: objects in thirds, by the share of support frames with any issue"
     return _group_table(caption, "Support frames", groups)
 
@@ -149,7 +150,7 @@ def _group_table(caption: str, first: str, groups: Sequence[Group]) -> Table:
 
 
 def cost_table(cost: Cost) -> Table:
-    """What personalizing took, a task, and what a filter read beside."""
+    """The cost of personalizing per task, and of a filter's additional frames."""
     macs = "Multiply-accumulates (MACs)"
     rows = [
         _cost_row(f"{macs}, all of them", cost.macs_to_personalize),
@@ -157,14 +158,14 @@ def cost_table(cost: Cost) -> Table:
         _cost_row("Seconds", cost.seconds_to_personalize),
     ]
     if cost.filter_extra_frames:
-        rows.append(_cost_row("Frames that the filter read beside those asked for", cost.filter_extra_frames))
+        rows.append(_cost_row("Frames that the filter read in addition to the task's", cost.filter_extra_frames))
     if cost.filter_extra_macs:
         rows.append(_cost_row("MACs of these frames", cost.filter_extra_macs))
-    return Table("Cost to personalize", ("What", "Mean a task", "Standard deviation", "Tasks"), tuple(rows))
+    return Table("Cost to personalize", ("Cost", "Mean per task", "Standard deviation", "Tasks"), tuple(rows))
 
 
 def _cost_row(name: str, amount: Amount | None) -> tuple[str, ...]:
-    """`4.78 T` for a mean of 4.78e12, and the deviation in the same unit."""
+    """`4.78 T` for a mean of 4.78e12, with the deviation in the same unit."""
     if amount is None:
         return (name, "not known", "not known", "0")
     factor, letter = next(((size, unit) for size, unit in _SIZES if amount.mean >= size), (1.0, ""))
@@ -172,19 +173,19 @@ def _cost_row(name: str, amount: Amount | None) -> tuple[str, ...]:
 
 
 def left_out_table(scorecard: Scorecard) -> Table:
-    """What is in no task, and why."""
+    """The objects and videos that are in no task, and why."""
     rows = tuple(
         (entry.user, entry.object, entry.video or "all of the object", entry.reason) for entry in scorecard.left_out
     )
-    return Table("Objects and videos that are in no task", ("User", "Object", "Video", "Why"), rows)
+    return Table("Objects and videos that are in no task", ("User", "Object", "Video", "Reason"), rows)
 
 
 def provenance_table(scorecard: Scorecard) -> Table:
-    """What was scored and where it comes from."""
+    """What was scored, and where it comes from."""
     counts = scorecard.counts
     facts = {
         "protocol": scorecard.protocol,
-        "split": scorecard.split or "none: a tree without splits",
+        "split": scorecard.split or "none: the tree has no splits",
         "seed of the tasks": str(scorecard.seed),
         "frames scored": _scored_frames(scorecard),
         "users, tasks": f"{counts.users}, {counts.tasks}",

@@ -1,4 +1,4 @@
-"""The report for a terminal: plain lines, no box drawing, numbers in columns."""
+"""The report for a terminal: plain lines without box drawing, numbers in columns."""
 
 from functools import partial
 
@@ -23,10 +23,10 @@ from groundwork.pages.table import Column, Columns, Table
 
 
 def scorecard_text(scorecard: Scorecard, *, width: int | None = None) -> str:
-    """Headline, answers, one row per user, notes, what else is known, what was left out; ends with a newline.
+    """Headline, answers, one row per user, notes, other results, what was left out; ends with a newline.
 
     Args:
-        scorecard: what to print.
+        scorecard: the scorecard to print.
         width: characters in a line of the terminal; wider tables and paragraphs are wrapped. None: nothing is.
     """
     as_text = partial(text_table, width=width)
@@ -54,13 +54,16 @@ def compare_table(before: Scorecard, after: Scorecard, names: tuple[str, str] = 
     """The three metrics and the calibration error of two scorecards side by side; ends with a newline.
 
     Raises:
-        UsageError: if they are not of the same tasks: then they say nothing about each other.
+        UsageError: if they are not of the same tasks, so they can't be compared.
     """
     if before.protocol != after.protocol:
-        raise UsageError(f"{names[0]} is of protocol {before.protocol}, {names[1]} of {after.protocol}: not comparable")
+        raise UsageError(
+            f"{names[0]} has protocol {before.protocol}, {names[1]} has {after.protocol}: they can't be compared"
+        )
     if before.tasks_fingerprint != after.tasks_fingerprint:
         raise UsageError(
-            f"{names[0]} and {names[1]} are not of the same tasks: not comparable; score both on one tasks file"
+            f"{names[0]} and {names[1]} have different tasks, so they can't be compared; score both with the same "
+            "tasks file"
         )
     rows = []
     for name in before.metrics:

@@ -1,4 +1,4 @@
-"""Timelines: what one video's frames were taken for, over time, as a record, a picture, words and CSV."""
+"""Timelines: the predictions for one video's frames over time, as a record, a figure, words and CSV."""
 
 import difflib
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from groundwork.pages.drawing import INK, LINE, add_title, drawing, shortened
 from groundwork.words import counted
 
 TIMELINES_CSV = "timelines.csv"
-CHOSEN = 2  # of the worst, the middle and the best videos, where none are named
+CHOSEN = 2  # this many each of the worst, the middle and the best videos, if none are named
 
 _RIGHT: dict[str, Any] = {"facecolor": "#2f5d8a", "linewidth": 0}
 _MISTAKEN: dict[str, Any] = {"facecolor": "#f3c4a4", "edgecolor": LINE, "hatch": "////", "linewidth": 0.6}
@@ -29,7 +29,7 @@ _MISTAKEN: dict[str, Any] = {"facecolor": "#f3c4a4", "edgecolor": LINE, "hatch":
 
 @dataclass(frozen=True, eq=False)
 class PredictedTasks:
-    """What a scorecard was made from: tasks, and predictions with the columns of PREDICTION_COLUMNS."""
+    """The tasks and predictions of a scorecard; predictions with the columns of PREDICTION_COLUMNS."""
 
     tasks: TaskSet
     predictions: pd.DataFrame
@@ -37,7 +37,7 @@ class PredictedTasks:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """One video in one task. `frames`, `predictions` and `confidence` are of shape (frames,), in time order."""
+    """One video in one task. `frames`, `predictions` and `confidence` have shape (frames,), in time order."""
 
     user: str
     task: int
@@ -55,37 +55,37 @@ class Timeline:
 
     @cached_property
     def first_right(self) -> int | None:
-        """Place of the first frame that is recognized; None if none is."""
+        """The index of the first recognized frame; None if there is none."""
         right = self.predictions == self.label
         return int(np.argmax(right)) if right.any() else None
 
     @cached_property
     def mistaken_for(self) -> list[int]:
-        """Classes that frames were wrongly taken for, most frequent first, then lowest."""
+        """The wrongly predicted classes, most frequent first, then lowest first."""
         wrong = np.bincount(self.predictions[self.predictions != self.label], minlength=len(self.objects))
         return [place for place in np.argsort(-wrong, kind="stable").tolist() if wrong[place]]
 
     def share_of(self, label: int) -> float:
-        """Share of the frames that are predicted as a class."""
+        """The share of frames that are predicted as a class."""
         return frame_accuracy(self.predictions, label)
 
 
 def chosen_timelines(
     scorecard: Scorecard, predicted: PredictedTasks, ranked: Sequence[RankedVideo], *, videos: Sequence[str] = ()
 ) -> list[Timeline]:
-    """Timelines of the videos named, else of the worst, the middle and the best; each in the first task that has it.
+    """Timelines of the named videos, or of the worst, the middle and the best; each in the first task with the video.
 
     Raises:
         UsageError: if a named video was not scored.
-        DataError: if tasks or predictions are not those of the scorecard.
+        DataError: if tasks or predictions don't belong to the scorecard.
     """
     if tasks_fingerprint(predicted.tasks) != scorecard.tasks_fingerprint:
-        raise DataError("the tasks are not those of the scorecard; score again, then report")
+        raise DataError("the tasks don't belong to the scorecard; score again, then report")
     known = sorted({row.video for row in ranked})
     for name in videos:
         if name not in known:
             near = "; ".join(difflib.get_close_matches(name, known, n=3, cutoff=0))
-            raise UsageError(f"no video {name!r} in the scorecard; the nearest of its {len(known)} videos: {near}")
+            raise UsageError(f"no video {name!r} in the scorecard; the most similar of its {len(known)} videos: {near}")
     if videos:
         chosen = [row for name in dict.fromkeys(videos) for row in ranked if row.video == name]
     else:
@@ -105,8 +105,8 @@ def _timeline(scorecard: Scorecard, predicted: PredictedTasks, row: RankedVideo)
     classes = table["prediction"].to_numpy(dtype=np.int64)
     if tuple(table["frame"].tolist()) != plan.frames or frame_accuracy(classes, plan.label) != scored.frame_accuracy:
         raise DataError(
-            f"user {printable(row.user)}, task {task.task}, video {printable(row.video)}: the predictions are not "
-            "those of the scorecard; score them again, then report"
+            f"user {printable(row.user)}, task {task.task}, video {printable(row.video)}: the predictions don't "
+            "belong to the scorecard; score them again, then report"
         )
     return Timeline(
         user=row.user,
@@ -121,9 +121,9 @@ def _timeline(scorecard: Scorecard, predicted: PredictedTasks, row: RankedVideo)
 
 
 def timeline_picture(timeline: Timeline) -> bytes:
-    """A lane for each object that frames were taken for, the right one on top, as SVG.
+    """One lane per predicted object, the right one on top, as SVG.
 
-    Each prediction is drawn up to the next frame that was predicted.
+    Each prediction is drawn up to the next predicted frame.
     """
     frames, classes = timeline.frames, timeline.predictions
     lanes = [timeline.label, *timeline.mistaken_for]
@@ -162,7 +162,7 @@ def timeline_title(timeline: Timeline) -> str:
 
 
 def timeline_finding(timeline: Timeline) -> str:
-    """What the picture shows, for someone who does not see it."""
+    """The content of the figure in words."""
     count = len(timeline.frames)
     frames = counted(count, "frame")
     if timeline.first_right is None:
@@ -183,7 +183,7 @@ def timeline_finding(timeline: Timeline) -> str:
 
 
 def timelines_table(timelines: Sequence[Timeline]) -> pd.DataFrame:
-    """A row a frame of every timeline, numbered from 1 as their pictures are."""
+    """One row per frame of each timeline; timelines are numbered from 1, like their figures."""
     parts = []
     for number, timeline in enumerate(timelines, start=1):
         places = np.arange(len(timeline.frames))

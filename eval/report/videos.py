@@ -1,4 +1,4 @@
-"""Videos from worst to best: means over all the tasks that a video is in."""
+"""Ranks videos from worst to best, by means over all tasks with the video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ MOST_ROWS = 5
 
 @dataclass(frozen=True)
 class RankedVideo:
-    """One video of a user: in how many tasks, and the mean of each metric (as in METRICS) over them."""
+    """One video of a user: its number of tasks, and the mean of each metric (as in METRICS) over them."""
 
     user: str
     object: str
@@ -25,7 +25,7 @@ class RankedVideo:
 
 
 def worst_first(scorecard: Scorecard) -> list[RankedVideo]:
-    """Every video, lowest frame accuracy first; then latest recognition, then by name. None of single images."""
+    """All videos by frame accuracy, lowest first, then by latest recognition, then by name. Empty for single images."""
     if not scorecard.per_video:
         return []
     rows = pd.DataFrame([row.model_dump() for row in scorecard.per_video])
@@ -41,7 +41,7 @@ def worst_first(scorecard: Scorecard) -> list[RankedVideo]:
 
 
 def video_tables(scorecard: Scorecard, ranked: Sequence[RankedVideo]) -> list[Table]:
-    """The worst and the best videos; one table of all where they are few."""
+    """The worst and the best videos; one table of all videos if there are few."""
     if len(ranked) <= 2 * MOST_ROWS:
         return [_table(scorecard, "All videos, worst first", ranked)]
     worst, best = ranked[:MOST_ROWS], ranked[: -MOST_ROWS - 1 : -1]

@@ -104,7 +104,7 @@ def _predict(options: argparse.Namespace) -> None:
     from data_prep.tree.index import open_index
     from eval.formats.records import read_tasks, write_predictions
     from orbit_lite.data.frames import open_frames
-    from orbit_lite.evaluation.engine import count_frames, settle_for_run
+    from orbit_lite.evaluation.engine import choose_run_engine, count_frames
     from orbit_lite.evaluation.evaluate import provenance
     from orbit_lite.evaluation.predict import predict
     from orbit_lite.runs.devices import named_device
@@ -117,7 +117,7 @@ def _predict(options: argparse.Namespace) -> None:
         recognizer = choice.load().to(ranks.device)
         source = open_frames(index, size_px=recognizer.extractor.frame_size_px)
         causal_filter = _causal_filter(options)
-        engine = settle_for_run(
+        engine = choose_run_engine(
             recognizer,
             options.engine,
             None,

@@ -39,15 +39,15 @@ def _tasks(options: argparse.Namespace) -> None:
     from data_prep.tree.index import open_index
     from eval.formats.records import write_tasks
     from orbit_lite.config import load_protocol
-    from orbit_lite.data.drawing import open_drawer
+    from orbit_lite.data.samplers import open_sampler
 
     plan = load_protocol(options.protocol, options.protocol_keys)
     annotations = TreeAnnotations(open_index(options.data))
-    drawer = open_drawer(annotations.index, plan, split=options.split, seed=options.seed, annotations=annotations)
-    annotations.read_all(drawer.split)  # scoring reads them all, so report faults now
-    task_set = drawer.draw_all(tasks_per_user=options.tasks_per_user, tasks=options.tasks)
+    sampler = open_sampler(annotations.index, plan, split=options.split, seed=options.seed, annotations=annotations)
+    annotations.read_all(sampler.split)  # scoring reads them all, so report faults now
+    task_set = sampler.draw_all(tasks_per_user=options.tasks_per_user, tasks=options.tasks)
     write_tasks(options.out, task_set)
-    say(f"{counted(len(task_set.tasks), 'task')} of {counted(len(drawer.users), 'user')} written to {options.out}")
+    say(f"{counted(len(task_set.tasks), 'task')} of {counted(len(sampler.users), 'user')} written to {options.out}")
     for entry in task_set.left_out:
         say(f"left out: user {entry.user}, {entry.object} {entry.video}: {entry.reason}")
 
@@ -84,16 +84,16 @@ def _add_train(verbs: Subparsers) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     if options.list:
-        from orbit_lite.training.shown import experiments_text
+        from orbit_lite.training.key_table import experiments_text
 
         say_text(experiments_text())
         return
     if options.config is None:
         raise UsageError("the experiment is missing; 'orbit-lite train --list' lists the built-in ones")
     if options.show:
-        from orbit_lite.training.shown import keys_text, shown_keys
+        from orbit_lite.training.key_table import experiment_keys, keys_text
 
-        say_text(keys_text(shown_keys(options.config, options.overrides)))
+        say_text(keys_text(experiment_keys(options.config, options.overrides)))
         return
     if missing := [f"--{name}" for name in ("data", "out") if getattr(options, name) is None]:
         raise UsageError(f"{' and '.join(missing)}: missing; 'train' reads --data and writes --out")

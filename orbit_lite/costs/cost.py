@@ -1,6 +1,5 @@
-"""What a recognizer costs: multiply-accumulates, parameters, seconds and memory. Measured here, apart from the work:
-nothing in personalizing or predicting counts or times itself.
-"""
+"""What a recognizer costs: multiply-accumulates, parameters, seconds and memory. All counting and timing is done here;
+the code that personalizes and predicts contains none."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ Load = Callable[[], Recognizer]
 
 @dataclass(frozen=True)
 class TaskSize:
-    """A task to count and measure on: `way` objects, `support` frames in all."""
+    """The task to count and measure on: `way` objects and `support` frames in total."""
 
     way: int = 10
     support: int = 100
@@ -34,7 +33,7 @@ class TaskSize:
 
 @dataclass(frozen=True)
 class PartSize:
-    """Parameters of one part: those that meta-training changes, and those it leaves as they are."""
+    """Parameters of one part: those that meta-training changes, and those that it keeps fixed."""
 
     part: str
     learned: int
@@ -42,9 +41,9 @@ class PartSize:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Seconds (medians), and the megabytes that personalizing adds at its peak to a process, or a device, that holds
-    weights and images already; None where that can't be known."""
+class Measurements:
+    """Median seconds, and the peak megabytes that personalizing adds to a process or GPU that already holds weights and
+    images; None if the memory can't be measured."""
 
     device: str
     threads: int
@@ -56,7 +55,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """One recognizer on one size of task. `measured` is None if it was only counted."""
+    """The cost of one recognizer on one size of task. `measured` is None if nothing was measured."""
 
     learner: str
     backbone: str
@@ -65,10 +64,10 @@ class Cost:
     personalize_macs: tuple[PartMacs, ...]
     frame_macs: tuple[PartMacs, ...]
     parameters: tuple[PartSize, ...]
-    measured: Measured | None
+    measured: Measurements | None
 
     def content(self) -> dict[str, Any]:
-        """For JSON: the fields, and the totals."""
+        """The fields and the totals, ready for JSON."""
         totals = {
             "macs_to_personalize": total(self.personalize_macs).ours,
             "macs_to_personalize_leaderboard": total(self.personalize_macs).leaderboard,
@@ -79,17 +78,17 @@ class Cost:
 
 
 def cost(load: Load, task: TaskSize = TaskSize(), *, device: torch.device, repeats: int = 3) -> Cost:
-    """Count, and measure on `device`.
+    """Count the operations and parameters, and measure seconds and memory on `device`.
 
     Args:
-        load: gives the recognizer; picklable, for memory on a CPU is measured in a process of its own.
-        task: what to personalize to; its frames are noise, which costs as much as pictures.
+        load: returns the recognizer; must be picklable, because memory on a CPU is measured in a separate process.
+        task: the task to personalize to; its frames are noise, which costs as much as real images.
         device: where to measure. The counts do not depend on it.
-        repeats: timed runs, each of personalizing and of one frame; 0 only counts.
+        repeats: how often personalizing and one frame are timed; 0 only counts.
 
     Raises:
         UsageError: if the task has fewer support frames than objects.
-        DataError: if the process that measures memory is killed, as it is where memory runs out.
+        DataError: if the process that measures memory is killed, which happens if memory runs out.
     """
     recognizer = load()
     return Cost(
@@ -105,7 +104,7 @@ def cost(load: Load, task: TaskSize = TaskSize(), *, device: torch.device, repea
 
 
 def part_sizes(recognizer: Recognizer) -> list[PartSize]:
-    """Parameters by part. What is fitted to each user (class means, a linear head) is none of them."""
+    """Parameters by part, without those that are fitted for each user (class means, a linear head)."""
     parts = {"extractor": list(recognizer.extractor.parameters())}
     parts |= {name: list(part.parameters()) for name, part in recognizer.adapter.parts().items()}
     parts["head"] = [value for name, value in recognizer.named_parameters() if name.startswith("head.")]
@@ -117,7 +116,7 @@ def part_sizes(recognizer: Recognizer) -> list[PartSize]:
 
 
 def cost_text(cost: Cost, *, width: int | None = None) -> str:
-    """The cost as plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
+    """The cost as plain text that ends with a newline, wrapped to `width` characters if given."""
     task = f"{cost.task.way} objects, {cost.task.support} support frames of {cost.frame_size_px} px"
     tables = [
         _macs_table("MACs to personalize", cost.personalize_macs),
@@ -140,26 +139,26 @@ def _sizes_table(parts: Sequence[PartSize]) -> Table:
     return Table("Parameters", columns, tuple((part.part, part.learned, part.frozen) for part in parts))
 
 
-def _measured_table(by: Measured) -> Table:
+def _measured_table(by: Measurements) -> Table:
     times = "once" if by.repeats == 1 else f"median of {by.repeats}"
     memory = "not known on this system" if by.peak_memory_mb is None else f"{by.peak_memory_mb:,.0f} MB"
     rows = (
         ("seconds to personalize", f"{by.personalize_s:.4g}"),
         ("seconds for a query frame", f"{by.frame_s:.4g}"),
-        ("peak memory to personalize, beside weights and images", memory),
+        ("peak memory to personalize, without weights and images", memory),
     )
     caption = f"Measured on {by.device}, {counted(by.threads, 'CPU thread')}, {times}"
     return Table(caption, ("what", Column("measured", side="right")), rows)
 
 
-def _measure(recognizer: Recognizer, load: Load, task: TaskSize, repeats: int) -> Measured:
+def _measure(recognizer: Recognizer, load: Load, task: TaskSize, repeats: int) -> Measurements:
     device, (images, labels) = recognizer.device, _noise(recognizer, task)
-    # a small task first, untimed: the first run of all also loads libraries and chooses kernels
+    # run a small task first, untimed: the very first run also loads libraries and chooses kernels
     fitted = recognizer.personalize(images[: task.way], labels[: task.way])
     fitted.logits(images[:1])
     there = partial(_personalizing, recognizer, task)
     in_a_new_process = partial(_loaded_and_warm, load, task, torch.get_num_threads())
-    return Measured(
+    return Measurements(
         device=device_name(device),
         threads=torch.get_num_threads(),
         repeats=repeats,
@@ -187,5 +186,5 @@ def _personalizing(recognizer: Recognizer, task: TaskSize) -> Work:
 def _loaded_and_warm(load: Load, task: TaskSize, threads: int) -> Work:
     torch.set_num_threads(threads)
     recognizer = load()
-    recognizer.embed(_noise(recognizer, task)[0][:1])  # libraries that the first frame loads are no part of the task
+    recognizer.embed(_noise(recognizer, task)[0][:1])  # so that loading libraries is not counted
     return _personalizing(recognizer, task)

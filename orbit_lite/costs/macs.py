@@ -1,8 +1,8 @@
-"""MACs of a recognizer, by part and by both counts (see models/counting.py): to personalize, and for a frame.
+"""MACs of a recognizer to personalize and to classify a frame, by part and by both counts (see models/counting.py).
 
-Ours counts heads by what runs. The leaderboard's takes what the published heads report of themselves, which stands in
-each head's record; and for FineTuner, each step encodes every frame again, and a backward pass counts as much as a
-forward pass.
+Our count of a head is of the operations that run. The leaderboard's count is the number that the published head
+reports, which is in each head's record; for FineTuner, each step encodes every frame again, and a backward pass counts
+as much as a forward pass.
 """
 
 import torch
@@ -15,23 +15,26 @@ from orbit_lite.models.recognizer import Recognizer
 
 
 def personalize_macs(recognizer: Recognizer, *, way: int, support: int) -> list[PartMacs]:
-    """From `support` frames of `way` classes, as equal in number as can be, to a fitted recognizer.
+    """MACs to fit a recognizer to `support` frames of `way` classes, spread over the classes as evenly as possible.
 
-    Frames are encoded each for itself, so one is encoded here and its count multiplied; heads are fitted to random
-    features. A backward pass is counted by the operations it consists of: about twice the forward pass where a weight
-    learns, about once where only what lies before it does.
+    Frames are encoded independently, so one frame is encoded here and its count multiplied; heads are fitted to random
+    features. A backward pass is counted by its operations: about twice the forward pass for a layer whose weights
+    learn, about once for a layer that only passes the gradient on.
 
     Raises:
         UsageError: if there are fewer support frames than classes, or no class.
     """
     if not 1 <= way <= support:
-        raise UsageError(f"way {way}, support {support}: expected one class or more, and a support frame for each")
+        raise UsageError(
+            f"way {way}, support {support}: expected at least one class, and a support frame for each class"
+        )
     labels = torch.arange(support, device=recognizer.device) % way
 
     def encode_and_fit() -> list[PartMacs]:
         frame, record = extractor_macs(recognizer.extractor), recognizer.head_record
         times = record.macs.encodings(recognizer.head)
-        pooling = support * recognizer.extractor.width  # the mean over a clip's frames: counted there for one, too
+        # the published count includes the mean over a clip's frames, even for clips of one frame
+        pooling = support * recognizer.extractor.width
         encoding = PartMacs("extractor", support * frame.ours, times * support * frame.leaderboard + pooling)
         return [encoding, record.fit_macs(recognizer.head, _features(recognizer, support), labels, way=way)]
 
@@ -39,9 +42,9 @@ def personalize_macs(recognizer: Recognizer, *, way: int, support: int) -> list[
 
 
 def frame_macs(recognizer: Recognizer, *, way: int) -> list[PartMacs]:
-    """One query frame to its logits, by a recognizer fitted to `way` classes.
+    """MACs for the logits of one query frame, by a recognizer fitted to `way` classes.
 
-    The leaderboard has no such count: its rules are put to the extractor.
+    The leaderboard has no such count; here its rules are applied to the extractor.
     """
     labels = torch.arange(2 * way, device=recognizer.device) % way
     features = _features(recognizer, 2 * way)

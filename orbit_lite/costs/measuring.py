@@ -1,8 +1,8 @@
-"""One clock and one peak of memory, for `cost`, for the seconds of an evaluation, and for the benchmarks.
+"""Measures time and peak memory, for `cost`, for the seconds of an evaluation, and for the benchmarks.
 
-The peak is of the work alone. On a CPU it is measured in a process of its own: the work is prepared there, memory that
-preparing took and freed is given back to the system, and the process's peak is reset before the work begins. On CUDA
-the allocator's own peak is reset.
+The peak covers the work alone, not its preparation. On a CPU it is measured in a new process: the work is prepared
+there, freed memory is returned to the system, and the process's peak is reset before the work begins. On CUDA the
+allocator's peak is reset.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def clock_s(device: torch.device) -> float:
-    """Seconds by the clock, when all that the device was given is done."""
+    """Seconds by the clock, after the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -35,35 +35,35 @@ def clock_s(device: torch.device) -> float:
 
 
 def seconds_of(work: Work, device: torch.device) -> float:
-    """How long some work takes on a device, which has nothing else to do."""
+    """How many seconds some work takes on a device that is otherwise idle."""
     started_s = clock_s(device)
     work()
     return clock_s(device) - started_s
 
 
 def added_peak_mb(prepare: Callable[[], Work], device: torch.device) -> float | None:
-    """Megabytes (10^6 bytes) that some work adds at its peak to what was there when it had been prepared.
+    """Peak memory of some work in megabytes (10^6 bytes), beyond the memory in use after its preparation.
 
     Args:
-        prepare: makes the inputs, and returns the work; picklable unless the device is a GPU, for it runs in a new
-            process.
-        device: `cuda` for the memory allocated there; else the resident memory of a process.
+        prepare: makes the inputs and returns the work; must be picklable unless the device is a GPU, because it runs in
+        a new process.
+        device: `cuda` measures the memory allocated there; other devices, the resident memory of a process.
 
     Returns:
-        None where that can't be known: on systems other than Linux; and where the peak can't be reset, if the work
-        needs less than its preparation did.
+        None if it can't be measured: on systems other than Linux, and if the peak can't be reset and the work needs
+        less memory than its preparation did.
 
     Raises:
-        DataError: if the process is killed, as it is where memory runs out.
+        DataError: if the process is killed, which happens if memory runs out.
     """
     if device.type == "cuda":
         return _added_on_cuda(prepare, device) / MEGABYTE
-    # spawn: a forked process would begin with this one's memory, and with locks that its threads hold
+    # spawn: a forked process would start with this process's memory and with locks that its threads hold
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as child:
         try:
             added = child.submit(_added_here, prepare).result()
         except BrokenProcessPool:
-            raise DataError("a measured process was killed, most likely for want of memory") from None
+            raise DataError("the process that measures memory was killed, probably because memory ran out") from None
     return None if added is None else added / MEGABYTE
 
 
@@ -76,7 +76,7 @@ def _added_on_cuda(prepare: Callable[[], Work], device: torch.device) -> int:
 
 
 def _added_here(prepare: Callable[[], Work]) -> int | None:
-    """Bytes that the work adds to this process's memory."""
+    """Peak bytes that the work adds to this process's memory; None if unknown."""
     work = prepare()
     if not _STATUS.exists():
         return None
@@ -89,7 +89,7 @@ def _added_here(prepare: Callable[[], Work]) -> int | None:
 
 
 def _reset_peak() -> bool:
-    """Let the peak begin at what is resident now; False where the system does not allow it."""
+    """Reset the peak to the memory that is resident now; False if the system does not allow it."""
     try:
         _RESET.write_text("5")
     except OSError:
@@ -98,16 +98,16 @@ def _reset_peak() -> bool:
 
 
 def _give_back_freed() -> None:
-    """Let the system have what is freed but kept for later; the work would take it from there, unseen."""
+    """Return freed memory to the system: otherwise the work would reuse it, and the peak would miss that."""
     gc.collect()
-    with suppress(AttributeError, OSError):  # the GNU C library alone has it
+    with suppress(AttributeError, OSError):  # only the GNU C library has it
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _peak_and_resident_bytes() -> tuple[int, int]:
-    """This process's highest resident memory since it was reset, and what it has now; Linux only.
+    """This process's peak resident memory since the last reset, and its resident memory now; Linux only.
 
-    Not `ru_maxrss`: a new process takes that over from the one that started it, and it can't be reset.
+    `ru_maxrss` would not do: a new process inherits it from its parent, and it can't be reset.
     """
     lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
     peak, resident = (int(lines[name].split()[0]) * 1024 for name in ("VmHWM", "VmRSS"))

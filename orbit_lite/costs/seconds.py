@@ -1,4 +1,4 @@
-"""Seconds to personalize, by the clock: one support set at a time, measured apart from predicting."""
+"""Measures the seconds to personalize: one support set at a time, separately from predicting."""
 
 import csv
 import math
@@ -22,7 +22,7 @@ from orbit_lite.models.recognizer import Recognizer
 
 @dataclass(frozen=True)
 class TaskSeconds:
-    """How long it took to personalize to one task's support set, on what device, with how many CPU threads."""
+    """How long personalizing to one task's support set took, on which device, with how many CPU threads."""
 
     user: str
     task: int
@@ -35,7 +35,7 @@ COLUMNS = [field.name for field in fields(TaskSeconds)]
 
 
 def device_name(device: torch.device) -> str:
-    """`cpu`, or what the GPU calls itself."""
+    """`cpu`, or the GPU's model name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
@@ -44,21 +44,21 @@ def time_personalizing(
 ) -> list[TaskSeconds]:
     """Measure each distinct support set once, from frames in main memory to a fitted recognizer.
 
-    Nothing else is read or computed meanwhile. `path`, a row a task, is written anew after each support set; tasks that
-    it holds already are not measured again.
+    Nothing else is read or computed during a measurement. `path`, with one row per task, is rewritten after each
+    support set; tasks that it already holds are not measured again.
 
     Args:
-        recognizer: on the device that is to compute.
-        tasks: those to measure.
+        recognizer: already on the device that computes.
+        tasks: the tasks to measure.
         source: where the pixels come from.
-        path: the CSV file to write, or to go on with.
+        path: the CSV file to write or to continue.
         quiet: show no progress.
 
     Returns:
-        one entry a task, in their order; tasks with the same support set have the same seconds.
+        one entry per task, in the same order; tasks with the same support set have the same seconds.
 
     Raises:
-        DataError: if `path` is no such file, or a frame can't be read.
+        DataError: if `path` is not such a CSV file, or a frame can't be read.
     """
     found = {(row.user, row.task): row for row in _read(path)} if path.exists() else {}
     left: dict[tuple[str, tuple[VideoPlan, ...]], list[Task]] = {}
@@ -77,14 +77,14 @@ def time_personalizing(
 
 
 def measured_on(rows: Sequence[TaskSeconds]) -> str:
-    """`cpu, 2 CPU threads`; several where a run went on elsewhere."""
+    """`cpu, 2 CPU threads`; several if a run was resumed on another machine."""
     places = dict.fromkeys((row.device, row.threads) for row in rows)
     return " and ".join(f"{device}, {counted(count, 'CPU thread')}" for device, count in places)
 
 
 def _measure(recognizer: Recognizer, task: Task, source: FrameSource, *, warm: bool) -> float:
     [(images, labels, videos)] = read_ahead([task], ReadSupport(source), workers=source.least_workers)
-    if not warm:  # the first run of all also loads libraries and chooses kernels
+    if not warm:  # the very first run also loads libraries and chooses kernels
         first = torch.tensor([int((labels == label).nonzero()[0, 0]) for label in range(task.way)])
         recognizer.personalize(images[first], labels[first], videos=videos[first])
     return seconds_of(lambda: recognizer.personalize(images, labels, videos=videos), recognizer.device)
@@ -97,7 +97,9 @@ def _read(path: Path) -> list[TaskSeconds]:
                 raise ValueError(heading)
             return [_parsed(dict(zip(heading, row, strict=True))) for row in rows]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: no times of this kit; delete it, then run the same command again") from error
+        raise DataError(
+            f"{path}: not a file of measured seconds written by this kit; delete it, then run the same command again"
+        ) from error
 
 
 def _parsed(row: dict[str, str]) -> TaskSeconds:

@@ -1,1 +1,1 @@
-"""Index to tasks to pixels: which frames a task takes, and where they come from."""
+"""From index to tasks to pixels: which frames a task takes, and where they come from."""

@@ -1,4 +1,4 @@
-"""Which classes of a source are for training, validation or test, where a protocol says so and not the tree."""
+"""Splits a source's classes into training, validation and test where the protocol, not the tree, defines the split."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,17 +10,17 @@ from orbit_lite.episode_plan import ClassSplit
 
 
 def classes_of(split: str, source: str, classes: Collection[str], plan: ClassSplit) -> set[str]:
-    """The classes of one source that belong to a split, by name, by seed or by a list.
+    """The classes of one source that belong to a split, by name, by seed or by a list file.
 
     Args:
         split: train, validation or test.
-        source: which one; its order at random does not depend on other sources.
-        classes: all that the source has.
-        plan: how they are split; not by the tree.
+        source: the source's name; its random order does not depend on other sources.
+        classes: all classes of the source.
+        plan: how to split them; not `by: tree`.
 
     Raises:
-        UsageError: if the list can't be read, or is none.
-        DataError: if a list has a class in two splits.
+        UsageError: if the list file can't be read, or is not such a list.
+        DataError: if the list has a class in two splits.
     """
     if plan.file is not None:
         return _listed_classes(split, source, classes, plan.file)
@@ -33,7 +33,8 @@ def classes_of(split: str, source: str, classes: Collection[str], plan: ClassSpl
 
 
 def _listed_classes(split: str, source: str, classes: Collection[str], file: Path) -> set[str]:
-    """A name that is listed belongs to every source that has it; `SOURCE/CLASS` is of this source alone."""
+    """The listed classes of one source: a plain name applies to every source that has the class, `SOURCE/CLASS` to
+    one."""
     lists = read_class_lists(file)
     found: dict[str, str] = {}
     for part, names in lists.items():
@@ -41,6 +42,6 @@ def _listed_classes(split: str, source: str, classes: Collection[str], file: Pat
             own = name.removeprefix(f"{source}/")
             if own in classes and found.setdefault(own, part) != part:
                 raise DataError(
-                    f"{file}: class {own!r} of {source} is in {found[own]} and in {part}; leave it in one of the two"
+                    f"{file}: class {own!r} of {source} is in both {found[own]} and {part}; keep it in one of the two"
                 )
     return {name for name, part in found.items() if part == split}

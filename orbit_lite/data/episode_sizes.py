@@ -1,4 +1,4 @@
-"""Which classes an episode has and how many images of each, by the classes' sizes and a generator alone."""
+"""Draws an episode's classes and the number of images of each, given only the class sizes and a random generator."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ Numbers = NDArray[np.int64]
 class EpisodeSizes:
     """The size of one episode.
 
-    classes: places among the source's classes, rising, (way,). support: images of each, 1 or more, (way,). query:
-    images of each class, the same number for all.
+    classes: indices into the source's classes, ascending, (way,).
+    support: support images of each class, at least 1, (way,).
+    query: query images per class, the same for all classes.
     """
 
     classes: Numbers
@@ -27,9 +28,9 @@ def draw_sizes(plan: FixedEpisodes | RandomEpisodes, counts: Numbers, rng: np.ra
     """Draw one episode's classes and sizes.
 
     Args:
-        plan: of which kind.
-        counts: images of each class of the source, at least `least_images(plan)`, (classes,).
-        rng: what is drawn from.
+        plan: the kind of episode.
+        counts: images of each class of the source, each at least `least_images(plan)`, (classes,).
+        rng: the generator to draw with.
     """
     if isinstance(plan, FixedEpisodes):
         classes = _classes(len(counts), plan.way, rng)
@@ -38,21 +39,21 @@ def draw_sizes(plan: FixedEpisodes | RandomEpisodes, counts: Numbers, rng: np.ra
 
 
 def least_images(plan: FixedEpisodes | RandomEpisodes) -> int:
-    """How many images a class must have to be in an episode."""
+    """The fewest images that a class in an episode can have."""
     return plan.shot + plan.query if isinstance(plan, FixedEpisodes) else 2
 
 
 def least_classes(plan: FixedEpisodes | RandomEpisodes) -> int:
-    """How many classes a source must have."""
+    """The fewest classes that a source can have."""
     return plan.way if isinstance(plan, FixedEpisodes) else plan.least_way
 
 
 def random_sizes(plan: RandomEpisodes, counts: Numbers, rng: np.random.Generator) -> EpisodeSizes:
-    """Way, query and support sizes as Meta-Dataset draws them, with n_c images of class c:
+    """Draw way, query size and support sizes like Meta-Dataset. Class c has n_c images.
 
-    way ~ U{5 .. min(50, classes)}, the classes uniform; query q = min(10, min_c floor(n_c / 2)) of every class; support
-    size s = min(500, sum_c ceil(b min(100, n_c - q))), b ~ U(0, 1]; shares R_c proportional to exp(a_c) n_c, a_c ~
-    U[log 0.5, log 2); support of class c min(floor(R_c (s - way)) + 1, n_c - q).
+    way ~ U{5 .. min(50, classes)}, then classes uniformly; query size of each class q = min(10, min_c floor(n_c / 2));
+    support size s = min(500, sum_c ceil(b min(100, n_c - q))), b ~ U(0, 1]; class shares R_c proportional to exp(a_c)
+    n_c, a_c ~ U[log 0.5, log 2); support size of class c = min(floor(R_c (s - way)) + 1, n_c - q).
 
     Source: Triantafillou et al. 2020, section 3.1 and appendix (arXiv 1903.03096).
     """

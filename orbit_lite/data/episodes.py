@@ -1,4 +1,4 @@
-"""Episodes as plans: classes and images of one source, drawn from (seed, source, task number), no pixel touched."""
+"""Draws episodes as plans: classes and images of one source, keyed by (seed, source, task number); reads no pixels."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -19,15 +19,15 @@ from orbit_lite.data.numbering import task_numbers
 from orbit_lite.data.source_images import SourceImages, by_class, without_copies
 from orbit_lite.episode_plan import AnyEpisodes, FixedEpisodes, RandomEpisodes, WholeEpisodes
 
-TEACHES = "train"  # the split whose images teach, where every class both teaches and is asked about
+SUPPORT_SPLIT = "train"  # WholeEpisodes: the split of the support images
 FindCopies = Callable[[Iterable[VideoRow]], Mapping[str, str]]
-_ONE = (1,)  # the frames of an image
+_ONE = (1,)  # frame numbers of a single image
 
 
-class EpisodeDrawer:
+class EpisodeSampler:
     """Draws the tasks of one plan from the still images of an index.
 
-    A draw looks into arrays of counts and names: it takes as long for a million images as for a thousand.
+    A draw only indexes arrays of counts and names, so it takes as long for a million images as for a thousand.
     """
 
     def __init__(
@@ -36,19 +36,19 @@ class EpisodeDrawer:
         """Group the images by source and class.
 
         Args:
-            index: of still images, as `prep images` makes them; clean and clutter are taken alike.
-            plan: what to draw.
-            split: whose classes, or of `WholeEpisodes` whose images to ask about.
-            seed: of every draw.
-            copies: finds which of some images are the same, see `data_prep.tree.copies`; None: none are.
+            index: still images, as `prep images` makes them; clean and clutter are treated alike.
+            plan: the protocol.
+            split: the split of the classes; for `WholeEpisodes`, of the query images.
+            seed: the seed of all draws.
+            copies: finds copies of the same image, see `data_prep.tree.copies`; None: assume that there are none.
 
         Raises:
             UsageError: for an unknown split, or one that the tree does not have.
-            DataError: for a source with too few classes or images, or a class in two splits.
+            DataError: if a source has too few classes or images, or a class is in two splits.
         """
         self.plan, self.seed = plan, seed
         self.split = _resolve_split(index, plan, split)
-        self._index: Index | None = index  # workers get none
+        self._index: Index | None = index  # not sent to workers
         self._left_out: list[LeftOut] = []
         self._support: dict[str, SourceImages] = {}
         self._query: dict[str, SourceImages] = {}
@@ -60,10 +60,12 @@ class EpisodeDrawer:
         for source, of_source in chosen.items():
             self._add(source, of_source, same)
         if not self._support:
-            raise DataError(f"{index.root}: no images in split {self.split}; protocol {plan.name} can't draw tasks")
+            raise DataError(
+                f"{index.root}: no images in split {self.split}; protocol {plan.name} can't draw tasks from it"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the index: a draw needs none of it."""
+        """Leave the index out: drawing does not need it."""
         return self.__dict__ | {"_index": None}
 
     @property
@@ -78,12 +80,12 @@ class EpisodeDrawer:
 
     @cached_property
     def frames(self) -> int:
-        """How many images tasks may take."""
+        """How many images tasks can choose from."""
         pools = [*self._support.values(), *(pool for s, pool in self._query.items() if pool is not self._support[s])]
         return sum(len(pool.videos) for pool in pools)
 
     def draw(self, user: str, task: int) -> Task:
-        """The task with this number. Depends on the seed, the source, the number and the images alone."""
+        """The task with this number. It depends only on the seed, the source, the number and the images."""
         if isinstance(self.plan, WholeEpisodes):
             return self._draw_whole(self.plan, user, task)
         images, plan = self._support[user], self.plan
@@ -100,9 +102,9 @@ class EpisodeDrawer:
         return Task(user, task, names, tuple(support), tuple(query))
 
     def draw_all(self, *, tasks_per_user: int | None = None, tasks: int | None = None) -> TaskSet:
-        """Every task, as the manifest that predict and score read."""
+        """All tasks, as the manifest that predict and score read."""
         if self._index is None:
-            raise ValueError("a drawer that was sent to a worker draws single tasks")
+            raise ValueError("a sampler that was sent to a worker can only draw single tasks")
         numbers = task_numbers(self.plan, self.users, seed=self.seed, tasks_per_user=tasks_per_user, tasks=tasks)
         return TaskSet(
             protocol=self.plan.name,
@@ -116,7 +118,8 @@ class EpisodeDrawer:
         )
 
     def _draw_whole(self, plan: WholeEpisodes, user: str, task: int) -> Task:
-        """In a random order of the images that may teach: the first of each class, then the others as they come."""
+        """Shuffle the training images; take the first of each class, then the others in this order until there are
+        enough."""
         images, asked = self._support[user], self._query[user]
         rng = keyed_rng(self.seed, user, task)
         order = rng.permutation(len(images.videos))
@@ -134,7 +137,7 @@ class EpisodeDrawer:
 
     @staticmethod
     def _plans(images: SourceImages, places: Numbers, label: int, rng: np.random.Generator) -> list[VideoPlan]:
-        """A plan of each image; of a video of several frames one of them, drawn at random."""
+        """One plan per image; of a video with several frames, one frame is drawn at random."""
         found = []
         for place, frames in zip(places.tolist(), images.frames[places].tolist(), strict=True):
             frame = _ONE if frames == 1 else (int(rng.integers(frames)) + 1,)
@@ -142,7 +145,7 @@ class EpisodeDrawer:
         return found
 
     def _add(self, source: str, rows: list[VideoRow], copies: Mapping[str, str]) -> None:
-        """Take in one source; without images in the split it is none."""
+        """Add one source, unless it has no images in the split."""
         if isinstance(self.plan, WholeEpisodes):
             self._add_whole(self.plan, source, rows, copies)
             return
@@ -162,7 +165,7 @@ class EpisodeDrawer:
 
     def _add_whole(self, plan: WholeEpisodes, source: str, rows: list[VideoRow], copies: Mapping[str, str]) -> None:
         asked = [row for row in rows if row.split == self.split]
-        teach = [row for row in rows if row.split == TEACHES] if self.split else asked
+        teach = [row for row in rows if row.split == SUPPORT_SPLIT] if self.split else asked
         if not asked:
             return
         found, left_out = without_copies(by_class(teach), copies, kept=asked if self.split else ())
@@ -171,30 +174,31 @@ class EpisodeDrawer:
         where = f"{self._root}: source {source}"
         classes = sorted({name for name in (*found, *query) if found.get(name) or query.get(name)})
         if len(classes) < 2:
-            raise DataError(f"{where}: {counted(len(classes), 'class', 'classes')}, and a task needs 2 to tell apart")
+            raise DataError(f"{where}: {counted(len(classes), 'class', 'classes')}; a task needs at least 2")
         if untaught := [name for name in classes if not found.get(name)]:
             raise DataError(
-                f"{where}: classes without an image to teach them: {listed(untaught)}; protocol {plan.name} needs 1 or "
-                f"more of each in split {TEACHES}"
+                f"{where}: classes without a training image: {listed(untaught)}; protocol {plan.name} needs at "
+                f"least one image of each class in split {SUPPORT_SPLIT}"
             )
         images = sum(map(len, found.values()))
         if plan.support < len(classes) or images < plan.support + (not self.split):
             raise DataError(
-                f"{where}: {counted(len(classes), 'class', 'classes')} with {counted(images, 'image')} to teach them; "
-                f"protocol {plan.name} needs {plan.support} images, one of each class among them"
-                f"{'' if self.split else ', and others to ask about'}: --set support=N takes another number"
+                f"{where}: {counted(len(classes), 'class', 'classes')} with {counted(images, 'training image')}; "
+                f"protocol {plan.name} needs {plan.support} images, at least one of each class"
+                f"{'' if self.split else ', and further images as queries'}. Set another number with --set support=N"
             )
         self._support[source] = SourceImages.of(found, classes)
         self._query[source] = SourceImages.of(query, classes) if self.split else self._support[source]
 
     def _rows_of_split(self, source: str, rows: list[VideoRow]) -> list[VideoRow]:
-        """One source's images that tasks may take: of the split's classes; of whole sets, what teaches as well.
+        """One source's images that tasks can take: those of the split's classes; for `WholeEpisodes`, training images
+        too.
 
         Raises:
-            DataError: if the tree has a class in two splits, one of them this.
+            DataError: if the tree has a class both in this split and in another.
         """
         if isinstance(self.plan, WholeEpisodes):
-            return [row for row in rows if row.split in (self.split, TEACHES if self.split else "")]
+            return [row for row in rows if row.split in (self.split, SUPPORT_SPLIT if self.split else "")]
         plan = self.plan.classes
         if plan.by != "tree":
             classes = classes_of(self.split, source, {row.object for row in rows}, plan)
@@ -204,8 +208,9 @@ class EpisodeDrawer:
         if twice := sorted({row.object for row in chosen} & others.keys()):
             raise DataError(
                 f"{self._root}: source {source}: {counted(len(twice), 'class', 'classes')} in two splits, "
-                f"{self.split} and {others[twice[0]]}: {listed(twice)}. Protocol {self.plan.name} asks about classes "
-                "that were not trained on: move each to one split, or deal them out with --set classes.by=seed"
+                f"{self.split} and {others[twice[0]]}: {listed(twice)}. Protocol {self.plan.name} tests on "
+                "classes that were not trained on: move each class to one split, or split the classes at random "
+                "with --set classes.by=seed"
             )
         return chosen
 
@@ -215,8 +220,9 @@ class EpisodeDrawer:
         more = f"; too few images: {which}" if few else ""
         split = f" of split {self.split}" if self.split else ""
         return (
-            f"{self._root}: source {source}: {counted(classes, 'class', 'classes')}{split} with {needed} images or "
-            f"more, protocol {self.plan.name} needs {wanted}{more}. Add images, or ask for less with --set"
+            f"{self._root}: source {source}: {counted(classes, 'class', 'classes')}{split} with at least "
+            f"{needed} images; protocol {self.plan.name} needs {wanted}{more}. Add images, or reduce the numbers "
+            "with --set"
         )
 
     @property
@@ -225,24 +231,26 @@ class EpisodeDrawer:
 
 
 def _by_label(images: SourceImages, places: Numbers) -> Iterable[tuple[int, Numbers]]:
-    """Places of images, rising, apart by class; classes without any are left out."""
+    """Group ascending image indices by class; classes without images are left out."""
     labels, starts = np.unique(images.labels[places], return_index=True)
     return zip(labels.tolist(), np.split(places, starts[1:]), strict=True)
 
 
 def _resolve_split(index: Index, plan: AnyEpisodes, split: str) -> str:
-    """The split that is meant; "" in a tree without splits, where no rule of the plan's makes any."""
+    """Check the split's name; "" for a tree without splits if the plan does not define splits of its own."""
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}{nearest(split, SPLITS)}; known: {', '.join(SPLITS)}")
-    if isinstance(plan, WholeEpisodes) and split == TEACHES:
-        raise UsageError(f"protocol {plan.name}: images of split {TEACHES} teach; ask about validation or test")
+    if isinstance(plan, WholeEpisodes) and split == SUPPORT_SPLIT:
+        raise UsageError(
+            f"protocol {plan.name}: images of split {SUPPORT_SPLIT} are for support; choose split validation or test"
+        )
     if isinstance(plan, FixedEpisodes | RandomEpisodes) and plan.classes.by != "tree":
         return split
     if index.splits == ("",):
         if split != "test":
             raise UsageError(
-                f"{index.root}: a tree without splits has no classes of its own for {split}; deal them out: "
-                "classes.by=seed"
+                f"{index.root}: this tree has no splits, so it has no classes for {split}; split the classes at "
+                "random with --set classes.by=seed"
             )
         return ""
     if split not in index.splits:

@@ -1,4 +1,4 @@
-"""Where pixels come from: one interface over trees of frames, packed or not, and of raw videos: the same pixels."""
+"""Reads pixels from frame trees, packed trees and raw videos through one interface; all three give the same pixels."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -18,23 +18,24 @@ from data_prep.video import decode_jpeg, encode_jpeg, read_frames
 from groundwork.errors import DataError
 
 Pictures = NDArray[np.uint8]  # (n, size, size, 3), RGB
-# Archives a process keeps open: all of ORBIT's 67 take 43 MB, at 16 bytes a frame; opening one anew takes long.
+# Archives that a process keeps open, since reopening is slow: all 67 of ORBIT take 43 MB, 16 bytes per frame.
 KEPT_ARCHIVES = 80
 
 
 class FrameSource(Protocol):
-    """Reads frames of one tree. Small and picklable: every worker process has its own copy.
+    """Reads the frames of one tree. It is small and picklable: every worker process has its own copy.
 
-    `least_workers` processes must do the reading: 1 where a decoder may hang, for a process can be killed.
+    least_workers: how many worker processes reading needs at least; 1 if a decoder may hang, since a process can be
+        killed.
     """
 
     least_workers: int
 
     def read(self, video: str, frames: Sequence[int]) -> Pictures:
-        """Frames of a video by number (from 1, any order, repeats allowed), uint8 (n, size, size, 3), RGB.
+        """Read frames of a video by number (from 1, any order, repeats allowed): uint8 (n, size, size, 3), RGB.
 
         Raises:
-            DataError: if the video or a frame is not there, does not decode, or has another size.
+            DataError: if the video or a frame is missing, can't be decoded, or has another size.
         """
         ...
 
@@ -57,13 +58,13 @@ class FrameTree:
                 with open(path, "rb", buffering=0) as file:  # a third faster than pathlib's read_bytes
                     content = file.read()
             except FileNotFoundError:
-                raise DataError(f"{path}: no such frame; the tree has changed, run 'orbit-lite prep verify'") from None
+                raise DataError(f"{path}: no such frame. The tree has changed; run 'orbit-lite prep verify'") from None
             _decode_into(picture, content, path)
         return pictures
 
 
 class PackedFrames:
-    """Frames as JPEG files in one archive a user, read by offset."""
+    """Frames as JPEG files in one archive per user, read by offset."""
 
     least_workers = 0
 
@@ -73,15 +74,15 @@ class PackedFrames:
         self._one_at_a_time = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the open archives: each process opens its own."""
+        """Leave the open archives out: each process opens its own."""
         return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_one_at_a_time")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """See there."""
+        """See __getstate__."""
         self.__dict__ |= state | {"_open": OrderedDict(), "_one_at_a_time": Lock()}
 
     def read(self, video: str, frames: Sequence[int]) -> Pictures:
-        """See FrameSource; threads may read at once, which waits."""
+        """See FrameSource. Threads may call this at the same time; they wait for each other."""
         with self._one_at_a_time:
             return self._read(video, frames)
 
@@ -105,7 +106,7 @@ class PackedFrames:
 
 
 class RawVideos:
-    """Frames straight from videos, as `prep extract` would write them: the JPEG step, too, so that pixels agree."""
+    """Frames decoded from videos, including the JPEG step of `prep extract`, so that the pixels are the same."""
 
     least_workers = 1
 
@@ -121,15 +122,15 @@ class RawVideos:
 
 
 def open_frames(index: Index, *, size_px: int = 224) -> FrameSource:
-    """The frame source that goes with an index's kind of tree.
+    """The frame source for an index's kind of tree.
 
     Raises:
-        DataError: if two videos share a name: predictions name videos, so they could not be told apart.
+        DataError: if two videos have the same name: predictions identify videos by name.
     """
     places = {row.video: row.path for row in index.rows}
     if len(places) < len(index.rows):
         name, times = Counter(row.video for row in index.rows).most_common(1)[0]
-        raise DataError(f"{index.root}: {times} videos are named {name!r}; a name must be one video's alone")
+        raise DataError(f"{index.root}: {times} videos are named {name!r}; each video needs its own name")
     return KINDS[index.kind](index.root, places, size_px=size_px)
 
 
@@ -141,9 +142,9 @@ KINDS: dict[Kind, type[FrameTree | RawVideos | PackedFrames]] = {
 
 
 def own_frames(video: OwnVideo, *, size_px: int) -> FrameSource:
-    """The frames of one video by itself, which is known to the source by the last part of its place."""
+    """The frames of a single video; the source knows it by the last part of its path."""
     name = Path(video.place).name
-    if video.kind == "packed":  # frame sources name a packed video USER.zip#PLACE, below the tree's root
+    if video.kind == "packed":  # the source's name of a packed video is USER.zip#PATH, relative to the tree's root
         return PackedFrames(video.root.parent, {name: f"{video.root.name}#{video.place}"}, size_px=size_px)
     return KINDS[video.kind](video.root, {name: video.place}, size_px=size_px)
 
@@ -165,4 +166,6 @@ def _place(places: dict[str, str], video: str, root: Path) -> str:
     try:
         return places[video]
     except KeyError:
-        raise DataError(f"{root}: no video {video!r} in its index; were the tasks drawn from another tree?") from None
+        raise DataError(
+            f"{root}: no video {video!r} in its index; the tasks may have been drawn from another tree"
+        ) from None

@@ -1,6 +1,6 @@
-"""Reading ahead: worker processes turn plans into pixels, in order, uint8 all the way to the device.
+"""Reads ahead: worker processes turn plans into pixels, in order. Images stay uint8 until they are on the device.
 
-Workers are started by spawn, never fork (OpenCV, libav and torch all hold threads), so what they get is pickled.
+Workers are started by spawn, never fork (OpenCV, libav and torch all run threads), so their arguments are pickled.
 """
 
 import pickle
@@ -29,7 +29,7 @@ from orbit_lite.data.pixels import TaskPixels
 JobT = TypeVar("JobT")
 JobT_co = TypeVar("JobT_co", covariant=True)
 LoadedT = TypeVar("LoadedT")
-HANG_S = 300.0  # a worker that gives nothing for so long is stuck on a damaged file
+HANG_S = 300.0  # a worker that returns nothing for this long is stuck on a damaged file
 TASKS_AHEAD = 2
 
 
@@ -39,42 +39,43 @@ def _take_one_opencv_thread() -> Callable[[], None]:
     return partial(cv2.setNumThreads, before)
 
 
-# More of them wait for work by keeping a core busy, which those that compute then lack.
+# More threads would keep a core busy while they wait for work; the threads that compute need that core.
 _ONE_OPENCV_THREAD = ProcessSetting(_take_one_opencv_thread)
 
 
 class Jobs(Protocol[JobT_co]):
-    """A sequence of jobs, which may be made when they are asked for. Picklable."""
+    """A sequence of jobs, possibly created on access. Picklable."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of jobs."""
         ...
 
     def __getitem__(self, place: int, /) -> JobT_co:
-        """One of them."""
+        """One job."""
         ...
 
 
 @dataclass(frozen=True)
 class ReadSupport:
-    """A task's support set to its pixels."""
+    """Reads the pixels of a task's support set."""
 
     source: FrameSource
 
     def __call__(self, job: Task) -> tuple[Tensor, Tensor, Tensor]:
-        """Items, uint8 (n, 3, s, s), or (n, L, 3, s, s) with clips of L frames, their labels and videos, int64 (n,)."""
+        """The items, uint8 (n, 3, s, s), or (n, L, 3, s, s) for clips of L frames; their labels and videos, int64
+        (n,)."""
         pictures = [self.source.read(plan.video, plan.frames) for plan in job.support]
         return to_images(np.concatenate(pictures), job.clip_length), *labels_and_videos(job.support, job.clip_length)
 
 
 @dataclass(frozen=True)
 class ReadTask:
-    """A training task's plan to its pixels."""
+    """Reads the pixels of a training task."""
 
     source: FrameSource
 
     def __call__(self, job: Task) -> TaskPixels:
-        """Support and query of one task: uint8 (n, 3, s, s), or (n, L, 3, s, s) with clips of L frames."""
+        """Support and query of one task: uint8 (n, 3, s, s), or (n, L, 3, s, s) for clips of L frames."""
         support, support_labels, support_videos = ReadSupport(self.source)(job)
         query, query_labels = self._query(job)
         return TaskPixels(support, support_labels, query, query_labels, job.way, support_videos)
@@ -85,12 +86,12 @@ class ReadTask:
 
 
 SHARED_MEMORY = "/dev/shm"
-LITTLE_SHARED_BYTES = 2**30  # a container has 64 MB if nothing is said; ORBIT's tasks have 150 MB each
+SMALL_SHARED_MEMORY_BYTES = 2**30  # a container has 64 MB by default; each of ORBIT's tasks takes 150 MB
 
 
 @dataclass(frozen=True)
 class FrameJob:
-    """Some frames of one video, to be read in one go."""
+    """Some frames of one video, read by one call."""
 
     video: str
     frames: tuple[int, ...]
@@ -98,14 +99,14 @@ class FrameJob:
 
 @dataclass(frozen=True)
 class ImagesJob:
-    """Some images, each one frame of a video: pairs of video and frame number."""
+    """Some images, each a pair of video and frame number."""
 
     images: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
 class ReadImages:
-    """Single images of any videos, uint8 (n, 3, s, s)."""
+    """Reads single images of any videos, uint8 (n, 3, s, s)."""
 
     source: FrameSource
 
@@ -116,7 +117,7 @@ class ReadImages:
 
 @dataclass(frozen=True)
 class ReadFrames:
-    """Frames of one video to images, uint8 (n, 3, s, s)."""
+    """Reads frames of one video as images, uint8 (n, 3, s, s)."""
 
     source: FrameSource
 
@@ -133,25 +134,27 @@ def read_ahead(
     pin: bool = False,
     at_once: int = 0,
 ) -> Iterator[LoadedT]:
-    """Load jobs in their order; `workers` processes read ahead, or with 0 a thread of this one. The result is the same.
+    """Load jobs in order. `workers` processes read ahead; with 0, a thread of this process does. The result is the
+    same.
 
     Args:
-        jobs: what to load.
-        read: turns one job into what was asked for; picklable.
-        workers: number of processes.
-        pin: put what the workers have read into pinned memory, from where a GPU copies it while it computes.
-        at_once: if not 0, without workers, so many jobs are read at once, in threads, and nothing while the caller
-            computes: PyTorch's threads wait for each other at every layer, and so for what reads beside one of them.
+        jobs: the jobs to load.
+        read: loads one job; picklable.
+        workers: the number of processes.
+        pin: put the results into pinned memory, so that a GPU can copy them while it computes.
+        at_once: without workers and if not 0, this many jobs are read at the same time by threads, and nothing is read
+            while the caller computes: PyTorch's threads wait for each other at every layer, so one slowed by a reader
+            slows all.
 
     Raises:
-        KitError: the error a job ended with, as the worker had it.
-        DataError: if a worker hangs or dies.
+        KitError: the error that a job failed with, unchanged.
+        DataError: if a worker hangs or is killed.
     """
     if workers == 0:
         yield from _read_some(jobs, read, at_once) if at_once else _read_by_thread(jobs, read)
         return
     make_room_for_sockets()
-    by_pipe = _little_shared_memory()
+    by_pipe = _has_small_shared_memory()
     loader = DataLoader(
         _Jobs(jobs, read, by_pipe),
         batch_size=None,
@@ -161,22 +164,24 @@ def read_ahead(
         worker_init_fn=_quiet_worker,
         timeout=HANG_S,
         pin_memory=pin and not by_pipe,
-        generator=torch.Generator(),  # or it draws the workers' seed from the global one
+        generator=torch.Generator(),  # otherwise the workers' seed would be drawn from the global generator
     )
     try:
         for loaded in loader:
             if isinstance(loaded, _Failed):
                 raise loaded.error
             if by_pipe:
-                loaded = _Loaded(pickle.loads(loaded.value))  # our own workers'
+                loaded = _Loaded(pickle.loads(loaded.value))  # written by our own workers
                 loaded = loaded.pin_memory() if pin else loaded
             yield loaded.value
     except RuntimeError as error:
-        raise DataError(f"a reading worker was lost ({str(error).splitlines()[0]}); try --workers 0") from error
+        raise DataError(
+            f"a worker process that reads frames was lost ({str(error).splitlines()[0]}); try --workers 0"
+        ) from error
 
 
 def _read_by_thread(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT]) -> Iterator[LoadedT]:
-    """One job ahead: pictures are decoded without Python's lock, beside what computes."""
+    """Read one job ahead in a thread: decoding releases Python's lock, so the caller can compute meanwhile."""
     with _ONE_OPENCV_THREAD, ThreadPoolExecutor(1, thread_name_prefix="reads-ahead") as pool:
         ahead: Future[LoadedT] | None = None
         try:
@@ -199,28 +204,28 @@ def _read_some(jobs: Jobs[JobT], read: Callable[[JobT], LoadedT], at_once: int) 
                 yield loaded.result()
 
 
-def _little_shared_memory() -> bool:
-    """Whether what workers read would not fit into the memory that they share, as in containers: it goes through pipes
-    then. Torch's own way would lose it, and wait."""
+def _has_small_shared_memory() -> bool:
+    """Whether shared memory is too small for the workers' results, as in many containers; they then go through pipes.
+    Torch's shared memory would run out, and the loader would hang."""
     try:
-        return shutil.disk_usage(SHARED_MEMORY).total < LITTLE_SHARED_BYTES
-    except OSError:  # another system, which has its own
+        return shutil.disk_usage(SHARED_MEMORY).total < SMALL_SHARED_MEMORY_BYTES
+    except OSError:  # not Linux: shared memory works differently there
         return False
 
 
 def reading_workers() -> int:
-    """How many read ahead where nobody has said: one for every core beyond the two that compute; at most 8."""
+    """The default number of workers: one for every core beyond the two that compute, at most 8."""
     return default_workers(spare=2, most=8)
 
 
 def to_images(pictures: Pictures, clip_length: int) -> Tensor:
-    """(n * L, s, s, 3) pictures as images (n, 3, s, s) or clips (n, L, 3, s, s): a view, channels last in memory."""
+    """View pictures (n * L, s, s, 3) as images (n, 3, s, s) or clips (n, L, 3, s, s), channels last in memory."""
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     return images if clip_length == 1 else images.reshape(-1, clip_length, *images.shape[1:])
 
 
 def trailing_clips(frames: Sequence[int], clip_length: int) -> list[int]:
-    """For each frame the clip of itself and its predecessors, the first frame repeated at the start; flat.
+    """For each frame, the clip of the frame and its predecessors, as one flat list; frame 1 is repeated at the start.
 
     >>> trailing_clips([1, 2, 9], 3)
     [1, 1, 1, 1, 1, 2, 7, 8, 9]
@@ -229,7 +234,7 @@ def trailing_clips(frames: Sequence[int], clip_length: int) -> list[int]:
 
 
 def labels_and_videos(plans: Sequence[VideoPlan], clip_length: int) -> tuple[Tensor, Tensor]:
-    """Of each item of some plans, one plan after the other: its class, and its video's number, int64 (n,) each."""
+    """The class and the video number of each item of some plans, in order, int64 (n,) each."""
     counts = torch.tensor([len(plan.frames) // clip_length for plan in plans])
     numbers = {video: number for number, video in enumerate(dict.fromkeys(plan.video for plan in plans))}
     each = [[plan.label for plan in plans], [numbers[plan.video] for plan in plans]]
@@ -242,7 +247,7 @@ class _Loaded(Generic[LoadedT]):
     value: LoadedT
 
     def pin_memory(self) -> "_Loaded[Any]":
-        """What the DataLoader calls if it is to pin."""
+        """Called by the DataLoader when it pins memory."""
         value: Any = self.value  # a Tensor, or TaskPixels
         return _Loaded(value.pin_memory())
 
@@ -253,7 +258,7 @@ class _Failed:
 
 
 class _Jobs(Dataset[Any]):
-    """Errors travel as values: the DataLoader would bury their one line in a worker's traceback."""
+    """Returns errors as values: the DataLoader would bury their one line in a worker's traceback."""
 
     def __init__(self, jobs: Jobs[Any], read: Callable[[Any], Any], by_pipe: bool) -> None:
         self._jobs, self._read, self._by_pipe = jobs, read, by_pipe
@@ -270,6 +275,6 @@ class _Jobs(Dataset[Any]):
 
 
 def _quiet_worker(_: int) -> None:
-    end_with_parent()  # torch's own watch takes whoever is the parent by then, so one that died earlier is never missed
+    end_with_parent()  # torch watches the current parent, so it does not notice a parent that died earlier
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""Which tasks of which users a run has: so many of each user, or so many in all."""
+"""Which tasks of which users a run has: a number per user, or a total number."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -7,28 +7,28 @@ from groundwork.randomness import keyed_rng
 
 
 class HasNumbers(Protocol):
-    """A protocol's own numbers: of tasks of each user, or in all."""
+    """A protocol's default number of tasks, per user or in total."""
 
     @property
     def tasks_per_user(self) -> int | None:
-        """Of each user; None if there is a number in all."""
+        """Tasks per user; None if the total is set instead."""
 
     @property
     def tasks(self) -> int | None:
-        """In all, a user drawn uniformly for each; None if there is a number for each user."""
+        """Total number of tasks, each of a user drawn uniformly; None if the number per user is set instead."""
 
 
 def task_numbers(
     plan: HasNumbers, users: Sequence[str], *, seed: int, tasks_per_user: int | None = None, tasks: int | None = None
 ) -> Iterator[tuple[str, int]]:
-    """User and number of each task, users together, numbers rising.
+    """The user and number of each task, sorted by user, then by number.
 
     Args:
-        plan: holds where neither number is given.
+        plan: used if neither number is given.
         users: sorted.
-        seed: of the tasks.
-        tasks_per_user: tasks 0 to N - 1 of each user.
-        tasks: tasks 0 to N - 1, each of the user that `user_of` draws for it.
+        seed: the seed of the tasks.
+        tasks_per_user: take tasks 0 to N - 1 of each user.
+        tasks: take tasks 0 to N - 1, each of the user that `user_of` draws.
     """
     if tasks is None and tasks_per_user is None:
         tasks, tasks_per_user = plan.tasks, plan.tasks_per_user
@@ -40,5 +40,5 @@ def task_numbers(
 
 
 def user_of(task: int, users: Sequence[str], *, seed: int) -> str:
-    """The user, drawn uniformly, of a task that is numbered through all users."""
+    """Draw the user of a task uniformly, when tasks are numbered across all users."""
     return users[int(keyed_rng(seed, "tasks", "user", task).integers(len(users)))]

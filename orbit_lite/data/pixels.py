@@ -1,4 +1,4 @@
-"""A task's images in memory: what the loader reads, and what a task's gradient is taken of."""
+"""A task's images in memory, as the loader reads them and task gradients use them."""
 
 from dataclasses import dataclass, replace
 
@@ -11,9 +11,9 @@ class TaskPixels:
 
     Attributes:
         support, query: items, uint8: frames (n, 3, s, s), or clips (n, frames, 3, s, s).
-        support_labels, query_labels: int64 (n,) in 0..way-1, each class in the support.
-        way: number of classes.
-        support_videos: int64 (n,), which video each support item is from; None: each item is a video of its own.
+        support_labels, query_labels: int64 (n,) in 0..way-1; every class must be in the support set.
+        way: the number of classes.
+        support_videos: int64 (n,), the number of each support item's video; None: each item is its own video.
     """
 
     support: Tensor
@@ -24,5 +24,5 @@ class TaskPixels:
     support_videos: Tensor | None = None
 
     def pin_memory(self) -> "TaskPixels":
-        """With images that can be copied to a GPU while it computes; what a DataLoader calls."""
+        """Copy to pinned memory, which a GPU can read while it computes; called by the DataLoader."""
         return replace(self, support=self.support.pin_memory(), query=self.query.pin_memory())

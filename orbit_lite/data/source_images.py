@@ -1,4 +1,4 @@
-"""What a source of episodes has: its classes, and the images of each, as arrays that a draw only looks into."""
+"""The classes of a source of episodes and the images of each, as arrays that a draw only indexes."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,10 @@ ByClass = Mapping[str, Sequence[VideoRow]]
 class SourceImages:
     """Images of one source, class by class.
 
-    classes: names, sorted. starts: where each class's images begin in `videos`, and after the last the end,
-    (classes + 1,). videos: names, sorted within each class. frames: how many frames each has, (images,).
+    classes: names, sorted.
+    starts: the index in `videos` where each class begins, then the end of the last, (classes + 1,).
+    videos: names, sorted within each class.
+    frames: the number of frames of each video, (images,).
     """
 
     classes: tuple[str, ...]
@@ -39,17 +41,17 @@ class SourceImages:
 
     @property
     def counts(self) -> Numbers:
-        """Images of each class, (classes,)."""
+        """The number of images of each class, (classes,)."""
         return np.diff(self.starts)
 
     @property
     def labels(self) -> Numbers:
-        """The class of each image, as its place among `classes`, (images,)."""
+        """The class of each image, as an index into `classes`, (images,)."""
         return np.repeat(np.arange(len(self.classes)), self.counts)
 
 
 def by_class(rows: Iterable[VideoRow]) -> dict[str, list[VideoRow]]:
-    """Rows of one source by their object."""
+    """Group the rows of one source by object."""
     found: dict[str, list[VideoRow]] = defaultdict(list)
     for row in rows:
         found[row.object].append(row)
@@ -59,17 +61,17 @@ def by_class(rows: Iterable[VideoRow]) -> dict[str, list[VideoRow]]:
 def without_copies(
     rows: ByClass, copies: Mapping[str, str], *, kept: Iterable[VideoRow] = ()
 ) -> tuple[dict[str, list[VideoRow]], list[LeftOut]]:
-    """Take each picture once: of copies in one class the first by name; of copies in several classes none.
+    """Keep one of each set of copies: the first by name if all are in one class, none if they are in several classes.
 
     Args:
         rows: one source's images.
-        copies: of each image that has copies, the name that stands for them all; see `find_copies`.
-        kept: images that stay whatever is a copy of them: no row that is one stays beside them.
+        copies: for each image that has copies, the name of their group; see `find_copies`.
+        kept: images that always stay; copies of them among the rows are dropped.
 
     Returns:
-        the rows that stay, and those that are left out, with the reason.
+        the rows that stay, and the rows that are left out, with reasons.
     """
-    stays: dict[str, tuple[str, str]] = {}  # by what stands for the copies: video and class of the one that is kept
+    stays: dict[str, tuple[str, str]] = {}  # group of copies -> video and class of the one that is kept
     several: dict[str, set[str]] = defaultdict(set)
     stays |= {copies[row.video]: (row.video, "") for row in kept if row.video in copies}
     alike = sorted((name, row.video) for name in rows for row in rows[name] if row.video in copies)

@@ -1,7 +1,8 @@
-"""Tasks as plans: which videos and frames of one user, drawn from (seed, user, task number), no pixel touched.
+"""Draws tasks as plans: videos and frames of one user, keyed by (seed, user, task number); reads no pixels.
 
-The same task comes out in any order, on any number of workers or machines: every draw has a generator of its own, keyed
-by what it draws. Protocols: Massiceti et al. 2021 (arXiv 2104.03841) and the leaderboard's; configs/protocol/ has them.
+A task is the same in any order and on any number of workers or machines: every draw has its own generator, keyed by
+what it draws. The protocols in configs/protocol/ are those of Massiceti et al. 2021 (arXiv 2104.03841) and the
+leaderboard.
 """
 
 from collections import defaultdict
@@ -27,9 +28,9 @@ FrameNumbers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A video that may be drawn, with the frames that are valid in it (after filter and cap), rising.
+    """A video that can be drawn, with its valid frame numbers (after filtering and the cap), ascending.
 
-    stills: whether they are single pictures, see data_prep.tree.stills.
+    stills: whether the frames are separate photos, see data_prep.tree.stills.
     """
 
     video: str
@@ -39,7 +40,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ObjectVideos:
-    """One object's videos, those with too few valid frames already gone; sorted by name."""
+    """One object's videos with enough valid frames, sorted by name."""
 
     object: str
     support: tuple[Candidate, ...]
@@ -48,29 +49,29 @@ class ObjectVideos:
 
 @dataclass(frozen=True)
 class UserVideos:
-    """One user's objects that can be in a task, sorted by name, and what can't be and why."""
+    """One user's objects that can be in a task, sorted by name; and the objects and videos that can't be, and why."""
 
     user: str
     objects: tuple[ObjectVideos, ...]
     left_out: tuple[LeftOut, ...]
 
 
-class TaskDrawer:
-    """Draws the tasks of one plan from one split of an index. Reads annotations where the plan asks for them."""
+class TaskSampler:
+    """Draws the tasks of one plan from one split of an index. Reads annotations if the plan filters by them."""
 
     def __init__(
         self, index: Index, plan: TaskPlan, *, split: str, seed: int, annotations: TreeAnnotations | None = None
     ) -> None:
-        """Read what the plan asks for, from `annotations` of the index where others read them too.
+        """Find the objects and frames that tasks can use. Pass `annotations` to share them with other readers.
 
         Raises:
             UsageError: for an unknown split.
-            DataError: for users or objects no task can be drawn from, or annotations that are missing or faulty.
+            DataError: if no task can be drawn from a user or object, or annotations are missing or invalid.
         """
         self.plan, self.seed = plan, seed
         self.split = resolve_split(index, plan, split)
         self._index = index
-        # not kept: workers get a copy of the drawer, and need no annotations
+        # not stored: workers get a copy of the sampler, and don't need annotations
         annotations = annotations or TreeAnnotations(index)
         self._users = {user: self._user_videos(user, annotations) for user in index.users(self.split)}
         faults = [fault for videos in self._users.values() for fault in _faults(videos)]
@@ -80,21 +81,22 @@ class TaskDrawer:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Users of the split, sorted."""
+        """The users of the split, sorted."""
         return tuple(self._users)
 
     @cached_property
     def frames(self) -> int:
-        """How many frames tasks may take."""
+        """How many frames tasks can choose from."""
         return sum(row.frames for row in self._index.rows if row.split == self.split)
 
     @cached_property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """Videos and objects that are in no task, and why."""
+        """The videos and objects that are in no task, and why."""
         return tuple(entry for videos in self._users.values() for entry in videos.left_out)
 
     def draw(self, user: str, task: int) -> Task:
-        """The task with this number. Depends on the seed, the user, the number, the index and the annotations alone."""
+        """The task with this number. It depends only on the seed, the user, the number, the index and the
+        annotations."""
         plan, videos = self.plan, self._users[user]
         rng = keyed_rng(self.seed, user, task)
         most = min(len(videos.objects), plan.max_objects or len(videos.objects))
@@ -109,7 +111,7 @@ class TaskDrawer:
         return Task(user, task, names, tuple(support), tuple(query), plan.clip_length)
 
     def draw_all(self, *, tasks_per_user: int | None = None, tasks: int | None = None) -> TaskSet:
-        """Every task of every user, as the manifest that predict and score read; see `task_numbers`."""
+        """All tasks of all users, as the manifest that predict and score read; see `task_numbers`."""
         numbers = task_numbers(self.plan, self.users, seed=self.seed, tasks_per_user=tasks_per_user, tasks=tasks)
         return TaskSet(
             protocol=self.plan.name,
@@ -166,7 +168,7 @@ class TaskDrawer:
         return UserVideos(user, tuple(objects), tuple(left_out))
 
     def _is_alone(self, rows: Sequence[VideoRow]) -> bool:
-        """Whether an object has a single video for two sets that share its videos. The published code drops it, too."""
+        """Whether an object has a single video for two sets that share its videos; the published code also drops it."""
         plan = self.plan.support
         return plan.videos == "first" and sum(row.video_type == plan.video_type for row in rows) == 1
 
@@ -175,7 +177,7 @@ class TaskDrawer:
         kind = f"two {plan.video_type} videos" if shared else f"a {plan.video_type} video"
         return (
             f"{self._index.root}: user {user}, object {name!r} has no {role} video: protocol {self.plan.name} needs "
-            f"{kind} of every object; film {'them' if shared else 'one'}, or take the object out of the tree"
+            f"{kind} of every object; film {'them' if shared else 'one'}, or remove the object from the tree"
         )
 
     def _candidate(self, row: VideoRow, plan: SetPlan, annotations: TreeAnnotations) -> Candidate:
@@ -185,13 +187,13 @@ class TaskDrawer:
         if not path.is_file():
             raise DataError(
                 f"{path}: no annotations; protocol {self.plan.name} keeps frames without {', '.join(plan.without)}. "
-                "Put ORBIT's annotations there, or use --protocol own-videos for videos of your own"
+                "Put ORBIT's annotations there, or use --protocol own-videos for your own videos"
             )
         return Candidate(row.video, annotations.of(row).frames_without(plan.without), row.is_stills)
 
 
 def resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
-    """The split that is meant; "" in a tree without splits, whatever is asked for.
+    """Check the split's name; always "" for a tree without splits.
 
     Raises:
         UsageError: if there is no such split, or the tree has none and the plan needs them.
@@ -199,8 +201,8 @@ def resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
     if index.splits == ("",):
         if plan.needs_splits:
             raise UsageError(
-                f"{index.root}: a tree without splits; protocol {plan.name} needs {', '.join(SPLITS)}. "
-                "Use --protocol own-videos for videos of your own"
+                f"{index.root}: this tree has no splits; protocol {plan.name} needs {', '.join(SPLITS)}. Use "
+                f"--protocol own-videos for your own videos"
             )
         return ""
     if split not in SPLITS:
@@ -211,7 +213,7 @@ def resolve_split(index: Index, plan: TaskPlan, split: str) -> str:
 
 
 def _choose_rows(rows: Sequence[VideoRow], plan: SetPlan) -> list[VideoRow]:
-    """The object's videos this set may draw from, by name; empty if there are too few of them."""
+    """The object's videos that this set can draw from, by name; empty if there are too few."""
     of_type = sorted((row for row in rows if row.video_type == plan.video_type), key=lambda row: row.video)
     first = min(plan.count, len(of_type) - 1)
     if plan.videos == "first":
@@ -224,7 +226,7 @@ def _choose_rows(rows: Sequence[VideoRow], plan: SetPlan) -> list[VideoRow]:
 def _choose_frames(
     choice: FrameChoice, candidate: Candidate, clip_length: int, key: tuple[int, str, int, str, str]
 ) -> FrameNumbers:
-    """Frame numbers of one video, rising; for clips, each clip_length in a row are one clip."""
+    """Frame numbers of one video, ascending; for clips, each run of clip_length numbers is one clip."""
     frames, count = candidate.frames, len(candidate.frames)
     if choice.sample == "every":
         return frames
@@ -246,5 +248,8 @@ def _faults(videos: UserVideos) -> list[str]:
         return []
     if videos.left_out:
         reasons = "; ".join(f"{entry.object}: {entry.reason}" for entry in videos.left_out if not entry.video)
-        return [f"user {videos.user} has {len(videos.objects)} objects with valid videos, 2 needed ({reasons})"]
-    return [f"user {videos.user} has {len(videos.objects)} object, and a task needs 2 to tell apart"]
+        return [
+            f"user {videos.user} has {len(videos.objects)} objects with valid videos; a task needs at least 2 "
+            f"({reasons})"
+        ]
+    return [f"user {videos.user} has {len(videos.objects)} object; a task needs at least 2"]

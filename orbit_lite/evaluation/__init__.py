@@ -1,1 +1,2 @@
-"""A model on a tree: predictions, scorecard and report in one run folder. Others call `predict` and `evaluate`."""
+"""Evaluates a model on a tree: predictions, scorecard and report in a run folder. Others call `predict` and
+`evaluate`."""

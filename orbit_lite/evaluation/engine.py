@@ -1,4 +1,4 @@
-"""Which engine a run's recognizer encodes by."""
+"""Chooses the engine that encodes frames in a run."""
 
 import logging
 from collections import defaultdict
@@ -7,7 +7,7 @@ from pathlib import Path
 from eval.formats.records import TaskSet
 from groundwork.errors import UsageError
 from orbit_lite.models.engines import DEFAULT_ENGINE
-from orbit_lite.models.engines.choosing import settle_engine
+from orbit_lite.models.engines.choosing import choose_engine
 from orbit_lite.models.engines.encoder import EngineFails
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.runs.folder import machine_before
@@ -16,7 +16,7 @@ from orbit_lite.runs.ranks import Ranks
 _LOG = logging.getLogger("orbit_lite")
 
 
-def settle_for_run(
+def choose_run_engine(
     recognizer: Recognizer,
     asked: str | None,
     run: Path | None,
@@ -26,20 +26,21 @@ def settle_for_run(
     states: int,
     finished: bool = False,
 ) -> str:
-    """Let a run's recognizer encode by one engine on all ranks: the one asked for, the one that the run began with, or
-    the quicker one.
+    """Choose one engine for a run on all ranks: the requested one, the one that the run started with, or the faster
+    one.
 
-    Arguments, result and errors as for `settle_engine`; and
+    Arguments, result and errors are those of `choose_engine`, and:
 
     Args:
-        run: the run's folder, there or not; None without one.
-        finished: whether it has its predictions: then it keeps its engine, and says so if another is asked for.
+        run: the run's folder, which may not exist yet; None without a folder.
+        finished: whether the run has its predictions. If so it keeps its engine, and logs a warning if another was
+            requested.
     """
     before = machine_before(run).get("engine") if run else None
     if finished and asked and isinstance(before, str) and asked != before:
         if ranks.first:
             _LOG.warning(
-                "%s: its predictions are there, by engine %s, and are not made again; for engine %s give another --out",
+                "%s: already has predictions, made with engine %s, and keeps them; to use engine %s give another --out",
                 run,
                 before,
                 asked,
@@ -47,18 +48,18 @@ def settle_for_run(
         asked = None
     if asked is None and isinstance(before, str):
         try:
-            return settle_engine(recognizer, before, frames=frames, states=states)
-        except (EngineFails, UsageError) as error:  # unknown: of another release
+            return choose_engine(recognizer, before, frames=frames, states=states)
+        except (EngineFails, UsageError) as error:  # UsageError: an engine of another release
             _LOG.warning(
-                "the run began with engine %s, which can't be used any more: %s", before, error.__cause__ or error
+                "the run started with engine %s, which can no longer be used: %s", before, error.__cause__ or error
             )
     if asked is None and ranks.count > 1:
-        asked = DEFAULT_ENGINE.name  # each would choose for itself
-    return settle_engine(recognizer, asked, frames=frames, states=states)
+        asked = DEFAULT_ENGINE.name  # otherwise each rank would choose for itself
+    return choose_engine(recognizer, asked, frames=frames, states=states)
 
 
 def count_frames(tasks: TaskSet) -> int:
-    """How many frames tasks name, each counted once for a video."""
+    """The number of distinct frames in all tasks."""
     by_video: dict[str, set[int]] = defaultdict(set)
     for task in tasks.tasks:
         for plan in (*task.support, *task.query):

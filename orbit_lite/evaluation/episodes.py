@@ -1,8 +1,9 @@
-"""Episodes to predictions: each distinct image embedded once for each state of the extractor, then small products.
+"""Predicts episodes: each distinct image is embedded once per state of the extractor; each task is then a small
+product.
 
-Where one extractor serves every support set, the features of a source's images are kept, width numbers of 4 bytes each,
-and the pixels of FRAMES_A_JOB at a time. Where all tasks share one support set, or an adapter sees it, query features
-are let go as soon as they are classified.
+If one extractor serves every support set, memory holds the features of all of a source's images, 4 bytes times width
+each, and the pixels of FRAMES_A_JOB images. If all tasks share one support set, or an adapter is fitted to it, query
+features are discarded as soon as they are classified.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ Answer = tuple[Tensor, Tensor]  # confidence and class of each image, (images,) 
 
 
 def predict_source(recognizer: Recognizer, work: SourceWork, images: Iterator[Tensor]) -> pd.DataFrame:
-    """One source's table. Takes exactly the images of `work.jobs()` from the iterator."""
+    """The predictions of one source. Takes exactly the images of `work.jobs()` from the iterator."""
     answers: dict[int, Answer] = {}
     for one in work.rounds:
         if one.one_support:
@@ -33,7 +34,7 @@ def predict_source(recognizer: Recognizer, work: SourceWork, images: Iterator[Te
 
 
 def predict_from_features(recognizer: Recognizer, one: Round, features: Tensor) -> dict[int, Answer]:
-    """The answers of all tasks of a round by their numbers; features: of `one.images`, (images, width)."""
+    """The answers of a round's tasks by task number; `features` are those of `one.images`, (images, width)."""
     places = {image: place for place, image in enumerate(one.images)}
 
     def of(plans: Sequence[VideoPlan]) -> Tensor:
@@ -47,7 +48,7 @@ def predict_from_features(recognizer: Recognizer, one: Round, features: Tensor) 
 
 
 def _embed(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -> Tensor:
-    """Features of a round's images, (images, width), each chunk's put in its place."""
+    """The features of a round's images, (images, width)."""
     features, start = torch.empty(0), 0
     for job in one.image_jobs():
         found = recognizer.embed(next(images))
@@ -59,7 +60,7 @@ def _embed(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -> Tens
 
 
 def _predict_once(recognizer: Recognizer, one: Round, images: Iterator[Tensor]) -> dict[int, Answer]:
-    """The tasks of one support set; their query images are embedded and classified as they come."""
+    """Predict the tasks of one support set; query images are embedded and classified as they are read."""
     way, labels = one.tasks[0].way, _labels(one.support)
     teaching = one.support_jobs()
     if recognizer.shares_features:

@@ -1,4 +1,4 @@
-"""Tasks, predictions, scorecard and report of one model on one tree, in one run folder."""
+"""Makes tasks, predictions, scorecard and report of one model on one tree, in one run folder."""
 
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -29,12 +29,12 @@ from eval.score import ENGINE, FILTER_STAY
 from eval.verbs import SCORECARD_NAME, TASKS_FINGERPRINT, report_run, score_files
 from groundwork.errors import DataError
 from groundwork.words import counted
-from orbit_lite.config import TaskPlan, as_written_now, load_protocol
+from orbit_lite.config import TaskPlan, load_protocol, with_new_keys
 from orbit_lite.costs.seconds import time_personalizing
-from orbit_lite.data.drawing import Drawer, open_drawer
 from orbit_lite.data.frames import FrameSource, open_frames
+from orbit_lite.data.samplers import Sampler, open_sampler
 from orbit_lite.evaluation.causal_filter import CausalFilter, refuse_time_order
-from orbit_lite.evaluation.engine import settle_for_run
+from orbit_lite.evaluation.engine import choose_run_engine
 from orbit_lite.evaluation.facts import annotation_facts, personalize_cost
 from orbit_lite.evaluation.portions import SUFFIX, Portion, portions_of
 from orbit_lite.evaluation.predict import predict_users
@@ -45,19 +45,19 @@ from orbit_lite.runs.ranks import joined_ranks
 
 TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"
 PARTS_NAME = ".parts"
-MOST_SIZES = 40  # of episodes, that MACs are counted for; episodes of random sizes have hundreds
+MOST_SIZES = 40  # the most episode sizes that MACs are counted for; random episodes have hundreds of sizes
 SECONDS_NAME = "seconds_to_personalize.csv"
-SECONDS_NAMES = (SECONDS_NAME, "seconds_to_personalise.csv")  # and what earlier releases called it
+SECONDS_NAMES = (SECONDS_NAME, "seconds_to_personalise.csv")  # also the name in earlier releases
 
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """One evaluation: which model, on which tree, by which protocol; each frame by itself, or with a causal filter.
+    """One evaluation: a model, a tree, a protocol, and optionally a causal filter over frames.
 
     Attributes:
-        tasks: how many in total, in place of tasks_per_user.
-        protocol_keys: `key=value` in place of the protocol's own.
-        engine: what runs the extractor, a name in ENGINES; None: the faster one, or the one that the run started with.
+        tasks: total number of tasks, instead of tasks_per_user.
+        protocol_keys: `key=value` overrides of the protocol.
+        engine: a name in ENGINES; None: the faster one, or the one that the run started with.
     """
 
     model: ModelChoice
@@ -82,19 +82,20 @@ def evaluate(
     thumbnails: bool = False,
     timed: bool = False,
 ) -> Scorecard:
-    """Run what is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
+    """Do what is not done yet, and write tasks.jsonl, predictions.parquet, scorecard.json and report.html.
 
-    A run that was cut off resumes with the portions of the tasks that have no predictions yet (see `portions_of`).
-    Started by torchrun, the portions are dealt over the ranks; the first one writes all else.
+    An interrupted run resumes with the portions of the tasks that have no predictions yet (see `portions_of`). Under
+    torchrun the portions are divided among the ranks, and the first rank writes everything else.
 
     Args:
-        plain: predict each task by itself (see `predict_users`).
-        thumbnails: put frames into the report, which then holds pictures of people's homes.
-        timed: measure seconds to personalize, too. Without it the same request gives the same scorecard, byte for byte.
+        plain: predict each task separately (see `predict_users`).
+        thumbnails: put frames into the report, which then shows people's homes.
+        timed: also measure the seconds to personalize. Without it, the same request gives the same scorecard, byte for
+            byte.
 
     Raises:
-        UsageError: if `out` holds another run, or another process is at it, or the request names something unknown.
-        DataError: if the data or the checkpoint is not what it should be.
+        UsageError: if `out` holds another run, another process is using it, or the request names something unknown.
+        DataError: if the data or the checkpoint is invalid.
     """
     with joined_ranks(device) as ranks:
         recognizer = request.model.load().to(ranks.device)
@@ -103,34 +104,34 @@ def evaluate(
         plan = load_protocol(request.protocol, request.protocol_keys)
         single_images = not isinstance(plan, TaskPlan)
         refuse_time_order(plan.name, request.causal_filter, single_images=single_images, thumbnails=thumbnails)
-        drawer = open_drawer(index, plan, split=request.split, seed=request.seed, annotations=annotations)
-        # All that scoring reads, so that what is wrong is found before anything is predicted.
-        annotations.read_all(drawer.split, quiet=not ranks.first)
+        sampler = open_sampler(index, plan, split=request.split, seed=request.seed, annotations=annotations)
+        # Read all annotations now, so that errors in them are found before anything is predicted.
+        annotations.read_all(sampler.split, quiet=not ranks.first)
         settings = {
             "command": "evaluate",
             "model": request.model.describe(),
-            "protocol": drawer.plan.model_dump(mode="json"),
-            "split": drawer.split,
+            "protocol": sampler.plan.model_dump(mode="json"),
+            "split": sampler.split,
             "seed": request.seed,
-            **_numbers_of_tasks(request, drawer),
+            **_numbers_of_tasks(request, sampler),
             "data_fingerprint": index.fingerprint,
             **filter_note(request.causal_filter),
         }
-        engine = settle_for_run(
+        engine = choose_run_engine(
             recognizer,
             request.engine,
             out,
             ranks,
-            frames=drawer.frames,
-            states=len(drawer.users),
+            frames=sampler.frames,
+            states=len(sampler.users),
             finished=(out / PREDICTIONS_NAME).exists(),
         )
         machine = ranks.machine(workers=workers, engine=engine)
-        held = RunFolder.held(out, settings, machine=machine, as_now=evaluation_as_written_now)
-        with ranks.by_first(held) as run:
+        held = RunFolder.open(out, settings, machine=machine, upgrade=evaluation_with_new_keys)
+        with ranks.on_first(held) as run:
             tasks, predictions = out / TASKS_NAME, out / PREDICTIONS_NAME
             if run:
-                drawn = drawer.draw_all(tasks_per_user=request.tasks_per_user, tasks=request.tasks)
+                drawn = sampler.draw_all(tasks_per_user=request.tasks_per_user, tasks=request.tasks)
                 keep_tasks(run, tasks, drawn)
             ranks.wait()
             task_set = read_tasks(tasks)
@@ -141,10 +142,10 @@ def evaluate(
             if not predictions.exists():
                 done = parts.done()
                 if run and done:
-                    run.goes_on(f"predicted before: {parts.describe(done)}")
+                    run.log_resumed(f"predicted before: {parts.describe(done)}")
                 elif run:
-                    run.starts()
-                ranks.wait()  # all have looked before the first writes
+                    run.log_started()
+                ranks.wait()  # all ranks have read before the first writes
                 tables = predict_users(
                     recognizer,
                     task_set,
@@ -161,9 +162,9 @@ def evaluate(
                 ranks.wait()
             if run and not predictions.exists():
                 parts.merge(predictions)
-                run.say(f"predictions: {predictions}")
+                run.log(f"predictions: {predictions}")
             if run:
-                facts = annotation_facts(annotations, drawer.split, task_set.tasks)
+                facts = annotation_facts(annotations, sampler.split, task_set.tasks)
                 seconds = time_personalizing(recognizer, task_set.tasks, source, out / SECONDS_NAME) if timed else ()
                 cost = personalize_cost(
                     recognizer,
@@ -177,68 +178,70 @@ def evaluate(
             return read_scorecard(out / SCORECARD_NAME)
 
 
-def evaluation_as_written_now(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What an earlier release wrote of an evaluation, with the keys that protocols have had added since."""
-    return {**found, "protocol": as_written_now(found.get("protocol"), TaskPlan)}
+def evaluation_with_new_keys(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An evaluation's settings as an earlier release wrote them, with protocol keys that are new since then."""
+    return {**found, "protocol": with_new_keys(found.get("protocol"), TaskPlan)}
 
 
-def _numbers_of_tasks(request: EvaluateRequest, drawer: Drawer) -> dict[str, int | None]:
-    """How many tasks a run has, as its record says it."""
-    if request.tasks_per_user is None and (tasks := request.tasks or drawer.plan.tasks):
+def _numbers_of_tasks(request: EvaluateRequest, sampler: Sampler) -> dict[str, int | None]:
+    """The number of tasks, as it is written in the run's record."""
+    if request.tasks_per_user is None and (tasks := request.tasks or sampler.plan.tasks):
         return {"tasks": tasks}
-    return {"tasks_per_user": request.tasks_per_user or drawer.plan.tasks_per_user}
+    return {"tasks_per_user": request.tasks_per_user or sampler.plan.tasks_per_user}
 
 
 def keep_tasks(run: RunFolder, path: Path, drawn: TaskSet) -> None:
-    """Write a run's tasks, once.
+    """Write a run's tasks, unless they are already there.
 
     Raises:
-        DataError: if others are there: then the file was altered.
+        DataError: if the file holds other tasks, so it was altered.
     """
     if not path.exists():
         write_tasks(path, drawn)
-        run.say(f"tasks drawn: {path}")
+        run.log(f"tasks drawn: {path}")
     elif tasks_fingerprint(read_tasks(path)) != tasks_fingerprint(drawn):
-        raise DataError(f"{path}: altered: not the tasks of this run; restore it, or delete {run.path}")
+        raise DataError(
+            f"{path}: the file was altered and does not hold this run's tasks; restore it, or delete {run.path}"
+        )
 
 
 def score_and_report(
     run: RunFolder, *, cost: Cost | None, facts: AnnotationFacts | None, shown: FrameSource | None
 ) -> None:
-    """Tasks and predictions of a run to its scorecard and report. `shown` gives frames to the report; None: none."""
+    """Score a run's predictions and write its report. `shown` supplies frames for the report; None: no frames."""
     files = (run.path / name for name in (TASKS_NAME, PREDICTIONS_NAME, SCORECARD_NAME))
     score_files(*files, cost=cost, facts=facts)
     report_run(run.path, thumbnails=partial(_thumbnail, shown) if shown else None)
-    run.say(f"report: {run.path / 'report.html'}")
+    run.log(f"report: {run.path / 'report.html'}")
 
 
 @dataclass(frozen=True)
 class PredictedParts:
-    """Predictions portion by portion, each file whole or not at all, until all of them are one file."""
+    """Predictions in one file per portion, each written atomically, until they are merged into one file."""
 
     folder: Path
     metadata: dict[str, str]
     portions: Sequence[Portion]
 
     def done(self) -> set[str]:
-        """Names of the portions that have theirs."""
+        """The names of the portions with predictions."""
         return {portion.name for portion in self.portions if self._path(portion).is_file()}
 
     def describe(self, done: Collection[str]) -> str:
-        """How many of the users these are, or where users have several portions, of the tasks."""
+        """How many of all users these are, or of all tasks if users have several portions."""
         if all(portion.name == portion.user for portion in self.portions):
             return f"{len(done)} of {counted(len(self.portions), 'user')}"
         tasks = sum(len(portion.tasks) for portion in self.portions if portion.name in done)
         return f"{tasks} of {counted(sum(len(portion.tasks) for portion in self.portions), 'task')}"
 
     def write(self, table: pd.DataFrame) -> None:
-        """Keep one portion's predictions."""
+        """Write one portion's predictions."""
         first = str(table.user.iloc[0]), int(table.task.iloc[0])
         (portion,) = (one for one in self.portions if (one.user, one.tasks[0].task) == first)
         write_predictions(self._path(portion), table, metadata=self.metadata)
 
     def merge(self, path: Path) -> None:
-        """Write all predictions, in the order of the tasks, and let the parts go."""
+        """Write all predictions into one file, in the order of the tasks, and remove the parts."""
         files = map(self._path, self.portions)
         tables = [read_predictions(file).astype({"user": str, "video": str}) for file in files]
         write_predictions(path, pd.concat(tables, ignore_index=True), metadata=self.metadata)
@@ -253,14 +256,15 @@ def _thumbnail(source: FrameSource, video: str, frame: int) -> bytes:
 
 
 def filter_note(causal_filter: CausalFilter | None) -> dict[str, str]:
-    """What a record says of a filter; nothing without one."""
-    return {FILTER_STAY: repr(causal_filter.stay)} if causal_filter else {}  # no two are written alike
+    """The filter as it is written in records; empty without one."""
+    # repr: different numbers never look the same
+    return {FILTER_STAY: repr(causal_filter.stay)} if causal_filter else {}
 
 
 def provenance(
     model: ModelChoice, tasks: TaskSet, engine: str, causal_filter: CausalFilter | None = None
 ) -> dict[str, str]:
-    """Where predictions come from, for the parquet file's own metadata: texts by name."""
+    """Where predictions come from, as strings by name, for the parquet file's metadata."""
     described = {key: str(value) for key, value in model.describe().items()}
     if "checkpoint" in described:
         info = read_checkpoint_info(model.model)

@@ -1,4 +1,4 @@
-"""What a scorecard says beyond predictions: what the tasks' frames are annotated with, what personalizing takes."""
+"""What a scorecard holds besides accuracy: annotations of the tasks' frames, and the cost of personalizing."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -21,10 +21,10 @@ from orbit_lite.models.recognizer import Recognizer
 
 
 def annotation_facts(annotations: TreeAnnotations, split: str, tasks: Sequence[Task]) -> AnnotationFacts | None:
-    """Box sizes of clutter frames, and how many of each support video's frames have an issue; None without annotations.
+    """Box sizes of clutter frames, and each support video's share of frames with an issue; None without annotations.
 
     Raises:
-        DataError: if `annotation_judge` finds a fault.
+        DataError: if `annotation_judge` finds an error.
     """
     if not annotations.annotated(split):
         return None
@@ -42,10 +42,10 @@ def personalize_cost(
     causal_filter: CausalFilter | None = None,
     most_sizes: int | None = None,
 ) -> Cost:
-    """MACs to personalize for each task, by both counts; and seconds, where they were measured, one entry a task.
+    """MACs to personalize for each task, by both counts; and the seconds per task if they were measured.
 
-    Counting runs the head once for each size, way and support frames: where there are more than most_sizes of them, no
-    MACs are counted. With a filter, also how many more frames it reads than are predicted, and the MACs of these.
+    Counting runs the head once for each distinct way and number of support frames; no MACs are counted if there are
+    more than most_sizes of these. With a filter, also the number of additional frames that it reads, and their MACs.
     """
 
     @cache
@@ -75,13 +75,13 @@ def personalize_cost(
                 filter_extra_macs=None if extra is None else extra * count_frame(task.way),
             )
         )
-    source = "MACs counted for each task's way and support frames, one frame's count multiplied"
+    source = "MACs counted from each task's way and number of support frames; one frame is counted and multiplied"
     if not counts:
-        source = f"MACs not counted: tasks of {len(sizes)} sizes, and each takes a run of the head"
+        source = f"MACs not counted: the tasks have {len(sizes)} sizes, and each would need a run of the head"
     if seconds:
         source += (
-            f"; seconds by the clock, on {measured_on(seconds)}, from frames in memory to a fitted recognizer, each "
-            "distinct support set once"
+            f"; seconds measured on {measured_on(seconds)}, from frames in memory to a fitted recognizer, once "
+            "for each distinct support set"
         )
     return Cost.of(rows, source=source)
 
@@ -91,7 +91,7 @@ def _support_frames(task: Task) -> int:
 
 
 def _support_facts(table: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
-    """Of each support video, the share of its support frames (of any task) that have an issue, among those judged."""
+    """For each support video, the share of its annotated support frames (of any task) that have an issue."""
     used = {(task.user, plan.video, frame) for task in tasks for plan in task.support for frame in plan.frames}
     support = pd.DataFrame(sorted(used), columns=["user", "video", "frame"])
     issues = list(ISSUES)

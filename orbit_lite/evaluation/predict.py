@@ -1,7 +1,7 @@
-"""Tasks to predictions: one personalization for each distinct support set, one embedding for each distinct query frame.
+"""Predicts tasks: personalizes once per distinct support set and embeds each distinct query frame once.
 
-A test user's tasks share their support set and draw their queries from the same videos (DESIGN: embedded once), so that
-fifty tasks cost little more than one. Memory is bounded by one user's support images and one video's features.
+A test user's tasks share their support set and draw their queries from the same videos, so fifty tasks cost little more
+than one. Memory is bounded by one user's support images and one video's features.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ from orbit_lite.evaluation.source_work import SourceWork
 from orbit_lite.evaluation.table import predictions_table
 from orbit_lite.evaluation.user_work import Planned, Support, UserWork, VideoFrames
 from orbit_lite.models.recognizer import FittedRecognizer, Recognizer
-from orbit_lite.runs.ranks import Ranks, undealt
+from orbit_lite.runs.ranks import Ranks, merge_shares
 
 
 def predict(
@@ -41,12 +41,12 @@ def predict(
     causal_filter: CausalFilter | None = None,
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Predictions for every query frame of every task, in the order of the tasks, on every rank.
+    """Predict every query frame of every task, in the order of the tasks; every rank gets the result.
 
-    Arguments and errors as for `predict_users`.
+    Arguments and errors are those of `predict_users`.
 
     Returns:
-        A table with the columns of eval.formats.records.PREDICTION_COLUMNS, a row a frame.
+        A table with the columns of eval.formats.records.PREDICTION_COLUMNS and one row per frame.
     """
     found = predict_users(
         recognizer,
@@ -60,7 +60,7 @@ def predict(
         quiet=quiet,
     )
     tables = list(found)
-    return pd.concat(undealt(ranks.gather(tables)) if ranks else tables, ignore_index=True)
+    return pd.concat(merge_shares(ranks.gather(tables)) if ranks else tables, ignore_index=True)
 
 
 def predict_users(
@@ -76,25 +76,26 @@ def predict_users(
     causal_filter: CausalFilter | None = None,
     quiet: bool = False,
 ) -> Iterator[pd.DataFrame]:
-    """This rank's predictions, a table for each portion of the tasks (see `portions_of`), as they come.
+    """Yield this rank's predictions, one table per portion of the tasks (see `portions_of`).
 
     Args:
-        recognizer: on the device that is to compute.
+        recognizer: already on the device that computes.
         tasks: the manifest; it must have been drawn from `index`.
         source: where the pixels come from.
-        done: names of portions to leave out.
-        ranks: processes that share the portions out.
+        done: names of portions to skip.
+        ranks: the processes that divide the portions among themselves.
         workers: processes that read ahead; the result does not depend on them.
-        plain: each task by itself, every image of it read and embedded for it: the yardstick, slow.
-        causal_filter: over each video's probabilities; None predicts each frame (or clip) by itself.
+        plain: read and embed every task's images separately; a slow reference.
+        causal_filter: applied to each video's probabilities; None predicts each frame (or clip) independently.
 
     Raises:
-        UsageError: for a filter over time where tasks are of single images.
-        DataError: if the tree is not the one that the tasks were drawn from, a frame can't be read, or an answer is no
-            number.
+        UsageError: if there is a filter and the tasks are of single images.
+        DataError: if the tasks were drawn from another tree, a frame can't be read, or an answer is NaN.
     """
     if tasks.data_fingerprint != index.fingerprint:
-        raise DataError(f"{index.root}: not the tree these tasks were drawn from, or changed since; draw them again")
+        raise DataError(
+            f"{index.root}: these tasks were drawn from another tree, or the tree has changed; draw the tasks again"
+        )
     refuse_time_order(tasks.protocol, causal_filter, single_images=tasks.single_images)
     shares = recognizer.shares_features
     left = [portion for portion in portions_of(tasks, shares_features=shares) if portion.name not in done]
@@ -123,7 +124,7 @@ def predict_users(
 def _predict_sources(
     recognizer: Recognizer, works: Sequence[SourceWork], source: FrameSource, *, workers: int, pin: bool, quiet: bool
 ) -> Iterator[pd.DataFrame]:
-    """Of episodes, a table for each portion."""
+    """Yield the predictions of episodes, one table per portion."""
     jobs = [job for work in works for job in work.jobs()]
     with Progress("images read and embedded", sum(len(job.images) for job in jobs), quiet=quiet) as progress:
         images = _count(read_ahead(jobs, ReadImages(source), workers=workers, pin=pin), progress)
@@ -148,12 +149,12 @@ def _predict_user_plainly(
 
 
 def _predict_user(recognizer: Recognizer, work: UserWork, images: Iterator[Tensor]) -> pd.DataFrame:
-    """One user's table. Takes exactly the images of `work.jobs()` from the iterator."""
+    """The predictions of one user. Takes exactly the images of `work.jobs()` from the iterator."""
     clip_lengths = {task.support: task.clip_length for task in work.tasks}
     fitted = {plans: _personalize(recognizer, plans, clip_lengths[plans], images) for plans in work.supports}
     answers: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
     for query in work.queries:
-        # One extractor serves every support set, unless the learner adapts it: then each has features of its own.
+        # Unless the learner adapts the extractor, query features are the same for every support set.
         by_state: dict[Support, list[Planned]] = defaultdict(list)
         for task in work.tasks:
             state = task.support if not recognizer.shares_features else work.supports[0]
@@ -193,7 +194,8 @@ def _probabilities(
     plans: Sequence[Planned],
     causal_filter: CausalFilter | None,
 ) -> Iterator[Tensor]:
-    """Of each plan of one video and one support set, (frames of the plan, way); features are those of `query`."""
+    """The probabilities for each plan of one video and one support set, (frames of the plan, way); `features` are those
+    of `query`."""
 
     def unfiltered(plan: VideoPlan, clip_length: int) -> Tensor:
         return fitted.logits_from_features(_trailing_features(features, query, plan, clip_length)).softmax(1)
@@ -201,14 +203,14 @@ def _probabilities(
     if causal_filter is None:
         yield from (unfiltered(plan, task.clip_length) for task, plan in plans)
         return
-    # A filter that looks back only gives a frame the same for every task: once for the longest serves them all.
+    # The filter only looks back, so a frame's result is the same in every task: filter the longest plan once.
     task, longest = max(plans, key=lambda planned: planned[1].frames[-1])
     filtered = causal_filter(unfiltered(causal_filter.needed(longest), task.clip_length))
     yield from (filtered[_rows(plan)] for _, plan in plans)
 
 
 def _rows(plan: VideoPlan) -> Tensor:
-    """Where a plan's frames stand among all of the video's, which count from 1."""
+    """Indices of a plan's frames in a video, whose frames are numbered from 1."""
     return torch.tensor(plan.frames) - 1
 
 
@@ -222,7 +224,7 @@ def _personalize(
 
 
 def _trailing_features(features: Tensor, query: VideoFrames, plan: VideoPlan, clip_length: int) -> Tensor:
-    """(frames wanted of the video, width) to (frames of the plan, width): each the mean of its clip's."""
+    """Average the features of each plan frame's clip: (frames of `query`, width) to (frames of the plan, width)."""
     if clip_length == 1:
         return features[torch.from_numpy(np.searchsorted(query.frames, plan.frames))]
     clips = np.searchsorted(query.frames, trailing_clips(plan.frames, clip_length))

@@ -1,7 +1,7 @@
-"""A run of `evaluate` without one of its users: tasks and predictions are removed, and it is scored and reported again.
+"""Removes one user from a run of `evaluate`: drops their tasks and predictions, then scores and reports again.
 
-The record is marked and the report removed first, and the report is written last: a run that is marked and has none was
-cut off in between, and the same call finishes it.
+The record is marked and the report removed first, and the report is written last. A marked run without a report was
+interrupted, and the same call completes it.
 """
 
 import json
@@ -47,8 +47,8 @@ _THUMBNAIL = b"data:image/jpeg"
 
 
 def without_user(tasks: TaskSet, user: str) -> TaskSet:
-    """The tasks of all other users, the same as a protocol draws without this one. `data_fingerprint` stays that of the
-    tree which they were drawn from."""
+    """The tasks of all other users, which are the same as a protocol draws without this user. `data_fingerprint`
+    remains that of the tree that they were drawn from."""
     return replace(
         tasks,
         tasks=tuple(task for task in tasks.tasks if task.user != user),
@@ -57,7 +57,7 @@ def without_user(tasks: TaskSet, user: str) -> TaskSet:
 
 
 def count_user(run: Path, user: str) -> list[str]:
-    """What a run has of a user beside others, a line for each file. Changes nothing.
+    """List what a run with several users holds of one user, one line per file. Changes nothing.
 
     Raises:
         DataError: if tasks or predictions are damaged.
@@ -76,24 +76,24 @@ def count_user(run: Path, user: str) -> list[str]:
 
 
 def was_cut_off(run: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a user's removal was cut off between the predictions and the report."""
+    """Whether a user's removal was interrupted between the predictions and the report."""
     return USERS_REMOVED in record and (run / PREDICTIONS_NAME).is_file() and not (run / REPORT_NAME).is_file()
 
 
 def drop_user(run: Path, user: str, record: Mapping[str, Any], *, data: Path | None) -> list[str]:
-    """Remove a user from a run that has tasks of others, too.
+    """Remove a user from a run that also has tasks of others.
 
     Args:
         run: the run's folder, with its tasks.jsonl; none of its files is a link.
-        user: the name.
-        record: the run's record, as `run_folder.read_record` has it.
-        data: the tree that it is of, for accuracy by annotation; None if it is not at hand.
+        user: the user's name.
+        record: the run's record, as `run_folder.read_record` returns it.
+        data: the run's tree, for accuracy by annotation; None if it is not available.
 
     Returns:
-        a line for each thing removed.
+        one line per removed item.
 
     Raises:
-        DataError: if tasks, predictions or scorecard are damaged, or don't fit one another; nothing is changed then.
+        DataError: if tasks, predictions or scorecard are damaged or inconsistent; nothing is changed then.
     """
     removed = count_user(run, user)
     before = read_tasks(run / TASKS_NAME)
@@ -114,14 +114,17 @@ def drop_user(run: Path, user: str, record: Mapping[str, Any], *, data: Path | N
     write_tasks(run / TASKS_NAME, after)
     _drop_beside(run, user)
     if new is None:
-        return [*removed, f"{run}: was not finished, and can't be resumed now; evaluate again into another folder"]
+        return [
+            *removed,
+            f"{run}: the run was not finished and can no longer be resumed; evaluate again into another folder",
+        ]
     report_run(run)
-    return [*removed, f"{run}: their part in scorecard and report, which were made again{lost}"]
+    return [*removed, f"{run}: removed from scorecard and report, which were written again{lost}"]
 
 
 @dataclass(frozen=True, eq=False)
 class _Predicted:
-    """The others' predictions, what their file is to say of them, and how many the user had."""
+    """The other users' predictions, the metadata for their file, and the number of the removed user's predictions."""
 
     others: pd.DataFrame
     notes: dict[str, str]
@@ -129,13 +132,13 @@ class _Predicted:
 
     @classmethod
     def read(cls, path: Path, user: str, fingerprint: str) -> Self | None:
-        """From predictions.parquet, for tasks of this fingerprint; None if there is none."""
+        """Read predictions.parquet, for tasks with this fingerprint; None if there is no such file."""
         if not path.is_file():
             return None
         table = read_predictions(path).astype({"user": str, "video": str})
         others = table[table.user != user]
         notes = read_predictions_metadata(path)
-        if notes.get(TASKS_FINGERPRINT) != fingerprint:  # else an earlier call wrote them so
+        if notes.get(TASKS_FINGERPRINT) != fingerprint:  # otherwise an earlier call has written them
             removed = int(notes.get(USERS_REMOVED, 0)) + 1
             notes |= {TASKS_FINGERPRINT: fingerprint, USERS_REMOVED: str(removed)}
         return cls(others, notes, len(table) - len(others))
@@ -144,7 +147,7 @@ class _Predicted:
 def _scored(
     run: Path, user: str, tasks: TaskSet, predicted: _Predicted, old: Scorecard | None, data: Path | None
 ) -> Scorecard:
-    """The scorecard of those who stay. It says how many do not, and not who."""
+    """The scorecard of the remaining users. It says how many users were removed, but not who."""
     if old is not None and old.tasks_fingerprint == predicted.notes[TASKS_FINGERPRINT]:
         return old
     card = score(
@@ -157,7 +160,7 @@ def _scored(
     )
     count = int(predicted.notes[USERS_REMOVED])
     were = "1 user was" if count == 1 else f"{count} users were"
-    note = f"{were} removed from this run at their wish; all numbers are of those who stayed."
+    note = f"{were} removed from this run at their request; all numbers are for the remaining users."
     return card.model_copy(update={"notes": (*card.notes, note)})
 
 
@@ -169,7 +172,7 @@ def _cost_of_others(card: Scorecard | None, user: str) -> Cost | None:
 
 
 def _facts(data: Path, tasks: TaskSet) -> AnnotationFacts | None:
-    """What is annotated of the tasks' frames; None if the tree is not the one they are of, or not in order."""
+    """The annotations of the tasks' frames; None if the tree is another one or has errors."""
     try:
         index = open_index(data)
         there = {(row.user, row.video) for row in index.select(split=tasks.split)}
@@ -180,18 +183,18 @@ def _facts(data: Path, tasks: TaskSet) -> AnnotationFacts | None:
 
 
 def _lost(run: Path, old: Scorecard | None, new: Scorecard | None) -> str:
-    """What the new report can't show, for it needs more than the run has."""
+    """What the new report can't show because it needs data that the run does not hold."""
     parts = []
     if old and new:
         parts += ["cost"] if old.cost and not new.cost else []
         parts += ["accuracy by annotation"] if old.by_annotation and not new.by_annotation else []
     report = run / REPORT_NAME
-    parts += ["frames of anybody's videos"] if report.is_file() and _THUMBNAIL in report.read_bytes() else []
+    parts += ["video frames"] if report.is_file() and _THUMBNAIL in report.read_bytes() else []
     return f", without {' and '.join(parts)}" if parts else ""
 
 
 def _drop_beside(run: Path, user: str) -> None:
-    """Remove what stands of a user beside tasks, predictions and report."""
+    """Remove a user's data outside tasks, predictions and report."""
     for name in SECONDS_NAMES:
         drop_rows(run / name, user)
     results = read_results(run / RESULTS_NAME)
@@ -204,7 +207,7 @@ def _drop_beside(run: Path, user: str) -> None:
 
 
 def _part_names(folder: Path, user: str) -> list[str]:
-    """The files of one user's predictions in the folder of parts, whole and cut off."""
+    """The files with one user's predictions in the folder of parts, complete or partial."""
     there = sorted(os.listdir(folder)) if folder.is_dir() else []
     own = [name for name in there if is_portion_of(final_name(name) if is_part(name) else name, user)]
     return [name for name in own if (folder / name).is_file()]

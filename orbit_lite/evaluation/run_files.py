@@ -1,4 +1,4 @@
-"""Which files in a run's folder are the kit's, by their names; no other file there is ever removed."""
+"""Tells by name which files in a run's folder belong to the kit; no other file there is ever removed."""
 
 import os
 import stat
@@ -21,21 +21,21 @@ _NAMES = {TASKS_NAME, PREDICTIONS_NAME, SCORECARD_NAME, *SECONDS_NAMES, LOG_NAME
 
 
 def is_run_file(name: str) -> bool:
-    """Whether a file of this name in a run's folder is one that `evaluate` writes, or a part of one."""
+    """Whether `evaluate` writes a file of this name, or a partial file for it."""
     if is_part(name):
         name = final_name(name)
     return name in _NAMES or is_report_file(name)
 
 
 def cut_off_files(run: Path) -> list[Removable]:
-    """The parts of the kit's files that interrupted writing has left in a run."""
+    """Partial files of the kit that an interrupted write left in a run."""
     return [file for file in _own_files(run) if is_part(file.place[-1])]
 
 
 def all_files(run: Path, user: str) -> tuple[list[Removable], list[str]]:
-    """All of the kit's files in a run of one user, tasks and record last; and a line for each thing else.
+    """All of the kit's files in a run of a single user, tasks and record last; and one line per other item.
 
-    No link is followed, and none counts as the kit's.
+    Links are not followed, and never count as the kit's.
     """
     files = _own_files(run)
     if set(read_results(run / RESULTS_NAME)) == {user}:
@@ -49,22 +49,22 @@ def all_files(run: Path, user: str) -> tuple[list[Removable], list[str]]:
 
 
 def linked_file(run: Path) -> Path | None:
-    """The first of the kit's files in a run that is a symbolic link; None if none is."""
+    """The first of the kit's files in a run that is a symbolic link; None if there is none."""
     own = [run / name for name in _listed(run) if name in (PARTS_NAME, RESULTS_NAME) or is_run_file(name)]
     own += [run / PARTS_NAME / name for name in _listed(run / PARTS_NAME)]
     return next((path for path in own if is_link(os.lstat(path))), None)
 
 
 def read_results(path: Path) -> dict[str, object]:
-    """What a results.json has, by user; nothing if there is no such file, or another kind of file.
+    """The content of a results.json by user; empty if the file does not exist or is of another kind.
 
     Raises:
-        DataError: if it holds a key twice: written again, it would lose one of the two.
+        DataError: if it holds a key twice, because rewriting it would lose one of the two.
     """
     try:
         content = parse_json(path.read_bytes()) if path.is_file() else None
     except DoubledKeyError as error:
-        raise DataError(f"{path}: {error}; remove the file, then forget them again") from None
+        raise DataError(f"{path}: {error}; remove the file, then run 'orbit-lite forget' again") from None
     except ValueError:
         content = None
     return content if isinstance(content, dict) else {}
@@ -83,13 +83,13 @@ def _own_files(run: Path) -> list[Removable]:
 def _other(path: Path) -> str:
     status = os.lstat(path)
     if is_link(status):
-        return f"{path}: a symbolic link to {os.path.realpath(path)}, not followed"
+        return f"{path}: a symbolic link to {os.path.realpath(path)}, which is not followed"
     if stat.S_ISDIR(status.st_mode):
         files = sum(len(names) for _, _, names in os.walk(path))
-        return f"{path}: a folder of {counted(files, 'file')}, not this kit's"
-    return f"{path}: not this kit's"
+        return f"{path}: a folder of {counted(files, 'file')}, not written by this kit"
+    return f"{path}: not written by this kit"
 
 
 def _listed(folder: Path) -> list[str]:
-    """Names in a folder; none if there is no such folder, or a link to one."""
+    """The names in a folder; empty if there is no such folder or it is a link."""
     return sorted(os.listdir(folder)) if folder.is_dir() and not is_link(os.lstat(folder)) else []

@@ -1,4 +1,4 @@
-"""What the episodes of one source have to read: each distinct image once for each state of the extractor."""
+"""Plans the reading for the episodes of one source: each distinct image once per state of the extractor."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,10 @@ Support = tuple[VideoPlan, ...]
 
 @dataclass(frozen=True)
 class Round:
-    """Tasks that are predicted with one state of the extractor, and the images that they take of it, each once.
+    """Tasks that are predicted with one state of the extractor, and their distinct images.
 
-    one_support: whether all tasks have one support set, which is then read first, in its plans' order, and `images` are
-    the tasks' query images alone; else `images` are all of support and query.
+    one_support: whether all tasks have the same support set. If so, it is read first, in the order of its plans, and
+        `images` holds only query images; otherwise `images` holds support and query images.
     """
 
     tasks: tuple[Task, ...]
@@ -30,17 +30,17 @@ class Round:
         return self.tasks[0].support
 
     def support_jobs(self) -> list[ImagesJob]:
-        """Reading of the one support set; none where the tasks have several."""
+        """The jobs that read the shared support set; none if the tasks have several."""
         return _jobs([image_of(plan) for plan in self.support]) if self.one_support else []
 
     def image_jobs(self) -> list[ImagesJob]:
-        """Reading of `images`."""
+        """The jobs that read `images`."""
         return _jobs(self.images)
 
 
 @dataclass(frozen=True)
 class SourceWork:
-    """All episodes of one source, as rounds."""
+    """All episodes of one source, in rounds."""
 
     source: str
     tasks: tuple[Task, ...]
@@ -48,7 +48,7 @@ class SourceWork:
 
     @classmethod
     def of(cls, source: str, tasks: Sequence[Task], *, shares_features: bool) -> "SourceWork":
-        """One round for all, if one set of features serves every support set; else one for each support set."""
+        """One round for all tasks if features are shared by all support sets; otherwise one round per support set."""
         by_support: dict[Support, list[Task]] = defaultdict(list)
         for task in tasks:
             by_support[task.support].append(task)
@@ -59,12 +59,12 @@ class SourceWork:
         return cls(source, tuple(tasks), tuple(rounds))
 
     def jobs(self) -> list[ImagesJob]:
-        """All reading for this source, in the order in which it is used."""
+        """All reading jobs for this source, in the order of use."""
         return [job for one in self.rounds for job in (*one.support_jobs(), *one.image_jobs())]
 
 
 def image_of(plan: VideoPlan) -> Image:
-    """The image that a plan of a single frame takes."""
+    """The image of a plan with a single frame."""
     return plan.video, plan.frames[0]
 
 

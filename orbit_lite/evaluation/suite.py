@@ -1,4 +1,4 @@
-"""One model on the many data sets of a benchmark: a run of each, and one table of all."""
+"""Evaluates a model on all data sets of a benchmark: one run per data set, and one table of all results."""
 
 import logging
 import os
@@ -26,10 +26,11 @@ _SET_NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class SuiteGroup(Strict):
-    """Sets that are evaluated alike.
+    """Data sets that are evaluated in the same way.
 
-    part: of the benchmark; it has a mean of its own. group: within the part, where it has several.
-    tasks_per_user: of each set.
+    part: the part of the benchmark, which has its own mean.
+    group: the group within the part, if it has several.
+    tasks_per_user: tasks per set.
     """
 
     part: str
@@ -40,7 +41,7 @@ class SuiteGroup(Strict):
 
 
 class Suite(Strict):
-    """A benchmark of many sets."""
+    """A benchmark of many data sets."""
 
     name: str
     groups: tuple[SuiteGroup, ...]
@@ -49,7 +50,7 @@ class Suite(Strict):
     def _each_set_once(self) -> Self:
         names = self.names
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"set {twice[0]} is in it twice; each set has one row")
+            raise ValueError(f"set {twice[0]} is listed twice; list each set once")
         if not names:
             raise ValueError("no sets; expected at least one")
         return self
@@ -61,10 +62,10 @@ class Suite(Strict):
 
 
 def load_suite(name: str) -> Suite:
-    """A suite by built-in name or path of a YAML file.
+    """Load a suite by built-in name or path of a YAML file.
 
     Raises:
-        UsageError: if there is none, or it is not as expected.
+        UsageError: if there is no such suite, or it is invalid.
     """
     path = find_config(name, "suite")
     return parse_config(read_yaml(path), Suite, where=str(path))
@@ -73,30 +74,30 @@ def load_suite(name: str) -> Suite:
 def evaluate_suite(
     suite: Suite, request: EvaluateRequest, out: Path, *, workers: int, device: torch.device, width: int | None = None
 ) -> str:
-    """Evaluate a model on each set of a suite that is there: the tree `request.data`/SET.
+    """Evaluate a model on each set of a suite that has a tree at `request.data`/SET.
 
-    Leaves a run folder OUT/SET for each, and the table of all as sets.txt, sets.md, sets.csv and sets.html. A set that
-    is done is not done again.
+    Writes a run folder OUT/SET for each, and a table of all results as sets.txt, sets.md, sets.csv and sets.html.
+    Finished sets are not evaluated again.
 
     Args:
-        suite: the sets; each group's protocol is taken in place of the request's.
-        request: what all sets have in common; its tasks_per_user, if it has one, is the most that a set gets.
+        suite: the sets; each group's protocol replaces the request's.
+        request: the settings for all sets; its tasks_per_user, if given, is an upper limit.
         out: the folder of the runs.
-        workers: processes that read.
+        workers: the number of reading processes.
         device: where to compute.
-        width: of the terminal, for the text.
+        width: the terminal's width, for the text.
 
     Returns:
         the table, as text.
 
     Raises:
-        UsageError: if no set is there, the model can't be loaded, or it is started by torchrun.
-        DataError: if a set's evaluation failed; the others' are in the table.
+        UsageError: if none of the sets exists, the model can't be loaded, or torchrun is used.
+        DataError: if the evaluation of a set failed; the table holds the others.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError(f"suite {suite.name}: one process evaluates its sets; start it without torchrun.")
+        raise UsageError(f"suite {suite.name}: a suite runs in one process; start it without torchrun")
     _require_sets(suite, request.data)
-    request.model.load()  # what is wrong with it is said once
+    request.model.load()  # so that an error in it is reported once
     results: list[SetResult] = []
     failed: list[str] = []
     for group, name in _each(suite):
@@ -126,7 +127,9 @@ def evaluate_suite(
         ):
             write_text(out / f"{TABLE_NAME}.{suffix}", text)
     if failed:
-        raise DataError(f"{counted(len(failed), 'set')} failed: {', '.join(failed)}; those of the others are in {out}")
+        raise DataError(
+            f"{counted(len(failed), 'set')} failed: {', '.join(failed)}; the results of the others are in {out}"
+        )
     return suite_text(title, results, width=width)
 
 
@@ -138,7 +141,7 @@ def _each(suite: Suite) -> Iterator[tuple[SuiteGroup, str]]:
 
 def _require_sets(suite: Suite, data: Path) -> None:
     if not data.is_dir():
-        raise UsageError(f"{data}: no such folder; expected one that holds a tree for each set of {suite.name}")
+        raise UsageError(f"{data}: no such folder; expected a folder with one tree for each set of {suite.name}")
     there = {path.name for path in data.iterdir() if path.is_dir()}
     if not there & set(suite.names):
         raise UsageError(
@@ -147,4 +150,4 @@ def _require_sets(suite: Suite, data: Path) -> None:
         )
     if others := sorted(name for name in there - set(suite.names) if not name.startswith(".")):
         near = nearest(others[0], suite.names)
-        _LOG.warning("note: %s: not of %s, left aside: %s%s", data, suite.name, listed(others), near)
+        _LOG.warning("note: %s: not part of %s, skipped: %s%s", data, suite.name, listed(others), near)

@@ -1,4 +1,4 @@
-"""What was predicted of one user's tasks, as the table that is kept."""
+"""The predictions for one user's tasks, as the table that is stored."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from groundwork.errors import DataError
 
 
 def predictions_table(user: str, tasks: Sequence[Task], confidence: Tensor, prediction: Tensor) -> pd.DataFrame:
-    """A row for each query frame of one user's tasks, in their order.
+    """One row per query frame of one user's tasks, in order.
 
     Args:
-        user: whose.
-        tasks: of this user.
-        confidence: of each frame's prediction, (frames,).
-        prediction: the class of each frame, (frames,).
+        user: the user's name.
+        tasks: this user's tasks.
+        confidence: the confidence of each frame's prediction, (frames,).
+        prediction: the predicted class of each frame, (frames,).
 
     Raises:
         DataError: if a confidence is NaN.
@@ -36,7 +36,7 @@ def predictions_table(user: str, tasks: Sequence[Task], confidence: Tensor, pred
     if table.confidence.isna().any():
         first = table[table.confidence.isna()].iloc[0]
         raise DataError(
-            f"user {first.user}, task {first.task}, video {first.video}, frame {first.frame}: the recognizer's answer "
-            "is no number (NaN); its weights have diverged or are not this backbone's"
+            f"user {first.user}, task {first.task}, video {first.video}, frame {first.frame}: the recognizer's "
+            "confidence is NaN; its weights have diverged, or belong to another backbone"
         )
     return table

@@ -1,4 +1,4 @@
-"""What one user's tasks have to read: each support set once, and each distinct frame of each query video once."""
+"""Plans the reading for one user's tasks: each distinct support set once, and each distinct query frame once."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,28 +16,28 @@ Planned = tuple[Task, VideoPlan]
 
 @dataclass(frozen=True)
 class VideoFrames:
-    """The distinct frames wanted of one video, rising."""
+    """The distinct frames to read of one video, ascending."""
 
     video: str
     frames: tuple[int, ...]
 
     @classmethod
     def of(cls, video: str, plans: Iterable[Planned]) -> "VideoFrames":
-        """All frames that some tasks' plans of the video take, their clips' too."""
+        """All frames of the video that some tasks' plans use, including those of their clips."""
         wanted = {frame for task, plan in plans for frame in trailing_clips(plan.frames, task.clip_length)}
         return cls(video, tuple(sorted(wanted)))
 
     def jobs(self) -> list[FrameJob]:
-        """The frames in pieces small enough to read ahead."""
+        """Jobs for the frames, each small enough to read ahead."""
         pieces = range(0, len(self.frames), FRAMES_A_JOB)
         return [FrameJob(self.video, self.frames[start : start + FRAMES_A_JOB]) for start in pieces]
 
 
 @dataclass(frozen=True)
 class UserWork:
-    """What one user's tasks need: their distinct support sets, and of each query video the frames of all tasks.
+    """The reading for one user's tasks: the distinct support sets, and for each query video the frames of all tasks.
 
-    With a filter, that is every frame up to the last that is to be predicted.
+    With a filter, the frames of a query video are all frames up to the last one to predict.
     """
 
     user: str
@@ -48,7 +48,7 @@ class UserWork:
 
     @classmethod
     def of(cls, user: str, tasks: Sequence[Task], causal_filter: CausalFilter | None = None) -> "UserWork":
-        """Gather what the tasks have in common."""
+        """Collect the distinct support sets and query frames of the tasks."""
         plans: dict[str, list[Planned]] = defaultdict(list)
         for task in tasks:
             for plan in task.query:
@@ -57,21 +57,21 @@ class UserWork:
         return cls(user, tuple(tasks), tuple(dict.fromkeys(task.support for task in tasks)), queries, causal_filter)
 
     def needed(self, plan: VideoPlan) -> VideoPlan:
-        """What must be read of a query video to predict some of its frames."""
+        """The frames of a query video to read in order to predict a plan's frames."""
         return self.causal_filter.needed(plan) if self.causal_filter else plan
 
     def to_read(self) -> list[Task]:
-        """The tasks as they must be read, where each is predicted by itself."""
+        """The tasks with all frames to read, for predicting each task separately."""
         return [replace(task, query=tuple(map(self.needed, task.query))) for task in self.tasks]
 
     def jobs(self) -> list[FrameJob]:
-        """All reading for this user, in the order in which it is used."""
+        """All reading jobs for this user, in the order of use."""
         support = [FrameJob(plan.video, plan.frames) for plans in self.supports for plan in plans]
         return support + [job for query in self.queries for job in query.jobs()]
 
 
 def extra_frames(task: Task, causal_filter: CausalFilter) -> int:
-    """How many query frames a task reads with the filter beside those that it reads without."""
+    """How many more query frames of a task are read with the filter than without."""
     frames = 0
     for plan in task.query:
         with_filter, without = (

@@ -1,1 +1,1 @@
-"""The recognizer: an extractor (image to features), a head (features to a classifier), and LITE to train them."""
+"""The recognizer: an extractor (image to features), a head (features to classifier), and LITE to train them."""

@@ -1,6 +1,6 @@
-"""Recognizers on disk: safetensors whose header holds learner, backbone and config, with a hash over all of it.
+"""Recognizers on disk: safetensors files whose header holds learner, backbone and config, with a hash over everything.
 
-Nothing in a file is ever run.
+No code from a file is ever run.
 """
 
 import json
@@ -29,18 +29,18 @@ from orbit_lite.models.weight_files import WeightFile, load_checked, read_metada
 _LOG = logging.getLogger("orbit_lite")
 
 FORMAT = 3
-UNHASHED_FORMAT = 2  # from before checkpoints had a hash: the header's fields alone stand under the key
+UNHASHED_FORMAT = 2  # before checkpoints had a hash: the key holds only the header's fields
 HEADER = "orbit_lite"
-CHECKPOINT = HashedFormat(key=HEADER, remedy="take a copy of it, or train or convert again")
-PERSONAL_HEADER = "orbit_lite_personal"  # of a file that holds one user's recognizer: no checkpoint
+CHECKPOINT = HashedFormat(key=HEADER, remedy="restore a copy of it, or train or convert again")
+PERSONAL_HEADER = "orbit_lite_personal"  # marks a file with one user's recognizer, which is not a checkpoint
 PUBLISHED_EXTRACTOR = "feature_extractor."
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint says of itself. `config` is the run's, resolved; `meta` whatever the run added (epoch, ...).
+    """The header of a checkpoint. `config` is the run's resolved config; `meta` is what the run added (epoch, ...).
 
-    `hashed` is False for a file from before checkpoints had a hash, which can't be checked.
+    `hashed` is False for files from before checkpoints had a hash, which can't be verified.
     """
 
     learner: LearnerConfig
@@ -52,15 +52,15 @@ class CheckpointInfo:
 
     @property
     def validation_frame_accuracy(self) -> float | None:
-        """The score that these weights were chosen by: mean over videos of the validation users, in [0, 1].
+        """The score that selected these weights: the mean over videos of the validation users, in [0, 1].
 
-        None where there was none: a converted file, or a learner with nothing to meta-train.
+        None if there is none: in a converted file, or for a learner with nothing to meta-train.
         """
         return self._number("validation_frame_accuracy")
 
     @property
     def validation_chance(self) -> float | None:
-        """What guessing would score there, in [0, 1]; None where there was no score, or in older files."""
+        """The score of guessing on the validation users, in [0, 1]; None without a score, or in older files."""
         return self._number("validation_chance")
 
     def _number(self, name: str) -> float | None:
@@ -71,14 +71,16 @@ class CheckpointInfo:
 def save_recognizer(
     path: Path, recognizer: Recognizer, *, config: dict[str, Any], meta: dict[str, Any] | None = None
 ) -> None:
-    """Write a recognizer, whole or not at all; the same weights and header give the same bytes.
+    """Write a recognizer atomically; the same weights and header give the same bytes.
 
     Raises:
-        ValueError: if it was composed without a learner's config: it could not be built again from the file.
-            Or if config or meta are not JSON (NaN and infinity are not).
+        ValueError: if it was composed without a learner's config, so that it could not be rebuilt from the file; or if
+            config or meta are not JSON (NaN and infinity are not).
     """
     if recognizer.learner is None:
-        raise ValueError("a recognizer without a learner's config could not be built again from its checkpoint")
+        raise ValueError(
+            "a recognizer without a learner's config can't be saved, because it could not be rebuilt from the file"
+        )
     header = {
         "format": FORMAT,
         "learner": recognizer.learner.model_dump(mode="json"),
@@ -91,11 +93,11 @@ def save_recognizer(
 
 
 def read_checkpoint_info(path: Path | str) -> CheckpointInfo:
-    """What one of our checkpoints says of itself; the header is checked against its hash, the weights stay unread.
+    """Read the header of one of our checkpoints and check it against its hash; the weights are not read.
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it is not a checkpoint of ours, its header was altered, or it is of another format number.
+        DataError: if it is not one of our checkpoints, its header was altered, or it has another format number.
     """
     return _info(read_metadata(Path(path)), Path(path))
 
@@ -108,26 +110,28 @@ def load_recognizer(
     frame_size_px: int | None = None,
     device: torch.device | str = "cpu",
 ) -> Recognizer:
-    """Load a recognizer: one of our checkpoints, or a published state dict.
+    """Load a recognizer from one of our checkpoints or from a published state dict.
 
-    One of ours is checked against its hash. One from before there was a hash is loaded, with a note on stderr.
+    Our checkpoints are checked against their hash; one from before there were hashes is loaded with a note on stderr.
 
     Args:
-        path: ours (safetensors, the config is inside), or a published `.pth`, which needs the two names.
-        learner, backbone: names. With one of ours they must be what the file says. A published state dict gives the
-            published arithmetic: its learner's `published_quirks` are set.
-        frame_size_px: side of the frames; ours says it, of a published state dict it is 224 if not given.
-        device: where to put it.
+        path: our checkpoint (safetensors with the config inside), or a published `.pth`, which needs learner and
+            backbone.
+        learner, backbone: names; for our checkpoints they must match the file. A published state dict is loaded with
+            the published arithmetic: its learner's `published_quirks` are set.
+        frame_size_px: the side of the frames; our checkpoints contain it, and for a published state dict the default is
+            224.
+        device: the device to load to.
 
     Raises:
-        UsageError: no such file, an unknown name, or a name or size that contradicts the file.
-        DataError: not a checkpoint, cut off, altered, another format number, or keys that are missing, unknown,
-            misshapen or not finite.
+        UsageError: for a missing file, an unknown name, or a name or size that contradicts the file.
+        DataError: if the file is not a checkpoint, is truncated or altered, has another format number, or has keys that
+            are missing, unknown, of a wrong shape, or not finite.
     """
     path = Path(path)
     file = read_weights(path)
     if PERSONAL_HEADER in file.metadata:
-        raise DataError(f"{path}: a personal recognizer, of one user; expected a checkpoint")
+        raise DataError(f"{path}: this file holds one user's personal recognizer; expected a checkpoint")
     read = _ours if HEADER in file.metadata else _published
     return read(file, path, learner, backbone, frame_size_px).to(device)
 
@@ -137,11 +141,11 @@ def build_from(
 ) -> Recognizer:
     """Compose a learner on a backbone, as `build_recognizer` does; `weights` may also be one of our checkpoints.
 
-    Of a checkpoint of the same learner all weights are taken, of another one those of its extractor.
+    From a checkpoint of the same learner all weights are used, from another learner's only those of the extractor.
 
     Raises:
-        UsageError: as `build_recognizer`; or the checkpoint is of another backbone or frame size.
-        DataError: as `build_recognizer` and `load_recognizer`.
+        UsageError: as for `build_recognizer`, or if the checkpoint has another backbone or frame size.
+        DataError: as for `build_recognizer` and `load_recognizer`.
     """
     path = Path(weights)
     if not path.is_file() or HEADER not in read_metadata(path):
@@ -152,7 +156,7 @@ def build_from(
         recognizer.load_state_dict(start.state_dict())
     else:
         recognizer.extractor.load_state_dict(start.extractor.state_dict())
-        _LOG.info("note: %s: of another learner, so its extractor's weights alone are taken", path)
+        _LOG.info("note: %s: the checkpoint is of another learner, so only its extractor's weights are used", path)
     return recognizer
 
 
@@ -164,7 +168,7 @@ def _ours(
         CHECKPOINT.checked(file, path)
     else:
         _note_unhashed(path)
-    if backbone is not None and backbone != info.backbone:  # a name of timm's may be short of its tag
+    if backbone is not None and backbone != info.backbone:  # a timm name may omit the tag
         backbone = find_backbone(backbone, frame_size_px=info.frame_size_px).name
     for what, asked, found in (
         ("learner", learner, info.learner.name),
@@ -172,10 +176,10 @@ def _ours(
         ("frame size", frame_size_px, info.frame_size_px),
     ):
         if asked is not None and asked != found:
-            raise UsageError(f"{path}: asked for {what} {asked}, but the checkpoint is of {what} {found}")
+            raise UsageError(f"{path}: expected {what} {asked}, but the checkpoint has {what} {found}")
     try:
         recognizer = build_recognizer(info.learner, info.backbone, weights="random", frame_size_px=info.frame_size_px)
-    except UsageError as error:  # the file's fault, or a newer release's: not the caller's
+    except UsageError as error:  # an error in the file, or a newer release, not the caller's mistake
         raise DataError(f"{path}: {error}") from None
     load_checked(recognizer, file.tensors, where=f"{path} ({info.learner.name} on {info.backbone})")
     return recognizer
@@ -187,7 +191,7 @@ def _published(
     if learner is None or backbone is None:
         raise DataError(
             f"{path}: not a checkpoint of this kit (no {HEADER!r} in its header); "
-            "if it is a published state dict, name its learner and backbone (or run 'orbit-lite convert' first)"
+            "for a published state dict, give its learner and backbone (or run 'orbit-lite convert' first)"
         )
     config = load_learner(learner).model_copy(update={"published_quirks": True})
     recognizer = build_recognizer(config, backbone, weights="random", frame_size_px=frame_size_px or FRAME_SIZE_PX)
@@ -203,7 +207,7 @@ def _published(
 
 
 def _published_name(learner: LearnerConfig, ours: str) -> str:
-    """A parameter's name in the published code; ours where that has no such part."""
+    """A parameter's name in the published code; our name if the published code has no such part."""
     of_adapter = find_adapter(learner.adapter).published
     beginnings = {"extractor.net.": PUBLISHED_EXTRACTOR, "head.": "classifier."}
     beginnings |= {f"adapter.{beginning}": theirs for beginning, theirs in of_adapter.items()}
@@ -211,11 +215,11 @@ def _published_name(learner: LearnerConfig, ours: str) -> str:
     return beginnings.get(found, "") + ours.removeprefix(found)
 
 
-@cache  # once in a process, however often the file is read
+@cache  # once per process and file
 def _note_unhashed(path: Path) -> None:
     _LOG.warning(
-        "note: %s: a checkpoint from before hashes; it can't be checked for damage. "
-        "'orbit-lite convert %s --out NEW.safetensors' writes it with one",
+        "note: %s: this checkpoint has no hash, so it can't be checked for damage. "
+        "'orbit-lite convert %s --out NEW.safetensors' writes one with a hash",
         path,
         path,
     )
@@ -237,8 +241,8 @@ def _info(metadata: Mapping[str, str], path: Path) -> CheckpointInfo:
             meta=dict(header["meta"]),
             hashed=hashed,
         )
-    except UsageError as error:  # the file's fault, or a newer release's: not the caller's
-        raise DataError(f"{error}; not a learner that is known here") from None
+    except UsageError as error:  # an error in the file, or a newer release, not the caller's mistake
+        raise DataError(f"{error}; this release does not know the checkpoint's learner") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: the checkpoint's header is damaged ({type(error).__name__}: {error})") from None
     try:
@@ -255,14 +259,14 @@ def _whole_number(value: Any) -> int:
 
 
 def _header(metadata: Mapping[str, str], path: Path) -> tuple[dict[str, Any], bool]:
-    """The header's fields, and whether they stand under a hash (which they were checked against)."""
+    """The header's fields, and whether they have a hash (against which they were checked)."""
     try:
         found = parse_json(metadata[HEADER], finite=True)
         hashed = not (isinstance(found, dict) and "format" in found)
         if hashed:
             found = parse_json(CHECKPOINT.header(metadata, path), finite=True)
     except ValueError as error:
-        raise CHECKPOINT.damaged(path, f"its header does not read: {error}") from None
+        raise CHECKPOINT.damaged(path, f"its header can't be read: {error}") from None
     if not isinstance(found, dict):
-        raise CHECKPOINT.damaged(path, "its header does not read: fields by name were expected")
+        raise CHECKPOINT.damaged(path, "its header can't be read: expected fields by name")
     return found, hashed

@@ -15,10 +15,10 @@ from orbit_lite.models.recognizer import Recognizer
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What `--model`, `--backbone` and `--weights` name: a checkpoint, or a learner (built in, or a YAML file) that is
-    not meta-trained.
+    """The model that `--model`, `--backbone` and `--weights` select: a checkpoint, or a learner (built in, or a YAML
+    file) that is not meta-trained.
 
-    `weights` is "pretrained", "random" or a file; "" where the model is a checkpoint.
+    `weights` is "pretrained", "random" or a file; "" if the model is a checkpoint.
     """
 
     model: str
@@ -27,28 +27,28 @@ class ModelChoice:
     seed: int = 1991
 
     def load(self) -> Recognizer:
-        """Read or build it, on the CPU.
+        """Read or build the recognizer on the CPU.
 
         Raises:
-            UsageError: for an unknown learner or backbone, or a file that is not there.
-            DataError: if the file is no checkpoint.
+            UsageError: for an unknown learner or backbone, or a missing file.
+            DataError: if the file is not a checkpoint.
         """
         learner = self._learner()
         if learner is not None:
             if not self.backbone:
-                raise UsageError(f"--model {self.model} is a learner: give its --backbone (and --weights) too")
+                raise UsageError(f"--model {self.model} is a learner; it needs --backbone (and optionally --weights)")
             return build_from(learner, self.backbone, weights=self._weights, seed=self.seed)
         path = Path(self.model)
         if not path.is_file():
             known = learner_names()
             raise UsageError(
-                f"--model {self.model}: no such checkpoint, and no learner{nearest(self.model, known)}; "
+                f"--model {self.model}: neither a checkpoint file nor a learner{nearest(self.model, known)}; "
                 f"learners: {', '.join(known)}"
             )
         return load_recognizer(path)
 
     def describe(self) -> dict[str, Any]:
-        """What identifies it: a checkpoint by its content, wherever it lies; a learner by its composition."""
+        """The model's identity: a checkpoint's content, regardless of its path, or a learner's composition."""
         learner = self._learner()
         if learner is None:
             return {"checkpoint": Path(self.model).name, "sha256": file_sha256(Path(self.model))}
@@ -57,7 +57,7 @@ class ModelChoice:
 
     @property
     def _weights(self) -> str:
-        """What the backbone starts from where the model is a learner; `tiny` has no weights to fetch."""
+        """The backbone's weights if the model is a learner; `tiny` has no pretrained weights."""
         return self.weights or ("random" if self.backbone == "tiny" else "pretrained")
 
     def _learner(self) -> LearnerConfig | None:
@@ -65,17 +65,17 @@ class ModelChoice:
         return load_learner(self.model) if named else None
 
 
-# What personalizing starts from where no model is given: its weights are installed with the kit, so that it needs no
-# network, and of the closed-form heads `ridge` recognizes most on real photos (docs/learners.md).
+# The start for personalizing if no model is given. Its weights are installed with the kit, so it needs no network;
+# `ridge` is the most accurate closed-form head on real photos (docs/learners.md).
 EMBEDDED_START = ModelChoice("ridge", "efficientnet_lite0", "pretrained")
 EMBEDDED_START_TEXT = (
-    "no --model: starting from EfficientNet-Lite0 with its ImageNet weights and a ridge head, not meta-trained; "
-    "a checkpoint that was meta-trained on ORBIT can be given with --model"
+    "no --model given: starting from EfficientNet-Lite0 with ImageNet weights and a ridge head, not meta-trained; "
+    "use --model to start from a checkpoint that was meta-trained on ORBIT"
 )
 
 
 def choose_start(model: str | None, backbone: str, weights: str) -> ModelChoice:
-    """What the options name, or the embedded start if they name nothing.
+    """The model that the options select, or the embedded start if they select none.
 
     Raises:
         UsageError: for a backbone or weights without a model.
@@ -84,5 +84,5 @@ def choose_start(model: str | None, backbone: str, weights: str) -> ModelChoice:
         return ModelChoice(model, backbone, weights)
     if backbone or weights:
         given = "--backbone" if backbone else "--weights"
-        raise UsageError(f"{given} goes with --model, a learner's name such as ridge; --model is missing")
+        raise UsageError(f"{given} also needs --model with a learner's name, such as --model ridge")
     return EMBEDDED_START

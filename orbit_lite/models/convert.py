@@ -1,6 +1,6 @@
-"""A published checkpoint to one of ours: the same weights and arithmetic, with learner and backbone written inside.
+"""Converts a published checkpoint to our format: same weights and arithmetic, with learner and backbone in the header.
 
-A checkpoint of ours from before hashes is written again with one.
+It also adds a hash to our own checkpoints from before there were hashes.
 """
 
 from pathlib import Path
@@ -21,24 +21,25 @@ def convert(
     backbone: str | None = None,
     frame_size_px: int | None = None,
 ) -> Recognizer:
-    """Write `out`, whole or not at all, over a file that may be there; return the recognizer it holds.
+    """Write `out` atomically, replacing an existing file; return the recognizer in it.
 
     Args:
-        published: a state dict with the published names, or a `checkpoint.pt` that nests one; or a checkpoint of ours
-            from before hashes. Nothing in it is run.
-        out: safetensors. Its header notes the file's name and SHA-256.
-        learner, backbone, frame_size_px: what a published file does not say; as for `load_recognizer`.
+        published: a state dict with the published names, or a `checkpoint.pt` that contains one; or one of our
+            checkpoints without a hash. No code in it is run.
+        out: the safetensors file to write. Its header records the source file's name and SHA-256.
+        learner, backbone, frame_size_px: facts that a published file lacks; see `load_recognizer`.
 
     Raises:
-        UsageError: no such file, one that is ours already, `out` is the file itself, or a missing or unknown name.
-        DataError: if the file does not hold that learner on that backbone; lists the keys.
+        UsageError: if the file is missing or already in our format, `out` is the file itself, or a name is missing or
+            unknown.
+        DataError: if the file does not hold that learner on that backbone; the message lists the keys.
     """
     ours = read_checkpoint_info(published) if HEADER in read_metadata(published) else None
     if ours and ours.hashed:
-        raise UsageError(f"{published}: a checkpoint of this kit already; expected a published state dict")
+        raise UsageError(f"{published}: already a checkpoint of this kit; expected a published state dict")
     if not ours and (learner is None or backbone is None):
         raise UsageError(
-            f"{published}: not a checkpoint of this kit; of a published one, --learner and --backbone are required"
+            f"{published}: not a checkpoint of this kit; for a published one, give --learner and --backbone"
         )
     require_outputs([Input("PUBLISHED.pth", published)], [Output("--out", out, example="CKPT.safetensors")])
     recognizer = load_recognizer(published, learner=learner, backbone=backbone, frame_size_px=frame_size_px)

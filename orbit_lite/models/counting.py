@@ -1,15 +1,15 @@
-"""Counting multiply-accumulates (MACs) of any work, in two ways.
+"""Counts multiply-accumulates (MACs) of any computation, in two ways.
 
-Ours counts what runs: every matrix product, convolution, attention and factorization. The formulas are PyTorch's flop
-counter's, whose two operations are one MAC; Cholesky and triangular solving are added. What is done to each element
-alone (norms, activations, pooling) is not counted: it is no multiply-accumulate.
+Our count covers what runs: every matrix product, convolution, attention and factorization. The formulas are those of
+PyTorch's flop counter, where two operations are one MAC, plus our own for Cholesky and triangular solving. Elementwise
+operations (norms, activations, pooling) are not counted, because they are not multiply-accumulates.
 
-The leaderboard's count is that of thop 0.1.1 (a hook on every module of a known type, so that whatever is no module,
-attention and functional calls, counts as nothing):
+The leaderboard's count is that of thop 0.1.1, which has a hook on every module of a known type, so functional calls
+such as attention count as zero:
 
-- convolution: outputs x kernel x input maps of a group; Linear: outputs x inputs; a bias is free;
-- BatchNorm and LayerNorm with weights: 4 x inputs; adaptive average pooling: outputs x (inputs of each + 1);
-- types are compared exactly, so a subclass is free: of the EfficientNets every strided convolution and every norm.
+- convolution: outputs x kernel x input channels of a group; Linear: outputs x inputs; a bias is free; - BatchNorm and
+LayerNorm with weights: 4 x inputs; adaptive average pooling: outputs x (inputs per output + 1); - types are compared
+exactly, so subclasses are free: in EfficientNets, every strided convolution and every norm.
 """
 
 import re
@@ -28,7 +28,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class PartMacs:
-    """MACs of one part's share in some work: by our count, and by the leaderboard's."""
+    """MACs of one part, by our count and by the leaderboard's."""
 
     part: str
     ours: int
@@ -41,8 +41,8 @@ def total(parts: Sequence[PartMacs]) -> PartMacs:
 
 
 def count_macs(work: Work) -> int:
-    """MACs of all that runs in `work`, backward passes included, by our count. Not under inference_mode."""
-    # Attention by its two matrix products: in some releases of PyTorch the fused one counted as nothing on a CPU.
+    """MACs of everything that runs in `work`, including backward passes, by our count. Not under inference_mode."""
+    # Run attention as two matrix products: in some PyTorch releases the fused kernel counts as zero on a CPU.
     with sdpa_kernel(SDPBackend.MATH), _OperationCounter() as counter:
         work()
     return counter.operations // 2
@@ -53,7 +53,7 @@ def count_leaderboard_macs(module: nn.Module, work: Work) -> int:
     counts: list[int] = []
 
     def add(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        # The published code's ViTs had torch's own LayerNorm, today's have a subclass of timm's.
+        # The published code's ViTs had torch's own LayerNorm; today's have timm's subclass of it.
         kind = nn.LayerNorm if isinstance(part, nn.LayerNorm) else type(part)
         if kind in _THOP:
             counts.append(_THOP[kind](part, inputs[0], output))
@@ -69,12 +69,13 @@ def count_leaderboard_macs(module: nn.Module, work: Work) -> int:
 
 
 def eigenvector_macs(size: int) -> int:
-    """Of all eigenvalues and vectors of a symmetric matrix: 9 n^3 operations (Golub and Van Loan, section 8.3)."""
+    """MACs for all eigenvalues and eigenvectors of a symmetric matrix: 9 n^3 operations (Golub and Van Loan, section
+    8.3)."""
     return 9 * size**3 // 2
 
 
 class _OperationCounter(TorchDispatchMode):
-    """Adds up the operations of all that runs. FlopCounterMode also follows modules, and can't where autograd.grad
+    """Adds up the operations of everything that runs. FlopCounterMode also tracks modules, which fails if autograd.grad
     runs inside one."""
 
     def __init__(self) -> None:
@@ -83,7 +84,7 @@ class _OperationCounter(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Torch's own question. Its way of skipping loads the whole compiler first, 2 s of a processor."""
+        """Overrides torch's method, which would first load the whole compiler (2 s of CPU time)."""
         return False
 
     def __torch_dispatch__(
@@ -130,14 +131,14 @@ _FORMULAS: dict[Any, Callable[..., int]] = flop_registry | {
     torch.ops.aten.mv: _matrix_vector,
     torch.ops.aten.dot: _matrix_vector,
     torch.ops.aten.linalg_cholesky_ex: _cholesky,  # n^3 / 3 operations
-    torch.ops.aten.linalg_solve_triangular: _solve_triangular,  # n^2 for each column
-    torch.ops.aten.cholesky_solve: _cholesky_solve,  # two triangular ones
-    torch.ops.aten._linalg_solve_ex: _solve,  # LU, 2 n^3 / 3, and two triangular ones
+    torch.ops.aten.linalg_solve_triangular: _solve_triangular,  # n^2 per column
+    torch.ops.aten.cholesky_solve: _cholesky_solve,  # two triangular solves
+    torch.ops.aten._linalg_solve_ex: _solve,  # LU, 2 n^3 / 3, and two triangular solves
     torch.ops.aten.linalg_inv_ex: _inverse,  # 2 n^3
     torch.ops.aten._linalg_eigh: _eigenvectors,
 }
 
-# Linear algebra that would otherwise count as nothing without anyone noticing.
+# Linear algebra without a formula, which would silently count as zero.
 _NEEDS_A_FORMULA = re.compile(
     r"aten::_?(linalg_(?!vector_norm|cross|diagonal|check_errors)|cholesky|lu_|svd|qr|triangular|addmv)"
 )

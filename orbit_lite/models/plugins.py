@@ -1,8 +1,8 @@
-"""Parts that installed packages add: heads, backbones and learners, by name, through entry points.
+"""Heads, backbones and learners that installed packages add through entry points.
 
-A package's metadata says which names it has; nothing of it is imported until one of them is asked for. So a broken
-package is an error where its name is used, and nowhere else. A name that is taken, by the kit or by another package, is
-refused: what a config or a checkpoint means must not hang on what else is installed.
+A package's metadata lists its names; the package is only imported when one of them is used. So a broken package is an
+error only where its name is used. A name that the kit or another package already uses is refused: the meaning of a
+config or checkpoint must not depend on what else is installed.
 """
 
 import sys
@@ -20,29 +20,30 @@ PartT = TypeVar("PartT")
 
 @dataclass(frozen=True)
 class PartKind:
-    """One kind of part: what it is called, and the group of entry points that add to it."""
+    """One kind of part: its name, and the entry point group that adds to it."""
 
     name: str
     group: str
 
     def added(self) -> list[str]:
-        """Names that installed packages add, sorted; those that can't be used, too."""
+        """The names that installed packages add, sorted, including those that can't be used."""
         return sorted(self._offers())
 
     def find(
         self, name: str, builtin: Mapping[str, PartT], *, expected: type[PartT], hint: str = "", more: str = ""
     ) -> PartT:
-        """A built-in record, or one that an installed package adds.
+        """Find a built-in record, or one that an installed package adds.
 
         Args:
-            name: what is asked for.
+            name: the requested name.
             builtin: the kit's own table.
             expected: the class of a record.
-            hint: what to say of an unknown name that is near none.
-            more: what there is beside the known names.
+            hint: added to the message for an unknown name that is similar to none.
+            more: added to the list of known names in the message.
 
         Raises:
-            UsageError: if the name is unknown (says which are near), is taken twice, or its package is broken.
+            UsageError: if the name is unknown (the message lists similar names), is used twice, or its package is
+                broken.
         """
         if name in builtin:
             self.refuse_taken(name)
@@ -55,32 +56,34 @@ class PartKind:
         if not isinstance(record, expected):
             raise UsageError(f"{where} is a {type(record).__name__}; expected a {expected.__name__}")
         if (own := getattr(record, "name", name)) != name:
-            raise UsageError(f"{where} calls itself {own!r}; its record and its entry point must have one name")
+            raise UsageError(f"{where}: the record's name is {own!r}; record and entry point must have the same name")
         return record
 
     def refuse_taken(self, name: str) -> None:
-        """Refuse a built-in name that an installed package has, too.
+        """Check that no installed package uses a built-in name.
 
         Raises:
-            UsageError: names the package.
+            UsageError: otherwise; the message names the package.
         """
         if offers := self._offers().get(name):
             packages = _packages(offers)
-            raise UsageError(f"{self.name} {name!r} is built in, and {packages} adds one of that name; uninstall it")
+            raise UsageError(
+                f"{self.name} {name!r} is built in, but {packages} adds another with the same name; uninstall it"
+            )
 
     def load(self, name: str) -> tuple[Any, str]:
-        """What an installed package has under a name, and words that say what and where it is.
+        """Load what an installed package has under a name; also returns a description of it for messages.
 
         Raises:
-            UsageError: if two packages have the name, or it can't be imported; says why, in one line.
+            UsageError: if two packages use the name, or it can't be imported; the message says why in one line.
         """
         offers = self._offers()[name]
         where = f"{self.name} {name!r} of {_packages(offers)}"
         if len(offers) > 1:
-            raise UsageError(f"{where}: two packages have the name; uninstall one")
+            raise UsageError(f"{where}: two packages use this name; uninstall one")
         try:
             return offers[0].load(), where
-        except (Exception, SystemExit) as error:  # a package may raise whatever it likes while it is imported
+        except (Exception, SystemExit) as error:  # a package may raise any error while it is imported
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise UsageError(f"{where} can't be imported ({reason})") from None
 
@@ -95,7 +98,7 @@ LEARNER = PartKind("learner", "orbit_lite.learners")
 
 @cache
 def _offers(group: str, path: tuple[str, ...]) -> Mapping[str, list[EntryPoint]]:
-    """By name. path: where packages are looked for; another one has other packages."""
+    """Entry points by name. path: sys.path as a tuple, so that the cache depends on it."""
     found: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=group):
         found.setdefault(entry.name, []).append(entry)

@@ -1,4 +1,5 @@
-"""The recognizer: extractor, adapter, head. Fitting to a user's images returns a value; the module keeps nothing."""
+"""The recognizer: extractor, adapter and head. Fitting to a user's images returns a value and does not change the
+module."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,7 @@ from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.adapters.interface import Adapter
 from orbit_lite.models.adapters.none import NO_ADAPTER
 from orbit_lite.models.backbones.record import FRAME_SIZE_PX
-from orbit_lite.models.chunks import Chunks, usual_chunks
+from orbit_lite.models.chunks import Chunks, default_chunks
 from orbit_lite.models.engines import DEFAULT_ENGINE
 from orbit_lite.models.engines.encoder import ChosenEngine, CurrentEncoder, Engine
 from orbit_lite.models.extractor import Extractor, ExtractorState, build_extractor
@@ -29,16 +30,17 @@ from orbit_lite.models.learner import LearnerConfig, load_learner
 
 
 class Recognizer(nn.Module):
-    """Images of a user's objects to a classifier of them.
+    """Turns images of a user's objects into a classifier for these objects.
 
     Items are frames, uint8 (n, 3, s, s), or clips, uint8 (n, frames, 3, s, s), whose features are the mean over their
-    frames. They may lie on any device: each chunk is moved to the recognizer's when its turn comes.
+    frames. They can be on any device: each chunk is moved to the recognizer's device when it is processed.
     """
 
     def __init__(
         self, *, extractor: Extractor, head: Head, adapter: Adapter = NO_ADAPTER, learner: LearnerConfig | None = None
     ) -> None:
-        """Compose built parts. `learner` is what a checkpoint will say of them; None cannot be saved."""
+        """Compose built parts. `learner` is their config, which a checkpoint stores; without it the recognizer can't be
+        saved."""
         super().__init__()
         self.extractor = extractor
         self.adapter = adapter
@@ -49,7 +51,7 @@ class Recognizer(nn.Module):
 
     @property
     def engine(self) -> Engine:
-        """What runs the extractor where no gradient is asked for; may be set."""
+        """The engine that runs the extractor when no gradient is needed; can be set."""
         return self._chosen.engine
 
     @engine.setter
@@ -58,54 +60,55 @@ class Recognizer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, and where features and logits come out."""
+        """The device of the weights, and of features and logits."""
         return self.extractor.mean.device
 
     @property
     def head_record(self) -> HeadRecord:
-        """The facts about its head.
+        """The record of its head.
 
         Raises:
             ValueError: if it was composed without a learner's config, which names the head.
         """
         if self.learner is None:
-            raise ValueError("a recognizer without a learner's config does not say which head it has")
+            raise ValueError("a recognizer without a learner's config does not know the name of its head")
         return find_head(self.learner.head)
 
     @property
     def shares_features(self) -> bool:
-        """Whether one set of features serves every support set: it does not adapt its extractor."""
+        """Whether features are the same for every support set, because the extractor does not adapt."""
         return self.adapter.shares_features
 
     @property
     def chunks(self) -> Chunks:
-        """How many frames to encode at once where the caller does not say: what its device is quick with, for an engine
-        that takes one chunk at a time."""
-        return usual_chunks(self.device)
+        """How many frames to encode at once by default: what is fast on its device, for an engine that processes one
+        chunk at a time."""
+        return default_chunks(self.device)
 
     @torch.no_grad()
     def embed(self, items: Tensor, *, state: ExtractorState | None = None, chunk: int | None = None) -> Tensor:
-        """Any number of items to features (n, width), in chunks of `chunk` frames (by device), without graph.
+        """Encode any number of items as features (n, width), in chunks of `chunk` frames (default: by device), without
+        graph.
 
-        Without `state` these are the features of the extractor as meta-trained. Where a learner does not adapt it, they
-        serve every task of every user; where one does, each distinct support set has features of its own:
-        `FittedRecognizer.embed` is right for both.
+        Without `state` these are the features of the meta-trained extractor. If the learner does not adapt it, they are
+        valid for every task of every user; otherwise each support set has its own features. `FittedRecognizer.embed` is
+        right in both cases.
 
         Raises:
-            DataError: wrong dtype, shape or size, no item, or NaN or infinite features.
+            DataError: for a wrong dtype, shape or size, no items, or NaN or infinite features.
             EngineFails: if the engine can't run this network.
         """
         return self.embed_by(self.encoder(state), items, chunk=chunk)
 
     def encoder(self, state: ExtractorState | None = None) -> CurrentEncoder:
-        """What encodes by the recognizer's engine, with a state's parameters in place of the extractor's own."""
+        """An encoder on the recognizer's engine, with a state's parameters replacing the extractor's own."""
         return self._encoder if state is None else CurrentEncoder(self._chosen, self.extractor, state)
 
     @torch.no_grad()
     def embed_by(self, encoder: CurrentEncoder, items: Tensor, *, chunk: int | None = None) -> Tensor:
-        """As `embed`, by an encoder that `encoder` gave: preparing one takes a while.
+        """Same as `embed`, with an encoder from `encoder`, since preparing one takes a while.
 
-        A chunk that a GPU's memory does not hold is halved, and so are all after it: said once.
+        If a chunk does not fit into a GPU's memory, it and all later chunks are halved; this is logged once.
         """
         check_images(items, frame_size_px=self.extractor.frame_size_px)
         features = torch.cat(list(encoder.in_chunks(items, chunk or self.engine.chunks_at_once * self.chunks.no_graph)))
@@ -125,17 +128,18 @@ class Recognizer(nn.Module):
         """Fit to a support set.
 
         Args:
-            images: items, uint8, as the class says.
-            labels: int64 (n,), every class 0..way-1 present.
-            videos: int64 (n,), which video each item is of, numbered through all classes; None: each its own.
-            way: number of classes; the highest label + 1 if not given.
-            chunk: frames encoded at once; by device if not given.
+            images: the items, uint8; see the class.
+            labels: int64 (n,); every class in 0..way-1 occurs.
+            videos: int64 (n,), the number of each item's video, unique across classes; None: each item is its own
+                video.
+            way: the number of classes; the default is the highest label + 1.
+            chunk: how many frames to encode at once; the default depends on the device.
 
         Raises:
-            DataError: if images, labels or videos are not so; names the value. Or if the weights have diverged, so
-                that features or the fitted head are not finite.
+            DataError: if images, labels or videos are invalid (the message names the value), or if features or the
+                fitted head are not finite because the weights have diverged.
         """
-        # before the images are encoded, which may take a minute
+        # check before encoding the images, which may take a minute
         check_images(images, frame_size_px=self.extractor.frame_size_px)
         way = check_support_labels(labels, items=len(images), way=way)
         check_videos(videos, labels)
@@ -151,14 +155,14 @@ class Recognizer(nn.Module):
     def personalize_from_features(
         self, features: Tensor, labels: Tensor, videos: Tensor | None = None, *, way: int | None = None
     ) -> "FittedRecognizer":
-        """Fit to features (n, width) that `embed` gave: for tasks that share support frames. The rest as above.
+        """Fit to features (n, width) from `embed`, for tasks that share support frames; otherwise like `personalize`.
 
         Raises:
-            DataError: if features, labels or videos are not so.
-            ValueError: if the learner adapts its extractor: it must see the images.
+            DataError: if features, labels or videos are invalid.
+            ValueError: if the learner adapts its extractor, which needs the images.
         """
         if not self.shares_features:
-            raise ValueError("a learner that adapts its extractor is fitted to images, not to features")
+            raise ValueError("a learner that adapts its extractor must be fitted to images, not to features")
         way = check_support_labels(labels, items=len(features), way=way)
         check_videos(videos, labels)
         check_finite(features, what="support features")
@@ -169,16 +173,16 @@ class Recognizer(nn.Module):
         head = self.head.fit(features.to(self.device), labels.to(self.device), way=way, videos=own)
         for name, value in head_tensors(head).items():
             if not torch.isfinite(value).all():
-                raise NotFinite(f"the fitted head has NaN or infinite {name}: the head's own weights have diverged")
+                raise NotFinite(f"the fitted head has NaN or infinite {name}; the head's own weights have diverged")
         return head
 
 
 @dataclass(frozen=True, eq=False)
 class FittedRecognizer:
-    """A recognizer fitted to one support set. Any number can be held at once.
+    """A recognizer fitted to one support set. Any number of them can coexist.
 
-    Holds the head's tensors and the adapted parameters, if any, and refers to the recognizer for the extractor:
-    training that further changes both.
+    It holds the head's tensors and the adapted parameters, if any, and refers to the recognizer for the extractor, so
+    training the recognizer further also changes this object.
     """
 
     recognizer: Recognizer
@@ -188,15 +192,15 @@ class FittedRecognizer:
     _encoder: CurrentEncoder | None = field(default=None, repr=False)
 
     def logits(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
-        """Items, as Recognizer says, to (m, way), without graph. Raises DataError as `Recognizer.embed`."""
+        """The logits (m, way) of items (see Recognizer), without graph. Raises DataError like `Recognizer.embed`."""
         return self.logits_from_features(self.embed(images, chunk=chunk))
 
     def embed(self, images: Tensor, *, chunk: int | None = None) -> Tensor:
-        """Items to features (m, width), of the extractor as this support set has it."""
+        """The features (m, width) of items, by the extractor as adapted to this support set."""
         return self.recognizer.embed_by(self._current_encoder, images, chunk=chunk)
 
     def prepare(self) -> None:
-        """Make ready what encodes, which `embed` does where it is needed: before several threads call that.
+        """Prepare the encoder, as `embed` does when needed. Call this before several threads call `embed`.
 
         Raises:
             EngineFails: if the engine can't run this network.
@@ -209,7 +213,7 @@ class FittedRecognizer:
 
     @torch.no_grad()
     def logits_from_features(self, features: Tensor) -> Tensor:
-        """Features (m, width) of `embed` to (m, way): each frame embedded once, then a task is a matrix product."""
+        """The logits (m, way) of features (m, width) from `embed`, so that each frame is embedded only once."""
         return self.head.logits(features.to(self.recognizer.device))
 
 
@@ -224,12 +228,12 @@ def build_recognizer(
     """Compose a learner on a backbone.
 
     Args:
-        learner: a composition, or the name of a built-in one.
-        backbone, weights, frame_size_px: as for `build_extractor`.
-        seed: of all random weights; the global random state is neither read nor changed.
+        learner: a config, or the name of a built-in learner.
+        backbone, weights, frame_size_px: see `build_extractor`.
+        seed: the seed of all random weights; the global random state is neither read nor changed.
 
     Raises:
-        UsageError: if a name is unknown, or the weights are not to be had.
+        UsageError: if a name is unknown, or the weights are not available.
         DataError: if a file of weights does not fit.
     """
     config = load_learner(learner) if isinstance(learner, str) else learner

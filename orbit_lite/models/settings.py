@@ -1,4 +1,4 @@
-"""What a learner's YAML says to its parts: settings that they share, and each part's own."""
+"""Settings in a learner's YAML: those that its parts share, and the base for each part's own."""
 
 from typing import Protocol
 
@@ -6,23 +6,23 @@ from groundwork.strict_model import Strict
 
 
 class LearnerSettings(Protocol):
-    """What a learner says to all of its parts; see LearnerConfig."""
+    """The settings that all parts of a learner share; see LearnerConfig."""
 
     @property
     def steps(self) -> int:
-        """Full-batch gradient steps, of what is fitted by steps."""
+        """The number of full-batch gradient steps, for parts that are fitted by steps."""
         ...
 
     @property
     def step_lr(self) -> float:
-        """Their rate."""
+        """The learning rate of these steps."""
         ...
 
     @property
     def published_quirks(self) -> bool:
-        """Whether to compute what the published code computes where that is not what the paper says."""
+        """Whether to follow the published code where it differs from the paper."""
         ...
 
 
 class NoSettings(Strict):
-    """Of a part without settings of its own."""
+    """The settings of a part that has none of its own."""

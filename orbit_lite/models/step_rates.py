@@ -1,4 +1,5 @@
-"""Rates of an inner loop: one for each step of plain gradient descent, fixed or meta-learned, and steps in windows."""
+"""Learning rates of an inner loop: one per step of plain gradient descent, fixed or meta-learned, grouped in
+windows."""
 
 from itertools import pairwise
 from typing import Literal
@@ -13,15 +14,16 @@ Start = Literal["zeros", "prototypes"]
 
 
 class InnerSettings(Strict):
-    """What every inner loop can be told, beside the learner's `steps` and `step_lr`.
+    """The settings of every inner loop, in addition to the learner's `steps` and `step_lr`.
 
-    window: steps that reuse one gradient (multi-step estimation, Kim et al. 2020, arXiv 2006.04298); 1 is MAML. A
-        window that does not divide the steps leaves a shorter last one.
-    start: where the linear head begins: at zeros, or at the class means (Triantafillou et al. 2020, arXiv 1903.03096:
-        weight 2 mu, bias -mu.mu).
-    learned_rates: whether meta-training changes the rates, one for each step (and group, where there are two).
-    summed_batches: the support loss is the sum of the means of batches of so many support items in a row, as in the
-        code published with ORBIT (so the rate grows with their number); null is the mean over all items.
+    window: how many steps reuse one gradient (multi-step estimation, Kim et al. 2020, arXiv 2006.04298); 1 is MAML. If
+        it does not divide the steps, the last window is shorter.
+    start: where the linear head starts: zeros, or the class means (Triantafillou et al. 2020, arXiv 1903.03096: weight
+        2 mu, bias -mu.mu).
+    learned_rates: whether meta-training changes the rates, one per step (and per group, if there are two).
+    summed_batches: the support loss is the sum of the means over consecutive batches of this many support items, as in
+        the code published with ORBIT (so the effective rate grows with the number of batches); null is the mean over
+        all items.
     """
 
     window: Positive = 1
@@ -31,7 +33,7 @@ class InnerSettings(Strict):
 
 
 def item_weights(items: int, summed_batches: int | None, *, like: Tensor) -> Tensor | None:
-    """What each support item weighs in the support loss, (items,); None where it is the mean, 1 / items each.
+    """The weight of each support item in the support loss, (items,); None for the mean, where each weighs 1 / items.
 
     >>> item_weights(5, 2, like=torch.zeros(()))
     tensor([0.5000, 0.5000, 0.5000, 0.5000, 1.0000])
@@ -44,19 +46,19 @@ def item_weights(items: int, summed_batches: int | None, *, like: Tensor) -> Ten
 
 
 class StepRates(nn.Module):
-    """The rates of one group of parameters, (steps,); they all start alike.
+    """The rates of one group of parameters, (steps,); all start with the same value.
 
-    Learned ones are `rate` exp(s), with an s for each step that starts at 0. So they stay above 0, an optimizer's step
-    changes them by a share of themselves, however small they are, and weight decay draws them back to `rate`.
+    Learned rates are `rate` exp(s), with one s per step that starts at 0. So they stay positive, an optimizer's step
+    changes them in proportion to their size, and weight decay pulls them back to `rate`.
 
-    Plain gradient descent that takes the steps of a window along one gradient takes one step with the sum of their
-    rates. So an inner loop has as many gradients as windows, and the window's rates only ever come as their sum.
+    In plain gradient descent, the steps of a window along one gradient are one step with the sum of their rates. So an
+    inner loop computes one gradient per window, and only the sum of a window's rates is used.
     """
 
     log_scales: Tensor  # s
 
     def __init__(self, rate: float, *, steps: int, window: int, learned: bool) -> None:
-        """learned: s is a parameter; if not, it is no part of a checkpoint, whose config says the rate."""
+        """learned: s is a parameter; if not, it is not stored in checkpoints, whose config has the rate."""
         super().__init__()
         self._rate = rate
         if learned:
@@ -67,12 +69,12 @@ class StepRates(nn.Module):
 
     @property
     def rates(self) -> Tensor:
-        """Each step's, (steps,), with graph if they are learned."""
+        """The rate of each step, (steps,), with graph if they are learned."""
         return self._rate * self.log_scales.exp()
 
     @property
     def windows(self) -> int:
-        """How many gradients the steps take: steps / window, rounded up."""
+        """The number of gradients: steps / window, rounded up."""
         return len(self._bounds) - 1
 
     def sums(self) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""The gradient of one task, for any learner: checked here, computed by the learner's adapter."""
+"""The gradient of one task, for any learner: this checks the task, and the learner's adapter computes the gradient."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from groundwork.errors import DataError, UsageError
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.models.chunks import Chunks, usual_chunks
+from orbit_lite.models.chunks import Chunks, default_chunks
 from orbit_lite.models.gradients.film_penalty import FilmPenalty
 from orbit_lite.models.gradients.lite import ESTIMATORS, Estimator, GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
@@ -32,20 +32,22 @@ def task_gradient(
     Args:
         recognizer: its parameters that require a gradient get one.
         pixels: the task.
-        h: support items (frames, or clips) that `lite` gives a gradient, >= 1; more than there are means all.
-        rng: draws them; keyed by the task, so that a run can be resumed.
-        estimator: `lite`, `exact` (h is all of them), or `full`.
-        chunks: frames encoded at once; what the device is quick with if not given.
-        loss_scale: 1 / tasks a step, where gradients of several tasks add up.
+        h: how many support items (frames or clips) get a gradient with `lite`, >= 1; a number above the total means
+            all.
+        rng: draws these items; key it by the task, so that a run can be resumed.
+        estimator: `lite`, `exact` (h is the total), or `full`.
+        chunks: how many frames to encode at once; the default depends on the device.
+        loss_scale: 1 / the number of tasks in a step, to sum the gradients of several tasks.
         bf16: run the encoders in bfloat16; encodings, head and gradients stay float32.
-        film_penalty: of learners that generate FiLM; if not given, the published weight, once to the task's loss.
+        film_penalty: for learners that generate FiLM; the default adds the published weight once to the task's loss.
 
     Returns:
-        loss and accuracy, not scaled. A loss that is not finite is left to the caller, who knows which task it is.
+        loss and accuracy, not scaled. The caller must check for a loss that is not finite, since it knows which task
+        this is.
 
     Raises:
         UsageError: if h < 1, the estimator is unknown, or the learner has nothing to meta-train.
-        DataError: if the images, labels or videos are not as they should be.
+        DataError: if images, labels or videos are invalid.
     """
     if estimator not in ESTIMATORS:
         raise UsageError(f"unknown estimator {estimator!r}; known: {', '.join(ESTIMATORS)}")
@@ -53,12 +55,12 @@ def task_gradient(
         raise UsageError(f"h = {h}: LITE needs at least 1 support item with a gradient")
     _check(recognizer, pixels)
     if not any(value.requires_grad for value in recognizer.parameters()):
-        raise UsageError("this learner is fitted to each support set alone: it has nothing to meta-train")
+        raise UsageError("this learner is fitted to each support set separately and has nothing to meta-train")
     device = recognizer.device
     videos = pixels.support_videos.to(device) if pixels.support_videos is not None else None
     task = replace(pixels, support_labels=pixels.support_labels.to(device), support_videos=videos)
     plan = GradientPlan(
-        estimator, h, rng, chunks or usual_chunks(device), loss_scale, bf16, film_penalty or FilmPenalty()
+        estimator, h, rng, chunks or default_chunks(device), loss_scale, bf16, film_penalty or FilmPenalty()
     )
     return recognizer.adapter.gradient(recognizer.extractor, _head_in_training(recognizer, plan), task, plan)
 
@@ -70,7 +72,7 @@ def _head_in_training(recognizer: Recognizer, plan: GradientPlan) -> Head:
 
 
 def own_generator(rng: np.random.Generator) -> np.random.Generator:
-    """A generator for the head, keyed as the task's; the task's own draws stay what they are without it."""
+    """A separate generator for the head, derived from the task's, so that the task's own draws don't change."""
     return np.random.Generator(rng.bit_generator.spawn(1)[0])
 
 
@@ -84,5 +86,5 @@ def _check(recognizer: Recognizer, pixels: TaskPixels) -> None:
     highest = int(pixels.query_labels.max())
     if highest >= pixels.way:
         raise DataError(
-            f"query labels: label {highest} in a task of {pixels.way} classes; expected 0..{pixels.way - 1}"
+            f"query labels: label {highest} in a task with {pixels.way} classes; expected 0..{pixels.way - 1}"
         )

@@ -1,4 +1,5 @@
-"""Tensors by name from a file, safetensors or .pth, nothing in it ever run; and into a module, checked."""
+"""Reads tensors from safetensors or .pth files without running any code in them, and loads them into modules with
+checks."""
 
 import pickle
 import warnings
@@ -13,37 +14,38 @@ from torch import Tensor, nn
 
 from groundwork.errors import DataError, UsageError
 
-NESTS = ("model_state_dict", "state_dict")  # keys under which training scripts keep the weights in a .pth
-LISTED = 10  # names shown of each kind of fault: a file of another network would give hundreds
+NESTS = ("model_state_dict", "state_dict")  # keys under which training scripts store the weights in a .pth
+LISTED = 10  # the most names listed per kind of mismatch; another network's file has hundreds
 
 
 @dataclass(frozen=True, eq=False)
 class WeightFile:
-    """What a file of weights holds. `metadata` is the safetensors header's; a .pth has none."""
+    """The content of a file of weights. `metadata` is from the safetensors header; a .pth has none."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
 
 
 def read_weights(path: Path) -> WeightFile:
-    """Read safetensors, or a .pth that holds a state dict (or one under `model_state_dict`), to the CPU.
+    """Read safetensors, or a .pth with a state dict (possibly under `model_state_dict`), to the CPU.
 
-    The content tells which it is, not the suffix.
+    The format is detected from the content, not from the suffix.
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it is neither, is cut off, or holds something else than tensors.
+        DataError: if it has another format, is truncated, or holds anything other than tensors.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file of weights; expected safetensors or .pth")
     with path.open("rb") as file:
         start = file.read(9)
-    # safetensors: eight bytes of length, then JSON. Neither a zip nor a torch pickle has `{` in that place.
+    # safetensors has eight bytes of length, then JSON. Neither a zip nor a torch pickle has `{` at this position.
     return _read_safetensors(path) if start[8:] == b"{" else WeightFile(_read_pth(path), {})
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """A safetensors header's metadata, the tensors unread; empty if it is a .pth. Raises as read_weights."""
+    """The metadata of a safetensors file, without reading the tensors; empty for a .pth. For errors see
+    read_weights."""
     if not path.is_file():
         raise UsageError(f"{path}: no such file of weights; expected safetensors or .pth")
     with path.open("rb") as file:
@@ -59,22 +61,22 @@ def load_checked(
     ignored: Sequence[str] = (),
     called: Callable[[str], str] = str,
 ) -> None:
-    """Copy tensors into a module's parameters and buffers: all of them, or an error and none.
+    """Copy tensors into a module's parameters and buffers; after an error the module is unchanged.
 
     Args:
-        module: takes the values, in its own dtype and on its own device.
-        tensors: by the file's names.
-        where: the file, for the error.
-        ignored: beginnings of the file's names that may be there and are not wanted (`classifier.`).
-        called: a name of the module's to the file's; the same if not given.
+        module: gets the values, in its own dtype and on its own device.
+        tensors: the tensors by the file's names.
+        where: the file's name, for the error message.
+        ignored: prefixes of names in the file that are ignored (`classifier.`).
+        called: translates the module's names to the file's; by default they are the same.
 
     Raises:
-        DataError: lists keys that are missing, unknown, misshapen or not finite, and negative variances, by the
-            file's names, all in one line.
+        DataError: lists, in one line and by the file's names, keys that are missing, unknown, of a wrong shape or not
+            finite, and negative variances.
     """
     expected = {called(name): value for name, value in module.state_dict().items()}
     given = {name: value for name, value in tensors.items() if name in expected or not name.startswith(tuple(ignored))}
-    # A counter that eval mode never reads; files from before PyTorch 0.4.1 have none.
+    # a counter that eval mode never reads; files from before PyTorch 0.4.1 don't have it
     missing = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
     unknown = [name for name in given if name not in expected]
     known = {name: value for name, value in given.items() if name in expected}
@@ -95,7 +97,7 @@ def load_checked(
         if names
     ]
     if faults:
-        raise DataError(f"{where}: the weights do not fit: {'; '.join(faults)}")
+        raise DataError(f"{where}: the weights do not match: {'; '.join(faults)}")
     own_names = {called(name): name for name in module.state_dict()}
     module.load_state_dict({own_names[name]: value for name, value in fitting.items()}, strict=False)
 
@@ -119,21 +121,21 @@ def _read_safetensors(path: Path, *, header_only: bool = False) -> WeightFile:
             names = [] if header_only else list(file.keys())
             return WeightFile({name: file.get_tensor(name) for name in names}, dict(file.metadata() or {}))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: not a whole safetensors file ({_first_line(error)})") from None
+        raise DataError(f"{path}: not a complete safetensors file ({_first_line(error)})") from None
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
     try:
-        # Odd pickles are warned about; what comes of them is checked below. By its name, torch would go by the suffix.
+        # torch warns about unusual pickles; the result is checked below. Given a path, torch would rely on the suffix.
         with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DataError(
-            f"{path}: not a file of weights, or one that holds more than tensors; nothing in it was run. "
-            "Expected safetensors or a plain state dict"
+            f"{path}: not a file of weights, or it holds more than tensors; no code in it was run. Expected "
+            "safetensors or a plain state dict"
         ) from None
-    except Exception as error:  # the unpickler meets cut or foreign bytes with whatever its next step raises
-        raise DataError(f"{path}: not a whole file of weights ({_first_line(error)})") from None
+    except Exception as error:  # truncated or foreign bytes can cause any error in the unpickler
+        raise DataError(f"{path}: not a complete file of weights ({_first_line(error)})") from None
     return _state_dict(content, path)
 
 

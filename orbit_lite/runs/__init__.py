@@ -1,1 +1,1 @@
-"""What every run has: its folder and record, its ranks, its device."""
+"""Run folders and their records, ranks of distributed runs, and devices."""

@@ -1,23 +1,23 @@
-"""Devices by name, as `--device` takes them."""
+"""Devices by name, for `--device`."""
 
 import torch
 
 from groundwork.errors import UsageError
 
-KINDS = ("cpu", "cuda")  # Apple's GPUs (mps) have no float64, which training and some heads compute in
+KINDS = ("cpu", "cuda")  # not Apple's GPUs (mps), which lack float64; training and some heads need it
 
 
 def named_device(name: str) -> torch.device:
-    """The device of a name (`cpu`, `cuda`, `cuda:1`, ...); "" is a GPU where there is one, else the CPU.
+    """The device with a name (`cpu`, `cuda`, `cuda:1`, ...); "" is a GPU if there is one, else the CPU.
 
     Raises:
-        UsageError: if there is no such device here, or this kit does not compute on it.
+        UsageError: if this machine has no such device, or the kit does not support it.
     """
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {name}: not to be had here ({str(error).splitlines()[0]})") from None
+        raise UsageError(f"--device {name}: not available on this machine ({str(error).splitlines()[0]})") from None
     if device.type not in KINDS:
-        raise UsageError(f"--device {name}: this kit computes on cpu and cuda; give one of them, or leave it out")
+        raise UsageError(f"--device {name}: not supported; use cpu or cuda, or leave --device out")
     return device

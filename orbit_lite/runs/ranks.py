@@ -1,8 +1,8 @@
-"""Several processes at one run, as torchrun starts them: who am I, and what do all of us have together.
+"""Several processes in one run, as started by torchrun: the rank of each, and operations across all ranks.
 
     torchrun --nproc-per-node=4 -m orbit_lite train …
 
-Started alone, there is one rank and everything here is the identity.
+Without torchrun there is one rank, and all operations here are the identity.
 """
 
 import os
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's number of `count`, and the device that it computes on."""
+    """This process's rank, the number of ranks, and the device that it computes on."""
 
     device: torch.device
     number: int = 0
@@ -30,22 +30,22 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes files and logs."""
         return self.number == 0
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """This rank's part of some work: dealt like cards, so that parts differ in length by one at most."""
+        """This rank's part of some work, dealt in turn, so that the lengths of the parts differ by at most one."""
         return items[self.number :: self.count]
 
     def machine(self, *, workers: int, engine: str) -> dict[str, Any]:
-        """What the run is computed on, for its record; all but the workers can change the rounding.
+        """The machine, for the run's record; everything except the workers can change the rounding.
 
-        engine: what runs the extractor where no gradient is asked for.
+        engine: the engine that runs the extractor when no gradient is needed.
         """
         if self.device.type == "cuda":
             kind = torch.cuda.get_device_name(self.device)
         else:
-            kind = torch.backends.cpu.get_cpu_capability()  # which of PyTorch's kernels it runs
+            kind = torch.backends.cpu.get_cpu_capability()  # decides which of PyTorch's kernels run
         return {
             "device": f"{self.device.type} ({kind})",
             "engine": engine,
@@ -55,8 +55,8 @@ class Ranks:
         }
 
     @contextmanager
-    def by_first(self, held: AbstractContextManager[Item]) -> Iterator[Item | None]:
-        """Enter `held` on the first rank, and hold it while the block runs; the others get None, and wait for that.
+    def on_first(self, held: AbstractContextManager[Item]) -> Iterator[Item | None]:
+        """Enter `held` on the first rank while the block runs; the other ranks wait for that and get None.
 
         Raises:
             KitError, OSError: on every rank, if it can't be entered.
@@ -65,7 +65,7 @@ class Ranks:
             yield self._first_alone(lambda: stack.enter_context(held))
 
     def after_first(self, work: Callable[[], Item]) -> Item:
-        """Let the first rank do some work, and then the others, who find what it has left on the disk.
+        """Do some work on the first rank, then on the others, which find its result on disk.
 
         Raises:
             KitError, OSError: on every rank, if the first can't do it.
@@ -74,7 +74,8 @@ class Ranks:
         return work() if found is None else found
 
     def _first_alone(self, work: Callable[[], Item]) -> Item | None:
-        """None on the others. What the first raises is raised on all: or they would wait for one that is gone."""
+        """The result on the first rank, None on the others. Its errors are raised on all, or the others would wait
+        forever."""
         found: Item | None = None
         refused: Exception | None = None
         if self.first:
@@ -87,19 +88,19 @@ class Ranks:
         return found
 
     def sum_gradients(self, model: nn.Module) -> None:
-        """Let every rank's `.grad` be the sum over ranks. A rank that had no task in a short step adds nothing."""
+        """Replace every rank's `.grad` by the sum over ranks. A rank without a task in a short step adds nothing."""
         if self.count == 1:
             return
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in learning]
         together = torch.cat([gradient.flatten() for gradient in gradients])
-        with _needing_all():
+        with _across_ranks():
             dist.all_reduce(together)
         for parameter, part in zip(learning, together.split([p.numel() for p in learning]), strict=True):
             parameter.grad = part.view_as(parameter)
 
     def wait(self) -> None:
-        """Until all ranks are here."""
+        """Wait for all ranks."""
         self.sum([0.0])
 
     def sum(self, values: Iterable[float]) -> list[float]:
@@ -107,15 +108,15 @@ class Ranks:
         return self._reduced(values, dist.ReduceOp.SUM)
 
     def largest(self, value: float) -> float:
-        """The largest value that a rank has."""
+        """The largest value over all ranks."""
         return self._reduced([value], dist.ReduceOp.MAX)[0]
 
     def gather(self, part: Item) -> list[Item]:
-        """Every rank's part, in the order of the ranks, on every rank."""
+        """All ranks' parts, in the order of the ranks, on every rank."""
         if self.count == 1:
             return [part]
         parts: list[Any] = [None] * self.count
-        with _needing_all():
+        with _across_ranks():
             dist.all_gather_object(parts, part)
         return parts
 
@@ -123,14 +124,14 @@ class Ranks:
         together = torch.tensor(list(values), dtype=torch.float64)
         if self.count > 1:
             together = together.to(self.device if dist.get_backend() == "nccl" else "cpu")
-            with _needing_all():
+            with _across_ranks():
                 dist.all_reduce(together, op=how)
         found: list[float] = together.tolist()
         return found
 
 
-def undealt(parts: Sequence[Sequence[Item]]) -> list[Item]:
-    """Put together what `share` dealt: the items in their first order."""
+def merge_shares(parts: Sequence[Sequence[Item]]) -> list[Item]:
+    """Merge the parts from `share` into the original order."""
     together: list[Item] = []
     for place in range(max(map(len, parts), default=0)):
         together += [part[place] for part in parts if place < len(part)]
@@ -138,25 +139,27 @@ def undealt(parts: Sequence[Sequence[Item]]) -> list[Item]:
 
 
 @contextmanager
-def _needing_all() -> Iterator[None]:
-    """All ranks meet here. One that has ended with an error of its own has said why; the others must not end in a
-    traceback for it."""
+def _across_ranks() -> Iterator[None]:
+    """Wrap operations across ranks: if another rank has failed, it has reported its error, and this rank must not end
+    in a traceback."""
     try:
         yield
-    except RuntimeError as error:  # gloo's, and NCCL's DistBackendError is one
+    except RuntimeError as error:  # raised by gloo; NCCL's DistBackendError is a subclass
         reason = str(error).splitlines()[0][:200]
-        raise DataError(f"another rank has ended, and has said why; this one can't go on alone ({reason})") from None
+        raise DataError(
+            f"another rank has failed and reported its error; this rank can't continue alone ({reason})"
+        ) from None
 
 
 @contextmanager
 def joined_ranks(device: torch.device) -> Iterator[Ranks]:
-    """The ranks that torchrun has started, while the block runs; one alone where it has not.
+    """Join the ranks that torchrun has started while the block runs; a single rank without torchrun.
 
     Args:
-        device: what this process was asked to compute on; of several GPUs each rank takes its own.
+        device: the requested device; with several GPUs each rank uses its own.
 
     Raises:
-        UsageError: if there are more ranks on this machine than GPUs to compute on.
+        UsageError: if there are more ranks on this machine than GPUs.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count > 1 and device.type == "cuda":
@@ -166,7 +169,7 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         device = torch.device("cuda", local)
     with ExitStack() as stack:
         if device.type == "cuda" and device.index is not None:
-            stack.enter_context(torch.cuda.device(device))  # or pinning memory would take up the first GPU, too
+            stack.enter_context(torch.cuda.device(device))  # otherwise pinning memory would also use the first GPU
         if count == 1:
             yield Ranks(device)
             return

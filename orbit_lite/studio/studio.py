@@ -13,7 +13,7 @@ from orbit_lite.studio.receiving import Limits
 from orbit_lite.studio.recognizers import Recognizers
 from orbit_lite.studio.study import Study
 from orbit_lite.studio.teaching import Teacher
-from orbit_lite.studio.threads import answering_pool, as_now
+from orbit_lite.studio.threads import answering_pool, upgrade
 from orbit_lite.studio.verdicts import Judge, Verdicts
 from orbit_lite.studio.wording import wording
 
@@ -82,7 +82,7 @@ class Studio:
             teacher=teacher,
             limits=limits,
             desk=Desk(study, judge, Verdicts(judge)),
-            jobs=Jobs(waiting=wording()("teach.waiting"), begin=as_now()),
+            jobs=Jobs(waiting=wording()("teach.waiting"), begin=upgrade()),
             recognizers=Recognizers(device=teacher.device),
         )
 

@@ -16,6 +16,6 @@ def answering_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="answers", initializer=partial(torch.set_num_threads, 1))
 
 
-def as_now() -> Callable[[], None]:
+def upgrade() -> Callable[[], None]:
     """To be called in another thread, to let it compute with as many threads as this one does now."""
     return partial(torch.set_num_threads, torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""An experiment: one meta-training run, its learner, tasks and settings, in YAML."""
+"""An experiment: the learner, tasks and settings of one meta-training run, in YAML."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from groundwork.errors import UsageError
 from groundwork.strict_model import Strict
 from groundwork.words import quoted
-from orbit_lite.config import Positive, ProtocolPlan, Share, as_written_now, find_config, parse_config, read_yaml
+from orbit_lite.config import Positive, ProtocolPlan, Share, find_config, parse_config, read_yaml, with_new_keys
 from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.gradients.film_penalty import PUBLISHED_WEIGHT
 from orbit_lite.models.learner import LearnerConfig, load_learner
@@ -17,9 +17,10 @@ from orbit_lite.overrides import apply_override, refuse_doubled
 
 
 class LiteConfig(Strict):
-    """How the gradient of a task is computed. `h` support items get one.
+    """How the gradient of a task is computed. `h` support items get a gradient.
 
-    The chunks (frames encoded at once) set speed and memory, and the result by rounding only; null is by device.
+    The chunks (frames encoded at once) affect speed and memory, but the result only by rounding; null depends on
+    the device.
 
     Attributes:
         bf16: whether to run the encoders in bfloat16; null: on a GPU that supports it.
@@ -37,11 +38,11 @@ class LiteConfig(Strict):
 
 
 class OptimizerConfig(Strict):
-    """Adam (weight decay as L2) or AdamW, with linear warm-up and then step or cosine decay, counted in epochs.
+    """Adam (weight decay as L2) or AdamW, with linear warm-up and then step or cosine decay, measured in epochs.
 
     Attributes:
         warmup: whether the rate rises with each `step`, or with each `epoch` as in the published code.
-        decay_at_epochs: epochs done, after each of which step decay is applied; if empty, every decay_every_epochs.
+        decay_at_epochs: step decay is applied after these epochs; if empty, after every decay_every_epochs.
         clamp_gradient: limits each task's part of a step's gradient, and then their sum, to +- this number, element by
             element.
     """
@@ -64,15 +65,16 @@ class OptimizerConfig(Strict):
     @model_validator(mode="after")
     def _decays_where_it_says(self) -> Self:
         if self.decay_at_epochs and self.decay != "step":
-            raise ValueError(f"decay_at_epochs goes with decay 'step', and decay is {self.decay!r}")
+            raise ValueError(f"decay_at_epochs needs decay 'step', but decay is {self.decay!r}")
         return self
 
 
 class ValidationConfig(Strict):
-    """How the best weights are chosen: frame accuracy on validation users only, by video, or by task of single images.
+    """How the best weights are chosen: by frame accuracy on validation users, averaged over videos, or over tasks of
+    single images.
 
     Attributes:
-        protocol_keys: `key=value` in place of the protocol's own.
+        protocol_keys: `key=value` overrides of the protocol.
     """
 
     protocol: str = "orbit-2022"
@@ -82,10 +84,10 @@ class ValidationConfig(Strict):
 
 
 class ExperimentConfig(Strict):
-    """One meta-training run, and by it one row of a leaderboard.
+    """One meta-training run, which gives one row of a leaderboard.
 
-    A key that is added later, here or in a part, has a default that stands for what was done without it, so that runs
-    that were started without the key resume.
+    A new key's default, here or in a part, must reproduce the behavior from before the key existed, so that older runs
+    can be resumed.
 
     Attributes:
         epochs: 0 for a learner with nothing to meta-train: the run only writes its checkpoint.
@@ -122,10 +124,10 @@ class ExperimentConfig(Strict):
 
 
 def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """An experiment by built-in name or path, with `key.inner=value` overrides (values in YAML).
+    """Load an experiment by built-in name or path, with `key.inner=value` overrides (values in YAML).
 
-    Its `tasks` may be the name of a protocol, its `learner` that of a learner, and `extends` that of another
-    experiment, whose keys it has where it has none of its own: so that experiments share them.
+    Its `tasks` can be the name of a protocol, its `learner` that of a learner, and `extends` that of another
+    experiment, which supplies the keys that this one lacks.
     """
     path = find_config(name, "experiment")
     content = _read_experiment(path)
@@ -133,23 +135,25 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfi
     refuse_doubled(overrides)
     for override in overrides:
         if override.startswith("learner.") and isinstance(content.get("learner"), str):
-            content["learner"] = load_learner(content["learner"]).model_dump()  # so that one setting can be another
+            # so that an override can change a single setting
+            content["learner"] = load_learner(content["learner"]).model_dump()
         apply_override(content, override)
-        _read_tasks(content)  # so that a key that follows can be another one
+        _read_tasks(content)  # so that a later override can change a single key
     if isinstance(content.get("learner"), str):
         content["learner"] = load_learner(content["learner"]).model_dump()
     return parse_config(content, ExperimentConfig, where=str(path))
 
 
-def experiment_as_written_now(found: Any) -> Any:
-    """What an earlier release wrote of an experiment; see `as_written_now`. Before lite.bf16 all ran in float32."""
+def experiment_with_new_keys(found: Any) -> Any:
+    """An experiment as an earlier release wrote it, with new keys; see `with_new_keys`. Before lite.bf16 existed,
+    everything ran in float32."""
     if isinstance(found, dict) and isinstance(found.get("lite"), dict):
         found = found | {"lite": {"bf16": False} | found["lite"]}
-    return as_written_now(found, ExperimentConfig)
+    return with_new_keys(found, ExperimentConfig)
 
 
 def _read_tasks(content: dict[str, Any]) -> None:
-    """Put a protocol's keys in the place of its name."""
+    """Replace a protocol's name by its keys."""
     if isinstance(content.get("tasks"), str):
         content["tasks"] = read_yaml(find_config(content["tasks"], "protocol"))
 
@@ -159,5 +163,5 @@ def _read_experiment(path: Path, depth: int = 0) -> dict[str, Any]:
     if (base := content.pop("extends", None)) is None:
         return content
     if not isinstance(base, str) or depth > 8:
-        raise UsageError(f"{path}: extends {quoted(base)}: expected the name of another experiment, not one of a ring")
+        raise UsageError(f"{path}: extends {quoted(base)}: expected the name of another experiment, without a cycle")
     return _read_experiment(find_config(base, "experiment"), depth + 1) | content

@@ -1,6 +1,6 @@
-"""What is called after each training step: a function of the caller's, and TensorBoard where it is asked for.
+"""What is called after each training step: a caller's function, and TensorBoard if requested.
 
-The CSV of the curve is written in any case.
+The CSV of the curve is always written.
 """
 
 import math
@@ -18,7 +18,7 @@ OnStep = Callable[[int, float, Mapping[str, float]], object]
 
 
 def step_metrics(row: Sequence[Any]) -> tuple[int, float, dict[str, float]]:
-    """Step, epoch and metrics of a row of the curve; a metric that was not measured at this step is missing."""
+    """Step, epoch and metrics of a row of the curve, without metrics that were not measured at this step."""
     named = dict(zip(CURVE_COLUMNS, row, strict=True))
     step, epoch = named.pop("step"), named.pop("epoch")
     return step, epoch, {name: float(value) for name, value in named.items() if value is not None}
@@ -27,7 +27,7 @@ def step_metrics(row: Sequence[Any]) -> tuple[int, float, dict[str, float]]:
 def tensorboard_log(run: Path) -> OnStep:
     """A function that writes each step's metrics to the run's folder for TensorBoard.
 
-    A run that resumes writes some of its steps again; TensorBoard shows the later of two.
+    A resumed run writes some of its steps again; TensorBoard shows the later values.
 
     Raises:
         UsageError: if TensorBoard is not installed.
@@ -35,12 +35,12 @@ def tensorboard_log(run: Path) -> OnStep:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UsageError("--tensorboard: not installed; pip install 'orbit-lite[tensorboard]'") from None
+        raise UsageError("--tensorboard: TensorBoard is not installed; pip install 'orbit-lite[tensorboard]'") from None
     writer: Any = None
 
     def log(step: int, epoch: float, metrics: Mapping[str, float]) -> None:
         nonlocal writer
-        if writer is None:  # not before the run's folder is known to be this run's
+        if writer is None:  # created late, after the check that the folder belongs to this run
             writer = SummaryWriter(str(run / FOLDER_NAME), purge_step=step)
         for name, value in {"epoch": epoch, **metrics}.items():
             if math.isfinite(value):

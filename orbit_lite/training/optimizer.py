@@ -1,4 +1,4 @@
-"""The optimizer, its learning rate and its clamp, from the config; the training loop only asks for them."""
+"""Builds the optimizer, its learning rate and its gradient clamp from the config, for the training loop."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ EXTRACTOR = "extractor."
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW over the parameters that learn, in two groups: the extractor's, its rate scaled, and the rest."""
+    """Adam or AdamW over the learned parameters, in two groups: the extractor's, with a scaled rate, and the rest."""
     learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for name, p in learning if name.startswith(EXTRACTOR)], "lr_scale": config.extractor_lr_scale},
@@ -36,11 +36,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def learning_rate(config: OptimizerConfig, epoch: float, *, epochs: int) -> float:
-    """The rate at a point of the run: linear warm-up, then none, step or cosine decay.
+    """The rate at a point in the run: linear warm-up, then no, step or cosine decay.
 
     Args:
-        epoch: epochs done, with its fraction, in [0, epochs).
-        epochs: length of the run.
+        epoch: the number of finished epochs, as a fraction, in [0, epochs).
+        epochs: the length of the run.
 
     >>> learning_rate(OptimizerConfig(lr=1.0, decay="step", decay_every_epochs=15), 16.5, epochs=30)
     0.5
@@ -63,9 +63,9 @@ def learning_rate(config: OptimizerConfig, epoch: float, *, epochs: int) -> floa
 
 @contextmanager
 def clamped_apart(model: nn.Module, bound: float | None) -> Iterator[None]:
-    """Clamp what the block adds to the gradients, and nothing that was there before; None leaves all as it is.
+    """Clamp only what the block adds to the gradients, not what was there before; None clamps nothing.
 
-    It takes memory for one more gradient of every parameter.
+    This needs memory for one more gradient of every parameter.
     """
     if bound is None:
         yield
@@ -80,7 +80,7 @@ def clamped_apart(model: nn.Module, bound: float | None) -> Iterator[None]:
 
 
 def clamp_gradients(model: nn.Module, bound: float | None) -> None:
-    """Hold every element of the gradients to +- bound; None leaves them as they are."""
+    """Clamp every element of the gradients to +- bound; None does nothing."""
     for parameter in model.parameters():
         if bound is not None and parameter.grad is not None:
             parameter.grad.clamp_(-bound, bound)

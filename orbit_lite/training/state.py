@@ -1,4 +1,4 @@
-"""Where a training run stands, on disk: all it needs to resume, under a hash, and its curve."""
+"""The state of a training run on disk: all that it needs to resume, with a hash, and its curve."""
 
 import json
 import logging
@@ -19,14 +19,15 @@ _LOG = logging.getLogger("orbit_lite")
 
 CURVE_COLUMNS = ("step", "epoch", "learning_rate", "loss", "accuracy", "validation_frame_accuracy")
 FORMAT = 2
-UNHASHED_FORMAT = 1  # from before states had a hash
+UNHASHED_FORMAT = 1  # before states had a hash
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Steps done, the best validation frame accuracy (a fraction; -1 before the first) and its step, the curve.
+    """The number of finished steps, the best validation frame accuracy (a fraction; -1 before the first), its step, and
+    the curve.
 
-    A row of the curve has a value for each of CURVE_COLUMNS; loss and accuracy are means over the step's tasks.
+    Each row of the curve has the values of CURVE_COLUMNS; loss and accuracy are means over the step's tasks.
     """
 
     step: int = 0
@@ -36,7 +37,7 @@ class TrainingState:
 
 
 def save_state(path: Path, state: TrainingState, recognizer: Recognizer, optimizer: torch.optim.Optimizer) -> None:
-    """Write state, weights and optimizer in one file, whole or not at all, so that they always belong together."""
+    """Write state, weights and optimizer atomically into one file, so that they always belong together."""
     content = {
         "format": FORMAT,
         "step": state.step,
@@ -51,9 +52,9 @@ def save_state(path: Path, state: TrainingState, recognizer: Recognizer, optimiz
 
 
 def load_state(path: Path, recognizer: Recognizer, optimizer: torch.optim.Optimizer) -> TrainingState:
-    """Put weights and optimizer back as they were, or leave them as built where the run has no state yet.
+    """Restore weights and optimizer, or leave them as built if the run has no state yet.
 
-    A state from before there was a hash is taken, with a note in the log.
+    A state without a hash, from an earlier release, is loaded with a note in the log.
 
     Raises:
         DataError: if the file is damaged, altered or of another version.
@@ -67,32 +68,33 @@ def load_state(path: Path, recognizer: Recognizer, optimizer: torch.optim.Optimi
         optimizer.load_state_dict(content["optimizer"])
         curve = tuple(tuple(row) for row in content["curve"])
         return TrainingState(content["step"], content["best"], content["best_step"], curve)
-    except Exception as error:  # a damaged file makes torch.load raise errors of many kinds
+    except Exception as error:  # torch.load raises many types of errors for damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{path}: the run can't resume from this state ({reason}); delete it to start from the beginning"
+            f"{path}: the run can't resume from this file ({reason}); delete it to start from the beginning"
         ) from error
 
 
 def _check(content: dict[str, Any], path: Path) -> None:
-    """Raise ValueError for another format number, or content that is not what its hash says."""
+    """Raise ValueError for another format number, or content that does not match its hash."""
     said = content.pop("sha256", None)
     if content["format"] != (UNHASHED_FORMAT if said is None else FORMAT):
         raise ValueError(f"format {content['format']}, this version reads {FORMAT}")
     if said is None:
-        _LOG.warning("note: %s: a state from before hashes; it can't be checked for damage", path)
+        _LOG.warning("note: %s: this state has no hash, so it can't be checked for damage", path)
     elif said != _sha256(content):
-        raise ValueError("damaged or altered: its content is not what its hash says")
+        raise ValueError("damaged or altered: its content does not match its hash")
 
 
 def _sha256(content: dict[str, Any]) -> str:
-    """Over every tensor and every other value, and where each stands."""
+    """The SHA-256 over all tensors and other values, with their positions."""
     tensors: dict[str, Tensor] = {}
     return content_sha256(json.dumps(_described(content, "", tensors), sort_keys=True), tensors)
 
 
 def _described(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
-    """A nest of dicts and sequences as JSON, its tensors put into `tensors`; numbers by `repr`, which is exact."""
+    """Describe nested dicts and sequences as JSON and collect the tensors in `tensors`; numbers by `repr`, which is
+    exact."""
     if isinstance(value, Tensor):
         tensors[place] = value
         return "tensor"
@@ -104,5 +106,5 @@ def _described(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def write_curve(path: Path, curve: Sequence[Sequence[Any]]) -> None:
-    """The training curve as CSV, one row per step."""
+    """Write the training curve as CSV, one row per step."""
     write_text(path, csv_text(CURVE_COLUMNS, curve))

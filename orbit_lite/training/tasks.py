@@ -1,4 +1,4 @@
-"""Which tasks meta-training takes, in which order, and which of them make a step."""
+"""Orders the tasks of meta-training and groups them into steps."""
 
 import math
 from collections.abc import Sequence
@@ -6,31 +6,31 @@ from dataclasses import dataclass
 
 from eval.formats.records import Task
 from groundwork.randomness import keyed_rng
-from orbit_lite.data.drawing import Drawer
 from orbit_lite.data.numbering import user_of
+from orbit_lite.data.samplers import Sampler
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Which tasks, counted through the whole run, each step takes. The last step of an epoch may be short."""
+    """Assigns tasks, numbered through the whole run, to steps. The last step of an epoch may be short."""
 
     tasks_an_epoch: int
     tasks_a_step: int
     epochs: int
 
     @property
-    def an_epoch(self) -> int:
-        """Steps in one epoch."""
+    def per_epoch(self) -> int:
+        """The number of steps in an epoch."""
         return math.ceil(self.tasks_an_epoch / self.tasks_a_step)
 
     @property
     def total(self) -> int:
-        """Steps in the run."""
-        return self.epochs * self.an_epoch
+        """The number of steps in the run."""
+        return self.epochs * self.per_epoch
 
     def tasks_of(self, step: int) -> range:
-        """Numbers of a step's tasks; steps count from 0."""
-        epoch, within = divmod(step, self.an_epoch)
+        """The numbers of a step's tasks; steps count from 0."""
+        epoch, within = divmod(step, self.per_epoch)
         first = within * self.tasks_a_step
         after = min(first + self.tasks_a_step, self.tasks_an_epoch)
         return range(epoch * self.tasks_an_epoch + first, epoch * self.tasks_an_epoch + after)
@@ -38,33 +38,33 @@ class Steps:
 
 @dataclass(frozen=True)
 class TrainingTasks:
-    """Every train user's tasks, in an order drawn anew for each epoch; each is drawn when it is asked for."""
+    """All train users' tasks, shuffled again for each epoch; each task is drawn on access."""
 
-    drawer: Drawer
+    sampler: Sampler
 
     @property
-    def an_epoch(self) -> int:
-        """Tasks in one epoch."""
-        plan = self.drawer.plan
-        return plan.tasks or len(self.drawer.users) * self._of_user
+    def per_epoch(self) -> int:
+        """The number of tasks in an epoch."""
+        plan = self.sampler.plan
+        return plan.tasks or len(self.sampler.users) * self._of_user
 
     def task(self, number: int) -> Task:
-        """One task, by its number through the whole run."""
-        if self.drawer.plan.tasks:  # of a user drawn for each: their order is drawn already
-            return self.drawer.draw(user_of(number, self.drawer.users, seed=self.drawer.seed), number)
-        epoch, within = divmod(number, self.an_epoch)
-        order = keyed_rng(self.drawer.seed, "order", epoch).permutation(self.an_epoch)
-        task, user = divmod(int(order[within]), len(self.drawer.users))
-        return self.drawer.draw(self.drawer.users[user], epoch * self._of_user + task)
+        """The task with a number, counted through the whole run."""
+        if self.sampler.plan.tasks:  # each task's user is drawn at random, so the order already is random
+            return self.sampler.draw(user_of(number, self.sampler.users, seed=self.sampler.seed), number)
+        epoch, within = divmod(number, self.per_epoch)
+        order = keyed_rng(self.sampler.seed, "order", epoch).permutation(self.per_epoch)
+        task, user = divmod(int(order[within]), len(self.sampler.users))
+        return self.sampler.draw(self.sampler.users[user], epoch * self._of_user + task)
 
     @property
     def _of_user(self) -> int:
-        return self.drawer.plan.tasks_per_user or 0
+        return self.sampler.plan.tasks_per_user or 0
 
 
 @dataclass(frozen=True)
 class ChosenTasks:
-    """Some of the tasks, by number: a sequence that reading workers can share out."""
+    """Some of the tasks, by number, as a sequence that reading workers can divide."""
 
     tasks: TrainingTasks
     numbers: Sequence[int]

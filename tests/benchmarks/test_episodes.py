@@ -15,7 +15,7 @@ def test_every_comparison_is_beside_its_bar():
         ("time", 60, 1),
     ]
     assert all(one.second[1].median > 0 for one in found)
-    assert found[0].setting == "4 meta-dataset plans one at a time, an index of 4000 images"
+    assert found[0].setting == "4 meta-dataset plans, one at a time, from an index of 4000 images"
 
 
 def test_the_made_index_has_its_size():

@@ -34,9 +34,9 @@ def test_both_sides_of_every_comparison():
         ("memory", "lite, N=20", "lite, N=200"),
         ("memory", "lite, N=20", "exact, N=200"),
         ("memory", "lite, N=20", "one graph"),
-        ("memory", "lite, N=20", "H anew for every query batch"),
-        ("time", "lite, N=20", "its parts apart"),
-        ("time", "lite, N=20", "H anew for every query batch"),
+        ("memory", "lite, N=20", "H again for every query batch"),
+        ("time", "lite, N=20", "its separate parts"),
+        ("time", "lite, N=20", "H again for every query batch"),
         ("time", "lite, N=20", "one graph"),
     ]
     assert all(spread.median > 0 for c in comparisons for _, spread in (c.first, c.second))

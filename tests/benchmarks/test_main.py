@@ -51,7 +51,7 @@ def test_runs_all_or_the_named(tmp_path, capsys, monkeypatch, asked):
 def test_what_needs_a_gpu_is_left_out_or_asked_wrong(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert command.main(["--out", str(tmp_path)]) == 0
-    assert "lite-gpu: left out, no CUDA device here" in capsys.readouterr().out
+    assert "lite-gpu: skipped, because this machine has no CUDA device" in capsys.readouterr().out
     assert command.main(["lite-gpu", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "benchmarks: lite-gpu: no CUDA device here\n"
 
@@ -74,9 +74,9 @@ def test_help_is_plain_and_names_each(capsys):
 
 def test_a_fault_is_one_line_and_nothing_is_written(tmp_path, capsys, monkeypatch):
     def fails():
-        raise DataError("a measured process was killed")
+        raise DataError("the process that measures memory was killed")
 
     monkeypatch.setitem(command.BENCHMARKS, "lite", fails)
     assert command.main(["lite", "--out", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == "benchmarks: a measured process was killed\n"
+    assert capsys.readouterr().err == "benchmarks: the process that measures memory was killed\n"
     assert list(tmp_path.iterdir()) == []

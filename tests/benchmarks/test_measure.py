@@ -80,7 +80,7 @@ def test_peak_memory_is_the_works_own():
 
 
 def test_a_killed_process_is_one_line():
-    with pytest.raises(DataError, match="killed, most likely for want of memory"):
+    with pytest.raises(DataError, match="killed, probably because memory ran out"):
         peak_memory_mb(partial(partial, signal.raise_signal, signal.SIGKILL))
 
 

@@ -40,7 +40,7 @@ def test_every_user_is_judged_in_both_directions_with_all_videos_and_with_few(us
         if row["shots"] == "1":  # nothing could be held out
             assert (row["estimate"], row["misses_said"], row["near"], row["sure_right"]) == ("", "", "", "")
     shown = capsys.readouterr().out
-    assert "means over users taught in one place and judged in the other" in shown and "real.csv" in shown
+    assert "means over users taught in one place and tested in the other" in shown and "real.csv" in shown
     assert not any(object_name in (tmp_path / "real.csv").read_text() for object_name in objects_of(users))
 
 
@@ -73,7 +73,7 @@ def test_a_tree_without_users_is_refused_in_one_line(small, tmp_path):
 def test_real_and_data_go_together(capsys, users):
     for arguments in (["real"], ["index", "--data", str(users)]):
         assert main(arguments) == 2
-        assert "real and --data go together" in capsys.readouterr().err
+        assert "benchmark real and --data must be used together" in capsys.readouterr().err
 
 
 def objects_of(users):

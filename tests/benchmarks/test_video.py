@@ -82,7 +82,7 @@ def test_each_disagreement_has_its_name(whole, monkeypatch):
 def test_the_folder_belongs_to_this_benchmark_alone(tmp_path, capsys):
     assert main(["video", "--out", str(tmp_path)]) == 2
     assert main(["lite", "--tree", str(tmp_path), "--out", str(tmp_path)]) == 2
-    assert "video and --tree go together" in capsys.readouterr().err
+    assert "benchmark video and --tree must be used together" in capsys.readouterr().err
 
 
 @needs_ffmpeg

@@ -115,7 +115,7 @@ def test_support_quality_by_hand(three_objects):
     # bag: (10 * 1.0 + 30 * 0.2) / 40 = 0.4; pen 0.0; cap 0.9; edges at a third and two thirds: 0.267 and 0.567
     names = [group.name for group in found.support_quality]
     assert names == [
-        "fewest issues: in at most 26.7 % of support frames",
+        "fewest issues: at most 26.7 % of support frames",
         "middle: above 26.7 %, at most 56.7 %",
         "most issues: above 56.7 %",
     ]
@@ -129,7 +129,7 @@ def test_support_videos_that_nobody_judged_do_not_count(three_objects):
     known = support_facts(("P1", "bag-1", 0.5), ("P1", "bag-2", math.nan), ("P9", "cap-1", 0.1))
     found = scored(three_objects, [0] * 12, known).support_quality
     assert [(group.name, group.n) for group in found] == [
-        ("fewest issues: in at most 50.0 % of support frames", 2),
+        ("fewest issues: at most 50.0 % of support frames", 2),
         ("not annotated", 6),
     ]
     (unknown,) = scored(three_objects, [0] * 12, support_facts()).support_quality
@@ -147,8 +147,8 @@ def test_without_facts_nothing_is_said(two_users):
     [
         (AnnotationFacts(frames=pd.DataFrame({"user": ["P1"]})), "frame facts: no column video"),
         (AnnotationFacts(support=pd.DataFrame({"user": [], "video": []})), "support facts: no column issue_share"),
-        (box_facts(("P1", "a", 1, 12.0)), "box_share from 12.0 to 12.0; fractions expected"),
-        (box_facts(("P1", "a", 1, 1.001)), "box_share from 1.001 to 1.001; fractions expected"),
+        (box_facts(("P1", "a", 1, 12.0)), "box_share from 12.0 to 12.0; expected fractions"),
+        (box_facts(("P1", "a", 1, 1.001)), "box_share from 1.001 to 1.001; expected fractions"),
         (box_facts(("P1", "a", 1, 0.1), ("P1", "a", 1, 0.2)), "user 'P1', video 'a', frame .*1.* is there twice"),
         (support_facts(("P1", "a", -0.1)), "issue_share from -0.1"),
         (support_facts(("P1", "a", 0.1), ("P1", "a", 0.1)), "is there twice"),

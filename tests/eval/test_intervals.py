@@ -77,7 +77,7 @@ def test_bootstrap_of_totals_is_the_same_bootstrap():
     assert [totals.low, totals.high] == pytest.approx([expected.low, expected.high], abs=1e-12)
     assert (totals.n, totals.unit, totals.draws, totals.seed) == (6, "users", expected.draws, 3)
     for wrong in ([1, 2], [1, 1, 0]):
-        with pytest.raises(ValueError, match="1 or more for each of 3 users"):
+        with pytest.raises(ValueError, match="expected at least 1 for each of 3 users"):
             bootstrap_of_totals([1, 0, 1], wrong, seed=0)
 
 
@@ -141,7 +141,7 @@ def test_bootstrap_depends_on_the_seed_and_not_on_order():
 def test_few_users_have_no_interval(users):
     interval = bootstrap_over_users([0.2, 0.4, 0.6, 0.8], [str(i % users) for i in range(4)], seed=0)
     assert (interval.low, interval.high, interval.n) == (None, None, users)
-    assert too_few_users(interval) == f"{'one user' if users == 1 else f'{users} users'}, and it takes 4"
+    assert too_few_users(interval) == f"{'one user' if users == 1 else f'{users} users'}; at least 4 are needed"
 
 
 def test_an_interval_is_cut_at_its_bounds():
@@ -176,7 +176,7 @@ def test_no_values_or_not_one_user_each_is_refused():
         protocol_interval([])
     with pytest.raises(ValueError, match="at least one value"):
         bootstrap_over_users([], [], seed=0)
-    with pytest.raises(ValueError, match="one user for each value"):
+    with pytest.raises(ValueError, match="one user per value"):
         bootstrap_over_users([0.1, 0.2], ["a"], seed=0)
 
 
@@ -228,6 +228,6 @@ def test_the_bootstrap_over_tasks_does_not_depend_on_their_order_and_is_cut_at_i
 
 def test_there_is_no_bootstrap_over_a_few_tasks():
     interval = bootstrap_over_tasks(np.zeros(LEAST_TASKS + 5), ["a"] * (LEAST_TASKS - 1) + ["b"] * 6, seed=0)
-    assert interval.low is None and too_few_users(interval) == "it takes 20 tasks of each user"
+    assert interval.low is None and too_few_users(interval) == "at least 20 tasks per user are needed"
     with pytest.raises(ValueError, match="3 values and 2 users"):
         bootstrap_over_tasks([1, 2, 3], ["a", "b"], seed=0)

@@ -183,7 +183,7 @@ def test_a_column_is_there_where_one_row_needs_it():
     assert heads(poor) == []
     assert heads(rich, poor) == heads(poor, rich) == ["Frames to rec", "Bootstrap", "MACs", "Parameters"]
     assert key.caption == "p, test: every frame"  # nothing is known of users and tasks, so nothing is said
-    assert dataclasses.replace(key, users="U", tasks_per_user="1").caption == "p, test: U, 1 task a user, every frame"
+    assert dataclasses.replace(key, users="U", tasks_per_user="1").caption == "p, test: U, 1 task per user, every frame"
 
 
 def test_a_scored_row_is_printed_with_two_digits():

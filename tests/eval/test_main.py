@@ -103,7 +103,7 @@ def test_help_answers_before_anything_heavy_is_imported():
         (lambda run: (run / "tasks.jsonl").unlink(), 2, "no such file"),
         (lambda run: (run / "predictions.parquet").unlink(), 2, "no such file"),
         (lambda run: (run / "tasks.jsonl").write_text("{"), 1, r"tasks.jsonl:1: "),
-        (lambda run: (run / "predictions.parquet").write_bytes(b"PAR1"), 1, "not a whole parquet file"),
+        (lambda run: (run / "predictions.parquet").write_bytes(b"PAR1"), 1, "not a complete parquet file"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(run, capsys, damage, code, expected):
@@ -163,7 +163,7 @@ def test_results_out_and_scored_again_with_and_without_tasks(run, capsys):
     assert (alone.protocol, alone.provenance) == ("results-2023", {"results file": "results.json", "form": "2023"})
     assert "can't be checked" in alone.notes[-1]
     assert main(["score", "--predictions", str(run / "predictions.parquet"), "--out", str(run / "none.json")]) == 2
-    assert "--tasks is needed" in capsys.readouterr().err
+    assert "give --tasks" in capsys.readouterr().err
     assert not (run / "none.json").exists()
 
 
@@ -187,19 +187,19 @@ def test_macs_of_a_results_file_reach_the_scorecard_and_come_out_again(run, with
     assert main(["results", *out[1:]]) == 0
     assert json.loads((run / "again.json").read_text()) == json.loads(with_macs.read_text())
     assert main(["results", *out[1:], "--form", "2022"]) == 2
-    assert "no place for MACs" in capsys.readouterr().err
+    assert "can't hold MACs" in capsys.readouterr().err
 
 
 def test_macs_of_other_tasks_or_none_at_all_are_refused(run, make_tasks, make_predictions, with_macs, capsys):
     assert main(arguments(run)) == 0
     out = arguments(run, out=run / "out.json", scorecard=run / "scorecard.json")
     assert main(["results", *out[1:]]) == 2
-    assert "does not say what each task took" in capsys.readouterr().err
+    assert "lacks the MACs of each task" in capsys.readouterr().err
     tasks = make_tasks(9)
     write_tasks(run / "tasks.jsonl", tasks)
     write_predictions(run / "predictions.parquet", make_predictions(tasks), metadata={})
     assert main(["results", *out[1:]]) == 2
-    assert "a scorecard of other tasks" in capsys.readouterr().err
+    assert "this scorecard is of other tasks" in capsys.readouterr().err
     assert not (run / "out.json").exists()
 
 

@@ -131,9 +131,9 @@ def test_confusion_counts_agree_with_counting(case):
 
 
 def test_confusion_counts_refuse_what_is_no_class_and_what_does_not_pair():
-    with pytest.raises(ValueError, match="0 to 1 expected"):
+    with pytest.raises(ValueError, match="expected 0 to 1"):
         confusion_counts(np.array([0, 1]), np.array([0, 2]), way=2)
-    with pytest.raises(ValueError, match="0 to 1 expected"):
+    with pytest.raises(ValueError, match="expected 0 to 1"):
         confusion_counts(np.array([-1, 1]), np.array([0, 1]), way=2)
     with pytest.raises(ValueError, match="shape"):
         confusion_counts(np.array([0, 1]), np.array([0]), way=2)

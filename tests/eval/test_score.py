@@ -146,7 +146,7 @@ def test_what_was_left_out_and_where_it_comes_from_is_kept(task_set, predictions
 
 
 def test_nothing_is_scored_until_predictions_are_whole(task_set, predictions):
-    with pytest.raises(DataError, match=r"mine: 1 fault against the tasks: .*missing"):
+    with pytest.raises(DataError, match=r"mine: the predictions don't match the tasks, 1 fault: .*missing"):
         score(task_set, predictions.iloc[1:], source="mine")
     with pytest.raises(DataError, match="nothing to score"):
         score(dataclasses.replace(task_set, tasks=()), predictions)

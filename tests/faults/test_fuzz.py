@@ -119,12 +119,12 @@ def tasks_file(whole: Path, folder: Path) -> Path:
     from data_prep.tree.index import open_index
     from eval.formats.records import write_tasks
     from orbit_lite.config import load_protocol
-    from orbit_lite.data.tasks import TaskDrawer
+    from orbit_lite.data.tasks import TaskSampler
 
     annotations = TreeAnnotations(open_index(whole / "frames"))
     plan = load_protocol("orbit-2022")
-    drawer = TaskDrawer(annotations.index, plan, split="test", seed=0, annotations=annotations)
-    write_tasks(folder / "tasks.jsonl", drawer.draw_all(tasks_per_user=1))
+    sampler = TaskSampler(annotations.index, plan, split="test", seed=0, annotations=annotations)
+    write_tasks(folder / "tasks.jsonl", sampler.draw_all(tasks_per_user=1))
     return folder / "tasks.jsonl"
 
 

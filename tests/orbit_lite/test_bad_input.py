@@ -112,7 +112,7 @@ def test_a_truncated_parquet(run, pocket_frames, refused, share):
     path.write_bytes(whole[: int(share * len(whole))])
     verbs = [*(of_run(run, verb) for verb in VERBS), ["report", run], evaluation(pocket_frames, run)]
     for verb in verbs:
-        assert f"{path}: not a whole parquet file" in refused(*verb, folder=run)
+        assert f"{path}: not a complete parquet file" in refused(*verb, folder=run)
 
 
 def test_a_truncated_parquet_can_be_made_anew_as_the_line_says(run, pocket_frames, refused, finished):
@@ -155,9 +155,9 @@ def first_task(content):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda task: task.update(task_videos=[]), "task_videos: videos by name were expected"),
-        (lambda task: task.update(task_object_list="bag"), "task_object_list: a list of names was expected"),
-        (lambda task: task["task_videos"].update({"x": {"1": "0"}}), "a predicted index was expected, found '0'"),
+        (lambda task: task.update(task_videos=[]), "task_videos: expected videos by name"),
+        (lambda task: task.update(task_object_list="bag"), "task_object_list: expected a list of names"),
+        (lambda task: task["task_videos"].update({"x": {"1": "0"}}), "expected a predicted index, got '0'"),
         (lambda task: task["task_videos"].update({"x": {"1": float("nan")}}), "found nan"),
     ],
 )
@@ -209,7 +209,7 @@ def test_altered_tasks_are_not_resumed(run, pocket_frames, refused):
     (run / "predictions.parquet").unlink()
     edited(run / "tasks.jsonl", lambda task: task["support"][0]["frames"].__setitem__(0, 2))
     line = refused(*evaluation(pocket_frames, run), folder=run)
-    assert f"{run / 'tasks.jsonl'}: altered: not the tasks of this run" in line
+    assert f"{run / 'tasks.jsonl'}: the file was altered and does not hold this run's tasks" in line
     assert not (run / "predictions.parquet").exists()
 
 
@@ -227,7 +227,7 @@ def rewritten(path, **columns):
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"confidence": np.nan}, "3 frames with a confidence that is no number from 0 to 1"),
+        ({"confidence": np.nan}, "3 frames with a confidence that is not a number from 0 to 1"),
         ({"prediction": 99}, "3 frames predicted as a class that the task does not have"),
         ({"prediction": -1}, "3 frames predicted as a class that the task does not have"),
     ],
@@ -269,9 +269,9 @@ def test_a_tree_that_has_changed_since_the_tasks_were_drawn(run, tree, refused):
     (tree / "index.csv").unlink()
     build_index(tree)
     line = refused(*evaluation(tree, run), folder=run, status=2)
-    assert "another tree, or this one has changed" in line
+    assert "its tree is another one, or has changed since" in line
     predict = ["predict", *TINY, "--data", tree, "--tasks", run / "tasks.jsonl", "--out", run / "predictions.parquet"]
-    assert "not the tree these tasks were drawn from, or changed since" in refused(*predict, folder=run)
+    assert "these tasks were drawn from another tree, or the tree has changed" in refused(*predict, folder=run)
 
 
 def hide(tree, thing):
@@ -291,7 +291,7 @@ def test_a_user_with_no_valid_query_video(tree, tmp_path, refused):
     for thing in things:
         hide(tree, thing)
     line = refused(*evaluation(tree, tmp_path / "out"), folder=tree)
-    assert f"user {things[0].parent.name} has 0 objects with valid videos, 2 needed" in line
+    assert f"user {things[0].parent.name} has 0 objects with valid videos; a task needs at least 2" in line
     assert f"{things[0].name}: no valid query video" in line
     assert not (tmp_path / "out").exists()
 

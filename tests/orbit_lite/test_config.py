@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from data_prep.tree.index import open_index
 from groundwork.errors import UsageError
 from orbit_lite.config import builtin_names, configs_folder, load_protocol
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.evaluation.suite import load_suite
 from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import build_recognizer
@@ -100,7 +100,7 @@ def test_doubled_keys_on_the_command_line_are_refused(overrides, said):
         ("epoch=3", "unknown key 'epoch' .*did you mean 'epochs'"),
         ("lite.estimator=paper", "lite.estimator: .*'lite', 'exact' or 'full'.*got 'paper'"),
         ("epochs", "expected key=value"),
-        ("epochs.x=1", "holds a value, not keys"),
+        ("epochs.x=1", "is a value and has no keys"),
         ("tasks.support.frames.sample=clips", "clip_length"),
     ],
 )
@@ -180,8 +180,8 @@ def test_every_leaderboard_row_has_its_experiment():
 @pytest.mark.parametrize("name", OF_VIDEOS)
 def test_every_experiment_draws_a_training_task_and_builds(name, pocket_frames):
     config = load_experiment(name)
-    drawer = TaskDrawer(open_index(pocket_frames), config.tasks, split="train", seed=config.seed)
-    task = drawer.draw(drawer.users[0], 0)
+    sampler = TaskSampler(open_index(pocket_frames), config.tasks, split="train", seed=config.seed)
+    task = sampler.draw(sampler.users[0], 0)
     assert task.way >= 2 and task.support and task.query
     recognizer = build_recognizer(config.learner, config.backbone, weights="random")
     assert (recognizer.extractor.backbone.name, recognizer.learner) == (config.backbone, config.learner)
@@ -190,7 +190,7 @@ def test_every_experiment_draws_a_training_task_and_builds(name, pocket_frames):
     if learning:
         groups = build_optimizer(recognizer, config.optimizer).param_groups
         assert sum(len(group["params"]) for group in groups) == len(learning)
-    TaskDrawer(open_index(pocket_frames), load_protocol(config.validation.protocol), split="validation", seed=0)
+    TaskSampler(open_index(pocket_frames), load_protocol(config.validation.protocol), split="validation", seed=0)
 
 
 def experiments(*, of_2021):

@@ -32,7 +32,7 @@ from orbit_lite.training.loop import train
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 USER, STAYS = "P3001", "P3002"  # the pocket set's test users
-NOTE = "1 user was removed from this run at their wish"
+NOTE = "1 user was removed from this run at their request"
 
 
 def request(data, *, split="test", protocol="orbit-2022"):
@@ -150,7 +150,7 @@ def test_the_run_does_not_go_on(tree, run, forgotten_in_tree):
     if forgotten_in_tree:
         forget_user(tree, USER)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(UsageError, match=r"run: a user was removed from this run at their wish.*another --out$"):
+    with pytest.raises(UsageError, match=r"run: a user was removed from this run at their request.*another --out$"):
         evaluate(request(tree), run, workers=0, device=CPU)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
@@ -158,7 +158,7 @@ def test_the_run_does_not_go_on(tree, run, forgotten_in_tree):
 def test_without_the_tree_accuracy_by_annotation_is_left_out_and_that_is_told(run):
     assert read_scorecard(run / "scorecard.json").by_annotation
     told = str(forget_in_run(run, USER))
-    assert "again, without accuracy by annotation and frames of anybody's videos" in told
+    assert "again, without accuracy by annotation and video frames" in told
     card = read_scorecard(run / "scorecard.json")
     assert card.by_annotation is None and card.cost.macs_to_personalize.n == 2
     assert not (run / "by_annotation.csv").exists()
@@ -274,7 +274,7 @@ def test_a_second_user_is_counted(pocket_frames, tmp_path):
         refuse_traces(out, user)
     notes = read_scorecard(out / "scorecard.json").notes
     assert [note for note in notes if "removed" in note] == [
-        "2 users were removed from this run at their wish; all numbers are of those who stayed."
+        "2 users were removed from this run at their request; all numbers are for the remaining users."
     ]
 
 

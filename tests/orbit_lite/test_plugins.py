@@ -275,7 +275,11 @@ def broken(site) -> Path:
         (find_head, "odd", f"head 'odd' {WHERE} is a int; expected a HeadRecord"),
         (find_head, "short", f"head 'short' {WHERE} can't be imported .TypeError: .*'adds_objects'"),
         (find_head, "renamed", f"head 'renamed' {WHERE} calls itself 'proto'"),
-        (find_head, "cosine", "head 'cosine' is built in, and package broken-parts 1.0 adds one of that name"),
+        (
+            find_head,
+            "cosine",
+            "head 'cosine' is built in, but package broken-parts 1.0 adds another with the same name",
+        ),
         (find_backbone, "odd", f"backbone 'odd' {WHERE} is a int; expected a Backbone"),
         (find_backbone, "tiny", "backbone 'tiny' is built in, and package broken-parts 1.0 adds one"),
         (load_learner, "wrong", f"learner 'wrong' {WHERE}, wrong.yaml: unknown key 'stpes' .did you mean 'steps'"),
@@ -300,7 +304,7 @@ def test_a_broken_package_spoils_nothing_else(broken, own_parts):
 
 def test_two_packages_with_one_name_are_refused(own_parts):
     install(own_parts, {}, "[orbit_lite.heads]\npulled_means = own_parts.heads:RECORD\n", name="other-parts")
-    with pytest.raises(UsageError, match=r"package .*-parts 1.0 and package .*-parts 1.0: two packages have the name"):
+    with pytest.raises(UsageError, match=r"package .*-parts 1.0 and package .*-parts 1.0: two packages use this name"):
         find_head("pulled_means")
 
 

@@ -68,7 +68,7 @@ def test_the_same_key_in_two_mappings_is_none():
     ],
 )
 def test_what_is_no_plain_yaml_is_one_line(text):
-    with pytest.raises(UsageError, match=r"^mine\.yaml: not readable as YAML: ") as error:
+    with pytest.raises(UsageError, match=r"^mine\.yaml: can't be read as YAML: ") as error:
         parse_yaml(text, where="mine.yaml")
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400

@@ -4,7 +4,7 @@ import pytest
 
 from data_prep.tree.index import build_index, open_index
 from orbit_lite.config import builtin_names, load_protocol
-from orbit_lite.data.drawing import open_drawer
+from orbit_lite.data.samplers import open_sampler
 from orbit_lite.episode_plan import RandomEpisodes
 from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import build_recognizer
@@ -60,11 +60,11 @@ def test_settings_are_the_published_ones(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_draws_a_training_task_and_builds(name, index):
     config = load_experiment(name)
-    drawer = open_drawer(index, config.tasks, split="train", seed=config.seed)
-    task = drawer.draw(drawer.users[0], 0)
+    sampler = open_sampler(index, config.tasks, split="train", seed=config.seed)
+    task = sampler.draw(sampler.users[0], 0)
     assert task.way >= 5 and task.support and task.query
     recognizer = build_recognizer(config.learner, config.backbone, weights="random", frame_size_px=config.frame_size_px)
     learning = [parameter for parameter in recognizer.parameters() if parameter.requires_grad]
     groups = build_optimizer(recognizer, config.optimizer).param_groups
     assert learning and sum(len(group["params"]) for group in groups) == len(learning)
-    open_drawer(index, load_protocol(config.validation.protocol), split="validation", seed=0)
+    open_sampler(index, load_protocol(config.validation.protocol), split="validation", seed=0)

@@ -1,7 +1,7 @@
-"""The adapters: what makes an extractor suit one support set. `find_adapter` gives an adapter's record by name.
+"""Adapters adapt an extractor to one support set. `find_adapter` returns an adapter's record by name.
 
-An adapter is one file here, and one line in this table. It says how it is fitted, how a task's gradient goes through it
-(by the estimators in models/gradients), and what it costs; see `Adapter`.
+Each adapter is one file here and one line in this table. It defines how it is fitted, how a task's gradient passes
+through it (with the estimators in models/gradients), and what it costs; see `Adapter`.
 """
 
 from groundwork.errors import UsageError
@@ -22,10 +22,10 @@ ADAPTERS: dict[str, AdapterRecord] = {
 
 
 def find_adapter(name: str) -> AdapterRecord:
-    """An adapter's record.
+    """Return an adapter's record.
 
     Raises:
-        UsageError: for an unknown name; says which are near, and which there are.
+        UsageError: for an unknown name; the message lists similar and known names.
     """
     if name not in ADAPTERS:
         raise UsageError(f"unknown adapter {name!r}{nearest(name, ADAPTERS)}; known: {', '.join(ADAPTERS)}")

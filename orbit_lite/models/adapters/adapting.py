@@ -1,4 +1,4 @@
-"""Which parameters of an extractor adapt to a support set together with a linear head."""
+"""Selects the parameters of an extractor that adapt to a support set together with a linear head."""
 
 from typing import Literal
 
@@ -12,11 +12,11 @@ Adapts = Literal["all", "film"]
 
 
 def adapting_names(extractor: Extractor, adapts: Adapts) -> tuple[str, ...]:
-    """Names of the network's parameters that adapt: all, or those of its norms.
+    """The names of the network's parameters that adapt: all, or those of its norm layers.
 
     Raises:
-        UsageError: if there is none, or a BatchNorm has no running statistics: an image's features would depend on its
-            chunk.
+        UsageError: if there are none, or a BatchNorm has no running statistics, which would make an image's features
+            depend on its chunk.
     """
     for name, module in extractor.net.named_modules():
         if isinstance(module, _BatchNorm) and module.running_mean is None:
@@ -26,5 +26,5 @@ def adapting_names(extractor: Extractor, adapts: Adapts) -> tuple[str, ...]:
             )
     names = film_parameters(extractor) if adapts == "film" else dict(extractor.net.named_parameters())
     if not names:
-        raise UsageError(f"backbone {extractor.backbone.name} has no norms for FiLM to adapt; use adapts: all")
+        raise UsageError(f"backbone {extractor.backbone.name} has no norm layers for FiLM to adapt; use adapts: all")
     return tuple(names)

@@ -1,6 +1,5 @@
-"""CNAPs' adapter: FiLM parameters that networks generate from the whole support set. Requeima et al. 2019
-(arXiv 1906.07697).
-"""
+"""CNAPs' adapter: networks generate the FiLM parameters from the whole support set. Requeima et al. 2019 (arXiv
+1906.07697)."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -27,10 +26,10 @@ REGULARIZER_STD = 0.001
 
 
 class FilmAdapter(nn.Module):
-    """The support set's mean encoding to every FiLM parameter, by one small network for each.
+    """Generates each FiLM parameter from the support set's mean encoding, with one small network per parameter.
 
-    weight = w0 (1 + r g), bias = b0 + r g, with w0 and b0 the extractor's own, g what the network gives, and r a
-    learned vector that starts near 0: an untrained adapter hardly changes the extractor.
+    weight = w0 (1 + r g), bias = b0 + r g, where w0 and b0 are the extractor's own, g is the network's output, and r is
+    a learned vector that starts near 0, so an untrained adapter hardly changes the extractor.
     """
 
     shares_features = False
@@ -42,18 +41,21 @@ class FilmAdapter(nn.Module):
         self.generator = FilmGenerator([value.numel() for value in film_parameters(extractor).values()])
 
     def encode(self, extractor: Extractor, items: Tensor, *, bf16: bool = False) -> Tensor:
-        """One chunk of uint8 items (n, 3, s, s), or clips, to set encodings (n, 64), with graph if gradients are on.
+        """Encode one chunk of uint8 items (n, 3, s, s), or clips, as set encodings (n, 64), with graph if gradients are
+        on.
 
-        In bfloat16 if asked, as `Extractor.encode`; encodings are float32 all the same.
+        With bf16 the network runs in bfloat16, as in `Extractor.encode`; the encodings are float32.
         """
         frames = items.to(extractor.mean.device, non_blocking=True)
         with torch.autocast(extractor.mean.device.type, torch.bfloat16, enabled=bf16):
-            encodings = self.set_encoder.quick(extractor.pixels(frames.flatten(0, 1) if items.ndim == 5 else frames))
+            encodings = self.set_encoder.forward_folded(
+                extractor.pixels(frames.flatten(0, 1) if items.ndim == 5 else frames)
+            )
         encodings = encodings.float() if bf16 else encodings
         return encodings.reshape(*items.shape[:2], -1).mean(dim=1) if items.ndim == 5 else encodings
 
     def film(self, extractor: Extractor, encodings: Tensor) -> dict[str, Tensor]:
-        """Set encodings (n, 64) of the whole support set to a FiLM state."""
+        """The FiLM state for the set encodings (n, 64) of the whole support set."""
         own = film_parameters(extractor)
         changes = self.generator(encodings.mean(dim=0))
         return {
@@ -62,13 +64,13 @@ class FilmAdapter(nn.Module):
         }
 
     def squares(self) -> Tensor:
-        """The sum of all r squared, on which training puts a penalty."""
+        """The sum of all r squared, which training penalizes."""
         return torch.stack([r.square().sum() for r in self.generator.regularizers]).sum()
 
     def fit(
         self, extractor: Extractor, items: Tensor, labels: Tensor, *, way: int, videos: Tensor | None, chunks: Chunks
     ) -> Adapted:
-        """See Adapter. Labels and videos make no difference."""
+        """See Adapter. Labels and videos are not used."""
         parts = chunks_of(items, _at_once(extractor, chunks.no_graph))
         encodings = torch.cat([self.encode(extractor, items[part]) for part in parts])
         check_finite(encodings, what="support images, set encoder")
@@ -118,7 +120,7 @@ class FilmAdapter(nn.Module):
 
 
 class _Generated:
-    """The FiLM parameters as leaves, and the way back from them: see Upstream."""
+    """The generated FiLM parameters as leaves, and back-propagation from them; see Upstream."""
 
     def __init__(self, adapter: FilmAdapter, extractor: Extractor, items: Tensor, plan: GradientPlan) -> None:
         self._count = len(items)
@@ -139,12 +141,12 @@ class _Generated:
 
 
 def _at_once(extractor: Extractor, chunk: int) -> int:
-    """How many frames the set encoder takes where the extractor takes `chunk`."""
+    """The set encoder's chunk size, given the extractor's."""
     return min(chunk, CPU_CHUNK) if extractor.mean.device.type == "cpu" else chunk
 
 
 class FilmGenerator(nn.Module):
-    """One network for each FiLM parameter. The module's names are the published checkpoints'."""
+    """One network per FiLM parameter. The module's names are those of the published checkpoints."""
 
     def __init__(self, sizes: list[int]) -> None:
         super().__init__()
@@ -152,7 +154,7 @@ class FilmGenerator(nn.Module):
         self.regularizers = nn.ParameterList([REGULARIZER_STD * torch.randn(size) for size in sizes])
 
     def forward(self, embedding: Tensor) -> list[Tensor]:
-        """The task's embedding (64,) to r g for each parameter, (size,)."""
+        """Return r g for each parameter, (size,), given the task's embedding (64,)."""
         return [r * generator(embedding) for r, generator in zip(self.regularizers, self.generators, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""FineTuner + FiLM: the norm parameters and a linear head are fitted to one support set, by gradient steps."""
+"""FineTuner + FiLM: fits norm parameters and a linear head to one support set by gradient steps."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from orbit_lite.models.settings import NoSettings
 class FilmTuner:
     """Full-batch steps of Adam on FiLM parameters (from the extractor's own) and a linear head (from zeros).
 
-    The extractor is never changed. Memory is one chunk's graph: the gradient of the full batch adds up over chunks.
+    The extractor never changes. Memory holds one chunk's graph: the gradient of the full batch is summed over chunks.
     """
 
     steps: int
@@ -37,7 +37,7 @@ class FilmTuner:
     def fit(
         self, extractor: Extractor, items: Tensor, labels: Tensor, *, way: int, videos: Tensor | None, chunks: Chunks
     ) -> Adapted:
-        """See Adapter. Gives the FiLM state and the head; videos make no difference.
+        """See Adapter. Returns the FiLM state and the head; videos are not used.
 
         Raises:
             NotFinite: if the loss becomes NaN or infinite.
@@ -61,21 +61,21 @@ class FilmTuner:
                 total += loss.detach()
             if not torch.isfinite(total):
                 raise NotFinite(
-                    f"support images: a loss of {float(total)} at step {step + 1} of {self.steps}; "
-                    "the extractor's weights are not finite, or the step size is too large"
+                    f"support images: the loss is {float(total)} at step {step + 1} of {self.steps}; the "
+                    "extractor's weights are not finite, or the step size is too large"
                 )
             optimizer.step()
         state = {name: value.detach() for name, value in film.items()}
         return Adapted(state, LinearClassifier(weight.detach(), bias.detach()))
 
     def gradient(self, extractor: Extractor, head: Head, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
-        """See Adapter: there is none."""
-        raise UsageError("this learner is fitted to each support set alone: it has nothing to meta-train")
+        """See Adapter. Raises UsageError: nothing is meta-trained."""
+        raise UsageError("this learner is fitted to each support set separately and has nothing to meta-train")
 
     def macs(
         self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]
     ) -> list[PartMacs]:
-        """See Adapter. One step on one frame is counted; a full-batch step is as many of these as there are frames."""
+        """See Adapter. One step on one frame is counted and multiplied by the number of steps and frames."""
         one_step, size_px = replace(self, steps=1), extractor.frame_size_px
         frame = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=extractor.mean.device)
         alone = Chunks(1, 1, 1)

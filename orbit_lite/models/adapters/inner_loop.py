@@ -1,6 +1,5 @@
-"""MAML's adapter: the extractor (or its norms) and a linear head, by steps of plain gradient descent on the support
-set, which meta-training differentiates through. Finn et al. 2017 (arXiv 1703.03400).
-"""
+"""MAML's adapter: fits the extractor (or its norms) and a linear head by plain gradient descent on the support set;
+meta-training differentiates through the steps. Finn et al. 2017 (arXiv 1703.03400)."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,13 +27,14 @@ from orbit_lite.models.step_rates import InnerSettings, Start, StepRates
 
 
 class InnerLoopSettings(InnerSettings):
-    """MAML's own, beside those of every inner loop, and the learner's `steps` and `step_lr` (the head's).
+    """MAML's settings, in addition to those of every inner loop and the learner's `steps` and `step_lr` (the head's).
 
-    adapts: `all` of the extractor, or its norms (`film`), and the head in any case. The head alone is another learner's
-        (anil), whose features are encoded once.
-    extractor_lr_scale: the extractor's inner rate, in units of the head's.
-    first_order: leave second derivatives out of the meta-gradient.
-    multi_step_loss: how much of the query loss lies evenly on the steps (windows), in [0, 1]; the rest is on the last.
+    adapts: `all` of the extractor, or its norms (`film`); the head always adapts. To adapt only the head, use the
+        learner anil, which encodes features once.
+    extractor_lr_scale: the extractor's inner learning rate divided by the head's.
+    first_order: drop second derivatives from the meta-gradient.
+    multi_step_loss: the share of the query loss that is spread evenly over the steps (windows), in [0, 1]; the rest is
+        on the last step.
     """
 
     adapts: Adapts = "all"
@@ -46,22 +46,22 @@ class InnerLoopSettings(InnerSettings):
     @classmethod
     def _head_alone_is_anil(cls, adapts: object) -> object:
         if adapts == "head":
-            raise validator_error(
-                "an inner loop of the head alone needs no adapter: give the learner head 'inner_loop' (anil)"
-            )
+            raise validator_error("an inner loop of the head alone needs no adapter; use head: inner_loop (as in anil)")
         return adapts
 
 
 class InnerLoopAdapter(nn.Module):
-    """Full-batch gradient steps from the extractor's own parameters, and a linear head from zeros or class means.
+    """Full-batch gradient steps that start at the extractor's own parameters and at a linear head of zeros or class
+    means.
 
-    The extractor is never changed: what a support set made of it is the state. Memory is that of one chunk's graph.
+    The extractor itself never changes; the adapted parameters are the state. Memory holds one chunk's graph.
     """
 
     shares_features = False
 
     def __init__(self, learner: LearnerSettings, own: InnerLoopSettings, extractor: Extractor) -> None:
-        """Refuses an extractor that can't adapt so: without norms for `film`, or whose BatchNorm has no statistics."""
+        """Raises UsageError if the extractor can't adapt: no norms for `film`, or a BatchNorm without running
+        statistics."""
         super().__init__()
         self.names = adapting_names(extractor, own.adapts)
         rates = partial(StepRates, steps=learner.steps, window=own.window, learned=own.learned_rates)
@@ -74,26 +74,27 @@ class InnerLoopAdapter(nn.Module):
     def fit(
         self, extractor: Extractor, items: Tensor, labels: Tensor, *, way: int, videos: Tensor | None, chunks: Chunks
     ) -> Adapted:
-        """See Adapter. Gives the adapted parameters and the head; videos make no difference.
+        """See Adapter. Returns the adapted parameters and the head; videos are not used.
 
         Raises:
-            NotFinite: if the steps diverge; names the step.
+            NotFinite: if the steps diverge; the message names the step.
         """
         net, values = self._loop(extractor).adapt(items, labels.to(extractor.mean.device), way=way, chunks=chunks)
         return Adapted(net.state(values), net.head(values))
 
     def gradient(self, extractor: Extractor, head: Head, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
-        """See Adapter. The head is the inner loop's own.
+        """See Adapter. The inner loop fits its own head; `head` is not used.
 
         Raises:
-            NotFinite: if the steps diverge; names the step.
+            NotFinite: if the steps diverge; the message names the step.
         """
         return self._loop(extractor).gradient(task, plan)
 
     def macs(
         self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]
     ) -> list[PartMacs]:
-        """See Adapter. One step on one frame is counted, and multiplied; the leaderboard's rule is FineTuner's."""
+        """See Adapter. One step on one frame is counted and multiplied; the leaderboard's count follows FineTuner's
+        rule."""
         frame, support, width = frame_macs(extractor), len(labels), extractor.width
         size_px = extractor.frame_size_px
         image = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=extractor.mean.device)
@@ -112,7 +113,7 @@ class InnerLoopAdapter(nn.Module):
         return counted
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """See Adapter: learned rates, where there are any."""
+        """See Adapter. These are the learned rates, if there are any."""
         rates = nn.ModuleList([self.extractor_rates, self.head_rates])
         return {"inner rates": rates} if any(True for _ in rates.parameters()) else {}
 

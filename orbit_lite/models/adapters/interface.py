@@ -1,4 +1,5 @@
-"""What an adapter is: it makes an extractor suit one support set. Fitting returns a value; nothing is changed."""
+"""The interface of adapters, which adapt an extractor to one support set. Fitting returns a value and changes
+nothing."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from orbit_lite.models.heads.fitting import FittedHead, Head
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
-    """What a support set made of an extractor.
+    """The result of adapting an extractor to a support set.
 
-    state: parameters that stand in for the extractor's own, by name; None where it stays as it is. head: where the
-    adapter fits one together with them; None where the learner's head is fitted to the features.
+    state: parameters that replace the extractor's own, by name; None if nothing is replaced.
+    head: the head that the adapter has fitted; None if the learner's head is fitted to the features.
     """
 
     state: ExtractorState | None = None
@@ -28,11 +29,11 @@ class Adapted:
 
 
 class Adapter(Protocol):
-    """How a learner adapts its extractor. A class of its own, or a module that holds what was meta-learned."""
+    """How a learner adapts its extractor: a plain class, or a module if it has meta-learned weights."""
 
     @property
     def shares_features(self) -> bool:
-        """Whether one set of features serves every support set: the extractor stays as it is."""
+        """Whether features are the same for every support set, because the extractor does not adapt."""
         ...
 
     def fit(
@@ -41,15 +42,15 @@ class Adapter(Protocol):
         """Adapt to a support set, without graph.
 
         Args:
-            extractor: is not changed.
-            items: uint8 frames or clips, on any device, as Recognizer says.
-            labels: int64 (n,), every class of 0..way-1 present.
-            way: number of classes.
-            videos: int64 (n,), which video each item is of; None: each its own.
-            chunks: frames encoded at once.
+            extractor: the extractor, which does not change.
+            items: uint8 frames or clips, on any device; see Recognizer.
+            labels: int64 (n,); every class in 0..way-1 occurs.
+            way: the number of classes.
+            videos: int64 (n,), the number of each item's video; None: each item is its own video.
+            chunks: how many frames to encode at once.
 
         Raises:
-            NotFinite: if weights or what comes of them are NaN or infinite.
+            NotFinite: if weights or results are NaN or infinite.
         """
         ...
 
@@ -58,31 +59,31 @@ class Adapter(Protocol):
 
         Args:
             extractor, head: the learner's other parts.
-            task: checked; its support labels and videos are on the extractor's device.
-            plan: estimator, draws and chunks.
+            task: a task that was checked, with support labels and videos on the extractor's device.
+            plan: the estimator, its random draws and the chunk sizes.
 
         Raises:
-            UsageError: for an estimator that would be wrong for this adapter; says why.
+            UsageError: for an estimator that would be wrong for this adapter; the message says why.
         """
         ...
 
     def macs(
         self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]
     ) -> list[PartMacs]:
-        """What personalizing takes, by both counts.
+        """The MACs to personalize, by both counts.
 
         Args:
-            extractor: the learner's.
-            labels: of the support items, int64 (n,).
-            way: number of classes.
-            rest: counts what follows where the adapter fits no head itself: encoding the items, and the head's fit.
+            extractor: the learner's extractor.
+            labels: the support items' labels, int64 (n,).
+            way: the number of classes.
+            rest: counts encoding the items and fitting the head, for adapters that don't fit a head themselves.
         """
         ...
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """Its meta-learned modules, by what a table of costs calls them."""
+        """Its meta-learned modules, by the names used in tables of costs."""
         ...
 
     def state_shapes(self, extractor: Extractor) -> Mapping[str, tuple[int, ...]]:
-        """Names and shapes of the state that `fit` gives: what a file must hold; none if it gives None."""
+        """Names and shapes of the state that `fit` returns, which a file must hold; empty if the state is None."""
         ...

@@ -1,4 +1,4 @@
-"""No adapter: the extractor stays as it was meta-trained."""
+"""No adapter: the extractor stays as meta-trained."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from orbit_lite.models.settings import NoSettings
 
 @dataclass(frozen=True)
 class NoAdapter:
-    """Features are the same for every support set; only the head is fitted."""
+    """Only the head is fitted; features are the same for every support set."""
 
     shares_features = True
 
@@ -53,7 +53,7 @@ NO_ADAPTER = NoAdapter()
 
 RECORD = AdapterRecord(
     name="none",
-    summary="the extractor stays as it is",
+    summary="the extractor does not adapt",
     settings=NoSettings,
     build=lambda learner, own, extractor: NO_ADAPTER,
     heads=(),

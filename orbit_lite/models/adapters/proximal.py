@@ -1,7 +1,5 @@
-"""iMAML's adapter: the extractor (or its norms) and a linear head, as near their start as a proximal term holds them.
-
-Rajeswaran et al. 2019 (arXiv 1909.04630); see models/gradients/proximal.py.
-"""
+"""iMAML's adapter: fits the extractor (or its norms) and a linear head; a proximal term keeps them near their start.
+Rajeswaran et al. 2019 (arXiv 1909.04630); see models/gradients/proximal.py."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -26,20 +24,22 @@ from orbit_lite.models.gradients.support_loss import AdaptingNet, SupportLoss
 from orbit_lite.models.heads.fitting import Head
 from orbit_lite.models.settings import LearnerSettings
 
-# The published numbers are 2, 16 steps of gradient descent and 5 of conjugate gradients, for four layers. With 2 the
-# objective of larger networks was not convex. K steps of MAML at rate a stay about as near their start as 1 / (a K)
-# holds them: that is 667 for the extractor with the rates that were published with ORBIT, and 67 for the head.
+# For four layers, the paper uses a weight of 2, 16 steps of gradient descent and 5 of conjugate gradients. With 2 the
+# objective of larger networks was not convex. K steps of MAML at rate a move about as far as a proximal weight of 1 /
+# (a K) allows: 667 for the extractor with the rates published with ORBIT, and 67 for the head.
 WEIGHT = 100.0
 RESIDUAL, CG_TOLERANCE, MOST_CG_STEPS = 0.05, 1e-6, 100
 
 
 class ProximalSettings(Strict):
-    """iMAML's own, beside the learner's `steps` (gradients of a fit) and `step_lr` (the size of the first step).
+    """iMAML's settings, in addition to the learner's `steps` (gradients per fit) and `step_lr` (the size of the first
+    step).
 
-    adapts: `all` of the extractor, or its norms (`film`), and the head in any case.
+    adapts: `all` of the extractor, or its norms (`film`); the head always adapts.
     proximal: half of it times the squared distance to the start is added to the support loss.
-    residual: what a fit must reach, the gradient in units of that at the start; null takes what the steps give.
-    cg_tolerance, most_cg_steps: the same of the system behind the meta-gradient; null takes what the steps give.
+    residual: the gradient norm that a fit must reach, relative to that at the start; null accepts any.
+    cg_tolerance, most_cg_steps: the relative residual and the most steps of the linear system for the meta-gradient; a
+        null tolerance accepts any.
     """
 
     adapts: Adapts = "all"
@@ -50,13 +50,13 @@ class ProximalSettings(Strict):
 
 
 class ProximalAdapter:
-    """The extractor is never changed: what a support set made of it is the state. Memory is that of one chunk's graph,
-    and a few sets of parameters, however many steps."""
+    """The extractor itself never changes; the adapted parameters are the state. Memory holds one chunk's graph and a
+    few sets of parameters, for any number of steps."""
 
     shares_features = False
 
     def __init__(self, learner: LearnerSettings, own: ProximalSettings, extractor: Extractor) -> None:
-        """Refuses an extractor that can't adapt so; see `adapting_names`."""
+        """Raises UsageError if the extractor can't adapt; see `adapting_names`."""
         self.names = adapting_names(extractor, own.adapts)
         self._learner, self._own = learner, own
 
@@ -67,32 +67,33 @@ class ProximalAdapter:
 
         Raises:
             NotFinite: if the weights are not finite.
-            NotSolved: if the steps do not reach the residual.
+            NotSolved: if the steps don't reach the residual.
         """
         net, values = self._problem(extractor).adapt(items, labels.to(extractor.mean.device), way=way, chunks=chunks)
         return Adapted(net.state(values), net.head(values))
 
     def gradient(self, extractor: Extractor, head: Head, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
-        """See Adapter. The head is the inner problem's own. Errors as `Proximal.gradient`."""
+        """See Adapter. The inner problem has its own head; `head` is not used. For errors see `Proximal.gradient`."""
         return self._problem(extractor).gradient(task, plan)
 
     def macs(
         self, extractor: Extractor, labels: Tensor, *, way: int, rest: Callable[[], list[PartMacs]]
     ) -> list[PartMacs]:
-        """See Adapter. One gradient on one frame is counted, and multiplied; the leaderboard's rule is FineTuner's."""
+        """See Adapter. One gradient on one frame is counted and multiplied; the leaderboard's count follows FineTuner's
+        rule."""
         frame, width, size_px = frame_macs(extractor), extractor.width, extractor.frame_size_px
         image = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=extractor.mean.device)
         net = AdaptingNet(extractor, self.names)
         values = [*net.own, extractor.mean.new_zeros(way, width), extractor.mean.new_zeros(way)]
         one = count_macs(lambda: SupportLoss(net, image, labels[:1], chunk=1).gradient(values))
-        gradients = self._learner.steps + 1  # and the one that says how far from solved the last one is
+        gradients = self._learner.steps + 1  # one more, which measures the final residual
         passes = gradients * len(labels)
         dots = sum(value.numel() for value in values) * (3 * self._learner.steps + 1)
         theirs = passes * (2 * frame.leaderboard + width + way * width)
         return [PartMacs(f"extractor and head, {self._learner.steps} steps", passes * one + dots, theirs)]
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """See Adapter: it learns nothing of its own."""
+        """See Adapter. There are none."""
         return {}
 
     def state_shapes(self, extractor: Extractor) -> Mapping[str, tuple[int, ...]]:
@@ -119,7 +120,7 @@ def _build(learner: LearnerSettings, own: Any, extractor: Extractor) -> Proximal
 
 RECORD = AdapterRecord(
     name="proximal",
-    summary="the extractor or its norms, and a linear head, held near their start; its gradient is implicit",
+    summary="the extractor or its norms, and a linear head, kept near their start; the gradient is implicit",
     settings=ProximalSettings,
     build=_build,
     heads=("linear",),

@@ -1,4 +1,4 @@
-"""CNAPs' set encoder: each support image to 64 numbers; their mean says what kind of task it is.
+"""CNAPs' set encoder: maps each support image to 64 numbers; their mean describes the task.
 
 Zaheer et al. 2017 (arXiv 1703.06114); Requeima et al. 2019, figure 3 (arXiv 1906.07697).
 """
@@ -9,17 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 MAPS = 64
-# Images encoded at once on a CPU, at most: its maps are large, and those of more images don't stay in the cache
-# (measured on two cores: 6 ms per image in chunks of 2, 14 in chunks of 8).
+# The most images encoded at once on a CPU: the feature maps are large, and those of more images don't fit into the
+# cache (measured on two cores: 6 ms per image in chunks of 2, 14 ms in chunks of 8).
 CPU_CHUNK = 2
 LAYERS = 5
 
 
 class SetEncoder(nn.Module):
-    """Five times conv 3x3, BatchNorm, ReLU, max-pool 2; then the global average: float (n, 3, s, s) to (n, 64).
+    """Five blocks of conv 3x3, BatchNorm, ReLU and max-pool 2, then the global average: float (n, 3, s, s) to (n, 64).
 
-    BatchNorm stays in eval mode, its statistics 0 and 1: scale and shift, as the published training left it.
-    The module's names are the published checkpoints'.
+    BatchNorm stays in eval mode with statistics 0 and 1, so it only scales and shifts, as in the published checkpoints.
+    The module's names are those of the published checkpoints.
     """
 
     def __init__(self) -> None:
@@ -36,12 +36,13 @@ class SetEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Normalized images (n, 3, s, s), s >= 32, to (n, 64)."""
+        """Encode normalized images (n, 3, s, s), s >= 32, as (n, 64)."""
         encodings: Tensor = self.pool(self.encoder(pixels)).flatten(1)
         return encodings
 
-    def quick(self, pixels: Tensor) -> Tensor:
-        """As `forward`, with each norm taken into the convolution before it: half the passes over large maps."""
+    def forward_folded(self, pixels: Tensor) -> Tensor:
+        """Same as `forward`, but with each norm folded into the preceding convolution, which halves the passes over
+        large maps."""
         maps = pixels
         for layer in self.encoder:
             conv, norm, pool, relu = layer.children()
@@ -56,5 +57,5 @@ class SetEncoder(nn.Module):
 
 def _layer(maps_in: int) -> nn.Sequential:
     conv = nn.Conv2d(maps_in, MAPS, kernel_size=3, padding=1)
-    # Published as ReLU, then pooling: the same values and gradients, on four times as many numbers.
+    # The published order is ReLU, then pooling: same values and gradients, but four times as many numbers.
     return nn.Sequential(conv, nn.BatchNorm2d(MAPS), nn.MaxPool2d(2), nn.ReLU())

@@ -1,7 +1,7 @@
-"""The backbones: images to features. `find_backbone` gives a backbone's record by name.
+"""Backbones turn images into features. `find_backbone` returns a backbone's record by name.
 
-A backbone is one file here (or one line of its family), and one line in this table. `timm:NAME` is any model of timm's.
-Installed packages add others through the entry point group `orbit_lite.backbones`.
+Each backbone is one file here (or one line in its family's file) and one line in this table. `timm:NAME` is any model
+in timm. Installed packages can add others through the entry point group `orbit_lite.backbones`.
 """
 
 from groundwork.words import nearest
@@ -25,11 +25,11 @@ BACKBONES: dict[str, Backbone] = {
 
 
 def find_backbone(name: str, *, frame_size_px: int = FRAME_SIZE_PX) -> Backbone:
-    """A backbone's record, from this table or from an installed package; of `timm:NAME`, for frames of this size.
+    """Return a backbone's record from this table or an installed package; for `timm:NAME`, for frames of this size.
 
     Raises:
-        UsageError: for an unknown name (says which are near, and which there are), one of timm's that can't be used, or
-            a package that is broken.
+        UsageError: for an unknown name (the message lists similar and known names), a timm model that can't be used, or
+            a broken package.
     """
     if name.startswith(timm_models.PREFIX):
         return timm_models.timm_backbone(name, frame_size_px)
@@ -40,5 +40,5 @@ def find_backbone(name: str, *, frame_size_px: int = FRAME_SIZE_PX) -> Backbone:
         BACKBONES,
         expected=Backbone,
         hint=f" (did you mean '{timm_models.PREFIX}{name}'?)" if of_timm else "",
-        more=f", and {timm_models.PREFIX}NAME for any model of timm's",
+        more=f", and {timm_models.PREFIX}NAME for any timm model",
     )

@@ -1,4 +1,4 @@
-"""EfficientNets of timm's, as in the published rows."""
+"""timm's EfficientNets, as in the published rows."""
 
 from functools import partial
 
@@ -16,12 +16,12 @@ from orbit_lite.models.backbones.record import (
 from orbit_lite.models.backbones.timm_net import timm_net
 from orbit_lite.models.pretrained import fetch_from_hub
 
-TIMM_LICENSE = "Apache-2.0, as timm's configuration states"
+TIMM_LICENSE = "Apache-2.0, according to timm's configuration"
 
 
 def efficientnet_norms(net: nn.Module) -> list[str]:
-    """Of the published FiLM: those at the root, of inverted residuals the second, of edge residuals and plain
-    convolutions the first; none in depthwise-separable blocks."""
+    """The norms of the published FiLM: those at the root, the second of each inverted residual, and the first of each
+    edge residual and plain convolution block; none in depthwise-separable blocks."""
     second = {"InvertedResidual": "bn2", "EdgeResidual": "bn1", "ConvBnAct": "bn1"}
     blocks = ((name, second.get(type(module).__name__)) for name, module in net.named_modules())
     return ["bn1", "bn2", *(f"{name}.{norm}" for name, norm in blocks if norm)]

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights from an installed package: what a machine without network starts with."""
+"""EfficientNet-Lite0 with ImageNet weights from an installed package, for machines without a network."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ EFFICIENTNET_LITE0 = WeightPackage(
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
 
-# Blocks of each stage of EfficientNet-Lite0: the package counts them through, timm by stage.
+# Blocks per stage of EfficientNet-Lite0: the package numbers them consecutively, timm within each stage.
 LITE0_STAGES = (1, 2, 2, 3, 3, 4, 1)
 _ROOT = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 _FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -32,7 +32,8 @@ _BLOCK = {
 
 
 def lite0_name(name: str) -> str:
-    """The package's `_blocks.1._bn0.weight` to timm's `blocks.1.0.bn1.weight`; a name not of its style is returned."""
+    """Translate the package's `_blocks.1._bn0.weight` into timm's `blocks.1.0.bn1.weight`; other names stay the
+    same."""
     part, _, rest = name.partition(".")
     if part in _ROOT:
         return f"{_ROOT[part]}.{rest}"
@@ -61,7 +62,7 @@ LITE0 = Backbone(
     mean=HALVES,
     std=HALVES,
     source=f"package {EFFICIENTNET_LITE0.name} {EFFICIENTNET_LITE0.version}, on timm tf_efficientnet_lite0",
-    license="Apache-2.0, as the package's LICENSE file states",
+    license="Apache-2.0, according to the package's LICENSE file",
     build=partial(timm_net, "tf_efficientnet_lite0"),
     any_size=True,
     fetch=EFFICIENTNET_LITE0.find,

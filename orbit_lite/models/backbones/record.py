@@ -1,4 +1,4 @@
-"""One record per backbone: every fact about it that the rest of the kit needs. None has a default."""
+"""One record per backbone with every fact about it that the rest of the kit needs. No field has a default."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Channels = tuple[float, float, float]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALVES = (0.5, 0.5, 0.5)
-CLASSIFIERS = ("classifier.", "head.", "fc.")  # what a file's own classifier is called: not part of a backbone
+CLASSIFIERS = ("classifier.", "head.", "fc.")  # prefixes of a file's classifier, which is not part of a backbone
 
 Tensors = Mapping[str, Tensor]
 
@@ -20,16 +20,18 @@ Tensors = Mapping[str, Tensor]
 class Backbone:
     """One backbone.
 
-    name: what YAML and `--backbone` call it. width: of its features.
+    name: its name in YAML and for `--backbone`.
+    width: the number of features.
     mean, std: of pixels in [0, 1], by channel.
-    source, license: where the pretrained weights come from, and under what license.
-    build: the network with random weights, float (n, 3, s, s) to (n, width). In eval mode an image's features must not
-        depend on the others in its batch, nor on what was encoded before.
+    source, license: where the pretrained weights come from, and their license.
+    build: makes the network with random weights, float (n, 3, s, s) to (n, width). In eval mode an image's features
+        must not depend on other images in its batch or on earlier batches.
     any_size: whether s may differ from 224.
-    fetch: the file of its pretrained weights; None if there are none.
-    prepare: what to do with a file's tensors before they are the network's, by its names; `as_they_are`.
-    classifiers: beginnings of names in a file that may be there and are not wanted.
-    norms: names of the norm layers whose weights and biases FiLM replaces. Raises UsageError if there can be none.
+    fetch: returns the file with the pretrained weights; None if there are none.
+    prepare: turns a file's tensors into the network's, by name; `as_they_are` changes nothing.
+    classifiers: prefixes of tensors in a file that are ignored.
+    norms: returns the names of the norm layers whose weights and biases FiLM replaces. Raises UsageError if there are
+        none.
     """
 
     name: str
@@ -47,5 +49,5 @@ class Backbone:
 
 
 def as_they_are(net: nn.Module, tensors: Tensors) -> Tensors:
-    """A file's tensors bear the network's names."""
+    """Return the tensors unchanged: the file uses the network's names."""
     return tensors

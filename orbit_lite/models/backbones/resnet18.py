@@ -1,4 +1,4 @@
-"""ResNet-18 of torchvision's, as in the published rows of 2021."""
+"""torchvision's ResNet-18, as in the published rows of 2021."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def _fetch() -> Path:
 
 
 def _norms(net: nn.Module) -> list[str]:
-    """The stem's, and each block's two; not those of the shortcuts."""
+    """The stem's norm and both norms of each block, but not those of the shortcuts."""
     found = (name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm2d))
     return [name for name in found if "downsample" not in name]
 

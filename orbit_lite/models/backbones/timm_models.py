@@ -1,12 +1,11 @@
-"""`timm:NAME`: any image model of timm's. Its facts are read from timm's own configuration and from the network itself;
-where a rule does not hold, it is refused in one line.
+"""`timm:NAME`: any image model in timm. Its facts come from timm's configuration and from the network itself; a model
+that breaks one of these rules is refused with a one-line message.
 
-- mean, std, license, hub: the configuration's. `NAME.TAG` picks the weights that it describes; without a
-  tag they are timm's usual ones, and the backbone's name says which.
-- size: a model with a fixed input takes another one by timm's `img_size`, if it can (dinov2: 518 px, and 224).
-- width: what the network gives for one image, found without computing anything (on the meta device).
-- FiLM: every BatchNorm, LayerNorm and GroupNorm with weight and bias, but those of `downsample` and `shortcut` modules,
-  which change sizes between blocks.
+- mean, std, license, hub: from the configuration. `NAME.TAG` selects one of the model's weights; without a tag it is
+timm's default, and the backbone's name includes the tag. - size: a model with a fixed input size is built for another
+one with timm's `img_size`, if possible (dinov2: 518 px, also 224). - width: the size of the network's output for one
+image, found on the meta device without computing. - FiLM: every BatchNorm, LayerNorm and GroupNorm with weight and
+bias, except in `downsample` and `shortcut` modules, which change sizes between blocks.
 """
 
 import difflib
@@ -31,16 +30,16 @@ BETWEEN_BLOCKS = {"downsample", "shortcut"}
 
 @cache
 def timm_backbone(name: str, frame_size_px: int) -> Backbone:
-    """The record of `timm:NAME` for frames of a size.
+    """Return the record of `timm:NAME` for frames of the given size.
 
     Raises:
-        UsageError: if timm has no such model (names the near ones), or a rule does not hold for it.
+        UsageError: if timm has no such model (the message lists similar names), or the model breaks a rule.
     """
     config = _config(name.removeprefix(PREFIX))
     timm_name = f"{config.architecture}.{config.tag}" if config.tag else str(config.architecture)
     name = PREFIX + timm_name
     if config.input_size[0] != 3 or len(config.mean) != 3 or len(config.std) != 3:
-        raise UsageError(f"backbone {name}: takes images of {config.input_size[0]} channels; expected 3")
+        raise UsageError(f"backbone {name}: takes images with {config.input_size[0]} channels; expected 3")
     native_px = int(config.input_size[-1])
     resized = bool(config.fixed_input_size) and frame_size_px != native_px
     build = partial(_build, timm_name, **({"img_size": frame_size_px} if resized else {}))
@@ -52,12 +51,12 @@ def timm_backbone(name: str, frame_size_px: int) -> Backbone:
         mean=_channels(config.mean),
         std=_channels(config.std),
         source=f"timm {timm_name}",
-        license=f"{config.license or 'not stated'}, as timm's configuration states",
+        license=f"{config.license or 'not stated'}, according to timm's configuration",
         build=build,
-        any_size=True,  # at this one it was tried
+        any_size=True,  # this size was tested above
         fetch=partial(fetch_from_hub, *hub) if config.hf_hub_id else None,
         prepare=partial(_prepare, timm_name),
-        classifiers=(),  # dropped by _prepare, which knows their names
+        classifiers=(),  # _prepare drops them, as it knows their names
         norms=partial(_norms, name),
     )
 
@@ -76,7 +75,7 @@ def _config(timm_name: str) -> Any:
     if not is_timm_model(architecture):
         models = timm.list_models()
         near = difflib.get_close_matches(architecture, models, n=NEAR_NAMES)
-        hint = f"near are {', '.join(near)}" if near else "none is near; timm.list_models() lists them"
+        hint = f"similar names: {', '.join(near)}" if near else "timm.list_models() lists the known models"
         raise UsageError(f"unknown backbone '{PREFIX}{timm_name}': timm {timm.__version__} has no such model; {hint}")
     try:
         return timm.get_pretrained_cfg(timm_name, allow_unregistered=False)
@@ -98,29 +97,31 @@ def _build(timm_name: str, **options: Any) -> nn.Module:
 
 
 def _forget_attention_biases(module: nn.Module, *_: Any) -> None:
-    """What LeViT and its kin keep of their weights in eval mode would cut these off: no gradient would reach them, and
-    no step of training would be seen. It is computed in each pass instead."""
+    """Clear the attention biases that LeViT and similar models cache in eval mode, so that each pass computes them:
+    with the cache, no gradient would reach the weights, and training steps would have no effect."""
     cache: Any = module.attention_bias_cache
     cache.clear()
 
 
 def _width(name: str, build: "partial[nn.Module]", frame_size_px: int, *, native_px: int) -> int:
-    """Width of the features for one image of this size; refuses a network that gives something else."""
+    """The width of the features for one image of this size; raises UsageError if the output is not one feature row."""
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.device("meta"):
             net = build().eval()
             features = net(torch.empty(1, 3, frame_size_px, frame_size_px))
-    except Exception as error:  # a network raises whatever its operations do
+    except Exception as error:  # a network can raise any error of its operations
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UsageError(
-            f"backbone {name} can't take frames of {frame_size_px} px ({reason}); its own size is {native_px} px"
+            f"backbone {name} can't take frames of {frame_size_px} px ({reason}); its native size is {native_px} px"
         ) from None
     if not isinstance(features, Tensor) or features.ndim != 2:
         found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise UsageError(f"backbone {name}: gives {found} for an image; expected one row of features")
+        raise UsageError(f"backbone {name}: returns {found} for an image; expected one row of features")
     mixed = [key for key, module in net.named_modules() if getattr(module, "track_running_stats", None) is False]
     if mixed:
-        raise UsageError(f"backbone {name}: {mixed[0]} normalizes over the batch, so features depend on other images")
+        raise UsageError(
+            f"backbone {name}: {mixed[0]} normalizes over the batch, so an image's features depend on other images"
+        )
     return int(features.shape[1])
 
 
@@ -133,21 +134,21 @@ def _norms(name: str, net: nn.Module) -> list[str]:
     found = [key for key in found if not BETWEEN_BLOCKS & set(key.split("."))]
     if not found:
         raise UsageError(
-            f"backbone {name}: FiLM has nothing to adapt: no BatchNorm, LayerNorm or GroupNorm with weight and bias; "
-            "take a learner without FiLM"
+            f"backbone {name}: FiLM has nothing to adapt: no BatchNorm, LayerNorm or GroupNorm with weight and "
+            "bias; use a learner without FiLM"
         )
     return found
 
 
 def _prepare(timm_name: str, net: nn.Module, tensors: Tensors) -> Tensors:
-    """By the model's own filter, where timm has one (old names, position embeddings of another size), and without what
-    only a classifier has: the names of timm's whole model that this network lacks."""
+    """Apply timm's own filter for the model, if it has one (old names, position embeddings of another size), and drop
+    the classifier's tensors: names of timm's complete model that this network lacks."""
     import timm
 
     module = sys.modules[timm.models.model_entrypoint(timm_name.partition(".")[0]).__module__]
     accepts = getattr(module, "checkpoint_filter_fn", None)
     if accepts is not None:
-        with suppress(Exception):  # a file of another network: what does not fit is listed when it is loaded
+        with suppress(Exception):  # a file of another network: loading it lists what does not fit
             tensors = dict(accepts(dict(tensors), net))
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         whole = timm.create_model(timm_name, pretrained=False).state_dict()

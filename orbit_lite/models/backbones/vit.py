@@ -1,4 +1,4 @@
-"""Vision transformers of timm's, as in the published rows."""
+"""timm's vision transformers, as in the published rows."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from orbit_lite.models.pretrained import fetch_from_hub
 
 
 def vit_norms(net: nn.Module) -> list[str]:
-    """Every block's two and the last one; not the one before the blocks that CLIP's has."""
+    """Both norms of every block and the final norm, but not the norm before the blocks that CLIP models have."""
     wanted = ("norm", "norm1", "norm2")
     found = ((name, module) for name, module in net.named_modules() if isinstance(module, nn.LayerNorm))
     return [name for name, _ in found if name.rpartition(".")[2] in wanted]

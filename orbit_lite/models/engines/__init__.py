@@ -1,7 +1,7 @@
-"""Engines: ways of running an extractor's network where no gradient is asked for. `find_engine` gives one by name.
+"""Engines run an extractor's network when no gradient is needed. `find_engine` returns one by name.
 
-An engine is one file here, and one line in this table. It makes an encoder of one state of an extractor; see `Engine`.
-`choosing` says which is the quickest for a piece of work on this machine.
+Each engine is one file here and one line in this table. It makes an encoder for one state of an extractor; see
+`Engine`. `choosing` finds the fastest engine for a piece of work on this machine.
 """
 
 from groundwork.errors import UsageError
@@ -15,10 +15,10 @@ DEFAULT_ENGINE: Engine = ENGINES["torch"]
 
 
 def find_engine(name: str) -> Engine:
-    """An engine by its name.
+    """Return an engine by its name.
 
     Raises:
-        UsageError: for an unknown name; says which are near, and which there are.
+        UsageError: for an unknown name; the message lists similar and known names.
     """
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}{nearest(name, ENGINES)}; known: {', '.join(ENGINES)}")

@@ -1,8 +1,8 @@
-"""Which engine a piece of work is done by: the one asked for, or the quicker one by what was measured on this machine.
+"""Chooses the engine for a piece of work: the requested one, or the one measured to be faster on this machine.
 
-PyTorch starts at once; OpenVINO is up to three times as fast, but takes half a second to prepare, and much longer the
-first time that it meets a network, when its graph is made. Where work would take PyTorch a while, both are measured:
-once for a network, processor and number of threads, which is kept in the user's cache.
+PyTorch starts at once. OpenVINO is up to three times as fast, but takes half a second to prepare, and much longer the
+first time for each network, when its graph is made. If the work would take PyTorch a while, both are measured, once per
+network, processor and number of threads; the result is stored in the user's cache.
 """
 
 import hashlib
@@ -27,50 +27,50 @@ from orbit_lite.models.recognizer import Recognizer
 
 _LOG = logging.getLogger("orbit_lite")
 
-WORTH_MEASURING_S = 30.0  # of PyTorch's time: about twice what measuring both takes
+WORTH_MEASURING_S = 30.0  # of PyTorch's time; measuring both takes about half as long
 _OTHER = ENGINES["openvino"]
 _REPEATS = 3
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One network on one machine. torch, openvino: frames a second; 0.0 where it can't run. prepare_s: of openvino,
-    for each state of the extractor, its graph being there."""
+class EngineSpeeds:
+    """One network's speed on one machine. torch, openvino: frames per second; 0.0 if the engine can't run. prepare_s:
+    OpenVINO's preparation per state of the extractor, once its graph exists."""
 
     torch: float
     openvino: float
     prepare_s: float
 
-    def quicker(self, *, frames: int, states: int) -> Engine:
-        """The engine that has encoded so many frames first, shared out over so many states of the extractor."""
+    def faster(self, *, frames: int, states: int) -> Engine:
+        """The engine that first finishes encoding this many frames, divided among this many states of the extractor."""
         if self.openvino <= 0:
             return DEFAULT_ENGINE
         by_other = states * self.prepare_s + frames / self.openvino
         return _OTHER if by_other < frames / self.torch else DEFAULT_ENGINE
 
 
-def settle_engine(
+def choose_engine(
     recognizer: Recognizer, asked: str | None, *, frames: int, states: int = 1, measure: bool = True
 ) -> str:
-    """Let a recognizer encode by the engine asked for, or by the quicker one; call it before the work.
+    """Set a recognizer's engine to the requested or the faster one; call this before the work.
 
     Args:
-        recognizer: on the device that is to compute.
-        asked: an engine's name; None for the quicker one.
-        frames: about how many it will encode.
-        states: for how many support sets, where the learner adapts its extractor.
-        measure: whether there is time to measure what was not measured before.
+        recognizer: already on the device that computes.
+        asked: an engine's name; None for the faster one.
+        frames: about how many frames it will encode.
+        states: the number of support sets, if the learner adapts its extractor.
+        measure: whether to measure the engines if that was not done before.
 
     Returns:
         the engine's name.
 
     Raises:
         UsageError: for an unknown name.
-        EngineFails: if the engine asked for can't run here, or not this network.
+        EngineFails: if the requested engine can't run here, or can't run this network.
     """
     if asked is None:
         states = 1 if recognizer.shares_features else states
-        recognizer.engine = _quicker(recognizer, frames=frames, states=states, measure=measure)
+        recognizer.engine = _choose_faster(recognizer, frames=frames, states=states, measure=measure)
         return recognizer.engine.name
     before, recognizer.engine = recognizer.engine, find_engine(asked)
     try:
@@ -81,7 +81,7 @@ def settle_engine(
     return asked
 
 
-def _quicker(recognizer: Recognizer, *, frames: int, states: int, measure: bool) -> Engine:
+def _choose_faster(recognizer: Recognizer, *, frames: int, states: int, measure: bool) -> Engine:
     extractor = recognizer.extractor
     on_cpu = extractor.mean.device.type == "cpu" and extractor.mean.dtype == torch.float32
     if not on_cpu or not all(map(find_spec, ("openvino", "onnx", "onnxscript"))):
@@ -98,28 +98,30 @@ def _quicker(recognizer: Recognizer, *, frames: int, states: int, measure: bool)
         measured = _measure(extractor, ours, chunk)
         try:
             write_json(file, asdict(measured))
-        except OSError:  # measured again next time
+        except OSError:  # it will be measured again next time
             _LOG.debug("%s: can't be written", file, exc_info=True)
-    return measured.quicker(frames=frames, states=states)
+    return measured.faster(frames=frames, states=states)
 
 
-def _measure(extractor: Extractor, ours: float, chunk: int) -> Measured:
-    _LOG.info("choosing an engine for %s, once on this machine; it takes up to half a minute", extractor.backbone.name)
+def _measure(extractor: Extractor, ours: float, chunk: int) -> EngineSpeeds:
+    _LOG.info(
+        "measuring the engines for %s, once on this machine; this takes up to half a minute", extractor.backbone.name
+    )
     try:
-        _OTHER.encoder(extractor, None)  # makes the graph
+        _OTHER.encoder(extractor, None)  # so that the graph exists
         started = time.monotonic()
         encoder = _OTHER.encoder(extractor, None)
         prepare_s = time.monotonic() - started
     except EngineFails as error:
         _LOG.info("engine torch: openvino can't be used: %s", error)
-        return Measured(ours, 0.0, 0.0)
+        return EngineSpeeds(ours, 0.0, 0.0)
     theirs = _frames_per_s(encoder, extractor, chunk)
-    _LOG.info("frames a second: engine torch %.3g, engine openvino %.3g", ours, theirs)
-    return Measured(ours, theirs, prepare_s)
+    _LOG.info("frames per second: engine torch %.3g, engine openvino %.3g", ours, theirs)
+    return EngineSpeeds(ours, theirs, prepare_s)
 
 
 def _frames_per_s(encoder: Encoder, extractor: Extractor, chunk: int) -> float:
-    """The most that repeated runs on one chunk gave."""
+    """The highest speed of repeated runs on one chunk."""
     size_px, draw = extractor.frame_size_px, torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (chunk, 3, size_px, size_px), dtype=torch.uint8, generator=draw)
     seconds = []
@@ -128,7 +130,7 @@ def _frames_per_s(encoder: Encoder, extractor: Extractor, chunk: int) -> float:
         with torch.no_grad():
             encoder(noise)
         seconds.append(time.monotonic() - started)
-    return chunk / max(min(seconds[1:]), 1e-9)  # the first prepares
+    return chunk / max(min(seconds[1:]), 1e-9)  # the first run includes preparation
 
 
 def _file(extractor: Extractor) -> Path:
@@ -144,9 +146,9 @@ def _file(extractor: Extractor) -> Path:
     return cache_base() / "engines" / f"{key}.json"
 
 
-def _read(file: Path) -> Measured | None:
+def _read(file: Path) -> EngineSpeeds | None:
     try:
-        found = Measured(**{name: float(value) for name, value in parse_json(file.read_bytes()).items()})
-    except (OSError, ValueError, TypeError, AttributeError):  # none, or something else: measured again
+        found = EngineSpeeds(**{name: float(value) for name, value in parse_json(file.read_bytes()).items()})
+    except (OSError, ValueError, TypeError, AttributeError):  # missing or invalid: it will be measured again
         return None
     return found if found.torch > 0 else None

@@ -1,4 +1,4 @@
-"""What an engine is: it makes an encoder, images to features without graph, of one state of an extractor."""
+"""The interface of engines: an engine makes an encoder (images to features, without graph) for one extractor state."""
 
 import logging
 import math
@@ -16,40 +16,40 @@ from orbit_lite.models.inputs import chunks_of
 
 _LOG = logging.getLogger("orbit_lite")
 
-Encoder = Callable[[Tensor], Tensor]  # uint8 frames (n, 3, s, s), on any device, to features (n, width) on the weights'
+Encoder = Callable[[Tensor], Tensor]  # uint8 frames (n, 3, s, s), on any device -> features (n, width)
 
 
 class EngineFails(DataError):
-    """An engine can't run here, or not this network; says why."""
+    """An engine can't run here, or can't run this network; the message says why."""
 
 
 class Engine(Protocol):
-    """A way of running an extractor's network. Stateless: what it prepares is the encoder."""
+    """A way to run an extractor's network. It has no state; everything prepared is in the encoder."""
 
     @property
     def name(self) -> str:
-        """What `--engine` calls it."""
+        """Its name for `--engine`."""
         ...
 
     @property
     def chunks_at_once(self) -> int:
-        """How many chunks of the usual size it encodes at the same time."""
+        """How many chunks of the default size it encodes at the same time."""
         ...
 
     def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
-        """Prepare an encoder of the extractor as it is now, with the state's parameters in place of its own.
+        """Prepare an encoder for the extractor as it is now, with the state's parameters replacing its own.
 
-        Features are those of `Extractor.encode` to 1e-4 of their standard deviation.
+        Features agree with `Extractor.encode` to within 1e-4 of their standard deviation.
 
         Raises:
-            EngineFails: if it can't run here, or not this network.
+            EngineFails: if it can't run here, or can't run this network.
         """
         ...
 
 
 @dataclass(frozen=True)
 class EagerEngine:
-    """PyTorch, layer by layer as the network is written: the yardstick."""
+    """PyTorch, layer by layer as the network is written; the reference."""
 
     name: str = "eager"
     chunks_at_once: int = 1
@@ -61,29 +61,28 @@ class EagerEngine:
 
 @dataclass
 class ChosenEngine:
-    """The engine that encoders are to use; it may be changed, and they follow."""
+    """The engine that encoders use; when it changes, they follow."""
 
     engine: Engine
 
 
 class CurrentEncoder:
-    """An encoder of one state: prepared when it is first asked, and again once the extractor or the engine is another.
+    """An encoder for one state: it is prepared at the first call, and again after the extractor or the engine changes.
 
-    A change shows in the tensors' versions, which PyTorch counts, in their addresses, in the first number of each
-    parameter (fused optimizers, and what is written through `.data`, don't count versions), in the norms' `eps`, and in
-    the number of threads.
+    Changes are detected by PyTorch's tensor versions, by tensor addresses, by the first number of each parameter (fused
+    optimizers and writes through `.data` don't change versions), by the norms' `eps`, and by the number of threads.
     """
 
     def __init__(self, chosen: ChosenEngine, extractor: Extractor, state: ExtractorState | None = None) -> None:
-        """Nothing is prepared yet."""
+        """Prepares nothing yet."""
         self._chosen = chosen
         self._extractor, self._state = extractor, state
-        self._made: tuple[Encoder, Engine, _Weights] | None = None  # and of which
+        self._made: tuple[Encoder, Engine, _Weights] | None = None  # with the engine and weights that it was made for
         self._most_frames: int | None = None
 
     def __call__(self, items: Tensor) -> Tensor:
-        """One chunk of items, uint8 frames (n, 3, s, s) or clips (n, frames, 3, s, s), to features (n, width), without
-        graph.
+        """Encode one chunk of items, uint8 frames (n, 3, s, s) or clips (n, frames, 3, s, s), as features (n, width),
+        without graph.
 
         Raises:
             EngineFails: see Engine.
@@ -92,7 +91,7 @@ class CurrentEncoder:
             return by_frames(self.prepare(), items)
 
     def prepare(self) -> Encoder:
-        """What the engine makes of the extractor as it is now; nothing is made if it is as it was.
+        """Return the encoder for the extractor as it is now; it is only made again after a change.
 
         Raises:
             EngineFails: see Engine.
@@ -103,12 +102,12 @@ class CurrentEncoder:
         return made[0]
 
     def in_chunks(self, items: Tensor, frames: int) -> Iterator[Tensor]:
-        """Features of any number of items, some after the others, `frames` or fewer frames at once.
+        """Yield the features of any number of items, chunk by chunk, with at most `frames` frames at once.
 
-        A chunk that a GPU's memory does not hold is halved, which is reported once, and so are all that follow.
+        If a chunk does not fit into a GPU's memory, it and all later chunks are halved; this is logged once.
 
         Raises:
-            DataError: if it does not hold one item.
+            DataError: if not even one item fits.
             EngineFails: see Engine.
         """
         left, encoder = items, None
@@ -128,11 +127,11 @@ class CurrentEncoder:
         device = self._extractor.mean.device
         if items == 1:
             raise DataError(
-                f"{device}: its memory does not hold the network and {counted(frames, 'frame')}; use --device cpu, or "
-                "end what else uses it"
+                f"{device}: the network and {counted(frames, 'frame')} don't fit into its memory; use --device "
+                "cpu, or stop other programs that use it"
             ) from error
         (_LOG.debug if self._most_frames else _LOG.warning)(
-            "%s: its memory does not hold a chunk of %d frames; smaller ones are used, with the same result",
+            "%s: a chunk of %d frames does not fit into its memory; smaller chunks are used, with the same result",
             device,
             frames,
         )
@@ -141,19 +140,19 @@ class CurrentEncoder:
             torch.cuda.empty_cache()
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy prepares its own."""
+        """Leave the prepared encoder out: a copy prepares its own."""
         return {**self.__dict__, "_made": None}
 
 
 def by_frames(encoder: Encoder, items: Tensor) -> Tensor:
-    """Features of items (n, width); a clip's are the mean over its frames."""
+    """The features of items, (n, width); for a clip, the mean over its frames."""
     if items.ndim == 4:
         return encoder(items)
     return encoder(items.flatten(0, 1)).reshape(*items.shape[:2], -1).mean(dim=1)
 
 
 class _Weights:
-    """An extractor's tensors, as which version, and what else its features hang on."""
+    """The versions of an extractor's tensors, and everything else that its features depend on."""
 
     def __init__(self, extractor: Extractor) -> None:
         modules = _modules_of(extractor.net)
@@ -176,7 +175,7 @@ class _Weights:
 
 
 def _modules_of(net: nn.Module) -> list[nn.Module]:
-    """All modules, twice as quick as `net.modules()`: a stream asks for them with every frame."""
+    """All modules, twice as fast as `net.modules()`: a stream needs them for every frame."""
     found = [net]
     for module in found:
         found += [child for child in module._modules.values() if child is not None]
@@ -185,7 +184,7 @@ def _modules_of(net: nn.Module) -> list[nn.Module]:
 
 @torch.no_grad()
 def _first_numbers(parameters: Sequence[Tensor]) -> bytes:
-    """The first number of each, as bytes: NaN equals itself there. It takes about half a millisecond."""
+    """The first number of each parameter, as bytes, so that NaN equals itself. It takes about half a millisecond."""
     firsts = [value.as_strided((1,), (0,)) for value in parameters if value.numel()]
     return torch.cat(firsts).view(torch.uint8).cpu().numpy().tobytes() if firsts else b""
 

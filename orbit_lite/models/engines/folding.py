@@ -1,9 +1,9 @@
-"""The engine `torch`: PyTorch, with every BatchNorm taken into the convolution before it.
+"""The engine `torch`: PyTorch, with every BatchNorm folded into the preceding convolution.
 
 In eval mode a BatchNorm multiplies each channel by gamma / sqrt(var + eps) and adds a number, which the convolution's
-own weights can do. A FiLM state's norms are taken in like any other; it costs milliseconds for each state. Which
-convolution goes with which norm is seen once for a network, by running a copy, and the result is held against the
-network itself. A network without such pairs, as vision transformers are, runs as it is written.
+weights can do as well. The norms of a FiLM state are folded in the same way, in milliseconds per state. The pairs of
+convolution and norm are found once per network by running a copy, and the result is compared with the network itself. A
+network without such pairs, such as a vision transformer, runs as it is written.
 """
 
 import copy
@@ -24,17 +24,17 @@ from orbit_lite.models.engines.encoder import Encoder
 from orbit_lite.models.extractor import Extractor, ExtractorState
 
 _LOG = logging.getLogger("orbit_lite")
-_TOLERANCE = 1e-6  # of the features' standard deviation, in float64: a wrong pair is off by far more
+_TOLERANCE = 1e-6  # of the features' standard deviation, in float64; a wrong pair causes a far larger error
 _OF_A_NORM = ("weight", "bias", "running_mean", "running_var")
 _LOOKED_AT: "WeakKeyDictionary[nn.Module, tuple[list[int], FoldedNet | None]]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class FoldedNet:
-    """A network whose norms are gone, without weights of its own.
+    """A network with its norms folded, without weights of its own.
 
-    net: its layers, on the meta device, where no two share a tensor. pairs: each convolution's name with that of the
-    norm that it takes in.
+    net: its layers on the meta device, with no tensor shared by two layers.
+    pairs: maps each convolution's name to the norm that is folded into it.
     """
 
     net: nn.Module
@@ -44,14 +44,14 @@ class FoldedNet:
     def weights(
         self, net: nn.Module, state: ExtractorState | None = None, *, with_graph: bool = False
     ) -> dict[str, Tensor]:
-        """Tensors for `self.net` that make it the network with a state's parameters in place of its own, by name."""
+        """The tensors for `self.net`, by name, that make it equal to the network with a state's parameters."""
         found = _by_place(net, state or {})
         found = found if with_graph else {name: value.detach() for name, value in found.items()}
         for conv, norm in self.pairs.items():
             own = {name: found.pop(f"{norm}.{name}", None) for name in _OF_A_NORM}
             found.pop(f"{norm}.num_batches_tracked", None)
             mean, var = own["running_mean"], own["running_var"]
-            assert mean is not None and var is not None  # `_pairs` takes no norm without
+            assert mean is not None and var is not None  # `_pairs` only accepts norms with statistics
             scale = (var.double() + net.get_submodule(norm).eps).rsqrt()  # type: ignore[operator]
             scale = scale if own["weight"] is None else scale * own["weight"]
             weight, bias = found[f"{conv}.weight"], found.get(f"{conv}.bias")
@@ -62,8 +62,8 @@ class FoldedNet:
         return found
 
     def encoder(self, extractor: Extractor, weights: Mapping[str, Tensor]) -> Encoder:
-        """What encodes with such weights; with graph if gradients are on. From several threads, one at a time: the
-        weights are put into the layers for the call."""
+        """An encoder with these weights; with graph if gradients are on. Threads take turns, because each call puts the
+        weights into the layers."""
 
         def encode(frames: Tensor) -> Tensor:
             pixels = extractor.pixels(frames.to(extractor.mean.device, non_blocking=True))
@@ -76,7 +76,7 @@ class FoldedNet:
 
 @dataclass(frozen=True)
 class FoldedEngine:
-    """See the module."""
+    """See the module's docstring."""
 
     name: str = "torch"
     chunks_at_once: int = 1
@@ -91,7 +91,7 @@ class FoldedEngine:
 
 @torch.no_grad()
 def folded_net(extractor: Extractor) -> FoldedNet | None:
-    """An extractor's network with its norms taken in; None if there are none to take. Looked for once per network."""
+    """An extractor's network with its norms folded; None if no norm can be folded. Computed once per network."""
     net, size_px = extractor.net, extractor.frame_size_px
     modules = [id(module) for module in net.modules()]
     known = _LOOKED_AT.get(net)
@@ -106,7 +106,7 @@ def folded_net(extractor: Extractor) -> FoldedNet | None:
 
 def _fold(net: nn.Module, pixels: Tensor) -> FoldedNet | None:
     if not any(map(_can_be_taken, net.modules())):
-        return None  # without running it
+        return None  # don't run the network
     try:
         taken = copy.deepcopy(net).requires_grad_(False)
         pairs = _pairs(taken, pixels[:1])
@@ -118,17 +118,18 @@ def _fold(net: nn.Module, pixels: Tensor) -> FoldedNet | None:
             layer.bias = nn.Parameter(torch.empty(layer.out_channels), requires_grad=False)
             taken.set_submodule(norm, _what_else(taken.get_submodule(norm)))
         folded = FoldedNet(taken.to("meta"), pairs)
-        # In float64: a network may make much of rounding.
+        # In float64, because a network may amplify rounding errors.
         exact, pixels = _with_random_weights(net).double(), pixels.double()
         expected, found = exact(pixels), functional_call(folded.net, folded.weights(exact), (pixels,))
         return folded if (found - expected).abs().max() <= _TOLERANCE * expected.std() else None
-    except Exception as error:  # a network may do anything, such as refuse float64
-        _LOG.debug("norms are not taken into convolutions: %s", error, exc_info=True)
+    except Exception as error:  # a network may raise any error, for example because it refuses float64
+        _LOG.debug("norms are not folded into convolutions: %s", error, exc_info=True)
         return None
 
 
 def _with_random_weights(net: nn.Module) -> nn.Module:
-    """A copy. A network's own weights may hide what is wrong until they are trained: zeros, ones, or NaN."""
+    """A copy with random weights: a network's initial weights (zeros, ones or NaN) may hide errors until they are
+    trained."""
     net, draw = copy.deepcopy(net), torch.Generator().manual_seed(0)
     for value in net.parameters():
         if value.is_floating_point():
@@ -142,7 +143,7 @@ def _with_random_weights(net: nn.Module) -> nn.Module:
 
 
 def _by_place(net: nn.Module, state: ExtractorState) -> dict[str, Tensor]:
-    """Each layer's tensors, with a state's in their place, by name; one that layers share under each of its names."""
+    """All layers' tensors by name, replaced by a state's where it has them; a shared tensor appears under each name."""
     named = {id(value): state[name] for name, value in net.named_parameters() if name in state}
     return {
         f"{place}.{name}" if place else name: named.get(id(value), value)
@@ -153,10 +154,10 @@ def _by_place(net: nn.Module, state: ExtractorState) -> dict[str, Tensor]:
 
 
 def _pairs(net: nn.Module, pixels: Tensor) -> dict[str, str]:
-    """Convolutions whose output goes into a norm, each with that norm, by running the network."""
+    """Find the convolutions whose output goes only into a norm, by running the network; maps each to its norm."""
     names = {module: name for name, module in net.named_modules()}
-    made: dict[int, nn.Module] = {}  # by the output's identity
-    kept: list[Tensor] = []  # alive, or another could have its identity
+    made: dict[int, nn.Module] = {}  # id of the output -> module
+    kept: list[Tensor] = []  # keeps the tensors alive, so that their ids stay unique
     pairs: dict[str, str] = {}
     runs: dict[nn.Module, int] = {}
 
@@ -180,18 +181,18 @@ def _pairs(net: nn.Module, pixels: Tensor) -> dict[str, str]:
 
 
 def _can_take(module: nn.Module) -> bool:
-    # a weight that is computed from others, as weight norm's is, is no parameter
+    # a weight that is computed from others, as with weight norm, is not a parameter
     return isinstance(module, nn.Conv2d) and module._parameters.get("weight") is not None
 
 
 def _can_be_taken(module: nn.Module) -> bool:
-    # a class derived from these may do more than they do
+    # subclasses may do more
     known = type(module) in (nn.BatchNorm2d, BatchNormAct2d)
     return known and module._buffers.get("running_mean") is not None and "weight" in module._parameters
 
 
 def _what_else(norm: nn.Module) -> nn.Module:
-    """What a norm's layer does beside: timm's carry dropout and the activation."""
+    """What remains of a folded norm layer: timm's norm layers include dropout and the activation."""
     if isinstance(norm, BatchNormAct2d):
         return nn.Sequential(OrderedDict(drop=norm.drop, act=norm.act))  # an activation's weights keep their names
     return nn.Identity()

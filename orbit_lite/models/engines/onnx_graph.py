@@ -1,7 +1,7 @@
-"""An extractor's network as an ONNX graph without weights, kept on disk, that any weights of that network fit into.
+"""Caches an extractor's network on disk as an ONNX graph without weights, to be filled with any weights for it.
 
-To make a graph takes PyTorch's exporter 5 to 15 seconds; to fill one with the weights of a checkpoint, or of a support
-set's FiLM state, takes milliseconds. The file holds no weights: nothing of anybody's checkpoint stays behind in it.
+PyTorch's exporter takes 5 to 15 seconds to make a graph; filling one with the weights of a checkpoint, or of a support
+set's FiLM state, takes milliseconds. The file holds no weights, so nothing of a checkpoint remains in the cache.
 """
 
 import copy
@@ -25,17 +25,17 @@ from orbit_lite.models.extractor import Extractor, ExtractorState
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 18  # the lowest that PyTorch's exporter is made for: runtimes since early 2023 read it
+OPSET = 18  # the lowest version that PyTorch's exporter supports; runtimes since early 2023 read it
 _LOG = logging.getLogger("orbit_lite")
 FRAMES, FEATURES = "frames", "features"
-_MADE_WITH = ("torch", "onnx", "onnxscript", "timm")  # whose versions a kept graph hangs on
-_PREFIX = "net."  # of the network's tensors in EncodingGraph
-_UNWRITTEN: dict[Path, bytes] = {}  # graphs of this process that could not be kept, by their file
-_FORM = 1  # of kept graphs: another one where this module makes others
+_MADE_WITH = ("torch", "onnx", "onnxscript", "timm")  # a cached graph depends on the versions of these
+_PREFIX = "net."  # prefix of the network's tensors in EncodingGraph
+_UNWRITTEN: dict[Path, bytes] = {}  # graphs of this process that could not be written, by file
+_FORM = 1  # version of cached graphs; increase it when this module makes different graphs
 
 
 class EncodingGraph(nn.Module):
-    """uint8 frames (n, 3, s, s) to features (n, width): normalization and network."""
+    """Normalization and network: uint8 frames (n, 3, s, s) to features (n, width)."""
 
     mean: Tensor
     std: Tensor
@@ -53,22 +53,22 @@ class EncodingGraph(nn.Module):
         return features
 
 
-def encoding_model(extractor: Extractor, state: ExtractorState | None, *, anew: bool = False) -> "onnx.ModelProto":
-    """The extractor with a state's parameters in place of its own, in ONNX: FRAMES to FEATURES, any number of them.
+def encoding_model(extractor: Extractor, state: ExtractorState | None, *, rebuild: bool = False) -> "onnx.ModelProto":
+    """The extractor with a state's parameters as an ONNX model, FRAMES to FEATURES, for any number of frames.
 
-    The graph comes from the user's cache where it was made before, unless it is to be made anew.
+    The graph comes from the user's cache if it is there, unless `rebuild` is set.
 
     Raises:
         ModuleNotFoundError: if onnx or onnxscript is not installed.
-        Exception: what the exporter raises for a network that it can't trace.
+        Exception: any error of the exporter, for a network that it can't trace.
     """
 
     folded = folded_net(extractor) or FoldedNet(_shape_of(extractor.net), {})
     weights = {name: value.cpu() for name, value in folded.weights(extractor.net, state).items()}
     file = graph_file(extractor)
-    model = None if anew else _kept(file, weights)
+    model = None if rebuild else _kept(file, weights)
     if model is None:
-        # Of other weights than the extractor's: where two of those are equal, exporters make one of them.
+        # Export with other weights: exporters merge tensors that are equal, which the extractor's own may be.
         draw = torch.Generator().manual_seed(0)
         random = {
             name: torch.rand(value.shape, generator=draw).to(value.dtype) if value.is_floating_point() else value
@@ -80,15 +80,15 @@ def encoding_model(extractor: Extractor, state: ExtractorState | None, *, anew: 
         content = model.SerializeToString()
         try:
             write_bytes(file, content)
-        except OSError:  # a cache that can't be written to costs time, once in a process
-            _LOG.debug("%s: can't be written; the graph is made again next time", file, exc_info=True)
+        except OSError:  # without a writable cache, each process has to make the graph once
+            _LOG.debug("%s: can't be written; the graph will be made again next time", file, exc_info=True)
             _UNWRITTEN[file] = content
         _fill(model, weights)
     return model
 
 
 def graph_file(extractor: Extractor) -> Path:
-    """Where the graph of an extractor's network is kept."""
+    """The cache file for the graph of an extractor's network."""
     made_with = [f"{name} {_version(name)}" for name in _MADE_WITH]
     size_px, dtype = extractor.frame_size_px, extractor.mean.dtype
     facts = [
@@ -106,9 +106,9 @@ def graph_file(extractor: Extractor) -> Path:
 def onnx_model(
     module: nn.Module, example: Tensor, *, takes: str, gives: Sequence[str], optimize: bool = True
 ) -> "onnx.ModelProto":
-    """A module of one input as an ONNX model, for any number of items; the names are its input's and outputs'.
+    """Export a module with one input as an ONNX model for any number of items, with the given input and output names.
 
-    optimize: let the exporter simplify it; else every tensor of the module keeps its name and shape.
+    optimize: let the exporter simplify the graph; otherwise every tensor of the module keeps its name and shape.
     """
     with quiet():
         program: Any = torch.onnx.export(
@@ -125,7 +125,7 @@ def onnx_model(
 
 
 def traced(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    """A module of one input, traced for any number of items; without the names of this machine's files."""
+    """Trace a module with one input for any number of items, without the names of source files on this machine."""
     program = torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
     program.example_inputs = None
     for node in program.graph.nodes:
@@ -135,7 +135,7 @@ def traced(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporters' warnings: they are for people who write models."""
+    """Suppress the exporters' warnings, which are for authors of models."""
     with warnings.catch_warnings(action="ignore"):
         yield
 
@@ -156,23 +156,23 @@ def _exported(extractor: Extractor, folded: FoldedNet, weights: Mapping[str, Ten
 
 
 def _kept(file: Path, weights: Mapping[str, Tensor]) -> "onnx.ModelProto | None":
-    """A graph that was made before, with these weights; None if there is none that can be used."""
+    """The cached graph, filled with these weights; None if there is no usable one."""
     import onnx
 
     try:
         model = onnx.load_model_from_string(_UNWRITTEN[file] if file in _UNWRITTEN else file.read_bytes())
         _fill(model, weights)
-    except Exception as error:  # no file, or anything else in its place: a graph is made again
+    except Exception as error:  # missing or invalid: the graph is made again
         _LOG.debug("%s: not used: %s", file, error)
         return None
     return model
 
 
 def _fill(model: "onnx.ModelProto", weights: Mapping[str, Tensor]) -> None:
-    """Put weights into a graph without.
+    """Put weights into a graph that has none.
 
     Raises:
-        ValueError: if they don't fit.
+        ValueError: if they don't match.
     """
     left = _used(weights)
     for entry in model.graph.initializer:
@@ -184,11 +184,11 @@ def _fill(model: "onnx.ModelProto", weights: Mapping[str, Tensor]) -> None:
         entry.raw_data = _raw(weights[name])
         left.discard(name)
     if left:
-        raise ValueError(f"{min(left)} has no place")
+        raise ValueError(f"{min(left)} is not in the graph")
 
 
 def _emptied(model: "onnx.ModelProto", weights: Mapping[str, Tensor]) -> bool:
-    """Take the weights out of a graph; whether all of them stood there by their names and as they are."""
+    """Remove the weights from a graph; False unless all of them were in it under their names, unchanged."""
     left = _used(weights)
     for entry in model.graph.initializer:
         name = entry.name.removeprefix(_PREFIX)

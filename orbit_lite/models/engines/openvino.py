@@ -1,8 +1,8 @@
-"""The engine `openvino`: Intel's runtime, which fuses layers and picks kernels by processor, on AMD and Arm as well.
+"""The engine `openvino`: Intel's runtime, which fuses layers and selects kernels by processor, also on AMD and Arm.
 
-Always in float32: left to itself, it computes in bfloat16 where the processor is built for that, and gives other
-features. The network goes in as ONNX, by the runtime's own reader, since its converter sends usage data. What comes out
-is held against PyTorch before it is used.
+It always computes in float32: by default it would use bfloat16 if the processor supports it, which changes the
+features. The runtime reads the network as ONNX, because its converter sends usage data. Its features are compared with
+PyTorch's before it is used.
 """
 
 import logging
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("orbit_lite")
 _USAGE_DATA = "openvino_telemetry"
-_TOLERANCE = 1e-4  # of the features' standard deviation; measured: up to 3e-5
+_TOLERANCE = 1e-4  # of the features' standard deviation; up to 3e-5 was measured
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class OpenVinoEngine:
 
     @property
     def chunks_at_once(self) -> int:
-        """See Engine: one for each thread."""
+        """See Engine: one chunk per thread."""
         return torch.get_num_threads()
 
     def encoder(self, extractor: Extractor, state: ExtractorState | None) -> Encoder:
-        """See Engine. Uses as many threads as torch has now. It may be called from several: their chunks are begun in
-        turn, each part as soon as there is room."""
+        """See Engine. It uses as many threads as torch does now. The encoder can be called from several threads; their
+        chunks take turns, and each part starts as soon as a request is free."""
         _require_cpu(extractor)
         _require_installed()
         noise, expected = _by_torch(extractor, state)
         if not expected.isfinite().all():
-            # Weights have diverged. Here a ReLU of NaN is 0, and would hide what is reported where features are used.
+            # The weights have diverged. OpenVINO's ReLU of NaN is 0, which would hide the NaN from later checks.
             return FoldedEngine().encoder(extractor, state)
         was_kept = graph_file(extractor).exists()
         try:
@@ -58,24 +58,24 @@ class OpenVinoEngine:
         except EngineFails:
             if not was_kept:
                 raise
-            _LOG.debug("%s: it may be wrong, and is made again", graph_file(extractor), exc_info=True)
-            return _agreeing(extractor, state, noise, expected, anew=True)
+            _LOG.debug("%s: the graph may be wrong and is made again", graph_file(extractor), exc_info=True)
+            return _agreeing(extractor, state, noise, expected, rebuild=True)
 
 
 def _agreeing(
-    extractor: Extractor, state: ExtractorState | None, noise: Tensor, expected: Tensor, *, anew: bool = False
+    extractor: Extractor, state: ExtractorState | None, noise: Tensor, expected: Tensor, *, rebuild: bool = False
 ) -> Encoder:
     threads = torch.get_num_threads()
-    with torch.autocast("cpu", enabled=False):  # its casts would go into the graph
-        model = _compiled(extractor, state, threads, anew=anew)
+    with torch.autocast("cpu", enabled=False):  # otherwise its casts would become part of the graph
+        model = _compiled(extractor, state, threads, rebuild=rebuild)
     idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
     for _ in range(threads):
         idle.put(model.create_infer_request())
-    in_turn = threading.Lock()  # or two could wait for each other's requests
+    in_turn = threading.Lock()  # otherwise two callers could wait for each other's requests
 
     def encode(frames: Tensor) -> Tensor:
         pixels = frames.cpu().contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-        busy: deque[tuple[openvino.InferRequest, Tensor]] = deque()  # and its part, which it reads while it runs
+        busy: deque[tuple[openvino.InferRequest, Tensor]] = deque()  # with its input, which it reads while it runs
         found = []
         try:
             with in_turn:
@@ -89,7 +89,7 @@ def _agreeing(
                 busy.popleft()
                 idle.put(request)
         finally:
-            for request, _ in busy:  # something failed: nobody may wait for these for ever
+            for request, _ in busy:  # after an error: finish them, so that nobody waits forever
                 with suppress(Exception):
                     request.wait()
                 idle.put(request)
@@ -98,14 +98,14 @@ def _agreeing(
     off = (encode(noise) - expected).abs().max()
     if not off <= _TOLERANCE * expected.std():
         raise EngineFails(
-            f"{extractor.backbone.name}: features are off by {float(off / expected.std()):.1g} of their standard "
-            f"deviation, expected at most {_TOLERANCE:g}"
+            f"{extractor.backbone.name}: features differ by {float(off / expected.std()):.1g} of their standard "
+            f"deviation; expected at most {_TOLERANCE:g}"
         )
     return encode
 
 
 def _by_torch(extractor: Extractor, state: ExtractorState | None) -> tuple[Tensor, Tensor]:
-    """Frames of noise and their features."""
+    """Noise frames and their features by PyTorch."""
     size_px, draw = extractor.frame_size_px, torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (2, 3, size_px, size_px), dtype=torch.uint8, generator=draw)
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
@@ -114,9 +114,11 @@ def _by_torch(extractor: Extractor, state: ExtractorState | None) -> tuple[Tenso
 
 def _require_cpu(extractor: Extractor) -> None:
     if extractor.mean.device.type != "cpu":
-        raise EngineFails(f"it computes on the CPU, the recognizer is on {extractor.mean.device}")
+        raise EngineFails(f"it computes on the CPU, but the recognizer is on {extractor.mean.device}")
     if extractor.mean.dtype != torch.float32:
-        raise EngineFails(f"it computes in float32, the network has {str(extractor.mean.dtype).removeprefix('torch.')}")
+        raise EngineFails(
+            f"it computes in float32, but the network is in {str(extractor.mean.dtype).removeprefix('torch.')}"
+        )
 
 
 def _require_installed() -> None:
@@ -129,29 +131,29 @@ def _require_installed() -> None:
 
 
 def _compiled(
-    extractor: Extractor, state: ExtractorState | None, threads: int, *, anew: bool
+    extractor: Extractor, state: ExtractorState | None, threads: int, *, rebuild: bool
 ) -> "openvino.CompiledModel":
     try:
         core = _core()
-        graph = encoding_model(extractor, state, anew=anew)
+        graph = encoding_model(extractor, state, rebuild=rebuild)
         model = _takes_pixels_as_decoded(core.read_model(graph.SerializeToString()))
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads,
-            # Each thread has frames of its own: threads that share one wait for each other at every layer, and for
-            # whatever else has one of the cores, such as a process that decodes.
+            # Each thread has its own frames: threads that share a frame wait for each other at every layer, and so for
+            # any other process that uses one of the cores, such as one that decodes.
             "NUM_STREAMS": threads,
         }
         return core.compile_model(model, "CPU", settings)
     except ModuleNotFoundError as error:
         raise EngineFails(f"{error.name} is not installed; pip install {error.name}") from None
-    except Exception as error:  # the exporter's and the runtime's own, of many kinds
+    except Exception as error:  # exporter and runtime raise errors of many types
         reason = str(error).strip().splitlines()
         raise EngineFails(f"{extractor.backbone.name} can't be compiled: {reason[0] if reason else error!r}") from error
 
 
 def _takes_pixels_as_decoded(model: "openvino.Model") -> "openvino.Model":
-    """The same model of frames (n, s, s, 3): a copy less for each frame that was decoded."""
+    """The same model for frames (n, s, s, 3), which saves copying each decoded frame."""
     from openvino import Layout
     from openvino.preprocess import PrePostProcessor
 
@@ -171,10 +173,10 @@ def _core() -> "openvino.Core":
 
 @contextmanager
 def _without_usage_data() -> Iterator[None]:
-    """To be imported in: importing openvino (2026.4) sends that it was imported, and leaves a file in the user's
-    home. Where its package for that is missing, it does neither."""
+    """Import openvino inside this context. Importing openvino (2026.4) sends usage data and writes a file into the
+    user's home directory, unless its telemetry package is missing."""
     before = sys.modules.get(_USAGE_DATA)
-    sys.modules[_USAGE_DATA] = None  # type: ignore[assignment]  # as if it were not installed
+    sys.modules[_USAGE_DATA] = None  # type: ignore[assignment]  # pretend that it is not installed
     try:
         yield
     finally:

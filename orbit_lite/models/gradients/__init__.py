@@ -1,5 +1,5 @@
-"""Estimators of a task's gradient, in the memory of one chunk, for adapters to choose from.
+"""Estimators of a task's gradient in the memory of one chunk, which adapters use.
 
-`lite` has LITE's three phases and the one graph that they are compared with, made of the joints in `chain`; loss and
-accuracy add up in `score`.
+`lite` implements LITE's three phases, and the single graph that they are compared with, using the joints in `chain`;
+`score` accumulates loss and accuracy.
 """

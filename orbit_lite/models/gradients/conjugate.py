@@ -1,6 +1,6 @@
-"""Conjugate gradients: a linear system solved by products with its matrix alone, in the memory of five vectors.
+"""Conjugate gradients: solves a linear system with only products with its matrix, in the memory of five vectors.
 
-Hestenes and Stiefel 1952; as written in Nocedal and Wright, Numerical Optimization, algorithm 5.2.
+Source: Hestenes and Stiefel 1952; Nocedal and Wright, Numerical Optimization, algorithm 5.2.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from orbit_lite.models.inputs import NotSolved
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """What was found, how far from solved it is (|b - Ax| / |b|), and after how many products with A.
+    """The solution x, its residual |b - Ax| / |b|, and the number of products with A.
 
-    curved_down: a direction was met along which A is not positive; x is what had been found before it.
+    curved_down: whether A was found not to be positive definite; x is then the result before that step.
     """
 
     x: Tensor
@@ -28,13 +28,13 @@ class Solution:
 def conjugate_gradients(
     product: Callable[[Tensor], Tensor], right: Tensor, *, tolerance: float, most_steps: int
 ) -> Solution:
-    """Ax = b, from zeros, until |b - Ax| is at most `tolerance` |b| or the steps are used up.
+    """Solve Ax = b, starting from zeros, until |b - Ax| is at most `tolerance` |b| or the steps are used up.
 
     Args:
-        product: A times a tensor of b's shape; A symmetric and positive definite.
+        product: multiplies A with a tensor of b's shape; A is symmetric and positive definite.
         right: b, of any shape.
-        tolerance: above 0; 0 takes all the steps.
-        most_steps: products at most.
+        tolerance: the relative residual to reach; 0 always takes all steps.
+        most_steps: the most products.
     """
     x = torch.zeros_like(right)
     residual = right.clone()
@@ -56,27 +56,28 @@ def conjugate_gradients(
 
 
 def solved(found: Solution, *, tolerance: float, what: str, weight: str) -> Tensor:
-    """The solution, if it is one.
+    """Return the solution if its residual is small enough.
 
     Args:
-        tolerance: what its residual must not exceed.
-        what: what was to be solved. weight: the setting that makes the system easier the larger it is.
+        tolerance: the largest allowed residual.
+        what: what the system is for, for the message.
+        weight: the name of the setting that makes the system easier when increased, for the message.
 
     Raises:
-        NotSolved: names the residual and the steps.
+        NotSolved: otherwise; the message has the residual and the steps.
     """
     if found.curved_down:
         raise NotSolved(
-            f"{what}: the matrix is not positive definite (seen at step {found.steps}); a larger {weight} may help"
+            f"{what}: the matrix is not positive definite (found at step {found.steps}); a larger {weight} may help"
         )
     if not found.residual <= tolerance:
         raise NotSolved(
-            f"{what}: not solved after {found.steps} steps of conjugate gradients, residual {found.residual:.2g}, "
-            f"expected {tolerance:.2g} or less; a larger {weight} or more most_cg_steps may help"
+            f"{what}: not solved after {found.steps} steps of conjugate gradients; the residual is "
+            f"{found.residual:.2g}, expected at most {tolerance:.2g}. A larger {weight} or more most_cg_steps may help"
         )
     return found.x
 
 
 def dot(one: Tensor, other: Tensor) -> float:
-    """The sum of the products of two tensors' entries."""
+    """The dot product of two tensors of the same shape."""
     return float(torch.dot(one.flatten(), other.flatten()))

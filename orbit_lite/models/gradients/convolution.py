@@ -1,15 +1,15 @@
-"""Grouped convolutions whose second derivatives take about as long as their first ones.
+"""Grouped convolutions whose second derivatives are about as fast as their first derivatives.
 
-PyTorch's own derivative of a convolution's gradient goes through a grouped convolution one group at a time: a
-depthwise layer of 1,152 channels is 1,152 convolutions of one channel, each too small to keep a core or a GPU busy.
+PyTorch differentiates a grouped convolution's gradient one group at a time: a depthwise layer of 1,152 channels becomes
+1,152 convolutions of one channel, each too small to keep a core or a GPU busy.
 
-But a convolution is linear in its input x and in its weight w. With g of the output's shape, the one number
+But a convolution is linear in its input x and in its weight w. With g of the output's shape, the number
 
     T(x, w, g) = <conv(x, w), g>
 
-is linear in each of the three. Its derivative by g is the convolution; by x and by w it is the convolution's two
-gradients. A derivative of one of these three maps is again one of them, so they are all that is needed at any order,
-and each is one fast call.
+is linear in each of the three. Its derivative with respect to g is the convolution; those with respect to x and w are
+the convolution's two gradients. The derivatives of these three maps are again among the three, so they suffice for any
+order, and each is one fast call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 @dataclass(frozen=True)
 class _Shape:
-    """What a convolution does, apart from its numbers: the sizes of both inputs, and how the weight moves."""
+    """A convolution's settings: the sizes of input and weight, stride, padding, dilation and groups."""
 
     x: tuple[int, ...]
     w: tuple[int, ...]
@@ -105,7 +105,8 @@ def convolve(
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """As `torch.nn.functional.conv2d` of a batch, but for `padding` as a word. Under autocast in its type."""
+    """Same as `torch.nn.functional.conv2d` for a batch, except that `padding` can't be a string. It follows
+    autocast."""
     if torch.is_autocast_enabled(x.device.type):
         lower = torch.get_autocast_dtype(x.device.type)
         x, w = x.to(lower), w.to(lower)
@@ -115,10 +116,10 @@ def convolve(
     return y if bias is None else y + bias[:, None, None]
 
 
-class QuickSecondDerivatives(TorchFunctionMode):
-    """Inside this block every grouped convolution of a batch of images is `convolve`, whichever module it is in.
+class FastSecondDerivatives(TorchFunctionMode):
+    """Inside this context every grouped convolution of a batch of images uses `convolve`, in any module.
 
-    For what will be differentiated twice: values and first derivatives are no quicker.
+    Use it for functions that are differentiated twice; values and first derivatives don't get faster.
     """
 
     def __torch_function__(
@@ -128,7 +129,7 @@ class QuickSecondDerivatives(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Called by torch for each of its functions."""
+        """Called by torch for each function call."""
         kwargs = kwargs or {}
         if func is torch.conv2d and len(args) > 1 and _is_grouped(*args, **kwargs):
             return convolve(*args, **kwargs)
@@ -144,17 +145,17 @@ def _is_grouped(
     dilation: object = 1,
     groups: int = 1,
 ) -> bool:
-    """Of a batch, and with numbers for its padding: what `convolve` takes."""
+    """Whether this is a grouped convolution that `convolve` supports: of a batch, with numeric padding."""
     return groups > 1 and x.ndim == 4 and not isinstance(padding, str)
 
 
 def _wanted(ctx: Any, *makers: Callable[[], Tensor]) -> tuple[Tensor | None, ...]:
-    """The derivatives that something asks for; and None for the shape."""
+    """The derivatives that are needed, None for the others; and None for the shape."""
     return (*(make() if needed else None for make, needed in zip(makers, ctx.needs_input_grad, strict=False)), None)
 
 
 def _unset(size: tuple[int, ...], like: Tensor) -> Tensor:
-    """A tensor of which nothing but size and layout is read; the layout is the extractors' own."""
+    """A tensor of which only the size and the layout are read; it has the extractors' layout."""
     return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 

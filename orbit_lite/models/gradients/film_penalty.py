@@ -1,4 +1,4 @@
-"""The penalty on generated FiLM: how much of it a step of meta-training adds."""
+"""The penalty on generated FiLM parameters in meta-training."""
 
 import math
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ PUBLISHED_WEIGHT = 0.001
 class FilmPenalty:
     """Added to the loss of meta-training: `weight` times the sum of all r squared (r: see FilmAdapter).
 
-    batch: None adds it once to each task's loss, so a step has the mean of that over its tasks. A number adds it once
-    for every so many query items of a task, a short last batch counting as a whole one, and a step has the sum over its
-    tasks: so does the published code, for its query batches. They are counted only: how many query items are computed
-    at once is Chunks', and changes nothing.
+    batch: None adds it once to each task's loss, so a step has the mean over its tasks. A number adds it once per query
+        batch of this size, counting a short last batch as one, and a step has the sum over its tasks, as in the
+        published code. The batches are only counted: how many query items are computed at once is set by Chunks and
+        makes no difference.
 
-    With 16 tasks a step and up to 256 query items a task, a batch of 256 is 16 times as strong as None.
+    With 16 tasks per step and up to 256 query items per task, a batch of 256 is 16 times as strong as None.
     """
 
     weight: float = PUBLISHED_WEIGHT
     batch: int | None = None
 
     def of_task(self, squares: Tensor, *, query_items: int, loss_scale: float) -> Tensor:
-        """One task's part, from the sum of all r squared; loss_scale: 1 / tasks of the step."""
+        """One task's penalty, given the sum of all r squared; loss_scale: 1 / the number of tasks in the step."""
         times = loss_scale if self.batch is None else math.ceil(query_items / self.batch)
         return squares * self.weight * times

@@ -1,7 +1,7 @@
-"""A task's extractor with its norms taken into its convolutions: one more joint, at the folded weights.
+"""Runs a task's extractor with its norms folded into its convolutions, which adds a joint at the folded weights.
 
-All passes over images run without norms, which takes less time and keeps fewer activations for the way back. Their
-gradients add up at the folded weights, and go from there to the extractor's own parameters in one go.
+All passes over images run without norms, which is faster and stores fewer activations for the backward pass. Gradients
+accumulate at the folded weights and are propagated to the extractor's own parameters in one pass.
 """
 
 from functools import partial
@@ -15,16 +15,17 @@ from orbit_lite.models.gradients.chain import Encode, Joint
 
 
 class TaskExtractor:
-    """What encodes a task's items, with graph and without.
+    """Encodes a task's items, with and without graph.
 
-    encode: one chunk of items to features (n, width), with graph if gradients are on. without_graph: the same.
+    encode: maps one chunk of items to features (n, width), with graph if gradients are on.
+    without_graph: the same, without graph.
     """
 
     encode: Encode
     without_graph: Encode
 
     def __init__(self, extractor: Extractor, state: ExtractorState | None = None, *, bf16: bool = False) -> None:
-        """As `Extractor.encode` would; in bfloat16 it is that."""
+        """Encodes like `Extractor.encode`; in bfloat16 norms are not folded."""
         self._joint: Joint | None = None
         self.encode = self.without_graph = partial(extractor.encode, state=state, bf16=bf16)
         if bf16 or (folded := folded_net(extractor)) is None:
@@ -38,13 +39,14 @@ class TaskExtractor:
         self.encode = self.without_graph = partial(by_frames, run)
 
     def back_propagate(self) -> None:
-        """Send the gradient that has added up on, to the extractor's parameters and the state's. Once, at the end."""
+        """Propagate the accumulated gradient to the parameters of the extractor and the state. Call it once, at the
+        end."""
         if self._joint:
             self._joint.back_propagate()
 
 
 def _costs_more(folded: FoldedNet, extractor: Extractor, weights: dict[str, Tensor]) -> bool:
-    """Whether a convolution that has nothing to learn would get a gradient, for its norm has."""
+    """Whether folding would compute a gradient for a frozen convolution because its norm learns."""
     own = dict(extractor.net.named_parameters())
     names = [f"{conv}.weight" for conv in folded.pairs]
     return any(weights[name].requires_grad and not own[name].requires_grad for name in names)

@@ -1,30 +1,30 @@
-"""The gradient through an inner loop, MAML's, in the memory of one chunk, however many images and steps there are.
+"""The gradient through MAML's inner loop in the memory of one chunk, for any number of images and steps.
 
 Finn et al. 2017 (arXiv 1703.03400). With the support loss L, its gradient g and its Hessian H, the query loss Q, and
-step sizes a (one for each group of parameters, so a diagonal A), a task adapts by
+step sizes a (one per group of parameters, so a diagonal matrix A), a task adapts by
 
-    t_{k+1} = t_k - A g(t_k),    k = 0 .. K-1,    and is judged by Q(t_K).
+    t_{k+1} = t_k - A g(t_k),    k = 0 .. K-1,    and is evaluated by Q(t_K).
 
-The chain rule, from the end back:
+The chain rule, from the end backward:
 
     v_K = dQ/dt_K;    v_k = v_{k+1} - H(t_k) A v_{k+1};    dQ/dt_0 = v_0.
 
-One graph over all of it holds every image K times. But g is a sum over support items, and so is the product of H with
-a vector (the derivative of <g, A v>). So:
+A single graph would hold every image K times. But g is a sum over support items, and so is the product of H with a
+vector (the derivative of <g, A v>). So:
 
-    1. walk t_0 .. t_K without graph, g summed over chunks; keep the K + 1 sets of parameters;
-    2. take the query set in batches: v_K;
-    3. walk back, one product with the Hessian a step, summed over chunks.
+    1. compute t_0 .. t_K without graph, summing g over chunks; keep the K + 1 sets of parameters; 2. compute v_K from
+    the query set in batches; 3. go back, with one Hessian-vector product per step, summed over chunks.
 
-`exact` takes each product over all N support items. `lite` takes it over H of them, times N/H, with a new draw at each
-step: given the trajectory, which is exact, v_0 is a product of independent unbiased factors, so unbiased. One draw for
-all steps would not be; nor would a g from H items on the way there, which enters L nonlinearly. `full` is one graph.
+`exact` computes each product over all N support items. `lite` computes it over H of them, times N/H, with a new draw at
+each step: given the exact trajectory, v_0 is a product of independent unbiased factors, so it is unbiased. It would be
+biased with one draw for all steps, or with g from H items in the forward steps, because g enters L nonlinearly. `full`
+is a single graph.
 
-Parameters that learn and do not adapt (a network whose norms alone adapt) stand inside L at every step. Their gradient
-has a term of each: -d<g(t_k), A v_{k+1}>. A learned rate's is -<g(t_k), v_{k+1}> over its group, from the same pass.
-First order stops at v_K, and takes it for v_0: `lite` and `exact` are the same.
+Parameters that learn but don't adapt (if only a network's norms adapt) are inside L at every step. Their gradient has
+one term per step: -d<g(t_k), A v_{k+1}>. A learned rate's gradient is -<g(t_k), v_{k+1}> over its group, from the same
+pass. First order uses v_K in place of v_0; `lite` and `exact` are then the same.
 
-A window of steps along one gradient (multi-step estimation) is one step with the sum of their rates.
+A window of steps along one gradient (multi-step estimation) is one step whose rate is the sum of their rates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ from orbit_lite.models.engines import DEFAULT_ENGINE
 from orbit_lite.models.engines.encoder import ChosenEngine, CurrentEncoder
 from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.gradients.chain import EncodedSupport, Joint, draw
-from orbit_lite.models.gradients.convolution import QuickSecondDerivatives
+from orbit_lite.models.gradients.convolution import FastSecondDerivatives
 from orbit_lite.models.gradients.folded import TaskExtractor
 from orbit_lite.models.gradients.lite import GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
@@ -58,16 +58,19 @@ from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.models.inputs import NotFinite, chunks_of
 from orbit_lite.models.step_rates import Start, StepRates, item_weights
 
-Sizes = tuple[Tensor, Tensor]  # of one step: for the extractor's parameters, and for the head's
+Sizes = tuple[Tensor, Tensor]  # one step's sizes, for the extractor's parameters and for the head's
 
 
 @dataclass(frozen=True)
 class InnerLoop:
     """A learner's inner loop on its extractor.
 
-    names: parameters of the network that adapt, beside the head. extractor_rates, head_rates: of as many steps.
-    first_order: take the end of the loop for its beginning in the gradient. query_weights: of the query loss after
-    each window, summing to 1: (0, .., 0, 1), or others for the multi-step loss. summed_batches: see InnerSettings.
+    names: the network's parameters that adapt, besides the head's.
+    extractor_rates, head_rates: the rates of all steps.
+    first_order: use v_K in place of v_0.
+    query_weights: the weights of the query loss after each window, summing to 1: (0, .., 0, 1), or others for the
+        multi-step loss.
+    summed_batches: see InnerSettings.
     """
 
     extractor: Extractor
@@ -81,10 +84,10 @@ class InnerLoop:
 
     @torch.no_grad()
     def adapt(self, items: Tensor, labels: Tensor, *, way: int, chunks: Chunks) -> tuple[AdaptingNet, Values]:
-        """A support set to the parameters at the end of the loop, and the network that they go with.
+        """Run the loop on a support set; return the network and its adapted parameters.
 
         Raises:
-            NotFinite: if the loop diverges; names the step.
+            NotFinite: if the loop diverges; the message names the step.
         """
         net = AdaptingNet(self.extractor, self.names)
         features = None
@@ -97,10 +100,11 @@ class InnerLoop:
         return net, values
 
     def gradient(self, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
-        """Add a task's gradient, by the plan's estimator; the loss that is returned is the one after the last step.
+        """Add a task's gradient, by the plan's estimator; returns the loss after the last step.
 
         Raises:
-            NotFinite: if the loop diverges; names the step. Not by `full`, whose loss then says so.
+            NotFinite: if the loop diverges; the message names the step. `full` does not raise it; its loss is then not
+                finite.
         """
         return self._one_graph(task, plan) if plan.estimator == "full" else self._walk_back(task, plan)
 
@@ -117,13 +121,13 @@ class InnerLoop:
             values = trajectory.pop()
             v, by_rates = self._step_back(support, plan, values, v, sizes)
             along.append(by_rates)
-            # the loss after the step before, where it has a weight
+            # add the loss after the previous step, if it has a weight
             if trajectory and (weight := self.query_weights[len(trajectory) - 1]):
                 _, more = self._query(net, task, plan, values, weight)
                 v = [one + other for one, other in zip(v, more, strict=True)]
             if not _are_finite(v):
                 step = len(trajectory) + 1
-                raise _diverged("a NaN or infinite gradient of the query loss", step, len(self.query_weights))
+                raise _diverged("the gradient of the query loss is NaN or infinite", step, len(self.query_weights))
 
         for parameter, gradient in zip(net.own, v[:-HEAD], strict=True):
             add_gradient(parameter, gradient)
@@ -136,7 +140,7 @@ class InnerLoop:
     def _step_back(
         self, support: SupportLoss, plan: GradientPlan, values: Values, v: Values, sizes: Sizes
     ) -> tuple[Values, Sizes]:
-        """v at the end of a step to v at its beginning, and <g, v> of both groups."""
+        """Compute v at the beginning of a step from v at its end, and <g, v> of both groups."""
         sizes = sizes[0].detach(), sizes[1].detach()
         if not self.first_order:
             drawn = draw(len(support.items), plan.draws(len(support.items)), plan.rng)
@@ -147,12 +151,13 @@ class InnerLoop:
         if self.extractor_rates.log_scales.requires_grad:
             slopes, _ = support.gradient(values)
             return v, dot_by_group(slopes, v)
-        return v, sizes  # nothing asks for the products
+        return v, sizes  # no products are needed
 
     def _query(
         self, net: AdaptingNet, task: TaskPixels, plan: GradientPlan, values: Values, weight: float
     ) -> tuple[TaskLoss, Values]:
-        """The query loss at some values, and the gradient of it, times a weight, there and at the shared parameters."""
+        """The query loss at some values; adds its gradient, times a weight, at these values and the shared
+        parameters."""
         score = replace(plan, loss_scale=plan.loss_scale * weight).score(task, self.extractor)
         leaves = as_leaves(values)
         for batch in chunks_of(task.query, plan.chunks.query):
@@ -162,16 +167,16 @@ class InnerLoop:
     def _one_graph(self, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
         net = AdaptingNet(self.extractor, self.names, plan.bf16)
         features = self.extractor.encode(task.support, bf16=plan.bf16) if self.start == "prototypes" else None
-        # copies: class means depend on the extractor's own parameters too, and a step takes them as given
+        # copies: class means also depend on the extractor's parameters, but a step treats them as constants
         own = [value.clone() for value in net.own]
         values = [*own, *self.first_head(features, task.support_labels, task.way)]
-        # of a frozen extractor, or a head from zeros, nothing lies further back; the steps need a gradient all the same
+        # a frozen extractor or a head of zeros has no graph further back, but the steps still need gradients
         values = [value if value.requires_grad else value.requires_grad_() for value in values]
         support = self._support_loss(net, task.support, task.support_labels, plan.chunks)
         query_labels, earlier = task.query_labels.to(values[-1].device), values[-1].new_zeros(())
         last = len(self.query_weights) - 1
         for number, sizes in enumerate(self._sizes()):
-            with QuickSecondDerivatives():
+            with FastSecondDerivatives():
                 loss = support.one_graph(values)
             gradient = derivatives(loss, values, again=not self.first_order)
             values = _stepped(values, gradient, sizes)
@@ -183,14 +188,14 @@ class InnerLoop:
         return score.result()
 
     def _walk(self, support: SupportLoss, values: Values) -> Iterator[Values]:
-        """The values after each step, without graph."""
+        """Yield the values after each step, without graph."""
         every = self._sizes()
         for number, sizes in enumerate(every, start=1):
             gradient, loss = support.gradient(values)
             values = [value.detach() for value in _stepped(values, gradient, sizes)]
-            wrong = "" if torch.isfinite(loss) else f"a loss of {float(loss)}"
+            wrong = "" if torch.isfinite(loss) else f"the loss is {float(loss)}"
             if not wrong and not _are_finite(values):
-                wrong = "NaN or infinite parameters"
+                wrong = "the parameters are NaN or infinite"
             if wrong:
                 raise _diverged(wrong, number, len(every))
             yield values
@@ -203,7 +208,7 @@ class InnerLoop:
         return list(zip(self.extractor_rates.sums(), self.head_rates.sums(), strict=True))
 
     def first_head(self, features: Tensor | None, labels: Tensor, way: int) -> list[Tensor]:
-        """Where the head starts: at zeros, or at the class means of the support features, with their graph."""
+        """The head's start: zeros, or the class means of the support features, with their graph."""
         if features is None:
             zeros = partial(torch.zeros, device=labels.device, dtype=self.extractor.mean.dtype)
             return [zeros(way, self.extractor.width), zeros(way)]
@@ -212,7 +217,7 @@ class InnerLoop:
 
 
 class _HeadStart:
-    """Where the head starts, as leaves, and the way back from there: one more joint, with a draw of its own."""
+    """The head's start as leaves, and back-propagation from it: one more joint, with its own draw."""
 
     def __init__(self, loop: InnerLoop, task: TaskPixels, plan: GradientPlan) -> None:
         self._support: EncodedSupport | None = None
@@ -229,7 +234,7 @@ class _HeadStart:
         self.values = [value.detach() for value in self._fit.leaves.values()]
 
     def back_propagate(self, gradients: Sequence[Tensor], plan: GradientPlan) -> None:
-        """Send the gradient at the start through the prototypes; from zeros, it ends here."""
+        """Propagate the gradient at the start through the class means; zeros need no back-propagation."""
         if self._support is None:
             return
         for leaf, gradient in zip(self._fit.leaves.values(), gradients, strict=True):
@@ -241,16 +246,17 @@ class _HeadStart:
 
 
 def query_weights(windows: int, *, spread: float) -> tuple[float, ...]:
-    """Weights of the query losses after each window, summing to 1 (Antoniou et al. 2019, arXiv 1810.09502).
+    """The weights of the query losses after each window, summing to 1 (Antoniou et al. 2019, arXiv 1810.09502).
 
-    spread: how much of the weight lies evenly on all of them, in [0, 1]; the rest lies on the last. 0 is MAML's loss.
+    spread: the share of the weight that is spread evenly over all windows, in [0, 1]; the rest is on the last. 0 is
+        MAML's loss.
     """
     even = spread / windows
     return (*(even for _ in range(windows - 1)), 1 - even * (windows - 1))
 
 
 def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
-    """Add to a parameter's `.grad`, if it is one that learns."""
+    """Add to a parameter's `.grad`, if the parameter learns."""
     if parameter.requires_grad:
         parameter.grad = gradient.clone() if parameter.grad is None else parameter.grad + gradient
 
@@ -263,7 +269,8 @@ def _diverged(what: str, step: int, steps: int) -> NotFinite:
 
 
 def _are_finite(values: Sequence[Tensor]) -> bool:
-    return bool(torch.stack([value.isfinite().all() for value in values]).all())  # one answer for a GPU to wait for
+    # a single synchronization with the GPU
+    return bool(torch.stack([value.isfinite().all() for value in values]).all())
 
 
 def _stepped(values: Sequence[Tensor], gradient: Sequence[Tensor], sizes: Sizes) -> Values:

@@ -1,4 +1,4 @@
-"""LITE: the gradient of one task in the memory of one chunk, however many images the task has.
+"""LITE: the gradient of one task in the memory of one chunk, for any number of images.
 
 Bronskill et al. 2021 (arXiv 2107.01105), with the gradient caching of Gao et al. 2021 (arXiv 2101.06983).
 
@@ -11,23 +11,25 @@ A task has N support items x_n and M query items q_m, and one loss for all param
     dL/dw = sum_m dL/df(q_m) df(q_m)/dw  +  sum_n dL/de_n df(x_n)/dw
             the query path                  the support path
 
-Each item's term stands alone once dL/de_n is known. So the chain is cut at every joint, and done in three phases:
+Once dL/de_n is known, each item's term is independent of the others. So the chain is cut at every joint and computed in
+three phases:
 
-    1. encode the support set in chunks, without graph; take the encodings as leaves; fit the head to them;
-    2. encode the query set in batches, with graph; loss, backward. The gradient at the head's tensors adds up over the
-       batches, and then goes back through the fit, once: dL/de_n. The query path is done, exactly;
-    3. draw H of the N items, encode them again with graph, in chunks, and send N/H dL/de_n back through each.
+    1. encode the support set in chunks, without graph; use the encodings as leaves; fit the head to them;
+    2. encode the query set in batches, with graph; compute loss and gradient. The gradient at the head's tensors is
+       summed over the batches and then propagated through the fit once, which gives dL/de_n. This computes the query
+       path exactly;
+    3. draw H of the N items, encode them again with graph, in chunks, and back-propagate N/H dL/de_n through each.
 
-Each item is drawn with probability H/N, so the mean of phase 3 over draws is the support path: `lite` is unbiased, at
-every H. With H = N nothing is left to chance: `exact`. Both are the same lines of code. `full` is one graph over
-everything: the yardstick, and a lot of memory.
+Each item is drawn with probability H/N, so the expectation of phase 3 is the support path: `lite` is unbiased for every
+H. With H = N there is no randomness: this is `exact`, computed by the same code. `full` is a single graph over
+everything, a reference that takes a lot of memory.
 
-This holds for an encoder that gives an item the same encoding each time, alone or in a batch; see Extractor.
+The encoder must give an item the same encoding each time, alone or in a batch; see Extractor.
 
-Two encoders in a row are two more cuts: an earlier encoder's encodings, which are EncodedSupport, and what is
-made of them for the later one (FiLM parameters), which is a Joint. On the way back the joints and encoders are gone
-through in reverse, each EncodedSupport with a draw of its own: the gradient that reaches the first is a product of both
-estimates, and the mean of a product is the product of the means only if the two are independent.
+Two encoders in a row need two more cuts: the first encoder's encodings (an EncodedSupport), and the FiLM parameters
+made of them for the second encoder (a Joint). The backward pass visits joints and encoders in reverse, with an
+independent draw for each EncodedSupport: the gradient that reaches the first encoder is a product of two estimates, and
+the mean of a product is the product of the means only if the two are independent.
 """
 
 from collections.abc import Mapping
@@ -54,7 +56,7 @@ ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 
 @dataclass(frozen=True)
 class GradientPlan:
-    """How a task's gradient is estimated: what `task_gradient` was asked for."""
+    """How to estimate a task's gradient: the arguments of `task_gradient`."""
 
     estimator: Estimator
     h: int
@@ -65,37 +67,37 @@ class GradientPlan:
     film_penalty: FilmPenalty = field(default_factory=FilmPenalty)
 
     def draws(self, items: int) -> int:
-        """How many of so many support items get a gradient."""
+        """How many of the support items get a gradient."""
         return min(self.h, items) if self.estimator == "lite" else items
 
     def score(self, task: TaskPixels, extractor: Extractor) -> QueryScore:
-        """What adds up the task's loss and right answers."""
+        """An accumulator for the task's loss and accuracy."""
         return QueryScore(loss_scale=self.loss_scale, items=len(task.query), device=extractor.mean.device)
 
 
 class Upstream(Protocol):
-    """What an adapter makes of the support set before the extractor runs, cut at its joints."""
+    """The part of an adapter that processes the support set before the extractor runs, cut at its joints."""
 
     @property
     def state(self) -> Mapping[str, Tensor]:
-        """Leaves that stand in for the extractor's own parameters; their gradient adds up in the three phases."""
+        """Leaves that replace the extractor's own parameters; their gradient accumulates in the three phases."""
         ...
 
     def back_propagate(self, plan: GradientPlan) -> None:
-        """Send that gradient on, through all that comes before, with a draw of its own for each encoder."""
+        """Propagate that gradient through all earlier parts, with an independent draw for each encoder."""
         ...
 
 
 def three_phases(
     extractor: Extractor, head: Head, task: TaskPixels, plan: GradientPlan, upstream: Upstream | None = None
 ) -> TaskLoss:
-    """Add the gradient of a task by `lite` or `exact`, as the module says.
+    """Add the gradient of a task by `lite` or `exact`; see the module's docstring.
 
     Args:
-        extractor, head: what encodes, and what is fitted to the encodings; their parameters get a gradient.
-        task: checked; its support labels and videos are on the extractor's device.
-        plan: estimator, draws and chunks.
-        upstream: what comes before the extractor, its first phase done.
+        extractor, head: the learner's parts, whose parameters get a gradient.
+        task: a task that was checked, with support labels and videos on the extractor's device.
+        plan: the estimator, its random draws and the chunk sizes.
+        upstream: the part before the extractor, after its first phase.
     """
     score = plan.score(task, extractor)
 
@@ -106,17 +108,17 @@ def three_phases(
     fitted = head.fit(support.leaf, task.support_labels, way=task.way, videos=task.support_videos)
     fit = Joint(head_tensors(fitted))
 
-    # Phase 2: the query set, with graph, a batch at a time; then back through the head's fit.
+    # Phase 2: the query set, with graph, in batches; then back through the head's fit.
     fitted = with_tensors(fitted, fit.leaves)
     for batch in chunks_of(task.query, plan.chunks.query):
         features = encode(task.query[batch])
         query = Joint({"features": features})
         score.back_propagate(fitted.logits(query.leaves["features"]), task.query_labels[batch])
         query.back_propagate()
-        del features, query  # or this batch's graph would live until the next one's is whole
+        del features, query  # otherwise this batch's graph would stay in memory until the next one is complete
     fit.back_propagate()
 
-    # Phase 3: H of the support set, with graph; for each encoder another H, from the head back.
+    # Phase 3: H of the support items, with graph, and an independent draw for each encoder, from the head backward.
     support.back_propagate(h=plan.draws(len(task.support)), rng=plan.rng, chunk=plan.chunks.with_graph)
     folded.back_propagate()
     if upstream:
@@ -132,7 +134,7 @@ def one_graph(
     *,
     state: ExtractorState | None = None,
 ) -> TaskLoss:
-    """Add the gradient of a task by `full`. state: with its graph."""
+    """Add the gradient of a task by `full`. state: the adapter's state, with its graph."""
     score = plan.score(task, extractor)
     encode = partial(extractor.encode, state=state, bf16=plan.bf16)
     fitted = head.fit(encode(task.support), task.support_labels, way=task.way, videos=task.support_videos)

@@ -1,27 +1,28 @@
-"""The gradient through parameters that are the solution of a problem: iMAML's, in the memory of one chunk.
+"""iMAML's gradient, through parameters that solve an inner problem, in the memory of one chunk.
 
 Rajeswaran et al. 2019 (arXiv 1909.04630). With the support loss L, the query loss Q and the meta-learned parameters p
 (those of the extractor that adapt, and a head of zeros), a task adapts to
 
     t = argmin G(t),    G(t) = L(t) + l/2 |t - p|^2.
 
-There dG = 0. If p moves, t moves so that it stays so: (H + l) dt = l dp, with H the Hessian of L. So
+At t, dG = 0. If p changes, t changes so that this still holds: (H + l) dt = l dp, with H the Hessian of L. So
 
     dQ/dp = (I + H/l)^-1 v,    v = dQ/dt:
 
-a linear system, solved by conjugate gradients (CG): one product with H a step, a sum over support items, taken in
-chunks. How t was found makes no difference, and nothing of the way there is kept: memory does not depend on its steps.
+a linear system, solved by conjugate gradients (CG) with one product with H per step, which is a sum over support items,
+computed in chunks. The gradient does not depend on how t was found, so memory does not depend on the number of steps.
 
-Parameters q that learn and do not adapt (of a network whose norms alone adapt) move t, too: with z = (H + l)^-1 v they
-get dQ/dq - d<dL, z>/dq.
+Parameters q that learn but don't adapt (if only a network's norms adapt) also change t: with z = (H + l)^-1 v their
+gradient is dQ/dq - d<dL, z>/dq.
 
-`exact` is this. `full` has one graph over the support set, and solves with the Hessian as a matrix: for small networks.
-`lite` is refused: products over H of N items are right on average, and a solution of a system is not linear in them, so
-it would not be.
+This is `exact`. `full` has a single graph over the support set and solves with the Hessian as a matrix, for small
+networks. `lite` is refused: products over H of N items are unbiased, but the solution of a system is not linear in
+them, so it would be biased.
 
-A solution that is not one makes the gradient wrong, however well CG is solved. So it must reach a residual, in units of
-the gradient at the start. Steps of a fixed size, as in the paper, would reach it at a well-chosen rate alone; here only
-the first has the rate, and the others have the size of Barzilai and Borwein 1988, made smaller where G would grow.
+If the inner problem is not solved, the gradient is wrong, however well CG is solved. So its solution must reach a
+residual, relative to the gradient at the start. Steps of a fixed size, as in the paper, reach it only with a
+well-chosen rate. Here only the first step uses the rate; the others use the step size of Barzilai and Borwein 1988,
+reduced if G would grow.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ from orbit_lite.data.pixels import TaskPixels
 from orbit_lite.models.chunks import Chunks
 from orbit_lite.models.extractor import Extractor
 from orbit_lite.models.gradients.conjugate import conjugate_gradients, dot, solved
-from orbit_lite.models.gradients.convolution import QuickSecondDerivatives
+from orbit_lite.models.gradients.convolution import FastSecondDerivatives
 from orbit_lite.models.gradients.inner_loop import add_gradient
 from orbit_lite.models.gradients.lite import GradientPlan
 from orbit_lite.models.gradients.score import TaskLoss
@@ -46,21 +47,24 @@ from orbit_lite.models.heads.centered import solve_positive
 from orbit_lite.models.inputs import NotFinite, NotSolved, chunks_of
 
 NO_LITE = (
-    "imaml has no estimator 'lite': it solves a system of products with the support set's second derivatives, and the "
-    "solution for a sample of the images is biased; use lite.estimator=exact"
+    "imaml has no estimator 'lite': it solves a linear system with the support set's second derivatives, and the "
+    "solution from a sample of the images would be biased; use lite.estimator=exact"
 )
-MOST_DENSE = 5000  # parameters whose Hessian `full` makes a matrix of: 200 MB in float64
-RECENT = 5  # the objective may not rise above its last few values; to forbid every rise would make the steps short
-SMALLER = 0.25  # what a step's size is multiplied by where the objective would grow
+MOST_DENSE = 5000  # the most parameters for which `full` builds the Hessian as a matrix: 200 MB in float64
+RECENT = 5  # the objective may not exceed its last few values; forbidding every increase would make the steps short
+SMALLER = 0.25  # factor for a step's size if the objective would grow
 
 
 @dataclass(frozen=True)
 class Proximal:
-    """A learner's inner problem on its extractor, and how well it is to be solved.
+    """A learner's inner problem on its extractor, and the accuracy of its solution.
 
-    names: parameters of the network that adapt, beside the head. weight: l. steps: gradients taken. first_size: of the
-    first step. residual: at most this, |dG| / |dG at the start|; None takes what the steps give. cg_tolerance,
-    most_cg_steps: the same of the system behind the gradient.
+    names: the network's parameters that adapt, besides the head's.
+    weight: l.
+    steps: the number of gradients.
+    first_size: the size of the first step.
+    residual: the largest allowed |dG| / |dG at the start|; None accepts any.
+    cg_tolerance, most_cg_steps: the largest relative residual and the most steps of the linear system for the gradient.
     """
 
     extractor: Extractor
@@ -73,10 +77,13 @@ class Proximal:
     most_cg_steps: int
 
     def adapt(self, items: Tensor, labels: Tensor, *, way: int, chunks: Chunks) -> tuple[AdaptingNet, Values]:
-        """A support set to the parameters that solve its problem, and the network that they go with. Errors as `solve`.
+        """Solve the problem of a support set; return the network and its adapted parameters. For errors see `solve`.
 
         Args:
-            items: uint8 frames or clips. labels: int64 (n,). way: number of classes. chunks: frames with graph at once.
+            items: uint8 frames or clips.
+            labels: int64 (n,).
+            way: the number of classes.
+            chunks: how many frames have a graph at once.
         """
         net = AdaptingNet(self.extractor, self.names)
         return net, self.solve(SupportLoss(net, items, labels, chunks.with_graph), way=way)
@@ -85,9 +92,9 @@ class Proximal:
         """Add a task's gradient, by `exact` or `full`.
 
         Raises:
-            UsageError: for `lite`, and for `full` where the network is too large for it.
+            UsageError: for `lite`, and for `full` if the network is too large for it.
             NotFinite: if the weights are not finite.
-            NotSolved: if the problem or the system behind the gradient is not solved as well as it must be.
+            NotSolved: if the problem or the linear system for the gradient is not solved well enough.
         """
         if plan.estimator == "lite":
             raise UsageError(NO_LITE)
@@ -100,11 +107,11 @@ class Proximal:
 
     @torch.no_grad()
     def solve(self, support: SupportLoss, *, way: int) -> Values:
-        """The parameters after `steps` gradients. As many sets of them are held at a time as after one.
+        """The parameters after `steps` gradients. Memory does not grow with the number of steps.
 
         Raises:
             NotFinite: if the objective is NaN or infinite from the start.
-            NotSolved: if the residual is above its bound; names both.
+            NotSolved: if the residual is above its bound; the message has both.
         """
         shapes = self._start(support.net, way)
         start, unflatten = _flat(shapes), partial(_like, shapes=shapes)
@@ -114,13 +121,17 @@ class Proximal:
             away = values - start
             return float(loss) + self.weight / 2 * dot(away, away), _flat(gradient) + self.weight * away
 
-        values, size = start, min(self.first_size, 1 / self.weight)  # no curvature of G is below l where L is convex
+        # where L is convex, the curvature of G is at least l
+        values, size = (
+            start,
+            min(self.first_size, 1 / self.weight),
+        )
         value, gradient = objective(values)
         at_start = float(gradient.norm())
         if not (value < torch.inf and at_start < torch.inf):
             raise NotFinite(
-                f"support images: a loss of {value} at inner step 1 of {self.steps}; "
-                "the extractor's weights are not finite"
+                f"support images: the loss is {value} at inner step 1 of {self.steps}; the extractor's weights "
+                "are not finite"
             )
         rounding = 8 * torch.finfo(values.dtype).eps * abs(value)
         recent = [value]
@@ -139,8 +150,8 @@ class Proximal:
         if self.residual is not None and not found <= self.residual:
             raise NotSolved(
                 f"the inner problem of {len(support.items)} support items is not solved after {self.steps} steps: "
-                f"residual {found:.2g}, expected {self.residual:.2g} or less; "
-                "more steps or a larger proximal weight may help"
+                f"the residual is {found:.2g}, expected at most {self.residual:.2g}; more steps or a larger "
+                "proximal weight may help"
             )
         return unflatten(values)
 
@@ -169,7 +180,8 @@ class Proximal:
             what="the gradient through the inner problem",
             weight="proximal weight",
         )
-        for parameter, gradient in zip(net.own, _like(solution, shapes=values), strict=False):  # none for the head
+        # the head has no meta-learned start
+        for parameter, gradient in zip(net.own, _like(solution, shapes=values), strict=False):
             add_gradient(parameter, gradient)
         if net.shared:
             z = _like(solution / self.weight, shapes=values)
@@ -178,15 +190,15 @@ class Proximal:
         return score.result()
 
     def _one_graph(self, support: SupportLoss, values: Values, task: TaskPixels, plan: GradientPlan) -> TaskLoss:
-        """t as it is, with the gradient of a Newton step from it: t - (H + l)^-1 dG, the graph of dG alone."""
+        """t with the gradient of a Newton step from it: t - (H + l)^-1 dG, where only dG has a graph."""
         net, size = support.net, sum(value.numel() for value in values)
         if size > MOST_DENSE:
             raise UsageError(
-                f"imaml's estimator 'full' makes a matrix of the second derivatives: {size:,} parameters adapt, "
-                f"at most {MOST_DENSE:,} can; use lite.estimator=exact"
+                f"imaml's estimator 'full' builds the matrix of second derivatives: {size:,} parameters adapt, "
+                f"but at most {MOST_DENSE:,} can; use lite.estimator=exact"
             )
         leaves = as_leaves(values)
-        with QuickSecondDerivatives():
+        with FastSecondDerivatives():
             loss = F.cross_entropy(net.logits(leaves, task.support), task.support_labels)
         slopes = _flat(derivatives(loss, leaves, again=True))
         rows = [_flat(derivatives(slope, leaves, again=True)).detach() for slope in slopes]
@@ -206,6 +218,6 @@ def _flat(values: Sequence[Tensor]) -> Tensor:
 
 
 def _like(flat: Tensor, *, shapes: Sequence[Tensor]) -> Values:
-    """A flat vector cut into values of the shapes of others."""
+    """Split a flat vector into tensors with the given tensors' shapes."""
     parts = flat.split([value.numel() for value in shapes])
     return [part.reshape(value.shape) for part, value in zip(parts, shapes, strict=True)]

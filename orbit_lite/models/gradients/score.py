@@ -1,4 +1,4 @@
-"""Loss and right answers over a task's query set, added up batch by batch."""
+"""Accumulates loss and accuracy over a task's query set, batch by batch."""
 
 from dataclasses import dataclass
 
@@ -9,28 +9,29 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TaskLoss:
-    """Mean cross-entropy and share of right answers over the task's query items, before the step."""
+    """Mean cross-entropy and accuracy over the task's query items, before the step."""
 
     loss: float
     accuracy: float
 
 
 class QueryScore:
-    """Adds up loss and right answers over query batches. The loss is the mean over all M items, however cut."""
+    """Accumulates loss and accuracy over query batches. The loss is the mean over all M items, for any batch size."""
 
     def __init__(self, *, loss_scale: float, items: int, device: torch.device) -> None:
         self._loss_scale, self._items = loss_scale, items
-        # on the device: a number fetched for each batch would make the CPU wait for it
+        # kept on the device: fetching a number per batch would make the CPU wait
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._right = torch.zeros((), dtype=torch.int64, device=device)
 
     def back_propagate(self, logits: Tensor, labels: Tensor, *, penalty: Tensor | float = 0.0) -> None:
-        """One batch, (b, way) and (b,): add its share of the task's mean loss, and send its gradient back.
+        """Add one batch's share, (b, way) and (b,), of the task's mean loss, and back-propagate it.
 
-        A penalty gets its gradient with it, and is not counted in the loss that is told.
+        A penalty is back-propagated with it, but is not part of the reported loss.
         """
         labels = labels.to(logits.device)
-        loss = F.cross_entropy(logits, labels, reduction="sum") / self._items  # M of the task, not b of the batch
+        # divided by the task's M, not by the batch's b
+        loss = F.cross_entropy(logits, labels, reduction="sum") / self._items
         torch.autograd.backward((loss + penalty) * self._loss_scale)
         self._loss += loss.detach()
         self._right += (logits.detach().argmax(dim=1) == labels).sum()

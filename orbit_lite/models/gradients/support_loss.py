@@ -1,6 +1,6 @@
-"""The support loss of an inner loop, as a function of the parameters that adapt: its gradient, and products with its
-second derivatives. Each is a sum over support items, taken in chunks, so that one chunk's graph is alive at a time.
-"""
+"""The support loss of an inner loop as a function of the adapting parameters: its gradient, and products with its
+second derivatives. Each is a sum over support items, computed in chunks, so only one chunk's graph is in memory at a
+time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from orbit_lite.models.extractor import Extractor
-from orbit_lite.models.gradients.convolution import QuickSecondDerivatives
+from orbit_lite.models.gradients.convolution import FastSecondDerivatives
 from orbit_lite.models.heads.fitting import LinearClassifier
 from orbit_lite.models.inputs import chunks_of
 
 HEAD = 2  # the last two values are the head's: weight (way, width) and bias (way,)
-Values = list[Tensor]  # the extractor's parameters that adapt, in the order of their names, and then the head's
+Values = list[Tensor]  # the extractor's adapting parameters in the order of their names, then the head's
 
 
 @dataclass(frozen=True)
 class AdaptingNet:
-    """An extractor and a linear head, run with other values in place of the parameters that adapt."""
+    """An extractor and a linear head, run with given values for the adapting parameters."""
 
     extractor: Extractor
-    names: tuple[str, ...]  # of the network's parameters that adapt
+    names: tuple[str, ...]  # the network's adapting parameters
     bf16: bool = False
 
     @property
     def own(self) -> list[nn.Parameter]:
-        """The extractor's own parameters of these names: where adapting begins."""
+        """The extractor's own parameters with these names, where adapting starts."""
         return [self.extractor.net.get_parameter(name) for name in self.names]
 
     @property
     def shared(self) -> list[nn.Parameter]:
-        """Parameters that learn and do not adapt: they stand inside every inner step."""
+        """Parameters that learn but don't adapt; they take part in every inner step."""
         adapting = set(self.names)
         named = self.extractor.net.named_parameters()
         return [value for name, value in named if name not in adapting and value.requires_grad]
@@ -48,16 +48,17 @@ class AdaptingNet:
         return LinearClassifier(weight, bias)
 
     def logits(self, values: Sequence[Tensor], items: Tensor) -> Tensor:
-        """One chunk of uint8 items to (n, way), with graph if gradients are on."""
+        """The logits of one chunk of uint8 items, (n, way), with graph if gradients are on."""
         return self.head(values).logits(self.extractor.encode(items, state=self.state(values), bf16=self.bf16))
 
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """What a step back through one inner step needs: products with second derivatives of the support loss.
+    """The products with second derivatives of the support loss that the backward pass of one inner step needs.
 
-    hessian: with its Hessian, for each value. shared: of the parameters that do not adapt, the gradient of <g, u>.
-    along: <g, v> over the extractor's values, and over the head's: what a learned rate's gradient is made of.
+    hessian: the product with the Hessian, for each value.
+    shared: the gradient of <g, u> for the parameters that don't adapt.
+    along: <g, v> over the extractor's values and over the head's, for the gradients of learned rates.
     """
 
     hessian: Values
@@ -72,15 +73,15 @@ class SupportLoss:
     net: AdaptingNet
     items: Tensor  # uint8 frames or clips
     labels: Tensor  # int64 (N,)
-    chunk: int  # frames that have a graph at once
+    chunk: int  # how many frames have a graph at once
     weights: Tensor | None = None  # (N,); None: 1 / N each
 
     def one_graph(self, values: Sequence[Tensor]) -> Tensor:
-        """The loss, with one graph over all items."""
+        """The loss, with a single graph over all items."""
         return self._share(values, slice(None), len(self.items))
 
     def gradient(self, values: Sequence[Tensor]) -> tuple[Values, Tensor]:
-        """The exact gradient for each value, without graph, and the loss; N forward and backward passes."""
+        """The exact gradient for each value, without graph, and the loss, by N forward and backward passes."""
         leaves = as_leaves(values)
         gradients, loss = [torch.zeros_like(value) for value in leaves], leaves[-1].new_zeros(())
         for part in chunks_of(self.items, self.chunk):
@@ -90,17 +91,17 @@ class SupportLoss:
             for total, gradient in zip(gradients, found, strict=True):
                 total += gradient
             loss += share.detach()
-            del share, found  # what is left of the graph, before the next chunk has one
+            del share, found  # frees the graph before the next chunk builds one
         return gradients, loss
 
     def product(self, values: Sequence[Tensor], v: Values, sizes: tuple[Tensor, Tensor], drawn: Tensor) -> Product:
-        """Products with u, which is v times the step size of its group, estimated from the items that are drawn.
+        """Estimate the products with u, which is v times the step size of its group, from the drawn items.
 
         Args:
-            values: where the derivatives are taken.
+            values: the point of the derivatives.
             v: the gradient of the query loss at the end of the step.
-            sizes: the step's size for the extractor's values, and for the head's.
-            drawn: numbers of the items, int64 (h,); their mean stands for that of all.
+            sizes: the step's size for the extractor's values and for the head's.
+            drawn: the drawn items' indices, int64 (h,); their mean estimates the mean over all items.
         """
         leaves, shared = as_leaves(values), self.net.shared
         learning = [*leaves, *shared]
@@ -108,7 +109,7 @@ class SupportLoss:
         along = [leaves[-1].new_zeros(()) for _ in sizes]
         for part in chunks_of(self.items[: len(drawn)], self.chunk):
             with torch.enable_grad():
-                with QuickSecondDerivatives():
+                with FastSecondDerivatives():
                     share = self._share(leaves, drawn[part], len(drawn))
                 gradient = derivatives(share, leaves, again=True)
                 dots = dot_by_group(gradient, v)
@@ -120,7 +121,7 @@ class SupportLoss:
         return Product(totals[: len(leaves)], totals[len(leaves) :], (along[0], along[1]))
 
     def _share(self, values: Sequence[Tensor], part: slice | Tensor, items: int) -> Tensor:
-        """What one chunk adds to an estimate of the loss from so many of the items."""
+        """One chunk's contribution to the loss as estimated from `items` items."""
         here = part.to(self.labels.device) if isinstance(part, Tensor) else part
         logits, labels = self.net.logits(values, self.items[part]), self.labels[here]
         if self.weights is None:
@@ -130,16 +131,16 @@ class SupportLoss:
 
 
 def as_leaves(values: Sequence[Tensor]) -> Values:
-    """The same values (not copied), each the beginning of a graph."""
+    """The same values (not copied) as leaves of a new graph."""
     return [value.detach().requires_grad_() for value in values]
 
 
 def derivatives(of: Tensor, by: Sequence[Tensor], *, again: bool = False) -> Values:
-    """First derivatives; zeros where one makes no difference. again: with graph, to be differentiated once more."""
+    """First derivatives; zeros for unused tensors. again: keep the graph, to differentiate once more."""
     return list(torch.autograd.grad(of, by, create_graph=again, allow_unused=True, materialize_grads=True))
 
 
 def dot_by_group(one: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Dot products over the extractor's values, and over the head's; 0 where there are none."""
+    """Dot products over the extractor's values and over the head's; 0 for an empty group."""
     dots = [(a * b).sum() for a, b in zip(one, other, strict=True)]
     return sum(dots[:-HEAD], start=one[-1].new_zeros(())), sum(dots[-HEAD:], start=one[-1].new_zeros(()))

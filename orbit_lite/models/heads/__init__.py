@@ -1,6 +1,6 @@
-"""The heads: support features to a classifier. `find_head` gives a head's record by name.
+"""Heads turn support features into a classifier. `find_head` returns a head's record by name.
 
-A head is one file here, and one line in this table; docs/learners.md says what its record holds. Installed packages add
+Each head is one file here and one line in this table; docs/learners.md describes its record. Installed packages can add
 others through the entry point group `orbit_lite.heads`.
 """
 
@@ -41,9 +41,9 @@ HEADS: dict[str, HeadRecord] = {
 
 
 def find_head(name: str) -> HeadRecord:
-    """A head's record, from this table or from an installed package.
+    """Return a head's record from this table or an installed package.
 
     Raises:
-        UsageError: for an unknown name (says which are near, and which there are), or a package that is broken.
+        UsageError: for an unknown name (the message lists similar and known names), or a broken package.
     """
     return HEAD.find(name, HEADS, expected=HeadRecord)

@@ -1,4 +1,4 @@
-"""ProtoNets' other head: the nearest class mean, by angle."""
+"""ProtoNets with cosine: the nearest class mean by angle."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,23 +11,23 @@ from groundwork.strict_model import Strict
 from orbit_lite.models.heads.fitting import class_means
 from orbit_lite.models.heads.record import Count, FitMacs, HeadRecord
 
-SCALE = 32.0  # the published rows' value; their checkpoints do not hold it
+SCALE = 32.0  # the value of the published rows; their checkpoints don't contain it
 
 
 class CosineSettings(Strict):
-    """scale: what the cosine is multiplied by; it sets how sharp the softmax is."""
+    """scale: factor for the cosine, which sets how sharp the softmax is."""
 
     scale: Annotated[float, Field(gt=0)] = SCALE
 
 
 @dataclass(frozen=True)
 class CosineHead:
-    """Class means of the support features (of the features themselves, not of their directions)."""
+    """Fits class means of the support features (not of their directions)."""
 
     scale: float = SCALE
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> "CosineClassifier":
-        """(n, width) and int64 (n,) to (way, width) means."""
+        """See Head. Fits means (way, width)."""
         return CosineClassifier(class_means(features, labels, way=way), self.scale)
 
 

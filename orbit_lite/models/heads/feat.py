@@ -1,6 +1,6 @@
-"""FEAT's head: nearest class mean, after each mean has looked at the others (one set-to-set block).
+"""FEAT's head: the nearest class mean, after a set-to-set block in which the means attend to each other.
 
-Ye et al. 2020, section 4.1 (arXiv 1812.03664); the winner of the 2022 ORBIT challenge put it on ProtoNets.
+Ye et al. 2020, section 4.1 (arXiv 1812.03664); the winner of the 2022 ORBIT challenge used it on ProtoNets.
 """
 
 from dataclasses import dataclass
@@ -19,14 +19,15 @@ DROPOUT, TEMPERATURE = 0.5, 32.0
 
 
 class FeatSettings(Strict):
-    """dropout: share of the block's output that is dropped, in meta-training only. temperature: divides the logits."""
+    """dropout: the share of the block's output that is dropped, only in meta-training. temperature: divides the
+    logits."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = DROPOUT
     temperature: Annotated[float, Field(gt=0)] = TEMPERATURE
 
 
 class SetBlock(nn.Module):
-    """One attention head over the rows of M, as wide as they are, and what it makes of them added to them:
+    """One attention head over the rows of M, as wide as the rows, with a residual connection:
 
     A = softmax(MQ (MK)' / sqrt(width)); LayerNorm(M + (A MV) W + w).
     """
@@ -41,7 +42,7 @@ class SetBlock(nn.Module):
         nn.init.xavier_normal_(self.out.weight)
 
     def forward(self, rows: Tensor, kept: Tensor | float) -> Tensor:
-        """(way, width) to the same. kept: a factor for each entry of what is added; 0 drops it."""
+        """Map (way, width) to (way, width). kept: a factor for each added entry; 0 drops it."""
         attention = self.query(rows) @ self.key(rows).T / rows.shape[1] ** 0.5
         mixed = self.out(attention.softmax(dim=1) @ self.value(rows))
         out: Tensor = self.norm(rows + kept * mixed)
@@ -49,7 +50,7 @@ class SetBlock(nn.Module):
 
 
 class FeatHead(nn.Module):
-    """Class means, and a meta-learned block over them."""
+    """Class means and a meta-learned block over them."""
 
     def __init__(self, width: int, dropout: float = DROPOUT, temperature: float = TEMPERATURE) -> None:
         super().__init__()
@@ -57,20 +58,20 @@ class FeatHead(nn.Module):
         self.block = SetBlock(width)
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> "FeatClassifier":
-        """(n, width) and int64 (n,) to (way, width) prototypes, without dropout."""
+        """See Head. Fits prototypes (way, width), without dropout."""
         means = class_means(features, labels, way=way)
         return FeatClassifier(self.block(means, kept=1.0), self.temperature)
 
 
 @dataclass(frozen=True)
 class FeatHeadInTraining:
-    """A FeatHead with dropout. The draw is this task's: every estimator has the same for the same `rng`."""
+    """A FeatHead with dropout. The dropout is drawn once per task: all estimators get the same for the same `rng`."""
 
     head: FeatHead
     rng: np.random.Generator
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> "FeatClassifier":
-        """As FeatHead; what is kept is scaled up by the share that is dropped."""
+        """See FeatHead; kept entries are scaled up to make up for the dropped ones."""
         means, rate = class_means(features, labels, way=way), self.head.dropout
         kept = torch.from_numpy(self.rng.random(means.shape) >= rate).to(means)
         return FeatClassifier(self.head.block(means, kept=kept / (1 - rate)), self.head.temperature)
@@ -78,18 +79,20 @@ class FeatHeadInTraining:
 
 @dataclass(frozen=True, eq=False)
 class FeatClassifier:
-    """Nearest prototype, by distance; a fixed temperature."""
+    """The nearest prototype by distance, with a fixed temperature."""
 
     prototypes: Tensor  # (way, width)
     temperature: float
 
     def logits(self, queries: Tensor) -> Tensor:
-        """(m, width) to (m, way): -|x - p|^2 / temperature, less x.x, the same for every class; see PrototypeHead."""
+        """Logits (m, way) of (m, width): -|x - p|^2 / temperature without the x.x, which is the same for every
+        class."""
         return (2 * queries @ self.prototypes.T - self.prototypes.square().sum(dim=1)) / self.temperature
 
 
 def _leaderboard_macs(head: FeatHead, size: FitSize) -> int:
-    """Class means and prototypes as ProtoNets' head reports them; the block by thop's rules: four layers and a norm."""
+    """Class means and prototypes as ProtoNets' head reports them, and the block by thop's rules: four layers and a
+    norm."""
     layers = 4 * size.way * size.width**2 + 4 * size.way * size.width
     return size.class_means + layers + 3 * size.way * size.width
 

@@ -1,4 +1,5 @@
-"""What a head is: support features to a classifier. Fitting returns a value; the gradient goes through it."""
+"""The interface of heads, which turn support features into a classifier. Fitting returns a value and is
+differentiable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,37 +11,37 @@ from torch import Tensor
 
 
 class FittedHead(Protocol):
-    """A classifier for one task: a frozen dataclass (`eq=False`, or == would ask for the truth of a tensor).
+    """A classifier for one task: a frozen dataclass (with `eq=False`, because tensors can't be compared by ==).
 
-    Its tensors are fields (see `head_tensors`); other fields are plain settings (numbers, texts) that `logits` needs.
+    Its tensors are fields (see `head_tensors`); other fields are plain settings (numbers, strings) that `logits` needs.
     """
 
     def logits(self, queries: Tensor) -> Tensor:
-        """(m, width) to (m, way), by tensor operations that an exporter can trace: no branch on their values."""
+        """Map (m, width) to (m, way), with operations that an exporter can trace: no branches on tensor values."""
         ...
 
 
 class Head(Protocol):
-    """What can be fitted: a class, or a module that holds what was meta-learned."""
+    """Fits classifiers: a plain class, or a module if it has meta-learned weights."""
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> FittedHead:
-        """A support set to a classifier.
+        """Fit a classifier to a support set.
 
         Args:
             features: (n, width).
-            labels: int64 (n,) in 0..way-1, every class present.
-            way: number of classes.
-            videos: int64 (n,), which video each item is of; None: each item is a video of its own.
+            labels: int64 (n,) in 0..way-1; every class occurs.
+            way: the number of classes.
+            videos: int64 (n,), the number of each item's video; None: each item is its own video.
 
         Raises:
-            ValueError: if labels are not so.
+            ValueError: if labels are invalid.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class LinearClassifier:
-    """One matrix product."""
+    """A linear classifier: one matrix product."""
 
     weight: Tensor  # (way, width)
     bias: Tensor  # (way,)
@@ -51,15 +52,15 @@ class LinearClassifier:
 
 
 def linear_shapes(way: int, width: int, values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shapes of a LinearClassifier's tensors."""
+    """The shapes of a LinearClassifier's tensors."""
     return {"weight": (way, width), "bias": (way,)}
 
 
 def class_members(labels: Tensor, *, way: int) -> Tensor:
-    """Which items are of each class, int64 (n,) to bool (n, way).
+    """One-hot labels: int64 (n,) to bool (n, way).
 
     Raises:
-        ValueError: if a class of 0..way-1 has no item, or a label lies outside.
+        ValueError: if a class in 0..way-1 has no item, or a label is outside this range.
     """
     members = labels[:, None] == torch.arange(way, device=labels.device)
     if int(members.sum()) != len(labels):
@@ -71,25 +72,25 @@ def class_members(labels: Tensor, *, way: int) -> Tensor:
 
 
 def class_means(features: Tensor, labels: Tensor, *, way: int) -> Tensor:
-    """Mean feature of each class, (n, width) and int64 (n,) to (way, width). Raises as `class_members`."""
+    """The mean feature of each class: (n, width) and int64 (n,) to (way, width). For errors see `class_members`."""
     members = class_members(labels, way=way)
     counts = members.sum(dim=0)
-    # A matrix product, not index_add, whose order of summation on CUDA changes from run to run.
+    # A matrix product, because index_add on CUDA sums in an order that changes from run to run.
     return (members.to(features.dtype) / counts).T @ features
 
 
 def head_tensors(head: FittedHead) -> dict[str, Tensor]:
-    """The tensors that the gradient passes through, by field name: those of real numbers."""
+    """The tensors that carry a gradient, by field name: those with floating-point numbers."""
     return {name: value for name, value in every_tensor(head).items() if value.is_floating_point()}
 
 
 def every_tensor(head: FittedHead) -> dict[str, Tensor]:
-    """All tensors a fitted head classifies with, by field name."""
+    """All tensors of a fitted head, by field name."""
     named = {field.name: getattr(head, field.name) for field in fields(head)}  # type: ignore[arg-type]
     return {name: value for name, value in named.items() if isinstance(value, Tensor)}
 
 
 def with_tensors(head: FittedHead, tensors: Mapping[str, Tensor]) -> FittedHead:
-    """The same head with other tensors in those fields."""
+    """The same head with these fields replaced."""
     changed: Any = replace(head, **tensors)  # type: ignore[type-var]
     return changed

@@ -1,7 +1,7 @@
-"""ANIL's head: linear, fitted by steps of plain gradient descent that meta-training differentiates through.
+"""ANIL's head: a linear head, fitted by plain gradient descent that meta-training differentiates through.
 
-Raghu et al. 2020 (arXiv 1909.09157): MAML whose inner loop changes the head alone. So features are the same at every
-step, each support item is encoded once, and the whole inner loop is a function of the encodings: a head like any other.
+Raghu et al. 2020 (arXiv 1909.09157): MAML whose inner loop only changes the head. Features are the same at every step,
+each support item is encoded once, and the whole inner loop is a function of the encodings, as for any other head.
 """
 
 import torch
@@ -16,10 +16,10 @@ from orbit_lite.models.step_rates import InnerSettings, Start, StepRates, item_w
 
 
 class InnerLoopHead(nn.Module):
-    """Softmax regression by full-batch gradient steps, from zeros or from the class means.
+    """Softmax regression by full-batch gradient steps that start at zeros or at the class means.
 
-    The gradient of the mean cross-entropy is written out, so one graph over the steps is one over matrix products of
-    the encodings: all it holds are (n, way) numbers a step. It is the exact second-order gradient.
+    The gradient of the mean cross-entropy is written in closed form, so the graph over the steps only has matrix
+    products of the encodings and stores (n, way) numbers per step. It gives the exact second-order gradient.
     """
 
     def __init__(self, rates: StepRates, *, start: Start, summed_batches: int | None = None) -> None:
@@ -30,14 +30,14 @@ class InnerLoopHead(nn.Module):
 
     @property
     def steps(self) -> int:
-        """How many gradients a fit takes."""
+        """The number of gradients in a fit."""
         return self.rates.windows
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> LinearClassifier:
-        """See Head. Videos make no difference.
+        """See Head. Videos are not used.
 
         Raises:
-            NotFinite: if the steps diverge; names the step.
+            NotFinite: if the steps diverge; the message names the step.
         """
         members = class_members(labels, way=way).to(features.dtype)
         if self.start == "prototypes":
@@ -47,7 +47,8 @@ class InnerLoopHead(nn.Module):
             weight, bias = features.new_zeros(way, features.shape[1]), features.new_zeros(way)
         weights = item_weights(len(features), self.summed_batches, like=features)
         for number, size in enumerate(self.rates.sums(), start=1):
-            slope = F.linear(features, weight, bias).softmax(dim=1) - members  # of each item's loss, at its logits
+            # the gradient of each item's loss with respect to its logits
+            slope = F.linear(features, weight, bias).softmax(dim=1) - members
             slope = slope / len(features) if weights is None else slope * weights[:, None]
             weight, bias = weight - size * slope.T @ features, bias - size * slope.sum(dim=0)
             if not torch.isfinite(weight.detach()).all():
@@ -60,8 +61,8 @@ class InnerLoopHead(nn.Module):
 
 RECORD = HeadRecord(
     name="inner_loop",
-    summary="linear, by steps that meta-training differentiates through",
-    settings=InnerSettings,  # and the learner's `steps` and `step_lr`
+    summary="linear, by gradient steps that meta-training differentiates through",
+    settings=InnerSettings,  # in addition to the learner's `steps` and `step_lr`
     build=lambda learner, own, width: InnerLoopHead(
         StepRates(learner.step_lr, steps=learner.steps, window=own.window, learned=own.learned_rates),
         start=own.start,
@@ -71,7 +72,7 @@ RECORD = HeadRecord(
     shapes=linear_shapes,
     macs=FitMacs(
         ours=Count.BY_RUNNING,
-        # as FineTuner's: forward and backward; but on features that are encoded once
+        # as for FineTuner, forward and backward, but features are encoded once
         leaderboard=lambda head, size: 2 * head.steps * size.items * size.width * size.way,
     ),
     passes_gradient=True,

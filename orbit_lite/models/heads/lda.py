@@ -1,6 +1,7 @@
 """Linear discriminant analysis with one shrunk covariance, in closed form: differentiable, so it can be meta-trained.
 
-Friedman 1989 (regularized discriminant analysis, its gamma); how features come in is this kit's (see `centered`).
+Friedman 1989 (regularized discriminant analysis, its gamma); the preprocessing of features is this kit's own (see
+`centered`).
 """
 
 from dataclasses import dataclass, replace
@@ -16,14 +17,14 @@ from orbit_lite.models.heads.centered import CenteredSupport, centered
 from orbit_lite.models.heads.lda_shrinkage import SHRINKAGES, Scatter, choose_shrinkage
 from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord
 
-# A fitted density of many dimensions is far too sure of itself: with this its softmax is about as sure as it is right
-# on five users' photos (docs/learners.md), and in meta-training it has a slope.
+# A density fitted in many dimensions is far too confident. With this scale the softmax is about calibrated on five
+# users' photos (docs/learners.md), and it does not saturate in meta-training.
 SCALE = 0.03
 
 
 class LdaSettings(Strict):
-    """shrinkage: of the covariance to a multiple of one; null chooses it by leaving out one video after the other.
-    scale: of logits."""
+    """shrinkage: of the covariance toward a multiple of the identity; null chooses it by leaving out one video at a
+    time. scale: factor for the logits."""
 
     shrinkage: Annotated[float, Field(gt=0, le=1)] | None = None
     scale: Annotated[float, Field(gt=0)] = SCALE
@@ -31,7 +32,8 @@ class LdaSettings(Strict):
 
 @dataclass(frozen=True)
 class LdaHead:
-    """Logits scale * (a S^-1 mu_c - mu_c S^-1 mu_c / 2), the covariance S shared by the classes; see `Scatter`."""
+    """Logits are scale * (a S^-1 mu_c - mu_c S^-1 mu_c / 2), with a covariance S shared by all classes; see
+    `Scatter`."""
 
     shrinkage: float | None = None
     scale: float = SCALE
@@ -40,13 +42,13 @@ class LdaHead:
         """See Head. Computed in float64.
 
         Raises:
-            ValueError: if labels are not as Head says.
+            ValueError: if labels are invalid.
             NotFinite: if the features are NaN or infinite.
         """
         support = CenteredSupport.of(features, labels, videos, way=way)
         scatter = Scatter.of(support, labels)
         chosen = choose_shrinkage(support, scatter, labels) if self.shrinkage is None else self.shrinkage
-        solved = scatter.solve(chosen).contiguous()  # or a file's copy would round otherwise
+        solved = scatter.solve(chosen).contiguous()  # otherwise a copy loaded from a file could round differently
         bias = -(solved * scatter.means).sum(dim=1) / 2
         dtype = features.dtype
         return LdaClassifier(
@@ -54,7 +56,7 @@ class LdaHead:
         )
 
     def settled(self, features: Tensor, labels: Tensor, videos: Tensor | None, *, way: int) -> "LdaHead":
-        """With the shrinkage that `fit` would choose. Arguments and errors as there."""
+        """The head with the shrinkage that `fit` would choose. For arguments and errors see `fit`."""
         if self.shrinkage is not None:
             return self
         support = CenteredSupport.of(features, labels, videos, way=way)
@@ -63,7 +65,7 @@ class LdaHead:
 
 @dataclass(frozen=True, eq=False)
 class LdaClassifier:
-    """A linear score of a feature's direction about the middle."""
+    """A linear score of a feature's direction from the middle."""
 
     middle: Tensor  # (width,)
     weight: Tensor  # (way, width)
@@ -76,9 +78,9 @@ class LdaClassifier:
 
 
 def _leaderboard_macs(head: LdaHead, size: FitSize) -> int:
-    """Class means twice (of the directions, and about the middle), the smaller scatter matrix, its factor and the
-    weights; where the shrinkage is chosen, its eigenvectors and, for each value, what all items' logits take. No
-    published code has this head: these are the products written above, videos of one item each."""
+    """Class means twice (of the directions, and relative to the middle), the smaller scatter matrix, its factor and the
+    weights; if the shrinkage is chosen, also eigenvectors and all items' logits for each value. No published code has
+    this head, so this counts the products above, with one item per video."""
     smaller = min(size.items, size.width)
     fit = smaller * size.items * size.width + smaller**3 // 3 + size.way * (smaller**2 + 2 * size.items * size.width)
     logits = len(SHRINKAGES) * size.items * smaller * (size.way + 2)

@@ -1,11 +1,11 @@
-"""The covariance of the LDA head, and how far it is shrunk: chosen by leaving out one video after the other, exactly.
+"""The covariance of the LDA head and its shrinkage, which is chosen by exact leave-one-video-out.
 
-Without the frames g of a video the class mean moves and the scatter loses a few directions:
+Without the frames g of a video the class mean changes and the scatter loses a few directions:
 
     W' = W - sum_g w_i (a_i - mu)(a_i - mu)' - v^2 / (u - v) (m_g - mu)(m_g - mu)'
 
-(u the weight of the class, v that of the video, m_g its mean), so the inverse of the shrunk covariance without them is
-a low-rank update of the one with them (Woodbury), and the eigenvectors of W serve every shrinkage.
+(u is the weight of the class, v that of the video, m_g its mean). So the inverse of the shrunk covariance without these
+frames is a low-rank update of the one with them (Woodbury), and the eigenvectors of W serve every shrinkage.
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,20 @@ from torch import Tensor
 
 from orbit_lite.models.heads.centered import CenteredSupport, solve_positive
 
-SHRINKAGES = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)  # tried when it is chosen
-USUAL_SHRINKAGE = 0.7  # where no video can be left out
-TINY_VALUE = 1e-10  # of the largest eigenvalue: below it an eigenvector is noise, and changes nothing
+SHRINKAGES = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)  # the candidates
+DEFAULT_SHRINKAGE = 0.7  # used if no video can be left out
+TINY_VALUE = 1e-10  # relative to the largest eigenvalue; eigenvectors below it are noise and are ignored
 
 
 @dataclass(frozen=True, eq=False)
 class Scatter:
-    """Spread of a support set's rows about their class means.
+    """The scatter of a support set's rows around their class means.
 
-    means: (way, width). heavy: (n, width), the rows less their means, times the root of their weights. degrees: items
-    less classes, plus one. level: the average variance of an entry. As if one more row lay a unit from its class's
-    mean, in no direction: so there is a level even with one item a class.
+    means: (way, width).
+    heavy: (n, width), the rows minus their class means, times the root of their weights.
+    degrees: items minus classes, plus one.
+    level: the average variance of an entry, computed as if one more row had distance 1 from its class mean, so that it
+        is positive even with one item per class.
 
     The covariance shrunk by g is (1 - g) heavy'heavy / degrees + g * level * identity.
     """
@@ -38,14 +40,14 @@ class Scatter:
 
     @classmethod
     def of(cls, support: CenteredSupport, labels: Tensor) -> "Scatter":
-        """Of a support set and its labels."""
+        """Compute the scatter of a support set."""
         means = support.shares @ support.rows
         heavy = (support.rows - means[labels]) * support.weights.sqrt()[:, None]
         degrees = len(labels) - len(means) + 1
         return cls(means, heavy, degrees, (heavy.square().sum() + 1) / (degrees * heavy.shape[1]))
 
     def solve(self, shrinkage: float) -> Tensor:
-        """Inverse of the shrunk covariance times each class mean, (way, width), with graph."""
+        """The inverse of the shrunk covariance times each class mean, (way, width), with graph."""
         share, floor = (1 - shrinkage) / self.degrees, shrinkage * self.level
         few = len(self.heavy) <= self.heavy.shape[1]
         inner = self.heavy @ self.heavy.T if few else self.heavy.T @ self.heavy
@@ -59,13 +61,13 @@ class Scatter:
 
 @torch.no_grad()
 def choose_shrinkage(support: CenteredSupport, scatter: Scatter, labels: Tensor) -> float:
-    """The one of SHRINKAGES with the least cross-entropy on videos left out one at a time; the first of equals.
+    """The value in SHRINKAGES with the lowest leave-one-video-out cross-entropy; the first in case of a tie.
 
-    Middle, weights and level are held fixed, and an object's only video is not left out. USUAL_SHRINKAGE if none can
-    be. The likelihood is the model's own, without the head's scale.
+    Middle, weights and level stay fixed, and a class's only video is not left out. Returns DEFAULT_SHRINKAGE if no
+    video can be left out. The likelihood is the model's own, without the head's scale.
     """
     if not support.leavable.any():
-        return USUAL_SHRINKAGE
+        return DEFAULT_SHRINKAGE
     shrinkages = torch.tensor(SHRINKAGES, dtype=scatter.heavy.dtype, device=scatter.heavy.device)
     metric = _Metric.of(scatter, shrinkages)
     losses = []
@@ -78,10 +80,12 @@ def choose_shrinkage(support: CenteredSupport, scatter: Scatter, labels: Tensor)
 
 @dataclass(frozen=True, eq=False)
 class _Metric:
-    """Inner products by the inverse of the covariance, at every shrinkage at once.
+    """Inner products with the inverse covariance, for all shrinkages at once.
 
-    axes: eigenvectors of the scatter, (width, r). gains: what a unit along each adds to floors' product, (g, r).
-    floors: 1 / the variance off all axes, (g,). shares: what the scatter is multiplied by, (g,).
+    axes: eigenvectors of the scatter, (width, r).
+    gains: what each axis adds to the product given by floors, (g, r).
+    floors: 1 / the variance outside all axes, (g,).
+    shares: factor for the scatter, (g,).
     """
 
     axes: Tensor
@@ -102,13 +106,13 @@ class _Metric:
         return cls(axes, gains, floors, shares)
 
     def products(self, vectors: Tensor) -> Tensor:
-        """Of vectors (q, width) with each other, (g, q, q)."""
+        """The inner products of vectors (q, width) with each other, (g, q, q)."""
         along = vectors @ self.axes
         return (vectors @ vectors.T) * self.floors[:, None, None] + (along * self.gains[:, None, :]) @ along.T
 
 
 def _left_out_logits(support: CenteredSupport, scatter: Scatter, metric: _Metric, frames: Tensor, label: int) -> Tensor:
-    """Of the frames (q,) of one video, by the classifier that was fitted without them, (g, q, way)."""
+    """The logits of one video's frames (q,) by the classifier fitted without them, (g, q, way)."""
     rows, weights, mean = support.rows[frames], support.weights[frames], scatter.means[label]
     of_video = weights.sum()
     of_class = support.weights.sum() / len(scatter.means)  # the same for every class
@@ -117,7 +121,7 @@ def _left_out_logits(support: CenteredSupport, scatter: Scatter, metric: _Metric
     means[label] = (of_class * mean - of_video * center) / (of_class - of_video)
     shift = (of_video**2 / (of_class - of_video)).sqrt() * (center - mean)
     lost = torch.cat([(rows - mean) * weights.sqrt()[:, None], shift[None]])
-    # all inner products that are needed: of rows, means and lost directions
+    # all inner products needed: of rows, means and removed directions
     products = metric.products(torch.cat([rows, means, lost]))
     first, second = len(rows), len(rows) + len(means)
     eye = torch.eye(len(lost), dtype=rows.dtype, device=rows.device)

@@ -1,4 +1,4 @@
-"""FineTuner's head: linear, fitted to the support features by gradient steps."""
+"""FineTuner's head: a linear head, fitted to the support features by gradient steps."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from orbit_lite.models.settings import NoSettings
 
 @dataclass(frozen=True)
 class StepsHead:
-    """Softmax regression from zeros, a number of full-batch steps of Adam. Not meta-learned.
+    """Softmax regression from zeros, by full-batch steps of Adam. Not meta-learned.
 
-    No gradient goes back to the features: what it is fitted to is taken as given.
+    No gradient passes back to the features.
     """
 
     steps: int
     lr: float
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> LinearClassifier:
-        """(n, width) and int64 (n,) to a linear classifier. The same features give the same one."""
+        """See Head. Deterministic."""
         features = features.detach()
         weight = features.new_zeros(way, features.shape[1]).requires_grad_()
         bias = features.new_zeros(way).requires_grad_()
@@ -38,7 +38,7 @@ class StepsHead:
 RECORD = HeadRecord(
     name="linear",
     summary="linear, by steps of Adam",
-    settings=NoSettings,  # the learner's `steps` and `step_lr`, which FiLM parameters may share
+    settings=NoSettings,  # it uses the learner's `steps` and `step_lr`, which FiLM parameters may share
     build=lambda learner, own, width: StepsHead(learner.steps, learner.step_lr),
     fitted=LinearClassifier,
     shapes=linear_shapes,

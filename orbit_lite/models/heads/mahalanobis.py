@@ -1,4 +1,4 @@
-"""Simple CNAPs' head: the nearest class mean by a distance that each class's own spread defines.
+"""Simple CNAPs' head: the nearest class mean by Mahalanobis distance, with one covariance per class.
 
 Bateni et al. 2020, eq. 2 to 4 (arXiv 1912.03432).
 """
@@ -18,8 +18,8 @@ from orbit_lite.models.settings import NoSettings
 class MahalanobisHead:
     """Fits class means and, for each class c of n_c items, Q_c = l Cov_c + (1 - l) Cov_task + I, l = n_c / (n_c + 1).
 
-    published_quirks: as the published code has it, the covariance of a class with one item is not 0 but one number in
-    every entry: the variance of that item's own features about their mean.
+    published_quirks: as in the published code, the covariance of a class with one item is not 0; every entry is the
+        variance of that item's features around their mean.
     """
 
     published_quirks: bool = False
@@ -27,10 +27,10 @@ class MahalanobisHead:
     def fit(
         self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None
     ) -> "MahalanobisClassifier":
-        """(n, width) and int64 (n,) to (way, width) means and (way, width, width) whitenings, W'W = inverse of Q.
+        """See Head. Fits means (way, width) and whitenings (way, width, width), with W'W = inverse of Q.
 
-        Computed in float64: Q of 1280 features has entries of very different size. Q - I is positive semi-definite,
-        so that its Cholesky factor exists, unless rounding makes nothing of I.
+        Computed in float64, because Q of 1280 features has entries of very different size. Q - I is positive
+        semi-definite, so Q has a Cholesky factor, unless I is lost to rounding.
 
         Raises:
             ValueError: if a class has no item.
@@ -48,14 +48,14 @@ class MahalanobisHead:
             factor, failed = torch.linalg.cholesky_ex(weight * of_class + (1 - weight) * of_task + eye)
             if failed:
                 raise NotFinite(
-                    f"support features of class {label}: of size {float(exact.detach().abs().max()):.3g}, "
-                    "their covariance has no Cholesky factor; the weights have diverged"
+                    f"support features of class {label}: their covariance has no Cholesky factor (largest entry "
+                    f"{float(exact.detach().abs().max()):.3g}); the weights have diverged"
                 )
             whitenings.append(torch.linalg.solve_triangular(factor, eye, upper=False))
         return MahalanobisClassifier(means, torch.stack(whitenings).to(features.dtype))
 
     def _one_item(self, members: Tensor) -> Tensor:
-        """(1, width) to what stands for its covariance, (width, width)."""
+        """The covariance used for a class of one item, (1, width) to (width, width)."""
         width = members.shape[1]
         if not self.published_quirks:
             return members.new_zeros(width, width)
@@ -64,14 +64,14 @@ class MahalanobisHead:
 
 @dataclass(frozen=True, eq=False)
 class MahalanobisClassifier:
-    """Logits are minus the squared distance to the class mean in the class's own metric."""
+    """Logits are the negative squared distances to the class means, each in its class's metric."""
 
     means: Tensor  # (way, width)
     whitenings: Tensor  # (way, width, width)
 
     def logits(self, queries: Tensor) -> Tensor:
         """(m, width) to (m, way), each <= 0: -(x - mu)' Q^-1 (x - mu)."""
-        # one class after the other: all at once would hold way * m * width differences
+        # one class at a time: all at once would store way * m * width differences
         distances = [
             ((queries - mean) @ whitening.T).square().sum(dim=1)
             for mean, whitening in zip(self.means, self.whitenings, strict=True)
@@ -80,13 +80,13 @@ class MahalanobisClassifier:
 
 
 def _covariance(items: Tensor) -> Tensor:
-    """(n, width) to (width, width), divided by n - 1; 0 for a single item."""
+    """The covariance (width, width) of items (n, width), divided by n - 1; 0 for a single item."""
     centered = items - items.mean(dim=0)
     return centered.T @ centered / max(len(items) - 1, 1)
 
 
 def _leaderboard_macs(head: MahalanobisHead, size: FitSize) -> int:
-    """As the published head reports: covariances, and an inverse for each class by Gaussian elimination."""
+    """As the published head reports: covariances, and one inverse per class by Gaussian elimination."""
     width = size.width
     covariances = sum(count * width * (count + 2) for count in (size.items, *size.items_by_class))
     return size.class_means + covariances + size.way * (1 + 3 * width**2 + (width**3 - 4 * width) // 3)

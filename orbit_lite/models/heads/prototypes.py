@@ -1,4 +1,4 @@
-"""ProtoNets' head: the nearest class mean, by distance."""
+"""ProtoNets' head: the nearest class mean by distance."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -26,10 +26,8 @@ class PrototypeHead:
         return LinearClassifier(2 * self.means, -self.means.square().sum(dim=1))
 
     def logits(self, queries: Tensor) -> Tensor:
-        """(m, width) to (m, way): 2 mu.x - mu.mu, which is -|x - mu|^2 less x.x, the same for every class.
-
-        So the softmax is the same, it is one matrix product, and it is what published checkpoints compute.
-        """
+        """Logits (m, way) of (m, width): 2 mu.x - mu.mu, which is -|x - mu|^2 without the x.x that all classes share.
+        The softmax is the same, and it is one matrix product, as in the published code."""
         return 2 * queries @ self.means.T - self.means.square().sum(dim=1)
 
 
@@ -40,7 +38,7 @@ RECORD = HeadRecord(
     build=lambda learner, own, width: PrototypeHead,
     fitted=PrototypeHead,
     shapes=lambda way, width, values: {"means": (way, width)},
-    # the published head reports its weights and biases, 2 mu and -mu.mu, as three products an entry
+    # the published head reports its weights and biases, 2 mu and -mu.mu, as three products per entry
     macs=FitMacs(ours=Count.BY_RUNNING, leaderboard=lambda head, size: size.class_means + 3 * size.way * size.width),
     passes_gradient=True,
     meta_learned=False,

@@ -1,6 +1,6 @@
-"""One record per head: every fact about it that the rest of the kit needs, beside the head itself.
+"""One record per head with every fact about it that the rest of the kit needs.
 
-A fact that is missing is an error, never another head's number: no field has a default.
+No field has a default, so that a missing fact is an error, never another head's number.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,42 +25,44 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class FitSize:
-    """What a head is fitted to: how many support items each class has, and how wide the features are."""
+    """The size of a fit: the number of support items of each class, and the width of the features."""
 
     items_by_class: tuple[int, ...]
     width: int
 
     @property
     def way(self) -> int:
-        """Number of classes."""
+        """The number of classes."""
         return len(self.items_by_class)
 
     @property
     def items(self) -> int:
-        """Support items in all."""
+        """The total number of support items."""
         return sum(self.items_by_class)
 
     @property
     def class_means(self) -> int:
-        """What the leaderboard counts for the mean feature of each class."""
+        """The leaderboard's count for the mean feature of each class."""
         return self.way * self.items + self.items * self.width
 
 
 class Count(Enum):
-    """How MACs are found where there is no formula."""
+    """How to find MACs without a formula."""
 
-    BY_RUNNING = "by running it"  # ours: every operation of the fit; the leaderboard's: thop's rules over its modules
+    # our count: all operations of the fit; the leaderboard's: thop's rules for its modules
+    BY_RUNNING = "by running it"
 
 
-Macs = Callable[[Any, FitSize], int] | Count  # a formula: of the built head, and the size of what it is fitted to
+Macs = Callable[[Any, FitSize], int] | Count  # a formula: (head, size) -> MACs
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitMacs:
     """MACs of a head's fit, by both counts.
 
-    part: what the rows of a cost table call it. encodings: how often the leaderboard counts every support frame's
-    encoding (backward passes included), for the built head: once, unless its published code encodes anew in each step.
+    part: its name in a table of costs.
+    encodings: how often the leaderboard counts every support frame's encoding (including backward passes), given the
+        head: once, unless the published code encodes again in each step.
     """
 
     ours: Macs
@@ -73,23 +75,25 @@ class FitMacs:
 class HeadRecord:
     """One head.
 
-    name: what YAML calls it. summary: what it is, in a few words.
+    name: its name in YAML.
+    summary: what it is, in a few words.
     settings: its own keys in a learner's YAML (`head_settings`), a Strict model; NoSettings if it has none.
-    build: the learner's settings, its own, and the width of the features, to what can be fitted.
-    fitted: the class that `fit` gives, a frozen dataclass of tensors and plain settings.
-    shapes: of the fitted tensors by name, from way, width and the fitted settings by name: what a file must hold.
-    macs: what fitting costs.
-    passes_gradient: whether a gradient goes back through the fit to every support feature (or else nothing before the
-        head can be meta-trained).
-    meta_learned: whether the head has weights that meta-training changes, or how to tell from its settings; see
-        `learns`.
-    adds_objects: whether it can be fitted again from kept features alone, so that objects are added and forgotten
-        without the others' videos.
-    settle: the head with the numbers held fixed that it would choose for a support set (features, labels, videos and
-        way as for `fit`); None if it chooses none.
-    in_training: the head as a task's gradient has it, of the head, the estimator's name and a generator of its own:
-        with the noise that meta-training adds, or, for `full`, with its gradient found without approximation; None if
-        it is the same head.
+    build: makes the head from the learner's settings, its own settings and the width of the features.
+    fitted: the class that `fit` returns, a frozen dataclass of tensors and plain settings.
+    shapes: the shapes of the fitted tensors by name, given way, width and the fitted settings by name; a file must hold
+        these.
+    macs: the cost of fitting.
+    passes_gradient: whether a gradient passes back through the fit to every support feature; otherwise no part before
+        the head can be meta-trained.
+    meta_learned: whether the head has weights that meta-training changes, or a function that tells this from its
+        settings; see `learns`.
+    adds_objects: whether it can be fitted again from stored features alone, so that objects can be added and forgotten
+        without the other objects' videos.
+    settle: returns the head with the settings fixed that it would choose for a support set (features, labels, videos
+        and way as for `fit`); None if it chooses none.
+    in_training: returns the head for a task's gradient, given the head, the estimator's name and a generator of its
+        own: with the noise that meta-training adds, or, for `full`, with a gradient without approximation; None if it
+        is the same head.
     """
 
     name: str
@@ -110,7 +114,7 @@ class HeadRecord:
             raise ValueError(f"head {self.name!r}: `fitted` must be a dataclass with tensors as fields")
 
     def learns(self, settings: Mapping[str, Any]) -> bool:
-        """Whether one with these settings (of its own, by name) has weights that meta-training changes."""
+        """Whether a head with these settings (its own, by name) has weights that meta-training changes."""
         if callable(self.meta_learned):
             return self.meta_learned(self.settings.model_validate(dict(settings)))
         return self.meta_learned
@@ -122,29 +126,29 @@ class HeadRecord:
 
     @property
     def tensor_names(self) -> tuple[str, ...]:
-        """Fields of the fitted head that are tensors."""
+        """The fields of the fitted head that are tensors."""
         return tuple(name for name, hint in self._hints.items() if hint is Tensor)
 
     def take_apart(self, fitted: FittedHead, *, way: int, width: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """A fitted head to its tensors and its plain settings, by name: all that a file must hold of it.
+        """Split a fitted head into its tensors and its plain settings, by name: all that a file must hold.
 
         Raises:
-            ValueError: if it is not what the record says: of another class, or with tensors of other shapes.
+            ValueError: if its class or the shapes of its tensors differ from the record.
         """
         if type(fitted) is not self.fitted:
-            raise ValueError(f"head {self.name!r} gave a {type(fitted).__name__}, which is not what its record says")
+            raise ValueError(f"head {self.name!r} returned a {type(fitted).__name__}, which differs from its record")
         tensors = {name: getattr(fitted, name) for name in self.tensor_names}
         values = {name: getattr(fitted, name) for name in self._hints if name not in tensors}
         found = {name: tuple(value.shape) for name, value in tensors.items()}
         if (expected := dict(self.shapes(way, width, values))) != found:
-            raise ValueError(f"head {self.name!r} gave tensors {found}; its record says {expected}")
+            raise ValueError(f"head {self.name!r} returned tensors {found}; its record says {expected}")
         return tensors, values
 
     def check_values(self, values: Values) -> dict[str, Any]:
-        """The plain settings of a fitted head, as a file has them, in the types of its fields.
+        """Convert a fitted head's plain settings, as read from a file, to the types of its fields.
 
         Raises:
-            ValueError: if one is missing, unknown or of another type.
+            ValueError: if one is missing, unknown or has another type.
         """
         hints = {name: hint for name, hint in self._hints.items() if hint is not Tensor}
         if values.keys() != hints.keys():
@@ -155,7 +159,7 @@ class HeadRecord:
             raise ValueError(some_faults(error)) from None
 
     def fit_macs(self, head: Head, features: Tensor, labels: Tensor, *, way: int) -> PartMacs:
-        """MACs of fitting the built head to a support set, by both counts; fits it if they are counted by running."""
+        """MACs of fitting the head to a support set, by both counts; fits it if they are counted by running."""
 
         def fit() -> FittedHead:
             return head.fit(features, labels, way=way)

@@ -1,6 +1,7 @@
-"""Ridge regression onto the classes, in closed form: differentiable, so that it can be meta-trained.
+"""Ridge regression onto the classes, in closed form: differentiable, so it can be meta-trained.
 
-Bertinetto et al. 2019, section 3.1 (R2-D2, arXiv 1805.08136); how features come in is this kit's (see `centered`).
+Bertinetto et al. 2019, section 3.1 (R2-D2, arXiv 1805.08136); the preprocessing of features is this kit's own (see
+`centered`).
 """
 
 from dataclasses import dataclass, replace
@@ -16,17 +17,18 @@ from orbit_lite.models.counting import eigenvector_macs
 from orbit_lite.models.heads.centered import CenteredSupport, centered, solve_positive
 from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord
 
-# Tried when the penalty is chosen, and what it is where no video can be left out. Rows have unit length and weigh 1 on
-# average, so these are in units of the mean eigenvalue of the items' weighted Gram matrix.
+# The candidates for the penalty, and its value if no video can be left out. Rows have unit length and weight 1 on
+# average, so the unit is the mean eigenvalue of the items' weighted Gram matrix.
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-USUAL_PENALTY = 0.3
-# Logits for a score of 1, which is a row of the targets met: the softmax of five users' held-out photos is then about
-# as sure as it is right (docs/learners.md), and in meta-training it has a slope.
+DEFAULT_PENALTY = 0.3
+# The logit for a score of 1, which means that a target is met exactly. With this scale the softmax is about calibrated
+# on five users' held-out photos (docs/learners.md), and it does not saturate in meta-training.
 SCALE = 12.5
 
 
 class RidgeSettings(Strict):
-    """penalty: on the weights' square; null chooses it by leaving out one video after the other. scale: of logits."""
+    """penalty: on the squared weights; null chooses it by leaving out one video at a time. scale: factor for the
+    logits."""
 
     penalty: Annotated[float, Field(gt=0)] | None = None
     scale: Annotated[float, Field(gt=0)] = SCALE
@@ -34,7 +36,7 @@ class RidgeSettings(Strict):
 
 @dataclass(frozen=True)
 class RidgeHead:
-    """Minimizes sum_n w_n |a_n W' - (y_n - 1/way)|^2 + penalty |W|^2; a_n, w_n as CenteredSupport, y_n one-hot."""
+    """Minimizes sum_n w_n |a_n W' - (y_n - 1/way)|^2 + penalty |W|^2; a_n, w_n: see CenteredSupport; y_n: one-hot."""
 
     penalty: float | None = None
     scale: float = SCALE
@@ -43,17 +45,18 @@ class RidgeHead:
         """See Head. Computed in float64.
 
         Raises:
-            ValueError: if labels are not as Head says.
+            ValueError: if labels are invalid.
             NotFinite: if the features are NaN or infinite.
         """
         support = CenteredSupport.of(features, labels, videos, way=way)
         targets = _targets(support, labels, way=way)
         penalty = choose_penalty(support, targets) if self.penalty is None else self.penalty
-        weight = self.scale * _solve(support, targets, penalty).T.contiguous()  # or a file's copy would round otherwise
+        # otherwise a copy loaded from a file could round differently
+        weight = self.scale * _solve(support, targets, penalty).T.contiguous()
         return RidgeClassifier(support.middle.to(features.dtype), weight.to(features.dtype), support.rooted)
 
     def settled(self, features: Tensor, labels: Tensor, videos: Tensor | None, *, way: int) -> "RidgeHead":
-        """With the penalty that `fit` would choose. Arguments and errors as there."""
+        """The head with the penalty that `fit` would choose. For arguments and errors see `fit`."""
         if self.penalty is not None:
             return self
         support = CenteredSupport.of(features, labels, videos, way=way)
@@ -62,14 +65,14 @@ class RidgeHead:
 
 @dataclass(frozen=True, eq=False)
 class RidgeClassifier:
-    """A linear score of a feature's direction about the middle."""
+    """A linear score of a feature's direction from the middle."""
 
     middle: Tensor  # (width,)
     weight: Tensor  # (way, width)
     rooted: bool
 
     def logits(self, queries: Tensor) -> Tensor:
-        """(m, width) to (m, way); they sum to 0 over the classes."""
+        """Map (m, width) to (m, way); each row sums to 0."""
         return F.linear(centered(queries, self.middle, rooted=self.rooted), self.weight)
 
 
@@ -78,7 +81,7 @@ def _targets(support: CenteredSupport, labels: Tensor, *, way: int) -> Tensor:
 
 
 def _solve(support: CenteredSupport, targets: Tensor, penalty: float) -> Tensor:
-    """The weights, (width, way): by the n x n matrix of items or the width x width one, whichever is smaller."""
+    """The weights, (width, way), from the n x n or the width x width matrix, whichever is smaller."""
     rows, weights = support.rows, support.weights
     if len(rows) <= rows.shape[1]:
         return rows.T @ solve_positive(rows @ rows.T + torch.diag(penalty / weights), targets)
@@ -89,14 +92,14 @@ def _solve(support: CenteredSupport, targets: Tensor, penalty: float) -> Tensor:
 
 @torch.no_grad()
 def choose_penalty(support: CenteredSupport, targets: Tensor) -> float:
-    """The one of PENALTIES with the least squared error on videos left out one at a time; the first of equals.
+    """The value in PENALTIES with the lowest leave-one-video-out squared error; the first in case of a tie.
 
-    In closed form: with H the weighted hat matrix, the residual of the frames g of a video that was left out is
-    (I - H_gg)^-1 times theirs when it was not. Middle and weights are held fixed, and an object's only video is not
-    left out. USUAL_PENALTY if none can be.
+    In closed form: with H the weighted hat matrix, the residual of a left-out video's frames g is (I - H_gg)^-1 times
+    their residual in the full fit. Middle and weights stay fixed, and a class's only video is not left out. Returns
+    DEFAULT_PENALTY if no video can be left out.
     """
     if not support.leavable.any():
-        return USUAL_PENALTY
+        return DEFAULT_PENALTY
     roots = support.weights.sqrt()[:, None]
     heavy, aims = support.rows * roots, targets * roots
     few = len(heavy) <= heavy.shape[1]
@@ -112,14 +115,14 @@ def choose_penalty(support: CenteredSupport, targets: Tensor) -> float:
         own = parts[frames]
         eye = torch.eye(len(own), dtype=own.dtype, device=own.device)
         left_out = torch.linalg.solve(eye - (own * shrunk[:, None, :]) @ own.T, residuals[:, frames])
-        errors.append((left_out / roots[frames]).square().sum(dim=2).mean(dim=1))  # of its frames, unweighted
+        errors.append((left_out / roots[frames]).square().sum(dim=2).mean(dim=1))  # mean over its frames, unweighted
     return PENALTIES[int(torch.stack(errors).mean(dim=0).argmin())]
 
 
 def _leaderboard_macs(head: RidgeHead, size: FitSize) -> int:
-    """Class means, the smaller matrix, its factor and the weights; where the penalty is chosen, its eigenvectors and,
-    for each value, what all items' residuals take. No published code has this head: these are the products written
-    above, videos of one item each."""
+    """Class means, the smaller matrix, its factor and the weights; if the penalty is chosen, also eigenvectors and all
+    items' residuals for each value. No published code has this head, so this counts the products above, with one item
+    per video."""
     smaller = min(size.items, size.width)
     fit = smaller * size.items * size.width + smaller**3 // 3 + size.way * (smaller**2 + size.items * size.width)
     residuals = len(PENALTIES) * size.items * smaller * (size.way + 1)

@@ -1,13 +1,13 @@
-"""Softmax regression with an L2 penalty on weights and bias: loss, derivatives in closed form, and its solution.
+"""Softmax regression with an L2 penalty on weights and bias: loss, closed-form derivatives, and solution.
 
-With a_n = (x_n, 1) the rows, T the (way, width + 1) parameters, p_n = softmax(T a_n) and y_n one-hot:
+With rows a_n = (x_n, 1), parameters T (way, width + 1), p_n = softmax(T a_n) and y_n one-hot:
 
     g(T)  = 1/N sum_n -log p_n[y_n] + penalty/2 |T|^2
     dg    = 1/N sum_n (p_n - y_n) a_n' + penalty T
     H V   = 1/N sum_n (D_n V a_n) a_n' + penalty V,     D_n = diag(p_n) - p_n p_n'
 
-The bias is penalized as the weights are: adding a number to all biases leaves p as it is, so that without a penalty H
-would have a direction of no curvature, and no inverse.
+The bias is penalized like the weights: adding a number to all biases does not change p, so without a penalty H would be
+singular.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from torch import Tensor
 from orbit_lite.models.gradients.conjugate import conjugate_gradients, dot
 from orbit_lite.models.inputs import NotSolved
 
-CLOSER = 1e-4  # Armijo: a step must bring this share of what the slope promises
+CLOSER = 1e-4  # Armijo: a step must achieve this share of the decrease that the slope predicts
 HALVINGS = 40
-LOOSEST = 0.1  # of a Newton step's own system; near the solution it is solved as well as the gradient is small
+LOOSEST = 0.1  # largest residual of a Newton step's system; near the solution it shrinks with the gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class SoftmaxRegression:
 
     @classmethod
     def of(cls, features: Tensor, labels: Tensor, *, way: int, penalty: float) -> "SoftmaxRegression":
-        """(n, width) and int64 (n,) to their problem, with the features' graph."""
+        """The problem for features (n, width) and labels int64 (n,), with the features' graph."""
         rows = torch.cat([features, features.new_ones(len(features), 1)], dim=1)
         return cls(rows, F.one_hot(labels, way).to(features.dtype), penalty)
 
@@ -49,16 +49,16 @@ class SoftmaxRegression:
         return -dot(logs, self.targets) / len(self.rows) + self.penalty / 2 * dot(parameters, parameters)
 
     def gradient(self, parameters: Tensor) -> Tensor:
-        """dg, as the parameters, with graph if gradients are on."""
+        """dg, of the parameters' shape, with graph if gradients are on."""
         off = self.probabilities(parameters) - self.targets
         return off.T @ self.rows / len(self.rows) + self.penalty * parameters
 
     def product(self, probabilities: Tensor, vector: Tensor) -> Tensor:
-        """H V, at the parameters that give these probabilities."""
+        """H V, at the parameters with these probabilities."""
         return _turned(probabilities, self.rows @ vector.T).T @ self.rows / len(self.rows) + self.penalty * vector
 
     def hessian(self, parameters: Tensor) -> Tensor:
-        """H as a matrix of way (width + 1) rows: for small problems."""
+        """H as a matrix with way (width + 1) rows, for small problems."""
         p = self.probabilities(parameters)
         blocks = (torch.diag_embed(p) - p[:, :, None] * p[:, None, :]) / len(self.rows)
         size = parameters.numel()
@@ -66,7 +66,7 @@ class SoftmaxRegression:
         return whole + self.penalty * torch.eye(size, dtype=p.dtype, device=p.device)
 
     def gradient_of_features(self, parameters: Tensor, vector: Tensor) -> Tensor:
-        """The gradient of <dg, V> with respect to each feature, (n, width), V held constant."""
+        """The gradient of <dg, V> with respect to each feature, (n, width), for constant V."""
         p = self.probabilities(parameters)
         along = (p - self.targets) @ vector + _turned(p, self.rows @ vector.T) @ parameters
         return along[:, :-1] / len(self.rows)
@@ -80,12 +80,12 @@ def _turned(probabilities: Tensor, values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def solve(problem: SoftmaxRegression, *, residual: float, most_steps: int, most_cg_steps: int) -> tuple[Tensor, float]:
-    """The parameters, by Newton's method from zeros, and how far from solved they are: |dg| / |dg at zeros|.
+    """Solve for the parameters by Newton's method from zeros; returns them and the residual |dg| / |dg at zeros|.
 
-    Each step's direction is found by conjugate gradients, and is halved until the loss falls enough.
+    Each step's direction is computed by conjugate gradients, and halved until the loss falls enough.
 
     Raises:
-        NotSolved: if `residual` is not reached in so many steps, or no step makes the loss fall.
+        NotSolved: if `residual` is not reached within the steps, or no step reduces the loss.
     """
     way, items = problem.targets.shape[1], len(problem.rows)
     parameters = problem.rows.new_zeros(way, problem.rows.shape[1])
@@ -100,7 +100,7 @@ def solve(problem: SoftmaxRegression, *, residual: float, most_steps: int, most_
         product = partial(problem.product, problem.probabilities(parameters))
         direction = conjugate_gradients(product, -gradient, tolerance=min(LOOSEST, found), most_steps=most_cg_steps).x
         slope = dot(gradient, direction)
-        rounding = 1e-14 * abs(loss)  # near the solution the loss no longer tells two steps apart
+        rounding = 1e-14 * abs(loss)  # near the solution two steps no longer differ in the loss
         for halving in range(HALVINGS):
             size = 0.5**halving
             tried = problem.loss(parameters + size * direction)
@@ -112,7 +112,8 @@ def solve(problem: SoftmaxRegression, *, residual: float, most_steps: int, most_
         gradient, loss = problem.gradient(parameters), tried
         found = float(gradient.norm()) / at_zeros
     raise NotSolved(
-        f"the head of {way} classes and {items} support items is not solved after {step} steps of Newton's method: "
-        f"residual {found:.2g}, expected {residual:.2g} or less; a larger penalty or residual, or more most_steps, may "
+        f"the head of {way} classes and {items} support items is not solved after {step} steps of Newton's "
+        f"method: the residual is {found:.2g}, expected at most {residual:.2g}; a larger penalty or residual, or "
+        "more most_steps, may "
         "help"
     )

@@ -1,13 +1,13 @@
-"""A linear head solved to a stated residual, whose gradient is that of the solution: no inner step is kept.
+"""A linear head that is solved to a given residual and differentiated implicitly, so no inner steps are stored.
 
-The head is T*(x_1 .. x_N) = argmin g(T; x), see SoftmaxRegression. Where its gradient is zero, so is the change of that
-gradient: H dT* = -(d/dx dg) dx. So for a query loss f whose gradient at T* is v,
+The head is T*(x_1 .. x_N) = argmin g(T; x), see SoftmaxRegression. There dg stays zero when x changes: H dT* = -(d/dx
+dg) dx. So for a query loss f whose gradient at T* is v,
 
-    z = H^-1 v,     by conjugate gradients (CG): products with H alone
-    df/dx_n = -d/dx_n <dg, z>,     z held constant, in closed form
+    z = H^-1 v,     by conjugate gradients (CG), using only products with H
+    df/dx_n = -d/dx_n <dg, z>,     for constant z, in closed form
 
-Memory-reduced meta-learning, Yang et al. 2025 (arXiv 2412.12030), with the head solved first: an implicit gradient at a
-point that is not the solution is wrong, however many steps of CG are spent on it.
+This is memory-reduced meta-learning, Yang et al. 2025 (arXiv 2412.12030), except that the head is solved first: away
+from the solution an implicit gradient is wrong, however many CG steps are used.
 """
 
 from dataclasses import dataclass, replace
@@ -35,9 +35,8 @@ MOST_STEPS, MOST_CG_STEPS = 100, 2000
 
 class SolvedSettings(Strict):
     """penalty: half of it times the squared weights and biases is added to the mean cross-entropy.
-
-    residual, most_steps: Newton's method stops at this gradient, in units of that at zeros, and must within so many
-    steps. cg_tolerance, most_cg_steps: the same of conjugate gradients, when a gradient goes back through the fit.
+    residual, most_steps: Newton's method must reach this gradient norm, relative to that at zeros, within this many
+    steps. cg_tolerance, most_cg_steps: the same for conjugate gradients, when a gradient passes back through the fit.
     """
 
     penalty: Annotated[float, Field(gt=0)] = PENALTY
@@ -49,18 +48,18 @@ class SolvedSettings(Strict):
 
 @dataclass(frozen=True)
 class SolvedHead:
-    """Softmax regression, solved. in_one_graph: its gradient by a dense Hessian and autograd, for `full`."""
+    """Solved softmax regression. in_one_graph: differentiate with a dense Hessian and autograd, for `full`."""
 
     own: SolvedSettings
     in_one_graph: bool = False
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> "SolvedClassifier":
-        """(n, width) and int64 (n,) to a linear classifier. Computed in float64; videos make no difference.
+        """See Head. Computed in float64; videos are not used.
 
         Raises:
-            ValueError: if labels are not as Head says.
+            ValueError: if labels are invalid.
             NotFinite: if the features are NaN or infinite.
-            NotSolved: if the residual is not reached; the same of the gradient, when one goes back.
+            NotSolved: if the residual is not reached, by the fit or later by its gradient.
         """
         class_members(labels, way=way)
         if not torch.isfinite(features).all():
@@ -80,13 +79,13 @@ class SolvedHead:
 
 @dataclass(frozen=True, eq=False)
 class SolvedClassifier(LinearClassifier):
-    """One matrix product. residual: how far from solved it is, |dg| / |dg at zeros|."""
+    """The solution, as a linear classifier. residual: |dg| / |dg at zeros|."""
 
     residual: float
 
 
 class _Implicit(torch.autograd.Function):
-    """The solution as it is; its gradient as the module says."""
+    """The solution, with the implicit gradient in the module's docstring."""
 
     @staticmethod
     def forward(
@@ -117,19 +116,19 @@ class _Implicit(torch.autograd.Function):
 
 
 def _newton_step(problem: SoftmaxRegression, parameters: Tensor) -> Tensor:
-    """T - H^-1 dg, with the graph of dg alone: no change at the solution, and its gradient."""
+    """T - H^-1 dg, where only dg has a graph: at the solution it has the same value and the right gradient."""
     hessian = problem.hessian(parameters).detach()
     step = solve_positive(hessian, problem.gradient(parameters).reshape(-1, 1))
     return parameters - step.reshape_as(parameters)
 
 
-# Of a usual fit: what 10 classes took on 200 random features of width 1,280. For the leaderboard's count alone.
+# Of a typical fit: measured for 10 classes and 200 random features of width 1,280. Only for the leaderboard's count.
 NEWTON_STEPS, PRODUCTS = 6, 66
 
 
 def _leaderboard_macs(head: SolvedHead, size: FitSize) -> int:
-    """Two passes over rows and parameters, as FineTuner's rule has them, for each gradient and each product with the
-    Hessian of a usual fit: how many it takes depends on the features. No published code has been seen."""
+    """Two passes over rows and parameters, following FineTuner's rule, for each gradient and each Hessian product of a
+    typical fit; the true number depends on the features. We know of no published code."""
     return 2 * (NEWTON_STEPS + PRODUCTS) * size.items * size.width * size.way
 
 
@@ -141,7 +140,9 @@ RECORD = HeadRecord(
     fitted=SolvedClassifier,
     shapes=linear_shapes,
     macs=FitMacs(
-        ours=Count.BY_RUNNING, leaderboard=_leaderboard_macs, part="head's fit (its steps depend on the features)"
+        ours=Count.BY_RUNNING,
+        leaderboard=_leaderboard_macs,
+        part="head's fit (the number of steps depends on the features)",
     ),
     passes_gradient=True,
     meta_learned=False,

@@ -1,7 +1,7 @@
-"""The subspace head: how much of a feature lies in the span of a class's own features.
+"""The subspace head: how much of a feature lies in the span of a class's features.
 
-As ORBITRON had it in the 2022 ORBIT challenge; the idea is Simon et al. 2020 (Adaptive Subspaces, CVPR), who take the
-distance to the subspace about the class mean.
+ORBITRON used it in the 2022 ORBIT challenge. The idea is from Simon et al. 2020 (Adaptive Subspaces, CVPR), who use the
+distance to a subspace centered on the class mean.
 """
 
 from dataclasses import dataclass
@@ -19,28 +19,28 @@ from orbit_lite.models.heads.record import Count, FitMacs, FitSize, HeadRecord
 from orbit_lite.models.inputs import NotFinite
 
 RANK = 4
-# Directions with less of a class's energy (squared singular values, of the largest) than this are left out: they are
-# rounding, as of float32 features of one image seen twice, and their gradient would be.
+# Directions with less energy than this (squared singular values, relative to the largest) are left out: they are
+# rounding errors, for example of the same image twice in float32, and so would be their gradient.
 LEAST_ENERGY = 1e-10
 
 
 class SubspaceSettings(Strict):
-    """rank: dimensions of a class's subspace; a class of fewer images has as many as it has images."""
+    """rank: the dimension of a class's subspace; a class with fewer images has one dimension per image."""
 
     rank: Positive = RANK
 
 
 @dataclass(frozen=True)
 class SubspaceHead:
-    """Fits U_c, (width, rank): the leading left singular vectors of the class's features as columns, uncentered."""
+    """Fits U_c, (width, rank): the leading left singular vectors of the class's features as columns, not centered."""
 
     rank: int = RANK
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> "SubspaceClassifier":
-        """(n, width) and int64 (n,) to (way, rank, width) axes; rows of zeros where a class has fewer. In float64.
+        """See Head. Fits axes (way, rank, width), padded with rows of zeros; computed in float64.
 
         Raises:
-            ValueError: if labels are not as Head says.
+            ValueError: if labels are invalid.
             NotFinite: if the features are NaN or infinite.
         """
         members = class_members(labels, way=way)
@@ -59,27 +59,27 @@ class SubspaceClassifier:
     rank: int
 
     def logits(self, queries: Tensor) -> Tensor:
-        """(m, width) to (m, way), each at least 0 and at most the feature's own squared length."""
+        """Map (m, width) to (m, way); each value is between 0 and the feature's squared length."""
         way, rank, width = self.axes.shape
         along = queries @ self.axes.reshape(way * rank, width).T
         return along.square().reshape(-1, way, rank).sum(dim=2)
 
 
 def leading_axes(rows: Tensor, rank: int) -> Tensor:
-    """The leading right singular vectors of (n, width), as rows (rank, width); zeros for those that it does not have.
+    """The leading right singular vectors of (n, width), as rows (rank, width), padded with zeros.
 
-    The gradient is that of the subspace: right for whatever depends on the axes by their span alone, as |U'x|^2 does.
-    (A single axis has no gradient where two singular values are equal; the span of both has one.)
+    The gradient is that of the subspace. It is right for functions that only depend on the span of the axes, such as
+    |U'x|^2. (If two singular values are equal, a single axis has no gradient, but the span of both does.)
     """
     axes: Tensor = _LeadingAxes.apply(rows, rank)
     return axes
 
 
 class _LeadingAxes(torch.autograd.Function):
-    """With A = rows' rows and A u_i = l_i u_i: a change dA turns u_i towards u_j by u_j' dA u_i / (l_i - l_j).
+    """With A = rows' rows and A u_i = l_i u_i, a change dA rotates u_i toward u_j by u_j' dA u_i / (l_i - l_j).
 
-    Between two axes of the subspace such a turn changes nothing of it, and is left out; with it goes a division by
-    l_i - l_j, which may be 0.
+    A rotation between two axes of the subspace does not change it and is left out, which also avoids a division by l_i
+    - l_j where that may be 0.
     """
 
     @staticmethod
@@ -101,15 +101,15 @@ class _LeadingAxes(torch.autograd.Function):
         kept, rest = axes[: ctx.kept], axes[ctx.kept :]
         gradient = gradient[: ctx.kept]
         apart = energies[: ctx.kept, None] - energies[None, ctx.kept :]
-        turns = (gradient @ rest.T) / apart.clamp_min(LEAST_ENERGY * energies[0])  # to the axes that were not kept,
-        outside = gradient - gradient @ axes.T @ axes  # and to all that the class has nothing of: l_j = 0
+        turns = (gradient @ rest.T) / apart.clamp_min(LEAST_ENERGY * energies[0])  # rotations toward the dropped axes,
+        outside = gradient - gradient @ axes.T @ axes  # and toward directions outside the class's span, where l_j = 0
         turned = turns @ rest + outside / energies[: ctx.kept, None]
         return (rows @ turned.T) @ kept + (rows @ kept.T) @ turned, None
 
 
 def _leaderboard_macs(head: SubspaceHead, size: FitSize) -> int:
-    """For each class the smaller Gram matrix, its eigenvectors and the axes. No published code has been seen: these
-    are the products written above."""
+    """For each class, the smaller Gram matrix, its eigenvectors and the axes. We know of no published code, so this
+    counts the products above."""
     macs = 0
     for items in size.items_by_class:
         smaller = min(items, size.width)

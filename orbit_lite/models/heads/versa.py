@@ -1,6 +1,6 @@
-"""Versa's head: two small networks turn each class's mean feature into that class's weight and bias.
+"""Versa's head: two small networks turn each class's mean feature into the class's weight and bias.
 
-Gordon et al. 2019 (arXiv 1805.09921); as CNAPs has it, Requeima et al. 2019 (arXiv 1906.07697).
+Gordon et al. 2019 (arXiv 1805.09921); in the form used by CNAPs, Requeima et al. 2019 (arXiv 1906.07697).
 """
 
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from orbit_lite.models.settings import NoSettings
 
 
 class VersaHead(nn.Module):
-    """Meta-learned; 3 layers of width -> width for the weights, and of width -> 1 for the bias."""
+    """Meta-learned, with 3 layers of width -> width for the weights and 3 layers of width -> 1 for the bias."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -20,13 +20,14 @@ class VersaHead(nn.Module):
         self.bias_processor = ThreeLayers(width, 1)
 
     def fit(self, features: Tensor, labels: Tensor, *, way: int, videos: Tensor | None = None) -> LinearClassifier:
-        """(n, width) and int64 (n,) to a linear classifier of (way, width) weights."""
+        """See Head."""
         means = class_means(features, labels, way=way)
         return LinearClassifier(weight=self.weight_processor(means), bias=self.bias_processor(means).squeeze(1))
 
 
 class ThreeLayers(nn.Module):
-    """Linear, ELU, Linear, ELU, Linear; plus the input where it has the output's width. Hidden layers have it, too."""
+    """Linear, ELU, Linear, ELU, Linear; the input is added if it has the output's width. Hidden layers have that
+    width."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class ThreeLayers(nn.Module):
 
 
 def _leaderboard_macs(head: VersaHead, size: FitSize) -> int:
-    networks = 3 * size.width**2 + size.width + 2  # of a class: inputs x outputs of three layers, and of three
+    networks = 3 * size.width**2 + size.width + 2  # per class: inputs x outputs of both networks' three layers
     return size.class_means + size.way * networks
 
 

@@ -16,7 +16,7 @@ import torch
 
 from groundwork.errors import DataError, KitError
 from orbit_lite.data.loader import to_images
-from orbit_lite.models.engines.choosing import settle_engine
+from orbit_lite.models.engines.choosing import choose_engine
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.answering.frame_table import FrameTable, live_table
 from orbit_lite.personal.answering.recognize import NOBODY, AnswerListener, Outputs
@@ -158,8 +158,8 @@ def recognize_stream(
 
 
 def warm_up(personal: PersonalRecognizer, *, engine: str | None = None) -> None:
-    """Choose what runs the extractor (see `settle_engine`; a stream waits for no measuring), and recognize a blank
+    """Choose what runs the extractor (see `choose_engine`; a stream waits for no measuring), and recognize a blank
     frame: the first one takes several times as long as those after it."""
-    settle_engine(personal.fitted.recognizer, engine, frames=LONG_STREAM, measure=False)
+    choose_engine(personal.fitted.recognizer, engine, frames=LONG_STREAM, measure=False)
     size_px = personal.frame_size_px
     personal.scores(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))

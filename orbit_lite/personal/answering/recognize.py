@@ -21,7 +21,7 @@ from groundwork.progress import Progress, duration
 from groundwork.reporting import report_failed
 from groundwork.threads import map_in_order
 from orbit_lite.data.loader import to_images
-from orbit_lite.models.engines.choosing import settle_engine
+from orbit_lite.models.engines.choosing import choose_engine
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.answering.frame_table import FrameTable, whole_table
 from orbit_lite.personal.answering.overlay import SIDE_PX, Captions, annotate
@@ -93,7 +93,7 @@ def recognize(
             packed users to look for such in, see `videos_below`.
         looking, outputs, listener: as they say.
         model: what the JSON is to say of the recognizer, see `describe_model`.
-        engine: what runs the extractor, see `settle_engine`.
+        engine: what runs the extractor, see `choose_engine`.
 
     Returns:
         the answer of each video that could be read.
@@ -113,7 +113,7 @@ def recognize(
     if outputs.annotated and len(videos) != 1:
         raise UsageError(f"--annotated copies one video, and {len(videos)} are given; run it once for each")
     size = sum(map(_size_bytes, videos))
-    name = settle_engine(personal.fitted.recognizer, engine, frames=round(size / BYTES_OF_A_FRAME))
+    name = choose_engine(personal.fitted.recognizer, engine, frames=round(size / BYTES_OF_A_FRAME))
     found: list[tuple[str, VideoAnswer]] = []
     failed: list[tuple[str, str]] = []
     with whole_table(outputs.csv) as table, StreamWorker() as worker:

@@ -15,12 +15,12 @@ from groundwork.errors import UsageError
 from groundwork.files import file_sha256
 from groundwork.words import counted
 from orbit_lite.data.frames import FrameSource, open_frames
-from orbit_lite.evaluation.engine import count_frames, settle_for_run
+from orbit_lite.evaluation.engine import choose_run_engine, count_frames
 from orbit_lite.evaluation.evaluate import (
     PARTS_NAME,
     PREDICTIONS_NAME,
     TASKS_NAME,
-    evaluation_as_written_now,
+    evaluation_with_new_keys,
     keep_tasks,
     score_and_report,
 )
@@ -96,9 +96,9 @@ def evaluate_personal(
             "data_fingerprint": index.fingerprint,
         }
         frames = count_frames(tasks)
-        engine = settle_for_run(personal.fitted.recognizer, request.engine, out, ranks, frames=frames, states=1)
+        engine = choose_run_engine(personal.fitted.recognizer, request.engine, out, ranks, frames=frames, states=1)
         machine = ranks.machine(workers=workers, engine=engine)
-        with RunFolder.held(out, settings, machine=machine, as_now=evaluation_as_written_now) as run:
+        with RunFolder.open(out, settings, machine=machine, upgrade=evaluation_with_new_keys) as run:
             keep_tasks(run, out / TASKS_NAME, tasks)
             parts = VideoParts(out / PARTS_NAME, _provenance(personal, request.file, tasks))
             _predict(run, personal, tasks.tasks[0], source, parts, workers=workers)
@@ -122,13 +122,13 @@ def _predict(
     if path.exists():
         return
     if done := parts.done():
-        run.goes_on(f"predicted before: {len(done)} of {counted(len(task.query), 'video')}")
+        run.log_resumed(f"predicted before: {len(done)} of {counted(len(task.query), 'video')}")
     else:
-        run.starts()
+        run.log_started()
     for found in predict_videos(personal, task, source, done=done, workers=workers):
         parts.write(found)
     parts.merge(path, videos=len(task.query))
-    run.say(f"predictions: {path}")
+    run.log(f"predictions: {path}")
 
 
 def _described(personal: PersonalRecognizer, file: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from groundwork.errors import DataError
 from groundwork.progress import Progress
 from groundwork.words import listed
 from orbit_lite.data.loader import to_images
-from orbit_lite.models.engines.choosing import settle_engine
+from orbit_lite.models.engines.choosing import choose_engine
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.sampling import SampledVideo, Sampling, Unreadable, sample_videos
@@ -59,7 +59,7 @@ def read_lesson(
         recognizer: embeds, unless it adapts its extractor.
         path: the user's folder or archive, see `scan_own`.
         workers: processes that decode; by default one a core.
-        engine: what the recognizer is to encode by, see `settle_engine`.
+        engine: what the recognizer is to encode by, see `choose_engine`.
 
     Raises:
         UsageError: if there is no such folder.
@@ -69,7 +69,7 @@ def read_lesson(
     folder = scan_own(path)
     sampling = Sampling.of_protocol(recognizer.extractor.frame_size_px)
     embeds = recognizer.shares_features
-    settle_engine(recognizer, engine, frames=FRAMES_OF_A_VIDEO * len(folder.videos), states=HELD_OUT_STATES)
+    choose_engine(recognizer, engine, frames=FRAMES_OF_A_VIDEO * len(folder.videos), states=HELD_OUT_STATES)
     read: dict[str, tuple[SampledVideo, Tensor]] = {}
     failed: list[Unreadable] = []
     with Progress("videos", len(folder.videos), quiet=quiet) as progress:

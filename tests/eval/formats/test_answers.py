@@ -106,7 +106,7 @@ def test_predictions_without_answers_are_what_they_were(tmp_path, answered, pred
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda table: table.assign(answer=None), "column answer has .* empty places"),
+        (lambda table: table.assign(answer=None), "column answer has .* empty cells"),
         (lambda table: table.drop(columns="confidence"), "columns user, .*expected user, .*answer"),
         (lambda table: table.rename(columns={"answer": "Answer"}), "columns"),
     ],
@@ -188,7 +188,7 @@ def test_answers_add_up_to_1_and_leave_the_rest_as_it_is(make_tasks, make_predic
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [((0.5, 0.1, 0.3, 0.0), "add up to 1"), ((0.5, 0.2, 0.3, 0.8), "maybe"), ((1.2, -0.2, 0.0, 0.0), "less than")],
+    [((0.5, 0.1, 0.3, 0.0), "sum to 1"), ((0.5, 0.2, 0.3, 0.8), "maybe"), ((1.2, -0.2, 0.0, 0.0), "less than")],
 )
 def test_shares_that_are_none_are_refused(values, expected):
     with pytest.raises(ValidationError, match=expected):
@@ -212,7 +212,7 @@ def test_a_curve_travels_with_predictions_into_the_scorecard(tmp_path, task_set,
 def test_a_curve_that_is_of_other_answers_is_found_wrong(task_set, answered, predictions, with_answers, curve_of):
     curve = curve_of(score(task_set, answered))
     for table in (predictions, with_answers(task_set, predictions, seed=5)):
-        with pytest.raises(DataError, match="mine: its curve over strictness is not of its answers"):
+        with pytest.raises(DataError, match="mine: its curve over strictness does not match its answers"):
             score(task_set, table, curve=curve, source="mine")
 
 
@@ -231,7 +231,7 @@ def test_scorecards_of_earlier_releases_are_read(tmp_path, task_set, predictions
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda content: content["overall"]["answers"].update(right=0.99), r"overall\.answers: .*add up to 1"),
+        (lambda content: content["overall"]["answers"].update(right=0.99), r"overall\.answers: .*sum to 1"),
         (lambda content: content["overall"]["answers"].update(color="red"), r"unknown key 'overall\.answers\.color'"),
         (lambda content: content["overall"].update(ece=1.5), r"overall\.ece: "),
         (lambda content: content["answers_curve"].update(chosen=50), r"answers_curve: .*point 50 is chosen, of 50"),

@@ -140,7 +140,7 @@ def test_objects_may_be_named_by_their_slugs(write):
 @pytest.mark.parametrize(
     ("objects", "expected"),
     [
-        (("mug", "cup"), "user 'P1', task 0: has 'cup', which the task does not have and lacks 'bag'"),
+        (("mug", "cup"), "user 'P1', task 0: has 'cup', which is not in the task and lacks 'bag'"),
         (("mug",), "lacks 'bag'"),
         (("mug", "bag", "cup"), "has 'cup'"),
     ],
@@ -164,8 +164,8 @@ def test_everything_that_is_not_the_tasks_is_listed_at_once(write):
         "user P1, task 4, video 'P1--mug--clutter--x': 1 frame predicted more than once, first 3",
         "user P9: 1 frame of a user who is not in the tasks",
         "user P1, task 5: 1 frame of a task that the user does not have",
-        "user P1, task 4, video 'P1--bag--clutter--x': 1 frame of a video that is not the task's query, first 1",
-        "user P1, task 4, video 'P1--mug--clutter--x': 2 frames that the task does not ask for, first 0",
+        "user P1, task 4, video 'P1--bag--clutter--x': 1 frame of a video that is not in the task's query set, first 1",
+        "user P1, task 4, video 'P1--mug--clutter--x': 2 frames that are not in the task, first 0",
         "user P1, task 4, video 'P1--mug--clutter--x': 1 frame predicted as a class that the task does not have, "
         "first 3",
     ]
@@ -205,13 +205,13 @@ def test_the_written_file_is_the_published_form(tmp_path):
 
 def test_2022_holds_one_task_a_user_and_whole_videos(tmp_path, write):
     path = tmp_path / "none.json"
-    with pytest.raises(UsageError, match="not of frames 1 to n; use 2023"):
+    with pytest.raises(UsageError, match="are not 1 to n; use 2023"):
         write_results(path, predictions_of(OURS), OURS, form="2022")
     whole = dataclasses.replace(OURS.tasks[0], query=(VideoPlan("P1--mug--clutter--x", 1, (1,)),))
     two = dataclasses.replace(OURS, tasks=(whole, dataclasses.replace(whole, task=5)))
-    with pytest.raises(UsageError, match="one task a user"):
+    with pytest.raises(UsageError, match="one task per user"):
         write_results(path, predictions_of(two), two, form="2022")
-    with pytest.raises(UsageError, match="one task a user"):
+    with pytest.raises(UsageError, match="one task per user"):
         read_results(write({"P1": {"user_objects": ["bag"], "user_videos": {}}}), two)
     with pytest.raises(UsageError, match="unknown form"):
         write_results(path, predictions_of(OURS), OURS, form="2021")
@@ -227,10 +227,10 @@ def test_what_is_not_whole_is_not_written(tmp_path):
 @pytest.mark.parametrize(
     ("objects", "video", "expected"),
     [
-        (["bag", "mug"], "P1--cup--clutter--x", "names none of the task's objects"),
-        (["bag", "mug"], "nonsense", "names none of the task's objects"),
-        (["my keys", "my-keys"], "P1--my-keys--clutter--x", "names 2 of the task's objects"),
-        (["a", "a  clutter"], "P1--a--clutter--x", "names 2 of the task's objects"),
+        (["bag", "mug"], "P1--cup--clutter--x", "its name matches none of the task's objects"),
+        (["bag", "mug"], "nonsense", "its name matches none of the task's objects"),
+        (["my keys", "my-keys"], "P1--my-keys--clutter--x", "its name matches 2 of the task's objects"),
+        (["a", "a  clutter"], "P1--a--clutter--x", "its name matches 2 of the task's objects"),
     ],
 )
 def test_a_label_that_is_not_sure_is_refused_without_tasks(write, objects, video, expected):

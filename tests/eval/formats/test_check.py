@@ -60,11 +60,11 @@ def test_a_confidence_is_from_0_to_1_and_a_millionth(task_set, confidence, legal
     assert (find_faults(task_set, whole(task_set).assign(confidence=confidence)) == []) is legal
 
 
-MISSING, ALL, DOUBLED = "missing", "missing, all there are", "predicted more than once"
+MISSING, ALL, DOUBLED = "missing", "missing, which is all of them", "predicted more than once"
 NO_USER, NO_TASK = "of a user who is not in the tasks", "of a task that the user does not have"
-NO_VIDEO, NO_FRAME = "of a video that is not the task's query", "that the task does not ask for"
+NO_VIDEO, NO_FRAME = "of a video that is not in the task's query set", "that are not in the task"
 NO_CLASS = "predicted as a class that the task does not have"
-NO_CONFIDENCE = "with a confidence that is no number from 0 to 1"
+NO_CONFIDENCE = "with a confidence that is not a number from 0 to 1"
 
 
 def changed(column, value, **where):

@@ -80,12 +80,12 @@ def test_a_flipped_bit_never_changes_what_is_read(tmp_path, predictions):
 def test_foreign_files_are_found_wrong(tmp_path, path, predictions):
     foreign = tmp_path / "foreign.parquet"
     predictions.to_parquet(foreign)
-    with pytest.raises(DataError, match="no predictions of this kit"):
+    with pytest.raises(DataError, match="not predictions of this kit"):
         read_predictions(foreign)
     foreign.write_text("user,task\n")
-    with pytest.raises(DataError, match="not a whole parquet file"):
+    with pytest.raises(DataError, match="not a complete parquet file"):
         read_predictions(foreign)
-    with pytest.raises(DataError, match="not a whole parquet file"):
+    with pytest.raises(DataError, match="not a complete parquet file"):
         read_predictions_metadata(foreign)
     table = pq.read_table(path)
     notes = {**table.schema.metadata, b"schema": b"2"}
@@ -118,7 +118,7 @@ def test_what_is_not_there_was_asked_wrong(tmp_path):
         (lambda table: table.assign(frame=2**40), "column frame can't be written as int32"),
         (lambda table: table.assign(user=None), "column user"),
         (lambda table: table.assign(user=pd.Series(["P\udce9"] * len(table), dtype=object)), "column user"),
-        (lambda table: table.assign(confidence=np.nan), "column confidence has .* empty places"),
+        (lambda table: table.assign(confidence=np.nan), "column confidence has .* empty cells"),
     ],
 )
 def test_a_wrong_table_is_not_written(tmp_path, predictions, change, expected):

@@ -128,7 +128,7 @@ def test_a_wrong_task_names_file_and_line(tmp_path, task_set, changes, expected)
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b"[1]", "object"),
-        (b'{"schema":1,"kind":"scorecard"}', "no tasks file"),
+        (b'{"schema":1,"kind":"scorecard"}', "not a tasks file"),
         (b'{"schema":2,"kind":"tasks"}', "schema 2.*schema 1"),
         (b'{"schema":true,"kind":"tasks"}', "schema True"),
         (b'{"schema":1,"kind":"tasks"}', "key 'protocol' is missing"),
@@ -145,7 +145,7 @@ def test_a_foreign_header_is_found_wrong(tmp_path, header, expected):
 def test_a_task_that_comes_twice_is_found_wrong(tmp_path, task_set):
     path = tmp_path / "tasks.jsonl"
     write_tasks(path, dataclasses.replace(task_set, tasks=(task_set.tasks[0], task_set.tasks[0])))
-    with pytest.raises(DataError, match=r":3: .*a second time"):
+    with pytest.raises(DataError, match=r":3: .*appears twice"):
         read_tasks(path)
 
 
@@ -158,7 +158,7 @@ def test_what_is_not_there_was_asked_wrong(tmp_path):
 
 def test_a_name_that_is_no_utf8_is_found_wrong_and_leaves_nothing(tmp_path, task_set):
     task = dataclasses.replace(task_set.tasks[0], user="P\udce9")
-    with pytest.raises(DataError, match="no UTF-8"):
+    with pytest.raises(DataError, match="not valid UTF-8"):
         write_tasks(tmp_path / "tasks.jsonl", dataclasses.replace(task_set, tasks=(task,)))
     assert list(tmp_path.iterdir()) == []
 

@@ -16,7 +16,7 @@ def test_the_table_by_hand_leaves_out_objects_without_frames():
 def test_the_finding_is_the_largest_share_and_not_the_largest_count():
     found = confusion((70, 30, 0), (0, 9, 0), (1, 0, 1))
     assert confusion_finding(found) == "Most frequent confusion: pen, taken for bag in 50.0 % of its frames."
-    assert confusion_finding(confusion((1, 0, 0), (0, 1, 0), (0, 0, 0))) == "No object was taken for another."
+    assert confusion_finding(confusion((1, 0, 0), (0, 1, 0), (0, 0, 0))) == "No object was mistaken for another."
 
 
 def test_of_several_sets_of_objects_the_one_with_most_frames_is_shown(card, tmp_path, page_of):

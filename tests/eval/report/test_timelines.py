@@ -93,7 +93,7 @@ def test_worst_middle_and_best_are_chosen_and_those_named_instead(sixteen):
     named = chosen_timelines(card, predicted, ranked, videos=["v09", "v03", "v09"])
     assert [line.video for line in named] == ["v09", "v03"]
     assert [line.video for line in chosen_timelines(card, predicted, ranked[:1])] == ["v00"]
-    with pytest.raises(UsageError, match=r"no video 'v3' in the scorecard; the nearest of its 16 videos: .*v03"):
+    with pytest.raises(UsageError, match=r"no video 'v3' in the scorecard; the most similar of its 16 videos: .*v03"):
         chosen_timelines(card, predicted, ranked, videos=["v3"])
 
 
@@ -126,9 +126,9 @@ def test_the_order_of_rows_plays_no_part(sixteen):
 def test_tasks_or_predictions_of_another_run_are_found_wrong(tmp_path, sixteen):
     card, predicted = sixteen
     other_tasks = dataclasses.replace(predicted.tasks, seed=9)
-    with pytest.raises(DataError, match="tasks are not those of the scorecard"):
+    with pytest.raises(DataError, match="tasks don't belong to the scorecard"):
         write_report(card, tmp_path, predicted=dataclasses.replace(predicted, tasks=other_tasks))
     for table in (predicted.predictions.assign(prediction=1), predicted.predictions.iloc[1:]):
-        with pytest.raises(DataError, match="video v00: the predictions are not those of the scorecard"):
+        with pytest.raises(DataError, match="video v00: the predictions don't belong to the scorecard"):
             write_report(card, tmp_path, predicted=dataclasses.replace(predicted, predictions=table))
     assert list(tmp_path.iterdir()) == []

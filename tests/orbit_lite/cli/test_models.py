@@ -59,13 +59,13 @@ def test_convert_writes_a_checkpoint_of_this_kit(run, published: Path, tmp_path:
         (["nothere.pth", *TINY], "nothere.pth: no such file", 2),
         (["x.pth", "--learner", "protonet", "--backbone", "tiny"], "did you mean 'protonets'", 2),
         (["x.pth", "--learner", "protonets", "--backbone", "tinny"], "did you mean 'tiny'", 2),
-        (["x.pth", "--learner", "protonets"], "--learner and --backbone are required", 2),
+        (["x.pth", "--learner", "protonets"], "give --learner and --backbone", 2),
         (["x.pth", *TINY, "--frame-size", "0"], "expected 1 or more", 2),
         (["x.pth", "--learner", "cnaps", "--backbone", "tiny"], "missing (set_encoder.encoder.layer1.0.weight", 1),
-        (["hostile.pth", *TINY], "nothing in it was run", 1),
+        (["hostile.pth", *TINY], "no code in it was run", 1),
         (["text.pth", *TINY], "text.pth", 1),
         (["cut.pth", *TINY], "cut.pth", 1),
-        (["ours.safetensors", *TINY], "a checkpoint of this kit already", 2),
+        (["ours.safetensors", *TINY], "already a checkpoint of this kit", 2),
     ],
 )
 def test_convert_names_the_mistake(
@@ -136,8 +136,11 @@ def test_a_checkpoint_costs_as_much_as_its_learner(run, published: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--model", "protonets"], "give its --backbone"),
-        (["--model", "protonets", "--backbone", "tiny", "--way", "9", "--support", "8"], "a support frame for each"),
+        (["--model", "protonets"], "it needs --backbone"),
+        (
+            ["--model", "protonets", "--backbone", "tiny", "--way", "9", "--support", "8"],
+            "a support frame for each class",
+        ),
         (["--model", "protonets", "--backbone", "tiny", "--way", "0"], "expected 1 or more"),
         (["--model", "protonets", "--backbone", "tiny", "--device", "gpu"], "--device gpu"),
     ],

@@ -144,9 +144,9 @@ def test_an_outdated_index_is_refused(run, tree, tmp_path):
 @pytest.mark.parametrize(
     ("model", "message", "expected"),
     [
-        (["--model", "nothere.safetensors"], "no such checkpoint", 2),
+        (["--model", "nothere.safetensors"], "neither a checkpoint file nor a learner", 2),
         (["--model", "protonet", "--backbone", "tiny"], "did you mean 'protonets'", 2),
-        (["--model", "protonets"], "give its --backbone", 2),
+        (["--model", "protonets"], "it needs --backbone", 2),
         (["--model", "protonets", "--backbone", "efficientnet"], "unknown backbone 'efficientnet'", 2),
         (["--model", "protonets", "--backbone", "tiny", "--weights", "nothere.pth"], "nothere.pth", 2),
         (["--model", "protonets", "--backbone", "tiny", "--device", "gpu"], "--device gpu", 2),
@@ -205,7 +205,7 @@ def test_predict_refuses_tasks_of_another_tree(run, pocket_frames, tree, tmp_pat
     status, line = run(
         "predict", *TINY, "--data", tree, "--tasks", tmp_path / "t.jsonl", "--out", tmp_path / "p.parquet"
     )
-    assert (status, "not the tree these tasks were drawn from" in line) == (1, True), line
+    assert (status, "these tasks were drawn from another tree" in line) == (1, True), line
     assert not (tmp_path / "p.parquet").exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from orbit_lite.config import builtin_names
-from orbit_lite.costs.cost import Measured, TaskSize, cost, cost_text, part_sizes
+from orbit_lite.costs.cost import Measurements, TaskSize, cost, cost_text, part_sizes
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ def test_counting_alone_measures_nothing() -> None:
 
 def test_text_has_a_table_for_each_count_and_one_of_what_was_measured() -> None:
     found = replace(
-        cost(tiny, SMALL, device=CPU, repeats=0), measured=Measured("a device", 2, 3, 0.123456, 0.01, 1234.5)
+        cost(tiny, SMALL, device=CPU, repeats=0), measured=Measurements("a device", 2, 3, 0.123456, 0.01, 1234.5)
     )
     title, personalize, frame, parameters, measured = cost_text(found).split("\n\n")
     assert title == "protonets on tiny, 2 objects, 4 support frames of 32 px"

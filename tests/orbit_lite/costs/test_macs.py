@@ -85,7 +85,7 @@ def test_the_parts_add_up_to_what_runs(learner: str) -> None:
     labels = torch.arange(SUPPORT) % WAY
     whole = count_macs(lambda: recognizer.personalize(images, labels))
     parts = personalize_macs(recognizer, way=WAY, support=SUPPORT)
-    if "depend on the features" in (last := parts[-1]).part:  # counted on random ones, and here on the images'
+    if "depends on the features" in (last := parts[-1]).part:  # counted on random ones, and here on the images'
         features = recognizer.embed(images)
         fit = count_macs(lambda: recognizer.head.fit(features, labels, way=WAY))
         assert 0.2 < last.ours / fit < 5
@@ -136,7 +136,7 @@ def test_what_can_not_be_counted_says_so() -> None:
     for way, support in ((1, 1), (4, 4)):
         assert personalize_macs(recognizer_of("protonets"), way=way, support=support)
     for way, support in ((5, 4), (0, 4)):
-        with pytest.raises(UsageError, match="a support frame for each"):
+        with pytest.raises(UsageError, match="a support frame for each class"):
             personalize_macs(recognizer_of("protonets"), way=way, support=support)
 
 

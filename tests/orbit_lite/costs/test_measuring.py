@@ -87,7 +87,7 @@ def test_other_systems_do_not_tell(monkeypatch, tmp_path):
 
 
 def test_a_killed_process_is_one_line():
-    with pytest.raises(DataError, match="a measured process was killed, most likely for want of memory"):
+    with pytest.raises(DataError, match="the process that measures memory was killed, probably"):
         added_peak_mb(partial(signal.raise_signal, signal.SIGKILL), CPU)
 
 

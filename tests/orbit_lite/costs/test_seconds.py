@@ -123,7 +123,7 @@ def test_what_was_measured_before_a_run_was_cut_off_is_not_measured_again(tmp_pa
 def test_a_file_that_is_no_such_file_is_one_line(tmp_path, recognizer, clock, content):
     path = tmp_path / "seconds.csv"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"seconds\.csv: no times of this kit; delete it"):
+    with pytest.raises(DataError, match=r"seconds\.csv: not a file of measured seconds written by this kit; delete it"):
         time_personalizing(recognizer, TASKS, BlackFrames(clock), path, quiet=True)
     assert path.read_bytes() == content
 

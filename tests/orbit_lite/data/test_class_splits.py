@@ -46,7 +46,7 @@ def test_a_list_names_classes_of_every_source_or_of_one(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"train": ["a"], "test": ["birds/a"]}, "class 'a' of birds is in train and in test"),
+        ({"train": ["a"], "test": ["birds/a"]}, "class 'a' of birds is in both train and test"),
         ({"trian": ["a"]}, "unknown split 'trian' .*did you mean 'train'"),
         ({"train": "a"}, "expected .*names of classes"),
         ({"train": [1]}, "a class that is no text"),

@@ -22,8 +22,8 @@ from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import SPLITS, annotation_path, frame_file_name, slug
 from eval.formats.records import Task, VideoPlan
 from orbit_lite.config import TaskPlan, builtin_names, load_protocol
-from orbit_lite.data.episodes import EpisodeDrawer
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.episodes import EpisodeSampler
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.episode_plan import AnyEpisodes, WholeEpisodes
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -119,7 +119,7 @@ def golden_episodes(plan: AnyEpisodes, root: Path) -> str:
         index = Index(root, "frames", tuple(row for row in index.rows if row.user == "signs"))
     lines = [f"protocol {plan.name}, seed {SEED}, index {index.fingerprint}"]
     for split in ("test",) if whole else ("train", "test"):
-        tasks = EpisodeDrawer(index, plan, split=split, seed=SEED).draw_all(
+        tasks = EpisodeSampler(index, plan, split=split, seed=SEED).draw_all(
             **({} if whole else {"tasks_per_user": EPISODES_A_SOURCE})
         )
         lines += ["", f"split {split}"]
@@ -127,7 +127,7 @@ def golden_episodes(plan: AnyEpisodes, root: Path) -> str:
         lines += [*task_lines(tasks.tasks[0])][:LINES_SHOWN]
         lines += [f"{task.user} {task.task} {_digest(task)}" for task in tasks.tasks]
     if plan.tasks:
-        few = EpisodeDrawer(index, plan, split="test", seed=SEED).draw_all(tasks=EPISODES_A_SOURCE)
+        few = EpisodeSampler(index, plan, split="test", seed=SEED).draw_all(tasks=EPISODES_A_SOURCE)
         lines += ["", "of all sources: " + " ".join(f"{task.user}-{task.task}" for task in few.tasks)]
     return "\n".join(lines) + "\n"
 
@@ -140,7 +140,7 @@ def golden_text(protocol: str, root: Path) -> str:
     index = made_index(root, splits=plan.needs_splits)
     lines = [f"protocol {plan.name}, seed {SEED}, index {index.fingerprint}"]
     for split in SPLITS if plan.needs_splits else ("",):
-        tasks = TaskDrawer(index, plan, split=split, seed=SEED).draw_all()
+        tasks = TaskSampler(index, plan, split=split, seed=SEED).draw_all()
         lines += ["", f"split {split or 'none'}, every query frame: {tasks.every_query_frame}"]
         lines += [f"left out {entry.user}, {entry.object}, {entry.video}: {entry.reason}" for entry in tasks.left_out]
         shown = [task for task in tasks.tasks if task.user == USERS[split or "test"][0]][:SHOWN]
@@ -207,7 +207,7 @@ def drawn(tmp_path_factory) -> dict[str, tuple[Task, ...]]:
     """The tasks of the leaderboard's three protocols, from the test users."""
     index = made_index(tmp_path_factory.mktemp("made"))
     plans = (load_protocol(name) for name in ("orbit-2021-cle-ve", "orbit-2021-clu-ve", "orbit-2022"))
-    return {plan.name: TaskDrawer(index, plan, split="test", seed=SEED).draw_all().tasks for plan in plans}
+    return {plan.name: TaskSampler(index, plan, split="test", seed=SEED).draw_all().tasks for plan in plans}
 
 
 def test_the_made_index_reaches_every_bound_of_the_protocols(drawn):
@@ -242,9 +242,9 @@ def test_the_made_index_reaches_every_bound_of_the_protocols(drawn):
 def test_clean_videos_are_split_between_support_and_query_by_name(tmp_path):
     """n videos of an object: the first min(5, n - 1) by name are its support set, the others its query set."""
     index = made_index(tmp_path)
-    drawer = TaskDrawer(index, load_protocol("orbit-2021-cle-ve"), split="test", seed=SEED)
-    too_short = {entry.video for entry in drawer.left_out}
-    task = drawer.draw("P60", 0)
+    sampler = TaskSampler(index, load_protocol("orbit-2021-cle-ve"), split="test", seed=SEED)
+    too_short = {entry.video for entry in sampler.left_out}
+    task = sampler.draw("P60", 0)
     found = {}
     for label, name in enumerate(task.objects):
         clean = sorted(row.video for row in index.select(user="P60", object=name, video_type="clean"))

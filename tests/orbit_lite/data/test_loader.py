@@ -12,7 +12,7 @@ from eval.formats.records import Task, VideoPlan
 from groundwork.errors import DataError
 from orbit_lite.data.frames import open_frames
 from orbit_lite.data.loader import FrameJob, ReadFrames, ReadTask, read_ahead, trailing_clips
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.training.experiment import load_experiment
 from orbit_lite.training.tasks import ChosenTasks, TrainingTasks
 
@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def training(pocket_frames):
     index = open_index(pocket_frames)
-    drawer = TaskDrawer(index, load_experiment("pocket").tasks, split="train", seed=3)
-    return ChosenTasks(TrainingTasks(drawer), range(26, 30)), ReadTask(open_frames(index))
+    sampler = TaskSampler(index, load_experiment("pocket").tasks, split="train", seed=3)
+    return ChosenTasks(TrainingTasks(sampler), range(26, 30)), ReadTask(open_frames(index))
 
 
 @pytest.mark.usefixtures("spawned")
@@ -117,11 +117,11 @@ def test_trailing_clips_never_look_ahead():
 
 
 def test_images_that_go_through_pipes_are_the_same(training, monkeypatch):
-    """As where shared memory is little, see LITTLE_SHARED_BYTES."""
+    """As where shared memory is little, see SMALL_SHARED_MEMORY_BYTES."""
     from orbit_lite.data import loader
 
     tasks, read = training
-    monkeypatch.setattr(loader, "_little_shared_memory", lambda: True)
+    monkeypatch.setattr(loader, "_has_small_shared_memory", lambda: True)
     for through_pipe, usual in zip(read_ahead(tasks, read, workers=1), read_ahead(tasks, read, workers=0), strict=True):
         for name in ("support", "support_labels", "query", "query_labels"):
             assert torch.equal(getattr(through_pipe, name), getattr(usual, name))

@@ -20,7 +20,7 @@ from orbit_lite.cli.parser import main
 from orbit_lite.config import load_protocol
 from orbit_lite.costs.macs import frame_macs
 from orbit_lite.data.frames import open_frames
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.evaluation.causal_filter import CausalFilter
 from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate, filter_note
 from orbit_lite.evaluation.predict import predict
@@ -83,7 +83,7 @@ def index(pocket_frames):
 
 def one_users_tasks(index, protocol, count=2, most=None):
     """Of one user; with `most`, so many query frames of each video."""
-    tasks = TaskDrawer(index, load_protocol(protocol), split="test", seed=2).draw_all(tasks_per_user=count)
+    tasks = TaskSampler(index, load_protocol(protocol), split="test", seed=2).draw_all(tasks_per_user=count)
     own = [task for task in tasks.tasks if task.user == tasks.tasks[0].user]
     own = [replace(t, query=tuple(replace(p, frames=p.frames[:most]) for p in t.query)) for t in own]
     return replace(tasks, tasks=tuple(own))
@@ -206,7 +206,7 @@ def test_a_board_names_the_filter_in_its_row_and_says_what_it_read(pocket_frames
     ]
     (board,) = leaderboard([("mine", card) for card in cards], published=False)
     assert {row.model for row in board.rows} == {"mine", "mine, causal filter, stay 0.8"}
-    assert "more frames a task than the task asks for" in leaderboard_text([board])
+    assert "more frames per task than the task contains" in leaderboard_text([board])
     assert "causal filter, stay 0.8" in scorecard_text(cards[1])
 
 

@@ -9,7 +9,7 @@ import torch
 from eval.compare import compare
 from eval.formats.records import read_scorecard
 from orbit_lite.cli.parser import main
-from orbit_lite.evaluation.engine import count_frames, settle_for_run
+from orbit_lite.evaluation.engine import choose_run_engine, count_frames
 from orbit_lite.models.engines.encoder import EngineFails
 from orbit_lite.models.engines.openvino import OpenVinoEngine
 from orbit_lite.models.recognizer import build_recognizer
@@ -57,9 +57,9 @@ def began_with(engine, out):
 def test_a_run_keeps_the_engine_that_it_began_with(recognizer, tmp_path):
     run = began_with("eager", tmp_path / "run")
     with joined_ranks(torch.device("cpu")) as ranks:
-        assert settle_for_run(recognizer, None, run, ranks, frames=10, states=1) == "eager"
-        assert settle_for_run(recognizer, "torch", run, ranks, frames=10, states=1) == "torch"
-        assert settle_for_run(recognizer, None, tmp_path / "new", ranks, frames=10, states=1) == "torch"
+        assert choose_run_engine(recognizer, None, run, ranks, frames=10, states=1) == "eager"
+        assert choose_run_engine(recognizer, "torch", run, ranks, frames=10, states=1) == "torch"
+        assert choose_run_engine(recognizer, None, tmp_path / "new", ranks, frames=10, states=1) == "torch"
 
 
 def test_a_finished_run_keeps_its_engine_and_says_so(pocket_frames, tmp_path, capsys):
@@ -67,7 +67,7 @@ def test_a_finished_run_keeps_its_engine_and_says_so(pocket_frames, tmp_path, ca
     assert evaluated(pocket_frames, out, "--engine", "eager") == 0
     before = {path.name: path.read_bytes() for path in out.glob("*.parquet")}
     assert evaluated(pocket_frames, out, "--engine", "torch") == 0
-    assert "by engine eager, and are not made again; for engine torch give another --out" in capsys.readouterr().err
+    assert "made with engine eager, and keeps them; to use engine torch give another --out" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.glob("*.parquet")} == before
     record = json.loads((out / "run.json").read_text())
     assert record["machine"]["engine"] == read_scorecard(out / "scorecard.json").provenance["engine"] == "eager"
@@ -80,9 +80,9 @@ def test_an_engine_that_is_gone_is_replaced_and_that_is_said(recognizer, tmp_pat
     monkeypatch.setattr(OpenVinoEngine, "encoder", fail)
     run = began_with("openvino", tmp_path / "run")
     with joined_ranks(torch.device("cpu")) as ranks:
-        assert settle_for_run(recognizer, None, run, ranks, frames=10, states=1) == "torch"
+        assert choose_run_engine(recognizer, None, run, ranks, frames=10, states=1) == "torch"
     assert caplog.messages == [
-        "the run began with engine openvino, which can't be used any more: openvino is not installed; pip install "
+        "the run started with engine openvino, which can no longer be used: openvino is not installed; pip install "
         "openvino"
     ]
 
@@ -90,8 +90,8 @@ def test_an_engine_that_is_gone_is_replaced_and_that_is_said(recognizer, tmp_pat
 def test_an_engine_of_another_release_is_replaced_and_that_is_said(recognizer, tmp_path, caplog):
     run = began_with("warp", tmp_path / "run")
     with joined_ranks(torch.device("cpu")) as ranks:
-        assert settle_for_run(recognizer, None, run, ranks, frames=10, states=1) == "torch"
-    assert "the run began with engine warp, which can't be used any more: unknown engine 'warp'" in caplog.text
+        assert choose_run_engine(recognizer, None, run, ranks, frames=10, states=1) == "torch"
+    assert "the run started with engine warp, which can no longer be used: unknown engine 'warp'" in caplog.text
 
 
 def test_a_run_that_had_computed_nothing_names_the_engine_that_it_is_computed_by(pocket_frames, tmp_path):
@@ -121,9 +121,9 @@ def test_an_engine_that_can_not_run_is_one_line(pocket_frames, tmp_path, monkeyp
 def test_frames_are_counted_once_for_all_tasks(pocket_frames):
     from data_prep.tree.index import open_index
     from orbit_lite.config import load_protocol
-    from orbit_lite.data.tasks import TaskDrawer
+    from orbit_lite.data.tasks import TaskSampler
 
-    drawer = TaskDrawer(open_index(pocket_frames), load_protocol("orbit-2022"), split="test", seed=0)
-    tasks = drawer.draw_all(tasks_per_user=3)
+    sampler = TaskSampler(open_index(pocket_frames), load_protocol("orbit-2022"), split="test", seed=0)
+    tasks = sampler.draw_all(tasks_per_user=3)
     plans = [plan for task in tasks.tasks for plan in (*task.support, *task.query)]
     assert count_frames(tasks) == len({(plan.video, frame) for plan in plans for frame in plan.frames})

@@ -17,8 +17,8 @@ from eval.score import score
 from groundwork.errors import UsageError
 from orbit_lite.cli.parser import main
 from orbit_lite.config import load_protocol
-from orbit_lite.data.drawing import open_drawer
 from orbit_lite.data.frames import FrameSource, open_frames
+from orbit_lite.data.samplers import open_sampler
 from orbit_lite.evaluation.causal_filter import CausalFilter
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.models.learner import load_learner
@@ -55,7 +55,7 @@ def recognizer() -> Recognizer:
 
 def tasks_of(index, protocol, *more, **numbers):
     plan = load_protocol(protocol, [*FEW[protocol], *more])
-    return open_drawer(index, plan, split="test", seed=2).draw_all(**numbers)
+    return open_sampler(index, plan, split="test", seed=2).draw_all(**numbers)
 
 
 @dataclass
@@ -170,7 +170,7 @@ def test_features_of_a_large_query_set_are_let_go(index, recognizer, monkeypatch
 
 def test_a_filter_over_time_is_refused_by_name(index, recognizer):
     tasks, source = tasks_of(index, "meta-dataset"), open_frames(index, size_px=SIZE_PX)
-    with pytest.raises(UsageError, match=r"--filter-stay: goes by .* protocol meta-dataset.* is of single images"):
+    with pytest.raises(UsageError, match=r"--filter-stay: needs .* protocol meta-dataset.* uses single images"):
         predict(recognizer, tasks, index, source, causal_filter=CausalFilter(0.5), quiet=True)
 
 
@@ -187,7 +187,7 @@ def test_the_verbs_draw_predict_score_compare_and_report(root_224, tmp_path, cap
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
     assert main(["evaluate", "--model", "protonets", *model, *protocol, "--out", a]) == 0
     said = capsys.readouterr().out
-    assert "25 tasks" in said and "Frames to recognition and video accuracy are not given" in said
+    assert "25 tasks" in said and "Frames to recognition and video accuracy are left out" in said
     assert main(["evaluate", "--model", "ridge", *model, *protocol, "--out", b]) == 0
     assert main(["evaluate", "--model", "ridge", *model, *protocol, "--out", b]) == 0  # resumes: nothing left to do
     card = json.loads((tmp_path / "b" / "scorecard.json").read_text())
@@ -208,9 +208,9 @@ def test_the_verbs_draw_predict_score_compare_and_report(root_224, tmp_path, cap
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [
-        (["--filter-stay", "0.5"], 2, "--filter-stay: goes by a video's frames in time"),
-        (["--thumbnails"], 2, "--thumbnails: goes by a video's frames in time"),
-        (["--set", "way=9"], 1, "6 classes with 5 images or more"),
+        (["--filter-stay", "0.5"], 2, "--filter-stay: needs video frames in time order"),
+        (["--thumbnails"], 2, "--thumbnails: needs video frames in time order"),
+        (["--set", "way=9"], 1, "6 classes with at least 5 images"),
         (["--tasks-per-user", "3"], 2, "not allowed with"),
         (["--set", "shot"], 2, "'shot': expected key=value"),
     ],
@@ -245,7 +245,7 @@ def test_links_and_copies_never_teach_and_ask(tmp_path, recognizer):
             (folder / video).mkdir()
             file = folder / video / frame_file_name(video, 1)
             file.write_bytes(content) if number == 8 else file.symlink_to(folder / first / frame_file_name(first, 1))
-    drawer = open_drawer(open_index(root), load_protocol("episodes-5w5s", ["query=3"]), split="test", seed=0)
-    assert sorted(entry.video[-4:] for entry in drawer.left_out) == [*["0008"] * 5, *["0009"] * 5]
-    with pytest.raises(Exception, match="0 classes with 10 images or more"):
-        open_drawer(open_index(root), load_protocol("episodes-5w5s", ["query=5"]), split="test", seed=0)
+    sampler = open_sampler(open_index(root), load_protocol("episodes-5w5s", ["query=3"]), split="test", seed=0)
+    assert sorted(entry.video[-4:] for entry in sampler.left_out) == [*["0008"] * 5, *["0009"] * 5]
+    with pytest.raises(Exception, match="0 classes with at least 10 images"):
+        open_sampler(open_index(root), load_protocol("episodes-5w5s", ["query=5"]), split="test", seed=0)

@@ -13,7 +13,7 @@ from eval.formats.records import PREDICTION_COLUMNS, Task, TaskSet, VideoPlan
 from groundwork.errors import DataError
 from orbit_lite.config import builtin_names, load_protocol
 from orbit_lite.data.frames import FrameSource, open_frames
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.evaluation.predict import predict
 from orbit_lite.evaluation.user_work import FRAMES_A_JOB
 from orbit_lite.models.adapters.film_generator import FilmAdapter
@@ -51,7 +51,7 @@ def index(pocket_frames):
 
 
 def tasks_of(index, protocol, count=2):
-    return TaskDrawer(index, load_protocol(protocol), split="test", seed=2).draw_all(tasks_per_user=count)
+    return TaskSampler(index, load_protocol(protocol), split="test", seed=2).draw_all(tasks_per_user=count)
 
 
 # Every learner by the protocol whose tasks share their support set, one of each kind by those whose tasks don't.
@@ -211,7 +211,7 @@ def test_each_frame_is_embedded_once_for_all_tasks(recognizer, index, monkeypatc
 
 def test_tasks_of_another_tree_are_refused(recognizer, index):
     other = replace(tasks_of(index, "orbit-2022"), data_fingerprint="another")
-    with pytest.raises(DataError, match="not the tree these tasks were drawn from"):
+    with pytest.raises(DataError, match="these tasks were drawn from another tree"):
         predict(recognizer, other, index, open_shrunk(index))
 
 

@@ -112,7 +112,7 @@ def test_a_set_that_fails_does_not_stop_the_others(made, tmp_path, capsys):
     (tmp_path / "sets/birds/index.csv").unlink()
     assert evaluate(made, tmp_path / "out", data=tmp_path / "sets") == 1
     said = capsys.readouterr().err
-    assert "failed: birds; those of the others are in" in said
+    assert "failed: birds; the results of the others are in" in said
     assert rows(tmp_path / "out")["birds"]["accuracy"] == ""
     assert rows(tmp_path / "out")["signs"]["accuracy"]
 
@@ -138,13 +138,13 @@ def test_a_folder_without_any_of_its_sets(made, tmp_path, capsys):
     assert "holds no set of made" in capsys.readouterr().err
     (tmp_path / "sets" / "signs").mkdir()
     evaluate(made, tmp_path / "out", data=tmp_path / "sets")
-    assert "left aside: brids (did you mean 'birds'?)" in capsys.readouterr().err
+    assert "skipped: brids (did you mean 'birds'?)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("groups", "said"),
     [
-        ([{"part": "a", "protocol": "p", "tasks_per_user": 1, "sets": ["x", "x"]}], "set x is in it twice"),
+        ([{"part": "a", "protocol": "p", "tasks_per_user": 1, "sets": ["x", "x"]}], "set x is listed twice"),
         ([{"part": "a", "protocol": "p", "tasks_per_user": 1, "sets": ["../x"]}], "sets"),
         ([], "no sets"),
     ],

@@ -326,7 +326,7 @@ def test_keys_that_do_not_fit_are_listed_by_the_published_names(published: Calla
     with pytest.raises(DataError) as caught:
         load_recognizer(published("tiny", "cnaps", weights), learner="cnaps", backbone="tiny")
     assert str(caught.value).endswith(
-        "x.pth as cnaps on tiny: the weights do not fit: 1 missing (film_generator.regularizers.0); "
+        "x.pth as cnaps on tiny: the weights do not match: 1 missing (film_generator.regularizers.0); "
         "2 unknown (set_encoder.encoder.layer9.0.bias, adapter.generator.regularizers.0); "
         "1 misshapen (classifier.bias_processor.linear2.weight (2, 2) instead of (1, 1)); "
         "1 with NaN or infinite values (set_encoder.encoder.layer1.1.running_var)"
@@ -355,7 +355,7 @@ def test_a_hostile_file_is_refused_and_not_run(tmp_path: Path) -> None:
             return exec, (f"open({str(target)!r}, 'w').close()",)
 
     torch.save({"model_state_dict": random_checkpoint("tiny", "protonets"), "args": Hostile()}, tmp_path / "x.pth")
-    with pytest.raises(DataError, match="nothing in it was run"):
+    with pytest.raises(DataError, match="no code in it was run"):
         load_recognizer(tmp_path / "x.pth", learner="protonets", backbone="tiny")
     assert not target.exists()
 

@@ -101,7 +101,7 @@ def test_a_support_set_that_is_not_one_is_refused(
         recognizer.personalize(images, labels)
 
 
-NO_FEATURES = "item 0 has NaN or infinite features|support images: a loss of nan at (step 1 of 50|inner step 1 of)"
+NO_FEATURES = "item 0 has NaN or infinite features|support images: the loss is nan at (step 1 of 50|inner step 1 of)"
 # One weight of each part, and what is said of it where a learner has that part.
 DIVERGED = {
     "extractor.net.0.weight": NO_FEATURES,
@@ -109,8 +109,8 @@ DIVERGED = {
     "adapter.set_encoder.encoder.layer1.0.weight": "support images, set encoder: item 0 has NaN",
     "adapter.generator.regularizers.0": "item 0 has NaN or infinite features",
     "adapter.generator.generators.0.block.0.weight": "item 0 has NaN or infinite features",
-    "adapter.extractor_rates.log_scales": "NaN or infinite parameters at inner step 1 of",
-    "adapter.head_rates.log_scales": "NaN or infinite parameters at inner step 1 of",
+    "adapter.extractor_rates.log_scales": "the parameters are NaN or infinite at inner step 1 of",
+    "adapter.head_rates.log_scales": "the parameters are NaN or infinite at inner step 1 of",
     "head.weight_processor.linear1.weight": "the fitted head has NaN or infinite weight",
     "head.bias_processor.linear3.bias": "the fitted head has NaN or infinite bias",
     "head.block.query.weight": "the fitted head has NaN or infinite prototypes",

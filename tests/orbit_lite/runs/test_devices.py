@@ -14,7 +14,11 @@ def test_the_one_that_is_there_is_taken_without_a_name():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("abacus", "not to be had here"), ("cuda:99", "not to be had here"), ("meta", "computes on cpu and cuda")],
+    [
+        ("abacus", "not available on this machine"),
+        ("cuda:99", "not available on this machine"),
+        ("meta", "not supported; use cpu or cuda"),
+    ],
 )
 def test_others_are_refused(name, said):
     with pytest.raises(UsageError, match=f"--device {name}: .*{said}") as error:

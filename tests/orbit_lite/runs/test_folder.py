@@ -13,7 +13,7 @@ MACHINE = {"device": "cpu (AVX2)", "threads": 2, "workers": 4}
 
 
 def begin(path, settings=None, **changed):
-    with RunFolder.held(path, settings or {}, machine=MACHINE | changed) as run:
+    with RunFolder.open(path, settings or {}, machine=MACHINE | changed) as run:
         return run
 
 
@@ -47,8 +47,8 @@ def test_settings_of_an_earlier_release_are_read_as_this_one_would_write_them(tm
     before = (tmp_path / "run" / "run.json").read_bytes()
 
     def again(**wanted):
-        as_now = {"warmup": "step"}.__or__
-        with RunFolder.held(tmp_path / "run", {"seed": 1, **wanted}, machine=MACHINE, as_now=as_now):
+        upgrade = {"warmup": "step"}.__or__
+        with RunFolder.open(tmp_path / "run", {"seed": 1, **wanted}, machine=MACHINE, upgrade=upgrade):
             pass
 
     again(warmup="step")
@@ -60,7 +60,7 @@ def test_settings_of_an_earlier_release_are_read_as_this_one_would_write_them(tm
 def test_a_folder_has_one_run_at_a_time(tmp_path):
     begin(tmp_path / "run")
     with (
-        RunFolder.held(tmp_path / "run", {}, machine=MACHINE),
+        RunFolder.open(tmp_path / "run", {}, machine=MACHINE),
         pytest.raises(UsageError, match="another run is writing here"),
     ):
         begin(tmp_path / "run")
@@ -88,17 +88,17 @@ def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, moment):
 
 def test_what_has_changed_since_is_said_and_kept_when_a_run_goes_on(tmp_path, reported, monkeypatch):
     begin(tmp_path / "run")
-    begin(tmp_path / "run", workers=0).goes_on("going on from step 3")
-    assert reported() == ["going on from step 3"]  # the result does not hang on the workers
+    begin(tmp_path / "run", workers=0).log_resumed("resuming from step 3")
+    assert reported() == ["resuming from step 3"]  # the result does not hang on the workers
     monkeypatch.setattr(run_folder, "versions", lambda: versions() | {"torch": "99.0"})
-    begin(tmp_path / "run", threads=1).goes_on("going on from step 7")
+    begin(tmp_path / "run", threads=1).log_resumed("resuming from step 7")
     said = reported()
-    assert said[0] == "going on from step 7"
+    assert said[0] == "resuming from step 7"
     assert f"torch {versions()['torch']}, now 99.0; threads 2, now 1" in said[1]
     log = (tmp_path / "run" / "log.txt").read_text()
     assert all(line in log for line in said)
-    begin(tmp_path / "run", threads=1).goes_on("going on from step 9")
-    assert reported() == ["going on from step 9"]  # as it was when it was cut off
+    begin(tmp_path / "run", threads=1).log_resumed("resuming from step 9")
+    assert reported() == ["resuming from step 9"]  # as it was when it was cut off
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["machine"], record["versions"]) == (MACHINE, versions())
     assert [(then["machine"]["threads"], then["versions"]["torch"]) for then in record["went_on"]] == [(1, "99.0")]

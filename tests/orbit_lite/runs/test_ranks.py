@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from orbit_lite.cli.parser import main
 from orbit_lite.models.checkpoint import load_recognizer
 from orbit_lite.models.recognizer import build_recognizer
-from orbit_lite.runs.ranks import Ranks, undealt
+from orbit_lite.runs.ranks import Ranks, merge_shares
 from orbit_lite.training.experiment import load_experiment
 from orbit_lite.training.loop import BEST_NAME
 
@@ -88,7 +88,7 @@ def ranks(tmp_path_factory) -> Iterator[Callable[..., str]]:
 @given(st.lists(st.integers(), max_size=20), st.integers(1, 6))
 def test_what_is_dealt_comes_together_again(items, count):
     parts = [Ranks(CPU, number, count).share(items) for number in range(count)]
-    assert undealt(parts) == items
+    assert merge_shares(parts) == items
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
@@ -172,8 +172,8 @@ def said(work):
     except KitError as error:
         return str(error)
 
-def held(ranks, path):
-    with ranks.by_first(RunFolder.held(path, {}, machine={})) as run:
+def open(ranks, path):
+    with ranks.on_first(RunFolder.open(path, {}, machine={})) as run:
         assert (run is not None) == ranks.first
         def again():
             with only_run(path):
@@ -212,9 +212,9 @@ def test_ranks_agree_on_what_is_wrong(tmp_path, ranks):
     assert [of_rank["made"] for of_rank in found] == ["made", "found"]
     for of_rank in found:
         assert "another run is writing here" in of_rank["held"]
-        assert "photos: not empty, and no run of this kit" in of_rank["refused"]
+        assert "photos: this folder is not empty and holds no run of this kit" in of_rank["refused"]
         assert of_rank["wrong"] == 13
-    assert "another rank has ended, and has said why" in found[0]["alone"]
+    assert "another rank has failed and reported its error" in found[0]["alone"]
 
 
 @pytest.mark.slow

@@ -104,7 +104,7 @@ def test_without_the_extra_the_line_says_what_to_install(tmp_path, capsys, monke
 
 def test_the_embedded_start_is_what_is_taught_unless_another_is_named(tmp_path, capsys):
     assert main(["studio", str(tmp_path), "--no-browser", "--backbone", "tiny"]) == 2
-    assert "--backbone goes with --model" in capsys.readouterr().err
+    assert "--backbone also needs --model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("at", "leaves"), [("upload", "uploads that were not judged"), ("teach", "parts")])

@@ -25,7 +25,7 @@ def test_more_epochs_are_exactly_those_that_could_have_been_asked_for_at_first(p
     trained(pocket_frames, later, *constant, "epochs=1")
     reported()
     more = trained(pocket_frames, later, *constant, "epochs=1", more=1)
-    assert any("from 1 to 2 epochs, exactly as if asked at first" in line for line in reported())
+    assert any("from 1 to 2 epochs, with the same result as if requested from the start" in line for line in reported())
     assert (more.steps, more.best_step, more.validation_frame_accuracy) == (
         *(whole.steps, whole.best_step, whole.validation_frame_accuracy),
     )
@@ -40,7 +40,10 @@ def test_more_epochs_are_exactly_those_that_could_have_been_asked_for_at_first(p
 def test_where_the_schedule_does_not_allow_it_that_is_said(pocket_frames, tmp_path, reported):
     trained(pocket_frames, tmp_path / "run", "epochs=1")  # cosine decay
     assert trained(pocket_frames, tmp_path / "run", more=1).steps == 2
-    assert any("not exactly what a run of as many from the start gives: cosine" in line for line in reported())
+    assert any(
+        "the result differs from that of a run with this many epochs from the start: cosine" in line
+        for line in reported()
+    )
 
 
 def test_only_a_finished_run_is_trained_further_and_one_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from groundwork.randomness import keyed_rng
 from orbit_lite.cli.parser import main
 from orbit_lite.config import builtin_names
 from orbit_lite.data.pixels import TaskPixels
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.models.checkpoint import load_recognizer, read_checkpoint_info, save_recognizer
 from orbit_lite.models.learner import load_learner
 from orbit_lite.models.recognizer import build_recognizer
@@ -199,7 +199,7 @@ def test_going_on_with_other_threads_is_said(finished, pocket_frames, tmp_path, 
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
     train(quick(), data=pocket_frames, out=run, workers=0, device=CPU)
     said = reported()
-    assert said[0] == "going on from step 1 of 6"
+    assert said[0] == "resuming from step 1 of 6"
     assert f"threads {threads}, now {threads + 1}" in said[1] and "may differ by rounding" in said[1]
     assert said[1] in (run / "log.txt").read_text()
 
@@ -241,7 +241,7 @@ def second_task_not_finite(monkeypatch):
 def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_task(
     second_task_not_finite, pocket_frames, tmp_path
 ):
-    tasks = TrainingTasks(TaskDrawer(open_index(pocket_frames), quick().tasks, split="train", seed=quick().seed))
+    tasks = TrainingTasks(TaskSampler(open_index(pocket_frames), quick().tasks, split="train", seed=quick().seed))
     told = rf"step 2, training task 5 \(user {tasks.task(5).user}\): its loss or gradient is not finite"
     with pytest.raises(DataError, match=told):
         train(quick(), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
@@ -251,7 +251,7 @@ def test_or_the_step_is_left_out_if_asked(second_task_not_finite, pocket_frames,
     run = tmp_path / "run"
     train(quick("skip_not_finite=true"), data=pocket_frames, out=run, workers=0, device=CPU)
     assert any("step 2, training task 5" in line for line in reported())
-    assert "step left out" in (run / "log.txt").read_text()
+    assert "step skipped" in (run / "log.txt").read_text()
     assert all(torch.isfinite(value).all() for value in weights(run).values())
     assert len(list(csv.DictReader((run / "training.csv").open()))) == 6
 

@@ -72,10 +72,10 @@ def test_the_2023_rates_are_those_of_the_published_code():
     assert theirs[:7] == pytest.approx([1e-6, 1.8e-6, 2.6e-6, 3.4e-6, 4.2e-6, 5e-6, 5e-6], rel=1e-12, abs=0)
     assert theirs[13:16] == pytest.approx([5e-6, 2.5e-6, 2.5e-6], rel=1e-12, abs=0)
     steps = Steps(44 * config.tasks.tasks_per_user, config.tasks_per_step, config.epochs)
-    assert (steps.an_epoch, config.epochs) == (138, 30)
+    assert (steps.per_epoch, config.epochs) == (138, 30)
     for step in range(steps.total):  # the same through all of an epoch
-        rate = learning_rate(config.optimizer, step / steps.an_epoch, epochs=config.epochs)
-        assert rate == pytest.approx(theirs[step // steps.an_epoch], rel=1e-12, abs=0), step
+        rate = learning_rate(config.optimizer, step / steps.per_epoch, epochs=config.epochs)
+        assert rate == pytest.approx(theirs[step // steps.per_epoch], rel=1e-12, abs=0), step
 
 
 def test_warm_up_is_with_each_step_where_it_is_not_with_each_epoch():
@@ -95,7 +95,7 @@ def test_step_decay_comes_every_so_many_epochs_or_where_it_is_told():
 
     assert rates(decay_every_epochs=2) == [1, 1, 0.5, 0.5, 0.25, 0.125, 0.0625]
     assert rates(decay_at_epochs=(2, 6)) == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
-    with pytest.raises(ValueError, match="decay_at_epochs goes with decay 'step', and decay is 'cosine'"):
+    with pytest.raises(ValueError, match="decay_at_epochs needs decay 'step', but decay is 'cosine'"):
         OptimizerConfig(lr=1.0, decay="cosine", decay_at_epochs=(2,))
 
 

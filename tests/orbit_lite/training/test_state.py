@@ -75,7 +75,7 @@ def test_no_altered_state_is_taken(saved, mutations):
 )
 def test_an_edited_state_is_refused(saved, change):
     torch.save(torch.load(saved, weights_only=True) | change, saved)
-    with pytest.raises(DataError, match=r"state\.pt: the run can't resume from this state"):
+    with pytest.raises(DataError, match=r"state\.pt: the run can't resume from this file"):
         loaded(saved)
 
 
@@ -87,4 +87,4 @@ def test_one_from_before_hashes_is_taken_with_a_note(saved, reported):
     assert reported() == []
     assert loaded(saved) == expected
     (note,) = reported()
-    assert note.startswith(f"note: {saved}: a state from before hashes")
+    assert note.startswith(f"note: {saved}: this state has no hash")

@@ -2,15 +2,15 @@ import pytest
 
 from data_prep.tree.index import Index, VideoRow, open_index
 from orbit_lite.config import load_protocol
-from orbit_lite.data.episodes import EpisodeDrawer
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.episodes import EpisodeSampler
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.training.experiment import load_experiment
 from orbit_lite.training.tasks import ChosenTasks, Steps, TrainingTasks
 
 
 def test_steps_of_the_2023_settings():
     steps = Steps(tasks_an_epoch=44 * 50, tasks_a_step=16, epochs=30)
-    assert steps.an_epoch == 138  # 2,200 / 16, the last one short: FACTS of the 2023 settings
+    assert steps.per_epoch == 138  # 2,200 / 16, the last one short: FACTS of the 2023 settings
     assert len(steps.tasks_of(137)) == 2200 - 137 * 16
     numbers = [number for step in range(2 * 138) for number in steps.tasks_of(step)]
     assert numbers == list(range(2 * 2200))
@@ -18,10 +18,10 @@ def test_steps_of_the_2023_settings():
 
 def test_an_epoch_has_every_users_tasks_once_and_no_task_comes_twice(pocket_frames):
     plan = load_experiment("pocket", ["tasks.tasks_per_user=2"]).tasks
-    drawer = TaskDrawer(open_index(pocket_frames), plan, split="train", seed=1)
-    training = TrainingTasks(drawer)
-    tasks = list(ChosenTasks(training, range(2 * training.an_epoch)))
-    assert sorted((t.user, t.task) for t in tasks) == [(user, n) for user in drawer.users for n in range(4)]
+    sampler = TaskSampler(open_index(pocket_frames), plan, split="train", seed=1)
+    training = TrainingTasks(sampler)
+    tasks = list(ChosenTasks(training, range(2 * training.per_epoch)))
+    assert sorted((t.user, t.task) for t in tasks) == [(user, n) for user in sampler.users for n in range(4)]
     assert {t.task for t in tasks[:6]} == {0, 1}
     assert list(ChosenTasks(training, range(5, 12))) == tasks[5:]
 
@@ -37,13 +37,13 @@ def made_tasks(root, tasks_per_user, seed=1991):
         for video_type in ("clean", "clutter")
     ]
     plan = load_protocol("own-videos").model_copy(update={"tasks_per_user": tasks_per_user})
-    return TrainingTasks(TaskDrawer(Index(root, "frames", tuple(rows)), plan, split="train", seed=seed))
+    return TrainingTasks(TaskSampler(Index(root, "frames", tuple(rows)), plan, split="train", seed=seed))
 
 
 def test_the_order_of_training_tasks_is_the_one_written_down(tmp_path):
     """A change of it changes every trained weight."""
     training = made_tasks(tmp_path, 3)
-    tasks = [training.task(number) for number in range(2 * training.an_epoch)]
+    tasks = [training.task(number) for number in range(2 * training.per_epoch)]
     assert [f"{task.user} {task.task}" for task in tasks[:6]] == ["P2 0", "P2 1", "P2 2", "P1 1", "P1 0", "P1 2"]
     assert [f"{task.user} {task.task}" for task in tasks[6:]] == ["P1 3", "P1 5", "P2 5", "P1 4", "P2 3", "P2 4"]
 
@@ -66,8 +66,8 @@ def test_tasks_in_all_are_of_a_source_drawn_for_each_and_none_comes_twice(tmp_pa
         for n in range(4)
     ]
     plan = load_protocol("meta-dataset", ["tasks=40"])
-    training = TrainingTasks(EpisodeDrawer(Index(tmp_path, "frames", tuple(rows)), plan, split="train", seed=1))
-    assert training.an_epoch == 40
+    training = TrainingTasks(EpisodeSampler(Index(tmp_path, "frames", tuple(rows)), plan, split="train", seed=1))
+    assert training.per_epoch == 40
     tasks = list(ChosenTasks(training, range(80)))
     assert [task.task for task in tasks] == list(range(80))
     assert {task.user for task in tasks[:40]} == {"birds", "signs"}

@@ -99,7 +99,7 @@ def test_an_unknown_adapter_lists_the_known_and_the_nearest() -> None:
             "adapter: unknown adapter 'film'; known: none, generator, steps, inner_loop, proximal$",
         ),
         ({"adapter_settings": {"steps": 3}}, "x: adapter_settings: unknown key 'steps'"),
-        ({"adapter": "steps"}, "adapter 'steps' is fitted together with head 'linear', and with no other"),
+        ({"adapter": "steps"}, "adapter 'steps' only works with head 'linear'"),
         ({"adapter": "steps", "head": "linear", "extractor": "learned"}, "adapter 'steps' passes no gradient"),
         ({"adapter": "generator", "head": "logistic"}, "'logistic' passes no gradient.*meta-learned .'generator'"),
     ):

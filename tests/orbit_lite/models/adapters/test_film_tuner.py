@@ -74,5 +74,7 @@ def test_chunks_do_not_change_it_and_nothing_is_left_on_the_extractor(extractor:
 def test_a_loss_that_is_not_finite_is_told_at_once(extractor: Extractor) -> None:
     with torch.no_grad():
         next(extractor.parameters()).fill_(float("nan"))
-    with pytest.raises(DataError, match="support images: a loss of nan at step 1 of 1000000; the extractor's weights"):
+    with pytest.raises(
+        DataError, match="support images: the loss is nan at step 1 of 1000000; the extractor's weights"
+    ):
         tune(FilmTuner(1_000_000, LR), extractor, frames(), chunk=2)

@@ -91,7 +91,7 @@ def test_clips_count_as_items() -> None:
         ({"adapter_settings": {"window": 0}}, "window: Input should be greater than or equal to 1"),
         ({"adapter_settings": {"multi_step_loss": 1.5}}, "multi_step_loss: Input should be less than or equal to 1"),
         ({"adapter_settings": {"windows": 2}}, r"unknown key 'windows' \(did you mean 'window'\?\)"),
-        ({"head": "proto"}, "adapter 'inner_loop' is fitted together with head 'linear', and with no other"),
+        ({"head": "proto"}, "adapter 'inner_loop' only works with head 'linear'"),
     ],
 )
 def test_settings_that_are_none_are_refused(changed: dict[str, Any], words: str) -> None:
@@ -106,7 +106,7 @@ def test_a_network_that_can_not_adapt_so_is_refused() -> None:
     learner, film = config({}), InnerLoopSettings(adapts="film")
     bare = build_extractor("tiny", weights="random", frame_size_px=SIZE_PX)
     bare.backbone = replace(TINY, norms=lambda net: [])
-    with pytest.raises(UsageError, match="backbone tiny has no norms for FiLM to adapt; use adapts: all"):
+    with pytest.raises(UsageError, match="backbone tiny has no norm layers for FiLM to adapt; use adapts: all"):
         InnerLoopAdapter(learner, film, bare)
     InnerLoopAdapter(learner, InnerLoopSettings(), bare)
     batch_norm = nn.BatchNorm2d(24, track_running_stats=False)

@@ -58,7 +58,7 @@ def test_the_quick_way_is_the_same_with_the_same_gradients() -> None:
             if ".1." in name and value.is_floating_point():
                 value.add_(0.3 * torch.rand(value.shape, generator=draw))
     gradients = []
-    for encode in (encoder.forward, encoder.quick):
+    for encode in (encoder.forward, encoder.forward_folded):
         encoder.zero_grad()
         encodings = encode(pixels(3, 64))
         encodings.square().sum().backward()

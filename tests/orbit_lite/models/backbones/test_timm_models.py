@@ -167,17 +167,21 @@ def test_a_checkpoint_says_which_of_timms_it_is_of(tmp_path: Path) -> None:
         loaded = load_recognizer(tmp_path / "x.safetensors", backbone=asked)
         assert loaded.extractor.backbone.name == "timm:mobilenetv3_small_050.lamb_in1k"
     assert loaded.embed(frames(2, 64)).equal(built.embed(frames(2, 64)))
-    with pytest.raises(UsageError, match=r"asked for backbone timm:resnet10t.c3_in1k"):
+    with pytest.raises(UsageError, match=r"expected backbone timm:resnet10t.c3_in1k"):
         load_recognizer(tmp_path / "x.safetensors", backbone="timm:resnet10t")
 
 
 @pytest.mark.parametrize(
     ("name", "size_px", "words"),
     [
-        ("timm:convnext_ato", 224, r"timm .* has no such model; near are convnext_atto, "),
-        ("timm:qqq", 224, r"timm .* has no such model; none is near"),
+        ("timm:convnext_ato", 224, r"timm .* has no such model; similar names: convnext_atto, "),
+        ("timm:qqq", 224, r"timm .* has no such model; timm.list_models"),
         ("timm:convnext_atto.d3_in1k", 224, r"no weights 'd3_in1k' of convnext_atto; known: d2_in1k"),
-        ("timm:crossvit_9_240", 96, r"timm:crossvit_9_240.in1k can't take frames of 96 px \(.*its own size is 240 px"),
+        (
+            "timm:crossvit_9_240",
+            96,
+            r"timm:crossvit_9_240.in1k can't take frames of 96 px \(.*its native size is 240 px",
+        ),
         ("timm:inception_v3", 64, r"timm:inception_v3.* can't take frames of 64 px \("),
         (
             "convnext_atto",
@@ -204,10 +208,10 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("net", "words"),
     [
-        (nn.Conv2d(3, 4, 32), r"gives \(1, 4, 33, 33\) for an image; expected one row of features"),
+        (nn.Conv2d(3, 4, 32), r"returns \(1, 4, 33, 33\) for an image; expected one row of features"),
         (
             nn.Sequential(nn.Conv2d(3, 4, 32), nn.BatchNorm2d(4, track_running_stats=False), nn.Flatten()),
-            r"net.1 normalizes over the batch, so features depend on other images",
+            r"net.1 normalizes over the batch, so an image's features depend on other images",
         ),
     ],
 )
@@ -223,7 +227,7 @@ def test_a_network_that_keeps_no_promise_is_refused(
 
 def test_film_is_refused_where_there_are_no_norms() -> None:
     build_recognizer("protonets", "timm:nf_resnet26", weights="random", frame_size_px=64)
-    with pytest.raises(UsageError, match=r"FiLM has nothing to adapt: no BatchNorm.*take a learner without FiLM"):
+    with pytest.raises(UsageError, match=r"FiLM has nothing to adapt: no BatchNorm.*use a learner without FiLM"):
         build_recognizer("simple_cnaps", "timm:nf_resnet26", weights="random", frame_size_px=64)
 
 

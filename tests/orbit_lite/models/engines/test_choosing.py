@@ -8,11 +8,11 @@ import torch
 
 from groundwork.errors import UsageError
 from orbit_lite.models.engines import ENGINES, choosing
-from orbit_lite.models.engines.choosing import Measured, settle_engine
+from orbit_lite.models.engines.choosing import EngineSpeeds, choose_engine
 from orbit_lite.models.engines.encoder import EngineFails
 from orbit_lite.models.recognizer import build_recognizer
 
-SLOW_TO_START = Measured(torch=10.0, openvino=40.0, prepare_s=3.0)
+SLOW_TO_START = EngineSpeeds(torch=10.0, openvino=40.0, prepare_s=3.0)
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +35,11 @@ def recognizer():
     ],
 )
 def test_the_quicker_engine_counts_what_it_takes_to_prepare(frames, states, expected):
-    assert SLOW_TO_START.quicker(frames=frames, states=states).name == expected
+    assert SLOW_TO_START.faster(frames=frames, states=states).name == expected
 
 
 def test_an_engine_that_fails_is_never_quicker():
-    assert Measured(torch=1.0, openvino=0.0, prepare_s=0.0).quicker(frames=10**6, states=1).name == "torch"
+    assert EngineSpeeds(torch=1.0, openvino=0.0, prepare_s=0.0).faster(frames=10**6, states=1).name == "torch"
 
 
 @pytest.fixture
@@ -57,29 +57,29 @@ def clock(monkeypatch):
 
 
 def test_little_work_is_not_worth_measuring(recognizer, clock, tmp_path):
-    assert settle_engine(recognizer, None, frames=299) == "torch"  # 29.9 s
+    assert choose_engine(recognizer, None, frames=299) == "torch"  # 29.9 s
     assert len(clock) == 1 and not list(tmp_path.rglob("*.json"))
 
 
 def test_what_has_no_time_is_not_measured(recognizer, clock):
-    assert settle_engine(recognizer, None, frames=10**6, measure=False) == "torch" and not clock
-    settle_engine(recognizer, None, frames=10**6)
-    assert settle_engine(recognizer, None, frames=10**6, measure=False) == "openvino" and len(clock) == 2
+    assert choose_engine(recognizer, None, frames=10**6, measure=False) == "torch" and not clock
+    choose_engine(recognizer, None, frames=10**6)
+    assert choose_engine(recognizer, None, frames=10**6, measure=False) == "openvino" and len(clock) == 2
 
 
 def test_much_work_is_measured_once(recognizer, clock):
-    assert settle_engine(recognizer, None, frames=301) == recognizer.engine.name == "openvino"
+    assert choose_engine(recognizer, None, frames=301) == recognizer.engine.name == "openvino"
     assert len(clock) == 2
-    assert settle_engine(recognizer, None, frames=301) == "openvino"
+    assert choose_engine(recognizer, None, frames=301) == "openvino"
     assert len(clock) == 2
 
 
 def test_a_measurement_belongs_to_a_number_of_threads(recognizer, clock):
-    settle_engine(recognizer, None, frames=1000)
+    choose_engine(recognizer, None, frames=1000)
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        settle_engine(recognizer, None, frames=1000)
+        choose_engine(recognizer, None, frames=1000)
     finally:
         torch.set_num_threads(threads)
     assert len(clock) == 4
@@ -87,11 +87,11 @@ def test_a_measurement_belongs_to_a_number_of_threads(recognizer, clock):
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"torch": 0, "openvino": 1, "prepare_s": 1}', '{"torch": []}'])
 def test_a_damaged_measurement_is_made_again(recognizer, clock, tmp_path, content):
-    settle_engine(recognizer, None, frames=1000)
+    choose_engine(recognizer, None, frames=1000)
     [file] = tmp_path.rglob("*.json")
     whole = file.read_text()
     file.write_text(content)
-    assert settle_engine(recognizer, None, frames=1000) == "openvino"
+    assert choose_engine(recognizer, None, frames=1000) == "openvino"
     assert json.loads(file.read_text()).keys() == json.loads(whole).keys()
 
 
@@ -101,38 +101,38 @@ def test_an_engine_that_fails_is_left_alone_and_said_so_once(recognizer, clock, 
 
     monkeypatch.setattr(type(ENGINES["openvino"]), "encoder", fail)
     with caplog.at_level(logging.INFO, "orbit_lite"):
-        assert settle_engine(recognizer, None, frames=10_000) == "torch"
-        assert settle_engine(recognizer, None, frames=10_000) == "torch"
+        assert choose_engine(recognizer, None, frames=10_000) == "torch"
+        assert choose_engine(recognizer, None, frames=10_000) == "torch"
     said = [line for line in caplog.messages if "no kernel" in line]
     assert said == ["engine torch: openvino can't be used: no kernel"]
     with pytest.raises(EngineFails, match=r"--engine openvino: no kernel. Leave --engine out, or use --engine torch"):
-        settle_engine(recognizer, "openvino", frames=1)
+        choose_engine(recognizer, "openvino", frames=1)
 
 
 def test_other_devices_and_precisions_are_torchs(recognizer, clock):
     recognizer.double()
-    assert settle_engine(recognizer, None, frames=10**6) == "torch" and not clock
+    assert choose_engine(recognizer, None, frames=10**6) == "torch" and not clock
 
 
 def test_where_openvino_is_not_installed_it_is_torch(recognizer, clock, monkeypatch):
     monkeypatch.setattr(choosing, "find_spec", lambda name: None)
-    assert settle_engine(recognizer, None, frames=10**6) == "torch" and not clock
+    assert choose_engine(recognizer, None, frames=10**6) == "torch" and not clock
 
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_engine_asked_for_is_used_whatever_the_work(recognizer, name):
-    assert settle_engine(recognizer, name, frames=1) == recognizer.engine.name == name
+    assert choose_engine(recognizer, name, frames=1) == recognizer.engine.name == name
 
 
 def test_an_unknown_engine_is_refused(recognizer):
     with pytest.raises(UsageError, match="unknown engine 'tensorrt'"):
-        settle_engine(recognizer, "tensorrt", frames=1)
+        choose_engine(recognizer, "tensorrt", frames=1)
 
 
 def test_what_an_engine_prepares_to_be_settled_is_used(recognizer, monkeypatch):
     prepared = []
     prepare = type(ENGINES["openvino"]).encoder
     monkeypatch.setattr(type(ENGINES["openvino"]), "encoder", lambda *given: prepared.append(given) or prepare(*given))
-    settle_engine(recognizer, "openvino", frames=1)
+    choose_engine(recognizer, "openvino", frames=1)
     recognizer.embed(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
     assert len(prepared) == 1

@@ -447,10 +447,10 @@ def test_a_chunk_that_memory_does_not_hold_is_halved_and_that_is_said_once(caplo
         assert torch.allclose(recognizer.embed(images, chunk=16), expected, atol=1e-6)
         assert torch.allclose(recognizer.embed(images, chunk=16), expected, atol=1e-6)
     assert [record.getMessage() for record in caplog.records] == [
-        "cpu: its memory does not hold a chunk of 16 frames; smaller ones are used, with the same result"
+        "cpu: a chunk of 16 frames does not fit into its memory; smaller chunks are used, with the same result"
     ]
     recognizer.engine = Tight(0)
-    with pytest.raises(DataError, match="does not hold the network and 1 frame; use --device cpu"):
+    with pytest.raises(DataError, match="the network and 1 frame don't fit into its memory; use --device cpu"):
         recognizer.embed(images[:1])
 
 
@@ -465,7 +465,7 @@ def test_an_engine_that_is_not_installed_says_what_to_install(monkeypatch):
 
 def test_other_precisions_are_refused_by_openvino():
     extractor = extractor_of("tiny").double()
-    with pytest.raises(EngineFails, match="computes in float32, the network has float64"):
+    with pytest.raises(EngineFails, match="computes in float32, but the network is in float64"):
         OpenVinoEngine().encoder(extractor, None)
     assert off(FoldedEngine(), extractor) < 1e-12
 

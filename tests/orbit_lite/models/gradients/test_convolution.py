@@ -7,7 +7,7 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from orbit_lite.models.gradients.convolution import QuickSecondDerivatives, convolve
+from orbit_lite.models.gradients.convolution import FastSecondDerivatives, convolve
 
 CASES = {
     "depthwise": {"groups": 4, "padding": 1},
@@ -40,7 +40,7 @@ def hessian_product(net, images, *, quick):
     """Of the sum of the cubes of what comes out, with a vector of ones, for each parameter."""
     parameters = list(net.parameters())
     if quick:
-        with QuickSecondDerivatives():
+        with FastSecondDerivatives():
             out = net(images)
     else:
         out = net(images)
@@ -97,5 +97,5 @@ def test_under_autocast_it_has_the_lower_type():
 
 def test_an_image_without_a_batch_is_left_to_torch():
     x, w, bias = inputs(4)
-    with QuickSecondDerivatives():
+    with FastSecondDerivatives():
         assert F.conv2d(x[0], w, bias, groups=4).shape == (4, 4, 3)

@@ -447,8 +447,8 @@ def test_nothing_is_encoded_with_graph_but_chunks(learner: str, estimator: Estim
     recognizer.extractor.register_forward_pre_hook(count("extractor"))
     if isinstance(recognizer.adapter, FilmAdapter):
         encoder, counted_at = recognizer.adapter.set_encoder, count("set encoder")
-        quick = encoder.quick
-        encoder.quick = lambda pixels: (counted_at(encoder, (pixels,)), quick(pixels))[1]
+        folded = encoder.forward_folded
+        encoder.forward_folded = lambda pixels: (counted_at(encoder, (pixels,)), folded(pixels))[1]
     gradient(recognizer, task, estimator, h=3)
     h = 3 if estimator == "lite" else 6
     expected = {"extractor": 7 + h, "set encoder": h if learner == "cnaps" else 0}
@@ -489,7 +489,7 @@ def test_bfloat16_is_in_both_encoders_and_in_nothing_else() -> None:
         ({"query": random_frames(7, 1)[..., :-1]}, "query images: shape"),
         ({"support_labels": torch.tensor([0, 1, 2])}, "support labels: shape"),
         ({"support_labels": torch.tensor([0, 0, 2, 2, 0, 0])}, "support labels: class 1 has no item"),
-        ({"query_labels": torch.tensor([0, 1, 2, 3, 0, 0, 0])}, "query labels: label 3 in a task of 3"),
+        ({"query_labels": torch.tensor([0, 1, 2, 3, 0, 0, 0])}, "query labels: label 3 in a task with 3"),
         ({"way": 4}, "class 3 has no item"),
     ],
 )

@@ -186,7 +186,9 @@ def test_full_is_refused_for_a_network_whose_hessian_is_no_matrix_to_make() -> N
         head="linear", adapter="proximal", extractor="learned", steps=1, adapter_settings={"residual": None}
     )
     recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=SIZE_PX)
-    with pytest.raises(UsageError, match=r"'full' makes a matrix .*: 385,979 parameters adapt, at most 5,000 can"):
+    with pytest.raises(
+        UsageError, match=r"'full' builds the matrix .*: 385,979 parameters adapt, but at most 5,000 can"
+    ):
         gradient(recognizer, make_task(), "full")
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from orbit_lite.models.heads.centered import CenteredSupport
 from orbit_lite.models.heads.lda import RECORD, SCALE, LdaHead
-from orbit_lite.models.heads.lda_shrinkage import SHRINKAGES, USUAL_SHRINKAGE, Scatter, choose_shrinkage
+from orbit_lite.models.heads.lda_shrinkage import DEFAULT_SHRINKAGE, SHRINKAGES, Scatter, choose_shrinkage
 
 WAY = 3
 LABELS = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
@@ -96,7 +96,7 @@ def test_the_choice_is_not_always_the_same() -> None:
 def test_with_nothing_to_leave_out_the_shrinkage_is_the_usual() -> None:
     features = draw(len(LABELS), 5)
     chosen = LdaHead().fit(features, LABELS, way=WAY, videos=LABELS)
-    assert chosen.weight.equal(LdaHead(USUAL_SHRINKAGE).fit(features, LABELS, way=WAY, videos=LABELS).weight)
+    assert chosen.weight.equal(LdaHead(DEFAULT_SHRINKAGE).fit(features, LABELS, way=WAY, videos=LABELS).weight)
     assert not chosen.weight.equal(LdaHead(0.3).fit(features, LABELS, way=WAY, videos=LABELS).weight)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from orbit_lite.models.heads.centered import CenteredSupport
-from orbit_lite.models.heads.ridge import PENALTIES, RECORD, SCALE, USUAL_PENALTY, RidgeHead, choose_penalty
+from orbit_lite.models.heads.ridge import DEFAULT_PENALTY, PENALTIES, RECORD, SCALE, RidgeHead, choose_penalty
 from orbit_lite.models.inputs import NotFinite
 
 WAY = 3
@@ -87,7 +87,7 @@ def test_with_nothing_to_leave_out_the_penalty_is_the_usual() -> None:
     features, queries = draw(len(LABELS), 5), draw(4, 5, seed=2)
     one_each = LABELS  # one video a class
     chosen = RidgeHead().fit(features, LABELS, way=WAY, videos=one_each)
-    assert chosen.weight.equal(RidgeHead(USUAL_PENALTY).fit(features, LABELS, way=WAY, videos=one_each).weight)
+    assert chosen.weight.equal(RidgeHead(DEFAULT_PENALTY).fit(features, LABELS, way=WAY, videos=one_each).weight)
     assert not chosen.weight.equal(RidgeHead(1.0).fit(features, LABELS, way=WAY, videos=one_each).weight)
     assert chosen.logits(queries).std() > 0.01
 

@@ -206,8 +206,8 @@ def test_places_that_are_not_a_users_folder(run, bob, tmp_path):
 def test_what_is_asked_wrongly_is_said_before_any_video_is_read(run, bob, tmp_path):
     (tmp_path / "file").write_text("mine")
     for arguments, said in [
-        (["--backbone", "tiny"], "--backbone goes with --model"),
-        (["--weights", "random"], "--weights goes with --model"),
+        (["--backbone", "tiny"], "--backbone also needs --model"),
+        (["--weights", "random"], "--weights also needs --model"),
         ([*TINY, "--out", tmp_path / "file"], "file: a file; --out takes a folder"),
         (["--model", "protonet", "--backbone", "tiny"], "did you mean 'protonets'"),
         ([*TINY, "--draws", "-1"], "expected 0 or more, got -1"),
@@ -233,7 +233,7 @@ def test_what_was_checked_is_on_record(bob):
 def test_without_a_model_it_checks_the_embedded_start_and_says_so(run, bob):
     status, said, error = run(bob, "--draws", "0", "--device", "cpu")
     assert status == 0, error
-    assert "no --model: starting from EfficientNet-Lite0 with its ImageNet weights" in said
+    assert "no --model given: starting from EfficientNet-Lite0 with ImageNet weights" in said
     found = check_user(bob, None, draws=0, device=CPU)
     facts = dict(found.facts)
     assert (facts["learner"], facts["backbone"], facts["weights"]) == ("ridge", "efficientnet_lite0", "pretrained")

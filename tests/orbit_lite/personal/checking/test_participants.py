@@ -80,7 +80,7 @@ def test_an_interval_over_participants_takes_four(checks):
     assert mean_text(users).startswith("5 participants: ") and "95 % interval over participants" in mean_text(users)
     first = {name: users[name] for name in ("P01",)}
     assert mean_text(first).startswith("1 participant: ")
-    assert "no interval over participants: one user, and it takes 4" in mean_text(first)
+    assert "no interval over participants: one user; at least 4 are needed" in mean_text(first)
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,7 @@ def test_the_card_says_how_strict_it_is(alice_file):
     [
         (["none.safetensors"], "none.safetensors: no such file", 2),
         (["checkpoint.safetensors"], "not a personal recognizer", 1),
-        (["cut.safetensors"], "not a whole safetensors file", 1),
+        (["cut.safetensors"], "not a complete safetensors file", 1),
         (["altered.safetensors"], "damaged or altered", 1),
         (["alice.safetensors", "--format", "tflite"], "invalid choice: 'tflite'", 2),
         (["alice.safetensors", "--input", "int"], "invalid choice: 'int'", 2),

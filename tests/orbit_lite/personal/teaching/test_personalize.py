@@ -207,8 +207,8 @@ def test_a_share_of_false_alarms_is_asked_for_and_kept(run, alice, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--model", "protonet", "--out", "x"], "no such checkpoint, and no learner (did you mean 'protonets'?)"),
-        (["--model", "protonets", "--out", "x"], "is a learner: give its --backbone"),
+        (["--model", "protonet", "--out", "x"], "neither a checkpoint file nor a learner (did you mean 'protonets'?)"),
+        (["--model", "protonets", "--out", "x"], "is a learner; it needs --backbone"),
         ([*MODEL], "--out is missing"),
         ([*MODEL, "--out", "x", "--replace"], "--replace and --extend need --update"),
         ([*MODEL, "--out", "x", "--false-alarms", "1"], "expected a share from 0 to below 1, got 1"),
@@ -293,7 +293,7 @@ def test_without_a_model_it_starts_from_the_embedded_one_without_a_network(run, 
     out = tmp_path / "alice.safetensors"
     status, said, error = run("--videos", alice, "--out", out, "--device", "cpu", "--workers", "1")
     assert status == 0, error
-    assert said.startswith("no --model: starting from EfficientNet-Lite0 with its ImageNet weights and a ridge head")
+    assert said.startswith("no --model given: starting from EfficientNet-Lite0 with ImageNet weights and a ridge head")
     personal = load_personal(out)
     assert personal.origin["model"]["learner"] == "ridge"
     assert personal.origin["model"]["backbone"] == "efficientnet_lite0"
@@ -308,7 +308,7 @@ def test_without_a_model_it_starts_from_the_embedded_one_without_a_network(run, 
 def test_a_backbone_or_weights_without_a_model_are_refused(run, alice, tmp_path):
     for name, value in (("--backbone", "tiny"), ("--weights", "random")):
         status, _, error = run("--videos", alice, "--out", tmp_path / "a.safetensors", name, value)
-        assert status == 2 and f"{name} goes with --model" in error
+        assert status == 2 and f"{name} also needs --model" in error
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ import pytest
 from data_prep.making.pack import pack
 from data_prep.tree.own_videos import scan_own
 from orbit_lite.config import load_protocol
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.personal.teaching.sampling import SampledVideo, Sampling, Unreadable, sample_video, sample_videos
 
 
@@ -29,7 +29,7 @@ def test_frames_are_those_that_evaluate_takes(user_dir, pocket_frames):
     tree = user_dir.parent / "own"
     frames = pocket_frames / "test" / user_dir.name
     shutil.copytree(frames, tree / user_dir.name)
-    task = TaskDrawer(build_index(tree), load_protocol("own-videos"), split="test", seed=0).draw(user_dir.name, 0)
+    task = TaskSampler(build_index(tree), load_protocol("own-videos"), split="test", seed=0).draw(user_dir.name, 0)
     sampled = [sample_video(video, Sampling.of_protocol(224)) for video in scan_own(tree / user_dir.name).videos]
     assert [(plan.video, plan.frames) for plan in task.support] == [(s.video.path.name, s.frames) for s in sampled]
 

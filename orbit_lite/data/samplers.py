@@ -1,4 +1,4 @@
-"""The drawer that goes with a protocol: of users' videos, or of episodes on still images."""
+"""Opens the sampler for a protocol: for users' videos, or for episodes on still images."""
 
 from functools import partial
 from typing import Protocol
@@ -8,12 +8,12 @@ from data_prep.tree.copies import find_copies
 from data_prep.tree.index import Index
 from eval.formats.records import LeftOut, Task, TaskSet
 from orbit_lite.config import TaskPlan
-from orbit_lite.data.episodes import EpisodeDrawer
-from orbit_lite.data.tasks import TaskDrawer
+from orbit_lite.data.episodes import EpisodeSampler
+from orbit_lite.data.tasks import TaskSampler
 from orbit_lite.episode_plan import AnyEpisodes
 
 
-class Drawer(Protocol):
+class Sampler(Protocol):
     """Draws tasks from (seed, user, task number). Picklable."""
 
     seed: int
@@ -25,36 +25,36 @@ class Drawer(Protocol):
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Users, or sources of images, sorted."""
+        """The users, or the sources of images, sorted."""
 
     @property
     def frames(self) -> int:
-        """How many frames tasks may take."""
+        """How many frames tasks can choose from."""
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """What is in no task, and why."""
+        """The objects and videos that are in no task, and why."""
 
     def draw(self, user: str, task: int) -> Task:
         """The task with this number."""
 
     def draw_all(self, *, tasks_per_user: int | None = None, tasks: int | None = None) -> TaskSet:
-        """Every task, as the manifest that predict and score read."""
+        """All tasks, as the manifest that predict and score read."""
 
 
-def open_drawer(
+def open_sampler(
     index: Index,
     plan: TaskPlan | AnyEpisodes,
     *,
     split: str,
     seed: int,
     annotations: TreeAnnotations | None = None,
-) -> Drawer:
-    """The drawer of a protocol's tasks from a tree; looks for copies among its images where that matters.
+) -> Sampler:
+    """The sampler that draws a protocol's tasks from a tree. For still images it also finds copies of the same picture.
 
     Raises:
-        UsageError, DataError: as `TaskDrawer` and `EpisodeDrawer`.
+        UsageError, DataError: see `TaskSampler` and `EpisodeSampler`.
     """
     if isinstance(plan, TaskPlan):
-        return TaskDrawer(index, plan, split=split, seed=seed, annotations=annotations)
-    return EpisodeDrawer(index, plan, split=split, seed=seed, copies=partial(find_copies, index))
+        return TaskSampler(index, plan, split=split, seed=seed, annotations=annotations)
+    return EpisodeSampler(index, plan, split=split, seed=seed, copies=partial(find_copies, index))

@@ -4,11 +4,11 @@ from groundwork.errors import UsageError
 from orbit_lite.cli.parser import main
 from orbit_lite.config import builtin_names
 from orbit_lite.training.experiment import load_experiment
-from orbit_lite.training.shown import shown_keys
+from orbit_lite.training.key_table import experiment_keys
 
 
 def test_every_key_has_its_value_and_where_it_is_from():
-    found = {one.key: one for one in shown_keys("pocket-maml", ["epochs=7", "optimizer.lr=0.1"])}
+    found = {one.key: one for one in experiment_keys("pocket-maml", ["epochs=7", "optimizer.lr=0.1"])}
     assert (found["epochs"].value, found["epochs"].source) == (7, "command line")
     assert (found["optimizer.lr"].value, found["optimizer.lr"].source) == (0.1, "command line")
     assert found["backbone"].source == "experiment pocket"  # which it extends
@@ -20,7 +20,7 @@ def test_every_key_has_its_value_and_where_it_is_from():
 @pytest.mark.parametrize("name", builtin_names("experiment"))
 def test_the_keys_are_all_there_are(name):
     content = load_experiment(name).model_dump(mode="json")
-    for one in shown_keys(name):
+    for one in experiment_keys(name):
         place = content
         for key in one.key.split("."):
             place = place[key]
@@ -40,4 +40,4 @@ def test_the_verb_shows_them_without_data_and_out(capsys):
 
 def test_what_can_not_be_loaded_is_not_shown():
     with pytest.raises(UsageError, match="unknown key 'sed'"):
-        shown_keys("pocket", ["sed=3"])
+        experiment_keys("pocket", ["sed=3"])

@@ -1,4 +1,4 @@
-"""What an experiment is made of: every key with its value, and where that is from; and which ones are built in."""
+"""Lists an experiment's keys with their values and sources, and the built-in experiments."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DEFAULT, COMMAND_LINE = "default", "command line"
 
 
 @dataclass(frozen=True)
-class ShownKey:
+class KeyRow:
     """One key of an experiment. source: a file, `command line`, or `default`."""
 
     key: str
@@ -23,11 +23,11 @@ class ShownKey:
     source: str
 
 
-def shown_keys(name: str, overrides: Sequence[str] = ()) -> list[ShownKey]:
-    """Every key of an experiment, as `load_experiment` resolves it, in the order of its record.
+def experiment_keys(name: str, overrides: Sequence[str] = ()) -> list[KeyRow]:
+    """All keys of an experiment as `load_experiment` resolves them, in the order of its record.
 
     Raises:
-        UsageError: as `load_experiment`.
+        UsageError: see `load_experiment`.
     """
     config = load_experiment(name, overrides).model_dump(mode="json")
     sources = _sources(name)
@@ -37,17 +37,17 @@ def shown_keys(name: str, overrides: Sequence[str] = ()) -> list[ShownKey]:
         sources[key] = COMMAND_LINE
         if key in ("learner", "tasks"):
             sources |= dict.fromkeys(map(".".join, _flat(config[key], (key,))), COMMAND_LINE)
-    return [ShownKey(".".join(place), value, _source(place, sources)) for place, value in _flat(config).items()]
+    return [KeyRow(".".join(place), value, _source(place, sources)) for place, value in _flat(config).items()]
 
 
-def keys_text(keys: Sequence[ShownKey]) -> str:
-    """Them as a table."""
+def keys_text(keys: Sequence[KeyRow]) -> str:
+    """The keys as a table."""
     rows = tuple((one.key, "null" if one.value is None else str(one.value), one.source) for one in keys)
     return text_table(Table("Keys", ("key", "value", "from"), rows))
 
 
 def experiments_text() -> str:
-    """The built-in experiments, each with the first line that its file begins with."""
+    """The built-in experiments as a table, each with the first line of its file."""
     return text_table(Table("Built-in experiments", ("name", "about"), tuple(_abouts())))
 
 
@@ -58,7 +58,7 @@ def _abouts() -> Iterator[tuple[str, str]]:
 
 
 def _sources(name: str) -> dict[str, str]:
-    """By key, the file that sets it."""
+    """The file that sets each key."""
     path = find_config(name, "experiment")
     content = read_yaml(path)
     base = content.pop("extends", None)
