@@ -14,14 +14,14 @@ from orbit_lite.data.samplers import Sampler
 class Steps:
     """Assigns tasks, numbered through the whole run, to steps. The last step of an epoch may be short."""
 
-    tasks_an_epoch: int
-    tasks_a_step: int
+    tasks_per_epoch: int
+    tasks_per_step: int
     epochs: int
 
     @property
     def per_epoch(self) -> int:
         """The number of steps in an epoch."""
-        return math.ceil(self.tasks_an_epoch / self.tasks_a_step)
+        return math.ceil(self.tasks_per_epoch / self.tasks_per_step)
 
     @property
     def total(self) -> int:
@@ -31,9 +31,9 @@ class Steps:
     def tasks_of(self, step: int) -> range:
         """The numbers of a step's tasks; steps count from 0."""
         epoch, within = divmod(step, self.per_epoch)
-        first = within * self.tasks_a_step
-        after = min(first + self.tasks_a_step, self.tasks_an_epoch)
-        return range(epoch * self.tasks_an_epoch + first, epoch * self.tasks_an_epoch + after)
+        first = within * self.tasks_per_step
+        after = min(first + self.tasks_per_step, self.tasks_per_epoch)
+        return range(epoch * self.tasks_per_epoch + first, epoch * self.tasks_per_epoch + after)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from orbit_lite.training.tasks import ChosenTasks, Steps, TrainingTasks
 
 
 def test_steps_of_the_2023_settings():
-    steps = Steps(tasks_an_epoch=44 * 50, tasks_a_step=16, epochs=30)
+    steps = Steps(tasks_per_epoch=44 * 50, tasks_per_step=16, epochs=30)
     assert steps.per_epoch == 138  # 2,200 / 16, the last one short: FACTS of the 2023 settings
     assert len(steps.tasks_of(137)) == 2200 - 137 * 16
     numbers = [number for step in range(2 * 138) for number in steps.tasks_of(step)]
@@ -50,7 +50,7 @@ def test_the_order_of_training_tasks_is_the_one_written_down(tmp_path):
 
 @pytest.mark.parametrize(("tasks", "a_step", "epochs"), [(5, 2, 3), (4, 2, 2), (3, 5, 2), (1, 1, 1), (7, 7, 2)])
 def test_steps_take_every_task_once_and_none_of_the_next_epoch(tasks, a_step, epochs):
-    steps = Steps(tasks_an_epoch=tasks, tasks_a_step=a_step, epochs=epochs)
+    steps = Steps(tasks_per_epoch=tasks, tasks_per_step=a_step, epochs=epochs)
     taken = [list(steps.tasks_of(step)) for step in range(steps.total)]
     assert [number for numbers in taken for number in numbers] == list(range(tasks * epochs))
     assert all(1 <= len(numbers) <= a_step for numbers in taken)

@@ -21,7 +21,7 @@ SIZE_PX = 32
 BATCH = 3  # query items of a batch there
 QUERIES = (7, 3, 1, 6, 5)  # of each task: 3, 1, 1, 2 and 2 batches, short ones among them
 BATCHES = (3, 1, 1, 2, 2)
-STEPS = Steps(tasks_an_epoch=5, tasks_a_step=3, epochs=1)  # the second one is short
+STEPS = Steps(tasks_per_epoch=5, tasks_per_step=3, epochs=1)  # the second one is short
 
 
 def make_task(queries: int) -> TaskPixels:
