@@ -1,4 +1,4 @@
-"""The study of meta-training on episodes, with a few steps on a few drawn things."""
+"""The study of meta-training on episodes, with a few steps on a few drawn objects."""
 
 import csv
 import dataclasses
@@ -31,7 +31,7 @@ SMALL = Size(
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A folder with `runs`, a small study, and `out`, what the command wrote of it."""
+    """A folder with `runs`, a small study, and `out`, the command's output files."""
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(episodes_study, "WHOLE", SMALL)
@@ -67,7 +67,7 @@ def test_what_is_there_is_not_done_again(study, monkeypatch):
     assert [(config.name, config.seed) for config in trained] == [(ARMS["small task"], 1)]
     assert [run.accuracy for run in again] == pytest.approx([float(row["accuracy"]) for row in rows(study)], rel=1e-5)
     (resumed,) = (run for run in again if (run.arm, run.seed) == ("small task", 1))
-    assert resumed.train_s is None  # its checkpoint was there, so that the time says nothing
+    assert resumed.train_s is None  # its checkpoint existed, so its time was not measured
     result.write_bytes(before)
 
 
@@ -86,7 +86,7 @@ def test_runs_are_asked_for_with_the_study_alone(arguments, capsys):
 
 
 def test_held_out_classes_are_never_trained_on():
-    """No thing of one split has the shape, the texture and the colors of one of another split."""
+    """No object in one split has the same shape, texture and colors as an object in another."""
     users = {split: {v.user for v in plan_videos(WHOLE.things.pocket) if v.split == split} for split in SPLITS}
     looks = {
         split: {
@@ -128,6 +128,6 @@ def test_the_table_compares_task_by_task():
     lite, small = arms_table(runs).rows
     # by hand: means over seeds 0.6, 0.7, 0.8, whose s is 0.1; 1.96 * 0.1 / sqrt(3) = 0.113
     assert lite[-3:] == ("70.0 ± 11.3", "60.0, 80.0", "")
-    assert small[-3:] == ("60.0 ± 11.3", "50.0, 70.0", "-10.0 ± 0.0")  # each task differs by as much
+    assert small[-3:] == ("60.0 ± 11.3", "50.0, 70.0", "-10.0 ± 0.0")  # every task differs by the same amount
     assert small[4:6] == ("19 to 20", "60")
     assert half_width([0.5, 0.6, 0.7]) == pytest.approx(0.11316, abs=1e-5)

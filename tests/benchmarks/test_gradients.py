@@ -34,7 +34,7 @@ def test_the_task_is_of_five_objects_evenly(pixels):
     assert torch.bincount(pixels.support_labels).tolist() == [15] * 5
     assert torch.bincount(pixels.query_labels).tolist() == [8] * 5
     assert pixels.support.shape == (75, 3, 32, 32)
-    assert pixels.support.float().std() > 10  # pictures, not one color
+    assert pixels.support.float().std() > 10  # real images, not a single color
     again = draw_task(seed=0)
     assert pixels.support.equal(again.support)
     assert pixels.query.equal(again.query)
@@ -67,20 +67,22 @@ def test_a_small_task_keeps_one_image_of_each_object_while_it_can(recognizer, pi
             (task.support, task.support_labels, (pixels.support, pixels.support_labels)),
             (task.query, task.query_labels, (pixels.query, pixels.query_labels)),
         ):
-            # renamed, but images of one object stay together, and those of two apart
+            # labels are renumbered, but images of the same object keep the same label
             places = [next(i for i, other in enumerate(of[0]) if other.equal(image)) for image in images]
             assert len(set(zip(labels.tolist(), of[1][places].tolist(), strict=True))) == task.way
-    assert len({tuple(task.support.flatten()[::997].tolist()) for task in seen}) == 15  # each drawn anew
+    assert len({tuple(task.support.flatten()[::997].tolist()) for task in seen}) == 15  # drawn independently
 
 
 def test_the_published_scaling_multiplies_the_query_path(recognizer, pixels):
-    """Without chance for ProtoNets: N/H times a gradient that has no support path in it."""
+    """For ProtoNets it is deterministic: N/H times a gradient without a support path."""
     found = []
     for h in (15, 75):
         recognizer.zero_grad()
         ESTIMATORS["published"](recognizer, pixels, h, np.random.default_rng(h))
         found.append(torch.cat([value.grad.flatten() for value in recognizer.parameters()]))
-    assert (found[0] - 5 * found[1]).norm() <= 1e-5 * found[0].norm()  # float32 rounds single values by more
+    assert (found[0] - 5 * found[1]).norm() <= 1e-5 * found[
+        0
+    ].norm()  # single values have larger rounding errors in float32
     assert one(recognizer, pixels, "published", 75).bias > 0.1
 
 
@@ -95,7 +97,7 @@ def test_it_lets_cnaps_learn_through_film_alone(pixels):
 
 @pytest.mark.parametrize("bias", [0.0, 0.3])
 def test_bias_is_told_from_noise(recognizer, pixels, monkeypatch, bias):
-    """An estimator made for it: the full gradient, a known bias, and noise twice as long as the gradient."""
+    """Uses an artificial estimator: the full gradient, a known bias, and noise with twice the gradient's norm."""
     recognizer.requires_grad_(False)
     parameter = next(recognizer.parameters()).requires_grad_()
     size = parameter.numel()
@@ -112,7 +114,7 @@ def test_bias_is_told_from_noise(recognizer, pixels, monkeypatch, bias):
     monkeypatch.setitem(ESTIMATORS, "made", estimate)
     row = one(recognizer, pixels, "made", 1, draws=400)
     assert abs(row.bias_squared - bias**2) < 3 * row.bias_squared_standard_error
-    assert row.bias_squared_standard_error < 0.02  # 400 draws of noise 2: the plain mean is off by 0.1
+    assert row.bias_squared_standard_error < 0.02  # 400 draws of noise 2: the error of the plain mean is 0.1
     assert row.bias_at_most >= bias
     assert row.rmse == pytest.approx((4 + bias**2) ** 0.5, rel=0.03)
     assert row.cosine == pytest.approx(1 / (1 + bias**2) ** 0.5, abs=0.03)
@@ -158,7 +160,7 @@ def docs_rows() -> list[Row]:
 
 
 def test_the_docs_hold_what_was_measured():
-    """CSV, table and picture are of one run."""
+    """CSV, table and figure come from the same run."""
     rows = docs_rows()
     assert as_csv(rows) == (DOCS / "lite-gradients.csv").read_text()
     assert as_markdown(rows) in (DOCS / "lite.md").read_text()

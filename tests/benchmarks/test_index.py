@@ -24,7 +24,7 @@ def test_the_tree_is_one(tmp_path):
 
 
 def test_a_checked_index_lists_no_frames(monkeypatch):
-    """Else both sides would do the same."""
+    """Otherwise both sides would do the same work."""
     listed = []
     list_frames = tree.list_frames
 
@@ -34,4 +34,4 @@ def test_a_checked_index_lists_no_frames(monkeypatch):
 
     monkeypatch.setattr("data_prep.tree.index.list_frames", counted)
     index.run(SMALL, repeats=1)
-    assert len(listed) == 3 * SMALL.videos  # made, and listed twice: open_index lists none
+    assert len(listed) == 3 * SMALL.videos  # built, and listed twice; open_index lists nothing

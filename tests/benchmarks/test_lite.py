@@ -17,7 +17,7 @@ CNAPS = Size("cnaps", "tiny", support=10, query=4, h=4, query_batch=4, frame_siz
 
 @pytest.fixture
 def built(monkeypatch):
-    """The recognizers that are built, so that their gradients can be looked at."""
+    """Collects the recognizers that are built, to inspect their gradients."""
     found = []
     build = lite.build_recognizer
     monkeypatch.setattr(lite, "build_recognizer", lambda *a, **k: found.append(build(*a, **k)) or found[-1])
@@ -51,7 +51,7 @@ def test_the_sizes_run_are_those_of_the_bars():
 
 
 def test_the_work_is_a_gradient_and_the_same_each_time(built):
-    """zero_grad is in the work: else the second repeat would add to the first."""
+    """zero_grad is part of the work; otherwise the second run would add to the first."""
     work = lite.gradient_work(SMALL, "lite")
     gradients = []
     for _ in range(2):
@@ -62,7 +62,7 @@ def test_the_work_is_a_gradient_and_the_same_each_time(built):
 
 
 def test_the_papers_plain_way_gives_the_same_gradient(built):
-    """Or it would not be the same work: it draws the same H."""
+    """So both do the same work; it draws the same H."""
     lite.gradient_work(SMALL, "lite")()
     lite.plain_work(SMALL)()
     ours, plain = map(gradient, built)
@@ -71,13 +71,13 @@ def test_the_papers_plain_way_gives_the_same_gradient(built):
 
 @pytest.fixture
 def _memory_unmeasured(monkeypatch):
-    """The work is done, here and not in a new process that takes seconds to start."""
+    """Runs the work in this process, because a new process takes seconds to start."""
     monkeypatch.setattr(lite, "peak_memory_mb", lambda prepare, **_: prepare()() or Spread.of([1.0]))
 
 
 @pytest.mark.usefixtures("_memory_unmeasured")
 def test_two_encoders_stand_beside_half_of_one_graph():
-    """All of it would not fit the machine."""
+    """The whole graph does not fit into memory."""
     memory = [c.second[0] for c in lite.run([CNAPS]) if c.metric == "memory"]
     assert memory == ["lite, N=100", "exact, N=100", "one graph, N=5"]
 

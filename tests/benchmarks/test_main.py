@@ -28,7 +28,7 @@ RESULT = Comparison("none", "time", "s", 1, ("one", Spread.of([1.0])), ("other",
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Benchmarks that take no time; each one's own run is tested in its own file."""
+    """Benchmarks that take no time; each one's own run is tested in its file."""
     monkeypatch.setattr(command, "BENCHMARKS", {name: lambda: [RESULT] for name in command.BENCHMARKS})
 
 

@@ -12,7 +12,7 @@ SOLVED, PROXIMAL = replace(SMALL, learner="anil_implicit"), replace(SMALL, learn
 
 @pytest.fixture
 def found(monkeypatch):
-    """Every side's work runs; its memory is made up: 100 MB."""
+    """Every side's work runs, with a fake memory of 100 MB."""
 
     def made_up(prepare, *, repeats):
         prepare()()
@@ -44,7 +44,7 @@ def test_both_sides_of_every_bar(found):
 def test_the_kept_parameters_are_added_to_the_shorter_loop(found):
     recognizer = maml.build_recognizer("maml", "tiny", weights="random")
     numbers = sum(value.numel() for value in recognizer.parameters()) + maml.WAY * (recognizer.extractor.width + 1)
-    assert found[3].first[1].median == pytest.approx(100 + 4 * 4 * numbers / 1e6)  # 4 steps, 4 bytes a number
+    assert found[3].first[1].median == pytest.approx(100 + 4 * 4 * numbers / 1e6)  # 4 steps, 4 bytes per number
     assert found[3].second[1].median == 100
 
 

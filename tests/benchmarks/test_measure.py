@@ -59,7 +59,7 @@ def test_spread():
     spread = Spread.of([4.0, 1.0, 2.0])
     assert spread == Spread(2.0, 1.0, 4.0, 3)
     assert spread.times(25) == Spread(50.0, 25.0, 100.0, 3)
-    assert spread.rate(100) == Spread(50.0, 25.0, 100.0, 3)  # 100 items in 4 s are the least a second
+    assert spread.rate(100) == Spread(50.0, 25.0, 100.0, 3)  # 100 items in 4 s is the lowest rate
 
 
 def test_ratio_is_the_second_to_the_first():
@@ -70,12 +70,12 @@ def test_ratio_is_the_second_to_the_first():
 
 @pytest.mark.usefixtures("spawned")
 def test_peak_memory_is_the_works_own():
-    """40 copies of 5 MB; the 5 MB and the libraries that came with preparing are not in it, nor is this process."""
-    ballast = bytearray(600_000_000)  # a new process must not take over this one's peak
+    """40 copies of 5 MB, without the 5 MB and the libraries from the preparation, and without this process."""
+    ballast = bytearray(600_000_000)  # a new process must not inherit this process's peak
     held = partial(partial, operator.mul, FIVE_MB_OF_X)
     spread = peak_memory_mb(partial(held, 40))
     del ballast
-    assert 190 < spread.median < 210  # 200, less what unpickling the 5 MB took and gave back before the work
+    assert 190 < spread.median < 210  # 200, minus memory that unpickling the 5 MB used and freed before the work
     assert peak_memory_mb(partial(held, 0)).median < 5
 
 

@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def tiny_study():
-    """20 draws of LITE alone, and all that no draw is in."""
+    """20 draws of LITE, and all deterministic cases."""
     return study(questions(hs=(16,)), draws=BLOCKS, quiet=True)
 
 
@@ -25,14 +25,14 @@ def of(rows, learner):
 
 
 def within(row, *, errors):
-    """Whether a bias of 0 is within so many standard errors of what was found."""
+    """Whether a bias of 0 is within this many standard errors of the result."""
     return abs(row.error.bias_squared) <= errors * row.error.bias_squared_standard_error
 
 
 def test_lite_has_no_bias_and_first_order_has(tiny_study):
     found = of(tiny_study, "maml")
     assert within(found["lite, H=16"], errors=3)
-    assert found["lite, H=16"].error.rmse > 0.1  # it is noise that the mean takes away
+    assert found["lite, H=16"].error.rmse > 0.1  # the error is noise, which averaging removes
     assert found["first order"].bias > 0.3 > found["lite, H=16"].error.bias_at_most
     assert not within(found["first order"], errors=3)
     assert [row.draws for row in tiny_study if row.draws > 1] == [BLOCKS]
@@ -123,7 +123,7 @@ def docs_rows() -> list[Row]:
 
 
 def test_the_docs_hold_what_was_measured():
-    """CSV, table and picture are of one run, and of all questions."""
+    """CSV, table and figure come from the same run and cover all questions."""
     rows = docs_rows()
     assert as_csv(rows) == (DOCS / "meta-gradients.csv").read_text()
     assert as_markdown(rows) in (DOCS / "gradient-learners.md").read_text()

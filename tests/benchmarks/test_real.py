@@ -1,4 +1,4 @@
-"""The benchmark of real photos, on drawn ones: its numbers are those of the kit's own parts."""
+"""The benchmark of real photos, run on drawn images: its numbers agree with those of the kit's own parts."""
 
 import csv
 import dataclasses
@@ -21,7 +21,7 @@ def users(pocket_frames):
 
 @pytest.fixture
 def small(monkeypatch):
-    """A quick start, one head, two numbers of videos."""
+    """A fast start, one head, and two numbers of videos."""
     monkeypatch.setattr(real, "EMBEDDED_START", ModelChoice("ridge", "tiny", "random"))
     monkeypatch.setattr(real, "HEADS", ("ridge",))
     monkeypatch.setattr(real, "SHOTS", (None, 1))
@@ -37,7 +37,7 @@ def test_every_user_is_judged_in_both_directions_with_all_videos_and_with_few(us
     for row in rows:
         assert float(row["chance"]) == pytest.approx(1 / int(row["objects"]), abs=1e-4)
         assert 0 <= float(row["accuracy"]) <= 1
-        if row["shots"] == "1":  # nothing could be held out
+        if row["shots"] == "1":  # no video could be held out
             assert (row["estimate"], row["misses_said"], row["near"], row["sure_right"]) == ("", "", "", "")
     shown = capsys.readouterr().out
     assert "means over users taught in one place and tested in the other" in shown and "real.csv" in shown

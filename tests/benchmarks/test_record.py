@@ -71,7 +71,7 @@ def test_table_shows_both_sides_and_the_ratio():
     assert second.split()[-5:] == ["full", "12345", "10000", "20000", "247"]
     starts = [line.index(word) for line, word in ((header, "side"), (first, "lite"), (second, "full"))]
     assert len(set(starts)) == 1
-    assert len({len(line) for line in (header, first, second)}) == 1  # numbers stand on the right
+    assert len({len(line) for line in (header, first, second)}) == 1  # numbers are right-aligned
 
 
 def test_a_bar_stands_beside_the_ratio(tmp_path):
@@ -82,4 +82,4 @@ def test_a_bar_stands_beside_the_ratio(tmp_path):
     assert ends == ["", " 247: met", "", " 246: missed", "", ""]
     rows = list(csv.DictReader(write_csv(tmp_path, "lite", [*bars, COMPARISON]).open()))
     assert [row["at_most"] for row in rows] == ["", "247", "", "246", "", ""]
-    assert "at_most" not in write_csv(tmp_path, "lite", [COMPARISON]).read_text()  # where no bar is set
+    assert "at_most" not in write_csv(tmp_path, "lite", [COMPARISON]).read_text()  # without a target

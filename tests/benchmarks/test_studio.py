@@ -1,4 +1,4 @@
-"""The benchmark of live answers runs, and says what it should."""
+"""The benchmark of live answers runs and reports its results."""
 
 from benchmarks.studio import LEAST_RATE, MOST_MS, Size, run
 from orbit_lite.models.choice import ModelChoice

@@ -1,4 +1,5 @@
-"""The comparison with ffmpeg: false alarms, misses, lost or wrong pictures, orientations and tracebacks, told apart."""
+"""The comparison with ffmpeg distinguishes false alarms, misses, lost or wrong pictures, orientations and
+tracebacks."""
 
 import csv
 import shutil

@@ -1,4 +1,4 @@
-"""Made task sets and predictions: small, drawn from a seed, nothing like a real recognizer."""
+"""Small synthetic task sets and predictions, drawn from a seed."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ def _make_tasks(seed: int = 0, users: tuple[str, ...] = ("P1", "P22", "P3", "P4"
 
 
 def _make_predictions(task_set: TaskSet, seed: int = 0) -> pd.DataFrame:
-    """Right in about half of the frames; rows in a drawn order."""
+    """Right in about half of the frames; rows in a random order."""
     rng = np.random.default_rng(seed)
     rows = []
     for task in task_set.tasks:
@@ -89,7 +89,7 @@ def answered(task_set, predictions) -> pd.DataFrame:
 
 
 def _curve_of(card: Scorecard, *, alarms: bool = True) -> AnswersCurve:
-    """A curve whose 20th of 50 points is what was scored; at the others less is right, the farther they are."""
+    """A curve of 50 points, of which the 20th was scored; accuracy decreases with the distance from it."""
     got, points = card.overall.answers, []
     for place in range(50):
         right = got.right * (1 - abs(place - 19) / 100)

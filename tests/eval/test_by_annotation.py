@@ -30,7 +30,7 @@ def scored(task_set, predicted, facts):
 
 @pytest.fixture
 def two_users():
-    """Two tasks of P1 that share frames 2 and 3 of a video, one task of P2 with a video of the same name."""
+    """Two tasks of P1 that share frames 2 and 3 of a video, and one task of P2 with a video of the same name."""
     tasks = (
         Task("P1", 0, ("bag",), (), (VideoPlan("a", 0, (1, 2, 3)),)),
         Task("P1", 1, ("bag",), (), (VideoPlan("a", 0, (2, 3)),)),
@@ -41,7 +41,7 @@ def two_users():
 
 def test_box_sizes_by_hand(two_users):
     facts = box_facts(
-        ("P1", "a", 3, 0.4),  # an edge belongs to the bin above it
+        ("P1", "a", 3, 0.4),  # a bound belongs to the bin above it
         ("P1", "a", 1, 0.01),
         ("P1", "a", 2, math.nan),
         ("P1", "a", 7, 0.5),  # not a query frame
@@ -96,7 +96,7 @@ def test_box_sizes_agree_with_one_frame_at_a_time(make_tasks, make_predictions, 
 
 @pytest.fixture
 def three_objects():
-    """Objects with support of 10 + 30 frames, 10 frames and 10 frames; the second has two query videos."""
+    """Objects with 10 + 30, 10 and 10 support frames; the second has two query videos."""
     support = (
         VideoPlan("bag-1", 0, tuple(range(1, 11))),
         VideoPlan("bag-2", 0, tuple(range(1, 31))),
@@ -121,7 +121,7 @@ def test_support_quality_by_hand(three_objects):
     ]
     few, middle, most = found.support_quality
     assert (few.n, few.frame_accuracy, few.unit) == (2, 1.0, "videos of tasks")
-    assert (middle.n, middle.frame_accuracy) == (2, 0.75)  # half right, then all
+    assert (middle.n, middle.frame_accuracy) == (2, 0.75)  # half of them right, then all
     assert (most.n, most.frame_accuracy) == (4, 0.5)  # video r right, s wrong, in both tasks
 
 

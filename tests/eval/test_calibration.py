@@ -1,4 +1,4 @@
-"""The expected calibration error: by hand, and on recognizers that are drawn to be as sure as they are right."""
+"""The expected calibration error, by hand and for simulated calibrated recognizers."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from eval.calibration import BINS, expected_calibration_error
 
-CALIBRATED = {  # how sure, drawn; whether right follows from it
+CALIBRATED = {  # random confidences, which determine the probability of being right
     "very sure": lambda rng, n: rng.beta(9, 1, n),
     "fairly sure": lambda rng, n: rng.uniform(0.5, 1, n),
     "of anything": lambda rng, n: rng.uniform(0, 1, n),
@@ -15,10 +15,10 @@ CALIBRATED = {  # how sure, drawn; whether right follows from it
 
 
 def test_by_hand():
-    # bin 15: three frames, .95 sure on average, 2 of 3 right; bin 8 (.467 to .533): one, wrong
+    # bin 15: three frames, mean confidence .95, 2 of 3 right; bin 8 (.467 to .533): one, wrong
     sure, right = [0.94, 0.95, 0.96, 0.5], [True, True, False, False]
     assert expected_calibration_error(sure, right) == pytest.approx(3 / 4 * (0.95 - 2 / 3) + 1 / 4 * 0.5)
-    # in one bin together, too sure and too unsure cancel
+    # in a single bin, over- and underconfidence cancel
     assert expected_calibration_error([0.9, 0.1], [False, True], bins=1) == pytest.approx(0)
     assert expected_calibration_error([0.9, 0.1], [False, True], bins=2) == pytest.approx(0.9)
 
@@ -50,7 +50,7 @@ def test_as_sure_as_right_tends_to_0_and_a_known_distance_is_found(drawn):
     rng = np.random.default_rng(1)
     sure = CALIBRATED[drawn](rng, 200_000)
     assert expected_calibration_error(sure, rng.random(len(sure)) < sure) < 0.005
-    too_sure = rng.random(len(sure)) < 0.8 * sure  # right in four of five of what it says
+    too_sure = rng.random(len(sure)) < 0.8 * sure  # right four fifths as often as it claims
     assert expected_calibration_error(sure, too_sure) == pytest.approx(0.2 * sure.mean(), abs=0.005)
 
 

@@ -66,7 +66,7 @@ def test_the_means_are_the_scorecards_and_every_video_is_counted(cards, seed):
             assert part.b == pytest.approx(getattr(getattr(b.overall, name), how).mean)
             assert part.difference == pytest.approx(part.b - part.a)
             assert part.a_better + part.same + part.b_better == part.n
-        # better is lower where lower is better
+        # for some metrics lower is better
         gains = [getattr(y, name) - getattr(x, name) for x, y in zip(a.per_video, b.per_video, strict=True)]
         better = sum(gain > 1e-12 if METRICS[name].higher_is_better else gain < -1e-12 for gain in gains)
         assert both.per_video.b_better == better
@@ -79,7 +79,7 @@ def test_the_means_are_the_scorecards_and_every_video_is_counted(cards, seed):
 
 
 def card_of(of_user, seed=0):
-    """A scorecard with one video of 1,000 frames for each given accuracy: user to accuracies."""
+    """A scorecard with one video of 1,000 frames for each given accuracy; maps users to accuracies."""
     tasks, rows = [], []
     for user, accuracies in of_user.items():
         frames = tuple(range(1, 1001))
@@ -97,7 +97,7 @@ def card_of(of_user, seed=0):
 
 
 def test_pairing_finds_what_two_intervals_hide():
-    """Users differ much, and the second recognizer is 2 points better on each: paired, that is sure."""
+    """Users differ a lot, and the second recognizer is 2 points better for each, which pairing detects."""
     rng = np.random.default_rng(0)
     first = {f"P{i}": np.clip(rng.normal(0.6, 0.2) + rng.normal(0, 0.02, 5), 0.05, 0.9) for i in range(12)}
     second = {user: values + 0.02 + rng.normal(0, 0.004, 5) for user, values in first.items()}
@@ -106,11 +106,12 @@ def test_pairing_finds_what_two_intervals_hide():
     assert 0.015 < part.bootstrap_over_users.low < part.difference < part.bootstrap_over_users.high < 0.025
     alone = (card.overall.frame_accuracy.per_user.bootstrap_over_users for card in (a, b))
     low, high = next(alone), next(alone)
-    assert low.high > high.low  # side by side the two intervals overlap
+    assert low.high > high.low  # the two separate intervals overlap
 
 
 def test_the_interval_covers_the_true_difference_of_new_users():
-    """24 users; the true difference is 3 points, 4 points (std) from user to user: about 95 of 100 hold it."""
+    """24 users; the true difference is 3 points with a std of 4 points over users: about 95 of 100 intervals contain
+    it."""
     from eval.compare import _difference
 
     rng = np.random.default_rng(1)
@@ -146,7 +147,8 @@ def test_the_difference_is_what_was_put_in(pairs):
 
 
 def test_text_by_hand():
-    """All wrong against all right for one user, a frame of 1,000 for the other; ten videos are shown, JSON has all."""
+    """All wrong against all right for one user, one frame in 1,000 for the other; ten videos are shown, JSON has
+    all."""
     a = card_of({"P1": [0.0] * 12, "P2": [0.5]})
     b = card_of({"P1": [1.0] * 12, "P2": [0.499]})
     comparison = compare(a, b)
@@ -193,7 +195,7 @@ def test_cards_that_say_they_are_alike_and_are_not_are_found_wrong(cards):
 
 
 def test_cards_that_hold_a_video_twice_are_found_wrong(cards):
-    """Alike, and yet nothing to pair by: each of the two rows would be paired with both of the other card's."""
+    """The cards agree, but can't be paired: each of the two rows would match both rows of the other card."""
     a, _ = cards()
     twice = a.model_copy(update={"per_video": (*a.per_video, a.per_video[0])})
     with pytest.raises(DataError, match="hold different videos"):

@@ -1,4 +1,4 @@
-"""docs/evaluation.md: its example runs, and its verbs are the command's."""
+"""docs/evaluation.md: its example runs, and its commands exist."""
 
 import re
 import subprocess

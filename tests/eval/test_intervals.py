@@ -62,7 +62,7 @@ def test_bootstrap_agrees_with_pooling_the_drawn_users_values():
 
 
 def jackknife_error(values, users):
-    """Standard error of the mean, by leaving one user out in turn."""
+    """The standard error of the mean by the jackknife over users."""
     means = np.array([values[users != user].mean() for user in np.unique(users)])
     return math.sqrt((len(means) - 1) / len(means) * ((means - means.mean()) ** 2).sum())
 
@@ -82,7 +82,7 @@ def test_bootstrap_of_totals_is_the_same_bootstrap():
 
 
 def simulated(rng, users, *, unequal):
-    """Values of users who differ, whose true mean is 0: the videos of each, and whose each is."""
+    """Simulated values of different users with a true mean of 0, and the user of each value."""
     videos = rng.lognormal(2.3, 0.6, users).astype(int) + 3 if unequal else np.full(users, 10)
     of_user = rng.normal(0, 0.06, size=users)
     names = np.repeat(np.arange(users).astype(str), videos)
@@ -101,7 +101,7 @@ def covered(users, *, unequal, trials, draws):
 @pytest.mark.parametrize("unequal", [False, True])
 @pytest.mark.parametrize("users", [4, 6, 17])
 def test_the_interval_holds_the_truth_as_often_as_it_says(users, unequal):
-    """And so `compare` calls equal models different in about 5 %: a difference of 0 is outside as often."""
+    """So `compare` reports a difference between equal models in about 5 % of cases."""
     trials = 600
     three_errors = 3 * math.sqrt(0.05 * 0.95 / trials)  # 2.7 points
     assert abs(covered(users, unequal=unequal, trials=trials, draws=400) - 0.95) < 0.01 + three_errors
@@ -115,7 +115,7 @@ def test_coverage_is_93_to_97_percent_from_4_to_67_users(users, unequal):
 
 
 def test_the_protocols_interval_does_not_cover():
-    """24 users who differ, 10 videos each in 20 tasks: it takes the same videos for independent."""
+    """24 different users, each with 10 videos in 20 tasks: it treats the same videos as independent."""
     rng = np.random.default_rng(3)
     trials, protocol_covered = 200, 0
     for _ in range(trials):
@@ -153,13 +153,13 @@ def test_an_interval_is_cut_at_its_bounds():
 
 @pytest.mark.parametrize(
     ("values", "low", "high"),
-    [  # the first one's upper end and the second one's lower end come from the draws, the others from the jackknife
+    [  # the first interval's upper and the second's lower end come from the draws, the others from the jackknife
         ([0.05, 0.1, 0.12, 0.2, 0.3, 0.35, 0.5, 0.9, 0.95, 1.0, 0.4, 0.0], 0.17201962165139376, 0.6565263034842546),
         ([0.9, 0.88, 0.92, 0.95, 0.97, 0.1, 0.9, 0.9, 0.94, 0.99, 0.2, 0.9], 0.5915106625404035, 0.9834896847082919),
     ],
 )
 def test_the_interval_is_the_one_written_down(values, low, high):
-    """Every reported interval depends on the draws: another key, level or order of them is another interval."""
+    """Every reported interval depends on the draws, so changing their key, level or order changes it."""
     interval = bootstrap_over_users(values, list("abcdefghijkk"), seed=1991, draws=500)
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-9)
 
@@ -191,7 +191,7 @@ def test_wilson_interval_is_the_formula():
 
 
 def test_where_all_or_none_succeeded_the_interval_ends_at_exactly_that():
-    """Rounding must not leave a recognizer that is always right outside its own interval."""
+    """Rounding must not put a recognizer that is always right outside its own interval."""
     for n in range(1, 300):
         assert wilson_interval(n, n)[1] == 1.0 and wilson_interval(0, n)[0] == 0.0
 
@@ -204,7 +204,7 @@ def test_wilson_interval_of_few_is_never_certain():
 
 
 def test_the_bootstrap_over_tasks_holds_the_mean_of_other_tasks_of_the_same_users():
-    """300 made sets of two users with other means, 60 tasks each: 95 % would be 285, give or take 4."""
+    """300 simulated sets of two users with different means, 60 tasks each: 95 % would be 285 ± 4."""
     rng = np.random.default_rng(3)
     held = 0
     for seed in range(300):
@@ -212,7 +212,7 @@ def test_the_bootstrap_over_tasks_holds_the_mean_of_other_tasks_of_the_same_user
         interval = bootstrap_over_tasks(values, ["a"] * 60 + ["b"] * 60, seed=seed, draws=400)
         assert interval.low is not None and interval.high is not None
         held += interval.low <= 0.55 <= interval.high
-        assert interval.high - interval.low < 0.06  # 4 x 0.1 / sqrt(120): what users differ by is no part of it
+        assert interval.high - interval.low < 0.06  # 4 x 0.1 / sqrt(120): it does not include differences between users
     assert 270 <= held <= 297
 
 

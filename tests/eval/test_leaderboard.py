@@ -30,7 +30,7 @@ from eval.score import score
 
 
 def card(split="test", *, users=None, objects=None, tasks=50, protocol="orbit-2022", every=False, left_out=0, right=7):
-    """A scorecard of so many users and objects in all; ORBIT's own unless told otherwise."""
+    """A scorecard with these numbers of users and objects; by default those of ORBIT."""
     users = sorted(ORBIT_USERS[split]) if users is None else users
     total = (ORBIT_OBJECTS[split] if objects is None else objects) - left_out
     shares = [len(part) for part in np.array_split(np.arange(total), len(users))]
@@ -102,8 +102,8 @@ def test_a_card_of_orbits_own_users_stands_among_the_published_rows():
     [row] = [row for row in first.rows if row.standing == SCORED]
     assert (row.model, row.scores["frame_accuracy"].printed) == ("run-0", "70.00")
     assert first.rows.index(row) == sum(r.scores["frame_accuracy"].mean > 0.7 for r in first.rows)
-    assert set(row.scores) == {"frame_accuracy"}  # the others say nothing of a sample of frames
-    # three of ORBIT's test videos have too few valid frames: an object may be left out by the protocol's own rule
+    assert set(row.scores) == {"frame_accuracy"}  # the others don't mention a sample of frames
+    # three of ORBIT's test videos have too few valid frames, so the protocol's own rule can leave out an object
     assert len(boards_with(card(left_out=1))[0].rows) == 17
 
 
@@ -130,7 +130,7 @@ def test_another_card_does_not(other):
 
 
 def test_boards_never_mix():
-    """Every pair of cards that differ in one thing: two boards, unless that thing is no part of the protocol."""
+    """Each pair of cards differs in one thing: they are on two boards, unless it is not part of the protocol."""
     kinds = [
         {},
         {"split": "validation"},
@@ -182,7 +182,7 @@ def test_a_column_is_there_where_one_row_needs_it():
     poor = Row("b", "x", accuracy, None, None, SCORED, "", "")
     assert heads(poor) == []
     assert heads(rich, poor) == heads(poor, rich) == ["Frames to rec", "Bootstrap", "MACs", "Parameters"]
-    assert key.caption == "p, test: every frame"  # nothing is known of users and tasks, so nothing is said
+    assert key.caption == "p, test: every frame"  # users and tasks are unknown, so they are not mentioned
     assert dataclasses.replace(key, users="U", tasks_per_user="1").caption == "p, test: U, 1 task per user, every frame"
 
 
@@ -228,7 +228,7 @@ def test_the_page_can_be_read_without_sight():
     assert page.html["lang"] == "en"
     assert page.tags.count("h1") == 1
     assert page.tags.count("table") == page.tags.count("caption") == len(boards)
-    assert page.tags.count("h2") == 1 + len(boards)  # how to read it comes first
+    assert page.tags.count("h2") == 1 + len(boards)  # the notes on reading come first
     assert "<b>" not in text
     assert "&lt;b&gt;mine&lt;/b&gt;\\x1b" in text
     assert not re.search(r'(src|href)="http', text)

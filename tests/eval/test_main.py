@@ -1,4 +1,4 @@
-"""`python -m eval` as a person runs it: a process, without torch."""
+"""`python -m eval` as a user runs it, in a separate process without torch."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from eval.score import score
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A None in sys.modules would not do: scipy and others look a module up and fall over it.
+# None in sys.modules does not work, because scipy and others look modules up and fail.
 BLOCKED = """
 import sys
 class Blocked:
@@ -65,7 +65,7 @@ def test_score_and_report_without_torch(run, task_set, predictions):
 
 
 def test_the_tests_of_eval_run_without_torch_and_video_readers():
-    """All their files are imported, one of them runs."""
+    """All of their files are imported, and one of them runs."""
     heavy = '{"torch", "torchvision", "timm"}'
     assert heavy in BLOCKED
     options = ["tests/eval", "-q", "-x", "-p", "no:cacheprovider", "-k", "test_confusion"]
@@ -83,7 +83,7 @@ def test_module_runs_and_says_how_it_is_used():
     )
     for verb in ("score", "check", "compare", "leaderboard", "results", "report"):
         assert f"\n    {verb}" in done.stdout
-    assert done.stdout.isascii()  # read aloud by screen readers: no box drawing
+    assert done.stdout.isascii()  # no box drawing, for screen readers
 
 
 def test_help_answers_before_anything_heavy_is_imported():
@@ -141,7 +141,7 @@ def test_check_lists_every_fault(run, predictions, capsys):
     write_predictions(run / "predictions.parquet", wrong, metadata={})
     assert main(["check", *arguments(run)[1:-2]]) == 1
     found = capsys.readouterr()
-    assert len(found.out.splitlines()) == 4 + 1  # users missing, one foreign
+    assert len(found.out.splitlines()) == 4 + 1  # users are missing, and one is unknown
     assert found.err == f"eval: {run / 'predictions.parquet'}: 5 faults\n"
 
 
@@ -154,7 +154,7 @@ def test_results_out_and_scored_again_with_and_without_tasks(run, capsys):
     assert main(["score", "--predictions", str(path), "--out", str(run / "alone.json")]) == 0
     assert "can't be checked" in capsys.readouterr().out
     first, again, alone = (read_scorecard(run / name) for name in ("scorecard.json", "again.json", "alone.json"))
-    assert again.overall == first.overall.model_copy(update={"ece": None})  # the format holds no confidences
+    assert again.overall == first.overall.model_copy(update={"ece": None})  # the format has no confidences
     assert first.overall.ece is not None
     assert again.tasks_fingerprint == first.tasks_fingerprint
     assert {(row.user, row.video, row.frame_accuracy) for row in alone.per_video} == {
@@ -169,7 +169,7 @@ def test_results_out_and_scored_again_with_and_without_tasks(run, capsys):
 
 @pytest.fixture
 def with_macs(run):
-    """A results.json that gives each task's MACs: 0, 10, 20, …"""
+    """A results.json with the MACs of each task: 0, 10, 20, …"""
     path = run / "results.json"
     assert main(["results", *arguments(run, out=path)[1:]]) == 0
     content = json.loads(path.read_text())

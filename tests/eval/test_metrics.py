@@ -17,7 +17,7 @@ from eval.metrics import (
     video_accuracy,
 )
 
-# Which properties each metric has. A metric that is not in this table fails a test.
+# The properties of each metric. A metric that is missing from this table fails a test.
 IGNORES_ORDER = {"frame_accuracy": True, "frames_to_recognition": False, "video_accuracy": True}
 
 
@@ -58,11 +58,11 @@ def test_every_metric_is_in_the_tables_and_in_every_record():
 @pytest.mark.parametrize(
     ("predictions", "right", "accuracy", "recognition", "most"),
     [
-        ([1, 1, 0, 1], 1, 3 / 4, 0.0, 1.0),  # 3 of 4; the first is right; 1 comes three times
+        ([1, 1, 0, 1], 1, 3 / 4, 0.0, 1.0),  # 3 of 4; the first is right; 1 appears three times
         ([0, 0, 2, 1, 2], 2, 2 / 5, 2 / 5, 0.0),  # two before the first 2; 0 and 2 tie, 0 is lower
         ([0, 0, 2, 1, 2], 0, 2 / 5, 0.0, 1.0),  # the same tie, won by the lowest
         ([3, 3, 3], 0, 0.0, 1.0, 0.0),  # never right
-        ([0, 0, 0, 5], 5, 1 / 4, 3 / 4, 0.0),  # right in the last frame only: still below 1
+        ([0, 0, 0, 5], 5, 1 / 4, 3 / 4, 0.0),  # only the last frame is right: still below 1
         ([7], 7, 1.0, 0.0, 1.0),  # one frame
     ],
 )

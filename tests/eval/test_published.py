@@ -11,7 +11,7 @@ README_2023 = {  # microsoft/ORBIT-Dataset, orbit-2022, test users: frame accura
     "FineTuner": {B0: "64.57 0.56", CLIP: "71.31 0.55"},
     "FineTuner + FiLM": {B0: "66.63 0.58", CLIP: "71.86 0.55"},
 }
-OTHERS = [  # protocol, split, tasks a user, model, frame accuracy, interval
+OTHERS = [  # protocol, split, tasks per user, model, frame accuracy, interval
     ("orbit-2022", "validation", "10", "ProtoNets + LITE", "85.67", "1.50"),  # the same README
     ("orbit-2021-clu-ve", "test", "5", "ProtoNets + LITE", "66.3", ""),  # arXiv 2107.01105
     ("orbit-2021-clu-ve", "test", "5", "CNAPs + LITE", "63.92", "1.86"),  # an independent run with logs
@@ -19,7 +19,7 @@ OTHERS = [  # protocol, split, tasks a user, model, frame accuracy, interval
     ("challenge-2022", "test", "1", "FEAT on ProtoNets + LITE (winner)", "71.69", ""),  # arXiv 2210.00174
     ("not stated", "test", "1", "ORBITRON (subspace head)", "74.02", ""),
     ("vtab", "", "", "Simple CNAPs + LITE", "51.4", ""),  # arXiv 2107.01105
-    # ResNet-18 at 84 px, recalled: arXiv 2104.03841
+    # ResNet-18 at 84 px, from memory: arXiv 2104.03841
     *(
         ("orbit-2021-cle-ve", "test", "5", model, accuracy, "")
         for model, accuracy in (("ProtoNets", "65.16"), ("CNAPs", "66.15"), ("MAML", "70.58"), ("FineTuner", "69.47"))
@@ -32,7 +32,7 @@ OTHERS = [  # protocol, split, tasks a user, model, frame accuracy, interval
 
 
 def test_every_row_is_as_it_was_published():
-    """The numbers a second time, from their sources: a slip of the hand in one of the two lists is found."""
+    """The numbers were copied twice from their sources, so that a typo in one of the lists is found."""
     leaderboard = {
         (row.model, row.extractor): f"{row.accuracy} {row.accuracy_ci}"
         for row in published_rows()

@@ -16,7 +16,7 @@ from groundwork.errors import DataError
 
 
 def brute_scores(task_set, predictions):
-    """Score of (user, task, object, video), one video at a time, with the plain metric functions."""
+    """The scores of (user, task, object, video), one video at a time, with the metric functions."""
     by_video = defaultdict(dict)
     for row in predictions.itertuples():
         by_video[row.user, row.task, row.video][row.frame] = row.prediction
@@ -61,7 +61,7 @@ def test_scores_agree_with_one_video_at_a_time(make_tasks, make_predictions, see
 
 
 def test_a_small_scorecard_by_hand():
-    """Two users: P1 with two tasks of one video, P2 with one task of two videos; every number worked out by hand."""
+    """Two users: P1 with two tasks of one video, P2 with one task of two videos; all numbers are computed by hand."""
     task_set = TaskSet(
         "orbit-2021-clu-ve",
         "test",
@@ -173,7 +173,7 @@ def test_mean_by_serves_every_level(task_set, predictions):
 
 
 def single_images(make_tasks):
-    """A made task set of single images: each plan's first frame."""
+    """A task set of single images: the first frame of each plan."""
     made = make_tasks()
     first = [
         dataclasses.replace(
@@ -204,7 +204,7 @@ def test_single_images_are_scored_by_task_and_have_no_metric_that_goes_by_time(m
 
 
 def test_a_scorecard_has_all_metrics_or_is_of_single_images(make_tasks, make_predictions):
-    """One of the two kinds can't pass for the other."""
+    """One kind can't be mistaken for the other."""
     tasks, images = make_tasks(), single_images(make_tasks)
     for task_set, other in ((tasks, True), (images, False)):
         card = json.loads(score(task_set, make_predictions(task_set)).model_dump_json(by_alias=True))

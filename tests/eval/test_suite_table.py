@@ -18,7 +18,7 @@ def test_means_by_part_and_by_group_where_there_are_several():
     assert [*found] == ["mean of M", "mean of V", "mean of V, natural", "mean of V, structured"]
     assert (found["mean of M"].accuracy, found["mean of M"].n) == (pytest.approx(0.7), 2)
     assert found["mean of M"].half_width == pytest.approx(sqrt(0.01**2 + 0.03**2) / 2)
-    # groups of different sizes: the mean is over sets, not over groups; d is not there
+    # groups have different sizes: the mean is over sets, not over groups; d is missing
     assert (found["mean of V"].accuracy, found["mean of V"].n, found["mean of V"].sets) == (pytest.approx(0.3), 2, 3)
     assert found["mean of V, natural"].accuracy == pytest.approx(0.4)
 

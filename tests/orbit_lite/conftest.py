@@ -1,18 +1,18 @@
-"""For the files that this floor writes: what a bad disk, a bad line or an editor makes of them."""
+"""Damages files like a bad disk, a bad connection or an editor could."""
 
 import random
 from collections.abc import Callable, Iterator
 
 import pytest
 
-ENDS = 4096  # bytes at either end, where headers and directories stand
+ENDS = 4096  # bytes at either end, where headers and directories are
 
 
 @pytest.fixture
 def mutations() -> Callable[[bytes, int], Iterator[tuple[str, bytes]]]:
-    """Gives, for some content, this many altered ones, seeded, each with words on what was done.
+    """Yields this many seeded mutations of some content, each with a description.
 
-    A third of them at its beginning, a third at its end, a third anywhere.
+    A third of them are at its beginning, a third at its end, a third anywhere.
     """
 
     def altered(content: bytes, count: int) -> Iterator[tuple[str, bytes]]:

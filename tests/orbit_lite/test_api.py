@@ -1,4 +1,4 @@
-"""The public API: what `from orbit_lite import ...` gives, and when."""
+"""The public API: what `from orbit_lite import ...` provides, and when."""
 
 import ast
 import inspect
@@ -29,7 +29,7 @@ def test_the_names_and_nothing_else():
 
 
 def test_type_checkers_see_what_runs():
-    """The imports under TYPE_CHECKING are those that `__getattr__` does."""
+    """The imports under TYPE_CHECKING match those in `__getattr__`."""
     tree = ast.parse(inspect.getsource(orbit_lite))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}

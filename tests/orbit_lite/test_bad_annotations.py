@@ -1,4 +1,4 @@
-"""Faulty annotations: `prep verify`, `tasks` and `evaluate` say the same of them, and before anything is predicted."""
+"""Invalid annotations: `prep verify`, `tasks` and `evaluate` report the same error, before anything is predicted."""
 
 import json
 import re
@@ -26,7 +26,7 @@ CLEAN, CLUTTER = VIDEOS["cup", "clean"], VIDEOS["mug", "clutter"]
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory):
-    """A tree of one test user with two objects, every video annotated as ORBIT does."""
+    """A tree of one test user with two objects, with every video annotated as in ORBIT."""
     root = tmp_path_factory.mktemp("annotated") / "tree"
     rng = np.random.default_rng(1)
     for (thing, video_type), video in VIDEOS.items():
@@ -52,7 +52,7 @@ def tree(sound, tmp_path):
 
 @pytest.fixture
 def protocol(tmp_path):
-    """The leaderboard's, which filters by annotations, for videos of three frames."""
+    """The leaderboard's protocol, which filters by annotations, for videos of three frames."""
     text = (configs_folder() / "protocol" / "orbit-2022.yaml").read_text()
     path = tmp_path / "short.yaml"
     path.write_text(re.sub(r"min_frames: \d+", "min_frames: 1", text))
@@ -60,7 +60,7 @@ def protocol(tmp_path):
 
 
 def verbs(tree, protocol, out):
-    """`tasks` and `evaluate` on the tree; what each would write."""
+    """The commands `tasks` and `evaluate` on the tree, and their output files."""
     drawn = ["--data", tree, "--protocol", protocol, "--tasks-per-user", "1"]
     model = ["--model", "protonets", "--backbone", "tiny", "--weights", "random", "--workers", "0"]
     return {
@@ -74,7 +74,7 @@ def replaced(text, before, after):
     return text.replace(before, after, 1)
 
 
-# How a file is spoilt: which, how its text changes, and what is said of it.
+# Damage to a file: which file, how its text changes, and the message.
 CASES = {
     "NaN box": (
         CLUTTER,

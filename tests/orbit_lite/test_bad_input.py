@@ -1,4 +1,4 @@
-"""Bad input to evaluation, kind by kind, through the command line: one clear line, an exit status, nothing lost."""
+"""Invalid input to evaluation through the command line: a one-line message, an exit status, nothing lost."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def evaluation(tree, out, *more, protocol="orbit-2022", model=TINY):
 
 @pytest.fixture(scope="module")
 def finished(pocket_frames, tmp_path_factory) -> Path:
-    """A run folder with everything in it. Not to be changed: copy it."""
+    """A complete run folder. Don't change it; copy it."""
     out = tmp_path_factory.mktemp("finished") / "run"
     assert main(list(map(str, evaluation(pocket_frames, out)))) == 0
     return out
@@ -37,21 +37,21 @@ def finished(pocket_frames, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(finished, tmp_path) -> Path:
-    """A copy that may be spoilt."""
+    """A copy that tests can damage."""
     shutil.copytree(finished, tmp_path / "run")
     return tmp_path / "run"
 
 
 @pytest.fixture
 def tree(pocket_frames, tmp_path) -> Path:
-    """A copy of the frame tree that may be spoilt."""
+    """A copy of the frame tree that tests can damage."""
     shutil.copytree(pocket_frames, tmp_path / "frames")
     return tmp_path / "frames"
 
 
 @pytest.fixture
 def refused(capsys):
-    """Run a command that must not succeed; give its one line on stderr. No file of `folder` may be lost or changed."""
+    """Run a command that must fail; returns its line on stderr. No file in `folder` may be lost or changed."""
 
     def call(*arguments, folder, status=1):
         before = contents(folder)
@@ -73,7 +73,7 @@ def contents(folder):
 
 
 def of_run(run, verb, **other):
-    """The arguments of a verb that reads a run's tasks and predictions, and would write over its scorecard."""
+    """The arguments of a command that reads a run's tasks and predictions and would overwrite its scorecard."""
     places = {"tasks": run / "tasks.jsonl", "predictions": run / "predictions.parquet"} | other
     places |= {"score": {"out": run / "scorecard.json"}, "results": {"out": run / "results.json"}}.get(verb, {})
     return [verb, *(part for name, path in places.items() for part in (f"--{name}", path))]
@@ -99,7 +99,7 @@ def test_predictions_for_other_tasks(run, pocket_frames, refused, verb):
     assert main(list(map(str, [*drawn, "--out", other]))) == 0
     line = refused(*of_run(run, verb, tasks=other), folder=run)
     assert f"{run / 'predictions.parquet'}: made for other tasks than {other}" in line
-    # a stranger's file does not say for which: then its frames tell
+    # a foreign file does not name its tasks, but its frames reveal the mismatch
     write_predictions(run / "strange.parquet", read_predictions(run / "predictions.parquet"), metadata={})
     line = refused(*of_run(run, verb, tasks=other, predictions=run / "strange.parquet"), folder=run)
     assert re.search(r"strange\.parquet: \d+ faults", line)
@@ -176,7 +176,7 @@ def test_a_run_folders_record_that_is_damaged(run, pocket_frames, refused):
 
 
 def doubled(path, key):
-    """Write a file's first `"key": value` again before it, as a merge gone wrong might, with another value."""
+    """Duplicate a file's first `"key": value` with another value, as a bad merge could."""
     text = path.read_text()
     place = text.index(f'"{key}"')
     path.write_text(f'{text[:place]}"{key}": "other", {text[place:]}')
@@ -192,7 +192,7 @@ def doubled(path, key):
     ],
 )
 def test_a_key_that_is_there_twice(run, pocket_frames, refused, name, key, place):
-    """Python's reader, and pydantic's, would take the last value."""
+    """Python's and pydantic's readers would use the last value."""
     doubled(run / name, key)
     verbs = {
         "run.json": [evaluation(pocket_frames, run)],
@@ -205,7 +205,7 @@ def test_a_key_that_is_there_twice(run, pocket_frames, refused, name, key, place
 
 
 def test_altered_tasks_are_not_resumed(run, pocket_frames, refused):
-    """A support frame replaced by another: the file reads, and the predictions would be of other tasks."""
+    """A support frame is replaced by another: the file is readable, but the predictions would be for other tasks."""
     (run / "predictions.parquet").unlink()
     edited(run / "tasks.jsonl", lambda task: task["support"][0]["frames"].__setitem__(0, 2))
     line = refused(*evaluation(pocket_frames, run), folder=run)
@@ -214,7 +214,7 @@ def test_altered_tasks_are_not_resumed(run, pocket_frames, refused):
 
 
 def rewritten(path, **columns):
-    """Write a parquet anew with other values, as a stranger's program might: nothing of ours looks at it."""
+    """Rewrite a parquet file with other values without the kit's checks, as another program could."""
     table = pq.read_table(path)
     for name, value in columns.items():
         field = table.schema.field(name)
@@ -252,7 +252,7 @@ def spoilt_model(path, value):
 
 @pytest.mark.parametrize(("value", "said"), [(float("nan"), "NaN"), (float("inf"), "nfinite"), (1e30, "NaN")])
 def test_a_model_that_gives_no_numbers(pocket_frames, tmp_path, refused, value, said):
-    """NaN in its weights, or weights so large that an answer is none; what was done before stays."""
+    """NaN in its weights, or weights so large that results are NaN; earlier results stay."""
     model = spoilt_model(tmp_path / "spoilt.safetensors", value)
     line = refused(*evaluation(pocket_frames, tmp_path / "out", model=model), folder=tmp_path / "none")
     assert said in line
@@ -275,7 +275,7 @@ def test_a_tree_that_has_changed_since_the_tasks_were_drawn(run, tree, refused):
 
 
 def hide(tree, thing):
-    """Annotate that an object is in no frame of its clutter videos."""
+    """Annotate an object as absent from all frames of its clutter videos."""
     for video in (thing / "clutter").iterdir():
         path = annotation_path(tree, "test", video.name)
         entries = json.loads(path.read_text())
@@ -323,7 +323,7 @@ def test_own_videos_of_a_user_with_no_query_video(pocket_frames, tmp_path, refus
 
 
 def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(finished, pocket_frames, small_disk, refused, capsys):
-    """Room is made bit by bit: whatever is written by then is whole, and stays."""
+    """Space is freed step by step: everything written so far is complete and stays."""
     whole = contents(finished)
     size = sum(map(len, whole.values()))
     disk = small_disk(4 * size // 1024)

@@ -16,7 +16,7 @@ from orbit_lite.training.optimizer import build_optimizer
 
 
 def test_every_yaml_under_configs_loads():
-    """Found by walking the folder, so that a new file is checked without anyone thinking of it."""
+    """Found by walking the folder, so that new files are checked automatically."""
     loaders = {"protocol": load_protocol, "experiment": load_experiment, "learner": load_learner}
     loaders["suite"] = load_suite
     files = sorted(configs_folder().rglob("*.yaml"))
@@ -41,7 +41,7 @@ def test_an_unknown_key_names_file_key_and_nearest(tmp_path):
 
 @pytest.mark.parametrize("kind", ["protocol", "learner", "experiment"])
 def test_a_doubled_key_names_file_key_and_both_lines(tmp_path, kind):
-    """In every file that is read, one that another is made of as well."""
+    """In every file that is read, including those that another extends."""
     load = {"protocol": load_protocol, "learner": load_learner, "experiment": load_experiment}[kind]
     path = tmp_path / "mine.yaml"
     content = yaml.safe_load((configs_folder() / kind / f"{builtin_names(kind)[0]}.yaml").read_text())
@@ -111,7 +111,7 @@ def test_a_bad_override_is_one_clear_line(override, said):
 
 
 def test_a_heads_own_settings_are_complete_in_the_config_and_reach_the_head():
-    """Complete, so that a checkpoint says them even where they are the usual ones, which may change."""
+    """Complete, so that a checkpoint stores even default values, since defaults can change."""
     assert load_learner("protonets_cosine").head_settings == {"scale": 32.0}
     assert load_learner("protonets").head_settings == {}
     config = load_experiment("pocket", ["learner={head: cosine, extractor: learned, head_settings: {scale: 8}}"])
@@ -119,7 +119,7 @@ def test_a_heads_own_settings_are_complete_in_the_config_and_reach_the_head():
 
 
 def test_an_experiments_tasks_may_be_a_protocol_by_name(tmp_path):
-    """And what is drawn by the name alone, with 'orbit-lite tasks', is what is trained on."""
+    """'orbit-lite tasks' with the same name draws the tasks that are trained on."""
     assert load_experiment("pocket").tasks == load_protocol("pocket-training")
     assert load_experiment("pocket", ["tasks.tasks_per_user=2"]).tasks.tasks_per_user == 2
     path = tmp_path / "mine.yaml"
@@ -160,7 +160,7 @@ OF_VIDEOS = [name for name in builtin_names("experiment") if name not in OF_IMAG
 
 
 def test_every_leaderboard_row_has_its_experiment():
-    """4 backbones for the ProtoNets, two for the others. Of 2021: three with LITE, two by steps, four at 84 px."""
+    """4 backbones for the ProtoNets, two for the others. For 2021: three with LITE, two by steps, four at 84 px."""
     wide, narrow = (
         ("efficientnet_b0", "efficientnet_v2_s", "vit_b_32", "vit_b_32_clip"),
         ("efficientnet_b0", "vit_b_32_clip"),
@@ -200,7 +200,7 @@ def experiments(*, of_2021):
 
 @pytest.mark.parametrize("name", experiments(of_2021=False))
 def test_every_experiment_of_2022_has_the_published_settings(name):
-    """FACTS of 2023 (leaderboard rows); what these do not say is the optimizer's own."""
+    """The settings of the 2023 leaderboard rows; others are the optimizer's defaults."""
     found = load_experiment(name)
     learner, backbone = name.rsplit("-", 1)
     assert (found.learner, found.backbone, found.weights) == (load_learner(learner), backbone, "pretrained")
@@ -217,7 +217,7 @@ def test_every_experiment_of_2022_has_the_published_settings(name):
 
 @pytest.mark.parametrize("name", experiments(of_2021=True))
 def test_every_experiment_of_2021_has_the_published_settings(name):
-    """FACTS of the papers: with LITE at 224 px, ResNet-18 at 84 px, and the two that adapt by steps."""
+    """The settings in the papers: with LITE at 224 px, ResNet-18 at 84 px, and the two that adapt by steps."""
     found = load_experiment(name)
     learner, backbone = name.removeprefix("2021-").removeprefix("cle-").rsplit("-", 1)
     by_steps, clean = learner in ("maml", "finetuner"), "-cle-" in name or learner == "simple_cnaps"

@@ -1,4 +1,4 @@
-"""The demo, with some of its users: the one place where learning itself is tested."""
+"""The demo with some of its users, the only test of learning itself."""
 
 import json
 from pathlib import Path
@@ -32,9 +32,9 @@ def test_the_demo_learns_what_carries_over_to_new_users(tmp_path, users):
     tried = tmp_path / "demo/personal/tried"
     assert all((tried / file).is_file() for file in FILES)
     assert "A personal recognizer of" in printed and "guessing would get 20 %" in printed
-    assert frame_accuracy(tried) > 0.3  # of 5 drawn things, by a network that has seen photos
+    assert frame_accuracy(tried) > 0.3  # for 5 drawn objects, by a network trained on photos
 
-    # Once more: everything is there, so nothing is done again, and the end is the same.
+    # Run it again: everything exists, so nothing is repeated, and the result is the same.
     again = str(run_demo(tmp_path / "demo", users=users, settings=settings))
     table = "before and after meta-training:\n"
     assert again.split(table)[1].split("done in")[0] == printed.split(table)[1].split("done in")[0]

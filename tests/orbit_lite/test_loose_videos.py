@@ -1,4 +1,4 @@
-"""The layout that docs/personalize.md teaches, videos or photos loose in an object's folder, in every verb alike."""
+"""Every command accepts the layout in docs/personalize.md, with videos or photos directly in an object's folder."""
 
 import json
 import shutil
@@ -15,8 +15,8 @@ TINY = ["--model", "protonets", "--backbone", "tiny", "--weights", "random", "--
 
 @pytest.fixture(scope="module")
 def tree(pocket_raw, tmp_path_factory):
-    """One user: an object whose videos are loose beside clutter/, one with folders for both, one of photos alone. Not
-    to be changed: copy it."""
+    """One user: an object with loose videos next to clutter/, one with folders for both, one with only photos. Don't
+    change it; copy it."""
     root = tmp_path_factory.mktemp("loose") / "raw"
     things = sorted(sorted((pocket_raw / "test").iterdir())[0].iterdir())
     for name, thing in zip(("mug", "my keys", "cane"), things, strict=True):

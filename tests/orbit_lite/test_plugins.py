@@ -1,4 +1,4 @@
-"""A package installed beside the kit adds a head, a backbone and learners: they go everywhere that the kit's own go."""
+"""An installed package adds a head, a backbone and learners, which work everywhere like the kit's own."""
 
 import json
 import subprocess
@@ -22,8 +22,8 @@ from orbit_lite.runs.folder import versions
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Class means, pulled towards their common mean by a meta-learned share; queries see them through a power that is set.
-# What is fitted holds a tensor of whole numbers and a number, too.
+# Class means, pulled toward their common mean by a meta-learned share, with an exponent as a setting. The fitted head
+# also has an integer tensor and a number.
 HEAD = """
 from dataclasses import dataclass
 import torch
@@ -106,7 +106,7 @@ QUICK = ["epochs=1", "tasks.tasks_per_user=2", "tasks_per_step=2", "tasks.query.
 
 
 def install(site: Path, files: dict[str, str], entry_points: str, *, name: str = "own-parts") -> None:
-    """As an installer leaves a package: its modules, and its metadata beside them."""
+    """Write a package as an installer does: its modules, with metadata next to them."""
     info = f"{name.replace('-', '_')}-1.0.dist-info"
     metadata = {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
@@ -119,7 +119,7 @@ def install(site: Path, files: dict[str, str], entry_points: str, *, name: str =
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """An empty folder where Python looks for packages first; what is imported from it is forgotten afterwards."""
+    """An empty folder that Python searches first; modules imported from it are removed afterwards."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -136,7 +136,7 @@ def own_parts(site) -> Path:
 
 @pytest.fixture
 def run(capsys) -> Callable[..., str]:
-    """A verb that must succeed; gives what it printed."""
+    """Run a command that must succeed; returns its output."""
 
     def call(*arguments: object) -> str:
         capsys.readouterr()
@@ -150,7 +150,7 @@ def run(capsys) -> Callable[..., str]:
 
 @pytest.mark.parametrize("parts", ["head", "backbone"])
 def test_it_goes_from_training_to_export(own_parts, run, pocket_raw, pocket_frames, tmp_path, parts):
-    """A package's head on the kit's backbone, and its backbone under the kit's head; no line of the kit is changed."""
+    """A package's head on the kit's backbone, and its backbone under the kit's head, without changes to the kit."""
     learner, backbone = ("pulled", "tiny") if parts == "head" else ("protonets", "one_layer")
     train, personal = tmp_path / "train", tmp_path / "alice.safetensors"
     chosen = [f"learner={learner}", f"backbone={backbone}", "optimizer.warmup_epochs=0", *QUICK]
@@ -168,7 +168,7 @@ def test_it_goes_from_training_to_export(own_parts, run, pocket_raw, pocket_fram
     assert "checked on" in run("export", personal, "--format", "torch-export", "--out", exported)
     assert exported.is_file()
     counted = run("cost", "--model", best, "--repeats", 0)
-    assert versions()["own-parts"] == "1.0"  # what a result depends on; in the record of every run, too
+    assert versions()["own-parts"] == "1.0"  # results depend on it, so it is in every run's record
     assert json.loads((train / "run.json").read_text())["versions"]["own-parts"] == "1.0"
     if parts == "backbone":
         assert taught.fitted.recognizer.extractor.backbone.name == "one_layer"
@@ -176,12 +176,12 @@ def test_it_goes_from_training_to_export(own_parts, run, pocket_raw, pocket_fram
         return
     trained = load_recognizer(best)
     assert abs(trained.head.share.item() - 0.1) > 1e-6  # meta-trained
-    assert taught.fitted.head.power == 1.5  # the learner's, neither lost nor the usual one
-    # 3 objects, and all that a fitted head holds comes back
+    assert taught.fitted.head.power == 1.5  # the learner's value, not the default
+    # 3 objects; everything in a fitted head is restored
     shapes = {name: tuple(value.shape) for name, value in every_tensor(taught.fitted.head).items()}
     assert shapes == {"means": (3, 256), "counts": (3,)}
     assert taught.fitted.head.counts.dtype == torch.int64 and int(taught.fitted.head.counts.sum()) > 0
-    # 10 objects of 10 frames: 10 * 100 + 100 * 256, and what the package says
+    # 10 objects with 10 frames: 10 * 100 + 100 * 256, and the package's own number
     (row,) = [line for line in counted.splitlines() if line.startswith("head's fit")]
     assert row.split()[-1] == f"{10 * 100 + 100 * 256 + 12345:,}"
 
@@ -309,7 +309,7 @@ def test_two_packages_with_one_name_are_refused(own_parts):
 
 
 def test_help_and_other_learners_do_not_import_a_package(broken):
-    """In a process of its own, as a user starts it."""
+    """In a separate process, as for a user."""
     (broken / "broken_parts" / "__init__.py").write_text("print('imported')\n")
     environment = {"PYTHONPATH": f"{broken}:{ROOT}", "PATH": "", "OMP_NUM_THREADS": "1"}
 

@@ -1,4 +1,4 @@
-"""docs/protocols.md: its table is of the protocols that are there, and its numbers are theirs."""
+"""docs/protocols.md: its table lists the existing protocols with their numbers."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocols.md"
 
 
 def rows() -> dict[str, list[str]]:
-    """The first table: its first column to the others."""
+    """The first table, as a map from its first column to the others."""
     table = re.search(r"^\| \| `orbit.*?\n\n", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     assert table
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].strip().splitlines()]
@@ -30,7 +30,7 @@ def test_every_protocol_has_its_column_and_its_numbers():
         assert plan.support.min_frames == 1
         assert (column["metrics"] == "all three") == plan.every_query_frame
         assert (column["a frame is predicted from"] == "itself") == (plan.clip_length == 1)
-        assert plan.support.without == ()  # the rules: no annotations to personalize
+        assert plan.support.without == ()  # by ORBIT's rules, no annotations may be used to personalize
 
 
 def test_every_training_protocol_is_explained():

@@ -1,4 +1,4 @@
-"""YAML as the kit reads it: plain values, and a doubled key is an error that names file, key and both lines."""
+"""The kit's YAML reader: plain values, and errors for duplicate keys that name file, key and both lines."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from orbit_lite.config import read_yaml
 from orbit_lite.strict_yaml import parse_yaml
 from orbit_lite.training.experiment import load_experiment
 
-# each list holds nine times the one before: 3,874,204,890 values in 300 characters
+# each list holds the previous one nine times: 3,874,204,890 values in 300 characters
 BOMB = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
 
 
@@ -30,7 +30,7 @@ def test_a_doubled_key_names_key_and_lines(text, said):
 
 
 def test_merged_keys_may_be_replaced():
-    """`<<` brings in keys that a mapping's own may replace; that is what it is for."""
+    """`<<` adds keys that a mapping's own keys can replace, which is its purpose."""
     text = "base: &base {lr: 1, h: 2}\na: &a\n  <<: *base\n  lr: 3\nb:\n  lr: 5\n  <<: [*a, *base]\n"
     assert parse_yaml(text, where="x") == {
         "base": {"lr": 1, "h": 2},

@@ -1,4 +1,4 @@
-"""Which video each support item is of reaches the head, by every road that fits one."""
+"""The support items' videos reach the head in every code path that fits one."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ LABELS = torch.tensor([0, 0, 1, 0])
 
 
 class Spy:
-    """A head that remembers the videos it was told of."""
+    """A head that records the videos that it gets."""
 
     def __init__(self, head):
         self.head, self.told = head, []
@@ -101,7 +101,7 @@ def test_timing(pocket_frames, task, tmp_path):
     recognizer = spied(224)
     source = open_frames(open_index(pocket_frames))
     time_personalizing(recognizer, [task], source, tmp_path / "s.csv", quiet=True)
-    assert recognizer.head.told == [[0, 2], EXPECTED]  # the first, untimed, is of one item a class
+    assert recognizer.head.told == [[0, 2], EXPECTED]  # the first fit, untimed, has one item per class
 
 
 def test_teaching_one_user(recognizer):

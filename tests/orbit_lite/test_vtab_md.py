@@ -1,4 +1,4 @@
-"""The experiments on VTAB+MD have the published settings, and draw from a tree of several sets."""
+"""The VTAB+MD experiments have the published settings and draw from a tree with several sets."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_settings_are_the_published_ones(name):
     assert found.lite.query_batch == 40
     assert (found.lite.estimator, found.lite.h) == ("lite", 40) if way == WITH else found.lite.estimator == "exact"
     sampler = load_protocol("meta-dataset").model_dump() | {"name": found.tasks.name, "tasks": 5000}
-    # a small task has as many support images as LITE has with a gradient
+    # a small task has as many support images as LITE gives a gradient
     sampler |= {"most_support": MOST_SUPPORT.get(way, LITE[WITH]), "most_way": MOST_WAY.get(way, LITE[WITH])}
     assert found.tasks == RandomEpisodes(**sampler)
     rates = {"simple_cnaps": {"lr": 1e-3}, "maml_first_order": {"lr": 1e-5, "clamp_gradient": 10}}

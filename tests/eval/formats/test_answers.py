@@ -1,4 +1,4 @@
-"""A personal file's answers: how they are written and read back, in predictions.parquet and in scorecard.json."""
+"""Writing and reading a personal file's answers, in predictions.parquet and scorecard.json."""
 
 import json
 from collections import Counter
@@ -60,7 +60,7 @@ def test_no_two_answers_are_written_alike_whatever_the_objects_are_called(names)
 
 @pytest.fixture
 def confusing():
-    """One task whose objects are named like answers: each one's three answers in its own video."""
+    """A task whose objects have names that look like answers; each object's three answers are in its own video."""
     objects = tuple(sorted(CONFUSING))
     query = tuple(VideoPlan(f"v{label}", label, (1, 2, 3)) for label in range(len(objects)))
     task_set = TaskSet("own-videos", "", 0, True, "ab", (), (Task("P1", 0, objects, (), query),))
@@ -169,7 +169,8 @@ def test_answers_are_shares_of_frames_as_means_over_videos():
         assert overall.answers == Answers(
             right=(2 / 4 + 1 / 2) / 2, wrong=1 / 8, none=(1 / 4 + 1 / 2) / 2, unsure=1 / 4
         )
-        assert overall.frame_accuracy.per_video.mean == (3 / 4 + 1) / 2  # the likeliest object, whatever the answer
+        # the likeliest object, regardless of the answer
+        assert overall.frame_accuracy.per_video.mean == (3 / 4 + 1) / 2
         assert overall.chance == pytest.approx(1 / 3)
         assert overall.ece == pytest.approx(5 / 6 - 3 / 4)  # all confidences are 0.75, 5 of 6 are right
 

@@ -14,7 +14,7 @@ from eval.score import score
 from groundwork.errors import DataError, UsageError
 
 KEYS = ["user", "task", "video", "frame"]
-# names as ORBIT has them (spaces, a dash of their own), and ids that hold "--" or begin with "-"
+# names as in ORBIT (with spaces and dashes), and ids that contain "--" or start with "-"
 object_names = st.lists(
     st.sampled_from(["bag", "my keys", "tv remote", "tv-box", "ärmel", "p939411 white cane"]),
     min_size=2,
@@ -86,8 +86,8 @@ def test_a_file_alone_scores_as_with_its_tasks(tmp_path_factory, drawn, seed):
     alone = read_results(path)
     assert alone.derived
     assert (alone.tasks.protocol, alone.tasks.split) == (f"results-{form}", "")
-    # The file has no task numbers, only their order. Its users are in another order, too, and a mean depends on it by
-    # a rounding error: the rows do not.
+    # The file has only the order of tasks, no numbers. Its users are also in another order, which changes a mean by
+    # rounding, but not the rows.
     order = {(task.user, task.task): 0 for task in task_set.tasks}
     for user, number in sorted(order):
         order[user, number] = sum((user, other) in order for other in range(number))
@@ -126,7 +126,9 @@ def test_an_index_is_of_the_files_own_list_in_whatever_order(write):
     for results in (read_results(path, OURS), read_results(path)):
         assert results.predictions[["frame", "prediction"]].to_numpy().tolist() == [[3, 1], [9, 0]]
         assert score(results.tasks, results.predictions).overall.frame_accuracy.per_video.mean == 0.5
-    assert read_results(path, OURS).predictions["task"].unique().tolist() == [4]  # the n-th is the n-th by number
+    assert read_results(path, OURS).predictions["task"].unique().tolist() == [
+        4
+    ]  # the n-th entry is the n-th task by number
     assert read_results(path).tasks.tasks[0].objects == ("bag", "mug")
 
 
@@ -152,7 +154,7 @@ def test_a_list_of_other_objects_is_refused(write, objects, expected):
 
 
 def test_everything_that_is_not_the_tasks_is_listed_at_once(write):
-    """A file of a stranger: nothing of it is dropped before eval.formats.check sees it."""
+    """A file of unknown origin: nothing in it is dropped before eval.formats.check."""
     content = {
         "P1": [task(mug={"3": 0, "8": 0, "0": 0}, bag={"1": 0}), task(mug={"3": 0})],
         "P9": [task(mug={"3": 0})],

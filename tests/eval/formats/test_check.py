@@ -50,13 +50,13 @@ def test_whole_predictions_have_no_fault_in_any_order(task_set, kind):
     table = whole(task_set).astype({"user": kind, "video": kind})
     assert find_faults(task_set, table) == []
     assert find_faults(task_set, table.sample(frac=1, random_state=0)) == []
-    # a softmax in float32 may end a rounding error above one
+    # a softmax in float32 can be slightly above 1
     assert find_faults(task_set, table.assign(confidence=np.float32(1) + np.float32(1.2e-7))) == []
 
 
 @pytest.mark.parametrize(("confidence", "legal"), [(0.0, True), (1 + 9e-7, True), (1 + 1.1e-6, False), (-1e-9, False)])
 def test_a_confidence_is_from_0_to_1_and_a_millionth(task_set, confidence, legal):
-    """The millionth is for a softmax in float32; what is above it, or below 0, is no rounding error."""
+    """The millionth allows for a softmax in float32; values above it or below 0 are not rounding errors."""
     assert (find_faults(task_set, whole(task_set).assign(confidence=confidence)) == []) is legal
 
 
@@ -98,7 +98,7 @@ CASES = {
     ),
     "foreign user": (added(("P9", 0, "P1-b", 20, 1, 0.5)), [Fault("P9", None, "", 1, NO_USER)]),
     "foreign task": (added(("P1", 7, "P1-b", 20, 1, 0.5)), [Fault("P1", 7, "", 1, NO_TASK)]),
-    # unknown is place -1: these would fall on the task, video or frame before
+    # unknown names have index -1, so these would match the previous task, video or frame
     "second user's foreign task": (added(("P2", 7, "P2-b", 20, 1, 0.5)), [Fault("P2", 7, "", 1, NO_TASK)]),
     "second task's foreign video": (added(("P1", 1, "P1-c", 9, 1, 0.5)), [Fault("P1", 1, "P1-c", 1, NO_VIDEO, 9)]),
     "second user's foreign video": (added(("P2", 1, "A", 9, 1, 0.5)), [Fault("P2", 1, "A", 1, NO_VIDEO, 9)]),
@@ -106,7 +106,7 @@ CASES = {
     "another user's video": (added(("P1", 0, "P2-a", 1, 1, 0.5)), [Fault("P1", 0, "P2-a", 1, NO_VIDEO, 1)]),
     "frame between": (added(("P1", 0, "P1-b", 15, 1, 0.5)), [Fault("P1", 0, "P1-b", 1, NO_FRAME, 15)]),
     "frame 0": (added(("P1", 0, "P1-b", 0, 1, 0.5)), [Fault("P1", 0, "P1-b", 1, NO_FRAME, 0)]),
-    # 31 numbers a video, 0 to 30: these would fall on frame 2 of the video before and frame 10 of the one behind
+    # 31 numbers per video, 0 to 30, so these would match frame 2 of the previous video and frame 10 of the next
     "frame below": (
         added(("P1", 0, "P1-b", 2 - 31, 1, 0.5)),
         [Fault("P1", 0, "P1-b", 1, NO_FRAME, 2 - 31)],
@@ -152,7 +152,7 @@ def test_each_kind_of_fault_is_found_and_nothing_else(task_set, name):
 
 
 def test_no_confidences_at_all_are_legal_and_some_or_nan_are_not(task_set):
-    """A results.json has none (pd.NA); NaN is a recognizer that has gone wrong."""
+    """A results.json has none (pd.NA); NaN means a broken recognizer."""
     table = whole(task_set)
     none = table.assign(confidence=pd.array([pd.NA] * len(table), dtype="Float32"))
     assert not has_confidences(none)
@@ -208,7 +208,7 @@ def test_three_faults_are_shown(task_set, faults, more):
 
 
 def test_tasks_without_a_query_and_of_one_frame(task_set):
-    """A task that asks for nothing misses nothing; one that asks for a single frame is missing as a whole."""
+    """A task without query frames has no missing frames; a task with a single one can only be missing completely."""
     one, nothing = ((VideoPlan("P3-a", 1, (7,)),), ())
     tasks = (*task_set.tasks, *(Task("P3", n, OBJECTS, (), query) for n, query in enumerate((one, one, nothing))))
     more = dataclasses.replace(task_set, tasks=tasks)
@@ -236,7 +236,7 @@ def test_a_column_of_another_type_is_found_wrong(task_set, column):
 
 
 def test_random_damage_is_always_found(make_tasks, make_predictions):
-    """Against the plain way: sets of rows."""
+    """Compared with a simple implementation: sets of rows."""
     for seed in range(40):
         tasks = make_tasks(seed)
         table = make_predictions(tasks, seed)

@@ -63,7 +63,7 @@ def test_a_flipped_bit_never_changes_what_is_read(tmp_path, predictions):
     path = tmp_path / "predictions.parquet"
     rng = np.random.default_rng(0)
     many = pd.concat([predictions] * 100)
-    many["confidence"] = rng.random(len(many))  # nothing to compress: only a checksum can tell
+    many["confidence"] = rng.random(len(many))  # not compressible, so only a checksum detects changes
     write_predictions(path, many, metadata={})
     content, good, found = path.read_bytes(), read_predictions(path), 0
     for place in rng.integers(len(content), size=100):
@@ -71,7 +71,7 @@ def test_a_flipped_bit_never_changes_what_is_read(tmp_path, predictions):
         damaged[place] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
         try:
-            assert read_predictions(path).equals(good)  # a bit of the footer that says nothing about the rows
+            assert read_predictions(path).equals(good)  # a bit of the footer that does not affect the rows
         except DataError:
             found += 1
     assert found > 90

@@ -1,4 +1,4 @@
-"""A results.json of a stranger: whatever is wrong with it is one line that names the place."""
+"""A results.json of unknown origin: every error is one line that names the place."""
 
 import json
 
@@ -86,7 +86,7 @@ def test_a_whole_file_is_read(tmp_path):
     form, [entry] = read_entries(path)
     assert (form, entry.user, entry.place, entry.objects, entry.macs) == ("2023", "P1", 0, ("mug", "bag"), None)
     assert entry.videos[0].frames.tolist() == [12, 7, 8, 9]
-    assert entry.videos[0].predicted.tolist() == [1, -1, -1, -1]  # out of range: for eval.formats.check to name
+    assert entry.videos[0].predicted.tolist() == [1, -1, -1, -1]  # out of range; eval.formats.check reports it
     path.write_text(of_2022())
     form, [entry] = read_entries(path)
     assert (form, entry.videos[0].frames.tolist(), entry.videos[0].predicted.tolist()) == ("2022", [1, 2], [0, 1])
@@ -112,7 +112,7 @@ def test_what_is_not_there_was_asked_wrong(tmp_path):
 
 
 def test_any_json_is_read_or_found_wrong(tmp_path):
-    """Each value of a good file put in the place of each other: never another error."""
+    """Each value of a valid file replaces each other value: no other kind of error occurs."""
     values = [None, True, 3, 0.5, "x", [], {}, [1], {"1": 0}, ["a"], {"a": {"1": 0}}]
     path = tmp_path / "results.json"
     good = json.loads(of_2023(task_macs_to_personalise="1")), json.loads(of_2022())

@@ -45,8 +45,8 @@ def test_cost_and_groups_survive_and_may_be_absent(tmp_path, task_set, predictio
     assert content["cost"]["macs_to_personalize"] == {"mean": 2e12, "std": 1e12, "n": 2}  # by hand
     assert content["cost"]["seconds_to_personalize"] is None
     assert [row["macs_to_personalize"] for row in content["cost"]["per_task"]] == [10**12, 3 * 10**12]
-    assert path.read_text().count('"macs_to_personalize_thop":') == 1 + len(each)  # a line a task
-    earlier = path.read_text().replace("_personalize", "_personalise")  # as earlier releases wrote these keys
+    assert path.read_text().count('"macs_to_personalize_thop":') == 1 + len(each)  # one line per task
+    earlier = path.read_text().replace("_personalize", "_personalise")  # the keys in earlier releases
     path.write_text(earlier)
     assert read_scorecard(path) == card
     both = '"seconds_to_personalize": null, "seconds_to_personalise":'
@@ -88,7 +88,7 @@ def test_the_headline_is_where_others_look_for_it(path, card):
     assert (content["kind"], content["schema"]) == ("scorecard", 1)
     assert path.read_text().count('"video":') == len(card.per_video) + len(card.left_out)  # one row a line
     rows = [line for line in path.read_text().splitlines() if '"frames":' in line]
-    assert len(rows) == 1 + len(card.confusion) + len(card.per_video)  # the counts, a matrix a line, a video a line
+    assert len(rows) == 1 + len(card.confusion) + len(card.per_video)  # counts, one matrix per line, one video per line
 
 
 def test_a_file_cut_off_anywhere_is_found_wrong(path):

@@ -36,7 +36,7 @@ def test_tasks_survive_write_and_read(tmp_path_factory, task_set):
     path = tmp_path_factory.mktemp("tasks") / "tasks.jsonl"
     write_tasks(path, task_set)
     assert read_tasks(path) == task_set
-    assert path.read_bytes().count(b"\n") == 1 + len(task_set.tasks)  # a line a task, whatever the names hold
+    assert path.read_bytes().count(b"\n") == 1 + len(task_set.tasks)  # one line per task, for any names
 
 
 def test_the_file_can_be_read_without_this_kit(tmp_path, task_set):
@@ -68,7 +68,7 @@ def test_a_file_cut_off_anywhere_is_found_wrong(tmp_path, task_set):
     path = tmp_path / "tasks.jsonl"
     write_tasks(path, task_set)
     content = path.read_bytes()
-    # the last byte is the last line's end: without it the file is still whole
+    # the last byte is the final newline, without which the file is still complete
     for length in {0, 1, len(content) // 2, len(content) - 2, *(i for i, byte in enumerate(content) if byte == 10)}:
         if length < len(content) - 1:
             path.write_bytes(content[:length])
@@ -182,7 +182,7 @@ class TaskWithMore(Task):
 
 @pytest.mark.parametrize("kind", [Task, TaskWithMore])
 def test_the_bytes_stay(tmp_path, kind):
-    """They are the fingerprint of a task set: fields that are added in memory do not change it."""
+    """They determine the fingerprint of a task set, which additional fields in memory must not change."""
     support = (VideoPlan('P1--bag--"a"', 0, (1, 31)), VideoPlan("P1--key--b", 1, (2,)))
     first = kind("P1", 0, ("bag", "ключ"), support, (VideoPlan("c", 0, (1, 2, 300)),))
     clips = (VideoPlan("v", 0, (1, 2, 3, 4)),)

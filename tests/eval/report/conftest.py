@@ -1,4 +1,4 @@
-"""Scorecards and pages for the report's tests: a plain one, one with everything, and one with hostile names."""
+"""Scorecards and pages for the report's tests: a simple one, one with everything, and one with hostile names."""
 
 import dataclasses
 import io
@@ -27,7 +27,7 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """What the tests ask of a page: its elements in order, with attributes, and the text of some."""
+    """A parsed page: its elements in order, with attributes, and the text of some."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -68,7 +68,7 @@ def _facts(task_set: TaskSet, predictions: pd.DataFrame) -> AnnotationFacts:
 
 
 def make_jpeg(video: str, frame: int) -> bytes:
-    """A real JPEG file, another one for each frame."""
+    """A real JPEG file, different for each frame."""
     content = io.BytesIO()
     color = ((frame * 37) % 256, len(video) % 256, 90)
     Image.new("RGB", (32, 32), color).save(content, "JPEG")
@@ -97,7 +97,7 @@ def full_card(task_set, answered, curve_of) -> Scorecard:
 
 @pytest.fixture
 def hostile(task_set, predictions, with_answers, curve_of) -> tuple[Scorecard, PredictedTasks]:
-    """Everything, every name from outside replaced by one that would steer a page, a table or a terminal."""
+    """Everything, with all external names replaced by names that could inject markup or control codes."""
 
     def videos(plans):
         return tuple(dataclasses.replace(plan, video=plan.video + '</svg><script src="x">') for plan in plans)
@@ -144,7 +144,7 @@ def thumbnails() -> Callable[[str, int], bytes]:
 
 @pytest.fixture
 def hostile_names() -> dict[str, str]:
-    """As a reader should see them; the object's name comes last."""
+    """The names as a reader should see them; the object's name comes last."""
     spelt = {"\n": "\\n", "\x1b": "\\x1b", "\u202e": "\\u202e"}
     users = {user: "".join(spelt.get(character, character) for character in name) for user, name in HOSTILE.items()}
     return users | {"object": HOSTILE_OBJECT}

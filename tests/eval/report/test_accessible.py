@@ -1,4 +1,4 @@
-"""The page in a real browser, checked by axe-core: no violation of its accessibility rules, wide or narrow."""
+"""The page in a real browser, checked by axe-core: no accessibility violations, wide or narrow."""
 
 import re
 
@@ -13,7 +13,7 @@ def test_a_report_with_everything_breaks_no_rule(tmp_path, axe, full_card, predi
     write_report(full_card, tmp_path, predicted=predicted, thumbnails=thumbnails)
     kept, broken = axe((tmp_path / "report.html").read_text(), width_px)
     assert broken == []
-    # what it looked at: names of pictures and regions, contrast, tables, headings, landmarks, the keyboard
+    # rules that were applied: names of images and regions, contrast, tables, headings, landmarks, keyboard
     assert {"image-alt", "color-contrast", "region", "heading-order", "link-name", "td-headers-attr"} <= kept
 
 

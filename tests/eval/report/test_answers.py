@@ -1,4 +1,4 @@
-"""What reports say beside an accuracy, and of a personal file's answers."""
+"""What reports show next to an accuracy, and about a personal file's answers."""
 
 import re
 from xml.etree import ElementTree
@@ -18,7 +18,7 @@ def answered_card(task_set, answered, curve_of):
 
 @pytest.fixture
 def unpromised(answered_card, curve_of):
-    """A personal file of two objects: it can't promise anything of other things."""
+    """A personal file of two objects, which can't promise anything about other objects."""
     return answered_card.model_copy(update={"answers_curve": curve_of(answered_card, alarms=False)})
 
 

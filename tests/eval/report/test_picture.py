@@ -1,4 +1,4 @@
-"""The picture of frame accuracy per user: what is drawn does not cover what is written."""
+"""The figure of frame accuracy per user: lines don't cover text."""
 
 from contextlib import contextmanager
 
@@ -10,7 +10,7 @@ from groundwork.pages.drawing import drawing
 
 @pytest.mark.parametrize("accuracies", [[0.5], [1.0], [0.0], [0.97, 0.95], [1.0, 0.99, 0.98, 0.0]])
 def test_the_line_at_the_mean_touches_no_number(card, monkeypatch, accuracies):
-    """A mean just beyond a bar's end stands where a number beside the bar would."""
+    """A mean just beyond a bar's end is where a number next to the bar would be."""
     seen = []
 
     @contextmanager

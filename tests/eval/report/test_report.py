@@ -1,4 +1,4 @@
-"""The report's files: whole, the same twice, readable without sight, and unmoved by hostile names."""
+"""The report's files are complete, deterministic, accessible, and safe with hostile names."""
 
 import base64
 import re
@@ -32,7 +32,7 @@ SOMETIMES |= {f"timeline_{number}.svg" for number in range(1, 7)}
 
 @pytest.fixture(params=["plain", "full", "hostile"])
 def any_report(request, tmp_path):
-    """A report's page: plain, with everything, and with everything and hostile names."""
+    """A report's page: simple, with everything, and with everything and hostile names."""
     page_of, thumbnails = request.getfixturevalue("page_of"), request.getfixturevalue("thumbnails")
     if request.param == "plain":
         return page_of(request.getfixturevalue("card"), tmp_path)
@@ -160,7 +160,7 @@ def test_hostile_names_come_out_as_text(tmp_path, hostile, hostile_names, page_o
 def test_the_table_of_users_ends_with_their_mean(tmp_path, card, page_of):
     page = page_of(card, tmp_path)
     total = [attributes for attributes in page.all("tr") if attributes.get("class") == "total"]
-    assert len(total) == 1 + len(card.per_user)  # the users' table, and one of objects for each user
+    assert len(total) == 1 + len(card.per_user)  # the users' table, and one table of objects per user
     assert f"{100 * card.overall.frame_accuracy.per_user.mean:.1f}" in page.words("td")
     assert f"{100 * card.overall.frame_accuracy.per_video.mean:.2f}" in page.words("td")
 
@@ -198,7 +198,7 @@ def test_confusion_is_in_percent_of_the_objects_frames(tmp_path, card, page_of):
     words = page.words("td")
     assert [str(sum(row)), *cells] in [words[place : place + 1 + len(cells)] for place in range(len(words))]
     kinds = [attributes.get("class", "").split()[1:] for attributes in page.all("td")]
-    # what was taken for itself is told apart from errors, and not by color alone
+    # right predictions differ from errors, and not only by color
     assert sum("same" in kind for kind in kinds) == sum(any(row) for one in card.confusion for row in one.frames)
     assert all(kind[0].startswith("shade") for kind in kinds if "same" in kind)
     assert any(kind and kind[0].startswith("wrong") for kind in kinds if "same" not in kind)
@@ -317,7 +317,7 @@ def test_pictures_of_what_was_filmed_are_there_only_when_given_and_the_report_sa
     assert "images of people's homes" in page.whole_text.split("Overall result")[0]
     frames = {(row["video"], int(row["frame"])): row for row in csv_rows(tmp_path / "with" / "timelines.csv")}
     assert set(asked) <= set(frames)
-    # the first recognition of every timeline is among them
+    # they include the first recognition of every timeline
     assert {place for place, row in frames.items() if row["first_recognition"] == "True"} <= set(asked)
 
 

@@ -42,7 +42,7 @@ def test_text_is_plain(task_set, predictions):
 def test_columns_stand_under_one_another(cards):
     block = next(part for part in scorecard_text(cards[0]).split("\n\n") if part.startswith("Result per user"))
     lines = block.splitlines()[1:]
-    assert len({len(line) for line in lines}) == 1  # the last column is of numbers, set to the right
+    assert len({len(line) for line in lines}) == 1  # the last column has right-aligned numbers
 
 
 def test_comparison_gives_both_and_the_difference(cards):

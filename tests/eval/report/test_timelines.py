@@ -56,7 +56,7 @@ def test_any_length_can_be_drawn(predictions):
 
 @pytest.fixture
 def sixteen():
-    """Videos 0 to 15 of one user in two tasks: video k right in its first k of 15 frames, in both."""
+    """Videos 0 to 15 of one user in two tasks: the first k of video k's 15 frames are right in both."""
     names = [f"v{number:02}" for number in range(16)]
     plans = tuple(VideoPlan(name, 1, tuple(range(1, 16))) for name in names)
     tasks = tuple(Task("P1", number, ("bag", "mug"), (), plans) for number in (0, 1))
@@ -75,7 +75,7 @@ def test_videos_are_ranked_over_their_tasks(sixteen):
     card, _ = sixteen
     ranked = worst_first(card)
     assert [row.video for row in ranked] == [f"v{number:02}" for number in range(16)]
-    assert ranked[5].metrics == (pytest.approx(5 / 15), 0, 0)  # 10 of 15 taken for the bag
+    assert ranked[5].metrics == (pytest.approx(5 / 15), 0, 0)  # 10 of 15 predicted as the bag
     assert {row.tasks for row in ranked} == {2}
     worst, best = video_tables(card, ranked)
     assert [row[0] for row in worst.rows] == [f"v{number:02}" for number in range(5)]

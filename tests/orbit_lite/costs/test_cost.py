@@ -1,4 +1,4 @@
-"""What a recognizer costs: parameters by part, and measurements that are of the work and nothing else."""
+"""Costs of a recognizer: parameters by part, and measurements of the work alone."""
 
 import json
 from dataclasses import replace
@@ -20,13 +20,13 @@ def tiny(learner: str = "protonets") -> Recognizer:
 
 
 class Clock:
-    """Stands still but for what is said to take time."""
+    """A clock that only advances when told to."""
 
     now_s = 0.0
 
 
 class Slow(Recognizer):
-    """Takes 0.4 s by the clock, and 64 MB more, to personalize."""
+    """Takes 0.4 s by the clock and 64 MB to personalize."""
 
     def personalize(self, *arguments: object, **options: object) -> object:  # type: ignore[override]
         Clock.now_s += 0.4
@@ -112,6 +112,6 @@ def test_on_a_gpu() -> None:
         pytest.skip("no CUDA device")
     found = cost(tiny, TaskSize(2, 64), device=torch.device("cuda"), repeats=3).measured
     assert found is not None and found.peak_memory_mb is not None
-    # 64 frames in one chunk: their bytes, and their float values
+    # 64 frames in one chunk: as bytes and as floats
     assert found.peak_memory_mb * 1e6 > 64 * 3 * 32 * 32 * 5
     assert found.device != "cuda"

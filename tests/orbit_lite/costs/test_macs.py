@@ -1,4 +1,4 @@
-"""The counts, against counts made by hand."""
+"""The counts, compared with counts by hand."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_backbones_cost_what_is_published(backbone: str, giga: float) -> None:
 
 
 def test_subclasses_are_free_by_the_leaderboards_rules() -> None:
-    """EfficientNet-B0's five strided convolutions pad by themselves and are a class of timm's."""
+    """EfficientNet-B0's five strided convolutions do their own padding and have a class of timm's."""
     extractor = build_extractor("efficientnet_b0", weights="random")
     frame = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     strided = 112**2 * 27 * 32 + (56**2 * 96 * 9 + 28**2 * 144 * 25 + 14**2 * 240 * 9 + 7**2 * 672 * 25)
@@ -71,21 +71,22 @@ def test_subclasses_are_free_by_the_leaderboards_rules() -> None:
 
 
 def with_steps(learner: LearnerConfig, steps: int) -> LearnerConfig:
-    """Fewer than it needs, which a learner that must reach a residual is told to take."""
+    """With fewer steps than needed, for learners that otherwise must reach a residual."""
     settings = {"residual": None} if learner.adapter == "proximal" else learner.adapter_settings
     return learner.model_copy(update={"steps": steps, "adapter_settings": settings})
 
 
 @pytest.mark.parametrize("learner", builtin_names("learner"))
 def test_the_parts_add_up_to_what_runs(learner: str) -> None:
-    """The whole work of personalizing and predicting, counted in one go: nothing forgotten, nothing twice."""
+    """Counts personalizing and predicting as a whole, so nothing is missed or counted twice."""
     few_steps = with_steps(load_learner(learner), 3)
     recognizer = recognizer_of(few_steps)
     images = torch.randint(0, 256, (SUPPORT, 3, 32, 32), dtype=torch.uint8)
     labels = torch.arange(SUPPORT) % WAY
     whole = count_macs(lambda: recognizer.personalize(images, labels))
     parts = personalize_macs(recognizer, way=WAY, support=SUPPORT)
-    if "depends on the features" in (last := parts[-1]).part:  # counted on random ones, and here on the images'
+    # counted with random features, but here with the images' features
+    if "depends on the features" in (last := parts[-1]).part:
         features = recognizer.embed(images)
         fit = count_macs(lambda: recognizer.head.fit(features, labels, way=WAY))
         assert 0.2 < last.ours / fit < 5
@@ -94,7 +95,7 @@ def test_the_parts_add_up_to_what_runs(learner: str) -> None:
     fitted = recognizer.personalize(images, labels)
     extractor, head = frame_macs(recognizer, way=WAY)
     assert extractor.ours + head.ours == count_macs(lambda: fitted.logits(images[:1]))
-    assert head.leaderboard == 0  # its rules have no count of a head's answer
+    assert head.leaderboard == 0  # its rules don't count a head's logits
 
 
 def test_heads_as_counted_by_hand() -> None:
@@ -107,10 +108,10 @@ def test_heads_as_counted_by_hand() -> None:
     assert proto.ours == means
     networks = WAY * (3 * width * width + width + 1 + 1)
     assert versa.ours == means + networks
-    covariances = 2 * SUPPORT * width**2  # of the task, and of all classes together
+    covariances = 2 * SUPPORT * width**2  # per task, and for all classes together
     factors = WAY * (width**3 // 3 // 2 + width**3 // 2)  # Cholesky, and its inverse
     assert mahalanobis.ours == pytest.approx(means + covariances + factors, abs=WAY)
-    inverses = WAY * (width**3 + 3 * width**2 - 4 * width) / 3  # Gaussian elimination, as the published code has it
+    inverses = WAY * (width**3 + 3 * width**2 - 4 * width) / 3  # Gaussian elimination, as in the published code
     assert mahalanobis.leaderboard > inverses
     assert mahalanobis.leaderboard == pytest.approx(inverses, rel=0.1)
 
@@ -120,11 +121,11 @@ def test_steps_count_forward_and_backward() -> None:
     encoding = by_part(frame_macs(recognizer_of("finetuner"), way=WAY))["extractor"]
     passes = 50 * SUPPORT
     (tuning,) = personalize_macs(recognizer_of("finetuner_film"), way=WAY, support=SUPPORT)
-    # back to the first norm, through frozen convolutions: the first of these has no gradient to give
+    # back to the first norm through frozen convolutions, except through the first convolution
     assert 1.8 * passes * frame.ours < tuning.ours < 2 * passes * frame.ours
     assert tuning.leaderboard == passes * (2 * encoding.leaderboard + 256 + WAY * 256)
     linear = by_part(personalize_macs(recognizer_of("finetuner"), way=WAY, support=SUPPORT))
-    assert linear["extractor"].ours == SUPPORT * encoding.ours  # the frozen features are had once
+    assert linear["extractor"].ours == SUPPORT * encoding.ours  # the frozen features are computed once
     assert linear["extractor"].leaderboard == 2 * passes * encoding.leaderboard + SUPPORT * 256
     assert linear["head's fit"].ours == 50 * 2 * SUPPORT * 256 * WAY
 
@@ -141,7 +142,7 @@ def test_what_can_not_be_counted_says_so() -> None:
 
 
 def test_counting_does_not_load_the_compiler() -> None:
-    """Torch would wrap the counter's method in one that does so at its first call: seconds for each evaluation."""
+    """Torch's wrapper of the counter's method would load it at the first call, which takes seconds."""
     assert not hasattr(_OperationCounter.__torch_dispatch__, "__wrapped__")
 
 

@@ -1,4 +1,4 @@
-"""One clock, read when the device is done; and a peak of memory that is of the work, whatever preparing it took."""
+"""The clock is read after the device is done; the peak memory is that of the work, without its preparation."""
 
 import signal
 import sys
@@ -16,7 +16,7 @@ from orbit_lite.costs.measuring import Work, added_peak_mb, clock_s, seconds_of
 
 CPU = torch.device("cpu")
 MB = 10**6
-SMALL = 50_000  # bytes; an allocator keeps what is freed in such pieces, where blocks of megabytes go back at once
+SMALL = 50_000  # bytes; the allocator keeps freed pieces of this size, but returns blocks of megabytes at once
 ROOM_MB = 12
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="peaks are known on Linux alone")
 
@@ -26,13 +26,13 @@ def fill(megabytes: int, piece: int) -> list[bytes]:
 
 
 class Takes:
-    """Prepares with so many megabytes, the last piece of which it holds, and works with others."""
+    """Uses some megabytes to prepare, keeps the last piece, and uses others to work."""
 
     def __init__(self, prepare_mb: int, work_mb: int, piece: int) -> None:
         self.prepare_mb, self.work_mb, self.piece = prepare_mb, work_mb, piece
 
     def __call__(self) -> Work:
-        held = fill(self.prepare_mb, self.piece)[-1:]  # at the end of the heap: the allocator can't just cut it off
+        held = fill(self.prepare_mb, self.piece)[-1:]  # at the end of the heap, so the allocator can't shrink it
         return lambda: (fill(self.work_mb, self.piece), held)
 
 
@@ -67,7 +67,7 @@ def test_work_that_needs_less_than_its_preparation_did_is_seen(piece):
 
 
 def in_a_process_that_may_not_reset(prepare: Work) -> int | None:
-    measuring._RESET = Path("/")  # a folder can't be written to
+    measuring._RESET = Path("/")  # writing to a folder fails
     return measuring._added_here(prepare)
 
 

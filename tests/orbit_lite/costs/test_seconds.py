@@ -1,4 +1,4 @@
-"""Seconds to personalize: of that and nothing else, a support set at a time, and kept when a run is cut off."""
+"""Seconds to personalize: measured alone, one support set at a time, and kept when a run is interrupted."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ READING_S, PERSONALIZING_S = 100.0, 3.0
 
 
 class Clock:
-    """Stands still but for what is told to take time."""
+    """A clock that only advances when told to."""
 
     def __init__(self):
         self.now_s = 0.0
@@ -28,7 +28,7 @@ class Clock:
 
 
 class BlackFrames:
-    """A source that takes its time."""
+    """A slow source of black frames."""
 
     least_workers = 0
 
@@ -41,7 +41,7 @@ class BlackFrames:
 
 
 class Timed(Recognizer):
-    """Takes three seconds to personalize, one more each time, and remembers to how many images."""
+    """Takes three seconds to personalize, one more each time, and records the number of images."""
 
     def __init__(self, clock, **parts):
         super().__init__(**parts)
@@ -77,9 +77,9 @@ TASKS = [task("P1", 0), task("P1", 1), task("P2, jr", 0), task("P2, jr", 1, fram
 def test_each_distinct_support_set_is_measured_once_and_reading_is_not(tmp_path, recognizer, clock):
     path = tmp_path / "seconds.csv"
     found = time_personalizing(recognizer, TASKS, BlackFrames(clock), path, quiet=True)
-    assert recognizer.sets == [2, 4, 4, 6]  # one image a class to warm up, then three support sets
+    assert recognizer.sets == [2, 4, 4, 6]  # one image per class to warm up, then three support sets
     assert [(row.user, row.task) for row in found] == [(task.user, task.task) for task in TASKS]
-    assert [row.seconds for row in found] == [4.0, 4.0, 5.0, 6.0]  # 3 s, and 1 s more each time
+    assert [row.seconds for row in found] == [4.0, 4.0, 5.0, 6.0]  # 3 s, plus 1 s each time
     assert {(row.device, row.threads) for row in found} == {("cpu", torch.get_num_threads())}
     assert path.read_text().splitlines()[0] == "user,task,seconds,device,threads"
     assert timing._read(path) == found
@@ -102,7 +102,7 @@ def test_what_was_measured_before_a_run_was_cut_off_is_not_measured_again(tmp_pa
     assert len(kept) == 3
     recognizer.sets.clear()
     found = time_personalizing(recognizer, TASKS, BlackFrames(clock), path, quiet=True)
-    assert recognizer.sets == [2, 6]  # to warm up, and what was left
+    assert recognizer.sets == [2, 6]  # the warm-up, and the rest
     assert found[:3] == kept
     assert time_personalizing(recognizer, TASKS, BlackFrames(clock), path, quiet=True) == found
     assert recognizer.sets == [2, 6]

@@ -26,7 +26,7 @@ def test_by_name_the_first_are_train_and_by_seed_they_are_drawn():
     assert dealt(ClassSplit(by="name"))[0] == set(CLASSES[:64])
     first = dealt(ClassSplit(by="seed"))
     assert first[0] != set(CLASSES[:64])
-    assert first == dealt(ClassSplit(by="seed"), CLASSES[::-1])  # whatever order they come in
+    assert first == dealt(ClassSplit(by="seed"), CLASSES[::-1])  # in any order
     assert first != dealt(ClassSplit(by="seed", seed=1))
     assert first != dealt(ClassSplit(by="seed"), source="signs")
 

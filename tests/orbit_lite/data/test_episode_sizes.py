@@ -14,7 +14,7 @@ SIZES = [20 + 7 * place % 400 for place in range(70)] + [2, 3, 5, 9, 1300, 1300]
 
 
 def plain_sizes(counts: list[int], rng: random.Random) -> tuple[list[int], list[int], int]:
-    """The paper's formulas once more, in plain Python: classes, support of each, query of each.
+    """The paper's formulas in plain Python: classes, and the support and query size of each.
 
     Source: Triantafillou et al. 2020, section 3.1 and appendix A (arXiv 1903.03096).
     """
@@ -65,8 +65,8 @@ def share_of_largest_class(task: tuple[list[int], list[int], int]) -> float:
     ids=["way", "support size", "query", "least shot", "largest share", "share of the largest class", "classes"],
 )
 def test_the_distribution_is_that_of_the_formulas(drawn, plain, of):
-    """Two samples of 10,000 tasks; at this bound equal distributions differ once in 10,000 trials, and the seeds are
-    fixed. A way of 4 to 50, alpha of U[log 1/3, log 3] or b of U[0, 0.9] are found."""
+    """Two samples of 10,000 tasks with fixed seeds. At this bound, equal distributions fail once in 10,000 trials; a
+    way of 4 to 50, alpha from U[log 1/3, log 3] or b from U[0, 0.9] are detected."""
     assert ks_2samp([of(task) for task in drawn], [of(task) for task in plain]).pvalue > 1e-4
 
 
@@ -77,7 +77,7 @@ def test_every_way_comes_as_often(drawn):
 
 def test_every_class_comes_as_often(drawn):
     times = np.bincount([c for classes, _, _ in drawn for c in classes], minlength=len(SIZES))
-    mean = times.mean()  # 27.5 of 76 classes in 10,000 tasks: 3,618, give or take some 50
+    mean = times.mean()  # 27.5 of 76 classes in 10,000 tasks: about 3,618 ± 50
     assert abs(times - mean).max() < 5 * 50
 
 
@@ -89,16 +89,17 @@ def test_no_task_asks_for_more_than_there_is(drawn):
 
 
 def test_equal_classes_share_a_support_set_that_is_cut_at_its_bound():
-    """Two hundred classes of 1,000 images: every s is 500 or b's, every share alpha's alone."""
+    """Two hundred classes of 1,000 images: s is 500 or set by b alone, shares are set by alpha alone."""
     plan = RandomEpisodes(name="x", episodes="random", tasks=1, least_way=50, most_way=50)
     rng = np.random.default_rng(0)
     sizes = [draw_sizes(plan, np.full(200, 1000), rng) for _ in range(2000)]
     totals = np.array([size.support.sum() for size in sizes])
-    # s = min(500, 50 ceil(100 b)) is 500 for b > 0.09; then 450 are shared and rounded down, and 50 ones added
+    # s = min(500, 50 ceil(100 b)) is 500 for b > 0.09; then 450 are divided, rounded down, and 1 is added for each of
+    # 50
     assert abs((totals > 450).mean() - 0.91) < 0.03 and totals.max() <= 500
     full = np.concatenate([size.support[None] for size in sizes if size.support.sum() > 450])
     ratio = full.max() / full.min()
-    assert 3 < ratio <= 5  # exp(alpha) from 0.5 to 2, so 4, and rounding
+    assert 3 < ratio <= 5  # exp(alpha) is from 0.5 to 2, so the ratio is 4, plus rounding
 
 
 def test_fixed_episodes_have_the_numbers_of_their_name():

@@ -40,7 +40,7 @@ def test_a_task_is_the_same_in_any_order_and_after_pickling(protocol):
     numbers = [(user, task) for user in first.users for task in range(5)]
     tasks = {number: first.draw(*number) for number in numbers}
     pickled = pickle.dumps(first)
-    assert b"VideoRow" not in pickled  # workers need no index, which may be of a million images
+    assert b"VideoRow" not in pickled  # workers need no index, which can have a million images
     other = pickle.loads(pickled)
     random.Random(0).shuffle(numbers)
     assert all(other.draw(*number) == tasks[number] for number in numbers)
@@ -100,7 +100,8 @@ def test_the_numbers_of_tasks_are_of_each_source_or_in_all():
     in_all = found.draw_all(tasks=300).tasks
     assert sorted(task.task for task in in_all) == list(range(300))
     times = Counter(task.user for task in in_all)
-    assert all(abs(count - 100) < 40 for count in times.values()) and len(times) == 3  # 100 +- 8.2, five of them
+    # 100 +- 8.2, five standard deviations
+    assert all(abs(count - 100) < 40 for count in times.values()) and len(times) == 3
     assert len(found.draw_all().tasks) == load_protocol("meta-dataset").tasks
     by_number = {task.task: task for task in in_all}
     assert all(by_number[task.task] == task for task in of_each if by_number[task.task].user == task.user)
@@ -193,11 +194,11 @@ def test_whole_sets_teach_with_training_images_and_ask_about_every_test_image():
     for task in (first, second):
         assert task.way == 6 and len(task.support) == 60
         assert {plan.video for plan in task.support} <= {row.video for row in train}
-        assert {plan.label for plan in task.support} == set(range(6))  # one of the class with one image as well
+        assert {plan.label for plan in task.support} == set(range(6))  # including the class with one image
         assert [plan.video for plan in task.query] == sorted(row.video for row in test)
     assert first.support != second.support and first.query == second.query
     shots = Counter(plan.label for n in range(100) for plan in found.draw("s", n).support)
-    assert shots[5] / shots[1] == pytest.approx(101 / 21, rel=0.1)  # as often as there are images
+    assert shots[5] / shots[1] == pytest.approx(101 / 21, rel=0.1)  # in proportion to the number of images
 
 
 def test_whole_sets_without_splits_ask_about_all_that_does_not_teach():

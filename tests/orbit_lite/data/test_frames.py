@@ -34,7 +34,7 @@ def test_raw_videos_and_archives_give_the_pixels_of_the_frame_tree(trees):
 
 @pytest.mark.parametrize("kind", ["raw", "frames", "packed"])
 def test_a_source_survives_pickling(kind, trees):
-    """Spawned workers get it so."""
+    """Spawned workers get it by pickling."""
     index = open_index(trees[kind])
     source = open_frames(index)
     video = index.rows[0].video

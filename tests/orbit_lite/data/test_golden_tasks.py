@@ -1,7 +1,7 @@
-"""Golden task sets: every task that each protocol draws from one made index, kept beside this file.
+"""Golden task sets: all tasks that each protocol draws from a synthetic index, stored next to this file.
 
-A draw that changes is a number that changes. Each golden file has a digest of every task, and a few tasks in full, so
-that a difference can be read. To write the files again (CONTRIBUTING.md says when):
+If a draw changes, reported numbers change. Each golden file has a digest of every task, and a few complete tasks so
+that differences are readable. To write the files again (see CONTRIBUTING.md for when to do that):
 
     .venv/bin/python tests/orbit_lite/data/test_golden_tasks.py
 """
@@ -28,23 +28,23 @@ from orbit_lite.episode_plan import AnyEpisodes, WholeEpisodes
 
 GOLDEN = Path(__file__).parent / "golden"
 SEED = 1991
-SHOWN = 2  # tasks written in full, of the first user of each split
+SHOWN = 2  # the number of complete tasks, of the first user of each split
 DIFFERENCE_LINES = 40
 
-Videos = tuple[tuple[int, int], ...]  # of each video: frames, and how many of them do not show the object
+Videos = tuple[tuple[int, int], ...]  # for each video: the number of frames, and how many don't show the object
 
-# A user with a few objects, around every bound on frames: runs of 8, 50 and 200 valid frames, the first 1,000.
+# A user with a few objects, near every bound on frames: clips of 8, 50 and 200 valid frames, the first 1,000.
 FEW_OBJECTS: dict[str, tuple[Videos, Videos]] = {  # object: clean videos, clutter videos
     "my keys": (((64, 0), (90, 3), (1200, 0)), ((60, 10), (260, 59), (1300, 90))),  # 50, 201, 1,210 valid
-    "Bag": (((15, 0), (8, 0)), ((230, 30),)),  # 200 valid; one run of 8 in either clean video
-    "cup": (((7, 0), (61, 0), (50, 0), (49, 0)), ((52, 3), (80, 31), (51, 0))),  # 49 of 52 and of 80: out
-    "dog lead": (((70, 0), (71, 0)), ((300, 260), (40, 0))),  # no valid clutter video: in no task of most protocols
+    "Bag": (((15, 0), (8, 0)), ((230, 30),)),  # 200 valid; one clip of 8 in each clean video
+    "cup": (((7, 0), (61, 0), (50, 0), (49, 0)), ((52, 3), (80, 31), (51, 0))),  # 49 of 52 and of 80 valid: left out
+    "dog lead": (((70, 0), (71, 0)), ((300, 260), (40, 0))),  # no valid clutter video, so in no task of most protocols
     "étui": (((66, 0), (30, 0)), ((120, 0),)),  # no valid clean query video
 }
-# A user above both bounds of 15: 18 objects, and one with 17 clean and 16 clutter videos.
+# A user above both bounds of 15: 18 objects, one of them with 17 clean and 16 clutter videos.
 MANY_OBJECTS: dict[str, tuple[Videos, Videos]] = {
     "remote": (tuple((40 + 3 * number, 0) for number in range(17)), tuple((55 + number, 2) for number in range(16))),
-    "cane": (tuple((100 + number, 0) for number in range(6)), ((201, 0), (199, 0))),  # 5 are first, one is left
+    "cane": (tuple((100 + number, 0) for number in range(6)), ((201, 0), (199, 0))),  # 5 are first, one remains
     "mug": (tuple((100 + number, 0) for number in range(5)), ((1001, 0), (1000, 0))),
     **{f"thing {place}": (((80, 0), (70 + place, 0)), ((60 + place, place),)) for place in range(15)},
 }
@@ -52,7 +52,7 @@ USERS = {"train": ("P10", "P2"), "validation": ("P3", "P4"), "test": ("P5", "P60
 
 
 def made_index(root: Path, *, splits: bool = True) -> Index:
-    """Rows and annotations without a pixel: in each split a user with few objects and one with many."""
+    """Rows and annotations without images: in each split a user with few objects and one with many."""
     rows = []
     for split in SPLITS if splits else SPLITS[-1:]:
         for user, objects in zip(USERS[split], (FEW_OBJECTS, MANY_OBJECTS), strict=True):
@@ -65,11 +65,11 @@ def made_index(root: Path, *, splits: bool = True) -> Index:
                         rows.append(row)
                         if video_type == "clutter":
                             _annotate(root, row, absent)
-    return Index(root, "frames", tuple(rows[::-1]))  # the order of an index's rows is nothing to go by
+    return Index(root, "frames", tuple(rows[::-1]))  # the order of an index's rows must not matter
 
 
 def _annotate(root: Path, row: VideoRow, absent: int) -> None:
-    """Half of the absent frames are annotated so, half of them not judged (null); they are scattered."""
+    """Half of the absent frames are annotated as absent, half as unknown (null); they are scattered."""
     scattered = sorted(range(1, row.frames + 1), key=lambda number: (number * 37 % 101, number))
     values = {number: [True, None][place % 2] for place, number in enumerate(scattered[:absent])}
     path = annotation_path(root, row.split, row.video)
@@ -78,7 +78,7 @@ def _annotate(root: Path, row: VideoRow, absent: int) -> None:
     path.write_text(json.dumps({frame_file_name(row.video, n): {NOT_PRESENT: values.get(n, False)} for n in numbers}))
 
 
-# Sources of still images: classes around every bound of the episodes' samplers, images of each.
+# Sources of still images with class sizes near every bound of the episode samplers.
 FEW_IMAGES = {
     "one": 1,
     "two": 2,
@@ -96,7 +96,7 @@ LINES_SHOWN = 12  # of an episode
 
 
 def made_images(root: Path, *, same_classes: bool) -> Index:
-    """Rows of still images: two sources in train and test, of the same classes or of others; clean and clutter."""
+    """Rows of still images: two sources in train and test, with the same or different classes; clean and clutter."""
     rows = []
     for split in ("train", "test"):
         for source, classes in (("birds", FEW_IMAGES), ("signs", MANY_CLASSES)):
@@ -112,7 +112,7 @@ def made_images(root: Path, *, same_classes: bool) -> Index:
 
 
 def golden_episodes(plan: AnyEpisodes, root: Path) -> str:
-    """As golden_text, of still images: the beginnings of a few episodes, and digests."""
+    """Same as golden_text for still images: the beginnings of a few episodes, and digests."""
     whole = isinstance(plan, WholeEpisodes)
     index = made_images(root, same_classes=whole)
     if whole:  # birds have too few images
@@ -133,7 +133,7 @@ def golden_episodes(plan: AnyEpisodes, root: Path) -> str:
 
 
 def golden_text(protocol: str, root: Path) -> str:
-    """What the golden file of a protocol holds: what is left out, a digest of every task, a few tasks in full."""
+    """The content of a protocol's golden file: what is left out, a digest of every task, and a few complete tasks."""
     plan = load_protocol(protocol)
     if not isinstance(plan, TaskPlan):
         return golden_episodes(plan, root)
@@ -150,7 +150,7 @@ def golden_text(protocol: str, root: Path) -> str:
 
 
 def task_lines(task: Task) -> Iterator[str]:
-    """A task in full: its objects, then its videos with their labels and frames."""
+    """A complete task: its objects, then its videos with labels and frames."""
     yield f"{task.user} {task.task}: {', '.join(task.objects)}; clips of {task.clip_length}"
     for role, plans in (("support", task.support), ("query", task.query)):
         for plan in plans:
@@ -158,7 +158,7 @@ def task_lines(task: Task) -> Iterator[str]:
 
 
 def ranges(frames: Iterable[int]) -> str:
-    """Frame numbers in their order, those that follow one another as one: `1-8 17-24 61`."""
+    """Frame numbers in order, with consecutive ones as ranges: `1-8 17-24 61`."""
     runs: list[list[int]] = []
     for frame in frames:
         if runs and frame == runs[-1][-1] + 1:
@@ -173,7 +173,7 @@ def _digest(task: Task) -> str:
 
 
 def write_golden() -> None:
-    """Write the golden file of every protocol, and drop those of protocols that are gone."""
+    """Write the golden file of every protocol, and delete those of removed protocols."""
     for path in GOLDEN.glob("*.txt"):
         path.unlink()
     for protocol in builtin_names("protocol"):
@@ -211,7 +211,7 @@ def drawn(tmp_path_factory) -> dict[str, tuple[Task, ...]]:
 
 
 def test_the_made_index_reaches_every_bound_of_the_protocols(drawn):
-    """Else a golden file would not notice that a bound has changed."""
+    """Otherwise a golden file would not detect a changed bound."""
     few, many = drawn["orbit-2022"][0], drawn["orbit-2022"][50]
     assert few.objects == ("Bag", "cup", "my keys", "étui")  # by name; without the object that has no valid query video
     query = {plan.video: plan.frames for plan in few.query}
@@ -222,15 +222,18 @@ def test_the_made_index_reaches_every_bound_of_the_protocols(drawn):
     objects = {task.objects for task in drawn["orbit-2022"][50:]}
     assert len(objects) > 1 and len(set().union(*objects)) == 18
     (long,) = (plan for plan in few.support if plan.video == "P5--my-keys--clean--14")
-    assert long.frames == tuple(range(1, 1001, 30))  # of 1,200 frames, the first 1,000
+    assert long.frames == tuple(range(1, 1001, 30))  # the first 1,000 of 1,200 frames
 
     clips = {plan.video: plan.frames for plan in drawn["orbit-2021-clu-ve"][0].support}
     assert sorted(len(frames) // 8 for frames in clips.values()) == [1, 1, 2, 4, 7, 7, *[8] * 7]
     assert clips["P5--cup--clean--00"] == (1, 2, 3, 4, 5, 6, 7, 7)  # a video of 7 frames
     for frames in clips.values():
         steps = np.diff(np.reshape(frames, (-1, 8)), axis=1)
-        assert set(steps[:-1].ravel()) <= {1}  # all but the last are whole
-        assert (np.diff(steps[-1]) <= 0).all() and set(steps[-1]) <= {0, 1}  # a row, and then copies of its last frame
+        assert set(steps[:-1].ravel()) <= {1}  # all but the last are complete
+        assert (np.diff(steps[-1]) <= 0).all() and set(steps[-1]) <= {
+            0,
+            1,
+        }  # consecutive frames, then copies of the last
     query = {plan.video: plan.frames for plan in drawn["orbit-2021-clu-ve"][0].query}
     assert query["P5--my-keys--clutter--14"] == tuple(range(1, 1001))
     assert set(map(len, query.values())) == {51, 52, 60, 80, 120, 230, 260, 300, 1000}
@@ -240,7 +243,7 @@ def test_the_made_index_reaches_every_bound_of_the_protocols(drawn):
 
 
 def test_clean_videos_are_split_between_support_and_query_by_name(tmp_path):
-    """n videos of an object: the first min(5, n - 1) by name are its support set, the others its query set."""
+    """Of an object's n videos, the first min(5, n - 1) by name are for support, the others for query."""
     index = made_index(tmp_path)
     sampler = TaskSampler(index, load_protocol("orbit-2021-cle-ve"), split="test", seed=SEED)
     too_short = {entry.video for entry in sampler.left_out}

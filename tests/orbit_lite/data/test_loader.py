@@ -107,7 +107,8 @@ def test_a_worker_whose_parent_dies_while_it_starts_ends_too(tmp_path):
     script.write_text(ORPHANS)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)  # until both let go
+    # until both have closed it
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == -signal.SIGKILL and "Traceback" not in done.stderr
 
 
@@ -117,7 +118,7 @@ def test_trailing_clips_never_look_ahead():
 
 
 def test_images_that_go_through_pipes_are_the_same(training, monkeypatch):
-    """As where shared memory is little, see SMALL_SHARED_MEMORY_BYTES."""
+    """As with little shared memory, see SMALL_SHARED_MEMORY_BYTES."""
     from orbit_lite.data import loader
 
     tasks, read = training

@@ -28,7 +28,7 @@ def row(user, thing, video_type, number, frames, split="test"):
 
 
 def tree(tmp_path, *, users=("P1", "P2"), objects=("bag", "my keys", "cup"), clean=3, clutter=2, frames=300, absent=()):
-    """An index without pixels, and annotations: the frames in `absent` do not show the object."""
+    """An index without images, and annotations: the frames in `absent` don't show the object."""
     rows = []
     for user in users:
         for thing in objects:
@@ -53,12 +53,12 @@ def sampler(index, protocol, *, split="test", seed=1):
 
 @pytest.mark.parametrize("protocol", ORBIT_PROTOCOLS)
 def test_a_task_is_the_same_in_any_order_and_after_pickling(tmp_path, protocol):
-    """Workers get a pickled sampler and draw in no particular order."""
+    """Workers get a pickled sampler and draw in any order."""
     first = sampler(tree(tmp_path), protocol)
     numbers = [(user, task) for user in first.users for task in range(5)]
     tasks = {number: first.draw(*number) for number in numbers}
     pickled = pickle.dumps(first)
-    assert b"TreeAnnotations" not in pickled  # read for choosing videos, and not sent to every worker
+    assert b"TreeAnnotations" not in pickled  # annotations are read to choose videos, but not sent to the workers
     other = pickle.loads(pickled)
     random.Random(0).shuffle(numbers)
     assert all(other.draw(*number) == tasks[number] for number in numbers)
@@ -119,7 +119,7 @@ def test_an_object_without_a_valid_query_video_leaves_the_task_and_is_listed(tmp
 
 @pytest.mark.parametrize("protocol", ORBIT_PROTOCOLS)
 def test_support_sets_are_of_clean_videos_and_do_not_depend_on_annotations(tmp_path, protocol):
-    """The rules: neither clutter videos nor annotations may be used to personalize."""
+    """ORBIT's rules: neither clutter videos nor annotations may be used to personalize."""
     index = tree(tmp_path, users=("P1",))
     task = sampler(index, protocol).draw("P1", 0)
     assert all("--clean--" in plan.video for plan in task.support)
@@ -143,7 +143,7 @@ def test_cle_ve_splits_clean_videos_into_first_and_rest(tmp_path):
 
 
 def test_2021_support_is_8_clips_of_8_frames_in_a_row(tmp_path):
-    """The published code took clip numbers for frame numbers."""
+    """The published code uses clip numbers as frame numbers."""
     task = sampler(tree(tmp_path, frames=304), "orbit-2021-clu-ve").draw("P1", 0)
     for plan in task.support:
         clips = np.array(plan.frames).reshape(8, 8)
@@ -154,7 +154,7 @@ def test_2021_support_is_8_clips_of_8_frames_in_a_row(tmp_path):
 
 
 def published_clips(frames: int) -> list[tuple[int, ...]]:
-    """The published code's clips of a video, in the order of time: the first 1,000 frames, the last one repeated."""
+    """The published code's clips of a video, in time order: the first 1,000 frames, with the last one repeated."""
     numbers = [*range(1, min(frames, 1000) + 1)]
     while len(numbers) % 8:
         numbers.append(numbers[-1])
@@ -167,7 +167,7 @@ PROTOCOLS_OF_2021 = ["orbit-2021-cle-ve", "orbit-2021-clu-ve", "orbit-2021-clean
 @pytest.mark.parametrize("protocol", PROTOCOLS_OF_2021)
 @pytest.mark.parametrize("frames", [1, 7, 8, 9, 15, 16, 63, 64, 65, 1003])
 def test_2021_support_clips_are_those_of_the_published_code(tmp_path, protocol, frames):
-    """The last 1 to 7 frames make a clip, and so does a video that is shorter than one."""
+    """The last 1 to 7 frames make a clip, and so does a video shorter than a clip."""
     rows = [row("P1", thing, "clean", n, frames if n == 0 else 60) for thing in ("bag", "cup") for n in range(2)]
     rows += [row("P1", thing, "clutter", 0, 60) for thing in ("bag", "cup")]
     drawn = sampler(Index(tmp_path, "frames", tuple(rows)), protocol)
@@ -196,7 +196,7 @@ def test_a_clean_clean_object_of_one_video_leaves_the_task_and_is_listed(tmp_pat
         (user, "", "only one clean video; support and query need one each") for user in ("P1", "P2")
     }
     without = Index(tmp_path, "frames", tuple(r for r in index.rows if r.object != "cup"))
-    assert tasks.tasks == sampler(without, protocol).draw_all().tasks  # draws are those of the objects that stay
+    assert tasks.tasks == sampler(without, protocol).draw_all().tasks  # the draws are those for the remaining objects
     assert sampler(alone, "orbit-2021-clu-ve").left_out == ()
     write_tasks(tmp_path / "tasks.jsonl", tasks)
     assert read_tasks(tmp_path / "tasks.jsonl") == tasks
@@ -215,7 +215,7 @@ def test_no_more_than_15_videos_an_object_drawn_anew_for_each_task(tmp_path):
 
 
 def test_the_rows_at_84_px_train_on_few_videos_of_few_objects(tmp_path):
-    """10 objects, 5 clean and 2 clutter videos of each at most: so that a task's whole graph fits."""
+    """At most 10 objects with 5 clean and 2 clutter videos each, so that a task's whole graph fits into memory."""
     index = tree(tmp_path, users=("P1",), objects=[f"thing {k}" for k in range(14)], clean=8, clutter=6, frames=60)
     drawn = sampler(index, "orbit-2021-small-training", split="test")
     tasks = [drawn.draw("P1", number) for number in range(40)]

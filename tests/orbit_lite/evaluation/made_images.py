@@ -1,4 +1,4 @@
-"""A made tree of still images: drawn shapes of a color a class, so that classes can be told apart, and not easily."""
+"""A synthetic tree of still images: each class has a shape and a color, so classes differ, but not trivially."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from data_prep.tree.layout import frame_file_name, slug
 def make_images(
     root: Path, *, sources=("birds", "signs"), classes=7, count=18, split="", size_px=32, seed=0, same_classes=True
 ) -> None:
-    """Write ROOT/[split/]SOURCE/CLASS/clean/VIDEO/VIDEO-00001.jpg, a video an image."""
+    """Write ROOT/[split/]SOURCE/CLASS/clean/VIDEO/VIDEO-00001.jpg, one video per image."""
     for source in sources:
         for place in range(classes):
             colors = np.random.default_rng([seed, len(source), place])

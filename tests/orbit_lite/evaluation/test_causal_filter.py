@@ -1,4 +1,4 @@
-"""The causal filter: its arithmetic by brute force, and that nothing of it ever looks ahead."""
+"""The causal filter: its arithmetic by brute force, and that it never looks ahead."""
 
 import itertools
 import json
@@ -40,7 +40,7 @@ def probabilities(frames=6, way=3, seed=0):
 
 
 def test_it_is_the_chance_of_each_object_over_all_that_may_have_been_seen_so_far():
-    """Every sequence of objects up to a frame, weighed by how likely it is and how likely it looks as it did."""
+    """Sums over all sequences of objects up to a frame, weighted by prior and likelihood."""
     found, stay = probabilities(frames=4), 0.7
     filtered = CausalFilter(stay)(found)
     for last in range(4):
@@ -82,7 +82,7 @@ def index(pocket_frames):
 
 
 def one_users_tasks(index, protocol, count=2, most=None):
-    """Of one user; with `most`, so many query frames of each video."""
+    """One user's tasks; `most` limits the query frames per video."""
     tasks = TaskSampler(index, load_protocol(protocol), split="test", seed=2).draw_all(tasks_per_user=count)
     own = [task for task in tasks.tasks if task.user == tasks.tasks[0].user]
     own = [replace(t, query=tuple(replace(p, frames=p.frames[:most]) for p in t.query)) for t in own]
@@ -90,7 +90,7 @@ def one_users_tasks(index, protocol, count=2, most=None):
 
 
 class Changed:
-    """A source of small frames; those of clutter videos that `black` says so of are black. Knows what was read."""
+    """A source of small frames that records reads; frames of clutter videos selected by `black` are black."""
 
     least_workers = 0
 
@@ -108,7 +108,7 @@ class Changed:
 @pytest.fixture(scope="module")
 def recognizer():
     small = build_recognizer("protonets", "tiny", weights="random", seed=1, frame_size_px=SMALL_PX)
-    return small.double()  # or near ties fall by the batch
+    return small.double()  # otherwise near ties depend on the batch
 
 
 @pytest.mark.parametrize(("protocol", "most"), [("orbit-2022", 20), ("orbit-2021-clu-ve", 12)])
@@ -186,7 +186,7 @@ def test_it_is_named_in_run_predictions_scorecard_report_and_leaderboard_and_cos
     unfiltered = replace_filter(command, tmp_path / "plain")
     assert main(unfiltered) == 0
     assert "filter" not in (tmp_path / "plain/scorecard.json").read_text()
-    assert main([*unfiltered[:-1], str(out)]) == 2  # another run is in that folder
+    assert main([*unfiltered[:-1], str(out)]) == 2  # the folder holds another run
     assert "filter_stay" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""A run is computed by one engine, which it names."""
+"""A run uses one engine and records its name."""
 
 import json
 

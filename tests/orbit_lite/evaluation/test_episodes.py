@@ -26,13 +26,13 @@ from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from tests.orbit_lite.evaluation.made_images import make_images
 
 SIZE_PX = 32
-FEW = {  # of each protocol, so that a made tree is small
+FEW = {  # overrides of each protocol, so that a small tree is enough
     "episodes-5w1s": ["query=4", "tasks_per_user=6"],
     "episodes-5w5s": ["way=3", "query=4", "tasks_per_user=3"],
     "meta-dataset": ["tasks=6"],
     "vtab-1000": ["support=40", "tasks_per_user=2"],
 }
-STEPS = {"inner_steps": 2, "steps": 3}  # of learners that take some
+STEPS = {"inner_steps": 2, "steps": 3}  # for learners with these settings
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def tasks_of(index, protocol, *more, **numbers):
 
 @dataclass
 class Counted:
-    """A source that counts how often each image is read, and how many in one go at most."""
+    """A source that counts how often each image is read, and the most images per call."""
 
     source: FrameSource
     times: Counter = field(default_factory=Counter)
@@ -84,14 +84,14 @@ def built(learner):
     return build_recognizer(config, "tiny", weights="random", seed=1, frame_size_px=SIZE_PX)
 
 
-# A head of each kind, and adapters that see the images; test_predict.py has every learner.
+# One head of each kind, and adapters that need the images; test_predict.py tests every learner.
 ROADS = [("meta-dataset", learner) for learner in ("ridge", "lda", "finetuner", "anil")]
 ROADS += [(protocol, learner) for protocol in FEW for learner in ("protonets", "simple_cnaps")]
 
 
 @pytest.mark.parametrize(("protocol", "learner"), ROADS)
 def test_predictions_equal_the_plain_road(index, protocol, learner):
-    """The plain road: each task by itself, every image of it embedded for it."""
+    """The plain way: each task separately, embedding all of its images."""
     recognizer, source = built(learner), open_frames(index, size_px=SIZE_PX)
     tasks = tasks_of(index, protocol)
     tasks = replace(tasks, tasks=tasks.tasks[:2])
@@ -100,11 +100,11 @@ def test_predictions_equal_the_plain_road(index, protocol, learner):
     keys = ["user", "task", "video", "frame"]
     pd.testing.assert_frame_equal(once[keys], plain[keys])
     assert np.allclose(once.confidence, plain.confidence, atol=1e-3)
-    assert (once.prediction == plain.prediction).mean() > 0.99  # where two classes are as likely, rounding decides
+    assert (once.prediction == plain.prediction).mean() > 0.99  # for ties, rounding decides
 
 
 def test_accuracy_is_that_of_a_plain_loop(root, index, recognizer, tmp_path):
-    """Written without the kit: files read one by one, each image embedded alone, nearest mean, mean over tasks."""
+    """A plain loop without the kit: read files one by one, embed each image alone, nearest mean, mean over tasks."""
     tasks = tasks_of(index, "episodes-5w1s", "shot=3", tasks_per_user=5)
     places = {row.video: row.path for row in index.rows}
 
@@ -153,7 +153,7 @@ def test_the_number_of_workers_plays_no_part(index, recognizer, protocol, worker
 
 
 def test_features_of_a_large_query_set_are_let_go(index, recognizer, monkeypatch):
-    """One support set: at no time are more than one job's features of the query set alive."""
+    """With one support set, at most one job's query features are in memory at a time."""
     sizes = []
     real = Recognizer.embed_by
 
@@ -189,7 +189,7 @@ def test_the_verbs_draw_predict_score_compare_and_report(root_224, tmp_path, cap
     said = capsys.readouterr().out
     assert "25 tasks" in said and "Frames to recognition and video accuracy are left out" in said
     assert main(["evaluate", "--model", "ridge", *model, *protocol, "--out", b]) == 0
-    assert main(["evaluate", "--model", "ridge", *model, *protocol, "--out", b]) == 0  # resumes: nothing left to do
+    assert main(["evaluate", "--model", "ridge", *model, *protocol, "--out", b]) == 0  # resumes with nothing left to do
     card = json.loads((tmp_path / "b" / "scorecard.json").read_text())
     assert card["protocol"] == "episodes-5w1s, query=3" and card["single_images"] and not card["per_video"]
     assert card["overall"].keys() == {"frame_accuracy", "chance", "ece", "answers"}
@@ -236,7 +236,7 @@ def test_images_of_another_size_are_named(root, tmp_path, capsys):
 def test_links_and_copies_never_teach_and_ask(tmp_path, recognizer):
     root = tmp_path / "tree"
     make_images(root, sources=("birds",), classes=5, count=8)
-    for place in range(5):  # image 0 once more, as a copy and as a link
+    for place in range(5):  # image 0 again, as a copy and as a link
         folder = root / "birds" / f"class {place}" / "clean"
         first = f"birds--class-{place}--clean--stills-0000"
         content = (folder / first / frame_file_name(first, 1)).read_bytes()

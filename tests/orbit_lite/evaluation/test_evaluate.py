@@ -101,7 +101,8 @@ def test_a_run_cut_off_between_users_does_not_predict_the_first_again(pocket_fra
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_with_the_next_user(pocket_frames, tmp_path, run_killed, capsys):
-    """A real SIGKILL when the second user's predictions would be there: the first one's frames are not read again."""
+    """A real SIGKILL when the second user's predictions are about to be written; the first user's frames are not read
+    again."""
     options = ["--model", "protonets", "--backbone", "tiny", "--data", pocket_frames, "--protocol", "orbit-2022"]
     options += ["--seed", "3", "--tasks-per-user", "2", "--workers", "0", "--device", "cpu", "--out", tmp_path / "cut"]
     command = ["evaluate", *map(str, options)]
@@ -132,7 +133,7 @@ def test_the_plain_road_gives_the_same_scores(pocket_frames, tmp_path):
         evaluate(request(pocket_frames), tmp_path / str(plain), workers=0, device=CPU, plain=plain)
         for plain in (False, True)
     ]
-    # up to a near tie or two: other batches round otherwise (test_predict.py compares the logits)
+    # except for near ties, because rounding depends on the batch (test_predict.py compares the logits)
     whole, plain = (card.overall.frame_accuracy.per_video.mean for card in cards)
     assert whole == pytest.approx(plain, abs=0.01)
 
@@ -158,7 +159,7 @@ def test_seconds_are_measured_only_if_asked_and_kept(pocket_frames, tmp_path, mo
     assert f"on cpu, {torch.get_num_threads()} CPU thread" in timed.cost.source
     assert "seconds measured on" in (out / "report.html").read_text()
     assert timed.overall == plain.overall
-    # the measurement is the run's: asked again, it is not made again; not asked for, it is left out
+    # the run keeps the measurement: if requested again it is not repeated; if not requested it is left out
     monkeypatch.setattr("orbit_lite.costs.seconds._measure", lambda *_, **__: pytest.fail("measured again"))
     assert evaluate(request(pocket_frames), out, workers=0, device=CPU, timed=True) == timed
     evaluate(request(pocket_frames), out, workers=0, device=CPU)
@@ -173,7 +174,7 @@ def test_validation_users_are_another_split_and_say_so(pocket_frames, tmp_path):
     assert [row.user for row in card.per_user] == users
     assert "Evaluation, orbit-2022, validation users" in (tmp_path / "out/report.html").read_text()
     [mine] = [board for board in leaderboard([("mine", card)]) if any(row.model == "mine" for row in board.rows)]
-    assert mine.key.split == "validation" and len(mine.rows) == 1  # made users are none of ORBIT's
+    assert mine.key.split == "validation" and len(mine.rows) == 1  # synthetic users are not ORBIT's
 
 
 def test_a_checkpoints_scorecard_names_learner_and_backbone(pocket_frames, tmp_path):

@@ -27,7 +27,7 @@ PROTOCOLS = ["orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve"]
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A source's frames, smaller: what a network is given is not what is tested, and takes a ninth of the time."""
+    """A source with smaller frames, since the network's input is not tested; it takes a ninth of the time."""
 
     source: FrameSource
     least_workers = 0
@@ -54,13 +54,13 @@ def tasks_of(index, protocol, count=2):
     return TaskSampler(index, load_protocol(protocol), split="test", seed=2).draw_all(tasks_per_user=count)
 
 
-# Every learner by the protocol whose tasks share their support set, one of each kind by those whose tasks don't.
+# Every learner with a protocol whose tasks share their support set, and one of each kind with the others.
 ROADS = [("orbit-2022", learner) for learner in builtin_names("learner")]
 ROADS += [(protocol, "protonets") for protocol in PROTOCOLS[1:]] + [("orbit-2021-cle-ve", "cnaps")]
 
 
 def shortened(task, *, support, query):
-    """A task with so many frames of each video at most."""
+    """A task with at most this many frames per video."""
 
     def first(plans, count):
         return tuple(replace(plan, frames=plan.frames[:count]) for plan in plans)
@@ -74,7 +74,7 @@ def of_one_user(tasks):
 
 @pytest.fixture
 def given(monkeypatch):
-    """All logits that fitted recognizers give, in the order in which they come."""
+    """All logits of fitted recognizers, in order."""
     given = []
     real = FittedRecognizer.logits_from_features
 
@@ -88,9 +88,9 @@ def given(monkeypatch):
 
 @pytest.mark.parametrize(("protocol", "learner"), ROADS)
 def test_predictions_equal_the_plain_road(index, protocol, learner, given):
-    """The plain road: each task by itself, every image of it embedded for it. Logits agree to 1e-3 of their standard
-    deviation (measured: 1e-5; how float32 rounds in another batch depends on the processor), classes wherever the two
-    best are further apart than that."""
+    """The plain way: each task separately, embedding all of its images. Logits agree to 1e-3 of their standard
+    deviation (measured: 1e-5; float32 rounding in another batch depends on the processor), and classes agree except for
+    near ties."""
     tasks, source = tasks_of(index, protocol), open_shrunk(index)
     if learner != "protonets":  # set encoders and steps are slow
         tasks = replace(tasks, tasks=tuple(shortened(task, support=16, query=8) for task in of_one_user(tasks)))
@@ -98,7 +98,7 @@ def test_predictions_equal_the_plain_road(index, protocol, learner, given):
         tasks = replace(tasks, tasks=tuple(shortened(task, support=16, query=12) for task in tasks.tasks))
     config = with_steps(learner, 3)
     recognizer = build_recognizer(config, "tiny", weights="random", seed=1, frame_size_px=SHRUNK_PX)
-    if isinstance(recognizer.adapter, FilmAdapter):  # or its adaptation would be too small to be seen
+    if isinstance(recognizer.adapter, FilmAdapter):  # otherwise its adaptation would be too small to matter
         for regularizer in recognizer.adapter.generator.regularizers:
             torch.nn.init.normal_(regularizer, std=0.5, generator=torch.Generator().manual_seed(1))
     table = predict(recognizer, tasks, index, source, quiet=True)
@@ -109,11 +109,11 @@ def test_predictions_equal_the_plain_road(index, protocol, learner, given):
     rows = [(t.user, t.task, plan.video, frame) for t in tasks.tasks for plan in t.query for frame in plan.frames]
     assert list(zip(plain.user, plain.task, plain.video, plain.frame, strict=True)) == rows
     assert table[["user", "task", "video", "frame"]].equals(plain[["user", "task", "video", "frame"]])
-    # the quick road goes by user, then by video, then by task
+    # the fast way loops over users, then videos, then tasks
     places = table.assign(row=range(len(table))).groupby(["user", "video", "task"], sort=True, observed=True)
     by_row = torch.empty_like(once)
     by_row[torch.from_numpy(np.concatenate([part.row.to_numpy() for _, part in places]))] = once
-    for start, own in zip(np.cumsum([0, *map(len, given)]), given, strict=False):  # the plain road: a task at a time
+    for start, own in zip(np.cumsum([0, *map(len, given)]), given, strict=False):  # the plain way, one task at a time
         allowed = 1e-3 * own.std()
         part = slice(start, start + len(own))
         assert (by_row[part] - own).abs().max() <= allowed
@@ -147,14 +147,14 @@ def test_a_gpu_gives_the_cpus_predictions(index, learner):
 
 
 def with_steps(learner, steps):
-    """Fewer than it needs, which a learner that must reach a residual is told to take."""
+    """With fewer steps than needed, for learners that otherwise must reach a residual."""
     config = load_learner(learner)
     settings = {"residual": None} if config.adapter == "proximal" else config.adapter_settings
     return config.model_copy(update={"steps": steps, "adapter_settings": settings})
 
 
 class Blackened:
-    """A source in which every frame after `last` is black: the future is another one."""
+    """A source in which every frame after `last` is black, to change the future."""
 
     least_workers = 0
 
@@ -170,7 +170,7 @@ class Blackened:
 
 @pytest.mark.parametrize("protocol", ["orbit-2022", "orbit-2021-clu-ve"])
 def test_future_frames_never_change_earlier_predictions(recognizer, index, protocol):
-    """A frame's prediction may use that frame and earlier ones of its video only."""
+    """A frame's prediction may only use that frame and earlier frames of its video."""
     tasks, source = tasks_of(index, protocol, count=1), open_shrunk(index)
     tasks = replace(tasks, tasks=of_one_user(tasks))
     whole = predict(recognizer, tasks, index, source)
@@ -181,7 +181,7 @@ def test_future_frames_never_change_earlier_predictions(recognizer, index, proto
 
 
 def test_cutting_a_plan_short_never_changes_earlier_predictions(recognizer, index):
-    recognizer = deepcopy(recognizer).double()  # else another batch rounds otherwise, and a near tie may fall otherwise
+    recognizer = deepcopy(recognizer).double()  # otherwise rounding in another batch could change near ties
     tasks = tasks_of(index, "orbit-2021-clu-ve", count=1)
     tasks = replace(tasks, tasks=tuple(shortened(task, support=16, query=60) for task in of_one_user(tasks)))
     short = [
@@ -216,7 +216,7 @@ def test_tasks_of_another_tree_are_refused(recognizer, index):
 
 
 def test_personal_predictions_depend_on_the_support_set(recognizer, index):
-    """Labels permuted in the support set come out permuted: nothing but the support set names the classes."""
+    """Permuting the support labels permutes the predictions: only the support set defines the classes."""
     tasks = tasks_of(index, "orbit-2022", count=1)
     turned = [
         replace(task, support=tuple(replace(plan, label=(plan.label + 1) % task.way) for plan in task.support))
@@ -228,7 +228,7 @@ def test_personal_predictions_depend_on_the_support_set(recognizer, index):
 
 
 class Counted:
-    """A source of black frames that knows how many of those it gave are still held."""
+    """A source of black frames that counts how many of its frames are still in memory."""
 
     least_workers = 0
 
@@ -248,7 +248,7 @@ class Counted:
 
 @pytest.mark.parametrize("learner", ["protonets", "cnaps"])
 def test_memory_is_bounded_by_one_user_also_one_with_89_clutter_videos(learner):
-    """As P204 of ORBIT has them; a second user must not add to it."""
+    """Like ORBIT's P204; a second user must not add to the memory."""
     objects, support_frames = 9, 5
     tasks = []
     for user in ("P204", "P999"):
@@ -273,13 +273,13 @@ def test_memory_is_bounded_by_one_user_also_one_with_89_clutter_videos(learner):
     recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=SMALL_PX)
     table = predict(recognizer, task_set, index, source, quiet=True)
     assert len(table) == 2 * 3 * 89 * 70
-    assert source.given == 2 * (objects * support_frames + 89 * 70)  # each once for all three tasks
+    assert source.given == 2 * (objects * support_frames + 89 * 70)  # each frame once for all three tasks
     assert source.most <= objects * support_frames + 2 * FRAMES_A_JOB
 
 
 @pytest.mark.parametrize("learner", builtin_names("learner"))
 def test_one_personalization_a_support_set_and_one_embedding_a_frame_and_state(learner, monkeypatch):
-    """One user's three tasks share a support set; of another's, the third has one of its own, and other frames."""
+    """One user's three tasks share a support set; another user's third task has its own support set and frames."""
     shared, own = (tuple(VideoPlan(f"{name}--{k}", k, (1, 2)) for k in range(2)) for name in ("shared", "own"))
 
     def task(user, number, support, frames):
@@ -299,5 +299,6 @@ def test_one_personalization_a_support_set_and_one_embedding_a_frame_and_state(l
     task_set = TaskSet("orbit-2022", "test", 0, False, index.fingerprint, (), tuple(tasks))
     predict(recognizer, task_set, index, Counted(), quiet=True)
     assert len(personalized) == 1 + 2
-    # P1: frames 1 to 82. P2: 1 to 81 and 99 in one state; where the learner adapts, 1 to 81 in one, two in the other
+    # P1: frames 1 to 82. P2: 1 to 81 and 99 in one state; if the learner adapts, 1 to 81 in one state and two in the
+    # other
     assert sum(embedded) == 82 + (81 + 2 if not recognizer.shares_features else 82)

@@ -1,4 +1,4 @@
-"""A made benchmark of three small sets, evaluated by the verb."""
+"""A synthetic benchmark of three small sets, evaluated by the command."""
 
 import csv
 import shutil

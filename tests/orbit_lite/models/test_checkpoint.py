@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back; what is not one is refused in one line."""
+"""Checkpoints are read back unchanged; other files are refused in one line."""
 
 import json
 import re
@@ -61,13 +61,13 @@ def header_of(saved: Path) -> dict[str, Any]:
 
 
 def with_header(saved: Path, **changed: Any) -> Path:
-    """The saved file with other entries in its header, and a hash that is right for them."""
+    """The saved file with other entries in its header and a matching hash."""
     CHECKPOINT.write(saved, json.dumps(header_of(saved) | changed), safetensors.torch.load_file(saved))
     return saved
 
 
 def without_hash(saved: Path, **changed: Any) -> Path:
-    """The saved file as releases before hashes wrote it."""
+    """The saved file in the form of releases without hashes."""
     header = json.dumps(header_of(saved) | {"format": 2} | changed, sort_keys=True)
     saved.write_bytes(safetensors.torch.save(safetensors.torch.load_file(saved), {HEADER: header}))
     return saved
@@ -109,7 +109,7 @@ def test_weights_go_back_into_a_recognizer_not_the_random_state(saved: Path) -> 
 
 
 def test_a_learner_of_ones_own_is_written_whole(tmp_path: Path) -> None:
-    """A composition that no name stands for, and one whose name stands for another."""
+    """A composition without a name, and one with the name of another."""
     own = LearnerConfig(name="protonets", adapter="generator", head="mahalanobis", extractor="learned")
     save_recognizer(tmp_path / "x", build_recognizer(own, "tiny", weights="random", frame_size_px=32), config={})
     loaded = load_recognizer(tmp_path / "x")
@@ -164,12 +164,13 @@ def test_keys_that_do_not_fit_are_listed(saved: Path) -> None:
 
 
 def contents(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """All that a checkpoint gives: what it says of itself, and its weights."""
+    """A checkpoint's content: its header and its weights."""
     return vars(read_checkpoint_info(path)), load_recognizer(path).state_dict()
 
 
 def test_no_altered_checkpoint_loads_with_other_content(saved: Path, mutations: Mutations) -> None:
-    """300 seeded mutations, half of them in the header. Blanks at the header's end may change: nothing reads them."""
+    """300 seeded mutations, half of them in the header. Blanks at the header's end may change, because nothing reads
+    them."""
     info, weights = contents(saved)
     loaded = 0
     for what, content in mutations(saved.read_bytes(), 300):
@@ -186,7 +187,7 @@ def test_no_altered_checkpoint_loads_with_other_content(saved: Path, mutations: 
 
 
 def test_an_altered_header_is_noticed_without_reading_the_weights(saved: Path) -> None:
-    """A number that would pass every other check."""
+    """A number that passes every other check."""
     whole = saved.read_bytes()
     altered = re.sub(rb'(h\\+": )16', rb"\g<1>17", whole, count=1)  # LITE's h
     assert altered != whole
@@ -216,7 +217,7 @@ def test_one_from_before_hashes_loads_with_a_note_and_can_be_given_one(
     assert f"'orbit-lite convert {old} --out NEW.safetensors'" in note
 
     new = tmp_path / "new.safetensors"
-    assert main(["convert", str(old), "--out", str(new)]) == 0  # as the note says
+    assert main(["convert", str(old), "--out", str(new)]) == 0  # as the note suggests
     reported()
     assert all(torch.equal(value, expected[name]) for name, value in load_recognizer(new).state_dict().items())
     assert reported() == []
@@ -260,7 +261,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_ours_needs_the_two_names(tmp_path: Path) -> None:
-    """With them it is a published one: tests/orbit_lite/models/test_published.py."""
+    """With these names it is a published file, see tests/orbit_lite/models/test_published.py."""
     net = build_extractor("tiny", weights="random").net
     torch.save({f"feature_extractor.{name}": value for name, value in net.state_dict().items()}, tmp_path / "x.pth")
     for names in ({}, {"learner": "protonets"}, {"backbone": "tiny"}):

@@ -1,4 +1,4 @@
-"""Checks of what a recognizer is given, and chunks."""
+"""Checks of a recognizer's inputs, and chunks."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Weights from an installed package: found, checked and mapped without its code; faults refused in one line."""
+"""Weights from an installed package are found, checked and renamed without running its code; errors are one line."""
 
 import hashlib
 import shutil
@@ -25,14 +25,14 @@ def frames(count: int) -> Tensor:
 
 @pytest.fixture(scope="module")
 def packaged() -> dict[str, Tensor]:
-    """The package's state dict, by its own names."""
+    """The package's state dict with its own names."""
     content: dict[str, Tensor] = torch.load(EFFICIENTNET_LITE0.find(), map_location="cpu", weights_only=True)
     return content
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package where Python looks first; its module raises if anything imports it."""
+    """A copy of the package that Python finds first; importing its module raises an error."""
     source = distribution(EFFICIENTNET_LITE0.name)
     for file in source.files or ():
         if file.suffix != ".pyc":
@@ -40,7 +40,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             shutil.copy(str(source.locate_file(file)), tmp_path / file)
     (tmp_path / MODULE / "__init__.py").write_text("raise RuntimeError('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert EFFICIENTNET_LITE0.find() == tmp_path / EFFICIENTNET_LITE0.place  # or a test of a fault would see another
+    assert EFFICIENTNET_LITE0.find() == tmp_path / EFFICIENTNET_LITE0.place  # so that a test only has its own fault
     return tmp_path
 
 
@@ -56,7 +56,7 @@ def test_pretrained_weights_load_without_running_any_of_the_package(installed: P
 
 
 def test_every_tensor_is_where_its_place_in_the_network_says(packaged: dict[str, Tensor]) -> None:
-    """Without names: both state dicts are in the order in which the layers run, so the nth tensor is the nth."""
+    """Checked without names: both state dicts are in the order of the layers, so the nth tensors correspond."""
     import timm
 
     whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
@@ -79,12 +79,13 @@ def test_features_are_those_of_the_network_written_out_from_the_packages_names(p
 
 
 def _lite0(images: Tensor, values: dict[str, Tensor]) -> Tensor:
-    """EfficientNet-Lite0 as published: no squeeze-and-excite, ReLU6, TensorFlow's padding, BatchNorm's eps 1e-3."""
+    """EfficientNet-Lite0 as published: no squeeze-and-excite, ReLU6, TensorFlow's padding, BatchNorm eps 1e-3."""
 
     def conv(x: Tensor, name: str, stride: int = 1) -> Tensor:
         weight = values[f"{name}.weight"]
         size = weight.shape[-1]
-        need = max((-(-x.shape[-1] // stride) - 1) * stride + size - x.shape[-1], 0)  # SAME: more on the far sides
+        # SAME padding: more at the right and bottom
+        need = max((-(-x.shape[-1] // stride) - 1) * stride + size - x.shape[-1], 0)
         x = F.pad(x, (need // 2, need - need // 2) * 2)
         return F.conv2d(x, weight, stride=stride, groups=x.shape[1] if weight.shape[1] == 1 else 1)
 

@@ -1,4 +1,4 @@
-"""Pretrained weights: from a server, from the cache, and quickly refused without a network."""
+"""Pretrained weights from a server or from the cache, and fast errors without a network."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ from orbit_lite.models.pretrained import fetch_from_hub, fetch_from_url
 
 
 class Files(BaseHTTPRequestHandler):
-    """Serves `files` by path, with the headers that the hub's client asks for."""
+    """Serves `files` by path, with the headers that the hub's client needs."""
 
     files: dict[str, bytes]
 
@@ -44,7 +44,7 @@ class Files(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """A local server's address and what it serves; caches are empty and its own."""
+    """A local server's address and its files, with separate empty caches."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     content: dict[str, bytes] = {}
@@ -57,7 +57,7 @@ def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str
 
 @pytest.fixture
 def dead_address() -> str:
-    """An address that nothing listens at."""
+    """An address without a listener."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -86,7 +86,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(files: tuple[str, dict
     with pytest.raises(UsageError, match=r"could not fetch .*invalid hash"):
         fetch_from_url(f"{address}/{name}")
     content[f"/{name}"] = b"right"
-    assert fetch_from_url(f"{address}/{name}").read_bytes() == b"right"  # nothing of the wrong one was kept
+    assert fetch_from_url(f"{address}/{name}").read_bytes() == b"right"  # nothing of the wrong file was kept
 
 
 def test_a_hub_serves_a_timm_model_once(files: tuple[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_without_a_network_the_answer_is_quick_and_says_what_to_do(
     files: tuple[str, dict[str, bytes]], dead_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", dead_address)
-    # what takes the hub's own client 46 s: it waits, and tries again
+    # the hub's own client takes 46 s here, because it waits and retries
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited"))
     with pytest.raises(UsageError, match=r"could not fetch .* timm's tf_efficientnet_b0\.aa_in1k .*--weights FILE"):
         build_extractor("efficientnet_b0", weights="pretrained")

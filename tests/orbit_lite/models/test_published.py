@@ -1,9 +1,9 @@
-"""Published checkpoints, held against the published arithmetic, here written out a second time, plainly and on its own.
+"""Published checkpoints, compared with a second, independent and simple implementation of the published arithmetic.
 
-Weights are random, and larger than trained ones where those would hide a part: with the published regularizers of about
-0.001 FiLM could be left out unnoticed. Both sides compute in float64: in EfficientNetV2-S random weights enlarge
-rounding some 2,000 times, to 1e-4 of the logits in float32 (more or less, by processor) and to 1e-13 in float64. Nobody
-has published a file for `tiny`: it is here for its speed.
+Weights are random, and larger than trained ones if those would hide a part: with the published regularizers of about
+0.001, a missing FiLM could go unnoticed. Both sides compute in float64: in EfficientNetV2-S random weights amplify
+rounding about 2,000 times, to roughly 1e-4 of the logits in float32 and 1e-13 in float64. There is no published file
+for `tiny`; it is tested because it is fast.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from orbit_lite.models.convert import convert
 from orbit_lite.models.recognizer import build_recognizer
 
 Weights = dict[str, Tensor]
-TIMM_NAMES = {  # the published code's, by today's names
+TIMM_NAMES = {  # the published code's backbones, with today's names
     "efficientnet_b0": "tf_efficientnet_b0.aa_in1k",
     "efficientnet_v2_s": "tf_efficientnetv2_s.in21k",
     "vit_s_32": "vit_small_patch32_224.augreg_in21k",
@@ -43,8 +43,8 @@ SIZES_PX = {"tiny": 32, "efficientnet_b0": 64, "efficientnet_v2_s": 64}  # 224 f
 WIDTHS = {"tiny": 256, "vit_s_32": 384, "vit_b_32": 768, "vit_b_32_clip": 768}  # 1280 for the others
 LABELS = torch.tensor([0, 1, 1, 2, 2, 2])  # class 0 has one image
 
-# Of the logits' spread. Measured: 2e-7 where mean and std of pixels are no powers of 2, for the kit holds them in
-# float32 (the same on every processor), and 2e-13 elsewhere.
+# Relative to the logits' spread. Measured: 2e-7 if mean and std of pixels are not powers of 2, because the kit stores
+# them in float32 (the same on every processor), and 2e-13 otherwise.
 TOLERANCE = 2e-6
 CASES = [
     *(("tiny", learner) for learner in ("protonets", "protonets_cosine", "cnaps", "simple_cnaps")),
@@ -64,7 +64,7 @@ def test_all_five_published_extractors_are_tried() -> None:
 
 
 def frames(backbone: str, count: int, seed: int) -> Tensor:
-    """Coarse patches: noise looks the same to every network."""
+    """Coarse patches, because all noise looks the same to a network."""
     patches = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
     size_px = SIZES_PX.get(backbone, 224)
     return (255 * F.interpolate(patches, size=(size_px, size_px), mode="bilinear")).round().to(torch.uint8)
@@ -115,7 +115,7 @@ def random_extractor(net: nn.Module, backbone: str) -> Weights:
     for value in net.parameters():
         if value.ndim == 1:
             value.add_(0.1 * torch.randn_like(value))
-    # as after training: BatchNorm's statistics are those of images
+    # as after training, BatchNorm has the statistics of images
     for norm in [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]:
         norm.register_forward_pre_hook(take_statistics)
     net.eval()(pixels(frames(backbone, 16, seed=3), backbone))
@@ -123,7 +123,8 @@ def random_extractor(net: nn.Module, backbone: str) -> Weights:
 
 
 def take_statistics(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
-    """Set what comes as the norm's statistics; the variance with a floor, for some random maps are all but constant."""
+    """Set the norm's statistics to those of its input, with a floor for the variance, because some random maps are
+    nearly constant."""
     maps = inputs[0].transpose(0, 1).flatten(1)
     norm.running_mean = maps.mean(1)
     norm.running_var = maps.var(1) + 0.3 * maps.var(1).mean()
@@ -157,7 +158,7 @@ def linear(name: str, width: int, out: int) -> Weights:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """New tensors and networks in the block are float64: there the reference has no rounding of its own."""
+    """Make new tensors and networks in the block float64, so that the reference has no rounding errors."""
     torch.set_default_dtype(torch.float64)
     try:
         yield
@@ -167,7 +168,7 @@ def float64() -> Iterator[None]:
 
 @torch.no_grad()
 def published_logits(w: Weights, backbone: str, learner: str, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
-    """In the default type."""
+    """Compute the logits in the default dtype."""
     w = {name: value.to(torch.get_default_dtype()) for name, value in w.items()}
     net = published_net(backbone).eval()
     start = "feature_extractor."
@@ -227,7 +228,7 @@ def versa(w: Weights, part: str, means: Tensor) -> Tensor:
 
 
 def covariance(items: Tensor) -> Tensor:
-    """Of one item a single number, which broadcasts over the matrix: the published quirk."""
+    """For one item it is a single number, which broadcasts over the matrix: the published quirk."""
     if len(items) > 1:
         return torch.cov(items.T)
     own = items - items.mean(1, keepdim=True)
@@ -235,7 +236,7 @@ def covariance(items: Tensor) -> Tensor:
 
 
 def fifty_steps(net: nn.Module, tuned: list[str], support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
-    """A linear layer from zeros, and those parameters of the extractor, on the full batch."""
+    """Train a linear layer from zeros, and these parameters of the extractor, on the full batch."""
     film = {name: net.get_parameter(name).detach().clone().requires_grad_() for name in tuned}
     width = net(query).shape[1]
     layer = [torch.zeros(3, width, requires_grad=True), torch.zeros(3, requires_grad=True)]
@@ -250,7 +251,7 @@ def fifty_steps(net: nn.Module, tuned: list[str], support: Tensor, labels: Tenso
 
 @pytest.fixture
 def published(tmp_path: Path) -> Callable[..., Path]:
-    """Write a random published checkpoint, or the weights given."""
+    """Write a random published checkpoint, or the given weights."""
 
     def write(backbone: str, learner: str, weights: Weights | None = None, *, nested: bool = False) -> Path:
         weights = weights or random_checkpoint(backbone, learner)
@@ -277,7 +278,7 @@ def test_a_published_file_gives_the_published_logits(
 
 @pytest.mark.parametrize("learner", [learner for backbone, learner in CASES[:6]])
 def test_in_float32_it_is_the_same_but_for_rounding(published: Callable[..., Path], learner: str) -> None:
-    """On `tiny`, whose random weights give logits of order 1 and enlarge rounding little."""
+    """On `tiny`, whose random weights give logits of order 1 and hardly amplify rounding."""
     weights = random_checkpoint("tiny", learner)
     support, query = frames("tiny", len(LABELS), seed=5), frames("tiny", 3, seed=6)
     recognizer = load_recognizer(
@@ -287,13 +288,13 @@ def test_in_float32_it_is_the_same_but_for_rounding(published: Callable[..., Pat
     with float64():
         expected = published_logits(weights, "tiny", learner, support, LABELS, query)
     assert ours.dtype == torch.float32 and 0.1 < expected.std() < 10
-    # measured: 1e-5; 1e-3 for the fine-tuners, for Adam's first steps go by the signs of gradients, however small
+    # measured: 1e-5; 1e-3 for the fine-tuners, because Adam's first steps depend on the signs of even tiny gradients
     assert (ours - expected).abs().max() <= (0.05 if learner.startswith("finetuner") else 1e-3) * expected.std()
 
 
 @pytest.mark.parametrize("part", ["set_encoder.encoder.layer5.1.bias", "film_generator.regularizers.3"])
 def test_these_weights_would_show_a_part_left_out(part: str) -> None:
-    """Of the reference: else the test above could pass without FiLM."""
+    """Tests the reference; otherwise the test above could pass without FiLM."""
     weights = random_checkpoint("tiny", "cnaps")
     support, query = frames("tiny", len(LABELS), seed=5), frames("tiny", 3, seed=6)
     logits, without = (
@@ -311,7 +312,7 @@ def test_the_quirk_of_a_class_with_one_image_is_behind_parity_only(published: Ca
     right.load_state_dict(parity.state_dict())
     support, query = frames("tiny", len(LABELS), seed=5), frames("tiny", 3, seed=6)
     with_quirk, without = (r.personalize(support, LABELS).logits(query) for r in (parity, right))
-    # more than is tolerated above, so that the quirk left out would be noticed there
+    # more than is tolerated above, so a missing quirk would be detected there
     assert (with_quirk - without)[:, 0].abs().max() > 1e-3 * with_quirk.std()
     assert torch.equal(with_quirk[:, 1:], without[:, 1:])
 

@@ -1,4 +1,4 @@
-"""The recognizer: fitting returns a value, and leaves no trace."""
+"""The recognizer: fitting returns a value and has no side effects."""
 
 import pytest
 import torch
@@ -43,14 +43,14 @@ def test_fitting_leaves_the_module_as_it_was(recognizer: Recognizer) -> None:
     held = set(vars(recognizer))
     fitted = recognizer.personalize(frames(4), torch.tensor([0, 1, 0, 1]))
     assert not fitted.logits(frames(2)).requires_grad
-    assert not recognizer.embed(frames(2)).requires_grad  # or a video's graph would be kept with its features
+    assert not recognizer.embed(frames(2)).requires_grad  # otherwise a video's graph would be kept with its features
     assert set(vars(recognizer)) == held
     assert all(torch.equal(before[name], value) for name, value in recognizer.state_dict().items())
     assert all(parameter.grad is None for parameter in recognizer.parameters())
 
 
 def test_chunks_do_not_change_the_logits(recognizer: Recognizer) -> None:
-    """In float64: how float32 rounds in another batch depends on the processor, and fitting by steps enlarges it."""
+    """In float64, because float32 rounding depends on batch and processor, and fitting by steps amplifies it."""
     recognizer.double()
     support, labels, queries = frames(7), torch.tensor([0, 1, 0, 1, 0, 1, 1]), frames(5, seed=3)
     whole = recognizer.personalize(support, labels, chunk=100).logits(queries, chunk=100)
@@ -78,7 +78,7 @@ def test_a_clips_features_are_the_mean_of_its_frames(recognizer: Recognizer) -> 
     expected = recognizer.embed(clips.flatten(0, 1)).reshape(3, 4, -1).mean(dim=1)
     torch.testing.assert_close(recognizer.embed(clips), expected)
     torch.testing.assert_close(recognizer.embed(clips, chunk=5), expected)  # one clip at a time
-    # a clip of one and the same frame is that frame
+    # a clip of identical frames equals that frame
     still = frames(2)[:, None].expand(-1, 3, -1, -1, -1)
     torch.testing.assert_close(recognizer.embed(still), recognizer.embed(frames(2)))
 
@@ -102,7 +102,7 @@ def test_a_support_set_that_is_not_one_is_refused(
 
 
 NO_FEATURES = "item 0 has NaN or infinite features|support images: the loss is nan at (step 1 of 50|inner step 1 of)"
-# One weight of each part, and what is said of it where a learner has that part.
+# One weight of each part, and the message if a learner has that part.
 DIVERGED = {
     "extractor.net.0.weight": NO_FEATURES,
     "extractor.net.1.bias": NO_FEATURES,
@@ -129,11 +129,11 @@ def test_diverged_weights_are_found(recognizer: Recognizer, wrong: float) -> Non
             recognizer.personalize(frames(2), torch.tensor([0, 1]))
         with torch.no_grad():
             parameters[weight].copy_(kept)
-    recognizer.personalize(frames(2), torch.tensor([0, 1]))  # or the errors above were of something else
+    recognizer.personalize(frames(2), torch.tensor([0, 1]))  # otherwise the errors above had another cause
 
 
 def test_every_learners_parts_are_among_the_diverged(recognizer: Recognizer) -> None:
-    """By their second name (`net`, `set_encoder`): a part without a weight above fails."""
+    """Identified by their second name (`net`, `set_encoder`); a part without a weight above fails."""
     tried = {weight.split(".")[:2][-1] for weight in DIVERGED}
     assert {name.split(".")[:2][-1] for name, _ in recognizer.named_parameters()} <= tried
 

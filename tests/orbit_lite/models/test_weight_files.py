@@ -1,4 +1,4 @@
-"""Files of weights: what is read, and that nothing in them is run."""
+"""Files of weights are read without running any code in them."""
 
 import pickle
 from pathlib import Path
@@ -15,7 +15,7 @@ WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}
 
 
 class Hostile:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -50,7 +50,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, nested: bool, p
     with pytest.raises(DataError, match="no code in it was run"):
         read_weights(path)
     assert not target.exists()
-    if plain_pickle:  # it would have worked
+    if plain_pickle:  # the attack would have worked
         pickle.loads(path.read_bytes())
         assert target.exists()
 
@@ -85,7 +85,7 @@ def test_pickles_that_are_no_state_dict_are_refused(tmp_path: Path, content: obj
 
 
 def test_tensors_that_were_on_a_gpu_come_to_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a file can be made without one: it says of each tensor where it was."""
+    """Such a file can be made without a GPU, because it only names each tensor's device."""
     with monkeypatch.context() as patch:
         patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
         torch.save(WEIGHTS, tmp_path / "x.pth")

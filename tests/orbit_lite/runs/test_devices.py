@@ -1,4 +1,4 @@
-"""Devices by name: what is not here, or not computed on, is one clear line."""
+"""Devices by name: unavailable and unsupported ones give a one-line error."""
 
 import pytest
 import torch

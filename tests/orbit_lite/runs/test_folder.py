@@ -22,7 +22,7 @@ def test_the_same_settings_take_a_folder_up_again(tmp_path):
     begin(tmp_path / "run", settings)
     before = (tmp_path / "run" / "run.json").read_bytes()
     begin(tmp_path / "run", settings, threads=8)
-    assert (tmp_path / "run" / "run.json").read_bytes() == before  # nothing has gone on yet
+    assert (tmp_path / "run" / "run.json").read_bytes() == before  # it has not been resumed yet
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
 
 
@@ -69,7 +69,7 @@ def test_a_folder_has_one_run_at_a_time(tmp_path):
 
 @pytest.mark.parametrize("moment", [1, 2])
 def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, moment):
-    """By SIGKILL, in the midst of writing its record, and when it has just been renamed: nothing is tidied up."""
+    """Killed by SIGKILL while writing its record and just after renaming it, so nothing is cleaned up."""
     child = os.fork()
     if child == 0:
         try:
@@ -89,7 +89,7 @@ def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, moment):
 def test_what_has_changed_since_is_said_and_kept_when_a_run_goes_on(tmp_path, reported, monkeypatch):
     begin(tmp_path / "run")
     begin(tmp_path / "run", workers=0).log_resumed("resuming from step 3")
-    assert reported() == ["resuming from step 3"]  # the result does not hang on the workers
+    assert reported() == ["resuming from step 3"]  # the result does not depend on the workers
     monkeypatch.setattr(run_folder, "versions", lambda: versions() | {"torch": "99.0"})
     begin(tmp_path / "run", threads=1).log_resumed("resuming from step 7")
     said = reported()
@@ -98,7 +98,7 @@ def test_what_has_changed_since_is_said_and_kept_when_a_run_goes_on(tmp_path, re
     log = (tmp_path / "run" / "log.txt").read_text()
     assert all(line in log for line in said)
     begin(tmp_path / "run", threads=1).log_resumed("resuming from step 9")
-    assert reported() == ["resuming from step 9"]  # as it was when it was cut off
+    assert reported() == ["resuming from step 9"]  # unchanged since the interruption
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["machine"], record["versions"]) == (MACHINE, versions())
     assert [(then["machine"]["threads"], then["versions"]["torch"]) for then in record["went_on"]] == [(1, "99.0")]

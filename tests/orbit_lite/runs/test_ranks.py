@@ -1,4 +1,4 @@
-"""Two processes on gloo, as torchrun starts them, against one: the same tasks, the same weights up to rounding."""
+"""Two processes on gloo, as started by torchrun, compared with one: same tasks, same weights up to rounding."""
 
 import json
 import os
@@ -28,7 +28,7 @@ QUICK = ["epochs=1", "tasks.tasks_per_user=3", "tasks_per_step=4", "tasks.query.
 
 
 def torchrun(count: int, *arguments: str, status: int = 0) -> str:
-    """Run on so many ranks; give what was said on stderr."""
+    """Run on this many ranks; returns stderr."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", *arguments]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=1200
@@ -37,7 +37,7 @@ def torchrun(count: int, *arguments: str, status: int = 0) -> str:
     return done.stderr
 
 
-# Forks the ranks of one run after another, each line of its input being a run, with torch loaded once for all.
+# Forks the ranks of one run after another, one run per input line, with torch loaded only once.
 RANKS = """
 import json, os, runpy, socket, sys
 import pyarrow.parquet, orbit_lite.cli.parser, orbit_lite.evaluation.evaluate, orbit_lite.training.loop
@@ -69,7 +69,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory) -> Iterator[Callable[..., str]]:
-    """Run a script, or a command of orbit-lite, on so many ranks, as torchrun would; give what they said."""
+    """Run a script or an orbit-lite command on this many ranks, like torchrun; returns their output."""
     command = [sys.executable, "-c", RANKS]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=-1, stdout=-1, text=True) as started:
@@ -203,7 +203,7 @@ with joined_ranks(torch.device("cpu")) as ranks:
 
 
 def test_ranks_agree_on_what_is_wrong(tmp_path, ranks):
-    """Who makes what, a folder the first can't have, a task that is not finite on the second, a rank that is gone."""
+    """Who writes, a folder that the first rank can't use, a task that is not finite on the second, a lost rank."""
     (tmp_path / "meeting.py").write_text(MEETING)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"x")
@@ -219,7 +219,7 @@ def test_ranks_agree_on_what_is_wrong(tmp_path, ranks):
 
 @pytest.mark.slow
 def test_a_whole_run_on_two_ranks_is_that_of_one(pocket_frames, tmp_path, ranks):
-    """Started by torchrun itself, beside one process that it has not started."""
+    """Started by torchrun itself, compared with a single process without torchrun."""
     options = ["--data", str(pocket_frames), "--workers", "0", "--device", "cpu", "--out"]
     assert main(["train", "pocket", *QUICK, *options, str(tmp_path / "run1")]) == 0
     torchrun(2, "-m", "orbit_lite", "train", "pocket", *QUICK, *options, str(tmp_path / "run2"))
@@ -228,9 +228,9 @@ def test_a_whole_run_on_two_ranks_is_that_of_one(pocket_frames, tmp_path, ranks)
     start = build_recognizer(config.learner, "tiny", weights="random", seed=config.seed).state_dict()
     moved = torch.cat([(one[name] - start[name]).flatten() for name in one])
     apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
-    # float32 sums in another order, and Adam enlarges it; to 1e-9 it is compared above, in float64
+    # float32 sums in another order, which Adam amplifies; above, float64 agrees to 1e-9
     assert moved.norm() > 0 and apart.norm() / moved.norm() < 0.05
-    # What is wrong is said, by both, and neither ends in a traceback.
+    # Both ranks report the error, without a traceback.
     told = ranks(2, "train", "pocket", *QUICK, "seed=3", *options, tmp_path / "run2", statuses=(2,))
     assert "run2: holds another run (config.seed is 0 there, 3 here)" in told and "Traceback" not in told
     machine = [json.loads((tmp_path / f"run{count}/run.json").read_text())["machine"]["ranks"] for count in (1, 2)]

@@ -1,4 +1,4 @@
-"""The code and the shell loop of docs/learners.md, run as they stand on a smaller experiment."""
+"""Runs the code and the shell loop in docs/learners.md on a smaller experiment."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ WORDS = "set -e\norbit-lite() { printf '%s\\0' \"$@\" END; }\n"
 
 
 def block(language: str) -> str:
-    """The only code in this language."""
+    """The only code block in this language."""
     (found,) = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs/learners.md").read_text(), re.DOTALL)
     return found
 

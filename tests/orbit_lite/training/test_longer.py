@@ -1,4 +1,4 @@
-"""A finished run trained further is the run that was asked for all epochs at first, where its schedule allows."""
+"""Training a finished run further gives the same result as all epochs from the start, if the schedule allows it."""
 
 import json
 
@@ -33,7 +33,7 @@ def test_more_epochs_are_exactly_those_that_could_have_been_asked_for_at_first(p
         assert (later / name).read_bytes() == (at_first / name).read_bytes(), name
     states = [torch.load(run / STATE_NAME, weights_only=True)["sha256"] for run in (at_first, later)]
     assert states[0] == states[1]
-    # the plain command, with as many epochs, now takes the run for finished
+    # the plain command with as many epochs now considers the run finished
     assert trained(pocket_frames, later, *constant, "epochs=2") == more
 
 

@@ -29,14 +29,14 @@ from orbit_lite.training.loop import BEST_NAME, STATE_NAME, in_bf16, step_gradie
 from orbit_lite.training.tasks import TrainingTasks
 
 ROOT = Path(__file__).resolve().parents[3]
-# 96-px frames would need a tree of their own; few tasks keep it quick instead
+# 96-px frames would need their own tree; instead, few tasks keep it fast
 QUICK = ["epochs=3", "tasks.tasks_per_user=2", "tasks_per_step=4", "tasks.query.frames.at_most=2", "lite.h=4"]
 QUICK += ["optimizer.warmup_epochs=0"]
 CPU = torch.device("cpu")
 
 
 def quick(*more):
-    """The quick settings, and `more` in the place of those with the same key."""
+    """The fast settings, with `more` replacing those with the same key."""
     by_key = {override.partition("=")[0]: override for override in [*QUICK, *more]}
     return load_experiment("pocket", list(by_key.values()))
 
@@ -58,7 +58,7 @@ def finished(pocket_frames, tmp_path_factory):
 def test_a_run_folder_holds_what_it_promises(finished, pocket_frames):
     run, summary = finished
     rows = list(csv.DictReader((run / "training.csv").open()))
-    assert [int(row["step"]) for row in rows] == list(range(1, 7))  # 3 users * 2 tasks / 4 a step = 2 steps an epoch
+    assert [int(row["step"]) for row in rows] == list(range(1, 7))  # 3 users * 2 tasks / 4 per step = 2 steps per epoch
     # cosine decay of 0.001, without warm-up, over 6 steps
     rates = [0.0005 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
     assert [float(row["learning_rate"]) for row in rows] == pytest.approx(rates)
@@ -80,7 +80,7 @@ def test_training_changes_the_extractor(finished):
 
 
 def test_nothing_about_test_users_reaches_training(finished, pocket_frames, tmp_path):
-    """Without the test users in the tree the weights are the same; without validation users it is refused."""
+    """Without test users in the tree the weights are the same; without validation users training is refused."""
     tree = tmp_path / "frames"
     shutil.copytree(pocket_frames, tree, ignore=shutil.ignore_patterns("test", "index.csv", "manifest.json"))
     summary = train(quick(), data=tree, out=tmp_path / "run", workers=0, device=CPU)
@@ -166,7 +166,7 @@ for moment in [*{moments!r}, ("nothing", True)]:
 @pytest.mark.slow
 @pytest.mark.parametrize("moments", ["some writes", pytest.param("every write", marks=pytest.mark.long)])
 def test_killed_at_any_moment_it_resumes_to_the_same_weights(finished, pocket_frames, tmp_path, moments):
-    """SIGKILL at one moment after another, in one run, which resumes each time from what is there."""
+    """SIGKILL at several moments in one run, which resumes each time."""
     run = tmp_path / "run"
     code = KILLED.format(quick=QUICK, threads=torch.get_num_threads(), moments=KILLED_AT[moments])
     command = [sys.executable, "-c", code, str(pocket_frames), str(run)]
@@ -227,7 +227,7 @@ def test_a_damaged_state_stops_the_run(finished, pocket_frames, tmp_path):
 
 @pytest.fixture
 def second_task_not_finite(monkeypatch):
-    """The gradient of the run's task 5 is NaN: nothing in a run with sound data makes one reliably."""
+    """Makes the gradient of the run's task 5 NaN, since valid data never does so reliably."""
 
     def gradient(recognizer, pixels, *, rng, **how):
         result = task_gradient(recognizer, pixels, rng=rng, **how)
@@ -258,9 +258,9 @@ def test_or_the_step_is_left_out_if_asked(second_task_not_finite, pocket_frames,
 
 @pytest.mark.parametrize("skip", ["false", "true"])
 def test_weights_that_have_diverged_stop_the_run(pocket_frames, tmp_path, skip):
-    """Even where steps may be left out: what is wrong is no step's any more. 1e30 is past all that can be squared."""
+    """Even if steps can be skipped, because the weights are broken, not a step. 1e30 is too large to be squared."""
     config = quick("optimizer.lr=1e30", f"skip_not_finite={skip}", "tasks.tasks_per_user=1")
-    said = "validation after step 1: .*NaN or infinite features"  # an epoch of one step, so it is met there first
+    said = "validation after step 1: .*NaN or infinite features"  # an epoch of one step, so validation finds it first
     with pytest.raises(DataError, match=said):
         train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
 
@@ -278,7 +278,7 @@ META_TRAINED = [name for name in builtin_names("learner") if load_learner(name).
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("learner", META_TRAINED)
 def test_a_step_tells_which_task_is_not_finite_with_every_learner(learner, bf16):
-    """Some learners notice in the loss, some before there is one."""
+    """Some learners detect it in the loss, some before there is one."""
     recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
     weight = recognizer.extractor.net[0].weight
     sound = weight.detach().clone()
@@ -322,7 +322,7 @@ def test_an_inner_loop_that_diverges_names_task_and_step():
 
 @pytest.mark.parametrize("count", [4, 1])
 def test_a_steps_gradient_is_the_mean_over_its_tasks(count):
-    """Also in a step that is shorter than the others."""
+    """Also in a shorter step."""
     recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32).double()
     numbers, lite = range(20, 20 + count), LiteConfig(h=2)
 
@@ -343,7 +343,7 @@ def test_a_steps_gradient_is_the_mean_over_its_tasks(count):
 
 @pytest.mark.parametrize("estimator", ["lite", "full"])
 def test_a_clamp_holds_each_tasks_part_and_then_their_sum(estimator):
-    """The published MAML code clamps the sum so far after each task, which hangs on the tasks' order."""
+    """The published MAML code clamps the running sum after each task, which depends on the order of tasks."""
     recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32).double()
     numbers, lite = range(20, 24), LiteConfig(h=2, estimator=estimator)
 
@@ -405,7 +405,7 @@ ADDED += [("lite", "film_penalty"), ("lite", "film_penalty_batch")]
 
 
 def without_added(config):
-    """A config as it was written before these keys."""
+    """A config from before these keys existed."""
     for part, key in ADDED:
         del config[part][key]
     for role in ("support", "query"):
@@ -481,7 +481,7 @@ def test_it_trains_on_a_gpu(pocket_frames, tmp_path, learner):
         quick(f"learner={learner}", "epochs=1"), data=pocket_frames, out=tmp_path / "cpu", workers=0, device=CPU
     )
     first = [float(next(csv.DictReader((tmp_path / run / "training.csv").open()))["loss"]) for run in ("run", "cpu")]
-    assert first[0] == pytest.approx(first[1], rel=0.05)  # bfloat16 where the GPU is built for it
+    assert first[0] == pytest.approx(first[1], rel=0.05)  # bfloat16 if the GPU supports it well
     assert on_cpu.steps == summary.steps
 
 
@@ -548,5 +548,5 @@ def test_an_error_of_that_function_is_the_callers_and_the_run_resumes(finished, 
         device=CPU,
         on_step=lambda step, *_: steps.append(step),
     )
-    assert steps == [3, 4, 5, 6]  # the checkpoint is of step 2, after an epoch
+    assert steps == [3, 4, 5, 6]  # the checkpoint is from step 2, after an epoch
     assert same(weights(tmp_path / "run"), weights(finished[0]))

@@ -23,7 +23,7 @@ class Model(nn.Module):
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_extractor_lr_scale_reaches_the_weights(name):
-    """The published code stored the scale where its optimizer does not look. (Adam's first step is lr in size.)"""
+    """The published code stores the scale where its optimizer does not read it. (Adam's first step has size lr.)"""
     model = Model()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     config = OptimizerConfig(name=name, lr=0.01, extractor_lr_scale=0.1)
@@ -39,12 +39,12 @@ def test_extractor_lr_scale_reaches_the_weights(name):
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
 def test_every_setting_reaches_the_optimizer(name, kind):
-    """Adam's weight decay is L2, AdamW's is apart from the gradient: that is what tells the two."""
+    """Adam's weight decay is L2, AdamW's is separate from the gradient, which distinguishes the two."""
     config = OptimizerConfig(name=name, lr=0.01, betas=(0.8, 0.98), eps=1e-6, weight_decay=0.2)
     optimizer = build_optimizer(Model(), config)
     assert type(optimizer) is kind
     settings = [(group["lr"], group["betas"], group["eps"], group["weight_decay"]) for group in optimizer.param_groups]
-    assert settings == [(0.01, (0.8, 0.98), 1e-6, 0.2)] * 2  # the extractor's group, and the rest
+    assert settings == [(0.01, (0.8, 0.98), 1e-6, 0.2)] * 2  # the extractor's group, then the rest
 
 
 def test_only_what_learns_is_in_a_group_and_no_group_is_empty():
@@ -58,7 +58,7 @@ def test_only_what_learns_is_in_a_group_and_no_group_is_empty():
 
 
 def test_the_2023_rates_are_those_of_the_published_code():
-    """By timm's own schedule, as it was used there (0.6.12): asked once an epoch, one milestone, at 15 of 30 epochs."""
+    """According to timm's schedule (0.6.12) as used there: set once per epoch, one milestone at 15 of 30 epochs."""
     config = load_experiment("protonets-efficientnet_b0")
     optimizer = torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=5e-6)
     schedule = MultiStepLRScheduler(
@@ -68,12 +68,12 @@ def test_the_2023_rates_are_those_of_the_published_code():
     for epochs_done in range(1, 30):
         schedule.step(epochs_done)
         theirs.append(optimizer.param_groups[0]["lr"])
-    # the first by hand: 1e-6 and a fifth of the way to 5e-6 with every epoch
+    # the first ones by hand: 1e-6, plus a fifth of the way to 5e-6 per epoch
     assert theirs[:7] == pytest.approx([1e-6, 1.8e-6, 2.6e-6, 3.4e-6, 4.2e-6, 5e-6, 5e-6], rel=1e-12, abs=0)
     assert theirs[13:16] == pytest.approx([5e-6, 2.5e-6, 2.5e-6], rel=1e-12, abs=0)
     steps = Steps(44 * config.tasks.tasks_per_user, config.tasks_per_step, config.epochs)
     assert (steps.per_epoch, config.epochs) == (138, 30)
-    for step in range(steps.total):  # the same through all of an epoch
+    for step in range(steps.total):  # constant within an epoch
         rate = learning_rate(config.optimizer, step / steps.per_epoch, epochs=config.epochs)
         assert rate == pytest.approx(theirs[step // steps.per_epoch], rel=1e-12, abs=0), step
 
@@ -81,7 +81,7 @@ def test_the_2023_rates_are_those_of_the_published_code():
 def test_warm_up_is_with_each_step_where_it_is_not_with_each_epoch():
     def rates(warmup):
         config = OptimizerConfig(lr=5e-6, warmup_epochs=5, warmup_lr=1e-6, warmup=warmup)
-        return [learning_rate(config, step / 4, epochs=30) for step in (0, 1, 3, 4, 18, 19, 20)]  # 4 steps an epoch
+        return [learning_rate(config, step / 4, epochs=30) for step in (0, 1, 3, 4, 18, 19, 20)]  # 4 steps per epoch
 
     assert rates("step") == pytest.approx([1e-6, 1.2e-6, 1.6e-6, 1.8e-6, 4.6e-6, 4.8e-6, 5e-6], rel=1e-12, abs=0)
     assert rates("epoch") == pytest.approx([1e-6, 1e-6, 1e-6, 1.8e-6, 4.2e-6, 4.2e-6, 5e-6], rel=1e-12, abs=0)
@@ -105,7 +105,7 @@ def test_cosine_falls_to_nothing_and_none_stays():
     assert rates[0] == 1.0
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0)
-    # (1 + cos(pi/4)) / 2 at a quarter of the 8 epochs after warm-up, a half at half of them
+    # (1 + cos(pi/4)) / 2 after a quarter of the 8 epochs after warm-up, 1/2 after half of them
     assert (rates[20], rates[40]) == pytest.approx((0.853553, 0.5), abs=1e-6)
     assert learning_rate(OptimizerConfig(lr=0.3), 7, epochs=10) == 0.3
 
@@ -115,7 +115,7 @@ def test_only_what_a_block_adds_is_clamped():
     weight, other = model.extractor.weight, model.other.weight
     weight.grad = torch.tensor([[30.0, 1.0], [0.0, -4.0]])
     with clamped_apart(model, 10):
-        assert weight.grad is None  # what is there now is the block's own
+        assert weight.grad is None  # this remaining part is what the block added
         weight.grad = torch.tensor([[2.0, 11.0], [-50.0, -1.0]])
         other.grad = torch.tensor([[99.0, 0.0], [0.0, 9.0]])
     assert weight.grad.tolist() == [[32, 11], [-10, -5]]

@@ -1,4 +1,4 @@
-"""A training state on disk: what is written comes back, what was altered does not."""
+"""A training state on disk is restored exactly, and refused if it was altered."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ STATE = TrainingState(
 
 
 def trained(steps):
-    """A small module, for a recognizer, after some steps of Adam on a loss that reaches all of it; its optimizer."""
+    """A small module instead of a recognizer, after some steps of Adam on a loss over all of it; and its optimizer."""
     torch.manual_seed(3)
     recognizer = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.BatchNorm1d(4))
     optimizer = torch.optim.Adam(recognizer.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.2)
@@ -33,7 +33,7 @@ def saved(tmp_path) -> Path:
 
 
 def loaded(path):
-    """What a state gives, as text that is exact: of tensors their bytes."""
+    """A state's content as exact text, with the bytes of tensors."""
     recognizer, optimizer = trained(0)
     state = load_state(path, recognizer, optimizer)
     weights = {name: value.numpy().tobytes() for name, value in recognizer.state_dict().items()}
@@ -56,7 +56,8 @@ def test_what_is_written_comes_back(saved):
 
 
 def test_no_altered_state_is_taken(saved, mutations):
-    """300 seeded mutations. Names inside the ZIP file's directory and its alignment may change: nothing reads them."""
+    """300 seeded mutations. Names in the ZIP file's directory and its alignment may change, because nothing reads
+    them."""
     expected, taken = loaded(saved), 0
     for what, content in mutations(saved.read_bytes(), 300):
         saved.write_bytes(content)

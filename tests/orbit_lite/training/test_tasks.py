@@ -10,7 +10,7 @@ from orbit_lite.training.tasks import ChosenTasks, Steps, TrainingTasks
 
 def test_steps_of_the_2023_settings():
     steps = Steps(tasks_per_epoch=44 * 50, tasks_per_step=16, epochs=30)
-    assert steps.per_epoch == 138  # 2,200 / 16, the last one short: FACTS of the 2023 settings
+    assert steps.per_epoch == 138  # 2,200 / 16, with a short last step, as in the 2023 settings
     assert len(steps.tasks_of(137)) == 2200 - 137 * 16
     numbers = [number for step in range(2 * 138) for number in steps.tasks_of(step)]
     assert numbers == list(range(2 * 2200))
@@ -41,7 +41,7 @@ def made_tasks(root, tasks_per_user, seed=1991):
 
 
 def test_the_order_of_training_tasks_is_the_one_written_down(tmp_path):
-    """A change of it changes every trained weight."""
+    """Changing it changes all trained weights."""
     training = made_tasks(tmp_path, 3)
     tasks = [training.task(number) for number in range(2 * training.per_epoch)]
     assert [f"{task.user} {task.task}" for task in tasks[:6]] == ["P2 0", "P2 1", "P2 2", "P1 1", "P1 0", "P1 2"]

@@ -1,4 +1,4 @@
-"""Adapters: what every one in the table promises. What each computes is tested in its own module's file."""
+"""Properties of all adapters in the table. The computations of each are tested in its own file."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ LABELS = torch.tensor([0, 1, 2, 0, 1])
 
 @dataclass(frozen=True)
 class Facts:
-    """What an adapter must be, stated here a second time. heads: those that it fits itself. parts: in cost tables."""
+    """An adapter's expected facts, repeated here. heads: those that it fits itself. parts: in tables of costs."""
 
     shares_features: bool
     passes_gradient: bool
@@ -62,7 +62,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def learner_of(name: str, extractor: str = "frozen") -> LearnerConfig:
     head = (*ADAPTERS[name].heads, "proto")[0]
-    # what few steps give is enough here, where the properties are to be seen
+    # a few steps are enough to test the properties
     settings = {"residual": None} if name == "proximal" else {}
     return LearnerConfig(
         name=name, adapter=name, head=head, extractor=extractor, steps=3, step_lr=0.1, adapter_settings=settings
@@ -72,7 +72,7 @@ def learner_of(name: str, extractor: str = "frozen") -> LearnerConfig:
 @pytest.fixture
 def recognizer(name: str) -> Recognizer:
     built = build_recognizer(learner_of(name), "tiny", weights="random", frame_size_px=SIZE_PX)
-    for part in built.adapter.parts().values():  # or an untrained generator would hardly change anything
+    for part in built.adapter.parts().values():  # otherwise an untrained generator would hardly change anything
         for key, value in part.named_parameters():
             if "regularizers" in key:
                 torch.nn.init.normal_(value, generator=torch.Generator().manual_seed(0))
@@ -139,7 +139,7 @@ def test_features_are_shared_exactly_where_it_says_so(name: str, recognizer: Rec
 
 
 def test_personalizing_is_the_adapters_fit_and_then_the_heads(name: str, recognizer: Recognizer) -> None:
-    """The head that the adapter gives, or the learner's fitted to the features of the adapted extractor."""
+    """The head from the adapter, or the learner's head fitted to the adapted extractor's features."""
     fitted = recognizer.personalize(frames(5), LABELS)
     with torch.no_grad():
         adapted = recognizer.adapter.fit(
@@ -161,7 +161,7 @@ def test_a_gradient_passes_exactly_where_it_says_so(name: str) -> None:
     task = TaskPixels(frames(5), LABELS, frames(3, seed=1), torch.tensor([0, 1, 2]), WAY)
     if not FACTS[name].passes_gradient:
         recognizer = build_recognizer(learner_of(name), "tiny", weights="random", frame_size_px=SIZE_PX)
-        recognizer.extractor.requires_grad_(True)  # as a hand-made composition may be
+        recognizer.extractor.requires_grad_(True)  # as a composition by hand can be
         with pytest.raises(UsageError, match="nothing to meta-train"):
             task_gradient(recognizer, task, h=1, rng=np.random.default_rng(0))
         return

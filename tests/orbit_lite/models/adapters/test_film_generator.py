@@ -1,4 +1,4 @@
-"""FiLM: which parameters, by which formula, and that the extractor is never changed."""
+"""FiLM: its parameters, its formula, and that the extractor never changes."""
 
 import pytest
 import torch
@@ -12,12 +12,12 @@ from orbit_lite.models.recognizer import build_recognizer
 
 SIZE_PX = 32
 
-# How many tensors, and some of the names in order, by hand from the table of blocks of each network.
-# A backbone without a row fails a test.
+# The number of tensors, and some names in order, derived by hand from each network's table of blocks. A backbone
+# without a row fails a test.
 EXPECTED: dict[str, tuple[int, list[str]]] = {
     "tiny": (8, ["1.bias", "1.weight", "13.bias", "13.weight", "5.bias"]),  # 4 norms
     "efficientnet_b0": (34, ["blocks.1.0.bn2.bias", "blocks.1.0.bn2.weight", "blocks.1.1.bn2.bias"]),  # 15 blocks, 2
-    "efficientnet_lite0": (34, ["blocks.1.0.bn2.bias", "blocks.1.0.bn2.weight", "blocks.1.1.bn2.bias"]),  # as B0
+    "efficientnet_lite0": (34, ["blocks.1.0.bn2.bias", "blocks.1.0.bn2.weight", "blocks.1.1.bn2.bias"]),  # like B0
     # 2 plain, 8 edge and 30 inverted residual blocks, and 2 at the root
     "efficientnet_v2_s": (84, ["blocks.0.0.bn1.bias", "blocks.0.0.bn1.weight", "blocks.0.1.bn1.bias"]),
     "vit_s_32": (50, ["blocks.0.norm1.bias", "blocks.0.norm1.weight", "blocks.0.norm2.bias"]),  # 12 blocks of 2, and 1
@@ -33,7 +33,7 @@ def frames(count: int, seed: int = 0, clip: tuple[int, ...] = ()) -> Tensor:
 
 
 def make_adapter(*, r: float = 1.0) -> FilmAdapter:
-    """On `tiny`, with r drawn about 0 with this spread."""
+    """An adapter for `tiny`, with r drawn around 0 with this spread."""
     recognizer = build_recognizer("cnaps", "tiny", weights="random", frame_size_px=SIZE_PX)
     adapter = recognizer.adapter
     assert isinstance(adapter, FilmAdapter)

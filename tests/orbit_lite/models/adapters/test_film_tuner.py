@@ -1,4 +1,4 @@
-"""FineTuner + FiLM against a plain loop over a copy of the network."""
+"""FineTuner + FiLM, compared with a plain loop over a copy of the network."""
 
 import copy
 from typing import Any
@@ -31,7 +31,7 @@ def extractor() -> Extractor:
 
 
 def tune(tuner: FilmTuner, extractor: Extractor, items: Tensor, *, chunk: int) -> tuple[Any, Any]:
-    chunks = Chunks(1000, chunk, 1000)  # steps need a graph: the other two make no difference
+    chunks = Chunks(1000, chunk, 1000)  # the steps need a graph; the other two chunk sizes don't matter
     adapted = tuner.fit(extractor, items, LABELS, way=3, videos=None, chunks=chunks)
     return adapted.state, adapted.head
 
@@ -61,7 +61,7 @@ def test_it_is_a_plain_loop_over_norms_and_head(extractor: Extractor) -> None:
 def test_chunks_do_not_change_it_and_nothing_is_left_on_the_extractor(extractor: Extractor) -> None:
     before = copy.deepcopy(extractor.state_dict())
     clips = frames(clip=(2,))
-    with torch.no_grad():  # as personalization is
+    with torch.no_grad():  # as in personalization
         whole = tune(FilmTuner(STEPS, LR), extractor, clips, chunk=100)
         cut = tune(FilmTuner(STEPS, LR), extractor, clips, chunk=3)
     torch.testing.assert_close(whole[0], cut[0])

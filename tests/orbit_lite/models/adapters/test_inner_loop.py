@@ -1,4 +1,4 @@
-"""MAML's adapter: what it fits, against a plain loop over a copy of the network, and what it refuses."""
+"""MAML's adapter: its fit, compared with a plain loop over a copy of the network, and invalid settings."""
 
 import copy
 from dataclasses import replace
@@ -21,7 +21,7 @@ from orbit_lite.models.extractor import Extractor, build_extractor
 from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
 
-SIZE_PX, STEPS, RATE, SCALE = 32, 4, 2**-6, 2**-3  # rates that float32 holds exactly
+SIZE_PX, STEPS, RATE, SCALE = 32, 4, 2**-6, 2**-3  # rates that are exact in float32
 LABELS = torch.tensor([0, 1, 2, 0, 1])
 
 
@@ -77,7 +77,7 @@ def test_clips_count_as_items() -> None:
     clips = frames(clip=(2,))
     whole, cut = (recognizer.personalize(clips, LABELS, chunk=chunk).logits(clips) for chunk in (100, 1))
     torch.testing.assert_close(whole, cut)
-    doubled = frames()[:, None].expand(-1, 2, -1, -1, -1)  # a clip of one frame twice is that frame
+    doubled = frames()[:, None].expand(-1, 2, -1, -1, -1)  # a clip of the same frame twice equals that frame
     one, other = (recognizer.personalize(items, LABELS).logits(clips) for items in (frames(), doubled))
     torch.testing.assert_close(one, other)
 
@@ -129,7 +129,7 @@ def test_macs_are_those_of_what_runs(settings: dict[str, Any]) -> None:
     recognizer = recognizer_of(settings).float()
     parts = personalize_macs(recognizer, way=3, support=5)
     assert total(parts).ours == count_macs(lambda: recognizer.personalize(frames(), LABELS))
-    # the leaderboard's rule: each step encodes every frame, forward and backward; 4 steps in windows of 3 are 2
+    # the leaderboard's rule: each step encodes every frame, forward and backward; 4 steps in windows of 3 are 2 windows
     frame, means = frame_macs(recognizer, way=3)[0].leaderboard, 3 * 5 * 256
     steps = (2 if "window" in settings else STEPS) * 5 * (2 * frame + 256 + 3 * 256)
     assert total(parts).leaderboard == steps + ((5 * frame + means) if "start" in settings else 0)

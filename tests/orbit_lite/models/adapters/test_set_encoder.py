@@ -15,7 +15,7 @@ def test_encodings_by_formula() -> None:
     values = dict(encoder.named_parameters())
     with torch.no_grad():
         for name, value in values.items():
-            if ".1." in name:  # scale and shift, which start as 1 and 0
+            if ".1." in name:  # scale and shift, which start at 1 and 0
                 value.add_(0.3 * torch.randn(value.shape, generator=torch.Generator().manual_seed(2)))
     hidden = pixels(3, 64)
     for number in range(1, 6):

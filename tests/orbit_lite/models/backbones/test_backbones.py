@@ -1,4 +1,4 @@
-"""Backbones: the table, weights from files, and the extractor's promises."""
+"""Backbones: the table, weights from files, and properties of the extractor."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def frames(count: int, size_px: int = 224) -> Tensor:
 
 @pytest.fixture(scope="module")
 def b0_weights() -> dict[str, Tensor]:
-    """A state dict as timm would give it, classifier and all, but for its values."""
+    """A state dict like timm's, including the classifier, with other values."""
     import timm
 
     return dict(timm.create_model(TIMM_B0, pretrained=False).state_dict())
@@ -39,7 +39,7 @@ def test_every_backbone_builds_and_gives_its_width(name: str) -> None:
 
 def test_tiny_is_well_under_a_million_parameters() -> None:
     extractor = build_extractor("tiny", weights="random")
-    assert sum(p.numel() for p in extractor.parameters()) == 385_208  # counted from the table of stages, by hand
+    assert sum(p.numel() for p in extractor.parameters()) == 385_208  # counted by hand from the table of stages
 
 
 @pytest.mark.parametrize("name", ["tiny", "efficientnet_b0", "resnet18"])
@@ -50,7 +50,7 @@ def test_normalization_is_the_backbones_own(name: str) -> None:
     with torch.no_grad():
         plain = extractor.net((images / 255 - mean) / std)
         torch.testing.assert_close(extractor(images), plain, rtol=1e-5, atol=1e-5)
-    assert images.equal(frames(2))  # the caller's images are left as they were
+    assert images.equal(frames(2))  # the caller's images don't change
 
 
 def test_images_that_are_already_floats_are_refused() -> None:
@@ -60,7 +60,7 @@ def test_images_that_are_already_floats_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["tiny", "efficientnet_b0", "resnet18"])
 def test_pixels_and_weights_are_channels_last(name: str, tmp_path: Path) -> None:
-    """On CPU and GPU the quicker layout for convolutions; a file of weights must not undo it."""
+    """This layout is faster for convolutions on CPU and GPU; loading weights must not change it."""
     torch.save(BACKBONES[name].build().state_dict(), tmp_path / "x.pth")
     extractor = build_extractor(name, weights=tmp_path / "x.pth")
     layouts = []
@@ -79,7 +79,7 @@ def test_pixels_and_weights_are_channels_last(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["tiny", "efficientnet_b0", "vit_s_32"])
 def test_an_encoding_does_not_depend_on_its_batch(name: str) -> None:
-    """In float64: random weights enlarge what float32 rounds, which in another batch is something else."""
+    """In float64, because random weights amplify float32 rounding, which depends on the batch."""
     size_px = 224 if name.startswith("vit") else 64
     extractor = build_extractor(name, weights="random", frame_size_px=size_px).double()
     images = frames(3, size_px)

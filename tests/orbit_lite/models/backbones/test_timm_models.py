@@ -1,4 +1,4 @@
-"""`timm:NAME`: the promises of the table's backbones, on many families; what can't keep them is refused in one line."""
+"""`timm:NAME`: properties of backbones for many model families; models without them are refused in one line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ from orbit_lite.models.task_gradient import task_gradient
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
 
-# Width, as timm's table of models has it (num_features, or the hidden layer of a head that stays), and a small size.
+# Width, according to timm's table of models (num_features, or a remaining hidden layer of the head), and a small size.
 FAMILIES = {
     "mobilenetv3_small_050": (1024, 64),
     "resnet10t": (512, 64),
@@ -43,13 +43,13 @@ FAMILIES = {
     "vit_small_patch14_dinov2": (384, 56),  # native: 518
     "swin_tiny_patch4_window7_224": (768, 56),
 }
-# One of each kind of norm and of attention; the others in the long run
+# One of each kind of norm and attention; the others are in the long tests
 QUICK = ("resnet10t", "convnext_atto", "vit_tiny_patch16_224", "levit_128s", "swin_tiny_patch4_window7_224")
 LEARNER = LearnerConfig(name="film", head="proto", adapter="generator", extractor="learned")
 
 
 def frames(count: int, size_px: int, seed: int = 0) -> Tensor:
-    """Coarse patches: noise looks the same to every network."""
+    """Coarse patches, because all noise looks the same to a network."""
     patches = 255 * torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
     return nn.functional.interpolate(patches, size=(size_px, size_px), mode="nearest").to(torch.uint8)
 
@@ -63,8 +63,8 @@ def family(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def recognizer(family: str) -> Iterator[Recognizer]:
-    """CNAPs' adapter on a learned extractor, in float64; norms far from 1 and 0, where some begin: there an image would
-    make no difference."""
+    """CNAPs' adapter on a learned extractor, in float64; norms are far from 1 and 0, because at these some networks
+    ignore the image."""
     built = build_recognizer(LEARNER, f"timm:{family}", weights="random", frame_size_px=FAMILIES[family][1]).double()
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_exact_is_full(family: str, recognizer: Recognizer) -> None:
         task_gradient(recognizer, task, h=1, rng=rng, estimator=estimator, chunks=chunks)  # type: ignore[arg-type]
         gradients = {name: value.grad for name, value in recognizer.named_parameters()}
         found[estimator] = {name: value.clone() for name, value in gradients.items() if value is not None}
-    # what FiLM replaces gets its gradient by way of the state; all else must have one
+    # parameters that FiLM replaces get their gradient through the state; all others must have one
     assert found["exact"].keys() == found["full"].keys() == {name for name, _ in recognizer.named_parameters()}
     whole = torch.cat([value.flatten() for value in found["full"].values()])
     apart = torch.cat([(found["exact"][name] - value).flatten() for name, value in found["full"].items()])
@@ -140,7 +140,7 @@ def test_dinov2_takes_224_pixels_and_its_own_518(monkeypatch: pytest.MonkeyPatch
     "name",
     [
         "convnext_atto",  # head.norm stays, head.fc goes
-        "levit_128s",  # two classifiers, each with a norm of its own
+        "levit_128s",  # two classifiers, each with its own norm
         "deit_tiny_distilled_patch16_224",  # two classifiers
         "vit_tiny_patch16_224",  # position embeddings of another size
     ],
@@ -160,7 +160,7 @@ def test_a_file_of_timms_is_loaded_its_classifier_ignored(name: str, tmp_path: P
 
 
 def test_a_checkpoint_says_which_of_timms_it_is_of(tmp_path: Path) -> None:
-    """With its tag: pixel statistics hang on that, and timm's usual one may change."""
+    """With its tag, because pixel statistics depend on it, and timm's default can change."""
     built = build_recognizer("protonets", "timm:mobilenetv3_small_050", weights="random", frame_size_px=64)
     save_recognizer(tmp_path / "x.safetensors", built, config={})
     for asked in (None, "timm:mobilenetv3_small_050", "timm:mobilenetv3_small_050.lamb_in1k"):
@@ -234,6 +234,6 @@ def test_film_is_refused_where_there_are_no_norms() -> None:
 def test_film_leaves_what_changes_sizes_between_blocks() -> None:
     extractor = build_extractor("timm:swin_tiny_patch4_window7_224", weights="random", frame_size_px=56)
     names = list(film_parameters(extractor))
-    # 12 blocks of two norms, the patch embedding's and the last one; three of patch merging are left
+    # 12 blocks with two norms, the patch embedding's and the final one; the three of patch merging are excluded
     assert len(names) == 2 * (12 * 2 + 2)
     assert not any("downsample" in name for name in names)

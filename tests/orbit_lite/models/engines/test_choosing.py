@@ -1,4 +1,4 @@
-"""The engine for a piece of work: the one asked for, or the quicker one by what was measured."""
+"""The engine for a piece of work: the requested one, or the one measured to be faster."""
 
 import json
 import logging
@@ -44,7 +44,7 @@ def test_an_engine_that_fails_is_never_quicker():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """What is measured: torch encodes 10 frames a second, openvino 40."""
+    """Fakes the measurement: torch encodes 10 frames per second, openvino 40."""
     measured = []
 
     def frames_per_s(encoder, extractor, chunk):

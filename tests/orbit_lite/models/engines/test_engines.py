@@ -1,4 +1,4 @@
-"""Every engine gives the extractor's own features, whatever the weights, the state and the number of images."""
+"""Every engine gives the extractor's own features, for any weights, state and number of images."""
 
 import copy
 import logging
@@ -24,17 +24,18 @@ from orbit_lite.models.inputs import NotFinite
 from orbit_lite.models.recognizer import build_recognizer
 
 ROOT = Path(__file__).parents[4]
-QUICK = ("tiny", "efficientnet_lite0")  # to make a graph of the others takes 5 to 20 seconds each
+QUICK = ("tiny", "efficientnet_lite0")  # making a graph of one of the others takes 5 to 20 seconds
 WITH_NORMS = {"resnet18": 20, "efficientnet_b0": 49, "efficientnet_lite0": 49, "efficientnet_v2_s": 110}
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))  # of this process's tests
+    # shared by the tests of this process
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def extractor_of(name: str, *, seed: int = 0) -> Extractor:
-    """One whose norms do something: as they are built, they do nothing."""
+    """An extractor with random norms, because new norms have no effect."""
     extractor = build_extractor(name, weights="random", seed=seed, frame_size_px=224 if "vit" in name else 64)
     draw = torch.Generator().manual_seed(seed)
     for module in extractor.net.modules():
@@ -61,7 +62,7 @@ def noise(extractor: Extractor, count: int) -> torch.Tensor:
 
 
 def off(engine, extractor, state=None, count=3) -> float:
-    """The largest difference from eager features, in their standard deviation."""
+    """The largest difference from eager features, relative to their standard deviation."""
     images = noise(extractor, count)
     with torch.no_grad():
         expected = extractor.encode(images, state=state)
@@ -219,7 +220,7 @@ def test_recognizers_are_copied_with_any_engine():
 
 
 class Shared(nn.Module):
-    """One convolution for two norms: neither may be taken in."""
+    """One convolution for two norms, neither of which can be folded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,7 +231,7 @@ class Shared(nn.Module):
 
 
 class Looking(nn.Module):
-    """A convolution whose output is used beside its norm, too."""
+    """A convolution whose output is also used outside its norm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -242,7 +243,7 @@ class Looking(nn.Module):
 
 
 class Computing(nn.Module):
-    """A convolution whose weight is computed from others, and a network that takes no other precision."""
+    """A convolution whose weight is computed from others, in a network with a fixed precision."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -253,7 +254,7 @@ class Computing(nn.Module):
 
 
 class Precise(nn.Module):
-    """A network that takes no other precision."""
+    """A network with a fixed precision."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -380,7 +381,7 @@ def test_a_chunk_that_fails_holds_up_nobody():
     encoder, images = OpenVinoEngine().encoder(extractor, None), noise(extractor, 2)
     expected = encoder(images)
     for _ in range(torch.get_num_threads() + 1):
-        with pytest.raises(Exception, match=r"\S"):  # the runtime's own, of several kinds
+        with pytest.raises(Exception, match=r"\S"):  # the runtime raises several types of errors
             encoder(images[:, :2])
     with ThreadPoolExecutor(1) as thread:
         assert torch.equal(thread.submit(encoder, images).result(timeout=120), expected)
@@ -422,7 +423,7 @@ def test_a_kept_graph_of_another_network_is_made_again():
 
 
 class Tight:
-    """As if a GPU's memory held so many frames and no more."""
+    """Simulates a GPU whose memory holds a limited number of frames."""
 
     name, chunks_at_once = "tight", 1
 

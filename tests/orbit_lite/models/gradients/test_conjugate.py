@@ -1,4 +1,4 @@
-"""Conjugate gradients against a dense solve, and what is said where they do not get there."""
+"""Conjugate gradients compared with a dense solver, and errors if they don't converge."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from orbit_lite.models.inputs import NotSolved
 
 
 def matrix(*eigenvalues: float) -> Tensor:
-    """Symmetric, with these eigenvalues."""
+    """A symmetric matrix with these eigenvalues."""
     size = len(eigenvalues)
     draw = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     axes = torch.linalg.qr(draw).Q

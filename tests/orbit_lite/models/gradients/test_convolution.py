@@ -12,7 +12,7 @@ from orbit_lite.models.gradients.convolution import FastSecondDerivatives, convo
 CASES = {
     "depthwise": {"groups": 4, "padding": 1},
     "two groups": {"groups": 2, "padding": (0, 1)},
-    "stride": {"groups": 4, "stride": 2, "padding": 1},  # 6 pixels: the last row of the input is not reached
+    "stride": {"groups": 4, "stride": 2, "padding": 1},  # 6 pixels: the last row of the input is not used
     "dilation": {"groups": 2, "dilation": (1, 2), "padding": 2},
     "one group": {"groups": 1, "stride": (2, 1)},
 }
@@ -37,7 +37,7 @@ def test_it_is_the_convolution_with_first_and_second_derivatives(case, layout):
 
 
 def hessian_product(net, images, *, quick):
-    """Of the sum of the cubes of what comes out, with a vector of ones, for each parameter."""
+    """The Hessian product of the sum of cubed outputs with a vector of ones, for each parameter."""
     parameters = list(net.parameters())
     if quick:
         with FastSecondDerivatives():
@@ -64,7 +64,7 @@ def test_inside_its_block_modules_give_the_same():
 
 
 class Convolutions(TorchDispatchMode):
-    """Counts them."""
+    """Counts convolutions."""
 
     def __init__(self):
         super().__init__()

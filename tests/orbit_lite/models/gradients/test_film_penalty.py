@@ -1,4 +1,4 @@
-"""The penalty on generated FiLM, in a whole step of training, against the published code's formula written out."""
+"""The penalty on generated FiLM in a whole training step, compared with the published code's formula."""
 
 import math
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from orbit_lite.training.loop import step_gradient
 from orbit_lite.training.tasks import Steps
 
 SIZE_PX = 32
-BATCH = 3  # query items of a batch there
-QUERIES = (7, 3, 1, 6, 5)  # of each task: 3, 1, 1, 2 and 2 batches, short ones among them
+BATCH = 3  # query items per batch in the published code
+QUERIES = (7, 3, 1, 6, 5)  # query items per task: 3, 1, 1, 2 and 2 batches, some of them short
 BATCHES = (3, 1, 1, 2, 2)
 STEPS = Steps(tasks_per_epoch=5, tasks_per_step=3, epochs=1)  # the second one is short
 
@@ -43,7 +43,7 @@ def regularizers(recognizer: Recognizer) -> Sequence[Tensor]:
 
 
 def gradient(recognizer: Recognizer, step: int, lite: LiteConfig) -> Tensor:
-    """Of all that is learned, after one step's tasks."""
+    """The gradient of all learned parameters after one step's tasks."""
     numbers = STEPS.tasks_of(step)
     recognizer.zero_grad(set_to_none=True)
     pixels = (make_task(QUERIES[number]) for number in numbers)
@@ -52,7 +52,8 @@ def gradient(recognizer: Recognizer, step: int, lite: LiteConfig) -> Tensor:
 
 
 def published(recognizer: Recognizer, step: int) -> Tensor:
-    """Task by task, batch by batch: 0.001 times the sum of squares is added to each batch's loss, as it is."""
+    """Task by task and batch by batch: 0.001 times the sum of squares is added to each batch's loss, without
+    scaling."""
     recognizer.zero_grad(set_to_none=True)
     for number in STEPS.tasks_of(step):
         for _ in range(0, QUERIES[number], BATCH):
@@ -66,7 +67,7 @@ def published(recognizer: Recognizer, step: int) -> Tensor:
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("step", [0, 1])
 def test_a_steps_penalty_is_the_published_codes(learner: str, estimator: Estimator, step: int) -> None:
-    """However many query items are computed at once, and also in a short step."""
+    """For any number of query items computed at once, and also in a short step."""
     recognizer = make_recognizer(learner)
     for computed_at_once in (2, 100):
         how = {"estimator": estimator, "h": 2, "query_batch": computed_at_once}
@@ -94,7 +95,7 @@ def test_the_weight_is_a_setting() -> None:
 @pytest.mark.parametrize("learner", ["cnaps", "simple_cnaps"])
 @pytest.mark.parametrize(("prefix", "items"), [("", 256), ("2021-", 8)])
 def test_the_published_experiments_have_the_published_penalty(learner: str, prefix: str, items: int) -> None:
-    """Of 16 tasks with one batch each it is 16 times the mean's."""
+    """For 16 tasks with one batch each, it is 16 times that of the mean."""
     config = load_experiment(f"{prefix}{learner}-efficientnet_b0")
     penalty = FilmPenalty(config.lite.film_penalty, config.lite.film_penalty_batch)
     assert penalty == FilmPenalty(0.001, items)

@@ -1,4 +1,4 @@
-"""The gradient through an inner loop: what the estimators promise, over the settings that change it."""
+"""The gradient through an inner loop: properties of the estimators, for all settings that change it."""
 
 import weakref
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ SIZE_PX, STEPS, RATE = 32, 3, 0.02
 UNEVEN = Chunks(no_graph=3, with_graph=2, query=3)
 Parts = dict[str, Tensor]
 
-# What changes the gradient. Each is an inner loop of 3 steps; two windows of 2 and 1 where there are windows.
+# Settings that change the gradient. Each is an inner loop of 3 steps, with windows of 2 and 1 if there are windows.
 SETTINGS: dict[str, dict[str, Any]] = {
     "second order": {},
     "two rates": {"extractor_lr_scale": 0.1},
@@ -48,7 +48,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def random_frames(count: int, seed: int, clip: tuple[int, ...] = ()) -> Tensor:
-    """Smooth frames of different colors: noise would give encodings that hardly differ."""
+    """Smooth frames of different colors, because encodings of noise hardly differ."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randint(0, 256, (count, *clip, 3, 4, 4), generator=generator, dtype=torch.uint8)
     return coarse.repeat_interleave(SIZE_PX // 4, dim=-1).repeat_interleave(SIZE_PX // 4, dim=-2)
@@ -94,7 +94,7 @@ def gradient(
     chunks: Chunks = UNEVEN,
     loss_scale: float = 1.0,
 ) -> tuple[TaskLoss, Parts]:
-    """Loss, and the gradient of each parameter."""
+    """The loss and the gradient of each parameter."""
     recognizer.zero_grad(set_to_none=True)
     rng = np.random.default_rng(rng)
     loss = task_gradient(recognizer, task, h=h, rng=rng, estimator=estimator, chunks=chunks, loss_scale=loss_scale)
@@ -102,7 +102,7 @@ def gradient(
 
 
 def apart(one: Parts, other: Parts) -> dict[str, float]:
-    """|one - other| / |other| of each parameter."""
+    """|one - other| / |other| for each parameter."""
     assert one.keys() == other.keys() and one
     return {name: float((one[name] - other[name]).norm() / other[name].norm()) for name in one}
 
@@ -143,7 +143,7 @@ def test_rates_are_learned_over_a_frozen_extractor(estimator: Estimator) -> None
 
 
 def written_out(recognizer: Recognizer, task: TaskPixels, own: dict[str, Any]) -> Tensor:
-    """The query loss, from the definitions: a true step for each rate, a gradient for each window."""
+    """The query loss from the definitions, with one step per rate and one gradient per window."""
     extractor = recognizer.extractor
     film = own.get("adapts") == "film"
     every = dict(extractor.net.named_parameters())
@@ -189,12 +189,12 @@ def test_full_is_the_loop_written_out(settings: str) -> None:
     expected = {name: p.grad.clone() for name, p in recognizer.named_parameters() if p.grad is not None}
     found, full = gradient(recognizer, task, "full")
     assert furthest(full, expected) < 1e-9
-    if "multi_step_loss" not in SETTINGS[settings]:  # with it, the loss that is returned is the last step's alone
+    if "multi_step_loss" not in SETTINGS[settings]:  # then the returned loss is only that of the last step
         assert found.loss == pytest.approx(loss.item())
 
 
 def test_first_order_is_the_query_gradient_where_the_loop_ends() -> None:
-    """What ORBIT's published code does: adapt a copy, and add its query gradient to the model's."""
+    """As in ORBIT's published code: adapt a copy, and add its query gradient to the model's."""
     recognizer, task = make_recognizer({"first_order": True}), make_task()
     fitted = recognizer.personalize(task.support, task.support_labels)
     assert fitted.state is not None
@@ -205,7 +205,7 @@ def test_first_order_is_the_query_gradient_where_the_loop_ends() -> None:
     for estimator in ESTIMATORS:
         assert furthest(gradient(recognizer, task, estimator)[1], expected) < 1e-9
     second = gradient(make_recognizer({}), task, "exact")[1]
-    assert furthest(second, expected) > 0.01  # or this test could not tell them apart
+    assert furthest(second, expected) > 0.01  # otherwise this test could not distinguish them
 
 
 def test_a_window_of_plain_steps_is_one_larger_step() -> None:
@@ -231,7 +231,7 @@ def test_a_window_that_does_not_divide_the_steps_leaves_a_shorter_last_one() -> 
 
 
 class Scripted(np.random.Generator):
-    """Gives these subsets, one a draw."""
+    """Returns these subsets, one per draw."""
 
     def __init__(self, subsets: Iterable[tuple[int, ...]]) -> None:
         super().__init__(np.random.PCG64(0))
@@ -242,18 +242,18 @@ class Scripted(np.random.Generator):
 
 
 def over_every_draw(recognizer: Recognizer, h: int, draws: int, *, shared: bool = False) -> Parts:
-    """The mean of `lite` over every series of subsets; or over those of the same one every time."""
+    """The mean of `lite` over all series of subsets, or over series of the same subset."""
     subsets = list(combinations(range(len(SMALL.support)), h))
     scripts = [(subset,) * draws for subset in subsets] if shared else list(product(subsets, repeat=draws))
     found = []
     for script in scripts:
         rng = Scripted(script)
         found.append(gradient(recognizer, SMALL, "lite", h=h, rng=rng)[1])
-        assert not rng.left  # one for each step, and one for the prototypes
+        assert not rng.left  # one per step, and one for the prototypes
     return {name: torch.stack([one[name] for one in found]).mean(dim=0) for name in found[0]}
 
 
-# settings, steps, H, draws of a gradient: one for each window, and one for the prototypes
+# settings, steps, H, draws per gradient: one per window, and one for the prototypes
 DRAWS = [
     ({}, 3, 2, 3),
     ({}, 2, 1, 2),
@@ -269,12 +269,12 @@ def test_mean_of_lite_over_every_draw_is_full(settings: dict[str, Any], steps: i
     recognizer = make_recognizer(settings, steps=steps)
     full = gradient(recognizer, SMALL, "full")[1]
     assert furthest(over_every_draw(recognizer, h, draws), full) < 1e-9
-    assert furthest(gradient(recognizer, SMALL, "lite", h=h)[1], full) > 1e-4  # a single one is off
+    assert furthest(gradient(recognizer, SMALL, "lite", h=h)[1], full) > 1e-4  # a single draw differs
 
 
 @pytest.mark.parametrize("settings", [{}, {"start": "prototypes"}])
 def test_one_subset_for_every_step_would_be_biased(settings: dict[str, Any]) -> None:
-    """Why there is a draw for each: what reaches a step is a product of all estimates after it."""
+    """Each step needs its own draw, because the gradient that reaches a step is a product of all later estimates."""
     recognizer, draws = make_recognizer(settings, rate=0.1, steps=2), 2 + len(settings)
     full = gradient(recognizer, SMALL, "full")[1]
     assert furthest(over_every_draw(recognizer, 1, draws, shared=True), full) > 0.01
@@ -321,7 +321,7 @@ def test_gradients_of_tasks_add_up(estimator: Estimator) -> None:
 
 
 class Kept:
-    """What a graph keeps of a layer, for as long as the graph lives."""
+    """A layer's tensors that a graph stores while it exists."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
@@ -330,12 +330,12 @@ class Kept:
 @pytest.mark.parametrize("estimator", ["lite", "exact"])
 @pytest.mark.parametrize("settings", ["second order", "norms, all else", "first order, all else"])
 def test_one_chunks_graph_is_alive_at_a_time(settings: str, estimator: Estimator) -> None:
-    """However many items and steps: when a chunk is encoded, nothing is left of an earlier one's maps or filters."""
+    """For any number of items and steps: when a chunk is encoded, no maps or filters of earlier chunks remain."""
     recognizer, alive = make_recognizer(SETTINGS[settings]), weakref.WeakSet[Kept]()
     left: list[int] = []
 
     def keep(tensor: Tensor) -> Kept | Tensor:
-        if tensor.ndim != 4:  # prototypes and the head's weights: small, and kept on purpose
+        if tensor.ndim != 4:  # prototypes and the head's weights are small and stored on purpose
             return tensor
         kept = Kept(tensor)
         alive.add(kept)
@@ -354,7 +354,7 @@ def test_one_chunks_graph_is_alive_at_a_time(settings: str, estimator: Estimator
 @pytest.mark.parametrize(
     ("settings", "estimator", "passes"),
     [
-        ({}, "exact", STEPS * (5 + 5) + 4),  # on the way there and back; the query set
+        ({}, "exact", STEPS * (5 + 5) + 4),  # forward and backward steps; the query set
         ({}, "lite", STEPS * (5 + 2) + 4),
         ({"window": 2}, "lite", 2 * (5 + 2) + 4),
         ({"first_order": True}, "lite", STEPS * 5 + 4),
@@ -401,7 +401,7 @@ def test_a_rate_that_diverges_names_the_step(estimator: Estimator) -> None:
         gradient(recognizer, make_task(), estimator)
     with pytest.raises(NotFinite, match=r"at inner step \d of 3"):
         recognizer.personalize(make_task().support, make_task().support_labels)
-    last = make_recognizer({}, rate=1e200, steps=1)  # no step comes after it whose loss would show it
+    last = make_recognizer({}, rate=1e200, steps=1)  # no later step's loss would show it
     with pytest.raises(NotFinite, match="at inner step 1 of 1"):
         gradient(last, make_task(), estimator)
 
@@ -414,7 +414,8 @@ def test_weights_of_the_multi_step_loss() -> None:
 
 
 def test_anils_loop_is_the_adapters_with_nothing_but_the_head() -> None:
-    """Its gradient by a graph over encodings, theirs by products: the same where the extractor's rate is next to 0."""
+    """Its gradient uses a graph over encodings, theirs uses products; both agree if the extractor's rate is nearly
+    0."""
     for start, window, batch in product(("zeros", "prototypes"), (1, 2), (None, 2)):
         own = {"start": start, "window": window, "learned_rates": True, "summed_batches": batch}
         anil = LearnerConfig(head="inner_loop", extractor="learned", steps=STEPS, step_lr=RATE, head_settings=own)
@@ -436,7 +437,7 @@ def test_an_unknown_estimator_is_refused_as_elsewhere() -> None:
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("settings", ["norms, all else", "first order, all else"])
 def test_a_gpu_gives_the_cpus_gradient(settings: str, estimator: Estimator) -> None:
-    """In float64, which knows no TensorFloat-32; the pixels stay where they were."""
+    """In float64, where TensorFloat-32 is not used; the pixels stay on their device."""
     loss, expected = gradient(make_recognizer(SETTINGS[settings]), make_task(), estimator, h=3)
     on_gpu, found = gradient(make_recognizer(SETTINGS[settings]).cuda(), make_task(), estimator, h=3)
     assert on_gpu.loss == pytest.approx(loss.loss, rel=1e-9)

@@ -1,4 +1,4 @@
-"""LITE: what the estimators promise of the gradient, over every learner that is meta-trained, part by part."""
+"""LITE: properties of the estimators, for every meta-trained learner and each of its parts."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -27,9 +27,9 @@ from orbit_lite.models.task_gradient import own_generator, task_gradient
 SIZE_PX = 32
 UNEVEN = Chunks(no_graph=3, with_graph=2, query=3)  # 7 query items in batches of 3, 3 and 1
 EXTRACTOR, SET_ENCODER, GENERATOR, HEAD = "extractor.", "adapter.set_encoder.", "adapter.generator.", "head."
-Parts = dict[str, Tensor]  # the gradient of each part that is meta-learned, as one vector
+Parts = dict[str, Tensor]  # the gradient of each meta-learned part, as one vector
 
-# Every built-in learner is in one of these four, with the parts that meta-training changes.
+# Every built-in learner is in one of these four tables, with the parts that meta-training changes.
 META_TRAINED: dict[str, tuple[str, ...]] = {
     "protonets": (EXTRACTOR,),
     "protonets_cosine": (EXTRACTOR,),
@@ -42,10 +42,10 @@ META_TRAINED: dict[str, tuple[str, ...]] = {
     "anil": (EXTRACTOR,),
     "anil_implicit": (EXTRACTOR,),
 }
-INNER_LOOP = ("maml", "maml_first_order", "maml_window")  # promise the same, in test_inner_loop.py
+INNER_LOOP = ("maml", "maml_first_order", "maml_window")  # tested in test_inner_loop.py
 EXACT_ONLY = ("imaml",)  # in test_proximal.py
 FITTED_ONLY = ("finetuner", "finetuner_film")
-# And compositions that bring the parts together in other ways.
+# Other compositions of the parts.
 VARIANTS: dict[str, tuple[LearnerConfig, tuple[str, ...]]] = {
     "cnaps, extractor learned": (
         load_learner("cnaps").model_copy(update={"extractor": "learned"}),
@@ -61,7 +61,7 @@ PARTS = META_TRAINED | {name: parts for name, (_, parts) in VARIANTS.items()}
 
 
 def random_frames(count: int, seed: int, clip: tuple[int, ...] = ()) -> Tensor:
-    """Smooth frames of different colors: noise would give encodings that hardly differ."""
+    """Smooth frames of different colors, because encodings of noise hardly differ."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randint(0, 256, (count, *clip, 3, 4, 4), generator=generator, dtype=torch.uint8)
     return coarse.repeat_interleave(SIZE_PX // 4, dim=-1).repeat_interleave(SIZE_PX // 4, dim=-2)
@@ -85,7 +85,7 @@ def make_task(
 
 
 def make_recognizer(learner: str, dtype: torch.dtype = torch.float64, backbone: str = "tiny") -> Recognizer:
-    """With r of order 1, for an untrained adapter's is 0.001: support set and FiLM would hardly meet."""
+    """With r of order 1: an untrained adapter's is 0.001, so the support set would hardly affect FiLM."""
     config = VARIANTS[learner][0] if learner in VARIANTS else load_learner(learner)
     recognizer = build_recognizer(config, backbone, weights="random", frame_size_px=SIZE_PX)
     if isinstance(recognizer.adapter, FilmAdapter):
@@ -96,7 +96,7 @@ def make_recognizer(learner: str, dtype: torch.dtype = torch.float64, backbone: 
 
 
 def collect(recognizer: Recognizer) -> Parts:
-    """What lies in `.grad`, by part."""
+    """The content of `.grad`, by part."""
     found = {
         part: [value.grad.flatten() for name, value in recognizer.named_parameters() if name.startswith(part)
                and value.grad is not None]
@@ -114,14 +114,14 @@ def gradient(
     rng: int | np.random.Generator = 0,
     chunks: Chunks = UNEVEN,
 ) -> tuple[TaskLoss, Parts]:
-    """Loss, and the gradient of each part."""
+    """The loss and the gradient of each part."""
     recognizer.zero_grad(set_to_none=True)
     loss = task_gradient(recognizer, task, h=h, rng=np.random.default_rng(rng), estimator=estimator, chunks=chunks)
     return loss, collect(recognizer)
 
 
 def apart(one: Parts, other: Parts) -> dict[str, float]:
-    """|one - other| / |other| of each part."""
+    """|one - other| / |other| for each part."""
     assert one.keys() == other.keys()
     return {part: float((one[part] - other[part]).norm() / other[part].norm()) for part in one}
 
@@ -149,7 +149,7 @@ def test_every_built_in_learner_is_in_a_table_and_every_head_in_a_learner() -> N
     assert sorted([*META_TRAINED, *INNER_LOOP, *EXACT_ONLY, *FITTED_ONLY]) == builtin_names("learner")
     assert all(load_learner(name).meta_learned for name in META_TRAINED)
     tried = {load_learner(name).head for name in META_TRAINED} | {config.head for config, _ in VARIANTS.values()}
-    # through the others no gradient passes: the config refuses to train them
+    # no gradient passes through the others, and the config refuses to train them
     assert tried == {name for name, record in HEADS.items() if record.passes_gradient}
 
 
@@ -171,7 +171,7 @@ def test_exact_is_full(learner: str, task: str) -> None:
 def test_exact_is_full_in_float32(learner: str) -> None:
     recognizer = make_recognizer(learner, torch.float32)
     exact, full = gradient(recognizer, make_task(), "exact")[1], gradient(recognizer, make_task(), "full")[1]
-    assert furthest(exact, full) < 1e-3  # measured: 2e-6; how float32 rounds depends on the processor
+    assert furthest(exact, full) < 1e-3  # measured: 2e-6; float32 rounding depends on the processor
 
 
 @pytest.mark.parametrize("learner", ["protonets", "cnaps"])
@@ -182,7 +182,7 @@ def test_exact_is_full_through_batchnorm(learner: str) -> None:
 
 
 def loss_written_out(recognizer: Recognizer, task: TaskPixels) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and penalty, from the definitions of FiLM and of the loss."""
+    """Cross-entropy and penalty from the definitions of FiLM and the loss."""
     film, penalty = None, torch.zeros((), dtype=torch.float64)
     if isinstance(adapter := recognizer.adapter, FilmAdapter):
         embedding = adapter.set_encoder(recognizer.extractor.pixels(task.support)).mean(dim=0)
@@ -197,7 +197,7 @@ def loss_written_out(recognizer: Recognizer, task: TaskPixels) -> tuple[Tensor, 
             penalty = penalty + 0.001 * (r**2).sum()
     features = recognizer.extractor.encode(task.support, state=film)
     head = recognizer.head
-    if in_training := recognizer.head_record.in_training:  # with the dropout of a gradient whose rng is 0
+    if in_training := recognizer.head_record.in_training:  # with the dropout of a gradient with rng 0
         head = in_training(head, "full", own_generator(np.random.default_rng(0)))
     fitted = head.fit(features, task.support_labels, way=task.way)
     logits = fitted.logits(recognizer.extractor.encode(task.query, state=film))
@@ -227,7 +227,7 @@ def test_the_penalty_adds_its_gradient_and_scales_with_the_task(estimator: Estim
     recognizer.adapter.squares = lambda: torch.zeros((), requires_grad=True)  # type: ignore[method-assign]
     task_gradient(recognizer, task, h=2, rng=np.random.default_rng(0), estimator=estimator, loss_scale=0.5)
     without = collect(recognizer)[GENERATOR]
-    # d/dr of 0.001 r^2 is 0.002 r, halved; nothing for the networks
+    # d/dr of 0.001 r^2 is 0.002 r, halved; the networks get nothing
     expected = torch.cat(
         [
             0.001 * value.detach().flatten() if "regularizers" in name else torch.zeros_like(value).flatten()
@@ -246,7 +246,7 @@ def test_h_of_all_or_more_is_exact(learner: str) -> None:
 
 
 def query_path(recognizer: Recognizer, task: TaskPixels) -> Parts:
-    """The gradient with the head's fit cut off, which is all that the published code has."""
+    """The gradient without the part through the head's fit, as in the published code."""
     with torch.no_grad():
         fitted = recognizer.head.fit(recognizer.extractor.encode(task.support), task.support_labels, way=task.way)
     recognizer.zero_grad(set_to_none=True)
@@ -263,7 +263,7 @@ def test_the_gradient_goes_through_the_support_set(learner: str, estimator: Esti
 
 
 class Scripted(np.random.Generator):
-    """Gives these subsets, one a draw."""
+    """Returns these subsets, one per draw."""
 
     def __init__(self, subsets: Iterable[tuple[int, ...]]) -> None:
         super().__init__(np.random.PCG64(0))
@@ -274,7 +274,7 @@ class Scripted(np.random.Generator):
 
 
 def over_every_draw(recognizer: Recognizer, task: TaskPixels, h: int, *, shared: bool) -> Parts:
-    """The mean of `lite` over every subset; with two encoders over every pair, or over those of twice the same."""
+    """The mean of `lite` over all subsets; with two encoders over all pairs, or over pairs of the same subset."""
     subsets = list(combinations(range(len(task.support)), h))
     draws = 2 if not recognizer.shares_features else 1
     scripts = [(subset,) * draws for subset in subsets] if shared else list(product(subsets, repeat=draws))
@@ -282,11 +282,11 @@ def over_every_draw(recognizer: Recognizer, task: TaskPixels, h: int, *, shared:
     for script in scripts:
         rng = Scripted(script)
         found.append(gradient(recognizer, task, "lite", h=h, rng=rng)[1])
-        assert not rng.left  # one draw for each encoder
+        assert not rng.left  # one draw per encoder
     return mean(found)
 
 
-SMALL = make_task((0, 0, 1), queries=4)  # a class of one image; the query set is cut into batches of 3 and 1
+SMALL = make_task((0, 0, 1), queries=4)  # a class with one image; the query batches have 3 and 1 items
 
 
 @pytest.mark.parametrize("learner", PARTS)
@@ -299,7 +299,7 @@ def test_mean_of_lite_over_every_draw_is_full(learner: str, h: int) -> None:
 
 @pytest.mark.parametrize("learner", ["cnaps", "simple_cnaps", "cnaps, extractor learned"])
 def test_one_subset_for_both_encoders_would_be_biased_at_the_first(learner: str) -> None:
-    """Why there are two draws: the set encoder's gradient is a product of both, the other parts' are not."""
+    """Two draws are needed because the set encoder's gradient is a product of both; the other parts' are not."""
     recognizer = make_recognizer(learner)
     full = gradient(recognizer, SMALL, "full")[1]
     bias = apart(over_every_draw(recognizer, SMALL, 1, shared=True), full)
@@ -308,7 +308,7 @@ def test_one_subset_for_both_encoders_would_be_biased_at_the_first(learner: str)
 
 
 class OneDraw(np.random.Generator):
-    """The published fault: whoever asks a second time is given the first subset again."""
+    """The published code's error: the second draw returns the first subset again."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(np.random.PCG64(seed))
@@ -321,7 +321,7 @@ class OneDraw(np.random.Generator):
 
 
 DIRECTIONS = 20
-AT_MOST = 2.5  # standard errors, root mean square over directions: about 1 in 80 fair tests would be further off
+AT_MOST = 2.5  # standard errors, root mean square over directions; about 1 in 80 correct estimators would exceed it
 
 
 @cache
@@ -337,7 +337,8 @@ def lite_less_full(
     draws: int,
     rng: Callable[[int], np.random.Generator] = np.random.default_rng,
 ) -> dict[str, Tensor]:
-    """What each draw of `lite` is off `full`, of each part along random directions: (draws, directions)."""
+    """The errors of each draw of `lite` relative to `full`, for each part along random directions: (draws,
+    directions)."""
     full = gradient(recognizer, task, "full")[1]
     whole = Chunks(100, 100, 100)
     drawn = [gradient(recognizer, task, "lite", h=h, rng=rng(seed), chunks=whole)[1] for seed in range(draws)]
@@ -347,11 +348,11 @@ def lite_less_full(
 
 
 def standard_errors(off: Tensor) -> float:
-    """How far the mean over draws is from 0, in its own standard errors; root mean square over the directions."""
+    """The mean over draws in units of its standard error; root mean square over the directions."""
     return float((off.mean(dim=0) / (off.std(dim=0) / len(off) ** 0.5)).square().mean().sqrt())
 
 
-# Over every draw, exactly, all of them are held above; here one of each kind of path, and the others in the long run.
+# All learners are tested exactly above, over all draws; here one per kind of path, and the others in the long tests.
 DRAWN = ("protonets", "cnaps", "anil_implicit")
 
 
@@ -361,11 +362,11 @@ DRAWN = ("protonets", "cnaps", "anil_implicit")
 def test_mean_of_lite_over_many_draws_is_full_within_its_error(learner: str) -> None:
     recognizer = make_recognizer(learner)
     if isinstance(recognizer.head, FeatHead):
-        recognizer.head.dropout = 0.0  # each seed would have a draw of its own, which is no part of LITE
+        recognizer.head.dropout = 0.0  # each seed would have its own dropout, which is not part of LITE
     off = lite_less_full(recognizer, make_task(), h=2, draws=100)
     head = off.pop(HEAD, None)
     assert {part: error for part, value in off.items() if (error := standard_errors(value)) > AT_MOST} == {}
-    assert head is None or head.abs().max() < 1e-9  # it comes before the draws: there is no chance in it
+    assert head is None or head.abs().max() < 1e-9  # it is computed before the draws, so it is not random
 
 
 def test_the_bound_sees_no_scale_and_a_scaled_query_path() -> None:
@@ -437,7 +438,8 @@ def test_frozen_parameters_get_none_and_others_the_same(estimator: Estimator) ->
 @pytest.mark.parametrize("estimator", ["lite", "exact"])
 @pytest.mark.parametrize("learner", ["protonets", "cnaps"])
 def test_nothing_is_encoded_with_graph_but_chunks(learner: str, estimator: Estimator) -> None:
-    """Phases as counted at each encoder: N without graph, M and H with (the first: H), no more than a chunk at once."""
+    """Passes through each encoder: N without graph, M and H with graph (the first encoder only H), at most one chunk at
+    once."""
     recognizer, task = make_recognizer(learner), make_task()
     calls: dict[str, list[tuple[bool, int]]] = {"extractor": [], "set encoder": []}
 
@@ -465,13 +467,14 @@ def test_bfloat16_gradients_are_near(learner: str) -> None:
     recognizer.zero_grad(set_to_none=True)
     task_gradient(recognizer, task, h=6, rng=np.random.default_rng(0), chunks=UNEVEN, bf16=True)
     off = apart(collect(recognizer), full)
-    assert all(0 < value < 0.4 for value in off.values()), off  # measured: 0.02 to 0.11; another gradient: 1 and more
+    # measured: 0.02 to 0.11; for a wrong gradient: 1 and more
+    assert all(0 < value < 0.4 for value in off.values()), off
 
 
 def test_bfloat16_is_in_both_encoders_and_in_nothing_else() -> None:
     recognizer, seen = make_recognizer("cnaps", torch.float32), set()
     for name, module in recognizer.named_modules():
-        # the set encoder's convolutions run folded, so that what comes out of them is seen at its pooling
+        # the set encoder's convolutions are folded, so their outputs are observed at the pooling
         seen_at = torch.nn.MaxPool2d if name.startswith(SET_ENCODER) else torch.nn.Conv2d | torch.nn.Linear
         if isinstance(module, seen_at):
             part = next(part for part in (EXTRACTOR, SET_ENCODER, GENERATOR, HEAD) if name.startswith(part))
@@ -520,7 +523,7 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA dev
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("learner", META_TRAINED)
 def test_a_gpu_gives_the_cpus_gradient(learner: str, estimator: Estimator) -> None:
-    """In float64, which knows no TensorFloat-32; the pixels stay where they were."""
+    """In float64, where TensorFloat-32 is not used; the pixels stay on their device."""
     task = make_task()
     loss, expected = gradient(make_recognizer(learner), task, estimator, h=3)
     on_gpu, found = gradient(make_recognizer(learner).cuda(), task, estimator, h=3, chunks=GPU_CHUNKS)
@@ -538,7 +541,8 @@ def test_bfloat16_on_a_gpu_is_near(learner: str) -> None:
     recognizer.cuda().zero_grad(set_to_none=True)
     task_gradient(recognizer, task, h=6, rng=np.random.default_rng(0), chunks=GPU_CHUNKS, bf16=True)
     off = apart({part: value.cpu() for part, value in collect(recognizer).items()}, expected)
-    assert all(0 < value < 0.4 for value in off.values()), off  # measured: 0.02 to 0.11; another gradient: 1 and more
+    # measured: 0.02 to 0.11; for a wrong gradient: 1 and more
+    assert all(0 < value < 0.4 for value in off.values()), off
 
 
 @pytest.mark.gpu
@@ -548,7 +552,8 @@ def test_bfloat16_on_a_gpu_is_near(learner: str) -> None:
 def test_memory_on_a_gpu_does_not_grow_with_the_support_set(learner: str, estimator: Estimator) -> None:
     recognizer = make_recognizer(learner, torch.float32).cuda()
     chunks = Chunks(no_graph=64, with_graph=32, query=32)
-    gradient(recognizer, make_task((0, 1) * 50, queries=40), estimator, h=16, chunks=chunks)  # libraries are loaded
+    # so that libraries are loaded
+    gradient(recognizer, make_task((0, 1) * 50, queries=40), estimator, h=16, chunks=chunks)
     peaks = []
     for half in (50, 500):
         task = make_task((0, 1) * half, queries=40)

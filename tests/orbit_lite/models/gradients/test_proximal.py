@@ -1,4 +1,4 @@
-"""iMAML's gradient, on a small smooth network: against one graph with a dense Hessian, and against differences."""
+"""iMAML's gradient on a small smooth network, compared with a dense Hessian and with finite differences."""
 
 import weakref
 from dataclasses import replace
@@ -26,7 +26,7 @@ from orbit_lite.models.recognizer import Recognizer, build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
 
 SIZE_PX, WIDTH = 32, 4
-HOLD = 1.0  # far weaker than the default, or so small a network would hardly adapt
+HOLD = 1.0  # far weaker than the default, with which such a small network would hardly adapt
 UNEVEN = Chunks(no_graph=3, with_graph=2, query=3)
 TIGHT = {"residual": 1e-8, "cg_tolerance": 1e-12}
 Parts = dict[str, Tensor]
@@ -124,7 +124,7 @@ def test_what_is_fitted_solves_the_problem_written_out(adapts: str) -> None:
 
 @pytest.mark.parametrize("adapts", ["all", "film"])
 def test_the_gradient_is_that_of_differences(adapts: str) -> None:
-    """The problem solved again from a start that is moved; with norms alone, the other weights move inside it."""
+    """Solves the problem again after moving the start; if only norms adapt, also after moving the other weights."""
     recognizer, task = make_recognizer(adapts=adapts, steps=60, residual=1e-10, cg_tolerance=1e-12), make_task()
     _, found = gradient(recognizer, task, "exact")
 
@@ -147,7 +147,7 @@ def test_the_gradient_is_that_of_differences(adapts: str) -> None:
 
 
 def test_a_weak_hold_is_far_from_first_order() -> None:
-    """Or the tests above would say nothing of the system that is solved: (I + H/l) v = dQ."""
+    """Otherwise the tests above would not test the linear system (I + H/l) v = dQ."""
     recognizer, task = make_recognizer(**TIGHT, steps=50), make_task()
     exact = gradient(recognizer, task, "exact")[1]
     first = make_recognizer(residual=1e-8, steps=50, cg_tolerance=None, most_cg_steps=1)
@@ -155,7 +155,7 @@ def test_a_weak_hold_is_far_from_first_order() -> None:
 
 
 def test_nothing_of_the_way_to_the_solution_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sets of parameters that are alive when a gradient is taken, of all those that were: as many for any steps."""
+    """The number of parameter sets in memory when a gradient is computed does not depend on the number of steps."""
     seen: list[weakref.ref[Tensor]] = []
     alive: list[int] = []
     taken = SupportLoss.gradient
@@ -204,7 +204,7 @@ def test_what_is_not_solved_is_an_error_unless_it_is_asked_for() -> None:
 
 
 def test_a_hold_too_weak_for_a_convex_problem_is_an_error() -> None:
-    """Where it stopped, the support loss is curved down by more than the hold is curved up."""
+    """Where it stopped, the support loss has a negative curvature that exceeds the proximal weight."""
     recognizer = make_recognizer(proximal=1e-6, steps=1, residual=None)
     with pytest.raises(NotSolved, match=r"the matrix is not positive definite .*; a larger proximal weight"):
         gradient(recognizer, make_task(), "exact")

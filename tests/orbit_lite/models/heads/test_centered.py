@@ -1,4 +1,4 @@
-"""Support sets made ready for the closed-form heads: roots, weights by video, and what degenerate sets give."""
+"""Preprocessing for the closed-form heads: roots, weights by video, and degenerate support sets."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def draw(count: int, seed: int = 1) -> Tensor:
 
 
 def test_roots_are_taken_where_no_support_feature_is_negative() -> None:
-    features, queries = draw(6), draw(4, seed=2) - 0.2  # a query may be negative all the same: its root is 0
+    features, queries = draw(6), draw(4, seed=2) - 0.2  # a query can still be negative; its root is 0
     labels = torch.arange(6) % WAY
     support = CenteredSupport.of(features, labels, None, way=WAY)
     assert support.rooted
@@ -42,7 +42,7 @@ def test_the_size_of_features_makes_no_difference(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_a_long_video_does_not_outvote_three_short_ones(name: str) -> None:
-    """Class 0's long video looks like class 1; its three short ones do not: 3 to 1 by videos, 1 to 4 by frames."""
+    """Class 0's long video looks like class 1, its three short ones don't: 3 to 1 by videos, 1 to 4 by frames."""
     like_one = torch.tensor([0.1, 1.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
     own = torch.tensor([1.0, 0.1, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
     noise = 0.05 * (draw(19) - 0.5)
@@ -75,7 +75,7 @@ def test_objects_that_all_look_the_same_give_no_answer_and_no_error(name: str, f
 
 @pytest.mark.parametrize("name", HEADS)
 def test_the_gradient_is_finite_where_features_are_nothing(name: str) -> None:
-    """Dead units after a ReLU are 0 in every image, where a root's slope is infinite."""
+    """Dead units after a ReLU are 0 in every image, where the root has an infinite slope."""
     features = draw(8)
     features[:, 1] = 0
     features[2] = 0
@@ -88,7 +88,7 @@ def test_the_gradient_is_finite_where_features_are_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_what_is_chosen_is_held_constant_in_the_gradient(name: str) -> None:
-    """By finite differences at a penalty (or shrinkage) that stays: the choice itself passes no gradient."""
+    """By finite differences with a fixed penalty (or shrinkage), since the choice itself passes no gradient."""
     features, queries, labels = draw(8) - 0.5, draw(3, seed=2) - 0.5, torch.arange(8) % WAY
 
     def loss(values: Tensor) -> Tensor:

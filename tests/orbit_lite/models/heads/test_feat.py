@@ -1,4 +1,4 @@
-"""FEAT's head against its definition; its dropout, which is there in meta-training alone."""
+"""FEAT's head compared with its definition, and its dropout, which is only used in meta-training."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def small(dropout: float) -> Recognizer:
 
 
 def test_a_tasks_gradient_has_dropout_and_personalizing_has_none() -> None:
-    """Also with the module in train mode, which a caller of the library may have set."""
+    """Even with the module in train mode, which a caller may have set."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (9, 3, 32, 32), dtype=torch.uint8, generator=generator)
     task = TaskPixels(images[:6], LABELS, images[6:], torch.tensor([0, 1, 2]), WAY)

@@ -1,4 +1,4 @@
-"""Heads: what every one in the table promises. What each computes is tested in its own module's file."""
+"""Properties of all heads in the table. The computations of each are tested in its own file."""
 
 import dataclasses
 import json
@@ -20,10 +20,10 @@ WAY, WIDTH = 3, 5
 
 @dataclass(frozen=True)
 class Facts:
-    """What a head's record must say, stated here a second time.
+    """The expected content of a head's record, repeated here.
 
-    macs: leaderboard's count of a fit to 7 items of width 256, 3 classes with 3, 2 and 2 of them. videos: whether it
-    makes a difference to the head which video an item is of. settings: its own, as a learner's YAML may give them.
+    macs: the leaderboard's count of a fit to 7 items of width 256, in 3 classes with 3, 2 and 2 items. videos: whether
+    the head depends on the items' videos. settings: its own settings, as in a learner's YAML.
     """
 
     passes_gradient: bool
@@ -86,12 +86,12 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def head(name: str) -> Head:
-    # few steps, and not tiny ones: the properties are to be seen, not the optimum
+    # a few large steps, since the tests are about properties, not the optimum
     return build(name, WIDTH, steps=5, step_lr=0.1)
 
 
 def build(name: str, width: int, **learner: float) -> Head:
-    """In float64, with its own settings as they are if nothing is said."""
+    """Build the head in float64, by default with its default settings."""
     torch.manual_seed(5)
     record = HEADS[name]
     built = record.build(LearnerConfig(head=name, extractor="frozen", **learner), record.settings(), width)
@@ -105,7 +105,7 @@ def test_every_head_has_a_row_and_a_name() -> None:
         facts = FACTS[name]
         assert (record.passes_gradient, record.learns({})) == (facts.passes_gradient, facts.meta_learned)
         assert tuple(record.settings.model_fields) == facts.settings
-        assert record.adds_objects  # a row with False would need its own test of what is said then
+        assert record.adds_objects  # a row with False would need its own test
 
 
 def test_an_unknown_head_lists_the_known_and_the_nearest() -> None:
@@ -115,7 +115,7 @@ def test_an_unknown_head_lists_the_known_and_the_nearest() -> None:
 
 @pytest.mark.parametrize("missing", [field.name for field in dataclasses.fields(HeadRecord)])
 def test_a_fact_that_is_missing_is_an_error(missing: str) -> None:
-    """Or it would be another head's: macs.py once gave ProtoNets' count to every head it did not know."""
+    """Otherwise it could be another head's: macs.py once used ProtoNets' count for every unknown head."""
     facts = {field.name: getattr(PROTO, field.name) for field in dataclasses.fields(HeadRecord)}
     HeadRecord(**facts)
     del facts[missing]
@@ -135,7 +135,7 @@ def test_what_has_no_modules_can_not_be_counted_by_thops_rules() -> None:
     record = dataclasses.replace(PROTO, macs=macs)
     with pytest.raises(ValueError, match="its record needs a formula"):
         record.fit_macs(build("proto", WIDTH), torch.randn(3, WIDTH), torch.arange(3), way=3)
-    # Versa's networks are modules; the class means, which its formula adds, are not
+    # Versa's networks are modules, but the class means, which its formula adds, are not
     counted = dataclasses.replace(HEADS["versa"], macs=macs)
     features, labels = torch.randn(7, 256, dtype=torch.float64), torch.arange(7) % 3
     by_rules = counted.fit_macs(build("versa", 256), features, labels, way=3).leaderboard
@@ -148,18 +148,18 @@ def test_all_of_a_fitted_head_goes_through_a_file(name: str, support: tuple[Tens
         **{"most_steps": 7, "shrinkage": 0.2, "dropout": 0.2, "rank": 7, "residual": 0.2, "most_cg_steps": 7},
         **{"window": 7, "start": "prototypes", "learned_rates": True},
     }
-    settings = {key: unusual.get(key, 7.0) for key in FACTS[name].settings}  # none is the usual value
+    settings = {key: unusual.get(key, 7.0) for key in FACTS[name].settings}  # none of these is the default
     learner = LearnerConfig(head=name, head_settings=settings, extractor="frozen")
     built = record.build(learner, record.settings(**learner.head_settings), WIDTH)
     fitted = (built.double() if isinstance(built, torch.nn.Module) else built).fit(*support, way=WAY)
     tensors, values = record.take_apart(fitted, way=WAY, width=WIDTH)
     assert tensors.keys() == every_tensor(fitted).keys() == record.shapes(WAY, WIDTH, values).keys()
     values = record.check_values(json.loads(json.dumps(values)))
-    # a file holds them in the order of their indices, which matters to how a product is rounded
+    # a file stores them in index order, which affects rounding of products
     again = record.fitted(
         **{key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}, **values
     )
-    # and so does where in memory they begin
+    # the memory alignment also does
     assert torch.allclose(again.logits(queries), fitted.logits(queries), rtol=1e-12, atol=1e-12)
 
 
@@ -226,11 +226,11 @@ def test_a_head_fitted_by_steps_takes_its_features_as_given(
 ) -> None:
     features, labels = support
     features = features.clone().requires_grad_()
-    with torch.no_grad():  # as personalization is
+    with torch.no_grad():  # as in personalization
         fitted = head.fit(features, labels, way=WAY)
     assert not fitted.logits(queries).requires_grad
     assert features.grad is None
-    assert fitted.logits(queries).std() > 0.01  # and the steps were made all the same
+    assert fitted.logits(queries).std() > 0.01  # the steps were made nevertheless
 
 
 def test_all_of_its_gradient_goes_through_its_tensors(
@@ -239,7 +239,7 @@ def test_all_of_its_gradient_goes_through_its_tensors(
     fitted = head.fit(support[0].clone().requires_grad_(), support[1], way=WAY)
     cut = with_tensors(fitted, {key: value.detach() for key, value in head_tensors(fitted).items()})
     torch.testing.assert_close(cut.logits(queries), fitted.logits(queries))
-    assert not cut.logits(queries).requires_grad  # or LITE would lose what goes another way
+    assert not cut.logits(queries).requires_grad  # otherwise LITE would lose part of the gradient
 
 
 def test_order_of_the_support_set_does_not_matter(head: Head, support: tuple[Tensor, Tensor], queries: Tensor) -> None:
@@ -269,7 +269,8 @@ def test_few_classes(head: Head, support: tuple[Tensor, Tensor], queries: Tensor
     assert torch.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("name", [name for name in HEADS if name != "versa"], indirect=True)  # its networks must learn
+# its networks need training
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "versa"], indirect=True)
 def test_well_apart_classes_are_told_apart(head: Head) -> None:
     labels = torch.tensor([0, 1, 2]).repeat(4)
     noise = torch.randn(12, WIDTH, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""ANIL's head, against torch's SGD, and its gradient against differences."""
+"""ANIL's head compared with torch's SGD, and its gradient compared with finite differences."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def test_it_is_sgd_on_the_mean_cross_entropy(start: str) -> None:
 
 
 def test_summed_batches_take_a_step_along_the_sum_of_their_means() -> None:
-    """As the published code does: so many batches, so many times the rate."""
+    """As in the published code: the rate is multiplied by the number of batches."""
     layer = nn.Linear(WIDTH, WAY).double()
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -64,12 +64,12 @@ def test_a_window_is_one_step_with_the_sum_of_its_rates() -> None:
     windows, larger = head_of({"window": 2}), head_of({}, steps=2, step_lr=2 * RATE)
     one, other = (head.fit(support(), LABELS, way=WAY).weight for head in (windows, larger))
     torch.testing.assert_close(one, other)
-    assert head_of({"window": 3}).steps == 2  # 3 rates, and the last
+    assert head_of({"window": 3}).steps == 2  # 3 rates, then the last one
 
 
 @pytest.mark.parametrize("start", ["zeros", "prototypes"])
 def test_its_gradient_is_second_order(start: str) -> None:
-    """At features and rates, by finite differences."""
+    """With respect to features and rates, by finite differences."""
     head = head_of({"start": start, "window": 2, "learned_rates": True})
     scales = torch.tensor([0.1, -0.2, 0.3, 0.0], dtype=torch.float64, requires_grad=True)
 
@@ -93,7 +93,7 @@ class _Called(nn.Module):
 
 
 def test_learned_rates_stay_above_0_change_by_shares_and_decay_to_where_they_began() -> None:
-    """Adam's step is about its rate, whatever the gradient: ten times an inner rate, here, and against it."""
+    """Adam's step is about its learning rate for any gradient; here ten times an inner rate, and negative."""
     rates: Any = head_of({"learned_rates": True}, step_lr=1e-3).rates
     assert rates.rates.tolist() == pytest.approx([1e-3] * STEPS, rel=1e-12)
     optimizer = torch.optim.Adam(rates.parameters(), lr=1e-2)

@@ -1,4 +1,4 @@
-"""The LDA head against its definition, and its shrinkage against leaving videos out by hand."""
+"""The LDA head compared with its definition, and its shrinkage compared with leaving out videos by refitting."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from orbit_lite.models.heads.lda_shrinkage import DEFAULT_SHRINKAGE, SHRINKAGES,
 
 WAY = 3
 LABELS = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
-VIDEOS = torch.tensor([4, 4, 9, 1, 1, 1, 2, 7, 7, 8, 8, 3])  # two, two and three videos of a class
+VIDEOS = torch.tensor([4, 4, 9, 1, 1, 1, 2, 7, 7, 8, 8, 3])  # the classes have two, two and three videos
 
 
 def draw(count: int, width: int, seed: int = 1) -> Tensor:
@@ -26,7 +26,7 @@ def support_of(features: Tensor, videos: Tensor = VIDEOS) -> CenteredSupport:
 
 
 def classifier(rows: Tensor, labels: Tensor, weights: Tensor, shrinkage: float, level: float, degrees: int) -> Tensor:
-    """Weights and biases, (way, width + 1), from the covariance written out, by a general inverse."""
+    """Weights and biases, (way, width + 1), from the explicit covariance and a general inverse."""
     width = rows.shape[1]
     means = torch.stack([torch.einsum("n,nd->d", weights[labels == k], rows[labels == k]) for k in range(WAY)])
     means = means / torch.stack([weights[labels == k].sum() for k in range(WAY)])[:, None]
@@ -43,7 +43,7 @@ def classifier(rows: Tensor, labels: Tensor, weights: Tensor, shrinkage: float, 
 def test_logits_are_those_of_the_definition(width: int, shrinkage: float) -> None:
     features, queries = draw(len(LABELS), width), draw(4, width, seed=2)
     support = support_of(features)
-    degrees = len(LABELS) - WAY + 1  # one more row, a unit off its mean
+    degrees = len(LABELS) - WAY + 1  # one more row, at distance 1 from its mean
     spread = sum(
         float(weight * (row - _share(support, label) @ support.rows[label == LABELS]).square().sum())
         for row, label, weight in zip(support.rows, LABELS.tolist(), support.weights, strict=True)
@@ -63,7 +63,7 @@ def _share(support: CenteredSupport, label: int) -> Tensor:
 
 
 def loss_by_refitting(support: CenteredSupport, shrinkage: float) -> float:
-    """Mean over videos that can be left out of the mean cross-entropy of their frames, each fitted anew."""
+    """The mean cross-entropy of left-out videos, refitting for each video that can be left out."""
     scatter, losses = Scatter.of(support, LABELS), []
     for number in range(len(support.leavable)):
         if not support.leavable[number]:
@@ -102,7 +102,7 @@ def test_with_nothing_to_leave_out_the_shrinkage_is_the_usual() -> None:
 
 @pytest.mark.parametrize("features", [torch.eye(4, dtype=torch.float64)[:3], torch.eye(4).double()[[0, 1, 2, 0, 1, 2]]])
 def test_objects_without_any_spread_are_told_apart(features: Tensor) -> None:
-    """One item each, or the same one twice: the covariance is nothing, and the nearest mean is left."""
+    """With one item per class, or the same item twice, the covariance is zero, which leaves the nearest mean."""
     labels = torch.arange(len(features)) % WAY
     logits = LdaHead().fit(features, labels, way=WAY).logits(features)
     assert logits.argmax(dim=1).equal(labels)

@@ -1,4 +1,4 @@
-"""The linear head: its steps are plain ones."""
+"""The linear head: its steps are those of a plain loop."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_steps_are_those_of_a_plain_loop(way: int) -> None:
         optimizer.zero_grad()
         F.cross_entropy(layer(features), labels).backward()
         optimizer.step()
-    with torch.no_grad():  # as personalization is
+    with torch.no_grad():  # as in personalization
         fitted = StepsHead(steps=20, lr=0.01).fit(features, labels, way=way)
     torch.testing.assert_close(fitted.weight, layer.weight.detach())
     torch.testing.assert_close(fitted.bias, layer.bias.detach())

@@ -1,4 +1,4 @@
-"""The logistic head: what it finds is the optimum of one objective."""
+"""The logistic head finds the optimum of one objective."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The Mahalanobis head against its definition, with an inverse in float64."""
+"""The Mahalanobis head compared with its definition, with an inverse in float64."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def by_definition(features: Tensor, labels: Tensor, queries: Tensor, of_one_item
             covariance = torch.cov(members.T)
         elif of_one_item == "zero":
             covariance = torch.zeros(width, width, dtype=torch.float64)
-        else:  # the published quirk: one number in every entry
+        else:  # the published quirk: the same number in every entry
             mean = members.sum() / width
             covariance = torch.full((width, width), float(((members - mean) ** 2).sum() / (width - 1))).double()
         share = n / (n + 1)
@@ -51,7 +51,7 @@ def test_the_quirk_touches_classes_of_one_item_alone() -> None:
 
 
 def test_wide_float32_features_lose_nothing_to_the_inverse() -> None:
-    """Features of very different size, more of them than items, as a backbone's are."""
+    """Features of very different size, and more features than items, as from a backbone."""
     width = 300
     sizes = torch.logspace(-2, 2, width, dtype=torch.float64)
     features, queries = draw(20, width) * sizes, draw(4, width, seed=2) * sizes
@@ -63,7 +63,7 @@ def test_wide_float32_features_lose_nothing_to_the_inverse() -> None:
 
 
 def test_a_class_that_spreads_is_nearer_to_a_far_query() -> None:
-    """What it is for: by distance alone the query would be the second class's."""
+    """The purpose of this head: by Euclidean distance the query would belong to the second class."""
     wide = torch.tensor([[-10.0, 0.0], [10.0, 0.0], [-8.0, 0.0], [8.0, 0.0]])
     narrow = torch.tensor([[12.0, 0.1], [12.1, 0.0], [12.0, -0.1], [11.9, 0.0]])
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])

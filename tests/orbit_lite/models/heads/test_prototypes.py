@@ -1,4 +1,4 @@
-"""Prototype and cosine heads against their definitions."""
+"""Prototype and cosine heads compared with their definitions."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The ridge head against its definition, and its penalty against leaving videos out by hand."""
+"""The ridge head compared with its definition, and its penalty compared with leaving out videos by refitting."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from orbit_lite.models.inputs import NotFinite
 
 WAY = 3
 LABELS = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2])
-VIDEOS = torch.tensor([4, 4, 9, 1, 1, 1, 2, 7, 7, 8, 8, 3])  # two, two and three videos of a class
+VIDEOS = torch.tensor([4, 4, 9, 1, 1, 1, 2, 7, 7, 8, 8, 3])  # the classes have two, two and three videos
 
 
 def draw(count: int, width: int, seed: int = 1) -> Tensor:
@@ -33,7 +33,7 @@ def unit(rows: Tensor) -> Tensor:
 
 
 def by_definition(features: Tensor, queries: Tensor, penalty: float) -> Tensor:
-    """Least squares with the penalty as more rows, by a general solver; scores, not scaled."""
+    """Least squares by a general solver, with the penalty as additional rows; scores without scale."""
     weights = item_weights(LABELS, VIDEOS)
     middle = (weights[:, None] * unit(features)).sum(dim=0) / weights.sum()
     rows, aims = unit(unit(features) - middle), torch.eye(WAY, dtype=torch.float64)[LABELS] - 1 / WAY
@@ -52,7 +52,7 @@ def test_logits_are_those_of_the_definition(width: int, penalty: float) -> None:
 
 
 def error_by_refitting(support: CenteredSupport, aims: Tensor, penalty: float) -> float:
-    """Mean over videos that can be left out of the mean squared error of their frames, each solved for anew."""
+    """The mean squared error of left-out videos, solving again for each video that can be left out."""
     errors = []
     for number in range(len(support.leavable)):
         if not support.leavable[number]:
@@ -85,7 +85,7 @@ def test_the_choice_is_not_always_the_same() -> None:
 
 def test_with_nothing_to_leave_out_the_penalty_is_the_usual() -> None:
     features, queries = draw(len(LABELS), 5), draw(4, 5, seed=2)
-    one_each = LABELS  # one video a class
+    one_each = LABELS  # one video per class
     chosen = RidgeHead().fit(features, LABELS, way=WAY, videos=one_each)
     assert chosen.weight.equal(RidgeHead(DEFAULT_PENALTY).fit(features, LABELS, way=WAY, videos=one_each).weight)
     assert not chosen.weight.equal(RidgeHead(1.0).fit(features, LABELS, way=WAY, videos=one_each).weight)

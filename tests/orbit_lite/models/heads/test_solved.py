@@ -1,4 +1,4 @@
-"""The solved head: its derivatives against autograd, its solution and its gradient against long ways round."""
+"""The solved head: derivatives compared with autograd; solution and gradient compared with slow methods."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_derivatives_are_those_of_autograd(problem: SoftmaxRegression) -> None:
 
 @pytest.mark.parametrize("penalty", [1e-4, 0.05, 3.0])
 def test_the_solution_is_scikit_learns(penalty: float) -> None:
-    """Which has no penalty on its own bias: the last column of ones is a feature for it."""
+    """scikit-learn does not penalize its own bias, so here the column of ones is a feature."""
     features = 3 * draw(7, WIDTH)
     rows = np.c_[features.numpy(), np.ones(7)]
     model = LogisticRegression(C=1 / (7 * penalty), fit_intercept=False, tol=1e-12, max_iter=10_000)
@@ -65,7 +65,7 @@ def test_the_solution_is_scikit_learns(penalty: float) -> None:
 
 @pytest.mark.parametrize("labels", [LABELS, torch.tensor([0, 1, 2])], ids=["several", "one image a class"])
 def test_the_gradient_is_that_of_differences(labels: Tensor) -> None:
-    """The head solved again for every change of a feature."""
+    """Solves the head again for every change of a feature."""
 
     def logits(features: Tensor) -> Tensor:
         return head().fit(features, labels, way=WAY).logits(draw(2, WIDTH, seed=5))
@@ -74,7 +74,7 @@ def test_the_gradient_is_that_of_differences(labels: Tensor) -> None:
 
 
 def test_the_gradient_is_that_of_many_inner_steps() -> None:
-    """What implicit differentiation saves: 4,000 steps of gradient descent in one graph come to the same."""
+    """Implicit differentiation agrees with 4,000 steps of gradient descent in one graph."""
     features = draw(7, WIDTH).requires_grad_()
     parameters = torch.zeros(WAY, WIDTH + 1, dtype=torch.float64, requires_grad=True)
     for _ in range(4000):
@@ -100,7 +100,7 @@ def test_full_solves_densely_and_the_others_by_conjugate_gradients() -> None:
     built = {name: RECORD.in_training(head(), name, np.random.default_rng(0)) for name in ("full", "exact", "lite")}
     torch.testing.assert_close(gradient(built["exact"]), gradient(built["full"]), rtol=1e-9, atol=1e-12)
     assert gradient(built["exact"]).equal(gradient(built["lite"]))
-    # one product is enough for no one, and full takes none
+    # one product is never enough, and full needs none
     one = head(cg_tolerance=0.9, most_cg_steps=500)
     dense = RECORD.in_training(one, "full", np.random.default_rng(0))
     torch.testing.assert_close(gradient(dense), gradient(head()), rtol=1e-9, atol=1e-12)
@@ -108,7 +108,7 @@ def test_full_solves_densely_and_the_others_by_conjugate_gradients() -> None:
 
 
 def test_it_keeps_no_inner_history() -> None:
-    """What the graph holds from the fit to the loss: the same tensors, however many steps the solution took."""
+    """The graph from the fit to the loss stores the same tensors, for any number of steps to the solution."""
 
     def kept(residual: float) -> tuple[int, int]:
         sizes: list[int] = []

@@ -1,4 +1,5 @@
-"""The subspace head against its definition, and its gradient against differences, where plain SVD has none."""
+"""The subspace head compared with its definition, and its gradient compared with finite differences, even where plain
+SVD has none."""
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from orbit_lite.models.heads.subspace import SubspaceHead, leading_axes
 from orbit_lite.models.inputs import NotFinite
 
 WAY = 3
-LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2])  # a class of one image
+LABELS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2])  # a class with one image
 
 
 def draw(*shape: int, seed: int = 1) -> Tensor:
@@ -16,7 +17,7 @@ def draw(*shape: int, seed: int = 1) -> Tensor:
 
 
 @pytest.mark.parametrize("width", [3, 12])  # fewer than a class's items, and more
-@pytest.mark.parametrize("rank", [1, 2, 5])  # 5: more than any class has
+@pytest.mark.parametrize("rank", [1, 2, 5])  # 5 is more than any class has
 def test_logits_are_those_of_the_definition(width: int, rank: int) -> None:
     features, queries = draw(len(LABELS), width), draw(4, width, seed=2)
     expected = []
@@ -40,7 +41,7 @@ def test_the_gradient_is_that_of_differences(items: int, width: int, rank: int) 
 
 
 def test_the_gradient_is_finite_and_right_where_singular_values_are_equal() -> None:
-    """Two equal ones within the subspace: the span has a gradient, which plain SVD divides by zero."""
+    """With two equal ones in the subspace the span has a gradient, but plain SVD divides by zero."""
     rows = torch.tensor([[2.0, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 0]], dtype=torch.float64).requires_grad_()
     query = draw(4, seed=2)
     _, _, axes = torch.linalg.svd(rows)
@@ -49,7 +50,7 @@ def test_the_gradient_is_finite_and_right_where_singular_values_are_equal() -> N
 
 
 def test_an_image_seen_twice_adds_no_direction() -> None:
-    """In float32 the two differ by rounding, which would be a direction like any other."""
+    """In float32 the two differ by rounding, which would look like another direction."""
     one, query = draw(1, 6).float(), draw(1, 6, seed=2).float()
     again = one * (1 + 2**-20) / (1 + 2**-20)
     rows = torch.cat([one, again, one + 1e-7 * draw(1, 6, seed=3).float()]).requires_grad_()

@@ -1,4 +1,4 @@
-"""Versa's head against its formulas."""
+"""Versa's head compared with its formulas."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def by_formula(head: VersaHead, mean: Tensor) -> tuple[Tensor, Tensor]:
         return of[f"{place}.weight"] @ values + of[f"{place}.bias"]
 
     weight, bias = (layer(part, 3, elu(layer(part, 2, elu(layer(part, 1, mean))))) for part in ("weight", "bias"))
-    return weight + mean, bias[0]  # the input is added where sizes agree: to the weight, not to the bias
+    return weight + mean, bias[0]  # the input is added if sizes agree: to the weight, but not to the bias
 
 
 def test_weight_and_bias_come_from_the_class_mean_by_three_layers() -> None:
@@ -37,17 +37,17 @@ def test_weight_and_bias_come_from_the_class_mean_by_three_layers() -> None:
 
 
 def test_its_networks_learn_from_the_query_loss() -> None:
-    """In the published code they never do, since its class weights are new parameters."""
+    """In the published code they never learn, because its class weights are new parameters."""
     torch.manual_seed(1)
     head = VersaHead(4).double()
     for processor in (head.weight_processor, head.bias_processor):
-        for layer in (processor.linear1, processor.linear2):  # to where an ELU is curved, for every class
+        for layer in (processor.linear1, processor.linear2):  # so that the ELUs are curved for every class
             torch.nn.init.constant_(layer.bias, -1)
     features = torch.randn(4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     labels = torch.tensor([0, 1, 0, 1])
     torch.nn.functional.cross_entropy(head.fit(features, labels, way=2).logits(features), labels).backward()
     sizes = {name: float(value.grad.norm()) for name, value in head.named_parameters() if value.grad is not None}
-    # These two add the same to the logits of every class: no loss can tell.
+    # These two add the same number to the logits of all classes, so they don't affect the loss.
     for last in ("weight_processor.linear3.bias", "bias_processor.linear3.bias"):
         assert sizes.pop(last) < 1e-12
     assert len(sizes) == 10
