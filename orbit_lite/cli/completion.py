@@ -13,12 +13,12 @@ from groundwork.command_line import BRITISH
 from groundwork.options import Reads, Writes, WritesFolder, leaf_parsers
 
 if TYPE_CHECKING:
-    from orbit_lite.config import Kind
+    from orbit_lite.config import ConfigKind
 
 ASKED = "_ARGCOMPLETE"  # set by argcomplete's function in the shell
 
 # Options (by attribute name) that take the name of a built-in config, and the kind of config.
-BUILT_IN: "dict[str, Kind]" = {
+BUILT_IN: "dict[str, ConfigKind]" = {
     "config": "experiment",
     "learner": "learner",
     "model": "learner",
@@ -48,7 +48,7 @@ def complete(parser: argparse.ArgumentParser) -> None:
     autocomplete(parser, exit_method=sys.exit, exclude=[*BRITISH.values()], default_completer=nothing)
 
 
-def _names_and(files: Callable[..., Iterable[str]], kind: "Kind") -> Callable[..., list[str]]:
+def _names_and(files: Callable[..., Iterable[str]], kind: "ConfigKind") -> Callable[..., list[str]]:
     def completions(prefix: str, **given: object) -> list[str]:
         from orbit_lite.config import builtin_names
 

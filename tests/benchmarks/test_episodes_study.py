@@ -82,7 +82,7 @@ def test_a_folder_of_another_study_or_of_other_things_is_refused(study, tmp_path
 @pytest.mark.parametrize("arguments", [["episodes-study"], ["lite", "--runs", "runs"]])
 def test_runs_are_asked_for_with_the_study_alone(arguments, capsys):
     assert main(arguments) == 2
-    assert "episodes-study and --runs go together" in capsys.readouterr().err
+    assert "benchmark episodes-study and --runs must be used together" in capsys.readouterr().err
 
 
 def test_held_out_classes_are_never_trained_on():

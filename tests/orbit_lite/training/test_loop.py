@@ -108,9 +108,9 @@ def environment():
 
 
 FILES = ("run.json", BEST_NAME, "training.csv", STATE_NAME)
-# Each file when it is on the disk and not yet renamed, and when it has been; the last two in the second epoch as well.
+# Each file before and after it is renamed, the last two also in the second epoch.
 AT_WRITES = [(name, renamed) for name in (*FILES, *FILES[2:]) for renamed in (False, True)]
-# And while it computes a step, with a process reading ahead: once before the first checkpoint, once after it.
+# Also while a step is computed and a process reads ahead, once before and once after the first checkpoint.
 KILLED_AT = {
     "some writes": [AT_WRITES[0], ("step", 2), *AT_WRITES[3::3], ("step", 1)],
     "every write": [*AT_WRITES[:2], ("step", 2), *AT_WRITES[2:], ("step", 1)],

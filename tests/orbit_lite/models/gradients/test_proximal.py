@@ -214,5 +214,7 @@ def test_weights_that_are_not_finite_are_found() -> None:
     recognizer = make_recognizer()
     with torch.no_grad():
         next(recognizer.parameters()).fill_(float("nan"))
-    with pytest.raises(NotFinite, match="a loss of nan at inner step 1 of 20; the extractor's weights are not finite"):
+    with pytest.raises(
+        NotFinite, match="the loss is nan at inner step 1 of 20; the extractor's weights are not finite"
+    ):
         gradient(recognizer, make_task(), "exact")
