@@ -12,7 +12,7 @@ class DoubledKeyError(ValueError):
     """An object has a key twice, so it is unclear which of the two values is meant."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"key {quoted(key)} is there twice")
+        super().__init__(f"key {quoted(key)} appears twice")
 
 
 class DoubledObject(dict[str, Any]):

@@ -43,7 +43,7 @@ def read_new_users(path: Path) -> NewUsers:
         if not re.fullmatch(r"\w+", name) or name in RESERVED:
             raise DataError(f"{expected}; {name!r} can't be a user's name (letters and digits).")
         if names.count(name) > 1:
-            raise DataError(f"{expected}; {name} stands there twice.")
+            raise DataError(f"{expected}; {name} appears twice.")
     for old, new in content.items():
         taken: set[str] = set()
         for user, objects in new.items():

@@ -94,7 +94,7 @@ def _entry_faults(entry: Any) -> Iterator[str]:
         yield f"expected annotations by name, got {_quoted(entry)}"
         return
     for key in _doubled(entry):
-        yield f"{_named(key)} is there twice"
+        yield f"{_named(key)} appears twice"
     for key, value in entry.items():
         if key == BOX:
             yield from _box_faults(value)
@@ -106,7 +106,7 @@ def _box_faults(box: Any) -> Iterator[str]:
     if box is None:
         return
     for key in _doubled(box):
-        yield f"{BOX}: {_named(key)} is there twice"
+        yield f"{BOX}: {_named(key)} appears twice"
     sides: list[Any] = [box.get(side) for side in BOX_SIDES] if isinstance(box, dict) else [None]
     if not all(type(side) in (int, float) and side == side for side in sides):  # bool is no number, nor is NaN
         yield f"{BOX} is {_quoted(box)}; {_BOX_FORM}"

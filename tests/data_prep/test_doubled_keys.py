@@ -1,4 +1,4 @@
-"""A key that is there twice in a JSON file which `data_prep` reads: refused by each reader, not taken as the last."""
+"""A key that appears twice in a JSON file which `data_prep` reads: refused by each reader, not taken as the last."""
 
 import pytest
 
@@ -22,6 +22,6 @@ def test_a_doubled_key_is_refused(tmp_path, name):
     text, key, read = READERS[name]
     path = tmp_path / name
     path.write_text(text)
-    with pytest.raises(KitError, match=f"{name}: .*key '{key}' is there twice"):
+    with pytest.raises(KitError, match=f"{name}: .*key '{key}' appears twice"):
         read(path)
     assert path.read_text() == text

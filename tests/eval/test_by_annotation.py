@@ -149,9 +149,9 @@ def test_without_facts_nothing_is_said(two_users):
         (AnnotationFacts(support=pd.DataFrame({"user": [], "video": []})), "support facts: no column issue_share"),
         (box_facts(("P1", "a", 1, 12.0)), "box_share from 12.0 to 12.0; expected fractions"),
         (box_facts(("P1", "a", 1, 1.001)), "box_share from 1.001 to 1.001; expected fractions"),
-        (box_facts(("P1", "a", 1, 0.1), ("P1", "a", 1, 0.2)), "user 'P1', video 'a', frame .*1.* is there twice"),
+        (box_facts(("P1", "a", 1, 0.1), ("P1", "a", 1, 0.2)), "user 'P1', video 'a', frame .*1.* appears twice"),
         (support_facts(("P1", "a", -0.1)), "issue_share from -0.1"),
-        (support_facts(("P1", "a", 0.1), ("P1", "a", 0.1)), "is there twice"),
+        (support_facts(("P1", "a", 0.1), ("P1", "a", 0.1)), "appears twice"),
     ],
 )
 def test_tables_that_are_no_facts_are_found_wrong(two_users, facts, expected):

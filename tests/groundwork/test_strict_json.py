@@ -30,7 +30,7 @@ def test_any_value_survives_write_and_read(value):
     ],
 )
 def test_a_duplicate_key_is_named(text, key):
-    with pytest.raises(DoubledKeyError, match=f"key {key!r} is there twice"):
+    with pytest.raises(DoubledKeyError, match=f"key {key!r} appears twice"):
         parse_json(text)
 
 

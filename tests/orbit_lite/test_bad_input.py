@@ -201,7 +201,7 @@ def test_a_key_that_is_there_twice(run, pocket_frames, refused, name, key, place
     }
     for verb in verbs[name]:
         line = refused(*verb, folder=run)
-        assert f"{run / place}: " in line and f"key '{key}' is there twice" in line
+        assert f"{run / place}: " in line and f"key '{key}' appears twice" in line
 
 
 def test_altered_tasks_are_not_resumed(run, pocket_frames, refused):

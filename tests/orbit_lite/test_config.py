@@ -48,7 +48,7 @@ def test_a_doubled_key_names_file_key_and_both_lines(tmp_path, kind):
     text = yaml.safe_dump(content, default_flow_style=False)
     key = text.partition(":")[0]
     path.write_text(f"{text}{key}: 1\n")
-    said = rf"mine\.yaml: key '{key}' is there twice, lines 1 and {text.count(chr(10)) + 1};"
+    said = rf"mine\.yaml: key '{key}' appears twice, lines 1 and {text.count(chr(10)) + 1};"
     with pytest.raises(UsageError, match=said):
         load(str(path))
     if kind == "experiment":
@@ -60,7 +60,7 @@ def test_a_doubled_key_names_file_key_and_both_lines(tmp_path, kind):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["lite={h: 1, h: 2}"], "'lite={h: 1, h: 2}': key 'h' is there twice"),
+        (["lite={h: 1, h: 2}"], "'lite={h: 1, h: 2}': key 'h' appears twice"),
         (["lite.h=1", "seed=2", "lite.h=2"], "key 'lite.h' is given twice, 'lite.h=1' and 'lite.h=2'"),
     ],
 )

@@ -14,13 +14,13 @@ BOMB = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcd
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("seed: 1\nname: x\nseed: 2\n", "key 'seed' is there twice, lines 1 and 3"),
-        ("seed: 1\nseed: 1\n", "key 'seed' is there twice, lines 1 and 2"),
-        ("a:\n  b: 1\n  c: 2\n  b: 3\n", "key 'b' is there twice, lines 2 and 4"),
-        ("a: {b: 1, b: 2}", "key 'b' is there twice, lines 1 and 1"),
-        ("- {x: 1}\n- y: 1\n  'y': 2\n", "key 'y' is there twice, lines 2 and 3"),
-        ("1: a\n0x1: b\n", "key '0x1' is there twice, lines 1 and 2"),  # the same key, written in two ways
-        ("yes: a\ntrue: b\n", "key 'true' is there twice"),
+        ("seed: 1\nname: x\nseed: 2\n", "key 'seed' appears twice, lines 1 and 3"),
+        ("seed: 1\nseed: 1\n", "key 'seed' appears twice, lines 1 and 2"),
+        ("a:\n  b: 1\n  c: 2\n  b: 3\n", "key 'b' appears twice, lines 2 and 4"),
+        ("a: {b: 1, b: 2}", "key 'b' appears twice, lines 1 and 1"),
+        ("- {x: 1}\n- y: 1\n  'y': 2\n", "key 'y' appears twice, lines 2 and 3"),
+        ("1: a\n0x1: b\n", "key '0x1' appears twice, lines 1 and 2"),  # the same key, written in two ways
+        ("yes: a\ntrue: b\n", "key 'true' appears twice"),
     ],
 )
 def test_a_doubled_key_names_key_and_lines(text, said):

@@ -43,7 +43,7 @@ def pictures_of(source: Path, user: str, entries: Iterable[Entry], notes: Sequen
 
     Raises:
         UsageError: if the user can't be named so.
-        DataError: if there is no entry, some have a split and others none, or a picture stands there twice.
+        DataError: if there is no entry, some have a split and others none, or a picture appears twice.
     """
     name = user_alone(source, user)
     found = [

@@ -47,11 +47,11 @@ BAD = {
     ),
     "an issue twice": (
         f'{{"{FIRST}": {{"blur_issue": true, "blur_issue": false}}}}',
-        f"{FIRST}: blur_issue is there twice",
+        f"{FIRST}: blur_issue appears twice",
     ),
     "a side twice": (
         f'{{"{FIRST}": {{"{BOX}": {{"x": 1, "x": 9, "y": 2, "w": 3, "h": 4}}}}}}',
-        f"{FIRST}: {BOX}: x is there twice",
+        f"{FIRST}: {BOX}: x appears twice",
     ),
     "a box as text": ({FIRST: {BOX: "null"}}, f"{FIRST}: {BOX} is 'null'; expected null, or x, y"),
     "a box as a number": ({FIRST: {BOX: 3}}, f"{FIRST}: {BOX} is 3; expected null, or x, y"),

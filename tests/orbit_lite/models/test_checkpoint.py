@@ -199,7 +199,7 @@ def test_an_altered_header_is_noticed_without_reading_the_weights(saved: Path) -
 def test_a_header_with_a_key_twice_is_refused(saved: Path) -> None:
     header = json.dumps(header_of(saved))[:-1] + ', "backbone": "resnet18"}'
     CHECKPOINT.write(saved, header, safetensors.torch.load_file(saved))
-    with pytest.raises(DataError, match="key 'backbone' is there twice"):
+    with pytest.raises(DataError, match="key 'backbone' appears twice"):
         load_recognizer(saved)
 
 

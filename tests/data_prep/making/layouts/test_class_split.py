@@ -36,7 +36,7 @@ def test_each_class_is_in_its_split_and_others_are_left_aside(birds, split, made
         ({"train": ["../Auk"]}, ("can't be a class's name",)),
         ([], ("expected {",)),
         ("{", ("not JSON",)),
-        ('{"train": ["Auk"], "train": ["002.Wren"]}', ("key 'train' is there twice",)),
+        ('{"train": ["Auk"], "train": ["002.Wren"]}', ("key 'train' appears twice",)),
     ],
 )
 def test_a_list_that_does_not_fit(birds, split, refused, content, message):
