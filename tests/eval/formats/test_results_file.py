@@ -60,7 +60,7 @@ CASES = {
     "MACs without end": (of_2023(task_macs_to_personalise="Infinity"), "task_macs_to_personalise: expected a number"),
     "MACs as words": (of_2023(task_macs_to_personalise='"many"'), "task_macs_to_personalise: expected a number"),
     "MACs as a bool": (of_2023(task_macs_to_personalise="true"), "task_macs_to_personalise: expected a number"),
-    "2022, no objects": ('{"P1": {"user_videos": {}}}', "user 'P1': user_objects: a list of names"),
+    "2022, no objects": ('{"P1": {"user_videos": {}}}', "user 'P1': user_objects: expected a list of names"),
     "2022, videos missing": ('{"P1": {"user_objects": ["a"]}}', "user_videos: expected videos by name"),
     "2022, frames as an object": (of_2022('{"1": 0}'), "expected a list of predictions"),
     "2022, an index as text": (of_2022('[0, "1"]'), "expected a predicted index, got '1'"),
