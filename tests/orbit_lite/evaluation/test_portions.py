@@ -25,7 +25,7 @@ def test_a_run_cut_off_within_a_source_loses_one_portion(root, tmp_path, monkeyp
     choice = ModelChoice(learner, "tiny", "random")
     asked = {"split": "test", "seed": 3, "tasks_per_user": 3, "protocol_keys": ("way=3", "query=2")}
     request = EvaluateRequest(choice, root, "episodes-5w1s", **asked)
-    monkeypatch.setattr(portions, "TASKS_A_PORTION", 2)
+    monkeypatch.setattr(portions, "TASKS_PER_PORTION", 2)
     evaluate(request, tmp_path / "whole", workers=0, device=CPU)
     predicted = []
 
