@@ -6,7 +6,7 @@ from benchmarks.episodes import Size, made_index
 SMALL = Size(images=4000, classes=80, sources=8, plans=4, tasks=6, images_of_class=12, heads=("protonets", "ridge"))
 
 
-def test_every_comparison_is_beside_its_bar():
+def test_every_comparison_has_its_target():
     found = episodes.run(SMALL, repeats=1)
     assert [(one.metric, one.first[1].median, one.at_most) for one in found] == [
         ("time", 60, 1),

@@ -54,7 +54,7 @@ def test_every_arm_is_trained_with_every_seed_and_asked_about_the_same_tasks(stu
     assert len(asked) == 1  # whatever the size of their images
 
 
-def test_what_is_there_is_not_done_again(study, monkeypatch):
+def test_finished_work_is_not_repeated(study, monkeypatch):
     result = study / "runs" / "runs" / "small-task-1" / RESULT_NAME
     before = result.read_bytes()
     result.unlink()

@@ -86,7 +86,7 @@ def test_the_published_scaling_multiplies_the_query_path(recognizer, pixels):
     assert one(recognizer, pixels, "published", 75).bias > 0.1
 
 
-def test_it_lets_cnaps_learn_through_film_alone(pixels):
+def test_it_lets_cnaps_learn_only_through_film(pixels):
     recognizer = build_recognizer("cnaps", "tiny", weights="random", frame_size_px=gradients.SIZE_PX)
     rows = measure(recognizer, pixels, ("cnaps", "published", 16), draws=gradients.BLOCKS, seed=0)
     bias = {row.part: row.bias for row in rows}
@@ -96,7 +96,7 @@ def test_it_lets_cnaps_learn_through_film_alone(pixels):
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.3])
-def test_bias_is_told_from_noise(recognizer, pixels, monkeypatch, bias):
+def test_bias_is_separated_from_noise(recognizer, pixels, monkeypatch, bias):
     """Uses an artificial estimator: the full gradient, a known bias, and noise with twice the gradient's norm."""
     recognizer.requires_grad_(False)
     parameter = next(recognizer.parameters()).requires_grad_()
@@ -143,7 +143,7 @@ def test_a_small_study_writes_its_files(tmp_path, pixels):
     assert of_8["lite"].bias < of_8["small task"].bias < of_8["published"].bias
 
 
-def test_too_few_draws_are_asked_wrong(capsys):
+def test_too_few_draws_are_a_usage_error(capsys):
     with pytest.raises(SystemExit) as stop:
         gradients.main(["--draws", "99"])
     assert stop.value.code == 2

@@ -48,7 +48,7 @@ def test_runs_all_or_the_named(tmp_path, capsys, monkeypatch, asked):
     assert all(str(tmp_path / f"{name}-{hardware()}.csv") in shown for name in run)
 
 
-def test_what_needs_a_gpu_is_left_out_or_asked_wrong(tmp_path, capsys, monkeypatch):
+def test_benchmarks_that_need_a_gpu_are_skipped_or_a_usage_error(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert command.main(["--out", str(tmp_path)]) == 0
     assert "lite-gpu: skipped, because this machine has no CUDA device" in capsys.readouterr().out

@@ -22,7 +22,7 @@ def found(monkeypatch):
     return maml.run(SMALL, replace(SMALL, steps=4), SOLVED, PROXIMAL, repeats=2)
 
 
-def test_both_sides_of_every_bar(found):
+def test_both_sides_of_every_target(found):
     kept = "exact, and 4 more sets of parameters (6 MB)"
     assert [(each.metric, each.first[0], each.second[0], each.at_most) for each in found] == [
         ("memory", "one graph", "exact", 0.25),

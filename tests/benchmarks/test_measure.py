@@ -48,7 +48,7 @@ def test_three_sides_run_in_turn_and_are_timed_as_asked():
     assert spreads == [Spread.of([1, 4]), Spread.of([2, 5]), Spread.of([3, 6])]
 
 
-def test_waiting_takes_no_processor_seconds(monkeypatch):
+def test_waiting_takes_no_cpu_seconds(monkeypatch):
     monkeypatch.setattr(time, "process_time", iter([3.0, 5.5]).__next__)
     assert cpu_seconds(lambda: None) == 2.5
     monkeypatch.undo()

@@ -47,7 +47,7 @@ def test_windows_come_nearer_than_first_order(tiny_study):
     ("learner", "begins"),
     [("anil_implicit", "head's"), ("anil_implicit", "system's"), ("imaml", "inner"), ("imaml", "steps")],
 )
-def test_the_better_solved_the_nearer(tiny_study, learner, begins):
+def test_a_more_accurate_solution_is_nearer(tiny_study, learner, begins):
     biases = [row.bias for name, row in of(tiny_study, learner).items() if name.startswith(begins)]
     assert len(biases) == 3
     assert sorted(biases, reverse=True) == biases
@@ -78,7 +78,7 @@ def test_an_error_is_in_units_of_the_true_gradient():
     assert error.bias_at_most == error.rmse
 
 
-def test_draws_that_differ_are_no_bias():
+def test_differences_between_draws_are_not_bias():
     true = torch.tensor([1.0, 0.0], dtype=torch.float64)
     draws = [true + torch.tensor([0.0, 2.0 * (-1) ** (number // BLOCKS)], dtype=torch.float64) for number in range(40)]
     error = error_of_draws(true, draws, count=40)
@@ -107,7 +107,7 @@ def test_files_are_the_same_for_the_same_numbers(tmp_path, tiny_study):
 
 
 @pytest.mark.parametrize("draws", ["0", "30"])
-def test_draws_that_make_no_blocks_are_asked_wrong(capsys, draws):
+def test_draws_that_make_no_blocks_are_a_usage_error(capsys, draws):
     with pytest.raises(SystemExit) as stop:
         meta_gradients.main(["--draws", draws])
     assert stop.value.code == 2

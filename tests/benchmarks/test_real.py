@@ -70,7 +70,7 @@ def test_a_tree_without_users_is_refused_in_one_line(small, tmp_path):
         real.run(tmp_path)
 
 
-def test_real_and_data_go_together(capsys, users):
+def test_real_needs_data(capsys, users):
     for arguments in (["real"], ["index", "--data", str(users)]):
         assert main(arguments) == 2
         assert "benchmark real and --data must be used together" in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_table_shows_both_sides_and_the_ratio():
     assert len({len(line) for line in (header, first, second)}) == 1  # numbers are right-aligned
 
 
-def test_a_bar_stands_beside_the_ratio(tmp_path):
+def test_a_target_is_next_to_the_ratio(tmp_path):
     bars = [replace(COMPARISON, at_most=at_most) for at_most in (247.0, 246.0)]
     lines = text_table(comparison_table("memory of a task", [*bars, COMPARISON])).splitlines()
     assert lines[1].split()[-2:] == ["ratio", "bar"]

@@ -154,6 +154,6 @@ def test_without_facts_nothing_is_said(two_users):
         (support_facts(("P1", "a", 0.1), ("P1", "a", 0.1)), "appears twice"),
     ],
 )
-def test_tables_that_are_no_facts_are_found_wrong(two_users, facts, expected):
+def test_invalid_tables_of_facts_are_a_data_error(two_users, facts, expected):
     with pytest.raises(DataError, match=expected):
         scored(two_users, [0] * 7, facts)

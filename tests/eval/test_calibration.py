@@ -23,7 +23,7 @@ def test_by_hand():
     assert expected_calibration_error([0.9, 0.1], [False, True], bins=2) == pytest.approx(0.9)
 
 
-def test_who_is_as_sure_as_right_has_none_and_who_is_always_sure_the_share_that_is_wrong():
+def test_a_calibrated_recognizer_has_no_error_and_a_certain_one_its_error_rate():
     assert expected_calibration_error([0.75] * 4, [True, True, True, False]) == 0
     right = np.arange(100) % 3 == 0
     assert expected_calibration_error(np.ones(100), right) == pytest.approx(1 - right.mean())
@@ -36,7 +36,7 @@ def test_bins_begin_with_their_lower_edge_and_the_last_holds_1():
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50), st.randoms())
-def test_it_is_a_share_no_less_than_the_mean_distance_and_order_says_nothing(frames, random):
+def test_it_is_at_least_the_mean_difference_and_independent_of_order(frames, random):
     sure, right = zip(*frames, strict=True)
     found = expected_calibration_error(sure, right)
     assert 0 <= found <= 1
@@ -46,7 +46,7 @@ def test_it_is_a_share_no_less_than_the_mean_distance_and_order_says_nothing(fra
 
 
 @pytest.mark.parametrize("drawn", CALIBRATED)
-def test_as_sure_as_right_tends_to_0_and_a_known_distance_is_found(drawn):
+def test_a_calibrated_recognizer_tends_to_0_and_a_known_error_is_found(drawn):
     rng = np.random.default_rng(1)
     sure = CALIBRATED[drawn](rng, 200_000)
     assert expected_calibration_error(sure, rng.random(len(sure)) < sure) < 0.005
@@ -77,6 +77,6 @@ def test_100_frames_of_a_calibrated_recognizer_give_what_the_docstring_says(draw
         ([float("nan")], [True], "outside"),
     ],
 )
-def test_what_is_no_confidence_is_refused(sure, right, said):
+def test_invalid_confidences_are_refused(sure, right, said):
     with pytest.raises(ValueError, match=said):
         expected_calibration_error(sure, right)

@@ -188,13 +188,13 @@ def test_other_tasks_are_refused_in_one_line(change, expected):
     assert "\n" not in str(raised.value)
 
 
-def test_cards_that_say_they_are_alike_and_are_not_are_found_wrong(cards):
+def test_cards_with_a_wrong_fingerprint_are_a_data_error(cards):
     a, b = cards()
     with pytest.raises(DataError, match="hold different videos"):
         compare(a, b.model_copy(update={"per_video": b.per_video[1:]}))
 
 
-def test_cards_that_hold_a_video_twice_are_found_wrong(cards):
+def test_cards_with_a_duplicate_video_are_a_data_error(cards):
     """The cards agree, but can't be paired: each of the two rows would match both rows of the other card."""
     a, _ = cards()
     twice = a.model_copy(update={"per_video": (*a.per_video, a.per_video[0])})
@@ -222,7 +222,7 @@ def test_the_finding_says_on_which_side_of_the_interval_0_is(cards, low, high, r
     assert f"(0 is {reading}" in finding(comparison.model_copy(update={"overall": overall}))
 
 
-def test_one_is_not_several(cards):
+def test_singular_and_plural(cards):
     comparison = compare(*cards())
     metric = comparison.overall.frame_accuracy
     one = {name: getattr(metric, name).model_copy(update={"n": 1}) for name in ("per_video", "per_user")}

@@ -169,7 +169,7 @@ def test_tasks_taken_from_a_results_file_stand_apart_and_say_so():
     assert "can't be checked" in leaderboard_text([b for b in boards if b.key.protocol == "results-2023"])
 
 
-def test_a_column_is_there_where_one_row_needs_it():
+def test_a_column_exists_if_one_row_needs_it():
     key = BoardKey("p", "test", "", "", "every frame", "frame accuracy")
     full = {name: Score(0.5, "50.00", "1.00", "40.00 to 60.00") for name in METRICS}
     accuracy = {"frame_accuracy": Score(0.4, "40.00", "2.00")}

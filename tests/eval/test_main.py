@@ -244,7 +244,7 @@ def test_leaderboard_prints_published_rows_and_yours(run, capsys):
     assert main(["leaderboard", str(run / "nothing")]) == 2
 
 
-def test_out_takes_the_place_of_nothing(run, capsys):
+def test_out_never_overwrites_an_input(run, capsys):
     tasks = (run / "tasks.jsonl").read_bytes()
     assert main(arguments(run, out=run)) == 2
     assert main(arguments(run, out=run / "tasks.jsonl")) == 2
@@ -252,7 +252,7 @@ def test_out_takes_the_place_of_nothing(run, capsys):
     assert capsys.readouterr().err.count("\n") == 2
 
 
-def test_report_without_a_scorecard_was_asked_wrong(tmp_path, capsys):
+def test_report_without_a_scorecard_is_a_usage_error(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert "scorecard.json: no such file" in capsys.readouterr().err
 
@@ -289,7 +289,7 @@ def test_a_wrong_command_line_exits_2(wrong, capsys):
     assert "usage" in capsys.readouterr().err
 
 
-def test_a_verb_that_is_not_there_is_one_line_that_names_the_nearest(capsys):
+def test_an_unknown_command_is_one_line_that_names_the_nearest(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["scores"])
     assert capsys.readouterr().err == "python -m eval: no verb 'scores' (did you mean 'score'?)\n"

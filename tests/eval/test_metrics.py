@@ -89,14 +89,14 @@ def test_one_video_many_videos_and_brute_force_agree(videos):
 
 
 @given(video, label, st.randoms())
-def test_order_plays_no_part_where_it_should_not(frames, right, random):
+def test_order_does_not_matter_where_it_should_not(frames, right, random):
     shuffled = random.sample(frames, len(frames))
     for name, metric in METRICS.items():
         if IGNORES_ORDER[name]:
             assert metric.function(np.array(frames), right) == metric.function(np.array(shuffled), right)
 
 
-def test_order_plays_a_part_where_it_should():
+def test_order_matters_where_it_should():
     for name, metric in METRICS.items():
         if not IGNORES_ORDER[name]:
             assert metric.function(np.array([0, 1]), 1) != metric.function(np.array([1, 0]), 1)
@@ -130,7 +130,7 @@ def test_confusion_counts_agree_with_counting(case):
     assert counts.trace() == sum(i == j for i, j in pairs)
 
 
-def test_confusion_counts_refuse_what_is_no_class_and_what_does_not_pair():
+def test_confusion_counts_refuse_invalid_classes_and_lengths():
     with pytest.raises(ValueError, match="expected 0 to 1"):
         confusion_counts(np.array([0, 1]), np.array([0, 2]), way=2)
     with pytest.raises(ValueError, match="expected 0 to 1"):

@@ -52,7 +52,7 @@ def test_every_row_is_as_it_was_published():
         ("CNAPs + LITE", "orbit-2021-clu-ve", ("15.37", "1.65", "70.33", "2.31", "1.88e12", "", "10.59e6")),
     ],
 )
-def test_what_else_is_known_of_a_row(model, protocol, expected):
+def test_other_facts_of_a_row(model, protocol, expected):
     [row] = [row for row in published_rows() if (row.model, row.protocol) == (model, protocol) and row.macs]
     found = (row.frames_to_recognition, row.frames_to_recognition_ci, row.video_accuracy, row.video_accuracy_ci)
     assert (*found, row.macs, row.macs_std, row.parameters) == expected
@@ -68,7 +68,7 @@ def test_rows_are_numbers_where_numbers_belong():
         assert row.protocol and row.model and row.source
 
 
-def test_no_row_is_there_twice():
+def test_no_row_is_duplicated():
     keys = [(row.protocol, row.split, row.tasks_per_user, row.model, row.extractor) for row in published_rows()]
     assert len(set(keys)) == len(keys)
 

@@ -118,7 +118,7 @@ def score_videos_of(task_set, predicted):
     return score_videos(task_set, table_of(task_set, predicted))
 
 
-def test_the_order_of_rows_and_their_types_play_no_part(task_set, predictions):
+def test_the_order_and_types_of_rows_do_not_matter(task_set, predictions):
     first = score(task_set, predictions)
     shuffled = predictions.sample(frac=1, random_state=4)
     narrow = shuffled.astype({"user": "category", "video": "category", "frame": "int32", "prediction": "int16"})

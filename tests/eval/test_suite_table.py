@@ -28,7 +28,7 @@ def test_a_set_without_an_interval_leaves_its_means_without_one():
     assert (one.accuracy, one.half_width) == (pytest.approx(0.7), None)
 
 
-def test_nothing_there_is_no_zero():
+def test_missing_sets_are_not_zero():
     (one,) = means([SetResult("a", "M", "")])
     assert (one.n, one.accuracy, one.half_width) == (0, None, None)
 

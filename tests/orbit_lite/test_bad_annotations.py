@@ -109,7 +109,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_faulty_file_is_found_by_all_and_first(tree, protocol, tmp_path, capsys, case):
+def test_an_invalid_file_is_reported_first_by_every_command(tree, protocol, tmp_path, capsys, case):
     video, before, after, said = CASES[case]
     path = annotation_path(tree, "test", video)
     path.write_text(replaced(path.read_text(), before, after))
@@ -126,7 +126,7 @@ def test_a_faulty_file_is_found_by_all_and_first(tree, protocol, tmp_path, capsy
         assert not place.exists()
 
 
-def test_a_sound_one_is_taken(tree, protocol, tmp_path):
+def test_a_valid_file_is_accepted(tree, protocol, tmp_path):
     assert verify(tree) == []
     for place, verb in verbs(tree, protocol, tmp_path).items():
         assert main(list(map(str, verb))) == 0

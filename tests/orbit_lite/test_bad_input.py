@@ -115,7 +115,7 @@ def test_a_truncated_parquet(run, pocket_frames, refused, share):
         assert f"{path}: not a complete parquet file" in refused(*verb, folder=run)
 
 
-def test_a_truncated_parquet_can_be_made_anew_as_the_line_says(run, pocket_frames, refused, finished):
+def test_a_truncated_parquet_can_be_made_again_as_the_message_says(run, pocket_frames, refused, finished):
     path = run / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:1000])
     assert "delete it, then predict again" in refused(*evaluation(pocket_frames, run), folder=run)
@@ -191,7 +191,7 @@ def doubled(path, key):
         ("scorecard.json", "mean", "scorecard.json"),
     ],
 )
-def test_a_key_that_is_there_twice(run, pocket_frames, refused, name, key, place):
+def test_a_duplicate_key(run, pocket_frames, refused, name, key, place):
     """Python's and pydantic's readers would use the last value."""
     doubled(run / name, key)
     verbs = {
@@ -251,7 +251,7 @@ def spoilt_model(path, value):
 
 
 @pytest.mark.parametrize(("value", "said"), [(float("nan"), "NaN"), (float("inf"), "nfinite"), (1e30, "NaN")])
-def test_a_model_that_gives_no_numbers(pocket_frames, tmp_path, refused, value, said):
+def test_a_model_that_returns_nan(pocket_frames, tmp_path, refused, value, said):
     """NaN in its weights, or weights so large that results are NaN; earlier results stay."""
     model = spoilt_model(tmp_path / "spoilt.safetensors", value)
     line = refused(*evaluation(pocket_frames, tmp_path / "out", model=model), folder=tmp_path / "none")
@@ -322,7 +322,7 @@ def test_own_videos_of_a_user_with_no_query_video(pocket_frames, tmp_path, refus
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(finished, pocket_frames, small_disk, refused, capsys):
+def test_a_full_disk_loses_nothing_and_the_same_command_resumes(finished, pocket_frames, small_disk, refused, capsys):
     """Space is freed step by step: everything written so far is complete and stays."""
     whole = contents(finished)
     size = sum(map(len, whole.values()))

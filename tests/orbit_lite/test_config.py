@@ -147,7 +147,7 @@ def test_an_unknown_protocol_lists_the_known(name):
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "", "!!python/object/apply:os.system ['true']"])
-def test_a_file_that_is_no_config_is_one_line(tmp_path, text):
+def test_a_file_that_is_not_a_config_is_one_line(tmp_path, text):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match=r"bad\.yaml") as error:
@@ -240,7 +240,7 @@ def test_every_experiment_of_2021_has_the_published_settings(name):
     assert found.optimizer == OptimizerConfig(**{"name": "adam", "lr": 1e-4, "extractor_lr_scale": 0.1} | of_maml)
 
 
-def test_experiments_that_extend_each_other_in_a_ring_are_refused(tmp_path):
+def test_experiments_that_extend_each_other_in_a_cycle_are_refused(tmp_path):
     path = tmp_path / "ring.yaml"
     path.write_text(f"extends: {path}\nname: ring\n")
     with pytest.raises(UsageError, match="ring"):

@@ -149,7 +149,7 @@ def run(capsys) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("parts", ["head", "backbone"])
-def test_it_goes_from_training_to_export(own_parts, run, pocket_raw, pocket_frames, tmp_path, parts):
+def test_a_packages_parts_work_from_training_to_export(own_parts, run, pocket_raw, pocket_frames, tmp_path, parts):
     """A package's head on the kit's backbone, and its backbone under the kit's head, without changes to the kit."""
     learner, backbone = ("pulled", "tiny") if parts == "head" else ("protonets", "one_layer")
     train, personal = tmp_path / "train", tmp_path / "alice.safetensors"
@@ -201,7 +201,7 @@ def written(folder: Path, text: str) -> Path:
     return folder / "mine.yaml"
 
 
-def test_what_is_not_there_lists_what_packages_add(own_parts):
+def test_an_unknown_name_lists_what_packages_add(own_parts):
     with pytest.raises(
         UsageError, match=r"'pulled_mean' \(did you mean 'pulled_means'\?\); known: proto, .*pulled_means$"
     ):
@@ -214,7 +214,7 @@ def test_what_is_not_there_lists_what_packages_add(own_parts):
         load_learner(str(written(own_parts, "{head: pulled_means, extractor: learned, head_settings: {pwer: 1}}")))
 
 
-def test_a_file_whose_package_is_gone_says_what_is_missing(own_parts, tmp_path, monkeypatch):
+def test_a_file_of_a_missing_package_names_it(own_parts, tmp_path, monkeypatch):
     for name, learner, backbone in (("head", "pulled", "tiny"), ("net", "protonets", "one_layer")):
         built = build_recognizer(learner, backbone, weights="random", frame_size_px=64)
         save_recognizer(tmp_path / f"{name}.safetensors", built, config={})
@@ -295,7 +295,7 @@ def test_a_broken_package_is_one_line_where_its_name_is_used(broken, find, name,
     assert "\n" not in str(refused.value)
 
 
-def test_a_broken_package_spoils_nothing_else(broken, own_parts):
+def test_a_broken_package_affects_nothing_else(broken, own_parts):
     assert find_head("pulled_means").meta_learned and find_head("proto").name == "proto"
     assert find_backbone("one_layer").width == 64
     assert load_learner("pulled").head == "pulled_means" and load_learner("cnaps").head == "versa"

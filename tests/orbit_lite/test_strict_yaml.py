@@ -39,7 +39,7 @@ def test_merged_keys_may_be_replaced():
     }
 
 
-def test_the_same_key_in_two_mappings_is_none():
+def test_the_same_key_in_two_mappings_is_valid():
     assert parse_yaml("a: {x: 1}\nb: {x: 2}\nx: 3\n", where="x") == {"a": {"x": 1}, "b": {"x": 2}, "x": 3}
 
 
@@ -67,7 +67,7 @@ def test_the_same_key_in_two_mappings_is_none():
         "a: &a [x, x, x, x, x, x, x, x, x]\n" + BOMB,
     ],
 )
-def test_what_is_no_plain_yaml_is_one_line(text):
+def test_invalid_yaml_is_one_line(text):
     with pytest.raises(UsageError, match=r"^mine\.yaml: can't be read as YAML: ") as error:
         parse_yaml(text, where="mine.yaml")
     assert "\n" not in str(error.value)
@@ -79,7 +79,7 @@ def test_a_list_that_holds_itself_is_plain_yaml():
     assert found[1] is found
 
 
-def test_what_is_longer_than_a_config_is_not_read(tmp_path):
+def test_a_document_longer_than_a_config_is_not_read(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("seed: [" + "1," * 5_000_000 + "]")
     with pytest.raises(UsageError, match=r"longer than 100,000 characters"):
@@ -107,7 +107,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
         "x" * 50_000 + "=1",
     ],
 )
-def test_what_the_command_line_gives_is_held_to_the_same_and_shown_in_short(override):
+def test_overrides_have_the_same_limits_and_are_shortened(override):
     with pytest.raises(UsageError) as error:
         load_experiment("pocket", [override])
     assert "\n" not in str(error.value)

@@ -191,7 +191,7 @@ def test_answers_add_up_to_1_and_leave_the_rest_as_it_is(make_tasks, make_predic
     ("values", "expected"),
     [((0.5, 0.1, 0.3, 0.0), "sum to 1"), ((0.5, 0.2, 0.3, 0.8), "maybe"), ((1.2, -0.2, 0.0, 0.0), "less than")],
 )
-def test_shares_that_are_none_are_refused(values, expected):
+def test_invalid_shares_are_refused(values, expected):
     with pytest.raises(ValidationError, match=expected):
         Answers(**dict(zip(("right", "wrong", "none", "unsure"), values, strict=True)))
 
@@ -210,7 +210,7 @@ def test_a_curve_travels_with_predictions_into_the_scorecard(tmp_path, task_set,
     assert (tmp_path / "scorecard.json").read_text().count('"false_alarms":') == len(curve.points)  # one per line
 
 
-def test_a_curve_that_is_of_other_answers_is_found_wrong(task_set, answered, predictions, with_answers, curve_of):
+def test_a_curve_of_other_answers_is_a_data_error(task_set, answered, predictions, with_answers, curve_of):
     curve = curve_of(score(task_set, answered))
     for table in (predictions, with_answers(task_set, predictions, seed=5)):
         with pytest.raises(DataError, match="mine: its curve over strictness does not match its answers"):
@@ -239,7 +239,7 @@ def test_scorecards_of_earlier_releases_are_read(tmp_path, task_set, predictions
         (lambda content: content["answers_curve"]["points"][3].update(aim="0.1"), r"answers_curve\.points\.3\.aim: "),
     ],
 )
-def test_a_wrong_value_is_found_wrong_and_named(tmp_path, task_set, answered, curve_of, change, expected):
+def test_an_invalid_value_is_a_data_error_that_names_it(tmp_path, task_set, answered, curve_of, change, expected):
     card = score(task_set, answered)
     path = tmp_path / "scorecard.json"
     write_scorecard(path, card.model_copy(update={"answers_curve": curve_of(card)}))

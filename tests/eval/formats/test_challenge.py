@@ -220,7 +220,7 @@ def test_2022_holds_one_task_a_user_and_whole_videos(tmp_path, write):
     assert not path.exists()
 
 
-def test_what_is_not_whole_is_not_written(tmp_path):
+def test_incomplete_predictions_are_not_written(tmp_path):
     with pytest.raises(DataError, match="1 fault"):
         write_results(tmp_path / "results.json", predictions_of(OURS).iloc[:1], OURS)
     assert list(tmp_path.iterdir()) == []

@@ -230,12 +230,12 @@ def test_no_predictions_at_all_and_no_tasks_at_all(task_set):
 
 
 @pytest.mark.parametrize("column", ["frame", "prediction", "task"])
-def test_a_column_of_another_type_is_found_wrong(task_set, column):
+def test_a_column_of_another_type_is_a_data_error(task_set, column):
     with pytest.raises(DataError, match=f"column {column} is float64"):
         find_faults(task_set, whole(task_set).astype({column: float}))
 
 
-def test_random_damage_is_always_found(make_tasks, make_predictions):
+def test_random_damage_is_always_detected(make_tasks, make_predictions):
     """Compared with a simple implementation: sets of rows."""
     for seed in range(40):
         tasks = make_tasks(seed)

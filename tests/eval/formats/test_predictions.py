@@ -50,7 +50,7 @@ def test_no_rows_survive_too(tmp_path, predictions):
     assert len(read_predictions(tmp_path / "none.parquet")) == 0
 
 
-def test_a_file_cut_off_anywhere_is_found_wrong(path):
+def test_a_truncated_file_is_a_data_error(path):
     content = path.read_bytes()
     for length in [0, 3, *range(10, len(content), max(len(content) // 20, 1)), len(content) - 1]:
         path.write_bytes(content[:length])
@@ -77,7 +77,7 @@ def test_a_flipped_bit_never_changes_what_is_read(tmp_path, predictions):
     assert found > 90
 
 
-def test_foreign_files_are_found_wrong(tmp_path, path, predictions):
+def test_foreign_files_are_a_data_error(tmp_path, path, predictions):
     foreign = tmp_path / "foreign.parquet"
     predictions.to_parquet(foreign)
     with pytest.raises(DataError, match="not predictions of this kit"):
@@ -101,7 +101,7 @@ def test_foreign_files_are_found_wrong(tmp_path, path, predictions):
         read_predictions(foreign)
 
 
-def test_what_is_not_there_was_asked_wrong(tmp_path):
+def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         read_predictions(tmp_path / "predictions.parquet")
     with pytest.raises(UsageError, match="a folder"):

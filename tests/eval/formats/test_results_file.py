@@ -69,7 +69,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_wrong_is_one_line_that_names_the_place(tmp_path, name):
+def test_an_error_is_one_line_that_names_the_place(tmp_path, name):
     content, expected = CASES[name]
     path = tmp_path / "results.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -92,7 +92,7 @@ def test_a_whole_file_is_read(tmp_path):
     assert (form, entry.videos[0].frames.tolist(), entry.videos[0].predicted.tolist()) == ("2022", [1, 2], [0, 1])
 
 
-def test_a_frame_that_is_there_twice_stays_twice(tmp_path):
+def test_a_duplicate_frame_is_kept(tmp_path):
     path = tmp_path / "results.json"
     path.write_text(of_2023('{"1": 0, "1": 1}'))
     assert read_entries(path)[1][0].videos[0].frames.tolist() == [1, 1]
@@ -106,12 +106,12 @@ def test_a_file_too_large_is_not_even_read(tmp_path):
         read_entries(path)
 
 
-def test_what_is_not_there_was_asked_wrong(tmp_path):
+def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         read_entries(tmp_path / "results.json")
 
 
-def test_any_json_is_read_or_found_wrong(tmp_path):
+def test_any_json_is_read_or_a_data_error(tmp_path):
     """Each value of a valid file replaces each other value: no other kind of error occurs."""
     values = [None, True, 3, 0.5, "x", [], {}, [1], {"1": 0}, ["a"], {"a": {"1": 0}}]
     path = tmp_path / "results.json"

@@ -91,7 +91,7 @@ def test_the_headline_is_where_others_look_for_it(path, card):
     assert len(rows) == 1 + len(card.confusion) + len(card.per_video)  # counts, one matrix per line, one video per line
 
 
-def test_a_file_cut_off_anywhere_is_found_wrong(path):
+def test_a_truncated_file_is_a_data_error(path):
     content = path.read_bytes()
     for length in range(0, len(content) - 2, len(content) // 25):
         path.write_bytes(content[:length])
@@ -138,7 +138,7 @@ HEADLINE = ("overall", "frame_accuracy", "per_video")
         (("confusion", 0, "objects"), ["bag"], r"confusion\.0\.frames: .*1 rows of 1"),
     ],
 )
-def test_a_wrong_value_is_found_wrong_and_named(path, place, value, expected):
+def test_an_invalid_value_is_a_data_error_that_names_it(path, place, value, expected):
     content = json.loads(path.read_text())
     put(content, place, value)
     path.write_text(json.dumps(content))
@@ -148,6 +148,6 @@ def test_a_wrong_value_is_found_wrong_and_named(path, place, value, expected):
     assert "\n" not in str(raised.value)
 
 
-def test_what_is_not_there_was_asked_wrong(tmp_path):
+def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         read_scorecard(tmp_path / "scorecard.json")

@@ -64,7 +64,7 @@ def test_fingerprint_is_of_everything(make_tasks):
     assert len({tasks_fingerprint(task_set) for task_set in [first, *others]}) == 4
 
 
-def test_a_file_cut_off_anywhere_is_found_wrong(tmp_path, task_set):
+def test_a_truncated_file_is_a_data_error(tmp_path, task_set):
     path = tmp_path / "tasks.jsonl"
     write_tasks(path, task_set)
     content = path.read_bytes()
@@ -134,7 +134,7 @@ def test_a_wrong_task_names_file_and_line(tmp_path, task_set, changes, expected)
         (b'{"schema":1,"kind":"tasks"}', "key 'protocol' is missing"),
     ],
 )
-def test_a_foreign_header_is_found_wrong(tmp_path, header, expected):
+def test_a_foreign_header_is_a_data_error(tmp_path, header, expected):
     path = tmp_path / "tasks.jsonl"
     path.write_bytes(header + b"\n")
     with pytest.raises(DataError, match=rf"tasks\.jsonl:1: .*{expected}") as raised:
@@ -142,21 +142,21 @@ def test_a_foreign_header_is_found_wrong(tmp_path, header, expected):
     assert "\n" not in str(raised.value)
 
 
-def test_a_task_that_comes_twice_is_found_wrong(tmp_path, task_set):
+def test_a_duplicate_task_is_a_data_error(tmp_path, task_set):
     path = tmp_path / "tasks.jsonl"
     write_tasks(path, dataclasses.replace(task_set, tasks=(task_set.tasks[0], task_set.tasks[0])))
     with pytest.raises(DataError, match=r":3: .*appears twice"):
         read_tasks(path)
 
 
-def test_what_is_not_there_was_asked_wrong(tmp_path):
+def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         read_tasks(tmp_path / "tasks.jsonl")
     with pytest.raises(UsageError, match="a folder"):
         read_tasks(tmp_path)
 
 
-def test_a_name_that_is_no_utf8_is_found_wrong_and_leaves_nothing(tmp_path, task_set):
+def test_a_name_that_is_not_utf8_is_a_data_error_and_leaves_no_file(tmp_path, task_set):
     task = dataclasses.replace(task_set.tasks[0], user="P\udce9")
     with pytest.raises(DataError, match="not valid UTF-8"):
         write_tasks(tmp_path / "tasks.jsonl", dataclasses.replace(task_set, tasks=(task,)))
@@ -181,7 +181,7 @@ class TaskWithMore(Task):
 
 
 @pytest.mark.parametrize("kind", [Task, TaskWithMore])
-def test_the_bytes_stay(tmp_path, kind):
+def test_the_bytes_do_not_change(tmp_path, kind):
     """They determine the fingerprint of a task set, which additional fields in memory must not change."""
     support = (VideoPlan('P1--bag--"a"', 0, (1, 31)), VideoPlan("P1--key--b", 1, (2,)))
     first = kind("P1", 0, ("bag", "ключ"), support, (VideoPlan("c", 0, (1, 2, 300)),))

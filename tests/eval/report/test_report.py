@@ -321,7 +321,7 @@ def test_pictures_of_what_was_filmed_are_there_only_when_given_and_the_report_sa
     assert {place for place, row in frames.items() if row["first_recognition"] == "True"} <= set(asked)
 
 
-def test_thumbnails_or_videos_without_predictions_were_asked_wrong(tmp_path, card, thumbnails):
+def test_thumbnails_or_videos_without_predictions_are_a_usage_error(tmp_path, card, thumbnails):
     for options in ({"thumbnails": thumbnails}, {"videos": ["x"]}):
         with pytest.raises(UsageError, match="need the run's tasks and predictions"):
             write_report(card, tmp_path, **options)

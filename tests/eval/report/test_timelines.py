@@ -113,7 +113,7 @@ def test_the_csv_holds_what_the_pictures_show(tmp_path, sixteen):
     assert not (tmp_path / "timeline_2.svg").exists()
 
 
-def test_the_order_of_rows_plays_no_part(sixteen):
+def test_the_order_of_rows_does_not_matter(sixteen):
     card, predicted = sixteen
     shuffled = dataclasses.replace(predicted, predictions=predicted.predictions.sample(frac=1, random_state=0))
     narrow = dataclasses.replace(predicted, predictions=predicted.predictions.astype({"video": "category"}))
@@ -123,7 +123,7 @@ def test_the_order_of_rows_plays_no_part(sixteen):
     assert first.predictions.tolist() == second.predictions.tolist() == third.predictions.tolist()
 
 
-def test_tasks_or_predictions_of_another_run_are_found_wrong(tmp_path, sixteen):
+def test_tasks_or_predictions_of_another_run_are_a_data_error(tmp_path, sixteen):
     card, predicted = sixteen
     other_tasks = dataclasses.replace(predicted.tasks, seed=9)
     with pytest.raises(DataError, match="tasks don't belong to the scorecard"):

@@ -130,7 +130,7 @@ def test_steps_count_forward_and_backward() -> None:
     assert linear["head's fit"].ours == 50 * 2 * SUPPORT * 256 * WAY
 
 
-def test_what_can_not_be_counted_says_so() -> None:
+def test_work_that_can_not_be_counted_is_an_error() -> None:
     logistic = LearnerConfig(name="own", head="logistic", extractor="frozen")
     (_, head) = personalize_macs(recognizer_of(logistic), way=WAY, support=SUPPORT)
     assert "not counted" in head.part

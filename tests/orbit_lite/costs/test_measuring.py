@@ -81,7 +81,7 @@ def test_where_the_peak_cannot_be_reset_it_is_known_only_beyond_preparing():
         assert child.submit(in_a_process_that_may_not_reset, Takes(0, 60, 20 * MB)).result() is None
 
 
-def test_other_systems_do_not_tell(monkeypatch, tmp_path):
+def test_other_systems_can_not_measure_it(monkeypatch, tmp_path):
     monkeypatch.setattr(measuring, "_STATUS", tmp_path / "status")
     assert measuring._added_here(Takes(1, 1, SMALL)) is None
 

@@ -85,7 +85,7 @@ def test_each_distinct_support_set_is_measured_once_and_reading_is_not(tmp_path,
     assert timing._read(path) == found
 
 
-def test_what_was_measured_before_a_run_was_cut_off_is_not_measured_again(tmp_path, recognizer, clock):
+def test_measurements_from_before_an_interruption_are_not_repeated(tmp_path, recognizer, clock):
     path = tmp_path / "seconds.csv"
     measured = time_personalizing(recognizer, TASKS[:2], BlackFrames(clock), path, quiet=True)
 
@@ -120,7 +120,7 @@ def test_what_was_measured_before_a_run_was_cut_off_is_not_measured_again(tmp_pa
         b"\xff\xfe\x00",
     ],
 )
-def test_a_file_that_is_no_such_file_is_one_line(tmp_path, recognizer, clock, content):
+def test_an_invalid_file_is_one_line(tmp_path, recognizer, clock, content):
     path = tmp_path / "seconds.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"seconds\.csv: not a file of measured seconds written by this kit; delete it"):
@@ -128,7 +128,7 @@ def test_a_file_that_is_no_such_file_is_one_line(tmp_path, recognizer, clock, co
     assert path.read_bytes() == content
 
 
-def test_where_it_was_measured_is_named():
+def test_the_measuring_machine_is_named():
     row = TaskSeconds("P1", 0, 1.0, "cpu", 2)
     assert measured_on([row, row]) == "cpu, 2 CPU threads"
     gpu = replace(row, device="A GPU", threads=1)

@@ -110,12 +110,12 @@ def test_fixed_episodes_have_the_numbers_of_their_name():
 
 
 @pytest.mark.parametrize(("name", "images", "classes"), [("episodes-5w1s", 16, 5), ("meta-dataset", 2, 5)])
-def test_what_a_source_must_have(name, images, classes):
+def test_requirements_of_a_source(name, images, classes):
     plan = load_protocol(name)
     assert (least_images(plan), least_classes(plan)) == (images, classes)
 
 
-def test_classes_of_two_images_teach_with_one_and_ask_about_one():
+def test_classes_of_two_images_have_one_support_and_one_query_image():
     plan = load_protocol("meta-dataset")
     sizes = draw_sizes(plan, np.full(5, 2), np.random.default_rng(3))
     assert (sizes.support.tolist(), sizes.query) == ([1] * 5, 1)

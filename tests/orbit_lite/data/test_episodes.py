@@ -58,7 +58,7 @@ def test_a_task_depends_on_seed_source_and_number_and_not_on_other_sources_or_th
 
 
 @pytest.mark.parametrize("protocol", EPISODES)
-def test_no_image_teaches_and_asks_and_labels_are_places_among_sorted_classes(protocol):
+def test_no_image_is_in_support_and_query_and_labels_index_sorted_classes(protocol):
     found = sampler(tree(count=40), protocol)
     for number in range(20):
         task = found.draw("birds", number)
@@ -78,14 +78,14 @@ def test_fixed_episodes_have_their_way_shot_and_query():
     assert Counter(plan.label for plan in task.query) == dict.fromkeys(range(5), 15)
 
 
-def test_clean_and_clutter_are_taken_alike():
+def test_clean_and_clutter_are_treated_alike():
     rows = [row for c in range(5) for row in images("s", f"class {c}", 8)]
     rows += [row for c in range(5) for row in images("s", f"class {c}", 8, video_type="clutter")]
     task = sampler(Index(Path("t"), "frames", tuple(rows))).draw("s", 0)
     assert Counter(plan.label for plan in (*task.support, *task.query)) == dict.fromkeys(range(5), 16)
 
 
-def test_of_a_video_of_several_frames_one_is_taken_at_random():
+def test_one_random_frame_of_a_video_is_taken():
     rows = [row for c in range(5) for row in images("s", f"class {c}", 16, frames=5)]
     found = sampler(Index(Path("t"), "frames", tuple(rows)))
     plans = [plan for number in range(10) for plan in found.draw("s", number).query]
@@ -114,7 +114,7 @@ def test_a_task_set_of_single_images_survives_its_file(tmp_path):
     assert read_tasks(tmp_path / "tasks.jsonl") == tasks
 
 
-def test_of_copies_in_a_class_one_is_taken_and_of_copies_in_two_classes_none():
+def test_one_of_copies_in_a_class_is_taken_and_none_of_copies_in_two_classes():
     index = tree(sources=("birds",), count=18)
     same = "birds--class-0--clean--stills-0003"
     copies = {same: same, "birds--class-0--clean--stills-0007": same}
@@ -185,7 +185,7 @@ def test_an_unknown_split_and_a_split_that_is_not_there():
         sampler(tree(split="test"), split="validation")
 
 
-def test_whole_sets_teach_with_training_images_and_ask_about_every_test_image():
+def test_whole_sets_use_training_images_as_support_and_all_test_images_as_queries():
     train = [row for c in range(6) for row in images("s", f"class {c}", 1 + 20 * c, split="train")]
     test = [row for c in range(1, 6) for row in images("s", f"class {c}", 9, split="test")]
     index = Index(Path("t"), "frames", (*train, *test))
@@ -201,7 +201,7 @@ def test_whole_sets_teach_with_training_images_and_ask_about_every_test_image():
     assert shots[5] / shots[1] == pytest.approx(101 / 21, rel=0.1)  # in proportion to the number of images
 
 
-def test_whole_sets_without_splits_ask_about_all_that_does_not_teach():
+def test_whole_sets_without_splits_use_all_other_images_as_queries():
     task = sampler(tree(sources=("s",), count=20), "vtab-1000").draw("s", 0)
     assert (len(task.support), len(task.query)) == (60, 100)
 
@@ -216,7 +216,7 @@ def test_whole_sets_keep_every_test_image_and_drop_a_training_image_that_is_its_
     assert train not in {plan.video for task in tasks for plan in task.support}
 
 
-def test_whole_sets_refuse_what_can_not_be_taught():
+def test_whole_sets_refuse_classes_without_support_images():
     rows = [*tree(split="train", classes=5).rows, *tree(split="test", classes=6).rows]
     with pytest.raises(DataError, match=r"classes without a training image: class 5; .* in split train"):
         sampler(Index(Path("t"), "frames", tuple(rows)), "vtab-1000")

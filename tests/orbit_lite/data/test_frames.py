@@ -43,7 +43,7 @@ def test_a_source_survives_pickling(kind, trees):
 
 
 @pytest.mark.parametrize("kind", ["raw", "frames", "packed"])
-def test_what_is_not_there_is_named(kind, trees):
+def test_missing_videos_and_frames_are_named(kind, trees):
     index = open_index(trees[kind])
     with pytest.raises(DataError, match="no video 'P0--x--clean--y'"):
         open_frames(index).read("P0--x--clean--y", [1])
@@ -64,7 +64,7 @@ def test_damaged_and_misshapen_frames_are_named(pocket_frames, tmp_path):
         open_frames(type(index)(root, "frames", (row,)), size_px=96).read(row.video, [1])
 
 
-def test_two_videos_of_one_name_are_refused(pocket_frames):
+def test_two_videos_with_the_same_name_are_refused(pocket_frames):
     index = open_index(pocket_frames)
     with pytest.raises(DataError, match="2 videos are named"):
         open_frames(type(index)(index.root, "frames", (*index.rows, index.rows[0])))

@@ -75,7 +75,7 @@ def test_clips_hold_the_planned_frames(pocket_frames):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_readers_error_is_its_one_line(pocket_frames, workers):
+def test_a_readers_error_is_its_own_line(pocket_frames, workers):
     read = ReadFrames(open_frames(open_index(pocket_frames)))
     with pytest.raises(DataError, match=r"^[^\n]*no video 'nothing'[^\n]*$"):
         list(read_ahead([FrameJob("nothing", (1,))], read, workers=workers))

@@ -73,7 +73,7 @@ def test_a_task_depends_on_seed_and_number_and_not_on_other_users(tmp_path):
     assert sampler(index, "orbit-2022").draw("P2", 4).query != task.query
 
 
-def test_labels_are_places_among_sorted_objects(tmp_path):
+def test_labels_index_sorted_objects(tmp_path):
     task = sampler(tree(tmp_path, objects=("zebra", "Bag", "my keys")), "orbit-2022").draw("P1", 0)
     assert task.objects == ("Bag", "my keys", "zebra")
     for plan in (*task.support, *task.query):
@@ -207,7 +207,7 @@ def test_a_clean_clean_object_of_one_video_leaves_the_task_and_is_listed(tmp_pat
     assert score(tasks, predictions).left_out == tasks.left_out
 
 
-def test_no_more_than_15_videos_an_object_drawn_anew_for_each_task(tmp_path):
+def test_at_most_15_videos_per_object_drawn_again_for_each_task(tmp_path):
     drawn = sampler(tree(tmp_path, users=("P1",), objects=("a", "b"), clutter=20, frames=60), "orbit-2022")
     chosen = [tuple(p.video for p in drawn.draw("P1", task).query if p.label == 0) for task in range(3)]
     assert {len(videos) for videos in chosen} == {15}
@@ -247,7 +247,7 @@ def test_own_videos_needs_neither_splits_nor_annotations(tmp_path):
         sampler(Index(tmp_path, "frames", rows), "orbit-2022")
 
 
-def test_of_stills_every_picture_teaches_in_own_videos_and_every_30th_elsewhere(tmp_path):
+def test_own_videos_uses_every_still_photo_and_other_protocols_every_30th(tmp_path):
     rows = [row("P1", thing, kind, 1, 64) for thing in ("bag", "mug") for kind in ("clean", "clutter")]
     burst = "P1--bag--clean--stills-0001"
     rows[0] = dataclasses.replace(rows[0], video=burst, path=f"test/{burst}")
@@ -260,7 +260,7 @@ def test_of_stills_every_picture_teaches_in_own_videos_and_every_30th_elsewhere(
     assert {len(plan.frames) for plan in sampler(index, "orbit-2022").draw("P1", 0).support} == {3}
 
 
-def test_what_can_give_no_task_is_named(tmp_path):
+def test_users_and_objects_without_tasks_are_named(tmp_path):
     index = tree(tmp_path, users=("P1",), objects=("bag",))
     with pytest.raises(DataError, match="user P1 has 1 object") as raised:
         sampler(index, "orbit-2022")
@@ -281,7 +281,7 @@ def test_what_can_give_no_task_is_named(tmp_path):
         sampler(Index(tmp_path, "frames", rows), "orbit-2021-cle-ve")
 
 
-def test_splits_and_annotations_that_are_not_there_are_named(tmp_path):
+def test_missing_splits_and_annotations_are_named(tmp_path):
     index = tree(tmp_path)
     with pytest.raises(UsageError, match="no split 'train'"):
         sampler(index, "orbit-2022", split="train")

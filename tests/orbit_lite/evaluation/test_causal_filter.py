@@ -112,7 +112,7 @@ def recognizer():
 
 
 @pytest.mark.parametrize(("protocol", "most"), [("orbit-2022", 20), ("orbit-2021-clu-ve", 12)])
-def test_predictions_equal_those_of_the_plain_road(recognizer, index, protocol, most):
+def test_predictions_equal_those_of_the_plain_way(recognizer, index, protocol, most):
     tasks, source = one_users_tasks(index, protocol, most=most), Changed(index)
     once, plain = (
         predict(recognizer, tasks, index, source, causal_filter=STAYS, plain=plain, quiet=True)

@@ -62,7 +62,7 @@ def test_a_run_keeps_the_engine_that_it_began_with(recognizer, tmp_path):
         assert choose_run_engine(recognizer, None, tmp_path / "new", ranks, frames=10, states=1) == "torch"
 
 
-def test_a_finished_run_keeps_its_engine_and_says_so(pocket_frames, tmp_path, capsys):
+def test_a_finished_run_keeps_its_engine_with_a_warning(pocket_frames, tmp_path, capsys):
     out = tmp_path / "out"
     assert evaluated(pocket_frames, out, "--engine", "eager") == 0
     before = {path.name: path.read_bytes() for path in out.glob("*.parquet")}
@@ -73,7 +73,7 @@ def test_a_finished_run_keeps_its_engine_and_says_so(pocket_frames, tmp_path, ca
     assert record["machine"]["engine"] == read_scorecard(out / "scorecard.json").provenance["engine"] == "eager"
 
 
-def test_an_engine_that_is_gone_is_replaced_and_that_is_said(recognizer, tmp_path, monkeypatch, caplog):
+def test_an_unavailable_engine_is_replaced_with_a_warning(recognizer, tmp_path, monkeypatch, caplog):
     def fail(*_):
         raise EngineFails("openvino is not installed; pip install openvino")
 
@@ -87,14 +87,14 @@ def test_an_engine_that_is_gone_is_replaced_and_that_is_said(recognizer, tmp_pat
     ]
 
 
-def test_an_engine_of_another_release_is_replaced_and_that_is_said(recognizer, tmp_path, caplog):
+def test_an_engine_of_another_release_is_replaced_with_a_warning(recognizer, tmp_path, caplog):
     run = began_with("warp", tmp_path / "run")
     with joined_ranks(torch.device("cpu")) as ranks:
         assert choose_run_engine(recognizer, None, run, ranks, frames=10, states=1) == "torch"
     assert "the run started with engine warp, which can no longer be used: unknown engine 'warp'" in caplog.text
 
 
-def test_a_run_that_had_computed_nothing_names_the_engine_that_it_is_computed_by(pocket_frames, tmp_path):
+def test_a_run_without_results_names_the_engine_that_computes_it(pocket_frames, tmp_path):
     out = tmp_path / "out"
     assert evaluated(pocket_frames, out, "--engine", "eager") == 0
     for name in ("predictions.parquet", "scorecard.json"):

@@ -90,7 +90,7 @@ ROADS += [(protocol, learner) for protocol in FEW for learner in ("protonets", "
 
 
 @pytest.mark.parametrize(("protocol", "learner"), ROADS)
-def test_predictions_equal_the_plain_road(index, protocol, learner):
+def test_predictions_equal_the_plain_way(index, protocol, learner):
     """The plain way: each task separately, embedding all of its images."""
     recognizer, source = built(learner), open_frames(index, size_px=SIZE_PX)
     tasks = tasks_of(index, protocol)
@@ -146,13 +146,13 @@ def test_each_image_is_read_once_for_each_state_where_a_learner_adapts(index):
 
 @pytest.mark.parametrize("protocol", FEW)
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_number_of_workers_plays_no_part(index, recognizer, protocol, workers):
+def test_the_number_of_workers_does_not_matter(index, recognizer, protocol, workers):
     tasks, source = tasks_of(index, protocol), open_frames(index, size_px=SIZE_PX)
     found = predict(recognizer, tasks, index, source, workers=workers, quiet=True)
     pd.testing.assert_frame_equal(found, predict(recognizer, tasks, index, source, quiet=True))
 
 
-def test_features_of_a_large_query_set_are_let_go(index, recognizer, monkeypatch):
+def test_features_of_a_large_query_set_are_discarded(index, recognizer, monkeypatch):
     """With one support set, at most one job's query features are in memory at a time."""
     sizes = []
     real = Recognizer.embed_by
@@ -215,7 +215,7 @@ def test_the_verbs_draw_predict_score_compare_and_report(root_224, tmp_path, cap
         (["--set", "shot"], 2, "'shot': expected key=value"),
     ],
 )
-def test_what_can_not_be_is_one_line_before_anything_is_written(root_224, tmp_path, capsys, more, status, said):
+def test_impossible_requests_are_one_line_before_anything_is_written(root_224, tmp_path, capsys, more, status, said):
     command = ["evaluate", "--model", "protonets", "--backbone", "tiny", "--weights", "random", "--data", str(root_224)]
     command += ["--protocol", "episodes-5w1s", "--set", "query=4", "--tasks", "3", *more]
     command += ["--out", str(tmp_path / "run")]
@@ -233,7 +233,7 @@ def test_images_of_another_size_are_named(root, tmp_path, capsys):
     assert "32x32 pixels, expected 224x224" in capsys.readouterr().err
 
 
-def test_links_and_copies_never_teach_and_ask(tmp_path, recognizer):
+def test_links_and_copies_are_never_in_support_and_query(tmp_path, recognizer):
     root = tmp_path / "tree"
     make_images(root, sources=("birds",), classes=5, count=8)
     for place in range(5):  # image 0 again, as a copy and as a link

@@ -48,7 +48,7 @@ def test_raw_videos_give_the_same_predictions_and_scores(pocket_raw, pocket_fram
     assert (tmp_path / "0" / "tasks.jsonl").read_bytes() == (tmp_path / "1" / "tasks.jsonl").read_bytes()
 
 
-def test_a_run_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(pocket_frames, tmp_path, monkeypatch):
     out = tmp_path / "out"
     evaluate(request(pocket_frames), out, workers=0, device=CPU)
     whole = {name: (out / name).read_bytes() for name in FILES}
@@ -59,7 +59,7 @@ def test_a_run_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):
     assert {name: (out / name).read_bytes() for name in FILES} == whole
 
 
-def test_a_run_from_before_a_protocol_had_a_key_goes_on(pocket_frames, tmp_path, monkeypatch):
+def test_a_run_from_before_a_protocol_key_existed_resumes(pocket_frames, tmp_path, monkeypatch):
     out = tmp_path / "out"
     evaluate(request(pocket_frames), out, workers=0, device=CPU)
     record = json.loads((out / "run.json").read_text())
@@ -75,7 +75,7 @@ def test_a_run_from_before_a_protocol_had_a_key_goes_on(pocket_frames, tmp_path,
         evaluate(request(pocket_frames), out, workers=0, device=CPU)
 
 
-def test_a_run_cut_off_between_users_does_not_predict_the_first_again(pocket_frames, tmp_path, monkeypatch):
+def test_a_run_interrupted_between_users_does_not_predict_the_first_again(pocket_frames, tmp_path, monkeypatch):
     evaluate(request(pocket_frames), tmp_path / "whole", workers=0, device=CPU)
 
     def first_user_only(*arguments, **how):
@@ -100,7 +100,7 @@ def test_a_run_cut_off_between_users_does_not_predict_the_first_again(pocket_fra
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_goes_on_with_the_next_user(pocket_frames, tmp_path, run_killed, capsys):
+def test_a_killed_run_resumes_with_the_next_user(pocket_frames, tmp_path, run_killed, capsys):
     """A real SIGKILL when the second user's predictions are about to be written; the first user's frames are not read
     again."""
     options = ["--model", "protonets", "--backbone", "tiny", "--data", pocket_frames, "--protocol", "orbit-2022"]
@@ -128,7 +128,7 @@ def test_a_second_run_in_the_same_folder_is_refused(pocket_frames, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_the_plain_road_gives_the_same_scores(pocket_frames, tmp_path):
+def test_the_plain_way_gives_the_same_scores(pocket_frames, tmp_path):
     cards = [
         evaluate(request(pocket_frames), tmp_path / str(plain), workers=0, device=CPU, plain=plain)
         for plain in (False, True)

@@ -87,7 +87,7 @@ def given(monkeypatch):
 
 
 @pytest.mark.parametrize(("protocol", "learner"), ROADS)
-def test_predictions_equal_the_plain_road(index, protocol, learner, given):
+def test_predictions_equal_the_plain_way(index, protocol, learner, given):
     """The plain way: each task separately, embedding all of its images. Logits agree to 1e-3 of their standard
     deviation (measured: 1e-5; float32 rounding in another batch depends on the processor), and classes agree except for
     near ties."""

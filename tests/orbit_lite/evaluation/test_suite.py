@@ -66,7 +66,7 @@ def test_each_set_has_its_own_run_and_its_row(out):
     assert found["absent"]["accuracy"] == ""
 
 
-def test_means_are_over_the_sets_that_are_there(out):
+def test_means_are_over_the_evaluated_sets(out):
     found = rows(out)
     first, second = (float(found[name]["accuracy"]) for name in ("birds", "signs"))
     its_width, other_width = (float(found[name]["half_width"]) for name in ("birds", "signs"))
@@ -85,7 +85,7 @@ def test_every_form_has_every_row(out):
             assert "1 of 2 sets" in text
 
 
-def test_what_is_done_is_not_done_again_and_what_is_missing_is(made, out, tmp_path, capsys):
+def test_finished_sets_are_skipped_and_missing_ones_evaluated(made, out, tmp_path, capsys):
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("predictions.parquet")}
@@ -149,7 +149,7 @@ def test_a_folder_without_any_of_its_sets(made, tmp_path, capsys):
         ([], "no sets"),
     ],
 )
-def test_a_suite_that_is_wrong(tmp_path, groups, said):
+def test_invalid_suites(tmp_path, groups, said):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"name": "mine", "groups": groups}))
     with pytest.raises(UsageError, match=said):

@@ -108,7 +108,7 @@ def test_weights_go_back_into_a_recognizer_not_the_random_state(saved: Path) -> 
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_a_learner_of_ones_own_is_written_whole(tmp_path: Path) -> None:
+def test_a_custom_learner_is_stored_completely(tmp_path: Path) -> None:
     """A composition without a name, and one with the name of another."""
     own = LearnerConfig(name="protonets", adapter="generator", head="mahalanobis", extractor="learned")
     save_recognizer(tmp_path / "x", build_recognizer(own, "tiny", weights="random", frame_size_px=32), config={})
@@ -203,7 +203,7 @@ def test_a_header_with_a_key_twice_is_refused(saved: Path) -> None:
         load_recognizer(saved)
 
 
-def test_one_from_before_hashes_loads_with_a_note_and_can_be_given_one(
+def test_a_checkpoint_without_a_hash_loads_with_a_note_and_can_be_converted(
     saved: Path, tmp_path: Path, reported: Callable[[], list[str]]
 ) -> None:
     expected = load_recognizer(saved).state_dict()
@@ -229,7 +229,7 @@ def test_one_from_before_hashes_loads_with_a_note_and_can_be_given_one(
         convert(new, tmp_path / "newer.safetensors")
 
 
-def test_a_checkpoint_says_what_its_weights_were_chosen_by(saved: Path) -> None:
+def test_a_checkpoint_contains_the_score_that_selected_it(saved: Path) -> None:
     assert read_checkpoint_info(saved).validation_frame_accuracy is None
     assert (
         read_checkpoint_info(with_header(saved, meta={"validation_frame_accuracy": 0.5})).validation_frame_accuracy
@@ -245,7 +245,7 @@ def test_a_truncated_checkpoint_is_one_line(saved: Path, share: float) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     safetensors.torch.save_file({"a": torch.ones(2)}, weights)
     picture = tmp_path / "picture.jpg"
@@ -274,7 +274,7 @@ def test_a_file_that_is_not_ours_needs_the_two_names(tmp_path: Path) -> None:
         load_recognizer(tmp_path / "x.pth", learner="protonets", backbone="tinny")
 
 
-def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+def test_recognizers_that_could_not_be_read_again_are_not_written(tmp_path: Path) -> None:
     tiny = build_recognizer("protonets", "tiny", weights="random")
     nameless = Recognizer(extractor=tiny.extractor, head=PrototypeHead)
     with pytest.raises(ValueError, match="without a learner's config"):
@@ -287,7 +287,7 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "size", ["1e9", "1e999", "Infinity", "NaN", "1000000000", "1.5", "true", "-1", "0", "9" * 5000]
 )
-def test_a_frame_size_that_can_not_be_right_is_one_line(saved: Path, size: str) -> None:
+def test_an_impossible_frame_size_is_one_line(saved: Path, size: str) -> None:
     header = json.dumps(header_of(saved)).replace('"frame_size_px": 224', f'"frame_size_px": {size}')
     CHECKPOINT.write(saved, header, safetensors.torch.load_file(saved))
     with pytest.raises(DataError) as error:

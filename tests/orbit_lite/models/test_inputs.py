@@ -85,7 +85,7 @@ def test_a_skipped_class_is_named(labels: list[int], way: int | None, words: str
         check_support_labels(torch.tensor(labels), items=2, way=way)
 
 
-def test_way_is_found_or_held_to() -> None:
+def test_way_is_inferred_or_enforced() -> None:
     assert check_support_labels(torch.tensor([1, 0, 2]), items=3) == 3
     assert check_support_labels(torch.tensor([1, 0, 2]), items=3, way=3) == 3
 

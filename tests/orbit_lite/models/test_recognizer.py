@@ -29,7 +29,7 @@ def test_a_support_image_is_recognized_again(recognizer: Recognizer) -> None:
     assert fitted.way == 4
 
 
-def test_two_users_are_held_at_once(recognizer: Recognizer) -> None:
+def test_recognizers_of_two_users_coexist(recognizer: Recognizer) -> None:
     queries = frames(5, seed=9)
     alice = recognizer.personalize(frames(4, seed=1), torch.tensor([0, 1, 0, 1]))
     before = alice.logits(queries)
@@ -94,9 +94,7 @@ def test_a_clips_features_are_the_mean_of_its_frames(recognizer: Recognizer) -> 
         (frames(3), torch.tensor([0, 1, 1], dtype=torch.int32), "int32"),
     ],
 )
-def test_a_support_set_that_is_not_one_is_refused(
-    recognizer: Recognizer, images: Tensor, labels: Tensor, words: str
-) -> None:
+def test_invalid_support_sets_are_refused(recognizer: Recognizer, images: Tensor, labels: Tensor, words: str) -> None:
     with pytest.raises(DataError, match=words):
         recognizer.personalize(images, labels)
 
@@ -119,7 +117,7 @@ DIVERGED = {
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
-def test_diverged_weights_are_found(recognizer: Recognizer, wrong: float) -> None:
+def test_diverged_weights_are_detected(recognizer: Recognizer, wrong: float) -> None:
     parameters = dict(recognizer.named_parameters())
     for weight in DIVERGED.keys() & parameters.keys():
         kept = parameters[weight].detach().clone()
@@ -159,7 +157,7 @@ def test_bfloat16_encodings_are_near_and_float32() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_images_stay_where_they_are_and_logits_come_out_on_the_device() -> None:
+def test_images_stay_on_their_device_and_logits_are_on_the_recognizers() -> None:
     recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=SIZE_PX)
     expected = recognizer.personalize(frames(4), torch.tensor([0, 1, 0, 1])).logits(frames(3))
     logits = recognizer.cuda().personalize(frames(4), torch.tensor([0, 1, 0, 1])).logits(frames(3))

@@ -57,7 +57,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, nested: bool, p
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth"])
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
-def test_a_file_cut_off_anywhere_is_one_line(tmp_path: Path, kind: str, share: float) -> None:
+def test_a_truncated_file_is_one_line(tmp_path: Path, kind: str, share: float) -> None:
     path = tmp_path / f"cut.{kind}"
     if kind == "safetensors":
         safetensors.torch.save_file(WEIGHTS, path)
@@ -95,7 +95,7 @@ def test_tensors_that_were_on_a_gpu_come_to_the_cpu(tmp_path: Path, monkeypatch:
     assert all(value.device.type == "cpu" for value in read_weights(tmp_path / "x.pth").tensors.values())
 
 
-def test_a_missing_file_is_asked_wrong(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     for read in (read_weights, read_metadata):
         with pytest.raises(UsageError, match="no such file"):
             read(tmp_path / "none.pth")

@@ -7,7 +7,7 @@ from groundwork.errors import UsageError
 from orbit_lite.runs.devices import named_device
 
 
-def test_the_one_that_is_there_is_taken_without_a_name():
+def test_without_a_name_an_available_device_is_used():
     assert named_device("").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert named_device("cpu") == torch.device("cpu")
 

@@ -17,7 +17,7 @@ def begin(path, settings=None, **changed):
         return run
 
 
-def test_the_same_settings_take_a_folder_up_again(tmp_path):
+def test_the_same_settings_resume_a_run(tmp_path):
     settings = {"seed": 1, "betas": (0.9, 0.98)}
     begin(tmp_path / "run", settings)
     before = (tmp_path / "run" / "run.json").read_bytes()
@@ -26,7 +26,7 @@ def test_the_same_settings_take_a_folder_up_again(tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
 
 
-def test_what_is_another_runs_is_left_alone(tmp_path):
+def test_the_folder_of_another_run_is_not_changed(tmp_path):
     begin(tmp_path / "run", {"config": {"lr": 1, "h": 2}})
     with pytest.raises(UsageError, match=r"holds another run \(config\.lr is 1 there, 3 here\)"):
         begin(tmp_path / "run", {"config": {"lr": 3, "h": 2}})
@@ -86,7 +86,7 @@ def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, moment):
         begin(tmp_path / "run", {"seed": 2})
 
 
-def test_what_has_changed_since_is_said_and_kept_when_a_run_goes_on(tmp_path, reported, monkeypatch):
+def test_changes_are_reported_and_recorded_when_a_run_resumes(tmp_path, reported, monkeypatch):
     begin(tmp_path / "run")
     begin(tmp_path / "run", workers=0).log_resumed("resuming from step 3")
     assert reported() == ["resuming from step 3"]  # the result does not depend on the workers

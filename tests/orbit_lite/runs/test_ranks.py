@@ -86,7 +86,7 @@ def ranks(tmp_path_factory) -> Iterator[Callable[..., str]]:
 
 
 @given(st.lists(st.integers(), max_size=20), st.integers(1, 6))
-def test_what_is_dealt_comes_together_again(items, count):
+def test_shares_merge_into_the_original_order(items, count):
     parts = [Ranks(CPU, number, count).share(items) for number in range(count)]
     assert merge_shares(parts) == items
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -202,7 +202,7 @@ with joined_ranks(torch.device("cpu")) as ranks:
 """
 
 
-def test_ranks_agree_on_what_is_wrong(tmp_path, ranks):
+def test_ranks_agree_on_errors(tmp_path, ranks):
     """Who writes, a folder that the first rank can't use, a task that is not finite on the second, a lost rank."""
     (tmp_path / "meeting.py").write_text(MEETING)
     (tmp_path / "photos").mkdir()

@@ -7,7 +7,7 @@ from orbit_lite.training.experiment import load_experiment
 from orbit_lite.training.key_table import experiment_keys
 
 
-def test_every_key_has_its_value_and_where_it_is_from():
+def test_every_key_has_its_value_and_source():
     found = {one.key: one for one in experiment_keys("pocket-maml", ["epochs=7", "optimizer.lr=0.1"])}
     assert (found["epochs"].value, found["epochs"].source) == (7, "command line")
     assert (found["optimizer.lr"].value, found["optimizer.lr"].source) == (0.1, "command line")
@@ -18,7 +18,7 @@ def test_every_key_has_its_value_and_where_it_is_from():
 
 
 @pytest.mark.parametrize("name", builtin_names("experiment"))
-def test_the_keys_are_all_there_are(name):
+def test_all_keys_are_listed(name):
     content = load_experiment(name).model_dump(mode="json")
     for one in experiment_keys(name):
         place = content

@@ -18,7 +18,7 @@ def trained(frames, run, *overrides, more=0):
     return train(config, data=frames, out=run, workers=0, device=CPU, more_epochs=more)
 
 
-def test_more_epochs_are_exactly_those_that_could_have_been_asked_for_at_first(pocket_frames, tmp_path, reported):
+def test_more_epochs_are_the_same_as_all_epochs_from_the_start(pocket_frames, tmp_path, reported):
     constant = ("optimizer.decay=none", "optimizer.warmup_epochs=0")
     at_first, later = tmp_path / "at first", tmp_path / "later"
     whole = trained(pocket_frames, at_first, *constant, "epochs=2")
@@ -37,7 +37,7 @@ def test_more_epochs_are_exactly_those_that_could_have_been_asked_for_at_first(p
     assert trained(pocket_frames, later, *constant, "epochs=2") == more
 
 
-def test_where_the_schedule_does_not_allow_it_that_is_said(pocket_frames, tmp_path, reported):
+def test_a_schedule_that_changes_the_result_is_reported(pocket_frames, tmp_path, reported):
     trained(pocket_frames, tmp_path / "run", "epochs=1")  # cosine decay
     assert trained(pocket_frames, tmp_path / "run", more=1).steps == 2
     assert any(
@@ -46,7 +46,7 @@ def test_where_the_schedule_does_not_allow_it_that_is_said(pocket_frames, tmp_pa
     )
 
 
-def test_only_a_finished_run_is_trained_further_and_one_that_was_cut_off_goes_on(pocket_frames, tmp_path, monkeypatch):
+def test_only_a_finished_run_is_trained_further_and_an_interrupted_one_resumes(pocket_frames, tmp_path, monkeypatch):
     run = tmp_path / "run"
     with pytest.raises(UsageError, match="no run of this kit"):
         trained(pocket_frames, run, more=1)

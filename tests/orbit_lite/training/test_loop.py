@@ -189,7 +189,7 @@ def test_a_second_run_in_the_same_folder_is_refused(finished, pocket_frames, tmp
     assert before == {path: path.read_bytes() for path in run.iterdir()}
 
 
-def test_going_on_with_other_threads_is_said(finished, pocket_frames, tmp_path, reported, monkeypatch):
+def test_resuming_with_another_number_of_threads_is_reported(finished, pocket_frames, tmp_path, reported, monkeypatch):
     run, threads = tmp_path / "run", torch.get_num_threads()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("orbit_lite.training.loop.CHECKPOINT_EVERY_S", 0.0)
@@ -247,7 +247,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_task(
         train(quick(), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
 
 
-def test_or_the_step_is_left_out_if_asked(second_task_not_finite, pocket_frames, tmp_path, reported):
+def test_or_the_step_is_skipped_on_request(second_task_not_finite, pocket_frames, tmp_path, reported):
     run = tmp_path / "run"
     train(quick("skip_not_finite=true"), data=pocket_frames, out=run, workers=0, device=CPU)
     assert any("step 2, training task 5" in line for line in reported())
@@ -277,7 +277,7 @@ META_TRAINED = [name for name in builtin_names("learner") if load_learner(name).
 
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("learner", META_TRAINED)
-def test_a_step_tells_which_task_is_not_finite_with_every_learner(learner, bf16):
+def test_a_step_reports_which_task_is_not_finite_for_every_learner(learner, bf16):
     """Some learners detect it in the loss, some before there is one."""
     recognizer = build_recognizer(learner, "tiny", weights="random", frame_size_px=32)
     weight = recognizer.extractor.net[0].weight
@@ -306,7 +306,7 @@ def test_a_head_that_is_not_solved_stops_the_run_and_names_the_task():
         step_gradient(recognizer, map(made_task, [10]), range(10, 11), Ranks(CPU), lite=LiteConfig(), seed=5)
 
 
-def test_a_run_that_stops_so_names_step_and_user(pocket_frames, tmp_path):
+def test_a_run_stopped_by_this_names_step_and_user(pocket_frames, tmp_path):
     config = quick("learner=anil_implicit", "learner.head_settings.most_steps=1")
     with pytest.raises(DataError, match=r"^step 1, training task 0 \(user P\d+\): the head of .* is not solved"):
         train(config, data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
@@ -371,7 +371,7 @@ def test_a_clamp_holds_each_tasks_part_and_then_their_sum(estimator):
     assert 0.2 < within.double().mean() < 1
 
 
-def test_a_clamp_makes_no_sound_gradient_of_an_infinite_one(monkeypatch):
+def test_a_clamp_does_not_hide_an_infinite_gradient(monkeypatch):
     recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
 
     def gradient(recognizer, pixels, **how):
@@ -413,7 +413,7 @@ def without_added(config):
     return config
 
 
-def test_a_run_from_before_a_setting_resumes_where_it_stands_for_what_was_done_then(
+def test_a_run_from_before_a_setting_resumes_if_the_setting_reproduces_it(
     finished, pocket_frames, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
@@ -455,7 +455,7 @@ def test_a_checkpoint_from_before_a_setting_is_read(finished, tmp_path):
     assert "warmup" not in read_checkpoint_info(tmp_path / "old.safetensors").config["optimizer"]
 
 
-def test_bfloat16_is_the_devices_unless_the_config_says(pocket_frames, tmp_path, finished):
+def test_bfloat16_depends_on_the_device_unless_the_config_sets_it(pocket_frames, tmp_path, finished):
     assert [in_bf16(LiteConfig(bf16=asked), CPU) for asked in (None, False, True)] == [False, False, True]
     train(quick("lite.bf16=true", "epochs=1"), data=pocket_frames, out=tmp_path / "run", workers=0, device=CPU)
     losses = [

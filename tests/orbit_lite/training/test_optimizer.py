@@ -47,7 +47,7 @@ def test_every_setting_reaches_the_optimizer(name, kind):
     assert settings == [(0.01, (0.8, 0.98), 1e-6, 0.2)] * 2  # the extractor's group, then the rest
 
 
-def test_only_what_learns_is_in_a_group_and_no_group_is_empty():
+def test_only_learned_parameters_are_in_groups_and_no_group_is_empty():
     model = Model()
     groups = build_optimizer(model, OptimizerConfig(lr=0.01, extractor_lr_scale=0.1)).param_groups
     assert [group["lr_scale"] for group in groups] == [0.1, 1.0]
@@ -78,7 +78,7 @@ def test_the_2023_rates_are_those_of_the_published_code():
         assert rate == pytest.approx(theirs[step // steps.per_epoch], rel=1e-12, abs=0), step
 
 
-def test_warm_up_is_with_each_step_where_it_is_not_with_each_epoch():
+def test_warm_up_is_per_step_unless_it_is_per_epoch():
     def rates(warmup):
         config = OptimizerConfig(lr=5e-6, warmup_epochs=5, warmup_lr=1e-6, warmup=warmup)
         return [learning_rate(config, step / 4, epochs=30) for step in (0, 1, 3, 4, 18, 19, 20)]  # 4 steps per epoch
@@ -88,7 +88,7 @@ def test_warm_up_is_with_each_step_where_it_is_not_with_each_epoch():
     assert OptimizerConfig(lr=1).warmup == "step"
 
 
-def test_step_decay_comes_every_so_many_epochs_or_where_it_is_told():
+def test_step_decay_follows_its_interval_or_list_of_epochs():
     def rates(**how):
         config = OptimizerConfig(lr=1.0, decay="step", decay_factor=0.5, **how)
         return [learning_rate(config, epoch, epochs=9) for epoch in (0, 1.9, 2, 3.5, 4, 6, 8)]
@@ -99,7 +99,7 @@ def test_step_decay_comes_every_so_many_epochs_or_where_it_is_told():
         OptimizerConfig(lr=1.0, decay="cosine", decay_at_epochs=(2,))
 
 
-def test_cosine_falls_to_nothing_and_none_stays():
+def test_cosine_falls_to_zero_and_none_is_constant():
     config = OptimizerConfig(lr=1.0, decay="cosine", warmup_epochs=2)
     rates = [learning_rate(config, epoch / 10, epochs=10) for epoch in range(20, 101)]
     assert rates[0] == 1.0
@@ -110,7 +110,7 @@ def test_cosine_falls_to_nothing_and_none_stays():
     assert learning_rate(OptimizerConfig(lr=0.3), 7, epochs=10) == 0.3
 
 
-def test_only_what_a_block_adds_is_clamped():
+def test_only_gradients_added_by_the_block_are_clamped():
     model = Model()
     weight, other = model.extractor.weight, model.other.weight
     weight.grad = torch.tensor([[30.0, 1.0], [0.0, -4.0]])
@@ -128,7 +128,7 @@ def test_only_what_a_block_adds_is_clamped():
     assert weight.grad.tolist() == [[10, 10], [-10, -5]]
 
 
-def test_without_a_clamp_gradients_stay():
+def test_without_a_clamp_gradients_do_not_change():
     model = Model()
     model.extractor.weight.grad = torch.full((2, 2), 1e9)
     with clamped_apart(model, None):

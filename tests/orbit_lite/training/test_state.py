@@ -45,7 +45,7 @@ def loaded(path):
     return repr((state, weights, kept, moments["param_groups"]))
 
 
-def test_what_is_written_comes_back(saved):
+def test_a_written_state_is_restored(saved):
     recognizer, optimizer = trained(0)
     assert load_state(saved, recognizer, optimizer) == STATE
     expected, expected_optimizer = trained(3)
@@ -55,7 +55,7 @@ def test_what_is_written_comes_back(saved):
         assert all(torch.equal(optimizer.state_dict()["state"][name][key], value) for key, value in entry.items())
 
 
-def test_no_altered_state_is_taken(saved, mutations):
+def test_altered_states_are_refused(saved, mutations):
     """300 seeded mutations. Names in the ZIP file's directory and its alignment may change, because nothing reads
     them."""
     expected, taken = loaded(saved), 0
@@ -80,7 +80,7 @@ def test_an_edited_state_is_refused(saved, change):
         loaded(saved)
 
 
-def test_one_from_before_hashes_is_taken_with_a_note(saved, reported):
+def test_a_state_without_a_hash_is_loaded_with_a_note(saved, reported):
     expected = loaded(saved)
     content = torch.load(saved, weights_only=True) | {"format": 1}
     del content["sha256"]

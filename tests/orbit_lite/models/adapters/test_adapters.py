@@ -131,7 +131,7 @@ def test_fitting_gives_a_state_of_the_shapes_it_says_and_changes_nothing(name: s
     assert all(value.grad is None for value in recognizer.parameters())
 
 
-def test_features_are_shared_exactly_where_it_says_so(name: str, recognizer: Recognizer) -> None:
+def test_features_are_shared_exactly_where_the_adapter_says(name: str, recognizer: Recognizer) -> None:
     queries = frames(4, seed=9)
     one = recognizer.personalize(frames(5, seed=1), LABELS).embed(queries)
     other = recognizer.personalize(frames(5, seed=2), LABELS).embed(queries)
@@ -157,7 +157,7 @@ def test_macs_are_those_of_what_runs(recognizer: Recognizer) -> None:
     assert all(part.leaderboard > 0 for part in counted)
 
 
-def test_a_gradient_passes_exactly_where_it_says_so(name: str) -> None:
+def test_a_gradient_passes_exactly_where_the_record_says(name: str) -> None:
     task = TaskPixels(frames(5), LABELS, frames(3, seed=1), torch.tensor([0, 1, 2]), WAY)
     if not FACTS[name].passes_gradient:
         recognizer = build_recognizer(learner_of(name), "tiny", weights="random", frame_size_px=SIZE_PX)

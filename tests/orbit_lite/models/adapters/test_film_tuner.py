@@ -71,7 +71,7 @@ def test_chunks_do_not_change_it_and_nothing_is_left_on_the_extractor(extractor:
     assert all(value.grad is None for value in extractor.parameters())
 
 
-def test_a_loss_that_is_not_finite_is_told_at_once(extractor: Extractor) -> None:
+def test_a_loss_that_is_not_finite_is_reported_at_once(extractor: Extractor) -> None:
     with torch.no_grad():
         next(extractor.parameters()).fill_(float("nan"))
     with pytest.raises(

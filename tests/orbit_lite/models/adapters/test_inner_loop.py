@@ -94,7 +94,7 @@ def test_clips_count_as_items() -> None:
         ({"head": "proto"}, "adapter 'inner_loop' only works with head 'linear'"),
     ],
 )
-def test_settings_that_are_none_are_refused(changed: dict[str, Any], words: str) -> None:
+def test_invalid_settings_are_refused(changed: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         config(
             changed.get("adapter_settings", {}),
@@ -102,7 +102,7 @@ def test_settings_that_are_none_are_refused(changed: dict[str, Any], words: str)
         )
 
 
-def test_a_network_that_can_not_adapt_so_is_refused() -> None:
+def test_a_network_that_can_not_adapt_is_refused() -> None:
     learner, film = config({}), InnerLoopSettings(adapts="film")
     bare = build_extractor("tiny", weights="random", frame_size_px=SIZE_PX)
     bare.backbone = replace(TINY, norms=lambda net: [])
@@ -115,7 +115,7 @@ def test_a_network_that_can_not_adapt_so_is_refused() -> None:
         InnerLoopAdapter(learner, InnerLoopSettings(), without)
 
 
-def test_what_there_is_to_meta_train_hangs_on_extractor_and_rates() -> None:
+def test_what_is_meta_trained_depends_on_extractor_and_rates() -> None:
     assert config({}).meta_learned
     assert config({"learned_rates": True}, extractor="frozen").meta_learned
     assert not config({}, extractor="frozen").meta_learned  # then it is a fine-tuner

@@ -50,7 +50,7 @@ def test_number_of_parameters() -> None:
     assert sum(value.numel() for value in SetEncoder().parameters()) == 1_792 + 4 * 36_928 + 640
 
 
-def test_the_quick_way_is_the_same_with_the_same_gradients() -> None:
+def test_folded_forward_gives_the_same_values_and_gradients() -> None:
     encoder = SetEncoder().double()
     draw = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -100,7 +100,7 @@ def test_training_mode_changes_neither_batchnorm_nor_its_statistics() -> None:
     assert all(torch.equal(before[name], value) for name, value in extractor.state_dict().items())
 
 
-def test_random_weights_hang_on_their_seed_and_leave_the_global_state_alone() -> None:
+def test_random_weights_depend_on_their_seed_and_not_on_global_state() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -137,7 +137,7 @@ def test_a_vit_of_another_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth", "nested.pth"])
-def test_a_file_with_timms_names_is_loaded_its_classifier_ignored(
+def test_a_file_with_timms_names_is_loaded_without_its_classifier(
     b0_weights: dict[str, Tensor], tmp_path: Path, kind: str
 ) -> None:
     path = tmp_path / f"b0.{kind}"
@@ -151,7 +151,7 @@ def test_a_file_with_timms_names_is_loaded_its_classifier_ignored(
         assert torch.equal(value, b0_weights[name])
 
 
-def test_all_that_does_not_fit_is_in_one_error(b0_weights: dict[str, Tensor], tmp_path: Path) -> None:
+def test_all_mismatches_are_in_one_error(b0_weights: dict[str, Tensor], tmp_path: Path) -> None:
     wrong = dict(b0_weights)
     wrong["bn1.wieght"] = wrong.pop("bn1.weight")
     wrong["bn2.bias"] = torch.zeros(7)

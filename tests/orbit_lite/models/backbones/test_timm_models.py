@@ -145,7 +145,7 @@ def test_dinov2_takes_224_pixels_and_its_own_518(monkeypatch: pytest.MonkeyPatch
         "vit_tiny_patch16_224",  # position embeddings of another size
     ],
 )
-def test_a_file_of_timms_is_loaded_its_classifier_ignored(name: str, tmp_path: Path) -> None:
+def test_a_timm_file_is_loaded_without_its_classifier(name: str, tmp_path: Path) -> None:
     import timm
 
     whole = timm.create_model(name, pretrained=False, num_classes=3)
@@ -159,7 +159,7 @@ def test_a_file_of_timms_is_loaded_its_classifier_ignored(name: str, tmp_path: P
         build_extractor(f"timm:{name}", weights=tmp_path / "w.pth", frame_size_px=size_px)
 
 
-def test_a_checkpoint_says_which_of_timms_it_is_of(tmp_path: Path) -> None:
+def test_a_checkpoint_names_its_timm_model(tmp_path: Path) -> None:
     """With its tag, because pixel statistics depend on it, and timm's default can change."""
     built = build_recognizer("protonets", "timm:mobilenetv3_small_050", weights="random", frame_size_px=64)
     save_recognizer(tmp_path / "x.safetensors", built, config={})
@@ -190,7 +190,7 @@ def test_a_checkpoint_says_which_of_timms_it_is_of(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_can_not_be_is_refused_in_one_line(name: str, size_px: int, words: str) -> None:
+def test_unusable_models_are_refused_in_one_line(name: str, size_px: int, words: str) -> None:
     with pytest.raises(UsageError, match=words) as refused:
         build_extractor(name, weights="random", frame_size_px=size_px)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
@@ -215,7 +215,7 @@ class Odd(nn.Module):
         ),
     ],
 )
-def test_a_network_that_keeps_no_promise_is_refused(
+def test_a_network_without_the_required_properties_is_refused(
     net: nn.Module, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timm_models, "timm_net", lambda name, **options: Odd(net).to("meta"))
@@ -231,7 +231,7 @@ def test_film_is_refused_where_there_are_no_norms() -> None:
         build_recognizer("simple_cnaps", "timm:nf_resnet26", weights="random", frame_size_px=64)
 
 
-def test_film_leaves_what_changes_sizes_between_blocks() -> None:
+def test_film_excludes_norms_that_change_sizes_between_blocks() -> None:
     extractor = build_extractor("timm:swin_tiny_patch4_window7_224", weights="random", frame_size_px=56)
     names = list(film_parameters(extractor))
     # 12 blocks with two norms, the patch embedding's and the final one; the three of patch merging are excluded

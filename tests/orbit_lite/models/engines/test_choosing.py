@@ -34,11 +34,11 @@ def recognizer():
         (10_000, 100, "openvino"),  # 1,000 s, 300 + 250 s
     ],
 )
-def test_the_quicker_engine_counts_what_it_takes_to_prepare(frames, states, expected):
+def test_the_faster_engine_includes_its_preparation(frames, states, expected):
     assert SLOW_TO_START.faster(frames=frames, states=states).name == expected
 
 
-def test_an_engine_that_fails_is_never_quicker():
+def test_an_engine_that_fails_is_never_faster():
     assert EngineSpeeds(torch=1.0, openvino=0.0, prepare_s=0.0).faster(frames=10**6, states=1).name == "torch"
 
 
@@ -61,7 +61,7 @@ def test_little_work_is_not_worth_measuring(recognizer, clock, tmp_path):
     assert len(clock) == 1 and not list(tmp_path.rglob("*.json"))
 
 
-def test_what_has_no_time_is_not_measured(recognizer, clock):
+def test_nothing_is_measured_without_time_for_it(recognizer, clock):
     assert choose_engine(recognizer, None, frames=10**6, measure=False) == "torch" and not clock
     choose_engine(recognizer, None, frames=10**6)
     assert choose_engine(recognizer, None, frames=10**6, measure=False) == "openvino" and len(clock) == 2
@@ -95,7 +95,7 @@ def test_a_damaged_measurement_is_made_again(recognizer, clock, tmp_path, conten
     assert json.loads(file.read_text()).keys() == json.loads(whole).keys()
 
 
-def test_an_engine_that_fails_is_left_alone_and_said_so_once(recognizer, clock, monkeypatch, caplog):
+def test_an_engine_that_fails_is_not_used_and_reported_once(recognizer, clock, monkeypatch, caplog):
     def fail(self, extractor, state):
         raise EngineFails("no kernel")
 
@@ -109,7 +109,7 @@ def test_an_engine_that_fails_is_left_alone_and_said_so_once(recognizer, clock, 
         choose_engine(recognizer, "openvino", frames=1)
 
 
-def test_other_devices_and_precisions_are_torchs(recognizer, clock):
+def test_other_devices_and_precisions_use_torch(recognizer, clock):
     recognizer.double()
     assert choose_engine(recognizer, None, frames=10**6) == "torch" and not clock
 
@@ -120,7 +120,7 @@ def test_where_openvino_is_not_installed_it_is_torch(recognizer, clock, monkeypa
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_an_engine_asked_for_is_used_whatever_the_work(recognizer, name):
+def test_a_requested_engine_is_used_for_any_work(recognizer, name):
     assert choose_engine(recognizer, name, frames=1) == recognizer.engine.name == name
 
 
@@ -129,7 +129,7 @@ def test_an_unknown_engine_is_refused(recognizer):
         choose_engine(recognizer, "tensorrt", frames=1)
 
 
-def test_what_an_engine_prepares_to_be_settled_is_used(recognizer, monkeypatch):
+def test_an_encoder_prepared_during_the_choice_is_used(recognizer, monkeypatch):
     prepared = []
     prepare = type(ENGINES["openvino"]).encoder
     monkeypatch.setattr(type(ENGINES["openvino"]), "encoder", lambda *given: prepared.append(given) or prepare(*given))

@@ -93,7 +93,7 @@ def test_openvino_features_are_the_extractors(name):
     assert graph_file(extractor) == graph_file(extractor_of(name, seed=1))
 
 
-def test_a_kept_graph_holds_no_weights():
+def test_a_cached_graph_has_no_weights():
     extractor = extractor_of("tiny")
     encoding_model(extractor, None)
     content = graph_file(extractor).read_bytes()
@@ -111,7 +111,7 @@ def test_a_damaged_graph_is_made_again(content):
     assert graph_file(extractor).read_bytes() == whole
 
 
-def test_a_cache_that_can_not_be_written_costs_time_alone(tmp_path, monkeypatch):
+def test_a_cache_that_can_not_be_written_only_costs_time(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert off(OpenVinoEngine(), extractor_of("tiny")) < 1e-4
@@ -119,7 +119,7 @@ def test_a_cache_that_can_not_be_written_costs_time_alone(tmp_path, monkeypatch)
     assert off(OpenVinoEngine(), extractor_of("tiny", seed=1)) < 1e-4
 
 
-def test_nobody_needs_a_home(monkeypatch):
+def test_no_home_directory_is_needed(monkeypatch):
     def home():
         raise RuntimeError("Could not determine home directory.")
 
@@ -331,7 +331,7 @@ def test_weights_that_have_diverged_are_reported(engine, value):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_features_that_are_all_the_same_are_no_fault(engine):
+def test_identical_features_are_not_an_error(engine):
     recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
     recognizer.engine = find_engine(engine)
     with torch.no_grad():
@@ -341,7 +341,7 @@ def test_features_that_are_all_the_same_are_no_fault(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_counts_no_version_is_seen_too(engine):
+def test_changes_without_a_new_tensor_version_are_detected(engine):
     extractor = extractor_of("efficientnet_lite0")
     encoder, images = CurrentEncoder(ChosenEngine(find_engine(engine)), extractor), noise(extractor, 2)
     encoder(images)
@@ -357,7 +357,7 @@ def test_what_counts_no_version_is_seen_too(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_no_tensor_is_seen_too(engine):
+def test_changes_other_than_tensors_are_detected(engine):
     extractor = extractor_of("efficientnet_lite0")
     encoder, images = CurrentEncoder(ChosenEngine(find_engine(engine)), extractor), noise(extractor, 2)
     encoder(images)
@@ -375,7 +375,7 @@ def test_what_is_no_tensor_is_seen_too(engine):
         torch.set_num_threads(threads)
 
 
-def test_a_chunk_that_fails_holds_up_nobody():
+def test_a_failed_chunk_does_not_block_others():
     pytest.importorskip("openvino")
     extractor = extractor_of("efficientnet_lite0")
     encoder, images = OpenVinoEngine().encoder(extractor, None), noise(extractor, 2)
@@ -412,7 +412,7 @@ def test_features_are_float32_under_autocast_and_no_graph_is_made_of_its_casts(e
     assert off(find_engine(engine), extractor) < 1e-4
 
 
-def test_a_kept_graph_of_another_network_is_made_again():
+def test_a_cached_graph_of_another_network_is_made_again():
     extractor = extractor_of("tiny")
     encoding_model(extractor, None)
     whole = graph_file(extractor).read_bytes()
@@ -439,7 +439,7 @@ class Tight:
         return encode
 
 
-def test_a_chunk_that_memory_does_not_hold_is_halved_and_that_is_said_once(caplog):
+def test_a_chunk_too_large_for_memory_is_halved_and_reported_once(caplog):
     recognizer = build_recognizer("protonets", "tiny", weights="random", frame_size_px=32)
     images = noise(recognizer.extractor, 21)
     expected = recognizer.embed(images, chunk=2)
@@ -471,6 +471,6 @@ def test_other_precisions_are_refused_by_openvino():
     assert off(FoldedEngine(), extractor) < 1e-12
 
 
-def test_an_unknown_engine_is_named_with_those_near():
+def test_an_unknown_engine_is_named_with_similar_ones():
     with pytest.raises(UsageError, match=r"unknown engine 'openvin' .*openvino.* known: torch, openvino, eager"):
         find_engine("openvin")

@@ -369,7 +369,7 @@ def test_mean_of_lite_over_many_draws_is_full_within_its_error(learner: str) -> 
     assert head is None or head.abs().max() < 1e-9  # it is computed before the draws, so it is not random
 
 
-def test_the_bound_sees_no_scale_and_a_scaled_query_path() -> None:
+def test_the_bound_detects_a_missing_scale_and_a_scaled_query_path() -> None:
     recognizer, task, draws = make_recognizer("protonets"), make_task(), 100
     off = lite_less_full(recognizer, task, h=2, draws=draws)[EXTRACTOR]
     full = gradient(recognizer, task, "full")[1][EXTRACTOR]
@@ -380,7 +380,7 @@ def test_the_bound_sees_no_scale_and_a_scaled_query_path() -> None:
     assert standard_errors(unscaled * 6 / 2 - to_full) > 2 * AT_MOST
 
 
-def test_the_bound_sees_one_subset_for_both_encoders() -> None:
+def test_the_bound_detects_one_subset_for_both_encoders() -> None:
     recognizer, task = make_recognizer("cnaps"), make_task((0, 0, 1, 0), queries=3)
     apart_draws = lite_less_full(recognizer, task, h=1, draws=150)
     assert standard_errors(apart_draws[SET_ENCODER]) < AT_MOST
@@ -411,7 +411,7 @@ def test_gradients_of_tasks_add_up_scaled(learner: str, estimator: Estimator) ->
 
 
 @pytest.mark.parametrize("learner", ["protonets", "cnaps"])
-def test_a_draw_hangs_on_its_generator_alone(learner: str) -> None:
+def test_a_draw_depends_only_on_its_generator(learner: str) -> None:
     recognizer, task = make_recognizer(learner), make_task()
     one = gradient(recognizer, task, "lite", rng=1)[1]
     torch.manual_seed(1)
@@ -496,7 +496,7 @@ def test_bfloat16_is_in_both_encoders_and_in_nothing_else() -> None:
         ({"way": 4}, "class 3 has no item"),
     ],
 )
-def test_a_task_that_is_not_one_is_refused(changed: dict[str, Any], words: str) -> None:
+def test_invalid_tasks_are_refused(changed: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
         gradient(make_recognizer("protonets"), replace(make_task(), **changed), "lite")
 

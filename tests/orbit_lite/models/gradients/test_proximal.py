@@ -123,7 +123,7 @@ def test_what_is_fitted_solves_the_problem_written_out(adapts: str) -> None:
 
 
 @pytest.mark.parametrize("adapts", ["all", "film"])
-def test_the_gradient_is_that_of_differences(adapts: str) -> None:
+def test_the_gradient_agrees_with_finite_differences(adapts: str) -> None:
     """Solves the problem again after moving the start; if only norms adapt, also after moving the other weights."""
     recognizer, task = make_recognizer(adapts=adapts, steps=60, residual=1e-10, cg_tolerance=1e-12), make_task()
     _, found = gradient(recognizer, task, "exact")
@@ -146,7 +146,7 @@ def test_the_gradient_is_that_of_differences(adapts: str) -> None:
         assert (sides[0] - sides[1]) / 2e-4 == pytest.approx(slope, rel=1e-4, abs=1e-8)
 
 
-def test_a_weak_hold_is_far_from_first_order() -> None:
+def test_a_small_proximal_weight_is_far_from_first_order() -> None:
     """Otherwise the tests above would not test the linear system (I + H/l) v = dQ."""
     recognizer, task = make_recognizer(**TIGHT, steps=50), make_task()
     exact = gradient(recognizer, task, "exact")[1]
@@ -154,7 +154,7 @@ def test_a_weak_hold_is_far_from_first_order() -> None:
     assert furthest(gradient(first, task, "exact")[1], exact) > 0.1
 
 
-def test_nothing_of_the_way_to_the_solution_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_steps_to_the_solution_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of parameter sets in memory when a gradient is computed does not depend on the number of steps."""
     seen: list[weakref.ref[Tensor]] = []
     alive: list[int] = []
@@ -181,7 +181,7 @@ def test_lite_is_refused_with_the_reason() -> None:
         gradient(make_recognizer(), make_task(), "lite")
 
 
-def test_full_is_refused_for_a_network_whose_hessian_is_no_matrix_to_make() -> None:
+def test_full_is_refused_for_a_network_with_too_large_a_hessian() -> None:
     learner = LearnerConfig(
         head="linear", adapter="proximal", extractor="learned", steps=1, adapter_settings={"residual": None}
     )
@@ -192,7 +192,7 @@ def test_full_is_refused_for_a_network_whose_hessian_is_no_matrix_to_make() -> N
         gradient(recognizer, make_task(), "full")
 
 
-def test_what_is_not_solved_is_an_error_unless_it_is_asked_for() -> None:
+def test_an_unsolved_problem_is_an_error_unless_allowed() -> None:
     words = r"^the inner problem of 5 support items .* after 2 steps: residual .*, expected 1e-06 or less"
     with pytest.raises(NotSolved, match=words):
         gradient(make_recognizer(steps=2, residual=1e-6), make_task(), "exact")
@@ -203,7 +203,7 @@ def test_what_is_not_solved_is_an_error_unless_it_is_asked_for() -> None:
     assert all(value.isfinite().all() for value in found.values())
 
 
-def test_a_hold_too_weak_for_a_convex_problem_is_an_error() -> None:
+def test_a_proximal_weight_too_small_for_convexity_is_an_error() -> None:
     """Where it stopped, the support loss has a negative curvature that exceeds the proximal weight."""
     recognizer = make_recognizer(proximal=1e-6, steps=1, residual=None)
     with pytest.raises(NotSolved, match=r"the matrix is not positive definite .*; a larger proximal weight"):

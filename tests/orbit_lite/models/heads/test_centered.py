@@ -56,7 +56,7 @@ def test_a_long_video_does_not_outvote_three_short_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_the_numbers_of_videos_are_names_only(name: str) -> None:
+def test_video_numbers_are_only_identifiers(name: str) -> None:
     features, queries, labels = draw(8), draw(4, seed=2), torch.arange(8) % WAY
     videos = torch.tensor([0, 1, 0, 1, 0, 1, 2, 3])
     one = HEADS[name].fit(features, labels, way=WAY, videos=videos).logits(queries)
@@ -67,14 +67,14 @@ def test_the_numbers_of_videos_are_names_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("features", [torch.zeros(4, WIDTH), torch.ones(4, WIDTH), -torch.ones(4, WIDTH)])
-def test_objects_that_all_look_the_same_give_no_answer_and_no_error(name: str, features: Tensor) -> None:
+def test_objects_that_look_the_same_give_equal_scores_without_an_error(name: str, features: Tensor) -> None:
     logits = HEADS[name].fit(features, torch.arange(4) % WAY, way=WAY).logits(draw(3).float())
     assert torch.isfinite(logits).all()
     torch.testing.assert_close(logits[:, 0], logits[:, 1])
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_the_gradient_is_finite_where_features_are_nothing(name: str) -> None:
+def test_the_gradient_is_finite_for_zero_features(name: str) -> None:
     """Dead units after a ReLU are 0 in every image, where the root has an infinite slope."""
     features = draw(8)
     features[:, 1] = 0
@@ -87,7 +87,7 @@ def test_the_gradient_is_finite_where_features_are_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_what_is_chosen_is_held_constant_in_the_gradient(name: str) -> None:
+def test_the_choice_is_constant_in_the_gradient(name: str) -> None:
     """By finite differences with a fixed penalty (or shrinkage), since the choice itself passes no gradient."""
     features, queries, labels = draw(8) - 0.5, draw(3, seed=2) - 0.5, torch.arange(8) % WAY
 

@@ -25,7 +25,7 @@ def test_a_linear_classifier_is_one_product() -> None:
     assert head.logits(torch.tensor([[3.0, 4.0]])).tolist() == [[11.5, -4.0]]  # 3 + 8 + 0.5; -4
 
 
-def test_a_heads_tensors_can_be_had_and_put_back_and_the_rest_stays() -> None:
+def test_a_heads_tensors_can_be_read_and_replaced() -> None:
     head = CosineClassifier(torch.eye(2), scale=8.0)
     assert head_tensors(head).keys() == {"means"}
     changed = with_tensors(head, {"means": torch.tensor([[0.0, 1.0], [1.0, 0.0]])})

@@ -142,7 +142,7 @@ def test_what_has_no_modules_can_not_be_counted_by_thops_rules() -> None:
     assert by_rules == FACTS["versa"].macs - (3 * 7 + 7 * 256)
 
 
-def test_all_of_a_fitted_head_goes_through_a_file(name: str, support: tuple[Tensor, Tensor], queries: Tensor) -> None:
+def test_a_fitted_head_survives_a_file(name: str, support: tuple[Tensor, Tensor], queries: Tensor) -> None:
     record = HEADS[name]
     unusual = {
         **{"most_steps": 7, "shrinkage": 0.2, "dropout": 0.2, "rank": 7, "residual": 0.2, "most_cg_steps": 7},
@@ -271,7 +271,7 @@ def test_few_classes(head: Head, support: tuple[Tensor, Tensor], queries: Tensor
 
 # its networks need training
 @pytest.mark.parametrize("name", [name for name in HEADS if name != "versa"], indirect=True)
-def test_well_apart_classes_are_told_apart(head: Head) -> None:
+def test_separated_classes_are_distinguished(head: Head) -> None:
     labels = torch.tensor([0, 1, 2]).repeat(4)
     noise = torch.randn(12, WIDTH, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     features = 10 * torch.eye(WIDTH, dtype=torch.float64)[labels] + noise

@@ -101,7 +101,7 @@ def test_with_nothing_to_leave_out_the_shrinkage_is_the_usual() -> None:
 
 
 @pytest.mark.parametrize("features", [torch.eye(4, dtype=torch.float64)[:3], torch.eye(4).double()[[0, 1, 2, 0, 1, 2]]])
-def test_objects_without_any_spread_are_told_apart(features: Tensor) -> None:
+def test_objects_without_spread_are_distinguished(features: Tensor) -> None:
     """With one item per class, or the same item twice, the covariance is zero, which leaves the nearest mean."""
     labels = torch.arange(len(features)) % WAY
     logits = LdaHead().fit(features, labels, way=WAY).logits(features)

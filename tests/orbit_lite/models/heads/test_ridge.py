@@ -92,7 +92,7 @@ def test_with_nothing_to_leave_out_the_penalty_is_the_usual() -> None:
     assert chosen.logits(queries).std() > 0.01
 
 
-def test_logits_sum_to_nothing_and_grow_with_the_scale() -> None:
+def test_logits_sum_to_zero_and_grow_with_the_scale() -> None:
     features, queries = draw(len(LABELS), 5), draw(4, 5, seed=2)
     one = RidgeHead(0.3, scale=1.0).fit(features, LABELS, way=WAY).logits(queries)
     torch.testing.assert_close(one.sum(dim=1), torch.zeros(4, dtype=torch.float64))

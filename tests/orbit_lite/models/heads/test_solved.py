@@ -64,7 +64,7 @@ def test_the_solution_is_scikit_learns(penalty: float) -> None:
 
 
 @pytest.mark.parametrize("labels", [LABELS, torch.tensor([0, 1, 2])], ids=["several", "one image a class"])
-def test_the_gradient_is_that_of_differences(labels: Tensor) -> None:
+def test_the_gradient_agrees_with_finite_differences(labels: Tensor) -> None:
     """Solves the head again for every change of a feature."""
 
     def logits(features: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ def test_features_that_are_not_finite_or_overflow_are_refused() -> None:
         head().fit(1e200 * draw(7, WIDTH), LABELS, way=WAY)
 
 
-def test_features_that_say_nothing_give_a_solved_head_of_zeros() -> None:
+def test_uninformative_features_give_a_solved_head_of_zeros() -> None:
     problem = SoftmaxRegression.of(torch.ones(4, 2).double(), torch.tensor([0, 1, 0, 1]), way=2, penalty=0.1)
     parameters, residual = solve(problem, residual=1e-9, most_steps=5, most_cg_steps=5)
     assert parameters.abs().max() == 0

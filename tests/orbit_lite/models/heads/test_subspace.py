@@ -35,7 +35,7 @@ def energy(rows: Tensor, query: Tensor, rank: int) -> Tensor:
 
 @pytest.mark.parametrize(("items", "width"), [(5, 3), (4, 7), (1, 4)])
 @pytest.mark.parametrize("rank", [1, 2, 4])
-def test_the_gradient_is_that_of_differences(items: int, width: int, rank: int) -> None:
+def test_the_gradient_agrees_with_finite_differences(items: int, width: int, rank: int) -> None:
     rows, query = draw(items, width).requires_grad_(), draw(width, seed=2).requires_grad_()
     assert torch.autograd.gradcheck(lambda a, b: energy(a, b, rank), (rows, query))
 
