@@ -8,7 +8,7 @@ SMALL = Size(videos=60, frames_a_video=3)
 
 def test_both_sides():
     (comparison,) = index.run(SMALL, repeats=1)
-    assert (comparison.first[0], comparison.second[0]) == ("index.csv, checked", "listed anew")
+    assert (comparison.first[0], comparison.second[0]) == ("index.csv, checked", "listed again")
     assert comparison.setting == "60 videos, 180 frames"
     assert comparison.unit == "s"
     assert comparison.first[1].median > 0

@@ -26,13 +26,13 @@ def test_both_sides_of_every_target(found):
     kept = "exact, and 4 more sets of parameters (6 MB)"
     assert [(each.metric, each.first[0], each.second[0], each.at_most) for each in found] == [
         ("memory", "one graph", "exact", 0.25),
-        ("processor time", "one graph", "exact", 1.6),
+        ("CPU time", "one graph", "exact", 1.6),
         ("memory", "exact", "exact, N=25", 1.15),
         ("memory", kept, "exact, K=8", 1.15),
-        ("processor time", "exact", "lite, H=2", 0.6),
-        ("processor time", "exact", "exact, windows of 3", 0.45),
+        ("CPU time", "exact", "lite, H=2", 0.6),
+        ("CPU time", "exact", "exact, windows of 3", 0.45),
         ("memory", "protonets", "anil_implicit", maml.EQUAL),
-        ("processor time", "protonets", "anil_implicit", 1.1),
+        ("CPU time", "protonets", "anil_implicit", 1.1),
         ("memory", "exact", "exact, K=12", maml.EQUAL),
     ]
     assert found[0].setting == "maml, tiny, 32 px, N=5, M=5, K=3"

@@ -14,9 +14,9 @@ def test_each_reader_is_measured_in_order_and_by_number():
         (comparison.metric, comparison.first[0].split()[0], comparison.second[0].split()[0]) for comparison in found
     ]
     decords = [side for side in sides if side[1].startswith("decord")]
-    assert [metric for metric, *_ in decords] == ["processor time", "memory"] * 2
+    assert [metric for metric, *_ in decords] == ["CPU time", "memory"] * 2
     assert {kit for *_, kit in sides} == {"av"}
-    assert all(comparison.first[1].median > 0 for comparison in found if comparison.metric == "processor time")
+    assert all(comparison.first[1].median > 0 for comparison in found if comparison.metric == "CPU time")
 
 
 def test_without_another_reader_it_says_what_to_install(monkeypatch):

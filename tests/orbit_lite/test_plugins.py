@@ -274,19 +274,19 @@ def broken(site) -> Path:
         (find_head, "lacks", f"head 'lacks' {WHERE} can't be imported .AttributeError"),
         (find_head, "odd", f"head 'odd' {WHERE} is a int; expected a HeadRecord"),
         (find_head, "short", f"head 'short' {WHERE} can't be imported .TypeError: .*'adds_objects'"),
-        (find_head, "renamed", f"head 'renamed' {WHERE} calls itself 'proto'"),
+        (find_head, "renamed", f"head 'renamed' {WHERE}: the record's name is 'proto'"),
         (
             find_head,
             "cosine",
             "head 'cosine' is built in, but package broken-parts 1.0 adds another with the same name",
         ),
         (find_backbone, "odd", f"backbone 'odd' {WHERE} is a int; expected a Backbone"),
-        (find_backbone, "tiny", "backbone 'tiny' is built in, and package broken-parts 1.0 adds one"),
+        (find_backbone, "tiny", "backbone 'tiny' is built in, but package broken-parts 1.0 adds another"),
         (load_learner, "wrong", f"learner 'wrong' {WHERE}, wrong.yaml: unknown key 'stpes' .did you mean 'steps'"),
         (load_learner, "listed", f"learner 'listed' {WHERE}, listed.yaml: expected a mapping of keys, got list"),
         (load_learner, "nowhere", f"learner 'nowhere' {WHERE}: expected a package that holds nowhere.yaml"),
         (load_learner, "raises", f"learner 'raises' {WHERE} can't be imported .ImportError"),
-        (load_learner, "protonets", "learner 'protonets' is built in, and package broken-parts 1.0 adds one"),
+        (load_learner, "protonets", "learner 'protonets' is built in, but package broken-parts 1.0 adds another"),
     ],
 )
 def test_a_broken_package_is_one_line_where_its_name_is_used(broken, find, name, words):

@@ -38,7 +38,7 @@ def test_two_engines_predict_the_same_and_are_named(pocket_frames, tmp_path, cap
     cards = [read_scorecard(tmp_path / engine / "scorecard.json") for engine in engines]
     assert [card.provenance["engine"] for card in cards] == [*engines]
     note = compare(*cards, names=("A", "B")).note
-    assert note == "Features were computed A by engine eager, B by engine openvino: they differ by rounding."
+    assert note == "Features were computed A by engine eager, B by engine openvino, so they differ by rounding."
     assert compare(cards[0], cards[0]).note is None
     assert "openvino" in (tmp_path / "openvino" / "report.html").read_text()
 

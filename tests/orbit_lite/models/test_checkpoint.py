@@ -120,11 +120,11 @@ def test_a_custom_learner_is_stored_completely(tmp_path: Path) -> None:
 
 def test_names_that_agree_are_accepted_others_not(saved: Path) -> None:
     load_recognizer(saved, learner="protonets", backbone="tiny", frame_size_px=224)
-    with pytest.raises(UsageError, match="asked for learner cnaps, but the checkpoint is of learner protonets"):
+    with pytest.raises(UsageError, match="expected learner cnaps, but the checkpoint has learner protonets"):
         load_recognizer(saved, learner="cnaps")
-    with pytest.raises(UsageError, match="asked for backbone resnet18, but the checkpoint is of backbone tiny"):
+    with pytest.raises(UsageError, match="expected backbone resnet18, but the checkpoint has backbone tiny"):
         load_recognizer(saved, backbone="resnet18")
-    with pytest.raises(UsageError, match="asked for frame size 84, but the checkpoint is of frame size 224"):
+    with pytest.raises(UsageError, match="expected frame size 84, but the checkpoint has frame size 224"):
         load_recognizer(saved, frame_size_px=84)
 
 
@@ -302,7 +302,7 @@ def test_another_learner_starts_from_a_checkpoints_extractor_and_the_same_from_a
     other = build_from(load_learner("cnaps"), "tiny", weights=str(saved), seed=3)
     for name, value in start.extractor.state_dict().items():
         assert torch.equal(value, other.extractor.state_dict()[name])
-    with pytest.raises(UsageError, match="asked for backbone resnet18, but the checkpoint is of backbone tiny"):
+    with pytest.raises(UsageError, match="expected backbone resnet18, but the checkpoint has backbone tiny"):
         build_from(load_learner("protonets"), "resnet18", weights=saved)
     plain = build_from(load_learner("protonets"), "tiny", weights="random", seed=7)
     assert all(torch.equal(value, plain.state_dict()[name]) for name, value in start.state_dict().items())

@@ -44,7 +44,7 @@ def test_other_images_are_refused_and_named(images: torch.Tensor, words: str) ->
         (torch.tensor([0.0, 1.0]), "float32"),
         (torch.tensor([0, 1, 1]), r"\(3,\); expected \(2,\)"),
         (torch.tensor([[0, 1]]), r"\(1, 2\)"),
-        (torch.tensor([0, -4]), "-4 at place 1"),
+        (torch.tensor([0, -4]), "-4 at index 1"),
     ],
 )
 def test_labels_that_do_not_fit_are_named(labels: torch.Tensor, words: str) -> None:
@@ -76,7 +76,7 @@ def test_videos_that_do_not_fit_are_named(videos: torch.Tensor, words: str) -> N
         ([0, 2], None, "class 1 has no item"),
         ([1, 2], None, "class 0 has no item"),
         ([0, 1], 4, r"class 2 has no item \(2 of 4"),
-        ([0, 3], 2, "label 3 in a task of 2"),
+        ([0, 3], 2, "label 3 in a task with 2"),
         ([0, 10**12], None, "class 1 has no item"),
     ],
 )
