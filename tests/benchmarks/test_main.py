@@ -60,7 +60,7 @@ def test_unknown_name_exits_2_and_lists_the_known(capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(["life"])
     assert stop.value.code == 2
-    assert f"no benchmark 'life'; there are {', '.join(command.ABOUT)}" in capsys.readouterr().err
+    assert f"unknown benchmark 'life'; known: {', '.join(command.ABOUT)}" in capsys.readouterr().err
 
 
 def test_help_is_plain_and_names_each(capsys):

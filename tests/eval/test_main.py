@@ -225,7 +225,7 @@ def test_compare_refuses_other_tasks_in_one_line(run, make_tasks, make_predictio
     assert main(others) == 0
     capsys.readouterr()
     assert main(["compare", str(run), str(run / "others.json"), "--out", str(run / "c.json")]) == 2
-    assert "not of the same tasks" in capsys.readouterr().err
+    assert "have different tasks" in capsys.readouterr().err
     assert main(["compare", str(run), str(run), "--out", str(run / "c.pdf")]) == 2
     assert "unknown suffix '.pdf'; known: .txt, .md, .json" in capsys.readouterr().err
     assert main(["compare", str(run), str(run), "--out", str(run / "scorecard.json")]) == 2

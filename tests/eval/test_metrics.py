@@ -168,5 +168,5 @@ def test_no_frame_or_more_than_one_dimension_is_refused(wrong):
 
 @pytest.mark.parametrize("counts", [[2, 0], [1, 2], []])
 def test_videos_that_do_not_add_up_are_refused(counts):
-    with pytest.raises(ValueError, match=r"frames? in|without a frame"):
+    with pytest.raises(ValueError, match=r"frames? in|without frames"):
         PredictedVideos(np.array([0, 1]), np.zeros(len(counts), dtype=int), np.array(counts, dtype=int))

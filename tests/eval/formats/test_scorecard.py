@@ -134,7 +134,7 @@ HEADLINE = ("overall", "frame_accuracy", "per_video")
         ),
         (("cost",), {}, r"key 'cost\.source' is missing"),
         (("confusion", 0, "frames", 0, 0), -1, r"confusion\.0\.frames\.0\.0: "),
-        (("confusion", 0, "frames", 0), [1], r"confusion\.0\.frames: .*one for each object"),
+        (("confusion", 0, "frames", 0), [1], r"confusion\.0\.frames: .*one per object"),
         (("confusion", 0, "objects"), ["bag"], r"confusion\.0\.frames: .*1 rows of 1"),
     ],
 )

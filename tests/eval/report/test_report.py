@@ -289,7 +289,7 @@ def test_one_user_and_no_spread_get_a_report_that_says_so(tmp_path, make_tasks, 
     tasks = make_tasks(users=("P1",))
     page = page_of(score(tasks, make_predictions(tasks)), tmp_path)
     assert "none: one user; at least 4 are needed" in page.words("td")
-    assert "the one user, P1" in page.all("img")[0]["alt"]
+    assert "the only user, P1" in page.all("img")[0]["alt"]
 
 
 def test_a_report_that_cannot_be_written_is_not_there_in_part(tmp_path, card):
