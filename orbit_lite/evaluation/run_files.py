@@ -86,8 +86,8 @@ def _other(path: Path) -> str:
         return f"{path}: a symbolic link to {os.path.realpath(path)}, which is not followed"
     if stat.S_ISDIR(status.st_mode):
         files = sum(len(names) for _, _, names in os.walk(path))
-        return f"{path}: a folder of {counted(files, 'file')}, not written by this kit"
-    return f"{path}: not written by this kit"
+        return f"{path}: a folder of {counted(files, 'file')}, not this kit's"
+    return f"{path}: not this kit's"
 
 
 def _listed(folder: Path) -> list[str]:

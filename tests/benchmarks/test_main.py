@@ -53,7 +53,7 @@ def test_benchmarks_that_need_a_gpu_are_skipped_or_a_usage_error(tmp_path, capsy
     assert command.main(["--out", str(tmp_path)]) == 0
     assert "lite-gpu: skipped, because this machine has no CUDA device" in capsys.readouterr().out
     assert command.main(["lite-gpu", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "benchmarks: lite-gpu: no CUDA device here\n"
+    assert capsys.readouterr().err == "benchmarks: lite-gpu: this machine has no CUDA device\n"
 
 
 def test_unknown_name_exits_2_and_lists_the_known(capsys):

@@ -329,7 +329,7 @@ def test_nobody_and_nothing(run, tree, tmp_path):
             forget(tree, name, [run])
     with pytest.raises(UsageError, match="no such folder"):
         forget(tmp_path / "none", USER)
-    with pytest.raises(UsageError, match="no run of this kit"):
+    with pytest.raises(UsageError, match="not a run folder of this kit"):
         forget_in_run(tree, USER)
 
 
