@@ -108,7 +108,7 @@ def leaderboard(entries: Iterable[tuple[str, Scorecard]] = (), *, published: boo
 
 
 def leaderboard_text(boards: Sequence[Board], *, width: int | None = None) -> str:
-    """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
+    """As plain text that ends with a newline, wrapped to `width` characters if given."""
     parts = [TITLE, wrapped_text(READING, width)]
     for board in boards:
         parts += [text_table(_table(board), width=width), *(wrapped_text(note, width) for note in _notes(board))]

@@ -72,7 +72,7 @@ def means(results: Sequence[SetResult]) -> tuple[MeanResult, ...]:
 
 
 def suite_text(title: str, results: Sequence[SetResult], *, width: int | None = None) -> str:
-    """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
+    """As plain text that ends with a newline, wrapped to `width` characters if given."""
     notes = (wrapped_text(note, width) for note in _notes(results))
     return "\n\n".join([title, *notes, text_table(_table(title, results), width=width)]) + "\n"
 
@@ -83,7 +83,7 @@ def suite_markdown(title: str, results: Sequence[SetResult]) -> str:
 
 
 def suite_html(title: str, results: Sequence[SetResult]) -> str:
-    """As one HTML page: no script, no network, readable without sight."""
+    """As one accessible HTML page without scripts or network access."""
     return html_page(title, _sections(title, results))
 
 

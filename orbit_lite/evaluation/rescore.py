@@ -119,7 +119,7 @@ def drop_user(run: Path, user: str, record: Mapping[str, Any], *, data: Path | N
             f"{run}: the run was not finished and can no longer be resumed; evaluate again into another folder",
         ]
     report_run(run)
-    return [*removed, f"{run}: removed from scorecard and report, which were written again{lost}"]
+    return [*removed, f"{run}: the user's part of scorecard and report, which were written again{lost}"]
 
 
 @dataclass(frozen=True, eq=False)
