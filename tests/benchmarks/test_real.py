@@ -66,7 +66,7 @@ def test_means_are_over_runs_and_what_is_not_known_has_none():
 
 
 def test_a_tree_without_users_is_refused_in_one_line(small, tmp_path):
-    with pytest.raises(DataError, match="no videos; expected USER/OBJECT/clean"):
+    with pytest.raises(DataError, match="no videos found; expected USER/OBJECT/clean"):
         real.run(tmp_path)
 
 

@@ -45,7 +45,9 @@ def test_any_shape_and_a_right_side_of_zeros() -> None:
 def test_what_is_not_solved_is_an_error_that_names_the_residual() -> None:
     a, b = matrix(1, 2, 5, 9, 3000), right(5)
     found = conjugate_gradients(lambda v: a @ v, b, tolerance=1e-9, most_steps=2)
-    with pytest.raises(NotSolved, match=r"^the thing: not solved after 2 steps .*, residual 0\.\d+, expected 1e-09"):
+    with pytest.raises(
+        NotSolved, match=r"^the thing: not solved after 2 steps .*; the residual is 0\.\d+, expected at most 1e-09"
+    ):
         solved(found, tolerance=1e-9, what="the thing", weight="weight")
     assert solved(found, tolerance=1.0, what="the thing", weight="weight") is found.x
 
