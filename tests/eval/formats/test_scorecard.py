@@ -113,7 +113,7 @@ HEADLINE = ("overall", "frame_accuracy", "per_video")
     ("place", "value", "expected"),
     [
         (("schema",), 2, "schema 2; this version reads schema 1"),
-        (("kind",), "tasks", "no scorecard file"),
+        (("kind",), "tasks", "not a scorecard file"),
         (("color",), "red", "unknown key 'color'; known keys: "),
         ((*HEADLINE, "mean"), float("nan"), r"overall\.frame_accuracy\.per_video\.mean: "),
         ((*HEADLINE, "mean"), 70.5, r"overall\.frame_accuracy\.per_video\.mean: "),

@@ -223,7 +223,7 @@ def test_two_filters_are_never_written_alike_and_a_foreign_one_is_refused():
     assert notes == ["0.9", "0.9999999", "0.99999999"]
     assert filter_text({"filter_stay": notes[1]}) == "causal filter, stay 0.9999999"
     for wrong in ("1", "nan", "-0.1", "<b>", "9" * 10_000):
-        with pytest.raises(DataError, match="filter_stay: expected a number in \[0, 1\), got") as error:
+        with pytest.raises(DataError, match=r"filter_stay: expected a number in \[0, 1\), got") as error:
             filter_text({"filter_stay": wrong})
         assert len(str(error.value)) < 400
 
