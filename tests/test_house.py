@@ -252,7 +252,7 @@ _ABOUT_SPELLING = (  # these are about the British forms of verbs
     *("groundwork/command_line.py", "tests/groundwork/test_command_line.py", "tests/orbit_lite/cli/test_parser.py"),
     *("tests/test_house.py", "CHANGELOG.md"),
 )
-_TEXT = (".py", ".md", ".yaml", ".toml", ".html", ".css", ".js", ".json")
+_TEXT = (".py", ".md", ".yaml", ".yml", ".toml", ".html", ".css", ".js", ".json", ".ipynb")
 
 
 def test_one_spelling():
