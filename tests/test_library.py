@@ -27,7 +27,7 @@ def test_it_shows_nothing(unlisted, capfd, monkeypatch):
 
 def test_it_reports_to_logging(unlisted, reported):
     open_index(unlisted)
-    assert reported() == [f"index: {unlisted} has no index.csv yet; making it"]
+    assert reported() == [f"index: {unlisted} has no index.csv yet; building it"]
 
 
 def test_it_hands_its_progress_to_a_function(unlisted):

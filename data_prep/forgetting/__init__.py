@@ -1,1 +1,1 @@
-"""A user out of a tree: a plan with proof for every file, then its removal. Others call `forget` and `plan`."""
+"""Removes a user from a tree: plans with proof for every file, then removes. Others call `forget` and `plan`."""

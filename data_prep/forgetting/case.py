@@ -1,4 +1,4 @@
-"""Who is to be forgotten in which tree, and what there is theirs: as far as files, names and the index tell."""
+"""One user to be forgotten in one tree, with all that belongs to them by files, names and the index."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,12 +20,12 @@ class ForgetCase:
 
     Attributes:
         root: the tree.
-        below: the same, to remove files below.
-        user: the name.
-        levels: the folders that users stand in, but for those that are links.
-        behind_links: those that are.
-        contents: what stands under the user's name in `levels`.
-        rows: all users' rows, by the place whose index has them.
+        below: the same folder as the `Root` of removals.
+        user: the user's name.
+        levels: the folders that contain users' folders, except symbolic links.
+        behind_links: those that are symbolic links.
+        contents: what is under the user's name in `levels`.
+        rows: all users' rows, by the folder that the index belongs to.
     """
 
     root: Path
@@ -38,7 +38,7 @@ class ForgetCase:
 
     @property
     def places(self) -> list[Path]:
-        """The folders that may have been taken for a tree, and so have an index: the root, and each split."""
+        """The folders that may have an index because they were used as a tree: the root and each split."""
         return [self.root, *(self.root / level for level in self.levels if level)]
 
     @property
@@ -50,7 +50,7 @@ class ForgetCase:
         return [row for row in (self.rows or {}).get(place, ()) if row.user != self.user]
 
     def anchored(self, path: Path) -> tuple[Root, tuple[str, ...]]:
-        """What a file has to stand below, and where below it: the tree, the user's cache, or the folder around."""
+        """The root that a file is removed below (the tree, the cache or the parent folder), and its path below that."""
         cache = cache_folder(self.root).parent.parent
         if path.is_relative_to(self.root):
             return self.below, path.relative_to(self.root).parts
@@ -59,17 +59,17 @@ class ForgetCase:
         return Root.of(path.parent), (path.name,)
 
     def videos_gone(self) -> Counter[str]:
-        """How many videos of each split are the user's, as the disk has them; or the index, where some are gone."""
+        """The number of the user's videos in each split, on disk or in the index, whichever is larger."""
         on_disk, in_index = Counter[str](), Counter[str]()
         for content in self.contents:
             parts = content.path.relative_to(self.root).parts
             on_disk[parts[0] if len(parts) > 1 else ""] += content.videos
         for place, rows in (self.rows or {}).items():
             in_index.update(row.split or place.name for row in rows if row.user == self.user)
-        return on_disk | in_index  # the larger of each two
+        return on_disk | in_index  # the larger of each pair
 
     def ownership(self) -> Callable[[str], bool]:
-        """A function that tells by a video's name whether it is the user's: tree or index have it so, or the name."""
+        """A function that tells whether a video is the user's, by the tree, the index or the video's name."""
         own = {row.video for row in self.every_row if row.user == self.user}
         own |= {name for content in self.contents for name in content.names}
         others = {row.video for row in self.every_row if row.user != self.user}
@@ -84,10 +84,10 @@ class ForgetCase:
         return is_theirs
 
     def _other_folders(self) -> set[str]:
-        """The names of all other users' folders of frames, where no index lists them."""
+        """The names of all other users' video folders, for trees without an index."""
         found = set()
         for level in self.levels:
-            for pattern in ("*/*/*", "*/*/*/*"):  # loose in the object's folder, or by type
+            for pattern in ("*/*/*", "*/*/*/*"):  # directly in the object's folder, or in a type folder
                 for path in (self.root / level).glob(pattern):
                     parts = path.relative_to(self.root / level).parts
                     if nfc(parts[0]) not in (self.user, *self.levels, ANNOTATIONS) and not any(map(is_junk, parts)):
@@ -96,14 +96,14 @@ class ForgetCase:
 
 
 def open_case(root: Path, user: str) -> ForgetCase:
-    """Look at a tree; changes nothing.
+    """Look for a user in a tree; changes nothing.
 
     Args:
-        root: the tree. If it is a symbolic link, then what it leads to is meant.
+        root: the tree. If it is a symbolic link, the folder that it points to is meant.
         user: the name, as `user_name` gives it.
 
     Raises:
-        UsageError: there is no such folder, or this is no user's name.
+        UsageError: there is no such folder, or the name can't be a user's.
         DataError: an index can't be read.
     """
     if not root.is_dir():
@@ -111,7 +111,7 @@ def open_case(root: Path, user: str) -> ForgetCase:
     root = root.resolve() if root.is_symlink() else root
     below, levels = Root.of(root), user_levels(root)
     if user in (*levels, ANNOTATIONS):
-        raise UsageError(f"{root / user}: a part of the tree, not a user.")
+        raise UsageError(f"{root / user}: is a part of the tree, not a user.")
     links = tuple(level for level in levels if level and below.link_on_way([level]))
     case = ForgetCase(root, below, user, tuple(level for level in levels if level not in links), links)
     rows = {place: read_rows(path) for place in case.places if (path := find_index(place))}

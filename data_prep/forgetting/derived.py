@@ -1,4 +1,4 @@
-"""What stands of one user in a tree beside their videos: annotations, and rows of tables made from the videos."""
+"""What a tree has of one user besides their videos: annotations, and rows of tables made from the videos."""
 
 import os
 import re
@@ -16,25 +16,25 @@ from groundwork.files import final_name, is_part, part_path, remove_parts, whole
 from groundwork.removal import Root, identity
 
 QUALITY_TABLES = ("quality_videos.csv", "quality_frames.csv")  # as quality_report writes them
-SUMMARY_TABLES = ("counts.csv", "spreads.csv", "users.csv")  # as summarize does
+SUMMARY_TABLES = ("counts.csv", "spreads.csv", "users.csv")  # as summarize writes them
 TEXTS = (".csv", ".json", ".jsonl", ".log", ".md", ".html", ".txt", ".tsv", ".yaml", ".yml")
-MOST_BYTES = 64 * 10**6  # of a text to look into
+MOST_BYTES = 64 * 10**6  # larger text files are not searched
 
-UserOf = Callable[[str], str]  # whose a row is, by its cell in one column
+UserOf = Callable[[str], str]  # gives a row's user from its cell in one column
 
 
 def find_annotations(root: Root, user: str, is_theirs: Callable[[str], bool]) -> tuple[list[Removable], list[Path]]:
-    """The annotations of a user's videos, parts and macOS's twins of them too.
+    """Find the annotations of a user's videos, including partial files and the AppleDouble files of macOS.
 
-    No link is followed: of folders that are links nothing is found.
+    No link is followed: nothing is found in folders that are links.
 
     Args:
-        root: the tree's.
-        user: the name.
-        is_theirs: tells by a video's name whether it is theirs.
+        root: the tree's root.
+        user: the user's name.
+        is_theirs: tells whether the video of a name is theirs.
 
     Returns:
-        what is theirs; and files that begin with the user's name, but are not of a video of theirs.
+        the user's files; and files whose names begin with the user's name but that belong to no video of theirs.
     """
     found, strange = [], []
     for folder in (ANNOTATIONS, part_path(Path(ANNOTATIONS)).name):
@@ -54,14 +54,14 @@ def find_annotations(root: Root, user: str, is_theirs: Callable[[str], bool]) ->
 
 
 def count_rows(path: Path, user: str) -> int:
-    """How many rows of a table with a column `user` are a user's; 0 without such a file."""
+    """The number of a user's rows in a table with a column `user`; 0 if there is no such file."""
     return sum(theirs for theirs, _ in _rows(path, user, "user", str))
 
 
 def drop_rows(path: Path, user: str, *, column: str = "user", user_of: UserOf = str) -> int:
-    """Take a user's rows out of a table of ours; how many there were, 0 without such a file.
+    """Remove a user's rows from one of the kit's tables; gives their number, 0 if there is no such file.
 
-    A row at a time, for a table may have one a frame.
+    Works row by row, because a table may have one row per frame.
     """
     count = sum(theirs for theirs, _ in _rows(path, user, column, user_of))
     if count:
@@ -77,7 +77,7 @@ def drop_summary(root: Path, user: str, others: Sequence[VideoRow]) -> bool:
     """Write a tree's summary again from the other users' rows of the index, or remove it if there are none.
 
     Returns:
-        False if there is no summary with this user. users.csv, which says that, is written last.
+        False if no summary has this user. users.csv, which decides that, is written last.
     """
     if not count_rows(root / SUMMARY_TABLES[-1], user):
         return False
@@ -92,26 +92,26 @@ def drop_summary(root: Path, user: str, others: Sequence[VideoRow]) -> bool:
 
 
 def contains_name(text: bytes, user: str) -> bool:
-    """Whether a text in UTF-8 holds a user's name as a word of its own: `P177--bag` names P177, `P1770` does not."""
+    """Whether UTF-8 text contains a user's name as a whole word: `P177--bag` contains P177, `P1770` does not."""
     return bool(re.search(rf"(?<![^\W_]){re.escape(user)}(?![^\W_])", text.decode(errors="replace")))
 
 
 def texts_naming(folder: Path, user: str, *, known: Collection[str]) -> list[Path]:
-    """Text files directly in a folder, but those of the names known, that name a user."""
+    """Text files directly in a folder that contain a user's name, except files with a name in `known`."""
     texts = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in TEXTS and path.name not in known]
     return [p for p in texts if p.is_file() and p.stat().st_size <= MOST_BYTES and contains_name(p.read_bytes(), user)]
 
 
 def _annotated(name: str) -> str:
-    """The video that a file of annotations is of: `VIDEO.json`, its part `.VIDEO.json.part` or its twin
-    `._VIDEO.json`; "" of another file."""
+    """The video that an annotation file belongs to: `VIDEO.json`, its part `.VIDEO.json.part` or its AppleDouble file
+    `._VIDEO.json`; "" for other files."""
     if is_part(name):
         name = final_name(name)
     return name.removeprefix("._").removesuffix(".json") if name.endswith(".json") else ""
 
 
 def _rows(path: Path, user: str, column: str, user_of: UserOf) -> Iterator[tuple[bool, list[str]]]:
-    """A table's rows, the heading first, each with whether it is of the user; nothing if there is no such file."""
+    """A table's rows, heading first, each with whether it is the user's; nothing if there is no such file."""
     if not path.is_file():
         return
     with open_csv(path, any_bytes=True) as lines:

@@ -1,8 +1,8 @@
-"""A user out of a tree: their frames, raw videos or archive, and all that this kit made of them there.
+"""Removes a user from a tree: their frames, raw videos or archive, and everything that this kit made from them there.
 
-First a plan: every file with the proof that it is this kit's and theirs, every table with how much of it is theirs.
-Then the changes, in an order that lets the same call finish what was cut off, wherever that was: what was derived,
-then the videos, and last the index, which says whose the videos were.
+First comes a plan: every file with the proof that it is this kit's and theirs, every table with the number of their
+entries. Then come the changes, in an order that lets the same call finish an interrupted one: first derived data, then
+the videos, last the index, which says whose videos they were.
 """
 
 from collections.abc import Iterator
@@ -20,45 +20,45 @@ from data_prep.tree.layout import ANNOTATIONS, MANIFEST_NAME, SPLITS, nfc, user_
 from groundwork.words import counted
 
 EVERYWHERE = (
-    "other trees: the raw videos that frames came from, trees resized, packed, split or copied; forget them in each",
-    "runs that were not named, models trained on their videos, personal recognizers, tables written elsewhere",
-    "what was shared, backups and snapshots, and freed blocks of the disk until they are overwritten",
+    "other trees: the raw videos of the frames, and resized, packed, split or copied trees; forget the user in each",
+    "runs that were not named, models trained on the videos, personal recognizers, tables written elsewhere",
+    "shared files, backups and snapshots, and freed disk blocks until they are overwritten",
 )
 
 
 def forget_user(root: Path, user: str) -> Forgotten:
-    """Remove a user from a tree without asking: make the plan, and carry it out.
+    """Remove a user from a tree without asking: make the plan and carry it out.
 
     Raises:
-        UsageError: as `plan_forget`; or another run is at the tree.
-        DataError: as `plan_forget`. Nothing is removed then.
+        UsageError: as in `plan_forget`; or another run is using the tree.
+        DataError: as in `plan_forget`. Nothing is removed then.
     """
     return plan_forget(root, user).carry_out()
 
 
 def plan_forget(root: Path, user: str) -> Plan:
-    """What to remove so that a user is gone from a tree of frames, raw videos or packed users, with or without splits.
+    """Plan the removal of a user from a tree of frames, raw videos or packed users, with or without splits.
 
-    With their videos go, in ROOT, beside it and in the cache: their annotations, their rows in the index and in the
-    tables of quality and summary, their entries in the manifest, in a journal and in the private file of names, and
-    what interrupted work has left of theirs. Nothing of the other users changes. What is not known to be this kit's is
-    left, and so is all that stands behind a symbolic link: the plan names both.
+    Besides their videos, the plan covers data in ROOT, next to it and in the cache: annotations, rows in the index and
+    in the tables of quality and summary, entries in the manifest, in a journal and in the private file of names, and
+    what interrupted work has left. Other users' data is not changed. Files that are not known to be this kit's are left
+    alone, and so is everything behind a symbolic link; the plan names both.
 
     Args:
-        root: the tree. It does not know of other trees, not even of the one that it was made from.
-        user: the name as it stands in the tree.
+        root: the tree. Other trees, even the one that it was made from, are not searched.
+        user: the user's name in the tree.
 
     Raises:
-        UsageError: there is no such folder, or this is no user's name.
+        UsageError: there is no such folder, or the name can't be a user's.
         DataError: the index, the manifest or the file of names can't be read; or the tree has nothing of this user,
-            but has one whose name differs in case or punctuation only.
+            but has a user whose name differs in case or punctuation only.
     """
     plan = plan_in_tree(root, user)
     return plan if plan.changes or plan.remaining else replace(plan, note=nothing_of(root, user))
 
 
 def plan_in_tree(root: Path, user: str) -> Plan:
-    """As `plan_forget`, but there may be nothing of them."""
+    """As `plan_forget`, but it is not an error if the tree has nothing of the user."""
     case = open_case(root, user_name(user))
     plan = plan_of_case(case)
     left = (str(alone) for content in case.contents for alone in content.left)
@@ -67,7 +67,7 @@ def plan_in_tree(root: Path, user: str) -> Plan:
 
 
 def plan_of_case(case: ForgetCase) -> Plan:
-    """The same without what is not the kit's under the user's name, files that only name them, and other places."""
+    """As `plan_in_tree`, but without foreign files under their name, files that only name them, and other places."""
     annotations, strange = find_annotations(case.below, case.user, case.ownership())
     changes: list[Change] = []
     remaining = [*_behind_links(case)]
@@ -79,7 +79,7 @@ def plan_of_case(case: ForgetCase) -> Plan:
     if annotations:
         line = f"{case.root / ANNOTATIONS}: {counted(len(annotations), 'file')}"
         changes.insert(0, remove_files(line, case.below, annotations))
-    left = tuple(f"{path}: not the annotations of a video of theirs" for path in strange)
+    left = tuple(f"{path}: not the annotations of one of their videos" for path in strange)
     used = (case.root, *(content.path for content in case.contents))
     beside = (case.root, *(case.root / split for split in SPLITS))
     return Plan(
@@ -88,16 +88,16 @@ def plan_of_case(case: ForgetCase) -> Plan:
 
 
 def nothing_of(root: Path, user: str) -> str:
-    """What to say where a tree has nothing of a user. After a `forget` that finished, that is as it should be.
+    """The message for a tree that has nothing of a user, as after a `forget` that finished.
 
     Raises:
-        DataError: as `nothing_found`.
+        DataError: as in `nothing_found`.
     """
     return nothing_found(users_in(root, user_levels(root)), user, root)
 
 
 def _changes(case: ForgetCase) -> Iterator[Change | str]:
-    """What to change but for annotations, in the order that the module's docstring says; a line in place of each
+    """The changes except those of annotations, in the order that the module's docstring gives; a line in place of each
     change that a symbolic link prevents."""
     for place in case.places:
         yield from user_entries.in_manifest(case, place)
@@ -112,13 +112,13 @@ def _changes(case: ForgetCase) -> Iterator[Change | str]:
 
 
 def _behind_links(case: ForgetCase) -> Iterator[str]:
-    """Folders of the tree that are links and lead to where something of the user stands."""
+    """Lines on folders of the tree that are links and lead to data of the user."""
     for level in case.behind_links:
         if case.user in users_in(case.root, [level]):
             target = (case.root / level).resolve()
             yield (
-                f"{case.root / level}: a symbolic link to {target}, not followed, and {case.user} stands there; forget"
-                f" them there, too: orbit-lite forget --data '{target}' --user '{case.user}'"
+                f"{case.root / level}: a symbolic link to {target}, not followed, which has {case.user}; forget them"
+                f" there, too: orbit-lite forget --data '{target}' --user '{case.user}'"
             )
     is_theirs = case.ownership()
     for level in dict.fromkeys(("", *case.levels, *case.behind_links)):
@@ -128,7 +128,7 @@ def _behind_links(case: ForgetCase) -> Iterator[str]:
         names = [nfc(path.stem) for path in visible(folder) if path.suffix == ".json"]
         if theirs := sum(map(is_theirs, names)):
             yield (
-                f"{folder}: a symbolic link leads to {folder.resolve()}, not followed, with the annotations of"
+                f"{folder}: a symbolic link leads to {folder.resolve()}, not followed, which has the annotations of"
                 f" {counted(theirs, 'video')} of theirs; remove them there"
             )
 
@@ -139,17 +139,17 @@ def _unreachable(case: ForgetCase) -> Iterator[str]:
     if linked := sum(file.linked for file in files):
         yield (
             f"{counted(linked, 'file')} of theirs in {root} had another name on this disk (a hard link, as 'prep split'"
-            " makes them) and still stand under it; forget them in that tree too"
+            " makes) and still exist under that name; forget the user in that tree, too"
         )
     targets = {target if target.is_dir() else target.parent for file in files if (target := file.leads_to)}
     for target in sorted(targets):
-        yield f"{target}: symbolic links led there from {root}; the links are removed, what is there is not"
+        yield f"{target}: symbolic links led there from {root}; the links are removed, the files there are not"
     for archive in visible(root / DOWNLOADS):
-        yield f"{archive}: a published archive holds all its users; remove it"
+        yield f"{archive}: a published archive holds all of its users; remove it"
     if (root / RECORD_NAME).is_file():
         yield f"{root} was downloaded: unpacking the published archives again brings them back"
     if (root / MANIFEST_NAME).is_file():
-        yield f"{root} was made from another tree: resuming from one that still has them brings them back"
+        yield f"{root} was made from another tree: resuming from a tree that still has them brings them back"
 
 
 def _mentioned(case: ForgetCase) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a `forget` is going to remove, line by line, before it removes anything; and what it did."""
+"""The plan of a `forget`, line by line, before it removes anything; and its outcome."""
 
 import difflib
 import os
@@ -24,14 +24,14 @@ _TOO_FEW_FOR_PROGRESS = 100
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What became of everything of a user, a line each.
+    """The outcome of a `forget`, one line for each thing.
 
     Attributes:
-        removed: what is gone.
-        left: what stands under their name but is not this kit's, and was not touched.
-        remaining: what is theirs and could not be removed, such as what stands behind a symbolic link.
-        unreachable: where else something of theirs may be.
-        note: what there is to say where nothing was to be removed.
+        removed: what was removed.
+        left: what has their name but is not this kit's, and was not touched.
+        remaining: what is theirs and could not be removed, such as files behind a symbolic link.
+        unreachable: other places that may have data of theirs.
+        note: the message if there was nothing to remove.
     """
 
     removed: tuple[str, ...] = ()
@@ -53,10 +53,10 @@ class Forgotten:
         )
 
     def __str__(self) -> str:
-        return self.beside(Plan())
+        return self.not_in(Plan())
 
-    def beside(self, plan: "Plan") -> str:
-        """The lines without those that were printed with the plan already."""
+    def not_in(self, plan: "Plan") -> str:
+        """The lines, without those that the plan has printed already."""
         return _lines(
             "" if plan.note else self.note,
             ("removed", self.removed),
@@ -68,9 +68,9 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class Change:
-    """One thing to remove: what it is, with how much of it there is, and how to remove it.
+    """One thing to remove: a line that says what and how much it is, and the function that removes it.
 
-    `carry_out` gives back what came of it: lines of what is removed, and of what is not for it changed meanwhile.
+    `carry_out` returns the outcome: what was removed, and what was not because it had changed in the meantime.
     """
 
     line: str
@@ -79,19 +79,19 @@ class Change:
 
 @dataclass(frozen=True)
 class EmptyFolder:
-    """A folder that goes if nothing is in it. `place` is its path below a root, as the disk has it."""
+    """A folder to remove if it is empty. `place` is its path below a root, spelled as on disk."""
 
     root: Root
     place: tuple[str, ...]
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """The folder that stands at a path now, by whatever links."""
+        """The folder that is at a path now; links are followed."""
         return cls(Root.of(folder.parent), (folder.name,))
 
     @property
     def path(self) -> Path:
-        """Where it stands."""
+        """Its full path."""
         return self.root.path.joinpath(*self.place)
 
     def remove(self) -> None:
@@ -102,16 +102,16 @@ class EmptyFolder:
 
 @dataclass(frozen=True)
 class Plan:
-    """The changes in the order in which they are made: cut off anywhere, a new plan finishes the work.
+    """The changes in the order in which they are made. If they are interrupted, a new plan finishes the work.
 
     Attributes:
-        folders: held for this process alone while the changes are made.
-        used: folders and files that nobody may be using meanwhile (`groundwork.use`), there or not: what is made of
-            them would appear after the changes.
-        beside: folders where a killed process may have left a lock of such use, which goes.
-        emptied: folders that go after that, if nothing is left in them.
-        note: what there is to say if there are no changes.
-        look_again: each gives a line for everything of theirs that is there when all is done.
+        folders: locked for this process while the changes are made.
+        used: folders and files, existing or not, that no other command may use meanwhile (`groundwork.use`): results
+            made from them could appear after the changes.
+        beside: folders where killed processes may have left lock files of such use, which are removed.
+        emptied: folders that are then removed if they are empty.
+        note: the message if there are no changes.
+        look_again: functions that give a line for everything of theirs that is left after the changes.
     """
 
     folders: tuple[Path, ...] = ()
@@ -150,7 +150,7 @@ class Plan:
         """Make the changes.
 
         Raises:
-            UsageError: if another run is at one of the folders, or uses one; nothing is changed then.
+            UsageError: if another run is writing or using one of the folders; nothing is changed then.
         """
         forgotten = Forgotten((), self.left, self.remaining, self.unreachable, self.note)
         with ExitStack() as held:
@@ -170,20 +170,20 @@ class Plan:
 
 @dataclass(frozen=True)
 class Removable:
-    """A file to remove, or a symbolic link as a link. `place` is its path below a root, as the disk has it."""
+    """A file to remove, or a symbolic link itself. `place` is its path below a root, spelled as on disk."""
 
     place: tuple[str, ...]
     identity: Identity
 
 
 def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Iterable[tuple[str, ...]] = ()) -> Change:
-    """The change that removes files, in the order given within each folder, and then folders that are empty.
+    """A change that removes files, in the given order within each folder, and then folders that are empty.
 
     Args:
         line: what they are, with counts.
-        root: what they stand below.
-        files: each with the identity it was noted with; one that changed since is left and named.
-        folders: places below the root. One that is not empty stays.
+        root: the folder that they are below.
+        files: each with its recorded identity; a file that has changed since is left and named.
+        folders: paths below the root. A folder that is not empty stays.
     """
     by_folder: dict[tuple[str, ...], list[Removable]] = defaultdict(list)
     for file in files:
@@ -213,21 +213,20 @@ def remove_files(line: str, root: Root, files: Sequence[Removable], folders: Ite
                     folder.remove_empty(place[-1])
             except PathChanged:
                 continue
-        but = f"; but not {counted(len(files) - removed, 'file')} of it" if changed else ""
-        return Forgotten((line + but,) if removed or not files else (), remaining=tuple(changed))
+        exception = f"; except for {counted(len(files) - removed, 'file')}" if changed else ""
+        return Forgotten((line + exception,) if removed or not files else (), remaining=tuple(changed))
 
     return Change(line, carry_out)
 
 
 def change_file(line: str, root: Root, place: Sequence[str], change: Callable[[], int | bool]) -> Change | str:
-    """The change of one file's content, not made if a symbolic link stands on the way to it, now or when it is to be
-    made.
+    """A change of one file's content. It is not made if there is a symbolic link on the path, now or when it is due.
 
     Args:
-        line: what goes, with counts.
-        root: what the file stands below.
+        line: what is removed, with counts.
+        root: the folder that the file is below.
         place: its path below the root.
-        change: makes it; nothing is reported where it gives 0 or False.
+        change: makes the change; if it returns 0 or False, nothing is reported.
 
     Returns:
         the change, or a line that says which link prevents it.
@@ -249,38 +248,38 @@ def change_file(line: str, root: Root, place: Sequence[str], change: Callable[[]
 
 
 def nothing_found(known: Iterable[str], name: str, where: Path | str, what: str = "user") -> str:
-    """What to say where there is nothing of a user, or of something else, by its name.
+    """The message if there is nothing of a user, or of something else with a name.
 
-    After a `forget` that finished that is as it should be; and nothing tells a name that was removed from one that was
-    never there. One that must be mistyped is refused.
+    After a `forget` that finished, that is as it should be, and a removed name can't be told from one that never
+    existed. A name that is clearly mistyped is an error.
 
     Args:
-        known: the names that are there.
-        name: the one that is not.
+        known: the existing names.
+        name: the name that was not found.
         where: a tree, run or file, or several in words.
-        what: `name` is a name of.
+        what: what kind of thing has the name.
 
     Raises:
-        DataError: if a name that is there differs from this one in case or punctuation only.
+        DataError: if an existing name differs from this one in case or punctuation only.
     """
     others = sorted({*known} - {nfc(name)})
     for other in others:
         if is_spelled_like(other, name):
             raise DataError(f"{where}: no {what} {name!r}; did you mean {other!r}? Nothing was removed.")
     near = difflib.get_close_matches(name, others, n=1)
-    hint = f" (if you meant {near[0]!r}: that one is still there)" if near else ""
+    hint = f" (if you meant {near[0]!r}: that {what} is still there)" if near else ""
     return f"{where}: nothing of {what} {name!r}: already gone, or never here{hint}"
 
 
 def refuse_unfinished(forgotten: Forgotten) -> None:
-    """See that nothing of theirs is still there.
+    """Require that nothing of theirs remains.
 
     Raises:
-        DataError: if something is; it names the first.
+        DataError: if something does; names the first.
     """
     if forgotten.remaining:
         more = f" (and {len(forgotten.remaining) - 1} more, see above)" if len(forgotten.remaining) > 1 else ""
-        raise DataError(f"not all of it could be removed: {forgotten.remaining[0]}{more}")
+        raise DataError(f"not everything could be removed: {forgotten.remaining[0]}{more}")
 
 
 def is_spelled_like(one: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""A user's entries in files that hold other users', too: indexes, tables, manifest, journal, private names."""
+"""A user's entries in files that are shared by all users: indexes, tables, manifest, journal, private names."""
 
 import mmap
 import os
@@ -24,13 +24,13 @@ from groundwork.words import counted, listed
 
 TABLES = (INDEX_NAME, MANIFEST_NAME, JOURNAL_NAME, RECORD_NAME, *QUALITY_TABLES, *SUMMARY_TABLES)
 
-Count = Callable[[Path, str], int]  # of a user's entries in a file
+Count = Callable[[Path, str], int]  # counts (or removes) a user's entries in a file
 
 
 def in_manifest(case: ForgetCase, place: Path) -> Iterator[Change | str]:
     """Entries in the manifest, in the journal of an interrupted run, and in the private file of names.
 
-    Yields, as all functions here do, a change, or a line that says why a symbolic link keeps it from being made.
+    As all functions here, it yields changes, or for each change that a symbolic link prevents a line that says so.
     """
     manifest = place / MANIFEST_NAME
     yield from _rewrite(case, manifest, tree_run.count_in_manifest, tree_run.drop_from_manifest, "entry", "entries")
@@ -41,7 +41,7 @@ def in_manifest(case: ForgetCase, place: Path) -> Iterator[Change | str]:
 
 
 def in_tables(case: ForgetCase, place: Path) -> Iterator[Change | str]:
-    """Rows in the tables of quality and summary. The summary's three tables are written again, or go."""
+    """Rows in the tables of quality and summary. The three tables of the summary are written again or removed."""
     for path in (*(place / name for name in QUALITY_TABLES), *quality_tables_of_shards(place)):
         yield from _rewrite(case, path, count_rows, drop_rows, "row", "rows")
     paths, others = [place / name for name in SUMMARY_TABLES], case.other_rows(place)
@@ -52,11 +52,11 @@ def in_tables(case: ForgetCase, place: Path) -> Iterator[Change | str]:
 
 
 def in_download(case: ForgetCase) -> Iterator[Change | str]:
-    """The number of videos of a split that was downloaded whole, so that it still counts as whole without theirs."""
+    """The recorded number of videos of a downloaded split, so that it still counts as complete without theirs."""
     record = case.root / RECORD_NAME
     for level, gone in case.videos_gone().items():
         if record.is_file() and records_split(case.root, level):
-            line = f"{record}: {counted(gone, 'video')} of {level}, not to be downloaded again"
+            line = f"{record}: {counted(gone, 'video')} of {level}, which will not be downloaded again"
             yield _unless_linked(case, record, line, partial(lower_count, case.root, level, gone))
 
 
@@ -67,7 +67,7 @@ def in_index(case: ForgetCase, place: Path) -> Iterator[Change | str]:
 
 
 def cut_off(case: ForgetCase, place: Path) -> Iterator[Change]:
-    """Parts of these files that interrupted writing has left, if they name the user."""
+    """Partial files that interrupted writing of these files has left, if they contain the user's name."""
     tables = [place / name for name in TABLES]
     tables += [*quality_tables_of_shards(place), *_of_shards(place / SHARDS, JOURNAL_OF_SHARD)]
     for table in [*tables, *table_places(place), *index.index_places(place)[1:]]:
@@ -84,20 +84,20 @@ def cut_off(case: ForgetCase, place: Path) -> Iterator[Change]:
 
 
 def quality_tables_of_shards(place: Path) -> list[Path]:
-    """The tables that shards of `quality` have written there and nobody has joined, or what is left of writing one."""
+    """The tables of shards of `quality` in a folder that are not joined yet, including partial files."""
     return [path for name in QUALITY_TABLES for path in _of_shards(place, name)]
 
 
 def _of_shards(folder: Path, name: str) -> list[Path]:
-    """The parts of the file `name` that shards have written in a folder, or began to write."""
+    """The parts of the file `name` that shards have written, or began to write, in a folder."""
     names = os.listdir(folder) if folder.is_dir() else []
     whole = {final_name(found) if is_part(found) else found for found in names}
     return [folder / found for found in sorted(whole) if shard_of_file(Path(found), name) is not None]
 
 
 def _rewrite(case: ForgetCase, path: Path, count: Count, drop: Count, one: str, several: str) -> Iterator[Change | str]:
-    if path.is_file() and (there := count(path, case.user)):
-        line = f"{path}: {counted(there, one, several)}"
+    if path.is_file() and (entries := count(path, case.user)):
+        line = f"{path}: {counted(entries, one, several)}"
         yield _unless_linked(case, path, line, partial(drop, path, case.user))
 
 

@@ -1,16 +1,16 @@
-"""Every file under a user's name in a tree: which are this kit's, as their names and places show, and which are not.
+"""Finds every file under a user's name in a tree, and tells by name and place which files are this kit's.
 
-A file is the kit's if it stands where the layout has one and bears a name that the layout gives:
+A file is the kit's if it has a place and a name that the layout gives to files:
 
     USER/OBJECT/[TYPE/]VIDEO/VIDEO-00001.jpg      a frame, in the folder of its own video
     USER/OBJECT/[TYPE/]NAME.mp4                   a raw video, by its suffix
-    USER/OBJECT/[TYPE/]NAME.jpg                   a photo that the index lists: others may be anybody's
+    USER/OBJECT/[TYPE/]NAME.jpg                   a photo that the index lists; others may not belong to the kit
     USER--label--technique--random.mp4            a raw video that ORBIT-Camera exported
-    USER.zip                                      an archive of frames alone, or one that the index lists
+    USER.zip                                      an archive that holds only frames, or one that the index lists
 
-So are the parts of these that interrupted work has left (`.NAME.part`), and the twins that macOS puts beside them
-(`._NAME`). No symbolic link is followed to a file that is to be removed. A link itself is theirs if it bears the name
-of such a file, or if a video of theirs is found by reading through it.
+The same holds for partial files of interrupted work (`.NAME.part`) and for the AppleDouble files ("twins") that macOS
+writes (`._NAME`). No symbolic link is followed to a file to be removed. A link itself is theirs if it has the name of
+such a file, or if a video of theirs is found by reading through it.
 """
 
 import os
@@ -33,13 +33,13 @@ from groundwork.words import counted
 _UNITS = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 _TWIN, _TWIN_MAGIC = "._", b"\x00\x05\x16\x07"  # AppleDouble
 
-Level = Literal["user", "object", "type", "video", ""]  # what a folder is in the layout; "": it has no place there
-Place = tuple[str, ...]  # a path below the tree's root, as the disk has it
+Level = Literal["user", "object", "type", "video", ""]  # a folder's role in the layout; "": none
+Place = tuple[str, ...]  # a path below the tree's root, spelled as on disk
 
 
 @dataclass(frozen=True)
 class UserFile(Removable):
-    """One file that is theirs. `linked`: it has another name on this disk. `leads_to`: where a symbolic link leads."""
+    """One file of theirs. `linked`: it has another hard link on this disk. `leads_to`: target of a symbolic link."""
 
     size_bytes: int = 0
     linked: bool = False
@@ -49,7 +49,7 @@ class UserFile(Removable):
 
 @dataclass(frozen=True)
 class LeftAlone:
-    """What is not this kit's as far as can be told: a file, a link, or a folder with nothing in it that is."""
+    """A file, link or folder that does not seem to be the kit's, and is left alone."""
 
     path: Path
     why: str
@@ -61,15 +61,15 @@ class LeftAlone:
 
 @dataclass
 class UserContent:
-    """What stands under a user's name: an archive, file or link, or a folder with all that is in it.
+    """What is under a user's name: an archive, file or link, or a folder with everything in it.
 
     Attributes:
-        path: where it stands.
-        files: what is theirs.
-        left: what is not.
-        folders: that go once the files are gone, for nothing else is in them.
-        videos: how many videos are theirs, as far as can be told.
-        names: of their videos.
+        path: its path.
+        files: the user's files.
+        left: other files, links and folders.
+        folders: folders to remove after the files, because nothing else is in them.
+        videos: the number of the user's videos, as far as known.
+        names: the names of their videos.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class UserContent:
 
     @property
     def is_theirs(self) -> bool:
-        """Whether any of it is the kit's; a twin proves nothing."""
+        """Whether any of it is the kit's; a twin is no proof."""
         return any(not file.is_twin for file in self.files)
 
     @property
@@ -89,7 +89,7 @@ class UserContent:
         return not self.files and not self.folders
 
     def add(self, inner: "UserContent") -> None:
-        """Take in what stands in this folder."""
+        """Add the content of a folder or file in this folder."""
         self.files += inner.files
         self.left += inner.left
         self.folders += inner.folders
@@ -100,7 +100,7 @@ class UserContent:
         if not self.files:
             return f"{self.path}: an empty folder"
         if len(self.files) == 1 and not self.folders and (target := self.files[0].leads_to):
-            return f"{self.path}: a symbolic link; it goes as a link, what it leads to ({target}) stays"
+            return f"{self.path}: a symbolic link; the link is removed, its target ({target}) stays"
         videos = f"{counted(self.videos, 'video')}, " if self.videos else ""
         size_bytes = sum(file.size_bytes for file in self.files)
         unit, size = next(((name, size) for name, size in _UNITS if size_bytes >= size), _UNITS[-1])
@@ -108,12 +108,12 @@ class UserContent:
 
 
 class UserFiles:
-    """Looks for what stands under one user's name below a tree's root; changes nothing.
+    """Finds what is under one user's name below a tree's root; changes nothing.
 
     Args:
         root: the tree.
-        user: the name.
-        indexed: places of their videos in the tree's indexes, relative to the root, with `/`.
+        user: the user's name.
+        indexed: paths of their videos in the tree's indexes, relative to the root, with `/`.
     """
 
     def __init__(self, root: Path, user: str, indexed: Collection[str] = ()) -> None:
@@ -122,7 +122,7 @@ class UserFiles:
         self._indexed = {"/".join(parts[:depth]) for parts in split for depth in range(1, len(parts) + 1)}
 
     def find(self, level: str) -> list[UserContent]:
-        """Everything under their name in a split, in `other`, or (level "") in the root."""
+        """Everything under their name in a split, in `other`, or in the root (level "")."""
         above: Place = (level,) if level else ()
         found = {
             name: self._look((*above, entry), "user" if _whole(name) == self._user else "", self._is_file(name, above))
@@ -139,23 +139,23 @@ class UserFiles:
         return is_exported(name) and place_user(name) == self._user
 
     def _is_file(self, name: str, above: Place) -> bool:
-        """Whether a file of this name is theirs where users stand."""
+        """Whether a file of this name, next to users' folders, is theirs."""
         whole = _whole(name)
         if whole == f"{self._user}{ARCHIVE_SUFFIX}" and not is_part(name):
             return "/".join((*above, name)) in self._indexed or _packed_names(self._root.joinpath(*above, name)) != ()
         return whole == f"{self._user}{ARCHIVE_SUFFIX}" or self._is_exported(whole)
 
     def _is_indexed_photo(self, place: Place) -> bool:
-        """Whether the index lists a photo as a video of theirs: its name and place alone would prove nothing."""
+        """Whether the index lists a photo as a video of theirs: its name and place alone are no proof."""
         return is_photo_file(place[-1]) and "/".join(map(nfc, place)) in self._indexed
 
     def _look(self, place: Place, level: Level, is_file: bool) -> UserContent:
-        """What stands at one place.
+        """What is at one place.
 
         Args:
-            place: of the file, folder or link.
-            level: what a folder is there.
-            is_file: whether a file of this name is theirs there.
+            place: the file, folder or link.
+            level: the role of a folder at this place.
+            is_file: whether a file of this name is theirs at this place.
         """
         path, name = self._root.joinpath(*place), nfc(place[-1])
         status = os.lstat(path)
@@ -179,7 +179,7 @@ class UserFiles:
     def _look_into(self, place: Place, level: Level) -> UserContent:
         path, name = self._root.joinpath(*place), _whole(nfc(place[-1]))
         content, inside = UserContent(path), dict[str, UserContent]()
-        for entry in sorted(os.listdir(path)):  # a video's first frame comes first: half a video never looks whole
+        for entry in sorted(os.listdir(path)):  # the first frame is removed first: half a video never looks complete
             inner, below = nfc(entry), (*place, entry)
             is_file = _is_file_in(level, name, inner) or (level in ("object", "type") and self._is_indexed_photo(below))
             inside[entry] = self._look(below, _level_below(level, inner), is_file)
@@ -205,7 +205,7 @@ class UserFiles:
         )
 
     def _judge_twins(self, found: Mapping[str, UserContent]) -> list[UserContent]:
-        """A twin is as much the kit's as what it is the twin of; one that has lost that goes."""
+        """A twin is the kit's if its file is; a twin without its file is removed."""
         judged = []
         for content in found.values():
             if len(content.files) == 1 and content.files[0].is_twin:
@@ -217,14 +217,14 @@ class UserFiles:
 
 
 def _whole(name: str) -> str:
-    """`NAME` of `NAME` and of `.NAME.part`; "" of other hidden files."""
+    """`NAME` for `NAME` and for `.NAME.part`; "" for other hidden files."""
     if is_part(name):
         name = final_name(name)
     return "" if is_junk(name) else name
 
 
 def _level_below(level: Level, name: str) -> Level:
-    """What a folder of this name is inside a folder of that level."""
+    """The role of a folder of this name inside a folder of that level."""
     if level == "user":
         return "" if is_junk(name) else "object"
     if level == "object" and name in TREE_TYPES:
@@ -247,7 +247,7 @@ def _is_file_in(level: Level, folder: str, name: str) -> bool:
 
 
 def is_twin_file(path: Path) -> bool:
-    """Whether a file is one that macOS puts beside another: `._NAME` beside `NAME`."""
+    """Whether a file is an AppleDouble file, which macOS writes next to another: `._NAME` next to `NAME`."""
     if not path.name.startswith(_TWIN) or is_link(os.lstat(path)) or not path.is_file():
         return False
     with path.open("rb") as file:
@@ -255,7 +255,7 @@ def is_twin_file(path: Path) -> bool:
 
 
 def _packed_names(path: Path) -> tuple[str, ...]:
-    """The videos that an archive holds; none if it is not one user's frames."""
+    """The videos in an archive; none if it does not hold one user's frames."""
     try:
         with PackedUser(path) as archive:
             return tuple(video.video for video in archive.videos.values())
@@ -264,7 +264,7 @@ def _packed_names(path: Path) -> tuple[str, ...]:
 
 
 def _together(content: UserContent) -> list[LeftAlone]:
-    """One line for a folder in which nothing is the kit's; of a single thing in it, its own."""
+    """One line for a folder in which nothing is the kit's; if it has a single entry, that entry's line."""
     if len(content.left) == 1 and not content.files:
         return content.left
     files = sum(alone.files for alone in content.left) + len(content.files)

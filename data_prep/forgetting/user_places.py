@@ -1,4 +1,4 @@
-"""Where a tree's users stand: which names can be a user's, which folders they stand in, and who is there."""
+"""Where users are in a tree: which folders contain them, and which users there are."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from data_prep.video import RAW_SUFFIXES, is_video_file
 
 
 def user_levels(root: Path) -> tuple[str, ...]:
-    """The folders that users stand in: the splits, and `other` beside them or beside users; "" is the root itself."""
+    """The folders that contain users: the splits, and `other` next to splits or users; "" is the root itself."""
     other = root / OTHER
     return (*tree_splits(root), *((OTHER,) if other.is_dir() and not is_user_folder(other) else ()))
 
 
 def users_in(root: Path, levels: Sequence[str]) -> set[str]:
-    """Names of all users whose folders, archives or exported files stand in these levels."""
+    """Names of all users who have a folder, an archive or exported files in these levels."""
     found = set()
     for level in levels:
         for path in visible(root / level):
@@ -32,22 +32,22 @@ def users_in(root: Path, levels: Sequence[str]) -> set[str]:
 
 
 def is_exported(name: str) -> bool:
-    """Whether a file's name is one that ORBIT-Camera gives: participant--label--technique--random.mp4."""
+    """Whether a file name is of the form that ORBIT-Camera exports: participant--label--technique--random.mp4."""
     return name.lower().endswith(RAW_SUFFIXES) and name.count("--") >= 3 and not is_junk(name)
 
 
 def visible(folder: Path) -> list[Path]:
-    """What stands in a folder and is not hidden, sorted; nothing if there is no such folder."""
+    """The visible entries of a folder, sorted; nothing if there is no such folder."""
     return [path for path in sorted(folder.iterdir()) if not is_junk(path.name)] if folder.is_dir() else []
 
 
 def is_user_folder(folder: Path) -> bool:
-    """Whether a folder holds folders of videos, as a user's holds those of their objects."""
+    """Whether a folder looks like a user's: it contains object folders with videos."""
     return any(map(_is_object, _folders(folder)))
 
 
 def _is_object(folder: Path) -> bool:
-    """Whether a folder holds videos, loose or by type."""
+    """Whether a folder holds videos, directly or in type folders."""
     loose = any(is_video_file(entry.name) for entry in visible_entries(folder))
     return loose or any((folder / video_type).is_dir() for video_type in TREE_TYPES)
 

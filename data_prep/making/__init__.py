@@ -1,4 +1,4 @@
-"""A tree made out of another one, or out of folders of pictures: extract, images, resize, split, pack.
+"""Makes a tree from another tree or from folders of pictures: extract, images, resize, split, pack.
 
-`run` and `out_folder` are what these share. `verify` and `summarize` say what is in a tree.
+They share `run` and `out_folder`. `verify` checks a tree, `summarize` tabulates it.
 """

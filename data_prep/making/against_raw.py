@@ -1,7 +1,7 @@
-"""Frames against the raw videos they were made of: how many there should be, and whether a video is as long as it says.
+"""Compares frames with the raw videos they were made from: the number of frames, and the length of each video.
 
-Some containers and codecs can't tell that something is missing (see docs/data-preparation.md, Damage). A count that
-differs from a newer reader's, or pictures that end long before the length that the file states, do.
+Some containers and codecs don't show that something is missing (see docs/data-preparation.md, Damage). A count that
+differs from that of a newer reader, or pictures that end long before the stated duration, reveals it.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,9 @@ from groundwork.cores import default_workers
 from groundwork.errors import UsageError
 from groundwork.progress import Progress
 from groundwork.strict_json import parse_json
+from groundwork.words import counted
 
-LEAST_GAP_S, LEAST_GAP_SHARE = 1.0, 0.1  # sound may end a little later than pictures: less than both is no fault
+LEAST_GAP_S, LEAST_GAP_SHARE = 1.0, 0.1  # sound may end a little after the pictures: a smaller gap is not a fault
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,20 @@ class _Key:
 
 
 def against_raw(root: Path, raw: Path, *, time_limit_s: float = TIME_LIMIT_S) -> list[Fault]:
-    """Compare a tree of frames with its raw videos, sorted by path; each fault is at a video of either.
+    """Compare a tree of frames with its raw videos; gives the faults of both, sorted by path.
 
     Args:
-        root: frames, loose or packed, as extraction made them.
+        root: frames, loose or packed, made by `extract`.
         raw: the raw tree.
-        time_limit_s: after which a raw video counts as unreadable.
+        time_limit_s: seconds after which a raw video counts as unreadable.
 
     Raises:
-        UsageError: if there is no such tree, or RAW holds no raw videos.
-        DataError: if a tree is not in order.
+        UsageError: if there is no such tree, or RAW has no raw videos.
+        DataError: if a tree is malformed.
     """
     kind, found = scan_tree(raw)
     if kind != "raw":
-        raise UsageError(f"{raw}: holds {kind}, expected raw videos: USER/OBJECT/FILE.mp4 or the like.")
+        raise UsageError(f"{raw}: holds {kind}, expected raw videos such as USER/OBJECT/FILE.mp4.")
     fps = _rate(root)
     rows = {_Key(r.split, r.user, r.object, r.video_type, r.video): r for r in open_index(root).rows}
     faults: list[Fault] = []
@@ -71,22 +72,22 @@ def _look(video: Found) -> VideoInfo:
 def _differences(place: str, info: VideoInfo, frames: int | None, fps: float) -> Iterator[Fault]:
     expected = count_frames(info, fps)
     if frames is None:
-        yield Fault(place, "missing", f"a raw video of {expected} frames, none of them in the tree")
+        yield Fault(place, "missing", f"the raw video gives {counted(expected, 'frame')}, the tree has none of them")
     elif frames != expected:
-        yield Fault(
-            place, "missing" if frames < expected else "extra", f"{frames} frames, its raw video gives {expected}"
-        )
+        kind = "missing" if frames < expected else "extra"
+        yield Fault(place, kind, f"{counted(frames, 'frame')}, but its raw video gives {expected}")
     length_s = info.times_s[-1] + info.last_duration_s
     if info.stated_s - length_s > max(LEAST_GAP_S, LEAST_GAP_SHARE * info.stated_s):
         yield Fault(
             place,
             "duration",
-            f"its pictures end after {length_s:.1f} s, the file states {info.stated_s:.1f} s. Look for another copy.",
+            f"its pictures end after {length_s:.1f} s, but the file states {info.stated_s:.1f} s. Look for another"
+            " copy.",
         )
 
 
 def _rate(root: Path) -> float:
-    """The frames' rate by the tree's manifest."""
+    """The frame rate in the tree's manifest."""
     try:
         fps = float(parse_json((root / MANIFEST_NAME).read_bytes(), finite=True)["made_by"]["fps"])
         return fps if 0 < fps <= 1000 else DEFAULT_FPS

@@ -1,8 +1,8 @@
-"""Which pictures of an object are one video, and which videos are clutter.
+"""Groups an object's pictures into videos, and decides which videos are clutter.
 
-Photos taken in a row are nearly copies of each other, and the kit tells by videos what was taken apart: it holds out
-whole videos to say how well it works. By default each picture is a video of its own, for nobody but the person knows
-which were taken in a row; a burst's size says it.
+Photos taken in a row are nearly copies of each other. The kit measures itself on held-out videos, so such photos have
+to be in the same video. By default each picture is a separate video, because only the user knows which pictures were
+taken in a row; the size of a burst says it.
 """
 
 from collections import Counter, defaultdict
@@ -22,7 +22,7 @@ _CLUTTER = TREE_TYPES[1]
 
 @dataclass(frozen=True)
 class Burst:
-    """Pictures in a row of one object, at least one. `number`: among the object's bursts of this type, from 1."""
+    """One or more consecutive pictures of one object. `number` counts the object's bursts of this type from 1."""
 
     number: int
     video_type: str
@@ -34,13 +34,13 @@ class Burst:
 
     @property
     def name(self) -> str:
-        """The video's, `USER--OBJECT--TYPE--ID`."""
+        """The video's name, `USER--OBJECT--TYPE--ID`."""
         video_id = stills_id(self.number, self.first.split)
         return str(VideoName(self.first.user, slug(self.first.object), self.video_type, video_id))
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Its folder in a frame tree, as names from the root on."""
+        """Its folder in a frame tree, as names from the root."""
         first = self.first
         return tuple(part for part in (first.split, first.user, first.object, self.video_type, self.name) if part)
 
@@ -51,11 +51,11 @@ def plan_bursts(
     """The videos to make.
 
     Args:
-        pictures: all there are, in order. Which of them are one burst does not depend on which are taken.
-        taken: those that can be read, and are no copies.
-        size: pictures of a burst.
-        clutter: share of each object's bursts that become clutter, of at least one and not of all where there are two.
-        seed: of the draw, which depends on the object and the number of its bursts besides.
+        pictures: all pictures, in order. How they are grouped into bursts does not depend on `taken`.
+        taken: the pictures that can be read and are not copies.
+        size: pictures per burst.
+        clutter: share of each object's bursts that become clutter: at least one, but not all if there are two or more.
+        seed: seed of the draw, which also depends on the object and the number of its bursts.
     """
     groups: dict[tuple[str, str, str, str], list[PictureFile]] = defaultdict(list)
     for picture in pictures:
@@ -78,10 +78,10 @@ def with_one_video(bursts: Sequence[Burst]) -> list[str]:
 
 
 def refuse_names(source: Path, bursts: Sequence[Burst]) -> None:
-    """See that every video can have its name, and no two have one.
+    """Require that every video's name is allowed and unique.
 
     Raises:
-        DataError: otherwise; begins with `source`.
+        DataError: otherwise; the message begins with `source`.
     """
     objects: dict[str, str] = {}
     for burst in bursts:
@@ -89,4 +89,4 @@ def refuse_names(source: Path, bursts: Sequence[Burst]) -> None:
         if too_long := why_too_long(burst.first.relative, name):
             raise DataError(f"{source}: {too_long}")
         if objects.setdefault(name, thing) != thing:
-            raise DataError(f"{source}: objects {objects[name]!r} and {thing!r} differ in dashes alone. Rename one.")
+            raise DataError(f"{source}: objects {objects[name]!r} and {thing!r} differ only in dashes. Rename one.")

@@ -1,7 +1,7 @@
-"""Collectors whom several people of one household shared: which of their objects are whose, and whether a tree fits.
+"""Collectors' ids that several people of one household shared: which objects belong to whom, and whether a tree fits.
 
-The file has the form in which ORBIT publishes it (`orbit_benchmark_users_to_split.json`):
-{"P478": {"P120": ["knitting needle", …], "P160": ["walletv"]}, …}, a collector, its new users, their objects.
+The file has the form that ORBIT publishes (`orbit_benchmark_users_to_split.json`), with a collector, its new users and
+their objects: {"P478": {"P120": ["knitting needle", …], "P160": ["walletv"]}, …}
 """
 
 import re
@@ -14,17 +14,17 @@ from groundwork.strict_json import parse_json
 
 NewUsers = Mapping[str, Mapping[str, frozenset[str]]]  # collector -> new user -> objects
 
-OTHER = "other"  # the unfiltered set's fourth folder, beside the splits
+OTHER = "other"  # the fourth folder of the unfiltered set, next to the splits
 LEVELS = (*SPLITS, OTHER)
-RESERVED = frozenset({*LEVELS, ANNOTATIONS})  # folders that are no users
+RESERVED = frozenset({*LEVELS, ANNOTATIONS})  # folders that are not users
 
 
 def read_new_users(path: Path) -> NewUsers:
-    """Read such a file; names in NFC.
+    """Read such a file; names are in NFC.
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it is not of that form, or gives one object, or one name, to two users.
+        DataError: if it does not have that form, or gives an object or a name to two users.
     """
     try:
         content = parse_json(path.read_bytes(), finite=True)
@@ -66,51 +66,51 @@ def refuse_misfit(
     *,
     leave_out_unnamed: bool = False,
 ) -> set[tuple[str, str]]:
-    """See that all collectors wait to be split, or all are split, and that tree and file name the same objects.
+    """Require that either no collector or every collector is split, and that tree and file name the same objects.
 
     Args:
         tree: for the message.
-        objects: what each user of the tree has.
-        new_users: what `users_json` holds.
+        objects: the objects of each user in the tree.
+        new_users: the content of `users_json`.
         users_json: for the message.
-        leave_out_unnamed: give the objects that the file gives to nobody back, instead of refusing.
+        leave_out_unnamed: return the objects that the file gives to nobody, instead of raising an error.
 
     Returns:
         those objects, as (collector, object).
 
     Raises:
-        DataError: with every difference in one message.
+        DataError: names every difference in one message.
     """
     half_done, misfits, waiting, done = [], [], [], []
     unnamed: set[tuple[str, str]] = set()
     for old, new in new_users.items():
-        there = [user for user in new if user in objects]
-        if old in objects and there:
-            half_done.append(f"both {old} and {', '.join(there)} stand there")
+        split_off = [user for user in new if user in objects]
+        if old in objects and split_off:
+            half_done.append(f"it has both {old} and {', '.join(split_off)}")
         elif old in objects:
             waiting.append(old)
             named = frozenset[str]().union(*new.values())
             misfits += [f"{old}/{name} in the file, not in the tree" for name in sorted(named - objects[old])]
             unnamed |= {(old, name) for name in objects[old] - named}
-        elif there:
+        elif split_off:
             done.append(old)
             lost = [f"{user}/{name}" for user in new for name in sorted(new[user] - objects.get(user, frozenset()))]
             misfits += [f"{place} in the file, not in the tree" for place in lost]
         else:
-            misfits.append(f"{old} in the file, neither it nor {', '.join(new)} in the tree")
+            misfits.append(f"{old} in the file, but neither it nor {', '.join(new)} in the tree")
     if waiting and done:
         half_done.append(f"{', '.join(done)} split, {', '.join(waiting)} not")
     if not leave_out_unnamed:
         misfits += [f"{old}/{name} in the tree, not in the file" for old, name in sorted(unnamed)]
     if half_done:
         raise DataError(
-            f"{tree}: half done, so nothing was written: {'; '.join(half_done + misfits)}."
+            f"{tree}: only partly split, so nothing was written: {'; '.join(half_done + misfits)}."
             " Unpack the published archives into a new folder and split that."
         )
     if misfits:
         raise DataError(
             f"{tree}: does not fit {users_json}, so nothing was written: {'; '.join(misfits)}."
-            " Complete the tree (all splits and other), or the file; objects that the file leaves out on purpose:"
+            " Complete the tree (all splits and other) or the file. If the file leaves out objects on purpose, add"
             " --leave-out."
         )
     return unnamed

@@ -1,4 +1,4 @@
-"""Raw tree, or ORBIT-Camera's flat export, to frame tree: numbered square frames at a stated rate."""
+"""Makes a frame tree from a raw tree or ORBIT-Camera's flat export: numbered square frames at a given rate."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -24,15 +24,15 @@ from data_prep.video import (
 )
 from groundwork.errors import UsageError
 from groundwork.files import whole_folder
-from groundwork.words import listed
+from groundwork.words import counted, listed
 
-TIME_LIMIT_S = 1800.0  # a 10-minute 1080p video takes about 3 minutes on one core; a hung decoder takes for ever
-SLOW_MOTION_FPS = 90.0  # phones film at 24 to 60, or in slow motion at 120 and more
+TIME_LIMIT_S = 1800.0  # a 10-minute 1080p video takes about 3 minutes on one core; a hung decoder never ends
+SLOW_MOTION_FPS = 90.0  # phones film at 24 to 60 frames per second, or in slow motion at 120 and more
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a frame tree is made with."""
+    """How a frame tree is made."""
 
     size_px: int = 224
     fps: float = 30.0
@@ -43,8 +43,8 @@ class Settings:
     reader: str = DEFAULT_READER  # a name in READERS
 
     def stated(self) -> dict[str, Any]:
-        """As the manifest has them. The usual reader is not among them, as it was in trees made before there was
-        another; each video's record names it in any case."""
+        """The settings as the manifest has them. It leaves out the default reader, as did releases that had no other;
+        each video's record names its reader anyway."""
         return {name: value for name, value in asdict(self).items() if (name, value) != ("reader", DEFAULT_READER)}
 
 
@@ -53,10 +53,10 @@ USUAL = Settings()
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """What the manifest says of one video. `mark` is the source's size in bytes: its name stays out of the tree.
+    """A video's record in the manifest. `mark` is the source's size in bytes: its name stays out of the tree.
 
-    `reader` names the library that decoded it, with versions; videos of one tree can differ in it if a run was cut off
-    and resumed after an update."""
+    `reader` names the library that decoded it, with versions; it can differ between videos of one tree if a run was
+    interrupted and resumed after an update."""
 
     frames: int
     mark: str
@@ -90,25 +90,26 @@ def extract(
     time_limit_s: float = TIME_LIMIT_S,
     shard: Shard | None = None,
 ) -> TreeSummary[VideoRecord]:
-    """Bring every video of a raw tree into the frame tree OUT, copy its annotations, and write OUT's index.
+    """Extract every video of a raw tree into the frame tree OUT, copy its annotations, and write OUT's index.
 
-    Run again after it was cut off, it goes on; the result is the same, byte for byte. Sound and metadata stay behind.
+    An interrupted run resumes when it is called again; the result is the same, byte for byte. Sound and metadata are
+    not copied.
 
     Args:
         raw: ROOT/[split/]USER/OBJECT/{clean,clutter}/FILE, or a flat export if `techniques` is given.
         out: new, empty, or begun by the same command.
         settings: size, rate, names.
         techniques: video type of each letter in a flat export's file names; see `flat_export.TECHNIQUES`.
-        discard: delete the key of the hashed names when every video is there: OUT is then final.
-        workers: processes; by default one a core.
-        time_limit_s: after which a video counts as failed.
-        shard: make only this share of the videos, beside other shards in the same OUT; the same call without a shard
+        discard: delete the key of the hashed names when every video is done: OUT is then final.
+        workers: processes; by default one per core.
+        time_limit_s: seconds after which a video counts as failed.
+        shard: make only this share of the videos; other shards may work in the same OUT. The same call without a shard
             then writes the manifest, the annotations and the index.
 
     Raises:
         UsageError: no videos; OUT holds something else, or frames made with other settings or by another reader; the
             reader is not installed.
-        DataError: the disk is full, or some videos failed. All others are there, and indexed.
+        DataError: the disk is full, or some videos failed. All others are complete and indexed.
     """
     _refuse_nonsense(settings, discard, workers, time_limit_s)
     if discard and shard is not None:
@@ -124,7 +125,7 @@ def extract(
     run.check()
     videos = scan_raw(raw) if techniques is None else scan_flat(raw, techniques)
     if not videos:
-        raise UsageError(f"{raw}: no videos; expected USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE.mp4 or the like.")
+        raise UsageError(f"{raw}: no videos; expected files such as USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE.mp4.")
     names = name_videos(raw, videos, keep_names=settings.names == "kept")
     summary = run.run(
         [_job(video, names[video.relative], out, settings) for video in videos], workers=workers, shard=shard
@@ -142,10 +143,10 @@ def _refuse_nonsense(settings: Settings, discard: bool, workers: int | None, tim
             f"size {settings.size_px} px, {settings.fps:g} fps, workers {workers}, limit {time_limit_s:g} s:"
             " expected at least 8 px, 0 to 1000 fps, 1 worker, and a limit above 0."
         )
-    Framing(settings.size_px, settings.shape, settings.resample)  # refuses unknown names
+    Framing(settings.size_px, settings.shape, settings.resample)  # raises for unknown names
     reader_named(settings.reader).require()
     if discard and settings.names == "kept":
-        raise UsageError("kept names need no key: discard the key, or keep the names, not both.")
+        raise UsageError("kept names have no key to discard: either keep the names or discard the key.")
 
 
 def _job(video: RawVideo, name: str, out: Path, settings: Settings) -> _Job:
@@ -155,7 +156,7 @@ def _job(video: RawVideo, name: str, out: Path, settings: Settings) -> _Job:
 
 
 def _extract_video(job: _Job) -> VideoRecord:
-    """One video's whole folder. Runs in a worker."""
+    """Make the folder of one video. Runs in a worker."""
     size_px, shape, resample = job.settings.size_px, job.settings.shape, job.settings.resample
     info = probe(job.source)
     remove_folder(job.folder)
@@ -180,16 +181,16 @@ def _extract_video(job: _Job) -> VideoRecord:
 
 
 def _notes(records: Mapping[str, VideoRecord], settings: Settings) -> Iterator[str]:
-    """What the person who filmed may want to know, a line each."""
-    of = f"of {len(records)} videos"
+    """Notes for the person who filmed, a line each."""
+    of = f"of {counted(len(records), 'video')}"
     if settings.shape == "crop":
         yield from crop_note({name: (r.width_px, r.height_px) for name, r in records.items()}, "video")
     if slow := sorted(name for name, record in records.items() if record.filmed_fps >= SLOW_MOTION_FPS):
         yield (
-            f"{len(slow)} {of} hold {SLOW_MOTION_FPS:g} pictures a second or more, as slow motion is filmed: frames are"
-            f" taken {settings.fps:g} times a second of the file's own time: {listed(slow)}."
+            f"slow motion ({SLOW_MOTION_FPS:g} or more pictures per second) in {len(slow)} {of}: {settings.fps:g}"
+            f" frames were taken per second of the file's own time: {listed(slow)}."
         )
     if hdr := sorted(name for name, record in records.items() if not record.color.startswith("SDR")):
-        yield f"{len(hdr)} {of} are HDR, and got the tones of ordinary video: {listed(hdr)}."
-    if woven := sorted(name for name, record in records.items() if record.interlaced):
-        yield f"{len(woven)} {of} are interlaced, and were deinterlaced (bwdif): {listed(woven)}."
+        yield f"HDR in {len(hdr)} {of}: tones were converted to those of ordinary video: {listed(hdr)}."
+    if interlaced := sorted(name for name, record in records.items() if record.interlaced):
+        yield f"interlaced video in {len(interlaced)} {of}: it was deinterlaced (bwdif): {listed(interlaced)}."

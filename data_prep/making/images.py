@@ -1,4 +1,4 @@
-"""Folders of pictures to a frame tree of stills: square frames, each picture a video of its own, or each burst."""
+"""Makes a frame tree of stills from folders of pictures: square frames, each picture or each burst one video."""
 
 import hashlib
 import logging
@@ -33,24 +33,24 @@ from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")
 
-TIME_LIMIT_S = 600.0  # for one picture, and for one burst: the largest picture takes some seconds
+TIME_LIMIT_S = 600.0  # for one picture or one burst; the largest picture takes some seconds
 _CLEAN = TREE_TYPES[0]
 
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """What a tree of stills is made with.
+    """How a tree of stills is made.
 
     Attributes:
         size_px: side of the frames.
         shape: a name in framing.SHAPES.
-        burst: how many pictures in a row, by the natural order of their names, are one video.
+        burst: how many consecutive pictures, by the natural order of their names, are one video.
         clutter: share of each object's videos that become clutter, drawn at random by `seed`; 0 for none.
         clutter_from: a split of SRC whose pictures become clutter, in a tree without splits; "" for none.
-        user: the one user whose pictures they are; "" to read it from the folders.
-        seed: of the draw of what becomes clutter.
+        user: the user whose pictures they are; "" to read users from the folders.
+        seed: seed of the draw of clutter.
         layout: a name in layouts.table.LAYOUTS.
-        list_file: of layouts that read one; None for what they find in SRC.
+        list_file: the list for layouts that read one; None for the list in SRC.
     """
 
     size_px: int = 224
@@ -69,8 +69,7 @@ USUAL = ImageSettings()
 
 @dataclass(frozen=True)
 class StillsRecord:
-    """What the manifest says of one video. `mark` hashes the pixels it was made from: files' names stay out of the
-    tree."""
+    """A video's record in the manifest. `mark` is a hash of its source pixels: file names stay out of the tree."""
 
     frames: int
     mark: str
@@ -97,27 +96,27 @@ def make_images(
     time_limit_s: float = TIME_LIMIT_S,
     shard: Shard | None = None,
 ) -> TreeSummary[StillsRecord]:
-    """Bring every picture of a folder of folders into the frame tree OUT, and write OUT's index.
+    """Convert all pictures in a folder of folders into the frame tree OUT, and write OUT's index.
 
-    Each picture is turned upright, brought to 8 bits of RGB and scaled by LANCZOS; metadata stay behind. Run again
-    after it was cut off, it looks at all pictures again and makes the videos that are missing; the result is the same,
-    byte for byte, on any number of workers.
+    Each picture is turned upright, converted to 8-bit RGB and scaled by LANCZOS; metadata is not copied. When an
+    interrupted run is called again, it checks all pictures again and makes the missing videos; the result is the same,
+    byte for byte, with any number of workers.
 
     Args:
         source: SRC, see `picture_folders` and `layouts`. Nothing is written there.
         out: new, empty, or begun by the same command.
-        settings: size, layout, bursts, what is clutter.
+        settings: size, layout, bursts, clutter.
         workers: processes; by default one per core.
-        time_limit_s: after which a picture, or a burst, counts as failed.
-        shard: make only this share of the videos, beside other shards in the same OUT; the same call without a shard
-            then writes the manifest and the index. Each shard looks at all pictures, because copies are found by
+        time_limit_s: seconds after which a picture or a burst counts as failed.
+        shard: make only this share of the videos; other shards may work in the same OUT. The same call without a shard
+            then writes the manifest and the index. Each shard inspects all pictures, because copies are found by
             comparing all with all.
 
     Raises:
         UsageError: no pictures, or HEIC without its package; OUT holds something else, or frames made with other
             settings.
         DataError: pictures that belong to no object (nothing is written then); the disk is full; or some pictures
-            can't be used. All others are there, and indexed.
+            can't be used. All others are complete and indexed.
     """
     _refuse_nonsense(settings, workers, time_limit_s)
     if not source.is_dir():
@@ -164,7 +163,7 @@ def _make(
     for picture in sorted(faults, key=lambda picture: picture.relative):
         report_failed(_LOG, f"{picture.relative}: {faults[picture]}", None)
     if not bursts:
-        raise DataError(f"{source}: none of its {counted(len(folders.pictures), 'picture')} can be used, see above.")
+        raise DataError(f"{source}: no usable picture among {len(folders.pictures)}, see above.")
     summary = run.run([_job(burst, looked, out, settings) for burst in bursts], workers=workers, shard=shard)
     for note in _notes(looked, taken, bursts, settings) if shard is None else ():
         _LOG.warning("note: %s", note)
@@ -185,13 +184,13 @@ def _refuse_nonsense(settings: ImageSettings, workers: int | None, time_limit_s:
             f" {settings.seed}, workers {workers}, limit {time_limit_s:g} s: expected at least 8 px, 1 picture, a share"
             " from 0 to below 1, a seed from 0, 1 worker, and a limit above 0."
         )
-    Framing(settings.size_px, settings.shape, "lanczos")  # refuses unknown names
+    Framing(settings.size_px, settings.shape, "lanczos")  # raises for unknown names
     if settings.clutter and settings.clutter_from:
-        raise UsageError("clutter is a share of the pictures, or one of the splits: not both.")
+        raise UsageError("clutter is either a share of the pictures or one of the splits, not both.")
 
 
 def _stated(settings: ImageSettings) -> dict[str, object]:
-    """The settings as the manifest has them: without a seed that nothing was drawn with, or the usual layout."""
+    """The settings as the manifest has them: without a seed that was not used, and without the default layout."""
     unused = {"list_file"} | (set() if settings.clutter else {"seed"})
     unused |= {"layout"} if settings.layout == FOLDERS else set()
     return {name: value for name, value in asdict(settings).items() if name not in unused}
@@ -200,14 +199,14 @@ def _stated(settings: ImageSettings) -> dict[str, object]:
 def _refuse_misfit(source: Path, folders: PictureFolders, settings: ImageSettings) -> None:
     own = sorted({picture.object for picture in folders.pictures if picture.video_type != _CLEAN})
     if settings.clutter and own:
-        raise UsageError(f"{source}: has folders of clutter already ({listed(own)}); leave the share of clutter out.")
+        raise UsageError(f"{source}: already has folders of clutter ({listed(own)}); omit the share of clutter.")
     heic = sum(picture.path.suffix.lower() in HEIC_SUFFIXES for picture in folders.pictures)
     if heic:
         require_heic(f"{source}: {heic} of {counted(len(folders.pictures), 'picture')}")
 
 
 def _contents(pictures: Sequence[PictureFile]) -> str:
-    """How SRC was read, for whoever expected something else."""
+    """How SRC was read, so that a wrong reading is noticed."""
     users = sorted({picture.user for picture in pictures})
     objects = len({(picture.split, *picture.thing) for picture in pictures})
     splits = sorted({picture.split for picture in pictures} - {""})
@@ -233,7 +232,7 @@ def _job(burst: Burst, looked: Looked, out: Path, settings: ImageSettings) -> _J
 
 
 def _make_burst(job: _Job) -> StillsRecord:
-    """One video's whole folder. Runs in a worker."""
+    """Make the folder of one video. Runs in a worker."""
     framing = Framing(job.size_px, job.shape, "lanczos")
     remove_folder(job.folder)
     with whole_folder(job.folder) as folder:
@@ -244,26 +243,27 @@ def _make_burst(job: _Job) -> StillsRecord:
 
 
 def _notes(looked: Looked, taken: Distinct, bursts: Sequence[Burst], settings: ImageSettings) -> Iterator[str]:
-    """What the person whose pictures they are may want to know, a line each."""
+    """Notes for the person whose pictures they are, a line each."""
     if taken.copies:
         pairs = [f"{copy.relative} (of {first.relative})" for copy, first in taken.copies]
         yield f"{counted(len(pairs), 'copy', 'copies')} of other pictures of the same object left out: {listed(pairs)}."
     if settings.burst == 1 and (near := near_copies({p: looked.found[p].thumbnail for p in taken.kept})):
         pairs = [f"{one.relative} (like {other.relative})" for one, other in near]
         yield (
-            f"{counted(len(pairs), 'picture')} nearly the same as another of the same object, saved again in another "
-            f"quality or size: {listed(pairs)}. One may teach while the other is asked about: take one of them out."
+            f"{counted(len(pairs), 'picture')} nearly the same as another picture of the same object, perhaps saved"
+            f" again in another quality or size: {listed(pairs)}. One may be in the support set and the other in the"
+            " query set: remove one of them."
         )
     if several := [picture.relative for picture in taken.kept if looked.found[picture].is_first_of_several]:
-        yield f"of {counted(len(several), 'animation')} the first picture is taken: {listed(several)}."
+        yield f"only the first picture of {counted(len(several), 'animation')} was used: {listed(several)}."
     if settings.shape == "crop":
         sizes = {p.relative: (looked.found[p].width, looked.found[p].height) for p in taken.kept}
         yield from crop_note(sizes, "picture")
     alone = with_one_video(bursts)
     if settings.clutter and alone:
-        yield f"no clutter of {counted(len(alone), 'object')} with a single video: {listed(alone)}."
+        yield f"no clutter for {counted(len(alone), 'object')} with a single video: {listed(alone)}."
     if settings.clutter and settings.burst == 1 and len(alone) < len(bursts):
         yield (
-            "each picture is a video of its own. If some were taken in a row, what is measured on the clutter will be"
-            " too good, for their twins teach: --burst 5 keeps every 5 in a row together."
+            "each picture is a separate video. If some were taken in a row, results on the clutter will be too good,"
+            " because nearly the same pictures are in the support set: --burst 5 keeps every 5 in a row together."
         )

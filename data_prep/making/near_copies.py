@@ -1,4 +1,4 @@
-"""Pictures that are nearly the same: one that was saved again, in another quality or size, beside its original."""
+"""Finds pictures that are nearly the same, such as one that was saved again in another quality or size."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from data_prep.making.picture_folders import PictureFile
 
 SIDE_PX = 8  # of a thumbnail
-# Gray levels of 255. Of 300 phone photos of groceries, saved again at half their size and JPEG quality 50, thumbnails
-# changed by 0.9 on average (1.4 at most), in one place by 12 at most; of 2,370, the nearest other photo of an object
-# differed by 3.1.
+# Gray levels of 255. 300 phone photos of groceries were saved again at half their size and JPEG quality 50: thumbnails
+# changed by 0.9 on average (at most 1.4), and at most by 12 in one place. Among 2,370 photos, the nearest other photo
+# of the same object differed by 3.1.
 MEAN_DIFFERENCE, LARGEST_DIFFERENCE = 2.0, 12
-MOST_COMPARED = 200  # with each picture, the nearest in brightness: drawn sets have classes of 100,000
+MOST_COMPARED = 200  # pictures compared with each, nearest in brightness first: some sets have classes of 100,000
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> bytes:
@@ -23,10 +23,10 @@ def thumbnail(picture: NDArray[np.uint8]) -> bytes:
 
 
 def near_copies(thumbnails: Mapping[PictureFile, bytes]) -> list[tuple[PictureFile, PictureFile]]:
-    """Of each object, pictures that are nearly the same as another that stands before them, with that one.
+    """For each object, the pictures that are nearly the same as an earlier picture, each with that picture.
 
     Args:
-        thumbnails: of the pictures to compare, in their order.
+        thumbnails: thumbnails of the pictures to compare, in order.
     """
     groups: dict[tuple[str, str], list[PictureFile]] = defaultdict(list)
     for picture in thumbnails:
@@ -39,8 +39,8 @@ def near_copies(thumbnails: Mapping[PictureFile, bytes]) -> list[tuple[PictureFi
 
 
 def _near(colors: NDArray[np.int16]) -> list[tuple[int, int]]:
-    """Places of thumbnails (n, 192) that are near one before them, and of the first such. Only those of nearly the same
-    brightness are compared, and not more than MOST_COMPARED with each."""
+    """Indices of thumbnails (n, 192) that are near an earlier one, each with the index of the first such. Only
+    thumbnails of nearly the same brightness are compared, each with at most MOST_COMPARED others."""
     brightness = colors.mean(axis=1)
     order = np.argsort(brightness, kind="stable")
     ends = np.searchsorted(brightness[order], brightness[order] + MEAN_DIFFERENCE, side="right")

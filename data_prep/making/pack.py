@@ -1,4 +1,4 @@
-"""A frame tree into one uncompressed ZIP file a user, and back, byte for byte: 2.7 million files become 67."""
+"""Packs a frame tree into one uncompressed ZIP file per user, and back, byte for byte: 2.7 million files become 67."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.words import listed
 
-EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)  # ZIP's first day: the same frames give the same bytes
+EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)  # ZIP's earliest date, so that the same frames give the same bytes
 _UNIX = 3
 _KINDS: dict[Kind, str] = {
     "frames": "a frame tree",
@@ -30,7 +30,7 @@ _KINDS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class PackSummary:
-    """What one run did. `skipped` (archives by `pack`, videos by `unpack`) were there already."""
+    """What one run did. `skipped` counts what existed already: archives for `pack`, videos for `unpack`."""
 
     users: int
     videos: int
@@ -41,15 +41,15 @@ class PackSummary:
 def pack(tree: Path, out: Path) -> PackSummary:
     """Write OUT/[split/]USER.zip for every user of a frame tree, copy its annotations, and write OUT's index.
 
-    Run again after it was cut off, it goes on by user. An archive counts as done if it holds the tree's frames by name
-    and size; a frame overwritten by another of its size is not noticed: remove the archive.
+    An interrupted run resumes at the next user when it is called again. An archive counts as done if its frames have
+    the names and sizes of the tree's frames; if a frame was replaced by another of the same size, remove the archive.
 
     Args:
         tree: a frame tree; its index is checked, or built.
         out: new, empty, or begun by the same command.
 
     Raises:
-        UsageError: TREE holds no frames, OUT holds something else, or another run is at it.
+        UsageError: TREE has no frames, OUT holds something else, or another run is writing OUT.
         DataError: the tree contradicts its index, or a frame can't be read. Archives made so far are whole.
     """
     index = _open_source(tree, out, "frames")
@@ -69,15 +69,16 @@ def pack(tree: Path, out: Path) -> PackSummary:
 def unpack(packed: Path, out: Path) -> PackSummary:
     """Write the frame tree that was packed, byte for byte, and its index.
 
-    Run again after it was cut off, it goes on by video.
+    An interrupted run resumes at the next video when it is called again.
 
     Args:
         packed: a packed tree; its index is checked, or built.
         out: new, empty, or begun by the same command.
 
     Raises:
-        UsageError: PACKED is not a packed tree, OUT holds something else, or another run is at it.
-        DataError: an archive is damaged or hostile, or a video in OUT is not the packed one. Videos in OUT are whole.
+        UsageError: PACKED is not a packed tree, OUT holds something else, or another run is writing OUT.
+        DataError: an archive is damaged or hostile, or a video in OUT differs from the packed one. Videos in OUT are
+            whole.
     """
     index = _open_source(packed, out, "packed")
     by_archive = _grouped(index, lambda row: archive_place(row.path)[0])
@@ -104,7 +105,7 @@ def _open_source(source: Path, out: Path, kind: Kind) -> Index:
 
 
 def _grouped(index: Index, archive_of: Callable[[VideoRow], str]) -> dict[str, list[VideoRow]]:
-    """The rows of each user by the path of its archive, in the order of these paths."""
+    """The rows of each user by the path of the user's archive, in the order of these paths."""
     by_archive: dict[str, list[VideoRow]] = defaultdict(list)
     for row in index.rows:
         by_archive[archive_of(row)].append(row)
@@ -112,7 +113,7 @@ def _grouped(index: Index, archive_of: Callable[[VideoRow], str]) -> dict[str, l
 
 
 def _finish(index: Index, out: Path, users: int, skipped: int) -> PackSummary:
-    """What both ways end with: annotations, the new tree's index, and its comparison with the source's."""
+    """Finish packing or unpacking: copy annotations, build the new index, and compare it with the source's."""
     _copy_aside(index.root, out)
     _refuse_difference(index, build_index(out))
     return PackSummary(users, len(index.rows), sum(row.frames for row in index.rows), skipped)
@@ -129,10 +130,10 @@ def _holds(archive: Path, rows: Sequence[VideoRow]) -> bool:
         return False
     try:
         with PackedUser(archive) as user:
-            there = {place: content_fingerprint(video.files) for place, video in user.videos.items()}
-    except DataError:  # damaged: made again
+            packed = {place: content_fingerprint(video.files) for place, video in user.videos.items()}
+    except DataError:  # damaged, so it is made again
         return False
-    return there == {_place(row): row.fingerprint for row in rows}
+    return packed == {_place(row): row.fingerprint for row in rows}
 
 
 def _pack_user(tree: Path, rows: Sequence[VideoRow], archive: Path, progress: Progress) -> None:
@@ -142,7 +143,7 @@ def _pack_user(tree: Path, rows: Sequence[VideoRow], archive: Path, progress: Pr
             for frame, path in _frame_paths(tree / row.path):
                 name = f"{_place(row)}/{frame}"
                 if (fault := member_fault(name)) or name in written:
-                    raise DataError(f"{path}: {fault or 'its name stands twice'}; rename it, and index the tree again.")
+                    raise DataError(f"{path}: {fault or 'a duplicate name'}; rename it, and index the tree again.")
                 written.add(name)
                 member = zipfile.ZipInfo(name, EARLIEST_DATE)
                 member.create_system = _UNIX
@@ -152,21 +153,21 @@ def _pack_user(tree: Path, rows: Sequence[VideoRow], archive: Path, progress: Pr
 
 
 def _frame_paths(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Frames' names (NFC) and paths as the disk has them, in the archive's order."""
+    """Frames' names (NFC) and paths (as on disk), in the archive's order."""
     with os.scandir(folder) as entries:
         found = [(nfc(entry.name), Path(entry.path)) for entry in entries if not is_junk(entry.name)]
     if strange := listed(sorted(name for name, _ in found if not name.endswith(".jpg"))):
-        raise DataError(f"{folder}: expected frames alone, found {strange}. Move them elsewhere.")
+        raise DataError(f"{folder}: expected only frames, found {strange}. Move other files elsewhere.")
     yield from sorted(found)
 
 
 def _unpack_video(user: PackedUser, row: VideoRow, out: Path) -> bool:
-    """Write one video's folder; False if it is there already."""
+    """Write one video's folder; False if it exists already."""
     video = user.videos[_place(row)]
     folder = out.joinpath(*(part for part in (row.split, row.user) if part), *_place(row).split("/"))
     if folder.exists():
         if not folder.is_dir() or list_frames(folder) != video.files:
-            raise DataError(f"{folder}: other frames than {user.path} has. Remove it, then run the same command again.")
+            raise DataError(f"{folder}: differs from {user.path}. Remove it, then run the same command again.")
         return False
     with whole_folder(folder) as part:
         for number in range(1, len(video.sizes) + 1):
@@ -179,7 +180,7 @@ def _place(row: VideoRow) -> str:
 
 
 def _copy_aside(source: Path, out: Path) -> None:
-    """Copy the annotations and the manifest, each file whole; those that are there already are left."""
+    """Copy the annotations and the manifest, each file whole; identical files are kept."""
     files = sorted(path for path in (source / ANNOTATIONS).rglob("*") if path.is_file() and not is_junk(path.name))
     for path in [*files, source / MANIFEST_NAME]:
         target = out / path.relative_to(source)
@@ -188,7 +189,7 @@ def _copy_aside(source: Path, out: Path) -> None:
 
 
 def _refuse_difference(before: Index, after: Index) -> None:
-    """The last check: every video by its place, with its frames' names and sizes."""
+    """Compare both trees at the end: every video by its place, with its frames' names and sizes."""
 
     def content(index: Index) -> set[tuple[str, ...]]:
         return {(row.split, row.user, row.object, row.video_type, row.video, row.fingerprint) for row in index.rows}

@@ -1,12 +1,12 @@
-"""A folder of picture folders, read as users, objects and splits.
+"""Reads folders of pictures as users, objects and splits.
 
-    SRC/[SPLIT/]OBJECT/*.jpg            one user: --user, or SRC's own name
-    SRC/[SPLIT/]USER/OBJECT/*.jpg       several users, if no picture stands in a folder of the first level
+    SRC/[SPLIT/]OBJECT/*.jpg            one user: --user, or the name of SRC
+    SRC/[SPLIT/]USER/OBJECT/*.jpg       several users, if no folder of the first level has pictures directly in it
 
-A folder that holds pictures is a class: an object, its name the path to it with spaces between. So folders may be
-nested to any depth: `USER/bird/house sparrow` is the object `bird house sparrow`, with --user it is `USER bird house
-sparrow`. The first level is splits where nothing but train, validation (or val) and test stands there. A last folder
-`clean` or `clutter` is no part of the name: it says the type, and all else is clean.
+A folder with pictures is a class, that is, an object. Its name is the path to the folder, with spaces for slashes, so
+folders may be nested to any depth: `USER/bird/house sparrow` is the object `bird house sparrow`; with --user it is
+`USER bird house sparrow`. The first level is splits if it has only train, validation (or val) and test. A last folder
+`clean` or `clutter` is not part of the name but gives the video type; the default is clean.
 """
 
 import os
@@ -30,8 +30,8 @@ EXPECTED = "OBJECT/*.jpg for one user, or USER/OBJECT/*.jpg"
 
 @dataclass(frozen=True)
 class PictureFile:
-    """One picture, and whose which object it shows. `relative` (to SRC, with `/`) and the names are NFC; `path` is as
-    the disk has it. `pixels`: where it stands in that file, if the file holds many pictures, uncompressed."""
+    """One picture, with the user and the object that it shows. `relative` (to SRC, with `/`) and the names are NFC;
+    `path` is spelled as on disk. `pixels`: its position in the file, if the file holds many uncompressed pictures."""
 
     split: str
     user: str
@@ -43,14 +43,14 @@ class PictureFile:
 
     @property
     def thing(self) -> tuple[str, str]:
-        """What it is a picture of: the user and the object."""
+        """The user and the object that it shows."""
         return self.user, self.object
 
 
 @dataclass(frozen=True)
 class PictureFolders:
-    """All pictures below SRC: by split, user, object and type, those of one in the natural order of their files' names
-    (2 before 10). `notes`: what a person may want to know of how SRC was read, a line each."""
+    """All pictures below SRC, ordered by split, user, object, type and the natural order of their file names (2 before
+    10). `notes`: remarks for the user on how SRC was read, a line each."""
 
     pictures: tuple[PictureFile, ...]
     notes: tuple[str, ...]
@@ -58,7 +58,7 @@ class PictureFolders:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A picture and the folders that it stands in, below the split and without the type."""
+    """A picture and the folders that contain it, below the split and without the type."""
 
     split: str
     folders: tuple[str, ...]
@@ -72,12 +72,12 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
 
     Args:
         source: SRC.
-        user: the one user whose pictures they are; "" to have it read from the folders.
-        clutter_from: a split whose pictures become clutter, those of all others clean, in a tree without splits.
+        user: the user whose pictures they are; "" to read users from the folders.
+        clutter_from: a split whose pictures become clutter, all others clean, in a tree without splits; "" for none.
 
     Raises:
-        UsageError: SRC holds no pictures, or is a tree of frames; it has no such split; or a user's name can't be one.
-        DataError: pictures stand in no class's folder, or two folders would be one class.
+        UsageError: SRC has no pictures, or is a frame tree; it has no such split; or a user's name is not allowed.
+        DataError: pictures are in no class's folder, or two folders would become the same class.
     """
     files = [(tuple(nfc(part) for part in path.relative_to(source).parts), path) for path in _files(source, ())]
     pictures = [(parts, path) for parts, path in files if is_photo_file(parts[-1])]
@@ -85,7 +85,7 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
     require_text_names(source, ["/".join(parts) for parts, _ in pictures])
     if not pictures:
         raise UsageError(
-            f"{source}: no pictures in it; expected {EXPECTED} (or .png, .webp, .heic, ...){_videos_hint(others)}."
+            f"{source}: has no pictures; expected {EXPECTED} (or .png, .webp, .heic, ...){_videos_hint(others)}."
         )
     _refuse_frames(source, [parts for parts, _ in pictures])
     has_splits = all(len(parts) > 1 and parts[0] in SPLIT_NAMES for parts, _ in pictures)
@@ -95,16 +95,16 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
         placed = _with_clutter(source, placed, clutter_from)
     nested = _first_level_is_users(placed) and not user
     alone = "" if nested else user_alone(source, user)
-    found = [_named(one, alone) for one in placed]
-    for one in {picture.user: picture for picture in found}.values():
-        _require_user(source, one.user, DataError)
+    found = [_named(picture, alone) for picture in placed]
+    for name in {picture.user for picture in found}:
+        _require_user(source, name, DataError)
     _refuse_two_in_one(source, placed, found)
     notes = [*_mixed_note(source, placed, alone, user), *_others_note(source, others)]
     return PictureFolders(tuple(sorted(found, key=picture_order)), tuple(notes))
 
 
 def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    """Every file below a folder that is not hidden, in any order. Links are followed, but not in a circle."""
+    """Every visible file below a folder, in any order. Links are followed, but not in a circle."""
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -127,24 +127,21 @@ def _place(parts: tuple[str, ...], path: Path, has_splits: bool) -> _Placed:
 
 
 def _with_clutter(source: Path, placed: Sequence[_Placed], clutter_from: str) -> list[_Placed]:
-    splits = sorted({one.split for one in placed} - {""})
+    splits = sorted({picture.split for picture in placed} - {""})
     wanted = SPLIT_NAMES.get(clutter_from, clutter_from)
     if wanted not in splits:
         raise UsageError(
             f"{source}: no split {clutter_from!r} to take clutter from; it has {listed(splits) or 'none'}."
         )
-    return [
-        _Placed("", one.folders, _CLUTTER if one.split == wanted else one.video_type, one.relative, one.path)
-        for one in placed
-    ]
+    return [_Placed("", p.folders, _CLUTTER if p.split == wanted else p.video_type, p.relative, p.path) for p in placed]
 
 
 def _first_level_is_users(placed: Sequence[_Placed]) -> bool:
-    return all(len(one.folders) > 1 for one in placed)
+    return all(len(picture.folders) > 1 for picture in placed)
 
 
 def user_alone(source: Path, user: str) -> str:
-    """The one user of a folder's pictures: the name that was given, or the folder's.
+    """The only user of a folder's pictures: the given name, or the folder's name.
 
     Raises:
         UsageError: if it can't be a user's name.
@@ -155,64 +152,66 @@ def user_alone(source: Path, user: str) -> str:
     try:
         return _require_user(source, name, UsageError)
     except UsageError:
-        raise UsageError(f"{source}: {name!r} can't be the user's name; say whose pictures they are: --user.") from None
+        raise UsageError(f"{source}: {name!r} can't be a user's name; give the user's name with --user.") from None
 
 
 def _require_user(source: Path, user: str, error: type[KitError]) -> str:
     name = user_name(user)
     if name in RESERVED or name in TREE_TYPES:
-        raise error(f"{source}: {name!r} means something else in a tree, and can't be a user's name; choose another.")
+        raise error(f"{source}: {name!r} has another meaning in a tree and can't be a user's name; choose another.")
     return name
 
 
-def _named(one: _Placed, alone: str) -> PictureFile:
-    user, folders = (alone, one.folders) if alone else (one.folders[0], one.folders[1:])
-    return PictureFile(one.split, user, " ".join(folders), one.video_type, one.relative, one.path)
+def _named(placed: _Placed, alone: str) -> PictureFile:
+    user, folders = (alone, placed.folders) if alone else (placed.folders[0], placed.folders[1:])
+    return PictureFile(placed.split, user, " ".join(folders), placed.video_type, placed.relative, placed.path)
 
 
 def _refuse_frames(source: Path, places: Sequence[tuple[str, ...]]) -> None:
     for parts in places:
         if len(parts) > 2 and parts[-3] in TREE_TYPES and is_frame_of(parts[-2], parts[-1]):
             raise UsageError(
-                f"{source}: a tree of frames already ({'/'.join(parts)}); 'orbit-lite prep resize' brings one to"
-                " another size."
+                f"{source}: is already a frame tree ({'/'.join(parts)}); 'orbit-lite prep resize' changes the size of"
+                " its frames."
             )
 
 
 def _refuse_misplaced(source: Path, placed: Sequence[_Placed]) -> None:
-    loose = sorted(one.relative for one in placed if not one.folders)
+    loose = sorted(picture.relative for picture in placed if not picture.folders)
     if not loose:
         return
-    hint = "" if len(loose) < len(placed) else f" If {source.resolve().name} is an object, give the folder around it."
+    hint = "" if len(loose) < len(placed) else f" If {source.resolve().name} is an object, give its parent folder."
     raise DataError(
-        f"{source}: {counted(len(loose), 'picture')} in no object's folder: {listed(loose)}; expected {EXPECTED}.{hint}"
+        f"{source}: {counted(len(loose), 'picture')} not in an object's folder: {listed(loose)};"
+        f" expected {EXPECTED}.{hint}"
     )
 
 
 def _refuse_two_in_one(source: Path, placed: Sequence[_Placed], found: Sequence[PictureFile]) -> None:
-    """Two folders whose names come out the same, once `/` is a space or accents are written in one way."""
-    twice = [relative for relative, count in Counter(one.relative for one in found).items() if count > 1]
+    """Reject two folders whose names become the same when `/` becomes a space or accents are normalized."""
+    twice = [relative for relative, count in Counter(picture.relative for picture in found).items() if count > 1]
     if twice:
-        raise DataError(f"{source}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
+        raise DataError(f"{source}: the same name in two Unicode forms (NFC and NFD): {listed(twice)}. Rename one.")
     folders: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for one, picture in zip(placed, found, strict=True):
-        folders[picture.thing].add("/".join(one.folders))
+    for location, picture in zip(placed, found, strict=True):
+        folders[picture.thing].add("/".join(location.folders))
     for (_, thing), places in folders.items():
         if len(places) > 1:
             first, second = sorted(places)[:2]
             raise DataError(f"{source}: {first} and {second} would both be the object {thing!r}. Rename one of them.")
         if thing in TREE_TYPES:
-            raise DataError(f"{source}: {places.pop()}: {thing!r} means a type of videos. Rename the folder.")
+            raise DataError(f"{source}: {places.pop()}: {thing!r} is a video type, not an object. Rename the folder.")
 
 
 def _mixed_note(source: Path, placed: Sequence[_Placed], alone: str, user: str) -> Iterator[str]:
-    """Where depths differ, the first level may be users with a stray picture, or objects with kinds of them."""
-    depths = {len(one.folders) for one in placed}
+    """If depths differ, the first level may be users with a stray picture, or objects with kinds of objects."""
+    depths = {len(picture.folders) for picture in placed}
     if alone and not user and len(depths) > 1:
-        shallow = sorted("/".join(one.folders) for one in placed if len(one.folders) == 1)[0]
+        shallow = sorted("/".join(picture.folders) for picture in placed if len(picture.folders) == 1)[0]
         yield (
-            f"{source}: pictures stand in {shallow}, others deeper, so the first level is taken for objects of one"
-            f" user, {alone}. If these are users, take the pictures out of {shallow}; if not, --user {alone} says so."
+            f"{source}: some pictures are directly in {shallow}, others deeper, so the first level is taken as objects"
+            f" of one user, {alone}. If it is users, move the pictures out of {shallow}; if not, confirm with --user"
+            f" {alone}."
         )
 
 
@@ -221,15 +220,15 @@ def _others_note(source: Path, names: Sequence[str]) -> Iterator[str]:
         return
     suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
     kinds = [f"{suffix} ({count})" for suffix, count in suffixes.most_common()]
-    yield f"{source}: {counted(len(names), 'file')} left aside, not pictures: {listed(kinds)}{_videos_hint(names)}."
+    yield f"{source}: {counted(len(names), 'file')} skipped, not pictures: {listed(kinds)}{_videos_hint(names)}."
 
 
 def _videos_hint(names: Sequence[str]) -> str:
-    return "; 'orbit-lite prep extract' takes the videos" if any(map(is_video_file, names)) else ""
+    return "; 'orbit-lite prep extract' reads videos" if any(map(is_video_file, names)) else ""
 
 
 def picture_order(picture: PictureFile) -> tuple[object, ...]:
-    """A key to sort pictures by: split, user, object, type, and the natural order of their files' names."""
+    """A sort key for pictures: split, user, object, type, and the natural order of their file names."""
     split = SPLITS.index(picture.split) if picture.split else -1
     place = (split, picture.user, picture.object, TREE_TYPES.index(picture.video_type))
     return (*place, natural_sort_key(PurePosixPath(picture.relative).stem), picture.relative)

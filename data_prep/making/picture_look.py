@@ -1,4 +1,4 @@
-"""A look at every picture before frames are made: which can be read, and which are the same picture again."""
+"""Inspects every picture before frames are made: which ones can be read, and which ones are copies of each other."""
 
 import hashlib
 from collections import defaultdict
@@ -12,13 +12,12 @@ from data_prep.workers.pool import run_in_workers
 from groundwork.errors import DataError, KitError
 from groundwork.progress import Progress
 
-LEAST_SIDE_PX = 8  # some sets are drawn in 28; less shows nothing
+LEAST_SIDE_PX = 8  # some data sets have pictures of 28 px; a smaller picture shows nothing
 
 
 @dataclass(frozen=True)
 class Look:
-    """What there is to know of one picture. `pixels`: hash of the upright picture, hex. `thumbnail`: to find near
-    copies by."""
+    """Facts about one picture. `pixels`: hash of the upright picture, hex. `thumbnail`: for finding near copies."""
 
     pixels: str
     width: int
@@ -29,7 +28,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Looked:
-    """What looking gave: each picture that can be read, and for each that can't why."""
+    """The result of inspection: the facts of each readable picture, and for each other picture why it can't be read."""
 
     found: Mapping[PictureFile, Look]
     faults: Mapping[PictureFile, str]
@@ -37,8 +36,8 @@ class Looked:
 
 @dataclass(frozen=True)
 class Distinct:
-    """Pictures that are taken, in their order; `copies` of them, each with the one that is taken in its place; and
-    `faults`: those that stand under two objects, of which none is taken."""
+    """Pictures to use, in order; `copies` of them, each with the picture that is used instead; and `faults`: pictures
+    that appear under two objects, none of which are used."""
 
     kept: tuple[PictureFile, ...]
     copies: tuple[tuple[PictureFile, PictureFile], ...]
@@ -63,7 +62,7 @@ def look_at_pictures(pictures: Sequence[PictureFile], *, workers: int, time_limi
 
 
 def look_at(picture: PictureFile) -> Look:
-    """One picture. Runs in a worker.
+    """Inspect one picture. Runs in a worker.
 
     Raises:
         DataError: if it can't be read, or is too small to show anything.
@@ -78,7 +77,7 @@ def look_at(picture: PictureFile) -> Look:
 
 
 def read_picture(picture: PictureFile) -> Photo:
-    """A picture that has a file of its own, or stands in a larger one.
+    """Read a picture, whether it is a separate file or part of a larger one.
 
     Raises:
         DataError: if it can't be read.
@@ -89,10 +88,10 @@ def read_picture(picture: PictureFile) -> Photo:
 
 
 def distinct(pictures: Sequence[PictureFile], looks: Mapping[PictureFile, Look]) -> Distinct:
-    """Take each picture once.
+    """Use each picture once.
 
-    Of pictures that are the same, pixel for pixel, and of one object of one user, the first is taken: a clean one
-    before one of clutter, and one of `train` before one of `test`. Under two objects it would teach that they are the
+    If several pictures of one object of one user are identical, pixel for pixel, the first is used: a clean one before
+    a clutter one, and one of `train` before one of `test`. A picture under two objects would teach that they are the
     same.
     """
     same: dict[str, list[PictureFile]] = defaultdict(list)
@@ -111,5 +110,5 @@ def distinct(pictures: Sequence[PictureFile], looks: Mapping[PictureFile, Look])
 
 
 def _fault(picture: PictureFile, same: Sequence[PictureFile]) -> str:
-    other = next(one for one in same if one.thing != picture.thing)
-    return f"the same picture as {other.relative}, which is of another object; take it out where it does not belong."
+    other = next(candidate for candidate in same if candidate.thing != picture.thing)
+    return f"the same picture as {other.relative}, which is of another object; remove it where it does not belong."

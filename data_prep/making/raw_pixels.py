@@ -1,4 +1,4 @@
-"""Pictures that stand uncompressed in a larger file, as sets of small pictures keep them."""
+"""Uncompressed pictures in a larger file, as in data sets of small pictures."""
 
 from dataclasses import dataclass
 from math import prod
@@ -12,12 +12,12 @@ from groundwork.errors import DataError
 
 @dataclass(frozen=True)
 class RawPixels:
-    """Where one picture of uint8 stands in its file.
+    """The position of one uint8 picture in its file.
 
     Attributes:
-        offset: of its first byte.
-        shape: as it is stored, in C order, such as (3, height, width).
-        axes: the stored axes in the order height, width and, of pictures in color, channel.
+        offset: position of its first byte.
+        shape: the stored shape, in C order, such as (3, height, width).
+        axes: the stored axes in the order height, width and, for color pictures, channel.
     """
 
     offset: int
@@ -33,6 +33,6 @@ class RawPixels:
         count = prod(self.shape)
         found = np.fromfile(path, np.uint8, count, offset=self.offset)
         if len(found) < count:
-            raise DataError(f"{path}: ends at byte {self.offset + len(found)}, within a picture. Get the file again.")
+            raise DataError(f"{path}: ends at byte {self.offset + len(found)}, inside a picture. Get the file again.")
         picture = found.reshape(self.shape).transpose(self.axes)
         return np.ascontiguousarray(picture if picture.ndim == 3 else np.stack([picture] * 3, axis=2))

@@ -1,4 +1,4 @@
-"""A tree's frames, or PyAV's of raw videos, beside those that another reader gives, picture by picture."""
+"""Compares a tree's frames, or PyAV's frames of raw videos, with those of another reader, picture by picture."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ from groundwork.strict_json import parse_json
 from groundwork.strict_model import checked_record
 from groundwork.words import counted
 
-# Mean difference of two pictures that are the same one, of 255: readers scale and round color in their own ways, by
-# up to 2.5 (measured; see docs/data-preparation.md, Readers); neighbors in a moving video are further apart.
+# Largest mean difference, of 255, between two readers' versions of the same picture: they scale and round color
+# differently, by up to 2.5 (measured; see docs/data-preparation.md, Readers). Neighbors in a moving video differ more.
 SAME_GRAY_LEVELS = 3.0
 
 
 @dataclass(frozen=True)
 class ReaderCheck:
-    """What the comparison gave.
+    """The result of the comparison.
 
     Attributes:
-        reader: with its version.
+        reader: the reader and its version.
         videos, frames: how many were compared.
-        equal: how many frames are the same, pixel for pixel.
+        equal: how many frames are identical, pixel for pixel.
         worst: largest mean difference of a frame, in gray levels of 255.
         worst_place: the video and frame that has it; "" if none was compared.
-        faults: one per video with a frame that differs by more than SAME_GRAY_LEVELS, or that could not be compared.
+        faults: one per video that has a frame that differs by more than SAME_GRAY_LEVELS, or could not be compared.
     """
 
     reader: str
@@ -52,7 +52,7 @@ class ReaderCheck:
         where = f" ({self.worst_place})" if self.worst > 0 else ""
         return (
             f"{self.reader}: {counted(self.videos, 'video')}, {counted(self.frames, 'frame')} compared,"
-            f" {self.equal} of them equal; largest mean difference {self.worst:.2f} gray levels{where}"
+            f" {self.equal} of them identical; largest mean difference {self.worst:.2f} gray levels{where}"
         )
 
 
@@ -60,7 +60,7 @@ class ReaderCheck:
 class _Job:
     source: Path
     place: str
-    root: Path | None  # of the frames; None: PyAV's
+    root: Path | None  # the tree of frames; None: compare with PyAV's frames
     row: VideoRow | None
     settings: Settings
     reader: str
@@ -77,17 +77,17 @@ class _Compared:
 def check_by_reader(
     root: Path, reader: str, *, raw: Path | None = None, time_limit_s: float = TIME_LIMIT_S
 ) -> ReaderCheck:
-    """Compare every frame with the one that a reader gives.
+    """Compare every frame with that of another reader.
 
     Args:
         root: frames that `extract` made, loose or packed; or raw videos, which PyAV reads for the comparison.
         reader: a name in READERS.
         raw: the raw videos, if `root` holds frames.
-        time_limit_s: after which a video counts as unreadable.
+        time_limit_s: seconds after which a video counts as unreadable.
 
     Raises:
         UsageError: if there is no such reader or tree, or frames are given without their raw videos.
-        DataError: if a tree is not in order, or its manifest does not say how the frames were made.
+        DataError: if a tree is malformed, or its manifest does not say how the frames were made.
     """
     chosen = reader_named(reader)
     chosen.require()
@@ -113,32 +113,32 @@ def check_by_reader(
 
 def _detail(found: _Compared, reader: str) -> str:
     return (
-        f"frame {found.worst_frame} is {found.worst:.1f} gray levels off {reader}'s on average, expected at most"
-        f" {SAME_GRAY_LEVELS:g}"
+        f"frame {found.worst_frame} differs from {reader}'s by {found.worst:.1f} gray levels on average, expected at"
+        f" most {SAME_GRAY_LEVELS:g}"
     )
 
 
 def _jobs(root: Path, reader: str, raw: Path | None) -> Iterator[_Job]:
     kind, _ = scan_tree(root)
     if kind != "raw" and raw is None:
-        raise UsageError(f"{root}: holds {kind}, and a reader reads videos. Add --against-raw RAW, the raw videos.")
+        raise UsageError(f"{root}: holds {kind}, but a reader needs videos. Add --against-raw RAW, the raw videos.")
     videos = raw if kind != "raw" and raw is not None else root
     raw_kind, found = scan_tree(videos)
     if raw_kind != "raw":
-        raise UsageError(f"{videos}: holds {raw_kind}, expected raw videos: USER/OBJECT/FILE.mp4 or the like.")
+        raise UsageError(f"{videos}: holds {raw_kind}, expected raw videos such as USER/OBJECT/FILE.mp4.")
     settings = Settings() if kind == "raw" else _settings(root)
     rows = (
         {} if kind == "raw" else {(r.split, r.user, r.object, r.video_type, r.video): r for r in open_index(root).rows}
     )
     for video in found:
         row = rows.get((video.split, video.user, video.object, video.video_type, video.video))
-        if kind == "raw" or row is not None:  # a video that is on one side alone is a fault of --against-raw's
+        if kind == "raw" or row is not None:  # --against-raw reports a video that is in only one tree
             place = video.path.relative_to(videos).as_posix()
             yield _Job(video.path, place, None if kind == "raw" else root, row, settings, reader)
 
 
 def _settings(root: Path) -> Settings:
-    """How the frames were made, by the manifest."""
+    """The settings that the frames were made with, from the manifest."""
     path = root / MANIFEST_NAME
     try:
         made_by = parse_json(path.read_bytes(), finite=True)["made_by"]
@@ -154,7 +154,7 @@ def _settings(root: Path) -> Settings:
 
 
 def _compare(job: _Job) -> _Compared:
-    """One video. Runs in a worker."""
+    """Compare one video. Runs in a worker."""
     made = job.settings
     read = partial(
         iterate_frames, job.source, size_px=made.size_px, fps=made.fps, shape=made.shape, resample=made.resample
@@ -165,11 +165,11 @@ def _compare(job: _Job) -> _Compared:
         theirs = picture if job.root is None else decode_jpeg(encode_jpeg(picture, made.quality))
         ours = next(expected, None)
         if ours is None or ours.shape != theirs.shape:
-            raise DataError(f"frame {number}: {'missing' if ours is None else 'of another size'}; extract it again.")
-        away = float(np.abs(ours.astype(np.int16) - theirs).mean())
-        frames, equal = frames + 1, equal + (away == 0)
-        if away > worst:
-            worst, worst_frame = away, number
+            raise DataError(f"frame {number}: {'missing' if ours is None else 'has another size'}; extract it again.")
+        difference = float(np.abs(ours.astype(np.int16) - theirs).mean())
+        frames, equal = frames + 1, equal + (difference == 0)
+        if difference > worst:
+            worst, worst_frame = difference, number
     return _Compared(frames, equal, worst, worst_frame)
 
 

@@ -1,6 +1,6 @@
-"""Frame tree to frame tree at another size, as the published 224-px set was made from the 1080-px one.
+"""Makes a frame tree of another size from a frame tree, as the published 224-px set was made from the 1080-px one.
 
-Pillow reads, resizes (LANCZOS) and writes (JPEG quality 95), as it did there; nothing but the pixels is written.
+As for the published set, Pillow reads, resizes (LANCZOS) and writes (JPEG quality 95); only pixels are written.
 """
 
 import io
@@ -22,7 +22,7 @@ TIME_LIMIT_S = 3600.0  # the longest published video, 3,596 frames of 1080 px, t
 
 @dataclass(frozen=True)
 class ResizeRecord:
-    """What the manifest says of one video. `mark` is the fingerprint of the frames it was made from."""
+    """A video's record in the manifest. `mark` is the fingerprint of the frames it was made from."""
 
     frames: int
     mark: str
@@ -51,20 +51,20 @@ def resize(
 ) -> TreeSummary[ResizeRecord]:
     """Write every frame of a tree at another size into the frame tree OUT, copy its annotations, and write its index.
 
-    Annotated boxes stay in 1080-px coordinates, as they are in trees of every size. Run again after it was cut off, it
-    goes on; the result is the same, byte for byte.
+    Annotated boxes stay in 1080-px coordinates, as in trees of every size. An interrupted run resumes when it is called
+    again; the result is the same, byte for byte.
 
     Args:
         tree: a frame tree or a packed one, of square frames; its index is checked, or built.
         out: new, empty, or begun by the same command.
         size_px: side of the frames to make.
-        workers: processes; by default one a core.
-        time_limit_s: after which a video counts as failed.
+        workers: processes; by default one per core.
+        time_limit_s: seconds after which a video counts as failed.
 
     Raises:
         UsageError: TREE holds raw videos; OUT holds something else, or frames made in another way.
-        DataError: the tree contradicts its index, the disk is full, or some videos failed (a frame that does not
-            decode, or is not square). All others are there, and indexed.
+        DataError: the tree contradicts its index, the disk is full, or some videos failed (a frame does not decode or
+            is not square). All others are complete and indexed.
     """
     if size_px < 8 or (workers is not None and workers < 1):
         raise UsageError(f"size {size_px} px, workers {workers}: expected at least 8 px and 1 worker.")
@@ -72,7 +72,7 @@ def resize(
     run = TreeRun(tree, out, made_by, _resize_video, ResizeRecord, time_limit_s)
     index = open_index(tree)
     if index.kind == "raw":
-        raise UsageError(f"{tree}: holds raw videos; 'prep extract --size {size_px}' makes frames of them.")
+        raise UsageError(f"{tree}: holds raw videos; 'prep extract --size {size_px}' makes frames from them.")
     return run.run([_job(index, row, out, size_px) for row in index.rows], workers=workers)
 
 
@@ -82,7 +82,7 @@ def _job(index: Index, row: VideoRow, out: Path, size_px: int) -> _Job:
 
 
 def _resize_video(job: _Job) -> ResizeRecord:
-    """One video's whole folder. Runs in a worker."""
+    """Make the folder of one video. Runs in a worker."""
     remove_folder(job.folder)
     before_px = 0
     with whole_folder(job.folder) as folder:
@@ -96,10 +96,10 @@ def _resize_video(job: _Job) -> ResizeRecord:
 
 
 def resize_jpeg(content: bytes, size_px: int) -> tuple[int, bytes]:
-    """Bring one square JPEG picture to another size.
+    """Resize one square JPEG picture.
 
     Returns:
-        its side before in pixels, and the new JPEG file, without metadata.
+        its previous side in pixels, and the new JPEG file, without metadata.
 
     Raises:
         DataError: if it does not decode to its end, or is not square. The caller names the file.
@@ -111,7 +111,7 @@ def resize_jpeg(content: bytes, size_px: int) -> tuple[int, bytes]:
     if picture.width != picture.height:
         raise DataError(f"{picture.width} x {picture.height} px, expected a square frame.")
     resized = picture.resize((size_px, size_px), Image.Resampling.LANCZOS)
-    resized.info = {}  # a comment would be written again
+    resized.info = {}  # otherwise a comment would be copied
     file = io.BytesIO()
     resized.save(file, "JPEG", quality=JPEG_QUALITY)
     return picture.width, file.getvalue()

@@ -1,5 +1,5 @@
-"""A run that makes a frame tree out of another tree, video by video: each video's folder whole or not at all, in
-parallel, going on where it was cut off. `extract` and `resize` say what is done with one video; all else is here.
+"""A run that makes a frame tree from another tree, video by video: in parallel, each video's folder whole or not at
+all, resuming where it was interrupted. `extract` and `resize` define what is done with one video; the rest is here.
 """
 
 import filecmp
@@ -31,9 +31,9 @@ from groundwork.words import counted, listed, quoted
 
 _LOG = logging.getLogger("data_prep")
 
-JOURNAL_NAME = ".journal.jsonl"  # one line a finished video while the run goes on; then it is in the manifest
+JOURNAL_NAME = ".journal.jsonl"  # one line per finished video during a run; at its end they go into the manifest
 MANIFEST_SCHEMA = 2
-MOST_FRAMES = 100_000_000  # of a video: a month of it
+MOST_FRAMES = 100_000_000  # in one video; more than a month of video
 
 
 class Job(Protocol):
@@ -57,7 +57,7 @@ class Job(Protocol):
 
 
 class Record(Protocol):
-    """What the manifest says of one video: a frozen dataclass of plain values, these two among them."""
+    """A video's record in the manifest: a frozen dataclass of plain values that include these two."""
 
     @property
     def frames(self) -> int: ...
@@ -66,7 +66,7 @@ class Record(Protocol):
     def mark(self) -> str: ...
 
 
-_EARLIER = {"colour": "color"}  # keys of a record as earlier releases wrote them
+_EARLIER = {"colour": "color"}  # keys that earlier releases wrote, with today's names
 
 JobT = TypeVar("JobT", bound=Job)
 RecordT = TypeVar("RecordT", bound=Record)
@@ -74,7 +74,7 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 @dataclass(frozen=True)
 class TreeSummary(Generic[RecordT]):
-    """What one run did. `skipped` videos were there already; `records` are all there are now, by source."""
+    """What one run did. `skipped` videos existed already; `records` has all videos that exist now, by source."""
 
     skipped: int
     records: dict[str, RecordT]
@@ -90,20 +90,20 @@ class TreeSummary(Generic[RecordT]):
 
 @dataclass(frozen=True)
 class TreeRun(Generic[JobT, RecordT]):
-    """A run's fixed parts.
+    """The settings of a run.
 
     Attributes:
         source: the tree that is read; its annotations are copied.
         out: new, empty, or begun by the same run.
-        made_by: the verb and its settings, as the manifest has them: one OUT holds one of these.
-        make: makes one job's folder, in a worker process; a top-level function.
-        record: the record's class.
-        time_limit_s: after which a video counts as failed.
-        copies_annotations: whether SOURCE/annotations are annotations.
-        removes_stale: whether videos that an earlier run made of the same objects, and that are no more to be made, are
-            removed; else OUT is refused.
-        notes: lines for the person who filmed, from the records by source; said even if other videos failed.
-        if_lost: what to do where a video's process was stopped or died; a sentence, or "".
+        made_by: the verb and its settings, for the manifest; all videos of OUT have the same.
+        make: a top-level function that makes one job's folder, in a worker process.
+        record: the class of the records.
+        time_limit_s: seconds after which a video counts as failed.
+        copies_annotations: whether SOURCE/annotations has annotations to copy.
+        removes_stale: whether to remove videos that an earlier run made of the same objects and that have no source any
+            more; otherwise they are an error.
+        notes: gives notes for the person who filmed, from the records by source, even if some videos failed.
+        if_lost: a sentence of advice if a video's process hung or crashed, or "".
     """
 
     source: Path
@@ -122,8 +122,8 @@ class TreeRun(Generic[JobT, RecordT]):
     ) -> TreeSummary[RecordT]:
         """Make what is missing, then write the manifest, the annotations and the index.
 
-        A shard makes only its own videos, and records them in a file of its own; other shards of the same count may
-        run at the same time. A run without a shard then finds them made, and joins them.
+        A shard makes only its own videos and records them in a separate file; other shards of the same count may run at
+        the same time. A run without a shard then finds these videos and joins the records.
 
         Args:
             jobs: all videos of the tree, for a shard, too.
@@ -131,8 +131,8 @@ class TreeRun(Generic[JobT, RecordT]):
             shard: the share of the videos to make; None for all.
 
         Raises:
-            UsageError: OUT holds something else, or another run is at it.
-            DataError: the disk is full, or some videos failed; all others are there, and indexed.
+            UsageError: OUT holds something else, or another run is writing it.
+            DataError: the disk is full, or some videos failed; all others are complete and indexed.
         """
         self.check()
         own = [job for job in jobs if shard is None or shard.owns(job.relative)]
@@ -141,15 +141,15 @@ class TreeRun(Generic[JobT, RecordT]):
                 if shard is None:
                     return self._run(jobs, workers or default_workers())
                 return self._run_shard(jobs, own, shard, workers or default_workers())
-            finally:  # what workers were at when they were stopped
+            finally:  # remove what stopped workers have left
                 for job in own:
                     shutil.rmtree(part_path(job.folder), ignore_errors=True)
 
     def check(self) -> None:
-        """See whether OUT can take this run; touches nothing.
+        """Require that OUT can be used for this run; changes nothing.
 
         Raises:
-            UsageError: it lies in the source or around it, or holds something else.
+            UsageError: OUT is inside the source or contains it, or holds something else.
             DataError: its manifest is damaged.
         """
         refuse_nested(self.source, self.out)
@@ -157,12 +157,12 @@ class TreeRun(Generic[JobT, RecordT]):
             try:
                 refuse_foreign(self.out, (), beside=())
             except UsageError:
-                if not (self.out / MANIFEST_NAME).is_file():  # else another shard has begun the tree just now
+                if not (self.out / MANIFEST_NAME).is_file():  # otherwise another shard has just started the tree
                     raise
         self._read_records()
 
     def restate(self, made_by: Mapping[str, Any]) -> None:
-        """Let the manifest of a finished run say something else of how it was made."""
+        """Change what the manifest of a finished run says about how it was made."""
         records = self._read_records()
         replace(self, made_by=made_by)._write_manifest(records)
 
@@ -192,7 +192,8 @@ class TreeRun(Generic[JobT, RecordT]):
         return TreeSummary(skipped=len(jobs) - len(waiting), records=by_source)
 
     def _run_shard(self, jobs: Sequence[JobT], own: Sequence[JobT], shard: Shard, workers: int) -> TreeSummary[RecordT]:
-        """The part of `_run` that other shards may do at the same time. Nothing that they read or write is removed."""
+        """The part of `_run` that several shards may do at the same time. Nothing that others read or write is
+        removed."""
         journal = shard_journal(self.out, shard)
         with one_at_a_time(self.out / MANIFEST_NAME, f"shard {shard}"):
             if not (self.out / MANIFEST_NAME).is_file():
@@ -202,7 +203,7 @@ class TreeRun(Generic[JobT, RecordT]):
         waiting = [job for job in own if not _is_done(job, records.get(job.place))]
         missing = {job.place for job in waiting}
         records = {job.place: records[job.place] for job in own if job.place not in missing}
-        # written again: a line that was cut off with an earlier run would damage the one that follows
+        # written again, because an incomplete line of an earlier run would damage the next one
         write_text(journal, "".join(_line(place, record) for place, record in records.items()))
         failed = self._make_waiting(waiting, records, journal, done=len(own) - len(waiting), workers=workers)
         self._refuse_failed(failed, of=len(own))
@@ -213,7 +214,7 @@ class TreeRun(Generic[JobT, RecordT]):
     ) -> list[JobT]:
         """Make these videos, and add their records to `records` and to the end of the journal.
 
-        `done` videos were there already. Gives those that failed, of which nothing is left but the folders above them.
+        `done` videos existed already. Gives the jobs that failed; of these, only the folders above them are left.
         """
         failed: list[JobT] = []
         with (
@@ -229,7 +230,7 @@ class TreeRun(Generic[JobT, RecordT]):
                         raise outcome.error
                     failed.append(job)
                     advice = f". {self.if_lost}" if self.if_lost and isinstance(outcome.error, ProcessLost) else ""
-                    report_failed(_LOG, f"{job.relative}: {_reason(outcome.error)}{advice}", outcome.error)
+                    report_failed(_LOG, f"{self._failure(job, outcome.error)}{advice}", outcome.error)
                     remove_folder(job.folder)
                 else:
                     records[job.place] = outcome.value
@@ -241,9 +242,15 @@ class TreeRun(Generic[JobT, RecordT]):
     def _refuse_failed(self, failed: Sequence[JobT], *, of: int) -> None:
         if failed:
             raise DataError(
-                f"{self.source}: {len(failed)} of {of} videos failed: {listed([job.relative for job in failed])}."
+                f"{self.source}: {len(failed)} of {counted(of, 'video')} failed:"
+                f" {listed([job.relative for job in failed])}."
                 f" The others are in {self.out}. Replace or remove these, then run the same command again."
             )
+
+    def _failure(self, job: JobT, error: Exception | None) -> str:
+        """The source of a failed video and the reason; an error that begins with that path has it only once."""
+        reason = _reason(error).removeprefix(f"{self.source / job.relative}: ")
+        return reason if reason.startswith(job.relative) else f"{job.relative}: {reason}"
 
     def _read_records(self) -> dict[str, RecordT]:
         """The records of the videos that an earlier run made."""
@@ -257,12 +264,12 @@ class TreeRun(Generic[JobT, RecordT]):
             made_by = dict(content["made_by"])
             if made_by != self.made_by:
                 raise UsageError(
-                    f"{self.out}: holds another run ({_told(made_by)}), asked for {_told(self.made_by)}."
-                    " Take another folder."
+                    f"{self.out}: holds another run ({_stated(made_by)}), asked for {_stated(self.made_by)}."
+                    " Use another folder."
                 )
             records = {place: self._checked(place, record) for place, record in content["videos"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: not a frame tree's manifest ({error}). Take another folder.") from None
+            raise DataError(f"{path}: not a frame tree's manifest ({error}). Use another folder.") from None
         return records | self._read_journals()
 
     def _checked(self, place: str, record: Any) -> RecordT:
@@ -279,7 +286,7 @@ class TreeRun(Generic[JobT, RecordT]):
                 try:
                     content = parse_json(line, finite=True)
                     records |= {place: self._checked(place, record) for place, record in content.items()}
-                except (ValueError, TypeError, AttributeError):  # cut off with the run: that video is made again
+                except (ValueError, TypeError, AttributeError):  # an interrupted write: that video is made again
                     continue
         return records
 
@@ -290,17 +297,17 @@ class TreeRun(Generic[JobT, RecordT]):
         )
 
     def _clear_foreign(self, jobs: Sequence[JobT], records: Mapping[str, RecordT]) -> None:
-        """See that OUT holds no other videos than these. Stale ones, of the same objects and by the manifest made by an
-        earlier run, go if that is wished; none is reached through a link."""
+        """Require that OUT holds no videos other than those of the jobs. If `removes_stale`, videos that an earlier run
+        made of the same objects (by the manifest, and not behind a link) are removed first."""
         stale = self._find_stale(jobs, records)
         for place in sorted(stale):
             remove_folder(self.out / place)
             _drop_empty((self.out / place).parent, self.out)
         if stale:
-            _LOG.info("note: %s: %s removed whose pictures are gone", self.out, counted(len(stale), "video"))
+            _LOG.info("note: %s: removed %s without source pictures", self.out, counted(len(stale), "video"))
 
     def _find_stale(self, jobs: Sequence[JobT], records: Mapping[str, RecordT]) -> set[str]:
-        """The stale ones; raises UsageError if there are others."""
+        """The places of stale videos, see `removes_stale`; raises UsageError if there are any others."""
         foreign = videos_in(self.out) - {job.place for job in jobs}
         stale = {place for place in foreign if self.removes_stale and self._is_stale(place, jobs, records)}
         refuse_foreign_videos(self.source, self.out, foreign - stale)
@@ -321,7 +328,7 @@ class TreeRun(Generic[JobT, RecordT]):
 
 
 def _object_of(place: str) -> str:
-    """`[split/]USER/OBJECT` of a video's place."""
+    """`[split/]USER/OBJECT` from a video's place."""
     return place.rsplit("/", 2)[0]
 
 
@@ -331,12 +338,12 @@ def _line(place: str, record: Any) -> str:
 
 
 def count_in_manifest(path: Path, user: str) -> int:
-    """How many of a user's videos a tree's manifest holds; 0 without such a file. Raises as `drop_from_manifest`."""
+    """The number of a user's videos in a manifest; 0 if there is no such file. Raises as `drop_from_manifest`."""
     return sum(place_user(place) == user for place in _manifest(path)["videos"]) if path.is_file() else 0
 
 
 def drop_from_manifest(path: Path, user: str) -> int:
-    """Take a user's videos out of a tree's manifest; how many there were.
+    """Remove a user's videos from a manifest; gives their number.
 
     Raises:
         DataError: if it can't be read.
@@ -351,12 +358,12 @@ def drop_from_manifest(path: Path, user: str) -> int:
 
 
 def count_in_journal(path: Path, user: str) -> int:
-    """How many lines of the journal that an interrupted run left are of a user's videos; 0 without such a file."""
+    """The number of lines about a user's videos in the journal of an interrupted run; 0 if there is no such file."""
     return sum(_is_of(line, user) for line in path.read_bytes().splitlines()) if path.is_file() else 0
 
 
 def drop_from_journal(path: Path, user: str) -> int:
-    """Take those lines out; how many there were."""
+    """Remove those lines; gives their number."""
     if dropped := count_in_journal(path, user):
         remove_parts(path)
         lines = path.read_bytes().splitlines(keepends=True)
@@ -365,18 +372,18 @@ def drop_from_journal(path: Path, user: str) -> int:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """A manifest's content, of any run."""
+    """The content of any run's manifest."""
     try:
         content = parse_json(path.read_bytes(), finite=True)
         if not isinstance(content["videos"], dict):
-            raise ValueError("no videos by place")
+            raise ValueError("it has no videos")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a frame tree's manifest ({error}). Restore it, or remove it.") from None
     return dict(content)
 
 
 def _is_of(line: bytes, user: str) -> bool:
-    """Whether a journal's line is of a user's video; of one that was cut off, whether it holds the name."""
+    """Whether a journal's line is about a user's video; for an incomplete line, whether it contains the name."""
     try:
         return any(place_user(place) == user for place in parse_json(line))
     except ValueError:
@@ -384,9 +391,9 @@ def _is_of(line: bytes, user: str) -> bool:
 
 
 def remove_folder(folder: Path) -> None:
-    """Take a folder away in one step: renamed to its hidden part first, so that half of it never counts as whole.
+    """Remove a folder in one step: it is renamed to its hidden part first, so that half of it never counts as whole.
 
-    A symbolic link in its place is removed as a link.
+    If it is a symbolic link, the link itself is removed.
     """
     if folder.is_symlink():
         folder.unlink()
@@ -418,7 +425,7 @@ def _is_done(job: Job, record: Record | None) -> bool:
 
 
 def _drop_empty(folder: Path, out: Path) -> None:
-    """Take away the folders that a failed video alone was to fill."""
+    """Remove the folders that are empty because their only video failed."""
     while folder != out and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
@@ -429,7 +436,7 @@ def _reason(error: Exception | None) -> str:
     return " ".join(text.split())
 
 
-def _told(made_by: Mapping[str, Any]) -> str:
+def _stated(made_by: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in made_by.items())
 
 

@@ -1,4 +1,4 @@
-"""Shards of one run that work in the same folder: what each has made, and who may run beside whom."""
+"""Shards of one run that work in the same folder: what each has made, and which may run at the same time."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,11 +10,11 @@ from groundwork.errors import UsageError
 from groundwork.lock import is_being_written, one_at_a_time, only_writer, shared_run
 
 JOURNAL_OF_SHARD = "videos.jsonl"  # OUT/.shards/videos-3-of-16.jsonl: one line per video that shard 3/16 has made
-_BEGINNING = "begin"  # while a shard looks whether it may run, no other one begins
+_BEGINNING = "begin"  # while a shard checks whether it may run, no other one begins
 
 
 def shard_journal(out: Path, shard: Shard) -> Path:
-    """Where a shard records the videos it has made."""
+    """The file in which a shard records the videos it has made."""
     return out / SHARDS / shard.file_name(JOURNAL_OF_SHARD)
 
 
@@ -25,7 +25,7 @@ def journals_of_shards(out: Path) -> list[Path]:
 
 @contextmanager
 def begin_shard(out: Path, shard: Shard) -> Iterator[None]:
-    """Hold a shard of OUT while the block runs. Others of the same count may be held at the same time.
+    """Lock a shard of OUT while the block runs. Other shards of the same count may run at the same time.
 
     Raises:
         UsageError: if this shard is running already, or one of another count, which would share videos with it, or a
@@ -42,7 +42,7 @@ def begin_shard(out: Path, shard: Shard) -> Iterator[None]:
                     f" Wait until it ends, or use shards of {other.count}."
                 )
             if is_being_written(journal):
-                raise UsageError(f"{out}: shard {shard} is already running here. Give each job a number of its own.")
+                raise UsageError(f"{out}: shard {shard} is already running here. Give each job a different number.")
             held.enter_context(only_writer(journal, f"{out}: shard {shard}"))
         yield
 

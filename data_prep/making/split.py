@@ -1,8 +1,8 @@
-"""The unfiltered set put in order: `other/` merged into the users, and users who share one collector's id told apart.
+"""Tidies the unfiltered set: merges `other/` into the users, and separates users who share one collector's id.
 
     TREE/{train,validation,test,other}/USER/…, or TREE/USER/… and TREE/other/USER/…, becomes OUT/USER/…
 
-A new user's name takes the collector's place in the names of folders, frames and annotations. TREE stays as it is.
+A new user's name replaces the collector's in the names of folders, frames and annotations. TREE is not changed.
 """
 
 import filecmp
@@ -27,14 +27,14 @@ from groundwork.files import whole_file, whole_folder, write_json
 from groundwork.lock import only_run
 from groundwork.progress import Progress
 from groundwork.reporting import report_failed
-from groundwork.words import listed
+from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")
 
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """What one run did. `skipped` videos were there already; `copied` frames could not be hard-linked."""
+    """What one run did. `skipped` videos existed already; `copied` frames could not be hard-linked."""
 
     users: int
     videos: int
@@ -45,7 +45,7 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class _Move:
-    """One video's folder, where it goes, and its names before and after."""
+    """One video's folder, its new folder, and its names before and after."""
 
     source: Path
     folder: Path
@@ -56,21 +56,21 @@ class _Move:
 def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: bool = False) -> SplitSummary:
     """Write the tree OUT, without split level, with `other/` merged and users split; then its annotations and index.
 
-    Frames are hard links to TREE's (copies where the file system has none): they take no room, but a frame changed in
-    place changes in both trees. Run again after it was cut off, it goes on by video. A tree that is split already is
-    only linked, so that splitting twice is splitting once. Annotations are looked for under every split and `other`;
-    those of videos that TREE does not hold stay behind.
+    Frames are hard links to those of TREE (copies if the file system has no hard links): they take no space, but a
+    frame that is changed in place changes in both trees. An interrupted run resumes at the next video when it is called
+    again. A tree that is already split is only linked, so splitting twice is the same as once. Annotations are searched
+    under every split and `other`; those of videos that TREE does not have are not copied.
 
     Args:
         tree: a frame tree, with or without split level, with or without `other`.
         out: new, empty, or begun by the same command.
         users_json: {collector's id: {new user: [objects]}}.
-        leave_out_unnamed: leave such a collector's objects out that the file gives to nobody, instead of refusing.
+        leave_out_unnamed: leave out objects that the file gives to nobody, instead of raising an error.
 
     Raises:
-        UsageError: TREE is no frame tree, there is no such file, or OUT holds something else.
-        DataError: TREE is half done or does not fit the file (all differences in one message, nothing written), or
-            some videos' frames are not in order (all others are in OUT).
+        UsageError: TREE is not a frame tree, there is no such file, or OUT holds something else.
+        DataError: TREE is only partly split or does not fit the file (all differences in one message, nothing is
+            written), or some videos' frames are malformed (all others are in OUT).
     """
     new_users = read_new_users(users_json)
     if not tree.is_dir():
@@ -78,7 +78,7 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
     refuse_nested(tree, out)
     videos = _find_videos(tree)
     if not videos:
-        raise UsageError(f"{tree}: no frames (USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg); 'split' takes a frame tree.")
+        raise UsageError(f"{tree}: no frames (USER/OBJECT/clean/VIDEO/VIDEO-00001.jpg); 'split' needs a frame tree.")
     objects: dict[str, set[str]] = defaultdict(set)
     for video in videos:
         objects[video.user].add(video.object)
@@ -107,15 +107,15 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
                     progress.advance()
         if failed:
             raise DataError(
-                f"{tree}: {len(failed)} of {len(moves)} videos failed: {listed(failed)}. The others are in {out}."
-                " Put these right, then run the same command again."
+                f"{tree}: {len(failed)} of {counted(len(moves), 'video')} failed: {listed(failed)}. The others are in"
+                f" {out}. Correct these, then run the same command again."
             )
         index = build_index(out)
     return SplitSummary(len(index.users()), len(moves), sum(row.frames for row in index.rows), skipped, copied)
 
 
 def _find_videos(tree: Path) -> list[Found]:
-    """Every folder of frames, by path; `split` is the level it stands in: a split, `other` or ""."""
+    """Every folder of frames, sorted by path; its `split` is a split, `other` or ""."""
     videos = []
     for level in ("", *LEVELS):
         for user in folders_in(tree / level) if (tree / level).is_dir() else ():
@@ -130,13 +130,13 @@ def _find_videos(tree: Path) -> list[Found]:
 
 
 def _video_folders(thing: Path) -> Iterator[tuple[str, Path]]:
-    """An object's folders of frames, each with its type."""
+    """An object's folders of frames, each with its video type."""
     for video_type, entry in video_entries(thing):
         if entry.is_dir():
             yield video_type, Path(entry.path)
         elif is_video_file(entry.name):
             raise UsageError(
-                f"{entry.path}: a raw video; 'split' takes a frame tree. Run 'orbit-lite prep extract' first."
+                f"{entry.path}: a raw video; 'split' needs a frame tree. Run 'orbit-lite prep extract' first."
             )
 
 
@@ -155,28 +155,28 @@ def _plan(tree: Path, videos: Sequence[Found], out: Path, new_users: NewUsers) -
         seen[after] = video.path
         moves.append(_Move(video.path, out / user / video.object / video.video_type / after, video.video, after))
     if faults:
-        raise DataError(f"{tree}: nothing was written: {'; '.join(faults)}. Put these right first.")
+        raise DataError(f"{tree}: nothing was written: {'; '.join(faults)}. Correct these first.")
     return moves
 
 
-# --- bringing over
+# --- linking and copying
 
 
 def _bring(move: _Move) -> int | None:
-    """Make one video's folder; gives how many frames had to be copied, None if the folder is there already."""
+    """Make one video's folder; gives the number of frames that had to be copied, None if the folder exists already."""
     frames = _frames(move)
     if move.folder.exists():
         if not move.folder.is_dir() or list_frames(move.folder) != [
             (move.after + name.removeprefix(move.before), path.stat().st_size) for name, path in frames
         ]:
-            raise DataError(f"{move.folder}: other frames than {move.source} has; remove it.")
+            raise DataError(f"{move.folder}: differs from {move.source}; remove it.")
         return None
     with whole_folder(move.folder) as part:
         return sum(not _link(path, part / (move.after + name.removeprefix(move.before))) for name, path in frames)
 
 
 def _frames(move: _Move) -> list[tuple[str, Path]]:
-    """Names (NFC) and paths of a video's frames, in order. Hidden files and other kinds are left behind."""
+    """Names (NFC) and paths of a video's frames, in order. Hidden and other files are skipped."""
     with os.scandir(move.source) as entries:
         found = sorted(
             (nfc(entry.name), Path(entry.path))
@@ -185,18 +185,20 @@ def _frames(move: _Move) -> list[tuple[str, Path]]:
         )
     expected = sorted(frame_file_name(move.before, number) for number in range(1, len(found) + 1))
     if not found or [name for name, _ in found] != expected:
-        wrong = listed(sorted(set(expected) ^ {name for name, _ in found})) or "none there"
-        raise DataError(f"{move.source}: expected frames numbered from 1 without a gap; missing or strange: {wrong}.")
+        wrong = listed(sorted(set(expected) ^ {name for name, _ in found})) or "all frames"
+        raise DataError(
+            f"{move.source}: expected frames numbered from 1 without a gap; missing or unexpected: {wrong}."
+        )
     return found
 
 
 def _link(source: Path, target: Path) -> bool:
-    """A hard link; a copy, and False, where there can be none. A symbolic link's file is copied."""
+    """Make a hard link, or a copy if that is not possible; whether it is a link. A symbolic link's file is copied."""
     if not source.is_symlink():
         try:
             os.link(source, target)
             return True
-        except OSError:  # another disk, a file system without links, somebody else's file
+        except OSError:  # another disk, a file system without hard links, another user's file
             pass
     shutil.copyfile(source, target)
     return False

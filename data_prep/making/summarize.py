@@ -1,13 +1,15 @@
-"""What a dataset holds, as the ORBIT paper tabulates it, from the index alone: no frame is opened.
+"""Tabulates a data set as the ORBIT paper does, from the index alone: no frame is opened.
 
-Conventions, the same in every table:
+Conventions in every table:
 
 - An object belongs to one user: two users' cups are two objects.
 - A user without an object of a video type counts as 0 in that type's objects per user, and an object without a video of
-  a type as 0 in its videos per object; so mean times count is the total. `objects` itself counts those with a video.
-- std is the population's (divided by n). The 25 % and 75 % points lie between values by linear interpolation.
+  a type counts as 0 in its videos per object, so that mean times count is the total. `objects` counts only those with a
+  video.
+- std is the standard deviation of the population (divided by n); a single value has none. The 25 % and 75 % points are
+  found by linear interpolation.
 
-Source of the tables' form: Massiceti et al. 2021 (arXiv 2104.03841).
+Source of the form of the tables: Massiceti et al. 2021 (arXiv 2104.03841).
 """
 
 from collections import Counter
@@ -21,7 +23,7 @@ from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import VIDEO_TYPES
 from groundwork.files import csv_text, write_text
 from groundwork.pages.cells import MISSING
-from groundwork.pages.printing import csv_table, markdown_table, text_table
+from groundwork.pages.printing import csv_table, markdown_table, text_table, wrapped_text
 from groundwork.pages.table import Column, Columns, Table
 
 COMBINED = "combined"
@@ -29,15 +31,15 @@ BOTH = "both"
 TYPES = (*VIDEO_TYPES, BOTH)
 NO_SPLIT = "none"
 NOTE = (
-    "std is the population's (divided by n); 25 % and 75 % by linear interpolation."
-    " Users and objects without a video of a type count as 0 in its spreads."
-    " Pans of clutter belong to no protocol and are not counted."
+    "std is the standard deviation of the population (divided by n); 25 % and 75 % are found by linear interpolation."
+    " Users and objects without a video of a type count as 0 in the tables of that type."
+    " Videos of type clutter-pan belong to no protocol and are not counted."
 )
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How values lie: `n` values; all others None where n is 0."""
+    """The distribution of `n` values. All others are None if n is 0; std is None if n is 1."""
 
     n: int
     mean: float | None
@@ -50,7 +52,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much of one video type a split holds; `objects` and `users` are those with such a video."""
+    """Counts of one video type in a split; `objects` and `users` are those with such a video."""
 
     split: str
     video_type: str
@@ -94,14 +96,14 @@ class DatasetSummary:
     users: tuple[UserRow, ...]
 
     def count(self, split: str = COMBINED, video_type: str = BOTH) -> Counts:
-        """The counts of one split (or "combined") and video type (or "both"). ValueError if there are none."""
+        """The counts of one split (or "combined") and video type (or "both"). Raises ValueError if there are none."""
         for row in self.counts:
             if (row.split, row.video_type) == (split, video_type):
                 return row
         raise ValueError(f"no counts for split {split!r} and video type {video_type!r}")
 
     def spread(self, name: str, split: str = COMBINED, video_type: str = BOTH) -> Spread:
-        """The spread of one measure, as `count`."""
+        """The spread of one measure; arguments and errors as for `count`."""
         for row in self.measures:
             if (row.name, row.split, row.video_type) == (name, split, video_type):
                 return row.spread
@@ -109,7 +111,7 @@ class DatasetSummary:
 
 
 def summarize(index: Index) -> DatasetSummary:
-    """Tabulate an index. Takes the frames' numbers from its rows; looks at no file."""
+    """Tabulate an index. Uses only its rows; opens no file."""
     counted = [row for row in index.rows if row.video_type in VIDEO_TYPES]
     groups = [(split or NO_SPLIT, [row for row in counted if row.split == split]) for split in index.splits]
     groups.append((COMBINED, counted))
@@ -128,13 +130,14 @@ def summarize(index: Index) -> DatasetSummary:
 
 
 def spread_of(values: Iterable[int]) -> Spread:
-    """Spread of whole numbers, as this module's conventions say."""
+    """The spread of whole numbers, by this module's conventions."""
     array = np.fromiter(values, dtype=np.int64)
     if not array.size:
         return Spread(0, None, None, None, None, None, None)
     p25, p75 = np.percentile(array, [25, 75])
     low, high = int(array.min()), int(array.max())
-    return Spread(array.size, float(array.mean()), float(array.std()), float(p25), float(p75), low, high)
+    std = float(array.std()) if array.size > 1 else None
+    return Spread(array.size, float(array.mean()), std, float(p25), float(p75), low, high)
 
 
 def _object(row: VideoRow) -> tuple[str, str, str]:
@@ -147,7 +150,7 @@ def _counts(split: str, video_type: str, rows: Sequence[VideoRow]) -> Counts:
 
 
 def _measures(split: str, video_type: str, rows: Sequence[VideoRow], of_type: Sequence[VideoRow]) -> list[Measure]:
-    """The three spreads of one type: `rows` says which users and objects there are, `of_type` what they have."""
+    """The three spreads of one type: `rows` gives all users and objects, `of_type` the videos of the type."""
     objects = Counter(key[:2] for key in {_object(row) for row in of_type})
     videos = Counter(_object(row) for row in of_type)
     per_user = spread_of(objects[key] for key in {(row.split, row.user) for row in rows})
@@ -170,17 +173,18 @@ def _user(split: str, user: str, rows: Sequence[VideoRow]) -> UserRow:
 
 
 def summary_text(summary: DatasetSummary, *, width: int | None = None) -> str:
-    """Plain text, for a terminal of so many characters a line if `width` is given; ends with a newline."""
-    return "\n\n".join([*(text_table(table, width=width) for table in summary_tables(summary)), NOTE]) + "\n"
+    """Plain text, fit for a terminal of `width` characters if given; ends with a newline."""
+    tables = [text_table(table, width=width) for table in summary_tables(summary)]
+    return "\n\n".join([*tables, wrapped_text(NOTE, width)]) + "\n"
 
 
 def summary_markdown(summary: DatasetSummary) -> str:
-    """Markdown tables, a heading each; ends with a newline."""
+    """Markdown tables, each with a heading; ends with a newline."""
     return "\n\n".join([*(markdown_table(table, heading_level=2) for table in summary_tables(summary)), NOTE]) + "\n"
 
 
 def write_csv(summary: DatasetSummary, folder: Path) -> tuple[Path, ...]:
-    """Write counts.csv, spreads.csv and users.csv into a folder, made if need be; full precision, empty for None."""
+    """Write counts.csv, spreads.csv and users.csv into a folder, created if missing; full precision, empty for None."""
     spreads = [(m.split, m.video_type, m.name, *astuple(m.spread)) for m in summary.measures]
     tables = {
         "counts.csv": csv_text([f.name for f in fields(Counts)], map(astuple, summary.counts)),

@@ -1,4 +1,4 @@
-"""A tree against its index and its annotations, every frame read: all faults, not the first."""
+"""Checks a tree against its index and its annotations, reading every frame; reports all faults, not only the first."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ from groundwork.cores import default_workers
 from groundwork.errors import DataError
 from groundwork.progress import Progress
 
-TIME_LIMIT_S = 1800.0  # for one raw video, as in extraction: a hung decoder takes for ever
+TIME_LIMIT_S = 1800.0  # for one raw video, as in extraction: a hung decoder never ends
 _END_OF_JPEG = b"\xff\xd9"
 
 Size = tuple[int, int]  # width, height in pixels
@@ -34,10 +34,10 @@ Size = tuple[int, int]  # width, height in pixels
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong. `path` is relative to the root; `kind` is one word to count by, `detail` a sentence.
+    """One fault. `path` is relative to the root; `kind` is one word, `detail` a sentence.
 
-    Kinds: missing, extra, changed, unreadable, size, sequence, annotation, index; of other comparisons duration and
-    differs.
+    Kinds: missing, extra, changed, unreadable, size, sequence, annotation, index; other comparisons also give duration
+    and differs.
     """
 
     path: str
@@ -50,11 +50,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class _Read:
-    """What reading one video gave, or one archive that does not open (its `found.video` is "").
+    """The result of reading one video, or one archive that can't be opened (then `found.video` is "").
 
     Attributes:
-        fingerprint: as the index has it, None if it can't be told.
-        frames: the files' numbers, 0 for one that is no frame; None if it can't be told which there are.
+        found: the video or archive.
+        fingerprint: as in the index, None if unknown.
+        frames: the numbers of the files, 0 for a file that is not a frame; None if unknown.
+        faults: what is wrong.
         sizes: the numbers of the files of each size.
     """
 
@@ -66,17 +68,17 @@ class _Read:
 
 
 def verify(root: Path, *, time_limit_s: float = TIME_LIMIT_S) -> list[Fault]:
-    """Read a whole tree, of frames, packed or raw, and list everything that is wrong with it, sorted by path.
+    """Read a whole tree (of frames, packed or raw) and list everything that is wrong with it, sorted by path.
 
-    Without an index, frames and annotations are checked alone. An archive whose directory is not in order is one fault.
+    Without an index, only frames and annotations are checked. An archive with a malformed directory is one fault.
 
     Args:
         root: the tree.
-        time_limit_s: after which a raw video counts as unreadable.
+        time_limit_s: seconds after which a raw video counts as unreadable.
 
     Raises:
         UsageError: if there is no tree.
-        DataError: if its videos can't even be told apart (two kinds in one tree, videos at wrong levels).
+        DataError: if its videos can't be identified (two kinds of tree in one, videos at wrong levels).
     """
     kind, found = scan_tree(root)
     faults: list[Fault] = []
@@ -94,7 +96,7 @@ def verify(root: Path, *, time_limit_s: float = TIME_LIMIT_S) -> list[Fault]:
             faults += _annotation_faults(root, read)
             place = _relative(root, read.found.path)
             faults += _against_row(place, read, rows.pop(place, None)) if rows is not None else ()
-    # Nobody can say what is in an archive that does not open.
+    # The content of an archive that can't be opened is unknown.
     unknown = tuple(f"{_relative(root, found.path)}#" for found, _ in sizes if not found.video)
     faults += [
         Fault(place, "missing", f"in {INDEX_NAME}, not on disk")
@@ -106,7 +108,7 @@ def verify(root: Path, *, time_limit_s: float = TIME_LIMIT_S) -> list[Fault]:
     return sorted(faults, key=lambda fault: (fault.path, fault.kind, fault.detail))
 
 
-# --- one reader a kind of tree
+# --- one reader per kind of tree
 
 
 def _read_folders(root: Path, found: Sequence[Found], _: float) -> Iterator[_Read]:
@@ -135,7 +137,7 @@ def _read_archives(root: Path, found: Sequence[Found], _: float) -> Iterator[_Re
                 with user:
                     for read in pool.map(partial(_read_packed, root, archive, user), user.videos.values()):
                         yield read
-                        progress.advance(0)  # an archive takes a while: say so in between
+                        progress.advance(0)  # an archive takes a while, so report in between
             progress.advance()
 
 
@@ -164,7 +166,7 @@ def _read_videos(root: Path, found: Sequence[Found], time_limit_s: float) -> Ite
 
 
 def _decode_video(video: Found) -> int:
-    """Decode a raw video to its end; how many frames extraction would give. Runs in a worker, for it may hang."""
+    """Decode a raw video to its end; gives its number of frames after extraction. Runs in a worker: it may hang."""
     for _ in iterate_frames(video.path):
         pass
     return count_frames(probe(video.path))
@@ -188,7 +190,8 @@ def _read_frames(
         path = video.path / name
         if not number:
             expected = frame_file_name(video.video, 1)
-            faults.append(Fault(_relative(root, path), "sequence", f"not a frame's name, expected {expected} and on"))
+            detail = f"not the name of a frame, expected {expected} and so on"
+            faults.append(Fault(_relative(root, path), "sequence", detail))
         try:
             size = _size_of(content_of(name))
         except (DataError, OSError) as error:
@@ -204,21 +207,21 @@ def _read_frames(
 def _size_of(content: bytes) -> Size:
     """Width and height of a JPEG, which is decoded to its end."""
     height, width, _ = decode_jpeg(content).shape
-    if _END_OF_JPEG not in content[-64:]:  # some decoders fill up what is cut off
-        raise DataError(f"{len(content)} bytes without the mark that ends a JPEG: cut off.")
+    if _END_OF_JPEG not in content[-64:]:  # some decoders fill in what is cut off
+        raise DataError(f"cut off: {len(content)} bytes without a JPEG end marker.")
     return width, height
 
 
 def _gaps(root: Path, video: Found, numbers: Sequence[int]) -> Iterable[Fault]:
-    """A fault for each stretch of numbers without a frame: a single stray number may be a thousand millions."""
-    there = sorted(set(numbers) - {0})
-    if not there:
-        yield Fault(_relative(root, video.path), "sequence", "no frame at all")
-    for before, after in zip([0, *there], there, strict=False):
+    """One fault for each gap in the numbers, because a single stray number may be in the billions."""
+    present = sorted(set(numbers) - {0})
+    if not present:
+        yield Fault(_relative(root, video.path), "sequence", "no frames")
+    for before, after in zip([0, *present], present, strict=False):
         if (missing := after - before - 1) > 0:
             place = video.path / frame_file_name(video.video, before + 1)
-            more = f", nor the {missing - 1} after it" if missing > 1 else ""
-            yield Fault(_relative(root, place), "sequence", f"no such frame{more}, though there is a frame {after}")
+            more = f" (nor the next {missing - 1})" if missing > 1 else ""
+            yield Fault(_relative(root, place), "sequence", f"no such frame{more}, but there is a frame {after}")
 
 
 # --- comparisons
@@ -229,12 +232,12 @@ def _relative(root: Path, path: Path) -> str:
 
 
 def _unreadable(root: Path, path: Path, error: Exception | None) -> Fault:
-    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return Fault(_relative(root, path), "unreadable", told.removeprefix(str(path)).lstrip(":# "))
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return Fault(_relative(root, path), "unreadable", reason.removeprefix(str(path)).lstrip(":# "))
 
 
 def _number(video: Found, name: str) -> int:
-    """A frame file's number, 0 if it is none of this video's."""
+    """A frame file's number, 0 if it is not a frame of this video."""
     try:
         of_video, number = parse_frame_file_name(name)
     except ValueError:
@@ -249,11 +252,11 @@ def _against_row(place: str, read: _Read, row: VideoRow | None) -> Iterable[Faul
         kind = "missing" if len(read.frames) < row.frames else "extra"
         yield Fault(place, kind, f"{len(read.frames)} frames on disk, {row.frames} in {INDEX_NAME}")
     elif read.fingerprint not in (None, row.fingerprint):
-        yield Fault(place, "changed", f"names or sizes are not those in {INDEX_NAME}")
+        yield Fault(place, "changed", f"names or sizes differ from those in {INDEX_NAME}")
 
 
 def _odd_sizes(root: Path, videos: Sequence[tuple[Found, dict[Size, list[int]]]]) -> Iterable[Fault]:
-    """Frames that are not of the size that most frames of the tree have."""
+    """Frames whose size is not that of most frames in the tree."""
     counts = Counter[Size]()
     for _, sizes in videos:
         counts.update({size: len(numbers) for size, numbers in sizes.items()})
@@ -266,7 +269,7 @@ def _odd_sizes(root: Path, videos: Sequence[tuple[Found, dict[Size, list[int]]]]
 
 
 def _annotation_faults(root: Path, read: _Read) -> Iterable[Fault]:
-    """Every fault of a video's annotations; against its frames, as far as these are known."""
+    """Every fault of a video's annotations, compared with its frames if these are known."""
     path = annotation_path(root, read.found.split, read.found.video)
     if not path.is_file():
         return
@@ -288,4 +291,4 @@ def _stray_annotations(root: Path, found: Sequence[Found]) -> Iterable[Fault]:
         for path in sorted((root / ANNOTATIONS / split).glob("*.json")):
             user = path.name.partition("--")[0]
             if path not in known and (split, user) not in not_opened:
-                yield Fault(_relative(root, path), "annotation", "of a video that is not in the tree")
+                yield Fault(_relative(root, path), "annotation", "its video is not in the tree")

@@ -1,1 +1,1 @@
-"""Pocket ORBIT: a small ORBIT of drawn things, made here. Others call `pocket_set.make_pocket`."""
+"""Pocket ORBIT: a small synthetic ORBIT of drawn objects. Others call `pocket_set.make_pocket`."""

@@ -1,4 +1,4 @@
-"""What the pocket set's things stand on: a plain surface for clean videos, a patterned one for clutter."""
+"""The backgrounds of the pocket set: a plain surface for clean videos, a patterned one for clutter."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,14 @@ Plane = NDArray[np.float64]
 
 
 def plain_surface(rng: np.random.Generator) -> Picture:
-    """One color, mostly light and pale, with slow shades and a little grain. Four channels, two world units a side."""
+    """One color, mostly light and pale, with soft shades and a little grain. Four channels, two world units per
+    side."""
     color = rng.uniform(120, 215) + rng.uniform(-22, 22, 3)
     return _finished(np.broadcast_to(color, (_CANVAS_PX, _CANVAS_PX, 3)), rng, shade=10, grain=2.5)
 
 
 def patterned_surface(rng: np.random.Generator) -> Picture:
-    """A floor, a cloth, a rug: one of PATTERNS in three muted colors. Four channels, two world units a side."""
+    """A floor, a cloth or a rug: one of PATTERNS in three muted colors. Four channels, two world units per side."""
     v, u = np.mgrid[0:_CANVAS_PX, 0:_CANVAS_PX] / BACKGROUND_PX_PER_UNIT
     angle = rng.uniform(0, np.pi)
     turned_u, turned_v = u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
@@ -71,7 +72,7 @@ def _rug(u: Plane, v: Plane, rng: np.random.Generator) -> NDArray[np.intp]:
     return np.asarray(np.floor(np.hypot(u - center_u, v - center_v) * rng.uniform(6, 12)) % 3, np.intp)
 
 
-# (u, v in world units, turned; rng) -> which of three colors, shape as u
+# (u, v in world units, rotated; rng) -> index of one of three colors, with the shape of u
 PATTERNS: dict[str, Callable[[Plane, Plane, np.random.Generator], NDArray[np.intp]]] = {
     "checks": _checks,
     "patches": _patches,

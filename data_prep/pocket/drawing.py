@@ -1,8 +1,8 @@
-"""How the pocket set's pictures are put together: places in the world, a hand-held camera, pasting, light and blur.
+"""How the pocket set's pictures are composed: places in the world, a hand-held camera, pasting, light and blur.
 
-World units: the shorter side of the picture is 1 at zoom 1, the target stands at (0, 0), y points down. Matrices are
-3x3 and map pixel centers, as OpenCV's warps do. Pictures have a fourth channel until they are lit: OpenCV warps four
-channels three times as fast as three.
+World units: the shorter side of the picture is 1 at zoom 1, the target is at (0, 0), y points down. Matrices are 3x3
+and map pixel centers, as OpenCV's warps do. Pictures have a fourth channel until they are lit, because OpenCV warps
+four channels three times as fast as three.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """One number a frame for each of the camera's movements, shape (frames,): center in world units, zoom, degrees."""
+    """The camera's movements, with one number per frame, shape (frames,): center in world units, zoom, degrees."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -33,7 +33,7 @@ class Path:
 
 @dataclass(frozen=True, eq=False)
 class Pasted:
-    """Where a sprite came to lie in a frame: corner, cover in [0, 1], (h, w), and its area if nothing cut it off."""
+    """The position of a sprite in a frame: corner, cover in [0, 1], (h, w), and its area if it is not cut off."""
 
     left: int
     top: int
@@ -42,7 +42,7 @@ class Pasted:
 
 
 def wander(rng: np.random.Generator, frames: int, amplitude: float) -> NDArray[np.float64]:
-    """A smooth walk about 0 that never passes `amplitude`: three sines, each 1 to 4 s long; shape (frames,)."""
+    """A smooth path around 0 that never exceeds `amplitude`: three sines with periods of 1 to 4 s; shape (frames,)."""
     seconds = np.arange(frames) / FRAMES_PER_SECOND
     weights = rng.dirichlet((1.0, 1.0, 1.0))
     periods_s, phases = rng.uniform(1, 4, 3), rng.uniform(0, 2 * np.pi, 3)
@@ -51,7 +51,7 @@ def wander(rng: np.random.Generator, frames: int, amplitude: float) -> NDArray[n
 
 
 def placed(x: float, y: float, size: float, degrees: float, squash: float = 1.0) -> Matrix:
-    """Sprite pixels to world: center, longer side `size`, turned, breadth times `squash` (seen aslant)."""
+    """Sprite pixels to world: center, longer side `size`, rotation, and width times `squash` (a slanted view)."""
     scale = size / (SPRITE_PX * FILL)
     middle = (SPRITE_PX - 1) / 2
     return _turned(degrees, scale, x, y) @ np.diag([squash, 1, 1]) @ moved(-middle, -middle)
@@ -65,7 +65,7 @@ def camera(path: Path, frame: int, width_px: int, height_px: int) -> Matrix:
 
 
 def background(canvas: Picture, view: Matrix, width_px: int, height_px: int) -> Picture:
-    """The part of a background that the camera sees; past its edge it goes on mirrored. (height, width, 4)."""
+    """The part of a background that the camera sees, mirrored beyond its edges. (height, width, 4)."""
     middle = (canvas.shape[0] - 1) / 2
     to_world = np.diag([1 / BACKGROUND_PX_PER_UNIT, 1 / BACKGROUND_PX_PER_UNIT, 1]) @ moved(-middle, -middle)
     matrix = (view @ to_world)[:2]
@@ -74,7 +74,7 @@ def background(canvas: Picture, view: Matrix, width_px: int, height_px: int) -> 
 
 
 def paste(picture: Picture, sprite: Sprite, matrix: Matrix) -> Pasted | None:
-    """Draw a sprite into a picture (changed in place) by its matrix to pixels; None if it lies outside."""
+    """Draw a sprite into a picture (changed in place) with its matrix to pixels; None if it is outside."""
     height_px, width_px = picture.shape[:2]
     area = sprite.area_px * abs(np.linalg.det(matrix[:2, :2]))
     corners = at(matrix, np.array([[0, 0], [0, SPRITE_PX], [SPRITE_PX, 0], [SPRITE_PX, SPRITE_PX]], np.float64))
@@ -94,24 +94,24 @@ def paste(picture: Picture, sprite: Sprite, matrix: Matrix) -> Pasted | None:
 
 
 def moved(x: float, y: float) -> Matrix:
-    """A shift."""
+    """A translation."""
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
 
 
 def at(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points (n, 2) through a matrix."""
+    """Points (n, 2) mapped by a matrix."""
     return np.asarray(points @ matrix[:2, :2].T + matrix[:2, 2])
 
 
 def lit(picture: Picture, gain: float, offset: float, tint: NDArray[np.float64]) -> Picture:
-    """Brightness and color of the light: value * gain * tint + offset; `tint` (3,). (h, w, 4) to (h, w, 3)."""
-    matrix = np.zeros((3, 4))  # diagonal: OpenCV has a fast way for that
+    """Apply brightness and color of the light: value * gain * tint + offset; `tint` (3,). (h, w, 4) to (h, w, 3)."""
+    matrix = np.zeros((3, 4))  # diagonal, which OpenCV computes fast
     matrix[:, :3], matrix[:, 3] = np.diag(gain * tint), offset
     return np.asarray(cv2.transform(cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR), matrix), np.uint8)
 
 
 def shaken(picture: Picture, length_px: int, *, upright: bool) -> Picture:
-    """Motion blur to the side, or up and down."""
+    """Horizontal or vertical motion blur."""
     return np.asarray(cv2.blur(picture, (1, length_px) if upright else (length_px, 1)), np.uint8)
 
 

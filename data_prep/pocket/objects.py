@@ -1,7 +1,7 @@
-"""The pocket set's things: a shape, a texture and two colors, and the picture of each, ready to be put into a frame.
+"""The pocket set's objects: a shape, a texture and two colors, and the picture of each, ready to be put into a frame.
 
-Shapes, textures and palette are the same for every user of every split; what a user owns is a keyed draw from them. A
-user's things share three colors, so that a mean color does not tell them apart.
+Shapes, textures and palette are the same for all users of all splits; a user's objects are a keyed draw from them. They
+share three colors, so that the mean color does not identify them.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ MOST_OBJECTS = 12
 _USER_COLORS = 3
 _LEVELS = 3
 _OVERSAMPLING = 2
-_CONTRAST = 90  # least distance of two of a user's colors, in 8-bit BGR
+_CONTRAST = 90  # least distance between two of a user's colors, in 8-bit BGR
 
 # blue, green, red
 PALETTE: dict[str, tuple[int, int, int]] = {
@@ -91,7 +91,7 @@ def _halved(u: Plane, v: Plane, rng: np.random.Generator) -> NDArray[np.bool_]:
     return np.asarray(v > rng.uniform(0.45, 0.58))
 
 
-# What to write before the shape in a thing's name, and where its second color goes: (u, v in [0, 1], rng) -> mask.
+# The word before the shape in an object's name, and the mask of its second color: (u, v in [0, 1], rng) -> mask.
 TEXTURES: dict[str, Texture] = {
     "plain": _plain,
     "striped": _striped,
@@ -108,25 +108,27 @@ TEXTURES: dict[str, Texture] = {
 
 @dataclass(frozen=True)
 class Look:
-    """What one thing looks like. `colors` are names in PALETTE: the ground's and the pattern's."""
+    """The look of one object. `colors` are names in PALETTE: of the ground and of the pattern."""
 
     shape: str
     texture: str
     colors: tuple[str, str]
-    seed: int  # of the texture's spacing and phase
+    seed: int  # for the texture's spacing and phase
 
     @property
     def name(self) -> str:
-        """The object's name, as its user would say it: `striped mug`; a plain one is just `mug`."""
+        """The object's name, such as `striped mug`; a plain one is just `mug`."""
         return self.shape if self.texture == "plain" else f"{self.texture} {self.shape}"
 
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """A thing cut out: colors and cover at falling sizes, so that a small one is not sampled coarsely.
+    """An object cut out: colors and cover at decreasing sizes, so that a small one is not sampled coarsely.
 
-    `levels`: uint8 BGRA (s, s, 4), s = SPRITE_PX, half of it, a quarter of it; A is the cover, 0 to 255.
-    `outline`: points of the outer edge, (n, 2), in pixels of the first level. `area_px`: its pixels there.
+    Attributes:
+        levels: uint8 BGRA (s, s, 4), s = SPRITE_PX, half of it, a quarter of it; A is the cover, 0 to 255.
+        outline: points of the outer edge, (n, 2), in pixels of the first level.
+        area_px: its area in pixels of the first level.
     """
 
     levels: tuple[NDArray[np.uint8], ...]
@@ -135,7 +137,7 @@ class Sprite:
 
 
 def user_looks(seed: int, user: str, count: int) -> tuple[Look, ...]:
-    """A user's things, each of another shape, in an order that does not depend on `count` (at most MOST_OBJECTS)."""
+    """A user's objects, all of different shapes, in an order that does not depend on `count` (at most MOST_OBJECTS)."""
     rng = keyed_rng(seed, "pocket", user)
     shapes = rng.permutation(sorted(SHAPES))[:MOST_OBJECTS]
     textures = np.concatenate([rng.permutation(sorted(TEXTURES)), rng.permutation(sorted(TEXTURES))])
@@ -150,7 +152,7 @@ def user_looks(seed: int, user: str, count: int) -> tuple[Look, ...]:
 
 @lru_cache(maxsize=64)
 def draw_sprite(look: Look) -> Sprite:
-    """The picture of a thing: texture inside the silhouette, lit from above left, with a dark edge."""
+    """The picture of an object: texture inside the silhouette, lit from the upper left, with a dark edge."""
     rng = np.random.default_rng(look.seed)
     large_px = SPRITE_PX * _OVERSAMPLING
     v, u = np.mgrid[0:large_px, 0:large_px] / large_px
@@ -162,7 +164,7 @@ def draw_sprite(look: Look) -> Sprite:
 
 
 def draw_hand(rng: np.random.Generator) -> Sprite:
-    """A hand with its arm, to be held before a thing. Its skin is one of a few, drawn."""
+    """A hand with its arm, to be held in front of an object. Its skin color is drawn from a few."""
     skin = np.array(_SKIN[int(rng.integers(len(_SKIN)))], np.uint8)
     colors = np.broadcast_to(skin, (SPRITE_PX, SPRITE_PX, 3)).copy()
     return _sprite(colors, silhouette(HAND, SPRITE_PX))

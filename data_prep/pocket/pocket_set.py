@@ -1,11 +1,11 @@
-"""Pocket ORBIT: a small ORBIT made here, raw videos of drawn things with true annotations, seeded.
+"""Pocket ORBIT: a small synthetic ORBIT, with raw videos of drawn objects and true annotations, from a seed.
 
     OUT/{train,validation,test}/USER/OBJECT/{clean,clutter}/USER--OBJECT--TYPE--ID.mp4
     OUT/annotations/{train,validation,test}/USER--OBJECT--TYPE--ID.json
 
-Same seed, same bytes of every frame: every draw is keyed by the video it is for, so a video depends neither on how many
-others are made nor on the number of worker processes. (Its distractors are its user's other things, so it does depend
-on the number of objects a user.)
+The same seed gives the same bytes of every frame: every draw is keyed by its video, so a video depends neither on the
+number of other videos nor on the number of worker processes. (Its distractors are its user's other objects, so it does
+depend on the number of objects per user.)
 """
 
 import base64
@@ -30,19 +30,20 @@ from groundwork.files import is_part, whole_file, write_json
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from groundwork.strict_json import parse_json
+from groundwork.words import counted
 
 SETTINGS_NAME = "pocket.json"
-VERSION = 1  # goes up when the same seed gives other frames
-TIME_LIMIT_S = 300.0  # for one video, which takes a tenth of a second: something hangs
-_MOST_USERS = 999  # of a split: the numbers that are free for its users' names
-_ID_BYTES = 15  # 20 characters, as long as ORBIT's ids
-# ultrafast: quick to make and quick to decode, for files a third larger
+VERSION = 1  # increased when the same seed gives different frames
+TIME_LIMIT_S = 300.0  # for one video, which takes a tenth of a second; more means that it hangs
+_MOST_USERS = 999  # per split: the numbers available for users' names
+_ID_BYTES = 15  # 20 characters, the length of ORBIT's ids
+# ultrafast: fast to encode and to decode, but the files are a third larger
 _ENCODER = {"preset": "ultrafast", "crf": "26", "threads": "1", "x264-params": "threads=1:lookahead-threads=1"}
 
 
 @dataclass(frozen=True)
 class PocketSettings:
-    """All that the set's bytes depend on. `users`: how many of train, validation and test."""
+    """Everything that the set's bytes depend on. `users`: the number of train, validation and test users."""
 
     users: tuple[int, int, int]
     objects: int
@@ -65,17 +66,17 @@ class PocketVideo:
     video: str
 
     def path(self, root: Path) -> Path:
-        """Where the video stands."""
+        """The path of the video."""
         return root / self.split / self.user / self.object / self.video_type / f"{self.video}.mp4"
 
     def annotations(self, root: Path) -> Path:
-        """Where its annotations stand. They are written last: where they are, the video was whole."""
+        """The path of its annotations. They are written last, so if they exist, the video is whole."""
         return annotation_path(root, self.split, self.video)
 
 
 @dataclass(frozen=True)
 class PocketSummary:
-    """What stands under `root`. `made`: the videos of this call; the others were there already."""
+    """The set under `root`. `made`: the number of videos made by this call; the others existed already."""
 
     root: Path
     settings: PocketSettings
@@ -85,8 +86,8 @@ class PocketSummary:
     def __str__(self) -> str:
         train, validation, test = self.settings.users
         what = f"{train} train, {validation} validation and {test} test users, {self.settings.objects} objects each"
-        there = f" ({self.videos - self.made} of them were there already)" if self.made < self.videos else ""
-        return f"{self.root}: {what}, {self.videos} videos{there}"
+        existing = f" ({self.videos - self.made} of them existed already)" if self.made < self.videos else ""
+        return f"{self.root}: {what}, {counted(self.videos, 'video')}{existing}"
 
 
 def make_pocket(
@@ -99,20 +100,20 @@ def make_pocket(
     seed: int = 0,
     workers: int | None = None,
 ) -> PocketSummary:
-    """Draw and encode a pocket ORBIT; go on with one of the same settings that was cut off.
+    """Draw and encode a pocket ORBIT, or resume an interrupted one with the same settings.
 
     Args:
-        out: folder to make: new, empty, or a pocket set of the very same settings.
-        users: how many users of train, validation and test, none or more of each, 1 or more in all.
-        objects: objects of each user, 2 to MOST_OBJECTS.
-        clean_videos: clean videos of each object, 1 or more.
-        clutter_videos: clutter videos of each object, 0 or more.
-        seed: same seed, same frames.
-        workers: processes, 1 or more; None for one a core.
+        out: folder to make: new, empty, or a pocket set with the same settings.
+        users: number of train, validation and test users, each 0 or more, not all 0.
+        objects: objects per user, 2 to MOST_OBJECTS.
+        clean_videos: clean videos per object, 1 or more.
+        clutter_videos: clutter videos per object, 0 or more.
+        seed: the same seed gives the same frames.
+        workers: processes, 1 or more; None for one per core.
 
     Raises:
         UsageError: for numbers outside these ranges, or if `out` holds anything else.
-        DataError: if a worker dies, for want of memory for example; what is made stays, call again.
+        DataError: if a worker dies, for example for lack of memory; finished videos stay, so call again.
     """
     settings = PocketSettings(users, objects, clean_videos, clutter_videos, seed)
     _check(settings, workers)
@@ -133,7 +134,7 @@ def make_pocket(
 
 
 def plan_videos(settings: PocketSettings) -> Iterator[PocketVideo]:
-    """Every video of a set, user by user: names and places, no pixels."""
+    """All videos of a set, user by user: names and places, without pixels."""
     counts = dict(zip(VIDEO_TYPES, (settings.clean_videos, settings.clutter_videos), strict=True))
     for thousand, (split, users) in enumerate(zip(SPLITS, settings.users, strict=True), start=1):
         for user in (f"P{1000 * thousand + number}" for number in range(1, users + 1)):
@@ -146,7 +147,7 @@ def plan_videos(settings: PocketSettings) -> Iterator[PocketVideo]:
 
 
 def draw_video(video: PocketVideo, settings: PocketSettings) -> Iterator[SceneFrame]:
-    """The frames of one video, before they are encoded."""
+    """The frames of one video, before encoding."""
     rng = keyed_rng(settings.seed, "pocket", video.user, video.object_number, video.video_type, video.number)
     sprites = [draw_sprite(look) for look in user_looks(settings.seed, video.user, settings.objects)]
     thing = sprites.pop(video.object_number)
@@ -166,7 +167,7 @@ def _make_video(root: Path, settings: PocketSettings, video: PocketVideo) -> Non
 
 
 def _encode(path: Path, frames: Iterator[SceneFrame]) -> None:
-    # bitexact and one thread: no date, no version and no chance in the file
+    # bitexact and one thread: the file has no date and no version, and does not vary
     options = {"fflags": "+bitexact"}
     with whole_file(path) as file, av.open(file, "w", format="mp4", container_options=options) as container:
         first = next(frames)
@@ -179,7 +180,7 @@ def _encode(path: Path, frames: Iterator[SceneFrame]) -> None:
 
 
 def _video_id(seed: int, *keys: str | int) -> str:
-    """An id as ORBIT's: base64url; one in twelve begins with a dash, one in twelve holds two in a row."""
+    """An id like those of ORBIT: base64url; one in twelve begins with a dash, one in twelve has two in a row."""
     rng = keyed_rng(seed, "pocket", "id", *keys)
     plain = base64.urlsafe_b64encode(rng.bytes(_ID_BYTES)).decode().lstrip("-")
     kind, place = int(rng.integers(12)), int(rng.integers(4, 10))
@@ -189,12 +190,14 @@ def _video_id(seed: int, *keys: str | int) -> str:
 def _check(settings: PocketSettings, workers: int | None) -> None:
     users = settings.users
     if not (len(users) == len(SPLITS) and all(0 <= count <= _MOST_USERS for count in users) and any(users)):
-        raise UsageError(f"users {users}: expected how many of {', '.join(SPLITS)}, each 0 to {_MOST_USERS}, not all 0")
+        raise UsageError(
+            f"users {users}: expected the numbers of {', '.join(SPLITS)} users, each 0 to {_MOST_USERS}, not all 0"
+        )
     if not 2 <= settings.objects <= MOST_OBJECTS:
-        raise UsageError(f"{settings.objects} objects a user: expected 2 to {MOST_OBJECTS}")
+        raise UsageError(f"{settings.objects} objects per user: expected 2 to {MOST_OBJECTS}")
     if settings.clean_videos < 1 or settings.clutter_videos < 0:
         raise UsageError(
-            f"{settings.clean_videos} clean and {settings.clutter_videos} clutter videos an object: "
+            f"{settings.clean_videos} clean and {settings.clutter_videos} clutter videos per object: "
             "expected 1 or more clean ones, 0 or more clutter ones"
         )
     if settings.seed < 0:
@@ -204,19 +207,19 @@ def _check(settings: PocketSettings, workers: int | None) -> None:
 
 
 def _claim(out: Path, settings: PocketSettings) -> bool:
-    """Make `out` this set's folder; True if the set is there and whole. Raises UsageError if it holds anything else."""
+    """Prepare `out` for this set; True if the set is already whole. Raises UsageError if it holds anything else."""
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: a file; a pocket set needs a folder of its own, name another")
+        raise UsageError(f"{out}: a file; a pocket set needs a separate folder, name another")
     path = out / SETTINGS_NAME
     wanted: dict[str, Any] = parse_json(json.dumps(asdict(settings)))
     if path.is_file():
-        there, whole = _read_settings(path)
-        if there != wanted:
-            other = ", ".join(f"{key} {there.get(key)}" for key in wanted if there.get(key) != wanted[key])
-            raise UsageError(f"{out}: holds a pocket set of other settings ({other}); name another folder")
+        found, whole = _read_settings(path)
+        if found != wanted:
+            other = ", ".join(f"{key} {found.get(key)}" for key in wanted if found.get(key) != wanted[key])
+            raise UsageError(f"{out}: holds a pocket set with other settings ({other}); name another folder")
         return whole
     if out.is_dir() and any(not is_part(entry.name) for entry in out.iterdir()):
-        raise UsageError(f"{out}: holds other things; a pocket set needs a new or an empty folder")
+        raise UsageError(f"{out}: holds other files; a pocket set needs a new or empty folder")
     write_json(path, {"settings": wanted, "whole": False})
     return False
 

@@ -1,8 +1,9 @@
-"""The pocket set's videos, frame by frame: a clean one of one thing, a cluttered one with the user's other things.
+"""The pocket set's videos, frame by frame: clean videos of one object, and clutter videos with the user's other
+objects.
 
-Annotations are true by construction: an issue is flagged where it was put in, and what depends on where the thing came
-to lie (in the picture or not, cut off, behind a hand, its box) is read off the drawn masks. They speak of the square
-that extraction cuts from the middle of a frame.
+Annotations are true by construction: an issue is flagged where it was added, and what depends on the object's position
+(whether it is in the picture, cut off, behind a hand; its box) is read from the drawn masks. They refer to the square
+that extraction crops from the middle of a frame.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,19 +37,19 @@ from data_prep.tree.annotations import BOX, ISSUES, NOT_PRESENT
 
 CLEAN_FRAMES = (60, 76)  # lowest, and one past the highest
 CLUTTER_FRAMES = (90, 106)
-# width, height; square twice, as most of ORBIT's are
+# width, height; two of them square, as most of ORBIT's videos are
 SIZES_PX = ((256, 256), (288, 288), (320, 256), (256, 320))
 ANNOTATED_SIDE_PX = 1080  # boxes are in pixels of a square frame of this side, as published
 
-AWAY = 1.4  # how far the camera looks aside where the thing is absent, in world units
-_PRESENT = 0.02  # least share of the thing inside the square that counts as present
-_OCCLUDED = 0.05  # least share of the thing's visible part that a hand covers to be flagged
-_ASLANT = 0.5  # at most this breadth left is a viewpoint issue
+AWAY = 1.4  # how far the camera looks aside while the object is absent, in world units
+_PRESENT = 0.02  # least share of the object inside the square that counts as present
+_OCCLUDED = 0.05  # least share of the object's visible part that a hand must cover to be flagged
+_ASLANT = 0.5  # at most this share of its width is left in a viewpoint issue
 
 
 @dataclass(frozen=True, eq=False)
 class SceneFrame:
-    """One frame: BGR uint8 (h, w, 3), the thing's cover in it in [0, 1] (h, w), hands left out, and its annotation."""
+    """One frame: BGR uint8 (h, w, 3), the object's cover in [0, 1] (h, w), ignoring hands, and its annotation."""
 
     picture: Picture
     cover: NDArray[np.float32]
@@ -57,7 +58,7 @@ class SceneFrame:
 
 @dataclass(frozen=True, eq=False)
 class _Prop:
-    """A thing in a scene: its picture, its place and size in world units, how it is turned at each frame."""
+    """An object in a scene: its picture, its place and size in world units, its rotation in each frame."""
 
     sprite: Sprite
     x: float
@@ -70,7 +71,7 @@ class _Prop:
 
 
 def clean_video(rng: np.random.Generator, thing: Sprite) -> Iterator[SceneFrame]:
-    """A thing by itself on a plain surface, the camera moving about it; one to three stretches with a quality issue."""
+    """One object on a plain surface with a moving camera; one to three stretches have a quality issue."""
     size_px, frames = _size_px(rng), int(rng.integers(*CLEAN_FRAMES))
     path = _hand_held(rng, frames, reach=0.07, turn=10)
     target = _Prop(thing, 0, 0, rng.uniform(0.42, 0.56), rng.uniform(-25, 25) + wander(rng, frames, 20))
@@ -91,7 +92,7 @@ def clean_video(rng: np.random.Generator, thing: Sprite) -> Iterator[SceneFrame]
 
 
 def clutter_video(rng: np.random.Generator, thing: Sprite, others: Sequence[Sprite]) -> Iterator[SceneFrame]:
-    """A thing on a patterned surface among others, which are smaller; a stretch without it, often a hand before it."""
+    """One object on a patterned surface among smaller ones; one stretch without it, and often a hand in front of it."""
     size_px, frames = _size_px(rng), int(rng.integers(*CLUTTER_FRAMES))
     path = _hand_held(rng, frames, reach=0.12, turn=14)
     target = _Prop(thing, 0, 0, rng.uniform(0.42, 0.56), rng.uniform(-25, 25) + wander(rng, frames, 12))
@@ -115,18 +116,18 @@ def clutter_video(rng: np.random.Generator, thing: Sprite, others: Sequence[Spri
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """One frame as drawn, and what the masks say of the thing in it."""
+    """One frame as drawn, and what the masks say about the object in it."""
 
     picture: Picture
     cover: NDArray[np.float32]
-    box: dict[str, int] | None  # None if the thing is not in the square
+    box: dict[str, int] | None  # None if the object is not in the square
     cut_off: bool
     occluded: bool
     aslant: bool
 
 
 class _Scene:
-    """What one video shows. Every draw of its generator happens here; `draw` depends on the frame alone."""
+    """The scene of one video. All random draws happen in the constructor; `draw` depends only on the frame."""
 
     def __init__(
         self,
@@ -153,15 +154,16 @@ class _Scene:
         self.gain_over, self.gain_under = rng.uniform(1.7, 2.1), rng.uniform(0.14, 0.24)
 
     def near(self, kind: str, frame: int) -> tuple[float, float]:
-        """Strength and direction of the stretch of this kind, (0, 0) if there is none; no kind comes twice."""
+        """Strength and direction of the stretch of this kind, (0, 0) if there is none; each kind occurs at most
+        once."""
         return next(((s.strength(frame), s.degrees) for s in self.stretches if s.kind == kind), (0.0, 0.0))
 
     def holds(self, kind: str, frame: int) -> bool:
-        """Whether a stretch of this kind has the frame, its ramps left out."""
+        """Whether the frame is in a stretch of this kind, not counting its ramps."""
         return self.near(kind, frame)[0] == 1
 
     def draw(self, frame: int) -> _Drawn:
-        """One frame, by number from 0, with the masks that its annotation is read off."""
+        """One frame, by number from 0, with the masks for its annotation."""
         width_px, height_px = self.size_px
         view = self._view(frame)
         picture = background(self.canvas, view, width_px, height_px)
@@ -182,7 +184,7 @@ class _Scene:
         )
 
     def issues(self, frame: int, drawn: _Drawn) -> dict[str, bool | None]:
-        """The seven issues of a clean frame; the other six are null where the thing is not in the picture."""
+        """The seven issues of a clean frame; if the object is not in the picture, the other six are null."""
         if drawn.box is None:
             return {issue: True if issue == NOT_PRESENT else None for issue in ISSUES}
         return {
@@ -207,7 +209,7 @@ class _Scene:
         strength, degrees = self.near("occlusion", frame)
         if not strength:
             return None
-        x, y = (0.45 + 0.8 * (1 - strength)) * _direction(degrees)  # from outside to a part of the thing
+        x, y = (0.45 + 0.8 * (1 - strength)) * _direction(degrees)  # from outside to a part of the object
         return _on_frame(paste(picture, self.hand, view @ placed(x, y, 1.0, degrees - 90)), self.size_px)
 
     def _as_filmed(self, picture: Picture, frame: int) -> Picture:
@@ -234,9 +236,9 @@ def _hand_held(rng: np.random.Generator, frames: int, *, reach: float, turn: flo
 
 
 def _distractors(rng: np.random.Generator, frames: int, others: Sequence[Sprite], away: float) -> list[_Prop]:
-    """Two to four of the user's other things about the target, less than half as large as it.
+    """Two to four of the user's other objects around the target, less than half its size.
 
-    One more stands, in half of the videos, where the camera looks when the target is out of the picture.
+    In half of the videos, there is one more at the place that the camera shows while the target is out of the picture.
     """
     count = min(int(rng.integers(2, 5)), len(others))
     angles = rng.uniform(0, 360) + np.arange(count) * 360 / max(count, 1) + rng.uniform(-18, 18, count)
@@ -263,7 +265,7 @@ def _on_frame(pasted: Pasted | None, size_px: tuple[int, int]) -> NDArray[np.flo
 
 
 def square(size_px: tuple[int, int]) -> tuple[int, int, int]:
-    """Left, top and side of the square that extraction cuts from the middle of a frame of (width, height)."""
+    """Left, top and side of the square that extraction crops from the middle of a frame of (width, height)."""
     side_px = min(size_px)
     return (size_px[0] - side_px) // 2, (size_px[1] - side_px) // 2, side_px
 
@@ -274,7 +276,7 @@ def _box(cover: NDArray[np.float32], pasted: Pasted | None) -> dict[str, int] | 
     if pasted is None or float(inside.sum()) < _PRESENT * pasted.whole_area_px:
         return None
     bounds = cv2.boundingRect((inside > 0.5).astype(np.uint8))
-    if not bounds[2]:  # nothing but faint edges
+    if not bounds[2]:  # only faint edges
         return None
     return {key: round(value * ANNOTATED_SIDE_PX / side_px) for key, value in zip("xywh", bounds, strict=True)}
 

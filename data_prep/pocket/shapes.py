@@ -1,6 +1,6 @@
-"""Silhouettes of the pocket set's things: a mug, a key, a fish …, each a few outlines that are filled or cut away.
+"""Silhouettes of the pocket set's objects: a mug, a key, a fish …, each a few outlines that are filled or cut out.
 
-Outlines stand in a unit square, x to the right and y down; `silhouette` centers them and scales them to one size.
+Outlines are in a unit square, x to the right and y down; `silhouette` centers them and scales them to one size.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 FILL = 0.94  # longer side of a silhouette, as a share of its canvas
-_OVERSAMPLING = 4  # drawn this much larger and shrunk: smooth edges
+_OVERSAMPLING = 4  # drawn this much larger and then shrunk, for smooth edges
 _CURVE_POINTS = 48
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One closed outline, points (n, 2) in the unit square; a part that cuts takes away what was filled before it."""
+    """One closed outline, points (n, 2) in the unit square; a part with `cuts` removes what was filled before it."""
 
     outline: NDArray[np.float64]
     cuts: bool = False

@@ -1,17 +1,17 @@
-"""When something is amiss in a pocket video, and what: the stretches of frames in which it is put in."""
+"""The stretches of frames in a pocket video that get an issue."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-_RAMP = 4  # frames in which the camera, the hand or the thing moves into an issue and out again
+_RAMP = 4  # frames in which the camera, the hand or the object moves into an issue and out again
 _PLANTED = ("blur", "shake", "overexposed", "underexposed", "framing", "occlusion", "viewpoint", "absent")
 _PLANTED_SHARES = (0.16, 0.13, 0.16, 0.16, 0.16, 0.1, 0.1, 0.03)
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Something that holds for frames [start, end) of a video. `degrees`: which way camera or hand move, if they do."""
+    """An issue of frames [start, end) of a video. `degrees`: the direction in which camera or hand move, if they do."""
 
     kind: str
     start: int
@@ -25,7 +25,7 @@ class Stretch:
 
 
 def quality_stretches(rng: np.random.Generator, frames: int) -> list[Stretch]:
-    """One to three stretches of 6 to 11 frames, each in its own part of the video, the first frames left sound."""
+    """One to three stretches of 6 to 11 frames in separate parts of the video; the first frames have no issue."""
     count = int(rng.integers(1, 4))
     kinds = rng.choice(_PLANTED, size=count, replace=False, p=_PLANTED_SHARES)
     edges = np.linspace(4, frames, count + 1).astype(int)
@@ -41,8 +41,8 @@ def quality_stretches(rng: np.random.Generator, frames: int) -> list[Stretch]:
 
 
 def clutter_stretches(rng: np.random.Generator, frames: int) -> list[Stretch]:
-    """A stretch without the thing, then, mostly, one with a hand before it, where there is room for it."""
-    gone = int(rng.integers(10, 21))  # 90 frames - 20 - 2 * 4 of moving away and back: 62 show the thing, some in part
+    """A stretch without the object, and in most videos one with a hand in front of it, where there is room."""
+    gone = int(rng.integers(10, 21))  # 90 frames - 20 - 2 * 4 of moving away and back: 62 show the object, some in part
     start = int(rng.integers(5, frames - gone - 5))
     stretches = [Stretch("absent", start, start + gone, rng.uniform(0, 360))]
     margin = 2 * _RAMP + 4

@@ -1,1 +1,1 @@
-"""How videos are filmed: blur, light, motion. Others call `estimate.quality` and `report`."""
+"""Estimates of how videos are filmed: blur, light, motion. Others call `estimate.quality` and `report`."""

@@ -1,7 +1,7 @@
-"""How a new user's videos are filmed: blur, light, motion, frames that repeat; for each object a line to its filmer.
+"""Estimates how a new user's videos are filmed: blur, light, motion, repeated frames; with a line of advice per object.
 
-Estimates from pixels alone, frame by frame. What can't be told (blur without edges) is kept apart from "no", as null is
-in ORBIT's annotations.
+The estimates use only pixels, frame by frame. What can't be judged (blur without edges) is distinguished from "no",
+like null in ORBIT's annotations.
 """
 
 import logging
@@ -25,27 +25,30 @@ from groundwork.cores import default_workers
 from groundwork.errors import DataError, KitError, UsageError
 from groundwork.progress import Progress
 from groundwork.reporting import report_failed
-from groundwork.words import listed
+from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")
 
 TIME_LIMIT_S = 1800.0  # for one video, as for its extraction
 
-# From here on a frame counts as at fault.
+# Thresholds from which a frame has an issue.
 BLURRED_EDGE_PX = 5.0  # sharp edges take 2.9 to 3.7 px; 5 is a Gaussian of about 1.8 px, or 9 px of a 1080-px video
-OVEREXPOSED_SHARE = 0.25  # a quarter of the picture is white: a lamp or a lit edge alone is less
-UNDEREXPOSED_GRAY = 75 / 255  # not even the brightest twentieth gets above this: a dark thing in good light does
-FAST_SIDES_S = 1.0  # indoors, at 1/50 s a frame, this smears edges over 4 px of 224
-STILL_CHANGE = 0.02  # about what a shift by a quarter of a pixel of 224 makes: a slow hand makes more
+OVEREXPOSED_SHARE = 0.25  # a quarter of the picture is white; a lamp or a lit edge alone is less
+UNDEREXPOSED_GRAY = 75 / 255  # the brightest twentieth is darker than this; a dark object in good light is not
+FAST_SIDES_S = 1.0  # indoors, with 1/50 s per frame, this smears edges over 4 px of 224
+STILL_CHANGE = 0.02  # about the effect of a shift by a quarter of a pixel of 224; even a slow hand causes more
 
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing to tell the person filming.
+    """One issue to report to the person filming.
 
-    measure: what it is judged by; a frame where that is NaN is not judged.
-    share: of a clip's judged frames that makes it the clip's.
-    clip: what the clip is then. advice: what to do about it.
+    Attributes:
+        name: its name in tables.
+        measure: the measure that decides it; a frame in which that is NaN is not judged.
+        share: the share of a clip's judged frames from which the clip has the issue.
+        clip: words for such a clip.
+        advice: what to do about it.
     """
 
     name: str
@@ -55,7 +58,7 @@ class Issue:
     advice: str
 
     def judged(self, measures: FrameMeasures) -> NDArray[np.bool_]:
-        """The frames in which it could be told, (frames,)."""
+        """The frames in which it could be judged, (frames,)."""
         return np.asarray(~np.isnan(getattr(measures, self.measure)))
 
 
@@ -64,7 +67,7 @@ ISSUES = (
     Issue("underexposed", "brightest", 0.1, "too dark", "turn on a light, or film near a window"),
     Issue("overexposed", "clipped_bright", 0.1, "too bright", "turn until the lamp or the window is behind you"),
     Issue("fast", "motion", 0.2, "moving too fast", "move the phone more slowly"),
-    # four fifths: a 10-fps video brought to 30 shows each picture three times, and is not still
+    # four fifths: a 10-fps video converted to 30 fps shows each picture three times, but is not still
     Issue("still", "change", 0.8, "nearly one still picture", "turn the object slowly while you film"),
     Issue(
         *("no_edges", "brightness", 0.5),
@@ -75,7 +78,7 @@ ISSUES = (
 
 @dataclass(frozen=True, eq=False)
 class FrameFlags:
-    """What is amiss in each frame, bool (frames,), a field for each of ISSUES; False, too, where it was not judged."""
+    """The issues of each frame, bool (frames,), a field for each of ISSUES; also False if it was not judged."""
 
     blurred: NDArray[np.bool_]
     underexposed: NDArray[np.bool_]
@@ -102,17 +105,17 @@ class VideoQuality:
 
     @property
     def frames(self) -> int:
-        """How many frames were measured."""
+        """The number of measured frames."""
         return len(self.measures)
 
     @property
     def flags(self) -> FrameFlags:
-        """The frames at fault."""
+        """The issues of each frame."""
         return judge(self.measures)
 
     @property
     def shares(self) -> dict[str, float | None]:
-        """Share of the judged frames that have each issue, in [0, 1], by its name; None if none could be judged."""
+        """The share of the judged frames that have each issue, in [0, 1], by name; None if no frame could be judged."""
         flags = self.flags
         shares: dict[str, float | None] = {}
         for issue in ISSUES:
@@ -122,13 +125,13 @@ class VideoQuality:
 
     @property
     def issues(self) -> tuple[str, ...]:
-        """The names of the issues that enough of the frames have."""
+        """The names of the issues that enough frames have."""
         shares = self.shares
         return tuple(issue.name for issue in ISSUES if (shares[issue.name] or 0.0) >= issue.share)
 
 
 def judge(measures: FrameMeasures) -> FrameFlags:
-    """Which frames are at fault, by this module's thresholds. A measure that can't be told (NaN) raises no flag."""
+    """The issues of each frame, by this module's thresholds. An unknown measure (NaN) sets no flag."""
     return FrameFlags(
         blurred=measures.edge_width_px >= BLURRED_EDGE_PX,
         underexposed=measures.brightest < UNDEREXPOSED_GRAY,
@@ -153,8 +156,9 @@ def video_quality(
 
     Args:
         pictures: in order, uint8 (height, width, 3), RGB; one array (n, size, size, 3) or an iterator.
-        object: the name that `filming_lines` speaks of.
-        fps: frames a second.
+        object: the name of the object, for `filming_lines`.
+        user, video_type, video, split: the video's place, if it has one.
+        fps: frames per second.
     """
     return VideoQuality(split, user, object, video_type, video, measure_frames(pictures, fps=fps))
 
@@ -174,16 +178,16 @@ def quality(
     Args:
         root: the tree; its index is checked, or built.
         video_type: "clean" or "clutter".
-        workers: processes; by default one a core.
-        time_limit_s: for one video; a decoder that hangs is stopped then.
-        shard: judge only this share of the videos. It may be empty.
+        workers: processes; by default one per core.
+        time_limit_s: time limit for one video, after which a hung decoder is stopped.
+        shard: judge only this share of the videos, which may be empty.
 
     Returns:
-        in the index's order: by split, user, object and video.
+        the estimates in the index's order: by split, user, object and video.
 
     Raises:
-        UsageError: if there is no such tree, or no video of the type in it.
-        DataError: if the tree is not in order, or videos can't be read: all of them are named.
+        UsageError: if there is no such tree, or it has no video of the type.
+        DataError: if the tree is malformed, or videos can't be read; names all of them.
     """
     if video_type not in VIDEO_TYPES or (workers is not None and workers < 1) or time_limit_s <= 0:
         raise UsageError(
@@ -193,7 +197,7 @@ def quality(
     index = open_index(root)
     rows = index.select(video_type=video_type)
     if not rows:
-        raise UsageError(f"{root}: no {video_type} videos in it; expected USER/OBJECT/{video_type}/.")
+        raise UsageError(f"{root}: has no {video_type} videos; expected USER/OBJECT/{video_type}/.")
     if shard is not None:
         rows = tuple(row for row in rows if shard.owns(row.place))
     measured: dict[VideoRow, FrameMeasures] = {}
@@ -211,14 +215,14 @@ def quality(
             progress.advance()
     if failed:
         raise DataError(
-            f"{root}: {len(failed)} of {len(rows)} videos can't be read: {listed(sorted(failed))}."
+            f"{root}: {len(failed)} of {counted(len(rows), 'video')} can't be read: {listed(sorted(failed))}."
             " Replace or remove these, then run the same command again."
         )
     return [VideoQuality(row.split, row.user, row.object, row.video_type, row.video, measured[row]) for row in rows]
 
 
 def _measure_row(root: Path, kind: Kind, row: VideoRow) -> FrameMeasures:
-    """One video's measures. Runs in a worker."""
+    """Measure one video. Runs in a worker."""
     try:
         return measure_frames(_pictures(root, kind, row))
     except ValueError as error:
@@ -228,7 +232,7 @@ def _measure_row(root: Path, kind: Kind, row: VideoRow) -> FrameMeasures:
 def _pictures(root: Path, kind: Kind, row: VideoRow) -> Iterator[Picture]:
     if kind == "raw":
         for _, picture in iterate_frames(root / row.path):
-            yield decode_jpeg(encode_jpeg(picture))  # as extraction stores it: the same numbers from every kind of tree
+            yield decode_jpeg(encode_jpeg(picture))  # as stored by extraction: same numbers from every kind of tree
         return
     for place, content in stored_frames(root, row):
         yield _decoded(content, place)

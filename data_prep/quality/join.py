@@ -1,4 +1,4 @@
-"""The tables that shards of `quality` have written, made one: byte for byte what a single run writes."""
+"""Joins the tables of the shards of `quality` into the tables that a single run writes, byte for byte."""
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ VIDEOS, FRAMES = "quality_videos.csv", "quality_frames.csv"
 
 @dataclass(frozen=True)
 class JoinedVideo:
-    """One video of the joined tables, as far as `quality_text` needs it."""
+    """One video of the joined tables, with the facts that `quality_text` needs."""
 
     split: str
     user: str
@@ -29,7 +29,7 @@ class JoinedVideo:
 
 @dataclass(frozen=True)
 class Joined:
-    """What joining has made, and of how many shards."""
+    """The result of joining: videos, tables and the number of shards."""
 
     videos: tuple[JoinedVideo, ...]
     tables: tuple[Path, ...]
@@ -37,12 +37,12 @@ class Joined:
 
 
 def join_tables(root: Path, folder: Path, *, video_type: str = "clean") -> Joined:
-    """Make quality_videos.csv and quality_frames.csv in a folder of the tables of all shards there, and remove those.
+    """Join the tables of all shards in a folder into quality_videos.csv and quality_frames.csv, and remove the former.
 
     Args:
         root: the tree that the shards have judged.
-        folder: where they have written their tables.
-        video_type: as the shards were given it.
+        folder: the folder with their tables.
+        video_type: the type that the shards were given.
 
     Raises:
         UsageError: if there are no tables of shards, or of different numbers of shards.
@@ -53,7 +53,8 @@ def join_tables(root: Path, folder: Path, *, video_type: str = "clean") -> Joine
     count = _count(folder, {**parts[VIDEOS], **parts[FRAMES]})
     for name, found in parts.items():
         if missing := [str(s) for number in range(1, count + 1) if (s := Shard(number, count)) not in found]:
-            raise DataError(f"{folder}: no {name} of shard {listed(missing)}. Run 'prep quality --shard' for it.")
+            shards = f"shard{'s' if len(missing) > 1 else ''} {listed(missing)}"
+            raise DataError(f"{folder}: no {name} of {shards}. Run 'prep quality --shard' for each.")
     videos: list[JoinedVideo] = []
     _join(folder / VIDEOS, parts[VIDEOS], rows, count, rows_of=lambda row: 1, videos=videos)
     _join(folder / FRAMES, parts[FRAMES], rows, count, rows_of=lambda row: row.frames)
@@ -71,7 +72,7 @@ def _join(
     rows_of: Callable[[VideoRow], int],
     videos: list[JoinedVideo] | None = None,
 ) -> None:
-    """Write one table. Each part has its rows in the index's order, so that no more than one video's are in memory."""
+    """Write one table. Each part has its rows in the index's order, so only the rows of one video are in memory."""
     with ExitStack() as opened, whole_file(target) as file:
         tables = {shard: opened.enter_context(_rows(path)) for shard, path in parts.items()}
         headings = [next(table, []) for table in tables.values()]
@@ -90,7 +91,7 @@ def _join(
 
 @contextmanager
 def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
-    """A table's rows, the heading first; DataError where it is not a table."""
+    """A table's rows, heading first; raises DataError if it is not a table."""
 
     def checked(rows: Iterator[list[str]]) -> Iterator[list[str]]:
         try:
@@ -105,7 +106,7 @@ def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
 def _count(folder: Path, found: Mapping[Shard, Path]) -> int:
     counts = sorted({shard.count for shard in found})
     if not counts:
-        raise UsageError(f"{folder}: no tables of shards; expected {Shard(1, 2).file_name(VIDEOS)} and the like.")
+        raise UsageError(f"{folder}: no tables of shards; expected files such as {Shard(1, 2).file_name(VIDEOS)}.")
     if len(counts) > 1:
         raise UsageError(
             f"{folder}: tables of {listed([f'{count} shards' for count in counts])}; remove those of all but one."
@@ -114,7 +115,7 @@ def _count(folder: Path, found: Mapping[Shard, Path]) -> int:
 
 
 def _next_rows(table: Iterator[list[str]], row: VideoRow, number: int, path: Path) -> list[list[str]]:
-    """The next rows of a shard's table, which must be those of this video."""
+    """The next rows of a shard's table; they must belong to this video."""
     place = [row.split, row.user, row.object, row.video_type, row.video]
     found = list(islice(table, number))
     if len(found) < number or any(cells[:5] != place for cells in found):

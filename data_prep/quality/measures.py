@@ -1,6 +1,6 @@
-"""What can be measured of a video's frames without knowing what they show: edges, light, motion, change.
+"""Measures of a video's frames that do not depend on what they show: edges, light, motion, change.
 
-Each frame's numbers hang on that frame and the one before it alone, so cutting a video short changes none of them.
+A frame's numbers depend only on that frame and the one before, so cutting a video short does not change them.
 """
 
 from collections.abc import Iterable
@@ -10,28 +10,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-WORKING_PX = 224  # larger pictures are shrunk to this shorter side; widths in pixels are of this size
-LEAST_SIDE_PX = 32  # below it there is no room for the lines that edges are measured along
+WORKING_PX = 224  # larger pictures are shrunk to this shorter side; widths in pixels refer to this size
+LEAST_SIDE_PX = 32  # smaller pictures have no room for the lines along which edges are measured
 
-_CLIPPED_BRIGHT, _CLIPPED_DARK = 250, 16  # of 255: no detail is left there; 16 is video's own black
+_CLIPPED_BRIGHT, _CLIPPED_DARK = 250, 16  # of 255: no detail is left beyond these; 16 is black in video
 _BRIGHTEST_PERCENT = 95
 
-_SMOOTHING_PX = 1.0  # sigma: grain and JPEG's marks make no edges; what is sharp still comes out 3 px wide
+_SMOOTHING_PX = 1.0  # sigma: grain and JPEG artifacts then make no edges; sharp edges become 3 px wide
 _SCALE = 16  # levels in sixteenths, as int16: faster than floats, and Sobel sums stay below 2**15
 _SOBEL_GAIN = 8.0  # Sobel's 3x3 sums are this many times the slope
-_STRONG = 0.25  # an edge rises by at least this share of what the picture's strongest edges do
-_AT_PEAK = 0.7  # and is looked at where the slope is nearly its steepest
-_ALIGNED = 0.75  # cos² of 30 degrees: edges that slant more to the line would look wider than they are
-_LEAST_EDGE_PX = 30  # fewer pixels than this say nothing of a direction
-_SHARPEST_PERCENT = 10  # the sharpest edges speak for the picture: what is behind the thing may well be out of focus
-# An edge rises by so many levels, by this share of the picture's brightness (shade on a wall rises less over so short
-# a way) and by so many times the grain's sigma; a picture without one has nothing to judge blur by.
+_STRONG = 0.25  # an edge must rise by at least this share of the rise of the picture's strongest edges
+_AT_PEAK = 0.7  # an edge is measured where its slope is at least this share of its steepest slope
+_ALIGNED = 0.75  # cos² of 30 degrees: edges at a larger angle to the line would look wider than they are
+_LEAST_EDGE_PX = 30  # with fewer pixels, a direction is not judged
+_SHARPEST_PERCENT = 10  # the sharpest edges represent the picture, because the background may be out of focus
+# An edge must rise by this many levels, by this share of the picture's brightness (shade on a wall rises less over such
+# a short distance) and by this many times the grain's sigma; without such edges, blur can't be judged.
 _LEAST_RISE, _LEAST_RISE_SHARE, _LEAST_RISE_GRAINS = 4.0, 0.12, 4.0
 _GRAIN_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 _SMALL_PX = 64  # for motion and change
-_LEAST_RESPONSE = 0.3  # of phase correlation, about 0 to 1: below it no one shift explains the change
-_LEAST_CONTRAST = 1.0  # of 255: a black picture's change is not divided by nothing
+_LEAST_RESPONSE = 0.3  # of phase correlation, about 0 to 1: below it, no single shift explains the change
+_LEAST_CONTRAST = 1.0  # of 255; avoids a division by zero for black pictures
 _WINDOW = cv2.createHanningWindow((_SMALL_PX, _SMALL_PX), cv2.CV_32F)
 
 Picture = NDArray[np.uint8]  # (height, width, 3), RGB
@@ -41,16 +41,18 @@ Small = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class FrameMeasures:
-    """One number a frame for each measure, float64 (frames,); NaN where it can't be told.
+    """One number per frame for each measure, float64 (frames,); NaN if unknown.
 
-    edge_width_px: how many pixels of WORKING_PX the sharpest edges take to rise, in the direction where they take most;
-        about 3 in a sharp picture. NaN without edges.
-    brightness: mean gray, in [0, 1].
-    brightest: the gray that the brightest twentieth of the picture reaches, in [0, 1].
-    clipped_bright, clipped_dark: share of the picture that is white, or black, with no detail left.
-    motion: shift since the frame before, in sides of the picture a second; too low below about 0.2. NaN for the first
-        frame, and where no one shift explains the change.
-    change: mean difference from the frame before, in standard deviations of the picture's gray. NaN for the first.
+    Attributes:
+        edge_width_px: the width of the sharpest edges in pixels at WORKING_PX, in the direction where it is largest;
+            about 3 in a sharp picture. NaN without edges.
+        brightness: mean gray, in [0, 1].
+        brightest: the gray level that the brightest twentieth of the picture reaches, in [0, 1].
+        clipped_bright, clipped_dark: the share of the picture that is white, or black, without detail.
+        motion: the shift since the previous frame, in picture sides per second; underestimated below about 0.2. NaN
+            for the first frame, and if no single shift explains the change.
+        change: mean difference from the previous frame, in standard deviations of the picture's gray. NaN for the
+            first frame.
     """
 
     edge_width_px: NDArray[np.float64]
@@ -70,7 +72,7 @@ MEASURES = tuple(field.name for field in fields(FrameMeasures))
 
 @dataclass(frozen=True)
 class _Line:
-    """A direction to measure edges along: one step (down, right) in pixels, and how many steps each way."""
+    """A direction in which edges are measured: one step (down, right) in pixels, and the number of steps each way."""
 
     down: int
     right: int
@@ -78,24 +80,24 @@ class _Line:
 
     @property
     def step_px(self) -> float:
-        """How long one step is."""
+        """The length of one step."""
         return float(np.hypot(self.down, self.right))
 
     def greatest(self, plane: Plane) -> Plane:
-        """The greatest value on the line about each inner pixel."""
+        """The greatest value on the line around each inner pixel."""
         return self._spread(plane, np.maximum)
 
     def least(self, plane: Plane) -> Plane:
-        """The least value on the line about each inner pixel."""
+        """The least value on the line around each inner pixel."""
         return self._spread(plane, np.minimum)
 
     def inner(self, plane: Plane) -> Plane:
-        """The pixels whose whole line lies in the picture."""
+        """The pixels whose whole line is inside the picture."""
         y, x = self.reach * abs(self.down), self.reach * abs(self.right)
         return plane[y : plane.shape[0] - y, x : plane.shape[1] - x]
 
     def _spread(self, plane: Plane, pick: np.ufunc) -> Plane:
-        """Doubles what each pixel has seen: five steps for a line of 17."""
+        """Double the part of the line that each pixel covers, step by step: five steps for a line of 17."""
         seen, wanted = 1, 2 * self.reach + 1
         while seen < wanted:
             step = min(seen, wanted - seen)
@@ -107,19 +109,19 @@ class _Line:
         return plane
 
 
-# Blur from a shake shows across its own direction and leaves the others sharp.
+# Blur from camera shake affects edges across its direction and leaves others sharp.
 _LINES = (_Line(0, 1, 8), _Line(1, 0, 8), _Line(1, 1, 6), _Line(1, -1, 6))
 
 
 def measure_frames(pictures: Iterable[Picture], *, fps: float = 30.0) -> FrameMeasures:
-    """Measure the frames of one video, in order; no more than two of them are held.
+    """Measure the frames of one video, in order; keeps at most two of them in memory.
 
     Args:
         pictures: uint8 (height, width, 3), RGB; one array (n, size, size, 3) or an iterator, n may be 0.
-        fps: frames a second.
+        fps: frames per second.
 
     Raises:
-        ValueError: if a picture is of another form, or a side is below LEAST_SIDE_PX.
+        ValueError: if a picture has another form, or a side is below LEAST_SIDE_PX.
     """
     rows: list[tuple[float, ...]] = []
     before: Small | None = None
@@ -132,15 +134,15 @@ def measure_frames(pictures: Iterable[Picture], *, fps: float = 30.0) -> FrameMe
 
 
 def edge_width_px(gray: NDArray[np.uint8]) -> float:
-    """How wide the sharpest edges of a picture are, in the direction where they are widest; NaN without edges.
+    """The width of the sharpest edges of a picture, in the direction where it is largest; NaN without edges.
 
-    An edge's width is its rise over its steepest slope: contrast and exposure cancel out, and smooth surfaces have no
-    part in it. A step that a Gaussian of sigma px smoothed is 2.5 sigma px wide (the square root of 2 pi).
+    The width of an edge is its rise over its steepest slope: contrast and exposure cancel out, and smooth surfaces do
+    not matter. A step smoothed by a Gaussian of sigma px is 2.5 sigma px wide (the square root of 2 pi).
 
     Args:
-        gray: (height, width), each LEAST_SIDE_PX or more.
+        gray: uint8 (height, width), each LEAST_SIDE_PX or more.
 
-    Source: edges' width as the measure of blur is from Marziliano et al. 2002 (ICIP).
+    Source: Marziliano et al. 2002 (ICIP) use the width of edges as a measure of blur.
     """
     levels = cv2.GaussianBlur(gray.astype(np.float32) * _SCALE, (0, 0), _SMOOTHING_PX).astype(np.int16)
     right, down = (np.asarray(cv2.Sobel(levels, cv2.CV_16S, *axis), np.int16) for axis in ((1, 0), (0, 1)))
@@ -153,7 +155,7 @@ def edge_width_px(gray: NDArray[np.uint8]) -> float:
 
 
 def _sharpest(line: _Line, rise: Plane, right: Plane, down: Plane, least: float) -> float | None:
-    """Width of the sharpest edges that cross one direction, None if too few do."""
+    """Width of the sharpest edges across one direction; None if there are too few."""
     slope = np.abs(line.down * down + line.right * right)
     places = np.flatnonzero(rise >= least)
     across, along = (line.inner(plane).ravel()[places].astype(np.float32) for plane in (right, down))
@@ -168,8 +170,8 @@ def _sharpest(line: _Line, rise: Plane, right: Plane, down: Plane, least: float)
 
 
 def _least_rise(gray: NDArray[np.uint8]) -> float:
-    """What an edge must rise by to be told from shade and grain, in gray levels."""
-    # Immerkaer's mask (1996) leaves grain and takes away planes; the median, unlike his mean, leaves out edges too.
+    """The rise in gray levels that distinguishes an edge from shade and grain."""
+    # Immerkaer's mask (1996) keeps grain and removes planes; the median, unlike his mean, also ignores edges.
     grain = cv2.filter2D(gray, cv2.CV_16S, _GRAIN_MASK)
     sigma = float(np.median(np.abs(grain[::2, ::2]))) / (0.6745 * 6)
     return max(_LEAST_RISE, _LEAST_RISE_SHARE * float(np.percentile(gray[::3, ::3], 95)), _LEAST_RISE_GRAINS * sigma)
@@ -184,13 +186,14 @@ def _light(gray: NDArray[np.uint8]) -> tuple[float, float, float, float]:
 
 
 def _movement(before: Small | None, small: Small, fps: float) -> tuple[float, float]:
-    """Motion in sides a second and change in standard deviations."""
+    """Motion in picture sides per second, and change in standard deviations."""
     if before is None:
         return float("nan"), float("nan")
     change = float(np.abs(small - before).mean()) / max(float(small.std()), _LEAST_CONTRAST)
     if np.array_equal(small, before):
         return 0.0, change
-    # Windowed here: phaseCorrelate leaves the mean in, whose window stands still, and windows its inputs in place.
+    # Windowed here, because phaseCorrelate does not remove the mean, whose window does not move, and changes its
+    # inputs.
     (x, y), response = cv2.phaseCorrelate((before - before.mean()) * _WINDOW, (small - small.mean()) * _WINDOW)
     return (float(np.hypot(x, y)) / _SMALL_PX * fps if response >= _LEAST_RESPONSE else float("nan")), change
 
@@ -201,7 +204,7 @@ def _working_gray(picture: Picture) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
     shorter = min(height, width)
     if shorter < LEAST_SIDE_PX:
-        raise ValueError(f"a picture of {width} x {height} px; expected {LEAST_SIDE_PX} px or more each way")
+        raise ValueError(f"a picture of {width} x {height} px; expected {LEAST_SIDE_PX} px or more on each side")
     gray = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
     if shorter > WORKING_PX:
         scale = WORKING_PX / shorter

@@ -1,4 +1,4 @@
-"""Estimates of how videos were filmed, as words to the person who filmed them and as CSV."""
+"""Reports estimates of how videos were filmed, as text for the person who filmed them and as CSV."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
@@ -14,13 +14,14 @@ from groundwork.files import csv_text, write_text
 from groundwork.pages.cells import printable
 
 NOTE = (
-    "These are estimates, made from the pictures alone. A clip counts as blurred, dark or bright if a tenth of its"
-    " frames are, as fast if a fifth are, as still if four fifths are, and as without edges if half of them show none."
+    "These are estimates from the pictures alone. A clip counts as blurred, too dark or too bright if a tenth of its"
+    " frames are; as moving too fast if a fifth of them are; as nearly still if four fifths of them are; and as without"
+    " clear edges if half of them have none."
 )
 
 
 class Judged(Protocol):
-    """What a line to the person filming needs to know of a video; `issues` are names in ISSUES."""
+    """The facts about a video that `filming_lines` needs; `issues` are names in ISSUES."""
 
     @property
     def split(self) -> str: ...
@@ -36,7 +37,7 @@ class Judged(Protocol):
 
 
 def filming_lines(videos: Iterable[Judged]) -> list[str]:
-    """One line per object, in plain words to the person who filmed it; with more than one user, each named first."""
+    """One line per object for the person who filmed it; with more than one user, each line begins with the user."""
 
     def place(video: Judged) -> tuple[str, str, str]:
         return video.split, video.user, video.object
@@ -51,24 +52,26 @@ def filming_lines(videos: Iterable[Judged]) -> list[str]:
 
 
 def filming_verdict(clips: Sequence[tuple[str, ...]]) -> str:
-    """What is amiss with an object's clips, given the issues of each: `3 of your 5 clips are blurred; hold still …`."""
-    told = []
+    """A verdict on an object's clips from the issues of each: `3 of your 5 clips are blurred; hold still …`."""
+    sentences = []
     for issue in ISSUES:
         if count := sum(issue.name in issues for issues in clips):
-            told.append(f"{_clips(count, len(clips))} {issue.clip}; {issue.advice}.")
-    return " ".join(told) or ("your clip looks fine." if len(clips) == 1 else f"your {len(clips)} clips look fine.")
+            sentences.append(f"{_clips(count, len(clips))} {issue.clip}; {issue.advice}.")
+    fine = "your clip looks fine." if len(clips) == 1 else f"your {len(clips)} clips look fine."
+    return " ".join(sentences) or fine
 
 
 def quality_text(videos: Iterable[Judged]) -> str:
-    """The lines for the person filming, and what they rest on."""
+    """The lines for the person filming, and a note on how they are made."""
     return "\n".join([*filming_lines(videos), "", NOTE, ""])
 
 
 def write_csv(videos: Sequence[VideoQuality], folder: Path, *, shard: Shard | None = None) -> tuple[Path, ...]:
-    """Write quality_videos.csv (a row a video) and quality_frames.csv (a row a frame) into a folder, made if need be.
+    """Write quality_videos.csv (one row per video) and quality_frames.csv (one row per frame) into a folder, which is
+    created if missing.
 
-    Empty cells are what can't be told: no edges to judge blur by, no frame before the first. The tables of a shard have
-    its number in their names, see `join.join_tables`.
+    A cell is empty if the value is unknown: blur without edges, or motion in the first frame. The tables of a shard
+    have its number in their names, see `join.join_tables`.
     """
     place = ["split", "user", "object", "video_type", "video"]
     names = [issue.name for issue in ISSUES]
@@ -83,7 +86,8 @@ def write_csv(videos: Sequence[VideoQuality], folder: Path, *, shard: Shard | No
 
 
 def quality_rows(videos: Iterable[VideoQuality]) -> list[dict[str, object]]:
-    """A row for each video, plain JSON: its place, frames, issues and the share of its frames that each issue is in."""
+    """One row per video, as plain JSON: its place, number of frames, issues, and the share of frames with each
+    issue."""
     rows = []
     for video in videos:
         place = dict(zip(("split", "user", "object", "video_type", "video"), _place(video), strict=True))

@@ -1,4 +1,4 @@
-"""One file or folder of frames judged by itself, as it arrives: can it be read, how long is it, how is it filmed?"""
+"""Judges a single file or folder of frames: whether it can be read, how long it is, and how it is filmed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,16 @@ from data_prep.tree.own_videos import probe_own
 from data_prep.video import DEFAULT_FPS, decode_jpeg, encode_jpeg, iterate_frames
 from groundwork.errors import DataError
 
-MOST_FRAMES = 3_000  # 100 s: how a longer video goes on says little more
+MOST_FRAMES = 3_000  # 100 s; the rest of a longer video adds little
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What there is to say of one video or photo.
+    """The verdict on one video or photo.
 
-    frames: of the whole video, at 30 a second; 1 is a photo. issues: names of ISSUES.
+    Attributes:
+        frames: the number of frames of the whole video, at 30 per second; 1 for a photo.
+        issues: names in ISSUES.
     """
 
     frames: int
@@ -27,23 +29,22 @@ class Verdict:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its duration."""
         return self.frames / DEFAULT_FPS
 
 
 def judge(path: Path) -> Iterator[Verdict]:
-    """Give the one verdict on a video's file, a photo or a folder of frames; to be called in a process that can be
-    killed.
+    """Yield one verdict on a video file, a photo or a folder of frames. Call it in a process that can be killed.
 
     Raises:
-        DataError: if it can't be read, or its pictures are too small; the whole file is read, to its end.
+        DataError: if it can't be read to its end, or its pictures are too small.
     """
     quality, frames = _measured(path)
     yield Verdict(frames, quality.issues)
 
 
 def picture(path: Path) -> Iterator[bytes]:
-    """Give the one JPEG of a video's first picture; as `judge`."""
+    """Yield one JPEG of a video's first picture; as `judge`, call it in a process that can be killed."""
     yield encode_jpeg(next(iter(_pictures(path))))
 
 
@@ -58,7 +59,7 @@ def _measured(path: Path) -> tuple[VideoQuality, int]:
         for shown in islice(pictures, MOST_FRAMES):
             count += 1
             yield shown
-        for _ in pictures:  # to its end, where damage shows
+        for _ in pictures:  # read to the end, to find damage
             count += 1
 
     try:
@@ -74,4 +75,4 @@ def _pictures(path: Path) -> Iterator[Picture]:
             yield decode_jpeg((path / name).read_bytes())
         return
     for _, shown in iterate_frames(path):
-        yield decode_jpeg(encode_jpeg(shown))  # as extraction stores it: the same estimates
+        yield decode_jpeg(encode_jpeg(shown))  # as stored by extraction, for the same estimates

@@ -1,4 +1,4 @@
-"""A tree's annotations as arrays, each file read and judged once, for all who ask."""
+"""A tree's annotations as arrays; each file is read and checked only once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import annotation_path
 from groundwork.progress import Progress
 
-FALSE, TRUE, NULL = 0, 1, 2  # codes of an issue; null as well where it is not annotated
+FALSE, TRUE, NULL = 0, 1, 2  # codes of an issue; NULL also if it is not annotated
 _CODES: Mapping[bool | None, int] = {False: FALSE, True: TRUE, None: NULL}
 
 
 @dataclass(frozen=True, eq=False)
 class VideoAnnotations:
-    """One video's annotations, for n frames: 43 bytes each, where the entries themselves take some 500.
+    """One video's annotations for n frames: 43 bytes per frame, instead of about 500 for the JSON entries.
 
     Attributes:
-        frames: numbers from 1, rising, int32 (n,).
+        frames: frame numbers from 1, ascending, int32 (n,).
         issues: codes in the order of ISSUES, int8 (n, 7).
-        boxes: x, y, w, h in 1080-px pixels, float64 (n, 4); NaN without a box.
+        boxes: x, y, w, h in pixels of a 1080-px frame, float64 (n, 4); NaN if there is no box.
     """
 
     frames: NDArray[np.int32]
@@ -33,7 +33,7 @@ class VideoAnnotations:
 
     @classmethod
     def read(cls, path: Path, frames: int) -> "VideoAnnotations":
-        """From the file of a video with this many frames; raises as `read_annotations` does."""
+        """Read the file of a video with this many frames; raises as `read_annotations` does."""
         found = read_annotations(path, range(1, frames + 1))
         codes = [_CODES[entry.get(issue)] for entry in found.values() for issue in ISSUES]
         nothing = dict.fromkeys(BOX_SIDES, np.nan)
@@ -45,7 +45,7 @@ class VideoAnnotations:
         )
 
     def frames_without(self, issues: Sequence[str]) -> NDArray[np.int64]:
-        """Numbers of the frames that have none of the issues: every one of them is annotated, and as false.
+        """Numbers of the frames that have none of the issues, that is, each is annotated as false.
 
         Raises:
             UsageError: if an issue is not one of the seven.
@@ -57,25 +57,25 @@ class VideoAnnotations:
 
 
 class TreeAnnotations:
-    """The annotations of an indexed tree's videos; a file is read when it is first asked for, and kept as arrays."""
+    """The annotations of an indexed tree's videos; a file is read on first use and kept as arrays."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self._read: dict[Path, VideoAnnotations] = {}
 
     def path(self, row: VideoRow) -> Path:
-        """Where a video's annotations stand, or would."""
+        """The path of a video's annotation file, whether it exists or not."""
         return annotation_path(self.index.root, row.split, row.video)
 
     def annotated(self, split: str | None = None) -> list[VideoRow]:
-        """The videos that have annotations, of one split or of all, in the order of the index."""
+        """The videos of one split, or of all, that have annotations, in the order of the index."""
         return [row for row in self.index.select(split=split) if self.path(row).is_file()]
 
     def of(self, row: VideoRow) -> VideoAnnotations:
         """One video's annotations.
 
         Raises:
-            DataError: if it has none, or `annotation_judge` finds a fault.
+            DataError: if it has no annotations, or `annotation_judge` finds a fault.
         """
         path = self.path(row)
         if path not in self._read:
@@ -83,7 +83,7 @@ class TreeAnnotations:
         return self._read[path]
 
     def read_all(self, split: str | None = None, *, quiet: bool = False) -> list[tuple[VideoRow, VideoAnnotations]]:
-        """Every annotated video of one split, or of all, with its annotations; raises as `of` does."""
+        """All annotated videos of one split, or of all, with their annotations; raises as `of` does."""
         rows = self.annotated(split)
         unread = [row for row in rows if self.path(row) not in self._read]
         with Progress("annotated videos", len(unread), quiet=quiet or not unread) as progress:

@@ -1,13 +1,13 @@
-"""What a file of annotations may hold: judged here alone, by the same rules and in the same words for all who read one.
+"""Checks annotation files, in one place, so that all readers apply the same rules and report in the same words.
 
-ORBIT's form: one entry for each frame of the video, by the frame's file name. Of an entry,
+ORBIT's form: one entry for each frame of the video, with the frame's file name as its key. In an entry,
 
-- a key that ends in `_issue` is true, false or null (null is not false: not judged);
-- `object_bounding_box` is null or {x, y, w, h}, px of a picture of 1080 x 1080: x, y from 0 to 1079 and w, h from 1 to
-  1080, as ORBIT's readme gives them, each with a pixel of slack for rounding, and some of the box in the picture. These
-  ranges let a box reach beyond the right and the lower edge: it is cut off there (`scale_boxes`), not refused.
+- a key that ends in `_issue` is true, false or null (null means not judged, which is not false);
+- `object_bounding_box` is null or {x, y, w, h} in pixels of a 1080 x 1080 picture: x, y from 0 to 1079 and w, h from 1
+  to 1080, as in ORBIT's readme, each with one pixel of tolerance for rounding, and partly inside the picture. These
+  ranges let a box extend beyond the right and the lower edge; it is cut off there (`scale_boxes`), not rejected.
 
-Whether a box and `object_not_present_issue` agree is not judged, and other keys are nobody's business here.
+Whether a box agrees with `object_not_present_issue` is not checked, and other keys are ignored.
 """
 
 from collections.abc import Collection, Iterator
@@ -21,24 +21,23 @@ from groundwork.strict_json import DoubledObject, keep_doubled, parse_json
 
 ANNOTATED_SIZE_PX = 1080  # of the square frames that ORBIT's boxes were drawn on
 BOX_SIDES = ("x", "y", "w", "h")
-SLACK_PX = 1.0  # for sides that were rounded
+SLACK_PX = 1.0  # tolerance for rounded sides
 _BOX_FORM = "expected null, or x, y from 0 to 1079 and w, h from 1 to 1080, in px of a 1080-px picture"
 
 
 def read_annotations(path: Path, frames: Collection[int] | None = None) -> FrameAnnotations:
-    """One video's annotations, by frame number.
+    """Read one video's annotations, by frame number.
 
     Args:
         path: `VIDEO.json`.
-        frames: numbers of the video's frames, where they are known: each has an entry then, and no other has.
+        frames: the numbers of the video's frames, if known; then exactly these must have entries.
 
     Returns:
         {frame number: {issue name: True | False | None, "object_bounding_box": {x, y, w, h} in 1080-px pixels | None}},
         in the order of the frames. Clean videos have the seven issues, clutter videos NOT_PRESENT and the box.
 
     Raises:
-        DataError: if the file is missing, or anything in it is not of that form: the first fault, and how many more
-            there are.
+        DataError: if the file is missing or malformed: names the first fault and how many more there are.
     """
     try:
         found, faults = judge_annotations(path, frames)
@@ -51,9 +50,9 @@ def read_annotations(path: Path, frames: Collection[int] | None = None) -> Frame
 
 
 def judge_annotations(path: Path, frames: Collection[int] | None = None) -> tuple[FrameAnnotations, list[str]]:
-    """The entries of one file, and everything that is wrong with it: a line each, which names frame and key.
+    """The entries of one file, and all its faults, each a line that names frame and key.
 
-    Arguments as for `read_annotations`. Entries that are no frame's are left out, faulty ones are not.
+    Arguments as for `read_annotations`. Entries of unknown frames are left out; faulty entries are kept.
 
     Raises:
         OSError: if the file can't be read.
@@ -65,7 +64,7 @@ def judge_annotations(path: Path, frames: Collection[int] | None = None) -> tupl
     if not isinstance(content, dict):
         return {}, [f"expected one entry per frame, got {type(content).__name__}"]
     found: FrameAnnotations = {}
-    faults = [f"{_named(name)}: there is a second entry of this name" for name in _doubled(content)]
+    faults = [f"{_named(name)}: there is a second entry with this name" for name in _doubled(content)]
     for name, entry in content.items():
         number = _frame_number(path.stem, name)
         if not number or (frames is not None and number not in frames):
@@ -81,7 +80,7 @@ def judge_annotations(path: Path, frames: Collection[int] | None = None) -> tupl
 
 
 def _frame_number(video: str, name: str) -> int:
-    """The number of one of a video's frames, 0 if the name is none of theirs, or written in another way."""
+    """A frame's number from its name, 0 if the name is not that of a frame of this video."""
     try:
         of_video, number = parse_frame_file_name(name)
     except ValueError:
@@ -91,7 +90,7 @@ def _frame_number(video: str, name: str) -> int:
 
 def _entry_faults(entry: Any) -> Iterator[str]:
     if not isinstance(entry, dict):
-        yield f"expected annotations by name, got {_quoted(entry)}"
+        yield f"expected an object with annotations, got {_quoted(entry)}"
         return
     for key in _doubled(entry):
         yield f"{_named(key)} appears twice"
@@ -108,14 +107,14 @@ def _box_faults(box: Any) -> Iterator[str]:
     for key in _doubled(box):
         yield f"{BOX}: {_named(key)} appears twice"
     sides: list[Any] = [box.get(side) for side in BOX_SIDES] if isinstance(box, dict) else [None]
-    if not all(type(side) in (int, float) and side == side for side in sides):  # bool is no number, nor is NaN
+    if not all(type(side) in (int, float) and side == side for side in sides):  # neither bool nor NaN is a number here
         yield f"{BOX} is {_quoted(box)}; {_BOX_FORM}"
     elif not all(map(_inside, sides[:2], sides[2:])):
         yield f"{BOX} is {_quoted(box)}: not in the picture; {_BOX_FORM}"
 
 
 def _inside(near: float, size: float) -> bool:
-    """Whether a box's extent in one direction is within the published ranges, and some of it in the picture."""
+    """Whether a box's extent in one direction is in the published ranges, and partly inside the picture."""
     return -SLACK_PX <= near < ANNOTATED_SIZE_PX and 0 < size <= ANNOTATED_SIZE_PX + SLACK_PX and near + size > 0
 
 
@@ -124,7 +123,7 @@ def _doubled(value: Any) -> list[str]:
 
 
 def _named(name: str) -> str:
-    """A name from a file on one line, its end cut off."""
+    """A name from a file on one line, shortened."""
     return _short(name) if name.isprintable() else _quoted(name)
 
 

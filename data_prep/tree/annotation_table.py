@@ -27,16 +27,16 @@ def annotation_table(root: Path, *, split: str | None = None, frame_size_px: int
         root: a tree of frames, of packed users or of raw videos; its index is checked, or built.
         split: one of the tree's; None for all.
         frame_size_px: side of the frames that boxes are scaled to; by default that of the tree's first annotated
-            frame. A raw tree has no frames yet, so it must be said.
+            frame. Required for a raw tree, which has no frames yet.
 
     Returns:
         One row per annotated frame, in the order of the index and then of the frames. Columns: split, user, object,
-        video_type, video (category), frame (int32, from 1), the seven issues (pandas' nullable boolean: <NA> where it
-        is null or, for a clutter video, not annotated at all), box_x, box_y, box_w, box_h (float64, px of the frame,
-        as `scale_boxes` has them; NaN without a box).
+        video_type, video (category), frame (int32, from 1), the seven issues (pandas' nullable boolean: <NA> if it is
+        null or, for a clutter video, not annotated), box_x, box_y, box_w, box_h (float64, in pixels of the frame, from
+        `scale_boxes`; NaN if there is no box).
 
     Raises:
-        UsageError: for an unknown split, a frame size below 1, or none with a raw tree.
+        UsageError: for an unknown split, a frame size below 1, or a raw tree without a frame size.
         DataError: if no video is annotated, or `annotation_judge` finds a fault.
     """
     return table_of(TreeAnnotations(open_index(root)), split=split, frame_size_px=frame_size_px)
@@ -45,7 +45,7 @@ def annotation_table(root: Path, *, split: str | None = None, frame_size_px: int
 def table_of(
     annotations: TreeAnnotations, *, split: str | None = None, frame_size_px: int | None = None
 ) -> pd.DataFrame:
-    """As `annotation_table`, of a tree whose index is open, and whose files may have been read."""
+    """As `annotation_table`, for a tree whose index is open and whose files may have been read already."""
     index, root = annotations.index, annotations.index.root
     if split is not None and split not in index.splits:
         raise UsageError(f"{root}: no split {split!r}; it has {', '.join(filter(None, index.splits)) or 'none'}.")
@@ -53,7 +53,9 @@ def table_of(
         raise UsageError(f"frame size {frame_size_px} px: expected at least 1.")
     rows = annotations.annotated(split)
     if not rows:
-        raise DataError(f"{root / ANNOTATIONS}: no annotations of a video of this tree; put ORBIT's there.")
+        raise DataError(
+            f"{root / ANNOTATIONS}: has no annotations of this tree's videos; put ORBIT's annotations there."
+        )
     size_px = frame_size_px or _frame_size(index, rows[0])
     videos = [video for _, video in annotations.read_all(split)]
     counts = [len(video.frames) for video in videos]
@@ -68,7 +70,7 @@ def table_of(
 
 
 def select_rows(table: pd.DataFrame, frame_filter: FrameFilter) -> pd.DataFrame:
-    """The rows of an annotation table that a filter keeps: those whose frames `select_frames` gives."""
+    """The rows of an annotation table that a filter keeps, which are those of the frames from `select_frames`."""
     kept = [
         np.logical_and.reduce([(table[issue] == wanted).to_numpy(bool, na_value=False) for issue, wanted in conditions])
         for conditions in map(FILTERS.__getitem__, frame_filter.names)
@@ -79,16 +81,16 @@ def select_rows(table: pd.DataFrame, frame_filter: FrameFilter) -> pd.DataFrame:
 
 
 def scale_boxes(boxes: NDArray[np.floating[Any]], frame_size_px: int) -> NDArray[np.float64]:
-    """Boxes from ORBIT's 1080-px frames on square frames of another size.
+    """Scale boxes from ORBIT's 1080-px frames to square frames of another size.
 
-    What reaches beyond the frame is cut off; a box with no area inside is none: NaN. Sides are not rounded.
+    Boxes are clipped to the frame; a box without area inside it becomes NaN. Sides are not rounded.
 
     Args:
-        boxes: x, y (of the top left corner), w, h in 1080-px pixels, shape (n, 4); NaN without a box.
+        boxes: x, y (of the top left corner), w, h in pixels of a 1080-px frame, shape (n, 4); NaN if there is no box.
         frame_size_px: side of the frames.
 
     Returns:
-        x, y, w, h in px of the frame, float64, shape (n, 4): 0 <= x, x + w <= frame_size_px, w > 0, and so for y.
+        x, y, w, h in pixels of the frame, float64, shape (n, 4): 0 <= x, x + w <= frame_size_px, w > 0; the same for y.
     """
     corners = np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1) * (frame_size_px / ANNOTATED_SIZE_PX)
     near, far = np.clip(corners, 0, frame_size_px).transpose(1, 0, 2)
@@ -98,9 +100,11 @@ def scale_boxes(boxes: NDArray[np.floating[Any]], frame_size_px: int) -> NDArray
 
 
 def _frame_size(index: Index, row: VideoRow) -> int:
-    """Side of a video's first frame, in px. `verify` finds trees whose frames differ in size."""
+    """Side of a video's first frame, in pixels. `verify` finds trees whose frames differ in size."""
     if index.kind == "raw":
-        raise UsageError(f"{index.root}: raw videos, so frames have no size yet; say which frame size boxes are for.")
+        raise UsageError(
+            f"{index.root}: holds raw videos, whose frames have no size yet; give the frame size for boxes."
+        )
     place, content = next(stored_frames(index.root, row))
     try:
         height, width = map(int, decode_jpeg(content).shape[:2])
@@ -112,6 +116,6 @@ def _frame_size(index: Index, row: VideoRow) -> int:
 
 
 def _repeated(values: list[str], counts: list[int]) -> pd.Categorical:
-    """Each value as often as its video has frames: 1 to 4 bytes a row, where strings would take 60."""
+    """Each value once per frame of its video: 1 to 4 bytes per row, where strings would take 60."""
     found = pd.Categorical(values)
     return pd.Categorical.from_codes(np.repeat(found.codes, counts), categories=found.categories)

@@ -1,7 +1,8 @@
-"""Per-frame annotations as ORBIT publishes them, and which frames a filter by name keeps.
+"""Per-frame annotations as ORBIT publishes them, and filters that select frames by annotation.
 
-A value is true, false or null. Null is not false: an issue that was not judged (the object is not in the picture, or a
-clutter video, of which only presence and box are annotated) makes a frame neither one with that issue nor one without.
+A value is true, false or null. Null is not false: if an issue was not judged, the frame counts neither as one with the
+issue nor as one without it. An issue is null if the object is not in the picture, and in clutter videos, for which only
+presence and box are annotated.
 """
 
 import difflib
@@ -25,7 +26,7 @@ ISSUES = (
 BOX = "object_bounding_box"
 
 FrameAnnotations = dict[int, dict[str, Any]]
-Condition = tuple[str, bool]  # an issue, and what its annotation must be; null is neither
+Condition = tuple[str, bool]  # an issue, and the value that its annotation must have; null never matches
 
 # Every filter by name: all its conditions must hold.
 FILTERS: Mapping[str, tuple[Condition, ...]] = {
@@ -49,10 +50,11 @@ class FrameFilter:
 
 
 def all_of(*names: str) -> FrameFilter:
-    """Frames that every named filter keeps; without a name, all frames.
+    """Frames that all named filters keep; without a name, all frames.
 
-    The names are `FILTERS`'s: an issue ("blur_issue": annotated true), its negation ("no_blur_issue": annotated false),
-    "object_present", and "no_issues" (all seven annotated false: so no frame of a clutter video).
+    The names are the keys of `FILTERS`: an issue ("blur_issue": annotated as true), its negation ("no_blur_issue":
+    annotated as false), "object_present", and "no_issues" (all seven annotated as false, so no frame of a clutter
+    video).
 
     Raises:
         UsageError: for an unknown name.
@@ -64,7 +66,7 @@ def any_of(*names: str) -> FrameFilter:
     """Frames that at least one named filter keeps.
 
     Raises:
-        UsageError: for an unknown name, or without one.
+        UsageError: for an unknown name, or without names.
     """
     return _filter("any_of", names)
 
@@ -73,7 +75,7 @@ def parse_filter(form: object) -> FrameFilter:
     """A filter from its plain form: {"all_of": [names]} or {"any_of": [names]}, or text, "all_of(name, name)".
 
     Raises:
-        UsageError: if it has no such form, or names an unknown filter.
+        UsageError: if it does not have such a form, or names an unknown filter.
     """
     if isinstance(form, str) and (match := re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", form)):
         names = [name.strip() for name in match[2].split(",")]
@@ -83,13 +85,13 @@ def parse_filter(form: object) -> FrameFilter:
         if how in get_args(How) and isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
             return _filter(how, names)
     raise UsageError(
-        f"{form!r}: not a filter of frames; say all_of or any_of, and of what:"
+        f"{form!r}: not a filter of frames; expected all_of or any_of with names, such as"
         ' {"all_of": ["object_present", "no_blur_issue"]}, or "all_of(object_present, no_blur_issue)".'
     )
 
 
 def select_frames(annotations: FrameAnnotations, frame_filter: FrameFilter) -> list[int]:
-    """Numbers of the frames that a filter keeps, in their order."""
+    """Numbers of the frames that a filter keeps, in order."""
     combine = all if frame_filter.how == "all_of" else any
     named = [FILTERS[name] for name in frame_filter.names]
     return [
@@ -100,13 +102,13 @@ def select_frames(annotations: FrameAnnotations, frame_filter: FrameFilter) -> l
 
 
 def require_issues(names: Iterable[str]) -> None:
-    """Raise UsageError, with the nearest known, unless all of these are issues."""
+    """Raise UsageError, with the nearest known issues, unless all of these are issues."""
     _refuse_unknown("issue", names, ISSUES)
 
 
 def _filter(how: How, names: Sequence[str]) -> FrameFilter:
     if how == "any_of" and not names:
-        raise UsageError(f"any_of nothing keeps no frame; name at least one of: {', '.join(FILTERS)}")
+        raise UsageError(f"any_of without names keeps no frame; name at least one of: {', '.join(FILTERS)}")
     _refuse_unknown("filter of frames", names, FILTERS)
     return FrameFilter(how, tuple(names))
 
@@ -115,4 +117,4 @@ def _refuse_unknown(what: str, names: Iterable[str], known: Collection[str]) -> 
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, list(known), n=len(known), cutoff=0)
-            raise UsageError(f"unknown {what} {name!r}; known, the nearest first: {', '.join(near)}")
+            raise UsageError(f"unknown {what} {name!r}; known, nearest first: {', '.join(near)}")

@@ -1,4 +1,4 @@
-"""Which stills of a tree are copies of one another, byte for byte: a picture under two names, or a link to it."""
+"""Finds stills of a tree that are copies of one another, byte for byte: a picture under two names, or a link to it."""
 
 import hashlib
 import os
@@ -13,24 +13,24 @@ from groundwork.errors import DataError
 from groundwork.files import file_sha256
 from groundwork.progress import Progress
 
-TAIL_BYTES = 512  # the end of a compressed picture: with its size, it tells nearly all of them apart
+TAIL_BYTES = 512  # the end of a compressed picture, which with its size identifies nearly all pictures
 
 Key = tuple[object, ...]
 
 
 def find_copies(index: Index, rows: Iterable[VideoRow]) -> dict[str, str]:
-    """Of each video that has copies among a user's, its own name or that of the first of them.
+    """Find the videos that have copies among the same user's videos.
 
-    Compares the stored files of stills, videos of less than a second; longer videos are taken to be no copies. Most are
-    told apart by their size and their last bytes: only where these are the same is a file read as a whole.
+    Compares the stored files of stills (videos of less than a second); longer videos are assumed not to be copies. A
+    file is read in full only if its size and its last bytes are those of another.
 
     Args:
-        index: whose videos.
-        rows: which of them, of any splits and users.
+        index: the index of the videos.
+        rows: the videos to compare, of any splits and users.
 
     Returns:
-        name of a video to the name of the first of its copies, in the order of (split, name); videos without copies are
-        left out.
+        the name of each video that has copies, with the name of the first of the identical videos in the order of
+        (split, name), which may be itself.
 
     Raises:
         DataError: if a file can't be read.
@@ -57,7 +57,7 @@ def _same_in(rows: list[VideoRow], whole: Callable[[VideoRow], Key]) -> dict[str
 
 
 def _readers(index: Index, opened: ExitStack) -> tuple[Callable[[VideoRow], Key], Callable[[VideoRow], Key]]:
-    """Two keys of a video: one that is quick to have and may be shared by chance, and one of all its bytes."""
+    """Two functions that give a video's key: a quick one, which may be equal by chance, and one over all its bytes."""
     if index.kind == "packed":
         archives: dict[str, PackedUser] = {}
 

@@ -1,4 +1,4 @@
-"""Videos as the ORBIT-Camera app exports them: one flat folder of `participant--label--technique--random.mp4`."""
+"""Videos exported by the ORBIT-Camera app: one flat folder of `participant--label--technique--random.mp4`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +11,15 @@ from groundwork.errors import DataError, UsageError
 from groundwork.words import listed
 
 SKIP = "skip"
-# T train; Z test by zooming in; S test in the second phase; P test by panning, which the benchmark left out.
+# T: train; Z: test by zooming in; S: test in the second phase; P: test by panning, which the benchmark left out.
 TECHNIQUES: Mapping[str, str] = {"T": "clean", "Z": "clutter", "S": "clutter", "P": "clutter-pan"}
 
 
 def parse_techniques(pairs: str) -> dict[str, str]:
-    """`T=clean,Z=clutter,P=skip` as a mapping.
+    """Parse `T=clean,Z=clutter,P=skip` into a mapping.
 
     Raises:
-        UsageError: if it is not of that form, or names an unknown video type.
+        UsageError: if it does not have that form, or names an unknown video type.
     """
     mapping = {}
     for pair in pairs.split(","):
@@ -34,10 +34,11 @@ def parse_techniques(pairs: str) -> dict[str, str]:
 
 
 def scan_flat(root: Path, techniques: Mapping[str, str] = TECHNIQUES) -> list[RawVideo]:
-    """All videos of a flat export, sorted by path. The label is the object; the random part is the file's own name.
+    """All videos of a flat export, sorted by path. The label is the object; the random part identifies the file.
 
     Raises:
-        DataError: if a file's name is not of that form, its technique is not in `techniques`, or it lies deeper.
+        DataError: if a file's name does not have that form, its technique is not in `techniques`, or it is in a
+            subfolder.
     """
     videos, odd, unknown = [], [], set()
     for path, size_bytes in raw_files(root):
@@ -59,7 +60,7 @@ def scan_flat(root: Path, techniques: Mapping[str, str] = TECHNIQUES) -> list[Ra
         raise DataError(
             f"{root}: no video type for technique {listed(sorted(unknown))}; known: "
             + ", ".join(f"{letter}={video_type}" for letter, video_type in techniques.items())
-            + ". Say what it is with --techniques."
+            + ". Give its type with --techniques."
         )
     require_text_names(root, [video.relative for video in videos])
     report_left_aside(root)

@@ -1,4 +1,4 @@
-"""The index of a tree: one row a video, so that 2.7 million frames are listed once and not at every start."""
+"""The index of a tree: one row per video, so that 2.7 million frames are listed once and not at every start."""
 
 import csv
 import hashlib
@@ -45,8 +45,8 @@ from groundwork.words import counted, listed
 
 _LOG = logging.getLogger("data_prep")
 
-# A folder changed while the index was being made must count as newer than it; file systems round times to 2 s at most.
-CLOCK_BACK_NS = 120 * 10**9  # clocks of disks on the network may be ahead by less
+CLOCK_BACK_NS = 120 * 10**9  # clocks of network disks may be ahead by less than this
+# A folder that changes while the index is built must count as newer; file systems round times by at most 2 s.
 CLOCK_MARGIN_NS = 2_000_000_000
 
 
@@ -74,7 +74,7 @@ class VideoRow:
 
     @property
     def is_stills(self) -> bool:
-        """Whether the frames are single pictures, see stills.py."""
+        """Whether the frames are separate pictures, see stills.py."""
         return is_stills(self.video, self.frames)
 
 
@@ -88,14 +88,14 @@ class Index:
 
     @property
     def fingerprint(self) -> str:
-        """What a plan depends on: every video's place, name and number of frames. The same for a raw tree, the
-        frame tree made of it and that one packed, and for a copy of each."""
+        """A hash of what a plan depends on: every video's place, name and number of frames. It is the same for a raw
+        tree, the frame tree made from it, that one packed, and copies of these."""
         rows = sorted((r.split, r.user, r.object, r.video_type, r.video, r.frames) for r in self.rows)
         return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:32]
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that hold videos, in ORBIT's order; ("",) without a split level."""
+        """The splits that have videos, in ORBIT's order; ("",) without a split level."""
         found = {row.split for row in self.rows}
         return tuple(split for split in ("", *SPLITS) if split in found)
 
@@ -107,9 +107,9 @@ class Index:
         object: str | None = None,
         video_type: str | None = None,
     ) -> tuple[VideoRow, ...]:
-        """The rows that agree with everything that is given."""
-        asked = {"split": split, "user": user, "object": object, "video_type": video_type}
-        given = {name: value for name, value in asked.items() if value is not None}
+        """The rows that match all given values."""
+        wanted = {"split": split, "user": user, "object": object, "video_type": video_type}
+        given = {name: value for name, value in wanted.items() if value is not None}
         return tuple(row for row in self.rows if all(getattr(row, name) == value for name, value in given.items()))
 
     def users(self, split: str | None = None) -> tuple[str, ...]:
@@ -121,25 +121,25 @@ COLUMNS = tuple(field.name for field in fields(VideoRow))
 
 
 def open_index(root: Path) -> Index:
-    """The index of a tree of frames, of raw videos or of packed users: read and checked if there is one, else built.
+    """Open the index of a tree of frames, of raw videos or of packed users: read and check it, or build it if missing.
 
-    One process at a time builds it; others wait, and read what that one made.
+    One process at a time builds it; others wait and then read it.
 
-    The check compares the videos' places; it lists a video's frames only where its folder, or its user's archive, has
-    changed since the index was last found right. A frame overwritten in place leaves no trace there;
-    `verify` reads everything.
+    The check compares the videos' places. It lists a video's frames only if its folder, or its user's archive, has
+    changed since the last successful check. It does not notice a frame that was overwritten in place; `verify` reads
+    everything.
 
     Raises:
         UsageError: if there is no such tree, or nothing in it, or another process has been building it for an hour.
-        DataError: if the index contradicts the tree or can't be read, or the tree is not in order.
+        DataError: if the index contradicts the tree or can't be read, or the tree is malformed.
     """
     kind, found = scan_tree(root)
     path = find_index(root)
     if path is None:
         with _alone(root):
-            path = find_index(root)  # another process may have made it meanwhile
+            path = find_index(root)  # another process may have built it in the meantime
             if path is None:
-                _LOG.info("index: %s has no %s yet; making it", root, INDEX_NAME)
+                _LOG.info("index: %s has no %s yet; building it", root, INDEX_NAME)
                 return _build_index(root)
     index = Index(root, kind, read_rows(path))
     _check(index, found, path)
@@ -147,10 +147,10 @@ def open_index(root: Path) -> Index:
 
 
 def build_index(root: Path) -> Index:
-    """List a whole tree and write its index.csv, into ROOT, or into the user's cache where ROOT is read-only.
+    """List a whole tree and write its index.csv into ROOT, or into the user's cache if ROOT is read-only.
 
     Raises:
-        UsageError, DataError: as `open_index`.
+        UsageError, DataError: as in `open_index`.
     """
     with _alone(root):
         return _build_index(root)
@@ -177,30 +177,30 @@ def _build_index(root: Path) -> Index:
         beside, path = index_places(root)
         with written_in_cache(beside, path):
             write_text(path, text)
-    _note_checked(root, path, started_ns)
+    _record_check(root, path, started_ns)
     return Index(root, kind, rows)
 
 
 def find_index(root: Path) -> Path | None:
-    """Where the tree's index stands, if there is one: in ROOT or in the user's cache, whichever was made later."""
+    """The path of the tree's index, if there is one: in ROOT or in the user's cache, whichever is newer."""
     places = [path for path in index_places(root) if path.is_file()]
     return max(places, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def count_user(path: Path, user: str) -> int:
-    """How many rows of an index.csv are a user's; 0 without such a file. Raises DataError if it can't be read."""
+    """The number of a user's rows in an index.csv; 0 if there is no such file. Raises DataError if it can't be read."""
     return sum(row.user == user for row in read_rows(path)) if path.is_file() else 0
 
 
 def drop_user(root: Path, path: Path, user: str) -> int:
-    """Take a user's rows out of one of a tree's indexes; how many there were.
+    """Remove a user's rows from one of a tree's indexes; gives their number.
 
-    The other rows stay, and so does the time at which the index was last found right. An index without rows goes.
+    The other rows and the time of the last check are kept. An index without rows is removed.
 
     Args:
         root: the tree.
         path: one of `index_places(root)`.
-        user: the name.
+        user: the user's name.
 
     Raises:
         DataError: if the index can't be read.
@@ -211,24 +211,24 @@ def drop_user(root: Path, path: Path, user: str) -> int:
         return 0
     remove_parts(path)
     checked_ns = _last_checked(root, path)
-    _drop_stamp(root)  # it is of the index as it was
+    _remove_stamp(root)  # it belongs to the old index
     if kept:
         write_text(path, csv_text(COLUMNS, map(astuple, kept)))
-        _note_checked(root, path, checked_ns)
+        _record_check(root, path, checked_ns)
     else:
         path.unlink()
     return len(rows) - len(kept)
 
 
 def _alone(root: Path) -> AbstractContextManager[None]:
-    """Keep other processes from making the tree's index while the block runs."""
+    """Keep other processes from building the tree's index while the block runs."""
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder.")
     return hold_in_turn(index_places(root), f"index of {root}")
 
 
 def index_places(root: Path) -> tuple[Path, Path]:
-    """Where a tree's index may stand: in it, and in the user's cache."""
+    """The possible paths of a tree's index: in the tree, and in the user's cache."""
     return root / INDEX_NAME, cache_folder(root) / INDEX_NAME
 
 
@@ -236,7 +236,7 @@ def read_rows(path: Path) -> tuple[VideoRow, ...]:
     """Read an index.csv.
 
     Raises:
-        DataError: if it is not one.
+        DataError: if it is not an index.
     """
     try:
         with open_csv(path, strict=True) as lines:
@@ -249,7 +249,7 @@ def read_rows(path: Path) -> tuple[VideoRow, ...]:
                     raise ValueError(f"line {lines.line_num}")
                 split, user, thing, video_type, video, frames, place, fingerprint = cells
                 if place in places:
-                    raise ValueError(f"line {lines.line_num}: {place} for the second time")
+                    raise ValueError(f"line {lines.line_num}: {place} is there twice")
                 places.add(place)
                 rows.append(VideoRow(split, user, thing, video_type, video, int(frames), place, fingerprint))
     except (ValueError, csv.Error) as error:
@@ -261,7 +261,7 @@ def read_rows(path: Path) -> tuple[VideoRow, ...]:
 
 
 def _in_order(rows: Iterable[VideoRow]) -> tuple[VideoRow, ...]:
-    """By place and name, not by path: a raw tree's rows then stand as its frame tree's do."""
+    """Sort by place and name, not by path, so that a raw tree's rows have the same order as its frame tree's."""
     return tuple(sorted(rows, key=lambda row: (row.split, row.user, row.object, row.video_type, row.video)))
 
 
@@ -275,7 +275,7 @@ def _row(root: Path, kind: Kind, found: Found) -> VideoRow:
     place = (found.split, found.user, found.object, found.video_type, found.video)
     relative = found.path.relative_to(root).as_posix()
     if kind == "raw":
-        from data_prep.video import count_frames, probe  # here: a check of a frame tree shouldn't wait for decoders
+        from data_prep.video import count_frames, probe  # a check of a frame tree should not load decoders
 
         return VideoRow(*place, count_frames(probe(found.path)), relative, _raw_fingerprint(found))
     return _frames_row(root, found, list_frames(found.path))
@@ -288,8 +288,8 @@ def _frames_row(root: Path, found: Found, files: Sequence[tuple[str, int]]) -> V
         last = frame_file_name(found.video, max(len(files), 1))
         missing = listed(sorted(set(expected) - {name for name, _ in files})) or "no frame"
         raise DataError(
-            f"{found.path}: {counted(len(files), 'frame')}, expected them numbered without a gap up to {last}; missing:"
-            f" {missing}.{('' if files else not_frames_in(found.path)) or ' Extract this video again.'}"
+            f"{found.path}: {counted(len(files), 'frame')}, expected frames numbered without a gap up to {last};"
+            f" missing: {missing}.{('' if files else not_frames_in(found.path)) or ' Extract this video again.'}"
         )
     return VideoRow(*place, len(files), found.path.relative_to(root).as_posix(), content_fingerprint(files))
 
@@ -299,13 +299,13 @@ def _raw_fingerprint(found: Found) -> str:
 
 
 def _check(index: Index, found: Sequence[Found], path: Path) -> None:
-    """Compare an index with its tree, as `open_index` says."""
+    """Compare an index with its tree; see `open_index`."""
     started_ns = time.time_ns() - CLOCK_MARGIN_NS
     checked_ns = _last_checked(index.root, path)
     again = f"The tree has changed; run 'orbit-lite prep index {index.root}' again."
     if index.kind == "packed":
         if _check_archives(index, found, checked_ns, again):
-            _note_checked(index.root, path, started_ns)
+            _record_check(index.root, path, started_ns)
         return
     on_disk = {video.path.relative_to(index.root).as_posix(): video for video in found}
     in_index = {row.path: row for row in index.rows}
@@ -316,25 +316,27 @@ def _check(index: Index, found: Sequence[Found], path: Path) -> None:
     for relative, video in on_disk.items():
         row = in_index[relative]
         if row.video != video.video:
-            raise DataError(f"{video.path}: named {video.video}, {row.video} in {INDEX_NAME}. {again}")
+            raise DataError(f"{video.path}: named {video.video}, but {row.video} in {INDEX_NAME}. {again}")
         if index.kind == "raw":
             if _raw_fingerprint(video) != row.fingerprint:
-                raise DataError(f"{video.path}: another size on disk than in {INDEX_NAME}. {again}")
+                raise DataError(f"{video.path}: its size on disk differs from that in {INDEX_NAME}. {again}")
             continue
         if not _changed_since(video.path, checked_ns):
             continue
         listed_any = True
         files = list_frames(video.path)
         if len(files) != row.frames:
-            raise DataError(f"{video.path}: {len(files)} frames on disk, {row.frames} in {INDEX_NAME}. {again}")
+            raise DataError(
+                f"{video.path}: {counted(len(files), 'frame')} on disk, {row.frames} in {INDEX_NAME}. {again}"
+            )
         if content_fingerprint(files) != row.fingerprint:
-            raise DataError(f"{video.path}: frames' names or sizes are not those in {INDEX_NAME}. {again}")
+            raise DataError(f"{video.path}: names or sizes of frames differ from those in {INDEX_NAME}. {again}")
     if listed_any:
-        _note_checked(index.root, path, started_ns)
+        _record_check(index.root, path, started_ns)
 
 
 def _check_archives(index: Index, found: Sequence[Found], checked_ns: int, again: str) -> bool:
-    """Compare a packed tree's archives by name, and what is in those that changed; tells whether any was opened."""
+    """Compare a packed tree's archives by name, and the content of changed ones; whether any was opened."""
     in_index: dict[str, dict[str, VideoRow]] = defaultdict(dict)
     for row in index.rows:
         in_index[archive_place(row.path)[0]][row.path] = row
@@ -350,13 +352,13 @@ def _check_archives(index: Index, found: Sequence[Found], checked_ns: int, again
         rows = {row.path: row for row in _rows(index.root, "packed", archive)}
         for place in sorted(rows.keys() | in_index[relative].keys()):
             if rows.get(place) != in_index[relative].get(place):
-                raise DataError(f"{index.root / place}: in the archive not as in {INDEX_NAME}. {again}")
+                raise DataError(f"{index.root / place}: differs from {INDEX_NAME}. {again}")
     return opened
 
 
 def _changed_since(path: Path, moment_ns: int) -> bool:
     times = path.stat()
-    # The change time too: it can't be set back, as a copied folder's modification time is.
+    # The change time, too: unlike the modification time, a copying program can't set it back.
     return max(times.st_mtime_ns, times.st_ctime_ns) >= moment_ns
 
 
@@ -364,8 +366,8 @@ def _stamp_path(root: Path) -> Path:
     return cache_folder(root) / "index-checked"
 
 
-def _drop_stamp(root: Path) -> None:
-    """Remove this user's note, unless a link leads to it: where that leads is not known to be this kit's."""
+def _remove_stamp(root: Path) -> None:
+    """Remove this user's record of the check, unless a link leads to it: its target may not be this kit's."""
     stamp = _stamp_path(root)
     cache = stamp.parent.parent.parent
     if stamp.is_file() and not Root.of(cache).link_on_way(stamp.relative_to(cache).parts):
@@ -373,18 +375,18 @@ def _drop_stamp(root: Path) -> None:
 
 
 def _last_checked(root: Path, path: Path) -> int:
-    """When the index was last found right, in ns: its file's time, or that of this user's note on this very content."""
+    """The time of the last successful check, in ns: the time of the index, or of this user's record of this content."""
     checked_ns = path.stat().st_mtime_ns
     stamp = _stamp_path(root)
     if stamp.is_file() and stamp.read_text() == file_sha256(path):
         checked_ns = max(checked_ns, stamp.stat().st_mtime_ns)
-    # Where the clock has gone back since, what is changed now would seem older than that check: it counts for nothing.
+    # If the clock was set back since, changes made now would seem older than that check, so the check does not count.
     return checked_ns if checked_ns <= time.time_ns() + CLOCK_BACK_NS else 0
 
 
-def _note_checked(root: Path, path: Path, moment_ns: int) -> None:
+def _record_check(root: Path, path: Path, moment_ns: int) -> None:
     try:
         os.utime(path, ns=(moment_ns, moment_ns))
-    except OSError:  # somebody else's file, or read-only: keep the time in this user's cache
+    except OSError:  # another user's file, or read-only: keep the time in this user's cache
         write_text(_stamp_path(root), file_sha256(path))
         os.utime(_stamp_path(root), ns=(moment_ns, moment_ns))

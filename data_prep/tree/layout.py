@@ -1,12 +1,12 @@
-"""Names and places of the frame tree and of the raw tree, as ORBIT publishes them.
+"""Names and places in frame trees and raw trees, as ORBIT publishes them.
 
     ROOT/{train,validation,test}/USER/OBJECT/{clean,clutter}/VIDEO/VIDEO-00001.jpg      frame tree
     ROOT/{train,validation,test}/USER/OBJECT/{clean,clutter}/NAME.mp4                   raw tree, photos too
     ROOT/annotations/{train,validation,test}/VIDEO.json
 
-A tree of new users has no split level. Videos that stand in OBJECT itself are clean (see object_folder.py). VIDEO is
-`USER--OBJECT--TYPE--ID`, the object's spaces as dashes, so the object can't be told from it: the folder's name is the
-object.
+A tree of new users has no split level. Videos directly in OBJECT are clean (see object_folder.py). VIDEO is
+`USER--OBJECT--TYPE--ID` with dashes for the object's spaces, so the object's name can't be read from it; the folder's
+name is the object's name.
 """
 
 import errno
@@ -24,9 +24,13 @@ from groundwork.errors import FULL_DISK, UsageError
 from groundwork.outputs import Protected
 
 SPLITS = ("train", "validation", "test")
-SPLIT_NAMES = {**{split: split for split in SPLITS}, "val": "validation", "valid": "validation"}  # as others write them
+SPLIT_NAMES = {
+    **{split: split for split in SPLITS},
+    "val": "validation",
+    "valid": "validation",
+}  # as others name them
 VIDEO_TYPES = ("clean", "clutter")
-TREE_TYPES = (*VIDEO_TYPES, "clutter-pan")  # pans were collected with ORBIT, but belong to no protocol
+TREE_TYPES = (*VIDEO_TYPES, "clutter-pan")  # panning videos were collected with ORBIT, but belong to no protocol
 ANNOTATIONS = "annotations"
 INDEX_NAME = "index.csv"
 MANIFEST_NAME = "manifest.json"  # how a frame tree was made
@@ -42,7 +46,7 @@ _FRAME_NAME = re.compile(r"(?P<video>.+)-(?P<number>[0-9]{5,})\.jpg", re.DOTALL)
 
 @dataclass(frozen=True)
 class VideoPlace:
-    """Where one video stands. `split` is "" in a tree without splits; `path` is relative to the root, with `/`."""
+    """The place of one video. `split` is "" in a tree without splits; `path` is relative to the root, with `/`."""
 
     split: str
     user: str
@@ -66,12 +70,12 @@ class VideoName:
 
 
 def slug(object_name: str) -> str:
-    """The object as it stands in a video's name: `my keys` gives `my-keys`."""
+    """The object's name as part of a video's name: `my-keys` for `my keys`."""
     return object_name.replace(" ", "-")
 
 
 def parse_video_name(name: str) -> VideoName:
-    """Take a video's name apart at its first three `--`: the id may hold `--` itself (35 of ORBIT's 3,822 do).
+    """Split a video's name at its first three `--`; the id may contain `--` itself (35 of ORBIT's 3,822 ids do).
 
     Raises:
         ValueError: if there are not four parts.
@@ -83,15 +87,15 @@ def parse_video_name(name: str) -> VideoName:
 
 
 def frame_file_name(video: str, number: int) -> str:
-    """`VIDEO-00001.jpg` for frame 1: numbers start at 1, five digits."""
+    """The file name of a frame: `VIDEO-00001.jpg` for frame 1, the first one; five digits."""
     return f"{video}-{number:05d}.jpg"
 
 
 def parse_frame_file_name(name: str) -> tuple[str, int]:
-    """Video and frame number of `VIDEO-00001.jpg`; the number stands behind the last dash.
+    """Video and frame number from `VIDEO-00001.jpg`; the number follows the last dash.
 
     Raises:
-        ValueError: if it is no frame's name.
+        ValueError: if it is not the name of a frame.
     """
     match = _FRAME_NAME.fullmatch(name)
     if match is None:
@@ -100,8 +104,8 @@ def parse_frame_file_name(name: str) -> tuple[str, int]:
 
 
 def place_user(place: str) -> str:
-    """The user in a place relative to its tree: `[split/]USER/OBJECT/[TYPE/]NAME`, or the name of a file that
-    ORBIT-Camera exported, `USER--label--technique--random.mp4`."""
+    """The user of a place relative to its tree, `[split/]USER/OBJECT/[TYPE/]NAME`, or of a file that ORBIT-Camera
+    exported, `USER--label--technique--random.mp4`."""
     parts = place.split("/")
     if len(parts) < 3:
         return parts[-1].partition("--")[0]
@@ -109,7 +113,7 @@ def place_user(place: str) -> str:
 
 
 def user_name(user: str) -> str:
-    """A user's name as trees have it (NFC). It becomes part of paths that are removed, so it must not lead elsewhere.
+    """A user's name as in trees (NFC). It becomes part of paths that are removed, so it must not lead elsewhere.
 
     Raises:
         UsageError: if it can't be a single folder's name.
@@ -121,7 +125,7 @@ def user_name(user: str) -> str:
 
 
 def annotation_path(root: Path, split: str, video: str) -> Path:
-    """Where a video's annotations stand under a tree's root."""
+    """The path of a video's annotations below a tree's root."""
     return root / ANNOTATIONS / split / f"{video}.json" if split else root / ANNOTATIONS / f"{video}.json"
 
 
@@ -131,17 +135,17 @@ def tree_splits(root: Path) -> tuple[str, ...]:
 
 
 def is_junk(name: str) -> bool:
-    """Whether a name is nobody's data: hidden files, macOS's `._` twins and `.DS_Store`, parts of work cut off."""
+    """Whether a name is not data: hidden files, macOS's `._` files and `.DS_Store`, partial files."""
     return name.startswith(".")
 
 
 def nfc(name: str) -> str:
-    """A name in NFC: macOS stores `é` as two characters, other systems as one; they are the same name."""
+    """A name in NFC: macOS stores `é` as two characters, other systems as one, but it is the same name."""
     return unicodedata.normalize("NFC", name)
 
 
 def cache_folder(root: Path) -> Path:
-    """Where a user's own files about a tree stand when it, or the folder around it, is read-only. Not created here."""
+    """The user's cache folder for a tree, for when the tree or its parent folder is read-only. Not created here."""
     place = str(root.resolve())
     mark = hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:16]
     return cache_base() / f"{root.resolve().name}-{mark}"
@@ -149,10 +153,10 @@ def cache_folder(root: Path) -> Path:
 
 @contextmanager
 def written_in_cache(beside: Path, cached: Path) -> Iterator[None]:
-    """Write a tree's file in the cache within this block, `cached`, for it can't be written where it belongs, `beside`.
+    """For a block that writes a tree's file to the cache, as `cached`, because `beside` can't be written.
 
     Raises:
-        UsageError: if that can't be written, either; names the cache.
+        UsageError: if `cached` can't be written, either; names the cache.
     """
     try:
         yield
@@ -161,10 +165,10 @@ def written_in_cache(beside: Path, cached: Path) -> Iterator[None]:
             raise
         raise UsageError(
             f"{beside}: can't be written, and neither can {cached} in the cache ({error.strerror or error});"
-            " set XDG_CACHE_HOME to a folder that can"
+            " set XDG_CACHE_HOME to a folder that can be written"
         ) from None
 
 
 def refuses_writing(error: OSError) -> bool:
-    """Whether an error says that a place is not ours to write in: no permission, or mounted read-only."""
+    """Whether an error says that writing is not allowed: no permission, or a read-only disk."""
     return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)

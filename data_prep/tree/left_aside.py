@@ -1,5 +1,5 @@
-"""Files in a tree of raw videos that nobody reads: empty ones, and those that are no videos or photos by their names.
-What is left aside is said once, by kind and count."""
+"""Reports files of a raw tree that are skipped: empty ones, and those that are not videos or photos by their names.
+They are reported once, with kinds and counts."""
 
 import logging
 import os
@@ -18,11 +18,11 @@ _DEEPEST = 8  # as deep as videos are looked for
 
 
 def report_left_aside(root: Path, *, empty: bool = True) -> None:
-    """Say which files below a folder don't count, in one line for each kind.
+    """Report which files below a folder are skipped, in one line for each reason.
 
     Args:
-        root: of a tree, or one user's folder; hidden files and the kit's own are nobody's loss.
-        empty: whether empty videos are left aside, and not refused later.
+        root: a tree's root, or one user's folder; hidden files and the kit's own files are not reported.
+        empty: whether empty videos are skipped; if not, they are an error elsewhere.
     """
     others, nothing = [], []
     for relative, is_empty in _files(root, root, 0):
@@ -33,20 +33,20 @@ def report_left_aside(root: Path, *, empty: bool = True) -> None:
             nothing.append(relative)
     if nothing:
         _LOG.warning(
-            "note: %s: %s left aside, perhaps still in the cloud: %s",
+            "note: %s: %s skipped, perhaps not yet downloaded from the cloud: %s",
             *(root, counted(len(nothing), "empty file"), listed(sorted(nothing))),
         )
     if others:
         kinds = Counter(PurePath(relative).suffix.lower() or "no suffix" for relative in others)
         _LOG.warning(
-            "note: %s: %s left aside, no videos or photos by their names (%s): %s",
+            "note: %s: %s skipped, not videos or photos by name (%s): %s",
             *(root, counted(len(others), "file"), ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds))),
             listed(sorted(others)),
         )
 
 
 def _files(root: Path, folder: Path, depth: int) -> Iterator[tuple[str, bool]]:
-    """Each visible file's place below the root, and whether it is empty; none of a video's frames."""
+    """Each visible file's place below the root, and whether it is empty; frames of videos are left out."""
     with os.scandir(folder) as entries:
         visible = [entry for entry in entries if not is_junk(entry.name)]
     for entry in visible:

@@ -1,4 +1,4 @@
-"""Which videos a tree holds, folders of frames, raw files or packed users, found without looking into them."""
+"""Lists the videos of a tree (folders of frames, raw files or packed users) without opening them."""
 
 import hashlib
 import os
@@ -23,8 +23,8 @@ Kind = Literal["frames", "raw", "packed"]
 
 @dataclass(frozen=True)
 class Found:
-    """A video's place as the disk has it, before it is looked into; of a packed tree, a user's archive, whose object,
-    video_type and video are "" until `packed_videos` opens it."""
+    """A video found on disk, not yet opened; in a packed tree, a user's archive, whose object, video_type and video are
+    "" until `packed_videos` opens it."""
 
     split: str
     user: str
@@ -35,11 +35,11 @@ class Found:
 
 
 def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
-    """Find every video (of a packed tree: every archive) without looking into it; sorted by path.
+    """Find every video (in a packed tree: every archive) without opening it; sorted by path.
 
     Raises:
-        UsageError: if the folder is missing or holds no kind.
-        DataError: if it holds two kinds, or videos where none belong.
+        UsageError: if the folder is missing or has no videos of any kind.
+        DataError: if it has two kinds, or videos in wrong places.
     """
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder.")
@@ -48,7 +48,7 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
         for user in folders_in(root / split):
             for thing in folders_in(user):
                 place = (split, nfc(user.name), nfc(thing.name))
-                if place[-1] in TREE_TYPES:  # one user's folder, given in the place of a tree
+                if place[-1] in TREE_TYPES:  # one user's folder was given instead of a tree
                     continue
                 for video_type, entry in video_entries(thing):
                     if entry.is_dir():
@@ -56,12 +56,12 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
                     elif is_video_file(entry.name):
                         has_files = True
     if folders and has_files:
-        raise DataError(f"{root}: holds both raw videos and folders of frames; give each a tree of its own.")
+        raise DataError(f"{root}: holds both raw videos and folders of frames; put each kind into a separate tree.")
     archives = _archives(root)
-    require_text_names(root, [one.path.relative_to(root).as_posix() for one in (*folders, *archives)])
+    require_text_names(root, [found.path.relative_to(root).as_posix() for found in (*folders, *archives)])
     if archives and (folders or has_files):
-        held = "folders of frames" if folders else "raw videos"
-        raise DataError(f"{root}: holds both {held} and {archives[0].path.name}; give each a tree of its own.")
+        other = "folders of frames" if folders else "raw videos"
+        raise DataError(f"{root}: holds both {other} and {archives[0].path.name}; put each kind into a separate tree.")
     if folders:
         unknown = listed(sorted({found.video_type for found in folders} - set(TREE_TYPES)))
         if unknown:
@@ -84,7 +84,7 @@ def packed_videos(archive: Found) -> list[tuple[Found, list[tuple[str, int]]]]:
     """A packed user's videos, each with the names and sizes of its frames; paths are `USER.zip#OBJECT/TYPE/VIDEO`.
 
     Raises:
-        DataError: if the archive is not in order.
+        DataError: if the archive is malformed.
     """
     with PackedUser(archive.path) as user:
         return [
@@ -103,7 +103,7 @@ def packed_videos(archive: Found) -> list[tuple[Found, list[tuple[str, int]]]]:
 
 
 def list_frames(folder: Path) -> list[tuple[str, int]]:
-    """Names and sizes in bytes of a folder's JPEG files, by name; hidden files and other kinds are left aside."""
+    """Names and sizes in bytes of a folder's JPEG files, sorted by name; hidden and other files are skipped."""
     with os.scandir(folder) as entries:
         return sorted(
             (nfc(entry.name), entry.stat().st_size)
@@ -113,8 +113,8 @@ def list_frames(folder: Path) -> list[tuple[str, int]]:
 
 
 def not_frames_in(folder: Path) -> str:
-    """What lies in a folder in the place of frames, and what to do about it, as a sentence with a space before it; ""
-    where there is nothing of the kind."""
+    """A sentence, with a leading space, on the files that a folder has instead of frames, and what to do; "" if there
+    are none."""
     if not folder.is_dir():  # in an archive
         return ""
     kinds: Counter[str] = Counter()
@@ -123,16 +123,16 @@ def not_frames_in(folder: Path) -> str:
             kinds[Path(entry.name).suffix] += 1
     if not kinds:
         return ""
-    held = " and ".join(f"{counted(count, 'file')} {suffix or 'without a suffix'}" for suffix, count in kinds.items())
+    files = " and ".join(f"{counted(count, 'file')} {suffix or 'without a suffix'}" for suffix, count in kinds.items())
     if any(suffix.lower() == FRAME_SUFFIX for suffix in kinds):
-        return f" It holds {held}: a frame's name ends in {FRAME_SUFFIX}, in small letters; rename them."
+        return f" It holds {files}: a frame's name must end in {FRAME_SUFFIX}, in lower case; rename them."
     if any(is_photo_file(f"x{suffix}") for suffix in kinds):
-        return f" It holds {held}: frames are JPEG files; 'orbit-lite prep images' makes them of other pictures."
-    return f" It holds {held}."
+        return f" It holds {files}: frames are JPEG files; 'orbit-lite prep images' makes frames from other pictures."
+    return f" It holds {files}."
 
 
 def content_fingerprint(files: Sequence[tuple[str, int]]) -> str:
-    """Hash of names and sizes: no times, so that a copy has its original's."""
+    """A hash of names and sizes, without times, so that a copy has the same hash."""
     lines = "".join(f"{name}\t{size}\n" for name, size in files)
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:16]
 
@@ -149,6 +149,6 @@ def _archives(root: Path) -> list[Found]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder that are not hidden, in any order."""
+    """The visible subfolders of a folder, in any order."""
     with os.scandir(folder) as entries:
         return [Path(entry.path) for entry in entries if entry.is_dir() and not is_junk(entry.name)]

@@ -1,4 +1,4 @@
-"""What several processes may find missing in a tree at once, made by one of them: its index, its videos' names."""
+"""A lock for files of a tree that several processes may find missing at once: its index, the names of its videos."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,15 +10,15 @@ from groundwork.lock import one_at_a_time
 
 @contextmanager
 def hold_in_turn(places: tuple[Path, Path], what: str) -> Iterator[None]:
-    """Hold the first of two places that may be written in for this process alone while the block runs; wait for
-    another that holds it.
+    """Lock the first of two places that can be written, for this process alone, while the block runs; wait for another
+    process that holds the lock.
 
     Args:
-        places: where the file may stand, the preferred one first; the other is in the cache.
+        places: the possible paths of the file: the preferred one, and that in the cache.
         what: begins the status line of a process that waits.
 
     Raises:
-        UsageError: if the other process is not done within an hour, or neither place can be written in.
+        UsageError: if the other process is not done within an hour, or neither place can be written.
     """
     beside, cached = places
     with ExitStack() as stack:

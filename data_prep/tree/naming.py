@@ -1,8 +1,8 @@
-"""The raw tree, and which video name each of its files gets.
+"""The raw tree, and the video name of each of its files.
 
-A file's name can say where and when it was filmed, so by default a video is named by a keyed hash of its path: the name
-says nothing without the key. Key and table stand in one private file beside the raw tree, never in a tree that is
-passed on. A file that already bears an ORBIT video name for its own place keeps it.
+A file name can reveal where and when a video was filmed, so by default a video is named by a keyed hash of its path,
+which reveals nothing without the key. Key and table are in one private file next to the raw tree, never in a tree that
+is shared. A file that already has an ORBIT video name for its place keeps it.
 """
 
 import base64
@@ -48,17 +48,17 @@ from groundwork.words import listed, one_line
 _LOG = logging.getLogger("data_prep")
 
 TABLE_SCHEMA = 1
-ID_BYTES = 9  # 12 characters; among 10,000 videos two agree with a chance of 1 in 10^14
-_SHORT_ID_BYTES = 12  # as hashed ids have
-LONGEST_NAME_BYTES = 240  # file systems take 255, and "-00001.jpg" and ".part" come on top
-_DEEPEST = 8  # levels below the root that are looked into: enough to name what stands too deep, and ends link loops
+ID_BYTES = 9  # 12 characters; among 10,000 videos, the chance that two are equal is 1 in 10^14
+_SHORT_ID_BYTES = 12  # the length of hashed ids
+LONGEST_NAME_BYTES = 240  # file systems allow 255, and "-00001.jpg" and ".part" are added
+_DEEPEST = 8  # levels searched below the root: enough to name videos that are too deep, and an end to link loops
 
 
 @dataclass(frozen=True)
 class RawVideo:
-    """One raw video file, or photo. `relative` (with `/`) and the names are NFC; `path` is as the disk has it.
+    """One raw video file, or photo. `relative` (with `/`) and the names are NFC; `path` is spelled as on disk.
 
-    `stem` is what tells the file from its neighbors: its name without the suffix and without what the place says.
+    `stem` identifies the file within its folder: its name without the suffix and without what the place says.
     """
 
     split: str
@@ -71,7 +71,7 @@ class RawVideo:
     size_bytes: int
 
     def named(self, video_id: str) -> str:
-        """`USER--OBJECT--TYPE--ID` for this place."""
+        """`USER--OBJECT--TYPE--ID` for this place and an id."""
         return str(VideoName(self.user, slug(self.object), self.video_type, video_id))
 
 
@@ -85,12 +85,12 @@ class _Table:
 def scan_raw(root: Path) -> list[RawVideo]:
     """All videos of a raw tree `ROOT/[split/]USER/OBJECT/[TYPE/]FILE`, sorted by path.
 
-    Photos count, too, where an object has no videos of their type. Empty files and other files (by suffix) are left
-    aside, which is reported; so are hidden files, and photos at other depths of a tree that has videos.
+    Photos count, too, if an object has no videos of their type. Empty files and files with other suffixes are skipped
+    and reported. Hidden files, and photos at other depths of a tree that has videos, are skipped, too.
 
     Raises:
-        DataError: if a video stands at another depth or under another type than clean and clutter, or two paths
-            differ in the form of their characters only.
+        DataError: if a video is at another depth, or in a type folder other than clean and clutter, or if two paths
+            differ only in their Unicode form.
     """
     splits = tree_splits(root)
     found, misplaced = [], []
@@ -120,7 +120,7 @@ def scan_raw(root: Path) -> list[RawVideo]:
     twice = [relative for relative, count in Counter(video.relative for video in videos).items() if count > 1]
     if twice:
         raise DataError(
-            f"{root}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one of each."
+            f"{root}: the same name in two Unicode forms (NFC and NFD): {listed(twice)}. Rename one of each."
         )
     return sorted(videos, key=lambda video: video.relative)
 
@@ -129,9 +129,9 @@ def _misplaced(root: Path, splits: Sequence[str], places: Sequence[str]) -> str:
     level = "{train,validation,test}/" if splits != ("",) else ""
     hint = one_user_hint(root)
     if is_flat(root):
-        hint = " For files as the ORBIT-Camera app exports them: --flat."
+        hint = " If these are files exported by the ORBIT-Camera app, add --flat."
     elif not hint and all(map(is_photo_file, places)):
-        hint = " Of folders of photos at any depth, 'orbit-lite prep images' makes a frame tree."
+        hint = " 'orbit-lite prep images' makes a frame tree from folders of photos at any depth."
     return (
         f"{root}: expected {level}USER/OBJECT/FILE or {level}USER/OBJECT/{{{','.join(VIDEO_TYPES)}}}/FILE, found"
         f" {listed(sorted(places))}.{hint}"
@@ -139,42 +139,42 @@ def _misplaced(root: Path, splits: Sequence[str], places: Sequence[str]) -> str:
 
 
 def is_flat(root: Path) -> bool:
-    """Whether a folder looks like an ORBIT-Camera export: videos directly in it, none deeper."""
+    """Whether a folder looks like an ORBIT-Camera export: videos directly in it, none in subfolders."""
     places = [path.parent for path, _ in raw_files(root)]
     return bool(places) and set(places) == {root}
 
 
 def name_videos(root: Path, videos: Sequence[RawVideo], *, keep_names: bool | None = None) -> dict[str, str]:
-    """Which video name each raw file gets: {relative path: USER--OBJECT--TYPE--ID}, the same at every call.
+    """The video name of each raw file: {relative path: USER--OBJECT--TYPE--ID}, the same at every call.
 
     Args:
         root: the raw tree.
         videos: all its videos, from `scan_raw`.
-        keep_names: True keeps the files' stems as ids, False gives hashed ids, None does as the last call did
-            (hashed at first).
+        keep_names: True keeps the files' stems as ids, False gives hashed ids, None does the same as the last call
+            (hashed the first time).
 
     Raises:
-        DataError: if two files get one name, a name is too long, or the table is damaged.
+        DataError: if two files would get the same name, a name is too long, or the table is damaged.
     """
     table = _read_table(root)
     wanted = _named(root, videos, table, keep_names)
-    if _is_news(wanted, table, videos):
+    if _must_write(wanted, table, videos):
         with hold_in_turn(table_places(root), f"names of the videos in {root}"):
-            if (found := _read_table(root)) != table:  # another process has drawn the key meanwhile
+            if (found := _read_table(root)) != table:  # another process has drawn the key in the meantime
                 table, wanted = found, _named(root, videos, found, keep_names)
-            if _is_news(wanted, table, videos):
+            if _must_write(wanted, table, videos):
                 _write_table(root, wanted)
     return wanted.names
 
 
 def discard_key(root: Path) -> None:
-    """Delete a raw tree's private file: nothing then says any more which file each hashed name was."""
+    """Delete a raw tree's private file; then nothing reveals which file a hashed name belongs to."""
     for path in table_places(root):
         path.unlink(missing_ok=True)
 
 
 def count_user(path: Path, user: str) -> int:
-    """How many of a user's files a raw tree's private file names; 0 without such a file.
+    """The number of a user's files in a raw tree's private file; 0 if there is no such file.
 
     Raises:
         DataError: if it is damaged.
@@ -184,13 +184,13 @@ def count_user(path: Path, user: str) -> int:
 
 
 def drop_user(path: Path, user: str) -> int:
-    """Take a user's files out of a raw tree's private file; how many there were.
+    """Remove a user's files from a raw tree's private file; gives their number.
 
-    The key stays, so that the others keep their names; a file that names nobody goes, key and all.
+    The key stays, so that other videos keep their names. If no names are left, the file is removed with the key.
 
     Args:
         path: one of `table_places` of the tree.
-        user: the name.
+        user: the user's name.
 
     Raises:
         DataError: if it is damaged.
@@ -210,14 +210,14 @@ def drop_user(path: Path, user: str) -> int:
 
 
 def table_path(root: Path) -> Path:
-    """The private file of a raw tree: beside it, so that passing the tree on does not pass the file on."""
+    """The private file of a raw tree: next to the tree, so that sharing the tree does not share the file."""
     resolved = root.resolve()
     return resolved.with_name(f".{resolved.name}.video-names.json")
 
 
 def raw_files(folder: Path, suffixes: tuple[str, ...] = RAW_SUFFIXES, *, depth: int = 0) -> Iterator[tuple[Path, int]]:
-    """Paths and sizes of the files with such a suffix below a raw tree's root; hidden, empty and other files are left
-    aside."""
+    """Paths and sizes of the files with these suffixes below a raw tree's root; hidden, empty and other files are
+    skipped."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_junk(entry.name) or (depth == 0 and entry.name == ANNOTATIONS):
@@ -237,12 +237,12 @@ def _named(root: Path, videos: Sequence[RawVideo], table: _Table | None, keep_na
     return _Table(known.key, keep, names)
 
 
-def _is_news(wanted: _Table, table: _Table | None, videos: Sequence[RawVideo]) -> bool:
+def _must_write(wanted: _Table, table: _Table | None, videos: Sequence[RawVideo]) -> bool:
     return wanted != table and any(wanted.names[video.relative] != video.stem for video in videos)
 
 
 def _is_video_name(video: RawVideo) -> bool:
-    """Whether the stem is an ORBIT video name for the very place it stands in."""
+    """Whether the stem is an ORBIT video name for the place of the file."""
     beginning = video.named("")
     return video.stem.startswith(beginning) and len(video.stem) > len(beginning)
 
@@ -255,7 +255,7 @@ def _hashed_name(video: RawVideo, key: bytes) -> str:
 
 
 def _kept_names(videos: Sequence[RawVideo]) -> dict[str, str]:
-    """Names that keep the stem; of files that differ in suffix only, each takes its suffix into its id."""
+    """Names that keep the stem; files that differ only in their suffix get the suffix as part of the id."""
     by_name: dict[str, list[RawVideo]] = defaultdict(list)
     for video in videos:
         by_name[video.stem if _is_video_name(video) else video.named(video.stem)].append(video)
@@ -266,7 +266,7 @@ def _kept_names(videos: Sequence[RawVideo]) -> dict[str, str]:
             names[video.relative] = name + suffix
         if len(same) > 1:
             files = listed([video.relative for video in same])
-            _LOG.warning("note: %s: one name, so the suffix joins it: %s-{mp4,mov,…}", files, name)
+            _LOG.warning("note: %s: same name, so the suffix is added to it: %s-{mp4,mov,…}", files, name)
     return names
 
 
@@ -281,11 +281,11 @@ def _refuse_clashes(root: Path, names: dict[str, str]) -> None:
 
 
 def why_too_long(relative: str, name: str) -> str:
-    """What to shorten, where a video's name is longer than disks take; "" where it is not.
+    """A message on what to shorten if a video's name is longer than file systems allow; "" if it is not.
 
     Args:
-        relative: the file's place in its tree.
-        name: the video's, `USER--OBJECT--TYPE--ID`: it is the folders that make it long, or the file's own name.
+        relative: the file's path in its tree.
+        name: the video's name, `USER--OBJECT--TYPE--ID`, which may be long because of the folders or the file.
     """
     if len(name.encode()) <= LONGEST_NAME_BYTES:
         return ""
@@ -295,14 +295,14 @@ def why_too_long(relative: str, name: str) -> str:
         user_is_longer = len(parts.user.encode()) > len(parts.object_slug.encode())
         what, named = ("user", parts.user) if user_is_longer else ("object", parts.object_slug)
         return (
-            f"the name of the {what} {one_line(named)} is too long: a video's name holds user and object, and has at"
-            f" most {LONGEST_NAME_BYTES} bytes. Shorten the folder's name."
+            f"the name of the {what} {one_line(named)} is too long: a video's name contains user and object, and may"
+            f" have at most {LONGEST_NAME_BYTES} bytes. Shorten the folder's name."
         )
-    return f"{relative}: its video's name has more than {LONGEST_NAME_BYTES} bytes. Shorten the file's name."
+    return f"{relative}: its video's name would have more than {LONGEST_NAME_BYTES} bytes. Shorten the file's name."
 
 
 def table_places(root: Path) -> tuple[Path, Path]:
-    """Where a raw tree's private file may stand: beside it, and in the user's cache."""
+    """The possible paths of a raw tree's private file: next to the tree, and in the user's cache."""
     beside = table_path(root)
     return beside, cache_folder(root) / "video-names.json"
 
@@ -322,7 +322,7 @@ def _read_table_file(path: Path) -> _Table | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: not a table of video names ({error}). Restore it, or delete it for new names."
+            f"{path}: not a table of video names ({error}). Restore it, or delete it to get new names."
         ) from None
 
 
@@ -350,7 +350,7 @@ def _table_text(table: _Table) -> str:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Like groundwork's whole files, but readable by its owner alone from the first byte on."""
+    """Like `groundwork.files.whole_file`, but readable only by its owner from the beginning."""
     part = part_path(path)
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

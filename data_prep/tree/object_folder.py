@@ -1,10 +1,10 @@
-"""Where an object's videos stand in its folder: one rule for everyone who looks.
+"""The places of an object's videos in its folder: one rule for all readers.
 
-    OBJECT/FILE.mp4      OBJECT/VIDEO/VIDEO-00001.jpg           loose: they are clean
+    OBJECT/FILE.mp4      OBJECT/VIDEO/VIDEO-00001.jpg           directly in the object's folder: clean
     OBJECT/TYPE/FILE.mp4 OBJECT/TYPE/VIDEO/VIDEO-00001.jpg      of that type
 
-A photo is a video of one picture. Where an object has videos of a type, photos beside them are left aside: they are
-thumbnails, or taken by the phone in the very moment of the video, and so copies of its frames.
+A photo is a video of one picture. If an object has videos of a type, its photos of that type are skipped: they may be
+thumbnails, or taken by the phone during the video, and so be copies of its frames.
 """
 
 import logging
@@ -32,8 +32,8 @@ def video_type_at(thing: str, folders: Sequence[str]) -> str | None:
         folders: names of the folders between the object's and the video.
 
     Returns:
-        one of TREE_TYPES; None where no video belongs. An object can't bear a type's name: one user's folder in the
-        place of a tree would pass for a tree.
+        one of TREE_TYPES; None if this is not a place for a video. An object can't have the name of a type: otherwise
+        one user's folder could be mistaken for a tree.
     """
     if thing in TREE_TYPES:
         return None
@@ -43,10 +43,10 @@ def video_type_at(thing: str, folders: Sequence[str]) -> str | None:
 
 
 def video_entries(thing: Path) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
-    """Each entry that stands where a video of an object may, with the type that a video there has.
+    """Each entry at a place for an object's videos, with the type of videos at that place.
 
-    What stands in a folder that is neither a type nor a video of frames comes with that folder's name in place of a
-    type: no video belongs there.
+    Entries of a folder that is neither a type nor a video's folder of frames come with that folder's name instead of a
+    type: it is not a place for videos.
     """
     for entry in visible_entries(thing):
         name, path = nfc(entry.name), Path(entry.path)
@@ -58,7 +58,7 @@ def video_entries(thing: Path) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
 
 
 def holds_frames(folder: Path) -> bool:
-    """Whether a folder holds a frame that bears the folder's own name."""
+    """Whether a folder holds a frame that is named after the folder."""
     return any(is_frame_of(folder.name, entry.name) for entry in visible_entries(folder))
 
 
@@ -71,16 +71,16 @@ def is_frame_of(video: str, name: str) -> bool:
 
 
 def one_user_hint(root: Path) -> str:
-    """What to say where one user's folder was given in the place of a tree; "" where it does not look like one."""
+    """A hint if one user's folder seems to have been given instead of a tree; otherwise ""."""
     for thing in visible_entries(root):
         for entry in visible_entries(Path(thing.path)):
             if (entry.name in TREE_TYPES and entry.is_dir()) or is_video_file(entry.name) or is_photo_file(entry.name):
-                return f" If {root.resolve().name} is one user's folder, give the folder around it."
+                return f" If {root.resolve().name} is one user's folder, give its parent folder."
     return ""
 
 
 def visible_entries(folder: Path) -> list["os.DirEntry[str]"]:
-    """What stands in a folder and is not hidden; nothing if there is no such folder."""
+    """The visible entries of a folder; none if there is no such folder."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
@@ -90,15 +90,15 @@ def visible_entries(folder: Path) -> list["os.DirEntry[str]"]:
 def without_photos_beside_videos(
     videos: Iterable[EntryT], *, photo: Callable[[EntryT], bool], group: Callable[[EntryT], object]
 ) -> tuple[list[EntryT], list[EntryT]]:
-    """Tell the videos that count from photos that are left aside.
+    """Separate videos that count from photos that are skipped.
 
     Args:
         videos: raw videos, photos and folders of frames.
-        photo: whether one is a photo.
-        group: its object and type: photos count where all of a group are photos.
+        photo: tells whether one is a photo.
+        group: gives its object and type; photos count if all of a group are photos.
 
     Returns:
-        those that count, and those that do not, both in their order.
+        the videos that count and those that are skipped, both in order.
     """
     groups: dict[object, list[EntryT]] = defaultdict(list)
     for video in videos:
@@ -116,7 +116,7 @@ def without_photos_beside_videos(
 
 
 def report_photos_aside(where: Path, places: Sequence[str]) -> None:
-    """Say which photos don't count because videos stand beside them."""
+    """Report the photos that are skipped because there are videos next to them."""
     if places:
         photos = counted(len(places), "photo")
-        _LOG.info("note: %s: %s left aside, beside videos of the same thing: %s", where, photos, listed(sorted(places)))
+        _LOG.info("note: %s: %s skipped, next to videos of the same object: %s", where, photos, listed(sorted(places)))

@@ -1,11 +1,11 @@
-"""A new user's own folder of things filmed, found without looking into it: no splits, no annotations, no fixed names.
+"""Lists the videos in a new user's own folder without opening them: no splits, no annotations, no fixed names.
 
-    USER/OBJECT/[clean/]NAME.mp4                   raw videos, or photos where an object has no videos
+    USER/OBJECT/[clean/]NAME.mp4                   raw videos, or photos if an object has no videos
     USER/OBJECT/[clean/]VIDEO/VIDEO-00001.jpg      folders of frames
     USER.zip                                       the same frames, packed
 
-Clutter videos (USER/OBJECT/clutter/...) are what a recognizer is tried on; they teach it nothing. USER/results, if no
-video is in it, is no object: `studio` keeps the user's recognizer, checks and answers there.
+Clutter videos (USER/OBJECT/clutter/...) are for trying a recognizer, not for teaching it. If USER/results has no video,
+it is not an object: `studio` keeps the user's recognizer, checks and answers there.
 """
 
 import os
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from data_prep.video import VideoInfo
 
 RESULTS_NAME = "results"
-LEAST_SIDE_PX = 32  # of a raw video's pictures: less is no picture of a thing
-EXPECTED = "OBJECT/FILE.mp4 (or .mov, .jpg, ...), OBJECT/clean/FILE.mp4, or folders of frames in place of the files"
+LEAST_SIDE_PX = 32  # smaller pictures do not show an object
+EXPECTED = "OBJECT/FILE.mp4 (or .mov, .jpg, ...), OBJECT/clean/FILE.mp4, or folders of frames instead of the files"
 
 
 @dataclass(frozen=True)
 class OwnVideo:
-    """One video of one object. `place`, relative to the folder or archive `root` and with `/`, names it."""
+    """One video of one object. `place`, relative to the folder or archive `root` and with `/`, identifies it."""
 
     object: str
     root: Path
@@ -51,17 +51,18 @@ class OwnVideo:
 
     @property
     def path(self) -> Path:
-        """The file, or the folder of frames; of a packed one, the archive and the place within it."""
+        """The file or the folder of frames; for a packed video, the archive and the place within it."""
         return Path(f"{self.root}#{self.place}") if self.kind == "packed" else self.root / self.place
 
     def is_stills(self, frames: int) -> bool:
-        """Whether its frames, so many, are single pictures (see stills.py): then each is worth to be taught with."""
+        """Whether its frames (their number is `frames`) are separate pictures, all of them useful for teaching; see
+        stills.py."""
         return is_stills(PurePosixPath(self.place).name, frames)
 
 
 @dataclass(frozen=True)
 class OwnFolder:
-    """What one user filmed: the videos that teach, by object and place, and how many others were left aside."""
+    """What one user filmed: the videos for teaching, by object and place, and the number of clutter videos."""
 
     user: str
     path: Path
@@ -78,11 +79,11 @@ def scan_own(path: Path) -> OwnFolder:
     """Find a user's videos.
 
     Args:
-        path: the user's folder, or one user's archive as `prep pack` writes it.
+        path: the user's folder, or one user's archive from `prep pack`.
 
     Raises:
-        UsageError: if there is neither.
-        DataError: if a folder in it holds no video, or videos stand where none belong.
+        UsageError: if there is no such folder or archive.
+        DataError: if a folder in it has no video, or videos are in wrong places.
     """
     if path.is_file() and path.name.endswith(ARCHIVE_SUFFIX):
         return _scan_packed(path)
@@ -90,11 +91,11 @@ def scan_own(path: Path) -> OwnFolder:
         raise UsageError(f"{path}: no such folder; expected a user's folder with {EXPECTED}")
     loose = sorted(entry.name for entry in visible_entries(path) if is_video_file(entry.name) and entry.is_file())
     if loose:
-        raise DataError(f"{path}: {listed(loose)} in no object's folder; expected {EXPECTED}")
+        raise DataError(f"{path}: {listed(loose)} not in an object's folder; expected {EXPECTED}")
     folders = sorted((entry for entry in visible_entries(path) if entry.is_dir()), key=lambda entry: entry.name)
     twice = [name for name, count in Counter(nfc(entry.name) for entry in folders).items() if count > 1]
     if twice:
-        raise DataError(f"{path}: the same name written in two ways (NFC and NFD): {listed(twice)}. Rename one.")
+        raise DataError(f"{path}: the same name in two Unicode forms (NFC and NFD): {listed(twice)}. Rename one.")
     videos: list[OwnVideo] = []
     clutter = 0
     for folder in folders:
@@ -103,13 +104,13 @@ def scan_own(path: Path) -> OwnFolder:
         if not of_object and folder.name == RESULTS_NAME and not _misplaced(path, thing):
             continue
         if not of_object:
-            raise DataError(f"{thing}: no video in it; expected {EXPECTED}{_hint(thing)}{_lying_in(thing)}")
+            raise DataError(f"{thing}: has no video; expected {EXPECTED}{_hint(thing)}{_other_files(thing)}")
         if misplaced := _misplaced(path, thing):
-            raise DataError(f"{path}: {listed(misplaced)} where no video belongs; expected {EXPECTED}")
+            raise DataError(f"{path}: {listed(misplaced)} in a wrong place; expected {EXPECTED}")
         videos += of_object
         clutter += sum(video_type in TREE_TYPES[1:] for video_type, _ in video_entries(thing))
     if not videos:
-        raise DataError(f"{path}: no object's folder in it; expected {EXPECTED}")
+        raise DataError(f"{path}: has no object's folder; expected {EXPECTED}")
     require_text_names(path, [path.resolve().name, *(video.place for video in videos)])
     videos, aside = without_photos_beside_videos(videos, photo=_is_photo, group=lambda video: video.object)
     report_photos_aside(path, [photo.place for photo in aside])
@@ -118,24 +119,24 @@ def scan_own(path: Path) -> OwnFolder:
 
 
 def probe_own(path: Path) -> "VideoInfo":
-    """Look into a file as `probe` does.
+    """Probe a user's own video.
 
     Raises:
-        DataError: as `probe`; or if its pictures are too small to show a thing.
+        DataError: as in `probe`; or if its pictures are too small to show an object.
     """
-    from data_prep.video import probe  # here: a scan shouldn't wait for decoders to load
+    from data_prep.video import probe  # a scan should not load decoders
 
     found = probe(path)
     if min(found.width, found.height) < LEAST_SIDE_PX:
         raise DataError(
-            f"{path}: pictures of {found.width}x{found.height} pixels, too small to show a thing;"
+            f"{path}: pictures of {found.width}x{found.height} pixels, too small to show an object;"
             f" expected {LEAST_SIDE_PX} or more on each side. Film it again, or use the original file."
         )
     return found
 
 
 def frame_count(video: OwnVideo) -> int:
-    """How many frames a video has, at 30 a second.
+    """The number of frames of a video, at 30 per second.
 
     Raises:
         DataError: if it can't be read, its pictures are too small, or its frames are not numbered without a gap.
@@ -150,7 +151,7 @@ def frame_count(video: OwnVideo) -> int:
     names = [name for name, _ in list_frames(video.path)]
     if names != [frame_file_name(video.path.name, number) for number in range(1, len(names) + 1)]:
         raise DataError(
-            f"{video.path}: {counted(len(names), 'picture')}, which are not numbered without a gap from "
+            f"{video.path}: {counted(len(names), 'picture')}, expected numbers without a gap from "
             f"{frame_file_name(video.path.name, 1)} on; extract this video again"
         )
     return len(names)
@@ -162,7 +163,7 @@ def _scan_packed(path: Path) -> OwnFolder:
         videos = [OwnVideo(video.object, path, video.place, "packed") for video in clean]
         clutter = len(user.videos) - len(clean)
     if not videos:
-        raise DataError(f"{path}: no clean video in this archive; expected OBJECT/clean/VIDEO/VIDEO-00001.jpg in it")
+        raise DataError(f"{path}: has no clean video; expected members OBJECT/clean/VIDEO/VIDEO-00001.jpg")
     return OwnFolder(nfc(path.name.removesuffix(ARCHIVE_SUFFIX)), path, _in_order(videos), clutter)
 
 
@@ -184,7 +185,7 @@ def _teaching_videos(root: Path, folder: Path) -> Iterator[OwnVideo]:
 
 
 def _misplaced(root: Path, folder: Path) -> list[str]:
-    """Places of videos and photos in folders of an object that are neither types nor videos."""
+    """Places of videos and photos in subfolders of an object that are neither types nor videos."""
     entries = [entry for video_type, entry in video_entries(folder) if video_type not in TREE_TYPES]
     return sorted(Path(entry.path).relative_to(root).as_posix() for entry in entries if _is_raw(entry))
 
@@ -197,17 +198,17 @@ def _is_photo(video: OwnVideo) -> bool:
     return video.kind == "raw" and is_photo_file(video.place)
 
 
-def _lying_in(folder: Path) -> str:
-    """What lies where frames belong."""
+def _other_files(folder: Path) -> str:
+    """A hint about other files at the place of frames."""
     places = [Path(entry.path) for video_type, entry in video_entries(folder) if video_type == LOOSE_TYPE]
-    return next((f".{held}" for place in places if (held := not_frames_in(place))), "")
+    return next((f".{hint}" for place in places if (hint := not_frames_in(place))), "")
 
 
 def _hint(folder: Path) -> str:
-    """What is likely meant where a whole tree of users was given, or only clutter was filmed."""
+    """A hint if a whole tree of users seems to have been given, or only clutter was filmed."""
     inner = [entry.name for entry in visible_entries(folder) if entry.is_dir()]
     if set(inner) & set(TREE_TYPES[1:]):
-        return ". Clutter videos teach nothing: film the object by itself"
+        return ". Clutter videos are not used for teaching: film the object by itself"
     if inner:
-        return f". If {folder.name} is a user and {inner[0]} a thing of theirs, give {folder}"
-    return ". Put one there, or take the folder away"
+        return f". If {folder.name} is a user and {inner[0]} one of their objects, give {folder}"
+    return ". Put a video there, or remove the folder"

@@ -1,8 +1,8 @@
-"""One user's frames in one standard ZIP file, nothing compressed: each frame is read at its offset, without unpacking.
+"""One user's frames in one standard, uncompressed ZIP file; each frame is read at its offset, without unpacking.
 
-    ROOT/[split/]USER.zip, its members OBJECT/TYPE/VIDEO/VIDEO-00001.jpg
+    ROOT/[split/]USER.zip with members OBJECT/TYPE/VIDEO/VIDEO-00001.jpg
 
-An archive may come from anybody, so every member's name, kind, size and place is checked before one byte is read.
+An archive can't be trusted, so every member's name, type, size and position are checked before a byte is read.
 """
 
 import os
@@ -34,12 +34,12 @@ EXPECTED_MEMBER = f"OBJECT/{{{','.join(VIDEO_TYPES)}}}/VIDEO/VIDEO-00001.jpg"
 # Local file header (APPNOTE.TXT 6.3.10, section 4.3.7): signature, method at 8, lengths of name and extra field at 26.
 _HEADER = struct.Struct("<4s4xH16xHH")
 _SIGNATURE = b"PK\x03\x04"
-_SLACK_BYTES = 512  # for a member's name and extra field, so that header and frame come in one read
+_SLACK_BYTES = 512  # for a member's name and extra field, so that one read gets header and frame
 
 
 @dataclass(frozen=True, eq=False)
 class PackedVideo:
-    """Where one video's frames stand in an archive; entry k-1 of each array is frame k's."""
+    """The positions of one video's frames in an archive; entry k-1 of each array belongs to frame k."""
 
     object: str
     video_type: str
@@ -55,22 +55,22 @@ class PackedVideo:
 
     @property
     def files(self) -> list[tuple[str, int]]:
-        """Names and sizes of the frames by name, as `tree.list_frames` gives them for a folder."""
+        """Names and sizes of the frames, sorted by name, as `tree.list_frames` gives them for a folder."""
         return sorted((frame_file_name(self.video, k), int(size)) for k, size in enumerate(self.sizes, start=1))
 
 
 class PackedUser:
-    """One archive, open for reading. Its directory is read once and held as arrays: 16 bytes a frame.
+    """One archive, open for reading. Its directory is read once and kept as arrays: 16 bytes per frame.
 
-    Threads may share it, and forked processes too, for `os.pread` moves no file position. Windows has none: there
-    reads move one under a lock, and nothing forks.
+    Threads and forked processes may share it, because `os.pread` does not move the file position. Windows has no
+    `pread`: there, reads move the position under a lock, and processes do not fork.
     """
 
     def __init__(self, path: Path) -> None:
         """Open an archive and check its directory.
 
         Raises:
-            DataError: if there is none, or it is not a ZIP file of frames alone, stored in order and whole.
+            DataError: if it can't be opened, or is not a valid ZIP file with only frames, all uncompressed.
         """
         self.path = path
         self._moving = threading.Lock()
@@ -89,10 +89,10 @@ class PackedUser:
 
         Args:
             place: `OBJECT/TYPE/VIDEO`.
-            number: of the frame, from 1.
+            number: the frame's number, from 1.
 
         Raises:
-            DataError: if there is no such frame, or its bytes are not those that were packed.
+            DataError: if there is no such frame, or it is damaged.
         """
         video = self.videos.get(place)
         if video is None or not 1 <= number <= len(video.sizes):
@@ -110,8 +110,8 @@ class PackedUser:
                     content = self._read_at(offset + start, size)
         if len(content) != size or zlib.crc32(content) != int(video.checksums[number - 1]):
             raise DataError(
-                f"{self.path}#{place}/{frame_file_name(video.video, number)}: damaged (size or checksum is not the"
-                " archive's own). Pack this user again, or copy the archive again."
+                f"{self.path}#{place}/{frame_file_name(video.video, number)}: damaged (size or checksum differs from"
+                " the archive's directory). Pack this user again, or copy the archive again."
             )
         return content
 
@@ -124,7 +124,7 @@ class PackedUser:
             return self._file.read(size)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -135,13 +135,13 @@ class PackedUser:
 
 
 def archive_place(row_path: str) -> tuple[str, str]:
-    """Take an index's path apart: `test/P177.zip#bag/clean/VIDEO` gives `test/P177.zip` and `bag/clean/VIDEO`."""
+    """Split a path of the index: `test/P177.zip#bag/clean/VIDEO` gives `test/P177.zip` and `bag/clean/VIDEO`."""
     archive, _, place = row_path.partition(f"{ARCHIVE_SUFFIX}#")
     return archive + ARCHIVE_SUFFIX, place
 
 
 def member_fault(name: str) -> str | None:
-    """What is wrong with a member's name, None if it is a frame's."""
+    """What is wrong with a member's name; None if it is the name of a frame."""
     parts = name.split("/")
     if fault := name_fault(name):
         return fault
@@ -165,8 +165,8 @@ def _read_directory(path: Path) -> dict[str, PackedVideo]:
     frames: dict[str, dict[int, zipfile.ZipInfo]] = defaultdict(dict)
     for member, fault in member_faults(members, stored_alone=True):
         name = nfc(member.filename)
-        if fault := fault or (None if member.is_dir() else member_fault(name)):  # other programs write folders, too
-            raise DataError(f"{path}#{name}: {fault}; expected stored files {EXPECTED_MEMBER} and nothing else.")
+        if fault := fault or (None if member.is_dir() else member_fault(name)):  # other programs add folders
+            raise DataError(f"{path}#{name}: {fault}; expected only uncompressed files {EXPECTED_MEMBER}.")
         if not member.is_dir():
             place, _, file_name = name.rpartition("/")
             frames[place][parse_frame_file_name(file_name)[1]] = member
@@ -183,8 +183,8 @@ def _video(path: Path, place: str, numbered: dict[int, zipfile.ZipInfo]) -> Pack
     for number in numbers:
         if number not in numbered:
             raise DataError(
-                f"{path}#{place}/{frame_file_name(video, number)}: not in the archive, though the video has"
-                f" {len(numbered)} frames. Pack this user again."
+                f"{path}#{place}/{frame_file_name(video, number)}: not in the archive, which has {len(numbered)} frames"
+                " of this video. Pack this user again."
             )
     members = [numbered[number] for number in numbers]
     return PackedVideo(

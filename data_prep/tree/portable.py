@@ -1,7 +1,7 @@
-"""Names of files and folders that can be written down, and those that other systems can't take over.
+"""Checks of file and folder names: whether they are valid text, and whether other systems allow them.
 
-Windows and macOS tell no cases apart; Windows has names of its own (`CON`), characters that no name holds (`a:b`), and
-drops a dot or a space at a name's end.
+Windows and macOS ignore case. Windows also reserves names (`CON`), forbids characters (`a:b`), and drops a dot or a
+space at the end of a name.
 """
 
 import logging
@@ -19,28 +19,28 @@ _NOT_IN_NAMES = set('<>:"\\|?*') | set(map(chr, range(32)))
 
 
 def is_text(name: str) -> bool:
-    """Whether a name, as the system gives it, is text that UTF-8 can hold; on Linux any bytes may be one."""
+    """Whether a name from the file system is valid UTF-8 text; on Linux, a name may be any bytes."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def require_text_names(root: Path, places: Iterable[str]) -> None:
-    """See that every place below a folder can be written into the tables that are made of it.
+    """Require that every place below a folder is valid text, so that it can be written into tables.
 
     Raises:
-        DataError: naming those that can't.
+        DataError: names those that are not.
     """
     wrong = sorted({_beginning(place) for place in places if not is_text(place)})
     if wrong:
-        names, them = ("a name that is", "it") if len(wrong) == 1 else ("names that are", "them")
-        raise DataError(f"{root}: {listed(wrong)}: {names} no UTF-8 text, and could not be written down; rename {them}")
+        them = "it" if len(wrong) == 1 else "them"
+        raise DataError(f"{root}: {counted(len(wrong), 'name')} not in UTF-8: {listed(wrong)}; rename {them}")
 
 
 def report_not_portable(root: Path, places: Iterable[str]) -> None:
-    """Say which names in a tree can't be copied to Windows or macOS.
+    """Report names in a tree that can't be copied to Windows or macOS.
 
     Args:
-        root: of the tree.
-        places: of videos, relative to it and with `/`; the folders on the way are looked at, too.
+        root: the tree's root.
+        places: places of videos, relative to the root and with `/`; the folders in them are checked, too.
     """
     inside: dict[str, set[str]] = defaultdict(set)
     for place in places:
@@ -55,23 +55,23 @@ def report_not_portable(root: Path, places: Iterable[str]) -> None:
 
 
 def not_on_windows(name: str) -> str:
-    """Why Windows has no file of this name; "" if it may."""
+    """Why Windows does not allow a file of this name; "" if it does."""
     if set(name) & _NOT_IN_NAMES:
-        return f"Windows has no {min(set(name) & _NOT_IN_NAMES)!r} in names"
+        return f"Windows does not allow {min(set(name) & _NOT_IN_NAMES)!r} in names"
     if name.endswith((".", " ")):
-        return "Windows drops what it ends in"
-    return "a device of Windows" if name.partition(".")[0].rstrip(" ").lower() in _DEVICES else ""
+        return "Windows drops its last character"
+    return "a reserved name on Windows" if name.partition(".")[0].rstrip(" ").lower() in _DEVICES else ""
 
 
 def _beginning(place: str) -> str:
-    """A place up to the first name on the way that is no text."""
+    """A place up to the first name in it that is not valid text."""
     parts = place.split("/")
     wrong = next(number for number, part in enumerate(parts) if not is_text(part))
     return "/".join(parts[: wrong + 1])
 
 
 def _fine(folders: Iterable[str]) -> list[str]:
-    """Those whose own names can be copied: below another there is nothing more to say."""
+    """The folders whose own paths can be copied: below the others, nothing more needs to be reported."""
     return sorted(folder for folder in folders if not any(map(not_on_windows, folder.split("/"))))
 
 

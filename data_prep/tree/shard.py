@@ -1,4 +1,4 @@
-"""One share of a tree's videos, for the array jobs of a cluster: each job works on one shard, in the same folder."""
+"""A share of a tree's videos, for array jobs on a cluster: each job works on one shard, in the same folder."""
 
 import hashlib
 import re
@@ -36,10 +36,10 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The shard written `I/N`.
+        """The shard that is written as `I/N`.
 
         Raises:
-            UsageError: if it is written otherwise, or there is no such shard.
+            UsageError: if the text has another form, or there is no such shard.
         """
         if (match := _TEXT.fullmatch(text)) is None:
             raise UsageError(f"{EXPECTED}, got {text!r}")
@@ -56,16 +56,16 @@ class Shard:
 
 
 def shard_of_video(place: str, count: int) -> Shard:
-    """The one of `count` shards that a video belongs to.
+    """The shard, of `count` shards, that a video belongs to.
 
-    It depends on `place` alone: not on the other videos, the machine, or what has been made already.
+    It depends only on `place`, not on other videos, the machine, or what has been made already.
     """
     digest = hashlib.sha256(nfc(place).encode(errors="surrogateescape")).digest()
     return Shard(int.from_bytes(digest[:8], "big") % count + 1, count)
 
 
 def shard_of_file(path: PurePath, name: str) -> Shard | None:
-    """Which shard's part of the file `name` this is, by its own name; None if it is not one."""
+    """The shard whose part of the file `name` a path is, by its file name; None if it is not such a part."""
     whole = PurePath(name)
     if path.suffix != whole.suffix or not path.stem.startswith(whole.stem):
         return None
@@ -77,6 +77,6 @@ def shard_of_file(path: PurePath, name: str) -> Shard | None:
 
 
 def files_of_shards(folder: Path, name: str) -> dict[Shard, Path]:
-    """The parts of the file `name` that stand in a folder, which need not exist, in the order of their shards."""
+    """The parts of the file `name` in a folder, which need not exist, in the order of their shards."""
     found = {shard: path for path in folder.glob("*") if (shard := shard_of_file(path, name)) is not None}
     return dict(sorted(found.items()))

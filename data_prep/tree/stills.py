@@ -1,27 +1,27 @@
-"""Which videos are stills: single pictures, and not a second or more of film.
+"""Which videos are stills, that is, separate pictures and not a second or more of film.
 
-Photos are kept as videos, so that every part of the kit takes them. But neighbors in such a video are no frames a
-thirtieth of a second apart: to take every 30th would throw most of them away, and smoothing over time or the time until
-an object is recognized mean nothing on them. The mark stands in the video's name, which every copy of a tree keeps
-(packed, resized, split by user, one user's folder alone), and every table of predictions.
+Photos are stored as videos, so that every part of the kit can read them. But consecutive pictures of such a video are
+not a thirtieth of a second apart: taking every 30th would discard most of them, and smoothing over time or the time
+until an object is recognized would be meaningless. Stills are marked in the video's name, which is kept in every copy
+of a tree (packed, resized, split by user, one user's folder) and in every table of predictions.
 """
 
-STILLS_ID = "stills-"  # begins the id in USER--OBJECT--TYPE--ID
-FEWEST_FRAMES = 30  # of a second of film
+STILLS_ID = "stills-"  # the beginning of the id in USER--OBJECT--TYPE--ID
+FEWEST_FRAMES = 30  # one second of film
 
 
 def stills_id(number: int, split: str = "") -> str:
-    """The id of an object's stills: `stills-0001` for number 1, `stills-test-0001` in a split: one user's object may be
-    in several, and a video's name is its alone."""
+    """The id of an object's stills: `stills-0001` for number 1, or `stills-test-0001` in a split, because an object may
+    be in several splits, and the name of a video must be unique."""
     return f"{STILLS_ID}{f'{split}-' if split else ''}{number:04d}"
 
 
 def is_stills(video: str, frames: int) -> bool:
-    """Whether a video's frames are single pictures, each worth to be looked at.
+    """Whether a video's frames are separate pictures, all of which should be used.
 
     Args:
         video: its name.
-        frames: how many it has; those of less than a second count as stills, whatever the name.
+        frames: its number of frames; less than a second counts as stills, whatever the name.
     """
     *place, video_id = video.split("--")
     return frames < FEWEST_FRAMES or (len(place) >= 3 and video_id.startswith(STILLS_ID))

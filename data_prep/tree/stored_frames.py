@@ -10,10 +10,10 @@ from groundwork.errors import DataError
 
 
 def stored_frames(root: Path, row: VideoRow) -> Iterator[tuple[str, bytes]]:
-    """A video's frames in order: the file's place, for errors, and its bytes.
+    """A video's frames in order: the path of the file, for errors, and its bytes.
 
     Raises:
-        DataError: if a frame that the index has can't be read.
+        DataError: if a frame in the index can't be read.
     """
     places = [f"{root / row.path}/{frame_file_name(row.video, number)}" for number in range(1, row.frames + 1)]
     archive, inside = archive_place(row.path)

@@ -1,4 +1,4 @@
-"""The videos, photos and packed videos below a folder, whatever the folders between are called."""
+"""Finds the videos, photos and packed videos below a folder, whatever its subfolders are called."""
 
 import logging
 import os
@@ -17,39 +17,39 @@ _LOG = logging.getLogger("data_prep")
 
 
 def is_folder_of_videos(path: Path) -> bool:
-    """Whether videos are to be looked for in it: an archive, or a folder that is not itself a video's frames."""
+    """Whether a path may contain videos: an archive, or a folder that is not itself a video's folder of frames."""
     return _is_archive(path) or (path.is_dir() and not holds_frames(named(path)))
 
 
 def named(folder: Path) -> Path:
-    """The same folder by a path that ends in its name, which `.` and `..` do not; no link is followed."""
+    """The path of a folder that ends in its name, unlike `.` and `..`; no link is followed."""
     return Path(os.path.abspath(folder))
 
 
 def is_packed_place(path: Path) -> bool:
-    """Whether it names a video of an archive that is there: `USER.zip#OBJECT/TYPE/VIDEO`."""
+    """Whether a path names a video of an existing archive: `USER.zip#OBJECT/TYPE/VIDEO`."""
     archive, place = archive_place(str(path))
     return bool(place) and Path(archive).is_file()
 
 
 def videos_below(folder: Path) -> list[Path]:
-    """All raw videos, photos and folders of frames below a folder, at any depth; those of packed users, too.
+    """All raw videos, photos and folders of frames below a folder, at any depth, including those of packed users.
 
-    A video of `USER.zip` is named `USER.zip#OBJECT/TYPE/VIDEO`. Hidden files and folders are left aside, and no link to
-    a folder is followed, unless it is a video's.
+    A video of `USER.zip` is named `USER.zip#OBJECT/TYPE/VIDEO`. Hidden files and folders are skipped. A link to a
+    folder is followed only if it is a video's folder of frames.
 
     Args:
-        folder: the folder, or one archive, as `prep pack` writes it.
+        folder: the folder, or one archive from `prep pack`.
 
     Returns:
-        by their places in natural order: `2.mp4` before `10.mp4`.
+        the paths, in natural order: `2.mp4` before `10.mp4`.
 
     Raises:
-        DataError: if there is none, or the archive that was given is not in order.
+        DataError: if there are no videos, or the given archive is malformed.
     """
     found = list(_packed(folder) if _is_archive(folder) else _below(folder))
     if not found:
-        raise DataError(f"{folder}: no video, photo or folder of frames in it")
+        raise DataError(f"{folder}: has no video, photo or folder of frames")
     if not _is_archive(folder):
         report_left_aside(folder, empty=False)
     return sorted(found, key=lambda path: ([natural_sort_key(part) for part in path.parts], str(path)))
@@ -69,8 +69,8 @@ def _below(folder: Path) -> Iterator[Path]:
         elif _is_archive(path):
             try:
                 yield from _packed(path)
-            except DataError as error:  # any other archive that happens to be there
-                _LOG.info("note: left aside: %s", error)
+            except DataError as error:  # an unrelated archive
+                _LOG.info("note: skipped: %s", error)
 
 
 def _is_archive(path: Path) -> bool:

@@ -1,6 +1,6 @@
-"""What a member of a ZIP file may be: one judge, wherever the file is from and whatever is done with it.
+"""Checks of the members of a ZIP file, shared by all readers.
 
-Names, kinds and places are judged from the directory alone, before one byte of a member is read.
+Names, types and positions are checked from the directory alone, before a byte of a member is read.
 """
 
 import re
@@ -14,7 +14,7 @@ from data_prep.tree.layout import nfc
 
 LONGEST_NAME_BYTES = 255  # of one file or folder
 HEADER_BYTES = 30  # of a member, without name and extra field (APPNOTE.TXT 6.3.10, section 4.3.7)
-# What zipfile and zlib raise on a file that is damaged, cut off or no ZIP file
+# What zipfile and zlib raise if a file is damaged, cut off or not a ZIP file
 DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -25,34 +25,34 @@ DAMAGED = (
     RuntimeError,
     ValueError,
 )
-_ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits 0, 6 and 13: encrypted, strongly, or the directory itself
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits 0, 6 and 13: encryption, strong encryption, encrypted directory
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def member_faults(
     members: Sequence[zipfile.ZipInfo], *, stored_alone: bool = False
 ) -> Iterator[tuple[zipfile.ZipInfo, str | None]]:
-    """Judge the members one by one: each with what is wrong with it, or None.
+    """Check the members one by one; gives each with what is wrong with it, or None.
 
     Args:
-        members: of one archive.
-        stored_alone: whether they must be stored as they are; else they may be deflated.
+        members: all members of an archive.
+        stored_alone: whether they must be uncompressed; otherwise they may be deflated.
     """
     seen: set[str] = set()
     for member in members:
         name = nfc(member.filename).rstrip("/")
         fault = name_fault(member.orig_filename) or _kind_fault(member, stored_alone)
-        yield member, fault or ("its name stands twice" if name in seen else None)
+        yield member, fault or ("a duplicate name" if name in seen else None)
         seen.add(name)
 
 
 def overlaps(members: Sequence[zipfile.ZipInfo], end: int) -> Iterator[tuple[zipfile.ZipInfo, str]]:
-    """The members that do not have a stretch of the file for themselves before its directory, each with what is wrong
-    with it: else a small file could unpack without end.
+    """The members that overlap another one or the directory, each with what is wrong with it: with overlaps, a small
+    file could unpack to any size.
 
     Args:
-        members: of one archive.
-        end: where its directory begins.
+        members: all members of an archive.
+        end: the position where its directory begins.
     """
     in_file = sorted(members, key=lambda member: member.header_offset)
     ends = [*(member.header_offset for member in in_file[1:]), end]
@@ -63,7 +63,7 @@ def overlaps(members: Sequence[zipfile.ZipInfo], end: int) -> Iterator[tuple[zip
 
 
 def name_fault(name: str) -> str | None:
-    """What is wrong with a member's name, as the archive has it; None if it leads into the folder it is unpacked in."""
+    """What is wrong with a member's name in the archive; None if it stays inside the folder where it is unpacked."""
     if _CONTROL.search(name):
         return "control characters in its name"
     if "\\" in name:
@@ -72,7 +72,7 @@ def name_fault(name: str) -> str | None:
         return "an absolute path"
     longest = max(len(part.encode(errors="surrogateescape")) for part in name.split("/"))
     if longest > LONGEST_NAME_BYTES:
-        return f"a name of {longest} bytes, and disks take {LONGEST_NAME_BYTES}"
+        return f"a name of {longest} bytes, but file systems allow {LONGEST_NAME_BYTES}"
     if any(not part.strip(". ") for part in name.removesuffix("/").split("/")):
         return "a path that leads elsewhere"
     return None
@@ -81,7 +81,7 @@ def name_fault(name: str) -> str | None:
 def _kind_fault(member: zipfile.ZipInfo, stored_alone: bool) -> str | None:
     kind = stat.S_IFMT(member.external_attr >> 16)
     if member.filename != member.orig_filename:
-        return f"a name that is written in two ways ({member.orig_filename!r})"
+        return f"a name in two forms ({member.orig_filename!r})"
     if member.flag_bits & _ENCRYPTED:
         return "encrypted"
     if member.is_dir():
@@ -91,7 +91,7 @@ def _kind_fault(member: zipfile.ZipInfo, stored_alone: bool) -> str | None:
     if stored_alone and member.compress_type != zipfile.ZIP_STORED:
         return "compressed"
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return f"compressed by method {member.compress_type}, which is not read here; unpack it by another program"
+        return f"compressed by method {member.compress_type}, which is not supported; unpack it with another program"
     if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
-        return f"{member.file_size} bytes said, {member.compress_size} stored"
+        return f"{member.file_size} bytes stated, {member.compress_size} stored"
     return None

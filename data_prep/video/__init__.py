@@ -1,7 +1,7 @@
-"""Videos and photos: what a file holds, and its pictures as square RGB frames at a stated rate.
+"""Videos and photos: facts about a file, and its pictures as square RGB frames at a given rate.
 
-Other rooms import from here alone. What stands behind a name is loaded when it is first used, for decoders take their
-time: a check of a frame tree shouldn't wait for them.
+Other packages import only from here. The modules behind the names are loaded on first use, because decoders load
+slowly, and a check of a frame tree does not need them.
 """
 
 from importlib import import_module
@@ -57,7 +57,7 @@ __all__ = [
     "require_heic",
 ]
 
-# Modules in which the names above are defined
+# The modules that define the names above
 _HOMES = {
     "decoding": ["read_pictures"],
     "frames": [

@@ -1,7 +1,8 @@
-"""Whether a file ends before its container does, by the lengths that the container itself states.
+"""Detects files that are cut off, by the lengths that their container states.
 
-Its demuxer just stops at such an end, and for some containers says nothing. What states no length (MPEG-TS, MPEG-PS,
-FLV, GIF, a live Matroska between two blocks, a fragmented MP4 between two fragments) can be cut without a trace.
+The demuxer just stops at the end of such a file, for some containers without an error. A container that states no
+length (MPEG-TS, MPEG-PS, FLV, GIF, a live Matroska between two blocks, a fragmented MP4 between two fragments) can be
+cut without a trace.
 """
 
 import os
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_SEGMENT = b"\x18\x53\x80\x67"  # Matroska's one top element beside the head
+_SEGMENT = b"\x18\x53\x80\x67"  # Matroska's only top-level element besides the head
 _HEAD = b"\x1a\x45\xdf\xa3"
 _OGG_HEAD_BYTES = 27
 _ASF_HEAD = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -19,7 +20,7 @@ _MOST_BOXES = 1_000_000
 
 
 def shortfall(path: Path, format_name: str) -> str | None:
-    """What is missing at a file's end, or within it, as a clause; None if nothing is, or the container can't tell.
+    """What is missing at a file's end, or within it, as a clause; None if nothing is, or if it can't be detected.
 
     Args:
         path: the file.
@@ -33,11 +34,11 @@ def shortfall(path: Path, format_name: str) -> str | None:
 
 
 def _matroska(file: BinaryIO, size: int) -> str | None:
-    """By the length of the segment (RFC 9559, 5.1)."""
+    """Check the length of the segment (RFC 9559, 5.1)."""
     while True:
         found, length = file.read(4), _ebml_length(file)
         if found not in (_HEAD, _SEGMENT) or length is None:
-            return None  # of unknown length, as live recordings have it, or damaged: its demuxer tells
+            return None  # unknown length, as in live recordings, or damage, which the demuxer reports
         end = file.tell() + length
         if found == _SEGMENT:
             return _missing(end, size)
@@ -50,11 +51,11 @@ def _ebml_length(file: BinaryIO) -> int | None:
         return None
     width = 8 - first[0].bit_length() + 1
     length = int.from_bytes(first + file.read(width - 1), "big") & ((1 << 7 * width) - 1)
-    return None if length == (1 << 7 * width) - 1 else length  # all ones: unknown
+    return None if length == (1 << 7 * width) - 1 else length  # all ones mean unknown
 
 
 def _ogg(file: BinaryIO, size: int) -> str | None:
-    """By its pages (RFC 3533, 6): each is whole, and none is missing between two of a stream."""
+    """Check the pages (RFC 3533, 6): each must be whole, and no page of a stream may be missing."""
     numbers: dict[bytes, int] = {}
     position = 0
     while position < size:
@@ -62,10 +63,10 @@ def _ogg(file: BinaryIO, size: int) -> str | None:
         head = file.read(_OGG_HEAD_BYTES)
         lengths = file.read(head[26]) if len(head) == _OGG_HEAD_BYTES else b""
         if head[:4] != b"OggS"[: len(head[:4])]:
-            return None  # something else behind the last page, or damage that the demuxer reports
+            return None  # other data after the last page, or damage that the demuxer reports
         end = position + len(head) + len(lengths) + sum(lengths)
         if len(head) < _OGG_HEAD_BYTES or len(lengths) < head[26] or end > size:
-            return "it ends within a page"
+            return "it ends inside a page"
         stream, number = head[14:18], int.from_bytes(head[18:22], "little")
         if stream in numbers and number > numbers[stream] + 1:
             return f"{number - numbers[stream] - 1} pages are missing before byte {position}"
@@ -75,7 +76,7 @@ def _ogg(file: BinaryIO, size: int) -> str | None:
 
 
 def _avi(file: BinaryIO, size: int) -> str | None:
-    """By the lists of its first part (`movi` holds the pictures); later parts of a long file are found by the first."""
+    """Check the lists of the first part (`movi` holds the pictures); it also lists later parts of a long file."""
     head = file.read(12)
     if head[:4] != b"RIFF":
         return None
@@ -87,7 +88,7 @@ def _avi(file: BinaryIO, size: int) -> str | None:
 
 
 def _asf(file: BinaryIO, size: int) -> str | None:
-    """By the length of the data object (ASF specification, 5.1), which stands behind the head; live ones state none."""
+    """Check the length of the data object (ASF specification, 5.1), which follows the head; live ones state none."""
     head = file.read(24)
     if head[:16] != _ASF_HEAD:
         return None
@@ -98,7 +99,7 @@ def _asf(file: BinaryIO, size: int) -> str | None:
 
 
 def _chunks(file: BinaryIO, position: int, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Each chunk's name, where its content starts, and its length; the file stands at the start."""
+    """Each chunk's name, the start of its content, and its length; the file position is at the start."""
     while position + 8 <= size:
         file.seek(position)
         head = file.read(8)
@@ -108,7 +109,7 @@ def _chunks(file: BinaryIO, position: int, size: int) -> Iterator[tuple[bytes, i
 
 
 def _mp4(file: BinaryIO, size: int) -> str | None:
-    """Of a fragmented file (others list their pictures): by its boxes, and by an index of its fragments."""
+    """Check the boxes of a fragmented file, and its index of fragments; other MP4 files list their pictures."""
     position, fragmented, promised = 0, False, None
     for _ in range(_MOST_BOXES):
         if position + 8 > size:
@@ -119,9 +120,9 @@ def _mp4(file: BinaryIO, size: int) -> str | None:
         if length == 1:
             length, start = int.from_bytes(head[8:16], "big"), 16
         if fragmented and not kind.isalnum() and (kind != bytes(4) or any(file.read())):
-            return f"no box stands at byte {position}, between two fragments"
+            return f"there is no box at byte {position}, between two fragments"
         if length == 0 or length < start:
-            break  # to the end of the file
+            break  # the box extends to the end of the file
         end = position + length
         fragmented = fragmented or kind == b"moof"
         if kind == b"sidx" and promised is None:
@@ -134,11 +135,11 @@ def _mp4(file: BinaryIO, size: int) -> str | None:
 
 
 def _indexed_end(box: bytes, end: int) -> int | None:
-    """Where the last fragment ends that a segment index lists (ISO 14496-12, 8.16.3); None if it can't be read."""
+    """The end of the last fragment in a segment index (ISO 14496-12, 8.16.3); None if it can't be read."""
     wide = 8 if box[:1] == b"\x01" else 4
-    at = 12 + 2 * wide
-    count = int.from_bytes(box[at + 2 : at + 4], "big")
-    entries = box[at + 4 : at + 4 + 12 * count]
+    start = 12 + 2 * wide
+    count = int.from_bytes(box[start + 2 : start + 4], "big")
+    entries = box[start + 4 : start + 4 + 12 * count]
     if len(entries) < 12 * count:
         return None
     first = int.from_bytes(box[12 + wide : 12 + 2 * wide], "big")

@@ -1,8 +1,8 @@
-"""Which pictures a video shows, and when: a count of packets where each of them is one picture, else of what decodes.
+"""Which pictures a video shows, and when: by counting packets if each is one picture, otherwise by decoding.
 
-More packets than pictures: VP8 and VP9 with pictures that only others refer to, H.264 whose fields come in packets of
-their own (AVCHD), a recording that begins in the midst of a broadcast. Whoever counts those as missing refuses a whole
-video.
+A video may have more packets than pictures: VP8 and VP9 with pictures that are only references, H.264 with each field
+in a separate packet (AVCHD), a recording that begins in the middle of a broadcast. Counting these as missing pictures
+would reject a whole video.
 """
 
 import itertools
@@ -22,10 +22,10 @@ class Shown:
     """The pictures shown.
 
     Attributes:
-        stamps: one per picture, in ticks, in any order; None if it is not stored.
-        last_duration: of the last one, in ticks; 0 if it is not known.
-        interlaced: whether any is.
-        first: the first one decoded; None if none was.
+        stamps: one time stamp per picture, in ticks, in any order; None if it is not stored.
+        last_duration: the duration of the last picture, in ticks; 0 if unknown.
+        interlaced: whether any picture is interlaced.
+        first: the first decoded picture; None if none was decoded.
     """
 
     stamps: Sequence[int | None]
@@ -35,18 +35,18 @@ class Shown:
 
     @property
     def pictures(self) -> int:
-        """How many there are."""
+        """The number of pictures."""
         return len(self.stamps)
 
 
 def shown_by_packets(scanned: Scan) -> Shown | None:
-    """By the packets alone; None if these can't be sure."""
+    """The pictures by the packets alone; None if that is not certain."""
     packets = scanned.packets
     if not packets or not packets[0].key or any(packet.pictures not in (0, 1) for packet in packets):
         return None
     times = [packet.decode_stamp for packet in packets if packet.decode_stamp is not None]
     if any(later < earlier for earlier, later in itertools.pairwise(times)):
-        return None  # several recordings in a row: which picture a time stamp belongs to shows when they are decoded
+        return None  # several recordings in a row: only decoding shows which picture a time stamp belongs to
     shown = [p for p in packets if p.pictures and not p.discarded and not _leads(p, packets[0])]
     if not shown:
         return Shown((), 0, False)
@@ -55,10 +55,10 @@ def shown_by_packets(scanned: Scan) -> Shown | None:
 
 
 def shown_by_decoding(path: Path) -> Shown:
-    """By decoding the whole video once; damage is left to the reading, which names the place.
+    """The pictures by decoding the whole video once; damage is reported later by the reader, which names the place.
 
     Raises:
-        DataError: if the file does not open.
+        DataError: if the file can't be opened.
     """
     stamps: list[tuple[int | None, int | None]] = []
     interlaced, first, last, end, packets = False, None, 0, None, 0
@@ -78,7 +78,7 @@ def shown_by_decoding(path: Path) -> Shown:
     if shown and shown[-1] is not None and end is not None and end > shown[-1] + last:
         last = end - shown[-1]  # empty packets repeat the last picture
     if packets > 1.5 * len(shown) > 1.5 and shown[-1] is not None and shown[-2] is not None:
-        last = max(last, shown[-1] - shown[-2])  # a packet's duration is a field's, half a picture's
+        last = max(last, shown[-1] - shown[-2])  # a packet's duration is that of a field, half a picture
     return Shown(shown, last, interlaced, first)
 
 
@@ -88,8 +88,8 @@ def _rises(stamps: Sequence[int | None]) -> bool:
 
 
 def _leads(packet: Piece, first: Piece) -> bool:
-    """Whether a picture is shown before the first in the file (Matroska then has no stamp for it) and can't be decoded:
-    it looks back to pictures that a cut between key frames took away. Players don't show it either."""
+    """Whether a picture is shown before the first one in the file (Matroska then has no stamp for it). It can't be
+    decoded, because it refers to pictures that a cut between key frames removed; players don't show it, either."""
     if first.sure or first.stamp is None:
         return False
     return packet.stamp is None or packet.stamp < first.stamp

@@ -1,11 +1,11 @@
-"""Pictures of one video by their numbers, through PyAV: exactly those, as square frames, one in memory at a time.
+"""Reads pictures of one video by their numbers with PyAV: exactly these, as square frames, one in memory at a time.
 
-It jumps to key frames where every one of them closes a group of pictures, and reads in order elsewhere (open groups,
-starts cut by an edit list, AVI). The choice hangs on the file alone, so random access and reading in order agree.
+If every key frame begins a closed group of pictures, it seeks to key frames; otherwise it reads in order (open groups,
+starts cut by an edit list, AVI). The choice depends only on the file, so random access and sequential reading agree.
 
-Pictures are deinterlaced where they need it, turned upright, brought to square pixels, shown through their own matrix
-and range, and scaled bilinearly over their area: pixel for pixel what `ffmpeg -vf scale=WIDTH:HEIGHT:flags=bilinear`
-gives. HDR then gets the tones of ordinary video.
+Pictures are deinterlaced if necessary, turned upright, converted to square pixels with their own color matrix and
+range, and scaled bilinearly over their area, with exactly the pixels that `ffmpeg -vf
+scale=WIDTH:HEIGHT:flags=bilinear` gives. HDR is then converted to the tones of ordinary video.
 """
 
 import itertools
@@ -29,34 +29,34 @@ from data_prep.video.stepping import Decoder
 from data_prep.video.tones import shown_in_standard_range
 from groundwork.errors import DataError
 
-# What decodes, as a frame tree's manifest has it
+# The decoder's name in a frame tree's manifest
 READER = f"PyAV {av.__version__} (libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))})"
-LEAST_JUMP_PICTURES = 8  # to decode a few pictures for nothing is cheaper than a jump
-# A side can grow far beyond the frame: 1080 x 2 pixels cropped to 224 are 120960 px wide first.
+LEAST_JUMP_PICTURES = 8  # decoding a few unneeded pictures is cheaper than a seek
+# A side can become much longer than the frame: 1080 x 2 pixels, to be cropped to 224, are first scaled to 120960 px.
 LONGEST_SIDE_PX = 32_768
-# Both fields' lines made whole from the moments before and after, in interlaced frames alone; a frame stays one frame.
+# Completes the lines of interlaced frames from the moments before and after; the number of frames stays the same.
 _DEINTERLACE = (("bwdif", "mode=send_frame:deint=interlaced"),)
 
 
 def reader_of(info: VideoInfo) -> str:
-    """What decodes such a video, with versions."""
+    """The decoder of such a video, with versions."""
     return photos.PHOTO_READER if info.is_photo else READER
 
 
 def read_pictures(
     path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing, *, decode_all: bool = False
 ) -> Iterator[Picture]:
-    """Give pictures of one video as square frames.
+    """Yield pictures of one video as square frames.
 
     Args:
         path: the video.
-        info: what it holds.
-        pictures: indices from 0, rising. Damage outside what these need may go unnoticed.
+        info: the result of `probe`.
+        pictures: indices from 0, ascending. Damage in parts that these do not need may go unnoticed.
         framing: size, shape and scaling.
-        decode_all: decode every picture from the first to the last, whichever are given: damage anywhere is found.
+        decode_all: decode every picture, not only the given ones, so that damage anywhere is found.
 
     Raises:
-        DataError: if the video is damaged, or can't be scaled like this.
+        DataError: if the video is damaged, or can't be scaled this way.
     """
     if info.is_photo:
         yield replace(framing, resample="lanczos").square(photos.read_photo(path).picture)
@@ -70,22 +70,22 @@ def read_pictures(
     runs = [(0, pictures)] if decode_all else _runs(info, pictures)
     for picture in _scaled_pictures(path, info, runs, framing, to_end=decode_all):
         if picture.shape != (height, width, 3):
-            raise DataError(f"{path}: a picture came out as {picture.shape}, expected {(height, width, 3)}.")
+            raise DataError(f"{path}: a decoded picture has shape {picture.shape}, expected {(height, width, 3)}.")
         yield as_frame(picture, info, framing)
 
 
 def as_frame(picture: Picture, info: VideoInfo, framing: Framing) -> Picture:
-    """A decoded, scaled picture to a square frame; HDR gets the tones of ordinary video."""
+    """Make a square frame from a decoded, scaled picture; HDR is converted to the tones of ordinary video."""
     if info.hdr:
         picture = shown_in_standard_range(picture, info.hdr, wide=info.has_wide_primaries)
     return framing.square(picture)
 
 
 def check_whole(path: Path, info: VideoInfo) -> None:
-    """Decode a whole video, unscaled, for its damage and its count of pictures alone.
+    """Decode a whole video, unscaled, only to check it for damage and count its pictures.
 
     Raises:
-        DataError: if it is damaged, or has other pictures than `info` says.
+        DataError: if it is damaged, or its number of pictures differs from that in `info`.
     """
     with open_video(path) as (container, stream):
         decoded = sum(1 for _ in _decoded(path, info, container, stream, 0))
@@ -107,7 +107,7 @@ def _scaled_pictures(
                 if scaler.takes_all or index in wanted:
                     yield from (picture for number, picture in scaler.scaled(index, frame) if number in wanted)
                 if not to_end and index >= part[-1] + scaler.lag and index + 1 < info.pictures:
-                    break  # asked for no more of this run; damage further on is none of this call's business
+                    break  # no more pictures of this run are needed; later damage does not matter here
             if index < (info.pictures - 1 if to_end else part[-1]) or index + 1 > info.pictures:
                 raise DataError(
                     f"{path}: {index + 1} pictures decode, expected {info.pictures}."
@@ -117,7 +117,7 @@ def _scaled_pictures(
 
 
 def _runs(info: VideoInfo, pictures: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Cut rising pictures where a jump pays; give (picture to start decoding at, the run's pictures)."""
+    """Split the pictures where a seek is worthwhile; gives (picture to start decoding at, the run's pictures)."""
     keys = np.asarray(info.key_pictures if info.closed_groups else (0,))
     starts = keys[np.searchsorted(keys, pictures, side="right") - 1]
     jumps = np.flatnonzero(starts[1:] - pictures[:-1] > LEAST_JUMP_PICTURES) + 1
@@ -126,11 +126,12 @@ def _runs(info: VideoInfo, pictures: NDArray[np.int64]) -> Iterator[tuple[int, N
 
 
 class _Scaler:
-    """PyAV's frames deinterlaced where need be, upright, in square pixels, scaled, in RGB, by ffmpeg's own filters.
+    """Converts PyAV's frames by ffmpeg's own filters: deinterlaced if necessary, upright, in square pixels, scaled,
+    RGB.
 
     Attributes:
-        takes_all: whether it must be given every frame: deinterlacing looks at those beside each.
-        lag: how many frames later it gives one.
+        takes_all: whether it needs every frame, because deinterlacing uses the neighbors of each.
+        lag: by how many frames its output is delayed.
     """
 
     def __init__(self, size: tuple[int, int], info: VideoInfo) -> None:
@@ -142,9 +143,9 @@ class _Scaler:
         self._inside: deque[int] = deque()
 
     def scaled(self, number: int, frame: VideoFrame) -> Iterator[tuple[int, Picture]]:
-        """Give the pictures, with their numbers, that are ready once a frame is there."""
+        """Add a frame, and yield the pictures that are ready, with their numbers."""
         source = (frame.width, frame.height, frame.format.name)
-        if self._graph is None or source != self._source:  # the first frame, or a stream that changes on its way
+        if self._graph is None or source != self._source:  # the first frame, or a stream whose format changes
             yield from self.rest()
             self._graph, self._source = self._graph_for(frame), source
         self._graph.push(frame)
@@ -152,7 +153,7 @@ class _Scaler:
         yield from self._ready(self._graph)
 
     def rest(self) -> Iterator[tuple[int, Picture]]:
-        """Give those that wait for a frame that does not come."""
+        """Yield the pictures that are still waiting for another frame."""
         graph, self._graph = self._graph, None if self.lag else self._graph
         if graph is not None and self._inside:
             graph.push(None)
@@ -182,8 +183,8 @@ class _Scaler:
 def _numbered(
     path: Path, info: VideoInfo, container: InputContainer, stream: VideoStream, start: int
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Frames with their numbers, from key picture `start`, or an earlier one where the jump ends there: MP4's index is
-    in decoding order, and at a variable rate libav enters it up to a group too early (measured)."""
+    """Frames with their numbers, from key picture `start`, or from an earlier one if the seek ends there: MP4's index
+    is in decoding order, and at a variable rate libav may seek up to one group too far back (measured)."""
     if start:
         container.seek(info.stamp(start), stream=stream)
     frames = _decoded(path, info, container, stream, start)
@@ -193,7 +194,7 @@ def _numbered(
     if start:
         keys = {info.stamp(key): key for key in info.key_pictures if key <= start}
         if first.pts not in keys:
-            raise DataError(f"{path}: picture {start + 1} is not found where the file says. Damaged.")
+            raise DataError(f"{path}: picture {start + 1} is not at the position that the file states. Damaged.")
         start = keys[first.pts]
     yield from enumerate(itertools.chain([first], frames), start=start)
 
@@ -201,13 +202,13 @@ def _numbered(
 def _decoded(
     path: Path, info: VideoInfo, container: InputContainer, stream: VideoStream, start: int
 ) -> Iterator[VideoFrame]:
-    """PyAV's frames in showing order, from about picture `start`; damage is raised where it shows."""
+    """PyAV's frames in display order, from about picture `start`; raises DataError at the first damage."""
     decoder, given = Decoder(stream), start
     for packet in container.demux(stream):
-        frames, told = decoder.step(packet)
-        if told:
+        frames, damage = decoder.step(packet)
+        if damage:
             raise DataError(
-                f"{path}: about picture {given + 1} of {info.pictures} it is damaged ({told[0]})."
+                f"{path}: damaged near picture {given + 1} of {info.pictures} ({damage[0]})."
                 " Use another copy of the file."
             )
         yield from frames

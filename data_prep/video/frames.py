@@ -1,7 +1,7 @@
-"""Raw video to square RGB frames at a stated rate: which picture each frame shows, the frames, and their JPEG form.
+"""Square RGB frames at a given rate from raw video: which picture each frame shows, the frames, and their JPEG files.
 
 Frame k (from 0; file number k + 1) shows the last picture with a time stamp <= k / fps, counted from the first picture.
-Colors are shown as coded, through the video's own matrix and range, without tone mapping (see probing.py).
+Colors are converted with the video's own matrix and range (see probing.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,19 +22,19 @@ from groundwork.errors import DataError
 DEFAULT_SIZE_PX = 224
 DEFAULT_FPS = 30.0
 JPEG_QUALITY = 95
-STAMP_TOLERANCE_S = 1e-3  # Matroska rounds time stamps to milliseconds: frame 2 of 30 fps stands at 67 ms, not 66.67
+STAMP_TOLERANCE_S = 1e-3  # Matroska rounds time stamps to milliseconds: frame 2 at 30 fps is at 67 ms, not 66.67
 
 
 def frame_pictures(times_s: Sequence[float], last_duration_s: float, fps: float = DEFAULT_FPS) -> NDArray[np.int64]:
     """Which picture each frame shows at a constant rate.
 
     Args:
-        times_s: time stamps of the pictures from the first, rising, shape (pictures,), pictures >= 1.
+        times_s: time stamps of the pictures since the first, ascending, shape (pictures,), pictures >= 1.
         last_duration_s: how long the last picture is shown.
-        fps: frames a second to give, above 0.
+        fps: frames per second, above 0.
 
     Returns:
-        picture index (from 0) of each frame, shape (frames,), frames >= 1, never falling.
+        picture index (from 0) of each frame, shape (frames,), frames >= 1, never decreasing.
     """
     times = np.asarray(times_s, dtype=np.float64)
     end_s = float(times[-1]) + last_duration_s
@@ -44,7 +44,7 @@ def frame_pictures(times_s: Sequence[float], last_duration_s: float, fps: float 
 
 
 def count_frames(info: VideoInfo, fps: float = DEFAULT_FPS) -> int:
-    """How many frames a video gives at `fps`."""
+    """The number of frames of a video at `fps`."""
     return len(frame_pictures(info.times_s, info.last_duration_s, fps))
 
 
@@ -63,17 +63,17 @@ def read_frames(
         path: the video.
         numbers: frame numbers from 1, in any order, repeats allowed; None gives all.
         size_px: side of the square frames.
-        fps: rate that the numbers count at.
-        shape: `crop` (the shorter side to size_px, the longer cut about its center), `pad` (the longer side to size_px,
-            black bars) or `squash` (both sides to size_px).
+        fps: the rate for the frame numbers.
+        shape: `crop` (the shorter side becomes size_px, the longer is cropped around its center), `pad` (the longer
+            side becomes size_px, black bars) or `squash` (both sides become size_px).
         resample: `decoder` (scaled inside the decoder) or `lanczos` (decoded at full size, then Pillow; slower).
 
     Returns:
-        RGB, shape (n, size_px, size_px, 3).
+        RGB, uint8, shape (n, size_px, size_px, 3).
 
     Raises:
-        UsageError: if there is no such shape or way to resample.
-        DataError: if the video is damaged, or has no frame of a number asked for. Damage outside the frames asked for
+        UsageError: for an unknown shape or resampling method.
+        DataError: if the video is damaged, or does not have a requested frame. Damage outside of the requested frames
             may go unnoticed.
     """
     framing = Framing(size_px, shape, resample)
@@ -84,7 +84,7 @@ def read_frames(
         return np.empty((0, size_px, size_px, 3), dtype=np.uint8)
     if wanted.min() < 0 or wanted.max() >= len(pictures):
         raise DataError(
-            f"{path}: has frames 1 to {len(pictures)} at {fps:g} fps; {_outside(wanted, pictures)} asked for."
+            f"{path}: has frames 1 to {len(pictures)} at {fps:g} fps; requested: {_outside(wanted, pictures)}."
         )
     unique, places = np.unique(pictures[wanted], return_inverse=True)
     distinct = np.empty((len(unique), size_px, size_px, 3), dtype=np.uint8)
@@ -102,14 +102,14 @@ def iterate_frames(
     resample: str = "decoder",
     reader: str = DEFAULT_READER,
 ) -> Iterator[tuple[int, Picture]]:
-    """Give (frame number, picture) of a whole video in order, in bounded memory whatever its length.
+    """Yield (frame number, picture) for a whole video in order, in bounded memory for any length.
 
-    Arguments as for `read_frames`; and `reader`, a name in READERS: one other than PyAV's only in a process that can be
-    killed.
+    Arguments as for `read_frames`, and `reader`, a name in READERS. Use readers other than PyAV only in a process that
+    can be killed.
 
     Raises:
-        UsageError: if there is no such shape, way to resample or reader.
-        DataError: if the video is damaged: at the frame where it shows, so a caller keeps nothing of it.
+        UsageError: for an unknown shape, resampling method or reader.
+        DataError: if the video is damaged. It is raised at the damaged frame; the caller must discard earlier frames.
     """
     framing = Framing(size_px, shape, resample)
     info = probe(path)
@@ -121,8 +121,8 @@ def iterate_frames(
         while shown < place:
             picture, shown = next(reading), shown + 1
         yield number, picture
-    if (left := next(reading, None)) is not None:  # runs the reader to its end, where it counts what it got
-        raise DataError(f"{path}: gave a picture too many, of shape {left.shape}.")
+    if (extra := next(reading, None)) is not None:  # runs the reader to its end, where it checks its count
+        raise DataError(f"{path}: the reader gave one picture too many, of shape {extra.shape}.")
 
 
 def encode_jpeg(picture: Picture, quality: int = JPEG_QUALITY) -> bytes:
@@ -137,30 +137,30 @@ def decode_jpeg(content: bytes) -> Picture:
     """Decode a JPEG to RGB, shape (h, w, 3).
 
     Raises:
-        DataError: if it is no JPEG, is cut off, or says that it has more than MOST_PIXELS, which is found before it is
-            decoded. The caller names the file.
+        DataError: if it is not a JPEG, is cut off, or states more than MOST_PIXELS (checked before decoding). The
+            caller names the file.
     """
     width, height = _stated_size(content)
     if width * height > MOST_PIXELS:
-        raise DataError(f"{width}x{height} pixels, expected {MOST_PIXELS // 1_000_000} million at most.")
+        raise DataError(f"{width}x{height} pixels, expected at most {MOST_PIXELS // 1_000_000} million.")
     try:
         picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
     except cv2.error:
         picture = None
     if picture is None:
-        raise DataError(f"{len(content)} bytes that do not decode as a JPEG picture: cut off or damaged.")
+        raise DataError(f"{len(content)} bytes do not decode as a JPEG picture: cut off or damaged.")
     return np.asarray(picture, dtype=np.uint8)
 
 
 def _stated_size(content: bytes) -> tuple[int, int]:
-    """Width and height by a JPEG's head (ITU T.81, B.2.2); zeros where it has none."""
+    """Width and height from a JPEG's header (ITU T.81, B.2.2); zeros if it has none."""
     place = 2
     while place + 9 <= len(content) and content[place] == 0xFF:
         marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = content[place + 5 : place + 7], content[place + 7 : place + 9]
             return int.from_bytes(width), int.from_bytes(height)
-        place += 1 if marker == 0xFF else 2 + length  # any number of fill bytes may stand before a marker
+        place += 1 if marker == 0xFF else 2 + length  # any number of fill bytes may precede a marker
     return 0, 0
 
 

@@ -1,7 +1,7 @@
-"""Opening a video: as a local file and nothing else, as one of a list of real containers, at its best video stream.
+"""Opens a video: only as a local file, only in one of a list of real containers, at its best video stream.
 
-libav opens far more than videos: addresses on the network, playlists and concat scripts that show other files of this
-machine, numbered pictures, devices. None of these is reached from here, whatever a file's name or content says.
+libav opens much more than videos: network addresses, playlists and concat scripts that show other files of this
+machine, numbered pictures, devices. None of these is opened here, whatever a file's name or content says.
 """
 
 import re
@@ -14,38 +14,38 @@ import av
 from av import VideoStream
 from av.container import InputContainer
 
-from data_prep.video.damage import breaks_off, decoder_lines, description
+from data_prep.video.damage import decoder_lines, description, is_early_end
 from data_prep.video.sniffing import foreign_kind
 from groundwork.errors import DataError, KitError, raise_shortage
 
-# libav's demuxers of files that hold videos themselves. Not among them: hls, dash, concat, image2 and all `_pipe`s.
+# libav's demuxers for files that contain video themselves; not hls, dash, concat, image2 and the `_pipe` ones.
 CONTAINERS = (
     *("mov", "matroska", "avi", "ogg", "mpegts", "mpeg", "flv", "asf", "gif", "mxf", "nut", "dv", "rm", "ivf"),
     *("mpegvideo", "m4v", "h264", "hevc", "obu", "mjpeg", "vc1"),  # bare streams
 )
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
-# Tags that are no UTF-8 are no fault of the video. From PyAV 19 on, they never are.
+# Tags that are not UTF-8 must not stop a video. PyAV 19 and later always accept them.
 _TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _CODEC = re.compile(r"Video: ([^,(]+(?:\([^)]*\) ?)*)")
-_DEFAULT_STREAM = 5_000_000  # pixels that "play me first" is worth, as in the ffmpeg command
+_DEFAULT_STREAM = 5_000_000  # a stream marked as default counts as this many more pixels, as in the ffmpeg command
 
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its best real video stream (a cover picture is none) as PyAV's (container, stream).
+    """Open a file and its best real video stream (not a cover picture) as PyAV's (container, stream).
 
-    Whatever libav and PyAV raise inside the block becomes DataError, naming the file.
+    Errors of libav and PyAV inside the block become DataError, which names the file.
 
     Raises:
-        DataError: if it is no video, breaks off within its head, is encrypted, or no stream of it can be decoded.
+        DataError: if it is not a video, ends within its header, is encrypted, or has no stream that can be decoded.
     """
     try:
         with decoder_lines() as log:
-            # the protocol in front: a colon in a name is then a letter like any other
+            # with the protocol in front, a colon in a name is an ordinary character
             container = av.open(f"file:{path}", container_options=_OPTIONS, **_TAGS)
         with container:
-            if told := [text.strip() for level, source, text in log if breaks_off(level, source, text)]:
-                raise DataError(f"{path}: the file is cut off or damaged ({told[0]}). Use another copy of the file.")
+            if lines := [text.strip() for level, source, text in log if is_early_end(level, source, text)]:
+                raise DataError(f"{path}: the file is cut off or damaged ({lines[0]}). Use another copy of the file.")
             stream = _best_stream(path, container)
             stream.codec_context.thread_count = 1  # videos are read in parallel; see the worker count
             yield container, stream
@@ -57,26 +57,26 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise DataError(f"{path}: {kind}") from None
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{path}: does not decode ({reason}), expected a whole video. Damaged or no video; use another copy."
+            f"{path}: does not decode ({reason}), expected a whole video. Damaged or not a video; use another copy."
         ) from None
 
 
 def _best_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The stream that the ffmpeg command would take: the default one before others, then the largest."""
+    """The stream that the ffmpeg command would choose: the default one first, then the largest."""
     cover = av.stream.Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
-        raise DataError(f"{path}: holds no video stream, expected a video.")
+        raise DataError(f"{path}: has no video stream, expected a video.")
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
         raise DataError(
-            f"{path}: its pictures are in a codec that can't be decoded here ({_codec_name(container, streams[0])}),"
-            " expected H.264, HEVC, VP9 or the like. Convert the video, or export it again as H.264."
+            f"{path}: its codec can't be decoded here ({_codec_name(container, streams[0])}), expected a common codec"
+            " such as H.264, HEVC or VP9. Convert the video, or export it again as H.264."
         )
     best = max(known, key=_rank)
     if _is_encrypted(best):
         raise DataError(
-            f"{path}: is encrypted (protected against copying), expected a video that any player can open."
+            f"{path}: is encrypted (copy protection), expected a video that any player can open."
             " Use the file as it was filmed."
         )
     return best
@@ -88,12 +88,12 @@ def _rank(stream: VideoStream) -> int:
 
 
 def _is_encrypted(stream: VideoStream) -> bool:
-    """MP4 says so by the name of the sample entry, Matroska by the key that it names."""
+    """MP4 marks encryption by the name of the sample entry, Matroska by naming a key."""
     return stream.codec_context.codec_tag == "encv" or "enc_key_id" in stream.metadata
 
 
 def _codec_name(container: InputContainer, stream: VideoStream) -> str:
-    """What libav calls a codec that it can't decode, and its four letters: `none (zzz1 / 0x317A7A7A)`."""
+    """libav's name of a codec that it can't decode, and its four letters: `none (zzz1 / 0x317A7A7A)`."""
     lines = description(container).splitlines()
     found = (_CODEC.search(line) for line in lines if f"#0:{stream.index}" in line)
     return next((match[1] for match in found if match), "unknown")

@@ -1,8 +1,8 @@
-"""How a stored picture is turned and mirrored before it is shown, by its display matrix, as the ffmpeg command does it.
+"""How a stored picture is rotated and mirrored for display, by its display matrix, as the ffmpeg command does it.
 
-A matrix of nine 32-bit numbers (ISO 14496-12, 8.6.5) stands in the container or, for some codecs, in the stream. Phones
-write the eight upright ones: quarter turns, and for selfie cameras mirrored ones. ffmpeg turns by any other angle
-within the stored size, and leaves a matrix that means nothing (all zeros) aside.
+The matrix of nine 32-bit numbers (ISO 14496-12, 8.6.5) is in the container or, for some codecs, in the stream. Phones
+write the eight right-angled ones: quarter turns, and mirrored ones for selfie cameras. ffmpeg rotates by any other
+angle within the stored size, and ignores an invalid matrix (all zeros).
 """
 
 import math
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Filter = tuple[str, str]  # libav's name, arguments
 
 _MATRIX = "DISPLAYMATRIX"  # PyAV's name
-# (clockwise degrees, mirrored): the filters; mirrored means left and right are swapped before the turn.
+# (clockwise degrees, mirrored): the filters; mirrored means that left and right are swapped before the rotation.
 _UPRIGHT: dict[tuple[int, bool], tuple[Filter, ...]] = {
     (0, False): (),
     (90, False): (("transpose", "clock"),),
@@ -32,7 +32,7 @@ _UPRIGHT: dict[tuple[int, bool], tuple[Filter, ...]] = {
 
 @dataclass(frozen=True)
 class Orientation:
-    """How to show a stored picture.
+    """How to display a stored picture.
 
     Attributes:
         rotation: whole degrees clockwise, 0 to 359.
@@ -44,18 +44,18 @@ class Orientation:
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width and height change places."""
+        """Whether width and height are swapped."""
         return self.rotation in (90, 270)
 
     @property
     def filters(self) -> tuple[Filter, ...]:
-        """libav's filters that do it."""
+        """The libav filters for it."""
         known = _UPRIGHT.get((self.rotation, self.mirrored))
         return (("rotate", f"{self.rotation}*PI/180"),) if known is None else known
 
 
 def orientation_of(frame: "VideoFrame") -> Orientation:
-    """What a decoded frame's display matrix says; upright as stored where it has none, or one without a meaning."""
+    """The orientation in a decoded frame's display matrix; the default if it has none, or an invalid one."""
     found = frame.side_data.get(_MATRIX)
     return Orientation() if found is None else from_matrix(struct.unpack("=9i", bytes(cast("SideData", found))[:36]))
 

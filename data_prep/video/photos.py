@@ -1,7 +1,7 @@
-"""One photo file to an upright picture of 8 bits in RGB, or one line that says why not.
+"""Reads one photo file as an upright 8-bit RGB picture, or raises a one-line error that says why not.
 
-A photo is a video of one picture, so that every reader of raw videos takes it, too. Of what Pillow knows, only the
-formats in FORMATS are tried. Colors are shown as they are coded: an embedded profile (Display P3) is not applied.
+A photo is a video of one picture, so that every reader of raw videos can read it. Of Pillow's formats, only those in
+FORMATS are tried. Colors are used as coded: an embedded profile (Display P3) is not applied.
 """
 
 import re
@@ -23,9 +23,9 @@ from groundwork.process_setting import ProcessSetting
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 HEIC_SUFFIXES = (".heic", ".heif")
 PHOTO_READER = f"Pillow {PIL.__version__}"
-_GROUND = (255, 255, 255)  # behind what is transparent, as in most viewers
+_GROUND = (255, 255, 255)  # behind transparent areas, as in most viewers
 _ORIENTATION = 0x0112
-# EXIF 2.32, 4.6.4: how to turn a picture that is stored in this way
+# EXIF 2.32, 4.6.4: how to transform a picture that is stored in each orientation
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,7 +38,7 @@ _TURNS = {
 
 
 def _silence_warnings() -> Callable[[], object]:
-    """Pillow warns of large pictures and of odd metadata; what matters of it is an error here."""
+    """Silence Pillow's warnings of large pictures and odd metadata; the kit raises errors for what matters."""
     silence = warnings.catch_warnings()
     silence.__enter__()
     warnings.simplefilter("ignore")
@@ -53,9 +53,9 @@ class Photo:
     """One photo.
 
     Attributes:
-        picture: upright, RGB, uint8 (height, width, 3); what was transparent is white.
-        format: Pillow's name, such as `JPEG`.
-        is_first_of_several: whether the file holds more pictures after this one, as an animation does.
+        picture: upright, RGB, uint8 (height, width, 3); transparent areas are white.
+        format: Pillow's name of the format, such as `JPEG`.
+        is_first_of_several: whether the file has more pictures after this one, as an animation does.
     """
 
     picture: Picture
@@ -67,9 +67,9 @@ def read_photo(path: Path) -> Photo:
     """Read a photo.
 
     Raises:
-        UsageError: if it takes a package that is not installed.
-        DataError: if it is empty, no picture of a known format, damaged, or larger than MOST_PIXELS (which is found
-            out before it is decoded).
+        UsageError: if it needs a package that is not installed.
+        DataError: if it is empty, not a picture in a known format, damaged, or larger than MOST_PIXELS (checked before
+            decoding).
     """
     with _one_line(path), _SILENCE, _opened(path) as image:
         if image.width * image.height > MOST_PIXELS:
@@ -80,37 +80,37 @@ def read_photo(path: Path) -> Photo:
 
 
 def is_animation(path: Path) -> bool:
-    """Whether a GIF holds more than one picture, and so is a video; False of other formats, and of damaged ones."""
+    """Whether a GIF has more than one picture, and so is a video; False for other formats and damaged files."""
     if path.suffix.lower() != ".gif":
         return False
     try:
         with _SILENCE, Image.open(path, formats=("GIF",)) as image:
             return bool(getattr(image, "is_animated", False))
-    except Exception:  # whoever reads it names what is wrong
+    except Exception:  # reading it reports what is wrong
         return False
 
 
 def require_heic(what: str) -> None:
-    """See that HEIC files can be read.
+    """Require that HEIC files can be read.
 
     Raises:
-        UsageError: if the package that does it is not installed; begins with `what`.
+        UsageError: if the package for it is not installed; the message begins with `what`.
     """
     try:
         import_module("pillow_heif")
     except ImportError:
         raise UsageError(
-            f"{what}: HEIC, which takes the package pillow-heif: python -m pip install pillow-heif. Or let the phone"
-            " export JPEG."
+            f"{what}: HEIC, which needs the package pillow-heif: python -m pip install pillow-heif. Or export JPEG from"
+            " the phone."
         ) from None
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The file, opened and not decoded."""
+    """Open the file without decoding it."""
     if path.suffix.lower() in HEIC_SUFFIXES:
         require_heic(str(path))
-        # its pictures are upright already, and Pillow's table of formats stays as it is
+        # opened directly: its pictures are already upright, and Pillow's table of formats is not changed
         found = import_module("pillow_heif").open_heif(path)
         if found.size[0] * found.size[1] > MOST_PIXELS:
             raise _too_large(path, f"{found.size[0]} x {found.size[1]}")
@@ -125,7 +125,7 @@ def _in_rgb(path: Path, image: Image.Image) -> Image.Image:
         # Pillow would cut off what is above 255
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise DataError(f"{path}: 32 bits a pixel, of no stated range; expected 8 or 16. Save it as PNG or JPEG.")
+        raise DataError(f"{path}: 32 bits per pixel, of unknown range; expected 8 or 16. Save it as PNG or JPEG.")
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         ground = Image.new("RGBA", picture.size, _GROUND)
@@ -134,10 +134,10 @@ def _in_rgb(path: Path, image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How the picture is stored, 1 to 8, once it is decoded: some formats have it behind the pixels."""
+    """How the picture is stored, 1 to 8. Call this after decoding: some formats store it after the pixels."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # damaged metadata is no reason to refuse the picture
+    except Exception:  # damaged metadata is not a reason to reject the picture
         return 1
 
 
@@ -147,10 +147,10 @@ def _turned(picture: Image.Image, orientation: int) -> Image.Image:
 
 @contextmanager
 def _one_line(path: Path) -> Iterator[None]:
-    """Whatever decoders raise on a file from anywhere becomes a line that names it."""
+    """Turn all errors of decoders into one line that names the file."""
     try:
         if path.stat().st_size == 0:
-            raise DataError(f"{path}: an empty file; perhaps it is still in the cloud. Download it, or take it away.")
+            raise DataError(f"{path}: an empty file; perhaps it is still in the cloud. Download it, or remove it.")
         yield
     except KitError:
         raise
@@ -159,8 +159,8 @@ def _one_line(path: Path) -> Iterator[None]:
         raise _too_large(path, stated[0] if stated else "far too many") from None
     except UnidentifiedImageError:
         raise DataError(
-            f"{path}: no picture that can be read; expected {', '.join(FORMATS)} or HEIC. Damaged, or another kind of"
-            " file with this suffix."
+            f"{path}: not a readable picture; expected {', '.join(FORMATS)} or HEIC. Damaged, or another kind of file"
+            " with this suffix."
         ) from None
     except Exception as error:  # decoders raise nearly anything on damaged files
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
@@ -169,5 +169,5 @@ def _one_line(path: Path) -> Iterator[None]:
 
 def _too_large(path: Path, size: str) -> DataError:
     return DataError(
-        f"{path}: {size} pixels, expected {MOST_PIXELS // 1_000_000} million at most. Make it smaller first."
+        f"{path}: {size} pixels, expected at most {MOST_PIXELS // 1_000_000} million. Make it smaller first."
     )

@@ -1,5 +1,6 @@
-"""What a video file holds: size, orientation, time stamps, key frames. By its packets where each is one picture: the
-first picture alone is decoded then, for its size and for how its colors are coded. Elsewhere by decoding all of it."""
+"""Finds the facts about a video file: size, orientation, time stamps, key frames. If each packet is one picture, this
+is done by the packets, and only the first picture is decoded, for its size and color coding; otherwise all are
+decoded."""
 
 import os
 from functools import lru_cache
@@ -19,24 +20,24 @@ from data_prep.video.scanning import key_pictures, scan
 from data_prep.video.suffixes import is_photo_file
 from groundwork.errors import DataError
 
-# How colors are coded: numbers of ITU-T H.273, as libav has them.
+# Color coding, in the numbers of ITU-T H.273, as libav uses them.
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # table 3; all others are SDR
 _BT2020_PRIMARIES = 9  # table 2
 _BT2020_MATRICES = {9, 10}  # table 4
-# Matrices that libav's scaler applies: RGB, BT.709, unstated, FCC, BT.601 (two), SMPTE 240M, BT.2020. Of the others it
-# refuses all that were tried (YCgCo, BT.2020 with constant luminance); an older libav showed them in wrong colors.
+# Matrices that libav's scaler applies: RGB, BT.709, unspecified, FCC, BT.601 (two), SMPTE 240M, BT.2020. It rejects all
+# others that were tried (YCgCo, BT.2020 with constant luminance); an older libav showed them in wrong colors.
 _READABLE_MATRICES = {0, 1, 2, 4, 5, 6, 7, 9}
-# A jump goes to a time stamp; its place is found again only in containers that store one for every picture.
+# A seek goes to a time stamp, and is exact only in containers that store one for every picture.
 _STAMPED = ("mov", "matroska")
-_LEAST_ASPECT, _MOST_ASPECT = 1 / 8, 8.0  # of a pixel; what lies outside is no anamorphic film but a slip
+_LEAST_ASPECT, _MOST_ASPECT = 1 / 8, 8.0  # of a pixel; other values are errors, not anamorphic film
 
 
 def probe(path: Path) -> VideoInfo:
-    """Look into a video, or a photo. Repeated calls on an unchanged file cost one stat.
+    """Find the facts about a video or a photo. Repeated calls for an unchanged file cost one stat.
 
     Raises:
-        UsageError: if a photo takes a package that is not installed.
-        DataError: if it is no video, holds no picture, is cut off, or promises more pictures than it holds.
+        UsageError: if a photo needs a package that is not installed.
+        DataError: if it is not a video, has no picture, is cut off, or has fewer pictures than it states.
     """
     try:
         found = os.stat(path)
@@ -58,10 +59,10 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         promised = _promised(format_name, stream)
         scanned = scan(path, container, stream)
         if promised > scanned.given:
-            raise DataError(f"{path}: promises {promised} pictures, holds {scanned.given}. Cut off or damaged.")
+            raise DataError(f"{path}: states {promised} pictures, but has {scanned.given}. Cut off or damaged.")
         tick_s = as_fraction(stream.time_base)
         if tick_s is None:
-            raise DataError(f"{path}: does not say what its time stamps count. Damaged; use another copy.")
+            raise DataError(f"{path}: does not state the unit of its time stamps. Damaged; use another copy.")
         rate = as_fraction(stream.average_rate)
         step_s = float(1 / rate) if rate else USUAL_STEP_S
         codec, time_base = stream.codec_context.name, float(tick_s)
@@ -72,10 +73,10 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
         shown = shown_by_decoding(path)
     first = scanned.first or shown.first
     if first is None or not shown.pictures:
-        raise DataError(f"{path}: holds no picture that decodes, expected at least one.")
+        raise DataError(f"{path}: has no picture that can be decoded, expected at least one.")
     if first.colorspace not in _READABLE_MATRICES:
         raise DataError(
-            f"{path}: color matrix {first.colorspace} (as ITU-T H.273 counts) can't be shown in its true colors here."
+            f"{path}: color matrix {first.colorspace} (number in ITU-T H.273) can't be converted to true colors here."
             " Convert the video to BT.709 first."
         )
     orientation, interlaced = orientation_of(first), shown.interlaced or first.interlaced_frame
@@ -108,17 +109,17 @@ def _probe(path: Path, _size: int, _mtime_ns: int) -> VideoInfo:
 
 
 def _promised(format_name: str, stream: VideoStream) -> int:
-    """How many pictures the container lists: MP4 and MOV one by one, AVI in its index (its header may count fields).
-    0 if it lists none."""
-    if "mov" in format_name:  # an edit list (a trimmed start) takes pictures out of libav's index, not of their number
+    """How many pictures the container lists: MP4 and MOV list each, AVI has an index (its header may count fields). 0
+    if it has no list."""
+    if "mov" in format_name:  # an edit list (a trimmed start) removes pictures from libav's index, not from the number
         return min(stream.frames, len(stream.index_entries))
-    if format_name == "avi" and stream.codec_context.pix_fmt != "pal8":  # there palettes are listed, too
+    if format_name == "avi" and stream.codec_context.pix_fmt != "pal8":  # pal8 also lists palettes
         return sum(entry.size > 0 for entry in stream.index_entries)
     return 0
 
 
 def _pixel_aspect(stream: VideoStream) -> float:
-    """Width of a stored pixel over its height; 1.0 where the file says nothing, or nonsense."""
+    """Width of a stored pixel over its height; 1.0 if the file states none or an impossible one."""
     aspect = float(as_fraction(stream.sample_aspect_ratio) or 1)
     return aspect if _LEAST_ASPECT <= aspect <= _MOST_ASPECT else 1.0
 
@@ -135,9 +136,9 @@ def _describe_color(frame: VideoFrame) -> str:
 
 
 def _times(shown: Shown, time_base: float, step_s: float) -> tuple[tuple[float, ...], float]:
-    """Rising time stamps from the first, and the last picture's duration, in seconds."""
+    """Ascending time stamps since the first, and the last picture's duration, in seconds."""
     stamps = sorted(stamp for stamp in shown.stamps if stamp is not None)
-    if len(stamps) < shown.pictures:  # a bare stream stores none: its stated rate is all there is
+    if len(stamps) < shown.pictures:  # a bare stream stores none, so only its stated rate is known
         return tuple(step_s * k for k in range(shown.pictures)), step_s
     duration_s = shown.last_duration * time_base if shown.last_duration > 0 else step_s
     return tuple((stamp - stamps[0]) * time_base for stamp in stamps), duration_s

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Rational(Protocol):
-    """What both types have."""
+    """The attributes that both types have."""
 
     @property
     def numerator(self) -> int: ...

@@ -1,4 +1,4 @@
-"""All packets of a video in decoding order, and what they tell without being decoded."""
+"""Scans all packets of a video in decoding order, without decoding them."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from pathlib import Path
 from av import Packet, VideoFrame, VideoStream
 from av.container import InputContainer
 
-from data_prep.video.damage import decoder_lines, demuxer_stumbles
+from data_prep.video.damage import decoder_lines, is_demuxer_error
 from data_prep.video.holes import has_hole
-from data_prep.video.packets import pictures_in, starts_afresh
+from data_prep.video.packets import is_clean_start, pictures_in
 from data_prep.video.stepping import Decoder, is_empty
 from groundwork.errors import DataError
 
@@ -20,13 +20,13 @@ class Piece:
     """One packet.
 
     Attributes:
-        stamp: when it is shown, in the stream's ticks; None if it is not stored.
-        decode_stamp: when it is decoded, likewise.
+        stamp: its display time, in the stream's ticks; None if it is not stored.
+        decode_stamp: its decoding time, likewise.
         duration: in ticks; 0 if it is not stored.
         key: whether it is a key frame.
-        sure: False for a key frame that a decoder can't start afresh at.
-        discarded: whether an edit list cuts it away.
-        pictures: how many it shows; None if only a decoder can tell.
+        sure: False for a key frame at which a decoder can't start cleanly.
+        discarded: whether an edit list removes it.
+        pictures: how many pictures it shows; None if only a decoder can tell.
     """
 
     stamp: int | None
@@ -40,10 +40,12 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """Attributes:
-    packets: those that hold anything, in decoding order.
-    given: how many there are with the empty ones, which repeat a picture.
-    first: the first picture decoded, or None.
+    """The result of a scan.
+
+    Attributes:
+        packets: all packets that are not empty, in decoding order.
+        given: the number of packets including empty ones, which repeat a picture.
+        first: the first decoded picture, or None.
     """
 
     packets: Sequence[Piece]
@@ -54,23 +56,23 @@ class Scan:
 def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
     """Read all packets.
 
-    Finds what no decoder need tell: a file that ends early, pictures whose bytes are partly zeroed, a container (other
-    than MP4, whose list tells) that its demuxer stumbles over.
+    Finds faults that need no decoder: a file that ends early, pictures whose bytes are partly zeroed, and errors of the
+    demuxer (except for MP4, which is checked by its list of pictures).
 
     Raises:
-        DataError: if it finds such a thing, or the pictures are encrypted.
+        DataError: if it finds such a fault, or the pictures are encrypted.
     """
     found: list[Piece] = []
     first: VideoFrame | None = None
     empty, started = 0, False
-    # A transport stream is put together from recordings: where one ends and the next begins, its packets count as lost.
+    # A transport stream may be joined from several recordings; at each joint, packets are reported as lost.
     joined = container.format.name == "mpegts"
     decoder, packets = Decoder(stream), container.demux(stream)
     while True:
         with decoder_lines() as log:
             packet = next(packets, None)
-        if told := [text.strip() for level, source, text in log if demuxer_stumbles(level, source, text)]:
-            raise DataError(f"{path}: after picture {len(found)} the file is damaged or cut off ({told[0]}).")
+        if lines := [text.strip() for level, source, text in log if is_demuxer_error(level, source, text)]:
+            raise DataError(f"{path}: damaged or cut off after picture {len(found)} ({lines[0]}).")
         if packet is None:
             return Scan(found, len(found) + empty, first)
         if is_empty(packet):
@@ -79,7 +81,7 @@ def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
             started = started or packet.is_keyframe
             if packet.is_corrupt and started and not joined:
                 raise DataError(
-                    f"{path}: ends within picture {len(found) + 1}, expected {stream.frames or 'more'}. Cut off."
+                    f"{path}: ends inside picture {len(found) + 1}, expected {stream.frames or 'more'}. Cut off."
                 )
             found.append(_piece(path, packet, stream, len(found) + 1))
         if first is None:
@@ -89,7 +91,7 @@ def scan(path: Path, container: InputContainer, stream: VideoStream) -> Scan:
 def _piece(path: Path, packet: "Packet[VideoStream]", stream: VideoStream, number: int) -> Piece:
     if number == 1 and packet.has_sidedata("encryption_info"):
         raise DataError(
-            f"{path}: its pictures are encrypted (protected against copying), expected a video that any player opens."
+            f"{path}: its pictures are encrypted (copy protection), expected a video that any player can open."
             " Use the file as it was filmed."
         )
     content = bytes(packet)
@@ -100,15 +102,15 @@ def _piece(path: Path, packet: "Packet[VideoStream]", stream: VideoStream, numbe
         decode_stamp=packet.dts,
         duration=packet.duration or 0,
         key=packet.is_keyframe,
-        sure=not packet.is_keyframe or starts_afresh(content, stream.codec_context),
+        sure=not packet.is_keyframe or is_clean_start(content, stream.codec_context),
         discarded=packet.is_discard,
         pictures=pictures_in(content, stream.codec_context),
     )
 
 
 def key_pictures(packets: Sequence[Piece]) -> tuple[int, ...]:
-    """Places of the key frames in decoding order (for a closed group, showing order too) among the pictures shown; ()
-    if one group is open."""
+    """Indices of the key frames among the pictures shown, in decoding order (for closed groups, this is also display
+    order); () if a group is open."""
     shown = [packet for packet in packets if packet.pictures != 0]
     stamps = [packet.stamp for packet in shown]
     if any(stamp is None for stamp in stamps) or len(set(stamps)) < len(stamps) or not packets[0].key:

@@ -1,4 +1,4 @@
-"""What a file that is no video is instead, by its first bytes: what to say of it in one line."""
+"""Recognizes files that are not videos by their first bytes, for a one-line message."""
 
 from pathlib import Path
 
@@ -15,28 +15,28 @@ _LISTS = {
 
 
 def foreign_kind(path: Path) -> str | None:
-    """What an empty file, a picture or a playlist with a video's suffix is, and what to do; None: can't be told."""
+    """What an empty file, a picture or a playlist with a video's suffix is, and what to do; None if unknown."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return None
     if not head:
-        return "an empty file; perhaps it is still in the cloud. Download it, or take it away."
+        return "an empty file; perhaps it is still in the cloud. Download it, or remove it."
     if (picture := picture_format(head)) is not None:
         return (
-            f"holds one {picture} picture, expected a video. Name it .{_SUFFIXES.get(picture, picture.lower())} to have"
-            " it read as a photo."
+            f"is a {picture} picture, expected a video. Rename it to .{_SUFFIXES.get(picture, picture.lower())} to use"
+            " it as a photo."
         )
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for start, kind in _LISTS.items():
         if text.startswith(start):
-            return f"{kind}, expected a video. What it points to is not opened from here; give the videos themselves."
+            return f"{kind}, expected a video. The files that it names are not opened; give the videos themselves."
     return None
 
 
 def picture_format(head: bytes) -> str | None:
-    """The format of a still picture by a file's first 16 bytes or more; None if it is none."""
+    """The format of a still picture, by a file's first 16 bytes or more; None if it is not a picture."""
     if head[4:8] == b"ftyp":
         return _PICTURE_BRANDS.get(head[8:12])
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":

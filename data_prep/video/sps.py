@@ -1,11 +1,11 @@
-"""H.264's sequence parameter set (ITU-T H.264, 7.3.2.1): may pictures be coded as two fields?"""
+"""Reads from H.264's sequence parameter set (ITU-T H.264, 7.3.2.1) whether pictures may be coded as two fields."""
 
 from functools import lru_cache
 
 _HIGH_PROFILES = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
 
 
-@lru_cache(maxsize=256)  # a stream repeats its few sets again and again
+@lru_cache(maxsize=256)  # a stream repeats its few sets many times
 def frames_only(unit: bytes) -> bool:
     """Whether every picture is coded as a whole frame (frame_mbs_only_flag).
 
@@ -36,7 +36,7 @@ def frames_only(unit: bytes) -> bool:
         bits.exp_golomb()
     elif order == 1:
         bits.read(1)
-        bits.exp_golomb()  # signed, but of the same length
+        bits.exp_golomb()  # signed, but of equal length
         bits.exp_golomb()
         for _ in range(bits.exp_golomb()):
             bits.exp_golomb()
@@ -57,7 +57,7 @@ def _skip_scaling_list(bits: "_Bits", size: int) -> None:
 
 
 class _Bits:
-    """A reader of bits, the highest first."""
+    """A reader of bits, most significant bit first."""
 
     def __init__(self, content: bytes) -> None:
         self._number = int.from_bytes(content, "big")

@@ -1,10 +1,10 @@
-"""Which files are videos and which are photos, by their names alone: the one list that every verb goes by."""
+"""The suffixes of videos and photos: the only list, used by every verb."""
 
 RAW_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".divx", ".ogv", ".ogm"),
     *(".ts", ".mts", ".m2ts", ".m2t", ".mpg", ".mpeg", ".m2v", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".mxf", ".dv"),
 )
-# An animated GIF stands among photos; it is read as the video it is.
+# GIF is in the list of photos; an animated GIF is read as a video.
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".heic", ".heif")
 
 

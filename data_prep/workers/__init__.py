@@ -1,2 +1,2 @@
-"""Work in processes that can be killed: `pool` for many items, `stream` for what a generator gives; `starting` is how
-they begin."""
+"""Work in processes that can be killed: `pool` for many items, `stream` for the values of a generator; `starting`
+starts the processes."""

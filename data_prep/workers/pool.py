@@ -1,4 +1,5 @@
-"""One function over many items in processes that can be killed: an item that hangs or crashes costs only itself."""
+"""Applies a function to many items in processes that can be killed: if one item hangs or crashes, only that one
+fails."""
 
 import gc
 import multiprocessing
@@ -22,12 +23,12 @@ Value = TypeVar("Value")
 
 
 class ProcessLost(DataError):
-    """A worker was stopped over its time limit, or died."""
+    """A worker exceeded its time limit and was stopped, or died."""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Value]):
-    """What became of one item: `error` is None and `value` holds the result, or the other way round."""
+    """The outcome for one item: either `value` has the result and `error` is None, or the other way round."""
 
     item: Item
     value: Value | None = None
@@ -37,13 +38,13 @@ class Outcome(Generic[Item, Value]):
 def run_in_workers(
     function: Callable[[Item], Value], items: Sequence[Item], *, workers: int, time_limit_s: float
 ) -> Generator[Outcome[Item, Value], None, None]:
-    """Run `function(item)` for every item; give outcomes as they come, not in the order of the items.
+    """Run `function(item)` for every item; yield outcomes as they come, not in the order of the items.
 
     Args:
-        function: at a module's top level, since workers are no copies of this process and import it.
-        items: picklable.
-        workers: processes at the same time, >= 1.
-        time_limit_s: an item that takes longer has its process killed; its outcome is a ProcessLost.
+        function: a function at the top level of a module, because workers import it.
+        items: picklable items.
+        workers: number of processes, >= 1.
+        time_limit_s: if an item takes longer, its process is killed, and its outcome is a ProcessLost.
 
     An exception from `function` is that item's `error`; a worker that dies gives a ProcessLost. Workers end with this
     process, however it ends, and when the iterator is closed.
@@ -72,7 +73,7 @@ def run_in_workers(
 
 def _plain_error(error: BaseException | None, time_limit_s: float) -> Exception | None:
     if isinstance(error, LimitReached):
-        return ProcessLost(f"not done after {duration(time_limit_s)}; its process was stopped")
+        return ProcessLost(f"not finished after {duration(time_limit_s)}; its process was stopped")
     if isinstance(error, ProcessExpired):
         return ProcessLost(
             f"its process died (exit code {error.exitcode}): out of memory, or a file that crashes its decoder"
@@ -81,8 +82,8 @@ def _plain_error(error: BaseException | None, time_limit_s: float) -> Exception 
 
 
 def start_worker() -> None:
-    """To be called first in a worker: it ends with its parent, OpenCV takes one thread, since workers share the cores,
-    and what was loaded is not searched for garbage again and again."""
+    """Prepare a worker; call this first. The worker ends with its parent, OpenCV uses one thread because workers share
+    the cores, and loaded modules are not searched for garbage repeatedly."""
     end_with_parent()
     gc.freeze()
     import cv2
@@ -91,7 +92,7 @@ def start_worker() -> None:
 
 
 def end_with_parent() -> None:
-    """To be called in a worker: leave when the parent is gone, even when it was killed and could not say so."""
+    """Make a worker exit when its parent is gone, even if the parent was killed. Call this in the worker."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -99,6 +100,6 @@ def end_with_parent() -> None:
 
     def watch() -> None:
         wait([sentinel])
-        os._exit(1)  # the main thread may be deep in a decoder and deaf to signals
+        os._exit(1)  # the main thread may be inside a decoder and not react to signals
 
     threading.Thread(target=watch, name="ends-with-parent", daemon=True).start()

@@ -1,13 +1,13 @@
-"""How worker processes start: each from a fresh interpreter (spawn), on Linux as a copy of one that has loaded all.
+"""How worker processes start: as a fresh interpreter (spawn), or on Linux as a copy of a process with loaded libraries.
 
-A fresh one takes half a second of a processor to load its libraries, as long as 60 pictures of 1080p take. On Linux one
-process is started for the whole program (multiprocessing's forkserver), which loads them once and does nothing else; a
-worker is a copy of it, made in milliseconds, also where another has to be stopped. It decodes nothing and runs no
-thread of OpenCV or libav, so that its copies are clean, which copies of the program itself would not be.
+A fresh interpreter needs half a second of CPU time to load its libraries, as long as 60 pictures of 1080p take. On
+Linux, one process is started for the whole program (multiprocessing's forkserver), which loads them once and does
+nothing else. A worker is a copy of it, made in milliseconds, also when it replaces a stopped one. That process decodes
+nothing and runs no threads of OpenCV or libav, so its copies are clean, unlike copies of the program itself.
 
-A worker does not import the program's main script again, as multiprocessing's do: the functions it runs stand in
-modules. A script that imports torch would cost each worker seconds, and one without `if __name__ == "__main__"` would
-run again in each.
+Unlike multiprocessing's own workers, these do not import the program's main script again: the functions they run are in
+modules. A main script that imports torch would cost each worker seconds, and one without `if __name__ == "__main__"`
+would run again in each.
 """
 
 import os
@@ -55,12 +55,12 @@ if sys.platform == "linux":
 
 
 def worker_context() -> BaseContext:
-    """How to start worker processes here. Frameworks of macOS don't stand being copied; Windows can't copy at all."""
+    """How to start worker processes on this system. macOS frameworks can't be forked safely; Windows can't fork."""
     if sys.platform != "linux":
         return _SpawnContext()
     make_room_for_sockets()
     context = _ForkServerContext()
-    context.set_forkserver_preload(list(PRELOADED))  # of no effect once it runs
+    context.set_forkserver_preload(list(PRELOADED))  # no effect if it is already running
     return context
 
 
@@ -88,7 +88,7 @@ def make_room_for_sockets() -> None:
 
 
 def start_early() -> None:
-    """Let the libraries load beside this process's own; returns at once. Of use before long imports."""
+    """Start loading the workers' libraries in the background; returns at once. Useful before long imports."""
     worker_context()
     if sys.platform == "linux":
         from multiprocessing.forkserver import ensure_running
@@ -97,18 +97,18 @@ def start_early() -> None:
 
 
 def require_module(function: Callable[..., object]) -> None:
-    """Refuse a function that a worker would not find.
+    """Require that workers can import a function.
 
     Raises:
-        ValueError: if it stands in the main script, which workers don't import.
+        ValueError: if it is in the main script, which workers don't import.
     """
     if getattr(function, "__module__", None) == "__main__":
-        raise ValueError(f"{function} stands in the main script, which workers don't import; put it into a module")
+        raise ValueError(f"{function} is in the main script, which workers don't import; put it into a module")
 
 
 @contextmanager
 def _main_hidden() -> Iterator[None]:
-    """Let multiprocessing find nothing in the main module that a new process would have to import."""
+    """Hide the main module from multiprocessing, so that a new process does not import it."""
     with _MAIN_HIDDEN:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")

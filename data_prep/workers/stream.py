@@ -1,6 +1,6 @@
-"""What a generator gives, from a process of its own that can be killed: a file that hangs or crashes costs only itself.
+"""Runs a generator in a separate process that can be killed: if one file hangs or crashes, only that one fails.
 
-`run_in_workers` is for many items with one result each; this is for items whose results are too many to hold.
+`run_in_workers` is for many items with one result each; this is for items with too many results to hold in memory.
 """
 
 import signal
@@ -21,10 +21,10 @@ Value = TypeVar("Value")
 
 class StreamWorker:
     """A process that runs one generator after another. A context manager: the process ends with the block, and with its
-    parent, however that ends. It starts when it is first needed, and again after it was lost."""
+    parent, however that ends. It is started on first use, and again after it was lost."""
 
     def __init__(self) -> None:
-        """No process yet."""
+        """Start no process yet."""
         self._context: Any = worker_context()
         self._running: tuple[Any, Connection[Any, Any]] | None = None
 
@@ -37,18 +37,18 @@ class StreamWorker:
     def iterate(
         self, function: Callable[[Item], Iterator[Value]], item: Item, *, hang_s: float
     ) -> Generator[Value, None, None]:
-        """Run `function(item)`, and give what it gives, in order; to be ended or closed before the next.
+        """Run `function(item)` and yield its values in order. Exhaust or close this iterator before the next call.
 
-        The process works on the next value while the caller has this one, and then waits: it is not further ahead than
-        that, or than the 64 KB that a pipe holds.
+        The process works on the next value while the caller uses this one, and then waits: it is at most one value
+        ahead, or as many as fit into the 64 KB of a pipe.
 
         Args:
-            function: at a module's top level, since the process is started afresh and imports it.
+            function: a function at the top level of a module, because the process imports it.
             item: picklable, as are the values.
-            hang_s: how long a value may take; then the process is killed.
+            hang_s: the time limit for a value; then the process is killed.
 
         Raises:
-            DataError: if a value takes longer, or the process dies; it does not name the item.
+            DataError: if a value takes longer, or the process dies; the message does not name the item.
             Exception: what `function` raised.
         """
         require_module(function)
@@ -58,7 +58,7 @@ class StreamWorker:
             connection.send((function, item))
             while not ended:
                 if not connection.poll(hang_s):
-                    raise DataError(f"gave nothing for {duration(hang_s)}; its process was stopped")
+                    raise DataError(f"no result for {duration(hang_s)}; its process was stopped")
                 kind, content = connection.recv()
                 ended = kind != "value"
                 if kind == "value":
@@ -80,7 +80,7 @@ class StreamWorker:
             process = self._context.Process(target=_work, args=(theirs,), daemon=True)
             with _interrupts_held():
                 process.start()
-            theirs.close()  # the process holds it alone now, so that its death shows here
+            theirs.close()  # now only the process holds it, so that its death is noticed here
             self._running = process, ours
         return self._running
 
@@ -94,9 +94,9 @@ class StreamWorker:
 
 
 def _work(connection: "Connection[Any, Any]") -> None:
-    """Runs in the process."""
+    """The main function of the process."""
     start_worker()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows no mask was inherited
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Windows does not inherit a signal mask
     with suppress(EOFError, ConnectionError):  # the parent is gone
         while True:
             function, item = connection.recv()
@@ -105,14 +105,14 @@ def _work(connection: "Connection[Any, Any]") -> None:
                     connection.send(("value", value))
                 connection.send(("end", None))
             except Exception as error:
-                error.add_note(traceback.format_exc())  # for a programmer: where it was, which pickling loses
+                error.add_note(traceback.format_exc())  # for developers: pickling loses the traceback
                 connection.send(("error", error))
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start a process in this block, and it is deaf to Ctrl-C, which a terminal sends to all processes of a command:
-    the parent hears it, and stops the other. A process inherits which signals are held back."""
+    """Processes that are started in this block ignore Ctrl-C, which a terminal sends to all processes of a command: the
+    parent receives it and stops them. A process inherits the mask of blocked signals."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -78,7 +78,7 @@ def _forget(options: argparse.Namespace) -> None:
     if plan.changes and not options.yes:
         _ask()
     forgotten = plan.carry_out()
-    if text := forgotten.beside(plan):
+    if text := forgotten.not_in(plan):
         say_text(text)
     refuse_unfinished(forgotten)
 

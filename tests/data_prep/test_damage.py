@@ -1,4 +1,4 @@
-"""Damage is found, by name, in one line; what is whole raises no alarm."""
+"""Damage is reported in one line that names the file; whole files give no error."""
 
 import random
 import shutil
@@ -22,7 +22,7 @@ FILES = {"h264.mp4": {}, "h264-open.mp4": OPEN, "h264.mkv": {}, "hevc.mp4": HEVC
 
 @pytest.fixture(scope="module")
 def noise_video(tmp_path_factory):
-    """Encodes noise, so that a picture takes some kilobytes; the header stands in front, so that cut files open."""
+    """Encodes noise, so that a picture takes some kilobytes; the header comes first, so that cut files open."""
     folder = tmp_path_factory.mktemp("whole")
 
     def encode(name, how, pictures=90):
@@ -49,7 +49,7 @@ def whole(noise_video):
 
 
 def media(content):
-    """Where the pictures' bytes begin and end."""
+    """The positions where the pictures' bytes begin and end."""
     if b"mdat" not in content[:200_000]:
         return 4000, len(content) - 500
     return content.index(b"mdat") + 4, len(content)
@@ -67,7 +67,7 @@ def hole(content, size, share):
 
 
 def flip(content, bits, seed):
-    """Flip single bits in the middle fifth."""
+    """Flips single bits in the middle fifth."""
     start, end = media(content)
     draw, damaged = random.Random(seed), bytearray(content)
     for _ in range(bits):
@@ -86,7 +86,7 @@ def assert_found(path, content, capfd, match=""):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_whole_raises_no_alarm(whole, tmp_path, capfd, name):
+def test_a_whole_file_gives_no_error(whole, tmp_path, capfd, name):
     path = tmp_path / name
     path.write_bytes(whole[name])
     assert len(read_frames(path, size_px=SIZE_PX)) == probe(path).pictures == 90
@@ -120,16 +120,16 @@ def packet_places(path):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_flipped_bits_in_slice_headers_are_found_in_hevc(whole, tmp_path, capfd, seed):
-    """Elsewhere its decoder takes most for a picture (see decoder_log)."""
+    """Outside the headers, its decoder accepts most damage as a picture (see decoder_log)."""
     path = tmp_path / "hevc.mp4"
     path.write_bytes(whole["hevc.mp4"])
     content, draw = bytearray(whole["hevc.mp4"]), random.Random(seed)
     for place, _ in packet_places(path)[30:40]:
-        content[place + 6 + draw.randrange(2)] ^= 1 << draw.randrange(8)  # behind length and unit header
+        content[place + 6 + draw.randrange(2)] ^= 1 << draw.randrange(8)  # after length and unit header
     assert_found(path, bytes(content), capfd)
 
 
-def test_damage_elsewhere_does_not_stop_frames_asked_for_by_number(whole, tmp_path):
+def test_damage_elsewhere_does_not_affect_frames_requested_by_number(whole, tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(whole["h264.mp4"])
     good = read_frames(path, [1, 2, 88], size_px=SIZE_PX)
@@ -143,15 +143,15 @@ def test_a_header_that_promises_more_pictures_is_found(whole, tmp_path, capfd):
     path = tmp_path / "a.mp4"
     path.write_bytes(whole["h264.mp4"])
     place, size = packet_places(path)[69]
-    assert_found(path, whole["h264.mp4"][: place + size], capfd, match="promises 90 pictures, holds 70")
+    assert_found(path, whole["h264.mp4"][: place + size], capfd, match="states 90 pictures, but has 70")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello " * 500, b"\0" * 5000], ids=["nothing", "text", "zeros"])
-def test_what_is_no_video_is_found(tmp_path, capfd, content):
+def test_a_file_that_is_not_a_video_is_reported(tmp_path, capfd, content):
     assert_found(tmp_path / "a.mp4", content, capfd)
 
 
-def test_no_picture_at_all_is_found(tmp_path, capfd):
+def test_a_video_without_pictures_is_reported(tmp_path, capfd):
     path = tmp_path / "none.mp4"
     with av.open(str(path), "w", options={"movflags": "empty_moov"}) as container:
         stream = container.add_stream("libx264", rate=30)
@@ -169,8 +169,8 @@ def test_one_picture_is_a_video(encode_video, tmp_path):
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 @pytest.mark.parametrize("start_s", ["0.7", "1.4"])
-def test_a_trimmed_start_within_open_groups_is_no_damage(tmp_path, codec, container, start_s):
-    """libav speaks of an error there, and pictures before the first key frame do not decode."""
+def test_a_trimmed_start_within_open_groups_is_not_damage(tmp_path, codec, container, start_s):
+    """libav reports an error there, and pictures before the first key frame do not decode."""
     how = {"libx264": ["-x264-params", "open-gop=1:keyint=20"], "libx265": ["-x265-params", "log-level=none:keyint=20"]}
     source = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=30:duration=4"]
     long, path = tmp_path / "long.mp4", tmp_path / f"a.{container}"

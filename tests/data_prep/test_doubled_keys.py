@@ -1,4 +1,4 @@
-"""A key that appears twice in a JSON file which `data_prep` reads: refused by each reader, not taken as the last."""
+"""All JSON readers of `data_prep` reject a duplicate key; none uses the last value."""
 
 import pytest
 
@@ -18,7 +18,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_doubled_key_is_refused(tmp_path, name):
+def test_a_duplicate_key_is_rejected(tmp_path, name):
     text, key, read = READERS[name]
     path = tmp_path / name
     path.write_text(text)

@@ -58,7 +58,7 @@ def jpeg_bomb(path: Path, side: int = 65_500) -> Path:
 def test_a_picture_that_unpacks_without_end_is_refused_by_its_head(tmp_path, bomb):
     path = bomb(tmp_path / ("x.png" if bomb is png_bomb else "x.jpg"))
     started_s = time.monotonic()
-    with pytest.raises(DataError, match="pixels, expected 120 million at most"):
+    with pytest.raises(DataError, match="pixels, expected at most 120 million"):
         read_photo(path)
     assert time.monotonic() - started_s < 5
 
@@ -80,7 +80,7 @@ def test_bombs_in_trees_are_one_line_each(tmp_path, capsys):
 
 def test_a_frame_that_says_it_is_huge_is_refused(tmp_path):
     for side in (65_500, 30_000, 12_000):  # the last two are within what OpenCV takes
-        with pytest.raises(DataError, match=f"{side}x{side} pixels, expected 120 million at most"):
+        with pytest.raises(DataError, match=f"{side}x{side} pixels, expected at most 120 million"):
             decode_jpeg(jpeg_bomb(tmp_path / "x.jpg", side).read_bytes())
 
 

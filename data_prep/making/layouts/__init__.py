@@ -1,5 +1,5 @@
-"""How published image data sets lay out their files, each layout read as classes, splits and pictures.
+"""Readers for the file layouts of published image data sets: each gives classes, splits and pictures.
 
-`table` has all of them by name. A layout is one module and one line there. Files are data from anywhere: sizes, counts,
+`table` lists all layouts by name. A layout is one module and one line there. The files can't be trusted: sizes, counts,
 names and paths are checked before they are used, and no pickle is ever opened.
 """

@@ -1,4 +1,4 @@
-"""Bytes of files from anywhere: no more than is asked for, whatever a file says of itself or unpacks to."""
+"""Bounded reads from files that can't be trusted: never more bytes than requested, whatever a file claims."""
 
 import gzip
 import zlib
@@ -14,18 +14,18 @@ MOST_UNPACKED = 1 << 32  # bytes of one file, 4 GiB
 
 
 class Reader(Protocol):
-    """Something to read bytes from, to the last."""
+    """Something to read bytes from."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many bytes; fewer only at the end."""
+        """At most `size` bytes; fewer only at the end."""
 
 
 @contextmanager
 def read_faults(path: Path) -> Iterator[None]:
-    """Whatever reading raises on a damaged file, as one line.
+    """Turn the errors of reading a damaged file into one line.
 
     Raises:
-        DataError: naming the file.
+        DataError: names the file.
     """
     try:
         yield
@@ -35,7 +35,7 @@ def read_faults(path: Path) -> Iterator[None]:
 
 
 def exactly(reader: Reader, size: int) -> bytes:
-    """So many bytes.
+    """Read exactly `size` bytes.
 
     Raises:
         EOFError: if there are fewer.
@@ -51,14 +51,14 @@ def exactly(reader: Reader, size: int) -> bytes:
 
 
 def copy(reader: Reader, into: IO[bytes], size: int) -> None:
-    """So many bytes to another file, chunk by chunk.
+    """Copy `size` bytes to another file, chunk by chunk.
 
     Raises:
         EOFError: if there are fewer.
-        ValueError: if it is more than any such file should hold.
+        ValueError: if `size` is more than any such file should hold.
     """
     if size > MOST_UNPACKED:
-        raise ValueError(f"{size} bytes are more than the {MOST_UNPACKED} that are taken")
+        raise ValueError(f"{size} bytes, expected at most {MOST_UNPACKED}")
     while size > 0:
         part = exactly(reader, min(size, _CHUNK))
         into.write(part)

@@ -19,7 +19,8 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class _Version:
-    """names: the file of the classes' names. files: by split. labels: bytes before the pixels, the last is taken."""
+    """names: the file with the names of the classes. files: by split. labels: number of label bytes before the pixels;
+    the last one is used."""
 
     names: str
     files: dict[str, tuple[str, ...]]
@@ -38,15 +39,17 @@ def read_cifar(request: LayoutRequest) -> PictureFolders:
     """Pictures of CIFAR-10, or of CIFAR-100 with its 100 fine classes.
 
     Raises:
-        UsageError: if SRC holds neither, or the Python version, which is of pickles.
+        UsageError: if SRC holds neither, or holds the Python version, which consists of pickles.
         DataError: if a file is missing or damaged.
     """
     source = request.source
-    version = next((one for one in _VERSIONS if (source / one.names).is_file()), None)
+    version = next((known for known in _VERSIONS if (source / known.names).is_file()), None)
     if version is None:
         pickles = [name for name in _PICKLES if (source / name).is_file()]
         why = f"{listed(pickles)} are pickles, which can run code and are not opened" if pickles else "no CIFAR"
-        raise UsageError(f"{source}: {why}; expected the binary version, {_VERSIONS[0].names} or {_VERSIONS[1].names}.")
+        raise UsageError(
+            f"{source}: {why}; expected the binary version, with {_VERSIONS[0].names} or {_VERSIONS[1].names}."
+        )
     names = _names(source / version.names)
     entries = [
         entry
@@ -61,7 +64,7 @@ def _names(path: Path) -> list[str]:
     try:
         lines = path.read_bytes()[: 1 << 16].decode().split("\n")
     except UnicodeDecodeError:
-        raise DataError(f"{path}: no text in UTF-8. Get the file again.") from None
+        raise DataError(f"{path}: not UTF-8 text. Get the file again.") from None
     return [class_name(str(path), line) for line in lines if line.strip()]
 
 
@@ -73,7 +76,7 @@ def _entries(path: Path, split: str, names: Sequence[str], labels: int) -> Itera
         raise DataError(f"{path}: {size} bytes, expected a multiple of {record}. Get the file again.")
     found = np.memmap(path, np.uint8, "r", shape=(size // record, record))[:, labels - 1].tolist()
     if max(found) >= len(names):
-        raise DataError(f"{path}: label {max(found)}, and {len(names)} names of classes. Get the files again.")
+        raise DataError(f"{path}: label {max(found)}, but only {len(names)} class names. Get the files again.")
     for index, label in enumerate(found):
         pixels = RawPixels(index * record + labels, _SHAPE, (1, 2, 0))
         yield Entry(split, names[label], f"{path.name}/{index + 1}", path, pixels)

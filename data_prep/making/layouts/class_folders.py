@@ -1,4 +1,4 @@
-"""Class folders, with or without splits and users above them: torchvision's `ImageFolder` among them."""
+"""Class folders, with or without splits and users above them, such as torchvision's `ImageFolder`."""
 
 from data_prep.making.layouts.layout import LayoutRequest
 from data_prep.making.picture_folders import PictureFolders, scan_pictures

@@ -1,4 +1,4 @@
-"""Class folders whose split is a list of classes, as Meta-Dataset publishes them for its sets."""
+"""Class folders with a list of each split's classes, as Meta-Dataset publishes for its data sets."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from groundwork.words import counted, listed, nearest
 
 
 def read_class_split(request: LayoutRequest) -> PictureFolders:
-    """Class folders below SRC, each in the split that `--list-file` has it in. Others are left aside.
+    """Class folders below SRC, each in the split that `--list-file` gives. Classes not in the list are skipped.
 
     Raises:
         UsageError: if SRC has splits already, or the list can't be read.
@@ -23,16 +23,16 @@ def read_class_split(request: LayoutRequest) -> PictureFolders:
     source, user = request.source, user_alone(request.source, request.user)
     folders = scan_pictures(source, user=user)
     if any(picture.split for picture in folders.pictures):
-        raise UsageError(f"{source}: has folders of splits already; leave --layout and --list-file out.")
+        raise UsageError(f"{source}: already has folders of splits; omit --layout and --list-file.")
     return in_class_splits(source, folders, path)
 
 
 def in_class_splits(source: Path, folders: PictureFolders, path: Path) -> PictureFolders:
-    """Pictures without splits, each in the split that a list has its class in; those of other classes are left out.
+    """Put pictures without splits into the splits that a list gives to their classes; skip other classes.
 
     Raises:
         UsageError: if the list can't be read.
-        DataError: if it has a class in two splits, or names classes that there are not.
+        DataError: if it has a class in two splits, or names classes that do not exist.
     """
     split_of = _splits(path)
     known = {picture.object for picture in folders.pictures}
@@ -40,15 +40,15 @@ def in_class_splits(source: Path, folders: PictureFolders, path: Path) -> Pictur
         near = nearest(missing[0], known)
         raise DataError(
             f"{path}: names {counted(len(missing), 'class', 'classes')} of which {source} has no pictures:"
-            f" {listed(missing)}{near}. Get what is missing, or take it out of the list."
+            f" {listed(missing)}{near}. Get the missing pictures, or remove the class from the list."
         )
     notes = list(folders.notes)
     if others := sorted(known - split_of.keys()):
         several = counted(len(others), "class", "classes")
-        notes.append(f"{source}: {several} left aside, not in {path.name}: {listed(others)}.")
-    pictures = [replace(one, split=split_of[one.object]) for one in folders.pictures if one.object in split_of]
+        notes.append(f"{source}: {several} skipped, not in {path.name}: {listed(others)}.")
+    pictures = [replace(p, split=split_of[p.object]) for p in folders.pictures if p.object in split_of]
     if not pictures:
-        raise DataError(f"{path}: names no class; expected those of {source}.")
+        raise DataError(f"{path}: names no class; expected the classes of {source}.")
     return PictureFolders(tuple(sorted(pictures, key=picture_order)), tuple(notes))
 
 
@@ -59,5 +59,5 @@ def _splits(path: Path) -> dict[str, str]:
         for name in names:
             label = class_name(str(path), name)
             if found.setdefault(label, split) != split:
-                raise DataError(f"{path}: class {label!r} is in {found[label]} and in {split}; leave it in one.")
+                raise DataError(f"{path}: class {label!r} is in {found[label]} and in {split}; keep it in one.")
     return found

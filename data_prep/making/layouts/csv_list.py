@@ -12,15 +12,15 @@ from groundwork.errors import DataError, UsageError
 from groundwork.words import quoted
 
 _NEEDED, _SPLIT = ("path", "class"), "split"
-_EXPECTED = "a first line path,class or path,class,split, then one picture on each"
+_EXPECTED = "a first line path,class or path,class,split, then one picture per line"
 
 
 def read_csv_list(request: LayoutRequest) -> PictureFolders:
-    """Pictures as `--list-file` has them: columns path (below SRC), class and, if there are splits, split.
+    """Pictures from `--list-file`, which has the columns path (below SRC), class and, if there are splits, split.
 
     Raises:
         UsageError: if the list can't be read.
-        DataError: if it is no such list, or names files that are not below SRC.
+        DataError: if it is not such a list, or names files that are not below SRC.
     """
     if (path := request.list_file) is None:
         raise ValueError("a list is needed")
@@ -30,7 +30,7 @@ def read_csv_list(request: LayoutRequest) -> PictureFolders:
     except OSError as error:
         raise UsageError(f"{path}: can't be read ({error.strerror}); expected {_EXPECTED}.") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: no CSV in UTF-8 ({error}); expected {_EXPECTED}.") from None
+        raise DataError(f"{path}: not CSV in UTF-8 ({error}); expected {_EXPECTED}.") from None
     return pictures_of(request.source, request.user, entries)
 
 
@@ -46,7 +46,7 @@ def _entries(source: Path, path: Path, rows: CsvRows) -> Iterator[Entry]:
         if not cells:
             continue
         if len(cells) != len(heading):
-            raise DataError(f"{where}: {len(cells)} cells, line 1 has {len(heading)}. Quote what holds a comma.")
+            raise DataError(f"{where}: {len(cells)} cells, line 1 has {len(heading)}. Put cells with commas in quotes.")
         found = "" if split is None else split_name(where, cells[split])
         yield Entry(found, class_name(where, cells[label]), cells[place], files.find(cells[place]))
     files.require_all()

@@ -1,4 +1,4 @@
-"""From what a set's files name to pictures of classes: names, splits and paths are checked here, for every layout."""
+"""Turns the entries of a data set's files into pictures of classes; checks names, splits and paths for all layouts."""
 
 import os
 import stat
@@ -16,19 +16,19 @@ from data_prep.video import is_photo_file
 from groundwork.errors import DataError
 from groundwork.words import counted, listed, nearest, quoted
 
-_MOST_NAME = 200  # characters of a class's name: disks take 255 bytes
+_MOST_NAME = 200  # characters of a class's name; file systems allow 255 bytes
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture as a set's files have it.
+    """One picture as a data set's files describe it.
 
     Attributes:
         split: train, validation or test; "" in a set without splits.
         label: the class's name, as `class_name` gives it.
-        relative: its place below SRC, or in a file there, for messages.
+        relative: its path below SRC, or its place in a file there, for messages.
         path: its file.
-        pixels: where it stands in that file; None if the file is the picture.
+        pixels: its position in that file; None if the file is the picture.
     """
 
     split: str
@@ -39,38 +39,36 @@ class Entry:
 
 
 def pictures_of(source: Path, user: str, entries: Iterable[Entry], notes: Sequence[str] = ()) -> PictureFolders:
-    """Entries as one user's pictures, in their order.
+    """Entries as one user's pictures, in order.
 
     Raises:
-        UsageError: if the user can't be named so.
-        DataError: if there is no entry, some have a split and others none, or a picture appears twice.
+        UsageError: if the user's name is not allowed.
+        DataError: if there is no entry, only some have a split, or a picture appears twice.
     """
     name = user_alone(source, user)
-    found = [
-        PictureFile(one.split, name, one.label, LOOSE_TYPE, nfc(one.relative), one.path, one.pixels) for one in entries
-    ]
+    found = [PictureFile(e.split, name, e.label, LOOSE_TYPE, nfc(e.relative), e.path, e.pixels) for e in entries]
     if not found:
         raise DataError(f"{source}: no pictures are named; expected at least one of each class.")
     splits = {picture.split for picture in found}
     if "" in splits and len(splits) > 1:
         bare = next(picture.relative for picture in found if not picture.split)
-        raise DataError(f"{source}: {bare} is in no split, and others are; name a split for all pictures, or none.")
+        raise DataError(f"{source}: {bare} is in no split, but others are; name a split for all pictures or for none.")
     places: dict[str, PictureFile] = {}
     for picture in found:
         other = places.setdefault(picture.relative, picture)
         if other is not picture:
             raise DataError(
-                f"{source}: {picture.relative} is named twice, as {_standing(other)} and as {_standing(picture)}."
-                " Leave one of the two."
+                f"{source}: {picture.relative} is named twice, as {_class_and_split(other)} and as"
+                f" {_class_and_split(picture)}. Keep one of the two."
             )
     return PictureFolders(tuple(sorted(found, key=picture_order)), tuple(notes))
 
 
 def class_name(where: str, text: str) -> str:
-    """A class's name as an object of a frame tree has it: `n/nested name` becomes `n nested name`.
+    """A class's name as the name of an object in a frame tree: `n/nested name` becomes `n nested name`.
 
     Raises:
-        DataError: if it can't be a folder's name; begins with `where`.
+        DataError: if it can't be a folder's name; the message begins with `where`.
     """
     parts = nfc(text).strip().strip("/").split("/")
     name = " ".join(parts)
@@ -84,10 +82,10 @@ def class_name(where: str, text: str) -> str:
 
 
 def split_name(where: str, text: str) -> str:
-    """A split as trees name it; "" stays.
+    """A split's name in a frame tree; "" stays "".
 
     Raises:
-        DataError: for an unknown one; begins with `where`.
+        DataError: for an unknown split; the message begins with `where`.
     """
     if text and text not in SPLIT_NAMES:
         raise DataError(
@@ -98,7 +96,7 @@ def split_name(where: str, text: str) -> str:
 
 @dataclass
 class NamedFiles:
-    """Files that a list names, each looked up below SRC. What is wrong with them is collected, for one line on all."""
+    """Looks up the files that a list names, below SRC. Problems are collected and reported together."""
 
     source: Path
     named_by: Path
@@ -107,32 +105,32 @@ class NamedFiles:
     _folders: dict[str, str] = field(default_factory=dict)
 
     def find(self, place: str) -> Path:
-        """The picture's file. A place that leads out of SRC, by itself or by a link, is not looked at."""
+        """The picture's file. A path that leads out of SRC, by itself or by a link, is not opened."""
         parts = PurePosixPath(place).parts
         path = self.source.joinpath(*parts) if parts and parts[0] != "/" else self.source
         if not place or "\0" in place or "\\" in place or ".." in parts or parts[0] == "/":
             self._refused["not a path below SRC"].append(quoted(place))
         elif not is_photo_file(place):
-            self._refused["no picture by its suffix"].append(quoted(place))
+            self._refused["not a picture by its suffix"].append(quoted(place))
         else:
             self._look(place, path)
         return path
 
     def require_all(self) -> None:
-        """See that every file that was named could be found.
+        """Require that every named file was found.
 
         Raises:
-            DataError: otherwise, with all of them in one line.
+            DataError: otherwise; names all of them in one line.
         """
         for why, places in self._refused.items():
             raise DataError(
-                f"{self.named_by}: names {counted(len(places), 'file')} that can't be taken, {why}: {listed(places)};"
+                f"{self.named_by}: names {counted(len(places), 'file')} that can't be used, {why}: {listed(places)};"
                 f" expected pictures below {self.source}."
             )
         if self._missing:
             raise DataError(
                 f"{self.named_by}: names {counted(len(self._missing), 'file')} that {self.source} does not have:"
-                f" {listed(self._missing)}. Get what is missing, or take it out of the list."
+                f" {listed(self._missing)}. Get the missing files, or remove them from the list."
             )
 
     def _look(self, place: str, path: Path) -> None:
@@ -154,5 +152,5 @@ class NamedFiles:
         return self._folders[folder]
 
 
-def _standing(picture: PictureFile) -> str:
+def _class_and_split(picture: PictureFile) -> str:
     return f"{picture.object} ({picture.split})" if picture.split else picture.object

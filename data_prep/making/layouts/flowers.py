@@ -14,10 +14,10 @@ _MOST = 99_999  # pictures: their numbers have five digits
 
 
 def read_flowers(request: LayoutRequest) -> PictureFolders:
-    """Flowers by the set's own splits of images; a class is called by its number, of three digits.
+    """Flowers in the data set's own splits of images; a class is named by its number, with three digits.
 
     Raises:
-        UsageError: if one of the two files is missing, or is of MATLAB's version 7.3.
+        UsageError: if one of the two files is missing, or is a MATLAB file of version 7.3.
         DataError: if one is damaged, or pictures are missing.
     """
     return pictures_of(request.source, request.user, list(_entries(request.source)))
@@ -30,7 +30,7 @@ def _entries(source: Path) -> Iterator[Entry]:
     for name, split in _SPLITS.items():
         for number in read_mat_numbers(splits, name, most=_MOST).tolist():
             if not 1 <= number <= len(labels):
-                raise DataError(f"{splits}: picture {number}, and {len(labels)} labels. Get the files again.")
+                raise DataError(f"{splits}: picture {number}, but only {len(labels)} labels. Get the files again.")
             place = f"jpg/image_{number:05d}.jpg"
             yield Entry(split, f"{labels[number - 1]:03d}", place, files.find(place))
     files.require_all()

@@ -1,6 +1,6 @@
-"""idx files, as MNIST has them: Fashion-MNIST, KMNIST and EMNIST, too; packed by gzip or not.
+"""idx files of MNIST, Fashion-MNIST, KMNIST and EMNIST, compressed by gzip or not.
 
-A file is a magic number, the sizes of its axes (big-endian, 4 bytes each), and the values, one byte each
+A file has a magic number, the sizes of its axes (big-endian, 4 bytes each), and the values, one byte each
 (yann.lecun.com/exdb/mnist). EMNIST stores its pictures transposed.
 """
 
@@ -26,11 +26,12 @@ _MAGIC = {1: b"\0\0\x08\x01", 3: b"\0\0\x08\x03"}  # unsigned bytes, by the numb
 
 
 def read_idx(request: LayoutRequest) -> PictureFolders:
-    """Pictures and labels of one set, in SRC or, as torchvision has them, in SRC/raw. A class is called by its number.
+    """Pictures and labels of one data set, in SRC or, as torchvision stores them, in SRC/raw. A class is named by its
+    number.
 
     Raises:
-        UsageError: if there are no such files, or those of several sets.
-        DataError: if a file is damaged, or there are no labels to its pictures.
+        UsageError: if there are no such files, or those of several data sets.
+        DataError: if a file is damaged, or has no labels for its pictures.
     """
     entries = [
         entry
@@ -41,18 +42,18 @@ def read_idx(request: LayoutRequest) -> PictureFolders:
 
 
 def _found(source: Path) -> list[tuple[str, str, Path]]:
-    """Split, variant and file of each file of pictures; of one that is there packed and unpacked the unpacked."""
+    """Split, variant and path of each file of pictures; if a file is there compressed and uncompressed, the latter."""
     folder = source / "raw" if (source / "raw").is_dir() else source
     found: dict[str, tuple[str, str, Path]] = {}
     for path in sorted(folder.iterdir()):
         if match := _NAME.fullmatch(path.name):
             found.setdefault(match["part"], (_SPLITS[match["part"]], match["variant"], path))
             if found[match["part"]][1] != match["variant"]:
-                raise UsageError(f"{folder}: files of several sets; put those of one into a folder of their own.")
+                raise UsageError(f"{folder}: files of several data sets; put each data set into a separate folder.")
     if not found or len(found) > len(set(_SPLITS.values())):
         raise UsageError(
             f"{folder}: {'two files of the same split' if found else 'no idx files'}; expected"
-            " {train,t10k}-images-idx3-ubyte and -labels-idx1-ubyte, or with .gz."
+            " {train,t10k}-images-idx3-ubyte and -labels-idx1-ubyte, with or without .gz."
         )
     return list(found.values())
 
@@ -69,12 +70,12 @@ def _entries(request: LayoutRequest, split: str, images: Path, *, transposed: bo
             with path.open("wb") as unpacked:
                 copy(file, unpacked, count * height * width)
             if file.read(1):
-                raise ValueError(f"more than the {count} pictures that its header says")
+                raise ValueError(f"more than the {count} pictures that its header states")
     if count != len(labels):
-        raise DataError(f"{images}: {count} pictures and {len(labels)} labels. Get the files again.")
+        raise DataError(f"{images}: {count} pictures but {len(labels)} labels. Get the files again.")
     size = path.stat().st_size
     if size != start + count * height * width:
-        raise DataError(f"{images}: {size} bytes, its header says {start + count * height * width}. Get it again.")
+        raise DataError(f"{images}: {size} bytes, its header states {start + count * height * width}. Get it again.")
     place = images.relative_to(request.source).as_posix()
     axes = (1, 0) if transposed else (0, 1)
     for index, label in enumerate(labels):
@@ -86,12 +87,12 @@ def _labels(images: Path) -> bytes:
     stem = images.name.replace("-images", "-labels").replace("idx3", "idx1").removesuffix(".gz")
     path = next((p for p in (images.with_name(stem), images.with_name(f"{stem}.gz")) if p.is_file()), None)
     if path is None:
-        raise DataError(f"{images}: no labels beside it; expected {stem}, or with .gz.")
+        raise DataError(f"{images}: no labels next to it; expected {stem}, with or without .gz.")
     with read_faults(path), _opened(path) as file:
         (count,) = _sizes(file, axes=1)
         found = exactly(file, count)
         if file.read(1):
-            raise ValueError(f"more than the {count} labels that its header says")
+            raise ValueError(f"more than the {count} labels that its header states")
     return found
 
 
@@ -108,5 +109,5 @@ def _sizes(file: BinaryIO, *, axes: int) -> tuple[int, ...]:
         raise ValueError(f"begins with {magic.hex()}, expected {_MAGIC[axes].hex()}, {axes} axes of bytes")
     found = tuple(int.from_bytes(sizes[start : start + 4], "big") for start in range(0, 4 * axes, 4))
     if not prod(found):
-        raise ValueError(f"holds nothing, its sizes are {listed([*map(str, found)])}")
+        raise ValueError(f"is empty, its sizes are {listed([*map(str, found)])}")
     return found

@@ -1,4 +1,4 @@
-"""What a layout of a data set is, and what it is asked."""
+"""The layout of a data set, and the request that it gets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ class LayoutRequest:
 
     Attributes:
         source: SRC, a folder. Nothing is written there.
-        user: the set's name; "" for the folder's.
+        user: the name of the data set; "" for the folder's name.
         clutter_from: a split whose pictures become clutter; "" for none.
-        list_file: the list to go by; None for the set's own in SRC.
-        scratch: an empty folder for what has to be unpacked; it is removed once the frames are made.
+        list_file: the list to use; None for the data set's own list in SRC.
+        scratch: an empty folder for unpacked data; it is removed when the frames are made.
     """
 
     source: Path
@@ -29,14 +29,14 @@ class LayoutRequest:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to lay out a data set.
+    """One file layout of data sets.
 
     Attributes:
-        name: what `--layout` calls it.
-        reads: the files that it goes by, for people.
-        read: finds the pictures; opens none that has a file of its own.
-        takes_list: whether it goes by `--list-file`.
-        needs_list: whether there is nothing to read without one.
+        name: its name for `--layout`.
+        reads: the files that it reads, described for the user.
+        read: finds the pictures; does not open separate picture files.
+        takes_list: whether it accepts `--list-file`.
+        needs_list: whether it requires `--list-file`.
         takes_clutter: whether a split can become clutter.
     """
 
@@ -51,13 +51,13 @@ class Layout:
         """Find the pictures.
 
         Raises:
-            UsageError: for options that do not go with this layout, or where its files are missing.
+            UsageError: if an option can't be used with this layout, or its files are missing.
             DataError: if a file is damaged or a list does not fit the pictures.
         """
         if request.list_file is not None and not self.takes_list:
-            raise UsageError(f"layout {self.name}: reads {self.reads}; --list-file does not go with it.")
+            raise UsageError(f"layout {self.name}: reads {self.reads}; it can't be used with --list-file.")
         if self.needs_list and request.list_file is None:
-            raise UsageError(f"layout {self.name}: --list-file is missing: {self.reads}.")
+            raise UsageError(f"layout {self.name}: needs --list-file: {self.reads}.")
         if request.clutter_from and not self.takes_clutter:
-            raise UsageError(f"layout {self.name}: --clutter-from goes with class folders alone.")
+            raise UsageError(f"layout {self.name}: --clutter-from works only with class folders.")
         return self.read(request)

@@ -1,6 +1,6 @@
-"""Arrays of numbers in MATLAB's files of version 5 (MAT-File Format, MathWorks), read piece by piece.
+"""Arrays of numbers in MATLAB files of version 5 (MAT-File Format, MathWorks), read piece by piece.
 
-Sizes in these files may be anything, and scipy would make room for them; here nothing is read that was not asked for.
+Sizes in these files can't be trusted, and scipy would allocate memory for them; here only requested bytes are read.
 """
 
 import struct
@@ -28,7 +28,7 @@ _MOST_NAME, _MOST_AXES = 64, 8
 
 @dataclass(frozen=True)
 class MatArray:
-    """An array whose numbers are to be read from `reader`, first axis fastest."""
+    """An array whose numbers can be read from `reader`, first axis fastest."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
@@ -36,19 +36,19 @@ class MatArray:
 
     @property
     def count(self) -> int:
-        """How many numbers it has."""
+        """The number of its elements."""
         return prod(self.shape)
 
 
 class _Inflated:
-    """What a compressed element unpacks to."""
+    """Reads the decompressed content of a compressed element."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._left = file, size
         self._unpacking = zlib.decompressobj()
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes; none at the end."""
+        """At most `size` bytes; none at the end."""
         while not self._unpacking.eof:
             packed = self._unpacking.unconsumed_tail
             if not packed:
@@ -66,7 +66,7 @@ def open_mat_array(path: Path, name: str) -> Iterator[MatArray]:
     """Find an array of numbers by its name.
 
     Raises:
-        UsageError: if there is no such file, or it is of another version.
+        UsageError: if there is no such file, or it has another version.
         DataError: if it is damaged, or has no such array.
     """
     if not path.is_file():
@@ -89,14 +89,14 @@ def open_mat_array(path: Path, name: str) -> Iterator[MatArray]:
                 others += [found[0]] if found else []
             start += 8 + length
     has = f"it has {quoted(', '.join(others))}" if others else "it has none"
-    raise DataError(f"{path}: no array of numbers {name!r}; {has}. Get the file again.")
+    raise DataError(f"{path}: no array of numbers named {name!r}; {has}. Get the file again.")
 
 
 def read_mat_numbers(path: Path, name: str, *, most: int) -> NDArray[np.int64]:
     """A vector of whole numbers.
 
     Raises:
-        UsageError, DataError: as `open_mat_array`; also for more than `most` numbers, or others.
+        UsageError, DataError: as in `open_mat_array`; also if there are more than `most` numbers or other values.
     """
     with open_mat_array(path, name) as array:
         if array.count > most or array.count != max(array.shape):
@@ -104,16 +104,16 @@ def read_mat_numbers(path: Path, name: str, *, most: int) -> NDArray[np.int64]:
         content = exactly(array.reader, array.count * array.dtype.itemsize)
         numbers = np.frombuffer(content, array.dtype).astype(np.float64)
         if not np.all(np.isfinite(numbers) & (numbers == np.rint(numbers)) & (np.abs(numbers) < 2**31)):
-            raise ValueError(f"{name} holds other than whole numbers")
+            raise ValueError(f"{name} has values that are not whole numbers")
         return numbers.astype(np.int64)
 
 
 def _byte_order(path: Path, header: bytes) -> str:
     if header.startswith(b"\x89HDF") or b"MATLAB 7.3" in header[:116]:
-        raise UsageError(f"{path}: of MATLAB's version 7.3 (HDF5), expected version 5; save it again with -v7.")
+        raise UsageError(f"{path}: a MATLAB file of version 7.3 (HDF5), expected version 5; save it again with -v7.")
     order = {b"IM": "<", b"MI": ">"}.get(header[126:128], "")
     if not order or header[124:126] not in (b"\x00\x01", b"\x01\x00"):
-        raise UsageError(f"{path}: no MATLAB file of version 5; older ones, and other files, are not read.")
+        raise UsageError(f"{path}: not a MATLAB file of version 5; older versions and other files can't be read.")
     return order
 
 
@@ -128,7 +128,7 @@ def _array(reader: Reader, order: str) -> tuple[str, MatArray] | None:
         return None
     kind, small = _tag(reader, order)
     if kind not in _TYPES:
-        raise ValueError(f"numbers of type {kind}")
+        raise ValueError(f"numbers of unknown type {kind}")
     dtype = np.dtype(f"{order}{_TYPES[kind]}")
     length = len(small) if isinstance(small, bytes) else small
     if length != prod(shape) * dtype.itemsize:
@@ -137,19 +137,19 @@ def _array(reader: Reader, order: str) -> tuple[str, MatArray] | None:
 
 
 class _Few:
-    """Bytes that stand in an element's tag."""
+    """Reads the bytes of an element that are stored in its tag."""
 
     def __init__(self, content: bytes) -> None:
         self._left = content
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes."""
+        """At most `size` bytes."""
         found, self._left = self._left[:size], self._left[size:]
         return found
 
 
 def _tag(reader: Reader, order: str) -> tuple[int, int | bytes]:
-    """An element's type, and its length, or its content where that stands in the tag."""
+    """An element's type, and its length or, if that is stored in the tag, its content."""
     head = exactly(reader, 8)
     kind, length = struct.unpack(f"{order}II", head)
     if kind >> 16:
@@ -166,5 +166,5 @@ def _element(reader: Reader, order: str, *, most: int) -> tuple[int, bytes]:
     if content > most:
         raise ValueError(f"an element of {content} bytes, expected at most {most}")
     found = exactly(reader, content)
-    exactly(reader, -content % 8)  # each element fills up 8 bytes
+    exactly(reader, -content % 8)  # padding to a multiple of 8 bytes
     return kind, found

@@ -1,6 +1,7 @@
-"""One .npy file for each class, as Quick, Draw! publishes its bitmaps: uint8, (pictures, 784).
+"""One .npy file per class, as Quick, Draw! publishes its bitmaps: uint8, (pictures, 784).
 
-The header is read as numpy writes it (NEP 1), and is not evaluated; arrays of objects, which are pickles, are refused.
+The header is parsed in the form that numpy writes (NEP 1) and never evaluated; object arrays, which are pickles, are
+rejected.
 """
 
 import re
@@ -19,25 +20,25 @@ from data_prep.tree.layout import is_junk
 from data_prep.video.framing import MOST_PIXELS
 from groundwork.errors import UsageError
 
-_MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0, which numpy writes wherever it can
+_MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0, which numpy writes whenever possible
 _HEADER = re.compile(
     rb"\{'descr': (?P<type>.*), 'fortran_order': (?P<by_column>True|False), 'shape': \((?P<shape>[0-9, ]*)\), \} *\n"
 )
 _MOST_DIGITS = 15
-_PREFIX = "full_numpy_bitmap_"  # as the files of Quick, Draw! begin if they come from its folder by name
+_PREFIX = "full_numpy_bitmap_"  # the beginning of the file names in one of Quick, Draw!'s folders
 
 
 def read_npy(request: LayoutRequest) -> PictureFolders:
-    """Pictures of SRC/CLASS.npy: gray (n, height * width) of squares or (n, height, width), or RGB
-    (n, height, width, 3). With `--list-file` each class is in the split that the list has it in.
+    """Pictures in SRC/CLASS.npy: gray squares (n, side * side), gray (n, height, width), or RGB (n, height, width, 3).
+    `--list-file` gives the split of each class.
 
     Raises:
         UsageError: if SRC has no such file.
-        DataError: if one is damaged, or of other numbers, or the list does not fit.
+        DataError: if a file is damaged or has another type, or the list does not fit.
     """
     paths = sorted(path for path in request.source.glob("*.npy") if not is_junk(path.name) and path.is_file())
     if not paths:
-        raise UsageError(f"{request.source}: no .npy files; expected CLASS.npy, uint8, for each class.")
+        raise UsageError(f"{request.source}: no .npy files; expected CLASS.npy (uint8) for each class.")
     entries = [entry for path in paths for entry in _entries(path)]
     folders = pictures_of(request.source, request.user, entries)
     return in_class_splits(request.source, folders, request.list_file) if request.list_file else folders
@@ -49,7 +50,7 @@ def _entries(path: Path) -> Iterator[Entry]:
         shape = _picture_shape(file)
         count, start = shape[0], file.tell()
         if path.stat().st_size != start + prod(shape):
-            raise ValueError(f"{path.stat().st_size} bytes, its header says {start + prod(shape)}")
+            raise ValueError(f"{path.stat().st_size} bytes, its header states {start + prod(shape)}")
     axes = (0, 1, 2)[: len(shape) - 1]
     for index in range(count):
         yield Entry(
@@ -62,13 +63,13 @@ def _picture_shape(file: BinaryIO) -> tuple[int, ...]:
     magic, length = exactly(file, len(_MAGIC)), int.from_bytes(exactly(file, 2), "little")
     match = _HEADER.fullmatch(exactly(file, length)) if magic == _MAGIC else None
     if match is None:
-        raise ValueError("no .npy file of version 1.0, as numpy writes it")
+        raise ValueError("not a .npy file of version 1.0 as numpy writes it")
     if (match["type"], match["by_column"]) != (b"'|u1'", b"False"):
         by_column = " by column" * (match["by_column"] == b"True")
         raise ValueError(f"numbers of type {match['type'].decode('latin-1')}{by_column}, expected '|u1' by row, bytes")
     sizes = [size.strip() for size in match["shape"].decode().split(",")]
     if any(len(size) > _MOST_DIGITS or " " in size for size in sizes):
-        raise ValueError("its shape is none")
+        raise ValueError("its shape is not valid")
     shape = tuple(int(size) for size in sizes if size)
     if len(shape) == 2 and isqrt(shape[1]) ** 2 == shape[1]:
         shape = (shape[0], isqrt(shape[1]), isqrt(shape[1]))

@@ -17,20 +17,20 @@ _MOST = 10_000_000  # pictures
 
 
 def read_svhn(request: LayoutRequest) -> PictureFolders:
-    """Digits by split; label 10 is the digit 0. The extra ones are left aside.
+    """Digits by split; label 10 is the digit 0. The extra digits are skipped.
 
     Raises:
-        UsageError: if a file is missing, or is of MATLAB's version 7.3.
-        DataError: if one is damaged.
+        UsageError: if a file is missing, or is a MATLAB file of version 7.3.
+        DataError: if a file is damaged.
     """
     if not any((request.source / f"{split}_32x32.mat").is_file() for split in _SPLITS):
         raise UsageError(
-            f"{request.source}: no {{{','.join(_SPLITS)}}}_32x32.mat. Of whole numbers' pictures (format 1, HDF5) make"
-            " class folders."
+            f"{request.source}: no {{{','.join(_SPLITS)}}}_32x32.mat. For pictures of whole house numbers (format 1,"
+            " HDF5), make class folders."
         )
     entries = [entry for split in _SPLITS for entry in _entries(request, split)]
     extra = request.source / "extra_32x32.mat"
-    notes = [f"{extra}: left aside, it is of neither split."] if extra.is_file() else []
+    notes = [f"{extra}: skipped, it belongs to neither split."] if extra.is_file() else []
     return pictures_of(request.source, request.user, entries, notes)
 
 
@@ -40,7 +40,7 @@ def _entries(request: LayoutRequest, split: str) -> Iterator[Entry]:
     unpacked = request.scratch / f"{split}.pixels"
     with open_mat_array(path, "X") as array, unpacked.open("wb") as file:
         if array.shape != (_SIDE, _SIDE, 3, len(labels)) or array.dtype != "u1":
-            raise ValueError(f"X of shape {array.shape} and type {array.dtype}, and {len(labels)} labels")
+            raise ValueError(f"X has shape {array.shape} and type {array.dtype}, but there are {len(labels)} labels")
         copy(array.reader, file, array.count)
     if wrong := [label for label in labels if not 1 <= label <= 10]:
         raise DataError(f"{path}: label {wrong[0]}, expected 1 to 10. Get the file again.")

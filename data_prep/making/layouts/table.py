@@ -18,19 +18,19 @@ FOLDERS = "folders"
 LAYOUTS = {
     layout.name: layout
     for layout in (
-        Layout(FOLDERS, "CLASS/*.jpg, also below splits and users", read_class_folders, takes_clutter=True),
+        Layout(FOLDERS, "CLASS/*.jpg, or with splits and users above", read_class_folders, takes_clutter=True),
         Layout("csv", "a CSV list of path, class and split", read_csv_list, takes_list=True, needs_list=True),
         Layout(
             "class-split",
-            "CLASS/*.jpg and a JSON list of each split's classes, as Meta-Dataset has them",
+            "CLASS/*.jpg and a JSON list of each split's classes, as in Meta-Dataset",
             read_class_split,
             takes_list=True,
             needs_list=True,
         ),
-        Layout("idx", "idx files, as of MNIST, Fashion-MNIST, KMNIST and EMNIST", read_idx),
+        Layout("idx", "idx files of MNIST, Fashion-MNIST, KMNIST or EMNIST", read_idx),
         Layout("cifar", "the binary version of CIFAR-10 or CIFAR-100", read_cifar),
         Layout("flowers102", "jpg/, imagelabels.mat, setid.mat", read_flowers),
-        Layout("npy", "CLASS.npy, as Quick, Draw! has them; --list-file as for class-split", read_npy, takes_list=True),
+        Layout("npy", "CLASS.npy, as in Quick, Draw!; --list-file as for class-split", read_npy, takes_list=True),
         Layout("pets", "images/*.jpg, annotations/trainval.txt, test.txt", read_pets),
         Layout(
             "sun397",
@@ -47,7 +47,7 @@ def layout_named(name: str) -> Layout:
     """A layout by its name.
 
     Raises:
-        UsageError: if there is none; names the nearest.
+        UsageError: if there is no such layout; names the nearest.
     """
     if name not in LAYOUTS:
         raise UsageError(f"unknown layout {name!r}{nearest(name, LAYOUTS)}; known: {', '.join(LAYOUTS)}.")

@@ -1,4 +1,4 @@
-"""Sets that come with text files of one picture a line: SUN397 and the Oxford-IIIT pets."""
+"""Data sets with text files that list one picture per line: SUN397 and the Oxford-IIIT pets."""
 
 import re
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ _PET = re.compile(r"(?P<stem>(?P<label>[^/\s]+)_[0-9]+)\s.*")
 
 
 def read_sun397(request: LayoutRequest) -> PictureFolders:
-    """SUN397 by a partition of its own: SRC/Training_01.txt and Testing_01.txt, or those of `--list-file`.
+    """SUN397 by one of its own partitions: SRC/Training_01.txt and Testing_01.txt, or those of `--list-file`.
 
-    Lines are `/a/abbey/sun_aaa.jpg`; the class is `abbey`.
+    Lines are like `/a/abbey/sun_aaa.jpg`, whose class is `abbey`.
 
     Raises:
         UsageError: if a list is missing.
-        DataError: if it is no such list, or pictures are missing.
+        DataError: if it is not such a list, or pictures are missing.
     """
     training = request.list_file or request.source / "Training_01.txt"
     if not training.name.startswith("Training_"):
@@ -37,11 +37,12 @@ def read_sun397(request: LayoutRequest) -> PictureFolders:
 
 
 def read_pets(request: LayoutRequest) -> PictureFolders:
-    """The Oxford-IIIT pets: images/*.jpg by annotations/trainval.txt (which trains) and test.txt; a class is a breed.
+    """The Oxford-IIIT pets: images/*.jpg, split by annotations/trainval.txt (for train) and test.txt; a class is a
+    breed.
 
     Raises:
         UsageError: if a list is missing.
-        DataError: if it is no such list, or pictures are missing.
+        DataError: if it is not such a list, or pictures are missing.
     """
     entries = [
         entry
@@ -82,7 +83,7 @@ def _lines(path: Path, example: str) -> Iterator[tuple[str, str]]:
             raise DataError(f"{path}: more than {_MOST_BYTES} bytes; expected lines like {example!r}.")
         lines = path.read_bytes().decode().split("\n")
     except UnicodeDecodeError:
-        raise DataError(f"{path}: no text in UTF-8; expected lines like {example!r}.") from None
+        raise DataError(f"{path}: not UTF-8 text; expected lines like {example!r}.") from None
     except OSError as error:
         raise UsageError(f"{path}: can't be read ({error.strerror}); expected lines like {example!r}.") from None
     for number, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-"""Video decoders by name: `pyav`, which reads everything, and others, for comparison or for their speed.
+"""Video decoders by name: `pyav`, which reads everything, and others, for comparison or for speed.
 
-`table` names them, `read_checked` reads with one of them. Each of the others is one module here.
+`table` lists them, `read_checked` reads with one of them. Each other reader is one module here.
 """

@@ -1,6 +1,6 @@
-"""torchcodec: exact jumps by an index of all packets; takes torch, and FFmpeg's shared libraries of the system.
+"""torchcodec: exact seeking by an index of all packets; needs torch, and FFmpeg's shared libraries on the system.
 
-It imports torch, which no other module of data_prep does. So it is imported where it is used, in a worker process.
+It imports torch, as no other module of data_prep does, so it is imported only on use, in a worker process.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from data_prep.video.framing import Picture
 from data_prep.video.info import VideoInfo
 from groundwork.errors import UsageError
 
-SEGMENT_BYTES = 64 * 1024 * 1024  # of pictures, decoded at once
+SEGMENT_BYTES = 64 * 1024 * 1024  # of pictures decoded at once
 MOST_PICTURES = 256
 
 
@@ -34,21 +34,21 @@ def open_pictures(path: Path, info: VideoInfo, size: tuple[int, int]) -> "Torchc
 
 
 class TorchcodecVideo:
-    """One video, which is opened once."""
+    """One video, which is opened only once."""
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
-        """Opens it.
+        """Open the video.
 
         Raises:
-            UsageError: if torchcodec does not load here.
+            UsageError: if torchcodec can't be loaded.
         """
         try:
             decoders, transforms = import_module("torchcodec.decoders"), import_module("torchcodec.transforms")
-        except (ImportError, OSError, RuntimeError) as error:  # of no FFmpeg it says so at length
+        except (ImportError, OSError, RuntimeError) as error:  # a long message if FFmpeg is missing
             reason = " ".join(str(error).split())[:200]
             raise UsageError(
-                f"--reader torchcodec: does not load ({reason}). It needs FFmpeg's shared libraries and the"
-                " release that fits your torch."
+                f"--reader torchcodec: can't be loaded ({reason}). It needs FFmpeg's shared libraries and the"
+                " release that fits your version of torch."
             ) from None
         import_module("torch").set_num_threads(1)  # videos are read in parallel, as elsewhere
         width, height = size

@@ -1,6 +1,6 @@
-"""Pictures by any reader, once PyAV has read the whole video without damage and both count the same pictures.
+"""Reads pictures with any reader, after PyAV has read the whole video without damage and both counts agree.
 
-decord and torchcodec pass over damage without a word, so neither is trusted with a video that has not been checked.
+decord and torchcodec ignore damage silently, so they are used only for videos that have been checked.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from groundwork.errors import DataError, KitError
 
 
 def reader_version(info: VideoInfo, reader: str = DEFAULT_READER) -> str:
-    """What decodes such a video, with versions; photos are Pillow's whatever the reader.
+    """The decoder of such a video, with versions; for photos, Pillow with any reader.
 
     Raises:
         UsageError: if there is no such reader, or it is not installed.
@@ -29,21 +29,20 @@ def reader_version(info: VideoInfo, reader: str = DEFAULT_READER) -> str:
 def read_pictures(
     path: Path, info: VideoInfo, pictures: NDArray[np.int64], framing: Framing, *, reader: str = DEFAULT_READER
 ) -> Iterator[Picture]:
-    """As `decoding.read_pictures`, by a named reader, and with the whole video decoded: damage anywhere is found.
-
-    By others than PyAV only in a process that can be killed.
+    """As `decoding.read_pictures`, with a named reader, and with the whole video decoded, so that damage anywhere is
+    found. Use readers other than PyAV only in a process that can be killed.
 
     Args:
         path: the video.
-        info: what it holds.
-        pictures: indices from 0, rising.
+        info: the result of `probe`.
+        pictures: indices from 0, ascending.
         framing: size, shape and scaling.
         reader: a name in READERS.
 
     Raises:
         UsageError: if there is no such reader, or it is not installed.
-        DataError: if the video is damaged anywhere, the reader counts other pictures than PyAV does, can't show such
-            a video rightly, or fails.
+        DataError: if the video is damaged anywhere, or the reader's number of pictures differs from PyAV's, or it can't
+            show such a video correctly, or fails.
     """
     chosen = reader_named(reader)
     if not chosen.module or info.is_photo:
@@ -52,18 +51,19 @@ def read_pictures(
     chosen.require()
     adapter, size = chosen.adapter(), framing.decoded_size(info.width, info.height)
     if reason := adapter.cannot_show(info):
-        raise DataError(f"{path}: {reader} does not show {reason} rightly. Use --reader {DEFAULT_READER}.")
+        raise DataError(f"{path}: {reader} does not show {reason} correctly. Use --reader {DEFAULT_READER}.")
     decoding.check_whole(path, info)
     try:
         opened = adapter.open_pictures(path, info, size)
         if opened.count != info.pictures:
             raise DataError(
-                f"{path}: {reader} finds {opened.count} pictures, PyAV {info.pictures}. Use --reader {DEFAULT_READER}."
+                f"{path}: {reader} finds {opened.count} pictures, but PyAV {info.pictures}."
+                f" Use --reader {DEFAULT_READER}."
             )
         for picture in opened.pictures(pictures):
             if picture.shape != (size[1], size[0], 3):
                 raise DataError(
-                    f"{path}: {reader} gave a picture of {picture.shape}, expected {(size[1], size[0], 3)}."
+                    f"{path}: {reader} gave a picture of shape {picture.shape}, expected {(size[1], size[0], 3)}."
                     f" Use --reader {DEFAULT_READER}."
                 )
             yield decoding.as_frame(picture, info, framing)

@@ -1,4 +1,4 @@
-"""Which readers there are, what to install for each, and what each one is called in a manifest."""
+"""The table of readers: what to install for each, and what each is called in a manifest."""
 
 import importlib.util
 from collections.abc import Iterator, Mapping
@@ -26,17 +26,17 @@ class OpenedVideo(Protocol):
         """How many pictures this reader finds in it."""
 
     def pictures(self, numbers: NDArray[np.int64]) -> Iterator[Picture]:
-        """Give the pictures of these numbers (from 0, rising), upright, at the size that was asked for, in RGB."""
+        """Yield the pictures with these numbers (from 0, ascending), upright, at the requested size, in RGB."""
 
 
 class ReaderModule(Protocol):
-    """What a reader's module holds."""
+    """The functions of a reader's module."""
 
     def open_pictures(self, path: Path, info: VideoInfo, size: tuple[int, int]) -> OpenedVideo:
         """Open a video for pictures of (width, height) pixels, scaled inside the decoder."""
 
     def cannot_show(self, info: VideoInfo) -> str:
-        """What of this video the reader would show wrongly, such as `interlaced video`; empty if nothing."""
+        """A property of this video that the reader would show wrongly, such as `interlaced video`; "" if none."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Reader:
     """One reader.
 
     Attributes:
-        name: as `--reader` takes it.
-        module: ours, that holds its adapter; "" for PyAV, which `decoding` is built on.
-        package: what it imports.
-        distributions: names under which that package is installed, in the order in which they are looked for.
-        install: the command that installs it, and where.
+        name: its name for `--reader`.
+        module: the kit's module with its adapter; "" for PyAV, which `decoding` uses.
+        package: the package that it imports.
+        distributions: the distributions that may provide that package, in the order of search.
+        install: the command that installs it, and for which systems.
     """
 
     name: str
@@ -58,16 +58,16 @@ class Reader:
     install: str
 
     def require(self) -> None:
-        """See that it is installed; nothing is imported, for torchcodec's import of torch takes seconds.
+        """Require that it is installed; does not import it, because torchcodec's import of torch takes seconds.
 
         Raises:
-            UsageError: if it is not.
+            UsageError: if it is not installed.
         """
         if importlib.util.find_spec(self.package) is None:
             raise UsageError(f"--reader {self.name}: not installed. Run: {self.install}")
 
     def version(self) -> str:
-        """Name and version, as a manifest has it: `decord 0.6.0`.
+        """Name and version for a manifest: `decord 0.6.0`.
 
         Raises:
             UsageError: if it is not installed.
@@ -75,15 +75,15 @@ class Reader:
         self.require()
         spec = importlib.util.find_spec(self.package)
         origin = Path(spec.origin or "").resolve() if spec is not None else None
-        for name in self.distributions:  # of two that hold one package, that which is imported
+        for name in self.distributions:  # if two provide the package, find the one that is imported
             with suppress(metadata.PackageNotFoundError):
                 found = metadata.distribution(name)
                 if Path(str(found.locate_file(f"{self.package}/__init__.py"))).resolve() == origin:
                     return f"{name} {found.version}"
-        return f"{self.name} of unknown version"
+        return f"{self.name} (unknown version)"
 
     def adapter(self) -> ReaderModule:
-        """Its module."""
+        """Its adapter module."""
         return cast(ReaderModule, import_module(self.module))
 
 
@@ -110,8 +110,8 @@ def reader_named(name: str) -> Reader:
     """The reader of that name.
 
     Raises:
-        UsageError: if there is none; it lists those there are.
+        UsageError: if there is no such reader; lists the known ones.
     """
     if name not in READERS:
-        raise UsageError(f"no reader {name!r}; there are {', '.join(READERS)}.")
+        raise UsageError(f"no reader {name!r}; choose from {', '.join(READERS)}.")
     return READERS[name]

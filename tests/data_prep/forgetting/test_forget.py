@@ -1,4 +1,4 @@
-"""A user out of a tree: nothing of theirs is left, nothing of the others' has changed, whenever it was killed."""
+"""Forgetting a user leaves nothing of theirs and changes nothing of the others', even if it was killed midway."""
 
 import csv
 import json
@@ -29,12 +29,12 @@ from groundwork.lock import only_run
 
 ROOT = Path(__file__).resolve().parents[3]
 USER = "P1002"  # one of the pocket set's three train users
-APPLE_DOUBLE = b"\x00\x05\x16\x07"  # with which macOS's ._ files begin
+APPLE_DOUBLE = b"\x00\x05\x16\x07"  # the first bytes of macOS's ._ files
 TABLES = ("quality_videos.csv", "quality_frames.csv", "users.csv")
 
 
 def without_splits(tree, out):
-    """One split's users as a tree of their own, which has no split level."""
+    """The users of one split as a tree without splits."""
     shutil.copytree(tree / "train", out)
     shutil.copytree(tree / "annotations/train", out / "annotations")
 
@@ -52,8 +52,8 @@ def make_tree(kind, pocket_raw, pocket_frames, root):
 
 
 def _rename_as_phones_do(root):
-    """Train videos get names that say nothing, so that there is a private table of names; annotations follow."""
-    (root / "index.csv").unlink()  # it is of the names before
+    """Renames the train videos arbitrarily, so that there is a private table of names; annotations are renamed, too."""
+    (root / "index.csv").unlink()  # it lists the old names
     before = {}
     for number, video in enumerate(sorted((root / "train").rglob("*.mp4"))):
         renamed = video.rename(video.with_name(f"VID_{number}.mp4"))
@@ -66,7 +66,7 @@ def _rename_as_phones_do(root):
 
 
 def furnish(root):
-    """What else may stand in a tree: tables, a journal, what killed work has left, an index in the cache too."""
+    """Adds what else a tree may have: tables, a journal, leftovers of killed work, an index in the cache."""
     index = open_index(root)
     rows = [(row.split, row.user, row.object, row.video_type, row.video, row.frames) for row in index.rows]
     heading = ["split", "user", "object", "video_type", "video", "frames"]
@@ -106,7 +106,7 @@ def furnish(root):
 
 
 def content(*folders):
-    """Every file by its path, hidden ones too."""
+    """Every file by its path, including hidden ones."""
     return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
@@ -120,7 +120,7 @@ def pictures(root, user):
 
 
 def refuse_traces(folders, user, frames):
-    """The property: no path and no file holds the user's name, with which their videos' begin, or one of the frames."""
+    """The property: no path and no file contains the user's name (videos' names begin with it) or one of the frames."""
     for path, held in content(*folders).items():
         assert user.encode() not in held, path
         assert held not in frames, path
@@ -130,15 +130,13 @@ def refuse_traces(folders, user, frames):
 
 
 @pytest.mark.parametrize("kind", ["frames", "no splits", "packed", pytest.param("raw", marks=pytest.mark.slow)])
-def test_nothing_of_the_user_is_left_and_nothing_of_the_others_changes(
-    kind, pocket_raw, pocket_frames, tmp_path, own_cache
-):
+def test_nothing_of_the_user_is_left_and_the_others_do_not_change(kind, pocket_raw, pocket_frames, tmp_path, own_cache):
     root = tmp_path / "tree"
     make_tree(kind, pocket_raw, pocket_frames, root)
     furnish(root)
     before, theirs, rows = content(tmp_path, own_cache), pictures(root, USER), open_index(root).rows
     own = [row for row in rows if row.user == USER]
-    assert len(own) == 9 and len(theirs) >= 9  # 3 objects, 2 clean videos and 1 of clutter each
+    assert len(own) == 9 and len(theirs) >= 9  # 3 objects with 2 clean videos and 1 clutter video each
     forgotten = forget_user(root, USER)
     refuse_traces([tmp_path, own_cache], USER, theirs)
     after = content(tmp_path, own_cache)
@@ -164,7 +162,7 @@ def test_nothing_of_the_user_is_left_and_nothing_of_the_others_changes(
     assert (root / "index.csv").read_bytes() == written
     for line in (
         "9 videos",
-        "annotations: 13 files",  # 9, a part, a twin, one of a cut-off copy, and one whose video is not there
+        "annotations: 13 files",  # 9, a part, a twin, one of an interrupted copy, and one without its video
         f"{root / 'index.csv'}: 9 rows",
         f"{cache_folder(root) / 'index.csv'}: 9 rows",
         f"{root / JOURNAL_NAME}: 9 entries",
@@ -172,14 +170,14 @@ def test_nothing_of_the_user_is_left_and_nothing_of_the_others_changes(
         *([f"{table_path(root)}: 9 names"] if kind == "raw" else []),
         "quality_frames.csv: 27 rows",
     ):
-        assert any(line in message for message in forgotten.removed), line
+        assert any(line in removed for removed in forgotten.removed), line
     again = forget_user(root, USER)
     assert (again.removed, again.left, again.remaining) == ((), (), ())
     assert f"nothing of user '{USER}': already gone, or never here (if you meant 'P" in str(again)
     assert content(tmp_path, own_cache) == after
 
 
-def test_tables_keep_the_others_rows_as_they_were(pocket_frames, tmp_path):
+def test_tables_keep_the_other_users_rows(pocket_frames, tmp_path):
     make_tree("frames", None, pocket_frames, tmp_path / "tree")
     furnish(tmp_path / "tree")
     before = {name: (tmp_path / "tree" / name).read_text().splitlines() for name in TABLES}
@@ -192,7 +190,7 @@ def test_tables_keep_the_others_rows_as_they_were(pocket_frames, tmp_path):
     assert [int(row["users"]) for row in combined] == [5]  # of 6
 
 
-def test_the_other_files_names_stay_when_the_raw_tree_is_extracted_again(pocket_raw, tmp_path):
+def test_other_videos_keep_their_names_when_the_raw_tree_is_extracted_again(pocket_raw, tmp_path):
     raw = tmp_path / "raw"
     make_tree("raw", pocket_raw, None, raw)
     names = name_videos(raw, scan_raw(raw))
@@ -209,7 +207,7 @@ def test_the_only_user_leaves_an_empty_tree(pocket_frames, tmp_path, own_cache):
     assert content(root, own_cache) == {}
 
 
-def test_the_user_goes_from_every_split_from_other_and_from_the_indexes_there(pocket_frames, tmp_path, own_cache):
+def test_the_user_is_removed_from_every_split_and_other_and_their_indexes(pocket_frames, tmp_path, own_cache):
     root = tmp_path / "tree"
     shutil.copytree(pocket_frames, root)
     shutil.copytree(root / "train" / USER, root / "test" / USER)
@@ -225,7 +223,7 @@ def test_the_user_goes_from_every_split_from_other_and_from_the_indexes_there(po
     assert open_index(root / "test").users() == ("P1001", "P1003", "P3001", "P3002")
 
 
-def test_other_may_be_a_user_and_may_not_be_one(pocket_frames, tmp_path):
+def test_other_may_be_a_user_or_a_level(pocket_frames, tmp_path):
     shutil.copytree(pocket_frames / "train", tmp_path / "user")
     (tmp_path / "user" / USER).rename(tmp_path / "user/other")
     forget_user(tmp_path / "user", "other")
@@ -239,7 +237,7 @@ def test_other_may_be_a_user_and_may_not_be_one(pocket_frames, tmp_path):
     assert len(list((tmp_path / "level/other").iterdir())) == 3
 
 
-def test_what_orbit_camera_exported_goes_by_its_names(small_raw, tmp_path, own_cache):
+def test_exports_of_orbit_camera_are_removed_by_their_names(small_raw, tmp_path, own_cache):
     root = tmp_path / "flat"
     root.mkdir()
     for name in ("ann--cup--T--a.mp4", "ann--my keys--Z--b--c.mp4", "anna--cup--T--d.mp4", "notes.txt"):
@@ -253,7 +251,7 @@ def test_what_orbit_camera_exported_goes_by_its_names(small_raw, tmp_path, own_c
 
 
 def make(root, places):
-    """Folders of frames that are a few bytes each."""
+    """Folders of frames of a few bytes each."""
     for place, frames in places.items():
         folder = root / place
         folder.mkdir(parents=True)
@@ -266,12 +264,12 @@ def make(root, places):
     return root
 
 
-def test_users_whose_names_begin_alike_are_told_apart(tmp_path):
+def test_users_whose_names_begin_alike_are_not_confused(tmp_path):
     root = make(
         tmp_path / "tree",
         {
             "ann/cup/clean/ann--cup--clean--a": 1,
-            "ann/holiday/clean/IMG_1": 1,  # a video that doesn't bear its user's name
+            "ann/holiday/clean/IMG_1": 1,  # a video whose name does not begin with its user's
             "ann--b/cup/clean/ann--b--cup--clean--a": 1,
             "anna/cup/clean/anna--cup--clean--a": 1,
             "bob/cup/clean/ann--cup--clean--moved": 1,
@@ -290,8 +288,8 @@ def test_users_whose_names_begin_alike_are_told_apart(tmp_path):
     assert open_index(root).users() == ("ann--b", "anna", "bob")
 
 
-def test_the_index_stays_as_old_as_it_was(tmp_path):
-    """Else a change to another user's frames, made before, would count as looked at."""
+def test_the_index_keeps_its_modification_time(tmp_path):
+    """Otherwise an earlier change of another user's frames would go unnoticed."""
     root = make(tmp_path / "tree", {f"{user}/cup/clean/{user}--cup--clean--a": 2 for user in ("ann", "bob")})
     build_index(root)
     extra = root / "bob/cup/clean/bob--cup--clean--a/bob--cup--clean--a-00003.jpg"
@@ -302,7 +300,7 @@ def test_the_index_stays_as_old_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "../bob", "a/b", "/tmp", ".ann.part", "a\\b", "a\0b"])
-def test_a_name_that_leads_elsewhere_is_refused(name, tmp_path):
+def test_a_name_that_leads_out_of_the_tree_is_rejected(name, tmp_path):
     root = make(tmp_path / "tree", {"bob/cup/clean/bob--cup--clean--a": 1})
     before = content(tmp_path)
     with pytest.raises(UsageError, match="expected the name of one user's folder"):
@@ -310,8 +308,8 @@ def test_a_name_that_leads_elsewhere_is_refused(name, tmp_path):
     assert content(tmp_path) == before
 
 
-def test_what_is_no_users_is_left_alone(tmp_path):
-    """A mistyped ROOT must not cost anybody their documents."""
+def test_files_of_no_user_are_left_alone(tmp_path):
+    """A mistyped ROOT must not delete anybody's documents."""
     letter = tmp_path / "Documents/letters/2024/to my sister.txt"
     letter.parent.mkdir(parents=True)
     letter.write_text("dear")
@@ -330,8 +328,8 @@ def test_what_is_no_users_is_left_alone(tmp_path):
         forget_user(tmp_path / "none", "ann")
 
 
-def test_a_users_own_folder_of_things_goes_too(small_raw, tmp_path):
-    """As 'personalize' takes them: no folder `clean`."""
+def test_a_users_own_folder_of_objects_is_removed(small_raw, tmp_path):
+    """As 'personalize' reads them: without a folder `clean`."""
     for name in ("ann", "ben"):
         (tmp_path / f"tree/{name}/cup").mkdir(parents=True)
         shutil.copy(small_raw / "ann/cup/clean/three.mov", tmp_path / f"tree/{name}/cup/three.mov")
@@ -339,7 +337,7 @@ def test_a_users_own_folder_of_things_goes_too(small_raw, tmp_path):
     assert [path.name for path in (tmp_path / "tree").iterdir()] == ["ben"]
 
 
-def test_what_can_not_be_reached_is_told(tmp_path):
+def test_data_that_can_not_be_reached_is_reported(tmp_path):
     root = make(tmp_path / "tree", {"test/ann/cup/clean/ann--cup--clean--a": 3})
     frames = sorted((root / "test/ann/cup/clean/ann--cup--clean--a").iterdir())
     os.link(frames[0], tmp_path / "linked.jpg")
@@ -352,7 +350,7 @@ def test_what_can_not_be_reached_is_told(tmp_path):
     (root / "notes.txt").write_text("ann's cup is blue")
     (root / "friends.txt").write_text("hannah and joann")
     forgotten = forget_user(root, "ann")
-    message = "\n".join(forgotten.unreachable)
+    lines = "\n".join(forgotten.unreachable)
     for line in (
         f"1 file of theirs in {root} had another name on this disk",
         f"{tmp_path / 'elsewhere'}: symbolic links led there",
@@ -361,15 +359,15 @@ def test_what_can_not_be_reached_is_told(tmp_path):
         f"{root / 'notes.txt'}: not written by this kit, and names ann",
         "backups",
     ):
-        assert line in message
-    assert "friends.txt" not in message and (tmp_path / "linked.jpg").is_file()
+        assert line in lines
+    assert "friends.txt" not in lines and (tmp_path / "linked.jpg").is_file()
     assert (tmp_path / "elsewhere/frame.jpg").is_file() and not (root / "test/ann").exists()
     lines = str(forgotten).splitlines()
     assert f"removed: {root}/test/ann: 1 video, 3 files, 0.1 kB" in lines
     assert lines[-1].startswith("could not reach: ") and str(forgotten).isascii()
 
 
-def test_a_link_to_a_users_folder_goes_and_where_it_led_is_told(tmp_path):
+def test_a_link_to_a_users_folder_is_removed_and_its_target_is_reported(tmp_path):
     away = make(tmp_path / "away", {"ann/cup/clean/ann--cup--clean--a": 1})
     root = make(tmp_path / "tree", {"bob/cup/clean/bob--cup--clean--a": 1})
     (root / "ann").symlink_to(away / "ann")
@@ -378,9 +376,9 @@ def test_a_link_to_a_users_folder_goes_and_where_it_led_is_told(tmp_path):
     assert not (root / "ann").is_symlink() and (away / "ann/cup").is_dir()
 
 
-def test_a_downloaded_split_counts_as_whole_without_them(tmp_path):
+def test_a_downloaded_split_counts_as_complete_without_them(tmp_path):
     places = {f"test/{user}/cup/clean/{user}--cup--clean--{k}": 1 for user in ("ann", "bob") for k in "ab"}
-    for name, videos, expected in (("whole", 4, 2), ("half", 5, 5)):  # of the second, a video was missing before
+    for name, videos, expected in (("whole", 4, 2), ("half", 5, 5)):  # the second lacked a video before
         root = make(tmp_path / name, places)
         record = {"source": "x.zip", "form": "224 px", "videos": videos, "md5": ""}
         (root / RECORD_NAME).write_text(json.dumps({"schema": RECORD_SCHEMA, "splits": {"test": record}}))
@@ -388,7 +386,7 @@ def test_a_downloaded_split_counts_as_whole_without_them(tmp_path):
         assert json.loads((root / RECORD_NAME).read_text())["splits"]["test"]["videos"] == expected
 
 
-def test_two_at_a_time_are_refused(tmp_path):
+def test_two_runs_at_a_time_are_refused(tmp_path):
     root = make(tmp_path / "tree", {"ann/cup/clean/ann--cup--clean--a": 1})
     with only_run(root), pytest.raises(UsageError, match="another run is writing here"):
         forget_user(root, "ann")
@@ -396,7 +394,7 @@ def test_two_at_a_time_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["index.csv", "manifest.json"])
-def test_a_damaged_file_stops_it_before_the_videos(name, tmp_path):
+def test_a_damaged_file_stops_it_before_videos_are_removed(name, tmp_path):
     root = make(tmp_path / "tree", {f"{user}/cup/clean/{user}--cup--clean--a": 1 for user in ("ann", "bob")})
     (root / name).write_text("{")
     before = content(root)
@@ -405,12 +403,12 @@ def test_a_damaged_file_stops_it_before_the_videos(name, tmp_path):
     assert content(root) == before
 
 
-def test_two_reports_add_up():
+def test_two_outcomes_can_be_added():
     both = Forgotten(("a",), ("x", "y")) + Forgotten(("b",), ("y", "z"))
     assert both == Forgotten(("a", "b"), ("x", "y", "z"))
 
 
-# Forks for every number it is given; the fork kills itself (SIGKILL) before its so-manieth change on the disk.
+# Forks for every number N it is given; the fork kills itself (SIGKILL) before its N-th change on disk.
 KILLER = """
 import os, signal, sys
 from pathlib import Path
@@ -439,7 +437,7 @@ for line in sys.stdin:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("kind", ["frames", "packed"])
-def test_killed_before_any_change_the_same_call_finishes(kind, tmp_path, own_cache):
+def test_the_same_call_finishes_after_a_kill_before_any_change(kind, tmp_path, own_cache):
     places = {
         f"{split}/{user}/cup/clean/{user}--cup--clean--{split}": 2
         for user in ("quark", "bob")

@@ -1,4 +1,4 @@
-"""Nothing outside the tree is ever touched: each path of a tree in turn is a link, or becomes one in between."""
+"""Nothing outside the tree is ever touched: each path of a tree in turn is a link, or becomes one in the meantime."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from groundwork.errors import DataError
 VIDEO = "ann--cup--clean--a"
 FOLDER = f"test/ann/cup/clean/{VIDEO}"
 OTHERS = "test/bob/cup/clean/bob--cup--clean--a"
-# Every file of the tree that has something of ann, and every folder on the way to it.
+# Every file of the tree that has data of ann, and every folder on the path to it.
 IN_TREE = (
     "test",
     "test/ann",
@@ -49,7 +49,7 @@ IN_TREE = (
     ".index.csv.part",
 )
 BESIDE = ("private names", "cache", "cache of the tree", "cached index", "cached names")
-# What is left where it stands if it is a link, and said to be still there: the others go, as links, or need not.
+# What is left and reported as still there if it is a link. The others are removed as links, or need no change.
 STAYS = {
     *("test", "annotations", "annotations/test", "index.csv", "manifest.json", JOURNAL_NAME, RECORD_NAME),
     *("quality_videos.csv", "quality_frames.csv", "counts.csv", "spreads.csv", "users.csv"),
@@ -63,7 +63,7 @@ def write(path, text):
 
 
 def make_tree(root):
-    """Two users with a video each, and all that the kit writes about them."""
+    """Two users with one video each, and everything that the kit writes about them."""
     for place in (FOLDER, OTHERS):
         name = place.rpartition("/")[2]
         for number in (1, 2):
@@ -90,14 +90,14 @@ def make_tree(root):
 
 
 def place_of(root, which):
-    """The path that a name of IN_TREE or BESIDE stands for."""
+    """The path for a name in IN_TREE or BESIDE."""
     cache = cache_folder(root)
     beside = (table_path(root), cache.parent, cache, cache / "index.csv", cache / "video-names.json")
     return dict(zip(BESIDE, beside, strict=True)).get(which, root / which)
 
 
 def move_behind_link(path, away):
-    """What stood there stands elsewhere, and a link leads there."""
+    """Moves a file or folder elsewhere, and puts a link to it in its place."""
     away.mkdir(exist_ok=True)
     shutil.move(path, away / path.name)
     path.symlink_to(away / path.name)
@@ -108,7 +108,7 @@ def content(folder):
 
 
 def traces(folder):
-    """Paths and files with something of ann, links not followed."""
+    """Paths and files with data of ann; links are not followed."""
     found = []
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
@@ -120,14 +120,14 @@ def traces(folder):
 
 
 @pytest.fixture(params=[True, False], ids=["by handle", "by path"])
-def way(request, monkeypatch):
-    """Both ways of removing: by handles, and as on Windows, which has none."""
+def method(request, monkeypatch):
+    """Both methods of removal: by handle, and by path as on Windows, which has no handles."""
     if request.param and not removal._BY_HANDLE:
-        pytest.skip("no handles here")
+        pytest.skip("this system has no folder handles")
     monkeypatch.setattr(removal, "_BY_HANDLE", request.param)
 
 
-def test_without_links_all_of_it_goes(tmp_path, own_cache, way):
+def test_without_links_everything_is_removed(tmp_path, own_cache, method):
     root = make_tree(tmp_path / "tree")
     forgotten = forget_user(root, "ann")
     assert (forgotten.left, forgotten.remaining) == ((), ())
@@ -136,7 +136,7 @@ def test_without_links_all_of_it_goes(tmp_path, own_cache, way):
 
 
 @pytest.mark.parametrize("which", [*IN_TREE, *BESIDE])
-def test_behind_a_link_nothing_is_touched(which, tmp_path, own_cache, way):
+def test_nothing_behind_a_link_is_touched(which, tmp_path, own_cache, method):
     root, away = make_tree(tmp_path / "tree"), tmp_path / "away"
     path = place_of(root, which)
     move_behind_link(path, away)
@@ -150,13 +150,15 @@ def test_behind_a_link_nothing_is_touched(which, tmp_path, own_cache, way):
         assert forgotten.remaining == ()
     assert path.is_symlink() == (which in STAYS or which.startswith(".annotations"))
     others = {line for line in (*traces(root), *traces(own_cache)) if not line.is_relative_to(path)}
-    beside = {place_of(root, name) for name in ("counts.csv", "spreads.csv", "users.csv")}  # written together or not
+    beside = {
+        place_of(root, name) for name in ("counts.csv", "spreads.csv", "users.csv")
+    }  # written together or not at all
     assert others <= (beside if path in beside else set())
     assert (root / OTHERS).is_dir()
 
 
 @pytest.mark.parametrize("which", [*IN_TREE, *BESIDE])
-def test_a_link_that_appears_after_the_list_is_not_followed(which, tmp_path, own_cache, way):
+def test_a_link_that_appears_after_the_listing_is_not_followed(which, tmp_path, own_cache, method):
     root, away = make_tree(tmp_path / "tree"), tmp_path / "away"
     path = place_of(root, which)
     plan = plan_forget(root, "ann")
@@ -164,10 +166,12 @@ def test_a_link_that_appears_after_the_list_is_not_followed(which, tmp_path, own
     before = content(away)
     forgotten = plan.carry_out()
     assert content(away) == before
-    assert bool(forgotten.remaining) == (which not in ("spreads.csv", "counts.csv"))  # written anew, links or not
+    assert bool(forgotten.remaining) == (
+        which not in ("spreads.csv", "counts.csv")
+    )  # written again, whether links or not
 
 
-def test_a_tree_that_is_replaced_after_the_list_is_left(tmp_path, way):
+def test_a_tree_replaced_after_the_listing_is_left(tmp_path, method):
     root, other = make_tree(tmp_path / "tree"), make_tree(tmp_path / "other")
     plan = plan_forget(root, "ann")
     root.rename(tmp_path / "away")
@@ -178,14 +182,14 @@ def test_a_tree_that_is_replaced_after_the_list_is_left(tmp_path, way):
     assert content(other) == before
 
 
-def test_a_tree_named_by_a_link_is_meant(tmp_path, own_cache, way):
+def test_the_tree_may_be_named_by_a_link(tmp_path, own_cache, method):
     make_tree(tmp_path / "tree")
     (tmp_path / "link").symlink_to(tmp_path / "tree")
     assert any(str(tmp_path / "tree/test/ann") in line for line in forget_user(tmp_path / "link", "ann").removed)
     assert traces(tmp_path / "tree") == []
 
 
-def test_where_the_split_is_a_link_forgetting_it_there_makes_the_tree_whole(tmp_path, own_cache):
+def test_if_a_split_is_a_link_the_user_can_be_forgotten_there(tmp_path, own_cache):
     root, away = make_tree(tmp_path / "tree"), tmp_path / "away"
     move_behind_link(root / "test", away)
     [remaining] = forget_user(root, "ann").remaining
@@ -196,7 +200,7 @@ def test_where_the_split_is_a_link_forgetting_it_there_makes_the_tree_whole(tmp_
     assert [row["user"] for row in csv.DictReader((root / "index.csv").open())] == ["bob"]
 
 
-def test_photos_are_no_user(tmp_path):
+def test_a_folder_of_photos_is_not_a_user(tmp_path):
     for place in ("Photos/2023/clean/holiday.txt", "Photos/2023/clean/IMG_1.jpg", "Photos/2022/beach.jpg"):
         write(tmp_path / place, "ours")
     before = content(tmp_path)
@@ -207,7 +211,7 @@ def test_photos_are_no_user(tmp_path):
     )
 
 
-def test_of_a_users_folder_with_other_things_in_it_the_videos_go(tmp_path, own_cache):
+def test_only_videos_are_removed_from_a_folder_with_other_files(tmp_path, own_cache):
     root = make_tree(tmp_path / "tree")
     kept = ("test/ann/notes.txt", f"{FOLDER}/sketch.png", "test/ann/taxes/2023/form.pdf", "annotations/ann--list.json")
     for place in kept:
@@ -222,7 +226,7 @@ def test_of_a_users_folder_with_other_things_in_it_the_videos_go(tmp_path, own_c
 
 
 @pytest.mark.parametrize("name", ["ANN", "an-n", " ann"])
-def test_a_name_that_must_be_mistyped_is_refused(name, tmp_path):
+def test_a_mistyped_name_is_rejected(name, tmp_path):
     root = make_tree(tmp_path / "tree")
     before = content(tmp_path)
     with pytest.raises(DataError, match=r"did you mean 'ann'\? Nothing was removed"):
@@ -230,7 +234,7 @@ def test_a_name_that_must_be_mistyped_is_refused(name, tmp_path):
     assert content(tmp_path) == before
 
 
-def test_a_list_changes_nothing(tmp_path, own_cache):
+def test_a_plan_changes_nothing(tmp_path, own_cache):
     root = make_tree(tmp_path / "tree")
     before = content(tmp_path) | content(own_cache)
     lines = str(plan_forget(root, "ann")).splitlines()

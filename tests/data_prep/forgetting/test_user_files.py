@@ -1,4 +1,4 @@
-"""Which files under a user's name are proven to be the kit's, and which are left."""
+"""Which files under a user's name are recognized as the kit's, and which are left."""
 
 import os
 
@@ -22,7 +22,7 @@ def touch(root, *places):
 
 
 def found(root, user="ann", level="", indexed=()):
-    """What is theirs and what is left, as paths below the root; and which folders go with it."""
+    """The user's files, the other files, and the folders to remove, as paths below the root."""
     contents = UserFiles(root, user, indexed).find(level)
     theirs = ["/".join(file.place) for content in contents for file in content.files]
     left = [alone.path.relative_to(root).as_posix() for content in contents for alone in content.left]
@@ -46,7 +46,7 @@ def found(root, user="ann", level="", indexed=()):
         "._ann.zip",
     ],
 )
-def test_what_bears_a_name_of_the_layout_at_its_place_is_theirs(place, tmp_path):
+def test_files_with_a_name_and_place_of_the_layout_are_theirs(place, tmp_path):
     theirs, left, _ = found(touch(tmp_path, place))
     assert (theirs, left) == ([place], [])
 
@@ -61,9 +61,9 @@ def test_a_photo_is_theirs_only_if_the_index_lists_it(tmp_path):
     "place",
     [
         "ann/cup/clean/holiday.txt",
-        "ann/cup/clean/v/w-00001.jpg",  # of another video
+        "ann/cup/clean/v/w-00001.jpg",  # a frame of another video
         "ann/cup/clean/v/v-1.jpg",
-        "ann/cup/clean/v/v-000001.jpg",  # six digits where five do
+        "ann/cup/clean/v/v-000001.jpg",  # six digits instead of five
         "ann/cup/clean/v/v-00000.jpg",
         "ann/cup/clean/v/v-00001.png",
         "ann/cup/clean/v/clip.mp4",
@@ -76,22 +76,22 @@ def test_a_photo_is_theirs_only_if_the_index_lists_it(tmp_path):
         "ann/.git/config",
         "ann/cup/clean/.DS_Store",
         "ann",
-        "ann.zip",  # no archive
+        "ann.zip",  # not an archive
         "ann/cup/clean/v/sub.zip",
     ],
 )
-def test_all_else_is_left_and_named(place, tmp_path):
+def test_everything_else_is_left_and_named(place, tmp_path):
     theirs, [left], folders = found(touch(tmp_path, place))
     assert (theirs, folders) == ([], [])
     assert place.startswith(left)
 
 
 @pytest.mark.parametrize("place", ["anna/cup/clean/v/v-00001.jpg", "anna.zip", "anna--cup--T--a.mp4", "b/ann/v.mp4"])
-def test_nothing_of_others_is_looked_at(place, tmp_path):
+def test_other_users_files_are_ignored(place, tmp_path):
     assert found(touch(tmp_path, place)) == ([], [], [])
 
 
-def test_of_half_and_half_the_kits_half_goes(tmp_path):
+def test_in_a_mixed_folder_only_the_kits_files_are_removed(tmp_path):
     theirs, left, folders = found(
         touch(
             tmp_path,
@@ -112,11 +112,11 @@ def test_of_half_and_half_the_kits_half_goes(tmp_path):
         "ann/mug/clutter/a.mp4",
     ]
     assert left == ["ann/cup/clean/w/notes.txt", "ann/letters/2024"]
-    # not ann, ann/cup, ann/cup/clean and .../w, in which something stays
+    # not ann, ann/cup, ann/cup/clean and .../w, which are not empty
     assert folders == ["ann/cup/clean/v", "ann/empty", "ann/empty/clean", "ann/mug", "ann/mug/clutter"]
 
 
-def test_a_twin_goes_with_what_it_is_of_and_proves_nothing(tmp_path):
+def test_a_twin_is_removed_with_its_file_and_is_no_proof(tmp_path):
     touch(tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/clean/v/._v-00001.jpg", "ann/._cup")
     touch(tmp_path, "ann/letters/a.txt", "ann/._letters")
     theirs, left, _ = found(tmp_path)
@@ -129,17 +129,17 @@ def test_a_twin_goes_with_what_it_is_of_and_proves_nothing(tmp_path):
     assert "ann/._cup" in found(tmp_path)[1]
 
 
-def test_an_archive_needs_frames_in_it_or_a_place_in_the_index(tmp_path):
+def test_an_archive_must_hold_frames_or_be_in_the_index(tmp_path):
     touch(tmp_path, f"test/ann{ARCHIVE_SUFFIX}")
     assert found(tmp_path, level="test") == ([], ["test/ann.zip"], [])
     assert found(tmp_path, level="test", indexed=["test/ann.zip"]) == (["test/ann.zip"], [], [])
 
 
-def test_empty_folders_of_the_layout_go(tmp_path):
+def test_empty_folders_of_the_layout_are_removed(tmp_path):
     assert found(touch(tmp_path, "ann/cup/")) == ([], [], ["ann", "ann/cup"])
 
 
-def test_a_holding_counts_what_is_in_it(tmp_path):
+def test_a_users_content_is_counted(tmp_path):
     touch(
         tmp_path, "ann/cup/clean/v/v-00001.jpg", "ann/cup/clean/v/v-00002.jpg", "ann/cup/clean/a.mp4", "ann/notes.txt"
     )
@@ -193,13 +193,13 @@ def test_a_link_to_a_file_is_theirs_by_its_name(link, fits, dangling, tmp_path):
     assert (theirs, left) == (([link], []) if fits else ([], [link]))
 
 
-def test_a_link_that_leads_nowhere_is_theirs_where_the_index_has_it(tmp_path):
+def test_a_broken_link_is_theirs_if_the_index_has_it(tmp_path):
     os.symlink(tmp_path / "gone", tmp_path / "ann")
     assert found(tmp_path) == ([], ["ann"], [])
     assert found(tmp_path, indexed=["ann/cup/clean/v"]) == (["ann"], [], [])
 
 
-def test_links_in_a_circle_end(tmp_path):
+def test_a_circle_of_links_ends(tmp_path):
     (tmp_path / "ann").mkdir()
     (tmp_path / "ann/cup").symlink_to(tmp_path / "ann")
     (tmp_path / "ann/mug").symlink_to(tmp_path / "ann/mug")

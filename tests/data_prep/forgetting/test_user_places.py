@@ -16,7 +16,7 @@ from data_prep.forgetting.user_places import user_levels, users_in
         (["ann/cup/a.mp4", ".ben.part/cup/a.mp4"], ("",), {"ann"}),
     ],
 )
-def test_levels_and_users_of_every_kind_of_tree(places, levels, users, tmp_path):
+def test_levels_and_users_of_all_kinds_of_trees(places, levels, users, tmp_path):
     for place in places:
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_bytes(b"x")

@@ -32,7 +32,7 @@ def test_the_published_form_is_read(tmp_path):
         ({"other": {"P1": ["bag"]}}, "can't be a user's name"),
     ],
 )
-def test_a_file_that_is_not_of_the_form_is_named(tmp_path, content, message):
+def test_a_file_of_another_form_is_named(tmp_path, content, message):
     path = tmp_path / "users.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(DataError, match=rf"users\.json.*{message}"):

@@ -28,7 +28,7 @@ SIZE_PX = 48
 
 @pytest.fixture(scope="module")
 def frames(small_raw, tmp_path_factory):
-    """The small raw tree's frame tree, made once. Not to be written into."""
+    """The small raw tree's frame tree, made once. Do not write into it."""
     out = tmp_path_factory.mktemp("frames") / "out"
     extract(small_raw, out, settings=Settings(SIZE_PX), workers=2)
     return out
@@ -50,7 +50,7 @@ def test_every_video_becomes_a_folder_of_numbered_frames(small_raw, frames):
         assert sorted(os.listdir(frames / row.path)) == expected
 
 
-def test_frames_hold_what_the_video_shows(small_raw, frames):
+def test_frames_show_the_pictures_of_the_video(small_raw, frames):
     names = json.loads(table_path(small_raw).read_text())["names"]
     relative = "ann/my keys/clean/one.mp4"
     folder = frames / "ann/my keys/clean" / names[relative]
@@ -60,14 +60,14 @@ def test_frames_hold_what_the_video_shows(small_raw, frames):
         assert np.abs(frame.astype(int) - picture).mean() < 1.5  # JPEG at quality 95
 
 
-def test_a_raw_tree_and_its_frame_tree_are_one_plan(small_raw, frames):
+def test_a_raw_tree_and_its_frame_tree_give_the_same_plan(small_raw, frames):
     raw_index, frame_index = open_index(small_raw), open_index(frames)
     assert raw_index.kind == "raw" and raw_index.fingerprint == frame_index.fingerprint
     places = [[(r.split, r.user, r.object, r.video, r.frames) for r in i.rows] for i in (raw_index, frame_index)]
     assert places[0] == places[1]
 
 
-def test_nothing_in_the_frame_tree_tells_a_file_name(frames, tree_bytes):
+def test_no_file_name_appears_in_the_frame_tree(frames, tree_bytes):
     message = [
         word for word in ("one", "two", "three", "four", "five") for place in tree_bytes(frames) if word in place
     ]
@@ -99,14 +99,14 @@ def test_a_finished_tree_is_left_alone(one_video, tmp_path):
     assert frame.stat().st_mtime_ns == before
 
 
-def test_a_video_that_was_replaced_is_made_again(one_video, tmp_path, encode_video):
+def test_a_replaced_video_is_made_again(one_video, tmp_path, encode_video):
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     encode_video(one_video / "ann/cup/clean/one.mp4", pictures=15)
     assert extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX)).frames == 15
     assert len(list((tmp_path / "out").rglob("*.jpg"))) == 15
 
 
-def test_a_frame_taken_away_is_made_again(one_video, tmp_path, tree_bytes):
+def test_a_removed_frame_is_made_again(one_video, tmp_path, tree_bytes):
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     whole = tree_bytes(tmp_path / "out")
     next((tmp_path / "out").rglob("*-00003.jpg")).unlink()
@@ -118,7 +118,7 @@ def test_another_rate_gives_other_frames(one_video, tmp_path):
     assert extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, fps=10)).frames == 4
 
 
-def test_annotations_come_along(one_video, tmp_path):
+def test_annotations_are_copied(one_video, tmp_path):
     (one_video / "annotations").mkdir()
     (one_video / "annotations/v.json").write_text("{}")
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
@@ -127,7 +127,7 @@ def test_annotations_come_along(one_video, tmp_path):
     assert (tmp_path / "out/annotations/v.json").read_text() == '{"a": 1}'
 
 
-def test_splits_stay(encode_video, tmp_path):
+def test_splits_are_kept(encode_video, tmp_path):
     encode_video(tmp_path / "raw/test/ann/cup/clean/ann--cup--clean--a.mp4", pictures=5)
     encode_video(tmp_path / "raw/train/bob/cup/clean/bob--cup--clean--b.mp4", pictures=5)
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
@@ -135,10 +135,12 @@ def test_splits_stay(encode_video, tmp_path):
     assert open_index(tmp_path / "out").splits == ("train", "test")
 
 
-# --- what can't be done
+# --- errors
 
 
-def test_a_failed_video_is_named_leaves_nothing_and_the_rest_goes_on(one_video, tmp_path, reported, encode_video):
+def test_a_failed_video_is_named_and_leaves_nothing_and_the_others_are_made(
+    one_video, tmp_path, reported, encode_video
+):
     bad = one_video / "ann/mug/clean/bad.mp4"
     encode_video(bad, pictures=60, size=(320, 240))
     bad.write_bytes(bad.read_bytes()[:4000])
@@ -149,7 +151,7 @@ def test_a_failed_video_is_named_leaves_nothing_and_the_rest_goes_on(one_video, 
     assert "ann/mug/clean/bad.mp4" in line and "decode" in line
     assert not (tmp_path / "out/ann/mug").exists()
     assert [row.object for row in open_index(tmp_path / "out").rows] == ["cup"]
-    encode_video(bad, pictures=7)  # the same command goes on once the file is put right
+    encode_video(bad, pictures=7)  # the same command resumes when the file is replaced
     assert extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX)).skipped == 1
     assert sorted(row.frames for row in open_index(tmp_path / "out").rows) == [7, 12]
 
@@ -163,13 +165,13 @@ def test_damage_late_in_a_video_leaves_nothing_of_it(tmp_path, encode_video):
     )
     content[hole : hole + 1500] = bytes(1500)
     path.write_bytes(bytes(content))
-    with pytest.raises(DataError, match="1 of 1 videos failed"):
+    with pytest.raises(DataError, match="1 of 1 video failed"):
         extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     assert not [p for p in (tmp_path / "out").rglob("*") if p.suffix == ".jpg" or p.name.endswith(".part")]
 
 
 def test_damage_between_the_frames_of_a_low_rate_is_found(tmp_path, encode_video):
-    """At 1 frame a second a reader could jump from key frame to key frame, and over the damage."""
+    """At 1 frame per second, a reader could jump from key frame to key frame and miss the damage."""
     video = encode_video(tmp_path / "raw/ann/cup/clean/a.mp4", pictures=60)
     with av.open(str(video)) as container:
         packet = [packet for packet in container.demux(video=0) if packet.size][15]
@@ -177,11 +179,11 @@ def test_damage_between_the_frames_of_a_low_rate_is_found(tmp_path, encode_video
     start = packet.pos + packet.size // 2
     content[start : start + 30] = bytes(255 - byte for byte in content[start : start + 30])
     video.write_bytes(bytes(content))
-    with pytest.raises(DataError, match="1 of 1 videos failed"):
+    with pytest.raises(DataError, match="1 of 1 video failed"):
         extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX, fps=1))
 
 
-def test_an_empty_folder_is_refused_and_nothing_is_made(tmp_path):
+def test_an_empty_folder_is_rejected_and_nothing_is_made(tmp_path):
     (tmp_path / "raw").mkdir()
     with pytest.raises(UsageError, match="no videos"):
         extract(tmp_path / "raw", tmp_path / "out")
@@ -208,7 +210,7 @@ def test_a_tree_of_another_reader_is_not_resumed(one_video, tmp_path, tree_bytes
     assert "\n" not in str(refused.value) and tree_bytes(tmp_path) == before
 
 
-def test_a_tree_of_an_earlier_release_is_gone_on_with(one_video, tmp_path, tree_bytes):
+def test_a_tree_of_an_earlier_release_is_resumed(one_video, tmp_path, tree_bytes):
     out = tmp_path / "out"
     extract(one_video, out, settings=Settings(SIZE_PX))
     now = tree_bytes(out)
@@ -233,38 +235,38 @@ def test_another_reader_is_named_in_the_manifest_and_gives_the_same_frames(one_v
     assert {name for name in usual if usual[name] != other[name]} == {MANIFEST_NAME}
 
 
-def test_a_reader_that_is_not_there_or_not_known_is_refused_before_anything_is_made(one_video, tmp_path, monkeypatch):
+def test_a_missing_or_unknown_reader_is_rejected_before_anything_is_made(one_video, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for reader, message in (("torchcodec", "python -m pip install torchcodec"), ("opencv", "there are pyav, decord")):
+    for reader, message in (("torchcodec", "python -m pip install torchcodec"), ("opencv", "choose from pyav, decord")):
         with pytest.raises(UsageError, match=message) as refused:
             extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader=reader))
         assert "\n" not in str(refused.value) and refused.value.exit_code == 2
     assert not (tmp_path / "out").exists()
 
 
-def test_a_reader_that_hangs_and_is_deaf_is_stopped_and_named(one_video, tmp_path, monkeypatch, reported):
+def test_a_reader_that_hangs_and_ignores_signals_is_killed_and_named(one_video, tmp_path, monkeypatch, reported):
     (tmp_path / "fake").mkdir()
     (tmp_path / "fake/decord.py").write_text(
         "import ctypes\n"
         "cpu = lambda number: None\n"
         "def VideoReader(*_, **__):\n"
-        "    ctypes.PyDLL(None).sleep(60)  # and holds Python's lock the while, as decord's deadlock does\n"
+        "    ctypes.PyDLL(None).sleep(60)  # and holds Python's lock meanwhile, as decord's deadlock does\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "fake")
-    with pytest.raises(DataError, match="1 of 1 videos failed"):
+    with pytest.raises(DataError, match="1 of 1 video failed"):
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader="decord"), time_limit_s=3, workers=1)
     (line,) = [line for line in reported() if "hung or crashed" in line]
-    assert "not done after 3 s; its process was stopped. decord hung or crashed. Use --reader pyav." in line
+    assert "not finished after 3 s; its process was stopped. decord hung or crashed. Use --reader pyav." in line
 
 
-def test_a_folder_with_something_else_is_refused(one_video, tmp_path):
+def test_a_folder_with_other_files_is_rejected(one_video, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.tex").write_text("")
     with pytest.raises(UsageError, match=r"something else \(thesis\.tex\)"):
         extract(one_video, tmp_path / "out")
 
 
-def test_a_tree_with_another_raw_trees_videos_is_refused(one_video, tmp_path, encode_video):
+def test_a_tree_with_videos_of_another_raw_tree_is_rejected(one_video, tmp_path, encode_video):
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     encode_video(tmp_path / "other/eve/cup/clean/a.mp4", pictures=5)
     with pytest.raises(UsageError, match="holds videos that"):
@@ -272,8 +274,8 @@ def test_a_tree_with_another_raw_trees_videos_is_refused(one_video, tmp_path, en
 
 
 @pytest.mark.parametrize("place", ["raw", "raw/frames", "."])
-def test_out_may_not_lie_in_raw_or_around_it(one_video, place):
-    with pytest.raises(UsageError, match="outside"):
+def test_out_and_raw_must_not_contain_each_other(one_video, place):
+    with pytest.raises(UsageError, match="is not inside"):
         extract(one_video, one_video.parent / place)
 
 
@@ -287,15 +289,15 @@ def test_out_may_not_lie_in_raw_or_around_it(one_video, place):
         {"time_limit_s": 0},
     ],
 )
-def test_numbers_that_make_no_sense_are_refused(one_video, tmp_path, asked):
+def test_invalid_numbers_are_rejected(one_video, tmp_path, asked):
     with pytest.raises(UsageError, match="expected at least"):
         extract(one_video, tmp_path / "out", **asked)
 
 
-# --- cut off
+# --- interrupted
 
 
-# Killed when it is told of the second video, while its worker is at the next.
+# Killed when the second video is reported, while its worker makes the next one.
 CODE = """
 import os, signal, sys
 from pathlib import Path
@@ -318,7 +320,7 @@ def test_killed_halfway_and_run_again_gives_the_same_bytes(encode_video, tmp_pat
     for number in range(8):
         encode_video(raw / f"ann/cup/clean/{number}.mp4", pictures=100)
     killed = subprocess.run([sys.executable, "-c", CODE, str(raw), str(out)], cwd=ROOT, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr  # and its worker has let go of the pipe
+    assert killed.returncode == -signal.SIGKILL, killed.stderr  # and its worker has closed the pipe
     whole = list(out.glob("ann/cup/clean/ann--*"))
     assert 2 <= len(whole) < 8
     assert all(len(os.listdir(folder)) == 100 for folder in whole)
@@ -349,7 +351,7 @@ def test_frames_open_with_any_reader(frames):
 # --- names
 
 
-def test_a_discarded_key_leaves_nothing_that_leads_back(one_video, tmp_path):
+def test_a_discarded_key_leaves_no_trace_of_the_names(one_video, tmp_path):
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX), discard=True)
     assert not table_path(one_video).exists()
     assert json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["made_by"]["names"] == "hashed, key discarded"
@@ -367,7 +369,7 @@ def test_the_key_is_kept_while_a_video_is_missing(one_video, tmp_path):
 
 
 def test_kept_names_have_no_key_to_discard(one_video, tmp_path):
-    with pytest.raises(UsageError, match="not both"):
+    with pytest.raises(UsageError, match="no key to discard"):
         extract(one_video, tmp_path / "out", settings=Settings(names="kept"), discard=True)
 
 
@@ -384,10 +386,10 @@ def test_a_flat_export_becomes_a_tree(encode_video, tmp_path):
     ]
 
 
-# --- notices
+# --- notes
 
 
-def test_crop_says_what_it_may_have_cut_away(encode_video, tmp_path, reported):
+def test_a_note_says_how_much_was_cropped(encode_video, tmp_path, reported):
     encode_video(tmp_path / "raw/ann/cup/clean/wide.mp4", pictures=2, size=(192, 108))
     encode_video(tmp_path / "raw/ann/cup/clean/square.mp4", pictures=2, size=(96, 96))
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
@@ -396,7 +398,7 @@ def test_crop_says_what_it_may_have_cut_away(encode_video, tmp_path, reported):
 
 
 @pytest.mark.parametrize(("shape", "resample"), [("pad", "decoder"), ("squash", "lanczos")])
-def test_frames_are_shaped_and_resampled_as_asked(encode_video, tmp_path, shape, resample, reported):
+def test_frames_are_shaped_and_resampled_as_requested(encode_video, tmp_path, shape, resample, reported):
     path = encode_video(tmp_path / "raw/ann/cup/clean/ann--cup--clean--wide.mp4", pictures=2, size=(192, 96))
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX, shape=shape, resample=resample))
     for number, picture in iterate_frames(path, size_px=SIZE_PX, shape=shape, resample=resample):
@@ -407,11 +409,11 @@ def test_frames_are_shaped_and_resampled_as_asked(encode_video, tmp_path, shape,
     assert (manifest["made_by"]["shape"], manifest["made_by"]["resample"]) == (shape, resample)
 
 
-def test_slow_motion_is_noticed(encode_video, tmp_path, reported):
+def test_a_note_on_slow_motion(encode_video, tmp_path, reported):
     path = tmp_path / "raw/ann/cup/clean/slow.mp4"
     encode_video(path, times_s=[k / 240 for k in range(48)], size=(96, 96))
     summary = extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
-    assert summary.frames == 6  # 48 pictures / 240 = 0.2 s, but the last is shown for 1/30 s: 0.229 s * 30, rounded up
+    assert summary.frames == 6  # 48 pictures / 240 = 0.2 s, but the last one lasts 1/30 s: 0.229 s * 30, rounded up
     (notice,) = [line for line in reported() if line.startswith("note")]
     assert "slow.mp4" in notice and "slow motion" in notice
     (record,) = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
@@ -419,7 +421,7 @@ def test_slow_motion_is_noticed(encode_video, tmp_path, reported):
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_hdr_is_named_in_the_manifest_and_noticed(tmp_path, reported):
+def test_hdr_is_in_the_manifest_and_in_a_note(tmp_path, reported):
     path = tmp_path / "raw/ann/cup/clean/hlg.mp4"
     path.parent.mkdir(parents=True)
     hlg = "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc:log-level=none"
@@ -431,7 +433,7 @@ def test_hdr_is_named_in_the_manifest_and_noticed(tmp_path, reported):
     assert [line for line in reported() if line.startswith("note") and "HDR" in line]
 
 
-def test_sound_and_where_it_was_filmed_stay_behind(tmp_path):
+def test_sound_and_location_are_not_copied(tmp_path):
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed")
     path = tmp_path / "raw/ann/cup/clean/phone.mov"
@@ -440,22 +442,22 @@ def test_sound_and_where_it_was_filmed_stay_behind(tmp_path):
     sound = ["-f", "lavfi", "-i", "sine=duration=0.2", "-c:a", "aac", "-c:v", "libx264"]
     tags = ["-metadata", "location=+52.2053+000.1218/", "-metadata", "comment=my kitchen", "-metadata", "make=Phone"]
     subprocess.run(["ffmpeg", "-v", "error", *picture, *sound, *tags, str(path)], check=True)
-    assert b"52.2053" in path.read_bytes()  # or the test would show nothing
+    assert b"52.2053" in path.read_bytes()  # otherwise the test would prove nothing
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     content = b"".join(file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file())
     assert not [word for word in (b"52.2053", b"kitchen", b"Phone", b"phone", b"Exif") if word in content]
 
 
-def test_square_videos_need_no_notice(encode_video, tmp_path, reported):
+def test_square_videos_give_no_note(encode_video, tmp_path, reported):
     encode_video(tmp_path / "raw/ann/cup/clean/square.mp4", pictures=2, size=(96, 96))
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
     assert not any("note" in line for line in reported())
 
 
-# --- a machine that others use, too
+# --- a shared machine
 
 
-def test_a_full_disk_is_one_line_and_what_is_there_is_whole(encode_video, tmp_path, small_disk):
+def test_a_full_disk_is_one_line_and_finished_videos_are_whole(encode_video, tmp_path, small_disk):
     raw = tmp_path / "raw"
     for number in range(6):
         encode_video(raw / f"ann/cup/clean/{number}.mp4", pictures=40)
@@ -468,14 +470,14 @@ def test_a_full_disk_is_one_line_and_what_is_there_is_whole(encode_video, tmp_pa
     assert not list((disk / "out").rglob("*.part"))
 
 
-def test_two_runs_do_not_write_into_one_tree(one_video, tmp_path):
+def test_two_runs_can_not_write_into_one_tree(one_video, tmp_path):
     (tmp_path / "out").mkdir()
     with only_run(tmp_path / "out"), pytest.raises(UsageError, match="another run"):
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     assert extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX)).videos == 1
 
 
-def test_notices_are_given_though_another_video_fails(encode_video, tmp_path, reported):
+def test_notes_are_given_even_if_another_video_fails(encode_video, tmp_path, reported):
     encode_video(tmp_path / "raw/ann/cup/clean/wide.mp4", pictures=2, size=(192, 108))
     (tmp_path / "raw/ann/cup/clean/broken.mp4").write_bytes(b"no video" * 100)
     with pytest.raises(DataError, match=r"1 of 2 videos failed: ann/cup/clean/broken\.mp4"):
@@ -490,13 +492,13 @@ def test_interlaced_videos_are_named(encode_video, tmp_path, reported):
     woven = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-c:v", "mpeg2video", "-flags", "+ildct+ilme"]
     subprocess.run(["ffmpeg", "-v", "error", *source, *woven, str(tmp_path / "raw/ann/cup/clean/tv.mts")], check=True)
     extract(tmp_path / "raw", tmp_path / "out", settings=Settings(SIZE_PX))
-    assert [line for line in reported() if "1 of 2 videos are interlaced" in line and "tv.mts" in line]
+    assert [line for line in reported() if "interlaced video in 1 of 2 videos" in line and "tv.mts" in line]
     records = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())["videos"].values()
     assert sorted(record["interlaced"] for record in records) == [False, True]
 
 
 @pytest.mark.parametrize("frames", ["1e999", "null", "-1", '"12"', "12.5", "true", "{}", "1" * 5000, "1" * 30])
-def test_a_number_in_the_manifest_that_can_not_be_right_is_one_line(one_video, tmp_path, frames):
+def test_an_impossible_number_in_the_manifest_is_one_line(one_video, tmp_path, frames):
     out = tmp_path / "out"
     extract(one_video, out, settings=Settings(SIZE_PX), workers=1)
     path = out / MANIFEST_NAME

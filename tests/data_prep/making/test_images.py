@@ -1,4 +1,4 @@
-"""Folders of real picture files to a frame tree: every way a set may be laid out, every way a file may be bad."""
+"""Makes frame trees from folders of real picture files, in all layouts and with all kinds of bad files."""
 
 import json
 import os
@@ -27,14 +27,14 @@ SMALL = ImageSettings(SIZE_PX)
 
 
 def noise(seed, size=(60, 48)):
-    """Coarse noise, so that pictures differ after JPEG too."""
+    """Coarse noise, so that pictures still differ after JPEG compression."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.fixture
 def put(tmp_path):
-    """Save a different picture at each place below a folder, `src` unless said otherwise."""
+    """Saves a different picture at each place below a folder, by default `src`."""
     count = [0]
 
     def save(*places, source="src", **how):
@@ -50,7 +50,7 @@ def put(tmp_path):
 
 @pytest.fixture
 def made(tmp_path):
-    """Make the tree, and give each video's place (split, user, object, type), ID and number of frames."""
+    """Makes the tree; gives each video's place (split, user, object, type), ID and number of frames."""
 
     def make(source, out="out", **settings):
         make_images(source, tmp_path / out, settings=ImageSettings(SIZE_PX, **settings), workers=1)
@@ -81,21 +81,21 @@ def test_several_users(put, made):
     assert [place for place, _, _ in made(source)] == ["ann/mug/clean"] * 2 + ["ben/mug/clean", "ben/mug/clutter"]
 
 
-def test_with_a_user_named_every_level_is_the_objects(put, made):
+def test_with_a_given_user_all_levels_belong_to_the_object(put, made):
     source = put("ann/mug/a.jpg", "bird/house sparrow/male/a.jpg")
     places = [place for place, _, _ in made(source, user="set")]
     assert places == ["set/ann mug/clean", "set/bird house sparrow male/clean"]
 
 
-def test_classes_at_several_depths_are_one_users_and_it_is_said(put, made, reported):
+def test_classes_at_several_depths_are_one_users_with_a_note(put, made, reported):
     source = put("cat/a.jpg", "bird/sparrow/a.jpg", "bird/sparrow/male/a.jpg", source="animals")
     places = [place for place, _, _ in made(source)]
     assert places == ["animals/bird sparrow/clean", "animals/bird sparrow male/clean", "animals/cat/clean"]
-    assert [line for line in reported() if "pictures stand in cat" in line and "--user animals" in line]
+    assert [line for line in reported() if "pictures are directly in cat" in line and "--user animals" in line]
 
 
 @pytest.mark.parametrize("validation", ["validation", "val"])
-def test_splits_where_these_are_the_top_folders(put, made, tmp_path, validation):
+def test_splits_if_these_are_the_top_folders(put, made, tmp_path, validation):
     source = put("train/cat/a.jpg", "train/dog/a.jpg", f"{validation}/cat/a.jpg", "test/cat/a.jpg", source="pets")
     assert made(source) == [
         ("test/pets/cat/clean", "stills-test-0001", 1),
@@ -107,7 +107,7 @@ def test_splits_where_these_are_the_top_folders(put, made, tmp_path, validation)
     assert len(set(names)) == len(names)  # predictions name videos
 
 
-def test_a_class_may_be_called_test_where_others_stand_beside_it(put, made):
+def test_a_class_may_be_called_test_if_there_are_others(put, made):
     places = [place for place, _, _ in made(put("test/a.jpg", "rest/a.jpg", source="set"))]
     assert places == ["set/rest/clean", "set/test/clean"]
 
@@ -124,32 +124,32 @@ def test_clutter_from_a_split(put, made):
 @pytest.mark.parametrize(
     ("places", "settings", "error", "message"),
     [
-        ([], {}, UsageError, "no pictures in it"),
-        (["a.jpg"], {}, DataError, r"a\.jpg; expected.*If src is an object, give the folder around it"),
-        (["a.jpg", "mug/b.jpg"], {}, DataError, r"1 picture in no object's folder: a\.jpg"),
-        (["clean/a.jpg"], {}, DataError, "in no object's folder"),
-        (["train/a.jpg", "test/mug/a.jpg"], {}, DataError, r"in no object's folder: train/a\.jpg"),
+        ([], {}, UsageError, "has no pictures"),
+        (["a.jpg"], {}, DataError, r"a\.jpg; expected.*If src is an object, give its parent folder"),
+        (["a.jpg", "mug/b.jpg"], {}, DataError, r"1 picture not in an object's folder: a\.jpg"),
+        (["clean/a.jpg"], {}, DataError, "not in an object's folder"),
+        (["train/a.jpg", "test/mug/a.jpg"], {}, DataError, r"not in an object's folder: train/a\.jpg"),
         (
             ["a b/c/x.jpg", "a/b c/y.jpg"],
             {"user": "ann"},
             DataError,
             "a b/c and a/b c would both be the object 'a b c'",
         ),
-        (["my keys/x.jpg", "my-keys/y.jpg"], {}, DataError, "differ in dashes alone"),
-        (["train/mug/x.jpg", "extra/mug/y.jpg"], {}, DataError, "'train' means something else in a tree"),
-        (["mug/x.jpg"], {"user": "train"}, UsageError, "'train' means something else"),
+        (["my keys/x.jpg", "my-keys/y.jpg"], {}, DataError, "differ only in dashes"),
+        (["train/mug/x.jpg", "extra/mug/y.jpg"], {}, DataError, "'train' has another meaning in a tree"),
+        (["mug/x.jpg"], {"user": "train"}, UsageError, "'train' has another meaning"),
         (["mug/x.jpg"], {"user": "../ann"}, UsageError, "expected the name of one user's folder"),
         (["mug/x.jpg"], {"clutter_from": "test"}, UsageError, "no split 'test' to take clutter from; it has none"),
         (["train/mug/x.jpg"], {"clutter_from": "test"}, UsageError, "it has train"),
-        (["mug/x.jpg", "mug/clutter/y.jpg"], {"clutter": 0.5}, UsageError, r"clutter already \(mug\)"),
+        (["mug/x.jpg", "mug/clutter/y.jpg"], {"clutter": 0.5}, UsageError, r"already has folders of clutter \(mug\)"),
         (["mug/x.jpg"], {"clutter": 0.5, "clutter_from": "test"}, UsageError, "not both"),
         (["mug/x.jpg"], {"burst": 0}, UsageError, "bursts of 0"),
         (["mug/x.jpg"], {"shape": "round"}, UsageError, "no shape 'round'"),
-        (["ann/mug/clean/v/v-00001.jpg"], {}, UsageError, "a tree of frames already"),
+        (["ann/mug/clean/v/v-00001.jpg"], {}, UsageError, "is already a frame tree"),
         ([f"{'m' * 120}/{'n' * 120}/x.jpg"], {}, DataError, "240 bytes"),
     ],
 )
-def test_what_makes_no_tree_is_one_line_and_nothing_is_written(put, tmp_path, places, settings, error, message):
+def test_invalid_sources_are_one_line_and_nothing_is_written(put, tmp_path, places, settings, error, message):
     (tmp_path / "src").mkdir()
     source = put(*places)
     with pytest.raises(error, match=message) as caught:
@@ -157,15 +157,15 @@ def test_what_makes_no_tree_is_one_line_and_nothing_is_written(put, tmp_path, pl
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
-def test_out_lies_apart_from_the_source(put):
+def test_out_and_the_source_must_not_contain_each_other(put):
     source = put("mug/a.jpg")
     for out in (source, source / "out", source.parent):
-        with pytest.raises(UsageError, match="expected a place outside"):
+        with pytest.raises(UsageError, match="expected a folder that is not inside"):
             make_images(source, out, settings=SMALL)
     assert [path.name for path in source.rglob("*") if path.is_file()] == ["a.jpg"]
 
 
-def test_links_in_a_circle_end(put, made):
+def test_a_circle_of_links_ends(put, made):
     source = put("mug/a.jpg")
     (source / "mug/again").symlink_to(source)
     assert len(made(source)) == 1
@@ -174,12 +174,12 @@ def test_links_in_a_circle_end(put, made):
 # --- bursts and clutter
 
 
-def test_a_burst_is_a_video_of_pictures_in_a_row(put, made):
+def test_a_burst_is_a_video_of_consecutive_pictures(put, made):
     source = put(*(f"mug/IMG_{number}.jpg" for number in range(1, 12)), source="ann")
     assert made(source, burst=5) == [("ann/mug/clean", f"stills-{k:04d}", n) for k, n in ((1, 5), (2, 5), (3, 1))]
 
 
-def test_pictures_of_a_burst_stand_in_natural_order(put, made, tmp_path):
+def test_pictures_of_a_burst_are_in_natural_order(put, made, tmp_path):
     source = put("mug/IMG_2.png", "mug/IMG_10.png", "mug/IMG_1.png", "mug/IMG_1 (2).png", source="ann")
     made(source, burst=10)
     for number, name in enumerate(["IMG_1", "IMG_1 (2)", "IMG_2", "IMG_10"], start=1):
@@ -204,7 +204,7 @@ def test_clutter_is_drawn_by_object_and_seed(put, made):
 
 
 @pytest.mark.parametrize(("count", "share", "clutter"), [(2, 0.01, 1), (2, 0.99, 1), (10, 0.25, 2), (4, 0.5, 2)])
-def test_there_is_clutter_and_there_is_clean_where_there_are_two(put, made, count, share, clutter):
+def test_two_or_more_videos_give_both_clean_and_clutter(put, made, count, share, clutter):
     rows = made(put(*(f"mug/{k}.jpg" for k in range(count))), clutter=share)
     assert sum("clutter" in place for place, _, _ in rows) == clutter
 
@@ -214,7 +214,7 @@ def test_whole_bursts_become_clutter(put, made):
     assert [(place, frames) for place, _, frames in rows] == [("ann/mug/clean", 3)] * 2 + [("ann/mug/clutter", 3)] * 2
 
 
-def test_stills_are_told_from_film_in_every_copy(put, made, tmp_path):
+def test_stills_are_distinguished_from_film_in_every_copy(put, made, tmp_path):
     made(put(*(f"mug/{k}.jpg" for k in range(35)), source="ann"), burst=35)
     pack(tmp_path / "out", tmp_path / "packed")
     resize(tmp_path / "out", tmp_path / "small", size_px=16, workers=1)
@@ -239,7 +239,7 @@ def test_a_frame_is_the_picture_scaled_by_lanczos(put, tmp_path, shape):
     assert frame.read_bytes() == encode_jpeg(expected)
 
 
-def test_names_and_metadata_stay_behind(put, made, tmp_path, tree_bytes):
+def test_names_and_metadata_are_not_copied(put, made, tmp_path, tree_bytes):
     exif = Image.Exif()
     exif[0x010E] = "my kitchen"
     made(put("mug/kitchen 2024.jpg", exif=exif, comment=b"my kitchen"))
@@ -247,7 +247,7 @@ def test_names_and_metadata_stay_behind(put, made, tmp_path, tree_bytes):
     assert not [place for place, content in held.items() if "kitchen" in place or b"kitchen" in content]
 
 
-def test_what_was_done_stands_in_the_manifest(put, made, tmp_path):
+def test_the_manifest_says_what_was_done(put, made, tmp_path):
     made(put("mug/a.jpg", "mug/b.jpg"), burst=2)
     manifest = json.loads((tmp_path / "out" / MANIFEST_NAME).read_text())
     settings = {"size_px": SIZE_PX, "shape": "crop", "burst": 2, "clutter": 0.0, "clutter_from": "", "user": ""}
@@ -256,18 +256,18 @@ def test_what_was_done_stands_in_the_manifest(put, made, tmp_path):
     assert place.endswith("--stills-0001") and record["frames"] == 2 and record["reader"].startswith("Pillow")
 
 
-# --- pictures that are no good
+# --- bad pictures
 
 
 def failing(source, out, reported, **settings):
-    """Make the tree of a source with bad pictures; give the lines on them, and the last one."""
+    """Makes the tree of a source with bad pictures; gives the lines about them, and the last line."""
     reported()
     with pytest.raises(DataError) as caught:
         make_images(source, out, settings=ImageSettings(SIZE_PX, **settings), workers=2)
     return [line.removeprefix("failed: ") for line in reported() if line.startswith("failed: ")], str(caught.value)
 
 
-def test_bad_pictures_are_listed_with_reasons_and_the_rest_goes_through(put, tmp_path, reported):
+def test_bad_pictures_are_listed_with_reasons_and_the_others_are_used(put, tmp_path, reported):
     source = put(
         "mug/good.jpg", "mug/cut.jpg", "mug/text.jpg", "mug/empty.png", "bag/bomb.png", "bag/dot.png", "bag/a.gif"
     )
@@ -279,25 +279,25 @@ def test_bad_pictures_are_listed_with_reasons_and_the_rest_goes_through(put, tmp
     lines, last = failing(source, tmp_path / "out", reported)
     message = dict(line.split(": ", 1) for line in lines)
     assert sorted(message) == ["bag/bomb.png", "bag/dot.png", "mug/cut.jpg", "mug/empty.png", "mug/text.jpg"]
-    assert "200020000 pixels, expected 120 million at most" in message["bag/bomb.png"]
+    assert "200020000 pixels, expected at most 120 million" in message["bag/bomb.png"]
     assert "1 x 1 pixels, expected 8 or more" in message["bag/dot.png"]
     assert "does not decode" in message["mug/cut.jpg"] and "empty file" in message["mug/empty.png"]
     assert "5 of 7 pictures can't be used: bag/bomb.png" in last
     assert sorted(row.object for row in open_index(tmp_path / "out").rows) == ["bag", "mug"]
 
 
-def test_none_that_is_good(put, tmp_path, reported):
+def test_no_usable_picture(put, tmp_path, reported):
     source = put("mug/a.jpg")
     (source / "mug/a.jpg").write_text("hello")
     lines, last = failing(source, tmp_path / "out", reported)
-    assert len(lines) == 1 and "none of its 1 picture can be used" in last
+    assert len(lines) == 1 and "no usable picture among 1" in last
     assert not (tmp_path / "out").exists()
 
 
-def test_a_copy_within_an_object_is_taken_once(put, made, reported):
+def test_copies_within_an_object_are_used_once(put, made, reported):
     source = put("mug/b.png", "mug/clutter/c.png", source="ann")
     (source / "mug/a.png").write_bytes((source / "mug/b.png").read_bytes())
-    Image.open(source / "mug/b.png").save(source / "mug/b.bmp")  # other bytes, the same pixels
+    Image.open(source / "mug/b.png").save(source / "mug/b.bmp")  # different bytes, same pixels
     Image.open(source / "mug/b.png").save(source / "mug/clutter/b.png")
     assert [place for place, _, _ in made(source)] == ["ann/mug/clean", "ann/mug/clutter"]
     (line,) = [line for line in reported() if "left out" in line]
@@ -314,10 +314,10 @@ def test_a_picture_under_two_objects_is_an_error_that_names_both(put, tmp_path, 
     assert [row.object for row in open_index(tmp_path / "out").rows] == ["bag", "bag"]
 
 
-def test_of_animations_the_first_picture_is_taken_with_a_note(put, made, reported):
+def test_the_first_picture_of_an_animation_is_used_with_a_note(put, made, reported):
     source = put("mug/a.gif", save_all=True, append_images=[noise(99)])
     made(source)
-    assert [line for line in reported() if "of 1 animation the first picture is taken: mug/a.gif" in line]
+    assert [line for line in reported() if "only the first picture of 1 animation was used: mug/a.gif" in line]
 
 
 def test_other_files_are_named_and_hidden_ones_are_not(put, made, reported):
@@ -325,7 +325,7 @@ def test_other_files_are_named_and_hidden_ones_are_not(put, made, reported):
     for name in ("film.mov", "notes.txt"):
         (source / "mug" / name).write_text("x")
     assert len(made(source)) == 1
-    (line,) = [line for line in reported() if "left aside" in line]
+    (line,) = [line for line in reported() if "skipped, not pictures" in line]
     assert "2 files" in line and ".mov (1)" in line and "prep extract" in line
 
 
@@ -338,7 +338,7 @@ def test_heic_without_its_package_is_one_line_before_the_work(put, tmp_path, mon
     assert not (tmp_path / "out").exists()
 
 
-# --- again
+# --- repeated and interrupted runs
 
 
 def test_any_number_of_workers_gives_the_same_bytes(put, tmp_path, tree_bytes):
@@ -349,7 +349,7 @@ def test_any_number_of_workers_gives_the_same_bytes(put, tmp_path, tree_bytes):
     assert tree_bytes(tmp_path / "1") == tree_bytes(tmp_path / "3")
 
 
-# Killed when it is told of the second video, while its worker is at the next.
+# Killed when the second video is reported, while its worker makes the next one.
 CODE = """
 import os, signal, sys
 from pathlib import Path
@@ -379,7 +379,7 @@ def test_killed_halfway_and_run_again_gives_the_same_bytes(put, tmp_path, tree_b
     assert not list(out.rglob(".*"))
 
 
-def test_a_tree_that_is_done_is_left_alone(put, tmp_path):
+def test_a_finished_tree_is_left_alone(put, tmp_path):
     source = put("mug/a.jpg", "mug/b.jpg")
     make_images(source, tmp_path / "out", settings=SMALL, workers=1)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.jpg")}
@@ -387,14 +387,14 @@ def test_a_tree_that_is_done_is_left_alone(put, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.jpg")} == before
 
 
-def test_pictures_that_come_change_or_go_are_followed(put, tmp_path, tree_bytes, reported):
+def test_added_changed_and_removed_pictures_are_followed(put, tmp_path, tree_bytes, reported):
     source = put("mug/1.jpg", "mug/2.jpg", "mug/3.jpg", "bag/1.jpg", "bag/2.jpg")
     make_images(source, tmp_path / "out", settings=SMALL, workers=1)
     (source / "mug/1.jpg").unlink()
     put("bag/2.jpg", "bag/3.jpg")
     reported()
     make_images(source, tmp_path / "out", settings=SMALL, workers=1)
-    assert [line for line in reported() if "1 video removed whose pictures are gone" in line]
+    assert [line for line in reported() if "removed 1 video without source pictures" in line]
     make_images(source, tmp_path / "new", settings=SMALL, workers=1)
     assert tree_bytes(tmp_path / "out") == tree_bytes(tmp_path / "new")
 
@@ -410,7 +410,7 @@ def test_nothing_is_removed_through_a_link(put, tmp_path):
     assert len(list((tmp_path / "elsewhere").rglob("*.jpg"))) == 2
 
 
-def test_another_persons_tree_is_not_written_over(put, tmp_path):
+def test_the_tree_of_another_source_is_not_overwritten(put, tmp_path):
     make_images(put("mug/1.jpg", source="ann"), tmp_path / "out", settings=SMALL, workers=1)
     with pytest.raises(UsageError, match=r"holds videos that .*ben does not give: ann/mug"):
         make_images(put("mug/1.jpg", source="ben"), tmp_path / "out", settings=SMALL, workers=1)
@@ -419,7 +419,7 @@ def test_another_persons_tree_is_not_written_over(put, tmp_path):
     assert os.listdir(tmp_path / "out/ann/mug/clean") == ["ann--mug--clean--stills-0001"]
 
 
-def test_a_folder_called_annotations_is_a_class_like_others(put, made, tmp_path):
+def test_a_folder_called_annotations_is_an_ordinary_class(put, made, tmp_path):
     places = [place for place, _, _ in made(put("annotations/a.jpg", "mug/a.jpg", source="set"))]
     assert places == ["set/annotations/clean", "set/mug/clean"]
     assert not (tmp_path / "out/annotations").exists()

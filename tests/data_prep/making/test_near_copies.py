@@ -10,7 +10,7 @@ from data_prep.making.picture_folders import PictureFile
 
 
 def scene(seed, size_px=120):
-    """Blurred noise: areas and edges as a photo has them."""
+    """Blurred noise, with areas and edges like a photo."""
     noise = np.random.default_rng(seed).integers(60, 200, (12, 12, 1)).repeat(3, axis=2).astype(np.uint8)
     return cv2.resize(noise, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
 
@@ -27,7 +27,7 @@ def found(pictures, things=None):
     return [(one.relative[0], other.relative[0]) for one, other in pairs]
 
 
-def test_a_picture_saved_again_is_found_whatever_stands_between():
+def test_a_picture_saved_again_is_found_even_with_others_between():
     first, second = scene(1), scene(2)
     assert found([first, second, saved_again(first), saved_again(second), saved_again(first, quality=30)]) == [
         ("2", "0"),
@@ -36,7 +36,7 @@ def test_a_picture_saved_again_is_found_whatever_stands_between():
     ]
 
 
-def test_other_pictures_are_not():
+def test_other_pictures_are_not_near_copies():
     assert found([scene(seed) for seed in range(60)]) == []
     shifted = np.roll(scene(1), 12, axis=1)
     assert found([scene(1), shifted]) == []
@@ -47,7 +47,7 @@ def test_only_pictures_of_one_object_are_compared():
 
 
 @pytest.mark.parametrize("burst", [1, 2])
-def test_prep_images_names_them_where_each_is_a_video(tmp_path, reported, burst):
+def test_prep_images_names_near_copies_if_each_picture_is_a_video(tmp_path, reported, burst):
     folder = tmp_path / "src" / "mug"
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / "a.png"), scene(1))

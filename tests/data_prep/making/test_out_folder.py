@@ -1,4 +1,4 @@
-"""One guard of the folder that a tree is made in, for extract, images, resize, pack and split."""
+"""The checks of the output folder, shared by extract, images, resize, pack and split."""
 
 import pytest
 
@@ -14,13 +14,13 @@ def fill(root, *places):
 
 
 @pytest.mark.parametrize("out", ["source", "source/out", ".", "source/../source"])
-def test_out_lies_apart_from_the_source(tmp_path, out):
+def test_out_and_the_source_must_not_contain_each_other(tmp_path, out):
     fill(tmp_path / "source", "a")
-    with pytest.raises(UsageError, match="expected a place outside"):
+    with pytest.raises(UsageError, match="expected a folder that is not inside"):
         refuse_nested(tmp_path / "source", tmp_path / out)
 
 
-def test_out_is_a_folder_or_not_there(tmp_path):
+def test_out_is_a_folder_or_does_not_exist(tmp_path):
     fill(tmp_path, "source/a", "out")
     with pytest.raises(UsageError, match="is a file"):
         refuse_nested(tmp_path / "source", tmp_path / "out")
@@ -47,13 +47,13 @@ def test_out_holds_nothing_else(tmp_path, places, expected, foreign):
             refuse_foreign(tmp_path / "out", expected)
 
 
-def test_a_new_tree_may_have_nothing_beside_it(tmp_path):
+def test_a_new_tree_needs_an_empty_folder(tmp_path):
     with pytest.raises(UsageError, match=r"index\.csv"):
         refuse_foreign(fill(tmp_path / "out", "index.csv"), (), beside=())
 
 
 @pytest.mark.parametrize("split", ["", "train/"])
-def test_videos_are_found_by_type_and_loose(tmp_path, split):
+def test_videos_are_found_in_type_folders_and_outside_of_them(tmp_path, split):
     frames = ["ann/cup/clean/v/v-00001.jpg", "ann/cup/w/w-00001.jpg", "ann/cup/clean/.x.part/x-00001.jpg"]
     out = fill(tmp_path, *(split + place for place in frames), "annotations/v.json")
     assert videos_in(out) == {f"{split}ann/cup/clean/v", f"{split}ann/cup/w"}

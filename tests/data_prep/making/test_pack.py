@@ -52,7 +52,7 @@ def test_round_trip_byte_for_byte(tree, tmp_path):
 
 def test_archives_are_standard_and_the_same_every_time(tree, tmp_path):
     pack(tree, tmp_path / "a")
-    shutil.copytree(tree, tmp_path / "copy")  # other times
+    shutil.copytree(tree, tmp_path / "copy")  # different modification times
     pack(tmp_path / "copy", tmp_path / "b")
     assert content(tmp_path / "a") == content(tmp_path / "b")
     with zipfile.ZipFile(tmp_path / "a/test/zoë.zip") as target:
@@ -60,7 +60,7 @@ def test_archives_are_standard_and_the_same_every_time(tree, tmp_path):
         assert {m.compress_type for m in target.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_pack_goes_on_by_user_and_mends_a_cut_off_archive(tree, tmp_path):
+def test_pack_resumes_by_user_and_replaces_an_incomplete_archive(tree, tmp_path):
     out = tmp_path / "packed"
     pack(tree, out)
     whole = content(out)
@@ -71,7 +71,7 @@ def test_pack_goes_on_by_user_and_mends_a_cut_off_archive(tree, tmp_path):
     assert content(out) == whole and (out / "train/bob.zip").stat().st_ino == kept
 
 
-def test_the_index_is_the_trees_and_notices_change(tree, tmp_path):
+def test_the_index_matches_the_tree_and_detects_changes(tree, tmp_path):
     out = tmp_path / "packed"
     pack(tree, out)
     index = open_index(out)
@@ -87,7 +87,7 @@ def test_the_index_is_the_trees_and_notices_change(tree, tmp_path):
 
 
 def test_a_hostile_archive_writes_nothing(tmp_path):
-    """What is refused, and that `PackedUser` refuses it, is in test_archive.py."""
+    """The cases that `PackedUser` rejects are in test_packed.py."""
     archive(tmp_path / "in/ann.zip", (GOOD, b"x"), ("../../v-00002.jpg", b""))
     with pytest.raises(DataError, match="leads elsewhere"):
         unpack(tmp_path / "in", tmp_path / "out")
@@ -105,18 +105,18 @@ def test_a_damaged_frame_stops_unpacking_at_its_video(tree, tmp_path):
     assert set(content(tmp_path / "out")) == {name for name in content(tree) if name.startswith("test/")}
 
 
-def test_a_foreign_folder_and_another_kind_are_refused(tree, tmp_path):
+def test_a_folder_with_other_files_and_another_kind_of_tree_are_rejected(tree, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"notes\.txt"):
         pack(tree, tmp_path / "out")
     with pytest.raises(UsageError, match=r"expected a packed tree .*, found a frame tree"):
         unpack(tree, tmp_path / "out2")
-    with pytest.raises(UsageError, match="outside"):
+    with pytest.raises(UsageError, match="is not inside"):
         pack(tree, tree / "packed")
 
 
-def test_two_runs_do_not_write_at_once(tree, tmp_path):
+def test_two_runs_can_not_write_at_once(tree, tmp_path):
     with only_run(tmp_path / "packed"), pytest.raises(UsageError, match="another run"):
         pack(tree, tmp_path / "packed")
     pack(tree, tmp_path / "packed")
@@ -124,7 +124,7 @@ def test_two_runs_do_not_write_at_once(tree, tmp_path):
         unpack(tmp_path / "packed", tmp_path / "again")
 
 
-# --- cut off
+# --- interrupted
 
 
 USERS, FRAMES, FRAME_BYTES = 6, 20, 500
@@ -137,7 +137,7 @@ from data_prep.making.pack import {verb}
 
 @pytest.fixture
 def large(tmp_path):
-    """A frame tree of several users with a video each."""
+    """A frame tree of several users with one video each."""
     root = tmp_path / "large"
     for user in range(USERS):
         folder = root / f"P{user:03d}/cup/clean/P{user:03d}--cup--clean--a"
@@ -156,7 +156,7 @@ def test_pack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_path,
     assert len(archives) == 3 and all(path.read_bytes() == whole[path.name] for path in archives)
     assert not (out / "index.csv").exists()
     assert pack(large, out).skipped == len(archives)
-    assert content(out) == whole  # hidden files too: no part is left
+    assert content(out) == whole  # including hidden files: no part is left
 
 
 def test_unpack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_path, run_killed):
@@ -172,8 +172,8 @@ def test_unpack_killed_halfway_and_run_again_gives_the_same_bytes(large, tmp_pat
 
 
 @pytest.mark.parametrize(("verb", "part"), [(pack, ".P*.zip.part"), (unpack, "*/cup/clean/.P*.part")])
-def test_killed_within_an_archive_or_a_video_it_does_not_count(large, tmp_path, run_killed, verb, part):
-    """Right before a frame in the middle is opened, to be read or to be written."""
+def test_an_archive_or_video_interrupted_by_a_kill_does_not_count(large, tmp_path, run_killed, verb, part):
+    """The kill comes right before a frame in the middle is opened for reading or writing."""
     pack(large, tmp_path / "packed")
     source, whole = (large, tmp_path / "packed") if verb is pack else (tmp_path / "packed", large)
     out = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""Frames beside another reader's: counts, the largest difference, and what can't be compared."""
+"""Frames compared with another reader's: counts, the largest difference, and what can't be compared."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ SETTINGS = Settings(32, fps=15, quality=90, shape="pad")
 
 @pytest.fixture(scope="module")
 def trees(encode_video, tmp_path_factory):
-    """A raw tree of two videos, and its frames, by settings that are not the usual ones. Not to be written into."""
+    """A raw tree of two videos, and its frames, made with settings other than the default. Do not write into it."""
     folder = tmp_path_factory.mktemp("trees")
     for name in ("a", "b"):
         encode_video(folder / f"raw/ann/cup/clean/{name}.mp4", pictures=30)
@@ -29,7 +29,7 @@ def decord():
     return pytest.importorskip("decord", reason="decord is not installed (it has wheels for x86-64 Linux and Windows)")
 
 
-def test_frames_are_those_that_the_reader_gives_in_the_trees_own_settings(trees, decord, tmp_path, capsys):
+def test_frames_match_the_readers_with_the_trees_own_settings(trees, decord, tmp_path, capsys):
     frames, raw = trees
     pack(frames, tmp_path / "packed")
     for root in (frames, tmp_path / "packed"):
@@ -37,7 +37,7 @@ def test_frames_are_those_that_the_reader_gives_in_the_trees_own_settings(trees,
         assert (found.videos, found.frames, found.equal, found.worst, found.faults) == (2, 30, 30, 0.0, ())
     assert main(["prep", "verify", str(frames), "--against-raw", str(raw), "--reader", "decord"]) == 0
     message = capsys.readouterr().out
-    assert f"decord {decord.__version__}: 2 videos, 30 frames compared, 30 of them equal" in message
+    assert f"decord {decord.__version__}: 2 videos, 30 frames compared, 30 of them identical" in message
     assert "largest mean difference 0.00 gray levels" in message
 
 
@@ -47,7 +47,7 @@ def test_raw_videos_are_compared_with_pyavs_frames(trees, decord, capsys):
     assert (found.videos, found.frames, found.equal, found.faults) == (2, 60, 60, ())
 
 
-def test_another_picture_is_a_fault_that_names_it(encode_video, tmp_path, capsys):
+def test_a_different_picture_is_a_fault_that_names_it(encode_video, tmp_path, capsys):
     encode_video(tmp_path / "raw/ann/cup/clean/a.mp4", pictures=10)
     extract(tmp_path / "raw", tmp_path / "frames", settings=Settings(32))
     files = sorted((tmp_path / "frames").rglob("*.jpg"))
@@ -64,7 +64,7 @@ def test_another_picture_is_a_fault_that_names_it(encode_video, tmp_path, capsys
     assert [fault.kind for fault in found.faults] == ["unreadable"]
 
 
-def test_what_cannot_be_compared(trees, tmp_path):
+def test_errors(trees, tmp_path):
     frames, raw = trees
     with pytest.raises(UsageError, match="Add --against-raw"):
         check_by_reader(frames, "pyav")
@@ -74,7 +74,7 @@ def test_what_cannot_be_compared(trees, tmp_path):
         check_by_reader(raw, "opencv")
 
 
-def test_frames_that_nobody_says_how_they_were_made(encode_video, tmp_path):
+def test_frames_without_recorded_settings(encode_video, tmp_path):
     encode_video(tmp_path / "raw/ann/cup/clean/a.mp4", pictures=3)
     extract(tmp_path / "raw", tmp_path / "frames", settings=Settings(32))
     (tmp_path / "frames/manifest.json").unlink()

@@ -45,7 +45,7 @@ def frame(root, user="ann", number=1):
     return root / user / "my cup" / "clean" / video / frame_file_name(video, number)
 
 
-def test_frames_are_what_the_published_set_was_made_with(tree, tmp_path):
+def test_frames_are_made_as_those_of_the_published_set(tree, tmp_path):
     summary = resize(tree, tmp_path / "out", size_px=56)
     assert (summary.videos, summary.frames, summary.skipped) == (2, 7, 0)
     for user, number in (("ann", 2), ("bob", 4)):
@@ -67,7 +67,7 @@ def test_a_packed_tree_gives_the_same_bytes(tree, tmp_path, tree_bytes):
     assert first == second
 
 
-def test_run_again_it_goes_on(tree, tmp_path, tree_bytes):
+def test_an_interrupted_run_resumes(tree, tmp_path, tree_bytes):
     resize(tree, tmp_path / "out", size_px=56)
     whole = tree_bytes(tmp_path / "out")
     frame(tmp_path / "out").unlink()
@@ -75,7 +75,7 @@ def test_run_again_it_goes_on(tree, tmp_path, tree_bytes):
     assert tree_bytes(tmp_path / "out") == whole
 
 
-def test_a_source_that_changed_is_made_again(tree, tmp_path):
+def test_a_changed_source_is_made_again(tree, tmp_path):
     resize(tree, tmp_path / "out", size_px=56)
     frame(tree).write_bytes(jpeg(picture_of(99)))
     build_index(tree)
@@ -90,7 +90,7 @@ def test_every_picture_becomes_rgb(mode):
     assert before_px == 120 and Image.open(io.BytesIO(content)).mode == "RGB"
 
 
-def test_metadata_stays_behind():
+def test_metadata_is_not_copied():
     exif = Image.Exif()
     exif[0x010E] = "my kitchen"
     source = jpeg(picture_of(1), exif=exif, comment=b"my kitchen", icc_profile=b"my kitchen")
@@ -98,16 +98,16 @@ def test_metadata_stays_behind():
     assert b"my kitchen" not in resize_jpeg(source, 56)[1]
 
 
-def test_a_picture_marked_as_turned_is_turned():
+def test_a_picture_is_rotated_as_its_metadata_says():
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn 90 degrees clockwise to show
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
     turned = resize_jpeg(jpeg(picture_of(1), exif=exif), 120)[1]
     plain = resize_jpeg(jpeg(picture_of(1).transpose(Image.Transpose.ROTATE_270)), 120)[1]
     difference = np.abs(np.asarray(Image.open(io.BytesIO(turned)), int) - np.asarray(Image.open(io.BytesIO(plain))))
-    assert difference.mean() < 3  # JPEG's loss; unturned it is about 70
+    assert difference.mean() < 3  # loss of JPEG; without rotation about 70
 
 
-# --- what can't be done
+# --- errors
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_a_bad_frame_fails_its_video_alone(tree, tmp_path, reported, content, me
     assert not (tmp_path / "out/ann").exists()
 
 
-def test_raw_videos_are_sent_to_extract(small_raw, tmp_path):
+def test_the_error_for_raw_videos_names_extract(small_raw, tmp_path):
     with pytest.raises(UsageError, match="prep extract --size 56"):
         resize(small_raw, tmp_path / "out", size_px=56)
 
 
-def test_an_extracted_tree_is_not_written_over(tree, tmp_path):
+def test_an_extracted_tree_is_not_overwritten(tree, tmp_path):
     resize(tree, tmp_path / "out", size_px=56)
     with pytest.raises(UsageError, match="holds another run"):
         resize(tree, tmp_path / "out", size_px=48)

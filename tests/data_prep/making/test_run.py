@@ -1,7 +1,7 @@
 from data_prep.making.run import remove_folder
 
 
-def test_a_folder_goes_with_what_an_earlier_call_left_of_it(tmp_path):
+def test_a_folder_is_removed_with_its_old_part(tmp_path):
     for name in ("video", ".video.part"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "frame.jpg").write_text("x")
@@ -10,7 +10,7 @@ def test_a_folder_goes_with_what_an_earlier_call_left_of_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_in_a_folders_place_goes_as_a_link(tmp_path):
+def test_a_link_in_place_of_a_folder_is_removed_itself(tmp_path):
     (tmp_path / "away").mkdir()
     (tmp_path / "away/mine.txt").write_text("x")
     (tmp_path / "video").symlink_to(tmp_path / "away")

@@ -1,4 +1,4 @@
-"""Merging and splitting the unfiltered set's users, on made trees whose frames are a few bytes each."""
+"""Merging and splitting the users of the unfiltered set, on small trees whose frames are a few bytes each."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def users_json(tmp_path):
 
 def content(root):
     files = {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-    assert not [name for name in files if "/." in f"/{name}"]  # no part and no lock stays behind
+    assert not [name for name in files if "/." in f"/{name}"]  # no part and no lock is left
     return files
 
 
@@ -94,11 +94,11 @@ def test_users_are_merged_and_split_and_everything_is_renamed(tree, tmp_path, us
 
 
 def verify_names(root):
-    """Faults but those of the pictures, which are none."""
+    """Faults except those of the pictures, which are not real pictures."""
     return [fault for fault in verify(root) if fault.kind != "unreadable"]
 
 
-def test_annotations_follow_their_videos_keys_and_all(tree, tmp_path, users_json):
+def test_annotations_are_renamed_with_their_videos_including_keys(tree, tmp_path, users_json):
     split_users(tree, tmp_path / "out", users_json=users_json)
     folder = tmp_path / "out/annotations"
     video = "P120--bag--clutter--xP478--b"
@@ -116,8 +116,8 @@ def test_frames_are_links(tree, tmp_path, users_json):
     )
 
 
-def test_frames_are_copied_where_there_are_no_links(tree, tmp_path, users_json, monkeypatch):
-    def no_links(*_):  # a file system without links can't be had here
+def test_frames_are_copied_if_links_are_not_possible(tree, tmp_path, users_json, monkeypatch):
+    def no_links(*_):  # no file system without hard links is available here
         raise OSError("links are not supported")
 
     monkeypatch.setattr(os, "link", no_links)
@@ -136,7 +136,7 @@ def test_a_symbolic_link_becomes_its_file(tree, tmp_path, users_json):
     assert not moved.is_symlink() and moved.read_bytes() == (tmp_path / "away.jpg").read_bytes()
 
 
-def test_again_changes_nothing_and_splitting_twice_is_splitting_once(tree, tmp_path, users_json):
+def test_repeating_changes_nothing_and_splitting_twice_equals_once(tree, tmp_path, users_json):
     split_users(tree, tmp_path / "out", users_json=users_json)
     before = content(tmp_path / "out")
     assert split_users(tree, tmp_path / "out", users_json=users_json).skipped == 9
@@ -146,8 +146,8 @@ def test_again_changes_nothing_and_splitting_twice_is_splitting_once(tree, tmp_p
 
 
 @pytest.mark.parametrize("level", ["", "validation"])
-def test_the_level_a_user_stands_in_makes_no_difference(tmp_path, users_json, tree, level):
-    """With the published download script, users stand in the root, beside `other`."""
+def test_the_level_of_a_user_makes_no_difference(tmp_path, users_json, tree, level):
+    """The published download script puts users into the root, next to `other`."""
     moved = {f"{level}/{place.split('/', 1)[1]}" if place[:5] != "other" else place: n for place, n in PLACES.items()}
     make(tmp_path / "moved", {place.lstrip("/"): frames for place, frames in moved.items()})
     shutil.copytree(tree / "annotations", tmp_path / "moved/annotations")
@@ -166,20 +166,20 @@ def test_all_differences_between_tree_and_file_are_listed_at_once(tree, tmp_path
         "P478/bag in the file, not in the tree",
         "P478/pin in the tree, not in the file",
         "P940/spoon in the tree, not in the file",
-        "P5 in the file, neither it nor P6 in the tree",
+        "P5 in the file, but neither it nor P6 in the tree",
     ):
         assert difference in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kill_after", ["copy", "one user"])
-def test_a_tree_half_done_by_the_published_script_is_refused(tree, tmp_path, users_json, kill_after):
+def test_a_tree_partly_split_by_the_published_script_is_rejected(tree, tmp_path, users_json, kill_after):
     """That script copies each new user's objects, removes the collector, then takes the next collector."""
     make(tree, {"P120/bag/clean/P478--bag--clean---a": 3} if kill_after == "copy" else SPLIT)
     if kill_after == "one user":
         for folder in ("train/P478", "other", "P610", "P834", "P100"):
             shutil.rmtree(tree / folder)
-    with pytest.raises(DataError, match=r"half done.*(both P478 and P120|P478 split, P940 not)"):
+    with pytest.raises(DataError, match=r"only partly split.*(both P478 and P120|P478 split, P940 not)"):
         split_users(tree, tmp_path / "out", users_json=users_json)
     assert not (tmp_path / "out").exists()
 
@@ -191,7 +191,7 @@ def test_a_split_tree_that_lost_an_object_is_refused(tree, tmp_path, users_json)
         split_users(tmp_path / "out", tmp_path / "twice", users_json=users_json)
 
 
-def test_a_run_that_was_killed_goes_on(tree, tmp_path, users_json, run_killed):
+def test_a_killed_run_resumes(tree, tmp_path, users_json, run_killed):
     make(tree, {f"train/P100/pen/clean/P100--pen--clean--{k:03d}": 20 for k in range(40)})
     split_users(tree, tmp_path / "whole", users_json=users_json)
     out = tmp_path / "out"
@@ -208,13 +208,13 @@ def test_a_run_that_was_killed_goes_on(tree, tmp_path, users_json, run_killed):
     assert content(out) == content(tmp_path / "whole")
 
 
-def test_a_video_that_stands_twice_or_bears_another_name_is_refused(tree, tmp_path, users_json):
+def test_a_duplicate_or_misnamed_video_is_rejected(tree, tmp_path, users_json):
     make(tree, {"other/P100/pen/clean/P100--pen--clean--P478": 2, "test/P940/cat/clean/holiday": 1})
     with pytest.raises(DataError, match=r"holiday.*begins with P940--.*both be the video P100--pen--clean--P478"):
         split_users(tree, tmp_path / "out", users_json=users_json)
 
 
-def test_videos_with_gaps_are_named_and_the_others_come(tree, tmp_path, users_json, reported):
+def test_videos_with_gaps_are_named_and_the_others_are_made(tree, tmp_path, users_json, reported):
     frame = tree / "train/P478/my keys/clean/P478--my-keys--clean--c/P478--my-keys--clean--c-00007.jpg"
     frame.rename(tmp_path / "away.jpg")
     with pytest.raises(DataError, match="1 of 9 videos failed: train/P478/my keys/clean/P478--my-keys--clean--c"):
@@ -238,11 +238,11 @@ def test_out_with_something_else_in_it_is_refused(tree, tmp_path, users_json):
     with pytest.raises(UsageError, match="letters"):
         split_users(tree, tmp_path / "home", users_json=users_json)
     for nested in (tree / "out", tmp_path):
-        with pytest.raises(UsageError, match="outside"):
+        with pytest.raises(UsageError, match="is not inside"):
             split_users(tree, nested, users_json=users_json)
 
 
-def test_what_is_no_frame_tree_is_refused(tree, tmp_path, users_json):
+def test_a_folder_that_is_not_a_frame_tree_is_rejected(tree, tmp_path, users_json):
     with pytest.raises(UsageError, match="no such folder"):
         split_users(tmp_path / "nothere", tmp_path / "out", users_json=users_json)
     (tmp_path / "empty").mkdir()

@@ -1,6 +1,7 @@
 import csv
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def small() -> Index:
 
 
 def published() -> Index:
-    """An index with the published counts; how they spread over users, objects and frames is made up."""
+    """An index with the published counts; their distribution over users, objects and frames is invented."""
     videos, draw = [], random.Random(0)
     for split, users, objects, clean, clutter in PUBLISHED:
         owners = [(f"{split}{number % users}", f"thing {number}") for number in range(objects)]
@@ -73,7 +74,7 @@ def test_two_users_cups_are_two_objects(small):
     assert summarize(small).count("train").objects == 3
 
 
-def test_a_row_a_user(small):
+def test_one_row_per_user(small):
     ann, bob, eve = summarize(small).users  # train before test
     assert (ann.split, ann.user, ann.objects, ann.clean_videos, ann.clutter_videos) == ("train", "ann", 2, 3, 1)
     assert (ann.clean_frames, ann.clutter_frames, ann.clean_frames_per_video) == (60, 60, 20.0)
@@ -81,7 +82,7 @@ def test_a_row_a_user(small):
     assert eve.split == "test"
 
 
-def test_no_values_spread_nowhere(small):
+def test_no_values_have_no_spread(small):
     assert spread_of([]).mean is None
     assert summarize(small).spread("frames per video", "test", "clutter").n == 0
 
@@ -92,7 +93,7 @@ def test_a_tree_without_splits():
     assert summary.count("none").frames == summary.count().frames == 7
 
 
-def test_what_is_not_there_is_refused(small):
+def test_unknown_splits_and_measures_are_errors(small):
     with pytest.raises(ValueError, match="validation"):
         summarize(small).count("validation")
     with pytest.raises(ValueError, match="hats"):
@@ -131,14 +132,14 @@ def test_rows_in_any_order_give_the_same(small):
     assert summarize(Index(NOWHERE, "frames", small.rows[::-1])) == summarize(small)
 
 
-def test_text_is_plain_and_says_which_std(small):
+def test_text_is_plain_and_explains_std(small):
     text = summary_text(summarize(small))
     assert text.isascii() and "population" in text
     (line,) = [line for line in text.splitlines() if line.startswith("train ") and line.endswith("(1-2)")]
     assert line.split() == ["train", "2", "3", "4", "1", "160", "1.5", "(1-2)"]
 
 
-def test_text_spells_out_what_would_steer_a_terminal():
+def test_control_characters_are_escaped():
     text = summary_text(summarize(make(("", "ann\x1b[2J", "cup", "clean", 7))))
     assert "ann\\x1b[2J" in text and "\x1b" not in text
 
@@ -150,7 +151,7 @@ def test_names_are_shortened_for_a_narrow_terminal_and_counts_are_not(small):
     assert "..." in narrow and "1,234,567" in narrow
 
 
-def test_markdown_tables_are_whole_and_have_a_heading_each():
+def test_markdown_tables_are_complete_and_have_headings():
     text = summary_markdown(summarize(make(("", "a|b", "cup", "clean", 7))))
     for block in text.split("\n\n"):
         if block.startswith("|"):
@@ -158,7 +159,7 @@ def test_markdown_tables_are_whole_and_have_a_heading_each():
     assert "population" in text and "a\\|b" in text
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings == ["## Splits", "## Objects per user", "## Videos per object", "## Frames per video", "## Users"]
-    assert "| --- | --- | ---: | ---: |" in text  # numbers stand on the right
+    assert "| --- | --- | ---: | ---: |" in text  # numbers are aligned to the right
 
 
 def test_csv_holds_every_number(small, tmp_path):
@@ -175,3 +176,14 @@ def test_csv_holds_every_number(small, tmp_path):
         r for r in spreads if (r["split"], r["video_type"], r["measure"]) == ("test", "clutter", "frames per video")
     ]
     assert (empty["n"], empty["mean"]) == ("0", "")
+
+
+def test_a_single_value_has_no_standard_deviation(tmp_path):
+    spread = spread_of([7])
+    assert (spread.n, spread.mean, spread.std) == (1, 7.0, None)
+    summary = summarize(make(("train", "ann", "cup", "clean", 10)))
+    (line,) = [line for line in summary_text(summary).splitlines() if re.match(r"train +clean +1 +10\.0", line)]
+    assert line.split()[:5] == ["train", "clean", "1", "10.0", "-"]
+    write_csv(summary, tmp_path)
+    found = list(csv.DictReader((tmp_path / "spreads.csv").open()))
+    assert {line["std"] for line in found if line["n"] == "1"} == {""}

@@ -45,11 +45,11 @@ def found(root):
     return {(fault.path, fault.kind) for fault in verify(root)}
 
 
-def test_a_tree_in_order_has_no_faults(tree):
+def test_a_correct_tree_has_no_faults(tree):
     assert verify(tree) == []
 
 
-def test_every_fault_is_listed_at_once(tree):
+def test_all_faults_are_listed_at_once(tree):
     folder, annotations = tree / PLACE, tree / "annotations/test"
     content = (folder / name(1)).read_bytes()
     (folder / name(1)).write_bytes(content[: len(content) // 2])
@@ -82,12 +82,12 @@ def test_a_frame_cut_off_anywhere_is_unreadable(tree, share):
     assert (f"{PLACE}/{name(2)}", "unreadable") in found(tree)
 
 
-def test_a_frame_overwritten_in_place_is_noticed(tree):
+def test_an_overwritten_frame_is_detected(tree):
     (tree / PLACE / name(2)).write_bytes(encode_jpeg(np.zeros((64, 64, 3), np.uint8)))
     assert found(tree) == {(PLACE, "changed")}
 
 
-def test_missing_and_extra_frames_at_the_end_are_noticed(tree):
+def test_missing_and_extra_frames_at_the_end_are_detected(tree):
     last = tree / PLACE / name(FRAMES)
     content = last.read_bytes()
     last.unlink()
@@ -120,15 +120,15 @@ def test_annotations_that_are_not_json_are_a_fault(tree, text):
     assert found(tree) == {(f"annotations/test/{VIDEO}.json", "annotation")}
 
 
-def test_a_damaged_index_is_a_fault_among_the_others(tree):
+def test_a_damaged_index_is_one_fault_among_others(tree):
     (tree / "index.csv").write_text("nonsense")
     (tree / PLACE / name(2)).write_bytes(b"")
     assert found(tree) == {("index.csv", "index"), (f"{PLACE}/{name(2)}", "unreadable")}
 
 
 @pytest.mark.parametrize("numbers", [(7, 8), (10**12,)])
-def test_a_stretch_of_missing_frames_is_one_fault(tree, numbers):
-    """A number that is far off, a date in a file's name, must not be counted up to."""
+def test_a_gap_of_missing_frames_is_one_fault(tree, numbers):
+    """A very large number, such as a date in a file name, must not be counted up to."""
     build_index(tree)
     content = (tree / PLACE / name(1)).read_bytes()
     for number in numbers:
@@ -137,12 +137,12 @@ def test_a_stretch_of_missing_frames_is_one_fault(tree, numbers):
     assert gap.path == f"{PLACE}/{name(FRAMES + 1)}" and f"there is a frame {numbers[0]}" in gap.detail
 
 
-def test_a_folder_that_cannot_be_listed_costs_only_itself(tree, monkeypatch):
+def test_a_folder_that_can_not_be_listed_is_one_fault(tree, monkeypatch):
     listing = os.scandir
 
     def fails(place="."):
         if str(place).endswith(VIDEO):
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(place))  # a bad disk: not to be had here
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(place))  # simulates a bad disk
         return listing(place)
 
     monkeypatch.setattr("data_prep.tree.listing.os.scandir", fails)
@@ -155,17 +155,17 @@ def test_a_folder_that_cannot_be_listed_costs_only_itself(tree, monkeypatch):
 
 
 def as_packed(place):
-    """A fault's place in the tree of frames as it is in the packed tree."""
+    """The path of a fault in the packed tree, from that in the frame tree."""
     return place.replace("test/ann/", "test/ann.zip#", 1)
 
 
-def test_a_packed_tree_in_order_has_no_faults(tree, tmp_path):
+def test_a_correct_packed_tree_has_no_faults(tree, tmp_path):
     pack(tree, tmp_path / "packed")
     assert verify(tmp_path / "packed") == []
 
 
 def test_packed_frames_are_read_like_files(tree, tmp_path):
-    """Whatever is wrong with the frames of a tree is wrong in the same words when it is packed."""
+    """Faults of frames are reported in the same words for a packed tree."""
     folder = tree / PLACE
     content = (folder / name(1)).read_bytes()
     (folder / name(1)).write_bytes(content[: len(content) // 2])
@@ -200,7 +200,7 @@ def test_every_damaged_member_is_listed_and_the_others_are_read(tree, tmp_path, 
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_an_archive_that_does_not_open_is_one_fault_and_the_others_are_read(tree, tmp_path, indexed):
+def test_an_unreadable_archive_is_one_fault_and_the_others_are_read(tree, tmp_path, indexed):
     bob = tree / "test/bob/cup/clean/bob--cup--clean--c"
     shutil.copytree(tree / PLACE, bob)
     for path in list(bob.iterdir()):
@@ -219,7 +219,7 @@ def test_an_archive_that_does_not_open_is_one_fault_and_the_others_are_read(tree
     }
 
 
-def test_a_packed_tree_is_held_against_its_index(tree, tmp_path):
+def test_a_packed_tree_is_compared_with_its_index(tree, tmp_path):
     packed = tmp_path / "packed"
     pack(tree, packed)
     shutil.copyfile(packed / "test/ann.zip", packed / "test/eve.zip")
@@ -248,14 +248,14 @@ def test_raw_videos_are_read_to_their_end(small_raw, tmp_path):
     path = raw / "ben/cup/clean/four.mp4"
     content = bytearray(path.read_bytes())
     middle = content.index(b"mdat") + 600
-    content[middle : middle + 1000] = bytes(1000)  # the size stays, so the index can't tell
+    content[middle : middle + 1000] = bytes(1000)  # the size is the same, so the index does not show it
     path.write_bytes(bytes(content))
     (fault,) = verify(raw)
     assert (fault.path, fault.kind) == ("ben/cup/clean/four.mp4", "unreadable")
 
 
-def test_annotations_of_a_raw_video_that_does_not_decode_are_left_alone(small_raw, tmp_path):
-    """Its frames can't be known, so there is one fault, not one more for every entry."""
+def test_annotations_of_an_undecodable_raw_video_are_not_checked(small_raw, tmp_path):
+    """Its frames are unknown, so there is one fault, and not another one for every entry."""
     raw = tmp_path / "raw"
     shutil.copytree(small_raw, raw)
     row = next(row for row in build_index(raw).rows if row.path == "ben/cup/clean/four.mp4")
@@ -269,13 +269,13 @@ def test_annotations_of_a_raw_video_that_does_not_decode_are_left_alone(small_ra
 
 
 def test_a_raw_video_that_takes_too_long_is_a_fault(encode_video, tmp_path):
-    """No file is known that hangs every version of the decoders, so the limit is short."""
+    """No known file hangs all versions of the decoders, so the test uses a short limit."""
     encode_video(tmp_path / "raw/ann/cup/clean/long.mp4", pictures=2000)
     (fault,) = verify(tmp_path / "raw", time_limit_s=0.1)
     assert (fault.path, fault.kind) == ("ann/cup/clean/long.mp4", "unreadable")
-    assert fault.detail.startswith("not done after 0 s")
+    assert fault.detail.startswith("not finished after 0 s")
 
 
-def test_no_tree_is_a_wrong_request(tmp_path):
+def test_a_missing_tree_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError):
         verify(tmp_path)

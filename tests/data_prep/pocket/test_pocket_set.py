@@ -206,7 +206,7 @@ def test_a_lost_file_is_made_again(tiny: Path, tmp_path: Path) -> None:
 
 def test_folders_that_hold_something_else_are_refused_and_left_alone(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="holds other things"):
+    with pytest.raises(UsageError, match="holds other files"):
         make_pocket(tmp_path, **TINY)
     with pytest.raises(UsageError, match="a file"):
         make_pocket(tmp_path / "thesis.txt", **TINY)

@@ -24,8 +24,8 @@ def read(folder, *entries):
     return VideoAnnotations.read(written(folder, dict(enumerate(entries, 1))), len(entries))
 
 
-def test_a_frame_stays_only_if_it_has_none_of_the_issues(tmp_path):
-    """The published filter kept a frame if any one criterion held: six of seven issues passed as 'no issues'."""
+def test_a_frame_is_kept_only_if_it_has_none_of_the_issues(tmp_path):
+    """The published filter kept a frame if any criterion held: six of seven issues passed as 'no issues'."""
     clear = dict.fromkeys(ISSUES, False)
     six = dict.fromkeys(ISSUES, True) | {"blur_issue": False}
     found = read(tmp_path, clear, six, clear | {"blur_issue": True}, dict.fromkeys(ISSUES) | {NOT_PRESENT: True})
@@ -53,7 +53,7 @@ def test_the_arrays_and_the_entries_agree(tmp_path_factory, given_entries, issue
     assert found.frames_without(names).tolist() == expected
 
 
-def test_boxes_as_they_stand(tmp_path):
+def test_boxes_are_not_changed(tmp_path):
     found = read(tmp_path, {BOX: None}, {BOX: {"h": 4, "w": 3, "y": 2, "x": 1.5}}, {})
     np.testing.assert_array_equal(found.boxes, [[np.nan] * 4, [1.5, 2, 3, 4], [np.nan] * 4])
 
@@ -79,6 +79,6 @@ def test_each_file_is_read_once(tmp_path, monkeypatch):
         annotations.of(rows[2])
 
 
-def test_a_file_of_another_length_is_refused(tmp_path):
+def test_a_file_of_another_length_is_rejected(tmp_path):
     with pytest.raises(DataError, match=r"00003\.jpg: frame without an entry"):
         VideoAnnotations.read(written(tmp_path, {1: {}, 2: {}}), 3)

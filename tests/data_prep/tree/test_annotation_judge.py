@@ -23,7 +23,7 @@ def box(**sides):
     return {BOX: {"x": 1, "y": 2, "w": 3, "h": 4} | sides}
 
 
-# What a file may not hold: its content, and words on what is wrong, where.
+# Invalid files: their content, and words about what is wrong and where.
 BAD = {
     "cut off": ("{", "not JSON"),
     "deep": ("[" * 100_000, "not JSON"),
@@ -33,9 +33,9 @@ BAD = {
     "no frame": ({"x": {}}, "x: no such frame"),
     "frame 0": ({f"{VIDEO}-00000.jpg": {}}, f"{VIDEO}-00000.jpg: no such frame"),
     "a frame in another way": ({f"{VIDEO}-000001.jpg": {}}, f"{VIDEO}-000001.jpg: no such frame"),
-    "a frame twice": (f'{{"{FIRST}": {{}}, "{FIRST}": {{}}}}', f"{FIRST}: there is a second entry of this name"),
-    "a number": ({FIRST: 3}, f"{FIRST}: expected annotations by name, got 3"),
-    "nothing": ({FIRST: None}, f"{FIRST}: expected annotations by name, got None"),
+    "a frame twice": (f'{{"{FIRST}": {{}}, "{FIRST}": {{}}}}', f"{FIRST}: there is a second entry with this name"),
+    "a number": ({FIRST: 3}, f"{FIRST}: expected an object with annotations, got 3"),
+    "nothing": ({FIRST: None}, f"{FIRST}: expected an object with annotations, got None"),
     "false as text": (
         {FIRST: {"blur_issue": "false"}},
         f"{FIRST}: blur_issue is 'false'; expected true, false or null",
@@ -77,7 +77,7 @@ BAD = {
                 {"y": 2000},
                 {"x": -1.5},
                 {"y": -40, "h": 80},
-                {"x": -1, "w": 1},  # ends where the picture begins
+                {"x": -1, "w": 1},  # ends at the picture's edge
                 {"w": 0},
                 {"h": -3},
                 {"w": 1082},
@@ -88,7 +88,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_a_file_may_not_hold(tmp_path, case):
+def test_invalid_files_are_rejected(tmp_path, case):
     content, message = BAD[case]
     path = written(tmp_path, content)
     _, faults = judge_annotations(path)
@@ -106,7 +106,7 @@ def test_what_a_file_may_not_hold(tmp_path, case):
         dict.fromkeys(ISSUES, False),
         dict.fromkeys(ISSUES) | {NOT_PRESENT: True},
         {BOX: None, NOT_PRESENT: True},
-        {BOX: None, NOT_PRESENT: False},  # whether they agree is not judged
+        {BOX: None, NOT_PRESENT: False},  # whether they agree is not checked
         {"note": "anything", "by": [1, {}]},
         *(
             box(**sides)
@@ -115,13 +115,13 @@ def test_what_a_file_may_not_hold(tmp_path, case):
                 {"x": 1079, "y": 1079, "w": 1, "h": 1},
                 {"x": 0.25, "y": 1079.75, "w": 0.5, "h": 1},
                 {"x": -1, "y": -0.5, "w": 1081, "h": 3},  # rounded
-                {"x": 1000, "y": 500, "w": 1080, "h": 900},  # each in its range: cut off at the edges
+                {"x": 1000, "y": 500, "w": 1080, "h": 900},  # each in its range; cut off at the edges
                 {"more": 3},
             )
         ),
     ],
 )
-def test_what_a_file_may_hold(tmp_path, entry):
+def test_valid_files_are_accepted(tmp_path, entry):
     path = written(tmp_path, {FIRST: entry})
     assert judge_annotations(path) == ({1: entry}, [])
     assert read_annotations(path, [1]) == {1: entry}
@@ -129,7 +129,7 @@ def test_what_a_file_may_hold(tmp_path, entry):
 
 @given(st.lists(st.sampled_from(sorted(BAD)), min_size=1, max_size=5))
 def test_every_fault_is_listed_with_its_frame(tmp_path_factory, cases):
-    """Faults of several frames at once, one each: all are there, in the order of the entries."""
+    """One fault in each of several frames: all are listed, in the order of the entries."""
     entries = {}
     for case in cases:
         content = BAD[case][0]
@@ -143,7 +143,7 @@ def test_every_fault_is_listed_with_its_frame(tmp_path_factory, cases):
             read_annotations(path)
 
 
-def test_each_frame_of_the_video_has_an_entry_and_no_other(tmp_path):
+def test_the_entries_must_be_those_of_the_videos_frames(tmp_path):
     path = written(tmp_path, {f"{VIDEO}-{number:05d}.jpg": {} for number in (1, 3, 4)})
     assert list(read_annotations(path)) == [1, 3, 4]
     assert list(read_annotations(path, {1, 3, 4})) == [1, 3, 4]
@@ -158,7 +158,7 @@ def test_null_is_not_false(tmp_path):
     assert select_frames(found, all_of("no_blur_issue")) == select_frames(found, all_of("blur_issue")) == []
 
 
-def test_frames_come_in_order(tmp_path):
+def test_frames_are_in_order(tmp_path):
     names = [f"{VIDEO}-{number:05d}.jpg" for number in (3, 1, 2)]
     assert list(read_annotations(written(tmp_path, {name: {} for name in names}))) == [1, 2, 3]
 

@@ -51,7 +51,7 @@ def annotate(root, split, video, entries):
     path.write_text(json.dumps({f"{video}-{k:05d}.jpg": entry for k, entry in enumerate(entries, 1)}))
 
 
-def test_a_row_an_annotated_frame_with_null_kept_apart(tree):
+def test_one_row_per_annotated_frame_with_null_distinguished(tree):
     table = annotation_table(tree)
     assert tuple(table.columns) == (*PLACE_COLUMNS, "frame", *ISSUES, *BOX_COLUMNS)
     assert table[["split", "user", "object", "video_type", "video", "frame"]].to_numpy().tolist() == [
@@ -64,25 +64,25 @@ def test_a_row_an_annotated_frame_with_null_kept_apart(tree):
 
 
 def test_boxes_are_in_the_trees_own_pixels(tree):
-    """1080 px to 54: a twentieth. The third reaches beyond the frame on two sides, the fourth on one."""
+    """1080 px to 54 px: a twentieth. The third box extends beyond the frame on two sides, the fourth on one."""
     boxes = annotation_table(tree)[list(BOX_COLUMNS)].to_numpy()
     expected = np.full((7, 4), np.nan)
     expected[0] = [5, 10, 15, 20]
-    expected[2] = [0, 50, 2, 4]  # -1..40 leaves 0..40; 1000..1120.5 leaves 1000..1080
-    expected[3] = [53, 0, 1, 1]  # 1060..2140 leaves 1060..1080
+    expected[2] = [0, 50, 2, 4]  # -1..40 becomes 0..40; 1000..1120.5 becomes 1000..1080
+    expected[3] = [53, 0, 1, 1]  # 1060..2140 becomes 1060..1080
     np.testing.assert_allclose(boxes, expected)
     twice = annotation_table(tree, frame_size_px=108)[list(BOX_COLUMNS)].to_numpy()
     np.testing.assert_allclose(twice, 2 * expected)
 
 
 @given(st.lists(st.tuples(*[st.floats(0, ANNOTATED_SIZE_PX)] * 4), min_size=1), st.integers(8, 4320))
-def test_boxes_in_the_frame_come_back_and_all_stay_inside(corners, size_px):
+def test_boxes_in_the_frame_can_be_scaled_back_and_all_stay_inside(corners, size_px):
     array = np.array(corners)
     near, far = np.minimum(array[:, :2], array[:, 2:]), np.maximum(array[:, :2], array[:, 2:])
     boxes = np.concatenate([near, far - near], axis=1)
     scaled = scale_boxes(boxes, size_px)
     some = ~np.isnan(scaled).any(axis=1)
-    assert (np.isnan(scaled).all(axis=1) == ~some).all()  # whole or not at all
+    assert (np.isnan(scaled).all(axis=1) == ~some).all()  # all four sides or none
     assert some[(boxes[:, 2:] > 1e-6).all(axis=1)].all()
     np.testing.assert_allclose(scaled[some] * (ANNOTATED_SIZE_PX / size_px), boxes[some], atol=1e-6)
     back = scale_boxes(scale_boxes(boxes * 3 - ANNOTATED_SIZE_PX, size_px), size_px)  # mostly beyond the frame
@@ -91,7 +91,7 @@ def test_boxes_in_the_frame_come_back_and_all_stay_inside(corners, size_px):
 
 
 @pytest.mark.parametrize("box", [(5, 5, 0, 4), (5, 5, 4, 0), (-4, 5, 4, 4), (5, 1080, 4, 4), (1081, 5, 4, 4)])
-def test_a_box_without_area_in_the_frame_is_none(box):
+def test_a_box_without_area_in_the_frame_becomes_nan(box):
     assert np.isnan(scale_boxes(np.array([box], np.float64), 54)).all()
     x, y, w, h = box
     grown = scale_boxes(np.array([[x - 2, y - 2, w + 4, h + 4]], np.float64), 54)
@@ -127,8 +127,8 @@ def test_a_packed_tree_gives_the_same_table(tree, tmp_path):
     pd.testing.assert_frame_equal(annotation_table(tmp_path / "packed"), annotation_table(tree))
 
 
-def test_the_pockets_raw_and_frame_tree_give_the_same_table(pocket_raw, pocket_frames):
-    with pytest.raises(UsageError, match="say which frame size"):
+def test_the_raw_and_frame_trees_of_the_pocket_set_give_the_same_table(pocket_raw, pocket_frames):
+    with pytest.raises(UsageError, match="give the frame size"):
         annotation_table(pocket_raw)
     raw, table = annotation_table(pocket_raw, frame_size_px=224), annotation_table(pocket_frames)
     pd.testing.assert_frame_equal(raw, table)
@@ -138,7 +138,7 @@ def test_the_pockets_raw_and_frame_tree_give_the_same_table(pocket_raw, pocket_f
     assert (clutter["box_w"].isna() == clutter[NOT_PRESENT]).all()
 
 
-def test_a_faulty_file_and_none_at_all_are_named(tree):
+def test_a_faulty_file_and_missing_annotations_are_named(tree):
     annotate(tree, "test", CLUTTER, [{BOX: {"x": float("nan"), "y": 2, "w": 3, "h": 4}}] + [{}] * 3)
     with pytest.raises(DataError, match=rf"{CLUTTER}\.json: {CLUTTER}-00001\.jpg: {BOX} is"):
         annotation_table(tree)

@@ -42,9 +42,9 @@ def test_an_issue_and_its_negation_by_state(issue, state, with_issue, without):
 
 
 def test_no_issues_is_none_of_the_seven():
-    """The published filter kept a frame if any one criterion held, so one with six of seven issues had 'no issues'."""
+    """The published filter kept a frame if any criterion held: six of seven issues passed as 'no issues'."""
     six = dict.fromkeys(ISSUES, True) | {"blur_issue": False}
-    assert any(six[issue] is False for issue in ISSUES)  # what was asked there
+    assert any(six[issue] is False for issue in ISSUES)  # the published condition
     for combine in (all_of, any_of):
         assert not kept(six, combine("no_issues"))
         assert kept(dict.fromkeys(ISSUES, False), combine("no_issues"))
@@ -67,7 +67,7 @@ def test_order_and_repetition_of_names_make_no_difference(annotations, chosen, r
 
 
 @given(frames, names)
-def test_all_of_is_within_each_and_each_within_any_of(annotations, chosen):
+def test_all_of_is_a_subset_of_each_and_each_of_any_of(annotations, chosen):
     all_, any_ = (set(select_frames(annotations, combine(*chosen))) for combine in (all_of, any_of))
     each = [set(select_frames(annotations, all_of(name))) for name in chosen]
     assert all_ == set.intersection(*each)
@@ -75,7 +75,7 @@ def test_all_of_is_within_each_and_each_within_any_of(annotations, chosen):
 
 
 def test_de_morgan_does_not_hold_with_null():
-    """'Neither of two issues' and 'not (one of them)' differ by the frames that were not judged."""
+    """'Neither of two issues' and 'not (one of them)' differ in the frames that were not judged."""
     annotations = {1: {"blur_issue": None, "framing_issue": None}, 2: {"blur_issue": False, "framing_issue": None}}
     neither = select_frames(annotations, all_of("no_blur_issue", "no_framing_issue"))
     not_one_of = set(annotations) - set(select_frames(annotations, any_of("blur_issue", "framing_issue")))
@@ -83,13 +83,13 @@ def test_de_morgan_does_not_hold_with_null():
 
 
 @given(st.sampled_from(["all_of", "any_of"]), names)
-def test_a_filter_survives_its_plain_forms(how, chosen):
+def test_a_filter_survives_all_its_plain_forms(how, chosen):
     made = {"all_of": all_of, "any_of": any_of}[how](*chosen)
     assert parse_filter({how: chosen}) == parse_filter(str(made)) == parse_filter(json.loads(json.dumps({how: chosen})))
     assert parse_filter(str(made)) == made
 
 
-def test_all_of_nothing_keeps_all_and_any_of_nothing_is_refused():
+def test_all_of_nothing_keeps_all_and_any_of_nothing_is_an_error():
     assert parse_filter("all_of()") == parse_filter({"all_of": []}) == all_of()
     assert select_frames({2: {}, 5: {}}, all_of()) == [2, 5]
     with pytest.raises(UsageError, match="keeps no frame"):
@@ -112,13 +112,13 @@ def test_all_of_nothing_keeps_all_and_any_of_nothing_is_refused():
         {("all_of",): []},
     ],
 )
-def test_a_form_that_does_not_say_all_or_any_is_refused(form):
-    with pytest.raises(UsageError, match="say all_of or any_of"):
+def test_a_form_without_all_or_any_is_rejected(form):
+    with pytest.raises(UsageError, match="expected all_of or any_of"):
         parse_filter(form)
 
 
 @pytest.mark.parametrize("make", [all_of, any_of, lambda name: parse_filter({"any_of": [name]})])
 def test_an_unknown_filter_lists_the_known_ones_nearest_first(make):
-    with pytest.raises(UsageError, match="'no_blurr'; known, the nearest first: no_blur_issue, ") as error:
+    with pytest.raises(UsageError, match="'no_blurr'; known, nearest first: no_blur_issue, ") as error:
         make("no_blurr")
     assert all(name in str(error.value) for name in FILTERS)

@@ -28,7 +28,7 @@ def pictures():
 
 @pytest.fixture
 def tree(tmp_path, pictures):
-    """0 and 2 are the same; 3 is as long and ends like them; 4 has two frames, one of them 0. Another user has 0."""
+    """0 and 2 are identical; 3 has the same length and ending; 4 has two frames, one of them 0. Another user has 0."""
     root, first = tmp_path / "tree", pictures[0]
     other = b"\x00" + first[1:]
     assert len(first) > TAIL_BYTES + 1
@@ -42,7 +42,7 @@ def same(of):
     return {"birds--wren--clean--stills-0000": of, "birds--wren--clean--stills-0002": of}
 
 
-def test_copies_of_one_user_are_found_whatever_their_names(tree):
+def test_copies_of_one_user_are_found_under_any_name(tree):
     index = build_index(tree)
     assert find_copies(index, index.rows) == same("birds--wren--clean--stills-0000")
 
@@ -66,12 +66,12 @@ def test_copies_in_a_packed_tree_are_the_same(tree, tmp_path, pictures):
     assert find_copies(index, index.rows) == same("birds--wren--clean--stills-0000")
 
 
-def test_only_the_rows_that_are_asked_for_are_looked_at(tree):
+def test_only_the_given_rows_are_compared(tree):
     index = build_index(tree)
     assert find_copies(index, [row for row in index.rows if row.video.endswith("0002")]) == {}
 
 
-def test_a_file_that_is_gone_is_one_line(tree):
+def test_a_missing_file_is_one_line(tree):
     index = build_index(tree)
     shutil.rmtree(tree / "birds" / "wren" / "clean" / "birds--wren--clean--stills-0001")
     with pytest.raises(DataError, match=r"stills-0001-00001\.jpg: can't be read .*prep verify"):

@@ -7,7 +7,7 @@ from groundwork.errors import DataError, UsageError
 
 @pytest.fixture
 def export(tmp_path):
-    """Make a flat folder of files that hold a few bytes: names are all that counts here."""
+    """Makes a flat folder of files of a few bytes; only their names matter here."""
 
     def make(*names: str):
         for name in names:
@@ -40,7 +40,7 @@ def test_kept_names_are_those_of_the_published_set(export):
     assert list(name_videos(root, scan_flat(root), keep_names=True).values()) == ["P1--my-keys--clean--ab--c-"]
 
 
-def test_hashed_names_say_nothing_of_the_random_part(export):
+def test_hashed_names_do_not_contain_the_random_part(export):
     root = export("P1--cup--T--secret.mp4")
     (name,) = name_videos(root, scan_flat(root)).values()
     assert name.startswith("P1--cup--clean--") and "secret" not in name
@@ -56,17 +56,17 @@ def test_hashed_names_say_nothing_of_the_random_part(export):
         ("P1--cup--Q--a.mp4", "no video type for technique Q; known: T=clean"),
     ],
 )
-def test_names_that_say_something_else_are_all_told(export, name, message):
+def test_all_names_of_another_form_are_listed(export, name, message):
     with pytest.raises(DataError, match=message):
         scan_flat(export("P1--cup--T--fine.mp4", name))
 
 
 @pytest.mark.parametrize("pairs", ["T", "T=", "=clean", "T=dirty", ""])
-def test_a_mapping_of_another_form_is_refused(pairs):
+def test_a_mapping_of_another_form_is_rejected(pairs):
     with pytest.raises(UsageError, match="expected LETTER=TYPE"):
         parse_techniques(pairs)
 
 
-def test_a_flat_export_taken_for_a_tree_is_recognized(export):
+def test_a_flat_export_given_as_a_tree_is_recognized(export):
     with pytest.raises(DataError, match="--flat"):
         scan_raw(export("P1--cup--T--a.mp4"))

@@ -18,7 +18,7 @@ from groundwork.errors import DataError, UsageError
 ROOT = Path(__file__).parents[3]
 AN_HOUR_S = 3600
 
-# video -> frames; contents are a few bytes, for an index never opens a frame
+# video -> frames; their contents are a few bytes, because an index never opens a frame
 VIDEOS = {
     "test/ann/my keys/clean/ann--my-keys--clean--a": 3,
     "test/ann/my keys/clutter/ann--my-keys--clutter--b": 2,
@@ -32,7 +32,7 @@ def frame(place, number):
 
 
 def grow_old(root, age_s=AN_HOUR_S):
-    """Set every file's and folder's time back, as if the tree had stood a while before it was indexed."""
+    """Sets the times of all files and folders back, as if the tree had existed for a while before it was indexed."""
     then = time.time() - age_s
     for path in [*root.rglob("*"), root]:
         os.utime(path, (then, then))
@@ -50,11 +50,13 @@ def tree(tmp_path):
 
 @pytest.fixture
 def raw(small_raw, tmp_path):
-    shutil.copytree(small_raw, tmp_path / "raw", ignore=shutil.ignore_patterns("index.csv"))  # others may index it
+    shutil.copytree(
+        small_raw, tmp_path / "raw", ignore=shutil.ignore_patterns("index.csv")
+    )  # other tests may index the original
     return tmp_path / "raw"
 
 
-def test_a_missing_index_is_built_and_said(tree, reported):
+def test_a_missing_index_is_built_and_reported(tree, reported):
     index = open_index(tree)
     assert any("has no index.csv yet" in line for line in reported())
     assert {f"{row.path}": row.frames for row in index.rows} == VIDEOS
@@ -84,7 +86,7 @@ def test_selecting(tree):
     assert len(index.select()) == 4
 
 
-def test_the_fingerprint_depends_on_the_plan_alone(tree, tmp_path):
+def test_the_fingerprint_depends_only_on_the_plan(tree, tmp_path):
     first = open_index(tree).fingerprint
     shutil.copytree(tree, tmp_path / "copy")
     assert open_index(tmp_path / "copy").fingerprint == first
@@ -129,14 +131,14 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("settled", [False, True], ids=["at once", "an hour later"])
-def test_a_changed_video_is_noticed(tree, change, settled):
+def test_a_changed_video_is_detected(tree, change, settled):
     place = "test/ann/cup/clean/ann--cup--clean--c--d"
     build_index(tree)
     if settled:
         open_index(tree)
         soon = time.time() + 0.01
         time.sleep(0.02)
-        os.utime(tree / "index.csv", (soon, soon))  # the index was last found right just now, long after the listing
+        os.utime(tree / "index.csv", (soon, soon))  # the last check was just now, long after the listing
         time.sleep(0.02)
     change(tree, place)
     with pytest.raises(DataError) as caught:
@@ -149,7 +151,7 @@ def test_a_changed_video_is_noticed(tree, change, settled):
         open_index(tree)
 
 
-def test_added_and_removed_videos_are_noticed(tree):
+def test_added_and_removed_videos_are_detected(tree):
     build_index(tree)
     (tree / "train/bob/cup/clean/new").mkdir()
     with pytest.raises(DataError, match=r"clean/new: on disk, not in index\.csv"):
@@ -161,11 +163,11 @@ def test_added_and_removed_videos_are_noticed(tree):
 
 
 def test_unchanged_folders_are_not_listed(tree, monkeypatch):
-    """Only a folder changed since the index was last found right is listed; once it was, it isn't again."""
+    """Only a folder that has changed since the last check is listed, and only once."""
     from data_prep.tree import index as module
 
     build_index(tree)
-    later = time.time() + 60  # as if the folders had stood for a minute before the index was made
+    later = time.time() + 60  # as if the folders had existed for a minute before the index was built
     os.utime(tree / "index.csv", (later, later))
     listed = []
     monkeypatch.setattr(module, "list_frames", lambda folder: listed.append(folder) or [])
@@ -173,16 +175,16 @@ def test_unchanged_folders_are_not_listed(tree, monkeypatch):
     assert listed == []
 
 
-def test_a_checked_index_takes_the_time_of_its_check(tree):
+def test_a_checked_index_gets_the_time_of_its_check(tree):
     build_index(tree)
     os.utime(tree / "index.csv", (1, 1))
-    before = time.time() - 60  # what was changed shortly before it counts as not looked at
+    before = time.time() - 60  # a change shortly before the check counts as unchecked
     open_index(tree)
     assert (tree / "index.csv").stat().st_mtime > before
 
 
 def test_the_time_of_a_check_is_two_seconds_before_it_began(tree):
-    """File systems round times to as much: what changes while a tree is listed must count as changed after that."""
+    """File systems round times by up to that: changes while a tree is listed must count as later."""
     margin_ns = 2 * 10**9
     for look in (build_index, open_index):
         before = time.time_ns()
@@ -191,7 +193,7 @@ def test_the_time_of_a_check_is_two_seconds_before_it_began(tree):
 
 
 def test_a_folder_whose_time_was_set_back_counts_as_changed(tree):
-    """As `cp -p` and archives set it. The time of that change itself can't be set."""
+    """`cp -p` and archives set it. The time of that change itself can't be set."""
     place = tree / "test/ann/cup/clean/ann--cup--clean--c--d"
     build_index(tree)
     later = time.time() + 0.01
@@ -203,7 +205,7 @@ def test_a_folder_whose_time_was_set_back_counts_as_changed(tree):
         open_index(tree)
 
 
-def test_a_folder_of_the_very_time_of_the_check_counts_as_changed(tree, monkeypatch):
+def test_a_folder_with_exactly_the_time_of_the_check_counts_as_changed(tree, monkeypatch):
     from data_prep.tree import index as module
 
     build_index(tree)
@@ -219,8 +221,8 @@ def test_a_folder_of_the_very_time_of_the_check_counts_as_changed(tree, monkeypa
 
 
 @pytest.mark.parametrize("later", ["tree", "cache"])
-def test_of_two_indexes_the_one_made_later_counts(tree, tmp_path, monkeypatch, later):
-    """A tree that was read-only has one in the user's cache, and later perhaps one of its own."""
+def test_the_newer_of_two_indexes_is_used(tree, tmp_path, monkeypatch, later):
+    """A tree that was read-only has an index in the user's cache, and later perhaps one of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     build_index(tree)
     places = {"tree": tree / "index.csv", "cache": cache_folder(tree) / "index.csv"}
@@ -236,7 +238,7 @@ def test_of_two_indexes_the_one_made_later_counts(tree, tmp_path, monkeypatch, l
     assert find_index(tree) is None
 
 
-def test_a_users_rows_are_counted_and_dropped_and_the_others_stay_checked(tree):
+def test_a_users_rows_are_counted_and_removed_and_the_others_stay_checked(tree):
     index = build_index(tree)
     path = tree / "index.csv"
     os.utime(path, ns=(10**18, 10**18))
@@ -244,7 +246,7 @@ def test_a_users_rows_are_counted_and_dropped_and_the_others_stay_checked(tree):
     assert drop_user(tree, path, "eve") == 0
     assert drop_user(tree, path, "ann") == 3
     assert read_rows(path) == index.select(user="bob")
-    assert path.stat().st_mtime_ns == 10**18  # what was not checked before is not checked now
+    assert path.stat().st_mtime_ns == 10**18  # the time of the last check is kept
     assert drop_user(tree, path, "bob") == 1
     assert not path.exists()
     assert count_user(path, "ann") == 0
@@ -260,7 +262,7 @@ def cells_of(text, line, column, value):
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_a_row_with_an_empty_cell_is_refused_unless_it_is_the_split(tree, column):
+def test_a_row_with_an_empty_cell_other_than_the_split_is_rejected(tree, column):
     build_index(tree)
     path = tree / "index.csv"
     path.write_text(cells_of(path.read_text(), 2, column, ""))
@@ -283,7 +285,7 @@ def test_a_video_has_at_least_one_frame(tree, frames, legal):
             read_rows(path)
 
 
-def test_a_row_with_a_cell_too_many_is_refused(tree):
+def test_a_row_with_too_many_cells_is_rejected(tree):
     build_index(tree)
     path = tree / "index.csv"
     lines = path.read_text().splitlines()
@@ -293,12 +295,12 @@ def test_a_row_with_a_cell_too_many_is_refused(tree):
 
 
 @pytest.mark.parametrize("numbers", [[1, 2, 4], [2, 3], [0, 1], []])
-def test_frames_with_a_gap_are_refused(tree, numbers):
+def test_frames_with_a_gap_are_rejected(tree, numbers):
     place = "train/bob/cup/clean/v"
     (tree / place).mkdir()
     for number in numbers:
         (tree / frame(place, number)).write_bytes(b"x")
-    with pytest.raises(DataError, match=r"clean/v: .* expected them numbered without a gap"):
+    with pytest.raises(DataError, match=r"clean/v: .* expected frames numbered without a gap"):
         build_index(tree)
     assert not (tree / "index.csv").exists()
 
@@ -314,8 +316,8 @@ def test_frames_with_a_gap_are_named(tree):
         build_index(tree)
 
 
-def test_a_note_of_a_check_counts_for_the_very_index_it_is_of(tree, tmp_path, monkeypatch):
-    """Left in the user's cache where the index is somebody else's file, whose time can't be set."""
+def test_the_record_of_a_check_counts_only_for_that_index(tree, tmp_path, monkeypatch):
+    """It is written to the user's cache if the index is another user's file, whose time can't be set."""
     from data_prep.tree import index as module
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -334,7 +336,7 @@ def test_a_note_of_a_check_counts_for_the_very_index_it_is_of(tree, tmp_path, mo
         assert len(looked_at) == expected
 
 
-def test_a_packed_tree_is_read_again_only_where_it_changed(tree, tmp_path, monkeypatch):
+def test_only_changed_archives_of_a_packed_tree_are_read_again(tree, tmp_path, monkeypatch):
     from data_prep.tree import index as module
 
     pack(tree, tmp_path / "packed")
@@ -365,7 +367,7 @@ def test_a_packed_tree_is_read_again_only_where_it_changed(tree, tmp_path, monke
     ],
     ids=["empty", "columns", "number", "cut off", "twice", "binary"],
 )
-def test_a_malformed_index_is_refused(tree, spoil):
+def test_a_malformed_index_is_rejected(tree, spoil):
     build_index(tree)
     text = (tree / "index.csv").read_text()
     (tree / "index.csv").write_text(spoil(text))
@@ -374,7 +376,7 @@ def test_a_malformed_index_is_refused(tree, spoil):
     assert "\n" not in str(caught.value)
 
 
-def test_an_empty_tree_is_refused(tmp_path):
+def test_an_empty_tree_is_rejected(tmp_path):
     with pytest.raises(UsageError, match="holds neither"):
         open_index(tmp_path)
 
@@ -382,14 +384,14 @@ def test_an_empty_tree_is_refused(tmp_path):
 # --- raw videos
 
 
-def test_a_raw_tree_is_indexed_and_changes_are_noticed(raw, encode_video, reported):
+def test_a_raw_tree_is_indexed_and_changes_are_detected(raw, encode_video, reported):
     index = open_index(raw)
     assert index.kind == "raw" and [row.frames for row in index.select(user="ben")] in ([23, 24], [24, 23])
     assert all((raw / row.path).is_file() for row in index.rows)
     reported()
     assert open_index(raw) == index and reported() == []
     encode_video(raw / "ben/cup/clean/four.mp4", pictures=30)
-    with pytest.raises(DataError, match=r"four\.mp4: another size on disk than in index\.csv"):
+    with pytest.raises(DataError, match=r"four\.mp4: its size on disk differs from that in index\.csv"):
         open_index(raw)
     build_index(raw)
     encode_video(raw / "ben/cup/clean/six.mp4", pictures=5)
@@ -464,13 +466,13 @@ def test_a_read_only_tree_is_indexed_in_the_users_cache(request, kind):
     [
         (
             ".JPG",
-            r"0 frames, .* missing: no frame\. It holds 3 files \.JPG: a frame's name ends in \.jpg, .* rename them",
+            r"0 frames, .* missing: no frame\. It holds 3 files \.JPG: a frame's name must end in \.jpg, .* rename",
         ),
-        (".png", r"It holds 3 files \.png: frames are JPEG files; 'orbit-lite prep images' makes them"),
+        (".png", r"It holds 3 files \.png: frames are JPEG files; 'orbit-lite prep images' makes frames"),
         (".txt", r"It holds 3 files \.txt\."),
     ],
 )
-def test_what_lies_in_the_place_of_frames_is_said(tree, suffix, message):
+def test_the_message_names_other_files_at_the_place_of_frames(tree, suffix, message):
     folder = tree / "test/ann/my keys/clean/ann--my-keys--clean--a"
     for path in folder.iterdir():
         path.rename(path.with_suffix(suffix))
@@ -485,7 +487,7 @@ def test_an_index_that_a_spreadsheet_has_saved_is_read(tree):
     assert read_rows(path) == rows
 
 
-def test_where_neither_the_tree_nor_the_cache_can_be_written_both_are_named(tree, tmp_path, monkeypatch):
+def test_the_tree_and_the_cache_are_named_if_neither_can_be_written(tree, tmp_path, monkeypatch):
     cache = tmp_path / "a file"
     cache.write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))

@@ -4,8 +4,8 @@ from data_prep.tree.layout import frame_file_name, parse_frame_file_name, parse_
 
 
 @pytest.mark.parametrize("identity", ["abc", "-x1", "a--b", "--a--b--", "z-", "_-_-"])
-def test_ids_that_hold_dashes_survive(identity):
-    """35 of ORBIT's 3,822 ids hold `--`, 56 begin with `-`."""
+def test_ids_with_dashes_survive(identity):
+    """35 of ORBIT's 3,822 ids contain `--`, 56 begin with `-`."""
     name = parse_video_name(f"P177--my-keys--clutter--{identity}")
     assert (name.user, name.object_slug, name.video_type, name.id) == ("P177", "my-keys", "clutter", identity)
     assert parse_frame_file_name(frame_file_name(str(name), 7)) == (str(name), 7)
@@ -17,13 +17,13 @@ def test_frame_names_have_five_digits_and_start_at_one():
 
 
 @pytest.mark.parametrize("name", ["v-0001.jpg", "v00001.jpg", "v-00001.png", "-00001.jpg", "v-00001.jpg.part"])
-def test_what_is_no_frame_is_refused(name):
+def test_names_of_other_files_are_rejected(name):
     with pytest.raises(ValueError, match="not a frame name"):
         parse_frame_file_name(name)
 
 
 @pytest.mark.parametrize("name", ["P1--bag--clean", "P1-bag-clean-x", "----x", ""])
-def test_what_is_no_video_is_refused(name):
+def test_names_of_other_folders_are_rejected(name):
     with pytest.raises(ValueError, match="not a video name"):
         parse_video_name(name)
 
@@ -43,5 +43,5 @@ def test_spaces_become_dashes():
         "ann--cup--T--x.mp4",
     ],
 )
-def test_a_place_tells_its_user(place):
+def test_the_user_of_a_place(place):
     assert place_user(place) == "ann"

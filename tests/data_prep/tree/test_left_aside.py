@@ -1,4 +1,4 @@
-"""What nobody reads is said once, by kind and count; nothing is said of a tree in order."""
+"""Skipped files are reported once, with kinds and counts; nothing is reported for a tree without such files."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def put(tmp_path):
 
 
 def notes(reported):
-    return [line for line in reported() if "left aside" in line]
+    return [line for line in reported() if "skipped" in line]
 
 
 @pytest.mark.parametrize("suffix", [*RAW_SUFFIXES, ".MTS"])
@@ -34,7 +34,7 @@ def test_every_videos_suffix_counts_in_every_reader(put, suffix, reported):
 
 
 @pytest.mark.parametrize("suffix", [".mts", ".m2ts", ".3g2", ".mpg", ".wmv", ".ogv", ".flv", ".ts"])
-def test_what_cameras_and_old_phones_write_is_a_video(suffix):
+def test_the_suffixes_of_cameras_and_old_phones_are_videos(suffix):
     assert suffix in RAW_SUFFIXES
 
 
@@ -50,8 +50,8 @@ def test_empty_files_and_others_are_counted_by_kind(put, reported):
 
 
 @pytest.mark.parametrize("scan", [lambda raw: scan_own(raw / "ann"), videos_below])
-def test_a_users_folder_and_any_folder_say_so_too(put, reported, scan):
+def test_skipped_files_of_a_users_folder_and_any_folder_are_reported(put, reported, scan):
     raw = put("ann/cup/a.mp4", "ann/cup/notes.txt", "ann/pen/v1/v1-00001.jpg")
     scan(raw)
     (others,) = notes(reported)
-    assert "1 file left aside" in others and "notes.txt" in others
+    assert "1 file skipped" in others and "notes.txt" in others

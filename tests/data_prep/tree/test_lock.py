@@ -1,4 +1,4 @@
-"""Several processes at once at a tree whose index, or whose videos' names, are not there yet."""
+"""Several processes use a tree at once whose index, or whose table of video names, is missing."""
 
 import json
 import os
@@ -32,7 +32,7 @@ print(json.dumps([astuple(row) for row in open_index(tree).rows]))
 
 
 def open_at_once(tree: Path, tmp_path: Path, **environment: str) -> tuple[list, list[str]]:
-    """What each of PROCESSES processes finds that open a tree at the same time, and the lines of all on stderr."""
+    """What PROCESSES processes find that open a tree at the same time, and what all of them print on stderr."""
     go = tmp_path / "go"
     started = [
         subprocess.Popen(
@@ -58,7 +58,7 @@ def open_at_once(tree: Path, tmp_path: Path, **environment: str) -> tuple[list, 
 
 
 def frame_tree(root: Path) -> Path:
-    """Enough videos that listing them takes a while: processes that begin together meet."""
+    """Enough videos that listing them takes a while, so that processes that start together meet."""
     for number in range(400):
         folder = root / f"P1/cup/clean/P1--cup--clean--{number}"
         folder.mkdir(parents=True)
@@ -71,12 +71,12 @@ def hidden(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob(".*")]
 
 
-def test_one_of_six_processes_makes_the_index_and_the_others_read_it(tmp_path):
+def test_one_of_six_processes_builds_the_index_and_the_others_read_it(tmp_path):
     tree = frame_tree(tmp_path / "tree")
     found, lines = open_at_once(tree, tmp_path)
     assert len(found[0]) == 400 and all(rows == found[0] for rows in found)
-    assert len([line for line in lines if line.endswith("making it")]) == 1
-    waiting = [line for line in lines if not line.endswith("making it")]
+    assert len([line for line in lines if line.endswith("building it")]) == 1
+    waiting = [line for line in lines if not line.endswith("building it")]
     assert waiting == [f"index of {tree}: waiting for another process that is making {tree / INDEX_NAME}"] * len(
         waiting
     )
@@ -86,7 +86,7 @@ def test_one_of_six_processes_makes_the_index_and_the_others_read_it(tmp_path):
 def test_six_processes_find_the_same_names_for_a_raw_trees_videos(pocket_raw, tmp_path):
     tree = tmp_path / "raw"
     for number, path in enumerate(sorted((pocket_raw / "test").glob("*/*/*/*.mp4"))):
-        target = tree / path.relative_to(pocket_raw).with_name(f"VID_{number}.mp4")  # gets a name by a key
+        target = tree / path.relative_to(pocket_raw).with_name(f"VID_{number}.mp4")  # gets a hashed name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     found, _ = open_at_once(tree, tmp_path)
@@ -100,11 +100,11 @@ def test_a_read_only_tree_gets_one_index_in_the_users_cache(tmp_path, small_disk
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     found, lines = open_at_once(tree, tmp_path, XDG_CACHE_HOME=str(cache))
     assert len(found[0]) == 400 and all(rows == found[0] for rows in found)
-    assert len([line for line in lines if line.endswith("making it")]) == 1
+    assert len([line for line in lines if line.endswith("building it")]) == 1
     assert len(list(cache.rglob(INDEX_NAME))) == 1 and hidden(cache) == []
 
 
-def test_what_a_killed_process_left_is_no_hindrance_and_goes(tmp_path):
+def test_leftovers_of_a_killed_process_do_not_block_and_are_removed(tmp_path):
     tree = frame_tree(tmp_path / "tree")
     lock_path(tree / INDEX_NAME).touch()
     (tree / f".{INDEX_NAME}.part").write_text("half of an ind")
@@ -112,8 +112,8 @@ def test_what_a_killed_process_left_is_no_hindrance_and_goes(tmp_path):
     assert hidden(tree) == []
 
 
-def test_a_process_waits_so_long_and_no_longer(tmp_path, monkeypatch, reported):
-    """Not for an hour here. Locks are of an open file, so that one process can stand in for two."""
+def test_a_process_waits_for_a_limited_time(tmp_path, monkeypatch, reported):
+    """The test uses a short limit. A lock belongs to an open file, so one process can act as two."""
     tree = frame_tree(tmp_path / "tree")
     monkeypatch.setattr(
         index_module, "hold_in_turn", lambda places, what: one_at_a_time(places[0], what, longest_s=0.3)

@@ -1,4 +1,4 @@
-"""A user's own folder: every layout that is taken gives the same objects; what does not belong is named."""
+"""A user's own folder: every accepted layout gives the same objects; misplaced files are named."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from groundwork.errors import DataError, UsageError
 
 @pytest.fixture
 def put(tmp_path):
-    """Make an empty-looking file below alice/."""
+    """Makes a file of a few bytes below alice/."""
 
     def make(*places):
         for place in places:
@@ -44,13 +44,13 @@ def test_folders_of_frames(put):
     assert [frame_count(video) for video in folder.videos] == [2, 1]
 
 
-def test_clutter_is_left_aside_and_counted(put):
+def test_clutter_is_only_counted(put):
     folder = scan_own(put("mug/a.mp4", "mug/clutter/b.mp4", "mug/clutter/c.mp4", "mug/clutter-pan/d.mp4"))
     assert found(folder) == [("mug", "mug/a.mp4", "raw")]
     assert folder.clutter_videos == 3
 
 
-def test_photos_teach_where_an_object_has_no_videos(put, reported):
+def test_photos_are_used_if_an_object_has_no_videos(put, reported):
     folder = scan_own(put("mug/a.jpg", "mug/clean/b.HEIC", "keys/c.mp4", "keys/c.jpg", "keys/clutter/d.jpg"))
     assert found(folder) == [
         ("keys", "keys/c.mp4", "raw"),
@@ -58,10 +58,10 @@ def test_photos_teach_where_an_object_has_no_videos(put, reported):
         ("mug", "mug/clean/b.HEIC", "raw"),
     ]
     assert folder.clutter_videos == 1
-    assert [line for line in reported() if "left aside" in line and "keys/c.jpg" in line]
+    assert [line for line in reported() if "skipped" in line and "keys/c.jpg" in line]
 
 
-def test_stills_are_told_by_name_or_number(put):
+def test_stills_are_recognized_by_name_or_number_of_frames(put):
     stills, film = "alice--mug--clean--stills-0001", "alice--mug--clean--x"
     (first, second) = scan_own(put(f"mug/{stills}/{stills}-00001.jpg", f"mug/clean/{film}/{film}-00001.jpg")).videos
     assert [video.is_stills(30) for video in (first, second)] == [True, False]
@@ -84,50 +84,50 @@ def test_the_folder_can_be_named_in_any_way(put, tmp_path, monkeypatch):
     assert names == {"alice"}
 
 
-def test_what_does_not_belong_is_named(put, tmp_path):
+def test_misplaced_files_are_named(put, tmp_path):
     with pytest.raises(UsageError, match="no such folder"):
         scan_own(tmp_path / "nobody")
-    with pytest.raises(DataError, match=r"loose\.mp4 in no object's folder"):
+    with pytest.raises(DataError, match=r"loose\.mp4 not in an object's folder"):
         scan_own(put("loose.mp4", "mug/a.mp4"))
     (tmp_path / "alice" / "loose.mp4").unlink()
     put("shoe/readme.txt")
-    with pytest.raises(DataError, match=r"shoe: no video in it.*take the folder away"):
+    with pytest.raises(DataError, match=r"shoe: has no video.*remove the folder"):
         scan_own(tmp_path / "alice")
     shutil.rmtree(tmp_path / "alice")
     (tmp_path / "alice").mkdir()
-    with pytest.raises(DataError, match="no object's folder in it"):
+    with pytest.raises(DataError, match="has no object's folder"):
         scan_own(tmp_path / "alice")
 
 
-def test_a_whole_tree_in_place_of_a_user(put, tmp_path):
+def test_a_whole_tree_given_instead_of_a_user(put, tmp_path):
     put("mug/clean/a.mp4", "keys/clean/b.mp4")
-    with pytest.raises(DataError, match=r"If alice is a user and (mug|keys) a thing of theirs, give .*alice"):
+    with pytest.raises(DataError, match=r"If alice is a user and (mug|keys) one of their objects, give .*alice"):
         scan_own(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["mug/old/b.mp4", "mug/old/b.jpg"])
-def test_videos_where_none_belong_are_named_not_skipped(put, place):
-    with pytest.raises(DataError, match=rf"{place} where no video belongs"):
+def test_videos_in_wrong_places_are_named_not_skipped(put, place):
+    with pytest.raises(DataError, match=rf"{place} in a wrong place"):
         scan_own(put("mug/a.mp4", place))
 
 
-def test_clutter_alone_teaches_nothing(put):
+def test_clutter_alone_is_not_enough(put):
     with pytest.raises(DataError, match="film the object by itself"):
         scan_own(put("mug/clutter/a.mp4"))
 
 
 def test_the_same_name_in_two_forms(put):
-    with pytest.raises(DataError, match="written in two ways"):
+    with pytest.raises(DataError, match="in two Unicode forms"):
         scan_own(put("caf\u00e9/a.mp4", "cafe\u0301/b.mp4"))
 
 
 def test_frames_with_a_gap(put):
     (video,) = scan_own(put("mug/v/v-00001.jpg", "mug/v/v-00003.jpg")).videos
-    with pytest.raises(DataError, match=r"not numbered without a gap from v-00001\.jpg"):
+    with pytest.raises(DataError, match=r"expected numbers without a gap from v-00001\.jpg"):
         frame_count(video)
 
 
-def test_a_folder_of_results_is_no_object_unless_videos_are_in_it(tmp_path):
+def test_a_folder_of_results_is_an_object_only_with_videos(tmp_path):
     video = tmp_path / "P1" / "mug" / "a.mp4"
     video.parent.mkdir(parents=True)
     video.write_bytes(b"x")
@@ -137,5 +137,5 @@ def test_a_folder_of_results_is_no_object_unless_videos_are_in_it(tmp_path):
     (tmp_path / "P1" / "results" / "b.mp4").write_bytes(b"x")
     assert scan_own(tmp_path / "P1").objects == ("mug", "results")
     (tmp_path / "P1" / "empty").mkdir()
-    with pytest.raises(DataError, match="no video in it"):
+    with pytest.raises(DataError, match="has no video"):
         scan_own(tmp_path / "P1")

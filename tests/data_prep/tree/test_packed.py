@@ -22,7 +22,7 @@ def archive(path, *members, method=zipfile.ZIP_STORED):
 
 
 def frame(number):
-    """Contents that tell the frame, of many lengths."""
+    """Contents of many lengths that identify the frame."""
     return f"frame {number}|".encode() * (1 + number * 37 % 200)
 
 
@@ -55,7 +55,7 @@ def test_forked_processes_share_an_archive(packed):
 
 @pytest.mark.parametrize("extra_bytes", [0, 400, 2000])
 def test_frames_behind_long_headers_are_read(tmp_path, extra_bytes):
-    """An extra field, which other programs write, may be longer than what one read takes in."""
+    """An extra field, which other programs write, may be longer than one read."""
     member = zipfile.ZipInfo(GOOD)
     if extra_bytes:
         member.extra = b"\xfe\xca" + (extra_bytes - 4).to_bytes(2, "little") + bytes(extra_bytes - 4)
@@ -73,20 +73,20 @@ def test_frames_behind_long_headers_are_read(tmp_path, extra_bytes):
         ("cup/clean/v/notes.txt", "not a frame"),
         ("cup/clean/v/w-00001.jpg", "not a frame"),
         ("cup/messy/v/v-00001.jpg", "not a frame"),
-        ("C:/clean/v/v-00001.jpg", "an absolute path"),  # Windows would write it there
+        ("C:/clean/v/v-00001.jpg", "an absolute path"),  # Windows would write to that path
         ("cup/clean/v\n/v-00001.jpg", "control characters"),
-        (GOOD, "twice"),
+        (GOOD, "duplicate name"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_hostile_names_are_refused(name, message, tmp_path):
+def test_hostile_names_are_rejected(name, message, tmp_path):
     path = archive(tmp_path / "ann.zip", (GOOD, b"x"), (name, b""))
     with pytest.raises(DataError, match=message) as error:
         PackedUser(path)
     assert name in str(error.value) or "\n" in name
 
 
-def test_links_compressed_and_encrypted_members_are_refused(tmp_path):
+def test_links_compressed_and_encrypted_members_are_rejected(tmp_path):
     link = zipfile.ZipInfo(GOOD)
     link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
     with pytest.raises(DataError, match="a link"):
@@ -102,7 +102,7 @@ def test_links_compressed_and_encrypted_members_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("size", [50, 10**6])
-def test_sizes_that_do_not_fit_are_refused(size, tmp_path):
+def test_sizes_that_do_not_fit_are_rejected(size, tmp_path):
     """Too long for the file, or reaching into the next member."""
     path = archive(tmp_path / "a.zip", (GOOD, b"x"), ("cup/clean/v/v-00002.jpg", b"y" * 100))
     data = bytearray(path.read_bytes())
@@ -114,14 +114,14 @@ def test_sizes_that_do_not_fit_are_refused(size, tmp_path):
 
 
 @pytest.mark.parametrize("numbers", [[2, 3], [1, 3]])
-def test_a_gap_in_the_frames_is_refused(tmp_path, numbers):
+def test_a_gap_in_the_frames_is_rejected(tmp_path, numbers):
     path = archive(tmp_path / "a.zip", *((f"{PLACE}/v-{k:05d}.jpg", b"x") for k in numbers))
-    with pytest.raises(DataError, match="not in the archive, though the video has 2 frames"):
+    with pytest.raises(DataError, match="not in the archive, which has 2 frames of this video"):
         PackedUser(path)
 
 
-def test_damage_in_the_directory_is_refused_or_does_not_change_a_frame(tmp_path):
-    """Whatever is written over it: one kind of error, and never another frame's bytes."""
+def test_damage_in_the_directory_is_detected_or_harmless(tmp_path):
+    """Whatever bytes overwrite it, the result is one kind of error or the right frame, never another frame's bytes."""
     path = archive(tmp_path / "a.zip", *((f"{PLACE}/v-{k:05d}.jpg", frame(k)) for k in range(1, 5)))
     whole = path.read_bytes()
     start = whole.index(b"PK\x01\x02")
@@ -155,7 +155,7 @@ def test_a_damaged_frame_is_named_and_the_others_are_read(packed):
             user.read("cup/clean/w", 1)
 
 
-def test_no_archive_is_one_line(tmp_path):
+def test_a_file_that_is_not_an_archive_is_one_line(tmp_path):
     with pytest.raises(DataError, match="can't be opened"):
         PackedUser(tmp_path / "a.zip")
     (tmp_path / "b.zip").write_bytes(b"nonsense")

@@ -1,4 +1,4 @@
-"""What a folder holds for someone who wants all of it looked at."""
+"""Finding all videos below any folder."""
 
 from pathlib import Path
 
@@ -38,15 +38,15 @@ def test_videos_photos_and_folders_of_frames_at_any_depth_in_natural_order(put):
     ]
 
 
-def test_a_folder_of_frames_is_a_video_and_no_folder_of_videos(put):
+def test_a_folder_of_frames_is_a_video_and_not_a_folder_of_videos(put):
     folder = put("v/v-00001.jpg", "other/IMG_00001.jpg", "v-00001.jpg")
     assert not is_folder_of_videos(folder / "v")
     assert is_folder_of_videos(folder / "other") and is_folder_of_videos(folder)
-    assert places(folder / "other") == ["IMG_00001.jpg"]  # of no video: photos
+    assert places(folder / "other") == ["IMG_00001.jpg"]  # photos, not frames of a video
     assert not is_folder_of_videos(folder / "v-00001.jpg")
 
 
-def test_the_folder_one_stands_in(put, monkeypatch):
+def test_the_current_folder(put, monkeypatch):
     monkeypatch.chdir(put("v/v-00001.jpg", "a.mp4") / "v")
     assert not is_folder_of_videos(Path())
     put("v/deep/a.txt")
@@ -57,7 +57,7 @@ def test_the_folder_one_stands_in(put, monkeypatch):
     assert videos_below(Path()) == [Path("a.mp4"), Path("v")]
 
 
-def test_packed_users_hold_videos_and_other_archives_are_left_aside(pocket_frames, tmp_path, put, reported):
+def test_packed_users_have_videos_and_other_archives_are_skipped(pocket_frames, tmp_path, put, reported):
     pack(pocket_frames, tmp_path / "packed")
     (archive,) = sorted((tmp_path / "packed/train").glob("*.zip"))[:1]
     frames = sorted(path for path in (pocket_frames / "train" / archive.stem).glob("*/*/*"))
@@ -83,7 +83,7 @@ def test_links_to_folders_are_not_followed(put):
     assert places(folder) == ["a/one.mp4", "two.mp4"]
 
 
-def test_a_link_to_a_video_is_one(put, tmp_path_factory):
+def test_a_link_to_a_video_is_a_video(put, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "v-00001.jpg").write_bytes(b"x")
     folder = put("a.mp4")
@@ -91,7 +91,7 @@ def test_a_link_to_a_video_is_one(put, tmp_path_factory):
     assert places(folder) == ["a.mp4", "v"]
 
 
-def test_a_folder_without_any_is_named(put):
+def test_a_folder_without_videos_is_named(put):
     folder = put("notes/a.txt")
-    with pytest.raises(DataError, match="notes: no video, photo or folder of frames in it"):
+    with pytest.raises(DataError, match="notes: has no video, photo or folder of frames"):
         videos_below(folder / "notes")

@@ -1,5 +1,5 @@
-"""One judge of members, for archives that are read in place and for those that are unpacked: tests of what it makes of
-whole files are in test_packed.py and test_unzip.py."""
+"""Checks of members, for archives that are read in place and for those that are unpacked. Tests of whole files are in
+test_packed.py and test_unzip.py."""
 
 import stat
 import zipfile
@@ -18,7 +18,7 @@ def member(name="a/b.jpg", *, mode=0, method=zipfile.ZIP_STORED, size=5, offset=
 
 
 @pytest.mark.parametrize("name", ["P1/my keys/a...b/-x--y.jpg", ".hidden", "a..", "folder/", "ä/ö", "test/P1/v1.0/"])
-def test_names_that_are_only_unusual(name):
+def test_unusual_but_valid_names(name):
     assert name_fault(name) is None
 
 
@@ -34,17 +34,17 @@ def test_names_that_are_only_unusual(name):
         (member("../a.jpg"), "a path that leads elsewhere", "a path that leads elsewhere"),
     ],
 )
-def test_what_a_member_may_be(made, fault, fault_if_stored_alone):
+def test_types_of_members(made, fault, fault_if_stored_alone):
     assert [found for _, found in member_faults([made])] == [fault]
     assert [found for _, found in member_faults([made], stored_alone=True)] == [fault_if_stored_alone]
 
 
-def test_a_name_stands_once_in_whatever_form():
+def test_a_name_may_appear_only_once_in_any_unicode_form():
     faults = member_faults([member("caf\u00e9"), member("b"), member("cafe\u0301"), member("b/", size=0)])
-    assert [fault for _, fault in faults] == [None, None, "its name stands twice", "its name stands twice"]
+    assert [fault for _, fault in faults] == [None, None, "a duplicate name", "a duplicate name"]
 
 
-def test_each_member_has_a_stretch_of_its_own():
+def test_members_must_not_overlap():
     first, second = member("a", offset=0), member("b", offset=36)  # 30 + 1 + 5
     assert list(overlaps([first, second], 72)) == []
     ((found, fault),) = overlaps([second, first], 71)
@@ -54,7 +54,7 @@ def test_each_member_has_a_stretch_of_its_own():
     assert list(overlaps([], 0)) == []
 
 
-def test_a_name_that_no_disk_takes():
-    assert name_fault(f"a/{'x' * 300}.jpg") == "a name of 304 bytes, and disks take 255"
-    assert name_fault(f"a/{'é' * 128}") == "a name of 256 bytes, and disks take 255"
+def test_a_name_too_long_for_file_systems():
+    assert name_fault(f"a/{'x' * 300}.jpg") == "a name of 304 bytes, but file systems allow 255"
+    assert name_fault(f"a/{'é' * 128}") == "a name of 256 bytes, but file systems allow 255"
     assert name_fault(f"a/{'x' * 255}") is None

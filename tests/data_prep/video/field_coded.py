@@ -1,11 +1,11 @@
-"""H.264 whose pictures are two fields in packets of their own, as AVCHD cameras write it: no encoder at hand does.
+"""H.264 with each picture's two fields in separate packets, as AVCHD cameras write it; no available encoder does.
 
 Every macroblock is stored as its samples (I_PCM), so that a stream is a few headers (ITU-T H.264, 7.3) and gray bytes.
 """
 
 from pathlib import Path
 
-WIDTH, HEIGHT = 64, 64  # of a frame; fields have half the lines
+WIDTH, HEIGHT = 64, 64  # of a frame; a field has half the lines
 
 
 class _Bits:
@@ -43,7 +43,7 @@ def _settings() -> bytes:
     sequence = _Bits().put(77, 8).put(0, 8).put(30, 8).ue(0).ue(0).ue(2).ue(1).put(0, 1)
     sequence.ue(WIDTH // 16 - 1).ue(HEIGHT // 32 - 1).put(0, 1).put(0, 1)  # frame_mbs_only_flag, adaptive: 0
     sequence.put(1, 1).put(0, 1)  # direct_8x8, no cropping
-    sequence.put(1, 1).put(0, 4).put(1, 1).put(1, 32).put(50, 32).put(1, 1).put(0, 4)  # 25 frames a second
+    sequence.put(1, 1).put(0, 4).put(1, 1).put(1, 32).put(50, 32).put(1, 1).put(0, 4)  # 25 frames per second
     picture = _Bits().ue(0).ue(0).put(0, 2).ue(0).ue(0).ue(0).put(0, 3).ue(0).ue(0).ue(0).put(0, 3)
     return _unit(0x67, sequence.ended()) + _unit(0x68, picture.ended())
 
@@ -63,7 +63,7 @@ def _field(number: int, bottom: bool, gray: int) -> bytes:
 
 
 def write(path: Path, frames: int) -> Path:
-    """Write a bare stream: frame k is gray 40 + 5 k in its upper field and 5 more in its lower."""
+    """Writes a bare stream: frame k is gray 40 + 5 k in its upper field, and 5 levels brighter in its lower field."""
     content = b""
     for number in range(frames):
         content += b"\0\0\0\1\x09\x10" + (_settings() if number == 0 else b"")

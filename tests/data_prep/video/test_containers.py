@@ -1,4 +1,4 @@
-"""Files cut short, and parts of a file gone: found by the lengths that the container states, or named."""
+"""Truncated files and missing parts are found by the lengths that the container states."""
 
 import shutil
 import subprocess
@@ -33,7 +33,7 @@ def whole(tmp_path_factory):
     for kind, (how, name) in KINDS.items():
         path = folder / kind / name
         path.parent.mkdir()
-        piped = name.startswith("pipe")  # a pipe can't be gone back in: no length is written
+        piped = name.startswith("pipe")  # a pipe can't seek back, so no length is written
         command = [FFMPEG, "-nostdin", "-v", "error", *MOVING, *how, "-" if piped else str(path)]
         done = subprocess.run(command, check=True, capture_output=True)
         if piped:
@@ -49,7 +49,7 @@ def read(path, content):
 
 
 def fragments(content):
-    """Where each `moof` box starts."""
+    """The start of each `moof` box."""
     starts, at = [], content.find(b"moof")
     while at >= 0:
         starts.append(at - 4)
@@ -58,7 +58,7 @@ def fragments(content):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_short_file_cut_anywhere_is_refused(whole, tmp_path, kind):
+def test_a_file_cut_anywhere_is_rejected(whole, tmp_path, kind):
     content = whole[kind].read_bytes()
     path = tmp_path / whole[kind].name
     accepted = []
@@ -72,29 +72,29 @@ def test_a_short_file_cut_anywhere_is_refused(whole, tmp_path, kind):
     assert accepted == []
 
 
-def test_a_cut_between_two_fragments_is_refused_where_an_index_lists_them(whole, tmp_path):
+def test_a_cut_between_two_fragments_is_found_by_their_index(whole, tmp_path):
     content = whole["indexed"].read_bytes()
     with pytest.raises(DataError, match="bytes are missing at its end"):
         read(tmp_path / "a.mp4", content[: fragments(content)[-1]])
 
 
-def test_something_between_two_fragments_that_is_no_box_is_refused(whole, tmp_path):
+def test_data_between_two_fragments_that_is_not_a_box_is_rejected(whole, tmp_path):
     content = bytearray(whole["fragmented"].read_bytes())
     start = fragments(content)[1]
     content[start : start + 8] = b"\x00\x00\x02\x00\x01\x02\x03\x04"
-    with pytest.raises(DataError, match=f"no box stands at byte {start}|promises|missing"):
+    with pytest.raises(DataError, match=f"there is no box at byte {start}|promises|missing"):
         read(tmp_path / "a.mp4", bytes(content))
 
 
-def test_zeros_behind_the_last_fragment_are_no_damage(whole, tmp_path):
+def test_zeros_after_the_last_fragment_are_not_damage(whole, tmp_path):
     assert len(read(tmp_path / "a.mp4", whole["fragmented"].read_bytes() + bytes(4096))) == 60
 
 
-def test_a_picture_of_an_avi_that_is_gone_is_missed_by_its_index(whole, tmp_path):
+def test_a_missing_picture_of_an_avi_is_found_by_its_index(whole, tmp_path):
     content = bytearray(whole["avi"].read_bytes())
     start = content.index(b"00dc", len(content) // 2)
     content[start - 40 : start + 400] = bytes(440)
-    with pytest.raises(DataError, match=r"promises 60 pictures, holds 59|zeros"):
+    with pytest.raises(DataError, match=r"states 60 pictures, but has 59|zeros"):
         read(tmp_path / "a.avi", bytes(content))
 
 
@@ -103,7 +103,7 @@ def test_a_picture_of_an_avi_that_is_gone_is_missed_by_its_index(whole, tmp_path
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
 @pytest.mark.parametrize("damage", ["zeros", "noise", "removed"])
-def test_other_damage_in_an_ogg_is_refused(whole, tmp_path, damage, share):
+def test_other_damage_in_an_ogg_is_rejected(whole, tmp_path, damage, share):
     content = bytearray(whole["ogg"].read_bytes())
     start = round(len(content) * share)
     if damage == "removed":
@@ -116,7 +116,7 @@ def test_other_damage_in_an_ogg_is_refused(whole, tmp_path, damage, share):
         list(iterate_frames(path, size_px=32))
 
 
-def test_a_page_that_is_gone_is_missed_by_its_number(whole, tmp_path):
+def test_a_missing_page_is_found_by_its_number(whole, tmp_path):
     content = whole["ogg"].read_bytes()
     pages = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
     with pytest.raises(DataError, match=f"1 pages are missing before byte {pages[6]}"):

@@ -1,4 +1,4 @@
-"""Pictures are counted, not packets: what is whole raises no false alarm, and no picture is lost."""
+"""Pictures are counted, not packets: whole files give no error, and no picture is lost."""
 
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ def assert_whole(path, pictures):
 
 @pytest.fixture(scope="module")
 def two_pass(tmp_path_factory):
-    """VP8 and VP9 whose encoder looks ahead, and writes pictures that only others refer to."""
+    """VP8 and VP9 from an encoder that looks ahead and writes pictures that are only references."""
     folder = tmp_path_factory.mktemp("two-pass")
     for codec, name in (("libvpx", "vp8"), ("libvpx-vp9", "vp9")):
         how = ["-c:v", codec, "-b:v", "60k", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-g", "20"]
@@ -52,7 +52,7 @@ def test_pictures_that_are_never_shown_do_not_count(two_pass, tmp_path, name):
 
 
 @needs_ffmpeg
-def test_hidden_pictures_do_not_hinder_jumps(two_pass):
+def test_hidden_pictures_do_not_prevent_seeking(two_pass):
     info, frames = assert_whole(two_pass / "vp8.webm", 60)
     assert info.closed_groups and len(info.key_pictures) > 1
     assert np.array_equal(read_frames(two_pass / "vp8.webm", [2, 50], size_px=32), frames[[1, 49]])
@@ -76,21 +76,21 @@ def test_two_packets_are_one_picture_of_two_fields(tmp_path, suffix):
 
 
 @needs_ffmpeg
-def test_a_repeated_picture_takes_no_bytes_and_is_no_damage(tmp_path):
-    """Theora writes an empty packet for a picture that is the one before."""
+def test_an_empty_packet_for_a_repeated_picture_is_not_damage(tmp_path):
+    """Theora writes an empty packet for a picture that repeats the previous one."""
     path = tmp_path / "still.ogv"
     ffmpeg("-f", "lavfi", "-i", "color=c=red:size=160x120:rate=30:duration=2", "-c:v", "libtheora", path)
     info = probe(path)
     assert info.pictures < 60
-    assert 45 <= count_frames(info) <= 60  # the last one lasts as long as its copies; the encoder keeps some back
+    assert 45 <= count_frames(info) <= 60  # the last one includes its copies; the encoder keeps some back
     assert len(read_frames(path, size_px=32)) == count_frames(info)
 
 
 @needs_ffmpeg
 @pytest.mark.parametrize("group", ["0", "1"], ids=["closed", "open"])
 @pytest.mark.parametrize("codec", [["libx264", "-bf", "2"], ["mpeg2video", "-bf", "2"], ["libx265"]])
-def test_a_recording_that_begins_within_a_group_is_no_damage(tmp_path, codec, group):
-    """A broadcast taken up in its midst: what comes before the first key frame can't be shown."""
+def test_a_recording_that_begins_within_a_group_is_not_damaged(tmp_path, codec, group):
+    """A broadcast recorded from the middle: pictures before the first key frame can't be shown."""
     whole, path = tmp_path / "whole.ts", tmp_path / "a.ts"
     quiet = {
         "libx264": ["-g", "20", "-x264-params", f"open-gop={group}"],
@@ -108,8 +108,8 @@ def test_a_recording_that_begins_within_a_group_is_no_damage(tmp_path, codec, gr
 
 @needs_ffmpeg
 @pytest.mark.parametrize("name", ["a.ts", "a.mpg"])
-def test_recordings_in_a_row_are_whole_and_follow_each_other(tmp_path, name):
-    """Cameras split long recordings, and people put the parts together again: time stamps begin again in each."""
+def test_joined_recordings_are_whole_and_in_sequence(tmp_path, name):
+    """Cameras split long recordings, and people join the parts again: time stamps restart in each part."""
     codec = ["libx264", "-g", "20"] if name == "a.ts" else ["mpeg2video", "-q:v", "4"]
     ffmpeg(*MOVING, "-c:v", *codec, tmp_path / name)
     one = read_frames(tmp_path / name, size_px=32)
@@ -121,8 +121,8 @@ def test_recordings_in_a_row_are_whole_and_follow_each_other(tmp_path, name):
 @needs_ffmpeg
 @pytest.mark.parametrize("codec", [["libx264", "-x264-params", "open-gop=1:keyint=20"], ["libx265"]])
 @pytest.mark.parametrize("start_s", ["0.7", "1.2"])
-def test_a_start_that_was_trimmed_away_by_groups_is_no_damage(tmp_path, codec, start_s):
-    """The list of pictures still has those that the edit list takes out."""
+def test_a_start_trimmed_by_whole_groups_is_not_damage(tmp_path, codec, start_s):
+    """The list of pictures still has those that the edit list removes."""
     quiet = ["-x265-params", "log-level=none:keyint=20:open-gop=1"] if codec[0] == "libx265" else []
     ffmpeg(*MOVING, "-c:v", *codec, *quiet, tmp_path / "whole.mkv")
     ffmpeg("-ss", start_s, "-i", tmp_path / "whole.mkv", "-c", "copy", tmp_path / "a.mp4")

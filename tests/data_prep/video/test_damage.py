@@ -3,7 +3,7 @@ import threading
 import av.logging
 import pytest
 
-from data_prep.video.damage import breaks_off, demuxer_stumbles, tells_of_damage
+from data_prep.video.damage import is_demuxer_error, is_early_end, tells_of_damage
 from data_prep.video.frames import read_frames
 from groundwork.errors import DataError
 
@@ -22,20 +22,20 @@ ERROR, WARNING, INFO = av.logging.ERROR, av.logging.WARNING, av.logging.INFO
         (INFO, "h264", "anything else", False),
     ],
 )
-def test_only_the_videos_own_decoder_tells_of_damage(level, source, message, tells):
+def test_only_the_videos_own_decoder_reports_damage(level, source, message, tells):
     assert tells_of_damage(level, source, message, "h264") == tells
 
 
-def test_a_matroska_that_breaks_off_is_told():
+def test_the_early_end_of_a_matroska_file_is_recognized():
     ended = "File ended prematurely at pos. 12345 (0x3039)"
-    assert demuxer_stumbles(ERROR, "matroska,webm", ended) and breaks_off(ERROR, "matroska,webm", ended)
-    assert not demuxer_stumbles(WARNING, "matroska,webm", ended)
-    assert not demuxer_stumbles(ERROR, "mov,mp4,m4a,3gp,3g2,mj2", ended)
-    assert not breaks_off(ERROR, "matroska,webm", "Duplicate element")  # a head may be careless
+    assert is_demuxer_error(ERROR, "matroska,webm", ended) and is_early_end(ERROR, "matroska,webm", ended)
+    assert not is_demuxer_error(WARNING, "matroska,webm", ended)
+    assert not is_demuxer_error(ERROR, "mov,mp4,m4a,3gp,3g2,mj2", ended)
+    assert not is_early_end(ERROR, "matroska,webm", "Duplicate element")  # a header may have harmless errors
 
 
-def test_threads_hear_of_their_own_file_alone(encode_video, tmp_path):
-    """libav's log is one for the process: a damaged file read beside whole ones must not spoil them."""
+def test_each_thread_gets_only_the_lines_about_its_own_file(encode_video, tmp_path):
+    """libav's log is global to the process: a damaged file must not affect whole files read at the same time."""
     whole = encode_video(tmp_path / "whole.mp4", size=(320, 240), pictures=300, options={"crf": "1"})
     content = bytearray(whole.read_bytes())
     for place in range(len(content) // 5, len(content) * 3 // 5, 41):

@@ -29,7 +29,7 @@ FRAMINGS = {
 }
 HEVC10 = ["-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=none:keyint=20:open-gop=0"]
 H264 = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "20"]
-# name: how ffmpeg encodes it, and degrees clockwise that it's turned by
+# name: how ffmpeg encodes it, and its clockwise rotation in degrees
 KINDS = {
     "h264": (H264, 0),
     "h264-open": ([*H264, "-x264-params", "open-gop=1:keyint=20"], 0),
@@ -42,7 +42,7 @@ KINDS = {
     "rotated-90-hevc10": (HEVC10, 90),
     "mkv": (H264, 0),
 }
-# Others, of which reading by number is held against reading in order: the same, and the file's suffix
+# Others, for comparing reading by number with reading in sequence: the same, and the file's suffix
 ENTERED = {
     "b-frames": ([*H264, "-bf", "3"], "mp4"),
     "hevc-open": (["-c:v", "libx265", "-x265-params", "log-level=none:keyint=20:open-gop=1"], "mp4"),
@@ -54,7 +54,7 @@ ENTERED = {
 
 @pytest.fixture(scope="module")
 def moving(turn_video, tmp_path_factory):
-    """Two seconds of sharp, saturated, moving content in each kind."""
+    """Two seconds of sharp, saturated, moving content in each encoding."""
     folder = tmp_path_factory.mktemp("moving")
     made = {}
     for name, (how, rotation) in KINDS.items():
@@ -74,8 +74,8 @@ def ffmpeg_frames(path, filters):
 
 
 def differences(ours, theirs, *, neighbors):
-    """Mean difference of each frame in gray levels; with `neighbors`, to the nearest of theirs and the ones beside it:
-    ffmpeg rounds time stamps to the nearest frame, so at a variable rate a picture may stand one frame off."""
+    """Mean difference of each frame in gray levels; with `neighbors`, the smallest over the frame and its neighbors:
+    ffmpeg rounds time stamps to the nearest frame, so at a variable rate a picture may be off by one frame."""
     assert abs(len(ours) - len(theirs)) <= 1
     count = min(len(ours), len(theirs))
     around = (-1, 0, 1) if neighbors else (0,)
@@ -85,7 +85,7 @@ def differences(ours, theirs, *, neighbors):
 
 @needs_ffmpeg
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_are_those_of_ffmpeg(moving, kind):
+def test_frames_match_those_of_ffmpeg(moving, kind):
     info = probe(moving[kind])
     width, height = Framing(90).decoded_size(info.width, info.height)
     theirs = ffmpeg_frames(moving[kind], f"scale={width}:{height}:flags=bilinear,format=rgb24,crop=90:90,")
@@ -97,7 +97,7 @@ def test_frames_are_those_of_ffmpeg(moving, kind):
 
 @needs_ffmpeg
 @pytest.mark.parametrize("kind", KINDS)
-def test_lanczos_is_pillows_of_the_full_picture(moving, kind):
+def test_lanczos_matches_pillow_on_the_full_picture(moving, kind):
     info = probe(moving[kind])
     full = ffmpeg_frames(moving[kind], "").reshape(-1, info.height, info.width, 3)
     width, height = Framing(90).decoded_size(info.width, info.height)
@@ -105,7 +105,7 @@ def test_lanczos_is_pillows_of_the_full_picture(moving, kind):
     resized = [np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS)) for f in full]
     theirs = np.stack([picture[top : top + 90, left : left + 90] for picture in resized])
     ours = read_frames(moving[kind], size_px=90, resample="lanczos")
-    # Measured: 0.1 in 8 bits, up to 1.4 in 10 (another rounding of chroma at full size)
+    # Measured: 0.1 with 8 bits, up to 1.4 with 10 bits (chroma is rounded differently at full size)
     assert differences(ours, theirs, neighbors=kind == "variable").max() < 2
 
 
@@ -126,7 +126,7 @@ def test_a_second_decoder_gives_the_same_frames(moving, second_decoder, kind, fr
 
 @needs_ffmpeg
 @pytest.mark.parametrize("kind", ["h264", "hevc10", "variable", "mkv", "rotated-90", "h264-open"])
-def test_jumps_end_at_the_very_pictures_of_reading_in_order(moving, kind):
+def test_seeking_gives_the_same_pictures_as_sequential_reading(moving, kind):
     path = moving[kind]
     in_order = read_frames(path, size_px=64)
     draw = np.random.default_rng(3)
@@ -137,11 +137,11 @@ def test_jumps_end_at_the_very_pictures_of_reading_in_order(moving, kind):
 
 @needs_ffmpeg
 @pytest.mark.parametrize("kind", [*ENTERED, "edit-list"])
-def test_every_30th_frame_of_any_codec_is_the_one_of_reading_in_order(moving, tmp_path, kind):
+def test_every_30th_frame_of_any_codec_matches_sequential_reading(moving, tmp_path, kind):
     how, suffix = ENTERED.get(kind, ([], "mp4"))
     path = tmp_path / f"a.{suffix}"
     source = ["-f", "lavfi", "-i", "testsrc2=size=160x90:rate=30:duration=5"]
-    if kind == "edit-list":  # a start between key frames, which the list cuts away
+    if kind == "edit-list":  # a start between key frames, which the edit list removes
         source, how = ["-ss", "0.5", "-i", str(moving["h264"])], ["-c", "copy"]
     subprocess.run([FFMPEG, "-v", "error", *source, *how, str(path)], check=True)
     in_order = np.stack([picture for _, picture in iterate_frames(path, size_px=64)])
@@ -151,7 +151,7 @@ def test_every_30th_frame_of_any_codec_is_the_one_of_reading_in_order(moving, tm
 
 
 @needs_ffmpeg
-def test_a_late_picture_does_not_cost_all_before_it(moving, monkeypatch):
+def test_a_late_picture_does_not_need_all_before_it(moving, monkeypatch):
     decoded = []
     plain = decoding._decoded
 
@@ -165,7 +165,7 @@ def test_a_late_picture_does_not_cost_all_before_it(moving, monkeypatch):
     assert len(decoded) <= 2 + 18  # key frames at 1, 21, 41
 
 
-def test_a_turned_matroska_is_upright(encode_video, turn_video, tmp_path):
+def test_a_rotated_matroska_is_upright(encode_video, turn_video, tmp_path):
     upright = encode_video(tmp_path / "a.mp4", size=(128, 96), rotation=90)
     with av.open(str(upright)) as given, av.open(str(tmp_path / "a.mkv"), "w") as made:
         stream = made.add_stream_from_template(given.streams.video[0])
@@ -180,8 +180,8 @@ def test_a_turned_matroska_is_upright(encode_video, turn_video, tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
 @pytest.mark.parametrize("seed", range(6))
-def test_jumps_are_exact_at_any_rate_and_group_size(encode_video, gray_level, tmp_path, seed, suffix):
-    """MP4's index is in decoding order: at a variable rate a jump to a key frame's time stamp can end before it."""
+def test_seeks_are_exact_at_any_rate_and_group_size(encode_video, gray_level, tmp_path, seed, suffix):
+    """MP4's index is in decoding order: at a variable rate, a seek to a key frame's time stamp may end before it."""
     draw = np.random.default_rng(seed)
     steps_s = draw.choice([1 / 240, 1 / 60, 1 / 30, 0.1, 0.5], size=37) * draw.uniform(0.4, 1.3, size=37)
     options = {"x264-params": f"keyint={draw.integers(1, 12)}:bframes={draw.integers(0, 5)}:b-adapt=0:scenecut=0"}
@@ -201,7 +201,7 @@ def test_jumps_are_exact_at_any_rate_and_group_size(encode_video, gray_level, tm
 @needs_ffmpeg
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("size", ["2x2", "16x16", "90x86", "1080x2", "2x1080", "18x640"])
-def test_odd_sizes_work_or_are_refused_by_name(tmp_path, size, framing):
+def test_odd_sizes_work_or_are_rejected_by_name(tmp_path, size, framing):
     path = tmp_path / "odd.mp4"
     source = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=0.4"]
     subprocess.run(
@@ -219,12 +219,12 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from data_prep.video.frames import iterate_frames
-def peak_kb():  # ru_maxrss would begin with that of the process that started this one
+def peak_kb():  # ru_maxrss would start with the value of the parent process
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 before = peak_kb()
 for number, _ in iterate_frames(Path(sys.argv[1]), **{how!r}):
     if number == 60:
-        time.sleep(1)  # a reader that decodes ahead without bound would go on
+        time.sleep(1)  # a reader that decodes ahead without limit would continue
 print((peak_kb() - before) // 1024)
 """
 
@@ -239,8 +239,8 @@ def long(tmp_path_factory):
 
 @needs_ffmpeg
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much memory it took")
-@pytest.mark.parametrize("framing", ["crop", "lanczos pad"])  # scaled by the decoder, and by us
-def test_memory_is_bounded_whatever_the_shape(long, framing):
+@pytest.mark.parametrize("framing", ["crop", "lanczos pad"])  # scaled by the decoder, and by Pillow
+def test_memory_is_bounded_for_every_shape(long, framing):
     """400 pictures of 1280 x 720 are 1.1 GB at full size, and 108 MB at 300 x 300."""
     script = MEMORY.format(root=str(ROOT), how={"size_px": 300, **FRAMINGS[framing]})
     done = subprocess.run([sys.executable, "-c", script, str(long)], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The room's face: what others may import, and that nothing is loaded before it is used."""
+"""The package's public names, and that nothing is loaded before it is used."""
 
 import ast
 import subprocess
@@ -14,21 +14,21 @@ OTHERS = ("data_prep/[!v]*/*.py", "orbit_lite/**/*.py", "eval/**/*.py", "benchma
 
 
 @pytest.mark.parametrize("name", video.__all__)
-def test_every_name_is_there(name):
+def test_every_public_name_exists(name):
     assert getattr(video, name) is not None and name in dir(video)
 
 
-def test_a_name_that_is_none():
+def test_an_unknown_name():
     assert not hasattr(video, "nothing")
 
 
-def test_decoders_wait_until_they_are_used():
+def test_decoders_are_loaded_only_on_use():
     code = "import sys, data_prep.tree.index, data_prep.video; print({'av', 'cv2', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
-def test_other_rooms_import_from_the_face_alone():
+def test_other_packages_import_only_public_names():
     files = [path for pattern in OTHERS for path in ROOT.glob(pattern)]
     assert len(files) > 100
     for path in files:

@@ -22,7 +22,7 @@ SIZE_PX = 64
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
 
-# name -> how it is encoded; every kind must give the right pictures, in order and by number
+# name -> how it is encoded; every encoding must give the right pictures, in sequence and by number
 CLIPS = {
     "h264": {},
     "h264-open-groups": {"options": {"x264-params": "open-gop=1:keyint=10:bframes=3:b-adapt=0"}},
@@ -59,13 +59,13 @@ stamp_steps = st.lists(st.floats(0.002, 0.5), max_size=60)
 
 
 @given(steps=stamp_steps, last_s=st.floats(0.002, 0.5), fps=st.sampled_from([10.0, 24.0, 30.0, 60.0]))
-def test_a_frame_shows_the_last_picture_that_has_begun(steps, last_s, fps):
+def test_a_frame_shows_the_last_picture_that_has_started(steps, last_s, fps):
     times = np.cumsum([0, *steps])
     pictures = frame_pictures(times.tolist(), last_s, fps)
     for k, picture in enumerate(pictures):
         begun = [i for i, stamp in enumerate(times) if stamp <= k / fps + STAMP_TOLERANCE_S]
         assert picture == begun[-1]
-    assert abs(len(pictures) - (times[-1] + last_s) * fps) <= 1  # within one of ffmpeg's fps filter, which rounds
+    assert abs(len(pictures) - (times[-1] + last_s) * fps) <= 1  # within one frame of ffmpeg's fps filter, which rounds
 
 
 @pytest.mark.parametrize("digits", [9, 3], ids=["exact", "milliseconds, as in Matroska"])
@@ -94,12 +94,12 @@ def test_each_frame_shows_the_picture_it_should(clips, gray_level, name):
     assert numbers == tuple(range(1, len(expected) + 1))
     assert all(picture.shape == (SIZE_PX, SIZE_PX, 3) and picture.dtype == np.uint8 for picture in pictures)
     got = [shown_level(picture) for picture in pictures]
-    # 5 levels lie between neighbors; what coding and color conversion cost stays below half of that
+    # neighbors differ by 5 levels; errors of coding and color conversion stay below half of that
     assert got == pytest.approx([gray_level(int(k)) for k in expected], abs=2.4)
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_random_access_gives_the_very_pixels_of_reading_in_order(clips, name):
+def test_random_access_gives_the_same_pixels_as_sequential_reading(clips, name):
     in_order = dict(iterate_frames(clips[name], size_px=SIZE_PX))
     wanted = np.random.default_rng(5).integers(1, len(in_order) + 1, size=12).tolist()
     got = read_frames(clips[name], wanted, size_px=SIZE_PX)
@@ -113,7 +113,7 @@ def test_random_access_gives_the_very_pixels_of_reading_in_order(clips, name):
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (0, 1)), (180, (1, 1)), (270, (1, 0))])
 @pytest.mark.parametrize("options", [{}, CLIPS["h264-open-groups"]["options"]], ids=["closed", "open"])
 def test_rotation_is_applied(encode_video, tmp_path, rotation, corner, options):
-    # the red mark stands at the top left of what is stored; turned clockwise by 90 it's at the top right
+    # the red mark is at the top left of the stored picture; rotated clockwise by 90 degrees, at the top right
     path = encode_video(tmp_path / "a.mp4", size=(128, 128), rotation=rotation, options=options)
     picture = read_frames(path, [3], size_px=SIZE_PX)[0].astype(int)
     redness = picture[..., 0] - picture[..., 1]
@@ -121,8 +121,8 @@ def test_rotation_is_applied(encode_video, tmp_path, rotation, corner, options):
     assert np.unravel_index(halves.argmax(), (2, 2)) == corner
 
 
-def test_the_crop_is_about_the_center(encode_video, tmp_path):
-    # the mark takes the left quarter of a width of 3 heights: it lies outside the middle third
+def test_the_crop_is_centered(encode_video, tmp_path):
+    # the mark takes the left quarter of a width of 3 heights, so it is outside the middle third
     path = encode_video(tmp_path / "a.mp4", size=(288, 96))
     picture = read_frames(path, [1], size_px=SIZE_PX)[0].astype(int)
     assert (picture[..., 0] - picture[..., 1]).max() < 30
@@ -132,13 +132,13 @@ def test_the_crop_is_about_the_center(encode_video, tmp_path):
 
 
 @pytest.mark.parametrize("numbers", [[0], [41], [-1], [1, 99]])
-def test_a_frame_that_is_not_there_is_refused(clips, numbers):
+def test_a_missing_frame_is_an_error(clips, numbers):
     with pytest.raises(DataError, match=r"h264\.mp4: has frames 1 to 40 at 30 fps"):
         read_frames(clips["h264"], numbers, size_px=SIZE_PX)
 
 
 @pytest.mark.parametrize("how", [{"shape": "round"}, {"resample": "nearest"}])
-def test_an_unknown_framing_is_refused_before_anything_is_read(how):
+def test_an_unknown_framing_is_rejected_before_anything_is_read(how):
     with pytest.raises(UsageError, match="there are"):
         read_frames(Path("nowhere.mp4"), **how)
     with pytest.raises(UsageError, match="there are"):
@@ -158,8 +158,8 @@ def test_no_numbers_give_no_frames(clips):
 
 
 @needs_ffmpeg
-def test_pictures_that_an_edit_list_cuts_away_are_not_shown(clips, tmp_path, gray_level):
-    path = tmp_path / "cut.mp4"  # a phone's trim: starts between key frames, which stay in the file
+def test_pictures_removed_by_an_edit_list_are_not_shown(clips, tmp_path, gray_level):
+    path = tmp_path / "cut.mp4"  # trimmed by a phone: starts between key frames, which stay in the file
     subprocess.run([FFMPEG, "-v", "error", "-ss", "0.5", "-i", str(clips["h264"]), "-c", "copy", str(path)], check=True)
     info = probe(path)
     assert info.pictures < 40 and not info.closed_groups
@@ -181,7 +181,7 @@ def test_jpeg_keeps_the_picture_and_its_colors():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
-def test_a_jpeg_cut_short_is_refused(share):
+def test_a_truncated_jpeg_is_rejected(share):
     content = encode_jpeg(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     with pytest.raises(DataError, match="JPEG"):
         decode_jpeg(content[: int(len(content) * share)])

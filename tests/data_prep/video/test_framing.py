@@ -15,7 +15,7 @@ def picture(width, height):
 
 
 def scaled(source, size):
-    """As the decoder would: any scaler will do here."""
+    """Scales like the decoder; any scaler is sufficient here."""
     return np.asarray(Image.fromarray(source).resize(size, Image.Resampling.BOX))
 
 
@@ -29,16 +29,16 @@ def test_every_picture_becomes_a_square_of_the_size(width, height, size, shape, 
 
 
 @given(width=sides, height=sides, size=st.integers(8, 64))
-def test_what_the_decoder_is_asked_for(width, height, size):
+def test_the_size_requested_from_the_decoder(width, height, size):
     crop, pad = (Framing(size, shape).decoded_size(width, height) for shape in ("crop", "pad"))
     assert min(crop) == size == max(pad)
     assert Framing(size, "squash").decoded_size(width, height) == (size, size)
-    for wide, high in (crop, pad):  # the sides keep their ratio to half a pixel, or a pixel is all that's left
+    for wide, high in (crop, pad):  # the ratio is kept to half a pixel, except for a side of one pixel
         assert 1 in (wide, high) or abs(wide * height - high * width) <= max(width, height) * 0.51
     assert Framing(size, "crop", "lanczos").decoded_size(width, height) == (width, height)
 
 
-def test_the_crop_is_about_the_center():
+def test_the_crop_is_centered():
     source = picture(100, 50)
     assert np.array_equal(Framing(50).square(source), source[:, 25:75])
     source = picture(50, 101)
@@ -47,17 +47,17 @@ def test_the_crop_is_about_the_center():
 
 @pytest.mark.parametrize("resample", RESAMPLES)
 @pytest.mark.parametrize(("width", "height"), [(64, 32), (32, 64), (64, 37)])
-def test_bars_are_black_and_about_the_picture(width, height, resample):
+def test_bars_are_black_and_on_both_sides(width, height, resample):
     source = picture(width, height)
     square = Framing(64, "pad", resample).square(source)
     top, left = (64 - height) // 2, (64 - width) // 2
     inside = np.zeros((64, 64), dtype=bool)
     inside[top : top + height, left : left + width] = True
-    assert np.array_equal(square[inside].reshape(source.shape), source)  # the longer side fits: nothing is scaled
+    assert np.array_equal(square[inside].reshape(source.shape), source)  # the longer side fits, so nothing is scaled
     assert not square[~inside].any()
 
 
-def test_squashing_keeps_all_of_the_picture():
+def test_squashing_keeps_the_whole_picture():
     source = np.zeros((40, 120, 3), dtype=np.uint8)
     source[:, :60, 0], source[:, 60:, 2] = 255, 255
     square = Framing(40, "squash", "lanczos").square(source)
@@ -65,8 +65,8 @@ def test_squashing_keeps_all_of_the_picture():
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 180), (180, 320), (200, 200)])
-def test_lanczos_of_the_part_is_the_cut_of_the_whole(width, height):
-    """Scaled sides that are whole numbers: then both ways must agree to rounding, at the edges of the cut as well.
+def test_scaling_a_part_equals_cropping_the_scaled_whole(width, height):
+    """If scaled sides are whole numbers, both ways must agree up to rounding, also at the edges of the crop.
 
     Smooth content, for Pillow may take its two passes in the other order, and overshoot is clipped in between.
     """
@@ -82,6 +82,6 @@ def test_lanczos_of_the_part_is_the_cut_of_the_whole(width, height):
     ("how", "known"),
     [({"shape": "round"}, "crop, pad, squash"), ({"resample": "x"}, "decoder, lanczos"), ({"size_px": 0}, "1")],
 )
-def test_what_does_not_exist_is_refused_with_what_does(how, known):
+def test_an_unknown_name_lists_the_known_ones(how, known):
     with pytest.raises(UsageError, match=known):
         Framing(**{"size_px": 64, **how})

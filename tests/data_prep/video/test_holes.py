@@ -1,4 +1,4 @@
-"""Zeros in the midst of a video are found, in every codec that has none of its own."""
+"""Zeros inside a video are found in every codec that does not write such zeros itself."""
 
 import shutil
 import subprocess
@@ -35,23 +35,23 @@ def context(name):
     [
         (packed(IDR, SLICE * 100), False),
         (packed(IDR, b"a" * 100 + bytes(70) + b"a" * 100), True),
-        (packed(IDR) + bytes(500), False),  # filled up at the end
+        (packed(IDR) + bytes(500), False),  # padding at the end
         (bytes(500), True),
         (bytes(80) + packed(IDR), True),
     ],
     ids=["whole", "within", "filled up", "all", "in front"],
 )
-def test_zeros_behind_lengths_are_a_hole(content, hole):
+def test_zeros_in_units_with_length_prefixes_are_a_hole(content, hole):
     assert has_hole(content, AVCC) == hole
 
 
-def test_zeros_before_a_start_code_are_none():
+def test_zeros_before_a_start_code_are_not_a_hole():
     filled = bare(IDR) + bytes(500) + bare(SLICE) + bytes(500)
     assert not has_hole(filled, BARE) and not has_hole(filled, context("mpeg2video"))
     assert has_hole(bare(IDR + bytes(500) + b"abc"), BARE)
 
 
-def test_zeros_in_a_codec_that_has_its_own_are_none():
+def test_zeros_in_a_codec_that_writes_them_are_not_a_hole():
     assert not has_hole(b"a" + bytes(500) + b"a", context("rawvideo"))
 
 
@@ -75,8 +75,8 @@ def test_a_zeroed_block_is_found(tmp_path, kind):
 @needs_ffmpeg
 @pytest.mark.parametrize("tables", ["default", "optimal"])
 @pytest.mark.parametrize("source", ["color=c=black", "life=ratio=0.01:death_color=black:life_color=white"])
-def test_a_dark_picture_in_mjpeg_is_no_hole(tmp_path, source, tables):
-    """Fitted Huffman tables give a flat area as zeros."""
+def test_a_dark_picture_in_mjpeg_is_not_a_hole(tmp_path, source, tables):
+    """Optimized Huffman tables code a flat area as zeros."""
     path = tmp_path / "a.avi"
     made = ["-f", "lavfi", "-i", f"{source}{':' if '=' in source[6:] else '='}size=640x480:rate=10", "-t", "0.5"]
     codec = ["-c:v", "mjpeg", "-q:v", "2", "-huffman", tables]

@@ -1,4 +1,4 @@
-"""Interlaced video is deinterlaced, stretched pixels are made square, and all else is left alone."""
+"""Interlaced video is deinterlaced, stretched pixels become square, and other videos are not changed."""
 
 import shutil
 import subprocess
@@ -35,7 +35,7 @@ def pictures_of(path, filters, side):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_interlaced_video_is_deinterlaced(tmp_path, kind):
-    """A bar that moves sideways has combs where fields are woven, and straight edges where they are not."""
+    """A bar that moves sideways has comb edges in interlaced frames, and straight edges after deinterlacing."""
     path = make(tmp_path / kind, "testsrc2=size=320x256:rate=50:duration=1", ["-vf", WOVEN, *KINDS[kind]])
     info = probe(path)
     assert info.interlaced and info.pictures == 25 and not info.closed_groups
@@ -47,7 +47,7 @@ def test_an_interlaced_video_is_deinterlaced(tmp_path, kind):
     assert np.abs(ours - woven).mean() > 2 * np.abs(ours - theirs).mean()
 
 
-def test_frames_by_number_are_those_of_reading_in_order(tmp_path):
+def test_frames_by_number_match_sequential_reading(tmp_path):
     source = "testsrc2=size=160x128:rate=50:duration=1"
     path = make(tmp_path / "a.mp4", source, ["-vf", WOVEN, *KINDS["h264.mp4"]])
     in_order = np.stack([picture for _, picture in iterate_frames(path, size_px=64, fps=25)])
@@ -56,7 +56,7 @@ def test_frames_by_number_are_those_of_reading_in_order(tmp_path):
         assert np.array_equal(read_frames(path, numbers, size_px=64, fps=25), in_order[np.array(numbers) - 1])
 
 
-def test_a_progressive_video_is_not_touched(tmp_path):
+def test_a_progressive_video_is_not_changed(tmp_path):
     path = make(tmp_path / "a.mp4", "testsrc2=size=160x128:rate=25:duration=1", ["-c:v", "libx264", "-g", "10"])
     assert not probe(path).interlaced
     assert np.array_equal(read_frames(path, size_px=64, fps=25, shape="squash"), pictures_of(path, "", 64))
@@ -64,7 +64,7 @@ def test_a_progressive_video_is_not_touched(tmp_path):
 
 @pytest.mark.parametrize(("aspect", "size"), [("4/3", (427, 240)), ("3/4", (240, 240)), ("1", (320, 240))])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
-def test_pixels_are_made_square(tmp_path, aspect, size, name):
+def test_pixels_become_square(tmp_path, aspect, size, name):
     codec = ["-c:v", "mpeg4", "-q:v", "2"] if name.endswith("avi") else ["-c:v", "libx264", "-pix_fmt", "yuv420p"]
     how = ["-vf", f"setsar={aspect}", *codec]
     path = make(tmp_path / name, "testsrc2=size=320x240:rate=25:duration=0.4", how)
@@ -77,7 +77,7 @@ def test_pixels_are_made_square(tmp_path, aspect, size, name):
 
 
 @pytest.mark.parametrize("rotation", [90, 180])
-def test_a_turned_video_with_stretched_pixels(encode_video, turn_video, tmp_path, rotation):
+def test_a_rotated_video_with_stretched_pixels(encode_video, turn_video, tmp_path, rotation):
     upright = make(
         tmp_path / "a.mp4",
         "testsrc2=size=320x240:rate=25:duration=0.4",
@@ -88,6 +88,6 @@ def test_a_turned_video_with_stretched_pixels(encode_video, turn_video, tmp_path
     assert (info.width, info.height) == ((240, 427) if rotation == 90 else (427, 240))
 
 
-def test_nonsense_about_pixels_is_left_aside(tmp_path):
+def test_an_impossible_pixel_aspect_is_ignored(tmp_path):
     how = ["-vf", "setsar=100", "-c:v", "mpeg4"]
     assert probe(make(tmp_path / "a.mkv", "testsrc2=size=320x240:rate=25:duration=0.4", how)).width == 320

@@ -1,4 +1,4 @@
-"""What may be opened, and what is said of all else: one line that names the file, never a traceback."""
+"""Which files can be opened, and the one-line errors for all others, which name the file."""
 
 import http.server
 import shutil
@@ -29,7 +29,7 @@ def assert_refused(path, match):
 
 
 def put(path, old, new):
-    """Write other bytes of the same length over the first that are found."""
+    """Replaces the first occurrence of some bytes by others of the same length."""
     content = path.read_bytes()
     assert len(old) == len(new) and old in content
     path.write_bytes(content.replace(old, new, 1))
@@ -40,7 +40,7 @@ def put(path, old, new):
 
 @needs_ffmpeg
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "3gp", "mkv", "avi", "flv"])
-def test_metadata_that_is_no_text_stops_no_video(encode_video, tmp_path, suffix):
+def test_metadata_that_is_not_text_does_not_matter(encode_video, tmp_path, suffix):
     whole, path = encode_video(tmp_path / "whole.mp4", pictures=12), tmp_path / f"a.{suffix}"
     title, handler = "title=Muller at home", "handler_name=Kamera Muller"
     ffmpeg("-i", whole, "-c", "copy", "-bf", "0", "-metadata", title, "-metadata:s:v", handler, path)
@@ -49,18 +49,18 @@ def test_metadata_that_is_no_text_stops_no_video(encode_video, tmp_path, suffix)
     assert len(read_frames(path, size_px=32)) > 10
 
 
-# --- what can't be decoded
+# --- videos that can't be decoded
 
 
 def test_an_unknown_codec_is_named(encode_video, tmp_path):
     path = encode_video(tmp_path / "a.mp4", pictures=5)
     put(path, b"\0avc1"[1:] + bytes(6), b"zzz1" + bytes(6))
-    assert_refused(path, r"codec that can't be decoded here \(none \(zzz1.*Convert")
+    assert_refused(path, r"codec can't be decoded here \(none \(zzz1.*Convert")
 
 
 @needs_ffmpeg
 @pytest.mark.parametrize("scheme", ["cenc-aes-ctr"])
-def test_an_encrypted_video_is_called_encrypted(encode_video, tmp_path, scheme):
+def test_an_encrypted_video_is_reported_as_encrypted(encode_video, tmp_path, scheme):
     whole, path = encode_video(tmp_path / "whole.mp4", pictures=12), tmp_path / "a.mp4"
     key = ["-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8"]
     ffmpeg("-i", whole, "-c", "copy", "-encryption_scheme", scheme, *key, path)
@@ -69,7 +69,7 @@ def test_an_encrypted_video_is_called_encrypted(encode_video, tmp_path, scheme):
 
 @pytest.mark.parametrize("box", [b"stsd", b"stsz", b"stco", b"stts", b"mdhd", b"hdlr", b"trak", b"avcC"])
 @pytest.mark.parametrize("filler", [b"\0", b"\xff", b"A"])
-def test_a_damaged_head_is_one_line(encode_video, tmp_path, box, filler):
+def test_a_damaged_header_is_one_line(encode_video, tmp_path, box, filler):
     path = encode_video(tmp_path / "a.mp4", pictures=5)
     content = bytearray(path.read_bytes())
     start = content.index(box) + 4
@@ -81,17 +81,17 @@ def test_a_damaged_head_is_one_line(encode_video, tmp_path, box, filler):
         assert "\n" not in str(error)
 
 
-# --- what is no video
+# --- files that are not videos
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP", "WEBP"])
-def test_a_picture_named_as_a_video_is_called_one_picture(tmp_path, image_format):
+def test_a_picture_named_like_a_video_is_reported_as_a_picture(tmp_path, image_format):
     path = tmp_path / "a.mp4"
     Image.new("RGB", (64, 48), "red").save(path, format=image_format)
-    assert_refused(path, rf"(?i)holds one {image_format} picture, expected a video\. Name it \.")
+    assert_refused(path, rf"(?i)holds one {image_format} picture, expected a video\. Rename it to \.")
 
 
-def test_an_empty_file_is_called_empty(tmp_path):
+def test_an_empty_file_is_reported_as_empty(tmp_path):
     (tmp_path / "a.mp4").touch()
     assert_refused(tmp_path / "a.mp4", "an empty file")
 
@@ -117,7 +117,7 @@ def test_a_list_of_other_files_opens_none_of_them(encode_video, tmp_path, text, 
 
 
 @pytest.mark.parametrize("name", ["12:30 cup.mp4", "http:a.mp4", "a%03d.mp4", "pipe:0.mp4", "concat:a|b.mp4", "ü.mp4"])
-def test_any_name_is_a_files_name(encode_video, tmp_path, monkeypatch, name):
+def test_any_file_name_works(encode_video, tmp_path, monkeypatch, name):
     path = encode_video(tmp_path / "plain.mp4", pictures=5).rename(tmp_path / name)
     assert probe(path).pictures == 5
     monkeypatch.chdir(tmp_path)
@@ -125,7 +125,7 @@ def test_any_name_is_a_files_name(encode_video, tmp_path, monkeypatch, name):
 
 
 def test_no_name_makes_a_connection(encode_video, tmp_path, monkeypatch):
-    """A folder `http:` with a host in it is a path like any other."""
+    """A folder named `http:` with a host in it is an ordinary path."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""All eight orientations, odd angles and senseless matrices, against ffmpeg's own rule and against the pixels."""
+"""All eight orientations, odd angles and invalid matrices, compared with ffmpeg's rule and with the pixels."""
 
 import math
 import shutil
@@ -32,7 +32,7 @@ def matrix(a, b, c, d):
 
 
 def write_matrix(path, numbers):
-    """Set the display matrix of an MP4's track (ISO 14496-12, 8.3.2)."""
+    """Sets the display matrix of an MP4's track (ISO 14496-12, 8.3.2)."""
     content = bytearray(path.read_bytes())
     start = content.index(b"tkhd") + 4 + 40
     content[start : start + 36] = struct.pack(">9i", *numbers)
@@ -44,12 +44,12 @@ def test_a_matrix_is_one_of_eight(signs):
     assert from_matrix(matrix(*signs)) == Orientation(*EIGHT[signs])
 
 
-def test_a_matrix_without_a_meaning_is_left_aside():
+def test_an_invalid_matrix_is_ignored():
     assert from_matrix((0,) * 9) == Orientation()
     assert from_matrix((*(0,) * 8, 1 << 30)) == Orientation()
 
 
-def test_any_other_angle_turns_within_the_stored_size():
+def test_any_other_angle_rotates_within_the_stored_size():
     turn = math.radians(30)
     found = from_matrix(matrix(math.cos(turn), math.sin(turn), -math.sin(turn), math.cos(turn)))
     assert found == Orientation(30) and not found.swaps_sides
@@ -57,8 +57,8 @@ def test_any_other_angle_turns_within_the_stored_size():
 
 
 @pytest.mark.parametrize("signs", EIGHT)
-def test_pictures_are_shown_so(encode_video, tmp_path, signs):
-    """Point by point as the matrix says: a stored point (p, q) is shown at (a p + c q, b p + d q)."""
+def test_pictures_are_shown_as_the_matrix_says(encode_video, tmp_path, signs):
+    """Point by point: a stored point (p, q) is shown at (a p + c q, b p + d q)."""
     path = encode_video(tmp_path / "a.mp4", size=(128, 96), pictures=3)  # a red mark at the stored upper left
     stored = read_frames(path, size_px=32, shape="squash")[0]
     write_matrix(path, matrix(*signs))
@@ -74,7 +74,7 @@ def test_pictures_are_shown_so(encode_video, tmp_path, signs):
 
 @pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
 @pytest.mark.parametrize("numbers", [*(matrix(*signs) for signs in EIGHT), (0,) * 9, matrix(0.866, 0.5, -0.5, 0.866)])
-def test_ffmpeg_shows_them_so(encode_video, tmp_path, numbers):
+def test_ffmpeg_shows_the_same(encode_video, tmp_path, numbers):
     path = encode_video(tmp_path / "a.mp4", size=(128, 96), pictures=3)
     write_matrix(path, numbers)
     scale = "scale=32:32:flags=bilinear,format=rgb24"

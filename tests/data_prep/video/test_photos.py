@@ -1,4 +1,4 @@
-"""A photo file of every kind is one upright picture of 8 bits in RGB, and one line where it is none."""
+"""A photo file of any format becomes one upright 8-bit RGB picture, or gives a one-line error."""
 
 import io
 import warnings
@@ -17,7 +17,7 @@ GREEN, RED = (10, 220, 30), (200, 0, 0)
 
 @pytest.fixture
 def picture():
-    """80 x 60, red, green at the top left."""
+    """A picture of 80 x 60, red, with green at the top left."""
     pixels = np.full((60, 80, 3), RED, np.uint8)
     pixels[:20, :20] = GREEN
     return Image.fromarray(pixels)
@@ -47,11 +47,11 @@ def test_every_format_gives_its_pixels(save, picture, name):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_it_is_turned_as_its_metadata_say(save, picture, suffix, orientation):
+def test_it_is_rotated_as_its_metadata_says(save, picture, suffix, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     photo = read_photo(save(picture, f"a.{suffix}", exif=exif, quality=95))
-    # EXIF 2.32, 4.6.4: the row and the column of the scene that are stored first
+    # EXIF 2.32, 4.6.4: the sides of the scene that are the stored first row and column
     corner = ["top left", "top right", "bottom right", "bottom left", "top left", "top right", "bottom right"]
     corner = [*corner, "bottom left"][orientation - 1]
     green = photo.picture[5 if "top" in corner else -5, 5 if "left" in corner else -5]
@@ -72,7 +72,7 @@ def test_16_bits_are_scaled_and_not_cut_off(save):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_what_is_transparent_is_white(save, picture, mode):
+def test_transparent_areas_are_white(save, picture, mode):
     if mode == "P":
         path = save(picture.convert("P"), "a.png", transparency=0)
         pixels = np.asarray(picture.convert("P"))
@@ -86,12 +86,12 @@ def test_what_is_transparent_is_white(save, picture, mode):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
-def test_of_an_animation_the_first_picture_is_taken(save, picture, name):
+def test_the_first_picture_of_an_animation_is_used(save, picture, name):
     photo = read_photo(save(picture, name, save_all=True, append_images=[Image.new("RGB", (80, 60), "blue")]))
     assert photo.is_first_of_several and near(photo.picture[-5, -5], RED, 12)
 
 
-def test_damaged_metadata_are_no_reason_to_refuse(save, picture):
+def test_damaged_metadata_is_ignored(save, picture):
     file = io.BytesIO()
     picture.save(file, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 40)
     path = save(picture, "a.jpg")
@@ -99,12 +99,12 @@ def test_damaged_metadata_are_no_reason_to_refuse(save, picture):
     assert read_photo(path).picture.shape == (60, 80, 3)
 
 
-# --- what can't be read
+# --- unreadable files
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.bmp"])
 @pytest.mark.parametrize("kept", [0.3, 0.9])
-def test_what_is_cut_off_is_one_line(save, name, kept):
+def test_a_truncated_file_is_one_line(save, name, kept):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8))
     path = save(noise, name)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
@@ -114,17 +114,17 @@ def test_what_is_cut_off_is_one_line(save, name, kept):
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"", "empty file"), (b"hello", "no picture that can be read")])
-def test_what_is_no_picture_is_one_line(tmp_path, content, message):
+def test_a_file_that_is_not_a_picture_is_one_line(tmp_path, content, message):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_photo(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize("size", [(11_000, 11_000), (20_000, 10_001)])
-def test_a_bomb_is_refused_before_it_is_decoded(save, size):
+def test_a_decompression_bomb_is_rejected_before_decoding(save, size):
     path = save(Image.new("1", size))
-    path.write_bytes(path.read_bytes()[:200])  # the header alone: decoding would find it cut off
-    with pytest.raises(DataError, match=f"pixels, expected {MOST_PIXELS // 10**6} million at most"):
+    path.write_bytes(path.read_bytes()[:200])  # only the header; decoding would report it as cut off
+    with pytest.raises(DataError, match=f"pixels, expected at most {MOST_PIXELS // 10**6} million"):
         read_photo(path)
 
 

@@ -1,4 +1,4 @@
-"""Readers by name: the same pictures from each, one count, and nothing from a video that is damaged."""
+"""Readers by name: all give the same pictures and count, and none reads a damaged video."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from groundwork.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[3]
 OTHERS = [name for name in READERS if name != "pyav"]
-# Largest mean difference of one picture from PyAV's, in gray levels of 255, scaled in the decoder: as the docs have it
+# Largest mean difference of a picture from PyAV's, in gray levels of 255, scaled in the decoder, as in the docs
 TOLERANCE = {"decord": 0.0, "torchcodec": 2.5}
 CLOSED, OPEN = {"bf": "2", "x264-params": "open-gop=0"}, {"bf": "2", "x264-params": "open-gop=1"}
 SIZE = Framing(64, "squash")
@@ -52,7 +52,7 @@ def test_every_reader_gives_the_same_pictures(encode_video, tmp_path, name, opti
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_hdr_gets_the_same_tones_from_every_reader(encode_patches, tmp_path, name):
+def test_every_reader_gives_the_same_tones_for_hdr(encode_patches, tmp_path, name):
     path = encode_patches(tmp_path / "hlg.mp4", codec="libx265", pix_fmt="yuv420p10le", tags=(9, 18, 9), drawn_with=9)
     assert probe(path).hdr == "HLG"
     ours, theirs = pictures(path, "pyav"), pictures(path, needed(name))
@@ -61,7 +61,7 @@ def test_hdr_gets_the_same_tones_from_every_reader(encode_patches, tmp_path, nam
 
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("options", [CLOSED, OPEN], ids=["closed", "open"])
-def test_pictures_asked_for_by_number_are_those_of_reading_in_order(encode_video, tmp_path, monkeypatch, name, options):
+def test_pictures_by_number_match_sequential_reading(encode_video, tmp_path, monkeypatch, name, options):
     path = encode_video(tmp_path / "a.mp4", pictures=45, options=options)
     needed(name)
     monkeypatch.setattr(by_decord, "LEAST_PICTURES", 3)  # several segments
@@ -71,7 +71,7 @@ def test_pictures_asked_for_by_number_are_those_of_reading_in_order(encode_video
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_damage_that_another_reader_passes_over_is_found_first(video, name):
+def test_damage_that_another_reader_ignores_is_found_first(video, name):
     content = bytearray(video.read_bytes())
     middle = content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 2
     content[middle : middle + 60] = bytes(255 - byte for byte in content[middle : middle + 60])
@@ -82,7 +82,7 @@ def test_damage_that_another_reader_passes_over_is_found_first(video, name):
 
 
 class Opened:
-    """A reader that finds a picture too few, and gives them too small."""
+    """A reader that finds one picture too few, and gives pictures that are too small."""
 
     count = 44
 
@@ -99,20 +99,20 @@ def stand_in(monkeypatch, **changes):
     monkeypatch.setattr(Reader, "adapter", lambda self: module)
 
 
-def test_another_count_of_pictures_names_both(video, monkeypatch):
+def test_a_different_count_of_pictures_names_both_counts(video, monkeypatch):
     stand_in(monkeypatch)
-    with pytest.raises(DataError, match=r"a\.mp4: decord finds 44 pictures, PyAV 45\."):
+    with pytest.raises(DataError, match=r"a\.mp4: decord finds 44 pictures, but PyAV 45\."):
         pictures(video, "decord")
 
 
-def test_a_picture_of_another_size_is_refused(video, monkeypatch):
+def test_a_picture_of_another_size_is_rejected(video, monkeypatch):
     stand_in(monkeypatch, count=45)
     with pytest.raises(DataError, match=r"decord gave a picture of \(5, 5, 3\), expected \(64, 64, 3\)"):
         pictures(video, "decord")
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_a_reader_shows_wrongly_is_refused_by_name(video, name):
+def test_videos_that_a_reader_shows_wrongly_are_rejected_by_name(video, name):
     info, module = probe(video), READERS[name].adapter()
     assert module.cannot_show(info) == ""
     assert "interlaced" in module.cannot_show(replace(info, interlaced=True))
@@ -120,7 +120,7 @@ def test_what_a_reader_shows_wrongly_is_refused_by_name(video, name):
     assert "slanted" in module.cannot_show(replace(info, orientation=Orientation(30)))
 
 
-def test_a_long_video_of_open_groups_is_not_held_in_memory_by_decord(encode_video, tmp_path, monkeypatch):
+def test_decord_does_not_keep_a_long_video_with_open_groups_in_memory(encode_video, tmp_path, monkeypatch):
     path = encode_video(tmp_path / "a.mp4", pictures=45, options=OPEN)
     needed("decord")
     monkeypatch.setattr(by_decord, "MOST_WHOLE_BYTES", 10 * 64 * 64 * 3)
@@ -153,7 +153,7 @@ def test_a_reader_that_fails_is_one_line(video, monkeypatch):
 
 
 def test_unknown_readers_and_missing_ones(monkeypatch):
-    with pytest.raises(UsageError, match="no reader 'opencv'; there are pyav, decord, torchcodec"):
+    with pytest.raises(UsageError, match="no reader 'opencv'; choose from pyav, decord, torchcodec"):
         reader_named("opencv")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for name in OTHERS:
@@ -162,7 +162,7 @@ def test_unknown_readers_and_missing_ones(monkeypatch):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_readers_version_is_the_imported_packages(video, name):
+def test_a_readers_version_is_that_of_the_imported_package(video, name):
     module = pytest.importorskip(READERS[name].package, reason=f"{name} is not installed", exc_type=Exception)
     found = reader_version(probe(video), name)
     assert found.startswith(name) and found.split()[-1].startswith(module.__version__.split("+")[0])

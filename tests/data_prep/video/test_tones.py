@@ -1,4 +1,4 @@
-"""HDR: pictures of standard range, coded as HLG or PQ by the formulas of BT.2100, come back as they were."""
+"""HDR: pictures of standard range that are coded as HLG or PQ by the formulas of BT.2100 are recovered."""
 
 import shutil
 import subprocess
@@ -15,14 +15,14 @@ TAGS = {"HLG": "arib-std-b67", "PQ": "smpte2084"}
 
 
 def chart() -> np.ndarray:
-    """sRGB codes (64, 64, 3): 16 patches of colors and grays, none as bright as paper."""
+    """sRGB code values (64, 64, 3): 16 patches of colors and grays, all darker than paper white."""
     patches = np.random.default_rng(0).integers(20, 220, (4, 4, 3))
     patches[3] = np.array([20, 80, 150, 215])[:, None]
     return patches.repeat(16, axis=0).repeat(16, axis=1).astype(np.uint8)
 
 
 def light_of(codes: np.ndarray) -> np.ndarray:
-    """sRGB codes to linear light, 1.0 is paper."""
+    """sRGB code values to linear light; 1.0 is paper white."""
     x = codes / 255
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
@@ -34,7 +34,7 @@ def wide(light: np.ndarray) -> np.ndarray:
 
 
 def hlg(light: np.ndarray) -> np.ndarray:
-    """Codes in [0, 1] of light on a screen of 1,000 cd/m2 (BT.2100's inverse OOTF, and its OETF)."""
+    """Code values in [0, 1] of light on a screen of 1,000 cd/m2 (BT.2100's inverse OOTF and OETF)."""
     display = light * PAPER_WHITE / 1000
     luminance = display @ np.array([0.2627, 0.6780, 0.0593])
     scene = display * (luminance ** ((1 - 1.2) / 1.2))[..., None]
@@ -57,16 +57,16 @@ def coded(transfer: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("transfer", CODE)
-def test_pictures_of_standard_range_come_back(transfer: str) -> None:
+def test_pictures_of_standard_range_are_recovered(transfer: str) -> None:
     picture = np.rint(255 * coded(transfer)).astype(np.uint8)
-    assert np.abs(picture.astype(int) - chart()).mean() > 15  # shown as they are coded they would be other pictures
+    assert np.abs(picture.astype(int) - chart()).mean() > 15  # shown unchanged, the picture would be different
     found = shown_in_standard_range(picture, transfer, wide=True)
     off = np.abs(found.astype(int) - chart())
-    assert found.dtype == np.uint8 and off.mean() < 2 and off.max() <= 10  # 8 bits of PQ are coarse in the dark
+    assert found.dtype == np.uint8 and off.mean() < 2 and off.max() <= 10  # 8-bit PQ is coarse in dark areas
 
 
 @pytest.mark.parametrize("transfer", CODE)
-def test_grays_stay_gray_and_brighter_stays_brighter_up_to_the_screens_peak(transfer: str) -> None:
+def test_grays_stay_gray_and_in_order_up_to_the_screens_peak(transfer: str) -> None:
     ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
     found = shown_in_standard_range(ramp, transfer, wide=True).astype(int)[0]
     assert (found.max(axis=1) - found.min(axis=1)).max() <= 1
@@ -78,7 +78,7 @@ def test_grays_stay_gray_and_brighter_stays_brighter_up_to_the_screens_peak(tran
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 @pytest.mark.parametrize("transfer", CODE)
-def test_a_10_bit_file_gives_the_picture_that_it_was_made_of(transfer: str, tmp_path) -> None:
+def test_a_10_bit_file_gives_the_original_picture(transfer: str, tmp_path) -> None:
     path = tmp_path / "hdr.mp4"
     codes = np.rint(65535 * coded(transfer)).astype("<u2")
     tags = f"colorprim=bt2020:transfer={TAGS[transfer]}:colormatrix=bt2020nc:range=limited:lossless=1:log-level=none"

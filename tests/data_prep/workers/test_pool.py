@@ -14,11 +14,11 @@ from groundwork.errors import DataError
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("spawned")
 
-# Functions of the standard library throughout: workers are started afresh and must find the function by its import.
+# All functions are from the standard library, because workers must be able to import them.
 
 
 def is_alive(process_id: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    """Whether a process is running; a zombie process is not."""
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -43,14 +43,14 @@ def test_no_items_start_no_workers():
     assert list(run_in_workers(math.sqrt, [], workers=2, time_limit_s=600)) == []
 
 
-def test_an_item_that_hangs_costs_only_itself():
+def test_only_an_item_that_hangs_fails():
     hangs = 1e6  # seconds
     outcomes = {o.item: o for o in run_in_workers(time.sleep, [hangs, 0.0, 0.01, 0.02], workers=1, time_limit_s=4.0)}
-    assert isinstance(outcomes[hangs].error, DataError) and "not done after 4 s" in str(outcomes[hangs].error)
+    assert isinstance(outcomes[hangs].error, DataError) and "not finished after 4 s" in str(outcomes[hangs].error)
     assert all(outcomes[item].error is None for item in (0.0, 0.01, 0.02))
 
 
-def test_a_worker_that_dies_costs_only_its_item():
+def test_only_the_item_of_a_worker_that_dies_fails():
     outcomes = {o.item: o for o in run_in_workers(signal.raise_signal, [9, 28], workers=1, time_limit_s=600)}
     assert isinstance(outcomes[9].error, DataError) and "died" in str(outcomes[9].error)
     assert outcomes[28].error is None  # SIGWINCH is ignored by default
@@ -74,8 +74,8 @@ run = run_in_workers(work, [sys.argv[1]] * 2, workers=2, time_limit_s=600)
 """
 
 
-def test_a_function_of_the_main_script_is_refused(monkeypatch):
-    monkeypatch.setattr(is_alive, "__module__", "__main__")  # no worker would find it, however often it were started
+def test_a_function_of_the_main_script_is_rejected(monkeypatch):
+    monkeypatch.setattr(is_alive, "__module__", "__main__")  # no worker could import it
     with pytest.raises(ValueError, match="main script"):
         next(run_in_workers(is_alive, [1], workers=1, time_limit_s=60))
 
@@ -98,11 +98,11 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
-def test_workers_end_when_the_caller_stops_listening(tmp_path):
+def test_workers_end_when_the_caller_stops_iterating(tmp_path):
     script, folder = tmp_path / "run.py", tmp_path / "pids"
     folder.mkdir()
     (tmp_path / "work.py").write_text(WORK)
-    # whoever runs the tests in the background may have SIGINT ignored, and children inherit that
+    # SIGINT may be ignored if the tests run in the background, and children inherit that
     heed = "import signal, threading\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     body = "threading.Timer(3, lambda: os.kill(os.getpid(), 2)).start(); next(run)"
     script.write_text(heed + SCRIPT.format(root=str(ROOT), body=body))

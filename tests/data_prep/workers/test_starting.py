@@ -1,4 +1,4 @@
-"""Workers are copies of one process that has the libraries loaded, and not of this one."""
+"""Workers are copies of one process with loaded libraries, and not of the test process."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ def answers(*questions):
     return [outcome.value for outcome in run_in_workers(eval, questions, workers=1, time_limit_s=60)]
 
 
-def test_workers_of_all_runs_come_from_one_process():
+def test_workers_of_all_runs_are_copies_of_one_process():
     parent = "__import__('os').getppid()"
     first, again, third = *answers(parent, parent), *answers(parent)
     assert first == again == third != os.getpid()
@@ -36,7 +36,7 @@ def test_a_worker_has_the_decoders_loaded_and_not_torch():
 
 def test_a_worker_does_not_run_the_main_script_again(tmp_path):
     script = tmp_path / "study.py"
-    script.write_text(  # without `if __name__ == "__main__"`, as people write
+    script.write_text(  # without `if __name__ == "__main__"`, as users may write
         "from data_prep.workers.pool import run_in_workers\n"
         "print('begun')\n"
         "print(*(found.value for found in run_in_workers(abs, [-1, -2], workers=2, time_limit_s=60)))\n"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("spawned")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 
-# Functions of the standard library throughout: the process is started afresh and must find the function by its import.
+# All functions are from the standard library, because the process must be able to import them.
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def worker():
 
 
 def is_alive(process_id: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    """Whether a process is running; a zombie process is not."""
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -42,12 +42,12 @@ def wait_until(condition, limit_s=300.0):
 
 
 def process_of(worker):
-    """The id of its process, by the process's own word."""
+    """The id of the worker's process, reported by the process itself."""
     (process_id,) = worker.iterate(partial(map, eval), ["__import__('os').getpid()"], hang_s=600)
     return process_id
 
 
-def test_values_come_in_order_from_another_process_that_serves_one_item_after_another(worker):
+def test_values_come_in_order_from_one_process_for_all_items(worker):
     assert list(worker.iterate(range, 1000, hang_s=600)) == list(range(1000))
     first = process_of(worker)
     assert first != os.getpid()
@@ -55,7 +55,7 @@ def test_values_come_in_order_from_another_process_that_serves_one_item_after_an
     assert process_of(worker) == first
 
 
-def test_an_error_comes_after_the_values_before_it_and_costs_only_its_item(worker):
+def test_an_error_comes_after_the_values_before_it_and_affects_only_its_item(worker):
     values = worker.iterate(partial(map, math.sqrt), [4.0, -1.0, 9.0], hang_s=600)
     assert next(values) == 2.0
     with pytest.raises(ValueError, match="math domain error") as caught:
@@ -64,18 +64,18 @@ def test_an_error_comes_after_the_values_before_it_and_costs_only_its_item(worke
     assert list(worker.iterate(range, 2, hang_s=600)) == [0, 1]
 
 
-def test_a_process_that_dies_or_hangs_is_named_and_the_next_item_has_a_new_one(worker):
+def test_a_process_that_dies_or_hangs_is_reported_and_replaced(worker):
     with pytest.raises(DataError, match=r"its process died \(exit code -9\)"):
         list(worker.iterate(partial(map, signal.raise_signal), [signal.SIGKILL], hang_s=600))
     first = process_of(worker)
-    with pytest.raises(DataError, match="gave nothing for 1 s"):
+    with pytest.raises(DataError, match="no result for 1 s"):
         list(worker.iterate(partial(map, time.sleep), [600], hang_s=1))
     assert not is_alive(first)
     assert list(worker.iterate(range, 2, hang_s=600)) == [0, 1]
 
 
 @needs_proc
-def test_an_iterator_that_is_closed_and_a_block_that_ends_stop_the_process():
+def test_closing_the_iterator_or_ending_the_block_stops_the_process():
     with StreamWorker() as worker:
         first = process_of(worker)
         endless = worker.iterate(itertools.count, 0, hang_s=600)
@@ -86,13 +86,13 @@ def test_an_iterator_that_is_closed_and_a_block_that_ends_stop_the_process():
     assert not is_alive(second)
 
 
-def test_the_process_is_not_further_ahead_than_one_value(worker, tmp_path):
+def test_the_process_is_at_most_one_value_ahead(worker, tmp_path):
     message = tmp_path / "message"
     command = [
         "sh",
         "-c",
         f"echo >> {message}; head -c 1000000 /dev/zero",
-    ]  # tells that it worked; more than a pipe holds
+    ]  # records that it ran; more bytes than a pipe holds
     values = worker.iterate(partial(map, subprocess.check_output), [command] * 20, hang_s=600)
     for taken in range(1, 4):
         assert len(next(values)) == 1_000_000
@@ -113,7 +113,7 @@ sys.path.insert(0, {root!r})
 from data_prep.workers.stream import StreamWorker
 from work import numbers
 
-# whoever runs the tests in the background may have SIGINT ignored, and children inherit that
+# SIGINT may be ignored if the tests run in the background, and children inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with StreamWorker() as worker:
     for _ in worker.iterate(numbers, sys.argv[1], hang_s=600):
@@ -135,7 +135,7 @@ def test_the_process_ends_with_its_parent_and_leaves_ctrl_c_to_it(tmp_path, how)
         child = int(os.listdir(folder)[0])
         assert is_alive(child)
         if how == signal.SIGINT:
-            os.killpg(parent.pid, how)  # as a terminal does it: to both
+            os.killpg(parent.pid, how)  # like a terminal, to both processes
         else:
             parent.send_signal(how)
         message = parent.communicate(timeout=300)[1]

@@ -86,7 +86,7 @@ def test_files_behind_a_link_give_exit_status_1(tree, tmp_path, capsys):
         assert main(arguments(tree, "--yes")) == 1
         printed = capsys.readouterr()
         assert printed.out.count("still there: ") == 1 and "already gone" not in printed.out
-        assert "not all of it could be removed" in printed.err and str(tmp_path / "away") in printed.err
+        assert "not everything could be removed" in printed.err and str(tmp_path / "away") in printed.err
     assert content(tmp_path / "away") == before
 
 

@@ -51,10 +51,10 @@ def test_extract_takes_shape_resample_and_a_flat_export(run, pocket_raw, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--shape", "round"], "no shape 'round'; there are crop, pad, squash"),
-        (["--resample", "cubic"], "no way to resample 'cubic'; there are decoder, lanczos"),
+        (["--shape", "round"], "no shape 'round'; choose from crop, pad, squash"),
+        (["--resample", "cubic"], "no resampling method 'cubic'; choose from decoder, lanczos"),
         (["--techniques", "T=clean"], "add --flat"),
-        (["--keep-names", "--discard-key"], "not both"),
+        (["--keep-names", "--discard-key"], "no key to discard"),
     ],
 )
 def test_extract_refuses_what_makes_no_sense(run, pocket_raw, tmp_path, arguments, told):

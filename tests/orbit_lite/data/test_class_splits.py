@@ -49,7 +49,7 @@ def test_a_list_names_classes_of_every_source_or_of_one(tmp_path):
         ({"train": ["a"], "test": ["birds/a"]}, "class 'a' of birds is in both train and test"),
         ({"trian": ["a"]}, "unknown split 'trian' .*did you mean 'train'"),
         ({"train": "a"}, "expected .*names of classes"),
-        ({"train": [1]}, "a class that is no text"),
+        ({"train": [1]}, "a class that is not text"),
         ("[1, 2]", "expected .*names of classes"),
         ("{", "not JSON"),
     ],

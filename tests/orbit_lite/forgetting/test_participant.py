@@ -351,7 +351,7 @@ def test_what_is_damaged_is_named_and_the_rest_goes(damaged, study, capsys):
     before = path.read_bytes()
     assert main(["forget", "--participant", USER, str(study), "--yes"]) == 1
     told = capsys.readouterr()
-    assert "not all of it could be removed" in told.err and "could not be searched" in told.out
+    assert "not everything could be removed" in told.err and "could not be searched" in told.out
     assert path.read_bytes() == before and not (study / "raw/P01").exists() and not (study / "checks/P01").exists()
     assert not (study / "personal/P01.safetensors").exists()
 

@@ -77,7 +77,7 @@ def test_a_port_is_free_again_as_soon_as_the_studio_on_it_is_stopped(serve, tmp_
     (lambda root: root.symlink_to("nowhere"), "a link that leads nowhere"),
     (lambda root: (root / "train/P01/mug").mkdir(parents=True), "a tree of frames or videos"),
     (lambda root: (root / "annotations").mkdir(parents=True), "a tree of frames or videos"),
-    (lambda root: (root / "mug/clean").mkdir(parents=True), "give the folder around it"),
+    (lambda root: (root / "mug/clean").mkdir(parents=True), "give its parent folder"),
 ])  # fmt: skip
 def test_a_folder_that_is_no_study_is_refused_and_not_touched(tmp_path, capsys, make, why):
     root = tmp_path / "study"

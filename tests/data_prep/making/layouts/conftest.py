@@ -1,4 +1,4 @@
-"""Small sets in the layouts of published ones, made here: each picture is noise by its number, so none is a copy."""
+"""Small data sets in published layouts; each picture is different noise, so none is a copy of another."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def put(source):
-    """Save a picture at each place below SRC."""
+    """Saves a picture at each place below SRC."""
 
     def save(*places):
         for number, place in enumerate(places):
@@ -41,7 +41,7 @@ def put(source):
 
 @pytest.fixture
 def made(source, tmp_path):
-    """Make the tree; each image's `split/user/class`, in order, and by the same place a list of its frames."""
+    """Makes the tree; gives each image's `split/user/class`, in order, and the frames of each such place."""
 
     def make(layout, list_file=None, **settings):
         settings = ImageSettings(SIZE_PX, layout=layout, list_file=list_file, **settings)

@@ -26,7 +26,7 @@ def test_cifar_10(cifar10, made):
     assert close(found["test/set/train"][0], pixels(9)) and close(found["train/set/airplane"][1], pixels(4))
 
 
-def test_cifar_100_by_its_fine_classes(source, made):
+def test_cifar_100_with_its_fine_classes(source, made):
     (source / "fine_label_names.txt").write_text("apple\naquarium_fish\n")
     (source / "train.bin").write_bytes(record([7, 1], 0) + record([7, 0], 1))
     (source / "test.bin").write_bytes(record([3, 1], 2))
@@ -41,9 +41,9 @@ def test_cifar_100_by_its_fine_classes(source, made):
         ("data_batch_2.bin", b"\0" * 3072, "3072 bytes, expected a multiple of 3073"),
         ("data_batch_2.bin", b"", "0 bytes, expected a multiple of 3073"),
         ("data_batch_2.bin", None, "no such file"),
-        ("test_batch.bin", record([2], 0), "label 2, and 2 names"),
+        ("test_batch.bin", record([2], 0), "label 2, but only 2 class names"),
         ("batches.meta.txt", b"air\\plane\nb\n", "can't be a class's name"),
-        ("batches.meta.txt", b"\xff\n", "no text in UTF-8"),
+        ("batches.meta.txt", b"\xff\n", "not UTF-8 text"),
     ],
 )
 def test_damaged_files(cifar10, refused, name, content, message):

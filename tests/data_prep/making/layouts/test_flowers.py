@@ -14,7 +14,7 @@ def flowers(put):
     return source
 
 
-def test_flowers_by_the_sets_own_splits(flowers, made):
+def test_flowers_in_the_data_sets_own_splits(flowers, made):
     found = made("flowers102")
     assert [*found] == ["test/set/007", "train/set/002", "train/set/102", "validation/set/002"]
     assert close(found["validation/set/002"][0], pixels(2))
@@ -23,9 +23,9 @@ def test_flowers_by_the_sets_own_splits(flowers, made):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("setid.mat", {"trnid": [[1]], "valid": [[2]]}, "no array of numbers 'tstid'"),
-        ("setid.mat", {"trnid": [[0]], "valid": [[2]], "tstid": [[3]]}, "picture 0, and 4 labels"),
-        ("setid.mat", {"trnid": [[5]], "valid": [[2]], "tstid": [[3]]}, "picture 5, and 4 labels"),
+        ("setid.mat", {"trnid": [[1]], "valid": [[2]]}, "no array of numbers named 'tstid'"),
+        ("setid.mat", {"trnid": [[0]], "valid": [[2]], "tstid": [[3]]}, "picture 0, but only 4 labels"),
+        ("setid.mat", {"trnid": [[5]], "valid": [[2]], "tstid": [[3]]}, "picture 5, but only 4 labels"),
         ("setid.mat", {"trnid": [[1]], "valid": [[1]], "tstid": [[3]]}, "image_00001.jpg is named twice"),
         ("imagelabels.mat", {"labels": [[1, 2, 3, 4, 5]]}, ""),
     ],
@@ -35,10 +35,10 @@ def test_files_that_do_not_fit(flowers, refused, made, name, content, message):
     if message:
         refused("flowers102", message)
     else:
-        assert len(made("flowers102")) == 4  # a label to a picture of no split is none's
+        assert len(made("flowers102")) == 4  # a label of a picture in no split is ignored
 
 
-def test_pictures_that_are_missing(flowers, refused):
+def test_missing_pictures(flowers, refused):
     (flowers / "jpg/image_00003.jpg").unlink()
     refused("flowers102", "names 1 file that", "'jpg/image_00003.jpg'")
     (flowers / "setid.mat").unlink()

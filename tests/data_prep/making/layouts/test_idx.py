@@ -18,7 +18,7 @@ def idx(content, magic=None):
 
 @pytest.fixture
 def mnist(source):
-    """Three pictures that train and two that test, packed as it is asked."""
+    """Three pictures of train and two of test, compressed as requested."""
 
     def write(*, folder="", packed=False, variant=""):
         number = 0
@@ -47,7 +47,7 @@ def test_digits_by_split_and_number(mnist, made, how):
 
 
 @pytest.mark.parametrize(("variant", "axes"), [("", (0, 1)), ("emnist-balanced-", (1, 0))])
-def test_frames_show_the_pictures_and_emnist_is_turned(mnist, tmp_path, variant, axes):
+def test_frames_show_the_pictures_and_emnist_is_transposed(mnist, tmp_path, variant, axes):
     make_images(mnist(variant=variant), tmp_path / "out", settings=ImageSettings(SIDE, layout="idx"), workers=1)
     (path,) = (tmp_path / "out/test/set/7").rglob("*.jpg")
     assert close(np.asarray(Image.open(path))[..., 0], pixels(3, (SIDE, SIDE)).transpose(axes))
@@ -60,14 +60,14 @@ def spoil(path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda b: b[:-1], "its header says"),
-        (lambda b: b + b"\0", "its header says"),
+        (lambda b: b[:-1], "its header states"),
+        (lambda b: b + b"\0", "its header states"),
         (lambda b: b[:10], "ends too early"),
         (lambda b: b"", "ends too early"),
         (lambda b: b"\0\0\x0d\x03" + b[4:], "begins with 00000d03"),
         (lambda b: b[:4] + b"\xff" * 12 + b[16:], "pictures of 4294967295 x 4294967295 pixels"),
-        (lambda b: b[:4] + b"\0\0\0\2" + b[8:], "2 pictures and 3 labels"),
-        (lambda b: b[:8] + bytes(8) + b[16:], "holds nothing"),
+        (lambda b: b[:4] + b"\0\0\0\2" + b[8:], "2 pictures but 3 labels"),
+        (lambda b: b[:8] + bytes(8) + b[16:], "is empty"),
     ],
 )
 def test_damaged_pictures(mnist, refused, change, message):
@@ -80,10 +80,10 @@ def test_damaged_labels(mnist, source, refused):
     spoil(path, lambda content: content + b"\1")
     refused("idx", "train-labels-idx1-ubyte", "more than the 3 labels")
     path.unlink()
-    refused("idx", "no labels beside it")
+    refused("idx", "no labels next to it")
 
 
-def test_damaged_packing(mnist, source, refused):
+def test_damaged_compression(mnist, source, refused):
     path = mnist(packed=True) / "train-images-idx3-ubyte.gz"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -92,11 +92,11 @@ def test_damaged_packing(mnist, source, refused):
     refused("idx", path.name, "damaged")
     bomb = b"\0\0\x08\x03" + b"\0\xff\xff\xff" + (100).to_bytes(4, "big") * 2
     path.write_bytes(gzip.compress(bomb))
-    refused("idx", path.name, "are more than")
+    refused("idx", path.name, "expected at most")
 
 
-def test_what_is_there_has_to_be_one_set(mnist, source, refused):
+def test_the_files_must_be_of_one_data_set(mnist, source, refused):
     refused("idx", "no idx files", exit_code=2)
     mnist()
     mnist(variant="emnist-letters-")
-    refused("idx", "files of several sets", exit_code=2)
+    refused("idx", "files of several data sets", exit_code=2)

@@ -11,13 +11,13 @@ from groundwork.errors import DataError, KitError, UsageError
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float64, np.uint64])
-def test_numbers_are_those_that_scipy_wrote(tmp_path, packed, dtype):
+def test_numbers_written_by_scipy_are_read(tmp_path, packed, dtype):
     path = tmp_path / "a.mat"
     numbers = np.arange(1, 200, dtype=dtype)[None]
     others = {"note": "text", "cell": np.array([[1, "a"]], object), "one": np.uint8([[3]])}
     savemat(path, others | {"labels": numbers}, do_compression=packed)
     assert read_mat_numbers(path, "labels", most=1000).tolist() == numbers[0].tolist()
-    assert read_mat_numbers(path, "one", most=1).tolist() == [3]  # stands in its tag
+    assert read_mat_numbers(path, "one", most=1).tolist() == [3]  # stored in its tag
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -30,15 +30,15 @@ def test_the_first_axis_is_fastest(tmp_path, packed):
     assert np.array_equal(np.frombuffer(content, np.uint8).reshape(array.shape, order="F"), array)
 
 
-def test_what_is_refused(tmp_path):
+def test_invalid_files_are_rejected(tmp_path):
     path = tmp_path / "a.mat"
     savemat(path, {"x": np.ones((3, 3)), "y": np.array([[0.5, 1]]), "z": np.array([[1j]]), "w": [[np.inf]]})
     for name, most, message in (
         ("x", 9, r"shape \(3, 3\)"),
-        ("y", 9, "other than whole numbers"),
-        ("w", 9, "other than whole numbers"),
+        ("y", 9, "values that are not whole numbers"),
+        ("w", 9, "values that are not whole numbers"),
         ("y", 1, "at most 1 numbers"),
-        ("z", 9, "no array of numbers 'z'"),
+        ("z", 9, "no array of numbers named 'z'"),
         ("labels", 9, "no array of numbers 'labels'; it has 'x, y, w'"),
     ):
         with pytest.raises(DataError, match=message):
@@ -52,8 +52,8 @@ def test_what_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_damage_anywhere_is_one_line_or_nothing(tmp_path, packed):
-    """Every byte of a small file, changed in three ways, and the file cut off there."""
+def test_damage_anywhere_is_one_line_or_has_no_effect(tmp_path, packed):
+    """Changes every byte of a small file in three ways, and cuts the file off there."""
     path = tmp_path / "a.mat"
     savemat(path, {"labels": np.arange(12)[None]}, do_compression=packed)
     whole = path.read_bytes()
@@ -67,7 +67,7 @@ def test_damage_anywhere_is_one_line_or_nothing(tmp_path, packed):
                 assert "\n" not in str(error)
 
 
-def test_what_unpacks_to_far_more_than_it_says_is_not_unpacked(tmp_path):
+def test_a_decompression_bomb_is_not_unpacked(tmp_path):
     path = tmp_path / "a.mat"
     savemat(path, {"labels": np.arange(12)[None]})
     whole = path.read_bytes()

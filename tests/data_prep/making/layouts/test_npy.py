@@ -7,7 +7,7 @@ from data_prep.making.images import ImageSettings, make_images
 from .conftest import close, pixels
 
 
-def test_one_file_for_each_class(source, tmp_path):
+def test_one_file_per_class(source, tmp_path):
     np.save(source / "full_numpy_bitmap_the Eiffel Tower.npy", np.stack([pixels(k, (28, 28)) for k in range(2)]))
     np.save(source / "axe.npy", np.stack([pixels(k, (28, 28)) for k in range(2, 5)]).reshape(3, 784))
     np.save(source / "color.npy", pixels(7)[None])

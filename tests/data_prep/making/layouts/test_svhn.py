@@ -31,13 +31,16 @@ def test_digits_by_split(svhn, made, reported, packed):
         "train/set/1": 2,
     }
     assert close(found["train/set/0"][0], pixels(1)) and close(found["test/set/9"][0], pixels(3))
-    assert any("extra_32x32.mat: left aside" in line for line in reported())
+    assert any("extra_32x32.mat: skipped" in line for line in reported())
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"X": np.zeros((32, 32, 3, 2), np.uint8)}, "X of shape (32, 32, 3, 2) and type uint8, and 3 labels"),
+        (
+            {"X": np.zeros((32, 32, 3, 2), np.uint8)},
+            "X has shape (32, 32, 3, 2) and type uint8, but there are 3 labels",
+        ),
         ({"X": np.zeros((32, 32, 3, 3))}, "type"),
         ({"y": [[1], [2], [11]]}, "3"),
         ({"y": [[0], [2], [1]]}, "label 0, expected 1 to 10"),
@@ -48,7 +51,7 @@ def test_arrays_that_do_not_fit(svhn, refused, changes, message):
     refused("svhn", "train_32x32.mat", message)
 
 
-def test_files_that_are_cut_off_or_missing(svhn, source, refused):
+def test_incomplete_or_missing_files(svhn, source, refused):
     refused("svhn", "no {train,test}_32x32.mat", exit_code=2)
     path = svhn() / "train_32x32.mat"
     savemat(path, {"y": [[1]] * 3, "X": np.zeros((32, 32, 3, 3), np.uint8)})

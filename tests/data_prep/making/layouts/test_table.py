@@ -16,14 +16,14 @@ def test_an_unknown_layout_names_the_nearest():
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_options_that_do_not_go_with_a_layout(name, refused, tmp_path):
+def test_options_that_a_layout_does_not_accept(name, refused, tmp_path):
     layout = LAYOUTS[name]
     if not layout.takes_list:
-        refused(name, "--list-file does not go with it", list_file=tmp_path / "list", exit_code=2)
+        refused(name, "can't be used with --list-file", list_file=tmp_path / "list", exit_code=2)
     if layout.needs_list:
-        refused(name, "--list-file is missing", exit_code=2)
+        refused(name, "needs --list-file", exit_code=2)
     elif not layout.takes_clutter:
-        refused(name, "--clutter-from goes with class folders", clutter_from="test", exit_code=2)
+        refused(name, "--clutter-from works only with class folders", clutter_from="test", exit_code=2)
 
 
 def test_command_line_and_docs_know_every_layout():

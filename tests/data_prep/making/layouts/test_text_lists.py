@@ -11,11 +11,11 @@ def sun(put):
     return source
 
 
-def test_sun397_by_its_first_partition_or_another(sun, made, tmp_path):
+def test_sun397_with_its_first_partition(sun, made, tmp_path):
     assert [*made("sun397")] == ["test/set/abbey", "train/set/abbey", "train/set/apse indoor"]
 
 
-def test_sun397_by_another_partition(sun, made, tmp_path):
+def test_sun397_with_another_partition(sun, made, tmp_path):
     (tmp_path / "Training_02.txt").write_text(SUN[3])
     (tmp_path / "Testing_02.txt").write_text(SUN[0])
     assert [*made("sun397", tmp_path / "Training_02.txt")] == ["test/set/abbey", "train/set/bog"]
@@ -28,10 +28,10 @@ def test_sun397_by_another_partition(sun, made, tmp_path):
         (b"/a/../../b/bog.jpg\n", "can't be a class's name"),
         (b"/a/abbey/sun_9.jpg\n", "names 1 file that"),
         (b"/a/abbey/sun_1.jpg\n", "named twice, as abbey (train) and as abbey (test)"),
-        (b"\xff\xfe", "no text in UTF-8"),
+        (b"\xff\xfe", "not UTF-8 text"),
     ],
 )
-def test_sun397_with_a_list_that_is_wrong(sun, refused, content, message):
+def test_sun397_with_a_wrong_list(sun, refused, content, message):
     (sun / "Testing_01.txt").write_bytes(content)
     refused("sun397", message)
 
@@ -59,6 +59,6 @@ def test_pets_by_breed(pets, made):
     ("content", "message"),
     [("great_pyrenees_3 2 2 1", "great_pyrenees_3.jpg"), ("great 1", "line 1: 'great 1'"), ("../x_1 1", "'../x_1 1'")],
 )
-def test_pets_with_a_list_that_is_wrong(pets, refused, content, message):
+def test_pets_with_a_wrong_list(pets, refused, content, message):
     (pets / "annotations/test.txt").write_text(content)
     refused("pets", message)

@@ -66,7 +66,7 @@ def test_what_is_no_folder_of_frames(clutter, folder_of, tmp_path):
     (tmp_path / "empty").mkdir()
     gap = shutil.copytree(folder_of(clutter), tmp_path / folder_of(clutter).name)
     (gap / f"{gap.name}-00003.jpg").unlink()
-    for path, said in ((tmp_path / "empty", "no frames in it"), (gap, "not numbered without a gap")):
+    for path, said in ((tmp_path / "empty", "no frames in it"), (gap, "expected numbers without a gap")):
         with pytest.raises(DataError, match=said) as caught:
             pictures_of(VideoJob(path, 224))
         assert str(path) in str(caught.value)
@@ -75,7 +75,7 @@ def test_what_is_no_folder_of_frames(clutter, folder_of, tmp_path):
 
 
 def test_a_process_that_hangs_is_named_with_its_video(clutter):
-    with StreamWorker() as worker, pytest.raises(DataError, match="gave nothing for 0 s") as caught:
+    with StreamWorker() as worker, pytest.raises(DataError, match="no result for 0 s") as caught:
         list(batches_in_worker(worker, VideoJob(clutter, 64), hang_s=0.0))
     assert str(clutter) in str(caught.value)
 

@@ -190,7 +190,7 @@ def test_a_video_of_two_pixels(run, alice_file, tmp_path):
         container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((2, 2, 3), np.uint8))))
         container.mux(stream.encode(None))
     status, _, lines = run("--model", alice_file, small, "--csv", tmp_path / "rows.csv")
-    assert status == 1 and f"orbit-lite: {small}: pictures of 2x2 pixels, too small to show a thing" in lines[-1]
+    assert status == 1 and f"orbit-lite: {small}: pictures of 2x2 pixels, too small to show an object" in lines[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["small.mp4"]
 
 
@@ -222,7 +222,7 @@ def late_damage(tmp_path_factory):
 def test_rows_of_a_video_whose_damage_shows_late_are_taken_back(run, alice_file, clutter, late_damage, tmp_path):
     table = tmp_path / "rows.csv"
     status, _, lines = run("--model", alice_file, late_damage, clutter[0], "--csv", table)
-    assert (status, "about picture" in lines_with(lines, f"failed: {late_damage}: ")) == (1, True)
+    assert (status, "damaged near picture" in lines_with(lines, f"failed: {late_damage}: ")) == (1, True)
     rows = rows_of(table)
     assert {row["video"] for row in rows} == {str(clutter[0])}
     assert [row["frame"] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]
@@ -252,8 +252,8 @@ def faulty(clutter, tmp_path):
         ("text.mp4", "does not decode"),
         ("nothing.mp4", "an empty file"),
         ("cut.mp4", "use another copy"),
-        ("sound.mp4", "holds no video stream"),
-        ("empty", "no video, photo or folder of frames in it"),
+        ("sound.mp4", "has no video stream"),
+        ("empty", "has no video, photo or folder of frames"),
     ],
 )
 def test_a_single_video_that_is_none_is_one_line_and_nothing_is_written(run, alice_file, faulty, tmp_path, name, said):

@@ -193,7 +193,7 @@ def test_a_strictness_that_is_none(run_verb, alice_file, clutter):
 def test_a_folder_of_nothing_and_one_that_is_not_there(run_verb, alice_file, tmp_path):
     (tmp_path / "empty").mkdir()
     status, _, last = run_verb("recognize", "--model", alice_file, tmp_path / "empty", "--csv", tmp_path / "a.csv")
-    assert (status, f"{tmp_path / 'empty'}: no video, photo or folder of frames in it" in last) == (1, True)
+    assert (status, f"{tmp_path / 'empty'}: has no video, photo or folder of frames" in last) == (1, True)
     assert run_verb("recognize", "--model", alice_file, tmp_path / "no.zip#mug/clutter/v")[0] == 2
     assert not (tmp_path / "a.csv").exists()
 

@@ -234,10 +234,10 @@ def test_what_is_asked_wrongly_is_named(run, alice, tmp_path, monkeypatch, argum
     [
         ("no folder", "no such folder; expected a user's folder with OBJECT/FILE.mp4"),
         ("one object", "film at least 2"),
-        ("empty object", "no video in it"),
+        ("empty object", "has no video"),
         ("unreadable object", "has no video that can be read"),
         ("the same video twice", "have the same video"),
-        ("loose videos", "in no object's folder"),
+        ("loose videos", "not in an object's folder"),
     ],
 )
 def test_a_folder_that_is_not_as_it_should_be(run, users, tmp_path, spoilt, said):
