@@ -14,8 +14,8 @@ collect_ignore = ["test_hostile.py", "test_kills.py"] if sys.platform == "win32"
 
 @pytest.fixture(scope="session")
 def whole(made_once) -> Path:
-    """A folder with raw videos and frames of a user of each split, pictures of two things, and an archive of frames as
-    `prep download` takes it. Not to be changed."""
+    """A folder with raw videos and frames of one user per split, pictures of two objects, and an archive of frames as
+    `prep download` takes it. Don't change it."""
     from data_prep.making.extract import extract
     from data_prep.pocket.pocket_set import make_pocket
 
@@ -23,10 +23,10 @@ def whole(made_once) -> Path:
         make_pocket(folder / "raw", users=(1, 1, 1), objects=3, clean_videos=2, clutter_videos=1, seed=7)
         extract(folder / "raw", folder / "frames")
         (user,) = (folder / "frames/test").iterdir()
-        for thing in sorted(user.iterdir())[:2]:
-            (folder / "pictures" / thing.name).mkdir(parents=True)
-            for picture in sorted(thing.glob("clean/*/*.jpg"))[:4]:
-                shutil.copy(picture, folder / "pictures" / thing.name / picture.name)
+        for owned in sorted(user.iterdir())[:2]:
+            (folder / "pictures" / owned.name).mkdir(parents=True)
+            for picture in sorted(owned.glob("clean/*/*.jpg"))[:4]:
+                shutil.copy(picture, folder / "pictures" / owned.name / picture.name)
         with zipfile.ZipFile(folder / "test.zip", "w") as archive:
             for path in sorted(user.rglob("*.jpg")):
                 archive.write(path, path.relative_to(folder / "frames"))
@@ -36,7 +36,7 @@ def whole(made_once) -> Path:
 
 @pytest.fixture
 def copied(whole, tmp_path) -> Callable[[], Path]:
-    """Gives fresh copies of `whole`."""
+    """A function that returns a fresh copy of `whole`."""
     made = []
 
     def copy() -> Path:

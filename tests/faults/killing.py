@@ -1,8 +1,8 @@
-"""A harness that kills commands: at each call that changes a file, or at a random moment; the command, one of its
-workers, or all of its processes at once. Then the same command is run again, and must end where it would have ended.
+"""A harness that kills a command, one of its workers, or all of its processes at once: at each call that changes a
+file, or at a random moment. Then it runs the same command again, which must give the result of an undisturbed run.
 
-As a program, `python tests/faults/killing.py` loads what the commands need and then starts one for each line it reads,
-as a copy of itself: most of a command's seconds go into loading torch, where it has changed nothing yet.
+As a program, `python tests/faults/killing.py` loads the commands' libraries, then forks itself for each line it reads
+and runs a command in the fork: a command spends most of its time loading torch, before it changes any file.
 """
 
 import atexit
@@ -22,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Audit events of Python's own calls that change what is on the disk, and where in their arguments the paths stand.
+# Python's audit events for calls that change the disk, and the positions of the paths among their arguments.
 CHANGES = {
     "os.rename": (0, 1),
     "os.remove": (0,),
@@ -37,7 +37,7 @@ CHANGES = {
 }
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 LONGEST_S = 300.0
-LOADED = (  # of these, none starts a thread that a command needs
+LOADED = (  # none of these starts a thread that a command needs
     *("numpy", "torch", "torchvision", "cv2", "av", "pyarrow.parquet", "scipy.stats", "matplotlib.figure"),
     *("orbit_lite.cli.parser", "data_prep.making.extract", "orbit_lite.evaluation.evaluate"),
 )
@@ -46,12 +46,12 @@ TEMPORARY = (".part", ".lock", "~lock.part")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command and what it is to leave alone and to make.
+    """A command, the files it must leave alone and the files it must make.
 
     Attributes:
-        verb: the words of the command, run in a folder that is prepared afresh.
+        verb: the command's arguments; it runs in a freshly prepared folder.
         kept: files or folders that no kill may change.
-        made: what the command makes; compared by name and bytes.
+        made: files or folders that the command makes; compared by name and bytes.
         heavy: whether it loads torch, which takes seconds.
         differs: files whose bytes differ from run to run.
     """
@@ -64,41 +64,41 @@ class Scenario:
 
 
 def content(folder: Path, names: tuple[str, ...], *, but: tuple[str, ...] = ()) -> dict[str, str]:
-    """Relative place to hash of every file below some files and folders; for files that end in `but`, what can be
-    compared of them: how many frames a video has, and nothing of others."""
+    """Map the relative path of every file below some files and folders to its hash. For files that end in `but`, the
+    value is the number of frames of a video, and empty for other files."""
     found = {}
     for name in names:
         path = folder / name
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
             if file.is_file():
-                place = file.relative_to(folder).as_posix()
-                if not place.endswith(but or ("\0",)):
-                    found[place] = hashlib.sha256(file.read_bytes()).hexdigest()
+                relative = file.relative_to(folder).as_posix()
+                if not relative.endswith(but or ("\0",)):
+                    found[relative] = hashlib.sha256(file.read_bytes()).hexdigest()
                 else:
-                    found[place] = f"{frames_in(file)} frames" if file.suffix == ".mp4" else ""
+                    found[relative] = f"{frames_in(file)} frames" if file.suffix == ".mp4" else ""
     return found
 
 
 def frames_in(video: Path) -> int:
-    """How many frames a video has; it can be decoded to its end."""
+    """Decode a video to its end and count its frames."""
     import av
 
     with av.open(str(video)) as container:
         return sum(1 for _ in container.decode(video=0))
 
 
-def left_over(folder: Path) -> list[str]:
-    """Parts and locks below a folder."""
+def partial_files(folder: Path) -> list[str]:
+    """List the partial files and locks below a folder."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name.endswith(TEMPORARY))
 
 
 @dataclass(frozen=True)
-class Done:
+class Ended:
     """How a command ended.
 
     Attributes:
         returncode: its exit status, below 0 for a signal.
-        stderr: what it has said there.
+        stderr: what it wrote there.
         took_s: from its start to its end.
     """
 
@@ -108,7 +108,7 @@ class Done:
 
 
 class Starter:
-    """A process that has loaded the libraries, and starts commands as copies of itself, one after another."""
+    """A process that has loaded the libraries and runs commands as forks of itself, one after another."""
 
     def __init__(self) -> None:
         self.caches = tempfile.TemporaryDirectory()
@@ -117,24 +117,24 @@ class Starter:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            # OpenBLAS starts its threads when it is loaded, and a copy would lack them
+            # OpenBLAS starts its threads when it is loaded, and a fork would lack them
             env=environment(Path(self.caches.name)) | {"OPENBLAS_NUM_THREADS": "1"},
         )
         atexit.register(self.process.kill)
 
     def start(self, folder: Path, scenario: Scenario, *, number: int, by: int) -> int:
-        """Start a scenario's verb in a session of its own; its process. It sends itself `by` before its `number`-th
-        change of a file below the folder; never with 0."""
+        """Start a scenario's verb in its own session and return its process ID. It sends itself the signal `by` before
+        its `number`-th change of a file below the folder; never if `number` is 0."""
         request = {"folder": str(folder), "verb": scenario.verb, "number": number, "by": int(by)}
         self.process.stdin.write(json.dumps(request).encode() + b"\n")
         self.process.stdin.flush()
         return self.answer(LONGEST_S)
 
     def answer(self, longest_s: float) -> int:
-        """The next number that the process writes: of a command that has started, or the status of one that has ended.
+        """Read the next number: the process ID of a command that has started, or the exit status of one that has ended.
 
         Raises:
-            TimeoutError: if there is none within the time.
+            TimeoutError: if none arrives in time.
         """
         if not select.select([self.process.stdout], [], [], longest_s)[0]:
             raise TimeoutError
@@ -144,21 +144,21 @@ class Starter:
 starter = cache(Starter)
 
 
-def run(folder: Path, scenario: Scenario, *, number: int = 0, by: int = signal.SIGKILL) -> Done:
-    """Run a scenario's verb in a folder, killed before its `number`-th change, or whole (0)."""
+def run(folder: Path, scenario: Scenario, *, number: int = 0, by: int = signal.SIGKILL) -> Ended:
+    """Run a scenario's verb in a folder and kill it before its `number`-th change, or let it finish (0)."""
     session = starter().start(folder, scenario, number=number, by=by)
     started_s = time.monotonic()
     status, took_s = ended(session, scenario), time.monotonic() - started_s
-    return Done(status, said_by(folder).read_text("utf-8", "replace"), took_s)
+    return Ended(status, stderr_file(folder).read_text("utf-8", "replace"), took_s)
 
 
 def run_and_kill(folder: Path, scenario: Scenario, *, after_s: float, whom: str, by: int, rng: random.Random) -> bool:
-    """Run a verb and kill `whom` (parent, worker, group) after some time, a worker that long after the first starts.
+    """Run a verb and kill `whom` (parent, worker, group) after `after_s`; for a worker, from the first one's start.
 
-    Whatever happens, the command has to end by itself, and all that it has started with it.
+    In every case the command and all processes that it started must end by themselves.
 
     Returns:
-        whether the kill met a process that ran.
+        whether the killed process was still running.
     """
     session = starter().start(folder, scenario, number=0, by=by)
     until = time.monotonic() + after_s
@@ -176,7 +176,7 @@ def run_and_kill(folder: Path, scenario: Scenario, *, after_s: float, whom: str,
 
 
 def kill_whom(session: int, whom: str, by: int, rng: random.Random) -> bool:
-    """Kill a command, one of its workers or all of its processes; whether there was one."""
+    """Kill a command, one of its workers or all of its processes; return whether there was one."""
     if whom == "parent":
         os.kill(session, by)
     elif whom == "group":
@@ -189,7 +189,7 @@ def kill_whom(session: int, whom: str, by: int, rng: random.Random) -> bool:
 
 
 def ended(session: int, scenario: Scenario) -> int:
-    """The exit status of a command, and nothing of it runs any more.
+    """Wait until a command and all of its processes have ended; return its exit status.
 
     Raises:
         AssertionError: if it does not end by itself.
@@ -209,7 +209,7 @@ def end_session(session: int, scenario: Scenario) -> None:
     """Give a command's processes half a minute to end.
 
     Raises:
-        AssertionError: if some outlive it; they are killed.
+        AssertionError: if some are still running; they are killed.
     """
     until = time.monotonic() + 30
     while (rest := in_session(session)) and time.monotonic() < until:
@@ -220,20 +220,20 @@ def end_session(session: int, scenario: Scenario) -> None:
 
 
 def in_session(session: int) -> list[int]:
-    """The processes of a session that live."""
+    """List the running processes of a session."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, _, its_session = entry.read_text().rpartition(")")[2].split()[:4]
+            state, _, _, session_of_it = entry.read_text().rpartition(")")[2].split()[:4]
         except (OSError, ValueError):
             continue
-        if int(its_session) == session and state not in "ZX":
+        if int(session_of_it) == session and state not in "ZX":
             found.append(int(entry.parent.name))
     return sorted(found)
 
 
 def kill_one(pid: int, by: int) -> None:
-    """Send a signal to a process that may have ended."""
+    """Send a signal to a process that may have ended already."""
     try:
         os.kill(pid, by)
     except ProcessLookupError:
@@ -241,25 +241,25 @@ def kill_one(pid: int, by: int) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Of a command: nothing of it is written outside of the folder."""
+    """A command's environment variables, which keep all that it writes inside the folder."""
     own = {"XDG_CACHE_HOME": str(folder / "cache"), "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    own |= {"https_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # nobody is asked for published checksums
+    own |= {"https_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # no request for published checksums
     return os.environ | own | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def watch(folder: str, number: int, by: int) -> list[int]:
-    """Send `by` to this process right before its `number`-th change of a file below `folder`; the list holds how many
-    there were."""
+    """Send `by` to this process right before its `number`-th change of a file below `folder`. Return a list whose one
+    element is the number of changes so far."""
     me, count = os.getpid(), [0]
 
     def hook(name: str, arguments: tuple) -> None:
         if name == "open" and isinstance(arguments[0], str) and arguments[2] & WRITES:
             paths = [arguments[0]]
         elif name in CHANGES:
-            paths = [arguments[place] for place in CHANGES[name]]
+            paths = [arguments[position] for position in CHANGES[name]]
         else:
             return
-        # relative ones go by the open folder; what is written elsewhere, such as to /dev/null, is no change of ours
+        # relative paths start at the current folder; writing elsewhere, for example to /dev/null, doesn't count
         ours = [str(path) for path in paths if not str(path).startswith("/") or str(path).startswith(folder)]
         if ours and os.getpid() == me:
             count[0] += 1
@@ -270,16 +270,16 @@ def watch(folder: str, number: int, by: int) -> list[int]:
     return count
 
 
-def said_by(folder: Path) -> Path:
-    """Where what a command says on stderr goes: beside its folder."""
+def stderr_file(folder: Path) -> Path:
+    """The file beside a command's folder that receives its stderr."""
     return folder.with_name(f"{folder.name}.stderr")
 
 
 def serve() -> dict:
-    """Start a copy of this process for each line on stdin, and say its number and then its exit status on stdout.
+    """Fork this process for each line on stdin; write the fork's process ID and then its exit status to stdout.
 
     Returns:
-        the request, in a copy alone.
+        the request, only in a fork.
     """
     for line in sys.stdin:
         request = json.loads(line)
@@ -294,11 +294,11 @@ def serve() -> dict:
 
 
 def become(request: dict) -> None:
-    """Take over a command's streams, folder, settings and words."""
+    """Turn this process into a command: set its streams, folder, environment and arguments."""
     folder = Path(request["folder"])
     nowhere = os.open(os.devnull, os.O_RDWR)
-    said = os.open(said_by(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    for stream, target in enumerate((nowhere, nowhere, said)):
+    stderr = os.open(stderr_file(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for stream, target in enumerate((nowhere, nowhere, stderr)):
         os.dup2(target, stream)
     os.chdir(folder)
     os.environ.update(environment(folder))
@@ -310,7 +310,7 @@ if __name__ == "__main__":
     for name in LOADED:
         import_module(name)
     threads = [Path(f"/proc/self/task/{number}/comm").read_text().strip() for number in os.listdir("/proc/self/task")]
-    # a copy has none of them; jemalloc does without its own
+    # a fork has none of these threads; jemalloc works without its own
     assert len(threads) - threads.count("jemalloc_bg_thd") == 1, f"threads: {threads}"
     from orbit_lite.cli.parser import main
 

@@ -1,4 +1,4 @@
-"""Seeded mutations of files: bytes as a bad disk has them, values as a bad editor or an attacker has them."""
+"""Seeded mutations of files: bytes changed as by a bad disk, values changed as by a bad editor or an attacker."""
 
 import json
 import random
@@ -35,7 +35,7 @@ VALUES = [json.loads(text) for text in ODD if len(text) < 1000]
 
 
 def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
-    """One to three changes of bytes: flipped, zeroed, taken out, put in, doubled, cut off."""
+    """Change bytes in one to three places: flip, zero, remove, insert, repeat or cut off."""
     new = bytearray(content)
     for _ in range(rng.choice([1, 1, 2, 3])):
         size = len(new)
@@ -62,7 +62,7 @@ def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
 
 
 def mutated_text(content: bytes, rng: random.Random) -> bytes:
-    """A value of a text in JSON, YAML or CSV in the place of another, or a change of bytes."""
+    """Replace a value in a JSON, YAML or CSV text with an odd one, or change bytes."""
     values = list(re.finditer(rb'-?[0-9]+\.?[0-9]*|"[^"\n]*"|\bnull\b|\btrue\b|\bfalse\b', content))
     if not values or rng.random() < 0.3:
         return mutated_bytes(content, rng)
@@ -71,7 +71,7 @@ def mutated_text(content: bytes, rng: random.Random) -> bytes:
 
 
 def mutated_json(content: Any, rng: random.Random) -> Any:
-    """A value anywhere in plain JSON in the place of another, a key left out, or one too many."""
+    """Replace a value anywhere in plain JSON, leave out a key, or add one."""
     copy = json.loads(json.dumps(content))
     places = list(_places(copy))
     inside, key = rng.choice(places)

@@ -1,4 +1,4 @@
-"""Files of every format that the kit reads, mutated: each is read, or refused in one line. Nothing hangs.
+"""Files of every format that the kit reads, mutated: each is read, or refused in one line. No read hangs.
 
 FUZZ sets the count for each format in the long test; seeds are by format and number, so that a failure comes again.
 """
@@ -33,7 +33,7 @@ LONGEST_LINE = 4000  # characters of a message before it is shortened for the te
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A format: how a good file is made in a folder, how it is mutated, and all that reads it."""
+    """A format: how to make a good file in a folder, how to mutate it, and every function that reads it."""
 
     make: Callable[[Path, Path], Path]  # (the whole set, an empty folder) -> the file
     read: Callable[[Path], object]
@@ -347,7 +347,7 @@ def read_answers_table(path: Path) -> object:
 
     try:
         return users_of_table(path), frames_of_table(path)
-    except csv.Error:  # find_in_table says it in words
+    except csv.Error:  # find_in_table reports it
         return None
 
 
@@ -383,7 +383,7 @@ GOOD: dict[str, bytes] = {}
 
 @pytest.fixture(scope="module")
 def good(whole, tmp_path_factory) -> Callable[[str], Path]:
-    """A good file of a format, in a folder of its own; GOOD has its bytes."""
+    """A good file of a format, in its own folder; GOOD has its bytes."""
     made: dict[str, Path] = {}
 
     def file(name: str) -> Path:
@@ -396,7 +396,7 @@ def good(whole, tmp_path_factory) -> Callable[[str], Path]:
 
 
 def outcome(read: Callable[[], object]) -> str:
-    """What became of reading: "" if it was read, or refused in one line."""
+    """How reading failed; "" if the file was read, or refused in one line."""
     started_s = time.monotonic()
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -411,7 +411,7 @@ def outcome(read: Callable[[], object]) -> str:
 
 
 def fuzz(name: str, path: Path, count: int) -> list[str]:
-    """What went wrong in so many mutations of a format, each with its number."""
+    """List the failures among the mutations of a format, each with its number."""
     wrong, kind = [], FORMATS[name]
     for number in range(count):
         path.write_bytes(kind.mutate(GOOD[name], random.Random(f"{name} {number}")))
@@ -422,7 +422,7 @@ def fuzz(name: str, path: Path, count: int) -> list[str]:
 
 
 def rewritten(path: Path, count: int, name: str, read: Callable[[Path], object], kind: Any, header: str) -> list[str]:
-    """The same of a hashed file's header, mutated and signed again: its hash holds."""
+    """The same for a hashed file whose header is mutated and hashed again, so that its hash matches."""
     wrong: list[str] = []
     tensors = safetensors.torch.load_file(path)
     content = json.loads(json.loads(safetensors.safe_open(path, "pt").metadata()[header])["header"])
@@ -438,16 +438,16 @@ def rewritten(path: Path, count: int, name: str, read: Callable[[Path], object],
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_mutated_file_is_read_or_refused_in_one_line(good, name):
     path = good(name)
-    FORMATS[name].read(path)  # as it is, it can be read
+    FORMATS[name].read(path)  # the unchanged file can be read
     assert fuzz(name, path, FORMATS[name].count) == []
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "personal"])
-def test_a_header_that_is_signed_again_is_read_or_refused_in_one_line(good, name):
-    assert signed_again(good(name), name, COUNT // 2) == []
+def test_a_mutated_header_with_a_matching_hash_is_read_or_refused_in_one_line(good, name):
+    assert rehashed(good(name), name, COUNT // 2) == []
 
 
-def signed_again(path: Path, name: str, count: int) -> list[str]:
+def rehashed(path: Path, name: str, count: int) -> list[str]:
     from orbit_lite.models.checkpoint import CHECKPOINT
     from orbit_lite.personal.file import PERSONAL
 
@@ -461,5 +461,5 @@ def test_many_mutations(good, name):
     path = good(name)
     wrong = fuzz(name, path, LONG_COUNT)
     if name in ("checkpoint", "personal"):
-        wrong += signed_again(path, name, LONG_COUNT)
+        wrong += rehashed(path, name, LONG_COUNT)
     assert wrong == []

@@ -1,5 +1,5 @@
-"""Files made to do harm, and machines that misbehave: pictures that unpack without end, videos that point at other
-files, places and sounds that must not be passed on, little shared memory, a clock that goes back, links."""
+"""Hostile files and misbehaving machines: pictures that unpack to enormous sizes, videos that point at other
+files, locations and sound that must not be passed on, little shared memory, a clock that is set back, links."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ def png_bomb(path: Path, side: int = 20_000) -> Path:
 
 
 def jpeg_bomb(path: Path, side: int = 65_500) -> Path:
-    """A small JPEG whose head says that it is of side x side pixels."""
+    """A small JPEG whose header claims side x side pixels."""
     Image.new("RGB", (16, 16)).save(path, "JPEG")
     content = bytearray(path.read_bytes())
     place = content.index(b"\xff\xc0") + 5
@@ -55,7 +55,7 @@ def jpeg_bomb(path: Path, side: int = 65_500) -> Path:
 
 
 @pytest.mark.parametrize("bomb", [png_bomb, jpeg_bomb])
-def test_a_picture_that_unpacks_without_end_is_refused_by_its_head(tmp_path, bomb):
+def test_a_picture_that_unpacks_to_an_enormous_size_is_refused_by_its_header(tmp_path, bomb):
     path = bomb(tmp_path / ("x.png" if bomb is png_bomb else "x.jpg"))
     started_s = time.monotonic()
     with pytest.raises(DataError, match="pixels, expected at most 120 million"):
@@ -63,7 +63,7 @@ def test_a_picture_that_unpacks_without_end_is_refused_by_its_head(tmp_path, bom
     assert time.monotonic() - started_s < 5
 
 
-def test_bombs_in_trees_are_one_line_each(tmp_path, capsys):
+def test_decompression_bombs_in_trees_give_one_line_each(tmp_path, capsys):
     for thing in ("mug", "keys"):
         (tmp_path / "raw/ann" / thing).mkdir(parents=True)
         for number in range(2):
@@ -74,18 +74,18 @@ def test_bombs_in_trees_are_one_line_each(tmp_path, capsys):
     for verb in (["images"], ["extract"]):
         out = tmp_path / "out" / verb[0]
         assert main(["prep", *verb, str(tmp_path / ("raw/ann" if verb == ["images"] else "raw")), str(out)]) in (1, 2)
-        said = capsys.readouterr().err
-        assert "Traceback" not in said and "pixels, expected" in said, said
+        errors = capsys.readouterr().err
+        assert "Traceback" not in errors and "pixels, expected" in errors, errors
 
 
-def test_a_frame_that_says_it_is_huge_is_refused(tmp_path):
-    for side in (65_500, 30_000, 12_000):  # the last two are within what OpenCV takes
+def test_a_frame_that_claims_a_huge_size_is_refused(tmp_path):
+    for side in (65_500, 30_000, 12_000):  # OpenCV itself would accept the last two
         with pytest.raises(DataError, match=f"{side}x{side} pixels, expected at most 120 million"):
             decode_jpeg(jpeg_bomb(tmp_path / "x.jpg", side).read_bytes())
 
 
 def video(path: Path, *, gray: int = 200, sound: bool = False, place: bool = False) -> Path:
-    """40 pictures of one gray that moves a little, perhaps with sound and the place where it was filmed."""
+    """A video of 40 uniform gray pictures that vary slightly, optionally with sound and the filming location."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(gray)
     with av.open(str(path), "w", options={"movflags": "use_metadata_tags"} if place else {}) as out:
@@ -109,7 +109,7 @@ def video(path: Path, *, gray: int = 200, sound: bool = False, place: bool = Fal
 
 
 def with_reference(content: bytes, target: bytes) -> bytes:
-    """An MP4 (its head at the end) whose pictures are said to be in another file, and are no longer in its own."""
+    """An MP4 (with its header at the end) that refers to another file for its pictures and no longer has its own."""
     data = content.index(b"mdat") - 4
     length = struct.unpack(">I", content[data : data + 4])[0]
     content = content[: data + 8] + bytes(length - 8) + content[data + length :]
@@ -140,8 +140,8 @@ def test_a_video_that_points_at_another_file_does_not_show_it(tmp_path, how):
     assert all(mean < 180 for mean in shown), "the other file's pictures"
 
 
-def test_no_place_and_no_sound_is_in_any_output(tmp_path, capsys):
-    """Where it was filmed, in a video's and a photo's metadata, and the sound around it: in nothing that is made."""
+def test_no_output_contains_the_location_or_the_sound(tmp_path, capsys):
+    """No output contains the location from a video's or a photo's metadata, or a video's sound."""
     raw = tmp_path / "raw/ann"
     for number, thing in enumerate(("mug", "keys")):
         for film, name in enumerate(("a", "b")):
@@ -191,7 +191,7 @@ def test_no_place_and_no_sound_is_in_any_output(tmp_path, capsys):
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting over /dev/shm takes root and Linux")
 def test_little_shared_memory_loses_no_task(whole, tmp_path):
-    """A container's /dev/shm has 64 MB if nothing is said; this one has 1."""
+    """A container's /dev/shm has 64 MB by default; this one has 1."""
     verb = [
         "evaluate",
         "--model",
@@ -218,28 +218,28 @@ def test_little_shared_memory_loses_no_task(whole, tmp_path):
     assert names[0].read_bytes() == names[1].read_bytes()
 
 
-def test_a_clock_that_goes_back_hides_no_change(whole, tmp_path):
+def test_a_clock_that_is_set_back_hides_no_change(whole, tmp_path):
     tree = Path(shutil.copytree(whole / "frames", tmp_path / "frames"))
     build_index(tree)
-    tomorrow = time.time() + 86_400  # the index was made, and then the clock was set back by a day
+    tomorrow = time.time() + 86_400  # the clock was set back by a day after the index was made
     os.utime(tree / "index.csv", (tomorrow, tomorrow))
     min(tree.glob("test/*/*/*/*/*.jpg")).unlink()
     with pytest.raises(DataError, match="frames on disk"):
         open_index(tree)
 
 
-def test_what_is_hard_linked_elsewhere_is_named_when_it_is_forgotten(whole, tmp_path):
+def test_forgetting_names_files_with_hard_links_elsewhere(whole, tmp_path):
     tree = Path(shutil.copytree(whole / "frames", tmp_path / "frames"))
     (user,) = (tree / "test").iterdir()
     frame = min(user.glob("*/*/*/*.jpg"))
     os.link(frame, tmp_path / "kept.jpg")
     forgotten = forget_user(tree, user.name)
-    assert not user.exists() and (tmp_path / "kept.jpg").exists()  # another name of it is nobody's to remove
+    assert not user.exists() and (tmp_path / "kept.jpg").exists()  # the link outside the tree stays
     assert any("hard link" in line for line in forgotten.unreachable)
 
 
-def test_a_link_that_takes_a_folders_place_during_removal_leads_nowhere(whole, tmp_path):
-    """Between the listing and the removal, and at every step of it, a listed folder becomes a link to others' files."""
+def test_a_link_that_replaces_a_folder_during_removal_is_not_followed(whole, tmp_path):
+    """A listed folder becomes a link to other files, between the listing and the removal and at every step of it."""
     code = f"""
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -276,7 +276,7 @@ except Exception as error:
 
 
 @pytest.mark.long
-def test_an_exported_graph_is_opened_again_by_another_process(whole, tmp_path, capsys):
+def test_another_process_can_open_an_exported_graph(whole, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     (user,) = (whole / "raw/test").iterdir()
     personal, out = tmp_path / "p.safetensors", tmp_path / "p.onnx"
@@ -288,6 +288,6 @@ def test_an_exported_graph_is_opened_again_by_another_process(whole, tmp_path, c
         "kind = np.uint8 if 'uint8' in i.type else np.float32; "
         "print([np.asarray(o).shape for o in s.run(None, {i.name: np.zeros(shape, kind)})])"
     )
-    alone = Path(shutil.copy(out, tmp_path / "alone.onnx"))  # all of it is in the one file
+    alone = Path(shutil.copy(out, tmp_path / "alone.onnx"))  # the file is self-contained
     done = subprocess.run([sys.executable, "-c", code, alone], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Nothing is lost where a command is killed, and the same command then ends where it would have ended."""
+"""A killed command loses nothing, and running it again gives the result of an undisturbed run."""
 
 import os
 import random
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.killing import Scenario, content, left_over, run, run_and_kill
+from tests.faults.killing import Scenario, content, partial_files, run, run_and_kill
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -51,7 +51,7 @@ SCENARIOS = {
         ),
         ("raw", "alice.safetensors"),
         ("out.csv", "out.mp4"),
-        differs=("out.mp4",),  # x264 codes the same pictures in other bytes, now and then
+        differs=("out.mp4",),  # x264 sometimes encodes the same pictures as different bytes
         heavy=True,
     ),
     "train": Scenario(
@@ -82,10 +82,10 @@ WHOM = ("parent", "worker", "group")
 
 
 def filled(scenario: Scenario, folder: Path) -> Scenario:
-    """With the test user's name in the place of {user}."""
+    """Replace {user} with the test user's name."""
     (user,) = (path.name for path in (folder / "raw/test").iterdir())
     verb = tuple(word.format(user=user) for word in scenario.verb)
-    if "recognize" in verb:  # one video, of which a copy is made
+    if "recognize" in verb:  # it reads one video, so copy one
         place = verb.index(f"raw/test/{user}")
         video = min((folder / "raw/test").glob("*/*/clutter/*")).relative_to(folder)
         verb = (*verb[:place], str(video), *verb[place + 1 :])
@@ -93,14 +93,14 @@ def filled(scenario: Scenario, folder: Path) -> Scenario:
 
 
 def made(folder: Path, scenario: Scenario) -> dict[str, str]:
-    """What a scenario's command has made, to compare."""
+    """The files that a scenario's command made, for comparison."""
     return content(folder, scenario.made, but=(*TIMED, *scenario.differs))
 
 
 @pytest.fixture(scope="module")
 def ready(whole, tmp_path_factory):
-    """Gives, for a scenario's name, a fresh folder, the scenario there, and how it ends undisturbed: what it makes,
-    the changes of files on the way, and the seconds."""
+    """A function from a scenario's name to a fresh folder, the scenario in it, and the result of an undisturbed run:
+    the files it makes, how many times it changes a file, and the seconds it takes."""
     base = tmp_path_factory.mktemp("kills")
     ends: dict[str, tuple[dict[str, str], int, float]] = {}
 
@@ -109,16 +109,16 @@ def ready(whole, tmp_path_factory):
         scenario = filled(SCENARIOS[name], folder)
         if "alice.safetensors" in " ".join(scenario.verb):
             first = filled(SCENARIOS["personalize"], folder)
-            things = sorted(next(iter((folder / "raw/test").iterdir())).iterdir())
+            objects = sorted(next(iter((folder / "raw/test").iterdir())).iterdir())
             if not (base / "alice.safetensors").exists():
-                shutil.copytree(things[0], base / "two/alice" / things[0].name)
-                shutil.copytree(things[1], base / "two/alice" / things[1].name)
+                shutil.copytree(objects[0], base / "two/alice" / objects[0].name)
+                shutil.copytree(objects[1], base / "two/alice" / objects[1].name)
                 verb = tuple(str(base / "two/alice") if "raw/test" in word else word for word in first.verb)
                 done = run(folder, replace(first, verb=verb))
                 assert done.returncode == 0, done.stderr
                 (folder / "out.safetensors").rename(base / "alice.safetensors")
             shutil.copy(base / "alice.safetensors", folder / "alice.safetensors")
-            shutil.copytree(things[2], folder / "more" / things[2].name)
+            shutil.copytree(objects[2], folder / "more" / objects[2].name)
         return folder, scenario
 
     def end(name: str) -> tuple[dict[str, str], int, float]:
@@ -126,7 +126,7 @@ def ready(whole, tmp_path_factory):
             folder, scenario = fresh(name, f"{name}-undisturbed")
             done = run(folder, scenario)
             assert done.returncode == 0, f"{scenario.verb}: {done.stderr}"
-            assert left_over(folder) == []
+            assert partial_files(folder) == []
             changes = int(done.stderr.rpartition("changes: ")[2])
             ends[name] = made(folder, scenario), changes, done.took_s
             shutil.rmtree(folder)
@@ -136,22 +136,22 @@ def ready(whole, tmp_path_factory):
 
 
 def kill_and_repeat(ready, name: str, where: str, kill, *, ends: bool = False) -> None:
-    """One kill, by `kill(folder, scenario)`, and what must hold after it and after the same command again. `ends`: the
-    command may have gone on without what was killed, and have written its tables without that."""
+    """Kill once with `kill(folder, scenario)`; check the folder, run the command again, and check again. `ends`: the
+    command may have continued without the killed worker and written its tables without that worker's results."""
     fresh, end = ready
     expected, _, _ = end(name)
     folder, scenario = fresh(name, where)
     kept, before = content(folder, scenario.kept), made(folder, scenario)
     kill(folder, scenario)
     assert content(folder, scenario.kept) == kept, f"{where}: an input has changed"
-    for place, found in made(folder, scenario).items():
-        if not ends and Path(place).name[0] != "." and "manifest" not in place and place in expected:
-            assert found in (expected[place], before.get(place)), f"{where}: {place} is neither the old nor the new one"
+    for path, found in made(folder, scenario).items():
+        if not ends and Path(path).name[0] != "." and "manifest" not in path and path in expected:
+            assert found in (expected[path], before.get(path)), f"{where}: {path} is neither the old nor the new one"
     done = run(folder, scenario)
     assert done.returncode == 0, f"{where}: {done.stderr}"
     assert made(folder, scenario) == expected, where
     assert content(folder, scenario.kept) == kept, f"{where}: an input has changed"
-    assert left_over(folder) == [], where
+    assert partial_files(folder) == [], where
     shutil.rmtree(folder)
 
 
@@ -160,18 +160,18 @@ def at_change(number: int, by: int = signal.SIGKILL):
         done = run(folder, scenario, number=number, by=by)
         expected = -by if by == signal.SIGKILL else 128 + by
         changes = int(done.stderr.rpartition("changes: ")[2] or 0) if done.returncode == 0 else 0
-        if 0.9 * number < changes < number:  # it looks at locks as often as it waits: some runs have fewer changes
+        if 0.9 * number < changes < number:  # waiting on locks varies: some runs have fewer changes
             return
         assert done.returncode == expected, f"{scenario.verb}: {done.returncode} {done.stderr}"
         if by != signal.SIGKILL:
-            assert left_over(folder) == [], f"change {number}, signal {by}"
+            assert partial_files(folder) == [], f"change {number}, signal {by}"
             assert "Traceback" not in done.stderr, done.stderr
 
     return kill
 
 
 def at_random(seed: str, whom: str, longest_s: float):
-    """At a moment within the seconds that the command takes undisturbed."""
+    """Kill at a random moment within the time of an undisturbed run."""
 
     def kill(folder: Path, scenario: Scenario) -> None:
         rng = random.Random(seed)
@@ -196,7 +196,7 @@ def test_a_kill_at_a_random_moment_loses_nothing(ready, whom):
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_command_that_is_stopped_leaves_nothing_half(ready, by):
+def test_a_stopped_command_leaves_no_partial_file(ready, by):
     name = {signal.SIGINT: "pack", signal.SIGTERM: "download", signal.SIGHUP: "tasks"}[by]
     _, changes, _ = ready[1](name)
     number = random.Random(f"{name} {by}").randint(2, changes)
@@ -204,20 +204,20 @@ def test_a_command_that_is_stopped_leaves_nothing_half(ready, by):
 
 
 @pytest.mark.long
-def test_a_personal_file_is_the_old_or_the_new_one(ready):
+def test_a_personal_file_is_either_the_old_or_the_new_one(ready):
     kill_and_repeat(ready, "update", "update-rename", at_change(ready[1]("update")[1] - 3))
 
 
-RANDOM_KILLS = int(os.environ.get("RANDOM_KILLS", "4"))  # of each verb and each of WHOM
+RANDOM_KILLS = int(os.environ.get("RANDOM_KILLS", "4"))  # for each verb and each of WHOM
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_kill_at_every_change_of_a_file_loses_nothing(ready, name):
-    """All changes of the light verbs; of those that load torch, or make many files, 12 spread evenly."""
+    """Every change of the light verbs; 12 evenly spaced changes of verbs that load torch or make many files."""
     _, changes, _ = ready[1](name)
-    most = 12 if name in HEAVY else 60
-    for number in sorted({1 + round(place * (changes - 1) / (most - 1)) for place in range(most)}):
+    count = 12 if name in HEAVY else 60
+    for number in sorted({1 + round(step * (changes - 1) / (count - 1)) for step in range(count)}):
         kill_and_repeat(ready, name, f"{name}-{number}", at_change(number))
 
 
@@ -233,8 +233,8 @@ def test_kills_at_random_moments_lose_nothing(ready, name, whom):
 @pytest.mark.long
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_command_that_is_stopped_at_any_change_leaves_nothing_half(ready, name, by):
+def test_a_command_stopped_at_any_change_leaves_no_partial_file(ready, name, by):
     _, changes, _ = ready[1](name)
-    most = 3 if name in HEAVY else 8
-    for number in sorted({1 + round(place * (changes - 1) / (most - 1)) for place in range(most)}):
+    count = 3 if name in HEAVY else 8
+    for number in sorted({1 + round(step * (changes - 1) / (count - 1)) for step in range(count)}):
         kill_and_repeat(ready, name, f"{name}-{by}-{number}", at_change(number, by))

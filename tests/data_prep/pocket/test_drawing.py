@@ -1,4 +1,4 @@
-"""Pasting, light, blur and the camera's walk."""
+"""Pasting, light, blur and the camera's path."""
 
 import numpy as np
 import pytest
@@ -11,16 +11,16 @@ STILL = Path(np.zeros(1), np.zeros(1), np.ones(1), np.zeros(1))
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_walk_is_smooth_and_keeps_within_its_reach(seed: int) -> None:
+def test_the_camera_path_is_smooth_and_stays_within_its_reach(seed: int) -> None:
     walk = wander(np.random.default_rng(seed), 120, 3.0)
     assert np.abs(walk).max() <= 3
-    assert np.abs(np.diff(walk)).max() <= 3 * 2 * np.pi / 30  # the fastest sine: one a second, 30 frames
+    assert np.abs(np.diff(walk)).max() <= 3 * 2 * np.pi / 30  # the fastest sine: one period per second, 30 frames
     assert np.ptp(walk) > 0.2
 
 
 @pytest.mark.parametrize("size", [0.1, 0.2, 0.4, 0.6])
 @pytest.mark.parametrize("degrees", [0, 33, 180])
-def test_a_thing_is_pasted_where_and_as_large_as_it_is_placed(size: float, degrees: float) -> None:
+def test_an_object_is_pasted_at_the_given_place_and_size(size: float, degrees: float) -> None:
     picture = np.zeros((200, 300, 4), np.uint8)
     pasted = paste(picture, RING, camera(STILL, 0, 300, 200) @ placed(0.25, 0.1, size, degrees))
     assert pasted is not None
@@ -31,7 +31,7 @@ def test_a_thing_is_pasted_where_and_as_large_as_it_is_placed(size: float, degre
     assert pasted.whole_area_px == pytest.approx(pasted.cover.sum(), rel=0.05)
 
 
-def test_a_thing_outside_the_picture_changes_nothing() -> None:
+def test_an_object_outside_the_picture_changes_nothing() -> None:
     picture = np.full((64, 64, 4), 9, np.uint8)
     assert paste(picture, RING, camera(STILL, 0, 64, 64) @ placed(3, 0, 0.5, 0)) is None
     assert (picture == 9).all()
@@ -48,4 +48,4 @@ def test_blurs_keep_the_mean_and_lose_the_edges() -> None:
     for blurred in (out_of_focus(picture, 4.0), shaken(picture, 15, upright=False)):
         assert blurred.mean() == pytest.approx(picture.mean(), rel=0.02)
         assert np.abs(np.diff(blurred[32, :, 0].astype(int))).max() < 30
-    assert (shaken(picture, 15, upright=True) == picture).all()  # along the bar there is nothing to smear
+    assert (shaken(picture, 15, upright=True) == picture).all()  # a smear along the bar changes nothing

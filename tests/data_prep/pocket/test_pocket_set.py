@@ -1,4 +1,4 @@
-"""The pocket set on disk: names, annotations, encoded pictures, the same bytes each time, work that was cut off."""
+"""The pocket set on disk: names, annotations, encoded pictures, the same bytes each time, interrupted work."""
 
 import signal
 import subprocess
@@ -45,7 +45,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def decoded(path: Path) -> np.ndarray:
-    """All frames of a video's middle square as BGR, (frames, side, side, 3)."""
+    """All frames of a video, cut to the middle square, as BGR: (frames, side, side, 3)."""
     with av.open(str(path)) as container:
         frames = np.stack([frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)])
     left, top, side_px = square((frames.shape[2], frames.shape[1]))
@@ -71,7 +71,7 @@ def test_a_video_does_not_depend_on_how_many_others_are_made(small: Path, tmp_pa
     assert all(larger[name] == content for name, content in less.items())
 
 
-def test_the_tree_is_orbits(small: Path) -> None:
+def test_the_tree_has_orbits_layout(small: Path) -> None:
     videos = sorted(small.glob("*/*/*/*/*.mp4"))
     assert len(videos) == 2 * 3 * (3 + 1)
     for path in videos:
@@ -105,14 +105,14 @@ def test_annotations_name_every_frame_that_decodes(small: Path) -> None:
         assert capture.get(cv2.CAP_PROP_FPS) == 30
 
 
-def test_boxes_lie_on_the_thing_in_the_encoded_picture(small: Path) -> None:
+def test_boxes_lie_on_the_object_in_the_encoded_picture(small: Path) -> None:
     settings = PocketSettings(**SMALL, seed=0)
     for video in [video for video in videos_of(SMALL) if video.video_type == "clutter"]:
         frames, annotations = decoded(video.path(small)), read_annotations(video.annotations(small))
         for number, scene in enumerate(draw_video(video, settings), start=1):
             left, top, side_px = square((scene.picture.shape[1], scene.picture.shape[0]))
             drawn = scene.picture[top : top + side_px, left : left + side_px]
-            assert np.abs(frames[number - 1].astype(int) - drawn).mean() < 8  # loss of the encoding
+            assert np.abs(frames[number - 1].astype(int) - drawn).mean() < 8  # the encoder's loss
             ys, xs = np.nonzero(scene.cover[top : top + side_px, left : left + side_px] > 0.5)
             box = annotations[number][BOX]
             if box is None:
@@ -122,7 +122,7 @@ def test_boxes_lie_on_the_thing_in_the_encoded_picture(small: Path) -> None:
             np.testing.assert_allclose(edges, bounds, atol=0.5)
 
 
-def test_planted_issues_show_in_the_encoded_pictures(small: Path) -> None:
+def test_planted_issues_are_visible_in_the_encoded_pictures(small: Path) -> None:
     seen = {"blur_issue": 0, "overexposed_issue": 0, "underexposed_issue": 0}
     for video in [video for video in videos_of(SMALL) if video.video_type == "clean"]:
         frames, annotations = decoded(video.path(small)), read_annotations(video.annotations(small))
@@ -142,7 +142,7 @@ def test_planted_issues_show_in_the_encoded_pictures(small: Path) -> None:
     assert all(seen.values()), seen
 
 
-def test_mean_color_does_not_tell_the_things_apart() -> None:
+def test_mean_color_does_not_tell_the_objects_apart() -> None:
     # 5 objects: chance is 0.2
     settings = {"users": (0, 2, 0), "objects": 5, "clean_videos": 1, "clutter_videos": 1}
     colors: dict[tuple[str, str, int], np.ndarray] = {}
@@ -157,14 +157,14 @@ def test_mean_color_does_not_tell_the_things_apart() -> None:
     assert np.mean(right) < 0.5
 
 
-def test_a_whole_set_is_left_alone(tiny: Path) -> None:
+def test_a_complete_set_is_left_alone(tiny: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in tiny.rglob("*")}
     summary = make_pocket(tiny, **TINY)
     assert (summary.videos, summary.made) == (4, 0)
     assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*")} == before
 
 
-def test_killed_work_goes_on_and_leaves_nothing_half_written(tiny: Path, tmp_path: Path) -> None:
+def test_killed_work_resumes_and_leaves_no_partial_file(tiny: Path, tmp_path: Path) -> None:
     out, more = tmp_path / "set", {**TINY, "clean_videos": 12}
     program = f"""
 import os, signal
@@ -173,7 +173,7 @@ from data_prep.pocket.pocket_set import make_pocket
 from groundwork.progress import Progress
 advance = Progress.advance
 
-def kill_at_four(progress):  # while its workers are at others
+def kill_at_four(progress):  # while its workers are making other videos
     if progress.done == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     advance(progress)
@@ -182,7 +182,7 @@ Progress.advance = kill_at_four
 make_pocket(Path({str(out)!r}), **{more!r}, workers=2)
 """
     killed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr  # and its workers have let go of the pipe
+    assert killed.returncode == -signal.SIGKILL, killed.stderr  # its workers have closed the pipe too
     there = [video for video in videos_of(more) if video.annotations(out).is_file()]
     assert 4 <= len(there) < 26
     assert all(len(decoded(video.path(out))) == len(read_annotations(video.annotations(out))) for video in there)
@@ -216,7 +216,7 @@ def test_folders_that_hold_something_else_are_refused_and_left_alone(tiny: Path,
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": 3, "whole": true}'])
-def test_a_pocket_json_of_another_kind_is_refused(tmp_path: Path, content: str) -> None:
+def test_an_invalid_pocket_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "pocket.json").write_text(content)
     with pytest.raises(UsageError, match="not the settings of a pocket set"):
         make_pocket(tmp_path, **TINY)

@@ -18,7 +18,7 @@ from data_prep.video import decode_jpeg, encode_jpeg
 from groundwork.errors import DataError, UsageError
 
 PLANTED = {"blurred": "blur_issue", "overexposed": "overexposed_issue", "underexposed": "underexposed_issue"}
-LEAST = 0.9  # precision and recall aimed at; measured on seeds 0, 21 and 22, 15 users in all: 0.96 or more each
+LEAST = 0.9  # required precision and recall; measured on seeds 0, 21 and 22, 15 users in all: at least 0.96 each
 SIDE_PX = 224
 
 
@@ -28,7 +28,7 @@ def pocket_quality(pocket_frames):
 
 
 def scene(seed: int = 0, side_px: int = 900) -> np.ndarray:
-    """Gray slabs and discs at all angles, far larger than a picture's pixels, float32."""
+    """Gray slabs and disks at all angles, far larger than a picture's pixels, float32."""
     rng = np.random.default_rng(seed)
     drawn = np.full((side_px, side_px), 90, np.float32)
     for _ in range(60):
@@ -43,7 +43,7 @@ def scene(seed: int = 0, side_px: int = 900) -> np.ndarray:
 
 
 def filmed(drawn: np.ndarray, *, sigma_px: float = 0, gain: float = 1, noise: float = 0, seed: int = 0) -> np.ndarray:
-    """A camera's gray picture: shrunk, out of focus by sigma_px at 224 px, lit, with grain."""
+    """A camera's gray picture: shrunk, defocused by sigma_px at 224 px, lit, with grain."""
     small = cv2.resize(drawn, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     if sigma_px:
         small = cv2.GaussianBlur(small, (0, 0), sigma_px)
@@ -56,7 +56,7 @@ def rgb(gray: np.ndarray) -> np.ndarray:
 
 
 def panned(step_px: float, frames: int = 8) -> np.ndarray:
-    """The camera moves to the right by step_px of 224 a frame."""
+    """The camera moves right by step_px per frame, in pixels of a 224 px picture."""
     drawn = scene(1)
     shifts = [np.float32([[1, 0, -step_px * k * 600 / SIDE_PX], [0, 1, 0]]) for k in range(frames)]
     return np.stack([rgb(filmed(cv2.warpAffine(drawn, shift, (600, 600)))) for shift in shifts])
@@ -82,7 +82,7 @@ def test_finds_the_planted_issues(pocket_frames, pocket_quality, name):
         truth = np.array([entry[PLANTED[name]] is True for entry in entries])
         flagged = getattr(video.flags, name) & judged
         found, planted, both = found + flagged.sum(), planted + truth.sum(), both + (flagged & truth).sum()
-    assert planted >= 30  # the set is large enough to tell
+    assert planted >= 30  # enough frames for a stable precision and recall
     assert both / found >= LEAST
     assert both / planted >= LEAST
 
@@ -109,16 +109,16 @@ def test_edges_widen_with_defocus(noise):
         assert widths[0] < 0.8 * BLURRED_EDGE_PX < 1.3 * BLURRED_EDGE_PX < widths[5]
 
 
-def test_edge_width_is_the_smoothed_steps():
+def test_edge_width_is_that_of_the_smoothed_step():
     step = np.full((SIDE_PX, SIDE_PX), 60, np.uint8)
     step[:, SIDE_PX // 2 :] = 180
-    # sqrt(2 pi) sigma, and the measure's own smoothing of 1 px adds in squares; Sobel's difference adds a little more
+    # sqrt(2 pi) sigma; the measure's own smoothing of 1 px adds in squares, and Sobel's difference adds a little more
     assert edge_width_px(cv2.GaussianBlur(step, (0, 0), 3)) == pytest.approx(np.sqrt(2 * np.pi * (9 + 1)), rel=0.06)
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 45, 90, 135])
-def test_a_shake_is_blur_whatever_its_direction(degrees):
-    length = 49  # of 900 px: 12 of 224
+def test_camera_shake_counts_as_blur_in_every_direction(degrees):
+    length = 49  # in a 900 px picture: 12 px at 224
     kernel = np.zeros((length, length), np.float32)
     arm = (length - 1) / 2 * np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
     ends = [np.round((length - 1) / 2 + side * arm).astype(int).tolist() for side in (-1, 1)]
@@ -134,8 +134,8 @@ def test_darkness_is_not_blur():
         assert edge_width_px(filmed(scene(), gain=gain)) == pytest.approx(sharp, rel=0.1)
 
 
-def test_photographs_as_drawings():
-    for photograph in load_sample_images().images:  # of scikit-learn: a palace, a flower before a blurred background
+def test_photographs_are_judged_like_drawings():
+    for photograph in load_sample_images().images:  # from scikit-learn: a palace; a flower
         side = min(photograph.shape[:2])
         small = cv2.resize(photograph[:side, :side], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
         blurred = cv2.GaussianBlur(small, (0, 0), 3)
@@ -154,7 +154,7 @@ def test_a_wall_is_not_judged_for_blur(shade, noise):
     assert "no_edges" in clip.issues
 
 
-def test_larger_pictures_are_judged_as_small_ones():
+def test_larger_pictures_are_judged_like_small_ones():
     large = rgb(cv2.resize(scene(), (800, 800), interpolation=cv2.INTER_AREA).astype(np.uint8))
     assert measure_frames([large]).edge_width_px[0] == pytest.approx(edge_width_px(filmed(scene())), rel=0.1)
 
@@ -169,10 +169,10 @@ def test_exposure():
     assert not flags.blurred.any()
 
 
-def test_a_lamp_or_a_dark_thing_is_not_exposure():
+def test_a_lamp_or_a_dark_object_is_not_bad_exposure():
     lamp, dark = filmed(scene()), filmed(scene(), gain=0.25)
     lamp[:60, :60] = 255
-    dark[:80, :80] = 180  # a dark thing, and the light table that it lies on
+    dark[:80, :80] = 180  # a dark object on a light table
     flags = flags_of(rgb(lamp), rgb(dark))
     assert not flags.overexposed.any()
     assert not flags.underexposed.any()
@@ -185,11 +185,11 @@ def test_motion_is_the_pans_speed():
     steps = (0.5, 1, 2, 4, 8, 16)
     speeds = [float(measure_frames(panned(step)).motion[1:].mean()) for step in steps]
     assert speeds == sorted(speeds)
-    # slower ones, below half a pixel of the 64 it is measured at, come out too slow
+    # the estimate is too low for slower pans, below half a pixel at 64 px, the size it measures at
     assert speeds[2:] == pytest.approx([step / SIDE_PX * 30 for step in steps[2:]], rel=0.15)
 
 
-def test_motion_counts_seconds():
+def test_motion_is_measured_per_second():
     fast, slow = (measure_frames(panned(4), fps=fps).motion[1:] for fps in (30, 15))
     np.testing.assert_allclose(fast, 2 * slow)
 
@@ -200,17 +200,17 @@ def test_fast_and_slow_pans():
 
 
 def test_a_frozen_video_repeats_itself():
-    grainy = [filmed(scene(), noise=1, seed=k) for k in range(10)]  # other grain each time, as after encoding
+    grainy = [filmed(scene(), noise=1, seed=k) for k in range(10)]  # different grain each time, as after encoding
     frozen = [decode_jpeg(encode_jpeg(rgb(gray))) for gray in grainy]
     clip = video_quality(frozen, object="cup")
-    assert clip.flags.still.tolist() == [False] + [True] * 9  # the first repeats nothing
+    assert clip.flags.still.tolist() == [False] + [True] * 9  # the first frame repeats nothing
     assert clip.issues == ("still",)
     assert not flags_of(*panned(1)).still.any()
 
 
-def test_ten_pictures_a_second_are_not_still():
+def test_ten_pictures_per_second_are_not_a_still_video():
     clip = video_quality(np.repeat(panned(3, frames=12), 3, axis=0), object="cup")
-    assert clip.shares["still"] == pytest.approx(24 / 35)  # by hand: two of three repeat, the first frame aside
+    assert clip.shares["still"] == pytest.approx(24 / 35)  # by hand: two of three repeat, the first never does
     assert "still" not in clip.issues
 
 
@@ -232,7 +232,7 @@ def test_nothing_is_judged_in_an_empty_video():
     assert set(clip.shares.values()) == {None}
 
 
-def test_pictures_of_another_form():
+def test_pictures_of_another_shape():
     for picture in (
         np.zeros((SIDE_PX, SIDE_PX), np.uint8),
         np.zeros((SIDE_PX, SIDE_PX, 3), np.float32),
@@ -242,7 +242,7 @@ def test_pictures_of_another_form():
             measure_frames([picture])
 
 
-# --- words
+# --- printed text
 
 
 def sharp_clip(thing="my keys", user=""):
@@ -257,7 +257,7 @@ def dark_clip(thing="my keys", user=""):
     return video_quality((panned(2, frames=4) * 0.2).astype(np.uint8), object=thing, user=user)
 
 
-def test_lines_count_as_people_do():
+def test_lines_count_from_one():
     blurred, sharp, dark = blurred_clip(), sharp_clip(), dark_clip()
     still = "hold still for two seconds before you stop."
     light = "turn on a light, or film near a window."
@@ -276,17 +276,17 @@ def test_lines_count_as_people_do():
         assert filming_lines(clips) == [line]
 
 
-def test_one_line_an_object_and_users_named_if_many():
+def test_one_line_per_object_with_user_names_if_several():
     assert filming_lines([sharp_clip("cup"), dark_clip("bag")])[1] == "cup: your clip looks fine."
     lines = filming_lines([sharp_clip("cup", "bob"), blurred_clip("cup", "ann")])
     assert [line.partition(":")[0] for line in lines] == ["ann, cup", "bob, cup"]
 
 
-def test_names_can_steer_no_terminal():
+def test_names_cannot_control_the_terminal():
     assert filming_lines([sharp_clip("cup\x1b[2J")]) == ["cup\\x1b[2J: your clip looks fine."]
 
 
-def test_text_says_that_it_estimates():
+def test_text_says_that_these_are_estimates():
     text = quality_text([sharp_clip()])
     assert text.startswith("my keys: your clip looks fine.\n")
     assert NOTE in text
@@ -301,7 +301,7 @@ def test_every_issue_has_its_flag():
 # --- trees and tables
 
 
-def test_frames_raw_and_packed_give_the_same(pocket_raw, tmp_path):
+def test_frames_raw_videos_and_packed_frames_give_the_same_result(pocket_raw, tmp_path):
     raw, frames, packed = tmp_path / "raw", tmp_path / "frames", tmp_path / "packed"
     user = min((pocket_raw / "test").iterdir())
     shutil.copytree(user, raw / user.name)
@@ -315,7 +315,7 @@ def test_frames_raw_and_packed_give_the_same(pocket_raw, tmp_path):
         assert same(first.measures, third.measures)
 
 
-def test_tables_hold_every_video_and_frame(pocket_quality, tmp_path):
+def test_tables_contain_every_video_and_frame(pocket_quality, tmp_path):
     paths = write_csv(pocket_quality, tmp_path / "tables")
     videos, frames = (list(csv.DictReader(path.open(newline="", encoding="utf-8"))) for path in paths)
     assert len(videos) == len(pocket_quality)
@@ -344,7 +344,7 @@ def test_a_frame_that_does_not_decode_is_named(pocket_frames, tmp_path, reported
     assert any(broken.name in line for line in reported())
 
 
-def test_asked_wrong(small_raw, tmp_path):
+def test_invalid_arguments_are_refused(small_raw, tmp_path):
     tree = tmp_path / "raw"
     shutil.copytree(small_raw / "ben", tree / "ben")
     for asked in ({"video_type": "clutter"}, {"video_type": "dirty"}, {"workers": 0}, {"time_limit_s": 0}):
