@@ -88,7 +88,7 @@ def test_a_damaged_header_is_one_line(encode_video, tmp_path, box, filler):
 def test_a_picture_named_like_a_video_is_reported_as_a_picture(tmp_path, image_format):
     path = tmp_path / "a.mp4"
     Image.new("RGB", (64, 48), "red").save(path, format=image_format)
-    assert_refused(path, rf"(?i)holds one {image_format} picture, expected a video\. Rename it to \.")
+    assert_refused(path, rf"(?i)is a {image_format} picture, expected a video\. Rename it to \.")
 
 
 def test_an_empty_file_is_reported_as_empty(tmp_path):

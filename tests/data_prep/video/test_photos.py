@@ -113,7 +113,7 @@ def test_a_truncated_file_is_one_line(save, name, kept):
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "empty file"), (b"hello", "no picture that can be read")])
+@pytest.mark.parametrize(("content", "message"), [(b"", "empty file"), (b"hello", "not a readable picture")])
 def test_a_file_that_is_not_a_picture_is_one_line(tmp_path, content, message):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(DataError, match=message):

@@ -107,7 +107,7 @@ def test_a_different_count_of_pictures_names_both_counts(video, monkeypatch):
 
 def test_a_picture_of_another_size_is_rejected(video, monkeypatch):
     stand_in(monkeypatch, count=45)
-    with pytest.raises(DataError, match=r"decord gave a picture of \(5, 5, 3\), expected \(64, 64, 3\)"):
+    with pytest.raises(DataError, match=r"decord gave a picture of shape \(5, 5, 3\), expected \(64, 64, 3\)"):
         pictures(video, "decord")
 
 
