@@ -130,7 +130,7 @@ def add_shard(parser: argparse._ActionsContainer, *, then: str) -> None:
         "--shard",
         type=shard,
         metavar="I/N",
-        help="work on one of N shares of the videos, I from 1 to N, as one of N jobs that may run at the same time on "
+        help="process share I of N of the videos (I from 1 to N), as one of N jobs that may run at the same time on "
         "any machines (with SLURM: --array=1-16 and --shard $SLURM_ARRAY_TASK_ID/16); " + then,
     )
 

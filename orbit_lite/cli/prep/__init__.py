@@ -1,4 +1,4 @@
-"""`orbit-lite prep …`: raw videos and pictures to frames to index. A module for each group of its verbs."""
+"""`orbit-lite prep …`: turns raw videos and pictures into indexed frames. Each group of its verbs has a module."""
 
 from groundwork.command_line import Subparsers
 from orbit_lite.cli.prep.archives import add_download

@@ -1,4 +1,4 @@
-"""`prep download`: published archives to a verified tree."""
+"""`prep download`: makes a verified tree from published archives."""
 
 import argparse
 
@@ -12,7 +12,7 @@ def add_download(verbs: Subparsers) -> None:
     """Add the verb to the parser of prep."""
     verb = verbs.add_parser(
         "download",
-        help="ORBIT's published archives, or ones that are here, to a verified tree",
+        help="make a verified tree from ORBIT's published archives",
         description="The data's license is stated on its page, https://doi.org/10.25383/city.14294597.",
     )
     verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree to make, to resume, or to add splits to")
@@ -26,10 +26,10 @@ def add_download(verbs: Subparsers) -> None:
         nargs="+",
         type=Reads(),
         default=[],
-        help="archives downloaded by hand: nothing is fetched",
+        help="use these downloaded archives; fetch nothing",
     )
-    verb.add_argument("--annotations", metavar="FILE", type=Reads(), help="an archive of annotations to unpack as well")
-    verb.add_argument("--keep-archives", action="store_true", help="keep what was downloaded once it is verified")
+    verb.add_argument("--annotations", metavar="FILE", type=Reads(), help="also unpack this archive of annotations")
+    verb.add_argument("--keep-archives", action="store_true", help="keep the downloaded archives after verification")
     verb.set_defaults(run=_download, resumes=True)
 
 

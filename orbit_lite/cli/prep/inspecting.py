@@ -1,4 +1,4 @@
-"""The verbs of prep that say what is in a tree: `index`, `verify`, `quality`, `summarize`."""
+"""The verbs of prep that describe or check a tree: `index`, `verify`, `quality`, `summarize`."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ ROOT_HELP = "frame tree, raw tree or packed tree"
 
 def add_index(verbs: Subparsers) -> None:
     """Add `index` to the parser of prep."""
-    verb = verbs.add_parser("index", help="list a tree once: index.csv, one row per video")
+    verb = verbs.add_parser("index", help="list a tree in index.csv, one row per video")
     verb.add_argument("root", metavar="ROOT", type=Changes(TREE_FILES, checked=False), help=ROOT_HELP)
     verb.set_defaults(run=_index)
 
@@ -35,18 +35,18 @@ def _index(options: argparse.Namespace) -> None:
 
 def add_verify(verbs: Subparsers) -> None:
     """Add `verify` to the parser of prep."""
-    verb = verbs.add_parser("verify", help="check a tree against its index, every frame")
+    verb = verbs.add_parser("verify", help="check every frame of a tree against its index")
     _add_root(verb)
     verb.add_argument(
         "--against-raw",
         type=Reads(TREE_FILES),
         metavar="RAW",
-        help="the raw videos of the frames: compare counts and lengths, too",
+        help="the raw videos of the frames; also compare counts and lengths",
     )
     add_reader(
         verb,
         default=None,
-        otherwise="nothing; with one, every frame is compared with its, of a frame tree with --against-raw",
+        otherwise="no comparison of pixels; with --against-raw, compare every frame with that reader's",
     )
     verb.set_defaults(run=_verify)
 
@@ -69,26 +69,26 @@ def _verify(options: argparse.Namespace) -> None:
         say(str(fault), to=sys.stderr)
     if faults:
         raise DataError(f"{options.root}: {counted(len(faults), 'fault')}")
-    say(f"{options.root}: whole, as index.csv has it")
+    say(f"{options.root}: complete, matches index.csv")
 
 
 def add_quality(verbs: Subparsers) -> None:
     """Add `quality` to the parser of prep."""
-    verb = verbs.add_parser("quality", help="how videos are filmed: blur, light, motion")
+    verb = verbs.add_parser("quality", help="estimate how videos were filmed: blur, light, motion")
     _add_root(verb)
-    verb.add_argument("--type", default="clean", help="which videos: clean or clutter (default: clean)")
+    verb.add_argument("--type", default="clean", help="videos to judge: clean or clutter (default: clean)")
     verb.add_argument(
         "--csv",
         metavar="FOLDER",
         type=Writes(files=_quality_tables),
-        help="write the estimates there, by video and by frame",
+        help="write the estimates by video and by frame as CSV to FOLDER",
     )
     add_json(verb, "quality.json")
     add_workers(verb)
     which = verb.add_mutually_exclusive_group()
-    add_shard(which, then="each writes tables of its own into --csv FOLDER, which --join makes one")
+    add_shard(which, then="each job writes its own tables to --csv FOLDER; --join merges them")
     which.add_argument(
-        "--join", action="store_true", help="when all shards are done: make one of their tables in --csv FOLDER"
+        "--join", action="store_true", help="after all shards are done, merge their tables in --csv FOLDER"
     )
     verb.set_defaults(run=_quality)
 
@@ -108,7 +108,7 @@ def _quality(options: argparse.Namespace) -> None:
     if options.shard is not None or options.join:
         asked = "--join" if options.join else f"--shard {options.shard}"
         if options.json or not options.csv:
-            raise UsageError(f"{asked}: works on tables of shards; give --csv FOLDER, and no --json.")
+            raise UsageError(f"{asked}: needs --csv FOLDER, and excludes --json.")
     if options.join:
         joined = join_tables(options.root, options.csv, video_type=options.type)
         say_text(quality_text(joined.videos))
@@ -124,11 +124,11 @@ def _quality(options: argparse.Namespace) -> None:
 
 def add_summarize(verbs: Subparsers) -> None:
     """Add `summarize` to the parser of prep."""
-    verb = verbs.add_parser("summarize", help="a tree's statistics as the ORBIT paper has them")
+    verb = verbs.add_parser("summarize", help="print a tree's statistics in the ORBIT paper's form")
     _add_root(verb)
-    verb.add_argument("--markdown", action="store_true", help="print Markdown, not plain text")
+    verb.add_argument("--markdown", action="store_true", help="print Markdown instead of plain text")
     verb.add_argument(
-        "--csv", metavar="FOLDER", type=Writes(files=_summary_tables), help="also write the tables there as CSV"
+        "--csv", metavar="FOLDER", type=Writes(files=_summary_tables), help="also write the tables as CSV to FOLDER"
     )
     add_json(verb, "summary.json")
     verb.set_defaults(run=_summarize)

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from data_prep.making.run import TreeSummary
     from data_prep.tree.shard import Shard
 
-JOINED_BY_THE_SAME = "when all are done, the same command without --shard joins them"
+JOINED_BY_THE_SAME = "after all jobs are done, run the command without --shard to merge the results"
 
 
 def add_pocket(verbs: Subparsers) -> None:
     """Add `pocket` to the parser of prep."""
-    verb = verbs.add_parser("pocket", help="make a small ORBIT: encoded videos of drawn objects")
-    verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="folder to make")
+    verb = verbs.add_parser("pocket", help="make a small ORBIT-like set: encoded videos of drawn objects")
+    verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="folder to create")
     verb.add_argument(
-        "--users", nargs=3, type=int, metavar=("TRAIN", "VALIDATION", "TEST"), help="how many users of each split"
+        "--users", nargs=3, type=int, metavar=("TRAIN", "VALIDATION", "TEST"), help="number of users in each split"
     )
-    verb.add_argument("--objects", type=int, help="objects of each user")
-    verb.add_argument("--clean-videos", type=int, help="clean videos of each object")
-    verb.add_argument("--clutter-videos", type=int, help="clutter videos of each object")
-    add_seed(verb, of="what is drawn", default=0)
+    verb.add_argument("--objects", type=int, help="number of objects per user")
+    verb.add_argument("--clean-videos", type=int, help="number of clean videos per object")
+    verb.add_argument("--clutter-videos", type=int, help="number of clutter videos per object")
+    add_seed(verb, of="the drawings", default=0)
     add_workers(verb)
     verb.set_defaults(run=_pocket, resumes=True)
 
@@ -50,17 +50,17 @@ def _pocket(options: argparse.Namespace) -> None:
 
 def add_extract(verbs: Subparsers) -> None:
     """Add `extract` to the parser of prep."""
-    verb = verbs.add_parser("extract", help="raw videos to numbered square frames")
+    verb = verbs.add_parser("extract", help="turn raw videos into numbered square frames")
     verb.add_argument(
         "raw", metavar="RAW", type=Reads(TREE_FILES), help="[SPLIT/]USER/OBJECT/{clean,clutter}/*.mp4 and the like"
     )
     _add_frame_tree(verb)
-    verb.add_argument("--fps", type=frame_rate, default=30.0, help="frames per second, by time stamps (default: 30)")
+    verb.add_argument(
+        "--fps", type=frame_rate, default=30.0, help="frames per second, chosen by time stamps (default: 30)"
+    )
     _add_size(verb)
     _add_shape(verb)
-    verb.add_argument(
-        "--resample", default="decoder", help="scale in the decoder, or by lanczos: slower (default: decoder)"
-    )
+    verb.add_argument("--resample", default="decoder", help="decoder, or lanczos, which is slower (default: decoder)")
     add_reader(verb, default="pyav", otherwise="pyav, which reads everything")
     _add_names(verb)
     add_workers(verb)
@@ -69,18 +69,18 @@ def add_extract(verbs: Subparsers) -> None:
 
 
 def _add_names(verb: argparse.ArgumentParser) -> None:
-    """Options of `extract` on what files are called, here and there."""
-    verb.add_argument("--keep-names", action="store_true", help="keep files' names in videos' names, not a hash")
+    """Options of `extract` for the names of raw files and of videos."""
+    verb.add_argument("--keep-names", action="store_true", help="name videos after their files instead of a hash")
     verb.add_argument(
-        "--discard-key", action="store_true", help="afterwards nothing says which file was which video; OUT is final"
+        "--discard-key", action="store_true", help="don't record which file became which video; OUT is final"
     )
     verb.add_argument(
-        "--flat", action="store_true", help="RAW holds ORBIT-Camera's participant--label--technique--random.mp4"
+        "--flat", action="store_true", help="RAW contains ORBIT-Camera's participant--label--technique--random.mp4"
     )
     verb.add_argument(
         "--techniques",
         metavar="T=clean,...",
-        help="with --flat: video types (default: T=clean,Z=clutter,S=clutter,P=clutter-pan)",
+        help="with --flat, each technique's video type (default: T=clean,Z=clutter,S=clutter,P=clutter-pan)",
     )
 
 
@@ -92,7 +92,7 @@ def _extract(options: argparse.Namespace) -> None:
     from data_prep.tree.flat_export import TECHNIQUES, parse_techniques
 
     if options.techniques and not options.flat:
-        raise UsageError("--techniques says what the letters in a flat export's file names mean: add --flat.")
+        raise UsageError("--techniques gives the meaning of letters in a flat export's file names: add --flat.")
     techniques = parse_techniques(options.techniques) if options.techniques else TECHNIQUES
     summary = extract(
         options.raw,
@@ -117,10 +117,10 @@ def add_images(verbs: Subparsers) -> None:
     """Add `images` to the parser of prep."""
     verb = verbs.add_parser(
         "images",
-        help="folders of pictures to a frame tree",
-        description="A folder that holds pictures is an object, its name the path to it. In SRC/USER/OBJECT the first "
-        "level is users; --user NAME, or pictures in a folder of the first level, make all of them one user's. "
-        "A folder 'clutter' in an object's is its clutter.",
+        help="turn folders of pictures into a frame tree",
+        description="Each folder with pictures is an object named by its path. In SRC/USER/OBJECT, the first "
+        "level is the user. With --user NAME, or if a first-level folder has pictures, all pictures are one user's. "
+        "A folder 'clutter' in an object's folder is its clutter.",
     )
     verb.add_argument(
         "source",
@@ -134,22 +134,22 @@ def add_images(verbs: Subparsers) -> None:
         "--list-file",
         type=Reads(),
         metavar="FILE",
-        help="of --layout csv, class-split, npy and sun397: the list to go by",
+        help="the list of pictures, for --layout csv, class-split, npy and sun397",
     )
     _add_size(verb)
     _add_shape(verb)
-    verb.add_argument("--user", default="", metavar="NAME", help="whose pictures all of them are")
+    verb.add_argument("--user", default="", metavar="NAME", help="treat all pictures as this user's")
     verb.add_argument(
-        "--burst", type=positive, default=1, metavar="N", help="make one video of N pictures in a row (default: 1)"
+        "--burst", type=positive, default=1, metavar="N", help="make one video from N pictures in a row (default: 1)"
     )
     clutter = verb.add_mutually_exclusive_group()
     clutter.add_argument(
-        "--clutter", type=share, default=0.0, metavar="SHARE", help="share of each object's videos to make clutter"
+        "--clutter", type=share, default=0.0, metavar="SHARE", help="share of each object's videos that become clutter"
     )
     clutter.add_argument(
-        "--clutter-from", default="", metavar="SPLIT", help="make a split of SRC clutter, and the others clean"
+        "--clutter-from", default="", metavar="SPLIT", help="make this split of SRC clutter, and the others clean"
     )
-    add_seed(verb, of="what becomes clutter", default=0)
+    add_seed(verb, of="the choice of clutter videos", default=0)
     add_workers(verb)
     add_shard(verb, then=JOINED_BY_THE_SAME)
     verb.set_defaults(run=_images, resumes=True)
@@ -177,7 +177,7 @@ def _images(options: argparse.Namespace) -> None:
 
 def add_resize(verbs: Subparsers) -> None:
     """Add `resize` to the parser of prep."""
-    verb = verbs.add_parser("resize", help="frame tree to another size: LANCZOS, as published")
+    verb = verbs.add_parser("resize", help="resize a frame tree with LANCZOS, like the published one")
     verb.add_argument("tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree or packed tree")
     _add_frame_tree(verb)
     _add_size(verb)
@@ -193,17 +193,15 @@ def _resize(options: argparse.Namespace) -> None:
 
 def add_split(verbs: Subparsers) -> None:
     """Add `split` to the parser of prep."""
-    verb = verbs.add_parser("split", help="the unfiltered set: merge other/, split by user")
+    verb = verbs.add_parser("split", help="merge other/ of the unfiltered set and split it by user")
     verb.add_argument(
         "tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree, with or without splits and other/"
     )
-    verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree to make of hard links, or to resume")
+    verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree of hard links to make or to resume")
     verb.add_argument(
         "--users", metavar="JSON", type=Reads(), required=True, help="ORBIT's orbit_benchmark_users_to_split.json"
     )
-    verb.add_argument(
-        "--leave-out", action="store_true", help="leave out objects of these users that JSON does not name"
-    )
+    verb.add_argument("--leave-out", action="store_true", help="leave out objects that JSON gives to no user")
     verb.set_defaults(run=_split, resumes=True)
 
 
@@ -211,16 +209,18 @@ def _split(options: argparse.Namespace) -> None:
     from data_prep.making.split import split_users
 
     done = split_users(options.tree, options.out, users_json=options.users, leave_out_unnamed=options.leave_out)
-    copied = f", {counted(done.copied, 'frame')} copied for want of hard links" if done.copied else ""
+    copied = f", {counted(done.copied, 'frame')} copied, because this disk has no hard links" if done.copied else ""
     say(f"{options.out}: {_amount(done.users, done.videos, done.frames)}{copied}")
 
 
 def add_pack(verbs: Subparsers) -> None:
     """Add `pack` to the parser of prep."""
-    verb = verbs.add_parser("pack", help="frame tree to one ZIP file per user, and back")
-    verb.add_argument("tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree; with --unpack a packed one")
+    verb = verbs.add_parser("pack", help="pack a frame tree into one ZIP file per user, or unpack it")
+    verb.add_argument("tree", metavar="TREE", type=Reads(TREE_FILES), help="frame tree; with --unpack, a packed tree")
     verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree to make or to resume")
-    verb.add_argument("--unpack", action="store_true", help="the other way: packed tree to frame tree, byte for byte")
+    verb.add_argument(
+        "--unpack", action="store_true", help="turn a packed tree back into its frame tree, byte for byte"
+    )
     verb.set_defaults(run=_pack, resumes=True)
 
 
@@ -245,10 +245,10 @@ def _add_shape(verb: argparse.ArgumentParser) -> None:
 
 def _say_made(out: Path, summary: "TreeSummary[Any]", shard: "Shard | None" = None) -> None:
     of_shard = f"shard {shard}, " if shard is not None else ""
-    already = f", {summary.skipped} of them were there already" if summary.skipped else ""
+    already = f", {summary.skipped} of them were already complete" if summary.skipped else ""
     say(f"{out}: {of_shard}{counted(summary.videos, 'video')}, {counted(summary.frames, 'frame')}{already}")
     if shard is not None:
-        say("When all shards are done, run the same command without --shard to join them.")
+        say("When all shards are done, run the same command without --shard to merge them.")
 
 
 def _amount(users: int, videos: int, frames: int) -> str:

@@ -147,9 +147,9 @@ def test_shards_are_joined_by_the_same_command_and_their_tables_by_join(run, poc
     extract = ("extract", tmp_path / "raw", tmp_path / "out", "--size", "48")
     for number in (2, 1):
         status, printed, _ = run(*extract, "--shard", f"{number}/2")
-        assert status == 0 and f"out: shard {number}/2, " in printed and "without --shard to join them" in printed
+        assert status == 0 and f"out: shard {number}/2, " in printed and "without --shard to merge them" in printed
     status, printed, _ = run(*extract)
-    assert status == 0 and "3 of them were there already" in printed  # 2 clean videos, 1 of clutter
+    assert status == 0 and "3 of them were already complete" in printed  # 2 clean videos, 1 of clutter
     for number in (1, 2):
         assert run("quality", tmp_path / "out", "--csv", tmp_path / "parts", "--shard", f"{number}/2")[0] == 0
     status, joined, _ = run("quality", tmp_path / "out", "--csv", tmp_path / "parts", "--join")
