@@ -52,9 +52,8 @@ def join_tables(root: Path, folder: Path, *, video_type: str = "clean") -> Joine
     parts = {name: files_of_shards(folder, name) for name in (VIDEOS, FRAMES)}
     count = _count(folder, {**parts[VIDEOS], **parts[FRAMES]})
     for name, found in parts.items():
-        if missing := [str(s) for number in range(1, count + 1) if (s := Shard(number, count)) not in found]:
-            shards = f"shard{'s' if len(missing) > 1 else ''} {listed(missing)}"
-            raise DataError(f"{folder}: no {name} of {shards}. Run 'prep quality --shard' for each.")
+        if missing := [f"shard {s}" for number in range(1, count + 1) if (s := Shard(number, count)) not in found]:
+            raise DataError(f"{folder}: no {name} of {listed(missing)}. Run 'prep quality --shard' for each.")
     videos: list[JoinedVideo] = []
     _join(folder / VIDEOS, parts[VIDEOS], rows, count, rows_of=lambda row: 1, videos=videos)
     _join(folder / FRAMES, parts[FRAMES], rows, count, rows_of=lambda row: row.frames)

@@ -39,7 +39,7 @@ def test_invalid_files_are_rejected(tmp_path):
         ("w", 9, "values that are not whole numbers"),
         ("y", 1, "at most 1 numbers"),
         ("z", 9, "no array of numbers named 'z'"),
-        ("labels", 9, "no array of numbers 'labels'; it has 'x, y, w'"),
+        ("labels", 9, "no array of numbers named 'labels'; it has 'x, y, w'"),
     ):
         with pytest.raises(DataError, match=message):
             read_mat_numbers(path, name, most=most)
