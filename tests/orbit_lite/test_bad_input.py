@@ -158,7 +158,7 @@ def first_task(content):
         (lambda task: task.update(task_videos=[]), "task_videos: expected videos by name"),
         (lambda task: task.update(task_object_list="bag"), "task_object_list: expected a list of names"),
         (lambda task: task["task_videos"].update({"x": {"1": "0"}}), "expected a predicted index, got '0'"),
-        (lambda task: task["task_videos"].update({"x": {"1": float("nan")}}), "found nan"),
+        (lambda task: task["task_videos"].update({"x": {"1": float("nan")}}), "got nan"),
     ],
 )
 def test_a_results_file_of_wrong_types(run, refused, change, said):

@@ -172,7 +172,7 @@ def said(work):
     except KitError as error:
         return str(error)
 
-def open(ranks, path):
+def held(ranks, path):
     with ranks.on_first(RunFolder.open(path, {}, machine={})) as run:
         assert (run is not None) == ranks.first
         def again():

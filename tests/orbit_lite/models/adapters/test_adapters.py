@@ -101,7 +101,10 @@ def test_an_unknown_adapter_lists_the_known_and_the_nearest() -> None:
         ({"adapter_settings": {"steps": 3}}, "x: adapter_settings: unknown key 'steps'"),
         ({"adapter": "steps"}, "adapter 'steps' only works with head 'linear'"),
         ({"adapter": "steps", "head": "linear", "extractor": "learned"}, "adapter 'steps' passes no gradient"),
-        ({"adapter": "generator", "head": "logistic"}, "'logistic' passes no gradient.*meta-learned .'generator'"),
+        (
+            {"adapter": "generator", "head": "logistic"},
+            "'logistic' passes no gradient.*meta-learned adapter .'generator'",
+        ),
     ):
         with pytest.raises(UsageError, match=words):
             parse_config({"head": "proto", "extractor": "frozen", **learner}, LearnerConfig, where="x")

@@ -166,7 +166,7 @@ def test_a_fitted_head_survives_a_file(name: str, support: tuple[Tensor, Tensor]
 def test_a_fitted_head_that_is_not_what_its_record_says_is_refused(support: tuple[Tensor, Tensor]) -> None:
     fitted = build("cosine", WIDTH).fit(*support, way=WAY)
     for wrong, words in (
-        (HEADS["proto"], "head 'proto' gave a CosineClassifier"),
+        (HEADS["proto"], "head 'proto' returned a CosineClassifier"),
         (
             dataclasses.replace(HEADS["cosine"], shapes=lambda way, width, values: {"means": (way, 7)}),
             r"'means': \(3, 7",
