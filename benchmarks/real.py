@@ -30,7 +30,7 @@ from groundwork.randomness import keyed_rng
 from orbit_lite.data.loader import to_images
 from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
 from orbit_lite.models.recognizer import Recognizer
-from orbit_lite.personal.decision.rejection import Kind
+from orbit_lite.personal.decision.rejection import Certainty
 from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, TaughtVideo
 from orbit_lite.personal.start import describe_start
 from orbit_lite.personal.teaching.sampling import Sampling, sample_video
@@ -156,15 +156,15 @@ def judge(
         high=estimate.high if estimate else None,
         same_place=estimate.same_place if estimate else None,
         ece=expected_calibration_error(sure, right),
-        kept=float((kinds[right] != Kind.NONE).mean()) if right.any() else None,
-        misses=float((kinds == Kind.NONE).mean()),
+        kept=float((kinds[right] != Certainty.NONE).mean()) if right.any() else None,
+        misses=float((kinds == Certainty.NONE).mean()),
         misses_said=point.misses,
         near=near,
         near_said=near_said,
-        sure=float((kinds == Kind.SURE).mean()),
-        sure_right=float(right[kinds == Kind.SURE].mean()) if (kinds == Kind.SURE).any() else None,
-        others_sure=float((others == Kind.SURE).mean()),
-        others_maybe=float((others == Kind.MAYBE).mean()),
+        sure=float((kinds == Certainty.SURE).mean()),
+        sure_right=float(right[kinds == Certainty.SURE].mean()) if (kinds == Certainty.SURE).any() else None,
+        others_sure=float((others == Certainty.SURE).mean()),
+        others_maybe=float((others == Certainty.MAYBE).mean()),
     )
 
 
@@ -189,7 +189,7 @@ def _left_out(
         if (promised := personal.rejection.point.false_alarms) is None:
             return None, None
         kinds = kinds_of(personal, [video for video in asked if video.object == name])
-        got.append(float((kinds != Kind.NONE).mean()))
+        got.append(float((kinds != Certainty.NONE).mean()))
         said.append(promised)
     return float(np.mean(got)), float(np.mean(said))
 

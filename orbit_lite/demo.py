@@ -1,6 +1,6 @@
-"""The whole road on the pocket set: raw videos, frames, tasks, meta-training, evaluation before and after, reports.
+"""Runs every step on the pocket set: raw videos, frames, tasks, meta-training, evaluation before and after, reports.
 
-Then a personal recognizer of one test user, from what is installed with the kit.
+Then it teaches a personal recognizer for one test user, from the model that is installed with the kit.
 """
 
 import logging
@@ -34,17 +34,17 @@ from orbit_lite.training.loop import train
 _LOG = logging.getLogger("orbit_lite")
 
 EXPERIMENT = "pocket"
-USERS = (24, 3, 4)  # of train, validation and test
-AFTER = "69 to 76 %"  # frame accuracy with two processors' instructions, see README
+USERS = (24, 3, 4)  # for training, validation and test
+AFTER = "69 to 76 %"  # frame accuracy with the instruction sets of two processors, see README
 
 MADE = {
-    "raw": "raw videos, as a phone would give them",
+    "raw": "raw videos, like those from a phone",
     "frames": "frame tree and index.csv",
     "train/best.safetensors": "the trained recognizer",
     "train/training.csv": "training curve",
     "before/report.html": "report before meta-training",
     "after/report.html": "report after meta-training",
-    "after/tasks.jsonl": "tasks, with predictions.parquet and scorecard.json beside them",
+    "after/tasks.jsonl": "tasks; predictions.parquet and scorecard.json are beside them",
     "personal/recognizer.safetensors": "one test user's personal recognizer, from the embedded start",
     "personal/check/check.html": "how well that user's videos teach",
     "personal/tried/report.html": "the recognizer on that user's cluttered videos",
@@ -53,8 +53,11 @@ MADE = {
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo found on test users, before and after meta-training; what one user's personal recognizer promised,
-    and what came of it; and the folder that holds all of it."""
+    """The demo's results.
+
+    out: the folder with all results. before, after: scores on test users before and after meta-training. personal: one
+    user's personal recognizer. tried: its scores on that user's cluttered videos. seconds: duration of the demo.
+    """
 
     out: Path
     before: Scorecard
@@ -64,13 +67,15 @@ class Demo:
     seconds: float
 
     def __str__(self) -> str:
-        """The metrics, and where everything is."""
+        """The scores, and where all results are."""
         return "\n".join(
             [
                 f"\nTest users, {self.before.protocol}, before and after meta-training:\n",
                 compare_table(self.before, self.after),
-                "These numbers depend on the processor: it rounds sums in its own order, and training amplifies that.",
-                f"With the demo's own settings, frame accuracy after meta-training was {AFTER} on two processors.\n",
+                "These numbers depend on the processor: the order of its sums changes the rounding, and training "
+                "amplifies this.",
+                f"With the demo's default settings, frame accuracy after meta-training was {AFTER} on two "
+                "processors.\n",
                 *self._personal_lines(),
                 *(f"{self.out / name}: {what}" for name, what in MADE.items()),
                 f"done in {duration(self.seconds)}",
@@ -83,51 +88,51 @@ class Demo:
             raise ValueError("a run of a personal file has answers")
         videos = counted(self.tried.counts.videos, "cluttered video")
         return [
-            f"A personal recognizer of {self.personal.user}'s {len(self.personal.objects)} things. It starts from a "
-            "network that was trained on photos of other things (ImageNet), and was not meta-trained:",
+            f"A personal recognizer of {self.personal.user}'s {len(self.personal.objects)} things. Its network was "
+            "trained on photos of other things (ImageNet), and was not meta-trained:",
             *promise_lines(self.personal),
             f"On {videos} that it had not seen, {share(answers.right)} of the frames were right, "
             f"{share(answers.wrong)} wrong and {share(answers.none)} none of these ({share(answers.unsure)} with a "
             "'maybe').",
-            "These things are drawn, and look like nothing that was ever photographed. For photos see "
+            "The things in these videos are drawn, and do not look like photos. For results on photos, see "
             "docs/real-photos.md.\n",
         ]
 
 
 def run_demo(out: Path, *, seed: int = 0, users: tuple[int, int, int] = USERS, settings: Sequence[str] = ()) -> Demo:
-    """Run every station that is not done yet.
+    """Run every step that is not done yet.
 
     Args:
-        out: folder for all of it: raw/, frames/, train/, before/, after/, personal/.
-        seed: of the pocket set and of training.
-        users: how many users of train, validation and test the pocket set has.
-        settings: of the experiment, such as "epochs=2".
+        out: folder for all results: raw/, frames/, train/, before/, after/, personal/.
+        seed: seed of the pocket set and of training.
+        users: numbers of users for training, validation and test in the pocket set.
+        settings: settings of the experiment, such as "epochs=2".
     """
     started_s = time.monotonic()
     workers, device = reading_workers(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = load_experiment(EXPERIMENT, [f"seed={seed}", *settings])
 
-    _station(1, "drawing and encoding the pocket set's raw videos")
+    _step(1, "drawing and encoding the pocket set's raw videos")
     _LOG.info("%s", make_pocket(out / "raw", users=users, seed=seed))
-    _station(2, "extracting frames")
+    _step(2, "extracting frames")
     frames = extract(out / "raw", out / "frames")
     _LOG.info("%s: %d videos, %d frames", out / "frames", frames.videos, frames.frames)
     untrained = ModelChoice(config.learner.name, config.backbone, config.weights, seed=seed)
     request = EvaluateRequest(untrained, out / "frames", config.validation.protocol, "test", seed)
-    _station(3, "evaluating on test users before meta-training")
+    _step(3, "evaluating on test users before meta-training")
     before = evaluate(request, out / "before", workers=workers, device=device)
-    _station(4, "meta-training with LITE on train users; the best weights are chosen on validation users")
+    _step(4, "meta-training with LITE on training users; validation users select the best weights")
     summary = train(config, data=out / "frames", out=out / "train", workers=workers, device=device)
-    _station(5, "evaluating on test users after meta-training")
+    _step(5, "evaluating on test users after meta-training")
     trained = replace(request, model=ModelChoice(str(summary.best)))
     after = evaluate(trained, out / "after", workers=workers, device=device)
-    _station(6, "teaching one test user's things to the network that is installed, checking it, trying it")
+    _step(6, "teaching, checking and testing a personal recognizer for one test user")
     personal, tried = _one_user(out, workers=workers, device=device)
     return Demo(out, before, after, personal, tried, time.monotonic() - started_s)
 
 
 def _one_user(out: Path, *, workers: int, device: torch.device) -> tuple[PersonalRecognizer, Scorecard]:
-    """The first test user's personal recognizer, and what it scored on their cluttered videos."""
+    """The first test user's personal recognizer, and its scores on their cluttered videos."""
     user = min((out / "frames" / "test").iterdir())
     file = out / "personal" / "recognizer.safetensors"
     if not file.is_file():
@@ -137,5 +142,5 @@ def _one_user(out: Path, *, workers: int, device: torch.device) -> tuple[Persona
     return load_personal(file), evaluate_personal(request, out / "personal" / "tried", workers=workers, device=device)
 
 
-def _station(number: int, what: str) -> None:
-    _LOG.info("Station %d of 6: %s", number, what)
+def _step(number: int, what: str) -> None:
+    _LOG.info("Step %d of 6: %s", number, what)

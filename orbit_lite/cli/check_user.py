@@ -24,8 +24,9 @@ def add(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "check-user",
         help="estimate how well a user's videos teach, and advise what to film next",
-        description="Leaves out some of the user's own videos at a time and shows them to a recognizer taught with the "
-        "others. Reports what is recognized, what is confused, and what more videos may add. Needs no test videos.",
+        description="Leave out some of the user's own videos at a time and show them to a recognizer taught with the "
+        "others. Report what is recognized, what is confused, and whether more videos may help. This needs no test "
+        "videos.",
     )
     verb.add_argument(
         "what",
@@ -44,7 +45,7 @@ def add(verbs: Subparsers) -> None:
         type=not_negative,
         help="random subsets of videos for each point of the learning curve; 0 for no curve",
     )
-    add_seed(verb, of="the random subsets")
+    add_seed(verb, of="these subsets")
     add_workers(verb)
     add_device(verb)
     add_engine(verb)

@@ -39,7 +39,7 @@ def complete(parser: argparse.ArgumentParser) -> None:
     files = FilesCompleter()
     nothing = ChoicesCompleter({})
     for verb in leaf_parsers(parser):
-        verb._refuse_unknown_options = lambda words: None  # type: ignore[attr-defined]  # argcomplete goes on after one
+        verb._refuse_unknown_options = lambda words: None  # type: ignore[attr-defined]  # argcomplete continues
         for action in verb._actions:
             if action.dest in BUILT_IN and isinstance(action.type, Reads):
                 action.completer = _names_and(files, BUILT_IN[action.dest])  # type: ignore[attr-defined]

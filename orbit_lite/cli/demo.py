@@ -14,8 +14,8 @@ def add(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "demo",
         help="run every step on a small synthetic data set, from raw videos to a report",
-        description="Makes the pocket set, a small synthetic data set, and runs every step on it: extract frames, "
-        "meta-train, evaluate, write a report. Needs no download.",
+        description="Make the pocket set, a small synthetic data set, and run every step on it: extract frames, "
+        "meta-train, evaluate and report, then teach and test a personal recognizer. This needs no download.",
     )
     verb.add_argument("--out", type=WritesFolder(), default=Path("demo"), help="folder for all results (default: demo)")
     add_seed(verb, of="the pocket set and of training", default=0)

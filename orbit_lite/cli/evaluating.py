@@ -64,7 +64,7 @@ def _add_predict(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "predict",
         help="predict the query frames of tasks.jsonl and write predictions.parquet",
-        description="Predicts the query frames of the tasks in tasks.jsonl and writes predictions.parquet. Each frame "
+        description="Predict the query frames of the tasks in tasks.jsonl and write predictions.parquet. Each frame "
         "is embedded only once, even if several tasks use it.",
     )
     add_model(verb)
@@ -137,7 +137,7 @@ def _add_evaluate(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "evaluate",
         help="draw tasks, predict, score and report in one command",
-        description="Draws tasks, predicts them, computes a scorecard and writes a report, all in one folder. Repeat "
+        description="Draw tasks, predict them, compute a scorecard and write a report, all in one folder. Repeat "
         "the command to resume a run that was stopped. --model may also be a personal recognizer, a file from "
         "'orbit-lite personalize': then --protocol own-videos tests it on videos of its user that it was not taught "
         "with, and also scores its 'none of these' answers. If --model is a folder of personal recognizers, each gets "
@@ -295,7 +295,7 @@ def _add_cost(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "cost",
         help="measure a recognizer's MACs, parameters, seconds and memory",
-        description="Counts MACs and parameters, and measures seconds and memory, to personalize on one task and to "
+        description="Count MACs and parameters, and measure seconds and memory, to personalize on one task and to "
         "recognize one frame.",
     )
     add_model(verb)

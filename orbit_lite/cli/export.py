@@ -16,7 +16,7 @@ def add(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "export",
         help="export a personal recognizer to ONNX, TorchScript or torch.export",
-        description="Writes a personal recognizer as one file for other programs. Its input is pixels; its outputs are "
+        description="Write a personal recognizer as one file for other programs. Its input is pixels; its outputs are "
         "logits, probabilities and familiarity; its metadata holds the labels. The file is compared with the "
         "recognizer before it is put in place. It is personal data: it holds each object's name and mean feature "
         "vector, but no pictures and no features of single frames.",
@@ -26,7 +26,7 @@ def add(verbs: Subparsers) -> None:
         "--format",
         choices=tuple(EXPORT_SUFFIXES),
         default="onnx",
-        help="file format (default: onnx, which needs an extra)",
+        help="file format (default: onnx, which needs orbit-lite[export])",
     )
     verb.add_argument(
         "--out",
@@ -50,7 +50,7 @@ def add(verbs: Subparsers) -> None:
     verb.add_argument(
         "--int8",
         action="store_true",
-        help="quantize the network to 8 bits: a smaller file, with slightly other answers",
+        help="quantize the network to 8 bits: a smaller file, with slightly different answers",
     )
     verb.add_argument(
         "--calibrate",

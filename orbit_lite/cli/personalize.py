@@ -26,7 +26,7 @@ def add(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "personalize",
         help="teach a personal recognizer from a user's own videos",
-        description="Teaches a personal recognizer from a user's own videos and writes it to one file. Each object "
+        description="Teach a personal recognizer from a user's own videos and write it to one file. Each object "
         "has its own folder of videos: USER/OBJECT/*.mp4, or USER/OBJECT/clean/*.mp4.",
     )
     start = verb.add_mutually_exclusive_group()
@@ -44,7 +44,7 @@ def add(verbs: Subparsers) -> None:
         "--rename",
         action="append",
         metavar="OLD=NEW",
-        help="with --update, instead of --videos: rename an object",
+        help="with --update, instead of --videos: rename an object; may be repeated",
     )
     _add_outputs(verb)
     known = verb.add_mutually_exclusive_group()

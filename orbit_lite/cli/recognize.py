@@ -27,7 +27,7 @@ def add(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "recognize",
         help="recognize objects in videos, photos or a camera's picture with a personal recognizer",
-        description="Recognizes objects with a personal recognizer. A VIDEO is a video file, a photo, or a folder of "
+        description="Recognize objects with a personal recognizer. A VIDEO is a video file, a photo, or a folder of "
         "frames as in a frame tree (30 frames per second). Other folders and packed users (.zip) are searched for "
         "videos at any depth. The answer for a frame depends only on that frame and earlier ones.",
     )
@@ -91,7 +91,7 @@ def add(verbs: Subparsers) -> None:
 def _recognize(options: argparse.Namespace) -> None:
     _require_sense(options)
     from orbit_lite.personal.answering.live import recognize_stream, warm_up
-    from orbit_lite.personal.answering.recognize import Looking, Outputs, recognize
+    from orbit_lite.personal.answering.recognize import Outputs, VideoOptions, recognize
     from orbit_lite.personal.answering.report import describe_model
     from orbit_lite.personal.answering.streams import Camera, RawFrames
     from orbit_lite.personal.file import load_personal
@@ -105,11 +105,11 @@ def _recognize(options: argparse.Namespace) -> None:
     model = describe_model(options.model, personal)
     if options.videos:
         listener = _listener(speak=options.speak, stream=False)
-        looking = Looking(fps, options.smooth)
+        video_options = VideoOptions(fps, options.smooth)
         recognize(
             personal,
             options.videos,
-            looking=looking,
+            video_options=video_options,
             outputs=outputs,
             listener=listener,
             model=model,

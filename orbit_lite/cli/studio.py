@@ -19,7 +19,7 @@ def add(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "studio",
         help="film, teach, check and try a recognizer in this computer's browser",
-        description="Opens a local page in this computer's browser and prints its address. On the page you film "
+        description="Open a local page in this computer's browser and print its address. On the page you film "
         "things, teach a recognizer, check it and try it, for one person or a study. All data is in DIR, which has a "
         "folder per participant and in it a folder per thing. Nothing is sent anywhere. Ctrl-C stops the studio.",
     )

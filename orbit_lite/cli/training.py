@@ -23,8 +23,8 @@ def _add_tasks(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "tasks",
         help="draw a protocol's tasks and write tasks.jsonl",
-        description="Draws a protocol's tasks and writes tasks.jsonl, which lists the support and query frames of each "
-        "task. Reads no pixels.",
+        description="Draw a protocol's tasks and write tasks.jsonl, which lists the support and query frames of each "
+        "task. This reads no pixels.",
     )
     add_data(verb)
     add_protocol(verb)
@@ -56,7 +56,7 @@ def _add_train(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "train",
         help="meta-train a recognizer with LITE",
-        description="Meta-trains a recognizer with LITE. Repeat the command to resume a run that was stopped.",
+        description="Meta-train a recognizer with LITE. Repeat the command to resume a run that was stopped.",
     )
     verb.add_argument(
         "config", type=ReadsOrNames(), nargs="?", help="experiment to run: a YAML file, or the name of a built-in one"
@@ -76,7 +76,9 @@ def _add_train(verbs: Subparsers) -> None:
     verb.add_argument(
         "--more-epochs", type=positive, default=0, metavar="N", help="train a finished run for N more epochs"
     )
-    verb.add_argument("--tensorboard", action="store_true", help="also log to OUT/tensorboard (needs an extra)")
+    verb.add_argument(
+        "--tensorboard", action="store_true", help="also log to OUT/tensorboard (needs orbit-lite[tensorboard])"
+    )
     add_workers(verb)
     add_device(verb)
     verb.set_defaults(run=_train, resumes=True)

@@ -1,1 +1,2 @@
-"""A participant out of all that a study's folders hold, each file with a proof. Others call `participant`."""
+"""Removes a participant from all of a study's folders, changing only files proven to be theirs. Callers use
+`participant`."""

@@ -1,4 +1,4 @@
-"""A participant in the JSON files of `recognize`: whose recognizer answered, and for which videos."""
+"""Finds a participant in the JSON files of `recognize`, by the recognizer that answered and by the videos."""
 
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,8 @@ ANSWERS_SUFFIX = ".json"
 
 
 def find_in_answers(folder: SeenFolder, file: SeenFile, user: str) -> Found:
-    """What a JSON file has of a participant: all of it if their recognizer answered, or if all videos are theirs; else
-    the entries of their videos."""
+    """What to remove from a JSON file: all of it if their recognizer answered or all videos are theirs; otherwise the
+    entries of their videos."""
     content = read_answers(file.path) if file.size_bytes <= MOST_BYTES else None
     if content is None:
         return Found()
@@ -29,15 +29,15 @@ def find_in_answers(folder: SeenFolder, file: SeenFile, user: str) -> Found:
     if not theirs:
         return Found(names=names)
     if theirs == len(videos):
-        return removal(f"{file.path}: answers for their videos alone", folder, [file], names)
-    line = f"{file.path}: answers for {counted(theirs, 'video')} of theirs"
+        return removal(f"{file.path}: answers for only their videos", folder, [file], names)
+    line = f"{file.path}: answers for {counted(theirs, 'video')} of this participant"
     change = change_file(line, folder.root, file.place, partial(_drop, file.path, user))
     return Found(changed(change), files=frozenset([file.path]), names=names)
 
 
 def answered_frames(file: SeenFile, user: str) -> dict[str, int]:
-    """By video, how many frames a participant's recognizer has answered, by this file; nothing if it is another's, or
-    another kind of file."""
+    """How many frames of each video a participant's recognizer has answered, according to this file; empty if the file
+    is of another recognizer or another kind."""
     content = read_answers(file.path) if file.size_bytes <= MOST_BYTES else None
     if content is None or recognizer_user(content) != user:
         return {}

@@ -1,4 +1,4 @@
-"""A participant's checks: folders that `check-user --out` wrote, of one user or of several."""
+"""Finds a participant's checks: folders that `check-user --out` wrote, for one user or several."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,20 +15,21 @@ from orbit_lite.personal.checking.numbers import CHECK_JSON, UserNumbers, read_c
 from orbit_lite.personal.checking.participants import OBJECTS_CSV, PAGE_NAME, PARTICIPANTS_CSV, participants_page
 from orbit_lite.personal.checking.report import CHECK_FILES
 
-_OF_ALL = (PAGE_NAME, OBJECTS_CSV, PARTICIPANTS_CSV)  # the tables are found by their headings: see tables.py
+_OF_ALL = (PAGE_NAME, OBJECTS_CSV, PARTICIPANTS_CSV)  # the tables are found by their headings, see tables.py
 
 
 def find_checks(folder: SeenFolder, user: str) -> Found:
-    """What a folder has of a participant's check: all that `check-user` wrote there if its check.json is of them alone;
-    else their entry in check.json, and the page of all participants is made again. check.json changes last: it is what
-    proves the rest.
+    """What to remove from a folder with a check: all that `check-user` wrote there if its check.json has only this
+    participant; otherwise their entry in check.json, and the page of all participants is made again. check.json changes
+    last, because it proves whose the rest is.
     """
     users = _users(folder)
     if user not in users:
         return Found(names=frozenset(users))
     if link := next((path for path in folder.links if path.name in (*CHECK_FILES, *_OF_ALL)), None):
         line = (
-            f"{folder.path}: not changed, for {link} is a symbolic link to {link.resolve()}; put the file itself there"
+            f"{folder.path}: not changed, because {link} is a symbolic link to {link.resolve()}; put the file "
+            "itself there"
         )
         paths = frozenset(path for path in (*(file.path for file in folder.files), *folder.links))
         return Found(Plan(remaining=(line,)), files=paths, names=frozenset(users))
@@ -41,13 +42,15 @@ def _users(folder: SeenFolder) -> dict[str, UserNumbers]:
         return {}
     try:
         return read_check_json(folder.by_name[CHECK_JSON].path)
-    except DataError:  # somebody else's: the name is the same
+    except DataError:  # another program's file with the same name
         return {}
 
 
 def _all_of_it(folder: SeenFolder, user: str, users: dict[str, UserNumbers]) -> Found:
     own = set(CHECK_FILES)
-    table = folder.by_name.get(PARTICIPANTS_CSV)  # of an earlier check of several, whose page shows the others, too
+    table = folder.by_name.get(
+        PARTICIPANTS_CSV
+    )  # from an earlier check of several users, whose page also shows the others
     if table is None or set(users_of_table(table.path)) <= {user}:
         own.add(PAGE_NAME)
     files = [file for file in folder.files if file.name in own]
@@ -73,7 +76,7 @@ def _entries(folder: SeenFolder, user: str, users: dict[str, UserNumbers]) -> Fo
 
 
 def _parts(folder: SeenFolder, user: str) -> Iterator[SeenFile]:
-    """What interrupted writing has left, if it names the participant."""
+    """Leftovers of interrupted writing that name the participant."""
     for file in folder.files:
         whole = written_name(file.name)
         if whole != file.name and whole in (CHECK_JSON, PAGE_NAME) and names_user(file.path.read_bytes(), user):

@@ -1,4 +1,4 @@
-"""What a search has found of a participant: what is to change, and which files that accounts for."""
+"""The result of a search for a participant: what to change, and which files are accounted for."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,32 +15,33 @@ _TWIN = "._"
 
 
 @dataclass(frozen=True)
-class Below:
-    """All that stands below a folder, and the folder; but for what stands at some places in it, and below these."""
+class Subtree:
+    """A folder and everything below it, except some paths in it and everything below these."""
 
     path: Path
-    less: tuple[Path, ...] = ()
+    excluding: tuple[Path, ...] = ()
 
-    def holds(self, path: Path) -> bool:
-        return path.is_relative_to(self.path) and not any(path.is_relative_to(other) for other in self.less)
+    def contains(self, path: Path) -> bool:
+        return path.is_relative_to(self.path) and not any(path.is_relative_to(other) for other in self.excluding)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What some places have of a participant.
+    """What was found of a participant in some places.
 
     Attributes:
         plan: what to change there.
-        removed: files that the plan removes, for the folders that are empty then.
-        files: that are the participant's, or the kit's with others in them: nobody needs to look into them.
-        below: the same of all in some folders.
-        names: of all participants there.
+        removed: files that the plan removes, to find the folders that will be empty.
+        files: files that are the participant's, or the kit's and shared with others, so that nobody must look into
+            them.
+        subtrees: folders whose files are all like `files`.
+        names: the names of all participants there.
     """
 
     plan: Plan = field(default_factory=Plan)
     removed: tuple[SeenFile, ...] = ()
     files: frozenset[Path] = frozenset()
-    below: tuple[Below, ...] = ()
+    subtrees: tuple[Subtree, ...] = ()
     names: frozenset[str] = frozenset()
 
     def __add__(self, other: "Found") -> "Found":
@@ -48,23 +49,23 @@ class Found:
             plan=self.plan + other.plan,
             removed=(*self.removed, *other.removed),
             files=self.files | other.files,
-            below=(*self.below, *other.below),
+            subtrees=(*self.subtrees, *other.subtrees),
             names=self.names | other.names,
         )
 
     def accounts_for(self, path: Path) -> bool:
-        """Whether a file is among these."""
-        return path in self.files or any(place.holds(path) for place in self.below)
+        """Whether a file is in `files` or `subtrees`."""
+        return path in self.files or any(place.contains(path) for place in self.subtrees)
 
 
 def changed(found: Change | str) -> Plan:
-    """A plan of one change; or of the line that says why it can't be made."""
+    """A plan with one change, or with the line that says why it can't be made."""
     return Plan(changes=(found,)) if isinstance(found, Change) else Plan(remaining=(found,))
 
 
 def guarded(plan: Plan, folder: SeenFolder) -> Plan:
-    """A plan of a tree or a run, none of whose changes is made if a symbolic link stands on the way to its folder then:
-    they know of links below it."""
+    """A plan for a tree or a run, whose changes are refused if a symbolic link has appeared on the path to its folder.
+    The changes themselves handle links below it."""
 
     def unless_linked(change: Change) -> Change:
         def carry_out() -> Forgotten:
@@ -82,14 +83,14 @@ def guarded(plan: Plan, folder: SeenFolder) -> Plan:
 
 
 def removal(line: str, folder: SeenFolder, files: Sequence[SeenFile], names: Iterable[str] = ()) -> Found:
-    """The removal of files in one folder, in their order, each after what interrupted writing of it has left and the
-    twin that macOS puts beside it.
+    """Plan the removal of files in one folder, in this order, each after its leftovers of interrupted writing and the
+    twin file that macOS puts beside it.
 
     Args:
-        line: what they are; of several files, their number is added.
-        folder: where they stand.
-        files: what to remove.
-        names: as of Found.
+        line: what they are; for several files, their number is added.
+        folder: the folder of the files.
+        files: the files to remove.
+        names: see Found.
     """
     files = [one for file in files for one in (*_beside(folder, file.name), file)]
     number = f": {counted(len(files), 'file')}" if len(files) > 1 else ""
@@ -99,7 +100,7 @@ def removal(line: str, folder: SeenFolder, files: Sequence[SeenFile], names: Ite
 
 
 def written_name(name: str) -> str:
-    """The name that a file is written for: `b.csv` for itself, its part `.b.csv.part` and its lock."""
+    """The final name of a file: `b.csv` for itself, for its part `.b.csv.part` and for its lock."""
     return final_name(name).removesuffix(_LOCK) if is_part(name) else name
 
 

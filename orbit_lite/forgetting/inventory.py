@@ -1,4 +1,4 @@
-"""All files that stand below some folders, but for the frames of videos; no symbolic link is followed."""
+"""Lists all files below some folders, except the frames of videos; follows no symbolic links."""
 
 import os
 import stat
@@ -12,12 +12,12 @@ from data_prep.tree.layout import frame_file_name, is_junk, nfc
 from groundwork.removal import Identity, Root, identity, is_link
 from groundwork.use import is_use_lock
 
-MOST_LEVELS = 32  # of folders in one another
+MOST_LEVELS = 32  # of nested folders
 
 
 @dataclass(frozen=True)
 class SeenFile:
-    """One file. place: below its root, one of the folders given, as the disk has it."""
+    """One file. place: its path below `root`, one of the given folders, spelled as on the disk."""
 
     root: Root
     path: Path
@@ -36,19 +36,19 @@ class SeenFile:
 
 @dataclass(frozen=True)
 class SeenFolder:
-    """One folder and what stands directly in it.
+    """One folder and its direct contents.
 
     Attributes:
-        root: the folder given that it stands below, or is.
-        place: below the root; () for the root itself.
-        path: where it stands, no link on the way.
-        files: in the order of their names.
-        folders: names of those that were looked into, too.
-        frames: names of those that hold a video's frames, which were not.
-        links: symbolic links, to files and to folders.
-        hidden: names of hidden folders, which were not looked into.
-        unsearched: a line for each folder that was not looked into for another reason.
-        has_use_locks: whether locks of use (`groundwork.use`) stand in it.
+        root: the given folder that contains it, or is it.
+        place: its path below the root; () for the root itself.
+        path: its full path, without links.
+        files: the files, sorted by name.
+        folders: names of its folders, which were searched, too.
+        frames: names of folders with a video's frames, which were not searched.
+        links: symbolic links to files and folders.
+        hidden: names of hidden folders, which were not searched.
+        unsearched: a line for each folder that was not searched for another reason.
+        has_use_locks: whether it contains locks of `groundwork.use`.
     """
 
     root: Root
@@ -75,10 +75,10 @@ class SeenFolder:
 
 
 def take_inventory(folders: Sequence[Path]) -> tuple[SeenFolder, ...]:
-    """Every folder below some others and these themselves, each before those that are in it.
+    """All folders below the given ones, and these themselves, each before the folders in it.
 
     Args:
-        folders: resolved, none in another.
+        folders: resolved; none contains another.
     """
     return tuple(seen for folder in folders for seen in _look(Root.of(folder), ()))
 
@@ -107,7 +107,7 @@ def _look(root: Root, place: tuple[str, ...]) -> Iterator[SeenFolder]:
             elif is_junk(name):
                 hidden.append(name)
             elif len(place) == MOST_LEVELS:
-                unsearched.append(f"{path / name}: not searched: more than {MOST_LEVELS} folders in one another")
+                unsearched.append(f"{path / name}: not searched: more than {MOST_LEVELS} nested folders")
             else:
                 folders.append(name)
     yield SeenFolder(

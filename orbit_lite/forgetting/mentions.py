@@ -1,4 +1,4 @@
-"""What names a participant and is not known to be this kit's and theirs: somebody has to look into it."""
+"""Lists files that name a participant but are not proven to be theirs, so that somebody can look into them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ _PREDICTIONS = ".parquet"
 
 
 def mentioned(folders: Sequence[SeenFolder], user: str, found: Found) -> Iterator[str]:
-    """A line for each folder with files that name a participant, by their own names or in their text, and for each
-    folder that bears the name.
+    """Yield a line for each folder with files that name a participant in their file name or text, and for each folder
+    with the participant's name.
 
     Args:
-        folders: all that were looked into, each before those in it.
-        user: the name.
-        found: what was found of the participant; what it accounts for is passed over.
+        folders: all folders searched, each before those in it.
+        user: the participant's name.
+        found: what was found of the participant; files that it accounts for are skipped.
     """
     named: list[Path] = []
     for folder in folders:
@@ -32,7 +32,7 @@ def mentioned(folders: Sequence[SeenFolder], user: str, found: Found) -> Iterato
         if folder.place and _is_named(folder.path, user):
             named.append(folder.path)
             if rest := len(list(_rest(folders, folder.path, found))):
-                yield f"{folder.path}: a folder of {counted(rest, 'file')}, not this kit's; look into it"
+                yield f"{folder.path}: a folder with {counted(rest, 'file')}, not this kit's; look into it"
             continue
         paths = [file.path for file in folder.files if not found.accounts_for(file.path) and _names(file, user)]
         others = (*folder.links, *(folder.path / name for name in (*folder.frames, *folder.hidden)))
@@ -45,7 +45,8 @@ def mentioned(folders: Sequence[SeenFolder], user: str, found: Found) -> Iterato
 
 
 def left_alone(folders: Sequence[SeenFolder], left: Sequence[LeftAlone], found: Found) -> Iterator[str]:
-    """A line for each thing under the participant's name in a tree that is not the tree's, and not found otherwise."""
+    """Yield a line for each path under the participant's name in a tree that is not the tree's and not found
+    otherwise."""
     for alone in left:
         rest = len(list(_rest(folders, alone.path, found)))
         if rest == len(list(_rest(folders, alone.path, Found()))):
@@ -55,7 +56,7 @@ def left_alone(folders: Sequence[SeenFolder], left: Sequence[LeftAlone], found: 
 
 
 def not_searched(folders: Sequence[SeenFolder], found: Found) -> Iterator[str]:
-    """A line for each link and folder that was passed over; a link to what was searched itself is none."""
+    """Yield a line for each link and folder that was skipped, except links into the searched folders."""
     roots = {folder.root.path for folder in folders}
     for folder in folders:
         links = [path for path in folder.links if not found.accounts_for(path)]
@@ -63,8 +64,8 @@ def not_searched(folders: Sequence[SeenFolder], found: Found) -> Iterator[str]:
         away = [path for path in links if not any(targets[path].is_relative_to(root) for root in roots)]
         if away:
             yield (
-                f"{folder.path}: {counted(len(away), 'symbolic link')}, not followed; if what they lead to belongs to "
-                f"the study, give that, too: {listed([f'{path.name} to {targets[path]}' for path in away])}"
+                f"{folder.path}: {counted(len(away), 'symbolic link')}, not followed; if the targets belong to the "
+                f"study, give them, too: {listed([f'{path.name} to {targets[path]}' for path in away])}"
             )
         if hidden := [name for name in folder.hidden if not found.accounts_for(folder.path / name)]:
             yield f"{folder.path}: {counted(len(hidden), 'hidden folder')}, not searched: {listed(hidden)}"
@@ -72,7 +73,7 @@ def not_searched(folders: Sequence[SeenFolder], found: Found) -> Iterator[str]:
 
 
 def _rest(folders: Sequence[SeenFolder], path: Path, found: Found) -> Iterator[Path]:
-    """All files and links at a place and below it that are not accounted for."""
+    """All files and links at a path and below it that are not accounted for."""
     for folder in folders:
         if folder.path.is_relative_to(path) or path.parent == folder.path:
             for one in (*(file.path for file in folder.files), *folder.links):
@@ -86,7 +87,7 @@ def _names(file: SeenFile, user: str) -> bool:
     if file.path.suffix.lower() == _PREDICTIONS:
         try:
             return user in set(read_predictions(file.path)["user"])
-        except (KitError, OSError, ValueError):  # somebody else's
+        except (KitError, OSError, ValueError):  # another program's file
             return False
     is_text = file.path.suffix.lower() in TEXTS and file.size_bytes <= MOST_BYTES
     return is_text and names_user(file.path.read_bytes(), user)

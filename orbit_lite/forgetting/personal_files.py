@@ -1,4 +1,4 @@
-"""A participant's personal recognizers, known by their headers, and exports of them, known by a hash on their cards."""
+"""Finds a participant's personal recognizers, by their headers, and their exports, by a hash in the metadata."""
 
 import mmap
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,10 @@ _INT8 = ".int8"
 
 
 def find_personal(folder: SeenFolder, user: str) -> tuple[Found, dict[Path, str]]:
-    """The personal recognizers of a participant in a folder, and what interrupted writing of one has left.
+    """Find the personal recognizers of a participant in a folder, and leftovers of interrupted writing.
 
     Returns:
-        what to remove, and the whole files among these, each with its hash.
+        what to remove, and the complete files among these, each with its hash.
     """
     found, whole, names = Found(), dict[Path, str](), set[str]()
     for file in folder.files:
@@ -39,11 +39,11 @@ def find_personal(folder: SeenFolder, user: str) -> tuple[Found, dict[Path, str]
 
 
 def find_exports(folder: SeenFolder, personal: Mapping[Path, str]) -> Found:
-    """Exports of some personal recognizers. One beside such a recognizer that has its name, but not its hash, is of
-    another version of it or of something else: it is reported and left.
+    """Find exports of some personal recognizers. An export with a recognizer's name but not its hash, which may be of
+    another version or of something else, is reported and left.
 
     Args:
-        folder: where to look.
+        folder: the folder to search.
         personal: the recognizers, each with the hash of its file.
     """
     found = Found()
@@ -53,13 +53,15 @@ def find_exports(folder: SeenFolder, personal: Mapping[Path, str]) -> Found:
         if _is_export_of(file, personal.values()):
             found += removal(f"{file.path}: an export of their recognizer", folder, [file])
         elif (beside := file.path.with_name(file.path.stem.removesuffix(_INT8) + SUFFIX)) in personal:
-            line = f"{file.path}: an export, but not of {beside.name} as it is now; if it is theirs, delete it"
+            line = (
+                f"{file.path}: an export, but not of the present {beside.name}; if it is this participant's, delete it"
+            )
             found += Found(Plan(unreachable=(line,)))
     return found
 
 
 def _is_export_of(file: SeenFile, hashes: Iterable[str]) -> bool:
-    """Whether a file's card names one of these personal files: as plain text in all formats."""
+    """Whether a file's metadata, which is plain text in all formats, has the hash of one of these personal files."""
     if not file.size_bytes:
         return False
     with file.path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:

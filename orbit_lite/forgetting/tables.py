@@ -1,5 +1,5 @@
-"""A participant's rows in the CSV files of `personalize`, `check-user`, `evaluate` and `recognize`, known by their
-headings."""
+"""Finds a participant's rows in the CSV files of `personalize`, `check-user`, `evaluate` and `recognize`, which are
+recognized by their headings."""
 
 import csv
 from collections import Counter
@@ -26,13 +26,13 @@ _LONGEST_HEADING = 10_000  # characters
 
 
 def user_of_video(video: str) -> str:
-    """Whose a video is by its place, `USER/OBJECT/[TYPE/]FILE` or `USER.zip#...`, or by a name that a frame tree
-    gives."""
+    """The user of a video, from its path, `USER/OBJECT/[TYPE/]FILE` or `USER.zip#...`, or from its name in a frame
+    tree."""
     archive, packed, _ = video.partition(f"{ARCHIVE_SUFFIX}#")
     return nfc(Path(archive).name if packed else place_user(Path(video).as_posix()))
 
 
-# By the heading of a table: which column says whose a row is, and how.
+# For each table, by its heading: the column that shows a row's user, and how to read it.
 TABLES: dict[tuple[str, ...], tuple[str, UserOf]] = {
     CSV_COLUMNS: ("participant", nfc),
     checked.PARTICIPANT_COLUMNS: ("participant", nfc),
@@ -44,7 +44,7 @@ TABLES: dict[tuple[str, ...], tuple[str, UserOf]] = {
 
 
 def users_of_table(path: Path) -> Counter[str]:
-    """How many rows each user has in one of these tables; nothing of another file."""
+    """How many rows each user has in one of these tables; empty for any other file."""
     columns = _heading(path)
     if columns not in TABLES:
         return Counter()
@@ -53,20 +53,21 @@ def users_of_table(path: Path) -> Counter[str]:
 
 
 def frames_of_table(path: Path) -> Counter[str]:
-    """How many frames of each video a table of `recognize` answers for; nothing of another file."""
+    """How many frames of each video a table of `recognize` has; empty for any other file."""
     columns = _heading(path)
     return Counter(_cells(path, columns.index("video"))) if columns == FRAME_COLUMNS else Counter()
 
 
 def find_in_table(folder: SeenFolder, file: SeenFile, user: str, answered: Mapping[str, int]) -> Found:
-    """A participant's rows in a CSV file, or all of it if there are no others.
+    """What to remove from a CSV file: the participant's rows, or the whole file if it has no others.
 
     Args:
-        folder: where it stands.
+        folder: the file's folder.
         file: any CSV file.
-        user: the name.
-        answered: by video, how many frames the participant's recognizer has answered, as the JSON file of the same
-            name says. A table of just these was written with it, and all of it goes, whoever the videos are of.
+        user: the participant's name.
+        answered: how many frames of each video the participant's recognizer has answered, according to the JSON file of
+            the same name. A table of exactly these frames was written with it, so all of it is removed, even if the
+            videos are of others.
     """
     try:
         rows, frames = users_of_table(file.path), frames_of_table(file.path)
@@ -75,13 +76,15 @@ def find_in_table(folder: SeenFolder, file: SeenFile, user: str, answered: Mappi
         return Found(Plan(remaining=(f"{file.path}: could not be searched: {error}",) if theirs else ()))
     if frames and frames == answered:
         return removal(f"{file.path}: answers of their recognizer", folder, [file])
-    names = frozenset() if frames else frozenset(rows)  # a folder on the way to a video may be anything
+    names = (
+        frozenset() if frames else frozenset(rows)
+    )  # in a video's path, the folder in a user's place may be anything
     if not rows[user]:
         return Found(names=names)
     column, user_of = TABLES[_heading(file.path)]
     line = f"{file.path}: {counted(rows[user], 'row')}"
     if set(rows) == {user}:
-        return removal(f"{line}, all that it has", folder, [file], names)
+        return removal(f"{line}, the whole table", folder, [file], names)
     drop = partial(drop_rows, file.path, user, column=column, user_of=user_of)
     change = change_file(line, folder.root, file.place, drop)
     return Found(changed(change), files=frozenset([file.path]), names=names)

@@ -1,4 +1,4 @@
-"""The trees of frames, raw videos and packed users among some folders, and what they have of a participant."""
+"""Finds a participant in the trees of frames, raw videos and packed users among some folders."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from data_prep.tree.naming import table_places
 from data_prep.tree.packed import ARCHIVE_SUFFIX
 from groundwork.errors import DataError
 from groundwork.files import part_path
-from orbit_lite.forgetting.found import Below, Found, guarded, written_name
+from orbit_lite.forgetting.found import Found, Subtree, guarded, written_name
 from orbit_lite.forgetting.inventory import SeenFolder
 
 
@@ -26,27 +26,27 @@ class FoundTree:
     """One folder that is a tree, or looks like one.
 
     Attributes:
-        found: what it has of the participant, but for `left`.
-        left: what stands under their name and is not a tree's.
-        inner: folders in which no other tree is to be looked for.
+        found: what it has of the participant, without `left`.
+        left: paths under the participant's name that are not a tree's.
+        inner: folders in which to search for no other tree.
         root: the tree, if it has an index.
     """
 
     found: Found
     left: tuple[LeftAlone, ...] = ()
-    inner: tuple[Below, ...] = ()
+    inner: tuple[Subtree, ...] = ()
     root: Path | None = None
 
 
 def find_trees(folders: Sequence[SeenFolder], user: str) -> Iterator[FoundTree]:
-    """Every tree, the outer ones first.
+    """Yield every tree, outer ones first.
 
-    A folder is a tree if something in it can be proven to be this user's video, or to be derived from one. Splits of a
-    tree, and users in it, are none of their own.
+    A folder is a tree if something in it is provably this user's video or derived from one. The splits of a tree, and
+    its users, do not count as trees.
     """
-    inner: list[Below] = []
+    inner: list[Subtree] = []
     for folder in folders:
-        if _may_be_tree(folder, user) and not any(place.holds(folder.path) for place in inner):
+        if _may_be_tree(folder, user) and not any(place.contains(folder.path) for place in inner):
             tree = _look(folder, user)
             inner += tree.inner
             yield tree
@@ -60,7 +60,7 @@ def _may_be_tree(folder: SeenFolder, user: str) -> bool:
 
 
 def _user_named(name: str) -> str:
-    """Whose something would be by its name alone, if it stood where a tree has its users."""
+    """The user that a name would stand for at the place of a tree's users."""
     name = written_name(name)
     return place_user(name) if is_exported(name) else name.removesuffix(ARCHIVE_SUFFIX)
 
@@ -78,16 +78,18 @@ def _look(folder: SeenFolder, user: str) -> FoundTree:
         )
     names = frozenset(_users(case))
     root = folder.path if find_index(folder.path) else None
-    annotations = [Below(path) for path in (folder.path / ANNOTATIONS, part_path(folder.path / ANNOTATIONS))]
+    annotations = [Subtree(path) for path in (folder.path / ANNOTATIONS, part_path(folder.path / ANNOTATIONS))]
     if not (plan.changes or plan.remaining):
         beside = tuple(annotations) if root else ()
-        return FoundTree(Found(Plan(left=plan.left), below=beside, names=names), root=root)
+        return FoundTree(Found(Plan(left=plan.left), subtrees=beside, names=names), root=root)
     left = tuple(alone for content in case.contents for alone in content.left)
     tables = frozenset(path for place in case.places for path in _tables(place))
     links = frozenset(folder.path / level for level in case.behind_links)
-    below = [Below(held.path, less=tuple(alone.path for alone in held.left)) for held in case.contents]
-    splits = (Below(folder.path / level, less=tuple(alone.path for alone in left)) for level in case.levels if level)
-    found = Found(guarded(plan, folder), files=tables | links, below=(*below, *annotations), names=names)
+    below = [Subtree(held.path, excluding=tuple(alone.path for alone in held.left)) for held in case.contents]
+    splits = (
+        Subtree(folder.path / level, excluding=tuple(alone.path for alone in left)) for level in case.levels if level
+    )
+    found = Found(guarded(plan, folder), files=tables | links, subtrees=(*below, *annotations), names=names)
     return FoundTree(found, left, inner=(*splits, *below), root=root)
 
 
@@ -98,7 +100,7 @@ def _tables(place: Path) -> Iterator[Path]:
 
 
 def _users(case: ForgetCase) -> Iterator[str]:
-    """All users of a tree. Without an index, folders of something else may stand beside theirs."""
+    """All users of a tree. Without an index, there may also be folders that are not users."""
     yield from (row.user for row in case.every_row)
     for level in case.levels:
         for name in users_in(case.root, [level]) - set(case.levels):

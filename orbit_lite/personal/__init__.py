@@ -1,1 +1,1 @@
-"""A new user's videos: to a personal recognizer in one file, and what is in a new video, frame by frame."""
+"""Personal recognizers: taught from one user's videos, stored in one file, and used on new videos frame by frame."""

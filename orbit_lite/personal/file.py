@@ -1,4 +1,4 @@
-"""A personal recognizer in one file: safetensors with everything inside, hashed; nothing in it is ever run."""
+"""The file of a personal recognizer: hashed safetensors that hold everything and contain no code."""
 
 import logging
 from collections.abc import Mapping
@@ -25,19 +25,24 @@ from orbit_lite.personal.decision.calibration import UNCALIBRATED, Calibration
 from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, TaughtVideo
 
 FORMAT = 3
-# 1: without the fitted head's settings. 2: with a threshold that was set in the place where the videos were filmed; it
-# is not read, and the recognizer is calibrated from the features that the file keeps.
+# Format 1 lacks the fitted head's settings. Formats 1 and 2 have a threshold that was set on videos of the same place;
+# it is ignored, and the recognizer is calibrated again from the features in the file.
 OLD_FORMATS = (1, 2)
-OLD_HEADS: dict[str, dict[str, Any]] = {"cosine": {"scale": 32.0}}  # they were constants then; others had none
+OLD_HEADS: dict[str, dict[str, Any]] = {"cosine": {"scale": 32.0}}  # constants at that time; other heads had none
 _LOG = logging.getLogger("orbit_lite")
-PERSONAL = HashedFormat(key=HEADER, remedy="take a copy of it, or personalize again")
-_LONGEST_HEADER = 100_000_000  # bytes, as safetensors has it
-_TYPES = (torch.float32, torch.float16, torch.bfloat16)  # what is computed with is the first
-WEIGHTS, STATE, HEAD, FEATURES = "recognizer.", "film.", "head.", "features"  # FiLM was the first state there was
+PERSONAL = HashedFormat(key=HEADER, remedy="restore a copy of it, or personalize again")
+_LONGEST_HEADER = 100_000_000  # bytes, the limit of safetensors
+_TYPES = (torch.float32, torch.float16, torch.bfloat16)  # computation uses the first
+WEIGHTS, STATE, HEAD, FEATURES = (
+    "recognizer.",
+    "film.",
+    "head.",
+    "features",
+)  # named after FiLM, the first kind of state
 
 
 class _Header(Strict):
-    """What stands beside the tensors. head: plain settings of the fitted head, by field."""
+    """The header beside the tensors. head: plain settings of the fitted head, by field."""
 
     format: int
     learner: LearnerConfig
@@ -47,33 +52,33 @@ class _Header(Strict):
     user: str
     videos: tuple[TaughtVideo, ...] = Field(min_length=1)
     calibration: Calibration = UNCALIBRATED
-    threshold: dict[str, Any] | None = None  # of formats 1 and 2
+    threshold: dict[str, Any] | None = None  # only in formats 1 and 2
     origin: dict[str, Any]
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         objects = [video.object for video in self.videos]
         if objects != sorted(objects) or not all(video.frames for video in self.videos):
-            raise ValueError("videos are not in the order of their objects, or one has no frames")
+            raise ValueError("videos are not sorted by object, or one has no frames")
         return self
 
 
 def save_personal(path: Path, personal: PersonalRecognizer) -> None:
-    """Write a personal recognizer, whole or not at all: what stood there stays until the new one is complete.
+    """Write a personal recognizer, completely or not at all: an older file stays until the new one is complete.
 
     Raises:
-        ValueError: if its recognizer was composed without a learner's config, or its head is not what its record says.
+        ValueError: if its recognizer was composed without a learner's config, or its head does not match its record.
     """
     fitted = personal.fitted
     learner = fitted.recognizer.learner
     if learner is None:
-        raise ValueError("a recognizer without a learner's config could not be built again from its file")
+        raise ValueError("a recognizer without a learner's config could not be rebuilt from its file")
     record, width = fitted.recognizer.head_record, fitted.recognizer.extractor.width
     head_tensors, head_values = record.take_apart(fitted.head, way=fitted.way, width=width)
     tensors = {
-        **_put(WEIGHTS, fitted.recognizer.state_dict()),
-        **_put(STATE, fitted.state or {}),
-        **_put(HEAD, head_tensors),
+        **_with_prefix(WEIGHTS, fitted.recognizer.state_dict()),
+        **_with_prefix(STATE, fitted.state or {}),
+        **_with_prefix(HEAD, head_tensors),
         FEATURES: personal.support.features,
     }
     header = _Header(
@@ -91,7 +96,7 @@ def save_personal(path: Path, personal: PersonalRecognizer) -> None:
 
 
 def is_personal(path: Path) -> bool:
-    """Whether a file says of itself that it is a personal recognizer; False if there is none, or it can't be read."""
+    """Whether a file's metadata says that it is a personal recognizer; False if it is missing or can't be read."""
     try:
         return path.is_file() and HEADER in read_metadata(path)
     except DataError:
@@ -99,7 +104,7 @@ def is_personal(path: Path) -> bool:
 
 
 def require_personal(path: Path) -> None:
-    """Refuse what does not say of itself that it is a personal recognizer; the rest of it is not read.
+    """Refuse a file whose metadata does not say that it is a personal recognizer; the rest is not read.
 
     Raises:
         UsageError: if there is no such file.
@@ -110,8 +115,8 @@ def require_personal(path: Path) -> None:
 
 
 def read_user(path: Path) -> str | None:
-    """Whose a personal recognizer is, by its header alone, also of one that was cut off or altered behind it; None if
-    it says nothing of the kind."""
+    """The user of a personal recognizer, from its header alone, so that a truncated or altered file still works; None
+    if the header has no user."""
     with path.open("rb") as file:  # safetensors: eight bytes of length, then JSON
         length = int.from_bytes(file.read(8), "little")
         text = file.read(length) if length <= _LONGEST_HEADER else b""
@@ -127,7 +132,7 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it is none, is cut off or altered, or of another format number.
+        DataError: if it is not a personal recognizer, is truncated or altered, or has an unknown format number.
     """
     path = _existing(Path(path))
     file = read_weights(path)
@@ -136,14 +141,16 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
         recognizer = build_recognizer(
             header.learner, header.backbone, weights="random", frame_size_px=header.frame_size_px
         )
-    except UsageError as error:  # the file's fault, or a newer release's: not the caller's
+    except UsageError as error:  # the file is faulty or of a newer release; the caller is not to blame
         raise DataError(f"{path}: {error}") from None
-    load_checked(recognizer, _take(WEIGHTS, file.tensors), where=str(path))
+    load_checked(recognizer, _without_prefix(WEIGHTS, file.tensors), where=str(path))
     recognizer.to(device)
     head, state, support = _fitted_parts(file.tensors, header, recognizer, path)
     calibration = header.calibration
     if header.format in OLD_FORMATS:
-        _LOG.info("%s: of an earlier release, which set thresholds too high for a new place; calibrated again", path)
+        _LOG.info(
+            "%s: made by an earlier release, whose thresholds were too high for a new place; calibrated again", path
+        )
         calibration = calibrate(recognizer, support, origin=header.origin)
     return PersonalRecognizer(
         fitted=FittedRecognizer(recognizer, head, support.way, state),
@@ -157,7 +164,7 @@ def load_personal(path: Path | str, *, device: torch.device | str = "cpu") -> Pe
 def _fitted_parts(
     tensors: Mapping[str, Tensor], header: _Header, recognizer: Recognizer, path: Path
 ) -> tuple[FittedHead, dict[str, Tensor] | None, SupportSet]:
-    """Head, extractor's state and support set, each tensor of the shape that the rest of the file asks for."""
+    """The head, the extractor's state and the support set; checks that each tensor has the expected shape and type."""
     way, width = len({video.object for video in header.videos}), recognizer.extractor.width
     record = recognizer.head_record
     try:
@@ -174,10 +181,12 @@ def _fitted_parts(
     given = {name: value for name, value in tensors.items() if not name.startswith(WEIGHTS)}
     for name in sorted(expected.keys() | given.keys()):
         shape = tuple(given[name].shape) if name in given else "missing"
-        if shape != expected.get(name, "not to be there"):
-            raise PERSONAL.damaged(path, f"{name}: {shape}, expected {expected.get(name, 'none of this name')}")
-        of_its_own = name.startswith(HEAD) and record.name not in HEADS  # an installed package's head may hold counts
-        if given[name].dtype not in _TYPES and not of_its_own:
+        if shape != expected.get(name, "absent"):
+            raise PERSONAL.damaged(path, f"{name}: {shape}, expected {expected.get(name, 'no such tensor')}")
+        any_type = (
+            name.startswith(HEAD) and record.name not in HEADS
+        )  # a head of an installed package may hold integers
+        if given[name].dtype not in _TYPES and not any_type:
             raise PERSONAL.damaged(path, f"{name}: values of type {given[name].dtype}, expected {_TYPES[0]}")
         if not torch.isfinite(given[name]).all():
             raise PERSONAL.damaged(path, f"{name}: NaN or infinite values")
@@ -196,9 +205,9 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
     try:
         number = parse_json(text)["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise PERSONAL.damaged(path, f"its header does not read: {type(error).__name__}") from None
+        raise PERSONAL.damaged(path, f"its header can't be read: {type(error).__name__}") from None
     if number not in (*OLD_FORMATS, FORMAT):
-        raise DataError(f"{path}: personal file of format {number}; this release reads formats 1 to {FORMAT}")
+        raise DataError(f"{path}: is a personal file of format {number}; this release reads formats 1 to {FORMAT}")
     try:
         return _Header.model_validate_json(text)
     except ValidationError as error:
@@ -207,7 +216,7 @@ def _read_header(file: WeightFile, path: Path) -> _Header:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise UsageError(f"{path}: no such file; expected a personal recognizer, as 'orbit-lite personalize' writes it")
+        raise UsageError(f"{path}: no such file; expected a personal recognizer, from 'orbit-lite personalize'")
     return path
 
 
@@ -215,9 +224,9 @@ def _not_personal(path: Path) -> DataError:
     return DataError(f"{path}: not a personal recognizer; make one with 'orbit-lite personalize'")
 
 
-def _put(beginning: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {beginning + name: value for name, value in tensors.items()}
+def _with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in tensors.items()}
 
 
-def _take(beginning: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(beginning): value for name, value in tensors.items() if name.startswith(beginning)}
+def _without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

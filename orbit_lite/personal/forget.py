@@ -1,4 +1,4 @@
-"""Forgetting in a personal recognizer's file: some objects, or all of it."""
+"""Removes objects from a personal recognizer's file, or the whole file."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -24,26 +24,24 @@ def forget_in_file(file: Path, names: Sequence[str] = ()) -> Forgotten:
 
 
 def plan_forget_in_file(file: Path, names: Sequence[str] = ()) -> Plan:
-    """What to remove so that objects are gone from a personal recognizer, or all of it is. Changes nothing.
+    """Plan the removal of objects from a personal recognizer, or of the whole file. Changes nothing.
 
-    What is left is fitted again to the other objects: nothing in the file comes from the objects' videos any more. (The
-    weights that it started from never saw them.) A failure leaves the file as it was.
+    The recognizer is fitted again to the other objects, so that nothing in the file derives from the removed objects'
+    videos. (The weights that it started from never saw them.) If this fails, the file is unchanged.
 
     Args:
         file: the personal recognizer, overwritten in place.
-        names: objects to forget; none means the whole file. One that it does not have is reported, not refused: an
-            earlier call may have removed it.
+        names: objects to forget; if empty, the whole file is removed. Unknown objects are reported but are not an
+            error, because an earlier call may have removed them.
 
     Raises:
-        UsageError: if the file is a link or its folder is not there, all objects are named, or the learner needs all
-            videos together.
-        DataError: if it is no personal recognizer; or an object is named that differs from one there in case or
-            punctuation only.
+        UsageError: if the file is a link, its folder is missing, all objects are named, or the learner needs all videos
+            together.
+        DataError: if it is not a personal recognizer, or a name differs from a known object only in case or
+            punctuation.
     """
     if file.is_symlink():
-        raise UsageError(
-            f"{file}: a symbolic link to {file.resolve()}; a file is changed only where it stands: name that"
-        )
+        raise UsageError(f"{file}: is a symbolic link to {file.resolve()}; give the path of the file itself")
     if not file.exists():
         if not file.parent.is_dir():
             raise UsageError(f"{file.parent}: no such folder; expected a personal recognizer's file in it")
@@ -59,12 +57,12 @@ def plan_forget_in_file(file: Path, names: Sequence[str] = ()) -> Plan:
     gone = [nothing_found(personal.objects, name, file, "object") for name in dict.fromkeys(names) if name not in known]
     if not known:
         return Plan(note="\n".join(gone))
-    forget_objects(personal, known)  # raises what there is to raise, before anybody is asked
-    line = f"{file}: object {', '.join(map(repr, known))}, with features and what was fitted to them"
+    forget_objects(personal, known)  # raises errors now, before the user is asked
+    line = f"{file}: object {', '.join(map(repr, known))}, with its features and everything fitted to them"
 
     def carry_out() -> Forgotten:
         if file.is_symlink():
-            return Forgotten(remaining=(f"{file}: became a symbolic link after it was listed, so it was left",))
+            return Forgotten(remaining=(f"{file}: became a symbolic link after it was listed, so it was not changed",))
         save_personal(file, forget_objects(load_personal(file), known))
         return Forgotten((line,))
 
@@ -75,4 +73,4 @@ def plan_forget_in_file(file: Path, names: Sequence[str] = ()) -> Plan:
 def _exports(file: Path) -> Iterator[str]:
     for path in (file.with_suffix(bits + form.suffix) for form in FORMATS.values() for bits in ("", ".int8")):
         if path.is_file():
-            yield f"{path}: an export beside it, which may hold them; delete it"
+            yield f"{path}: an export that may hold the same data; delete it"

@@ -1,7 +1,7 @@
-"""A participant's folder and files, while something is made of them: nobody removes or renames them meanwhile.
+"""Locks on a participant's folder and files while they are in use, so that nobody removes or renames them.
 
-A folder of own videos and a personal recognizer are held themselves. What stands in a participant's `results` is held
-with the participant's folder, so that whatever is written there comes before a removal of it or not at all.
+A folder of own videos and a personal recognizer are locked themselves. Files in a participant's `results` are locked
+together with the participant's folder, so that nothing can be written there during or after its removal.
 """
 
 import os
@@ -14,16 +14,17 @@ from groundwork.use import shared_use
 
 
 def using(paths: Iterable[Path]) -> AbstractContextManager[None]:
-    """Hold what these paths are part of, shared with others that use it, while the block runs.
+    """Hold shared locks for these paths while the block runs.
 
     Raises:
-        UsageError: if some of it is being removed or renamed.
+        UsageError: if some of them are being removed or renamed.
     """
     return shared_use(place for path in paths for place in held_with(path))
 
 
 def held_with(path: Path) -> list[Path]:
-    """A folder or file itself, if it is there, and the participant's folder that it is a result of, there or not."""
+    """The paths to lock: the folder or file itself, if it exists, and the participant's folder if it is in
+    `results`."""
     place = Path(os.path.realpath(path))
-    own = [place] if os.path.isdir(place) or os.path.isfile(place) else []  # no device, no pipe, no impossible name
+    own = [place] if os.path.isdir(place) or os.path.isfile(place) else []  # not a device, a pipe or an impossible name
     return [*own, *(folder.parent for folder in place.parents if folder.name == RESULTS_NAME)]

@@ -1,4 +1,4 @@
-"""A personal recognizer: one user's objects, what they were taught with, and how its answers were calibrated."""
+"""A personal recognizer: one user's objects, the features it was taught with, and the calibration of its answers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,15 +17,15 @@ from orbit_lite.personal.decision.confidence import confidences
 from orbit_lite.personal.decision.familiarity import nearest_cosine, object_means
 from orbit_lite.personal.decision.rejection import Rejection
 
-PHOTOS_IN_A_ROW = 5
+PHOTOS_PER_GROUP = 5
 
 
 @dataclass(frozen=True)
 class TaughtVideo:
-    """A video that an object was taught with.
+    """A video that taught an object. The file's name is not kept.
 
-    length: its frames, at 30 a second. frames: numbers (from 1) of those taken, rising. digest: SHA-256 of their
-    pixels, as hex; the file's name is not kept. issues: how it was filmed, names of data_prep.quality.estimate.ISSUES.
+    length: number of frames, at 30 per second. frames: numbers (from 1) of the frames used, increasing. digest: SHA-256
+    of their pixels, as hex. issues: problems in how it was filmed, names in data_prep.quality.estimate.ISSUES.
     """
 
     object: str
@@ -41,25 +41,26 @@ def object_names(videos: Iterable[TaughtVideo]) -> tuple[str, ...]:
 
 
 def video_of_each_frame(videos: Sequence[TaughtVideo]) -> Tensor:
-    """Which of the videos each of their frames is of, one video after the other, int64 (n,)."""
+    """The index of each frame's video, for the frames of one video after the other, int64 (n,)."""
     return torch.repeat_interleave(torch.tensor([len(video.frames) for video in videos]))
 
 
 def label_of_each_frame(videos: Sequence[TaughtVideo]) -> Tensor:
-    """Class of each of the videos' frames, one video after the other, int64 (n,)."""
+    """The class of each frame, for the frames of one video after the other, int64 (n,)."""
     names = object_names(videos)
     return torch.tensor([names.index(video.object) for video in videos])[video_of_each_frame(videos)]
 
 
-def photos_in_a_row(videos: Sequence[TaughtVideo]) -> tuple[TaughtVideo, ...]:
-    """The same frames, photos that follow each other taken together as one video, PHOTOS_IN_A_ROW or so each.
+def group_photos(videos: Sequence[TaughtVideo]) -> tuple[TaughtVideo, ...]:
+    """The same frames, with consecutive photos grouped into videos of about PHOTOS_PER_GROUP photos.
 
-    Photos in a row are most often of one place, and near copies of each other. Each by itself, the most unlike of them
-    would be held out, such as all of one side of a thing: on five users' photos that gave an estimate 28 points too
-    low, and taken together one that is 4 off. An object with two photos or more has two videos at least.
+    Consecutive photos usually show one place and are near copies of each other. If they were held out one by one, the
+    least similar ones would be, for example all of one side of a thing: on five users' photos, this gave an estimate 28
+    points too low, while grouping gave one that was 4 points off. An object with two or more photos gets at least two
+    videos.
 
     Args:
-        videos: those of one object together; a photo is a video of one frame.
+        videos: sorted by object; a photo is a video of one frame.
     """
     together: list[TaughtVideo] = []
     for (name, photos), run in groupby(videos, key=lambda video: (video.object, len(video.frames) == 1)):
@@ -67,7 +68,7 @@ def photos_in_a_row(videos: Sequence[TaughtVideo]) -> tuple[TaughtVideo, ...]:
         if not photos:
             together += own
             continue
-        count = max(min(len(own), 2), round(len(own) / PHOTOS_IN_A_ROW))
+        count = max(min(len(own), 2), round(len(own) / PHOTOS_PER_GROUP))
         for places in np.array_split(np.arange(len(own)), count):
             digest = min(own[place].digest for place in places)
             together.append(TaughtVideo(name, len(places), tuple(range(1, len(places) + 1)), digest))
@@ -78,8 +79,8 @@ def photos_in_a_row(videos: Sequence[TaughtVideo]) -> tuple[TaughtVideo, ...]:
 class SupportSet:
     """One user's support set, embedded.
 
-    videos: those of one object together, objects in the order of their names. features: of the videos' frames, in that
-    order, float32 (n, width), on the CPU.
+    videos: sorted by object name. features: features of the videos' frames, in that order, float32 (n, width), on the
+    CPU.
     """
 
     videos: tuple[TaughtVideo, ...]
@@ -87,8 +88,8 @@ class SupportSet:
 
     @classmethod
     def of(cls, videos: Iterable[tuple[TaughtVideo, Tensor]]) -> "SupportSet":
-        """Put videos, each with its features, in order of their objects' names."""
-        ordered = sorted(videos, key=lambda pair: pair[0].object)  # stable: an object's videos stay in their order
+        """Sort videos, each with its features, by object name."""
+        ordered = sorted(videos, key=lambda pair: pair[0].object)  # stable, so an object's videos keep their order
         return cls(tuple(video for video, _ in ordered), torch.cat([features.cpu() for _, features in ordered]))
 
     @cached_property
@@ -98,7 +99,7 @@ class SupportSet:
 
     @property
     def way(self) -> int:
-        """How many objects there are."""
+        """Number of objects."""
         return len(self.objects)
 
     @cached_property
@@ -108,13 +109,13 @@ class SupportSet:
 
     @cached_property
     def video_numbers(self) -> Tensor:
-        """Which of the videos each frame is of, int64 (n,)."""
+        """The index of each frame's video, int64 (n,)."""
         return video_of_each_frame(self.videos)
 
     @cached_property
-    def in_a_row(self) -> "SupportSet":
-        """The same with `photos_in_a_row`; frames and features are as they were."""
-        return SupportSet(photos_in_a_row(self.videos), self.features)
+    def with_grouped_photos(self) -> "SupportSet":
+        """The same set with `group_photos`; its frames and features are unchanged."""
+        return SupportSet(group_photos(self.videos), self.features)
 
     def parts(self) -> list[tuple[TaughtVideo, Tensor]]:
         """Each video with its features, (frames, width)."""
@@ -122,11 +123,11 @@ class SupportSet:
         return list(zip(self.videos, self.features.split(lengths), strict=True))
 
     def without(self, objects: Sequence[str]) -> "SupportSet":
-        """The set without some objects; at least one must stay."""
+        """The set without some objects; at least one must remain."""
         return SupportSet.of(pair for pair in self.parts() if pair[0].object not in objects)
 
     def only(self, objects: Sequence[str]) -> "SupportSet":
-        """The set with these objects alone, at least one."""
+        """The set with only these objects, at least one."""
         return SupportSet.of(pair for pair in self.parts() if pair[0].object in objects)
 
     def means(self) -> Tensor:
@@ -136,9 +137,9 @@ class SupportSet:
 
 @dataclass(frozen=True, eq=False)
 class FrameScores:
-    """What m frames look like.
+    """The scores of m frames.
 
-    probabilities: of each object, calibrated, float64 (m, way). familiarity: see Familiarity, float64 (m,).
+    probabilities: calibrated probability of each object, float64 (m, way). familiarity: see Familiarity, float64 (m,).
     """
 
     probabilities: NDArray[np.float64]
@@ -147,10 +148,11 @@ class FrameScores:
 
 @dataclass(frozen=True)
 class PersonalRecognizer:
-    """One user's recognizer. A value: to teach or forget an object gives another one.
+    """One user's recognizer. It is immutable: teaching or forgetting an object returns a new one.
 
-    fitted: extractor (adapted, where the learner does that) and head. user: who filmed. support: what it was taught
-    with. calibration: how scores become answers. origin: where it comes from (model, config, versions), plain JSON.
+    fitted: extractor (adapted, if the learner adapts it) and head. user: the person who filmed. support: what it was
+    taught with. calibration: how scores become answers. origin: the model, config and versions it was made with, as
+    plain JSON.
     """
 
     fitted: FittedRecognizer
@@ -171,19 +173,19 @@ class PersonalRecognizer:
 
     @property
     def frame_size_px(self) -> int:
-        """Side of the frames it takes."""
+        """Side of the frames that it expects."""
         return self.fitted.recognizer.extractor.frame_size_px
 
     def with_strictness(self, strictness: str) -> "PersonalRecognizer":
-        """The same at another point of its curve. Raises UsageError as `Rejection.at`."""
+        """The same recognizer with another strictness. Raises UsageError as `Rejection.at`."""
         return replace(self, calibration=replace(self.calibration, rejection=self.rejection.at(strictness)))
 
     def scores(self, images: Tensor, *, chunk: int | None = None) -> FrameScores:
-        """Frames, uint8 (m, 3, s, s), to what they look like. Raises DataError as `Recognizer.embed`."""
+        """Score frames, uint8 (m, 3, s, s). Raises DataError as `Recognizer.embed`."""
         return self.scores_of_features(self.fitted.embed(images, chunk=chunk))
 
     def scores_of_features(self, features: Tensor) -> FrameScores:
-        """Features (m, width), as `fitted.embed` gives them, to what the frames look like."""
+        """Score frames from their features (m, width), see `fitted.embed`."""
         logits = self.fitted.logits_from_features(features).double().cpu().numpy()
         near = nearest_cosine(features.to(self._means.device), self._means).double().cpu().numpy()
         calibration = self.calibration

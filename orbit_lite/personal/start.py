@@ -1,4 +1,4 @@
-"""What a personal recognizer starts from: where it comes from, whether it can see at all, what is known of it."""
+"""The starting model of a personal recognizer: its origin, whether it is good enough, and what is known about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from typing import Any
 from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
 
-# Of the way from chance to all right that validation users' frames must at least have gone.
+# Smallest share of the way from chance to 100 % that the accuracy on validation users must have covered.
 LEAST_LEARNED = 0.1
 
 
 @dataclass(frozen=True)
 class PlaceLoss:
-    """How many points of frame accuracy a new place cost, against another video of the same place.
+    """The loss of frame accuracy in a new place, compared with another video of the same place, in points.
 
-    least, most: of the runs. data: what it was measured on.
+    least, most: the smallest and largest loss of the runs. data: what it was measured on.
     """
 
     points: float
@@ -33,7 +33,7 @@ PLACE_LOSSES = {
 
 
 def describe_start(model: ModelChoice) -> dict[str, Any]:
-    """What a personal file says of the model that it starts from, plain JSON: `model` and `config`."""
+    """The description of the starting model in a personal file, as plain JSON: `model` and `config`."""
     described = model.describe()
     config: dict[str, Any] = {}
     meta: dict[str, Any] = {}
@@ -48,30 +48,30 @@ def describe_start(model: ModelChoice) -> dict[str, Any]:
 
 
 def weak_start(origin: Mapping[str, Any]) -> str:
-    """Why a recognizer from this start can't be expected to recognize much, in a sentence; "" if nothing says so."""
+    """A sentence on why a recognizer from this starting model is likely to be poor; "" if there is no sign of it."""
     model = origin.get("model", {})
     if model.get("weights") == "random":
         return (
-            "It starts from random weights, which have never learned to see: start from a checkpoint, or leave --model "
-            "out."
+            "It starts from random weights, which know nothing about images: start from a checkpoint, or leave out "
+            "--model."
         )
     score, chance = model.get("validation_frame_accuracy"), model.get("validation_chance")
     if score is None or chance is None or score >= chance + LEAST_LEARNED * (1 - chance):
         return ""
     return (
         f"The checkpoint recognized {100 * score:.0f} % of validation users' frames; guessing gets {100 * chance:.0f} "
-        "%. Start from another: filming again would not help."
+        "%. Start from another one; filming again would not help."
     )
 
 
 def place_loss(origin: Mapping[str, Any]) -> PlaceLoss | None:
-    """What is known of a new place; None if it was not measured for this start."""
+    """The measured loss in a new place; None if it was not measured for this starting model."""
     model = origin.get("model", {})
     return PLACE_LOSSES.get((model.get("learner"), model.get("backbone"), model.get("weights")))
 
 
 def is_embedded(origin: Mapping[str, Any]) -> bool:
-    """Whether it is the embedded start, of which more was measured than of others."""
+    """Whether it is the embedded start, for which more was measured than for others."""
     model = origin.get("model", {})
     of_start = EMBEDDED_START.model, EMBEDDED_START.backbone, EMBEDDED_START.weights
     return (model.get("learner"), model.get("backbone"), model.get("weights")) == of_start

@@ -1,4 +1,4 @@
-"""The local page: film, check, teach, try and run a study in a browser. Others call `server.serve`.
+"""The studio, a local page to film, teach, check and try in a browser, also for a study. Callers use `server.serve`.
 
-A study is a folder; the page calls the functions that the verbs call, and keeps nothing else of it.
+A study is a folder. The page calls the same functions as the verbs, and stores nothing elsewhere.
 """

@@ -1,4 +1,4 @@
-"""The pages and what they need, put together; what goes wrong becomes a page with one plain line."""
+"""Combines the pages into one web application, and turns errors into pages with one plain line."""
 
 import logging
 from importlib import resources
@@ -29,12 +29,12 @@ _PAGES = (study, participant, thing, trying, reports, deleting)
 
 
 def make_app(studio: Studio, *, port: int, token: str) -> ASGIApp:
-    """The whole server.
+    """Make the web application.
 
     Args:
-        studio: what the pages are about.
-        port: that it listens on.
-        token: of the address that lets a browser in.
+        studio: the parts that the pages use.
+        port: the port that the server listens on.
+        token: the token in the address that gives a browser access.
     """
     static = Path(str(resources.files("orbit_lite.studio").joinpath("static")))
     routes = [
@@ -60,29 +60,31 @@ async def _alive(_: Request) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return _said(request, status, "fault.title", wording()("fault.method" if status == 405 else "fault.no_page"))
+    return _error_response(
+        request, status, "fault.title", wording()("fault.method" if status == 405 else "fault.no_page")
+    )
 
 
 def _kit(request: Request, error: Exception) -> Response:
     if isinstance(error, Gone):
-        return _said(request, 404, "fault.gone", str(error))
+        return _error_response(request, 404, "fault.gone", str(error))
     if isinstance(error, Busy):
-        return _said(request, 409, "fault.busy", str(error))
-    return _said(request, 413 if isinstance(error, TooMuch) else 400, "fault.title", str(error))
+        return _error_response(request, 409, "fault.busy", str(error))
+    return _error_response(request, 413 if isinstance(error, TooMuch) else 400, "fault.title", str(error))
 
 
 def _system(request: Request, error: Exception) -> Response:
     line = system_line(error) if isinstance(error, OSError) else str(error)
-    return _said(request, 500, "fault.title", line)
+    return _error_response(request, 500, "fault.title", line)
 
 
 def _fault(request: Request, error: Exception) -> Response:
-    _LOG.error("%s %s: a fault of the kit", request.method, request.url.path, exc_info=error)
-    return _said(request, 500, "fault.title", wording()("fault.kit", why=type(error).__name__))
+    _LOG.error("%s %s: error in the kit", request.method, request.url.path, exc_info=error)
+    return _error_response(request, 500, "fault.title", wording()("fault.kit", why=type(error).__name__))
 
 
-def _said(request: Request, status: int, title: str, line: str) -> Response:
-    if wants_json(request):  # without "close": a script that still sends would not get to read it
+def _error_response(request: Request, status: int, title: str, line: str) -> Response:
+    if wants_json(request):  # without "close", because a script that is still sending could not read the answer
         return JSONResponse({"fault": printable(line)}, status)
     values = {"title": wording()(title), "line": printable(line), "back": _back(request)}
     page = render(request, "fault.html", status=status, **values)
@@ -92,7 +94,7 @@ def _said(request: Request, status: int, title: str, line: str) -> Response:
 
 
 def _back(request: Request) -> str:
-    """The page that asked, if it is one of this server's, else the first."""
+    """The address of the page that sent the request, if it is one of this server's; otherwise of the first page."""
     came_from = urlsplit(request.headers.get("referer", ""))
     same = came_from.netloc == request.headers.get("host")
     own = same and came_from.path != request.url.path and not came_from.path.startswith("//")

@@ -1,4 +1,4 @@
-"""An upload that came whole, judged in a process that can be killed, and only then put where it belongs."""
+"""Checks a complete upload in a process that can be killed, and only then moves it into its folder."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from orbit_lite.studio.wording import wording
 
 @dataclass(frozen=True)
 class Arrival:
-    """What became of one uploaded file: `verdict` if it was kept, under `name`; else `fault` says why not."""
+    """The result for one uploaded file: `verdict` if it was saved, as `name`; otherwise `fault` says why not."""
 
     name: str
     verdict: Verdict | None = None
@@ -29,23 +29,23 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Where uploads are judged and taken in."""
+class Intake:
+    """Checks uploads and moves them into the study."""
 
     study: Study
     judge: Judge
     verdicts: Verdicts
 
     def take_in(self, participant: str, thing: str, video_type: str, files: list[SentFile]) -> Iterator[Arrival]:
-        """Judge each file, and put it into the thing's folder under a name that is free there.
+        """Check each file, and move it into the thing's folder under a free name.
 
         Args:
-            participant, thing: names; looked up again for each file, since the folders may change meanwhile.
+            participant, thing: names; they are looked up again for each file, because folders may change meanwhile.
             video_type: one of TREE_TYPES.
-            files: as `receive_form` left them, on the same disk.
+            files: from `receive_form`, on the same disk.
 
         Yields:
-            what became of each, in their order. A fault of one does not stop the others.
+            the result for each file, in order. An error of one does not stop the others.
         """
         for sent in files:
             if sent.refused:
@@ -61,11 +61,11 @@ class Desk:
         if video_type not in TREE_TYPES:
             raise DataError(wording()("upload.place"))
         with sent.path.open("rb") as file:
-            os.fsync(file.fileno())  # whole on the disk before it has its name
-        whose = self.study.participant(participant)
-        with changing(whose):
+            os.fsync(file.fileno())  # complete on the disk before it gets its name
+        owner = self.study.participant(participant)
+        with changing(owner):
             folder = self.study.participant(participant).thing(thing).path / video_type
-            whose.require_own(folder)
+            owner.require_own(folder)
             folder.mkdir(exist_ok=True)
             place = folder / free_name(folder, sent.name)
             sent.path.rename(place)
@@ -76,7 +76,7 @@ class Desk:
 
 
 def free_name(folder: Path, name: str) -> str:
-    """The name, or with a number that makes it free: `mug.mp4`, `mug-2.mp4`. No other case of it is there either."""
+    """The name, with a number added if it is taken, even in another case: `mug.mp4`, `mug-2.mp4`."""
     taken = [entry.name for entry in os.scandir(folder)]
     stem, suffix = Path(name).stem, Path(name).suffix
     number, free = 1, name
@@ -87,8 +87,7 @@ def free_name(folder: Path, name: str) -> str:
 
 
 def remove_left(study: Study) -> None:
-    """Remove uploads that a server that was killed had not judged yet, and locks that it held. Nobody may be uploading
-    now."""
+    """Remove unchecked uploads and locks of a server that was killed. Nobody may be uploading at this time."""
     use.remove_abandoned_locks(study.root)
     for participant in study.participants():
         with suppress(KitError), changing(participant, longest_s=0):
@@ -97,7 +96,7 @@ def remove_left(study: Study) -> None:
 
 
 def _sync(folder: Path) -> None:
-    with suppress(OSError):  # some systems can't
+    with suppress(OSError):  # some systems can't do this
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,20 +1,20 @@
-"""What people change by hand: participants and things added, things renamed and merged."""
+"""Changes that people make on the page: adding participants and things, renaming and merging things."""
 
 import os
 
 from groundwork.errors import UsageError
 from orbit_lite.studio.arrivals import free_name
-from orbit_lite.studio.locks import alone, changing, drop_index
+from orbit_lite.studio.locks import changing, drop_index, exclusive
 from orbit_lite.studio.names import is_same_name, judged_name, require_free
 from orbit_lite.studio.study import Study
 from orbit_lite.studio.wording import wording
 
 
 def add_participant(study: Study, typed: str) -> str:
-    """Make a participant's folder; give the name.
+    """Create a participant's folder and return the name.
 
     Raises:
-        NameRefused: if the name can't be given, or is taken.
+        NameRefused: if the name can't be used, or is taken.
         Gone: if the study's folder was removed meanwhile.
     """
     name = judged_name(typed, "participant")
@@ -28,54 +28,54 @@ def add_participant(study: Study, typed: str) -> str:
 
 
 def add_thing(study: Study, participant: str, typed: str) -> str:
-    """Make a thing's folder; give the name.
+    """Create a thing's folder and return the name.
 
     Raises:
-        NameRefused: if the name can't be given, or is taken.
+        NameRefused: if the name can't be used, or is taken.
         Gone, Busy: see `changing`.
     """
     name = judged_name(typed, "thing")
-    whose = study.participant(participant)
-    with changing(whose):
-        require_free(name, [entry.name for entry in os.scandir(whose.path)])
-        (whose.path / name).mkdir()
+    owner = study.participant(participant)
+    with changing(owner):
+        require_free(name, [entry.name for entry in os.scandir(owner.path)])
+        (owner.path / name).mkdir()
     return name
 
 
 def rename_thing(study: Study, participant: str, thing: str, typed: str) -> str:
-    """Give a thing another name; give the name.
+    """Rename a thing and return the new name.
 
     Raises:
-        NameRefused: if the name can't be given, or is taken.
-        Gone, Busy: see `changing` and `alone`.
+        NameRefused: if the name can't be used, or is taken.
+        Gone, Busy: see `changing` and `exclusive`.
     """
     name = judged_name(typed, "thing")
-    whose = study.participant(participant)
-    with alone(whose), changing(whose):
+    owner = study.participant(participant)
+    with exclusive(owner), changing(owner):
         path = study.participant(participant).thing(thing).path
-        others = [entry.name for entry in os.scandir(whose.path) if entry.name != path.name]
+        others = [entry.name for entry in os.scandir(owner.path) if entry.name != path.name]
         require_free(name, others)
-        path.rename(whose.path / name)
+        path.rename(owner.path / name)
         drop_index(study)
     return name
 
 
 def merge_thing(study: Study, participant: str, thing: str, into: str) -> None:
-    """Put a thing's videos to another thing's, and take its folder away.
+    """Move a thing's videos to another thing, and remove its folder.
 
-    What is no video stays, and so does the folder then.
+    Files other than videos stay, and so does the folder in that case.
 
     Raises:
-        UsageError: if both are one.
-        Gone, Busy: see `changing` and `alone`.
+        UsageError: if both are the same thing.
+        Gone, Busy: see `changing` and `exclusive`.
     """
     if is_same_name(thing, into):
         raise UsageError(wording()("merge.same", name=thing))
-    whose = study.participant(participant)
-    with alone(whose), changing(whose):
+    owner = study.participant(participant)
+    with exclusive(owner), changing(owner):
         now = study.participant(participant)
         source, goal = now.thing(thing), now.thing(into)
-        # a folder of frames is named as they are: it can't have another name
+        # a folder of frames must keep its name, because the frames have the same name
         if twice := [v.name for v in source.videos if v.stored and (goal.path / v.video_type / v.name).exists()]:
             raise UsageError(wording()("merge.twice", name=goal.name, frames=twice[0]))
         now.require_own(*(goal.path / video.video_type for video in source.videos))

@@ -1,4 +1,4 @@
-"""What the files in a participant's results say: the recognizer, the check as cards, the test. Read each time."""
+"""Reads a participant's results from their files, without a cache: the recognizer, the check as cards, and the test."""
 
 import csv
 from collections.abc import Sequence
@@ -17,9 +17,12 @@ from orbit_lite.studio.wording import wording
 
 @dataclass(frozen=True)
 class Card:
-    """What the check says of one thing. recognized of held_out videos, right: share of their frames, None where none
-    could be held out. taken_for: the thing most often answered in its place, in `taken_share` of the frames; "" if
-    none. next: the one thing to do."""
+    """The check's result for one thing.
+
+    held_out, recognized: numbers of held-out videos, and of those recognized. right: share of their frames recognized;
+    None if none could be held out. taken_for: the thing that it was most often mistaken for, in `taken_share` of the
+    frames; "" if there is none. next: the one thing to do next.
+    """
 
     thing: str
     held_out: int
@@ -33,11 +36,12 @@ class Card:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is known of a participant's recognizer.
+    """What is known about a participant's recognizer.
 
-    taught: whether there is one. stale: whether videos have changed since. outdated: whether the check is older than
-    the recognizer, as when teaching was cut off. numbers, cards: of the check, None and empty without one; worst first.
-    tested: share of frames recognized in clutter videos, by thing. fault: what could not be read, in a line.
+    taught: whether there is one. stale: whether videos have changed since it was taught. outdated: whether the check is
+    older than the recognizer, for example because teaching was interrupted. numbers, cards: the check's, None and empty
+    without one; cards are sorted worst first. tested: share of frames recognized in clutter videos, by thing. fault:
+    what could not be read, in one line.
     """
 
     taught: bool
@@ -50,7 +54,7 @@ class Findings:
 
 
 def findings(participant: Participant) -> Findings:
-    """Read all of it; what is damaged is said, and the rest is there."""
+    """Read the results; damaged files are reported in `fault`, and the others are still read."""
     if not participant.file.is_file() or participant.link_to(participant.file):
         return Findings(taught=False)
     numbers, cards, tested, faults = None, list[Card](), dict[str, float](), list[str]()
@@ -104,7 +108,7 @@ def _is_outdated(check: Path, recognizer: Path) -> bool:
 
 
 def _is_stale(participant: Participant, numbers: UserNumbers | None) -> bool:
-    """Whether a thing was added, renamed or removed, or a video came or went, after the recognizer was written."""
+    """Whether things or videos were added, renamed or removed after the recognizer was written."""
     if numbers and {row.object for row in numbers.per_object} != {thing.name for thing in participant.things}:
         return True
     folders = {thing.path for thing in participant.things}

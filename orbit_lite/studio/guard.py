@@ -1,9 +1,9 @@
-"""Who may talk to the server: this computer's own browser, by the address that was printed, and no other page in it.
+"""Access control: only this computer's browser may use the server, by the printed address, and no other pages in it.
 
-- `Host` must be this server's own, so that another name that leads to 127.0.0.1 (DNS rebinding) reaches nothing.
-- The address holds a token. Whoever comes with it gets a cookie that no script can read and no other page can send.
-- What changes something, and the WebSocket, must come from this server's own pages (`Origin`).
-- Pages run no script and take no style, picture or frame but the server's own, and are stored nowhere.
+- `Host` must be this server's own, so that other names that lead to 127.0.0.1 (DNS rebinding) have no access.
+- The address holds a token. A browser that sends it gets a cookie that no script can read and no other site can send.
+- Requests that change something, and the WebSocket, must come from this server's own pages (`Origin`).
+- Pages use only the server's own scripts, styles, pictures and frames, and are not cached.
 """
 
 import hmac
@@ -24,7 +24,7 @@ TOKEN = "token"
 _DENIED = 403
 _POLICY_VIOLATION = 1008  # of a WebSocket
 
-# A page without any script: the token goes out of the address, and the next request is the server's own page's.
+# A page without scripts that redirects, so that the token leaves the address bar and the next request has this origin.
 _LET_IN = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -58,7 +58,7 @@ _REFUSED = """<!DOCTYPE html>
 
 def content_policy(hosts: Iterable[str], *, style: str = "'self'") -> str:
     """The Content-Security-Policy of a page; `style` may name a report's own style by its hash."""
-    sockets = " ".join(f"ws://{host}" for host in hosts)  # not all browsers take 'self' to mean these
+    sockets = " ".join(f"ws://{host}" for host in hosts)  # in some browsers, 'self' does not include these
     return (
         f"default-src 'none'; script-src 'self'; style-src {style}; img-src 'self' data: blob:; "
         f"media-src 'self' blob:; connect-src 'self' {sockets}; form-action 'self'; base-uri 'none'; "
@@ -67,16 +67,16 @@ def content_policy(hosts: Iterable[str], *, style: str = "'self'") -> str:
 
 
 class Guard:
-    """ASGI middleware around all of the server."""
+    """ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, *, port: int, token: str) -> None:
-        """Let in who knows the token; `port` is the server's own."""
+        """Give access to clients that know the token; `port` is the server's own."""
         self._app, self._token = app, token
         self.hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
         self._cookie, self._secret = f"orbit_studio_{port}", secrets.token_urlsafe(32)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Judge a request or WebSocket, then pass it on."""
+        """Check a request or WebSocket, then pass it on."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -97,8 +97,8 @@ class Guard:
         return given[0] if len(given) == 1 and given[0] in self.hosts else None
 
     def _own_origin(self, scope: Scope, headers: Headers) -> bool:
-        """Whether this server's own page asks. A browser says where a page's request comes from; a link typed in, or
-        followed from elsewhere, may open a page, and change nothing."""
+        """Whether the request comes from this server's own pages, as the browser states. A link that was typed or
+        followed from elsewhere may open a page, but not change anything."""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE
         if origin is None:
@@ -134,11 +134,11 @@ class Guard:
             return
         words = wording()
         page = HTMLResponse(_REFUSED.format(title=words("denied.title"), text=words(why)), _DENIED)
-        page.headers["connection"] = "close"  # what it may still send is not read
+        page.headers["connection"] = "close"  # the rest of the request is not read
         await page(scope, receive, self._guarded(send))
 
     def _guarded(self, send: Send) -> Send:
-        """Put the headers on that hold for every answer."""
+        """Add the headers that every response has."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

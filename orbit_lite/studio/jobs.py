@@ -1,4 +1,4 @@
-"""Long work that a page starts and asks about: one piece per participant, one after the other, with sparse progress."""
+"""Long jobs that a page starts and polls: one per participant, run one after the other, with infrequent progress."""
 
 import logging
 import threading
@@ -13,11 +13,11 @@ from groundwork.progress import ProgressReport, progress_to
 
 _LOG = logging.getLogger("orbit_lite")
 
-STEPS = 4  # a stage is announced at its beginning and at each quarter of it: more would talk over everything else
+STEPS = 4  # a stage is announced at its start and at each quarter; more often would drown out everything else
 
 
 class State(StrEnum):
-    """How far a job is."""
+    """The state of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -27,10 +27,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work as it stands now.
+    """The present state of a job.
 
-    number: rises with each job, so that a page knows a new one. said: what there is to announce; it changes seldom.
-    fault: why it failed, in a line.
+    number: increases with each job, so that a page recognizes a new one. said: the text to announce; it changes rarely.
+    fault: why it failed, in one line.
     """
 
     number: int
@@ -42,7 +42,7 @@ class Job:
 
     @property
     def at_work(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it is waiting or running."""
         return self.state in (State.WAITING, State.RUNNING)
 
 
@@ -50,14 +50,15 @@ Say = Callable[[str], None]
 
 
 class Jobs:
-    """Work in one thread of its own, by participant. It ends with the program: what it writes, it writes whole."""
+    """Runs jobs, one per participant, in a separate thread that ends with the program. Jobs write only complete
+    files."""
 
     def __init__(self, *, waiting: str, begin: Callable[[], None] = lambda: None) -> None:
-        """Nothing to do yet.
+        """Begin without jobs.
 
         Args:
-            waiting: what is said of a job that another one is before.
-            begin: is called first in the thread that works.
+            waiting: the text to announce for a job that waits for another one.
+            begin: called first in the working thread.
         """
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
@@ -66,11 +67,11 @@ class Jobs:
         self._waiting, self._begin = waiting, begin
 
     def start(self, name: str, work: Callable[[Say], str]) -> Job:
-        """Begin a job, unless one of this name is at work.
+        """Start a job, unless one of this name is waiting or running.
 
         Args:
-            name: whose it is.
-            work: is given what announces a stage, and gives what is announced at the end.
+            name: the participant.
+            work: the job; it gets a function that announces a stage, and returns the text to announce at the end.
         """
         with self._lock:
             before = self._jobs.get(name)
@@ -85,11 +86,11 @@ class Jobs:
         return job
 
     def of(self, name: str) -> Job | None:
-        """The job of a name, if there was one."""
+        """The latest job of this name, if any."""
         return self._jobs.get(name)
 
     def forget(self, name: str) -> None:
-        """Drop what is known of a job that has ended."""
+        """Drop the state of a job that has ended."""
         with self._lock:
             if name in self._jobs and not self._jobs[name].at_work:
                 del self._jobs[name]
@@ -106,8 +107,8 @@ class Jobs:
                 self._set(name, state=State.FAILED, said="", fault=str(error))
             except OSError as error:
                 self._set(name, state=State.FAILED, said="", fault=system_line(error))
-            except Exception as error:  # a fault of the kit: the page must not wait for ever
-                _LOG.exception("%s: stopped by a fault of the kit", name)
+            except Exception as error:  # an error in the kit; the page must not wait forever
+                _LOG.exception("%s: stopped by an error in the kit", name)
                 self._set(name, state=State.FAILED, said="", fault=f"{type(error).__name__}: {error}")
 
     def _stage(self, name: str, stage: str) -> None:
@@ -122,5 +123,5 @@ class Jobs:
 
 
 def quarter(job: Job) -> int:
-    """How many quarters of the stage are done, 0 to STEPS."""
+    """Number of completed quarters of the stage, 0 to STEPS."""
     return STEPS * job.done // job.total if job.total else 0

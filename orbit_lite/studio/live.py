@@ -1,6 +1,7 @@
-"""A camera's frames to answers, one after the other: the newest frame wins, and the threshold moves at once.
+"""Answers a browser camera's frames one after the other, always the newest, with a threshold that can change at any
+time.
 
-What `recognize --camera` does, with frames from a browser, and with a threshold that may change meanwhile.
+It does the same as `recognize --camera`, but with frames from a browser and an adjustable threshold.
 """
 
 import io
@@ -16,26 +17,26 @@ from orbit_lite.data.loader import to_images
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, RunningAverage
 from orbit_lite.personal.answering.live import warm_up
 from orbit_lite.personal.answering.speech import Speech
-from orbit_lite.personal.answering.streams import seen_square
+from orbit_lite.personal.answering.streams import recognizer_square
 from orbit_lite.personal.decision.rejection import OperatingPoint
 from orbit_lite.personal.recognizer import FrameScores, PersonalRecognizer
 from orbit_lite.studio.wording import wording
 
-SMOOTH_S = 0.3  # a single odd frame is not to be read out
+SMOOTH_S = 0.3  # so that a single deviating frame is not read aloud
 LONGEST_SIDE_PX = 2048
 MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class LiveAnswer:
-    """An answer, and what to say if what is seen has changed."""
+    """An answer, and the line to speak if the object in view has changed."""
 
     answer: FrameAnswer
     say: str | None
 
 
 class LiveSession:
-    """One stream's answers. `answer` is called from one thread at a time; `at` from any."""
+    """Answers one stream. Call `answer` from one thread at a time; `at` can be called from any."""
 
     def __init__(self, personal: PersonalRecognizer, *, smooth_s: float = SMOOTH_S) -> None:
         """Begin before the first frame, with the recognizer's own threshold."""
@@ -48,24 +49,24 @@ class LiveSession:
 
     @property
     def point(self) -> OperatingPoint:
-        """The threshold that holds."""
+        """The operating point in use."""
         return self._point
 
     def warm_up(self) -> None:
-        """Answer a blank frame: the first one takes several times as long as those after it."""
+        """Answer a blank frame, because the first frame takes several times as long as later ones."""
         warm_up(self._personal)
 
     def answer(self, number: int, jpeg: bytes) -> LiveAnswer:
-        """What a frame shows.
+        """Answer a frame.
 
         Args:
-            number: of the frame, rising.
-            jpeg: its picture; the central square is looked at.
+            number: the frame's number, increasing.
+            jpeg: its picture, of which the central square is used.
 
         Raises:
-            DataError: if it is no JPEG, or too large.
+            DataError: if it is not a JPEG, or too large.
         """
-        square = seen_square(decode_jpeg(small_jpeg(jpeg)), self._personal.frame_size_px)
+        square = recognizer_square(decode_jpeg(small_jpeg(jpeg)), self._personal.frame_size_px)
         scores = self._personal.scores(to_images(square[None], 1))
         time_s = time.monotonic() - self._started_s
         self._last = number, time_s, self._smoothed(time_s, scores)
@@ -73,8 +74,8 @@ class LiveSession:
         return LiveAnswer(answer, self._speech.line(answer))
 
     def at(self, aim: float) -> FrameAnswer | None:
-        """Move the threshold to the point of the curve that is nearest to an aim in (0, 1), and answer the last frame
-        again by it; None before the first."""
+        """Set the threshold to the point of the curve nearest to an aim in (0, 1), and answer the last frame again with
+        it; None before the first frame."""
         curve = self._personal.rejection.curve
         if curve:
             self._point = min(curve, key=lambda point: abs((point.aim or 0.0) - aim))
@@ -94,10 +95,10 @@ class LiveSession:
 
 
 def small_jpeg(content: bytes) -> bytes:
-    """The same, if it is a JPEG of a size that a page sends; its header alone is read.
+    """Return the content if it is a JPEG of an allowed size; only its header is read.
 
     Raises:
-        DataError: if not.
+        DataError: if it is not.
     """
     if len(content) > MOST_BYTES:
         raise DataError(wording()("live.frame_bytes", count=len(content), most=MOST_BYTES))

@@ -1,7 +1,7 @@
-"""One writer at a time per participant: between tabs, between servers, and against the command line's own locks.
+"""Locks that allow one writer at a time per participant, across tabs, servers and the command line.
 
-Whatever is made of a participant's videos shares their folder with what else is made of them (`using`), and only what
-renames or removes has it alone (`alone`). The command line's verbs do the same.
+Work that reads a participant's videos shares their folder with other such work (`using`); only renaming and removing
+need it exclusively (`exclusive`). The command line's verbs do the same.
 """
 
 import time
@@ -17,17 +17,17 @@ from groundwork.use import exclusive_use, shared_use
 from orbit_lite.studio.study import Busy, Gone, Participant, Study
 from orbit_lite.studio.wording import wording
 
-WAIT_S = 10.0  # for a change that another tab is making: it takes a moment
+WAIT_S = 10.0  # for a change that another tab is making, which is short
 _LOOK_EVERY_S = 0.05
 
 
 @contextmanager
 def changing(participant: Participant, *, longest_s: float | None = None) -> Iterator[None]:
-    """Hold a participant's folder while the block changes what stands in it; another holder is waited for, a moment
-    (`longest_s`, WAIT_S if not given).
+    """Lock a participant's folder while the block changes its contents; wait for another holder, at most `longest_s`
+    (default: WAIT_S).
 
     Raises:
-        Busy: if it is not free by then.
+        Busy: if it is still locked then.
         Gone: if the folder was removed meanwhile.
     """
     until = time.monotonic() + (WAIT_S if longest_s is None else longest_s)
@@ -46,10 +46,10 @@ def changing(participant: Participant, *, longest_s: float | None = None) -> Ite
 
 @contextmanager
 def using(participant: Participant) -> Iterator[None]:
-    """Share a participant's folder while the block makes something of what is in it, or adds to it.
+    """Share a participant's folder while the block reads its videos or adds to them.
 
     Raises:
-        Busy: if somebody is about to rename or remove it.
+        Busy: if it is being renamed or removed.
         Gone: if it was removed.
     """
     with ExitStack() as held:
@@ -62,17 +62,17 @@ def using(participant: Participant) -> Iterator[None]:
 
 
 @contextmanager
-def alone(participant: Participant, *others: Path) -> Iterator[None]:
-    """Have a participant's folder for this block alone, to rename or remove what others are taught with.
+def exclusive(participant: Participant, *others: Path) -> Iterator[None]:
+    """Lock a participant's folder exclusively for this block, to rename or remove something in it.
 
     Args:
-        participant: whose.
-        others: other places, such as a folder's new name.
+        participant: the participant.
+        others: other paths to lock, such as a folder's new name.
 
     Raises:
-        Busy: if another process or tab makes something of what is in it, or adds to it.
+        Busy: if another process or tab is using it.
         Gone: if it was removed.
-        DataError: if a link leads to another place.
+        DataError: if a link leads out of the folder.
     """
     with ExitStack() as held:
         try:
@@ -86,12 +86,12 @@ def alone(participant: Participant, *others: Path) -> Iterator[None]:
 
 @contextmanager
 def teaching(participant: Participant) -> Iterator[None]:
-    """Hold a participant's recognizer while the block teaches it; `personalize --out` holds the same.
+    """Lock a participant's recognizer while the block teaches it; `personalize --out` takes the same lock.
 
     Raises:
-        Busy: if another process or tab is at it.
+        Busy: if another process or tab is teaching it.
         Gone: if the folder was removed meanwhile.
-        DataError: if a link leads to another place.
+        DataError: if a link leads out of the folder.
     """
     with using(participant), _writing(participant):
         yield
@@ -104,7 +104,7 @@ def _writing(participant: Participant) -> Iterator[None]:
         while True:
             require_there(participant)
             participant.results.mkdir(exist_ok=True)
-            with suppress(FileNotFoundError):  # another one has just left, and taken the folder away, for it was empty
+            with suppress(FileNotFoundError):  # another process has just finished and removed the empty folder
                 try:
                     held.enter_context(only_writer(participant.file, participant.name))
                     break
@@ -114,7 +114,7 @@ def _writing(participant: Participant) -> Iterator[None]:
             yield
         finally:
             held.close()
-            with suppress(OSError):  # nothing was made in it, or it was removed
+            with suppress(OSError):  # it is not empty, or was removed
                 participant.results.rmdir()
 
 
@@ -129,9 +129,9 @@ def require_there(participant: Participant) -> None:
 
 
 def drop_index(study: Study) -> None:
-    """Remove the index that a verb has made of the study's folder: it is of the videos as they were, and is made again
-    when a verb needs it."""
+    """Remove the index that a verb made of the study's folder, because the videos have changed. A verb that needs it
+    makes it again."""
     path = study.root / INDEX_NAME
-    with suppress(DataError, FileNotFoundError, IsADirectoryError):  # what has that name and is none stays
+    with suppress(DataError, FileNotFoundError, IsADirectoryError):  # a file of this name that is not an index stays
         read_rows(path)
         path.unlink()

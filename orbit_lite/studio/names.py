@@ -1,4 +1,4 @@
-"""Names that somebody types into the page, or that a browser sends: which may become a folder or a file."""
+"""Checks names that somebody types into the page or that a browser sends, before they become folders or files."""
 
 import re
 import unicodedata
@@ -11,25 +11,25 @@ from data_prep.video import is_photo_file, is_video_file
 from groundwork.errors import UsageError
 from orbit_lite.studio.wording import wording
 
-LONGEST_BYTES = 80  # with the thing's and the video's name, a path stays below what every system takes
+LONGEST_BYTES = 80  # so that a path with participant, thing and video stays below every system's limit
 _FORBIDDEN = set('/\\<>:"|?*')
 _OF_WINDOWS = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _RESERVED = {name.casefold() for name in (*SPLITS, *TREE_TYPES, *TREE_FILES.names, ANNOTATIONS, RESULTS_NAME)}
 
 
 class NameRefused(UsageError):
-    """A name that can't be given; the message says why, and is shown beside the field."""
+    """A name that can't be used; the message says why, and is shown beside the field."""
 
 
 def judged_name(typed: str, what: str) -> str:
-    """A name for a participant or a thing, as it is written to the disk: NFC, single spaces.
+    """A name for a participant or a thing in the form used on the disk: NFC, single spaces.
 
     Args:
-        typed: what somebody wrote.
+        typed: the name as typed.
         what: `participant` or `thing`, for the message.
 
     Raises:
-        NameRefused: if it can't be the name of a folder on every system, or means something else in a tree.
+        NameRefused: if it can't be a folder's name on every system, or has another meaning in a tree.
     """
     words, name = wording(), " ".join(nfc(typed).split())
     if not name:
@@ -47,10 +47,10 @@ def judged_name(typed: str, what: str) -> str:
 
 
 def video_file_name(sent: str) -> str:
-    """A name for an uploaded file: its last part alone, without what a file system or a page would stumble over.
+    """A name for an uploaded file: the last part of its path, without characters that cause problems in files or pages.
 
     Raises:
-        NameRefused: if its suffix is that of no video or photo.
+        NameRefused: if its suffix is not that of a video or photo.
     """
     base = PurePosixPath(nfc(sent).replace("\\", "/")).name
     kept = "".join(character if _fits(character) else "-" for character in base).strip(" .-")
@@ -64,10 +64,10 @@ def video_file_name(sent: str) -> str:
 
 
 def require_free(name: str, taken: Iterable[str]) -> None:
-    """See that a name is not taken, nor another way to write it.
+    """Check that a name, or another spelling of it, is not taken.
 
     Raises:
-        NameRefused: if it is.
+        NameRefused: if it is taken.
     """
     for other in taken:
         if is_same_name(name, other):
@@ -75,7 +75,7 @@ def require_free(name: str, taken: Iterable[str]) -> None:
 
 
 def is_same_name(one: str, other: str) -> bool:
-    """Whether two names are one on some disks: in another case, or written in another way."""
+    """Whether two names are the same on some disks, because they differ only in case or Unicode form."""
     return nfc(one).casefold() == nfc(other).casefold()
 
 

@@ -1,4 +1,4 @@
-"""Templates to pages, and addresses of what they are about."""
+"""Renders templates to pages, and makes the addresses of pages."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -17,13 +17,13 @@ SEE_OTHER = 303
 
 
 def studio_of(request: Request) -> Studio:
-    """The server's parts."""
+    """The studio of the running server."""
     found: Studio = request.app.state.studio
     return found
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
-    """A page. `notice` in the address is shown at its top."""
+    """Render a page, with the lines that `notice` in the address refers to at its top."""
     studio = studio_of(request)
     given = {
         "words": wording(),
@@ -36,34 +36,34 @@ def render(request: Request, template: str, *, status: int = 200, **values: obje
 
 
 def go_to(request: Request, address: str, *lines: str) -> RedirectResponse:
-    """Send the browser to a page that shows these lines."""
+    """Redirect the browser to a page that shows these lines."""
     if lines:
         address += "?" + urlencode({"notice": studio_of(request).notices.add(lines)})
     return RedirectResponse(address, SEE_OTHER)
 
 
 def participant_address(participant: str) -> str:
-    """Where a participant's page is."""
+    """The address of a participant's page."""
     return f"/p/{quote(participant, safe='')}"
 
 
 def thing_address(participant: str, thing: str) -> str:
-    """Where a thing's page is."""
+    """The address of a thing's page."""
     return f"{participant_address(participant)}/t/{quote(thing, safe='')}"
 
 
 def video_address(participant: Participant, thing: Thing, video: Video) -> str:
-    """What the addresses of a video's picture and deletion begin with."""
+    """The start of the addresses of a video's picture and of its deletion."""
     return f"{thing_address(participant.name, thing.name)}/v/{video.video_type}/{quote(video.name, safe='')}"
 
 
 def percent_text(share: float | None) -> str:
-    """`82 %`, which no line breaks."""
+    """`82 %`, with a no-break space."""
     return f"{whole_percent(share)}\N{NO-BREAK SPACE}%"
 
 
 def first_capital(text: str) -> str:
-    """A sentence that began in the midst of a line."""
+    """The text with a capital first letter, to begin a sentence."""
     return text[:1].upper() + text[1:]
 
 

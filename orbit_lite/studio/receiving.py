@@ -1,7 +1,7 @@
-"""A form with files, as a browser sends it, streamed to the disk: its size, its number of files and its names limited.
+"""Receives a form with files and streams them to the disk, with limits on size, number of files and names.
 
-Starlette's own reader keeps what comes in the system's temporary folder, without a limit. Here each file goes to a
-folder beside where it belongs, and nothing of a form that breaks off, or breaks a limit, is left.
+Starlette's own reader stores files in the system's temporary folder without a limit. Here each file goes to a folder on
+the study's disk, and nothing remains of a form that breaks off or exceeds a limit.
 """
 
 import shutil
@@ -29,7 +29,7 @@ _LONGEST_HEADER = 4096
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may send: bytes of a file and in all, and how many files."""
+    """Limits on one request: bytes per file, bytes in total, and number of files."""
 
     file_bytes: int = 2 << 30
     form_bytes: int = 4 << 30
@@ -37,12 +37,12 @@ class Limits:
 
 
 class TooMuch(UsageError):
-    """A form that is beyond a limit; what it still sends is not read."""
+    """A form that exceeds a limit; the rest of it is not read."""
 
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file that came whole. name: fit for the disk; "" if it can't be taken, and `refused` says why."""
+    """A completely received file. name: a valid file name; "" if the file is refused, and `refused` says why."""
 
     name: str
     path: Path
@@ -51,7 +51,7 @@ class SentFile:
 
 @dataclass
 class SentForm:
-    """What a form sent: text fields by name, and files."""
+    """The contents of a form: text fields by name, and files."""
 
     fields: dict[str, str] = field(default_factory=dict)
     files: list[SentFile] = field(default_factory=list)
@@ -59,9 +59,10 @@ class SentForm:
 
 @contextmanager
 def incoming_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent` for what comes; it goes with the block, and what was not taken out of it, too."""
+    """A new folder in `parent` for received files; it is removed at the end of the block, with the files still in
+    it."""
     folder = parent / uuid.uuid4().hex
-    parent.mkdir(exist_ok=True)  # and not the folder around it: somebody may have removed or renamed that
+    parent.mkdir(exist_ok=True)  # without parents, because somebody may have removed or renamed the folder around it
     folder.mkdir()
     try:
         yield folder
@@ -74,18 +75,18 @@ def incoming_folder(parent: Path) -> Iterator[Path]:
 async def receive_form(
     chunks: AsyncIterator[bytes], content_type: str, length: str | None, folder: Path, limits: Limits
 ) -> SentForm:
-    """Read a form to its end, its files into `folder`.
+    """Read a form to its end and write its files into `folder`.
 
     Args:
-        chunks: the request's body as it comes.
-        content_type: with the boundary.
-        length: the Content-Length header: what is too long by its own word is not read at all.
-        folder: exists, and is empty.
-        limits: as they say.
+        chunks: the request's body.
+        content_type: the Content-Type header, with the boundary.
+        length: the Content-Length header; a form whose length is too large is not read at all.
+        folder: an empty folder.
+        limits: the limits.
 
     Raises:
-        TooMuch: if it is beyond a limit.
-        UsageError: if it is no such form, or cut off.
+        TooMuch: if it exceeds a limit.
+        UsageError: if it is not a form with files, or is cut off.
     """
     if length is not None and length.isdecimal() and int(length) > limits.form_bytes:
         raise TooMuch(wording()("form.too_large", most=in_gigabytes(limits.form_bytes)))
@@ -112,12 +113,12 @@ async def receive_form(
 
 
 def in_gigabytes(count: int) -> str:
-    """`2 GB`; below one, `300 MB`."""
+    """`2 GB`, or `300 MB` below one gigabyte."""
     return f"{count / (1 << 30):.3g} GB" if count >= 1 << 30 else f"{count / (1 << 20):.3g} MB"
 
 
 class _FormReader:
-    """Takes the parser's calls."""
+    """Receives the parser's callbacks."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.form, self.ended = SentForm(), False
@@ -129,7 +130,7 @@ class _FormReader:
         self._written = 0
 
     def callbacks(self) -> "MultipartCallbacks":
-        """By the parser's names of them."""
+        """The callbacks by the parser's names."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._more(0, data[start:end]),
@@ -142,7 +143,7 @@ class _FormReader:
         }
 
     def close(self) -> None:
-        """Let go of a file that is open still."""
+        """Close a file that is still open."""
         if self._file is not None:
             self._file.close()
 
@@ -168,7 +169,7 @@ class _FormReader:
             self._text = bytearray()
             return
         sent = options[b"filename"].decode("utf-8", "replace")
-        if not sent:  # a field for files that was left empty
+        if not sent:  # an empty field for files
             return
         if len(self.form.files) >= self._limits.files:
             raise TooMuch(wording()("form.many_files", most=self._limits.files))
@@ -189,7 +190,7 @@ class _FormReader:
                 words, most = wording(), in_gigabytes(self._limits.file_bytes)
                 name = self.form.files[-1].name or words("name.this_file")
                 raise TooMuch(words("form.large_file", name=name, most=most))
-            if not self.form.files[-1].refused:  # what is refused by its name is passed over
+            if not self.form.files[-1].refused:  # files refused by their names are not written
                 self._file.write(data)
         elif b"filename=" not in self._headers.get(b"content-disposition", b""):
             self._text.extend(data)

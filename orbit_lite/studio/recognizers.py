@@ -1,4 +1,4 @@
-"""Personal recognizers that pages try: read from their files, the last few kept until the file changes."""
+"""A cache of the last few personal recognizers that pages use, read again when their files change."""
 
 import threading
 from collections import OrderedDict
@@ -11,24 +11,24 @@ from orbit_lite.studio.study import Gone, Participant
 from orbit_lite.studio.verdicts import without_folder
 from orbit_lite.studio.wording import wording
 
-MOST = 3  # held at once: some tens of MB each
+MOST = 3  # kept in memory, some tens of MB each
 
 
 class Recognizers:
-    """Reads them once each."""
+    """Reads each recognizer once."""
 
     def __init__(self, *, device: str = "cpu") -> None:
-        """None read yet."""
+        """Begin with an empty cache."""
         self._device = device
         self._held: OrderedDict[Path, tuple[tuple[int, int], PersonalRecognizer]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, participant: Participant) -> PersonalRecognizer:
-        """A participant's, as its file is now.
+        """A participant's recognizer, from the present file.
 
         Raises:
             Gone: if there is no file.
-            DataError: if it is damaged, or a link leads to it.
+            DataError: if it is damaged, or there is a link on the path to it.
         """
         path = participant.file
         participant.require_own(path)

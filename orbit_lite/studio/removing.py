@@ -1,7 +1,7 @@
-"""What goes when a video, a thing, a participant or the whole study is deleted: listed first, then removed as listed.
+"""Deletes a video, a thing, a participant or the whole study: first lists what will be removed, then removes it.
 
-A participant goes as `forget --participant` has it. A thing goes from the recognizer, too, which is fitted to the
-others again; the check, the test and the answers, which speak of it, go as a whole.
+A participant is removed as by `forget --participant`. A thing is also removed from the recognizer, which is fitted to
+the other things again; the check, the test and the answers, which mention it, are removed completely.
 """
 
 import os
@@ -20,13 +20,13 @@ from orbit_lite.forgetting.participant import plan_forget_participant
 from orbit_lite.personal.file import load_personal, save_personal
 from orbit_lite.personal.forget import ELSEWHERE
 from orbit_lite.personal.teaching.teach import forget_objects
-from orbit_lite.studio.locks import alone, changing, drop_index
+from orbit_lite.studio.locks import changing, drop_index, exclusive
 from orbit_lite.studio.study import Participant, Study, Thing, Video
 from orbit_lite.studio.wording import wording
 
 
 def plan_video(study: Study, participant: Participant, thing: Thing, video: Video) -> Plan:
-    """What goes with one video. What the recognizer learned from it stays until it is taught again."""
+    """Plan the removal of one video. What the recognizer learned from it stays until it is taught again."""
     root = Root.of(study.root)
     change = _files(study, root, wording()("remove.video", video=video.name, thing=thing.name), [video.path])
     place = video.path.relative_to(study.root).parts
@@ -36,7 +36,7 @@ def plan_video(study: Study, participant: Participant, thing: Thing, video: Vide
 
 
 def plan_thing(study: Study, participant: Participant, thing: Thing) -> Plan:
-    """What goes with a thing."""
+    """Plan the removal of a thing."""
     words, root = wording(), Root.of(study.root)
     videos = words.number("remove.videos", len(thing.videos), thing=thing.name)
     changes = [_files(study, root, videos, [video.path for video in thing.videos])] if thing.videos else []
@@ -59,7 +59,7 @@ def plan_thing(study: Study, participant: Participant, thing: Thing) -> Plan:
 
 
 def plan_participant(study: Study, participant: Participant) -> Plan:
-    """What goes with a participant: all that `forget --participant` finds in the study, and their folder.
+    """Plan the removal of a participant: everything that `forget --participant` finds in the study, and their folder.
 
     Raises:
         KitError: as `plan_forget_participant`.
@@ -72,7 +72,7 @@ def plan_participant(study: Study, participant: Participant) -> Plan:
 
 
 def plan_everything(study: Study) -> Plan:
-    """What goes with all participants. The study's folder itself stays."""
+    """Plan the removal of all participants. The study's folder itself stays."""
     plan = Plan()
     for participant in study.participants():
         plan += plan_participant(study, participant)
@@ -80,15 +80,15 @@ def plan_everything(study: Study) -> Plan:
 
 
 def carry_out(study: Study, participants: Sequence[Participant], plan: Plan) -> Forgotten:
-    """Remove what is listed, while nobody else changes or teaches these participants.
+    """Carry out a plan, while nobody else changes or teaches these participants.
 
     Raises:
-        Busy: if somebody does, or files of theirs arrive, which would bring the folder back; nothing is removed then.
-        KitError: as the changes raise.
+        Busy: if somebody does, or their files are arriving, which would create the folder again; nothing is removed.
+        KitError: if a change raises it.
     """
     with ExitStack() as held:
         for one in participants:
-            held.enter_context(alone(one))
+            held.enter_context(exclusive(one))
             held.enter_context(changing(one))
             one.require_nothing_arrives()
         mine = [one.path for one in participants]
@@ -99,13 +99,12 @@ def carry_out(study: Study, participants: Sequence[Participant], plan: Plan) -> 
 
 
 def appeared(plan: Plan) -> Forgotten:
-    """What was made between the list and the removal, and so is still there: a line for each."""
+    """Files that were made between the list and the removal and so still exist: a line for each."""
     return Forgotten(remaining=tuple(line for look in plan.look_again for line in look()))
 
 
 def tidy(study: Study, names: Sequence[str]) -> None:
-    """Remove folders of participants that hold nothing any more: locks that were held while they were emptied stood in
-    them."""
+    """Remove empty folders of participants. They could not be removed earlier, because they held locks."""
     root = Root.of(study.root)
     for name in names:
         path = study.root / name
@@ -118,7 +117,7 @@ def _unlearn(study: Study, root: Root, participant: Participant, thing: str) -> 
     words, file = wording(), participant.file
     try:
         objects = load_personal(file).objects
-    except DataError:  # damaged: what it learned of the thing can only go with all of it
+    except DataError:  # damaged: what it learned about the thing can only be removed with the whole file
         return _files(study, root, words("remove.recognizer"), [file])
     if thing not in objects:
         return Change(words("remove.not_learned", thing=thing), lambda: Forgotten())
@@ -132,7 +131,7 @@ def _unlearn(study: Study, root: Root, participant: Participant, thing: str) -> 
         except (
             KitError,
             OSError,
-        ):  # a learner that must see all videos together, or a full disk
+        ):  # the learner needs all videos together, or the disk is full
             return _files(study, root, words("remove.recognizer"), [file]).carry_out()
         return Forgotten((line,))
 
@@ -140,7 +139,7 @@ def _unlearn(study: Study, root: Root, participant: Participant, thing: str) -> 
 
 
 def _files(study: Study, root: Root, line: str, paths: Sequence[Path]) -> Change:
-    """The change that removes files, and what is in folders of frames."""
+    """A change that removes files, and folders of frames with their contents."""
     files: list[Removable] = []
     folders: list[tuple[str, ...]] = []
     for path in paths:
@@ -164,7 +163,7 @@ def _regular_files(folder: Path) -> Iterator[Path]:
 
 
 def _folders_below(folder: Path) -> list[Path]:
-    """The deepest first."""
+    """All folders below a folder, deepest first."""
     found = [Path(place) for place, _, _ in os.walk(folder)]
     return sorted((path for path in found if path != folder), key=lambda path: -len(path.parts))
 

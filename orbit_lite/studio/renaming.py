@@ -1,8 +1,8 @@
-"""A participant's other name: their folder takes it, and so do their recognizer and answers. The check and the test,
-which have the name on every page, are made again.
+"""Renames a participant: their folder, recognizer and answers. The check and the test, which have the name on every
+page, are made again.
 
-A note in the folder says what is under way. A server that starts after one that was killed ends it by the note: before
-the folder had its new name, all is as it was; after that, what is left to do is done.
+A note in the folder records a renaming in progress. If the server is killed, the next one reads the note: if the folder
+still has its old name, the renaming is undone; otherwise it is completed.
 """
 
 import os
@@ -19,7 +19,7 @@ from groundwork.strict_json import parse_json
 from orbit_lite.personal.answering.report import read_answers, recognizer_user
 from orbit_lite.personal.file import load_personal, save_personal
 from orbit_lite.personal.file_names import SUFFIX
-from orbit_lite.studio.locks import alone, changing, drop_index
+from orbit_lite.studio.locks import changing, drop_index, exclusive
 from orbit_lite.studio.names import judged_name, require_free
 from orbit_lite.studio.study import Participant, Study
 from orbit_lite.studio.verdicts import without_folder
@@ -29,16 +29,16 @@ NOTE_NAME = ".renaming.json"
 
 
 def rename_participant(study: Study, participant: str, typed: str) -> str:
-    """Give a participant another name; give the name. Their check and test are gone then, if there were some.
+    """Rename a participant and return the new name. Their check and test are removed.
 
     Raises:
-        NameRefused: if the name can't be given, or is taken.
+        NameRefused: if the name can't be used, or is taken.
         DataError: if their recognizer is damaged, or a link leads out of their folder.
-        Gone, Busy: see `changing` and `alone`; Busy also while files of theirs arrive.
+        Gone, Busy: see `changing` and `exclusive`; Busy also while their files are arriving.
     """
     name = judged_name(typed, "participant")
-    whose = study.participant(participant)
-    with alone(whose, study.root / name), changing(whose):
+    owner = study.participant(participant)
+    with exclusive(owner, study.root / name), changing(owner):
         now = study.participant(participant)
         old = now.path.name
         require_free(name, [entry.name for entry in os.scandir(study.root) if entry.name != old])
@@ -60,7 +60,7 @@ def rename_participant(study: Study, participant: str, typed: str) -> str:
 
 
 def end_renamings(study: Study) -> None:
-    """End what a server that was killed had begun. Nobody else may be at work in the study."""
+    """Complete or undo the renamings of a server that was killed. Nobody else may be working in the study."""
     for participant in study.participants():
         with suppress(KitError, OSError, ValueError, KeyError, TypeError):
             note = participant.path / NOTE_NAME
@@ -91,7 +91,7 @@ def _take_back(folder: Path, name: str) -> None:
 
 
 def _finish(study: Study, old: str, name: str) -> None:
-    """What follows when the folder has its new name; again, if it was cut off."""
+    """Complete a renaming after the folder has its new name; can be repeated if it was interrupted."""
     participant = study.participant(name)
     before = participant.results / f"{old}{SUFFIX}"
     for folder in (participant.check_folder, participant.test_folder):
@@ -100,16 +100,16 @@ def _finish(study: Study, old: str, name: str) -> None:
         _rewrite(path, old, participant.file)
     if participant.file.is_file() and not (before.exists() and before.samefile(participant.file)):
         before.unlink(missing_ok=True)
-    lock_path(before).unlink(missing_ok=True)  # those that were held came with the folder
+    lock_path(before).unlink(missing_ok=True)  # locks that were held moved with the folder
     (participant.path / LOCK_NAME).unlink(missing_ok=True)
-    with suppress(OSError):  # there was none before, and nothing is in it
+    with suppress(OSError):  # it did not exist before and is empty
         participant.results.rmdir()
     drop_index(study)
     (participant.path / NOTE_NAME).unlink()
 
 
 def _rewrite(path: Path, old: str, file: Path) -> None:
-    """Answers that the recognizer gave under its old name: it is the same one."""
+    """Put the new name into answers that the recognizer gave under its old name."""
     content = None if path.is_symlink() or not path.is_file() else read_answers(path)
     if content and recognizer_user(content) == old:
         model = {**content["model"], "user": file.stem, "file": file.name}

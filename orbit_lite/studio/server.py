@@ -1,4 +1,4 @@
-"""The server of the local page: one at a time per study, on 127.0.0.1 alone."""
+"""The server of the local page: one per study at a time, only on 127.0.0.1."""
 
 import errno
 import os
@@ -24,14 +24,14 @@ from orbit_lite.studio.study import Study
 from orbit_lite.studio.teaching import Teacher
 
 HOST = "127.0.0.1"
-PORT = 8611  # taken if nobody asks for another; if it is in use, any that is free
+PORT = 8611  # the default; if it is in use, any free port
 _LOCK_NAME = "studio"
-_GOODBYE_S = 3  # for answers that are under way when the server is stopped
+_GOODBYE_S = 3  # for answers in progress when the server is stopped
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is. The token lets a browser in while it runs."""
+    """A server's address. The token gives a browser access while the server runs."""
 
     port: int
     token: str
@@ -51,14 +51,14 @@ def serve(
     """Serve a study's folder until Ctrl-C.
 
     Args:
-        root: the folder, made if missing.
-        port: 0 for any that is free; None for PORT, or any that is free if that is in use.
+        root: the folder, created if missing.
+        port: 0 for any free port; None for PORT, or any free port if that is in use.
         teacher: how participants are taught; by default from the embedded start.
-        limits: of uploads.
-        ready: is called once with the address, when browsers can come.
+        limits: limits on uploads.
+        ready: called once with the address, when browsers can connect.
 
     Raises:
-        UsageError: if the folder is no study's, another server has it open, or the port is in use.
+        UsageError: if the folder is not a study's, another server has it open, or the port is in use.
     """
     study = Study.open(root)
     with only_studio(study), listening(port) as listener:
@@ -70,14 +70,14 @@ def serve(
             server = make_server(studio, address)
             ready(address)
             server.run(sockets=[listener])
-        except KeyboardInterrupt:  # how it is meant to be stopped
+        except KeyboardInterrupt:  # the normal way to stop it
             pass
         finally:
             studio.close()
 
 
 def make_server(studio: Studio, address: Address) -> uvicorn.Server:
-    """A server that is not started yet."""
+    """Make a server, without starting it."""
     app = make_app(studio, port=address.port, token=address.token)
     config = uvicorn.Config(
         app,
@@ -95,37 +95,37 @@ def make_server(studio: Studio, address: Address) -> uvicorn.Server:
 
 @contextmanager
 def only_studio(study: Study) -> Iterator[None]:
-    """Keep other servers from the same folder while the block runs.
+    """Lock the folder against other servers while the block runs.
 
     Raises:
-        UsageError: if one has it open.
+        UsageError: if another server has it open.
     """
     with ExitStack() as held:
         try:
             held.enter_context(only_writer(study.root / _LOCK_NAME, str(study.root)))
         except UsageError:
             raise UsageError(
-                f"{study.root}: another studio has this folder open; use that one, or stop it first"
+                f"{study.root}: another studio has this folder open; use that studio, or stop it first"
             ) from None
         yield
 
 
 @contextmanager
 def listening(port: int | None) -> Iterator[socket.socket]:
-    """A socket of this computer alone, which others can connect to from now on.
+    """A listening socket that only this computer can connect to.
 
     Raises:
-        UsageError: if the port is in use, or not to be used.
+        UsageError: if the port is in use or not allowed.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        if os.name == "posix":  # else the port is not free for a minute after a studio on it was stopped
+        if os.name == "posix":  # otherwise the port stays in use for a minute after a studio was stopped
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, PORT if port is None else port))
         except OSError as error:
             if port is not None:
                 raise UsageError(
-                    f"--port {port}: {_why(error)}; give another, or leave --port out for one that is free"
+                    f"--port {port}: {_why(error)}; give another port, or leave out --port to use a free one"
                 ) from None
             listener.bind((HOST, 0))
         listener.listen(128)

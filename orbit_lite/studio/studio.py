@@ -1,4 +1,4 @@
-"""All that a running server holds: the study, the rooms' parts, and what was just said. Nothing of it outlives it."""
+"""The state of a running server: the study, the parts that pages use, and the latest notices. None of it is stored."""
 
 import itertools
 from collections import OrderedDict
@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from orbit_lite.studio.arrivals import Desk
+from orbit_lite.studio.arrivals import Intake
 from orbit_lite.studio.jobs import Jobs
 from orbit_lite.studio.receiving import Limits
 from orbit_lite.studio.recognizers import Recognizers
 from orbit_lite.studio.study import Study
 from orbit_lite.studio.teaching import Teacher
-from orbit_lite.studio.threads import answering_pool, upgrade
+from orbit_lite.studio.threads import answering_pool, keep_thread_count
 from orbit_lite.studio.verdicts import Judge, Verdicts
 from orbit_lite.studio.wording import wording
 
@@ -21,15 +21,15 @@ _MOST_NOTICES = 100
 
 
 class Notices:
-    """Lines that the next page is to show, by the number that its address then has."""
+    """Lines for the next page to show, stored under a number that is in its address."""
 
     def __init__(self) -> None:
-        """None yet."""
+        """Begin with none."""
         self._lines: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._numbers = itertools.count(1)
 
     def add(self, lines: Sequence[str]) -> str:
-        """Keep lines; give their number."""
+        """Store lines and return their number."""
         number = str(next(self._numbers))
         self._lines[number] = tuple(lines)
         while len(self._lines) > _MOST_NOTICES:
@@ -37,20 +37,20 @@ class Notices:
         return number
 
     def of(self, number: str) -> tuple[str, ...]:
-        """The lines of a number; none where nothing is known of it."""
+        """The lines stored under a number; empty for an unknown number."""
         return self._lines.get(number, ())
 
 
 class Streams:
-    """How many cameras are being answered."""
+    """Counts the cameras in use."""
 
     def __init__(self) -> None:
-        """None yet."""
+        """Begin with none."""
         self._open = 0
 
     @contextmanager
     def one_more(self, most: int) -> Iterator[bool]:
-        """Count one while the block runs, if there are fewer than `most`; give whether it is one of them."""
+        """Count one more while the block runs, if there are fewer than `most`; yields whether there are."""
         free = self._open < most
         self._open += free
         try:
@@ -66,7 +66,7 @@ class Studio:
     study: Study
     teacher: Teacher
     limits: Limits
-    desk: Desk
+    intake: Intake
     jobs: Jobs
     recognizers: Recognizers
     notices: Notices = field(default_factory=Notices)
@@ -75,18 +75,18 @@ class Studio:
 
     @classmethod
     def of(cls, study: Study, *, teacher: Teacher, limits: Limits) -> "Studio":
-        """Put the parts together."""
+        """Create the parts."""
         judge = Judge()
         return cls(
             study=study,
             teacher=teacher,
             limits=limits,
-            desk=Desk(study, judge, Verdicts(judge)),
-            jobs=Jobs(waiting=wording()("teach.waiting"), begin=upgrade()),
+            intake=Intake(study, judge, Verdicts(judge)),
+            jobs=Jobs(waiting=wording()("teach.waiting"), begin=keep_thread_count()),
             recognizers=Recognizers(device=teacher.device),
         )
 
     def close(self) -> None:
-        """End the process that judges, and the thread that answers."""
+        """Stop the process that checks videos, and the thread that answers frames."""
         self.answering.shutdown(wait=False, cancel_futures=True)
-        self.desk.judge.close()
+        self.intake.judge.close()

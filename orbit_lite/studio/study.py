@@ -1,10 +1,10 @@
-"""A study's folder as it stands on the disk at this moment: participants, their things, and the things' videos.
+"""Reads a study's folder: participants, their things, and the things' videos.
 
-    DIR/PARTICIPANT/THING/{clean,clutter}/VIDEO.mp4     as own videos everywhere; loose ones in THING are clean
+    DIR/PARTICIPANT/THING/{clean,clutter}/VIDEO.mp4     as for own videos; those directly in THING are clean
     DIR/PARTICIPANT/results/PARTICIPANT.safetensors     their recognizer
     DIR/PARTICIPANT/results/{check,test,answers}/       what `check-user`, `evaluate` and `recognize` write
 
-Nothing is remembered: each look reads the folders again. Links are not followed, so that nothing outside is reached.
+Nothing is cached: the folders are read again each time. Links are not followed, so nothing outside is reached.
 """
 
 import os
@@ -20,20 +20,21 @@ from groundwork.words import natural_sort_key
 from orbit_lite.personal.file_names import SUFFIX
 from orbit_lite.studio.wording import wording
 
-INCOMING_NAME = ".incoming"  # in a participant's folder: uploads that are not judged yet
+INCOMING_NAME = ".incoming"  # in a participant's folder: uploads that are not checked yet
 
 
 class Busy(UsageError):
-    """Another tab, another server or a command is writing there. Nothing was changed."""
+    """Another tab, server or command is using the folder. Nothing was changed."""
 
 
 class Gone(DataError):
-    """A participant, thing or video that is not there, or not any more."""
+    """A participant, thing or video does not exist, or no longer exists."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video or photo of a thing. video_type: one of TREE_TYPES; clean ones teach. stored: a folder of frames."""
+    """A video or photo of a thing. video_type: one of TREE_TYPES; clean ones teach. stored: whether it is a folder of
+    frames."""
 
     name: str
     video_type: str
@@ -42,7 +43,7 @@ class Video:
 
     @property
     def teaches(self) -> bool:
-        """Whether it teaches, by its place."""
+        """Whether its folder makes it a teaching video."""
         return self.video_type == LOOSE_TYPE
 
     @property
@@ -53,7 +54,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Thing:
-    """A participant's thing, its folder and its videos, by type and name."""
+    """A participant's thing: its folder, and its videos sorted by type and name."""
 
     name: str
     path: Path
@@ -61,14 +62,14 @@ class Thing:
 
     @property
     def teaching(self) -> tuple[Video, ...]:
-        """The videos that teach it: where there are some, photos beside them are left aside."""
+        """The videos that teach it, or its photos if there are no videos."""
         clean = [video for video in self.videos if video.teaches]
         films = [video for video in clean if not video.is_photo]
         return tuple(films or clean)
 
     @property
-    def left_aside(self) -> tuple[Video, ...]:
-        """Photos that stand beside videos, and so teach nothing."""
+    def unused_photos(self) -> tuple[Video, ...]:
+        """Photos that do not teach, because there are videos."""
         return tuple(video for video in self.videos if video.teaches and video not in self.teaching)
 
     @property
@@ -77,10 +78,10 @@ class Thing:
         return tuple(video for video in self.videos if not video.teaches)
 
     def video(self, video_type: str, name: str) -> Video:
-        """One video by its type and name.
+        """Find a video by its type and name.
 
         Raises:
-            Gone: if there is none.
+            Gone: if it does not exist.
         """
         for video in self.videos:
             if (video.video_type, nfc(video.name)) == (video_type, nfc(name)):
@@ -90,7 +91,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Participant:
-    """A participant's folder. `links` are names in it that lead elsewhere, and are not followed."""
+    """A participant's folder. `links`: names of links in it, which are not followed."""
 
     name: str
     path: Path
@@ -99,17 +100,17 @@ class Participant:
 
     @property
     def results(self) -> Path:
-        """Where what was made of their videos stands."""
+        """The folder for everything made from their videos."""
         return self.path / RESULTS_NAME
 
     @property
     def file(self) -> Path:
-        """Their recognizer, there or not."""
+        """The path of their recognizer, which may not exist."""
         return self.results / f"{self.path.name}{SUFFIX}"
 
     @property
     def check_folder(self) -> Path:
-        """What `check-user` writes."""
+        """The folder that `check-user` writes."""
         return self.results / "check"
 
     @property
@@ -119,16 +120,16 @@ class Participant:
 
     @property
     def answers_folder(self) -> Path:
-        """What `recognize` writes, for each video or photo that was tried."""
+        """The folder for what `recognize` writes about each video or photo that was tried."""
         return self.results / "answers"
 
     @property
     def incoming(self) -> Path:
-        """Where uploads wait until they are judged; hidden, so that nobody takes them for videos of a thing."""
+        """Where uploads wait until they are checked; hidden, so that they are not taken for videos of a thing."""
         return self.path / INCOMING_NAME
 
     def link_to(self, *places: Path) -> str:
-        """The first link on the way from the participant's folder to one of these places in it; "" if there is none."""
+        """The first link on the path from the participant's folder to one of these paths in it; "" if there is none."""
         for place in places:
             for path in (place, *place.parents):
                 if path == self.path:
@@ -138,21 +139,21 @@ class Participant:
         return ""
 
     def require_own(self, *places: Path) -> None:
-        """See that these places, there or not, are in the participant's folder, and not elsewhere by a link.
+        """Check that no link leads out of the participant's folder on the way to these paths, which may not exist.
 
         Raises:
-            DataError: if a link leads to one.
+            DataError: if there is such a link.
         """
         if name := self.link_to(*places):
             raise DataError(wording()("fault.link", name=f"{self.name}/{name}"))
 
     def require_nothing_arrives(self) -> None:
-        """See that no upload is on its way to this participant. Raises Busy if one is."""
+        """Check that no upload for this participant is in progress. Raises Busy if one is."""
         if self.incoming.exists():
             raise Busy(wording()("participant.arriving", name=self.name))
 
     def thing(self, name: str) -> Thing:
-        """One thing by its name. Raises Gone if there is none."""
+        """Find a thing by its name. Raises Gone if it does not exist."""
         for thing in self.things:
             if nfc(thing.name) == nfc(name):
                 return thing
@@ -167,35 +168,33 @@ class Study:
 
     @classmethod
     def open(cls, root: Path) -> "Study":
-        """Open a folder, made if missing.
+        """Open a folder, which is created if missing.
 
         Raises:
             UsageError: if it is a file, a frame tree or one participant's own folder.
         """
         if root.exists() and not root.is_dir():
-            raise UsageError(
-                f"{root}: a file; 'studio' takes a folder for a study, with a folder per participant in it"
-            )
+            raise UsageError(f"{root}: is a file; 'studio' takes a study's folder, which has a folder per participant")
         if root.is_symlink() and not root.exists():
-            raise UsageError(f"{root}: a link that leads nowhere; give a folder for a study, or remove the link")
+            raise UsageError(f"{root}: is a link that leads nowhere; give a folder for a study, or remove the link")
         root.mkdir(parents=True, exist_ok=True)
         names = {entry.name for entry in os.scandir(root)}
         if names & {*SPLITS, ANNOTATIONS, MANIFEST_NAME}:
             raise UsageError(
-                f"{root}: a tree of frames or videos for evaluation; 'studio' takes a study's own folder, with a "
-                "folder per participant in it. Give another, or a new one"
+                f"{root}: is a tree of frames or videos for evaluation; 'studio' takes a study's folder, which has a "
+                "folder per participant. Give another folder, or a new one"
             )
         if hint := one_user_hint(root):
-            raise UsageError(f"{root}: videos of things stand where participants are expected.{hint}")
+            raise UsageError(f"{root}: has videos of things where participants' folders are expected.{hint}")
         return cls(root.resolve())
 
     def require_there(self) -> None:
-        """Raises Gone if the study's folder is not there any more."""
+        """Raises Gone if the study's folder no longer exists."""
         if not self.root.is_dir():
             raise Gone(wording()("fault.no_study", folder=self.root))
 
     def participants(self) -> list[Participant]:
-        """All of them, in natural order. Raises Gone if the study's folder is not there any more."""
+        """All participants, in natural order. Raises Gone if the study's folder no longer exists."""
         self.require_there()
         found = [self._read(name) for name, link in _folders(self.root) if not link]
         return sorted(found, key=lambda one: (natural_sort_key(one.name), one.name))
@@ -245,7 +244,7 @@ def _videos_in(folder: Path, video_type: str) -> list[Video]:
 
 
 def _folders(path: Path) -> list[tuple[str, bool]]:
-    """Names of folders in a folder, and whether each is a link that leads to one."""
+    """Names of the folders in a folder, and whether each is a link to a folder."""
     return [(entry.name, entry.is_symlink()) for entry in _entries(path) if entry.is_dir()]
 
 

@@ -1,4 +1,4 @@
-"""The study as a table: a row per participant and thing, and as CSV."""
+"""The study as a table with one row per participant and thing, also for CSV."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Teach: what `personalize`, `check-user` and `evaluate` do, one after the other, into a participant's results."""
+"""Teaches, checks and tests a participant's recognizer, as `personalize`, `check-user` and `evaluate` do."""
 
 import shutil
 import tempfile
@@ -27,28 +27,27 @@ from orbit_lite.studio.wording import wording
 
 @dataclass(frozen=True)
 class Teacher:
-    """How participants are taught: from which start, with how many processes that decode, and where to compute."""
+    """How participants are taught: the starting model, the number of decoding processes, and the device."""
 
     start: ModelChoice = EMBEDDED_START
     workers: int | None = None
     device: str = "cpu"
 
     def teach(self, study: Study, name: str, say: Say) -> str:
-        """Teach a participant's things, check, and test on clutter videos where there are some.
+        """Teach a participant's things, check the recognizer, and test it on clutter videos if there are any.
 
-        The recognizer's file, and each of the others, is written whole or not at all; what stood there before stays
-        until then.
+        Each file is written completely or not at all; the old ones stay until then.
 
         Args:
-            study: where the participant is.
-            name: the participant's.
+            study: the study.
+            name: the participant's name.
             say: announces a stage.
 
         Returns:
-            what to announce at the end.
+            the text to announce at the end.
 
         Raises:
-            DataError: if the videos are not as they should be.
+            DataError: if the videos are unusable.
             Gone, Busy: see `locks.teaching`.
         """
         words, device = wording(), torch.device(self.device)
@@ -61,7 +60,7 @@ class Teacher:
             return self._examined(participant, device, say)
 
     def examine(self, study: Study, name: str, say: Say) -> str:
-        """Check, and test, without teaching: what a participant's recognizer is already. As `teach` otherwise."""
+        """Check and test an existing recognizer without teaching it; otherwise like `teach`."""
         participant = study.participant(name)
         with teaching(participant), _not_removed(participant):
             say(wording()("teach.rechecking"))
@@ -74,11 +73,11 @@ class Teacher:
             say(words("teach.testing"))
             self._test(participant, device)
         else:
-            shutil.rmtree(participant.test_folder, ignore_errors=True)  # of a recognizer that is no more
+            shutil.rmtree(participant.test_folder, ignore_errors=True)  # of an earlier recognizer
         return words("teach.done_unchecked", why=unchecked) if unchecked else words("teach.done")
 
     def _check(self, participant: Participant, device: torch.device) -> str:
-        """Leave the check; where nothing can be held out there is none, and the line says why."""
+        """Write the check; if nothing can be held out, there is none, and the returned line says why."""
         shares = load_personal(participant.file).fitted.recognizer.shares_features
         try:
             if shares:
@@ -90,16 +89,16 @@ class Teacher:
             return str(error)
         require_there(participant)
         write_check(found, participant.check_folder)
-        if not participant.file.is_file():  # removed by hand in this moment, and the check has made the folder again
+        if not participant.file.is_file():  # removed by hand at this moment, and the check has created the folder again
             shutil.rmtree(participant.check_folder, ignore_errors=True)
             for folder in (participant.results, participant.path):
-                with suppress(OSError):  # the lock is in it, or something else
+                with suppress(OSError):  # it contains the lock or other files
                     folder.rmdir()
         return ""
 
     def _test(self, participant: Participant, device: torch.device) -> None:
-        """Leave the run on the clutter videos, in a tree of this participant alone: that the videos of others are as
-        they should be is not asked here."""
+        """Write the run on the clutter videos, in a tree with only this participant, so that faulty videos of others do
+        not matter."""
         new, old = part_path(participant.test_folder), participant.test_folder
         shutil.rmtree(new, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix="orbit-lite-") as folder:
@@ -115,10 +114,10 @@ class Teacher:
 
 @contextmanager
 def _not_removed(participant: Participant) -> Iterator[None]:
-    """See that the folder is there when the block ends; if somebody removed it by hand, that is why the block failed.
+    """Check that the folder still exists when the block ends or fails, in case somebody removed it by hand.
 
     Raises:
-        Gone: if it is not.
+        Gone: if it was removed.
     """
     try:
         yield
@@ -129,7 +128,7 @@ def _not_removed(participant: Participant) -> Iterator[None]:
 
 
 def require_teachable(participant: Participant) -> None:
-    """See that there is something to teach, in words for who films.
+    """Check that there is enough to teach; the messages are for the person who films.
 
     Raises:
         DataError: if there are too few things, one has no video, or a link leads out of the folder.
@@ -144,5 +143,5 @@ def require_teachable(participant: Participant) -> None:
 
 
 def without_videos(participant: Participant) -> Sequence[Thing]:
-    """Things that nothing teaches."""
+    """Things without teaching videos."""
     return [thing for thing in participant.things if not thing.teaching]

@@ -1,5 +1,5 @@
-"""What there is to say of each video, in the words of `prep quality`: worked out once per file, in a process that can
-be killed, and worked out again when the file has changed."""
+"""Verdicts on how each video was filmed, as from `prep quality`. They are computed once per file, in a process that can
+be killed, and again when the file changes."""
 
 import threading
 from collections.abc import Iterable
@@ -12,20 +12,20 @@ from data_prep.workers.stream import StreamWorker
 from groundwork.errors import KitError, system_line
 from orbit_lite.studio.study import Video
 
-HANG_S = 180.0  # for a whole video: one that takes longer is damaged, or too long to teach with
+HANG_S = 180.0  # per video; one that takes longer is damaged or too long for teaching
 _Key = tuple[str, int, int]
 
 
 class Judge:
-    """Judges files one after the other; whoever asks at the same time waits. Closing it ends its process."""
+    """Checks files one after the other; concurrent callers wait. Closing it ends its process."""
 
     def __init__(self) -> None:
-        """No process yet: it starts with the first file."""
+        """Prepare; the process starts with the first file."""
         self._worker = StreamWorker()
         self._alone = threading.Lock()
 
     def verdict(self, path: Path) -> Verdict:
-        """What there is to say of a file or a folder of frames.
+        """The verdict on a file or a folder of frames.
 
         Raises:
             DataError: if it can't be read, hangs or breaks the decoder.
@@ -46,10 +46,10 @@ class Judge:
 
 
 class Verdicts:
-    """The verdicts of the files that pages show: known ones at once, others soon."""
+    """The verdicts on files that pages show. Known ones are returned at once; the others are computed in a thread."""
 
     def __init__(self, judge: Judge) -> None:
-        """Begin with none known."""
+        """Begin without verdicts."""
         self._judge = judge
         self._known: dict[_Key, Verdict | str] = {}
         self._asked: set[_Key] = set()
@@ -57,12 +57,12 @@ class Verdicts:
         self._thread: threading.Thread | None = None
 
     def add(self, path: Path, verdict: Verdict) -> None:
-        """Note what is known already of a file that has just arrived."""
+        """Store the verdict on a file that has just arrived."""
         if (key := _key(path)) is not None:
             self._known[key] = verdict
 
     def known(self, videos: Iterable[Video]) -> dict[Path, Verdict | str | None]:
-        """Of each video its verdict, or in a line why it can't be read; None while nobody has looked: it is looked at
+        """Each video's verdict, or a line on why it can't be read, or None if it is not known yet and will be computed
         soon."""
         return {video.path: self._of(video.path) for video in videos}
 
@@ -85,22 +85,22 @@ class Verdicts:
                 self._known[key] = self._judge.verdict(path)
             except KitError as error:
                 self._known[key] = without_folder(str(error), path)
-            except OSError as error:  # the thread goes on: nobody else looks at the others
+            except OSError as error:  # the thread must continue with the other files
                 self._known[key] = without_folder(system_line(error), path)
 
 
 def in_words(verdict: Verdict) -> str:
-    """How it is filmed: `your clip looks fine.`"""
+    """How it was filmed: `your clip looks fine.`"""
     return filming_verdict([verdict.issues])
 
 
 def without_folder(line: str, path: Path) -> str:
-    """An error's line that names a file by its name alone, as the page does."""
+    """An error's line with only the file's name instead of its path, as on the page."""
     return line.replace(str(path), path.name)
 
 
 def _key(path: Path) -> _Key | None:
-    """What a verdict is of: a file's place, size and time; None if it is gone."""
+    """The key of a verdict: the file's path, size and time; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:

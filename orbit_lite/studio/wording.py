@@ -1,4 +1,4 @@
-"""What the page says, by key: one file of texts for templates and scripts, so that it can be translated as a whole."""
+"""The texts of the page by key, in one file for templates and scripts, so that it can be translated as a whole."""
 
 import json
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ class Wording:
         self.texts = dict(texts)
 
     def __call__(self, key: str, **values: object) -> str:
-        """The text of a key, `{names}` in it filled in. Raises KeyError for a key or a name that is not there."""
+        """The text of a key, with its `{names}` filled in. Raises KeyError for a missing key or name."""
         return self.texts[key].format(**values)
 
     def number(self, key: str, count: int, **values: object) -> str:
-        """The text that goes with a count: `KEY.one` for 1, else `KEY.other`."""
+        """The text for a count: `KEY.one` for 1, otherwise `KEY.other`."""
         return self(f"{key}.{'one' if count == 1 else 'other'}", count=count, **values)
 
     def module(self) -> str:

@@ -18,14 +18,14 @@ def frame_accuracy(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("users", [(5, 1, 1), pytest.param((12, 1, 3), marks=pytest.mark.long)])
-def test_the_demo_learns_what_carries_over_to_new_users(tmp_path, users):
+def test_the_demo_learns_something_that_transfers_to_new_users(tmp_path, users):
     settings = ["epochs=4"]
     printed = str(run_demo(tmp_path / "demo", users=users, settings=settings))
     for name in ("before", "after"):
         assert all((tmp_path / "demo" / name / file).is_file() for file in FILES)
         assert str(tmp_path / "demo" / name / "report.html") in printed
     before, after = (frame_accuracy(tmp_path / "demo" / name) for name in ("before", "after"))
-    # chance is 0.2 with 5 objects a user. Measured with 5 and 12 train users: 0.35 before; after, 0.54 to 0.58 with
+    # chance is 0.2 with 5 objects per user. Measured with 5 and 12 train users: 0.35 before; after, 0.54 to 0.58 with
     # the instructions of three processors
     assert after > 0.45 and after > before + 0.1
 
@@ -40,5 +40,5 @@ def test_the_demo_learns_what_carries_over_to_new_users(tmp_path, users):
     assert again.split(table)[1].split("done in")[0] == printed.split(table)[1].split("done in")[0]
 
 
-def test_the_range_that_it_prints_is_that_of_the_readme():
+def test_the_printed_range_is_that_of_the_readme():
     assert f"| {AFTER} |" in (ROOT / "README.md").read_text()

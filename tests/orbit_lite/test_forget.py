@@ -1,4 +1,4 @@
-"""A user out of runs: what is left is what evaluating without them gives, and a note that somebody was removed."""
+"""Removing a user from runs: the rest equals an evaluation without them, plus a note that somebody was removed."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def evaluated(pocket_frames, tmp_path_factory):
-    """A run on both test users, with times and pictures. Not to be changed."""
+    """A run on both test users, with times and pictures. Do not change it."""
     run = tmp_path_factory.mktemp("evaluated") / "run"
     evaluate(request(pocket_frames), run, workers=0, device=CPU, thumbnails=True, timed=True)
     write_results_file(run / "tasks.jsonl", run / "predictions.parquet", run / "results.json")
@@ -55,7 +55,7 @@ def evaluated(pocket_frames, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluated_alone(evaluated, tmp_path_factory):
-    """The same of one user alone. Not to be changed."""
+    """A run on only one user. Do not change it."""
     run = tmp_path_factory.mktemp("alone") / "run"
     shutil.copytree(evaluated, run)
     forget_in_run(run, STAYS)
@@ -64,7 +64,7 @@ def evaluated_alone(evaluated, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def without_them(pocket_frames, tmp_path_factory):
-    """A run on a tree that the user was never in."""
+    """A run on a tree without the user."""
     folder = tmp_path_factory.mktemp("without")
     for part in ("test", "annotations/test"):
         shutil.copytree(pocket_frames / part, folder / "frames" / part, ignore=shutil.ignore_patterns(f"{USER}*"))
@@ -74,7 +74,7 @@ def without_them(pocket_frames, tmp_path_factory):
 
 @pytest.fixture
 def tree(pocket_frames, tmp_path):
-    """The test users alone: what evaluations here are of."""
+    """A tree with only the test users, which the evaluations here use."""
     for part in ("test", "annotations/test"):
         shutil.copytree(pocket_frames / part, tmp_path / "frames" / part)
     return tmp_path / "frames"
@@ -86,8 +86,8 @@ def run(evaluated, tmp_path):
     return tmp_path / "run"
 
 
-def refuse_traces(folder, user):
-    """No path and no file holds the user's name, with which their videos' begin; Parquet is read, for it compresses."""
+def require_no_mention(folder, user):
+    """Check that no path and no file contains the user's name; Parquet is read, because it is compressed."""
     for path in folder.rglob("*"):
         assert user not in str(path.relative_to(folder)), path
         if path.is_file():
@@ -98,16 +98,16 @@ def refuse_traces(folder, user):
             assert not any(user in name for name in table[column].cat.categories), path
 
 
-def test_what_is_left_is_a_run_of_those_who_stay(tree, run, without_them):
+def test_the_rest_is_a_run_of_the_other_users(tree, run, without_them):
     forgotten = forget(tree, USER, [run])
-    refuse_traces(run, USER)
-    refuse_traces(tree, USER)
+    require_no_mention(run, USER)
+    require_no_mention(tree, USER)
     left, expected = (read_scorecard(folder / "scorecard.json") for folder in (run, without_them))
     same = ("overall", "counts", "left_out", "per_user", "per_task", "per_object", "per_video", "confusion")
     for name in (*same, "by_annotation"):
         assert getattr(left, name) == getattr(expected, name), name
     assert left.cost.macs_to_personalize == expected.cost.macs_to_personalize
-    assert left.cost.seconds_to_personalize.n == 2  # the two tasks of the one who stays
+    assert left.cost.seconds_to_personalize.n == 2  # the two tasks of the remaining user
     tasks = [read_tasks(folder / "tasks.jsonl").tasks for folder in (run, without_them)]
     assert tasks[0] == tasks[1]
     tables = [read_predictions(folder / "predictions.parquet").astype(str) for folder in (run, without_them)]
@@ -118,14 +118,14 @@ def test_what_is_left_is_a_run_of_those_who_stay(tree, run, without_them):
         assert part in str(forgotten)
 
 
-def test_scorecard_and_report_say_that_somebody_went_and_not_who(tree, run):
+def test_scorecard_and_report_state_that_somebody_was_removed_but_not_who(tree, run):
     before = read_tasks(run / "tasks.jsonl")
     forget(tree, USER, [run])
     card = read_scorecard(run / "scorecard.json")
     assert any(note.startswith(NOTE) for note in card.notes)
     assert NOTE in (run / "report.html").read_text() and NOTE in (run / "report.md").read_text()
     after = read_tasks(run / "tasks.jsonl")
-    # the tasks are those that were drawn from the tree as it was, so they go on saying so
+    # the tasks were drawn from the tree with the user, so they still have its fingerprint
     assert card.data_fingerprint == after.data_fingerprint == before.data_fingerprint
     assert card.data_fingerprint != open_index(tree).fingerprint
     assert card.tasks_fingerprint == tasks_fingerprint(after) != tasks_fingerprint(before)
@@ -144,8 +144,8 @@ def test_the_run_can_be_checked_scored_and_reported(run, tmp_path):
 
 
 @pytest.mark.parametrize("forgotten_in_tree", [True, False])
-def test_the_run_does_not_go_on(tree, run, forgotten_in_tree):
-    """Not even on a copy of the tree that still has the user, where its settings are the same."""
+def test_the_run_can_not_be_resumed(tree, run, forgotten_in_tree):
+    """Not even on a copy of the tree that still has the user, with the same settings."""
     forget_in_run(run, USER, data=tree)
     if forgotten_in_tree:
         forget_user(tree, USER)
@@ -155,40 +155,40 @@ def test_the_run_does_not_go_on(tree, run, forgotten_in_tree):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_without_the_tree_accuracy_by_annotation_is_left_out_and_that_is_told(run):
+def test_without_the_tree_accuracy_by_annotation_is_left_out_and_this_is_reported(run):
     assert read_scorecard(run / "scorecard.json").by_annotation
-    told = str(forget_in_run(run, USER))
-    assert "again, without accuracy by annotation and video frames" in told
+    result = str(forget_in_run(run, USER))
+    assert "again, without accuracy by annotation and video frames" in result
     card = read_scorecard(run / "scorecard.json")
     assert card.by_annotation is None and card.cost.macs_to_personalize.n == 2
     assert not (run / "by_annotation.csv").exists()
 
 
-def test_a_run_of_this_user_alone_goes_whole(run, tree):
+def test_a_run_of_only_this_user_is_removed_completely(run, tree):
     forget_in_run(run, STAYS)
-    told = forget(tree, USER, [run])
-    assert not run.exists() and "the whole run, for it is of this user alone" in str(told)
+    result = forget(tree, USER, [run])
+    assert not run.exists() and "the whole run, because it has only this user" in str(result)
     assert [path for path in run.parent.iterdir() if path.name.startswith(".run")] == []
 
 
-def test_what_is_not_of_a_run_that_goes_whole_stays(run, tree, tmp_path):
+def test_other_files_in_a_removed_runs_folder_stay(run, tree, tmp_path):
     forget_in_run(run, STAYS)
     for name in ("thesis.tex", "figures/accuracy_per_user.svg", ".notes.part"):
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).write_text("mine")
     (tmp_path / "table.csv").write_text("mine")
     (run / "mine.csv").symlink_to(tmp_path / "table.csv")
-    told = forget(tree, USER, [run])
+    result = forget(tree, USER, [run])
     files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert files == {"thesis.tex", "figures/accuracy_per_user.svg", ".notes.part", "mine.csv", "run.json"}
-    assert [line.removeprefix(f"{run}/").split(":")[0] for line in told.left] == sorted(
+    assert [line.removeprefix(f"{run}/").split(":")[0] for line in result.left] == sorted(
         [".notes.part", "figures", "mine.csv", "thesis.tex"]
     )
     again = forget(tree, USER, [run])
-    assert again.left == told.left and not again.removed and "already gone" in again.note
+    assert again.left == result.left and not again.removed and "already gone" in again.note
 
 
-def test_a_run_that_goes_whole_goes_after_any_interruption(evaluated_alone, tmp_path, monkeypatch):
+def test_a_run_is_removed_completely_after_any_interruption(evaluated_alone, tmp_path, monkeypatch):
     run = tmp_path / "run"
     steps = after = 0
 
@@ -219,7 +219,7 @@ def test_a_run_that_goes_whole_goes_after_any_interruption(evaluated_alone, tmp_
     assert after > 15 and not run.exists()
 
 
-# Every kind of file in a run, whole and cut off, and a folder: each a link in turn.
+# Every kind of file in a finished and an interrupted run, and a folder: each is a link in turn.
 IN_RUN = ("run.json", "log.txt", "tasks.jsonl", "predictions.parquet", "scorecard.json", "report.html", "report.md")
 IN_RUN += ("per_user.csv", "timelines.csv", "seconds_to_personalize.csv")
 IN_RUN += ("results.json", ".parts", ".tasks.jsonl.part")
@@ -227,7 +227,7 @@ IN_RUN += ("results.json", ".parts", ".tasks.jsonl.part")
 
 @pytest.mark.parametrize("alone", [False, True], ids=["with others", "alone"])
 @pytest.mark.parametrize("name", [*IN_RUN, f".parts/{USER}.parquet"])
-def test_a_run_with_a_link_among_its_files_is_left(name, alone, evaluated_alone, evaluated, tree, tmp_path):
+def test_a_run_with_a_link_among_its_files_is_not_changed(name, alone, evaluated_alone, evaluated, tree, tmp_path):
     run, away = tmp_path / "run", tmp_path / "away"
     shutil.copytree(evaluated_alone if alone else evaluated, run)
     (run / ".parts").mkdir()
@@ -236,11 +236,11 @@ def test_a_run_with_a_link_among_its_files_is_left(name, alone, evaluated_alone,
     shutil.move(run / name, away)
     (run / name).symlink_to(away)
     before = {path: path.read_bytes() for path in (*run.rglob("*"), away, *away.rglob("*")) if path.is_file()}
-    told = forget(tree, USER, [run])
+    result = forget(tree, USER, [run])
     after = {path: path.read_bytes() for path in (*run.rglob("*"), away, *away.rglob("*")) if path.is_file()}
     assert after == before
-    assert told.remaining == (
-        f"{run}: not changed, for {run / name} is a symbolic link to {away}; put the file itself there",
+    assert result.remaining == (
+        f"{run}: not changed, because {run / name} is a symbolic link to {away}; put the file itself there",
     )
     assert not (tree / "test" / USER).exists()
 
@@ -253,9 +253,9 @@ def test_a_link_that_appears_in_a_run_after_the_list_is_not_followed(name, run, 
     shutil.move(run / name, tmp_path / "away")
     (run / name).symlink_to(tmp_path / "away")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    told = plan.carry_out()
+    result = plan.carry_out()
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-    assert any(line.startswith(f"{run}: not changed") for line in told.remaining)
+    assert any(line.startswith(f"{run}: not changed") for line in result.remaining)
 
 
 def test_a_run_named_by_a_link_is_refused(run, tree, tmp_path):
@@ -271,14 +271,14 @@ def test_a_second_user_is_counted(pocket_frames, tmp_path):
     evaluate(request(pocket_frames, split="train"), out, workers=0, device=CPU)
     for user in ("P1001", "P1003"):
         forget_in_run(out, user)
-        refuse_traces(out, user)
+        require_no_mention(out, user)
     notes = read_scorecard(out / "scorecard.json").notes
     assert [note for note in notes if "removed" in note] == [
         "2 users were removed from this run at their request; all numbers are for the remaining users."
     ]
 
 
-def test_a_run_cut_off_before_its_predictions_loses_the_users_part(tree, tmp_path, monkeypatch):
+def test_a_run_interrupted_before_its_predictions_loses_the_users_part(tree, tmp_path, monkeypatch):
     from orbit_lite.evaluation.predict import predict_users
 
     def first_user_only(*arguments, **how):
@@ -292,11 +292,11 @@ def test_a_run_cut_off_before_its_predictions_loses_the_users_part(tree, tmp_pat
     assert (out / f".parts/{USER}.parquet").is_file()
     (out / f".parts/.{USER}.parquet.part").write_bytes(b"cut off")
     forgotten = forget(tree, USER, [out])
-    refuse_traces(out, USER)
+    require_no_mention(out, USER)
     assert "evaluate again into another folder" in str(forgotten)
 
 
-def test_lines_of_the_log_go_that_name_them_and_others_stay(run):
+def test_only_log_lines_that_name_the_user_are_removed(run):
     log = run / "log.txt"
     whole = log.read_text()
     log.write_text(whole + f"2026-01-01 12:00:00 step 3: training task 5 (user {USER}): not finite\nP30010 stays\n")
@@ -304,19 +304,19 @@ def test_lines_of_the_log_go_that_name_them_and_others_stay(run):
     assert log.read_text() == whole + "P30010 stays\n"
 
 
-def test_what_is_not_of_the_run_is_told(run):
+def test_files_that_are_not_the_runs_are_reported(run):
     (run / "comparison.md").write_text(f"{USER} is the worst")
     forgotten = forget_in_run(run, USER)
-    assert f"{run / 'comparison.md'}: not of this run, and names {USER}; look into it" in forgotten.unreachable
+    assert f"{run / 'comparison.md'}: not this run's, but names {USER}; look into it" in forgotten.unreachable
 
 
-def test_a_scorecard_whose_predictions_are_gone_is_told(run):
+def test_a_scorecard_without_predictions_is_reported(run):
     (run / "predictions.parquet").unlink()
     forgotten = forget_in_run(run, USER)
     assert any("its scorecard and report" in line and "remove the folder" in line for line in forgotten.unreachable)
 
 
-def test_nobody_and_nothing(run, tree, tmp_path):
+def test_unknown_users_and_missing_runs(run, tree, tmp_path):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     for forgotten in (forget_in_run(run, "P3003"), forget(tree, "P3003", [run])):
         assert forgotten.removed == () and "already gone, or never here (if you meant 'P300" in forgotten.note
@@ -333,7 +333,7 @@ def test_nobody_and_nothing(run, tree, tmp_path):
         forget_in_run(tree, USER)
 
 
-def test_a_second_time_it_is_already_gone(run, tree):
+def test_a_second_time_nothing_is_left(run, tree):
     assert forget(tree, USER, [run]).removed
     before = {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()}
     again = forget(tree, USER, [run])
@@ -348,9 +348,9 @@ def test_a_list_changes_nothing(run, tree):
     assert f"{run / 'tasks.jsonl'}: 2 tasks" in lines and "scored and reported again" in lines
 
 
-def test_a_run_that_is_not_there_is_told_and_the_rest_done(tree, tmp_path):
+def test_a_missing_run_is_reported_and_the_rest_is_done(tree, tmp_path):
     forgotten = forget(tree, USER, [tmp_path / "none"])
-    assert f"{tmp_path / 'none'}: no such run: it was removed before, or another was meant" in forgotten.unreachable
+    assert f"{tmp_path / 'none'}: no such run; it was removed before, or the path is wrong" in forgotten.unreachable
     assert not (tree / "test" / USER).exists()
 
 
@@ -363,28 +363,28 @@ def trained(pocket_frames, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("user", "told"),
+    ("user", "message"),
     [
         ("P1001", "best.safetensors and state.pt learned from their videos and can't unlearn them; train again"),
         ("P2001", "best.safetensors and state.pt were chosen by accuracy on their videos; train again"),
         ("P3001", ""),
     ],
 )
-def test_what_weights_have_of_a_user_is_told(user, told, trained, pocket_frames, tmp_path):
+def test_what_the_weights_learned_from_a_user_is_reported(user, message, trained, pocket_frames, tmp_path):
     before = {path: path.read_bytes() for path in trained.iterdir()}
     tree = tmp_path / "frames"
     tree.mkdir()
     shutil.copy(pocket_frames / "index.csv", tree)
     lines = [line for line in forget(tree, user, [trained]).unreachable if line.startswith(str(trained))]
-    assert len(lines) == bool(told) and all(told in line for line in lines)
+    assert len(lines) == bool(message) and all(message in line for line in lines)
     assert {path: path.read_bytes() for path in trained.iterdir()} == before
-    # the tree is another now, so that it can't be told any more
+    # the tree has changed, so this is no longer known
     [line] = forget_in_run(trained, user, data=tree).unreachable
-    assert "if they were in the tree it was trained on" in line
+    assert "if they were in the tree that it was trained on" in line
 
 
-# Forks for every number it is given; the fork kills itself (SIGKILL) before its so-manieth change to the run's files or
-# to the tree's, but for frames.
+# Forks for every given number n; the fork kills itself (SIGKILL) before its n-th change to files of the run or the tree
+# other than frames.
 KILLER = """
 import os, signal, sys
 from pathlib import Path
@@ -418,8 +418,8 @@ for line in sys.stdin:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_at_any_moment_the_same_call_finishes(pocket_frames, tmp_path):
-    """Within the run; tests/data_prep/test_forget.py does the same within the tree."""
+def test_after_a_kill_at_any_moment_the_same_call_finishes(pocket_frames, tmp_path):
+    """Within the run; tests/data_prep/forgetting/test_forget.py does the same within the tree."""
     small, work = tmp_path / "small", tmp_path / "work"
     for user in (USER, STAYS):
         for thing in sorted((pocket_frames / "test" / user).iterdir())[:2]:
@@ -441,12 +441,12 @@ def test_killed_at_any_moment_the_same_call_finishes(pocket_frames, tmp_path):
 
         changes = int(attempt(0))
         whole = end()
-        refuse_traces(work, USER)
+        require_no_mention(work, USER)
         points = [*range(1, 12), *range(12, changes, 6)]
         assert changes > 20  # record, scorecard, predictions, tasks and each file of the report
         for kill_at in points:
             assert attempt(kill_at) == "killed"
             forget(work / "frames", USER, [work / "run"])
-            refuse_traces(work, USER)
+            require_no_mention(work, USER)
             assert end() == whole, kill_at
         killer.stdin.close()

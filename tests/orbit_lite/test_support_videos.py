@@ -18,7 +18,7 @@ from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.models.task_gradient import task_gradient
 from orbit_lite.personal.calibrating.leave_out import HeadTeaching, WholeTeaching
 from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
-from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.material import UserVideos
 from orbit_lite.personal.teaching.teach import teach
 
 SIZE_PX = 32
@@ -109,8 +109,8 @@ def test_teaching_one_user(recognizer):
         TaughtVideo(name, 60, (1, 31), digest) for name, digest in (("bag", "a"), ("bag", "b"), ("cup", "c"))
     )
     images = frames(6)
-    lesson = Lesson("alice", videos, tuple(recognizer.embed(images).split(2)), (), (), 0)
-    teach(recognizer, lesson, origin={})
+    user_videos = UserVideos("alice", videos, tuple(recognizer.embed(images).split(2)), (), (), 0)
+    teach(recognizer, user_videos, origin={})
     assert recognizer.head.told[0] == [0, 0, 1, 1, 2, 2]
     rest = torch.tensor([False, False, True, True, True, False])
     HeadTeaching(recognizer.head, SupportSet(videos, recognizer.embed(images))).teach(rest)

@@ -1,4 +1,4 @@
-"""What a frame's scores say: an object, perhaps an object, or none of them; smoothed over time; and a whole video's."""
+"""Answers from frame scores: an object, maybe an object, or none of these; smoothed over time; and for whole videos."""
 
 import math
 from collections import Counter, defaultdict
@@ -9,23 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.formats.answer_text import NONE_OF_THESE, maybe_text, sure_text
-from orbit_lite.personal.decision.rejection import Kind, OperatingPoint
+from orbit_lite.personal.decision.rejection import Certainty, OperatingPoint
 from orbit_lite.personal.recognizer import FrameScores
 
 
 @dataclass(frozen=True)
 class FrameAnswer:
-    """What is in one frame.
+    """The answer for one frame.
 
-    frame: its number, from 1. time_s: since the first frame. kind: whether the answer is an object, an object with a
-    "maybe", or none of these. label: its class; none of these comes after all objects. object: its name, or
-    NONE_OF_THESE. confidence: calibrated probability of the likeliest object, in [0, 1]. likeliest: that object's name,
-    whatever the answer. familiarity: see `Familiarity`.
+    frame: its number, from 1. time_s: seconds since the first frame. kind: whether the answer is an object, an object
+    with a "maybe", or none of these. label: the answer's class; the class of "none of these" follows those of all
+    objects. object: the object's name, or NONE_OF_THESE. confidence: calibrated probability of the likeliest object, in
+    [0, 1]. likeliest: that object's name, even if the answer is none of these. familiarity: see `Familiarity`.
     """
 
     frame: int
     time_s: float
-    kind: Kind
+    kind: Certainty
     label: int
     object: str
     confidence: float
@@ -35,7 +35,7 @@ class FrameAnswer:
     @property
     def known(self) -> bool:
         """Whether the answer names an object, with or without a "maybe"."""
-        return self.kind is not Kind.NONE
+        return self.kind is not Certainty.NONE
 
     @property
     def text(self) -> str:
@@ -43,17 +43,17 @@ class FrameAnswer:
         return answer_text(self.object, self.kind)
 
 
-def answer_text(thing: str, kind: Kind) -> str:
-    """`mug`, `maybe mug`, or `none of these`; an object whose name reads like another answer stands in quotes."""
-    if kind is Kind.NONE:
+def answer_text(thing: str, kind: Certainty) -> str:
+    """`mug`, `maybe mug`, or `none of these`; a name that reads like another answer is put in quotes."""
+    if kind is Certainty.NONE:
         return NONE_OF_THESE
-    return maybe_text(thing) if kind is Kind.MAYBE else sure_text(thing)
+    return maybe_text(thing) if kind is Certainty.MAYBE else sure_text(thing)
 
 
 class Answerer:
-    """One video's or stream's scores to answers, in the order of time; its state does not grow.
+    """Turns the scores of one video or stream into answers, in time order. Its state has a fixed size.
 
-    An answer depends on its frame and earlier ones alone.
+    An answer depends only on its frame and earlier ones.
     """
 
     def __init__(self, objects: Sequence[str], point: OperatingPoint, *, smooth_s: float = 0.0) -> None:
@@ -62,17 +62,19 @@ class Answerer:
         Args:
             objects: names of the classes.
             point: when an object is named, and when without a "maybe".
-            smooth_s: time constant of the smoothing, in seconds; 0 takes each frame by itself.
+            smooth_s: time constant of the smoothing, in seconds; 0 answers each frame by itself.
         """
         self._names = (*objects, NONE_OF_THESE)
         self._point = point
         self._average = RunningAverage(smooth_s)
 
     def answers(self, frames: Sequence[int], times_s: Sequence[float], scores: FrameScores) -> Iterator[FrameAnswer]:
-        """The next frames' answers.
+        """Answer the next frames.
 
         Args:
-            frames: numbers, (m,). times_s: since the first frame, never falling, (m,). scores: of m frames.
+            frames: frame numbers, (m,).
+            times_s: seconds since the first frame, never decreasing, (m,).
+            scores: the scores of these frames.
         """
         values = np.concatenate([scores.probabilities, scores.familiarity[:, None]], axis=1, dtype=np.float64)
         for frame, time_s, value in zip(frames, times_s, values, strict=True):
@@ -80,7 +82,7 @@ class Answerer:
             likeliest = int(np.argmax(probabilities))
             confidence = probabilities[likeliest]
             kind = self._point.kind(familiarity, confidence)
-            label = len(probabilities) if kind is Kind.NONE else likeliest
+            label = len(probabilities) if kind is Certainty.NONE else likeliest
             yield FrameAnswer(
                 frame=frame,
                 time_s=time_s,
@@ -94,10 +96,10 @@ class Answerer:
 
 
 class RunningAverage:
-    """Mean over this value and earlier ones, one that is t seconds old weighing exp(-t / constant_s).
+    """Weighted mean of this value and earlier ones. A value that is t seconds old has weight exp(-t / constant_s).
 
-    The weights are divided by their sum, so that the first values are not favored, and a gap needs no care: what lies
-    before it is older, no more.
+    The weights are normalized, so the first values are not favored. A gap needs no special treatment: values before it
+    are just older.
     """
 
     def __init__(self, constant_s: float) -> None:
@@ -108,7 +110,7 @@ class RunningAverage:
         self._time_s = 0.0
 
     def next(self, time_s: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mean at the time of a value, which comes last of all so far."""
+        """Add the latest value and return the mean at its time."""
         if self._constant_s == 0:
             return value
         if self._sum is None:
@@ -123,17 +125,18 @@ class RunningAverage:
 
 @dataclass(frozen=True)
 class VideoAnswer:
-    """What a whole video shows: the most frequent answer of its frames, sure or not. Ties go to the lowest class, as
-    eval.metrics.video_accuracy has it; none of these comes after all objects.
+    """The answer for a whole video: the most frequent answer of its frames, sure or not. Ties go to the lowest class,
+    as in eval.metrics.video_accuracy; the class of "none of these" follows those of all objects.
 
-    object: its name, or NONE_OF_THESE. kind: MAYBE where more than half of the frames that name the object do so with a
-    "maybe". frames: how many were answered. first_frame, first_s: where the object was first named. share: of the
-    frames that name it, in [0, 1]. confidence: their mean one; None where the answer is none of these, for that rests
-    on familiarity. frames_by_answer: each answer, as `answer_text` writes it, and its frames, most first.
+    object: the object's name, or NONE_OF_THESE. kind: MAYBE if more than half of the frames that name the object do so
+    with a "maybe". frames: number of frames answered. first_frame, first_s: where the object was first named. share:
+    share of frames that name it, in [0, 1]. confidence: mean confidence of those frames; None for "none of these",
+    which is decided by familiarity. frames_by_answer: each answer, as `answer_text` writes it, with its number of
+    frames, most frequent first.
     """
 
     object: str
-    kind: Kind
+    kind: Certainty
     frames: int
     first_frame: int
     first_s: float
@@ -148,17 +151,17 @@ class VideoAnswer:
 
 
 class VideoTally:
-    """Counts one video's answers. Its size depends on the number of objects alone."""
+    """Counts one video's answers. Its size depends only on the number of objects."""
 
     def __init__(self) -> None:
         """Begin without a frame."""
-        self._counts: Counter[tuple[int, Kind]] = Counter()
+        self._counts: Counter[tuple[int, Certainty]] = Counter()
         self._confidence: defaultdict[int, float] = defaultdict(float)
         self._firsts: dict[int, FrameAnswer] = {}
 
     @property
     def frames(self) -> int:
-        """How many were counted."""
+        """Number of frames counted."""
         return self._counts.total()
 
     def add(self, answer: FrameAnswer) -> None:
@@ -168,7 +171,7 @@ class VideoTally:
         self._firsts.setdefault(answer.label, answer)
 
     def video_answer(self) -> VideoAnswer:
-        """What the frames counted so far say. Raises ValueError if there is none."""
+        """The video's answer from the frames counted so far. Raises ValueError if there are none."""
         if not self._counts:
             raise ValueError("no frame to answer for")
         of_label = Counter[int]()
@@ -176,12 +179,12 @@ class VideoTally:
             of_label[label] += count
         label = min(of_label, key=lambda label: (-of_label[label], label))
         first, count = self._firsts[label], of_label[label]
-        unsure = self._counts[label, Kind.MAYBE]
-        kind = Kind.MAYBE if 2 * unsure > count else Kind.SURE
+        unsure = self._counts[label, Certainty.MAYBE]
+        kind = Certainty.MAYBE if 2 * unsure > count else Certainty.SURE
         ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
         return VideoAnswer(
             object=first.object,
-            kind=kind if first.known else Kind.NONE,
+            kind=kind if first.known else Certainty.NONE,
             frames=self.frames,
             first_frame=first.frame,
             first_s=first.time_s,

@@ -1,4 +1,5 @@
-"""A row a frame, as CSV, written as frames are answered: of recorded videos whole or not at all, of a stream live."""
+"""CSV tables with one row per frame. For recorded videos the file appears complete or not at all; for a stream it grows
+while frames are answered."""
 
 import io
 import os
@@ -12,12 +13,12 @@ from groundwork.files import whole_file
 from groundwork.targets import Target, flush_printed, target
 from orbit_lite.personal.answering.answers import FrameAnswer
 
-# answer: as `answer_text` writes it. object: the object that it names, with or without a "maybe"; empty for none.
+# answer: as `answer_text` writes it. object: the object that the answer names, with or without "maybe"; else empty.
 COLUMNS = ("video", "frame", "time_s", "answer", "object", "confidence", "likeliest", "familiarity")
 
 
 class FrameTable:
-    """Rows for a binary file, or for none: then they are dropped."""
+    """Writes rows to a binary file; without a file, drops them."""
 
     def __init__(self, file: BinaryIO | None) -> None:
         """Write the heading."""
@@ -30,7 +31,7 @@ class FrameTable:
 
     @contextmanager
     def whole_video(self) -> Iterator[None]:
-        """Take back the rows that the block wrote if it ends with an error: damage may show at a video's end only."""
+        """Remove the rows written in the block if it raises: a video's damage may show only at its end."""
         start = self._file.tell() if self._file else 0
         try:
             yield
@@ -47,7 +48,7 @@ class FrameTable:
 
 @contextmanager
 def whole_table(path: Path | None) -> Iterator[FrameTable]:
-    """A table that takes `path`'s place when the block ends without an error."""
+    """A table that replaces `path` if the block ends without an error."""
     if path is None:
         yield FrameTable(None)
         return
@@ -57,25 +58,26 @@ def whole_table(path: Path | None) -> Iterator[FrameTable]:
 
 @contextmanager
 def live_table(path: Path | None) -> Iterator[FrameTable]:
-    """A table for a stream, which may have no end: written at its place, a line in one go, so that it can be followed
-    while it grows, and holds every answer given so far, however the stream ends. It replaces what stood there; a device
-    or a pipe gets the lines as they come."""
+    """A table for a stream, which may never end. It is written directly to `path`, one whole line at a time, so that
+    readers can follow it and it holds every answer given, no matter how the stream ends. It replaces an older file; a
+    device or a pipe gets the lines as they come."""
     if path is None:
         yield FrameTable(None)
         return
-    leads = target(path)
-    if not leads.stream:
-        leads.path.parent.mkdir(parents=True, exist_ok=True)
+    destination = target(path)
+    if not destination.stream:
+        destination.path.parent.mkdir(parents=True, exist_ok=True)
     flush_printed()
-    with _WholeLines(leads, path) as file:
+    with _WholeLines(destination, path) as file:
         yield FrameTable(file)
 
 
 class _WholeLines(io.FileIO):
-    """Unbuffered; what could not be written to its end, for the disk is full, is taken back, unless it is a pipe."""
+    """Unbuffered. A line that can't be written completely, because the disk is full, is removed again; a pipe keeps
+    the part."""
 
-    def __init__(self, leads: Target, path: Path) -> None:
-        super().__init__(leads.path if leads.descriptor is None else os.dup(leads.descriptor), "w")
+    def __init__(self, destination: Target, path: Path) -> None:
+        super().__init__(destination.path if destination.descriptor is None else os.dup(destination.descriptor), "w")
         self._path = path
 
     def write(self, content: Any) -> int:

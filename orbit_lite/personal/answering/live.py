@@ -1,7 +1,7 @@
-"""A stream's frames to answers while they come: told at each change, in a table that grows, and summed up at the end.
+"""Answers a stream's frames as they arrive: reports each change, writes a growing table, and summarizes at the end.
 
-Latency runs from the moment a frame is whole in memory until its answer is written. Of a live stream a frame waits for
-at most the one in work, so latency is below twice the time that a frame takes, however long the stream runs.
+Latency is measured from the moment a frame is complete in memory until its answer is written. In a live stream, a frame
+waits at most for the one being processed, so latency stays below twice the time per frame, no matter how long it runs.
 """
 
 import logging
@@ -19,38 +19,41 @@ from orbit_lite.data.loader import to_images
 from orbit_lite.models.engines.choosing import choose_engine
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer, VideoAnswer, VideoTally
 from orbit_lite.personal.answering.frame_table import FrameTable, live_table
-from orbit_lite.personal.answering.recognize import NOBODY, AnswerListener, Outputs
+from orbit_lite.personal.answering.recognize import NO_LISTENER, AnswerListener, Outputs
 from orbit_lite.personal.answering.report import write_answers
 from orbit_lite.personal.answering.speech import Speech
-from orbit_lite.personal.answering.streams import EveryFrame, LatestFrames, Source, StreamFrame, seen_square
+from orbit_lite.personal.answering.streams import EveryFrame, LatestFrames, Source, StreamFrame, recognizer_square
 from orbit_lite.personal.recognizer import PersonalRecognizer
 
 _LOG = logging.getLogger("orbit_lite")
 
-LONG_STREAM = 18_000  # frames: a stream is worth a quick engine, however long it lasts
-MOST_MS = 10_000  # longer latencies count as this one
+LONG_STREAM = 18_000  # frames; a stream is treated as long, so that a fast engine is chosen
+MOST_MS = 10_000  # longer latencies are counted as this
 
 
 class Latencies:
-    """How long answers took, counted by whole milliseconds: its size does not grow with the stream."""
+    """A histogram of latencies in whole milliseconds. Its size does not grow with the stream."""
 
     def __init__(self) -> None:
         """Begin without an answer."""
         self._counts = np.zeros(MOST_MS + 1, np.int64)
 
     def add(self, seconds: float) -> None:
-        """Count one more."""
+        """Count one more latency."""
         self._counts[min(round(1000 * seconds), MOST_MS)] += 1
 
     def quantile_ms(self, share: float) -> int:
-        """The latency that this share of the answers, in (0, 1], did not exceed; 0 without an answer."""
+        """The latency that this share of the answers, in (0, 1], did not exceed; 0 without answers."""
         return int(np.searchsorted(self._counts.cumsum(), share * self._counts.sum()))
 
 
 @dataclass(frozen=True)
 class StreamReport:
-    """How the recognizer kept up. answered, dropped: frames. frames_per_s: answered, from the first frame on.
-    latency_median_ms, latency_95_ms: half, and 95 %, of the answers came within this time."""
+    """How the recognizer kept up with a stream.
+
+    answered, dropped: numbers of frames. frames_per_s: frames answered per second, counted from the first frame.
+    latency_median_ms, latency_95_ms: 50 % and 95 % of the answers came within this time.
+    """
 
     answered: int
     dropped: int
@@ -59,15 +62,15 @@ class StreamReport:
     latency_95_ms: int
 
     def __str__(self) -> str:
-        """In one line."""
+        """One line."""
         return (
-            f"{self.answered} frames answered, {self.dropped} dropped, {self.frames_per_s:.3g} a second; "
-            f"latency {self.latency_median_ms} ms (median), {self.latency_95_ms} ms (95 %)"
+            f"{self.answered} frames answered, {self.dropped} dropped, {self.frames_per_s:.3g} per second; "
+            f"latency {self.latency_median_ms} ms (median), {self.latency_95_ms} ms (95th percentile)"
         )
 
 
 class StreamRun:
-    """Answers one stream's frames, and counts."""
+    """Answers one stream's frames and keeps counts."""
 
     def __init__(self, personal: PersonalRecognizer, *, smooth_s: float = 0.0) -> None:
         """Begin before the first frame."""
@@ -78,8 +81,8 @@ class StreamRun:
         self.tally = VideoTally()
 
     def answer(self, frame: StreamFrame) -> FrameAnswer:
-        """What the next frame shows."""
-        square = seen_square(frame.picture, self._personal.frame_size_px)
+        """Answer the next frame."""
+        square = recognizer_square(frame.picture, self._personal.frame_size_px)
         scores = self._personal.scores(to_images(square[None], 1))
         (answer,) = self._answerer.answers([frame.number], [frame.time_s], scores)
         return answer
@@ -93,7 +96,7 @@ class StreamRun:
         self.tally.add(answer)
 
     def report(self, *, dropped: int) -> StreamReport:
-        """How it went so far; at least one frame was counted."""
+        """The report so far; needs at least one counted frame."""
         answered = self.tally.frames
         rate = answered / max(self._last_s - self._first_s, 1e-9)
         median_ms, most_ms = (self._latencies.quantile_ms(share) for share in (0.5, 0.95))
@@ -106,23 +109,23 @@ def recognize_stream(
     *,
     live: bool,
     outputs: Outputs,
-    listener: AnswerListener = NOBODY,
+    listener: AnswerListener = NO_LISTENER,
     smooth_s: float = 0.0,
     model: Mapping[str, Any] | None = None,
 ) -> tuple[VideoAnswer, StreamReport]:
-    """Answer a stream's frames until it ends, or is stopped by Ctrl-C: then, too, all is summed up and written.
+    """Answer a stream's frames until it ends or is stopped by Ctrl-C; in both cases, write the summary.
 
     Args:
         personal: the recognizer.
         source: where the frames come from; it is closed at the end.
-        live: take the latest frame each time, and drop what it is too slow for; else every frame.
+        live: always take the latest frame and drop those that came in between; otherwise answer every frame.
         outputs: `csv` grows as frames are answered, see `live_table`; `json` is written at the end.
-        listener: as it says; the stream counts as one video.
+        listener: called as answers come; the stream counts as one video.
         smooth_s: time constant of the smoothing; 0 for none.
-        model: what the JSON is to say of the recognizer, see `describe_model`.
+        model: the description of the recognizer for the JSON, see `describe_model`.
 
     Raises:
-        DataError: if no frame comes, or the stream ends as it should not.
+        DataError: if no frame arrives, or the stream breaks off.
         KeyboardInterrupt: if it was stopped.
     """
     run, speech = StreamRun(personal, smooth_s=smooth_s), Speech()
@@ -132,7 +135,7 @@ def recognize_stream(
         with reader as frames, ExitStack() as stack:
             table: FrameTable | None = None
             for frame in frames:
-                if table is None:  # not before a frame came: it replaces an older table
+                if table is None:  # opened only once a frame has come, because it replaces an older table
                     table = stack.enter_context(live_table(outputs.csv))
                 answer = run.answer(frame)
                 table.add(source.name, [answer])
@@ -141,7 +144,7 @@ def recognize_stream(
                 run.count(frame, answer)
         if fault := source.end_fault():
             raise DataError(fault)
-    except (KeyboardInterrupt, KitError, BrokenPipeError) as stop:  # the last: nobody listens any more
+    except (KeyboardInterrupt, KitError, BrokenPipeError) as stop:  # BrokenPipeError: the reader has gone
         if not run.tally.frames:
             raise
         ended = stop
@@ -158,8 +161,8 @@ def recognize_stream(
 
 
 def warm_up(personal: PersonalRecognizer, *, engine: str | None = None) -> None:
-    """Choose what runs the extractor (see `choose_engine`; a stream waits for no measuring), and recognize a blank
-    frame: the first one takes several times as long as those after it."""
+    """Choose the engine without measuring (see `choose_engine`), because a stream does not wait, and recognize a blank
+    frame, because the first frame takes several times as long as later ones."""
     choose_engine(personal.fitted.recognizer, engine, frames=LONG_STREAM, measure=False)
     size_px = personal.frame_size_px
     personal.scores(torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8))

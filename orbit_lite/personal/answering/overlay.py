@@ -1,7 +1,8 @@
-"""A video with each frame's answer below it, in large white letters on black: for people to look at, not to measure on.
+"""Writes a video with each frame's answer below it, in large white letters on black. It is for viewing, not for
+measurements.
 
-It shows the square that the recognizer was given, SIDE_PX wide instead of the recognizer's size, at a constant rate;
-what the recognizer does not see is not shown. No sound, and nothing of what the source file says of itself.
+It shows the square that the recognizer sees, enlarged to SIDE_PX, at a constant rate. It has no sound, and no metadata
+of the source file.
 """
 
 from array import array
@@ -23,20 +24,20 @@ from orbit_lite.data.frames import Pictures
 from orbit_lite.personal.answering.answers import FrameAnswer
 
 SIDE_PX = 720
-BAND_PX = 160  # below the picture, so that it hides nothing
+BAND_PX = 160  # height of the caption, which is below the picture and hides nothing
 MARGIN_PX = 24
-NAME_PX, LEAST_NAME_PX, SURE_PX = 84, 48, 40  # sizes of letters; a long name is set smaller, then shortened
+NAME_PX, LEAST_NAME_PX, CONFIDENCE_PX = 84, 48, 40  # letter sizes; a long name gets smaller letters, then is cut
 _ENCODER = {"preset": "veryfast", "crf": "21"}
-_BT709 = 1  # as ITU-T H.273 and libav's scaler count
+_BT709 = 1  # its code in ITU-T H.273 and in libav's scaler
 _FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
 
 
 class Captions:
-    """What is to stand below each frame of a video, kept in 6 bytes a frame."""
+    """The captions of a video's frames, stored in 6 bytes per frame."""
 
     def __init__(self) -> None:
         """Begin without a frame."""
-        self._texts: dict[tuple[str, bool], int] = {}  # each answer, and whether it names an object, in order of coming
+        self._texts: dict[tuple[str, bool], int] = {}  # (answer, whether it names an object), in order of first use
         self._places, self._confidences = array("h"), array("f")
 
     def __len__(self) -> int:
@@ -44,7 +45,7 @@ class Captions:
         return len(self._places)
 
     def add(self, answer: FrameAnswer) -> None:
-        """Keep the next frame's answer."""
+        """Add the next frame's answer."""
         self._places.append(self._texts.setdefault((answer.text, answer.known), len(self._texts)))
         self._confidences.append(answer.confidence)
 
@@ -52,25 +53,25 @@ class Captions:
         """A band for each frame, uint8 (BAND_PX, SIDE_PX, 3)."""
         texts = list(self._texts)
         for place, confidence in zip(self._places, self._confidences, strict=True):
-            text, known = texts[place]  # how sure "none of these" is, a confidence does not say
+            text, known = texts[place]  # the confidence does not apply to "none of these"
             yield caption(text, f"confidence {100 * confidence:.0f} %" if known else "")
 
 
 def annotate(pictures: Iterable[Pictures], captions: Captions, out: Path, *, fps: float) -> None:
-    """Write a video, whole or not at all.
+    """Write the video with captions, complete or not at all.
 
     Args:
-        pictures: the frames that the captions are of, square, uint8 (s, s, 3), any s.
-        captions: one for each.
-        out: the file, MP4: H.264, yuv420p.
-        fps: frames a second.
+        pictures: the frames, square, uint8 (s, s, 3), any s.
+        captions: one per frame.
+        out: the MP4 file to write (H.264, yuv420p).
+        fps: frames per second.
 
     Raises:
-        DataError: if there are more or fewer pictures than captions: the video has changed in between.
+        DataError: if there are more or fewer pictures than captions, because the video has changed meanwhile.
     """
     rate = Fraction(fps).limit_denominator(1001)
     try:
-        # by its name, not the file: libav says what the system refused, but not what Python's file did
+        # opened by name: libav reports system errors on its own files, but not on Python's
         with whole_file(out) as file, av.open(file.name, "w", format="mp4") as container:
             stream = container.add_stream("libx264", rate=rate, options=_ENCODER)
             stream.width, stream.height, stream.pix_fmt = SIDE_PX, SIDE_PX + BAND_PX, "yuv420p"
@@ -82,7 +83,7 @@ def annotate(pictures: Iterable[Pictures], captions: Captions, out: Path, *, fps
                 frame.pts, frame.time_base = number, 1 / rate
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-    except av.error.OSError as error:  # a full disk; it names the part
+    except av.error.OSError as error:  # such as a full disk; libav names the temporary file
         raise OSError(error.errno, error.strerror, str(out)) from None
 
 
@@ -98,7 +99,9 @@ def _paired(
     else:
         if next(coming, None) is None:
             return
-    raise DataError(f"{out}: not written, for the video has another length than a moment ago; did it change?")
+    raise DataError(
+        f"{out}: not written, because the video's length has changed since it was read; run the command again"
+    )
 
 
 def _scaled(picture: Pictures) -> Pictures:
@@ -110,23 +113,23 @@ def _scaled(picture: Pictures) -> Pictures:
 
 
 @lru_cache(maxsize=256)
-def caption(name: str, sure: str) -> Pictures:
-    """The band below a frame, uint8 (BAND_PX, SIDE_PX, 3): a name, and below it how sure that is. Not to be changed.
+def caption(name: str, confidence: str) -> Pictures:
+    """The caption below a frame, uint8 (BAND_PX, SIDE_PX, 3): a name and, below it, the confidence. Do not modify it.
 
-    A name that is too long for one line is set smaller, down to LEAST_NAME_PX, and then shortened.
+    A name that is too long for one line gets smaller letters, down to LEAST_NAME_PX, and then is shortened.
     """
     band = Image.new("RGB", (SIDE_PX, BAND_PX), "black")
     draw = ImageDraw.Draw(band)
     text, font = _fitted(" ".join(name.split()))
-    below = bool(sure)
-    draw.text((MARGIN_PX, BAND_PX * (0.36 if below else 0.5)), text, font=font, fill="white", anchor="lm")
-    if below:
-        draw.text((MARGIN_PX, BAND_PX * 0.81), sure, font=_font(SURE_PX), fill="white", anchor="lm")
+    height = 0.36 if confidence else 0.5
+    draw.text((MARGIN_PX, BAND_PX * height), text, font=font, fill="white", anchor="lm")
+    if confidence:
+        draw.text((MARGIN_PX, BAND_PX * 0.81), confidence, font=_font(CONFIDENCE_PX), fill="white", anchor="lm")
     return np.asarray(band, dtype=np.uint8)
 
 
 def _fitted(text: str) -> tuple[str, ImageFont.FreeTypeFont]:
-    """The text and the font in which it fits into one line."""
+    """The text, shortened if necessary, and a font in which it fits on one line."""
     room_px = SIDE_PX - 2 * MARGIN_PX
     for size_px in range(NAME_PX, LEAST_NAME_PX - 1, -4):
         if _font(size_px).getlength(text) <= room_px:
@@ -139,5 +142,5 @@ def _fitted(text: str) -> tuple[str, ImageFont.FreeTypeFont]:
 
 @lru_cache
 def _font(size_px: int) -> ImageFont.FreeTypeFont:
-    """Letters that matplotlib brings along: Latin, Greek, Cyrillic and some more; no Chinese, no emoji (boxes)."""
+    """A font that comes with matplotlib: Latin, Greek, Cyrillic and a few more; Chinese and emoji show as boxes."""
     return ImageFont.truetype(str(_FONT), size_px)

@@ -1,6 +1,6 @@
-"""A video's frames for recognizing, a few at a time, from a process that can be killed, in memory that does not grow.
+"""Reads a video's frames a few at a time, in a process that can be killed, with constant memory.
 
-Nothing here imports torch: the reading process starts in half the time and half the memory.
+Nothing here imports torch, which halves the reading process's start time and memory.
 """
 
 from collections.abc import Generator, Iterator
@@ -18,17 +18,18 @@ from groundwork.errors import DataError
 from orbit_lite.data.frames import Pictures, own_frames
 
 BATCH_FRAMES = 16
-FIRST_FRAMES = 4  # of the first batch, so that answering begins soon
-HANG_S = 300.0  # a process that gives nothing for so long is stuck on a damaged file
+FIRST_FRAMES = 4  # size of the first batch, small so that answers begin soon
+HANG_S = 300.0  # a process without output for this long is stuck on a damaged file
 
 
 @dataclass(frozen=True)
 class VideoJob:
     """A video to read.
 
-    path: a file, a folder of frames as a frame tree has them, or `USER.zip#OBJECT/TYPE/VIDEO` in an archive of them;
-    frames count as 30 a second. size_px: side of the square frames; stored ones must have it. fps: frames to give a
-    second. stored: pass a file's frames through JPEG, as a frame tree holds them, so that both give the same answers.
+    path: a video file, a folder of frames as in a frame tree, or `USER.zip#OBJECT/TYPE/VIDEO` for frames in an archive;
+    stored frames count as 30 per second. size_px: side of the square frames; stored frames must have this size. fps:
+    frames per second to read. stored: pass a file's frames through JPEG, as in a frame tree, so that both give the same
+    answers.
     """
 
     path: Path
@@ -39,35 +40,38 @@ class VideoJob:
 
 @dataclass(frozen=True, eq=False)
 class FrameBatch:
-    """Frames in a row: numbers from 1, as JPEG or as pictures (s, s, 3). `of`: how many the whole video gives."""
+    """Consecutive frames.
+
+    numbers: frame numbers, from 1. frames: JPEG bytes, or pictures (s, s, 3). total: frames in the whole video.
+    """
 
     numbers: range
     frames: tuple[bytes | Pictures, ...]
-    of: int
+    total: int
 
     @property
     def pictures(self) -> Pictures:
-        """uint8 (n, s, s, 3), RGB. JPEG is decoded here, so that little goes from process to process."""
+        """uint8 (n, s, s, 3), RGB. JPEG is decoded here, so that little data passes between processes."""
         return np.stack([decode_jpeg(frame) if isinstance(frame, bytes) else frame for frame in self.frames])
 
 
 def batches_in_worker(
     worker: StreamWorker, job: VideoJob, *, hang_s: float = HANG_S
 ) -> Generator[FrameBatch, None, None]:
-    """A video's frames in order, read by another process; to be ended or closed before the next video.
+    """A video's frames in order, read by another process. Exhaust or close it before the next video.
 
     Raises:
-        DataError: if the video can't be read, at the frame where that shows; or its reading hangs or dies.
+        DataError: if the video can't be read, at the frame where this shows, or if the reading process hangs or dies.
     """
     try:
         yield from worker.iterate(read_batches, job, hang_s=hang_s)
     except DataError as error:
-        named = str(job.path) in str(error)  # a process that died could not say what it was reading
+        named = str(job.path) in str(error)  # a process that died could not report what it was reading
         raise error if named else DataError(f"{job.path}: {error}") from None
 
 
 def read_batches(job: VideoJob) -> Iterator[FrameBatch]:
-    """The same in this process, which a damaged file may hang or crash."""
+    """Like `batches_in_worker`, but in this process, which a damaged file may hang or crash."""
     count, frames = _stored_frames(job) if is_stored(job.path) else _frames_of_file(job)
     batch: list[bytes | Pictures] = []
     for number, frame in enumerate(frames, start=1):
@@ -79,7 +83,7 @@ def read_batches(job: VideoJob) -> Iterator[FrameBatch]:
 
 
 def is_stored(path: Path) -> bool:
-    """Whether a video's frames are stored one by one, of one size: in a folder, or packed."""
+    """Whether a video's frames are stored as single pictures of one size, in a folder or packed."""
     return path.is_dir() or (not path.exists() and is_packed_place(path))
 
 
@@ -90,13 +94,13 @@ def _frames_of_file(job: VideoJob) -> tuple[int, Iterator[bytes | Pictures]]:
 
 
 def _stored_frames(job: VideoJob) -> tuple[int, Iterator[Pictures]]:
-    """Of a folder of frames, or a packed one."""
+    """The number of frames and the frames, from a folder of frames or a packed one."""
     video = _stored_video(job.path)
     name, length = Path(video.place).name, frame_count(video)
     if length == 0:
-        raise DataError(f"{job.path}: no frames in it; expected a video, or a folder with {name}-00001.jpg and so on")
+        raise DataError(f"{job.path}: has no frames; expected a video, or a folder with {name}-00001.jpg and so on")
     source = own_frames(video, size_px=job.size_px)
-    # as a video of DEFAULT_FPS that is read at job.fps
+    # the same frames as from a video of DEFAULT_FPS that is read at job.fps
     shown = frame_pictures([place / DEFAULT_FPS for place in range(length)], 1 / DEFAULT_FPS, job.fps).tolist()
     return len(shown), (source.read(name, [place + 1])[0] for place in shown)
 

@@ -1,7 +1,8 @@
-"""Videos to answers: every frame's in a table, each video's in a few lines, for people and for programs.
+"""Recognizes objects in videos: a table with every frame's answer and a short summary of each video, for people and for
+programs.
 
-Decoding runs in a process of its own, a few frames ahead of the recognizer; nothing that is kept grows with a video but
-a table on the disk and, for an annotated copy, 6 bytes a frame.
+Decoding runs in a separate process, a few frames ahead of the recognizer. Memory does not grow with a video's length,
+except by 6 bytes per frame for an annotated copy.
 """
 
 import logging
@@ -33,12 +34,12 @@ from orbit_lite.personal.recognizer import FrameScores, PersonalRecognizer
 
 _LOG = logging.getLogger("orbit_lite")
 
-BYTES_OF_A_FRAME = 50_000  # of a phone's video, about: 12 Mbit a second
+BYTES_PER_FRAME = 50_000  # of a phone's video, approximately: 12 Mbit per second
 
 
 @dataclass(frozen=True)
-class Looking:
-    """How to look at videos: frames a second, and over how many seconds to smooth (0: each frame by itself)."""
+class VideoOptions:
+    """How to look at videos: frames per second, and the seconds to smooth over (0: each frame by itself)."""
 
     fps: float = 30.0
     smooth_s: float = 0.0
@@ -46,7 +47,8 @@ class Looking:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files to write answers to: one row per frame, all videos' summaries, a copy of the one video with captions."""
+    """Files to write: `csv` with one row per frame, `json` with all videos' answers, and a copy of the one video with
+    captions."""
 
     csv: Path | None = None
     json: Path | None = None
@@ -54,16 +56,16 @@ class Outputs:
 
 
 def _ignore(*_: object) -> None:
-    """What becomes of answers that nobody waits for."""
+    """The default for each callback of a listener."""
 
 
 @dataclass(frozen=True)
 class AnswerListener:
-    """Is called while answers come.
+    """Callbacks while answers come.
 
-    began: with the name of each of several videos. answered: with a video's name and answer, when its last frame is
-    answered. changed: with a frame's answer and the words to be spoken, where what is seen has changed, see Speech.
-    summarized: once several videos are answered.
+    began: called with each video's name, if there are several. answered: called with a video's name and answer after
+    its last frame. changed: called with a frame's answer and the words to speak when the object in view has changed,
+    see Speech. summarized: called after all videos, if there are several.
     """
 
     began: Callable[[str], None] = _ignore
@@ -72,16 +74,16 @@ class AnswerListener:
     summarized: Callable[[AnswersSummary], None] = _ignore
 
 
-NOBODY = AnswerListener()
+NO_LISTENER = AnswerListener()
 
 
 def recognize(
     personal: PersonalRecognizer,
     videos: Sequence[Path],
     *,
-    looking: Looking = Looking(),
+    video_options: VideoOptions = VideoOptions(),
     outputs: Outputs = Outputs(),
-    listener: AnswerListener = NOBODY,
+    listener: AnswerListener = NO_LISTENER,
     model: Mapping[str, Any] | None = None,
     engine: str | None = None,
 ) -> list[VideoAnswer]:
@@ -89,19 +91,19 @@ def recognize(
 
     Args:
         personal: the recognizer.
-        videos: files (a photo is a video of one frame), folders of frames as a frame tree has them, and folders and
-            packed users to look for such in, see `videos_below`.
-        looking, outputs, listener: as they say.
-        model: what the JSON is to say of the recognizer, see `describe_model`.
-        engine: what runs the extractor, see `choose_engine`.
+        videos: video files (a photo is a video of one frame), folders of frames as in a frame tree, and other folders
+            and packed users, which are searched for these, see `videos_below`.
+        video_options, outputs, listener: see their classes.
+        model: the description of the recognizer for the JSON, see `describe_model`.
+        engine: the engine that runs the extractor, see `choose_engine`.
 
     Returns:
-        the answer of each video that could be read.
+        the answer for each video that could be read.
 
     Raises:
-        UsageError: if a video is not there, or there are several to annotate.
-        DataError: if one can't be read. The others are answered and written; nothing is if none can be read. Or if
-            there is none in a folder.
+        UsageError: if a video is missing, or there are several to annotate.
+        DataError: if a video can't be read (the others are still answered and written), or none can (nothing is
+            written), or a folder has no videos.
     """
     for video in videos:
         if not (video.exists() or is_packed_place(video)):
@@ -109,11 +111,13 @@ def recognize(
     videos = [found for video in videos for found in (videos_below(video) if is_folder_of_videos(video) else [video])]
     for video in videos:
         if not is_text(str(video)):
-            raise UsageError(f"{str(video)!r}: a name that is no UTF-8 text, and could not be written down; rename it")
+            raise UsageError(
+                f"{str(video)!r}: the name is not UTF-8 text, so it can't be written to the outputs; rename the file"
+            )
     if outputs.annotated and len(videos) != 1:
         raise UsageError(f"--annotated copies one video, and {len(videos)} are given; run it once for each")
     size = sum(map(_size_bytes, videos))
-    name = choose_engine(personal.fitted.recognizer, engine, frames=round(size / BYTES_OF_A_FRAME))
+    name = choose_engine(personal.fitted.recognizer, engine, frames=round(size / BYTES_PER_FRAME))
     found: list[tuple[str, VideoAnswer]] = []
     failed: list[tuple[str, str]] = []
     with whole_table(outputs.csv) as table, StreamWorker() as worker:
@@ -123,7 +127,7 @@ def recognize(
             try:
                 with table.whole_video():
                     found.append(
-                        (str(video), _recognize_video(personal, video, table, looking, outputs, listener, worker))
+                        (str(video), _recognize_video(personal, video, table, video_options, outputs, listener, worker))
                     )
             except DataError as error:
                 if len(videos) == 1:
@@ -131,7 +135,7 @@ def recognize(
                 report_failed(_LOG, str(error), error)
                 failed.append((str(video), str(error)))
         if not found:
-            raise DataError(f"none of the {len(videos)} videos could be read; nothing is written")
+            raise DataError(f"none of the {len(videos)} videos could be read; nothing was written")
     summary = AnswersSummary.of(found, failed=len(failed))
     if outputs.json:
         write_answers(
@@ -139,27 +143,27 @@ def recognize(
             found,
             failed,
             model=model or {},
-            settings={**asdict(looking), "engine": name},
+            settings={**asdict(video_options), "engine": name},
             summary=summary,
         )
     if len(videos) > 1:
         listener.summarized(summary)
     if failed:
         names = ", ".join(name for name, _ in failed)
-        raise DataError(f"{len(failed)} of {len(videos)} videos failed: {names}; the others are done")
+        raise DataError(f"{len(failed)} of {len(videos)} videos failed: {names}; the others were answered")
     return [answer for _, answer in found]
 
 
 def frame_answers(
-    personal: PersonalRecognizer, video: Path, looking: Looking, worker: StreamWorker
+    personal: PersonalRecognizer, video: Path, video_options: VideoOptions, worker: StreamWorker
 ) -> Generator[FrameAnswer, None, None]:
-    """Every frame's answer, in order, as it comes; shows progress. `worker` reads the video.
+    """Every frame's answer, in order, as soon as it is known; shows progress. `worker` reads the video.
 
     Raises:
-        DataError: if the video can't be read, at the frame where that shows.
+        DataError: if the video can't be read, at the frame where this shows.
     """
-    answerer = Answerer(personal.objects, personal.rejection.point, smooth_s=looking.smooth_s)
-    reading = batches_in_worker(worker, VideoJob(video, personal.frame_size_px, looking.fps))
+    answerer = Answerer(personal.objects, personal.rejection.point, smooth_s=video_options.smooth_s)
+    reading = batches_in_worker(worker, VideoJob(video, personal.frame_size_px, video_options.fps))
     personal.fitted.prepare()
 
     def scored(batch: FrameBatch) -> tuple[range, FrameScores]:
@@ -168,12 +172,12 @@ def frame_answers(
     at_once = personal.fitted.recognizer.engine.chunks_at_once
     with closing(_counted(reading, "frames answered")) as batches:
         for numbers, scores in map_in_order(scored, batches, at_once=at_once):
-            times_s = [(number - 1) / looking.fps for number in numbers]
+            times_s = [(number - 1) / video_options.fps for number in numbers]
             yield from answerer.answers(numbers, times_s, scores)
 
 
 def _size_bytes(video: Path) -> int:
-    """How much there is to read; 0 where that does not show, as of a user in an archive."""
+    """How many bytes there are to read; 0 if unknown, as for a user in an archive."""
     try:
         return sum(path.stat().st_size for path in video.iterdir()) if video.is_dir() else video.stat().st_size
     except OSError:
@@ -184,14 +188,14 @@ def _recognize_video(
     personal: PersonalRecognizer,
     video: Path,
     table: FrameTable,
-    looking: Looking,
+    video_options: VideoOptions,
     outputs: Outputs,
     listener: AnswerListener,
     worker: StreamWorker,
 ) -> VideoAnswer:
     started, name = time.monotonic(), str(video)
     tally, speech, captions = VideoTally(), Speech(), Captions()
-    with closing(frame_answers(personal, video, looking, worker)) as answers:
+    with closing(frame_answers(personal, video, video_options, worker)) as answers:
         for answer in answers:
             tally.add(answer)
             table.add(name, [answer])
@@ -199,19 +203,19 @@ def _recognize_video(
                 captions.add(answer)
             if line := speech.line(answer):
                 listener.changed(answer, line)
-    if tally.frames == 1:  # a photo: nothing will come that could confirm it
+    if tally.frames == 1:  # a photo: no later frame can confirm the answer
         listener.changed(answer, spoken(answer.object, answer.kind))
     seconds = time.monotonic() - started
     found = tally.video_answer()
     listener.answered(name, found)
-    _LOG.info("%s: answered in %s, %.3g frames a second", name, duration(seconds), found.frames / seconds)
+    _LOG.info("%s: answered in %s, %.3g frames per second", name, duration(seconds), found.frames / seconds)
     if outputs.annotated:
-        _annotate(video, personal.frame_size_px, captions, looking.fps, outputs.annotated, worker)
+        _annotate(video, personal.frame_size_px, captions, video_options.fps, outputs.annotated, worker)
     return found
 
 
 def _annotate(video: Path, frame_size_px: int, captions: Captions, fps: float, out: Path, worker: StreamWorker) -> None:
-    """Reads the video once more: the square in memory is the recognizer's, too small to look at."""
+    """Write the copy with captions. It reads the video again, because the recognizer's frames are too small to view."""
     size_px = frame_size_px if is_stored(video) else SIDE_PX
     reading = batches_in_worker(worker, VideoJob(video, size_px, fps, stored=False))
     with closing(_counted(reading, "frames annotated")) as batches:
@@ -219,10 +223,10 @@ def _annotate(video: Path, frame_size_px: int, captions: Captions, fps: float, o
 
 
 def _counted(reading: Generator[FrameBatch, None, None], unit: str) -> Generator[FrameBatch, None, None]:
-    """Pass batches on, with progress; close their reading, too."""
+    """Pass batches on and show progress; at the end, also close `reading`."""
     with closing(reading):
-        first = next(reading)  # a video has a frame, or its reading raises
-        with Progress(unit, first.of) as progress:
+        first = next(reading)  # a video has at least one frame, or reading it raises
+        with Progress(unit, first.total) as progress:
             for batch in chain([first], reading):
                 yield batch
                 progress.advance(len(batch.numbers))

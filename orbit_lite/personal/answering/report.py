@@ -1,4 +1,4 @@
-"""What videos and streams show: in words for a person, and as JSON with where the answers come from."""
+"""Answers for videos and streams as text for people, and as JSON that also describes the recognizer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -10,18 +10,18 @@ from groundwork.pages.cells import printable
 from groundwork.strict_json import parse_json
 from orbit_lite.personal.answering.answers import FrameAnswer, VideoAnswer
 from orbit_lite.personal.answering.summary import AnswersSummary
-from orbit_lite.personal.decision.rejection import Kind
+from orbit_lite.personal.decision.rejection import Certainty
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.runs.folder import versions
 
 FORMAT = 2
-_KEYS, _SUMMARY = ("format", "model", "versions", "settings", "videos", "failed"), "summary"  # of the JSON, in order
+_KEYS, _SUMMARY = ("format", "model", "versions", "settings", "videos", "failed"), "summary"  # in the JSON's order
 _LISTS = ("videos", "failed")
 
 
 def answer_text(name: str, answer: VideoAnswer) -> str:
-    """What a video shows, in two lines."""
-    first = "answered" if answer.kind is Kind.NONE else "recognized"
+    """A video's answer, in two lines; a photo's in one."""
+    first = "answered" if answer.kind is Certainty.NONE else "recognized"
     sure = "" if answer.confidence is None else f", with a mean confidence of {answer.confidence:.2f}"
     if answer.frames == 1:  # a photo
         return f"{printable(name)}: {printable(answer.text)}" + (sure and f", confidence {answer.confidence:.2f}")
@@ -33,7 +33,7 @@ def answer_text(name: str, answer: VideoAnswer) -> str:
 
 
 def frame_text(answer: FrameAnswer) -> str:
-    """What a frame shows, in one line."""
+    """A frame's answer, in one line."""
     sure = f", confidence {answer.confidence:.2f}" if answer.known else ""
     return f"{answer.time_s:.1f} s: {answer.text}{sure}"
 
@@ -59,11 +59,15 @@ def write_answers(
     settings: Mapping[str, Any],
     summary: AnswersSummary | None = None,
 ) -> None:
-    """Write JSON, whole or not at all.
+    """Write the answers as JSON, complete or not at all.
 
     Args:
-        found: videos' names and what each shows. failed: names of those that could not be read, and why.
-        model: see `describe_model`. settings: how they were looked at. summary: of all videos; None for a stream.
+        path: the file to write.
+        found: each video's name and answer.
+        failed: the name of each video that could not be read, and the reason.
+        model: see `describe_model`.
+        settings: how the videos were looked at.
+        summary: of all videos; None for a stream.
     """
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -79,7 +83,7 @@ def write_answers(
 
 
 def read_answers(path: Path) -> dict[str, Any] | None:
-    """The content of a file that `write_answers` wrote; None of any other file."""
+    """The content of a file that `write_answers` wrote; None for any other file."""
     try:
         content = parse_json(path.read_bytes())
         if not isinstance(content, dict) or tuple(content) not in (_KEYS, (*_KEYS, _SUMMARY)):
@@ -93,18 +97,18 @@ def read_answers(path: Path) -> dict[str, Any] | None:
 
 
 def recognizer_user(content: Mapping[str, Any]) -> str:
-    """Whose recognizer gave the answers that a file holds; "" where that is not known."""
+    """The user whose recognizer gave the answers in a file; "" if unknown."""
     user = content["model"].get("user", "")
     return user if isinstance(user, str) else ""
 
 
 def videos_in(content: Mapping[str, Any]) -> list[str]:
-    """The names of all videos that a file holds answers for, or says of that they could not be read."""
+    """The names of all videos in a file of answers, including those that could not be read."""
     return [entry["video"] for key in _LISTS for entry in content[key]]
 
 
 def without_videos(content: Mapping[str, Any], is_theirs: Callable[[str], bool]) -> dict[str, Any]:
-    """The content of a file without some videos, as if they had not been looked at."""
+    """The content of a file without some videos, as if they had never been given."""
     left = {key: [entry for entry in content[key] if not is_theirs(entry["video"])] for key in _LISTS}
     kept = {**content, **left}
     if _SUMMARY in content:
@@ -115,6 +119,6 @@ def without_videos(content: Mapping[str, Any], is_theirs: Callable[[str], bool])
 def _answers(content: Mapping[str, Any]) -> list[tuple[str, VideoAnswer]]:
     names = [field.name for field in fields(VideoAnswer)]
     return [
-        (entry["video"], VideoAnswer(**{**{name: entry[name] for name in names}, "kind": Kind(entry["kind"])}))
+        (entry["video"], VideoAnswer(**{**{name: entry[name] for name in names}, "kind": Certainty(entry["kind"])}))
         for entry in content["videos"]
     ]

@@ -1,8 +1,8 @@
-"""Frames that come by themselves: a camera's, or raw ones from a pipe; every one of them, or always the latest.
+"""Streams of frames from a camera, or of raw frames from a pipe: either every frame, or always the latest one.
 
-Of a live stream the latest frame wins: a thread reads on while a frame is being recognized, and keeps the newest one
-only. So the recognizer never falls behind; what it is too slow for is dropped, and counted. Memory is three frames: one
-being read, one waiting, one in work.
+In a live stream, a thread keeps reading while a frame is being recognized, and keeps only the newest frame. So the
+recognizer never falls behind; frames that it has no time for are dropped and counted. Memory holds three frames: one
+being read, one waiting, one being recognized.
 """
 
 import io
@@ -23,13 +23,16 @@ from groundwork.errors import DataError, UsageError
 from groundwork.process_setting import ProcessSetting
 
 LONGEST_SIDE_PX = 8192
-WAKE_S = 0.5  # how often a wait looks up: on some systems Ctrl-C is not heard in the midst of one
+WAKE_S = 0.5  # longest single wait, because on some systems Ctrl-C has no effect during one
 
 
 @dataclass(frozen=True, eq=False)
 class StreamFrame:
-    """A frame as it came. number: from 1, dropped ones counted. time_s: since the first. arrived_s: of the system's
-    monotonic clock, when it was whole. picture: uint8 (h, w, 3), RGB."""
+    """A frame as it arrived.
+
+    number: from 1, counting dropped frames. time_s: seconds since the first frame. arrived_s: when the frame was
+    complete, on the system's monotonic clock. picture: uint8 (h, w, 3), RGB.
+    """
 
     number: int
     time_s: float
@@ -47,11 +50,11 @@ class Source(Protocol):
         ...
 
     def end_fault(self) -> str | None:
-        """What is wrong with the way it ended, if anything; to be asked after the end."""
+        """After the end: what was wrong with the way the stream ended, or None."""
         ...
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""
         ...
 
 
@@ -60,17 +63,17 @@ def _silence_opencv() -> Callable[[], object]:
     return partial(cv2.utils.logging.setLogLevel, before)
 
 
-_OPENCV_SILENT = ProcessSetting(_silence_opencv)  # it prints lines of its own about a camera that is not there
+_OPENCV_SILENT = ProcessSetting(_silence_opencv)  # OpenCV prints its own lines if a camera is missing
 
 
 class Camera:
-    """A camera by its number, through OpenCV; frames are timed by when they come."""
+    """A camera given by its number, through OpenCV; a frame's time is when it arrives."""
 
     def __init__(self, device: int | str) -> None:
-        """Open it. A video file's path does as well, and gives its frames as fast as they are asked for.
+        """Open the camera. The path of a video file also works; its frames come as fast as they are read.
 
         Raises:
-            DataError: if it is not there; or if a path is no video file, but an address or a list of others.
+            DataError: if it can't be opened, or a path is not a video file but an address or a playlist.
         """
         self.name = f"camera {device}"
         if isinstance(device, str):
@@ -80,7 +83,9 @@ class Camera:
             self._capture = cv2.VideoCapture(device)
         if not self._capture.isOpened():
             self._capture.release()
-            raise DataError(f"{self.name}: can't be opened; is it plugged in, free, and this its number?")
+            raise DataError(
+                f"{self.name}: can't be opened. Is it plugged in, is its number right, or is another program using it?"
+            )
         self._number, self._first_s = 0, 0.0
 
     def read(self) -> StreamFrame | None:
@@ -97,10 +102,10 @@ class Camera:
         return StreamFrame(self._number, now_s - self._first_s, now_s, rgb)
 
     def end_fault(self) -> str | None:
-        """See Source: a camera has no end."""
+        """See Source; a camera should never end."""
         if self._number == 0:
-            return f"{self.name}: opened, but gives no frame; does another program use it?"
-        return f"{self.name}: gives no more frames; was it unplugged?"
+            return f"{self.name}: opened, but sends no frames. Is another program using it?"
+        return f"{self.name}: sends no more frames. Was it unplugged?"
 
     def close(self) -> None:
         """See Source."""
@@ -108,18 +113,18 @@ class Camera:
 
 
 class RawFrames:
-    """Raw RGB frames, one after another without anything between them, from a file descriptor; timed by their rate."""
+    """Raw RGB frames from a file descriptor, with nothing between them; their times follow from the rate."""
 
     def __init__(self, descriptor: int, width: int, height: int, *, fps: float, name: str = "stdin") -> None:
-        """Nothing is read yet. `fps` is the frames' rate.
+        """Prepare to read; `fps` is the frames' rate.
 
         Raises:
-            UsageError: if the size is none.
+            UsageError: if the size is out of range.
         """
         if not (1 <= width <= LONGEST_SIDE_PX and 1 <= height <= LONGEST_SIDE_PX):
-            raise UsageError(f"{name}: frames of {width}x{height} px; expected sides of 1 to {LONGEST_SIDE_PX}")
+            raise UsageError(f"{name}: frames of {width}x{height} px; expected sides from 1 to {LONGEST_SIDE_PX}")
         self.name = name
-        # Unbuffered: a thread that waits in a buffered read holds its lock, which Python's end then trips over.
+        # Unbuffered: a thread that waits in a buffered read holds a lock, which makes Python crash at exit.
         self._file = io.FileIO(descriptor, closefd=False)
         self._shape, self._fps = (height, width, 3), fps
         self._number = self._bytes_left_over = 0
@@ -138,27 +143,27 @@ class RawFrames:
         return StreamFrame(self._number, (self._number - 1) / self._fps, time.monotonic(), picture)
 
     def end_fault(self) -> str | None:
-        """See Source: the bytes must end with a frame."""
+        """See Source; the bytes must end with a complete frame."""
         height, width, _ = self._shape
-        expected = f"{3 * height * width} bytes a frame ({width}x{height}, rgb24)"
+        expected = f"{3 * height * width} bytes per frame ({width}x{height}, rgb24)"
         if self._number == 0 and self._bytes_left_over == 0:
-            return f"{self.name}: no frame came; expected {expected}"
+            return f"{self.name}: no frame arrived; expected {expected}"
         if self._bytes_left_over:
             return f"{self.name}: the last frame is cut off after {self._bytes_left_over} bytes; expected {expected}"
         return None
 
     def close(self) -> None:
-        """See Source; the descriptor stays open, for it is not ours."""
+        """See Source; the descriptor belongs to the caller and stays open."""
         self._file.close()
 
 
 class EveryFrame:
-    """All frames of a source, one after another; who writes them waits while one is in work. A context manager, too."""
+    """A context manager for all frames of a source, one after another; the writer waits while a frame is processed."""
 
     dropped = 0
 
     def __init__(self, source: Source) -> None:
-        """Nothing is read yet."""
+        """Prepare to read."""
         self._source = source
 
     def __enter__(self) -> Iterator[StreamFrame]:
@@ -166,16 +171,16 @@ class EveryFrame:
         return iter(self._source.read, None)
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the source."""
+        """Close the source."""
         self._source.close()
 
 
 class LatestFrames:
-    """The newest frame of a source each time one is asked for; those that a newer one replaced are dropped. A thread
-    reads; it ends with the block that this is the context manager of."""
+    """A context manager for the newest frame of a source at each step; frames replaced by a newer one are dropped. A
+    thread reads the source until the block ends."""
 
     def __init__(self, source: Source) -> None:
-        """The thread starts when the block is entered."""
+        """Prepare; the thread starts when the block is entered."""
         self._source = source
         self._changed = threading.Condition()
         self._newest: StreamFrame | None = None
@@ -190,7 +195,7 @@ class LatestFrames:
         return iter(self._take, None)
 
     def __exit__(self, *_: object) -> None:
-        """Stop reading. A read that nothing comes of is left to itself, and ends with the process."""
+        """Stop reading. A read that never returns is abandoned and ends with the process."""
         self._stopped = True
         self._thread.join(timeout=2 * WAKE_S)
 
@@ -204,7 +209,7 @@ class LatestFrames:
             return frame
 
     def _read_on(self) -> None:
-        """Runs in the thread."""
+        """The thread's work."""
         error: Exception | None = None
         try:
             while not self._stopped and (frame := self._source.read()) is not None:
@@ -215,17 +220,17 @@ class LatestFrames:
         except Exception as caught:
             error = caught
         finally:
-            self._source.close()  # here: a device must not be let go of while it is read
+            self._source.close()  # here, because a device must not be closed while it is read
             with self._changed:
                 self._error, self._ended = error, True
                 self._changed.notify()
 
 
-def seen_square(picture: Picture, size_px: int) -> Picture:
-    """What the recognizer is given of a stream's frame: the central square at its size, through JPEG as everywhere.
+def recognizer_square(picture: Picture, size_px: int) -> Picture:
+    """The recognizer's input for a stream's frame: the central square, scaled, and passed through JPEG as for videos.
 
-    Extraction scales inside the decoder, bilinearly over the area; this averages over the area. The two are 1 to 2 of
-    255 gray levels apart in the mean (measured on made videos of 256 and 1080 px).
+    Extraction scales bilinearly in the decoder; this averages over areas. The two differ by 1 to 2 of 255 gray levels
+    on average (measured on synthetic videos of 256 and 1080 px).
     """
     height, width = picture.shape[:2]
     side = min(height, width)

@@ -1,4 +1,4 @@
-"""What many videos show together: how many are named, and how surely."""
+"""A summary of many videos' answers: how many name an object, and with what certainty."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from eval.formats.answer_text import NONE_OF_THESE, sure_text
 from groundwork.pages.cells import printable
 from groundwork.words import counted
 from orbit_lite.personal.answering.answers import VideoAnswer
-from orbit_lite.personal.decision.rejection import Kind
+from orbit_lite.personal.decision.rejection import Certainty
 
 
 @dataclass(frozen=True)
 class ObjectCount:
-    """How many videos are answered with an object: without and with a "maybe"."""
+    """How many videos were answered with an object: `sure` without a "maybe", `maybe` with one."""
 
     object: str
     sure: int
@@ -24,10 +24,10 @@ class ObjectCount:
 
 @dataclass(frozen=True)
 class AnswersSummary:
-    """Of many videos and photos.
+    """A summary of many videos' and photos' answers.
 
-    videos, photos: how many were answered. failed: how many could not be read. sure, maybe, none: of the answers.
-    objects: those that were named, most often first.
+    videos, photos: how many were answered. failed: how many could not be read. sure, maybe, none: numbers of answers of
+    each kind. objects: the objects named, most frequent first.
     """
 
     videos: int
@@ -43,24 +43,25 @@ class AnswersSummary:
         """From each one's file name and answer."""
         answers = [answer for _, answer in found]
         kinds = Counter(answer.kind for answer in answers)
-        named = Counter((answer.object, answer.kind) for answer in answers if answer.kind is not Kind.NONE)
+        named = Counter((answer.object, answer.kind) for answer in answers if answer.kind is not Certainty.NONE)
         objects = (
-            ObjectCount(name, named[name, Kind.SURE], named[name, Kind.MAYBE]) for name in {name for name, _ in named}
+            ObjectCount(name, named[name, Certainty.SURE], named[name, Certainty.MAYBE])
+            for name in {name for name, _ in named}
         )
         photos = sum(is_photo_file(name) for name, _ in found)
         return cls(
             videos=len(answers) - photos,
             photos=photos,
             failed=failed,
-            sure=kinds[Kind.SURE],
-            maybe=kinds[Kind.MAYBE],
-            none=kinds[Kind.NONE],
+            sure=kinds[Certainty.SURE],
+            maybe=kinds[Certainty.MAYBE],
+            none=kinds[Certainty.NONE],
             objects=tuple(sorted(objects, key=lambda row: (-row.sure - row.maybe, row.object))),
         )
 
 
 def summary_text(summary: AnswersSummary) -> str:
-    """In a line, and one for each object that was named."""
+    """One line in total, and one for each object that was named."""
     parts = [counted(summary.videos, "video")] if summary.videos or not summary.photos else []
     parts += [counted(summary.photos, "photo")] if summary.photos else []
     failed = f"; {summary.failed} could not be read" if summary.failed else ""

@@ -1,1 +1,1 @@
-"""What is learned from videos held out: how scores become answers, and what can be promised of them."""
+"""Calibration on held-out videos: how scores become answers, and what can be promised about them."""

@@ -1,8 +1,8 @@
-"""How a user's scores become answers, and what can be promised of them: all from the videos that teach.
+"""Calibrates how a user's scores become answers, and what can be promised about them, with only the teaching videos.
 
-Videos are held out by likeness (see `leave_out`), since answers must hold in a new place. What another thing is taken
-for is tried with the user's own things: each object in turn is left out, and a recognizer of the others, calibrated in
-the same way, sees it.
+Videos are held out by likeness (see `leave_out`), because answers must hold in a new place. Unknown things are
+simulated with the user's own objects: each object in turn is left out and shown to a recognizer of the others, which is
+calibrated in the same way.
 """
 
 from collections import Counter
@@ -39,31 +39,31 @@ from orbit_lite.personal.decision.rejection import (
 from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
 
 Scores = tuple[NDArray[np.float64], NDArray[np.float64]]  # logits (m, way) and cosines (m,)
-MOST_STRANGERS = 16  # objects that are left out; of more, so many, spread evenly in the order of their names
-LONG_FRAMES = 1_000  # with fewer it takes a second or two, and no progress is shown
-LEAST_OBJECTS_LEFT = 2  # that a recognizer tells apart when one is left out
-# Where nothing can be held out: least cosine to an object's mean, by backbone and weights. Chosen on five users'
-# photos, leaving one user out in turn (.525 to .55): 99 % of their things' pictures pass it, and 1 % of those of
-# another kind.
+MOST_LEFT_OUT = 16  # objects to leave out in turn; if there are more, 16 are chosen evenly from the sorted names
+LONG_FRAMES = 1_000  # with fewer frames it takes a second or two, and no progress is shown
+LEAST_OBJECTS_LEFT = 2  # that must remain when one is left out
+# Used if nothing can be held out: the lowest cosine to an object's mean, by backbone and weights. Chosen on five users'
+# photos, leaving out one user in turn (.525 to .55): 99 % of the pictures of their things pass, and 1 % of pictures of
+# things of another kind.
 LEAST_COSINES = {("efficientnet_lite0", "pretrained"): 0.525}
 
 
 def calibrate(recognizer: Recognizer, support: SupportSet, *, origin: Mapping[str, Any]) -> Calibration:
-    """Hold videos out, and set all that answers hang on.
+    """Hold videos out and set everything that answers depend on.
 
     Args:
-        recognizer: what the support set was embedded with; only its head is fitted again.
-        support: two objects or more, or nothing can be calibrated.
-        origin: as of a PersonalRecognizer.
+        recognizer: the recognizer that embedded the support set; only its head is fitted again.
+        support: with at least two objects; otherwise nothing can be calibrated.
+        origin: see PersonalRecognizer.
     """
     if support.way < LEAST_OBJECTS_LEFT:
         return UNCALIBRATED
-    found = calibrate_head(HeadTeaching.settled(recognizer, support.in_a_row))
+    found = calibrate_head(HeadTeaching.settled(recognizer, support.with_grouped_photos))
     return found or Calibration(rejection=_untested(recognizer, origin))
 
 
 def calibrate_head(teaching: HeadTeaching) -> Calibration | None:
-    """The same of a head alone, which knows two objects or more; None if no video can be held out."""
+    """Calibrate a head, which knows two or more objects; None if no video can be held out."""
     support = teaching.support
     rounds = rounds_by_likeness(support.videos, support.features)
     held = hold_out(teaching, rounds)
@@ -72,13 +72,13 @@ def calibrate_head(teaching: HeadTeaching) -> Calibration | None:
     singles = hold_out(teaching, rounds_of_single_videos(support.videos))
     of_known = Familiarity.of_held_out(held.logits.max(axis=1), held.cosine)
     known = held_out_familiarity(of_known, held)
-    strangers = _meet_each(teaching, rounds)
+    left_out = _leave_each_out(teaching, rounds)
     return Calibration(
         temperature=fit_temperature(held.logits, held.label, weights_by_video(held.video)),
         familiarity=of_known,
         rejection=Rejection(
-            curve=_curve(known, strangers, support.way),
-            auroc=float(np.mean([found.auroc for found in strangers])) if strangers else None,
+            curve=_curve(known, left_out, support.way),
+            auroc=float(np.mean([found.auroc for found in left_out])) if left_out else None,
             videos=held.videos,
             frames=len(held.frame),
         ),
@@ -87,17 +87,18 @@ def calibrate_head(teaching: HeadTeaching) -> Calibration | None:
 
 
 def estimate(held: HeldOut, singles: HeldOut, videos: Sequence[TaughtVideo]) -> Estimate:
-    """What to expect of new videos.
+    """Estimate the accuracy on new videos.
 
-    The interval reaches from Wilson's lower end for videos held out by likeness to his upper end for videos held out
-    one at a time, each video counting once: a new place may look like those that teach, or unlike all of them. Where no
-    object has three videos, those that are judged were taught with one alone, and both together get about half as
-    many wrong where they show two places: the upper end allows for that.
+    The interval runs from the lower end of Wilson's interval for videos held out by likeness to its upper end for
+    videos held out one at a time, with each video counted once, because a new place may look like the teaching videos
+    or unlike all of them. If no object has three videos, each held-out video was judged by a recognizer taught with a
+    single one; taught with both, it makes about half as many errors if they show two places. The upper end allows for
+    this.
 
     Args:
-        held: held out by likeness, at least one video.
-        singles: the same videos held out one at a time.
-        videos: all of them.
+        held: at least one video, held out by likeness.
+        singles: the same videos, held out one at a time.
+        videos: all videos.
     """
     accuracy, same_place, count = float(held.right.mean()), float(singles.right.mean()), held.videos
     pairs = max(Counter(video.object for video in videos).values()) < 3
@@ -118,11 +119,11 @@ def estimate(held: HeldOut, singles: HeldOut, videos: Sequence[TaughtVideo]) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class _Stranger:
-    """What a recognizer of the other objects made of one that it was never taught.
+class _LeftOutObject:
+    """How familiar a left-out object looked to a recognizer of the other objects.
 
-    known: held-out frames of the others. passed: familiarity of the stranger's frames, (m,), and `weights`: their
-    share, 1 in sum. auroc: of known against strange frames, both seen by the same recognizers.
+    known: held-out frames of the other objects. passed: familiarity of the left-out object's frames, (m,). weights:
+    their weights, with sum 1. auroc: of known against left-out frames, both judged by the same recognizers.
     """
 
     known: HeldOutFamiliarity
@@ -131,25 +132,25 @@ class _Stranger:
     auroc: float
 
     def false_alarms(self, aims: Sequence[float]) -> NDArray[np.float64]:
-        """Share of the stranger's frames called one of the others, for each aim."""
+        """Share of the left-out object's frames that get another object's name, for each aim."""
         return np.asarray(self.weights @ (self.passed[:, None] >= self.known.thresholds(aims)))
 
 
-def _meet_each(teaching: HeadTeaching, rounds: Sequence[Sequence[int]]) -> list[_Stranger]:
-    """Leave objects out in turn; those after which nothing can be held out are passed over."""
-    names = _strangers(teaching.support.objects)
+def _leave_each_out(teaching: HeadTeaching, rounds: Sequence[Sequence[int]]) -> list[_LeftOutObject]:
+    """Leave objects out in turn; skip those without which nothing can be held out."""
+    names = _objects_to_leave_out(teaching.support.objects)
     found = []
     with Progress(
         "objects left out in turn", len(names), quiet=len(teaching.support.features) < LONG_FRAMES
     ) as progress:
         for name in names:
-            found.append(_meet(teaching, name, rounds))
+            found.append(_leave_out(teaching, name, rounds))
             progress.advance()
-    return [stranger for stranger in found if stranger is not None]
+    return [left_out for left_out in found if left_out is not None]
 
 
-def _meet(teaching: HeadTeaching, name: str, rounds: Sequence[Sequence[int]]) -> _Stranger | None:
-    """Leave an object out. None where none of the others has two videos, so that none can be held out."""
+def _leave_out(teaching: HeadTeaching, name: str, rounds: Sequence[Sequence[int]]) -> _LeftOutObject | None:
+    """Leave an object out; None if no other object has two videos, so that none can be held out."""
     from sklearn.metrics import roc_auc_score  # takes a second to import
 
     support = teaching.support
@@ -159,35 +160,37 @@ def _meet(teaching: HeadTeaching, name: str, rounds: Sequence[Sequence[int]]) ->
     of_others = [[kept[place] for place in held if place in kept] for held in rounds]
     if not any(of_others):
         return None
-    shown = [_shown(support, name, places) for places in rounds]
-    of_strange: list[Scores] = []
-    held = hold_out(rest, of_others, taught_in=lambda number, taught: of_strange.append(taught.scores(shown[number])))
+    shown = [_held_out_features(support, name, places) for places in rounds]
+    left_out_scores: list[Scores] = []
+    held = hold_out(
+        rest, of_others, taught_in=lambda number, taught: left_out_scores.append(taught.scores(shown[number]))
+    )
     of_known = Familiarity.of_held_out(held.logits.max(axis=1), held.cosine)
     known = held_out_familiarity(of_known, held)
     areas = []
-    for number, (logits, cosine) in enumerate(of_strange):
+    for number, (logits, cosine) in enumerate(left_out_scores):
         values = known.values[held.round == number], of_known(logits.max(axis=1), cosine)
         if all(map(len, values)):
             areas.append(roc_auc_score(np.repeat([1, 0], list(map(len, values))), np.concatenate(values)))
     logits, cosine = rest.teach(torch.ones(len(others.features), dtype=torch.bool)).scores(own.features)
     weights = weights_by_video(own.video_numbers.numpy())
-    return _Stranger(known, of_known(logits.max(axis=1), cosine), weights / weights.sum(), float(np.mean(areas)))
+    return _LeftOutObject(known, of_known(logits.max(axis=1), cosine), weights / weights.sum(), float(np.mean(areas)))
 
 
-def _shown(support: SupportSet, name: str, places: Sequence[int]) -> Tensor:
-    """The features of an object's frames that a round holds out; all of them where it has a single video."""
+def _held_out_features(support: SupportSet, name: str, places: Sequence[int]) -> Tensor:
+    """The features of the object's frames that a round holds out, or all of them if it has a single video."""
     own = support.labels == support.objects.index(name)
     held = own & torch.isin(support.video_numbers, torch.tensor(places))
     return support.features[held if held.any() else own]
 
 
-def _curve(known: HeldOutFamiliarity, strangers: Sequence[_Stranger], way: int) -> tuple[OperatingPoint, ...]:
+def _curve(known: HeldOutFamiliarity, left_out: Sequence[_LeftOutObject], way: int) -> tuple[OperatingPoint, ...]:
     thresholds, sure = known.thresholds(CURVE_AIMS), known.sure_thresholds(CURVE_AIMS)
     refused = cross_fitted_refusals(known, CURVE_AIMS)
     weights = weights_by_video(known.videos) / known.count
     misses = None if refused is None else weights @ refused
-    passed = np.mean([found.false_alarms(CURVE_AIMS) for found in strangers], axis=0) if strangers else None
-    floor = 1 / (way + 1)  # so many things can't say of a rarer event how rare it is
+    passed = np.mean([found.false_alarms(CURVE_AIMS) for found in left_out], axis=0) if left_out else None
+    floor = 1 / (way + 1)  # with so few objects, a rarer event can't be estimated
     return tuple(
         OperatingPoint(
             aim=aim,
@@ -206,7 +209,7 @@ def held_out_familiarity(of_known: Familiarity, held: HeldOut) -> HeldOutFamilia
 
 
 def _cross_fitted_ece(held: HeldOut) -> float:
-    """Of the confidences in each round by the temperature of the other's frames."""
+    """Calibration error of the confidences, with each round's temperature fitted on the other round's frames."""
     sure = np.zeros(len(held.frame))
     for number in np.unique(held.round):
         own = held.round == number
@@ -224,10 +227,10 @@ def _untested(recognizer: Recognizer, origin: Mapping[str, Any]) -> Rejection:
     return Rejection(otherwise=OperatingPoint(aim=None, threshold=least, sure_threshold=None))
 
 
-def _strangers(objects: Sequence[str]) -> list[str]:
+def _objects_to_leave_out(objects: Sequence[str]) -> list[str]:
     if len(objects) <= LEAST_OBJECTS_LEFT:
         return []
-    places = np.unique(np.linspace(0, len(objects) - 1, min(len(objects), MOST_STRANGERS)).round().astype(int))
+    places = np.unique(np.linspace(0, len(objects) - 1, min(len(objects), MOST_LEFT_OUT)).round().astype(int))
     return [objects[place] for place in places]
 
 

@@ -1,11 +1,11 @@
-"""What a recognizer makes of videos that it was not taught with, before any test video exists.
+"""Tests a recognizer on videos that it was not taught with, before any test video exists.
 
-Two ways to hold videos out. *One at a time*: in each round one video of every object is held out, the first of each,
-then the second, and so on. Videos of one place look alike, so what this gives is too good for another place. *By
-likeness*: each object's videos are cut into the two groups that look most unlike each other, and in two rounds one
-group of every object is held out. On real photos this is near to what a new place gives.
+There are two ways to hold videos out. *One at a time*: each round holds out one video of every object, first the first
+ones, then the second ones, and so on. Videos of one place look alike, so the results are too good for another place.
+*By likeness*: each object's videos are split into the two groups that look least alike, and each of two rounds holds
+out one group of every object. On real photos, the results are close to those in a new place.
 
-An object with a single video always teaches; every other video is held out once.
+An object with a single video always teaches; every other video is held out exactly once.
 """
 
 from collections import defaultdict
@@ -27,21 +27,21 @@ from orbit_lite.personal.decision.familiarity import nearest_cosine, object_mean
 from orbit_lite.personal.recognizer import (
     SupportSet,
     TaughtVideo,
+    group_photos,
     label_of_each_frame,
     object_names,
-    photos_in_a_row,
     video_of_each_frame,
 )
 
-Rounds = Sequence[Sequence[int]]  # places of the videos that each round holds out
+Rounds = Sequence[Sequence[int]]  # indices of the videos that each round holds out
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
-    """A recognizer that some of a user's frames taught.
+class TaughtRecognizer:
+    """A recognizer taught with some of a user's frames.
 
-    head: fitted to those. means: of the objects, see `object_means`. features: any of the frames, chosen by a mask,
-    bool (n,), as this recognizer sees them, (m, width), on its device.
+    head: the head fitted to these frames. means: the objects' means, see `object_means`. features: takes a mask,
+    bool (n,), and returns the features of the selected frames, (m, width), on this recognizer's device.
     """
 
     head: FittedHead
@@ -50,41 +50,41 @@ class Taught:
 
     @torch.no_grad()
     def scores(self, features: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Features (m, width), as this recognizer sees frames, to logits (m, way) and cosines to the nearest mean."""
+        """Turn this recognizer's features (m, width) into logits (m, way) and cosines to the nearest mean (m,)."""
         seen = features.to(self.means.device)
         logits, near = self.head.logits(seen), nearest_cosine(seen, self.means)
         return logits.double().cpu().numpy(), near.double().cpu().numpy()
 
 
 class Teaching(Protocol):
-    """One user's videos, and how a recognizer is taught with some of their frames."""
+    """One user's videos, and a way to teach a recognizer with some of their frames."""
 
     @property
     def videos(self) -> tuple[TaughtVideo, ...]:
-        """All of them, in the order of their objects' names."""
+        """All videos, in the order of their objects' names."""
         ...
 
     @property
-    def looks(self) -> Tensor:
-        """Features of all frames by which videos are compared, (n, width)."""
+    def comparison_features(self) -> Tensor:
+        """Features of all frames, for comparing videos, (n, width)."""
         ...
 
     @property
-    def in_a_row(self) -> "Teaching":
-        """The same frames, photos that follow each other as one video, see `photos_in_a_row`."""
+    def with_grouped_photos(self) -> "Teaching":
+        """The same frames, with consecutive photos grouped into one video, see `group_photos`."""
         ...
 
-    def teach(self, frames: Tensor) -> Taught:
-        """A recognizer that knows the frames of a mask, bool (n,), and no others; each object must have some."""
+    def teach(self, frames: Tensor) -> TaughtRecognizer:
+        """Teach a recognizer with only the frames in a mask, bool (n,), which must include some of each object."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class HeadTeaching:
-    """Features stay as they are; only a head is fitted.
+    """Teaching that fits only a head to fixed features.
 
-    Where a learner adapts its extractor to the support set, that has seen all the frames: what comes of it is somewhat
-    too good.
+    If a learner adapts its extractor to the support set, the extractor has seen all the frames, so the results are
+    somewhat too good.
     """
 
     head: Head
@@ -93,7 +93,7 @@ class HeadTeaching:
 
     @classmethod
     def settled(cls, recognizer: Recognizer, support: SupportSet) -> "HeadTeaching":
-        """With a head whose own numbers are chosen once, on the whole support set, and then held fixed."""
+        """With a head whose hyperparameters are chosen once, on the whole support set, and then kept fixed."""
         head, device = recognizer.head, recognizer.device
         if recognizer.learner is not None and (settle := recognizer.head_record.settle):
             taught = support.features.to(device), support.labels.to(device), support.video_numbers.to(device)
@@ -106,22 +106,22 @@ class HeadTeaching:
         return self.support.videos
 
     @property
-    def looks(self) -> Tensor:
+    def comparison_features(self) -> Tensor:
         """See Teaching."""
         return self.support.features
 
     @property
-    def in_a_row(self) -> "HeadTeaching":
+    def with_grouped_photos(self) -> "HeadTeaching":
         """See Teaching."""
-        return replace(self, support=self.support.in_a_row)
+        return replace(self, support=self.support.with_grouped_photos)
 
     @torch.no_grad()
-    def teach(self, frames: Tensor) -> Taught:
+    def teach(self, frames: Tensor) -> TaughtRecognizer:
         """See Teaching."""
         way, features = self.support.way, self._features(frames)
         labels, videos = self.support.labels[frames].to(self.device), self.support.video_numbers[frames].to(self.device)
         head = self.head.fit(features, labels, way=way, videos=videos)
-        return Taught(head, object_means(features, labels, videos, way=way), self._features)
+        return TaughtRecognizer(head, object_means(features, labels, videos, way=way), self._features)
 
     def _features(self, frames: Tensor) -> Tensor:
         return self.support.features[frames].to(self.device)
@@ -129,9 +129,10 @@ class HeadTeaching:
 
 @dataclass(frozen=True, eq=False)
 class WholeTeaching:
-    """Everything is done again, the extractor's adaptation too: each recognizer takes as long as personalizing does.
+    """Teaching that repeats everything, including the extractor's adaptation: each recognizer takes as long as
+    personalizing does.
 
-    images: of all videos' frames, in the order of `videos`, uint8 (n, 3, s, s).
+    images: the frames of all videos, in the order of `videos`, uint8 (n, 3, s, s).
     """
 
     recognizer: Recognizer
@@ -139,16 +140,16 @@ class WholeTeaching:
     images: Tensor
 
     @cached_property
-    def looks(self) -> Tensor:
-        """See Teaching: as the extractor sees frames before it adapts."""
+    def comparison_features(self) -> Tensor:
+        """See Teaching: the features before the extractor adapts."""
         return self.recognizer.embed(self.images).cpu()
 
     @property
-    def in_a_row(self) -> "WholeTeaching":
+    def with_grouped_photos(self) -> "WholeTeaching":
         """See Teaching."""
-        return replace(self, videos=photos_in_a_row(self.videos))
+        return replace(self, videos=group_photos(self.videos))
 
-    def teach(self, frames: Tensor) -> Taught:
+    def teach(self, frames: Tensor) -> TaughtRecognizer:
         """See Teaching."""
         labels, way = label_of_each_frame(self.videos)[frames], len(object_names(self.videos))
         videos = video_of_each_frame(self.videos)[frames]
@@ -156,15 +157,15 @@ class WholeTeaching:
         device = self.recognizer.device
         own = fitted.embed(self.images[frames])
         means = object_means(own, labels.to(device), videos.to(device), way=way)
-        return Taught(fitted.head, means, lambda asked: fitted.embed(self.images[asked]))
+        return TaughtRecognizer(fitted.head, means, lambda asked: fitted.embed(self.images[asked]))
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Every frame that was held out, (f,) each, in the order of the support set.
+    """Every held-out frame, in the order of the support set; arrays of shape (f,) unless noted.
 
-    frame: its place in the support set. video: its video's place. round: which one it was held out in. label: its
-    object. logits: (f, way). cosine: to the nearest object's mean.
+    frame: its index in the support set. video: its video's index. round: the round that held it out. label: its object.
+    logits: (f, way). cosine: to the nearest object's mean.
     """
 
     frame: NDArray[np.int64]
@@ -191,28 +192,30 @@ class HeldOut:
 
 
 def rounds_of_single_videos(videos: Sequence[TaughtVideo]) -> list[list[int]]:
-    """The places of the videos held out one at a time of each object; there is no round if no object has two.
+    """Rounds that hold out one video of each object at a time, as indices; no rounds if no object has two videos.
 
-    An object's first video is the one with the lowest digest: neither names nor order of files change a round.
+    Each object's videos are ordered by digest, so neither the names nor the order of files change a round.
     """
     several = [places for places in _places_of_objects(videos) if len(places) > 1]
     count = max(map(len, several), default=0)
     return [[places[number] for places in several if number < len(places)] for number in range(count)]
 
 
-def rounds_by_likeness(videos: Sequence[TaughtVideo], looks: Tensor) -> list[list[int]]:
-    """The places of the videos held out in two rounds, one group of each object's videos in each.
+def rounds_by_likeness(videos: Sequence[TaughtVideo], comparison_features: Tensor) -> list[list[int]]:
+    """Two rounds, each of which holds out one group of every object's videos, as indices.
 
-    Groups are the last two of Ward's linkage of the videos' mean directions; that with the lowest digest is first.
+    The groups are the last two clusters of Ward's linkage of the videos' mean directions; the group with the lowest
+    digest is first.
 
     Args:
-        videos: as for a SupportSet.
-        looks: features of their frames, (n, width).
+        videos: in the order of a SupportSet.
+        comparison_features: features of their frames, (n, width).
 
     Source: Ward 1963.
     """
     means = [
-        F.normalize(part, dim=1).double().mean(dim=0) for part in looks.cpu().split([len(v.frames) for v in videos])
+        F.normalize(part, dim=1).double().mean(dim=0)
+        for part in comparison_features.cpu().split([len(v.frames) for v in videos])
     ]
     groups = [_two_groups(places, means) for places in _places_of_objects(videos) if len(places) > 1]
     return [[place for pair in groups for place in pair[number]] for number in (0, 1)] if groups else []
@@ -223,15 +226,15 @@ def hold_out(
     rounds: Rounds,
     *,
     quiet: bool = True,
-    taught_in: Callable[[int, Taught], object] = lambda number, taught: None,
+    taught_in: Callable[[int, TaughtRecognizer], object] = lambda number, taught: None,
 ) -> HeldOut:
-    """Hold each round's videos out, and see what a recognizer that was taught with the others makes of them.
+    """Hold each round's videos out, and score them with a recognizer taught with the others.
 
     Args:
         teaching: the videos, and how to teach with some of them.
-        rounds: the videos held out; none twice, and never all of an object. A round without videos teaches with all.
-        quiet: show no progress: where only heads are fitted, it is done at once.
-        taught_in: is called with each round's number and recognizer.
+        rounds: the videos to hold out; none twice, and never all of an object. A round without videos teaches with all.
+        quiet: show no progress; for fitting only heads, which is quick.
+        taught_in: called with each round's number and recognizer.
     """
     of_frame, labels = video_of_each_frame(teaching.videos), label_of_each_frame(teaching.videos)
     way = len(object_names(teaching.videos))
@@ -262,7 +265,7 @@ def hold_out(
 
 
 def _places_of_objects(videos: Sequence[TaughtVideo]) -> list[list[int]]:
-    """The places of each object's videos, by digest, objects in the order of their names."""
+    """The indices of each object's videos, ordered by digest; objects in the order of their names."""
     of_object = defaultdict(list)
     for place in sorted(range(len(videos)), key=lambda place: videos[place].digest):
         of_object[videos[place].object].append(place)
@@ -276,5 +279,5 @@ def _two_groups(places: Sequence[int], means: Sequence[Tensor]) -> tuple[list[in
 
     tree = to_tree(linkage(np.stack([means[place].numpy() for place in places]), method="ward"))
     groups = [sorted(branch.pre_order()) for branch in (tree.get_left(), tree.get_right())]
-    first, second = sorted(groups)  # places come by digest: that with the first of them is first
+    first, second = sorted(groups)  # indices are ordered by digest, so the group with the lowest digest is first
     return [places[number] for number in first], [places[number] for number in second]

@@ -1,1 +1,1 @@
-"""What a recognizer makes of a user's videos that did not teach it. Others call `check_user.check_user`."""
+"""Checks how well a user's videos teach a recognizer, by leaving some out. Callers use `check_user.check_user`."""

@@ -1,4 +1,4 @@
-"""What holding a user's videos out shows: of every object, of every video, and of all together."""
+"""Results of holding out a user's videos: for every object, for every video, and overall."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,10 +35,11 @@ SEED = 1991
 
 @dataclass(frozen=True)
 class VideoCheck:
-    """One video, held out: its frames, how many of them were recognized, and what most of them were taken for.
+    """One held-out video.
 
-    video: its place in the user's folder; in a personal file, which keeps no names, its number. recognized: the video
-    as a whole, as eval.metrics.video_accuracy has it.
+    video: its path in the user's folder; a personal file keeps no names, so there it is a number. frames, right: its
+    frames, and how many were recognized. recognized: whether the video as a whole was, see eval.metrics.video_accuracy.
+    answer: the object that most frames were recognized as.
     """
 
     object: str
@@ -51,9 +52,12 @@ class VideoCheck:
 
 @dataclass(frozen=True)
 class ObjectCheck:
-    """One object. taken_for: the other object that its frames were most often taken for, in a `share` of them; "" if
-    none was. none: share of its held-out frames answered "none of these", by thresholds that their own video had no
-    part in; None where there is no such threshold, or the object has a single video."""
+    """One object.
+
+    taken_for: the other object that its frames were most often mistaken for, in a `share` of them; "" if there was no
+    mistake. none: share of its held-out frames answered "none of these", by thresholds set without their own video;
+    None if there is no such threshold, or the object has a single video.
+    """
 
     object: str
     videos: int
@@ -71,18 +75,18 @@ class ObjectCheck:
 
     @property
     def recognized(self) -> int:
-        """Videos recognized as a whole."""
+        """Number of videos recognized as a whole."""
         return sum(video.recognized for video in self.held_out)
 
 
 @dataclass(frozen=True)
 class UserCheck:
-    """All that was found, in the order of the objects' names. What is held out is held out by likeness.
+    """One user's check, objects in the order of their names. Videos were held out by likeness.
 
-    estimate: how much is recognized, and how far that can be trusted. rejection: "none of these", as a personal file of
-    these videos has it. confusion: held-out frames of each object (row) taken for each (column). curve: None where it
-    was not measured, and `no_curve` says why. origin: what was taught, as of a PersonalRecognizer. notes: what was left
-    out, a line each. facts: what was checked, and with what.
+    estimate: how much is recognized, with an interval. rejection: when to answer "none of these", as in a personal file
+    of these videos. confusion: held-out frames of each object (row) recognized as each object (column). curve: None if
+    it was not measured; `no_curve` says why. origin: see PersonalRecognizer. notes: what was left out, one line each.
+    facts: what was checked, and with what.
     """
 
     user: str
@@ -98,7 +102,7 @@ class UserCheck:
 
     @cached_property
     def held_out(self) -> tuple[VideoCheck, ...]:
-        """Every video that was held out."""
+        """Every held-out video."""
         return tuple(video for thing in self.objects for video in thing.held_out)
 
     @property
@@ -108,12 +112,12 @@ class UserCheck:
 
     @property
     def recognized(self) -> int:
-        """Videos recognized as a whole."""
+        """Number of videos recognized as a whole."""
         return sum(video.recognized for video in self.held_out)
 
     @property
     def worst_first(self) -> list[ObjectCheck]:
-        """Objects that could not be checked, then by accuracy."""
+        """Objects that could not be checked, then the others by accuracy, lowest first."""
         return sorted(self.objects, key=lambda thing: -1.0 if thing.accuracy is None else thing.accuracy)
 
 
@@ -130,14 +134,14 @@ def check(
     facts: Mapping[str, str] | None = None,
     quiet: bool = False,
 ) -> UserCheck:
-    """Hold videos out, and put together what that shows.
+    """Hold videos out and collect the results.
 
     Args:
         teaching: the videos, and how to teach with some of them.
-        calibration: of a personal recognizer of the same videos.
-        user: who filmed.
-        names: what each video is called.
-        origin: what is taught, as of a PersonalRecognizer.
+        calibration: the calibration of a personal recognizer of the same videos.
+        user: the person who filmed.
+        names: each video's name.
+        origin: see PersonalRecognizer.
         seed, draws: as for `check_user`.
         notes: what was left out so far.
         facts: what was checked.
@@ -149,8 +153,10 @@ def check(
     videos = teaching.videos
     require_checkable(user, videos)
     whole = isinstance(teaching, WholeTeaching)
-    together = teaching.in_a_row
-    found = hold_out(together, rounds_by_likeness(together.videos, together.looks), quiet=quiet or not whole)
+    together = teaching.with_grouped_photos
+    found = hold_out(
+        together, rounds_by_likeness(together.videos, together.comparison_features), quiet=quiet or not whole
+    )
     singles = hold_out(together, rounds_of_single_videos(together.videos), quiet=quiet or not whole)
     if draws is None:
         draws = 0 if whole else DRAWS
@@ -178,19 +184,19 @@ def check(
 
 
 def require_checkable(user: str, videos: Sequence[TaughtVideo]) -> None:
-    """Refuse what leaves nothing to hold out, or nothing to take it for.
+    """Refuse videos of fewer than two objects, or of which none can be held out.
 
     Raises:
-        DataError: says what to film.
+        DataError: with advice on what to film.
     """
     objects = object_names(videos)
     if len(objects) < LEAST_OBJECTS:
         raise DataError(
-            f"user {user}: 1 object ({objects[0]}); there is nothing that it could be taken for: film at least 2"
+            f"user {user}: has only 1 object ({objects[0]}), so it can't be mistaken for another: film at least 2"
         )
     if not rounds_of_single_videos(videos):
         raise DataError(
-            f"user {user}: none of {len(objects)} objects has 2 videos, so none can be held out to be checked on; "
+            f"user {user}: none of the {len(objects)} objects has 2 videos, so none can be held out for the check; "
             "film a second video of each"
         )
 
@@ -204,7 +210,7 @@ def _object(
     none: float | None,
     weak_start: str,
 ) -> ObjectCheck:
-    """Args: taken: how many of the object's held-out frames were taken for each object, (way,)."""
+    """Args: taken: how many of the object's held-out frames were recognized as each object, (way,)."""
     objects = object_names(videos)
     name, others = objects[label], taken.copy()
     others[label] = 0
@@ -248,7 +254,7 @@ def _refused(found: HeldOut, calibration: Calibration) -> dict[int, float]:
 def _held_out(videos: Sequence[TaughtVideo], names: Sequence[str], found: HeldOut) -> list[VideoCheck]:
     objects = object_names(videos)
     checks = []
-    video = video_of_each_frame(videos).numpy()[found.frame]  # photos in a row were held out together
+    video = video_of_each_frame(videos).numpy()[found.frame]  # grouped photos were held out together
     for place in np.unique(video).tolist():
         mine = video == place
         predictions, label = found.prediction[mine], int(found.label[mine][0])
@@ -266,15 +272,15 @@ def _held_out(videos: Sequence[TaughtVideo], names: Sequence[str], found: HeldOu
 
 
 def _no_curve(videos: Sequence[TaughtVideo], draws: int, whole: bool) -> str:
-    """Why there can't be a learning curve, or is none; "" if there is one."""
+    """The reason why there is no learning curve; "" if there is one."""
     held = len(rounds_of_single_videos(videos))
     if held < FEW_VIDEOS:
-        return f"No learning curve: it takes an object with {FEW_VIDEOS} videos, of which 1 or 2 teach."
+        return f"No learning curve: this needs an object with at least {FEW_VIDEOS} videos."
     if draws == 0 and whole:
         count = held * len(videos_counts(held - 1))
         return (
-            "No learning curve: this learner adapts its extractor, and would be personalized again for every point; "
-            f"--draws 1 measures it all the same, by up to {count} times personalizing."
+            "No learning curve: this learner adapts its extractor, so it would have to be personalized again for every "
+            f"point. --draws 1 measures the curve anyway, by personalizing up to {count} times."
         )
     return "" if draws else "No learning curve: --draws 0."
 
@@ -286,7 +292,7 @@ def _accuracy(videos: Sequence[VideoCheck]) -> float | None:
 def _of_run(videos: Sequence[TaughtVideo], seed: int, curve: LearningCurve | None) -> dict[str, str]:
     return {
         "objects, videos": f"{len(object_names(videos))}, {len(videos)}",
-        "frames taken, in all": f"{sum(len(video.frames) for video in videos)}, as protocol {PROTOCOL} samples support",
-        "learning curve": f"seed {seed}, {curve.draws} draws a point" if curve else "none",
+        "frames taken in total": f"{sum(len(video.frames) for video in videos)}, sampled as support by {PROTOCOL}",
+        "learning curve": f"seed {seed}, {curve.draws} draws per point" if curve else "none",
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }

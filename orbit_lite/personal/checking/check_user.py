@@ -1,4 +1,5 @@
-"""Check a user's videos before any test video exists: a folder of them, or what a personal recognizer keeps of them."""
+"""Checks a user's videos before any test video exists: a folder of videos, or a personal recognizer's stored
+features."""
 
 import json
 import logging
@@ -21,7 +22,7 @@ from orbit_lite.personal.checking.check import SEED, UserCheck, check, require_c
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.file_names import user_name
 from orbit_lite.personal.recognizer import PersonalRecognizer, TaughtVideo
-from orbit_lite.personal.teaching.material import Lesson, lesson_images, read_lesson
+from orbit_lite.personal.teaching.material import UserVideos, all_images, read_user_videos
 from orbit_lite.personal.teaching.personalize import origin_of
 from orbit_lite.personal.teaching.teach import teach
 
@@ -39,23 +40,25 @@ def check_users(
     device: torch.device,
     engine: str | None = None,
 ) -> tuple[list[UserCheck], list[Path]]:
-    """Check several users one after the other; one that can't be checked does not stop the others.
+    """Check several users in turn; a user who can't be checked does not stop the others.
 
     Args:
         paths: folders or files as for `check_user`, of users with different names.
-        checked: is called with each check when it is done.
+        checked: called with each finished check.
         model, seed, draws, workers, device, engine: as for `check_user`.
 
     Returns:
-        the checks, and the paths of those that failed; why was logged.
+        the checks, and the paths of those that failed; the reasons were logged.
 
     Raises:
-        UsageError: as `check_user`, or if two users have one name.
-        DataError: as `check_user` if there is a single path.
+        UsageError: as `check_user`, or if two users have the same name.
+        DataError: as `check_user`, if there is a single path.
     """
     names = [user_name(path) for path in paths]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise UsageError(f"two of the users are named {twice[0]}: their reports would have one name; rename one")
+        raise UsageError(
+            f"two of the users are named {twice[0]}, so their reports would have the same name; rename one"
+        )
     done: list[UserCheck] = []
     failed: list[Path] = []
     for path in paths:
@@ -85,35 +88,35 @@ def check_user(
 
     Args:
         path: the folder (see data_prep.tree.own_videos), or a personal recognizer's file.
-        model: what to teach; None for the embedded start, and for a personal recognizer, which is its own.
-        seed: of the subsets that the learning curve draws.
-        draws: subsets for each point of the curve, 0 for none; if not given DRAWS, or 0 for a learner that adapts its
-            extractor, and would have to personalize for each.
-        workers: processes that decode; by default one a core.
-        device: where to compute.
-        engine: as for `read_lesson`; a personal recognizer's frames are embedded already.
+        model: the model to teach; None for the embedded start, or for a personal recognizer, which has its own.
+        seed: seed of the subsets drawn for the learning curve.
+        draws: subsets for each point of the curve, 0 for no curve. The default is DRAWS, or 0 for a learner that
+            adapts its extractor, which would have to personalize for each subset.
+        workers: processes that decode; the default is one per core.
+        device: the device to compute on.
+        engine: as for `read_user_videos`; a personal recognizer's frames are already embedded.
 
     Raises:
-        UsageError: if the folder, the file or the model is not there, or not one that this can be asked of.
-        DataError: if videos are not as they should be, there are fewer than two objects, or none has two videos.
+        UsageError: if the folder, the file or the model is missing or can't be checked in this way.
+        DataError: if videos are unusable, there are fewer than two objects, or none has two videos.
     """
     if path.suffix == ".safetensors" or (path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX)):
         return _check_file(path, model, seed=seed, draws=draws, device=device)
     start = model or EMBEDDED_START
     recognizer = start.load().to(device)
-    lesson = read_lesson(recognizer, path, workers=workers, engine=engine)
-    require_checkable(lesson.user, lesson.videos)  # before teaching with all of them
-    notes = [*([EMBEDDED_START_TEXT] if model is None else []), *lesson.notes]
-    if lesson.clutter_videos:
-        notes.append(f"{lesson.clutter_videos} clutter videos left aside: they teach nothing.")
+    user_videos = read_user_videos(recognizer, path, workers=workers, engine=engine)
+    require_checkable(user_videos.user, user_videos.videos)  # before teaching with all of them
+    notes = [*([EMBEDDED_START_TEXT] if model is None else []), *user_videos.notes]
+    if user_videos.clutter_videos:
+        notes.append(f"{user_videos.clutter_videos} clutter videos were not used: they do not teach.")
     origin = origin_of(start, recognizer.extractor.frame_size_px)
-    # taught with all of them first: weights that have diverged are found out, and "none of these" is what it will be
-    personal = teach(recognizer, lesson, origin=origin)
+    # first teach with all videos: this finds diverged weights, and gives "none of these" its final threshold
+    personal = teach(recognizer, user_videos, origin=origin)
     return check(
-        _teaching(personal, lesson),
+        _teaching(personal, user_videos),
         personal.calibration,
-        user=lesson.user,
-        names=[quality.video for quality in lesson.quality],
+        user=user_videos.user,
+        names=[quality.video for quality in user_videos.quality],
         origin=origin,
         seed=seed,
         draws=draws,
@@ -126,13 +129,13 @@ def _check_file(
     path: Path, model: ModelChoice | None, *, seed: int, draws: int | None, device: torch.device
 ) -> UserCheck:
     if model is not None:
-        raise UsageError(f"{path}: a file; expected a folder of videos, or a personal recognizer without --model")
+        raise UsageError(f"{path}: is a file; expected a folder of videos, or a personal recognizer without --model")
     personal = load_personal(path, device=device)
     recognizer = personal.fitted.recognizer
     if not recognizer.shares_features:
         raise UsageError(
-            f"{path}: learner {_named(recognizer)} adapted its extractor to all the videos: one can "
-            "be left out of that only where they are; give their folder, and --model"
+            f"{path}: learner {_named(recognizer)} adapted its extractor to all the videos, so the check needs them: "
+            "give their folder, and --model"
         )
     return check(
         _teaching_of(personal),
@@ -146,16 +149,16 @@ def _check_file(
     )
 
 
-def _teaching(personal: PersonalRecognizer, lesson: Lesson) -> Teaching:
+def _teaching(personal: PersonalRecognizer, user_videos: UserVideos) -> Teaching:
     recognizer = personal.fitted.recognizer
     if recognizer.shares_features:
         return _teaching_of(personal)
-    return WholeTeaching(recognizer, lesson.videos, lesson_images(lesson))
+    return WholeTeaching(recognizer, user_videos.videos, all_images(user_videos))
 
 
 def _teaching_of(personal: PersonalRecognizer) -> HeadTeaching:
-    """Its head, with the numbers that it chose for photos in a row as one video, as it was taught."""
-    settled = HeadTeaching.settled(personal.fitted.recognizer, personal.support.in_a_row)
+    """Teaching with its head, whose hyperparameters were chosen with grouped photos, as when it was taught."""
+    settled = HeadTeaching.settled(personal.fitted.recognizer, personal.support.with_grouped_photos)
     return replace(settled, support=personal.support)
 
 
@@ -174,7 +177,7 @@ def _learner(recognizer: Recognizer) -> dict[str, str]:
 
 
 def _named(recognizer: Recognizer) -> str:
-    return recognizer.learner.name if recognizer.learner else "without a name"
+    return recognizer.learner.name if recognizer.learner else "(unnamed)"
 
 
 def _described(model: Mapping[str, Any]) -> dict[str, str]:

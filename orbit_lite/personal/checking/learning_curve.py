@@ -1,4 +1,4 @@
-"""The learning curve: how well held-out videos are recognized, by how many other videos taught each object."""
+"""The learning curve: how well held-out videos are recognized, as a function of the number of teaching videos."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from groundwork.randomness import keyed_rng
 from orbit_lite.personal.calibrating.leave_out import Teaching, rounds_of_single_videos
 from orbit_lite.personal.recognizer import TaughtVideo, label_of_each_frame, video_of_each_frame
 
-DRAWS = 10  # subsets of videos drawn for each number of them
-MOST_POINTS = 8  # numbers of videos tried; of more, about as many spread by ratio
-LEAST_RATIO = 2  # of the numbers of videos that a rise is measured between: one more of ten tells little
+DRAWS = 10  # random subsets for each number of videos
+MOST_POINTS = 8  # points of the curve; if more are possible, these are spaced by ratio
+LEAST_RATIO = 2  # between the numbers of videos that a rise compares; one more video than ten would say little
 
 
 @dataclass(frozen=True)
 class Rise:
-    """What more videos brought, on the videos held out.
+    """The effect of more teaching videos on the held-out videos.
 
-    few, many: how many videos an object was taught with. before, after: share of frames recognized, in [0, 1].
-    better, worse: how many of the videos held out did better with many, and worse.
+    few, many: the two numbers of videos that taught each object. before, after: share of frames recognized with few and
+    with many, in [0, 1]. better, worse: how many held-out videos did better with many, and how many worse.
     """
 
     few: int
@@ -36,23 +36,24 @@ class Rise:
 
     @property
     def gain(self) -> float:
-        """By how much the share rose, in [-1, 1]."""
+        """The increase of the share, in [-1, 1]."""
         return self.after - self.before
 
     @property
-    def by_luck(self) -> float:
-        """How often as many of the videos that changed would do better by luck, in (0, 1]: a one-sided sign test."""
+    def p_value(self) -> float:
+        """P-value of a one-sided sign test, in (0, 1]: the probability that at least as many videos improve by
+        chance."""
         changed = self.better + self.worse
         return sum(math.comb(changed, count) for count in range(self.better, changed + 1)) / 2**changed
 
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """How many frames of each held-out video were recognized, taught with few videos and with more.
+    """Frames recognized in each held-out video, for increasing numbers of teaching videos.
 
-    videos_taught: the most videos that taught an object, rising, (points,); an object that has fewer others was taught
-    with all of them. objects: of each video held out, sorted, (videos,). frames: how many were asked, int64 (videos,).
-    right: how many were recognized, int64 (points, draws, videos).
+    videos_taught: the largest number of videos that taught an object at each point, increasing, (points,); an object
+    with fewer other videos was taught with all of them. objects: each held-out video's object, sorted, (videos,).
+    frames: frames per held-out video, int64 (videos,). right: how many were recognized, int64 (points, draws, videos).
     """
 
     videos_taught: tuple[int, ...]
@@ -62,20 +63,20 @@ class LearningCurve:
 
     @property
     def draws(self) -> int:
-        """Subsets of videos drawn for each point."""
+        """Number of subsets drawn for each point."""
         return self.right.shape[1]
 
     def accuracy(self, thing: str = "") -> NDArray[np.float64]:
         """Share of frames recognized in each draw, in [0, 1], (points, draws).
 
         Args:
-            thing: an object: its videos alone, and only the points for which it has videos enough; "" for all.
+            thing: an object, for only its videos and the points for which it has enough videos; "" for all objects.
         """
         points, own = self._of(thing)
         return np.asarray(self.right[:points, :, own].sum(axis=2) / self.frames[own].sum())
 
     def rise(self, thing: str = "") -> Rise | None:
-        """From at most half as many videos to the most; None if there is a single point."""
+        """The rise from at most half as many videos to the most; None if there is a single point."""
         points, own = self._of(thing)
         taught = self.videos_taught[:points]
         halves = [point for point, count in enumerate(taught) if LEAST_RATIO * count <= taught[-1]]
@@ -83,7 +84,7 @@ class LearningCurve:
             return None
         few, many = halves[-1], points - 1
         means = self.accuracy(thing).mean(axis=1)
-        # whole numbers, so that equal is equal
+        # integers, so that equal counts compare as equal
         change = self.right[many, :, own].sum(axis=1) - self.right[few, :, own].sum(axis=1)
         return Rise(
             few=taught[few],
@@ -101,15 +102,15 @@ class LearningCurve:
 
 
 def learning_curve(teaching: Teaching, *, seed: int, draws: int = DRAWS, quiet: bool = False) -> LearningCurve:
-    """Teach with random subsets of the videos, and ask about videos that are held out one at a time.
+    """Teach with random subsets of the videos, and test on videos that are held out one at a time.
 
-    The last point is what leaving one video out at a time gives: the curve shows what more videos bring,
-    not what a new place gives. Subsets grow: a draw's two videos are its three less one.
+    The last point equals leaving out one video at a time, so the curve shows the effect of more videos, not of a new
+    place. Subsets are nested: a draw's two videos are among its three.
 
     Args:
-        teaching: the videos, and how to teach with some of them; an object must have two.
-        seed: of the subsets.
-        draws: how many subsets for each number of videos.
+        teaching: the videos, and how to teach with some of them; at least one object must have two.
+        seed: seed of the subsets.
+        draws: number of subsets for each number of videos.
         quiet: show no progress.
     """
     videos, todo = teaching.videos, rounds_of_single_videos(teaching.videos)
@@ -121,7 +122,7 @@ def learning_curve(teaching: Teaching, *, seed: int, draws: int = DRAWS, quiet: 
     with Progress("recognizers taught", len(todo) * len(counts) * draws, quiet=quiet) as progress:
         for held in todo:
             columns, asked = [column[place] for place in held], torch.isin(of_frame, torch.tensor(held))
-            known: dict[tuple[int, ...], list[int]] = {}  # subsets of few videos come up again
+            known: dict[tuple[int, ...], list[int]] = {}  # small subsets are drawn repeatedly
             for draw in range(draws):
                 order = _drawn_order(videos, held, seed, draw)
                 for point, count in enumerate(counts):
@@ -140,7 +141,7 @@ def learning_curve(teaching: Teaching, *, seed: int, draws: int = DRAWS, quiet: 
 
 
 def videos_counts(most: int) -> list[int]:
-    """The numbers of videos to try, rising: all from 1 to `most`, or MOST_POINTS of them, spread by ratio.
+    """The numbers of videos to try, increasing: all from 1 to `most`, or MOST_POINTS of them spaced by ratio.
 
     >>> videos_counts(4), videos_counts(14)
     ([1, 2, 3, 4], [1, 2, 3, 4, 5, 7, 10, 14])
@@ -148,13 +149,13 @@ def videos_counts(most: int) -> list[int]:
     if most <= MOST_POINTS:
         return list(range(1, most + 1))
     counts = [1]
-    for left in range(MOST_POINTS - 1, 0, -1):  # each step as large a ratio as those left must be, and at least 1
+    for left in range(MOST_POINTS - 1, 0, -1):  # each step by the ratio that the remaining steps need, at least by 1
         counts.append(max(counts[-1] + 1, round(counts[-1] * (most / counts[-1]) ** (1 / left))))
     return counts
 
 
 def _drawn_order(videos: Sequence[TaughtVideo], held: Sequence[int], seed: int, draw: int) -> list[list[int]]:
-    """Of each object the videos that are not held out, in drawn order: the first so many of them teach."""
+    """Each object's videos that are not held out, in random order; the first ones teach."""
     held_of = {videos[place].object: videos[place].digest for place in held}
     left: dict[str, list[int]] = {}
     for place in sorted(set(range(len(videos))) - set(held), key=lambda place: videos[place].digest):
@@ -167,6 +168,6 @@ def _drawn_order(videos: Sequence[TaughtVideo], held: Sequence[int], seed: int, 
 
 @torch.no_grad()
 def _right(teaching: Teaching, labels: Tensor, frames: Tensor, asked: Tensor) -> Tensor:
-    """Which of the frames asked are recognized by what some frames taught, bool (m,); both are masks."""
+    """Which of the frames in the mask `asked` a recognizer taught with the mask `frames` recognizes, bool (m,)."""
     taught = teaching.teach(frames)
     return taught.head.logits(taught.features(asked)).argmax(1).cpu() == labels[asked]

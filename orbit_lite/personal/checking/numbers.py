@@ -1,4 +1,4 @@
-"""The check's main numbers for programs, and for the pages that are made from several checks: check.json."""
+"""check.json: the check's main numbers, for programs and for pages that combine several checks."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ class IntervalNumbers(Strict):
 
 
 class ObjectNumbers(Strict):
-    """One object, as ObjectCheck has it; None where nothing of it could be held out."""
+    """One object's numbers, see ObjectCheck; None if none of its videos could be held out."""
 
     object: str
     videos: int
@@ -36,9 +36,9 @@ class ObjectNumbers(Strict):
 
 
 class UserNumbers(Strict):
-    """One user's numbers: see `Estimate`, and of the operating point in use `OperatingPoint`. Shares in [0, 1].
+    """One user's numbers: see `Estimate` and, for the operating point in use, `OperatingPoint`. Shares are in [0, 1].
 
-    objects, videos, frames: how many; videos and frames were held out.
+    objects: number of objects. videos, frames: numbers of held-out videos and frames.
     """
 
     accuracy: float
@@ -62,15 +62,15 @@ class _CheckFile(Strict):
 
 
 def write_check_json(path: Path, users: Mapping[str, UserNumbers]) -> None:
-    """Write `users`, by name, null for what can't be estimated; whole or not at all."""
+    """Write `users`, by name, completely or not at all; null stands for what can't be estimated."""
     write_json(path, _CheckFile(format=FORMAT, users=dict(users)).model_dump())
 
 
 def read_check_json(path: Path) -> dict[str, UserNumbers]:
-    """The users of a check.json, by name; every number is the one that was written.
+    """The users of a check.json, by name, with exactly the numbers that were written.
 
     Raises:
-        DataError: if it is none, or of another format number.
+        DataError: if it is not a check.json, or has another format number.
     """
     try:
         found = _CheckFile.model_validate(parse_json(path.read_bytes()))
@@ -79,7 +79,7 @@ def read_check_json(path: Path) -> dict[str, UserNumbers]:
     except ValueError as error:
         raise _not_a_check(path, str(error)) from None
     if found.format != FORMAT:
-        raise _not_a_check(path, f"format {found.format}, this release reads format {FORMAT}")
+        raise _not_a_check(path, f"format {found.format}; this release reads format {FORMAT}")
     return found.users
 
 
@@ -117,4 +117,4 @@ def _object_numbers(thing: ObjectCheck) -> ObjectNumbers:
 
 
 def _not_a_check(path: Path, why: str) -> DataError:
-    return DataError(f"{path}: not as 'orbit-lite check-user' writes it ({why}); check the user again")
+    return DataError(f"{path}: not a file that 'orbit-lite check-user' wrote ({why}); check the user again")

@@ -1,4 +1,4 @@
-"""Several users' checks in one table: a study's participants and their objects."""
+"""Combines several users' checks: a table of a study's participants and one of their objects."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ Participants = Mapping[str, UserNumbers]  # by name, in the order of the tables'
 
 
 def write_participants(participants: Participants, out: Path) -> Path:
-    """Write both tables as CSV and a page with them into a folder; give the page."""
+    """Write both tables as CSV, and a page with them, into a folder; return the page's path."""
     objects = [_object_cells(name, found, thing) for name, found in participants.items() for thing in found.per_object]
     write_text(out / OBJECTS_CSV, csv_text(OBJECT_COLUMNS, objects))
     rows = [_participant_cells(name, found) for name, found in participants.items()]
@@ -52,7 +52,7 @@ def participants_sections(participants: Participants) -> list[Section]:
 
 
 def mean_text(participants: Participants) -> str:
-    """The mean over participants, and how far it can be trusted."""
+    """The mean over participants with an interval, in a sentence."""
     chance = float(np.mean([found.chance for found in participants.values()]))
     accuracies = {name: found.accuracy for name, found in participants.items()}
     return mean_over_participants(accuracies, chance=chance, of="held-out videos", seed=SEED)
@@ -61,7 +61,7 @@ def mean_text(participants: Participants) -> str:
 def _participants_table(participants: Participants) -> Table:
     columns = (
         *("Participant", "Objects", "Held-out videos", "Recognized, %", "95 % interval, %", "Guessing, %"),
-        *("Own things refused, %", "Like things called one, %"),
+        *("Own objects refused, %", "Similar things named, %"),
     )
     rows = []
     for name, found in participants.items():
@@ -73,7 +73,7 @@ def _participants_table(participants: Participants) -> Table:
 
 
 def _objects_table(participants: Participants) -> Table:
-    columns = ("Participant", "Object", "Videos", "Recognized, %", "Guessing, %", "None of these, %", "Confused with")
+    columns = ("Participant", "Object", "Videos", "Recognized, %", "Guessing, %", "None of these, %", "Mistaken for")
     rows = []
     for name, found in participants.items():
         for thing in found.per_object:

@@ -1,4 +1,4 @@
-"""The check of a user's videos as a folder: one HTML page that needs no network, Markdown, CSVs and a picture."""
+"""Writes the check of a user's videos to a folder: an HTML page that needs no network, Markdown, CSVs and a figure."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PAGE_NAME, MARKDOWN_NAME, CURVE_SVG = "check.html", "check.md", "check_learning_curve.svg"
-# all that the check of one user writes
+# all files of one user's check
 CHECK_FILES = (PAGE_NAME, MARKDOWN_NAME, OBJECTS_CSV, VIDEOS_CSV, CONFUSION_CSV, CURVE_CSV, CURVE_SVG, CHECK_JSON)
 
 CURVE_NOTE = (
-    "How many videos of each object taught, against the share of held-out frames that were then recognized. An object "
-    "with fewer videos is taught with all that it has."
+    "The share of held-out frames recognized, by the number of videos that taught each object. An object with fewer "
+    "videos is taught with all of them."
 )
 
-LOW = 15  # percent: below a point that is lower a name would stand on the axis
+LOW = 15  # percent; the name of a lower point would overlap the axis
 _LINE, _BAND, _THIN = "#2f5d8a", "#cfe0ef", "#767676"
 
 
 def write_check(check: UserCheck, out: Path) -> Path:
-    """Write the report into a folder, made if need be, each file whole or not at all; give the page, written last.
+    """Write the report into a folder, which is created if necessary; return the page's path, which is written last.
 
-    The same check gives the same bytes. There is no picture of what was filmed in it.
+    Each file is written completely or not at all. The same check gives the same bytes. No filmed pictures are included.
 
     Raises:
         UsageError: if `out` is a file, or another run is writing there.
@@ -62,7 +62,7 @@ def write_check(check: UserCheck, out: Path) -> Path:
 
 
 def write_checks(checks: Sequence[UserCheck], out: Path) -> Path:
-    """Write several users' reports, each into a folder of their name, and one table of all; give the page of that.
+    """Write each user's report into a folder named after them, and a page that compares all; return its path.
 
     Raises:
         UsageError: as `write_check`.
@@ -78,7 +78,7 @@ def write_checks(checks: Sequence[UserCheck], out: Path) -> Path:
 
 def _write_one(check: UserCheck, out: Path) -> Path:
     title, sections = f"Check of {printable(check.user)}'s videos", check_sections(check)
-    for name in (CURVE_CSV, CURVE_SVG):  # one that an earlier check left would speak of other numbers
+    for name in (CURVE_CSV, CURVE_SVG):  # a file left by an earlier check would show other numbers
         if not check.curve:
             (out / name).unlink(missing_ok=True)
     for name, content in check_csvs(check).items():
@@ -108,21 +108,23 @@ def check_sections(check: UserCheck) -> list[Section]:
             "Overall",
             (
                 Paragraph(of_what, strong=strong, kind="headline"),
-                *(Paragraph(line) for line in estimate_lines(check.estimate, check.origin)[1:]),  # the first is above
+                *(
+                    Paragraph(line) for line in estimate_lines(check.estimate, check.origin)[1:]
+                ),  # the first line is the headline above
                 Paragraph(f"{HOW} {FEW_NOTE}", kind="note"),
                 *notes,
             ),
         ),
         Section("film", "What to film next, worst first", tuple(film)),
         Section("objects", "Objects", (objects_table(check),)),
-        Section("confusion", "What objects were taken for", (confusion_table(check),)),
+        Section("confusion", "What objects were mistaken for", (confusion_table(check),)),
         Section("curve", "Would more videos help?", _curve_blocks(check)),
         Section("none", "None of these", (*promised, *strictness)),
         Section("videos", "Videos", (videos_table(check),)),
         Section(
             "provenance",
             "What was checked",
-            (facts_table(check), Paragraph(f"The numbers are beside this page: {', '.join(files)}.")),
+            (facts_table(check), Paragraph(f"The numbers are in CSV files beside this page: {', '.join(files)}.")),
         ),
     ]
 
@@ -133,14 +135,18 @@ def _curve_blocks(check: UserCheck) -> tuple[Block, ...]:
     finding = curve_finding(check.curve)
     alt = f"Learning curve. {finding} The numbers are in {CURVE_CSV} and in the table below."
     figure = Figure(
-        CURVE_SVG, curve_picture(check.curve), alt, "Held-out frames recognized, by videos taught with.", CURVE_CSV
+        CURVE_SVG,
+        curve_picture(check.curve),
+        alt,
+        "Held-out frames recognized, by number of teaching videos.",
+        CURVE_CSV,
     )
     return (Paragraph(finding), figure, curve_table(check.curve), Paragraph(CURVE_NOTE))
 
 
 def curve_picture(curve: LearningCurve) -> bytes:
-    """A line for all objects with the spread of the draws, a thin one for each object, as SVG; the same bytes for the
-    same curve."""
+    """The figure as SVG: a thick line for all objects with the spread of the draws, and a thin line for each object.
+    The same curve gives the same bytes."""
     taught, whole = curve.videos_taught, 100 * curve.accuracy()
     with drawing(height=4.0) as (axes, content):
         for name in sorted(set(curve.objects)):
@@ -153,10 +159,10 @@ def curve_picture(curve: LearningCurve) -> bytes:
         lowest = min(set(curve.objects), key=lambda name: (curve.accuracy(name)[-1].mean(), name))
         end = curve.accuracy(lowest)
         last = 100 * float(end[-1].mean())
-        # below its point, away from the numbers above the thick line; above it where the axis is too near
+        # below its point, away from the numbers above the thick line, or above it if the axis is too close
         _note(axes, shortened(printable(lowest)), (taught[len(end) - 1], last), -18 if last >= LOW else 26, "right")
         spread = f"shaded from the lowest to the highest of {curve.draws} draws"
-        add_title(axes, f"Thick: all objects, {spread}; thin: each, the lowest named")
+        add_title(axes, f"Thick: all objects, {spread}; thin: each object, the lowest labeled")
         axes.set_xticks(taught)
         axes.set_ylim(0, 108)
         axes.set_yticks(range(0, 101, 20))
@@ -167,7 +173,7 @@ def curve_picture(curve: LearningCurve) -> bytes:
 
 
 def _note(axes: "Axes", text: str, place: tuple[float, float], above: int, side: str) -> None:
-    """A few words some points above a place; a name is no formula, whatever dollar signs it holds."""
+    """A label some points above a position. Names are not parsed as formulas, even if they have dollar signs."""
     axes.annotate(
         text, place, xytext=(0, above), textcoords="offset points", ha=side, color=INK, bbox=BEHIND, parse_math=False
     )

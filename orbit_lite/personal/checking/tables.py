@@ -1,4 +1,4 @@
-"""The check's numbers as tables for a page and as CSV files: percent in the pages, fractions in the files."""
+"""The check's numbers as tables for pages, in percent, and as CSV files, as fractions."""
 
 from eval.intervals import wilson_interval
 from groundwork.files import csv_text
@@ -22,7 +22,7 @@ _OBJECT_COLUMNS = (
 
 
 def objects_table(check: UserCheck) -> Table:
-    """A row an object, worst first."""
+    """One row per object, worst first."""
     rows = []
     for thing in check.worst_first:
         cells = [printable(thing.object), str(thing.videos), str(thing.frames)]
@@ -44,14 +44,14 @@ def objects_table(check: UserCheck) -> Table:
         )
     columns = (
         *("Object", "Videos", "Frames", "Frames recognized, %", "Worst to best video, %"),
-        *("Videos recognized", "95 % interval, %", "Most often taken for", "In % of frames", "None of these, %"),
+        *("Videos recognized", "95 % interval, %", "Most often mistaken for", "In % of frames", "None of these, %"),
     )
     caption = f"Each object's held-out videos, worst first; guessing would get {percent(check.estimate.chance, 0)} %"
     return Table(caption, columns, tuple(rows))
 
 
 def videos_table(check: UserCheck) -> Table:
-    """A row a video, worst first."""
+    """One row per video, worst first."""
     ranked = sorted(check.held_out, key=lambda video: (video.right / video.frames, video.video))
     rows = tuple(
         (
@@ -63,24 +63,24 @@ def videos_table(check: UserCheck) -> Table:
         )
         for video in ranked
     )
-    columns = ("Video", "Object", "Frames", "Frames recognized, %", "As a whole taken for")
+    columns = ("Video", "Object", "Frames", "Frames recognized, %", "Video recognized as")
     return Table("Each held-out video, worst first", columns, rows)
 
 
 def confusion_table(check: UserCheck) -> Table:
-    """A row an object that was held out, a column an object that its frames were taken for."""
+    """One row per held-out object, and one column per object that its frames were recognized as."""
     names = [printable(thing.object) for thing in check.objects]
     rows = tuple(
         (name, str(sum(row)), *(percent(count / sum(row), 0) for count in row))
         for name, row in zip(names, check.confusion, strict=True)
         if sum(row)
     )
-    caption = "What each object's held-out frames were taken for, in % of them; framed and bold: taken for itself"
+    caption = "What each object's held-out frames were recognized as, in %; framed and bold: recognized correctly"
     return Table(caption, ("Object shown", "Frames", *names), rows, shaded_from=2, confusion=True)
 
 
 def curve_table(curve: LearningCurve) -> Table:
-    """A row an object, all of them last: mean over the draws, and the lowest and highest of them."""
+    """One row per object, and a last row for all: the mean over the draws, with the lowest and the highest."""
     rows = []
     for name in sorted(set(curve.objects)):
         cells = _curve_cells(curve, name)
@@ -88,7 +88,7 @@ def curve_table(curve: LearningCurve) -> Table:
     rows.append(("All objects", *_curve_cells(curve, "")))
     taught = ("1 video, %", *(f"{count} videos, %" for count in curve.videos_taught[1:]))
     caption = (
-        "Share of held-out frames recognized, by how many videos an object was taught with: mean of "
+        "Share of held-out frames recognized, by the number of videos that taught each object: mean of "
         f"{curve.draws} draws (lowest to highest)"
     )
     return Table(caption, ("Object", *taught), tuple(rows), ends_in_total=True)
@@ -102,7 +102,7 @@ def _curve_cells(curve: LearningCurve, name: str) -> list[str]:
 
 
 def rejection_table(check: UserCheck) -> Table:
-    """A row for each strictness: what its threshold is meant to do, and what it did on held-out videos."""
+    """One row per strictness: what its threshold should do, and what it did on held-out videos."""
     rows = []
     for name in STRICTNESS:
         rejection = check.rejection.at(name)
@@ -113,8 +113,8 @@ def rejection_table(check: UserCheck) -> Table:
             whole_percent(point.false_alarms),
         )
         rows.append((f"{name} (in use)" if name == check.rejection.strictness else name, *kept))
-    columns = ("Strictness", "None of these, at most, %", "Held-out frames refused, %", "Like things called one, %")
-    return Table("What each strictness gives, in % of frames", columns, tuple(rows))
+    columns = ("Strictness", "Refused at most, %", "Held-out frames refused, %", "Similar things named, %")
+    return Table("Effect of each strictness, in % of frames", columns, tuple(rows))
 
 
 def facts_table(check: UserCheck) -> Table:
@@ -124,7 +124,7 @@ def facts_table(check: UserCheck) -> Table:
 
 
 def check_csvs(check: UserCheck) -> dict[str, str]:
-    """File name to content; names as they are, an empty cell for what is not known."""
+    """The content of each CSV file, by file name; names are written unchanged, and unknown values as empty cells."""
     files = {OBJECTS_CSV: _objects_csv(check), VIDEOS_CSV: _videos_csv(check), CONFUSION_CSV: _confusion_csv(check)}
     return files | ({CURVE_CSV: _curve_csv(check.curve)} if check.curve else {})
 
@@ -169,7 +169,7 @@ def _confusion_csv(check: UserCheck) -> str:
 
 
 def _curve_csv(curve: LearningCurve) -> str:
-    """Without an object: all of them."""
+    """Rows with an empty object are for all objects."""
     rows = [
         (name, count, curve.draws, *map(fraction_cell, (draws.mean(), draws.min(), draws.max())))
         for name in ("", *sorted(set(curve.objects)))

@@ -1,1 +1,1 @@
-"""How a frame's scores become an answer: how sure and how familiar it is, and when it is none of these."""
+"""Turns a frame's scores into an answer: its confidence, its familiarity, and when it is none of these."""

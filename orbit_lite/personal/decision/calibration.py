@@ -1,4 +1,4 @@
-"""How one user's scores become answers: all of it set on frames that were held out, and kept in the file."""
+"""The calibration of one user's recognizer, computed on held-out frames and stored in the personal file."""
 
 from pydantic.dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from orbit_lite.personal.decision.rejection import Rejection
 
 @dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class Estimate:
-    """How many frames are recognized in videos that did not teach, and how far that can be trusted.
+    """The expected accuracy on videos that did not teach.
 
-    accuracy: share of frames recognized with the videos that look most unlike the rest held out, in [0, 1]. low, high:
-    a 95 % interval for a new place. same_place: the share with one video at a time held out, which looks much like
-    those that teach. chance: share that guessing would recognize. ece: expected calibration error of the confidences.
-    videos, frames: held out. pairs: whether no object has three videos: `accuracy` is `same_place` then, too good where
-    both videos show one place, too low where they show two.
+    accuracy: share of frames recognized, in [0, 1], with the videos held out that look least like the rest. low, high:
+    a 95 % interval for a new place. same_place: the share with one video held out at a time, which looks much like the
+    teaching videos. chance: the share that guessing would recognize. ece: expected calibration error of the
+    confidences. videos, frames: numbers of held-out videos and frames. pairs: whether no object has three videos; then
+    `accuracy` equals `same_place`, which is too high if both videos show one place, and too low if they show two.
     """
 
     accuracy: float
@@ -31,8 +31,11 @@ class Estimate:
 
 @dataclass(frozen=True, config=NOTHING_UNKNOWN)
 class Calibration:
-    """temperature: of the softmax, see `confidences`. familiarity, rejection: as they say. estimate: None where
-    nothing could be held out."""
+    """All that turns scores into answers.
+
+    temperature: of the softmax, see `confidences`. familiarity, rejection: see their classes. estimate: None if nothing
+    could be held out.
+    """
 
     temperature: float = 1.0
     familiarity: Familiarity = Familiarity()

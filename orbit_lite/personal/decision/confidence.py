@@ -1,18 +1,18 @@
-"""How sure a recognizer is of an answer, as a share: calibrated on frames that were held out."""
+"""Confidence of an answer as a probability, calibrated on held-out frames."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-# The share of every answer that is kept for "something else is wrong": no held-out set is large enough to promise more,
-# and without it a few easy videos would drive the temperature to 0.
+# The share of every answer that is spread over all objects. No held-out set is large enough to promise more, and
+# without it, a few easy videos would drive the temperature to 0.
 SMOOTHING = 0.005
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-3, 1e3
 
 
 def confidences(logits: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Logits (m, way) to the probability of each object, (m, way): a softmax, of which SMOOTHING is spread evenly."""
+    """Turn logits (m, way) into probabilities (m, way): a softmax, with a share SMOOTHING spread evenly."""
     scaled = np.asarray(logits, np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     way = scaled.shape[1]
@@ -20,7 +20,7 @@ def confidences(logits: NDArray[np.floating], temperature: float) -> NDArray[np.
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer], weights: NDArray[np.floating]) -> float:
-    """The temperature with the least cross-entropy on held-out frames, their labels smoothed by SMOOTHING.
+    """The temperature with the lowest cross-entropy on held-out frames, with labels smoothed by SMOOTHING.
 
     Args:
         logits: (f, way), f >= 1, way >= 2.
@@ -44,7 +44,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer], w
         return float(-(shares * (targets * log_shares).sum(axis=1)).sum())
 
     bounds = (math.log(LEAST_TEMPERATURE), math.log(MOST_TEMPERATURE))
-    # a grid first: far from the best, the curve is flat and a line search from there would stop anywhere
+    # a grid first: far from the minimum the curve is flat, and a line search from there would stop anywhere
     grid = np.linspace(*bounds, 57)
     place = int(np.argmin([cross_entropy(value) for value in grid]))
     near = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]

@@ -1,4 +1,4 @@
-"""How familiar a frame is: how much it looks like any of the things that were taught."""
+"""Familiarity: how much a frame looks like any of the taught objects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-LEAST_SPREAD = 1e-9  # a standard deviation below this says that all frames look the same
+LEAST_SPREAD = 1e-9  # a standard deviation below this means that all frames look the same
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Two signs of a known thing, added: the head's highest logit, and the cosine to the nearest object's mean.
+    """The sum of two signs of a known object: the head's highest logit, and the cosine to the nearest object's mean.
 
-    The head's score tells things of the same kind apart, but often passes things of another kind; the cosine stops
-    those. Each is in standard deviations of held-out frames, from their mean.
+    The logit separates things of the same kind, but is often high for things of another kind; the cosine rejects those.
+    Both are standardized by the mean and standard deviation of held-out frames.
 
-    score_weight, cosine_weight: one over each standard deviation. offset: what puts the mean of held-out frames at 0.
+    score_weight, cosine_weight: one over each standard deviation. offset: makes the mean over held-out frames 0.
     """
 
     score_weight: float = 0.0
@@ -28,7 +28,7 @@ class Familiarity:
 
     @classmethod
     def of_held_out(cls, top_logits: ArrayLike, cosines: ArrayLike) -> Self:
-        """From held-out frames of the objects, (f,) each, f >= 1."""
+        """Compute from held-out frames of the objects, (f,) each, f >= 1."""
         scores, nearness = np.asarray(top_logits, np.float64), np.asarray(cosines, np.float64)
         of_scores, of_nearness = 1 / (scores.std() + LEAST_SPREAD), 1 / (nearness.std() + LEAST_SPREAD)
         return cls(
@@ -36,18 +36,18 @@ class Familiarity:
         )
 
     def __call__(self, top_logits: ArrayLike, cosines: ArrayLike) -> NDArray[np.float64]:
-        """Highest logits and cosines, (m,) each, to familiarity (m,); held-out frames have a mean of 0."""
+        """Turn highest logits and cosines, (m,) each, into familiarity (m,); the mean over held-out frames is 0."""
         scores, nearness = np.asarray(top_logits, np.float64), np.asarray(cosines, np.float64)
         return self.score_weight * scores + self.cosine_weight * nearness + self.offset
 
 
 def object_means(features: Tensor, labels: Tensor, videos: Tensor, *, way: int) -> Tensor:
-    """Each object's mean direction: of its videos' means, so that a long video counts no more than a short one.
+    """Each object's mean direction. It is the mean of its videos' means, so long videos count no more than short ones.
 
     Args:
         features: (n, width).
         labels: int64 (n,), every one of 0..way-1 present.
-        videos: int64 (n,), which video each frame is of; no video has two labels.
+        videos: int64 (n,), the video of each frame; no video has two labels.
         way: number of objects.
 
     Returns:
@@ -66,6 +66,6 @@ def nearest_cosine(features: Tensor, means: Tensor) -> Tensor:
 
 
 def weights_by_video(videos: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float64]:
-    """What each frame weighs if each video weighs 1: which video each is of, (f,), to (f,)."""
+    """Frame weights with which each video weighs 1: from the video of each frame, (f,), to (f,)."""
     _, video, frames = np.unique(np.asarray(videos), return_inverse=True, return_counts=True)
     return np.asarray(1 / frames[video], dtype=np.float64)

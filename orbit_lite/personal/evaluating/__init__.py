@@ -1,1 +1,1 @@
-"""A personal file on videos that did not teach it: the run folder of `evaluate`, with the file's own answers."""
+"""Evaluates a personal file on videos that did not teach it, in a run folder of `evaluate`, with the file's answers."""

@@ -1,5 +1,5 @@
-"""A personal file on one user's videos that did not teach it: tasks, predictions, scorecard and report in one run
-folder, with its own answers."""
+"""Evaluates a personal file on one user's videos that did not teach it: writes tasks, predictions with the file's own
+answers, scorecard and report to a run folder."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,8 +37,8 @@ from orbit_lite.runs.ranks import joined_ranks
 class PersonalRequest:
     """One evaluation of a personal file.
 
-    user: whose videos; None for the file's own user, or the only one of the tree. strictness: a key of STRICTNESS; None
-    for the file's own. seed: of the bootstrap over users. engine: as for EvaluateRequest.
+    user: the user whose videos are used; None for the file's own user, or the only one in the tree. strictness: a key
+    of STRICTNESS; None for the file's own. seed: seed of the bootstrap over users. engine: as for EvaluateRequest.
     """
 
     file: Path
@@ -54,26 +54,28 @@ class PersonalRequest:
 def evaluate_personal(
     request: PersonalRequest, out: Path, *, workers: int, device: torch.device, thumbnails: bool = False
 ) -> Scorecard:
-    """Run what is not done yet, and leave tasks.jsonl, predictions.parquet, scorecard.json, report.html.
+    """Run the steps that are not done yet; write tasks.jsonl, predictions.parquet, scorecard.json and report.html.
 
-    A run that was cut off resumes with the videos that have no predictions yet.
+    An interrupted run resumes with the videos that have no predictions yet.
 
     Args:
         request: what to evaluate, and on what.
         out: the run's folder.
         workers: processes that read.
-        device: where to compute.
-        thumbnails: put frames into the report, which then holds pictures of people's homes.
+        device: the device to compute on.
+        thumbnails: include frames in the report, which may show people's homes.
 
     Raises:
-        UsageError: if `out` holds another run, or another process is at it, or the request names something unknown or
-            several processes are started for it.
-        DataError: if the file is no personal recognizer, or the tree has nothing to ask it about, something that it
-            does not know, or a video that taught it.
+        UsageError: if `out` holds another run, another process is using it, the request names something unknown, or
+            several processes were started for it.
+        DataError: if the file is not a personal recognizer, or the tree has no test video, an object that the file does
+            not know, or a video that taught it.
     """
     with joined_ranks(device) as ranks:
         if ranks.count > 1:
-            raise UsageError(f"{request.file}: a personal file is evaluated by one process; start it without torchrun")
+            raise UsageError(
+                f"{request.file}: a personal file is evaluated by a single process; start the command without torchrun"
+            )
         personal = load_personal(request.file, device=ranks.device)
         if request.strictness is not None:
             personal = personal.with_strictness(request.strictness)
@@ -83,7 +85,7 @@ def evaluate_personal(
         )
         user = choose_user(index, maker.split, asked=request.user, own=personal.user)
         annotations = TreeAnnotations(index)
-        annotations.read_all(maker.split)  # so that what is wrong is found before anything is predicted
+        annotations.read_all(maker.split)  # so that faults are found before anything is predicted
         source = open_frames(index, size_px=personal.frame_size_px)
         tasks = maker.make(user, source, workers=workers)
         settings = {
@@ -117,7 +119,7 @@ def _predict(
     *,
     workers: int,
 ) -> None:
-    """Leave predictions.parquet, unless it is there."""
+    """Write predictions.parquet, unless it exists."""
     path = run.path / PREDICTIONS_NAME
     if path.exists():
         return
@@ -132,7 +134,7 @@ def _predict(
 
 
 def _described(personal: PersonalRecognizer, file: Path) -> dict[str, str]:
-    """What identifies the file, by its content, and how strict it is asked to be."""
+    """What identifies the file and its content, and the strictness to use."""
     return {"personal file": file.name, "sha256": file_sha256(file), "strictness": strictness_text(personal.rejection)}
 
 
@@ -145,7 +147,8 @@ def _provenance(personal: PersonalRecognizer, file: Path, tasks: TaskSet) -> dic
 
 
 def _as_taught(task: Task, personal: PersonalRecognizer) -> Task:
-    """The task with all that taught the file as its support set, in the tree or not: that is what it cost."""
+    """The task with everything that taught the file as its support set, even videos outside the tree, to count the
+    cost."""
     videos = enumerate(personal.support.videos)
     taught = [VideoPlan(str(number), personal.objects.index(video.object), video.frames) for number, video in videos]
     return replace(task, support=tuple(taught))

@@ -1,4 +1,5 @@
-"""Many participants' personal files, each on its own user's videos: a run of each, and one table of all."""
+"""Evaluates many participants' personal files, each on its own user's videos: one run each, and a page that compares
+them."""
 
 import logging
 from collections.abc import Sequence
@@ -35,8 +36,11 @@ _SHARES = ("accuracy", "chance", "right", "wrong", "none", "unsure")
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """One participant's object, on videos that did not teach it. Shares of frames in [0, 1]: accuracy, none (answered
-    "none of these"), confused_share (taken for `confused_with`, the object that it was most often taken for)."""
+    """One participant's object, on videos that did not teach it.
+
+    Shares of frames in [0, 1]: accuracy; none, answered "none of these"; confused_share, mistaken for `confused_with`,
+    the object that it was most often mistaken for.
+    """
 
     participant: str
     object: str
@@ -51,7 +55,7 @@ class ObjectRow:
 
 @dataclass(frozen=True)
 class ParticipantRow:
-    """One participant: means over their videos. right, wrong, none, unsure: as Answers."""
+    """One participant: means over their videos. right, wrong, none, unsure: see Answers."""
 
     participant: str
     objects: int
@@ -71,33 +75,32 @@ OBJECT_COLUMNS = tuple(field.name for field in fields(ObjectRow))
 
 
 def personal_files(folder: Path) -> list[Path]:
-    """What may be personal files in a folder, by name. One that is damaged is among them: it must not be passed over.
+    """All files in a folder that may be personal files, sorted by name. It includes damaged ones, which must be
+    reported.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there are none.
     """
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if not files:
-        raise UsageError(
-            f"{folder}: no personal recognizer in it; expected files as 'orbit-lite personalize' writes them"
-        )
+        raise UsageError(f"{folder}: contains no personal recognizers; expected files from 'orbit-lite personalize'")
     return files
 
 
 def evaluate_participants(
     request: PersonalRequest, out: Path, *, workers: int, device: torch.device, thumbnails: bool = False
 ) -> str:
-    """Evaluate each personal file of a folder, `request.file`, on its own user's videos.
+    """Evaluate each personal file in the folder `request.file` on its own user's videos.
 
-    Leaves a run folder OUT/NAME for each, the tables participants.csv and participants_objects.csv, and a page. A run
-    that is done is not done again.
+    Writes a run folder OUT/NAME for each, the tables participants.csv and participants_objects.csv, and a page.
+    Finished runs are not repeated.
 
     Returns:
         the mean over participants, in a sentence.
 
     Raises:
         UsageError: if there is no personal file in the folder.
-        DataError: if a participant's evaluation failed; those of the others are written.
+        DataError: if a participant's evaluation failed; the others' are still written.
     """
     files = personal_files(request.file)
     rows: list[ParticipantRow] = []
@@ -117,21 +120,21 @@ def evaluate_participants(
     if rows:
         _write(out, rows, objects, seed=request.seed)
     if failed:
-        rest = f"the others are in {out}" if rows else "nothing is written"
+        rest = f"the others are in {out}" if rows else "nothing was written"
         raise DataError(f"{len(failed)} of {counted(len(files), 'personal file')} failed: {', '.join(failed)}; {rest}")
     return f"{mean_text(rows, seed=request.seed)}\nwritten: {out / PAGE_NAME}"
 
 
 def page_of_runs(out: Path, names: Sequence[str]) -> str:
-    """The page of some participants again, as HTML, from their runs: for when another one's are removed.
+    """The page for some participants as HTML, made again from their runs after another participant is removed.
 
     Args:
         out: the folder with the runs.
-        names: of the participants, in the order of the rows.
+        names: the participants, in the order of the rows.
 
     Raises:
-        UsageError: if a run is not there.
-        DataError: if one is damaged, or not finished.
+        UsageError: if a run is missing.
+        DataError: if a run is damaged or not finished.
     """
     rows: list[ParticipantRow] = []
     objects: list[ObjectRow] = []
@@ -143,7 +146,7 @@ def page_of_runs(out: Path, names: Sequence[str]) -> str:
 
 
 def mean_text(rows: Sequence[ParticipantRow], *, seed: int) -> str:
-    """The mean over participants, and how far it can be trusted."""
+    """The mean over participants with an interval, in a sentence."""
     chance = float(np.mean([row.chance for row in rows]))
     accuracies = {row.participant: row.accuracy for row in rows}
     return mean_over_participants(accuracies, chance=chance, of="their test videos", seed=seed)
@@ -232,7 +235,7 @@ def _participants_table(rows: Sequence[ParticipantRow]) -> Table:
 
 def _objects_table(rows: Sequence[ObjectRow]) -> Table:
     shares = ("Recognized, %", "Guessing, %", "None of these, %")
-    columns: Columns = ("Participant", "Object", "Videos", *_shares(shares), "Confused with")
+    columns: Columns = ("Participant", "Object", "Videos", *_shares(shares), "Mistaken for")
     values = [(r.participant, r.object, r.videos, r.accuracy, r.chance, r.none, r.confused_with or None) for r in rows]
     return Table("Each participant's objects, in % of the frames of their test videos", columns, tuple(values))
 

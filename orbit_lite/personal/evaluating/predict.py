@@ -1,5 +1,5 @@
-"""A personal file's answers to every frame of its task's videos, as `recognize` gives them: predictions, and what the
-answers would be at every strictness."""
+"""Predicts with a personal file: its answers to every frame of its task's videos, the same as those of `recognize`, and
+the answers at every strictness."""
 
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,17 +26,20 @@ from orbit_lite.data.frames import FrameSource
 from orbit_lite.data.loader import FrameJob, ReadFrames, read_ahead
 from orbit_lite.personal.answering.answers import Answerer, FrameAnswer
 from orbit_lite.personal.answering.reading import BATCH_FRAMES
-from orbit_lite.personal.decision.rejection import Kind, Rejection
+from orbit_lite.personal.decision.rejection import Certainty, Rejection
 from orbit_lite.personal.recognizer import PersonalRecognizer
 
-JOB_FRAMES = 4 * BATCH_FRAMES  # read in one go
-_KINDS = {Kind.SURE: AnswerKind.SURE, Kind.MAYBE: AnswerKind.MAYBE, Kind.NONE: AnswerKind.NONE}
+JOB_FRAMES = 4 * BATCH_FRAMES  # read together
+_KINDS = {Certainty.SURE: AnswerKind.SURE, Certainty.MAYBE: AnswerKind.MAYBE, Certainty.NONE: AnswerKind.NONE}
 
 
 @dataclass(frozen=True, eq=False)
 class VideoPredictions:
-    """One video's. place: of the video in its task's query set. table: columns of ANSWERED_COLUMNS. curve: None where
-    the file has no other strictness."""
+    """One video's predictions.
+
+    place: the video's index in its task's query set. table: with the columns ANSWERED_COLUMNS. curve: the answers at
+    every strictness; None if the file has only one.
+    """
 
     place: int
     table: pd.DataFrame
@@ -46,19 +49,19 @@ class VideoPredictions:
 def predict_videos(
     personal: PersonalRecognizer, task: Task, source: FrameSource, *, done: Collection[int] = (), workers: int = 0
 ) -> Iterator[VideoPredictions]:
-    """Each query video's predictions, as they come; shows progress.
+    """Yield each query video's predictions; shows progress.
 
-    Frames are embedded in the same batches as `recognize` embeds them, so that not even rounding differs.
+    Frames are embedded in the same batches as by `recognize`, so that even the rounding is the same.
 
     Args:
-        personal: on the device that is to compute.
+        personal: the recognizer, on the device to compute on.
         task: its task, with every frame of each query video.
         source: where the pixels come from.
-        done: places of query videos to leave out.
-        workers: processes that read ahead; the result does not depend on them.
+        done: indices of query videos to skip.
+        workers: processes that read ahead; they do not change the result.
 
     Raises:
-        DataError: if a frame can't be read, or an answer is no number.
+        DataError: if a frame can't be read, or an answer is not a number.
     """
     plans = [(place, plan) for place, plan in enumerate(task.query) if place not in done]
     jobs = [job for _, plan in plans for job in _jobs(plan)]
@@ -83,7 +86,7 @@ def _jobs(plan: VideoPlan) -> list[FrameJob]:
 def _answers(
     personal: PersonalRecognizer, plan: VideoPlan, images: Iterator[Tensor], progress: Progress
 ) -> list[FrameAnswer]:
-    """One video's. Takes exactly the images of its jobs from the iterator."""
+    """One video's answers. Takes exactly the images of its jobs from the iterator."""
     answerer = Answerer(personal.objects, personal.rejection.point)
     answers: list[FrameAnswer] = []
     for job in _jobs(plan):
@@ -110,7 +113,7 @@ def _table(task: Task, plan: VideoPlan, objects: Sequence[str], answers: Sequenc
     table = pd.DataFrame(columns)[ANSWERED_COLUMNS.names]
     if table.confidence.isna().any():
         frame = table.frame[table.confidence.isna()].iloc[0]
-        raise DataError(f"video {plan.video}, frame {frame}: the recognizer's answer is no number (NaN)")
+        raise DataError(f"video {plan.video}, frame {frame}: the recognizer's answer is not a number (NaN)")
     return table
 
 
@@ -131,7 +134,7 @@ def _curve(
 
 
 def strictness_text(rejection: Rejection) -> str:
-    """What the strictness that holds is called: `balanced`, or what was asked for."""
+    """The name of the strictness in use, such as `balanced`, or the requested share of false alarms."""
     if rejection.asked is None:
         return rejection.strictness
     return f"at most {100 * rejection.asked:g} % false alarms"
@@ -139,21 +142,21 @@ def strictness_text(rejection: Rejection) -> str:
 
 @dataclass(frozen=True)
 class VideoParts:
-    """Predictions video by video, each file whole or not at all, until all of them are one file."""
+    """Stores predictions in one file per video, each written completely or not at all, and finally merges them."""
 
     folder: Path
     metadata: Mapping[str, str]
 
     def done(self) -> set[int]:
-        """Places of the videos that have theirs."""
+        """Indices of the videos that have a file."""
         return {int(path.stem) for path in self.folder.glob("[0-9]*.parquet")}
 
     def write(self, found: VideoPredictions) -> None:
-        """Keep one video's predictions."""
+        """Write one video's predictions."""
         write_predictions(self._path(found.place), found.table, metadata=self.metadata, curve=found.curve)
 
     def merge(self, path: Path, *, videos: int) -> None:
-        """Write all videos' predictions, in the task's order, and let the parts go."""
+        """Write all videos' predictions, in the task's order, to one file, and remove the parts."""
         parts = [self._path(place) for place in range(videos)]
         tables = [read_predictions(part).astype({"user": str, "video": str, "answer": str}) for part in parts]
         curves = [curve for part in parts if (curve := read_answers_curve(part)) is not None]
@@ -166,7 +169,7 @@ class VideoParts:
 
 
 def mean_curve(curves: Sequence[AnswersCurve]) -> AnswersCurve:
-    """The mean over videos of one file's curves, one of each video."""
+    """The mean of curves, one per video, of the same file."""
     points = []
     for of_videos in zip(*(curve.points for curve in curves), strict=True):
         shares = {

@@ -1,5 +1,5 @@
-"""The one task that a personal file is evaluated on: what taught it is the support set, one user's other videos the
-query set."""
+"""Makes the one task that a personal file is evaluated on: the videos that taught it are the support set, and one
+user's other videos the query set."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from orbit_lite.personal.teaching.sampling import PROTOCOL, pictures_digest
 
 
 def load_own_protocol(name: str) -> TaskPlan:
-    """A protocol that asks for every frame of all of a user's videos of one type; `own-videos` does.
+    """Load a protocol whose query set is every frame of all of a user's videos of one type, such as `own-videos`.
 
     Raises:
-        UsageError: if there is none of this name, or it draws tasks: a personal file is taught already.
+        UsageError: if the name is unknown, or the protocol draws tasks: a personal file has already been taught.
     """
     plan = load_protocol(name)
     if not isinstance(plan, TaskPlan):
@@ -36,13 +36,13 @@ def load_own_protocol(name: str) -> TaskPlan:
 
 def _not_of_all(name: str) -> str:
     return (
-        f"--protocol {name}: draws what teaches and what is asked about; a personal file is taught already, and is "
-        f"asked about all of a user's other videos: give --protocol {PROTOCOL}"
+        f"--protocol {name}: draws support and query videos, but a personal recognizer has already been taught, and is "
+        f"tested on all other videos of a user: give --protocol {PROTOCOL}"
     )
 
 
 def choose_user(index: Index, split: str, *, asked: str | None, own: str) -> str:
-    """Whose videos to ask about: the user asked for, else the file's own, else the only one of the tree.
+    """The user whose videos are tested: the requested user, else the file's own, else the only one in the tree.
 
     Raises:
         UsageError: if the tree, or this split of it, has no such user.
@@ -66,7 +66,7 @@ def choose_user(index: Index, split: str, *, asked: str | None, own: str) -> str
 class TaskMaker:
     """Makes the task of one file on one tree.
 
-    file: for errors. split: "" in a tree without splits. seed: of the bootstrap over users alone.
+    file: for error messages. split: "" in a tree without splits. seed: used only for the bootstrap over users.
     """
 
     personal: PersonalRecognizer
@@ -85,16 +85,17 @@ class TaskMaker:
         return cls(personal, file, index, plan, resolve_split(index, plan, split), seed)
 
     def make(self, user: str, source: FrameSource, *, workers: int) -> TaskSet:
-        """The task. Reads those of the user's videos that may have taught the file.
+        """Make the task. Reads those of the user's videos that may have taught the file.
 
         Args:
-            user: whose videos, of the index.
+            user: a user of the index.
             source: the tree's frames, at the file's size.
             workers: processes that read.
 
         Raises:
-            DataError: if there is nothing to ask about, something that the file does not know, or a video that taught
-                it; or a frame can't be read.
+            DataError: if there is no test video, one of an unknown object, or one that taught the file, or a frame
+            can't
+                be read.
         """
         rows = self.index.select(split=self.split, user=user)
         asked = [
@@ -107,8 +108,8 @@ class TaskMaker:
         if twice := [row for row in asked if row.video in taught]:
             places = listed([str(self.index.root / row.path) for row in twice])
             raise DataError(
-                f"{places}: taught {self.file} ({taught[twice[0].video].object}); a video that teaches can't be asked "
-                "about: take it out of one of the two"
+                f"{places}: also taught {self.file} ({taught[twice[0].video].object}); a video that teaches can't "
+                "test: remove it from the tree, or teach without it"
             )
         objects = self.personal.objects
         support = [
@@ -131,18 +132,18 @@ class TaskMaker:
         kind = self.plan.query.video_type
         if not asked:
             raise DataError(
-                f"{self.index.root}: user {user} has no {kind} video to ask about; film some that did not teach, into "
-                f"OBJECT/{kind}/"
+                f"{self.index.root}: user {user} has no {kind} videos to test with; film some that do not teach, "
+                f"and put them into OBJECT/{kind}/"
             )
         if unknown := sorted({row.object for row in asked} - set(self.personal.objects)):
             raise DataError(
                 f"{self.index.root}: user {user} has {kind} videos of {listed([*map(repr, unknown)])}, unknown to "
                 f"{self.file}, which knows {', '.join(self.personal.objects)}. Teach it ('orbit-lite personalize "
-                "--update'), or take them out of the tree"
+                "--update'), or remove them from the tree"
             )
 
     def _taught(self, rows: Sequence[VideoRow], source: FrameSource, *, workers: int) -> dict[str, TaughtVideo]:
-        """By name, those of the videos that the file was taught with: the same frames have the same pixels."""
+        """The videos that taught the file, by name, found by comparing the pixels of the same frames."""
         by_frames: dict[tuple[int, tuple[int, ...]], dict[str, TaughtVideo]] = defaultdict(dict)
         for video in self.personal.support.videos:
             by_frames[video.length, video.frames][video.digest] = video
@@ -158,7 +159,7 @@ class TaskMaker:
 
 @dataclass(frozen=True)
 class _ReadDigest:
-    """Frames of one video to their digest."""
+    """Reads the digest of some frames of a video."""
 
     source: FrameSource
 

@@ -1,1 +1,1 @@
-"""A personal recognizer to files that other programs run. Others call `export.export`."""
+"""Exports a personal recognizer to files that other programs can run. Callers use `export.export`."""

@@ -1,4 +1,4 @@
-"""An exported file beside the recognizer it was made from: what both make of the same frames, and how fast."""
+"""Compares an exported file with its recognizer: their scores on the same frames, and their speed."""
 
 import statistics
 import time
@@ -15,7 +15,7 @@ from data_prep.tree.packed import ARCHIVE_SUFFIX
 from groundwork.errors import DataError, UsageError
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
-from orbit_lite.personal.decision.rejection import Kind, OperatingPoint
+from orbit_lite.personal.decision.rejection import Certainty, OperatingPoint
 from orbit_lite.personal.exporting.formats import Frames, Opened
 from orbit_lite.personal.exporting.graph import FLOAT
 from orbit_lite.personal.recognizer import PersonalRecognizer
@@ -24,8 +24,8 @@ from orbit_lite.personal.teaching.sampling import SampledVideo, Sampling, Unread
 Images = NDArray[np.uint8]  # (n, 3, s, s), RGB
 Scores = Sequence[NDArray[np.floating]]  # in the order of OUTPUTS
 
-GRAINS = (1, 4, 16, 64)  # pixels: from what no camera gives to large patches
-NOISES = 5  # of each grain
+GRAINS = (1, 4, 16, 64)  # pixels, from finer than any camera's noise to large patches
+NOISES = 5  # images of each grain
 CHUNK_FRAMES = 8
 WARM_UPS, TIMED_RUNS = 3, 20
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
@@ -33,13 +33,13 @@ LEAST_SPREAD = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an exported file's answers are from the recognizer's.
+    """How much an exported file's scores differ from the recognizer's.
 
-    frames: how many both were given. logits, probabilities, familiarity: the largest differences, that of logits in
-    standard deviations of the recognizer's. same: share of frames with the same answer, in [0, 1]; an object with a
-    "maybe" and "none of these" are answers, too. error: the largest of the three differences, each in units of what
-    logits that are off by one standard deviation and a cosine that is off by 1 would make of it, so that a recognizer
-    whose calibration magnifies rounding errors is not blamed on the format; NaN if one of them is.
+    frames: number of frames compared. logits, probabilities, familiarity: the largest differences; that of the logits
+    in standard deviations of the recognizer's logits. same: share of frames with the same answer, in [0, 1]; a "maybe"
+    and "none of these" count as different answers. error: the largest of the three differences, each divided by the
+    difference that logits off by one standard deviation and a cosine off by 1 would cause, so that the format is not
+    blamed for a calibration that magnifies rounding errors; NaN if one of them is.
     """
 
     frames: int
@@ -51,16 +51,19 @@ class Agreement:
 
 
 def compare(personal: PersonalRecognizer, opened: Opened, images: Images, *, takes: str) -> Agreement:
-    """Give both the same frames; the file gets them in chunks, the last one (if need be) alone.
+    """Give both the same frames; the file gets them in chunks, and the last frame alone.
 
     Args:
-        personal: what was exported.
+        personal: the exported recognizer.
         opened: the file.
-        images: two frames or more.
-        takes: as PersonalGraph.
+        images: two or more frames.
+        takes: see PersonalGraph.
     """
     frames = as_taken(images, takes)
-    starts = [*range(0, len(frames) - 1, CHUNK_FRAMES), len(frames) - 1]  # the last frame alone: any number must do
+    starts = [
+        *range(0, len(frames) - 1, CHUNK_FRAMES),
+        len(frames) - 1,
+    ]  # the last frame alone, because any number must work
     parts = [opened.run(frames[start:end]) for start, end in zip(starts, [*starts[1:], len(frames)], strict=True)]
     theirs = [np.concatenate(output) for output in zip(*parts, strict=True)]
     ours = _own(personal, images)
@@ -93,7 +96,7 @@ def median_ms(work: Callable[[], object]) -> float:
 
 
 def noise_images(size_px: int) -> Images:
-    """Squares of random colors, of several sizes: always the same, (n, 3, size_px, size_px)."""
+    """Images of squares of random colors, in several sizes; always the same, (n, 3, size_px, size_px)."""
     drawn = keyed_rng(0, "export", "noise")
     images = []
     for grain in GRAINS:
@@ -104,18 +107,18 @@ def noise_images(size_px: int) -> Images:
 
 
 def video_images(paths: Sequence[Path], *, size_px: int, most: int) -> tuple[Images, list[str]]:
-    """Frames of videos, sampled as for teaching.
+    """Read frames of videos, sampled as for teaching.
 
     Args:
-        paths: videos, and folders or archives of one user (data_prep.tree.own_videos); their clean videos are taken.
+        paths: videos, and folders or archives of one user (data_prep.tree.own_videos), of which clean videos are used.
         size_px: side of the frames.
-        most: frames in all; of more, this many are taken, evenly spread.
+        most: largest number of frames; if there are more, this many are chosen evenly.
 
     Returns:
         the frames, in the order of the videos, and a line for each video that was left out.
 
     Raises:
-        UsageError: if a path is not there.
+        UsageError: if a path does not exist.
         DataError: if no video can be read.
     """
     videos = [video for path in paths for video in _videos(path)]
@@ -130,31 +133,31 @@ def video_images(paths: Sequence[Path], *, size_px: int, most: int) -> tuple[Ima
                 read.append(found)
             progress.advance()
     if not read:
-        raise DataError(f"{', '.join(map(str, paths))}: no video that can be read ({notes[0].partition(': ')[2]})")
+        raise DataError(f"{', '.join(map(str, paths))}: has no readable video ({notes[0].partition(': ')[2]})")
     pictures = np.concatenate([found.pictures for found in sorted(read, key=lambda found: order[found.video])])
     taken = np.unique(np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int))
     return np.ascontiguousarray(pictures[taken].transpose(0, 3, 1, 2)), sorted(notes)
 
 
 def as_taken(images: Images, takes: str) -> Frames:
-    """Frames as an exported graph takes them, see PersonalGraph."""
+    """Convert frames to an exported graph's input, see PersonalGraph."""
     return (images / np.float32(255)).astype(np.float32) if takes == FLOAT else images
 
 
 def _own(personal: PersonalRecognizer, images: Images) -> Scores:
-    """What the recognizer itself makes of frames."""
+    """The recognizer's own scores of frames."""
     features = personal.fitted.embed(torch.from_numpy(images))
     logits = personal.fitted.logits_from_features(features).float().cpu().numpy()
     scores = personal.scores_of_features(features)
     return logits, scores.probabilities, scores.familiarity
 
 
-def _answers(scores: Scores, point: OperatingPoint) -> list[tuple[Kind, int | None]]:
-    """Each frame's answer: what it is, and the object that it names."""
+def _answers(scores: Scores, point: OperatingPoint) -> list[tuple[Certainty, int | None]]:
+    """Each frame's answer: its certainty, and the object that it names."""
     _, probabilities, familiarity = scores
     kinds = [point.kind(near, sure) for near, sure in zip(familiarity, probabilities.max(axis=1), strict=True)]
     likeliest = probabilities.argmax(axis=1).tolist()
-    return [(kind, None if kind is Kind.NONE else label) for kind, label in zip(kinds, likeliest, strict=True)]
+    return [(kind, None if kind is Certainty.NONE else label) for kind, label in zip(kinds, likeliest, strict=True)]
 
 
 def _videos(path: Path) -> Sequence[OwnVideo]:

@@ -1,6 +1,6 @@
-"""Export: a personal recognizer to one file that other programs run, checked against our own before it takes its place.
+"""Exports a personal recognizer to one file that other programs can run, and compares it with the recognizer first.
 
-The file holds the mean features of the user's objects and their names: personal data. It holds no frame, and no
+The file is personal data: it holds the names and mean features of the user's objects. It holds no frames, and no
 features of single frames.
 """
 
@@ -40,8 +40,8 @@ from orbit_lite.runs.folder import versions
 
 _LOG = logging.getLogger("orbit_lite")
 
-# Of the texts in an exported file. In format 1 probabilities were the plain softmax of the logits, and familiarity the
-# cosine to the nearest object's mean, with one threshold.
+# Version of the metadata in an exported file. In format 1, probabilities were the plain softmax of the logits, and
+# familiarity was the cosine to the nearest object's mean, with one threshold.
 CARD_FORMAT = 2
 CARD_FORMAT_KEY = "orbit_lite_export"
 OUTPUTS_EXPLAINED = (
@@ -51,18 +51,18 @@ OUTPUTS_EXPLAINED = (
     "sure_threshold and that probability at least sure_confidence, a 'maybe' if not. A threshold of null rejects no "
     "frame, a sure_threshold of null makes no answer sure."
 )
-LARGEST_ERROR = 1e-3  # of a file in float, see Agreement
-CHECK_FRAMES, CALIBRATION_FRAMES = 64, 128  # of videos, at most
-GOOD_SHARE = 0.95  # of frames that 8 bits answer as the recognizer does
+LARGEST_ERROR = 1e-3  # allowed for a file in float, see Agreement
+CHECK_FRAMES, CALIBRATION_FRAMES = 64, 128  # largest numbers of frames taken from videos
+GOOD_SHARE = 0.95  # smallest acceptable share of frames that an 8-bit file answers as the recognizer does
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to make of a personal recognizer.
+    """What to export.
 
-    format: a key of FORMATS. takes: what frames come as, UINT8 or FLOAT. check: videos or folders whose frames it is
-    checked on: beside noise, or in 8 bits in place of frames of `calibrate`. calibrate: videos or folders by whose
-    frames the 8-bit values are scaled; None for a file in float.
+    format: a key of FORMATS. takes: the input's pixel values, UINT8 or FLOAT. check: videos or folders whose frames are
+    compared, in addition to noise, or for an 8-bit file instead of frames of `calibrate`. calibrate: videos or folders
+    whose frames set the scales of the 8-bit values; None for a file in float.
     """
 
     format: str
@@ -72,16 +72,16 @@ class ExportRequest:
 
     @property
     def int8(self) -> bool:
-        """Whether in 8 bits."""
+        """Whether the file is in 8 bits."""
         return self.calibrate is not None
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported file that was just written: what it says of itself, how it was checked, how long a frame takes.
+    """An exported file that was just written: its metadata, its comparison with the recognizer, and its speed.
 
-    objects: the labels. one_frame_ms: in the format's runtime; kit_frame_ms: in this kit; both medians of TIMED_RUNS,
-    on `threads` threads.
+    objects: the labels. one_frame_ms: time per frame in the format's runtime; kit_frame_ms: in this kit; both are
+    medians of TIMED_RUNS, on `threads` threads.
     """
 
     file: Path
@@ -95,7 +95,7 @@ class Exported:
     threads: int
 
     def __str__(self) -> str:
-        """For people, in lines."""
+        """Some lines for people."""
         lines = [
             f"frames: {self.card['frames']}",
             f"outputs: {self.card['outputs']}",
@@ -105,8 +105,8 @@ class Exported:
             *self._agreement_lines(),
             f"one frame: {self.one_frame_ms:.1f} ms in {FORMATS[self.request.format].runtime}, "
             f"{self.kit_frame_ms:.1f} ms in this kit (median of {TIMED_RUNS}, {self.threads} threads)",
-            "Personal data: it holds the objects' names and the mean of each one's features. It holds no picture, and "
-            "nothing of single frames.",
+            "This file is personal data: it holds each object's name and mean feature vector. It holds no "
+            "pictures, and no features of single frames.",
             f"written: {printable(str(self.file))}, {self.size_bytes / 1e6:.1f} MB",
         ]
         return "\n".join(lines)
@@ -115,35 +115,38 @@ class Exported:
         found = self.agreement
         if not self.request.int8:
             return [
-                f"checked on {found.frames} frames: logits within {found.logits:.1g} of the recognizer's (in their "
-                f"standard deviations), probabilities within {found.probabilities:.1g}, familiarity within "
+                f"compared with the recognizer on {found.frames} frames: logits within {found.logits:.1g} (in standard "
+                f"deviations), probabilities within {found.probabilities:.1g}, familiarity within "
                 f"{found.familiarity:.1g}"
             ]
-        frames = f"{found.frames} {'frames of --check' if self.request.check else 'others'}"
-        loss = "That is a loss: 8 bits do not suit this network. Export without --int8, or look at what it answers."
-        taught = "Where these videos also taught the recognizer, expect less of new ones: give some with --check."
+        frames = f"{found.frames} {'frames of --check' if self.request.check else 'other frames'}"
+        loss = "That is too few: 8 bits do not suit this network. Export without --int8, or test its answers carefully."
+        taught = (
+            "If these videos also taught the recognizer, agreement on new ones may be lower: give some with --check."
+        )
         return [
-            f"{self.card['network']}; on {frames} the same answer as the recognizer's in {100 * found.same:.1f} %, "
-            f"probabilities within {found.probabilities:.2g} and familiarity within {found.familiarity:.2g} of its",
+            f"{self.card['network']}; on {frames}, the same answer as the recognizer for {100 * found.same:.1f} %, "
+            f"probabilities within {found.probabilities:.2g} and familiarity within {found.familiarity:.2g}",
             *([loss] if found.same < GOOD_SHARE else []),
             *([] if self.request.check else [taught]),
         ]
 
 
 def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
-    """Write a personal recognizer as one graph, checked against it.
+    """Write a personal recognizer as one graph, after comparing the two.
 
     Args:
         file: the personal recognizer.
-        out: the file to write; beside `file`, with the format's suffix, if not given.
+        out: the file to write; by default beside `file`, with the format's suffix.
+        request: what to export.
 
     Returns:
-        what was written, and how it was checked.
+        what was written, and the comparison.
 
     Raises:
-        UsageError: if what was asked for does not go together, a package or a file is missing, or `out` is in the way.
-        DataError: if `file` is not a whole personal recognizer, no video can be read, or the exported file does not
-            say what the recognizer says; nothing is written then.
+        UsageError: if options contradict each other, a package or a file is missing, or `out` can't be written.
+        DataError: if `file` is not a valid personal recognizer, no video can be read, or the exported file's scores
+            differ from the recognizer's; nothing is written then.
     """
     out = out or export_path(file, format=request.format, int8=request.int8)
     require_outputs([Input("FILE", file)], [Output("--out", out, example="alice.onnx")])
@@ -156,7 +159,7 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
     checked = [_read(request.check, size_px, most=CHECK_FRAMES)] if request.check else []
     if halves is None:
         checked.insert(0, noise_images(size_px))
-    elif not checked:  # noise says nothing about what 8 bits make of pictures
+    elif not checked:  # noise says nothing about how 8 bits work on pictures
         checked = [halves[1]]
     images = np.concatenate(checked)
     _LOG.info("making %s, for %s", out.name, FORMATS[request.format].runtime)
@@ -164,7 +167,7 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
     card = card_texts(personal, request, source_sha256=file_sha256(file), scaled_by=scaled_by)
     content = _content(personal, request, card, halves)
     opened, found = write_checked(out, content, card, personal, images, request)
-    here_ms, there_ms = _frame_times_ms(personal, request, opened)
+    kit_ms, runtime_ms = _frame_times_ms(personal, request, opened)
     return Exported(
         file=out,
         size_bytes=len(content),
@@ -172,8 +175,8 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
         card=opened.texts,
         objects=tuple(personal.objects),
         agreement=found,
-        one_frame_ms=there_ms,
-        kit_frame_ms=here_ms,
+        one_frame_ms=runtime_ms,
+        kit_frame_ms=kit_ms,
         threads=torch.get_num_threads(),
     )
 
@@ -181,10 +184,10 @@ def export(file: Path, out: Path | None, request: ExportRequest) -> Exported:
 def write_checked(
     out: Path, content: bytes, card: Texts, personal: PersonalRecognizer, images: Images, request: ExportRequest
 ) -> tuple[Opened, Agreement]:
-    """Write an exported file that says what the recognizer says, or nothing: read back from beside its place.
+    """Write an exported file only if it agrees with the recognizer, after reading it back from a temporary file.
 
     Raises:
-        DataError: if it says something else; of an 8-bit file, only if its texts are not the card's.
+        DataError: if it does not agree; for an 8-bit file, only if its metadata differs.
     """
     with whole_file(out) as file:
         file.write(content)
@@ -192,11 +195,11 @@ def write_checked(
         opened = FORMATS[request.format].open(Path(file.name), list(card))
         found = compare(personal, opened, images, takes=request.takes)
         if opened.texts != card:
-            raise DataError(f"{out}: not written, for its metadata does not read back; try another --format")
-        if not request.int8 and not found.error <= LARGEST_ERROR:  # so put that NaN is refused
+            raise DataError(f"{out}: not written, because its metadata can't be read back; try another --format")
+        if not request.int8 and not found.error <= LARGEST_ERROR:  # written so that NaN is refused
             raise DataError(
-                f"{out}: not written, for on {found.frames} frames its answers are not the recognizer's: "
-                f"they differ by {found.error:.2g}, at most {LARGEST_ERROR:g} is allowed; try another --format"
+                f"{out}: not written, because its scores on {found.frames} frames differ from the recognizer's by "
+                f"{found.error:.2g}; at most {LARGEST_ERROR:g} is allowed. Try another --format"
             )
     return opened, found
 
@@ -204,7 +207,7 @@ def write_checked(
 def card_texts(
     personal: PersonalRecognizer, request: ExportRequest, *, source_sha256: str, scaled_by: int = 0
 ) -> dict[str, str]:
-    """What an exported file says of itself; where not a plain text, as JSON. The user's name is not in it."""
+    """An exported file's metadata; values other than text are JSON. It does not contain the user's name."""
     size_px, recognizer, point = personal.frame_size_px, personal.fitted.recognizer, personal.rejection.point
     values = "uint8, 0 to 255" if request.takes == UINT8 else "float32, 0 to 1"
     return {
@@ -227,14 +230,14 @@ def card_texts(
 
 
 def _rounded(number: str) -> str:
-    """A number as the card has it, short enough to be read aloud."""
+    """A number of the metadata, short enough to be read aloud."""
     return number if number == "null" else f"{float(number):.4g}"
 
 
 def _content(
     personal: PersonalRecognizer, request: ExportRequest, card: Texts, halves: tuple[Images, Images] | None
 ) -> bytes:
-    """A file's bytes; in 8 bits, with frames to scale the values by, and others to judge that by."""
+    """The file's bytes; for 8 bits, `halves` holds the frames that set the scales and those that judge them."""
     kind = FORMATS[request.format]
     graph = PersonalGraph.of(personal, takes=request.takes, channels_last=kind.channels_last)
     dtype = torch.uint8 if request.takes == UINT8 else torch.float32
@@ -246,12 +249,12 @@ def _content(
 
 
 def _halves(images: Images) -> tuple[Images, Images]:
-    """Every other frame, and the rest; a single one is in both."""
+    """Every other frame, and the remaining ones; a single frame is in both."""
     return images[::2], images[1::2] if len(images) > 1 else images
 
 
 def _require_sense(request: ExportRequest) -> None:
-    """Refuse what can't be done before anything is loaded."""
+    """Refuse impossible requests before anything is loaded."""
     if request.int8 and request.format != "onnx":
         raise UsageError(f"--int8 can be used only with --format onnx, not with {request.format}")
     if request.format == "onnx":
@@ -266,7 +269,7 @@ def _read(paths: Sequence[Path], size_px: int, *, most: int) -> Images:
 
 
 def _frame_times_ms(personal: PersonalRecognizer, request: ExportRequest, opened: Opened) -> tuple[float, float]:
-    """How long one frame takes here, and there."""
+    """Milliseconds per frame in this kit, and in the format's runtime."""
     one = noise_images(personal.frame_size_px)[:1]
     frame, image = as_taken(one, request.takes), torch.from_numpy(one)
     return median_ms(lambda: personal.scores(image)), median_ms(lambda: opened.run(frame))

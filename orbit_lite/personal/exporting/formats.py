@@ -1,4 +1,4 @@
-"""The formats of `export`: a graph to the bytes of one file, and back from the file to something that runs."""
+"""The formats of `export`: each writes a graph to the bytes of one file, and opens such a file to run it."""
 
 import io
 import zipfile
@@ -21,14 +21,14 @@ from orbit_lite.personal.file_names import EXPORT_SUFFIXES
 if TYPE_CHECKING:
     import onnx
 
-Texts = Mapping[str, str]  # what a file says of itself: ONNX metadata, or PyTorch's extra files
+Texts = Mapping[str, str]  # a file's metadata: ONNX metadata, or PyTorch's extra files
 Frames = NDArray[np.uint8] | NDArray[np.float32]  # (n, 3, s, s)
 Answers = tuple[NDArray[np.float32], ...]  # in the order of OUTPUTS
 
 
 @dataclass(frozen=True)
 class Opened:
-    """An exported file, read back. `run` uses as many threads as torch has."""
+    """An exported file, read back. `run` uses as many threads as torch."""
 
     run: Callable[[Frames], Answers]
     texts: Texts
@@ -36,10 +36,11 @@ class Opened:
 
 @dataclass(frozen=True)
 class Format:
-    """One row of the table.
+    """One row of the table of formats.
 
-    runtime: what runs such a file, in words. channels_last: see FeatureGraph. write: a module of one input, frames to
-    try it on (two, of zeros) and texts to a file's bytes. open: a file, and the names of the texts to read.
+    runtime: the software that runs such a file, in words. channels_last: see FeatureGraph. write: takes a module of one
+    input, example frames (two, of zeros) and metadata, and returns the file's bytes. open: takes a file and the names
+    of the metadata to read.
     """
 
     suffix: str
@@ -50,10 +51,10 @@ class Format:
 
 
 def require_onnx() -> None:
-    """Do nothing where what the ONNX format takes is installed.
+    """Check that the packages for the ONNX format are installed.
 
     Raises:
-        UsageError: where it is not; says what to install.
+        UsageError: if one is missing, with the command that installs it.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         try:
@@ -63,7 +64,7 @@ def require_onnx() -> None:
 
 
 def onnx_bytes(model: "onnx.ModelProto", texts: Texts) -> bytes:
-    """A model to a file's bytes, with texts in place of what the exporters noted."""
+    """A model's bytes, with `texts` in place of the exporters' own metadata."""
     import onnx
 
     onnx.helper.set_model_props(model, dict(texts))
@@ -80,7 +81,7 @@ def _open_onnx(path: Path, names: Sequence[str]) -> Opened:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # else its threads go on looking for work for a while, and what is timed next shares the cores with them
+    # otherwise its idle threads keep spinning for a while and slow down what is timed next
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     found = session.get_modelmeta().custom_metadata_map
@@ -92,14 +93,14 @@ def _write_torchscript(module: nn.Module, example: Tensor, texts: Texts) -> byte
     try:
         with quiet():
             torch.jit.save(torch.jit.trace(module, (example,)), written, _extra_files=dict(texts))
-    except (AttributeError, RuntimeError) as error:  # deprecated since PyTorch 2.11, and not made for Python 3.14
+    except (AttributeError, RuntimeError) as error:  # deprecated since PyTorch 2.11, and not supported on Python 3.14
         reason = str(error).partition("\n")[0]
         raise UsageError(
-            f"--format torchscript: PyTorch {torch.__version__} does not write it ({reason}); use --format torch-export"
+            f"--format torchscript: PyTorch {torch.__version__} can't write it ({reason}); use --format torch-export"
         ) from None
     with zipfile.ZipFile(written) as found, zipfile.ZipFile(kept, "w") as copy:
         for entry in found.infolist():
-            if not entry.filename.endswith(".debug_pkl"):  # names files of the machine it was made on
+            if not entry.filename.endswith(".debug_pkl"):  # contains file names of the machine that made it
                 copy.writestr(entry, found.read(entry))
     return kept.getvalue()
 

@@ -1,4 +1,4 @@
-"""A personal recognizer as one graph of tensors: pixels in, answers out. What every exported format is made from."""
+"""A personal recognizer as one graph of tensors, from pixels to scores, from which all formats are exported."""
 
 import copy
 
@@ -12,26 +12,26 @@ from orbit_lite.personal.decision.confidence import SMOOTHING
 from orbit_lite.personal.decision.familiarity import nearest_cosine
 from orbit_lite.personal.recognizer import PersonalRecognizer
 
-UINT8, FLOAT = "uint8", "float"  # what frames come as: 0 to 255, or float32 in [0, 1]
+UINT8, FLOAT = "uint8", "float"  # the input's pixel values: 0 to 255, or float32 in [0, 1]
 INPUT = "frames"
-FEATURES = "features"  # between the two halves
+FEATURES = "features"  # the tensor between the two halves
 OUTPUTS = ("logits", "probabilities", "familiarity")
 
 
 class FeatureGraph(nn.Module):
-    """Frames (n, 3, s, s) to features (n, width): normalization and network, adapted parameters in place of its own."""
+    """Frames (n, 3, s, s) to features (n, width): normalization, and the network with its adapted parameters."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, extractor: Extractor, state: ExtractorState | None, *, takes: str, channels_last: bool) -> None:
-        """Copies what it needs. channels_last: the order of memory that PyTorch's convolutions are quicker with."""
+        """Copies what it needs. channels_last: the memory order with which PyTorch's convolutions are faster."""
         super().__init__()
         self.order = torch.channels_last if channels_last else torch.contiguous_format
         self.net = copy.deepcopy(extractor.net).requires_grad_(False).cpu().to(memory_format=self.order)
         for name, value in (state or {}).items():
             self.net.get_parameter(name).copy_(value)
-        unit = 1 if takes == UINT8 else 255  # the extractor has its statistics in units of uint8 pixels
+        unit = 1 if takes == UINT8 else 255  # the extractor's statistics are in units of uint8 pixels
         self.register_buffer("mean", extractor.mean.cpu() / unit)
         self.register_buffer("std", extractor.std.cpu() / unit)
 
@@ -45,17 +45,18 @@ class FeatureGraph(nn.Module):
 class AnswerGraph(nn.Module):
     """Features (n, width) to logits (n, way), probabilities (n, way) and familiarity (n,), in the order of OUTPUTS.
 
-    As `confidences` and `Familiarity` compute them, but in float32 and by tensor operations that exporters can trace.
+    It computes the same as `confidences` and `Familiarity`, but in float32 and with operations that exporters can
+    trace.
     """
 
     means: Tensor
 
     def __init__(self, head: FittedHead, means: Tensor, calibration: Calibration) -> None:
-        """Copies what it needs. means: of the objects, see `object_means`, (way, width)."""
+        """Copies what it needs. means: the objects' means, see `object_means`, (way, width)."""
         super().__init__()
         self._head = head
         tensors = {name: nn.Parameter(value.cpu(), requires_grad=False) for name, value in every_tensor(head).items()}
-        self.head = nn.ParameterDict(tensors)  # where exporters find them
+        self.head = nn.ParameterDict(tensors)  # where exporters look for them
         self.register_buffer("means", means.cpu())
         self.temperature, self.familiarity = calibration.temperature, calibration.familiarity
 
@@ -70,7 +71,7 @@ class AnswerGraph(nn.Module):
 
 
 class PersonalGraph(nn.Module):
-    """Both in a row: what PersonalRecognizer computes from frames, and the logits. On the CPU, in eval mode."""
+    """Both halves together: the scores of PersonalRecognizer, and the logits. On the CPU, in eval mode."""
 
     def __init__(self, features: FeatureGraph, answers: AnswerGraph) -> None:
         super().__init__()
@@ -80,13 +81,13 @@ class PersonalGraph(nn.Module):
     @classmethod
     @torch.no_grad()
     def of(cls, personal: PersonalRecognizer, *, takes: str = UINT8, channels_last: bool = False) -> "PersonalGraph":
-        """A copy of a recognizer, which stays as it is. takes: UINT8 or FLOAT."""
+        """Copy a recognizer, which is not changed. takes: UINT8 or FLOAT."""
         fitted = personal.fitted
         extractor = fitted.recognizer.extractor
         features = FeatureGraph(extractor, fitted.state, takes=takes, channels_last=channels_last)
         return cls(features, AnswerGraph(fitted.head, personal.support.means(), personal.calibration)).eval()
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames as `takes` says, to OUTPUTS."""
+        """Frames, with pixel values as `takes` says, to OUTPUTS."""
         answers: tuple[Tensor, Tensor, Tensor] = self.answers(self.features(frames))
         return answers

@@ -1,7 +1,7 @@
-"""8-bit ONNX: the network's weights and activations in 8 bits, scaled by a user's own frames; the head stays float.
+"""8-bit ONNX: quantizes the network's weights and activations, scaled by a user's own frames; the head stays float.
 
-What suits one network spoils another, so both ways to find the range of an activation are tried, and the one whose
-features are nearer to the float ones is taken: on frames that were not used to find it.
+Two methods find the range of an activation, and which is better depends on the network. Both are tried, and the one
+with features closer to the float ones is used, judged on other frames.
 """
 
 import logging
@@ -25,25 +25,26 @@ from orbit_lite.personal.exporting.graph import FEATURES, INPUT, OUTPUTS, Featur
 if TYPE_CHECKING:
     import onnx
 
-# Where time and bytes go; norms and SiLU stay float. Clip is ReLU6: a convolution before one is then scaled by what it
-# lets through, which cuts the squared error of EfficientNet-Lite0's features to a third (pretrained, on photos).
+# The operations that take the time and the bytes; norms and SiLU stay float. Clip is ReLU6: a convolution before it is
+# then scaled by the range that Clip passes, which cuts the squared error of EfficientNet-Lite0's features to a third
+# (pretrained, on photos).
 IN_8_BITS = ["Conv", "MatMul", "Gemm", "Clip"]
-# The range of an activation: from the least to the most value of all frames; or the mean of each frame's least and
-# most, which is better where a few frames go far beyond the others (EfficientNet-B0).
+# The range of an activation: from the lowest to the highest value of all frames, or between the means of each frame's
+# lowest and highest value, which is better if a few frames are far outside the others' range (EfficientNet-B0).
 RANGES: dict[str, dict[str, bool]] = {"widest": {}, "mean": {"CalibMovingAverage": True}}
 CHUNK_FRAMES = 8
 
 
 def quantized_model(graph: PersonalGraph, example: Tensor, scaling: Frames, judging: Frames) -> "onnx.ModelProto":
-    """The graph in ONNX, its network in 8 bits.
+    """The graph in ONNX, with its network in 8 bits.
 
-    Weights have a scale for each output channel, activations one for each tensor.
+    Weights have one scale per output channel, activations one per tensor.
 
     Args:
-        graph: in float.
+        graph: the graph in float.
         example: as for Format.write.
-        scaling: frames as the graph takes them, by which the ranges are found.
-        judging: others, by which the better ranges are chosen.
+        scaling: frames, in the graph's input format, that set the ranges.
+        judging: other frames, which decide between the two ways of setting ranges.
     """
     import onnx
 
@@ -57,7 +58,7 @@ def quantized_model(graph: PersonalGraph, example: Tensor, scaling: Frames, judg
 
 
 def _quantized_network(network: FeatureGraph, example: Tensor, scaling: Frames, judging: Frames) -> "onnx.ModelProto":
-    with _left_as_it_was():
+    with _global_state_restored():
         return _quantized(network, example, scaling, judging)
 
 
@@ -80,8 +81,8 @@ def _quantized(network: FeatureGraph, example: Tensor, scaling: Frames, judging:
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=IN_8_BITS,
                 per_channel=True,
-                # 7 bits for weights: with 8, x86 processors without VNNI overflow. On the pocket set `tiny` then gave
-                # another answer on 5 to 9 % of the frames, against 1 %.
+                # 7 bits for weights: with 8, x86 processors without VNNI overflow. On the pocket set, `tiny` then gave
+                # another answer for 5 to 9 % of the frames, instead of 1 %.
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 reduce_range=True,
@@ -100,8 +101,8 @@ def _features(path: str, frames: Frames) -> NDArray[np.float32]:
 
 
 @contextmanager
-def _left_as_it_was() -> Iterator[None]:
-    """onnxruntime's quantization adds a folder to the import path, and a handler to the root logger."""
+def _global_state_restored() -> Iterator[None]:
+    """Undo that onnxruntime's quantization adds a folder to the import path and a handler to the root logger."""
     path, handlers = list(sys.path), list(logging.root.handlers)
     try:
         yield
@@ -112,14 +113,14 @@ def _left_as_it_was() -> Iterator[None]:
 
 
 class _Reader:
-    """Frames, one at a time, as onnxruntime asks for them."""
+    """Gives onnxruntime one frame at a time, through the method that it expects."""
 
     def __init__(self, frames: Frames, progress: Progress) -> None:
         self._frames: Iterator[Any] = iter(frames)
         self._progress = progress
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next frame by the input's name, None after the last."""
+        """The next frame, by the input's name; None after the last."""
         frame = next(self._frames, None)
         if frame is None:
             return None

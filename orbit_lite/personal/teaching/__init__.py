@@ -1,1 +1,1 @@
-"""A user's videos to a personal recognizer. Others call `personalize.personalize` and `teach`."""
+"""Teaches a personal recognizer from a user's videos. Callers use `personalize.personalize` and `teach`."""

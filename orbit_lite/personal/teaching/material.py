@@ -1,4 +1,4 @@
-"""One user's folder of videos, read and checked: what each object is taught with, and what could not be used."""
+"""Reads and checks one user's folder of videos: the frames that teach each object, and what could not be used."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.recognizer import TaughtVideo
 from orbit_lite.personal.teaching.sampling import SampledVideo, Sampling, Unreadable, sample_videos
 
-FRAMES_OF_A_VIDEO = 10  # about as many are taken of 10 seconds
-HELD_OUT_STATES = 10  # about as often a learner that adapts its extractor does so, to calibrate and to check
+FRAMES_PER_VIDEO = 10  # approximately, for 10 seconds
+HELD_OUT_STATES = 10  # approximate number of times an adaptive learner adapts its extractor to calibrate and check
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """What a user's folder teaches.
+class UserVideos:
+    """One user's videos for teaching, after reading.
 
-    videos: by object and place. tensors: of each, the frames' features, float32 (frames, width), on the CPU; or, where
-    the learner adapts its extractor and must see all frames together, their images, uint8 (frames, 3, s, s).
-    quality: how each was filmed. notes: what was left out and why, a line each. clutter_videos: left aside.
+    videos: sorted by object and path. tensors: each video's features, float32 (frames, width), on the CPU; or, if the
+    learner adapts its extractor and must see all frames together, its images, uint8 (frames, 3, s, s). quality: how
+    each video was filmed. notes: what was left out and why, one line each. clutter_videos: number of unused ones.
     """
 
     user: str
@@ -45,31 +45,31 @@ class Lesson:
         return tuple(sorted({video.object for video in self.videos}))
 
 
-def read_lesson(
+def read_user_videos(
     recognizer: Recognizer,
     path: Path,
     *,
     workers: int | None = None,
     engine: str | None = None,
     quiet: bool = False,
-) -> Lesson:
-    """Read a user's videos, and embed the frames taken of each while the next are being decoded.
+) -> UserVideos:
+    """Read a user's videos, and embed the sampled frames of each while the next ones are being decoded.
 
     Args:
-        recognizer: embeds, unless it adapts its extractor.
+        recognizer: embeds the frames, unless it adapts its extractor.
         path: the user's folder or archive, see `scan_own`.
-        workers: processes that decode; by default one a core.
-        engine: what the recognizer is to encode by, see `choose_engine`.
+        workers: processes that decode; the default is one per core.
+        engine: the engine that embeds, see `choose_engine`.
 
     Raises:
         UsageError: if there is no such folder.
-        DataError: if it holds something else than objects' videos, an object has no video that can be read, or two
-            objects have a video in common.
+        DataError: if it holds something other than objects' videos, an object has no readable video, or two objects
+            share a video.
     """
     folder = scan_own(path)
     sampling = Sampling.of_protocol(recognizer.extractor.frame_size_px)
     embeds = recognizer.shares_features
-    choose_engine(recognizer, engine, frames=FRAMES_OF_A_VIDEO * len(folder.videos), states=HELD_OUT_STATES)
+    choose_engine(recognizer, engine, frames=FRAMES_PER_VIDEO * len(folder.videos), states=HELD_OUT_STATES)
     read: dict[str, tuple[SampledVideo, Tensor]] = {}
     failed: list[Unreadable] = []
     with Progress("videos", len(folder.videos), quiet=quiet) as progress:
@@ -84,7 +84,7 @@ def read_lesson(
     ordered = [read[video.place] for video in folder.videos if video.place in read]
     kept, twice = _distinct(ordered)
     notes = [f"left out, can't be read: {fault.reason}" for fault in sorted(failed, key=lambda f: f.video.place)]
-    return Lesson(
+    return UserVideos(
         user=folder.user,
         videos=tuple(_taught(sampled) for sampled, _ in kept),
         tensors=tuple(tensor for _, tensor in kept),
@@ -105,15 +105,15 @@ def _require_readable(folder: OwnFolder, failed: Sequence[Unreadable]) -> None:
         if unreadable.issuperset(of_object):
             first = next(fault for fault in failed if fault.video.object == name)
             raise DataError(
-                f"{folder.path}: object {name!r} has no video that can be read ({len(of_object)} can't: {first.reason})"
-                "; film it again, or take its folder away"
+                f"{folder.path}: object {name!r} has no readable video ({len(of_object)} can't be read: "
+                f"{first.reason}); film it again, or remove its folder"
             )
 
 
 def _distinct(
     videos: Sequence[tuple[SampledVideo, Tensor]],
 ) -> tuple[list[tuple[SampledVideo, Tensor]], list[str]]:
-    """Each video once. The same video under two objects would teach that they are the same: an error."""
+    """Drop repeated videos. The same video under two objects is an error: it would teach that they are the same."""
     by_digest: dict[str, list[SampledVideo]] = defaultdict(list)
     for sampled, _ in videos:
         by_digest[sampled.digest].append(sampled)
@@ -124,14 +124,14 @@ def _distinct(
         if len(names) > 1:
             raise DataError(
                 f"objects {' and '.join(map(repr, names))} have the same video: {places}; "
-                "take it out of the folder where it does not belong"
+                "remove it from the folder where it does not belong"
             )
         if len(same) > 1:
-            notes.append(f"the same video {len(same)} times, counted once: {places}")
+            notes.append(f"the same video is there {len(same)} times, and was used once: {places}")
     firsts = {id(same[0]) for same in by_digest.values()}
     return [pair for pair in videos if id(pair[0]) in firsts], notes
 
 
-def lesson_images(lesson: Lesson) -> Tensor:
-    """All images of a lesson that was read for a learner that adapts, uint8 (n, 3, s, s)."""
-    return torch.cat(lesson.tensors)
+def all_images(user_videos: UserVideos) -> Tensor:
+    """All images, if they were read for a learner that adapts its extractor, uint8 (n, 3, s, s)."""
+    return torch.cat(user_videos.tensors)

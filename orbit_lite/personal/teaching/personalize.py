@@ -1,4 +1,4 @@
-"""Personalize: users' folders to personal recognizers, each in a file of its own, written whole or not at all."""
+"""Teaches a personal recognizer from each user's folder and writes it to a file, completely or not at all."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from orbit_lite.personal.file import load_personal, save_personal
 from orbit_lite.personal.file_names import CSV_NAME, targets
 from orbit_lite.personal.recognizer import PersonalRecognizer
 from orbit_lite.personal.start import describe_start
-from orbit_lite.personal.teaching.material import Lesson, read_lesson
+from orbit_lite.personal.teaching.material import UserVideos, read_user_videos
 from orbit_lite.personal.teaching.sampling import PROTOCOL, Sampling
 from orbit_lite.personal.teaching.summary import ObjectSummary, summarize, summary_csv, summary_text
 from orbit_lite.personal.teaching.teach import BALANCED, Caution, add_objects, held_out, rename_objects, teach
@@ -29,26 +29,28 @@ _LOG = logging.getLogger("orbit_lite")
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
-    """A personal recognizer that was just written to `file`: what it was taught with, and one row per object."""
+class SavedRecognizer:
+    """A personal recognizer that was just written to `file`, the videos that taught it, and one row per object."""
 
     personal: PersonalRecognizer
-    lesson: Lesson
+    user_videos: UserVideos
     rows: Sequence[ObjectSummary]
     file: Path
 
     def __str__(self) -> str:
-        """What it learned, for the person who filmed."""
-        lines = [*map(printable, self.lesson.notes)]
-        if aside := self.lesson.clutter_videos:
-            lines.append(f"{aside} clutter videos left aside: they teach nothing, and are there to try it on")
+        """The result, for the person who filmed."""
+        lines = [*map(printable, self.user_videos.notes)]
+        if aside := self.user_videos.clutter_videos:
+            lines.append(
+                f"{aside} clutter videos were not used: they do not teach, but are there to test the recognizer"
+            )
         size = f", {self.file.stat().st_size / 1e6:.1f} MB" if self.file.is_file() else ""  # a pipe has none
         written = printable(f"written: {self.file}{size}")
         return "\n".join([*lines, summary_text(self.personal, self.rows), written])
 
 
 def _ignore(_: object) -> None:
-    """What becomes of a summary that nobody waits for."""
+    """The default callback."""
 
 
 def personalize(
@@ -61,45 +63,45 @@ def personalize(
     workers: int | None = None,
     device: torch.device,
     engine: str | None = None,
-    written: Callable[[Taught], object] = _ignore,
+    written: Callable[[SavedRecognizer], object] = _ignore,
 ) -> list[Path]:
     """Teach a recognizer each user's objects.
 
     Args:
         model: a checkpoint, or a learner that is not meta-trained.
-        folders: of one user each, see data_prep.tree.own_videos.
-        out: the file to write; for several users a folder, where each gets NAME.safetensors, beside participants.csv.
+        folders: one per user, see data_prep.tree.own_videos.
+        out: the file to write; for several users, a folder that gets a NAME.safetensors for each, and participants.csv.
         caution: as for `teach`.
-        csv: where to write a row a participant and object, too.
-        workers: processes that decode; by default one a core.
-        device: where to compute.
-        engine: as for `read_lesson`.
-        written: is called with each user's recognizer once its file is written.
+        csv: file for one row per participant and object; optional.
+        workers: processes that decode; the default is one per core.
+        device: the device to compute on.
+        engine: as for `read_user_videos`.
+        written: called with each user's recognizer after its file is written.
 
     Returns:
         the files written.
 
     Raises:
-        UsageError: if a folder or the model is not there, two folders have one name, or `out` can't be written to.
-        DataError: if a user's videos are not as they should be; of several, the others' files are written.
+        UsageError: if a folder or the model is missing, two folders have the same name, or `out` can't be written.
+        DataError: if a user's videos are unusable; with several users, the others' files are still written.
     """
     files = targets(folders, out)
     require_outputs([], [Output("--out", file, example="alice.safetensors") for file in files])
     recognizer = model.load().to(device)
     origin = origin_of(model, recognizer.extractor.frame_size_px)
-    done: list[Taught] = []
+    done: list[SavedRecognizer] = []
     faults: list[str] = []
     for folder, target in zip(folders, files, strict=True):
         try:
-            lesson = read_lesson(recognizer, folder, workers=workers, engine=engine)
-            personal = teach(recognizer, lesson, origin=origin, caution=caution)
+            user_videos = read_user_videos(recognizer, folder, workers=workers, engine=engine)
+            personal = teach(recognizer, user_videos, origin=origin, caution=caution)
         except DataError as error:
             if len(folders) == 1:
                 raise
             report_failed(_LOG, str(error), error)
             faults.append(str(folder))
             continue
-        taught = _saved(personal, lesson, target)
+        taught = _saved(personal, user_videos, target)
         written(taught)
         done.append(taught)
     if len(folders) > 1:
@@ -108,7 +110,7 @@ def personalize(
         write_text(csv, summary_csv([(taught.personal.user, taught.rows) for taught in done]))
         _LOG.info("one row per participant and object: %s", csv)
     if faults:
-        rest = "the others are written" if done else "nothing is written"
+        rest = "the others were written" if done else "nothing was written"
         raise DataError(f"{len(faults)} of {len(folders)} users failed: {', '.join(faults)}; {rest}")
     return [taught.file for taught in done]
 
@@ -124,9 +126,9 @@ def teach_more(
     workers: int | None = None,
     device: torch.device,
     engine: str | None = None,
-    written: Callable[[Taught], object] = _ignore,
+    written: Callable[[SavedRecognizer], object] = _ignore,
 ) -> PersonalRecognizer:
-    """Add a folder's objects to a personal recognizer, without the videos of those it knows.
+    """Add a folder's objects to a personal recognizer; the videos of its known objects are not needed.
 
     Args:
         file: the personal recognizer.
@@ -139,11 +141,11 @@ def teach_more(
         UsageError, DataError: as `personalize` and `add_objects`.
     """
     personal = load_personal(file, device=device)
-    lesson = read_lesson(personal.fitted.recognizer, folder, workers=workers, engine=engine)
-    more = add_objects(personal, lesson, known=known, caution=caution)
+    user_videos = read_user_videos(personal.fitted.recognizer, folder, workers=workers, engine=engine)
+    more = add_objects(personal, user_videos, known=known, caution=caution)
     if more is not personal or out != file:
         save_personal(out, more)
-    taught = _summarized(more, lesson, out)
+    taught = _summarized(more, user_videos, out)
     written(taught)
     if csv:
         write_text(csv, summary_csv([(taught.personal.user, taught.rows)]))
@@ -151,16 +153,17 @@ def teach_more(
 
 
 def rename(file: Path, pairs: Sequence[str], out: Path, *, device: torch.device) -> PersonalRecognizer:
-    """Give objects of a personal recognizer other names.
+    """Rename objects of a personal recognizer.
 
     Args:
         file: the personal recognizer.
-        pairs: `OLD=NEW`, as nfc. Either may hold an equals sign: OLD is one that is known.
+        pairs: `OLD=NEW` each; names are normalized to NFC. Both may contain equals signs: OLD is then the part that is
+            a known object.
         out: the file to write; may be `file`.
-        device: where to compute.
+        device: the device to compute on.
 
     Raises:
-        UsageError: for a pair that is none, or as `rename_objects`.
+        UsageError: for an argument without an equals sign, or as `rename_objects`.
     """
     personal = load_personal(file, device=device)
     names: dict[str, str] = {}
@@ -179,7 +182,7 @@ def rename(file: Path, pairs: Sequence[str], out: Path, *, device: torch.device)
 
 
 def origin_of(model: ModelChoice, size_px: int) -> dict[str, Any]:
-    """What a personal file says of where it comes from: a PersonalRecognizer's `origin`."""
+    """The `origin` of a PersonalRecognizer, which its file stores: model, config, sampling and versions."""
     return {
         **describe_start(model),
         "sampling": {"protocol": PROTOCOL, **asdict(Sampling.of_protocol(size_px))},
@@ -187,10 +190,10 @@ def origin_of(model: ModelChoice, size_px: int) -> dict[str, Any]:
     }
 
 
-def _saved(personal: PersonalRecognizer, lesson: Lesson, file: Path) -> Taught:
+def _saved(personal: PersonalRecognizer, user_videos: UserVideos, file: Path) -> SavedRecognizer:
     save_personal(file, personal)
-    return _summarized(personal, lesson, file)
+    return _summarized(personal, user_videos, file)
 
 
-def _summarized(personal: PersonalRecognizer, lesson: Lesson, file: Path) -> Taught:
-    return Taught(personal, lesson, summarize(personal, held_out(personal), lesson), file)
+def _summarized(personal: PersonalRecognizer, user_videos: UserVideos, file: Path) -> SavedRecognizer:
+    return SavedRecognizer(personal, user_videos, summarize(personal, held_out(personal), user_videos), file)

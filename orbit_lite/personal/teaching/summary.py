@@ -1,4 +1,4 @@
-"""What a recognizer learned from a user's videos: as text for the person who filmed, and as CSV rows."""
+"""Summarizes what a recognizer learned from a user's videos: text for the person who filmed, and CSV rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from groundwork.words import counted
 from orbit_lite.personal.calibrating.leave_out import HeldOut
 from orbit_lite.personal.promises import estimate_lines, rejection_lines
 from orbit_lite.personal.recognizer import PersonalRecognizer
-from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.material import UserVideos
 
 CSV_COLUMNS = (
     "participant",
@@ -24,16 +24,16 @@ CSV_COLUMNS = (
     "held_out_accuracy",
     "filming",
 )
-FEW_VIDEOS = 3  # below that, one video filmed badly is a large part of what there is
+FEW_VIDEOS = 3  # with fewer, one badly filmed video is a large part of all
 FPS = 30.0
 
 
 @dataclass(frozen=True)
 class ObjectSummary:
-    """One object: how many videos and frames taught it, how long they last, and how well it fares when one is left out.
+    """One object: how many videos and frames taught it, how long they last, and how well held-out ones are recognized.
 
     held_out_accuracy: share of held-out frames recognized, in [0, 1]; None for an object with a single video.
-    filming: how it was filmed, and what to film again, in words; "" for one of an earlier lesson.
+    filming: how it was filmed and what to film again, in words; "" for an object that was taught earlier.
     """
 
     object: str
@@ -45,15 +45,17 @@ class ObjectSummary:
     filming: str
 
 
-def summarize(personal: PersonalRecognizer, found: HeldOut, lesson: Lesson | None = None) -> list[ObjectSummary]:
-    """A row an object, in the order of their names.
+def summarize(
+    personal: PersonalRecognizer, found: HeldOut, user_videos: UserVideos | None = None
+) -> list[ObjectSummary]:
+    """One row per object, in the order of their names.
 
     Args:
         personal: the recognizer.
-        found: what it makes of videos held out.
-        lesson: what it was just taught with.
+        found: its results on held-out videos.
+        user_videos: the videos that it was just taught with.
     """
-    new = () if lesson is None else lesson.objects
+    new = () if user_videos is None else user_videos.objects
     rows = []
     for label, name in enumerate(personal.objects):
         videos = [video for video in personal.support.videos if video.object == name]
@@ -74,30 +76,30 @@ def summarize(personal: PersonalRecognizer, found: HeldOut, lesson: Lesson | Non
 
 
 def summary_text(personal: PersonalRecognizer, rows: Sequence[ObjectSummary]) -> str:
-    """What was learned: what to expect first, then a line or two for each object; ends with a newline."""
+    """The summary: first what to expect, then a line or two for each object; ends with a newline."""
     lines = [f"{printable(personal.user)}: {counted(len(rows), 'object')}", *promise_lines(personal), ""]
     for row in rows:
         counts = f"{counted(row.videos, 'video')}, {row.seconds:.0f} s, {counted(row.frames, 'frame')} taken"
         line = f"{printable(row.object)}: {counts}"
         if row.held_out_accuracy is not None:
-            line += f"; recognized in {100 * row.held_out_accuracy:.0f} % of the frames of videos held out"
+            line += f"; recognized in {100 * row.held_out_accuracy:.0f} % of the frames of held-out videos"
         lines += [line, *([f"  {row.filming}"] if row.filming else [])]
     return "\n".join([*lines, ""])
 
 
 def promise_lines(personal: PersonalRecognizer) -> list[str]:
-    """How many frames it is likely to recognize, and how "none of these" will go."""
+    """How many frames it is likely to recognize, and when it will answer "none of these"."""
     lines = [*estimate_lines(personal.calibration.estimate, personal.origin)]
     if not personal.fitted.recognizer.shares_features:
         lines.append(
-            "These shares are somewhat too good: this learner adapted its extractor to the videos held out, too; "
-            "'orbit-lite check-user' adapts it without them."
+            "These shares are somewhat too high, because this learner adapted its extractor to the held-out videos, "
+            "too. 'orbit-lite check-user' adapts it without them."
         )
     return [*lines, *rejection_lines(personal.rejection, personal.origin)]
 
 
 def summary_csv(participants: Sequence[tuple[str, Sequence[ObjectSummary]]]) -> str:
-    """A row a participant and object; fractions in [0, 1], an empty cell where nothing could be held out."""
+    """One row per participant and object, with fractions in [0, 1]; a cell is empty if nothing could be held out."""
     return csv_text(CSV_COLUMNS, [_cells(user, row) for user, rows in participants for row in rows])
 
 
@@ -108,7 +110,7 @@ def _cells(user: str, row: ObjectSummary) -> list[object]:
 
 def _advice(verdict: str, videos: int) -> str:
     if videos == 1:
-        verdict += " A single video: film one or more others, so that one can be held out to check on."
+        verdict += " This is a single video: film one or more others, so that one can be held out for the check."
     elif videos < FEW_VIDEOS:
         verdict += f" {videos} videos are few: film {FEW_VIDEOS} or more, in different places."
     return verdict.strip()

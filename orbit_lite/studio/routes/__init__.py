@@ -1,1 +1,1 @@
-"""What each address of the page does: a module for each page. Others call `app.make_app`."""
+"""The handlers of the page's addresses, one module per page. Callers use `app.make_app`."""

@@ -1,4 +1,4 @@
-"""The pages that list what goes, and delete it once somebody has agreed."""
+"""The pages that list what will be deleted, and delete it when the user agrees."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -30,25 +30,25 @@ _Page = tuple[str, str]
 
 @dataclass(frozen=True)
 class _Question:
-    """What to delete, and whose it is.
+    """A question about deleting something.
 
     Attributes:
         title: the question.
         plan: what deleting removes.
-        whose: the participants it belongs to.
-        pages: addresses and names of the pages from the study down to the one that asked.
-        gone: whether the last of these pages is deleted, too.
+        owners: the participants whose data it is.
+        pages: addresses and names of the pages from the study down to the present one.
+        gone: whether the last of these pages is also deleted.
     """
 
     title: str
     plan: Plan
-    whose: Sequence[Participant]
+    owners: Sequence[Participant]
     pages: Sequence[_Page]
     gone: bool
 
     @property
     def pages_left(self) -> Sequence[_Page]:
-        """The pages that are still there after deleting."""
+        """The pages that still exist after deleting."""
         return self.pages[:-1] if self.gone else self.pages
 
 
@@ -58,23 +58,23 @@ def _question(study: Study, given: dict[str, str]) -> _Question:
         plan = plan_everything(study)
         return _Question(words("delete.everything"), plan, study.participants(), [top], gone=False)
     participant = study.participant(given["participant"])
-    whose, page = [participant], (participant_address(participant.name), participant.name)
+    owners, page = [participant], (participant_address(participant.name), participant.name)
     if "thing" not in given:
         title = words("delete.participant", name=participant.name)
-        return _Question(title, plan_participant(study, participant), whose, [top, page], gone=True)
+        return _Question(title, plan_participant(study, participant), owners, [top, page], gone=True)
     thing = participant.thing(given["thing"])
     own_page = thing_address(participant.name, thing.name), thing.name
     if "video" not in given:
         title = words("delete.thing", name=thing.name, participant=participant.name)
-        return _Question(title, plan_thing(study, participant, thing), whose, [top, page, own_page], gone=True)
+        return _Question(title, plan_thing(study, participant, thing), owners, [top, page, own_page], gone=True)
     video = thing.video(given["type"], given["video"])
     title = words("delete.video", name=printable(video.name))
     plan = plan_video(study, participant, thing, video)
-    return _Question(title, plan, whose, [top, page, own_page], gone=False)
+    return _Question(title, plan, owners, [top, page, own_page], gone=False)
 
 
 async def ask(request: Request) -> HTMLResponse:
-    """List what would go."""
+    """List what would be removed."""
 
     def page() -> HTMLResponse:
         study = studio_of(request).study
@@ -85,16 +85,16 @@ async def ask(request: Request) -> HTMLResponse:
 
 
 async def delete(request: Request) -> HTMLResponse:
-    """Remove it, and list what went."""
+    """Remove it, and list what was removed."""
 
     def page() -> HTMLResponse:
         studio = studio_of(request)
         question = _question(studio.study, request.path_params)
-        forgotten = carry_out(studio.study, question.whose, question.plan)
+        forgotten = carry_out(studio.study, question.owners, question.plan)
         whole = "thing" not in request.path_params
         if whole:
-            tidy(studio.study, [one.path.name for one in question.whose])
-            for one in question.whose:
+            tidy(studio.study, [one.path.name for one in question.owners])
+            for one in question.owners:
                 studio.jobs.forget(one.name)
             forgotten += appeared(question.plan)
         done = {
@@ -128,7 +128,7 @@ def _lines(study: Study, plan: Plan) -> _Lines:
 
 
 def _below(study: Study, lines: Sequence[str]) -> list[str]:
-    """Lines that name a place by where it is in the study."""
+    """The lines, with paths relative to the study."""
     return [printable(line.replace(f"{study.root}{os.sep}", "")) for line in lines]
 
 

@@ -1,4 +1,4 @@
-"""Forms as pages send them: short texts, and files."""
+"""Reads the forms that pages send: short texts, and files."""
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -17,10 +17,10 @@ _LONGEST_FORM = 16_384  # bytes of a form without files
 
 
 async def text_field(request: Request, name: str) -> str:
-    """One field of a form without files; "" if it is not there.
+    """One field of a form without files; "" if it is missing.
 
     Raises:
-        TooMuch: if the form is longer than any of the page's own.
+        TooMuch: if the form is longer than the page's own forms.
     """
     from urllib.parse import parse_qs
 
@@ -37,11 +37,11 @@ async def text_field(request: Request, name: str) -> str:
 
 @asynccontextmanager
 async def sent_form(request: Request, participant: Participant) -> AsyncIterator[SentForm]:
-    """A form with files, in a folder of the participant's that goes with the block.
+    """A form with files, in a folder of the participant that is removed at the end of the block.
 
     Raises:
         UsageError: as `receive_form`.
-        DataError: if a link leads to that folder.
+        DataError: if there is a link on the path to that folder.
         Gone, Busy: see `using`.
     """
     participant.require_own(participant.incoming)
@@ -58,5 +58,5 @@ async def sent_form(request: Request, participant: Participant) -> AsyncIterator
 
 
 def wants_json(request: Request) -> bool:
-    """Whether a script of the page asks, and not a form."""
+    """Whether the request comes from a script of the page, not from a form."""
     return "application/json" in request.headers.get("accept", "")

@@ -1,4 +1,4 @@
-"""A participant's page: things, teach, the check as cards."""
+"""A participant's page: things, teaching, and the check as cards."""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -43,7 +43,7 @@ async def add(request: Request) -> Response:
 
 
 async def teach(request: Request) -> Response:
-    """Begin to teach; the page then shows how far it is."""
+    """Start teaching; the page then shows the progress."""
     studio, name = studio_of(request), request.path_params["participant"]
     participant = await run_in_threadpool(studio.study.participant, name)
     require_teachable(participant)
@@ -52,7 +52,7 @@ async def teach(request: Request) -> Response:
 
 
 async def job(request: Request) -> JSONResponse:
-    """How far teaching is, for the page's script; `said` changes seldom, so that it can be announced."""
+    """The progress of teaching, for the page's script; `said` changes rarely, so that it can be announced."""
     found = studio_of(request).jobs.of(request.path_params["participant"])
     if found is None:
         return JSONResponse({"number": 0, "state": "", "said": "", "fault": ""})
@@ -70,7 +70,7 @@ def _announced(found: Job) -> str:
 
 
 async def rename(request: Request) -> Response:
-    """Give the participant another name, go to their page, and make their check again."""
+    """Rename the participant, go to their page, and make their check again."""
     studio, old = studio_of(request), request.path_params["participant"]
     typed = await text_field(request, "name")
     job = studio.jobs.of(old)
@@ -107,7 +107,7 @@ def _page(
         name=participant.name,
         address=address,
         things=[
-            {"name": thing.name, "address": thing_address(participant.name, thing.name), "said": _said(thing)}
+            {"name": thing.name, "address": thing_address(participant.name, thing.name), "said": _thing_summary(thing)}
             for thing in participant.things
         ],
         error=error,
@@ -161,7 +161,7 @@ def _card(card: Card, tested: float | None) -> dict[str, str]:
     }
 
 
-def _said(thing: Thing) -> str:
+def _thing_summary(thing: Thing) -> str:
     words = wording()
     if not thing.videos:
         return words("thing.none")

@@ -1,4 +1,4 @@
-"""Reports that the verbs write, shown as they are: their own style is let in by its hash, and no script at all."""
+"""Shows the reports that the verbs write; their own style is allowed by its hash, and no scripts are allowed."""
 
 import base64
 import hashlib
@@ -17,14 +17,14 @@ from orbit_lite.studio.pages import participant_address, studio_of
 from orbit_lite.studio.study import Participant
 from orbit_lite.studio.wording import wording
 
-# what may be read of a participant's results, by the name in the address
+# files of a participant's results that may be read, by the name in the address
 _REPORTS = {"check": "check.html", "test": "report.html"}
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _LINKED = re.compile(r"[a-z_]+\.csv")
 
 
 def report_page(request: Request, page: str, *, back: str, name: str) -> HTMLResponse:
-    """A report's page, with a policy that lets its own style in, and a link back to `name` at the address `back`."""
+    """A report's page, with a policy that allows its own style, and a link back to `name` at the address `back`."""
     words = wording()
     link = f'<a href="{escape(back)}">{escape(words("delete.back", name=printable(name)))}</a>'
     page = page.replace("<main>", f'<main>\n<nav aria-label="{escape(words("nav.where"))}"><p>{link}</p></nav>', 1)
@@ -35,7 +35,7 @@ def report_page(request: Request, page: str, *, back: str, name: str) -> HTMLRes
 
 
 async def show(request: Request) -> Response:
-    """A participant's check, or the report of their test, or a table beside it."""
+    """Show a participant's check, the report of their test, or a table beside it."""
     participant = studio_of(request).study.participant(request.path_params["participant"])
     which, name = request.path_params["which"], request.path_params.get("name", "")
     return await run_in_threadpool(_read, request, participant, which, name)
@@ -56,7 +56,7 @@ def _read(request: Request, participant: Participant, which: str, name: str) -> 
     )
 
 
-# with a slash at its end, so that links to the tables beside it lead there
+# with a slash at the end, so that relative links to the tables work
 ROUTES = (
     Route("/p/{participant}/report/{which}/", show),
     Route("/p/{participant}/report/{which}/{name}", show),

@@ -1,4 +1,4 @@
-"""The first page: participants, the table of all things, CSV, report."""
+"""The first page: participants, the table of all things, CSV, and report."""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -43,7 +43,7 @@ async def table_csv(request: Request) -> Response:
 
 
 async def report(request: Request) -> Response:
-    """The checks of all participants, as `check-user` has them for several."""
+    """The checks of all participants on one page, as `check-user` makes it for several users."""
 
     def page() -> Response:
         checks = _checks(studio_of(request).study.participants())
@@ -67,7 +67,10 @@ def _page(request: Request, *, error: str = "", typed: str = "") -> HTMLResponse
         "study.html",
         status=422 if error else 200,
         study=study.root.name,
-        people=[{"name": one.name, "address": participant_address(one.name), "said": _said(one)} for one in people],
+        people=[
+            {"name": one.name, "address": participant_address(one.name), "said": _participant_summary(one)}
+            for one in people
+        ],
         table=html_table(study_table(people), scroll_hint=wording()("table.scroll"))
         if any(one.things for one in people)
         else "",
@@ -77,7 +80,7 @@ def _page(request: Request, *, error: str = "", typed: str = "") -> HTMLResponse
     )
 
 
-def _said(participant: Participant) -> str:
+def _participant_summary(participant: Participant) -> str:
     words, found = wording(), findings(participant)
     state = words("study.not_taught")
     if found.taught:

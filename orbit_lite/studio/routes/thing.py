@@ -1,4 +1,4 @@
-"""A thing's page: its videos with verdicts; film and add; rename and merge."""
+"""A thing's page: its videos with verdicts, filming and adding, renaming and merging."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ async def show(request: Request) -> HTMLResponse:
 
 
 async def add(request: Request) -> Response:
-    """Take in videos and photos; a script is answered in JSON, file by file."""
+    """Add videos and photos; a script gets JSON with a result per file."""
     studio = studio_of(request)
     name, thing = request.path_params["participant"], request.path_params["thing"]
     participant = studio.study.participant(name)
@@ -46,19 +46,19 @@ async def add(request: Request) -> Response:
     async with sent_form(request, participant) as form:
         arrivals = await run_in_threadpool(_take_in, request, name, thing, form)
     if wants_json(request):
-        return JSONResponse({"files": [_sent(arrival) for arrival in arrivals]})
+        return JSONResponse({"files": [_arrival_json(arrival) for arrival in arrivals]})
     if not arrivals:
         return await run_in_threadpool(_page, request, error=wording()("upload.none"))
-    return go_to(request, thing_address(name, thing), *(_line(arrival) for arrival in arrivals))
+    return go_to(request, thing_address(name, thing), *(_arrival_line(arrival) for arrival in arrivals))
 
 
 def _take_in(request: Request, name: str, thing: str, form: SentForm) -> list[Arrival]:
     video_type = form.fields.get("place") or form.fields.get("film-place") or "clean"
-    return list(studio_of(request).desk.take_in(name, thing, video_type, form.files))
+    return list(studio_of(request).intake.take_in(name, thing, video_type, form.files))
 
 
 async def rename(request: Request) -> Response:
-    """Give the thing another name."""
+    """Rename the thing."""
     typed = await text_field(request, "name")
     name, thing = request.path_params["participant"], request.path_params["thing"]
     try:
@@ -69,7 +69,7 @@ async def rename(request: Request) -> Response:
 
 
 async def merge(request: Request) -> Response:
-    """Put its videos to another thing's."""
+    """Move its videos to another thing."""
     into = await text_field(request, "into")
     name, thing = request.path_params["participant"], request.path_params["thing"]
     await run_in_threadpool(merge_thing, studio_of(request).study, name, thing, into)
@@ -77,11 +77,11 @@ async def merge(request: Request) -> Response:
 
 
 async def verdicts(request: Request) -> JSONResponse:
-    """What there is to say of each video by now, for the page's script; null while it is being looked at."""
+    """The present verdict on each video, for the page's script; null while it is being checked."""
 
     def found() -> dict[str, str | None]:
         _, thing = _named(request)
-        known = studio_of(request).desk.verdicts.known(thing.videos)
+        known = studio_of(request).intake.verdicts.known(thing.videos)
         return {_key(video): _verdict_text(video, verdict) for video in thing.videos for verdict in [known[video.path]]}
 
     return JSONResponse(await run_in_threadpool(found))
@@ -93,7 +93,7 @@ async def picture(request: Request) -> Response:
     def found() -> bytes:
         _, thing = _named(request)
         video = thing.video(request.path_params["type"], request.path_params["video"])
-        return studio_of(request).desk.judge.picture(video.path)
+        return studio_of(request).intake.judge.picture(video.path)
 
     return Response(await run_in_threadpool(found), media_type="image/jpeg")
 
@@ -112,11 +112,11 @@ def _page(request: Request, *, error: str = "", rename_error: str = "", typed: s
         status=422 if error or rename_error else 200,
         name=thing.name,
         participant=participant.name,
-        whose=participant_address(participant.name),
+        participant_page=participant_address(participant.name),
         address=thing_address(participant.name, thing.name),
         advice=wording()("thing.advice"),
         teaching=_rows(request, participant, thing, thing.teaching),
-        aside=_rows(request, participant, thing, thing.left_aside),
+        aside=_rows(request, participant, thing, thing.unused_photos),
         tests=_rows(request, participant, thing, thing.tests),
         pictures=request.query_params.get("pictures") == "on",
         others=[other.name for other in participant.things if other.name != thing.name],
@@ -132,7 +132,7 @@ def _page(request: Request, *, error: str = "", rename_error: str = "", typed: s
 
 
 def _rows(request: Request, participant: Participant, thing: Thing, videos: Sequence[Video]) -> list[dict[str, object]]:
-    known = studio_of(request).desk.verdicts.known(videos)
+    known = studio_of(request).intake.verdicts.known(videos)
     return [
         {
             "name": printable(video.name),
@@ -154,10 +154,10 @@ def _verdict_text(video: Video, verdict: Verdict | str | None) -> str | None:
         return None
     if isinstance(verdict, str):
         return words("video.unreadable", why=printable(verdict))
-    return _said(verdict, photo=video.is_photo)
+    return _verdict_sentence(verdict, photo=video.is_photo)
 
 
-def _said(verdict: Verdict, *, photo: bool) -> str:
+def _verdict_sentence(verdict: Verdict, *, photo: bool) -> str:
     filmed = first_capital(in_words(verdict))
     if photo:
         return wording()("video.photo", verdict=filmed)
@@ -165,21 +165,21 @@ def _said(verdict: Verdict, *, photo: bool) -> str:
     return wording()(key, seconds=f"{verdict.seconds:.0f}", verdict=filmed)
 
 
-def _sent(arrival: Arrival) -> dict[str, object]:
+def _arrival_json(arrival: Arrival) -> dict[str, object]:
     kept = arrival.verdict is not None
-    return {"name": arrival.name, "kept": kept, "line": _line(arrival), "said": _what(arrival)}
+    return {"name": arrival.name, "kept": kept, "line": _arrival_line(arrival), "said": _arrival_text(arrival)}
 
 
-def _what(arrival: Arrival) -> str:
+def _arrival_text(arrival: Arrival) -> str:
     verdict = arrival.verdict
-    return printable(arrival.fault) if verdict is None else _said(verdict, photo=verdict.frames == 1)
+    return printable(arrival.fault) if verdict is None else _verdict_sentence(verdict, photo=verdict.frames == 1)
 
 
-def _line(arrival: Arrival) -> str:
+def _arrival_line(arrival: Arrival) -> str:
     words, name = wording(), printable(arrival.name)
     if arrival.verdict is None:
-        return words("upload.refused", name=name, why=_what(arrival)) if name else _what(arrival)
-    return words("upload.kept", name=name, verdict=_what(arrival))
+        return words("upload.refused", name=name, why=_arrival_text(arrival)) if name else _arrival_text(arrival)
+    return words("upload.kept", name=name, verdict=_arrival_text(arrival))
 
 
 _VIDEO = "/p/{participant}/t/{thing}/v/{type}/{video}"

@@ -1,4 +1,4 @@
-"""The page to try a recognizer: on files, and on the camera live."""
+"""The page to try a recognizer on files and on the live camera."""
 
 import asyncio
 import logging
@@ -25,14 +25,14 @@ from orbit_lite.studio.pages import go_to, participant_address, render, studio_o
 from orbit_lite.studio.receiving import SentFile, in_gigabytes
 from orbit_lite.studio.routes.forms import sent_form, wants_json
 from orbit_lite.studio.studio import Studio
-from orbit_lite.studio.trying import tried, try_file
+from orbit_lite.studio.trying import tried_files, try_file
 from orbit_lite.studio.verdicts import without_folder
 from orbit_lite.studio.wording import wording
 
 _LOG = logging.getLogger("orbit_lite")
 _NUMBER = struct.Struct(">I")  # of a frame, before its JPEG
-_MOST_STREAMS = 8  # cameras at once: more have no answer in time, and are not asked for by people
-_RATE_S = 3.0  # answers a second are counted over so long
+_MOST_STREAMS = 8  # cameras at once; more would not get answers in time
+_RATE_S = 3.0  # period over which answers per second are counted
 
 
 async def show(request: Request) -> HTMLResponse:
@@ -41,7 +41,7 @@ async def show(request: Request) -> HTMLResponse:
 
 
 async def try_files(request: Request) -> Response:
-    """Answer uploads; a script is answered in JSON."""
+    """Answer uploads; a script gets JSON."""
     studio, name = studio_of(request), request.path_params["participant"]
     participant = studio.study.participant(name)
     async with sent_form(request, participant) as form:
@@ -73,14 +73,14 @@ def _page(request: Request, *, error: str = "") -> HTMLResponse:
     participant = studio.study.participant(request.path_params["participant"])
     personal = studio.recognizers.of(participant)
     curve = personal.rejection.curve
-    aims = [point.aim or 0.0 for point in reversed(curve)]  # careful, which refuses most, is on the left
+    aims = [point.aim or 0.0 for point in reversed(curve)]  # careful, which refuses the most, is on the left
     aim = personal.rejection.point.aim
     return render(
         request,
         "try.html",
         status=422 if error else 200,
         participant=participant.name,
-        whose=participant_address(participant.name),
+        participant_page=participant_address(participant.name),
         address=f"{participant_address(participant.name)}/try",
         things=", ".join(map(printable, personal.objects)),
         stale=findings(participant).stale,
@@ -88,7 +88,7 @@ def _page(request: Request, *, error: str = "") -> HTMLResponse:
         aims=[f"{one:g}" for one in aims],
         chosen=aims.index(aim) if aim in aims else 0,
         strictness=[f"{name}:{share:g}" for name, share in STRICTNESS.items()],
-        tried=tried(participant),
+        tried=tried_files(participant),
         most_bytes=studio.limits.file_bytes,
         most_said=in_gigabytes(studio.limits.file_bytes),
         error=error,
@@ -96,8 +96,8 @@ def _page(request: Request, *, error: str = "") -> HTMLResponse:
 
 
 async def live(socket: WebSocket) -> None:
-    """Answer a camera's frames. What comes: a frame's number and its JPEG; or `{"aim": 0.1}`, a threshold. While one
-    frame is in work the newest waits, and those before it are passed over and counted."""
+    """Answer a camera's frames. A message is either a frame's number and its JPEG, or a threshold, `{"aim": 0.1}`.
+    While one frame is being answered, the newest one waits; those in between are skipped and counted."""
     await socket.accept()
     studio: Studio = socket.app.state.studio
     with studio.streams.one_more(_MOST_STREAMS) as free:
@@ -131,7 +131,7 @@ async def _stream(socket: WebSocket, studio: Studio) -> None:
 
 
 class _Stream:
-    """One WebSocket's frames: at most one waits."""
+    """The frames of one WebSocket, of which at most one waits."""
 
     def __init__(self, socket: WebSocket, session: LiveSession, pool: ThreadPoolExecutor) -> None:
         self._socket, self._session, self._pool = socket, session, pool
@@ -167,8 +167,8 @@ class _Stream:
             except KitError as error:
                 await self._send({"fault": printable(str(error))})
                 continue
-            except Exception as error:  # a fault of the kit: the next frame may do
-                _LOG.exception("a live frame: a fault of the kit")
+            except Exception as error:  # an error in the kit; the next frame may succeed
+                _LOG.exception("a live frame: error in the kit")
                 await self._send({"fault": wording()("fault.kit", why=type(error).__name__)})
                 continue
             now_s = time.monotonic()
@@ -187,7 +187,7 @@ class _Stream:
         try:
             aim = float(parse_json(text)["aim"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            return  # no page of this server sends such a thing
+            return  # no page of this server sends such a message
         if (found := self._session.at(aim)) is not None:
             await self._send(_shown(found))
 

@@ -1,4 +1,4 @@
-// The camera: turned on, chosen among several, turned off; and what is said where there is none.
+// Turns the camera on and off, lists several cameras, and reports why there is none.
 import { text } from "./say.js";
 
 const FAULTS = {
@@ -12,7 +12,7 @@ const FAULTS = {
 
 export class CameraFault extends Error {}
 
-// `lost` is called if the camera is unplugged, or taken away by the system.
+// `lost` is called if the camera is unplugged or the system takes it away.
 export async function openCamera(picture, chosen, lost) {
   if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) throw new CameraFault(text("film.unsupported"));
   const which = chosen ? { deviceId: { exact: chosen } } : { facingMode: { ideal: "environment" } };
@@ -39,7 +39,7 @@ export function closeCamera(picture) {
   picture.hidden = true;
 }
 
-// Names of cameras are known once one was allowed.
+// The names of cameras are known only after the user has allowed one.
 export async function listCameras(field, select, stream) {
   const cameras = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput");
   const current = stream.getVideoTracks()[0].getSettings().deviceId;

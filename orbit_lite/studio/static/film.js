@@ -1,63 +1,63 @@
-// Film with the camera: a countdown by voice and text, some seconds of video, then the verdict.
+// Films with the camera: a countdown by voice and text, some seconds of video, then the verdict.
 import { CameraFault, closeCamera, listCameras, openCamera } from "./camera.js";
 import { remembered, show, speak, text } from "./say.js";
 import { send } from "./send.js";
 
 const KINDS = ["video/mp4;codecs=avc1.42E01E", "video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
-const at = (id) => document.getElementById(`film-${id}`);
-const form = at("form");
-const picture = at("picture");
+const element = (id) => document.getElementById(`film-${id}`);
+const form = element("form");
+const picture = element("picture");
 const COUNTDOWN_S = Number(form.dataset.countdown);
 let running = null;
 let opening = false;
-let unsent = []; // films that the studio has not taken, and may take when it is asked again
+let unsent = []; // videos that the studio did not accept, but may accept if they are sent again
 
 form.hidden = false;
-remembered(at("speak"), "studio-film-speak");
+remembered(element("speak"), "studio-film-speak");
 
 function say(line, options) {
-  show(at("state"), line);
-  if (at("speak").checked) speak(line, options);
+  show(element("state"), line);
+  if (element("speak").checked) speak(line, options);
 }
 
 function fault(line) {
-  show(at("fault"), line);
-  show(at("state"), "");
-  show(at("count"), "");
-  if (at("speak").checked) speak(line);
+  show(element("fault"), line);
+  show(element("state"), "");
+  show(element("count"), "");
+  if (element("speak").checked) speak(line);
 }
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function close() {
   closeCamera(picture);
-  at("start").hidden = true;
-  at("close").hidden = true;
-  at("open").hidden = false;
+  element("start").hidden = true;
+  element("close").hidden = true;
+  element("open").hidden = false;
 }
 
 function lost() {
-  if (busy()) return; // what was filmed so far is kept, see `film`
+  if (busy()) return; // the video so far is kept, see `film`
   close();
   fault(text("film.unplugged"));
 }
 
-const busy = () => at("start").getAttribute("aria-disabled") === "true";
+const busy = () => element("start").getAttribute("aria-disabled") === "true";
 
 async function open(chosen) {
   if (opening) return;
   opening = true;
-  show(at("fault"), "");
+  show(element("fault"), "");
   say(text("film.opening"));
   try {
     if (!("MediaRecorder" in window)) throw new CameraFault(text("film.unsupported"));
     closeCamera(picture);
     const stream = await openCamera(picture, chosen, lost);
-    await listCameras(at("cameras"), at("camera"), stream);
-    at("open").hidden = true;
-    at("start").hidden = false;
-    at("close").hidden = false;
-    if (!chosen) at("start").focus();
+    await listCameras(element("cameras"), element("camera"), stream);
+    element("open").hidden = true;
+    element("start").hidden = false;
+    element("close").hidden = false;
+    if (!chosen) element("start").focus();
     say(text("film.ready"));
   } catch (error) {
     close();
@@ -69,9 +69,9 @@ async function open(chosen) {
 
 async function countDown() {
   for (let left = COUNTDOWN_S; left > 0; left -= 1) {
-    show(at("count"), String(left));
+    show(element("count"), String(left));
     if (left === COUNTDOWN_S) say(text("film.soon", { seconds: left }), { interrupt: true });
-    else if (at("speak").checked) speak(String(left));
+    else if (element("speak").checked) speak(String(left));
     await pause(1000);
   }
 }
@@ -85,7 +85,7 @@ function record(stream, seconds) {
     let half = false;
     const clock = setInterval(() => {
       const left = seconds - (performance.now() - began) / 1000;
-      show(at("count"), text("film.left", { seconds: Math.max(0, Math.ceil(left)) }));
+      show(element("count"), text("film.left", { seconds: Math.max(0, Math.ceil(left)) }));
       if (!half && left <= seconds / 2) {
         half = true;
         say(text("film.half"));
@@ -110,8 +110,8 @@ function record(stream, seconds) {
 async function sendFilm(made, place) {
   const found = await send(form.dataset.address, made, { place });
   if (found.again) unsent.push({ made, place });
-  if (!unsent.length && document.activeElement === at("again")) at("start").focus();
-  at("again").hidden = !unsent.length;
+  if (!unsent.length && document.activeElement === element("again")) element("start").focus();
+  element("again").hidden = !unsent.length;
   if (found.kept) {
     say(text("film.kept", { verdict: found.said }));
     form.dispatchEvent(new CustomEvent("sent", { bubbles: true }));
@@ -122,52 +122,52 @@ async function sendFilm(made, place) {
 
 async function again() {
   if (!unsent.length || busy()) return;
-  at("start").setAttribute("aria-disabled", "true");
-  show(at("fault"), "");
+  element("start").setAttribute("aria-disabled", "true");
+  show(element("fault"), "");
   say(text("film.sending"));
   const films = unsent;
   unsent = [];
   for (const { made, place } of films) await sendFilm(made, place);
-  at("start").removeAttribute("aria-disabled");
+  element("start").removeAttribute("aria-disabled");
 }
 
 async function film() {
   if (busy()) return;
-  at("start").setAttribute("aria-disabled", "true");
-  at("close").hidden = true;
-  show(at("fault"), "");
+  element("start").setAttribute("aria-disabled", "true");
+  element("close").hidden = true;
+  show(element("fault"), "");
   try {
     await countDown();
     say(text("film.now"), { interrupt: true });
-    at("stop").hidden = false;
-    const made = await record(picture.srcObject, Number(at("seconds").value));
-    if (document.activeElement === at("stop")) at("start").focus();
-    at("stop").hidden = true;
-    show(at("count"), "");
+    element("stop").hidden = false;
+    const made = await record(picture.srcObject, Number(element("seconds").value));
+    if (document.activeElement === element("stop")) element("start").focus();
+    element("stop").hidden = true;
+    show(element("count"), "");
     say(text("film.done"));
     const place = form.querySelector("input[name=film-place]:checked").value;
     await sendFilm(made, place);
   } catch (error) {
-    at("stop").hidden = true;
+    element("stop").hidden = true;
     fault(error instanceof CameraFault ? error.message : text("film.lost"));
   } finally {
-    at("start").removeAttribute("aria-disabled");
-    at("close").hidden = false;
+    element("start").removeAttribute("aria-disabled");
+    element("close").hidden = false;
     if (picture.srcObject && !picture.srcObject.active) close();
   }
 }
 
-at("open").addEventListener("click", () => open(""));
-at("again").addEventListener("click", again);
-at("close").addEventListener("click", () => {
+element("open").addEventListener("click", () => open(""));
+element("again").addEventListener("click", again);
+element("close").addEventListener("click", () => {
   close();
-  at("open").focus();
-  show(at("fault"), "");
+  element("open").focus();
+  show(element("fault"), "");
   say(text("film.off"));
 });
-at("camera").addEventListener("change", () => open(at("camera").value));
-at("start").addEventListener("click", film);
-at("stop").addEventListener("click", () => running && running());
+element("camera").addEventListener("change", () => open(element("camera").value));
+element("start").addEventListener("click", film);
+element("stop").addEventListener("click", () => running && running());
 form.addEventListener("submit", (event) => event.preventDefault());
 window.addEventListener("beforeunload", (event) => (busy() || unsent.length) && event.preventDefault());
 window.addEventListener("pagehide", () => closeCamera(picture));

@@ -1,12 +1,12 @@
-// The camera's pictures to the server as small JPEGs over one WebSocket; answers back as text, and by voice if asked for.
+// Sends the camera's pictures to the server as small JPEGs over a WebSocket, and shows the answers, also by voice.
 import { CameraFault, closeCamera, listCameras, openCamera } from "./camera.js";
 import { remembered, show, speak, text } from "./say.js";
 
-const EVERY_MS = 66; // fifteen pictures a second: the server answers the newest
+const EVERY_MS = 66; // fifteen pictures per second, of which the server answers the newest
 const SPEED_EVERY_MS = 1000;
-const at = (id) => document.getElementById(`live-${id}`);
-const panel = at("panel");
-const picture = at("picture");
+const element = (id) => document.getElementById(`live-${id}`);
+const panel = element("panel");
+const picture = element("picture");
 const slider = document.getElementById("threshold");
 const canvas = document.createElement("canvas");
 canvas.width = canvas.height = Number(panel.dataset.side);
@@ -19,7 +19,7 @@ let speedShown = 0;
 const sent = new Map();
 
 panel.hidden = false;
-remembered(at("speak"), "studio-live-speak");
+remembered(element("speak"), "studio-live-speak");
 
 function stop(line) {
   clearInterval(timer);
@@ -31,18 +31,18 @@ function stop(line) {
   }
   closeCamera(picture);
   sent.clear();
-  if (document.activeElement === at("stop")) {
-    at("start").hidden = false;
-    at("start").focus();
+  if (document.activeElement === element("stop")) {
+    element("start").hidden = false;
+    element("start").focus();
   }
-  at("start").hidden = false;
-  at("stop").hidden = true;
-  show(at("said"), line);
+  element("start").hidden = false;
+  element("stop").hidden = true;
+  show(element("said"), line);
 }
 
 function sendFrame() {
   if (encoding || !socket || socket.readyState !== WebSocket.OPEN || !picture.videoWidth) return;
-  if (socket.bufferedAmount > 0) return; // the last one is not on its way yet
+  if (socket.bufferedAmount > 0) return; // the last one has not been sent yet
   const side = Math.min(picture.videoWidth, picture.videoHeight);
   const [left, top] = [(picture.videoWidth - side) / 2, (picture.videoHeight - side) / 2];
   const context = canvas.getContext("2d");
@@ -53,7 +53,7 @@ function sendFrame() {
   canvas.toBlob(
     async (jpeg) => {
       if (!jpeg) {
-        encoding = false; // the camera gave no picture
+        encoding = false; // the camera sent no picture
         return;
       }
       const bytes = await jpeg.arrayBuffer();
@@ -73,16 +73,16 @@ function sendFrame() {
 
 function answered(found) {
   if (found.fault) {
-    show(at("fault"), found.fault);
+    show(element("fault"), found.fault);
     return;
   }
-  show(at("fault"), "");
-  show(at("answer"), found.kind === "none" ? text("live.none") : found.object);
-  at("answer").dataset.kind = found.kind;
-  show(at("sure"), found.kind === "none" ? "" : text(`live.${found.kind === "sure" ? "sure" : "maybe"}`));
+  show(element("fault"), "");
+  show(element("answer"), found.kind === "none" ? text("live.none") : found.object);
+  element("answer").dataset.kind = found.kind;
+  show(element("sure"), found.kind === "none" ? "" : text(`live.${found.kind === "sure" ? "sure" : "maybe"}`));
   if (found.say) {
-    show(at("said"), found.say);
-    if (at("speak").checked) speak(found.say, { interrupt: true });
+    show(element("said"), found.say);
+    if (element("speak").checked) speak(found.say, { interrupt: true });
   }
   if (found.work_ms === undefined) return;
   const now = performance.now();
@@ -91,26 +91,26 @@ function answered(found) {
   panel.dataset.latency = String(latency);
   if (now - speedShown > SPEED_EVERY_MS) {
     speedShown = now;
-    show(at("speed"), text("live.speed", { latency, rate: found.rate, dropped: found.dropped }));
+    show(element("speed"), text("live.speed", { latency, rate: found.rate, dropped: found.dropped }));
   }
 }
 
 function lost() {
   stop("");
-  show(at("fault"), text("film.unplugged"));
+  show(element("fault"), text("film.unplugged"));
 }
 
 async function start(chosen) {
   if (opening || socket) return;
   opening = true;
-  show(at("fault"), "");
-  show(at("said"), text("film.opening"));
+  show(element("fault"), "");
+  show(element("said"), text("film.opening"));
   try {
     const stream = await openCamera(picture, chosen, lost);
-    await listCameras(at("cameras"), at("camera"), stream);
+    await listCameras(element("cameras"), element("camera"), stream);
   } catch (error) {
     stop("");
-    show(at("fault"), error instanceof CameraFault ? error.message : text("film.in_use"));
+    show(element("fault"), error instanceof CameraFault ? error.message : text("film.in_use"));
     return;
   } finally {
     opening = false;
@@ -121,16 +121,16 @@ async function start(chosen) {
   own.addEventListener("open", () => {
     move();
     timer = setInterval(sendFrame, EVERY_MS);
-    at("stop").hidden = false;
-    at("start").hidden = true;
-    at("stop").focus();
-    show(at("said"), text("live.started"));
+    element("stop").hidden = false;
+    element("start").hidden = true;
+    element("stop").focus();
+    show(element("said"), text("live.started"));
   });
   own.addEventListener("message", (event) => answered(JSON.parse(event.data)));
   own.addEventListener("close", () => {
     if (socket !== own) return;
     stop("");
-    if (!at("fault").textContent) show(at("fault"), text("live.lost"));
+    if (!element("fault").textContent) show(element("fault"), text("live.lost"));
   });
 }
 
@@ -151,10 +151,10 @@ if (slider) {
   slider.addEventListener("input", move);
   move();
 }
-at("start").addEventListener("click", () => start(""));
-at("stop").addEventListener("click", () => stop(text("live.stopped")));
-at("camera").addEventListener("change", () => {
+element("start").addEventListener("click", () => start(""));
+element("stop").addEventListener("click", () => stop(text("live.stopped")));
+element("camera").addEventListener("change", () => {
   stop("");
-  start(at("camera").value);
+  start(element("camera").value);
 });
 window.addEventListener("pagehide", () => stop(""));

@@ -1,4 +1,4 @@
-// Whether the studio still answers; if not, every page says so, and no form is sent into the void.
+// Checks whether the studio still responds; if not, the page says so and sends no forms.
 import { show, text } from "./say.js";
 
 const EVERY_MS = 3000;
@@ -27,7 +27,7 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   const said = line.textContent;
   show(line, "");
-  setTimeout(() => show(line, said), 100); // so that it is heard again
+  setTimeout(() => show(line, said), 100); // so that it is announced again
 });
 
 setTimeout(look, EVERY_MS);

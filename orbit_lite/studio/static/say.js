@@ -1,11 +1,11 @@
-// What the page says: texts by key, status lines that are announced, and the browser's own voice.
+// Texts by key, status lines that screen readers announce, and the browser's own voice.
 import words from "./words.js";
 
 export function text(key, values = {}) {
   return words[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-// A live region speaks when its text changes; the same text again says nothing.
+// A live region is announced when its text changes; the same text again is not.
 export function show(element, line) {
   if (element.textContent !== line) element.textContent = line;
 }
@@ -18,13 +18,13 @@ export function speak(line, { interrupt = false } = {}) {
   window.speechSynthesis.speak(said);
 }
 
-// A choice that holds for the next page, too. A browser may refuse to keep it: then it holds for this one.
+// A choice that is remembered for the next page. If the browser refuses to store it, it applies only to this page.
 export function remembered(box, name) {
   try {
     const kept = window.localStorage.getItem(name);
     if (kept !== null) box.checked = kept === "yes";
     box.addEventListener("change", () => window.localStorage.setItem(name, box.checked ? "yes" : "no"));
   } catch {
-    // nothing is kept
+    // the choice is not stored
   }
 }

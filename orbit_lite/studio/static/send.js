@@ -1,4 +1,4 @@
-// One file to the server, with progress; the answer says what became of it.
+// Sends one file to the server, with progress, and returns the result.
 import { text } from "./say.js";
 
 export function send(address, file, fields, progress = () => {}) {
@@ -7,7 +7,7 @@ export function send(address, file, fields, progress = () => {}) {
   form.append("files", file, file.name);
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
-    // `again`: nothing is wrong with the file itself, so that it may be sent once more
+    // `again`: the file itself is fine, so it may be sent again
     const failed = (said) => resolve({ kept: false, again: true, name: file.name, said });
     const broken = () => failed(text("upload.broken"));
     request.open("POST", address);

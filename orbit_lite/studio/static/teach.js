@@ -1,4 +1,4 @@
-// How far teaching is, announced when it changes; what it found is shown when it is done, without a new page.
+// Announces the progress of teaching when it changes; at the end, shows the results without reloading the page.
 import { show, text } from "./say.js";
 
 const EVERY_MS = 1000;
@@ -17,7 +17,7 @@ async function look() {
     const answer = await fetch(state.dataset.job);
     if (answer.ok) job = await answer.json();
   } catch {
-    // the studio was stopped, or is busy: asked again
+    // the studio was stopped or is busy; try again
   }
   if (job === null) show(state, text("teach.lost"));
   else if (job.state === "waiting" || job.state === "running") show(state, job.said);
@@ -28,7 +28,7 @@ async function look() {
   setTimeout(look, EVERY_MS);
 }
 
-// The server's own page, so that there is one way to write it.
+// Takes the results from the server's page, so that only the server renders them.
 async function found() {
   let page;
   try {

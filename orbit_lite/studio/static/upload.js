@@ -1,4 +1,4 @@
-// Files from the picker or dropped on the page, sent one after the other. Without this script the form does it.
+// Sends files from the picker, or dropped on the page, one after the other. Without this script, the form sends them.
 import { show, text } from "./say.js";
 import { inGigabytes, send } from "./send.js";
 
@@ -11,7 +11,7 @@ const WORDS =
   form.dataset.does === "try"
     ? { all: "try.all_answered", some: "try.some_refused", refused: "try.refused" }
     : { all: "upload.all_kept", some: "upload.some_refused", refused: "upload.refused" };
-const waiting = []; // those that were added while others were sent come after them
+const waiting = []; // files added while others are being sent
 let busy = false;
 
 document.getElementById("drop-hint").hidden = false;

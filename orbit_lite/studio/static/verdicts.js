@@ -1,4 +1,4 @@
-// The list of videos: verdicts as they are worked out, and new videos as they come.
+// Updates the list of videos: verdicts when they are ready, and new videos when they arrive.
 import { show } from "./say.js";
 
 const EVERY_MS = 1500;
@@ -23,7 +23,7 @@ async function look() {
   if (open) setTimeout(look, EVERY_MS);
 }
 
-// The server's own list, so that there is one way to write it.
+// Takes the list from the server's page, so that only the server renders it.
 async function again() {
   const address = new URL(location.href);
   address.searchParams.delete("notice");

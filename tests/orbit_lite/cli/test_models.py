@@ -25,9 +25,9 @@ def run(capsys) -> Callable[..., tuple[int, str, str]]:
             status = main([str(argument) for argument in arguments])
         except SystemExit as stop:  # argparse's own
             status = int(stop.code or 0)
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return status, said.out, said.err.strip().splitlines()[-1] if said.err.strip() else ""
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err
+        return status, output.out, output.err.strip().splitlines()[-1] if output.err.strip() else ""
 
     return call
 
@@ -42,8 +42,8 @@ def published(tmp_path: Path) -> Path:
 
 def test_convert_writes_a_checkpoint_of_this_kit(run, published: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "x.safetensors"
-    status, said, _ = run("convert", published, *TINY, "--out", out)
-    assert (status, said) == (0, f"{out}: 385208 parameters, with the published code's arithmetic\n")
+    status, output, _ = run("convert", published, *TINY, "--out", out)
+    assert (status, output) == (0, f"{out}: 385208 parameters, with the published code's arithmetic\n")
     assert read_checkpoint_info(out).learner.published_quirks
     expected = build_extractor("tiny", weights="random", seed=5).state_dict()
     loaded = load_recognizer(out).extractor.state_dict()
@@ -54,7 +54,7 @@ def test_convert_writes_a_checkpoint_of_this_kit(run, published: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said", "expected"),
+    ("arguments", "message", "expected"),
     [
         (["nothere.pth", *TINY], "nothere.pth: no such file", 2),
         (["x.pth", "--learner", "protonet", "--backbone", "tiny"], "did you mean 'protonets'", 2),
@@ -69,7 +69,7 @@ def test_convert_writes_a_checkpoint_of_this_kit(run, published: Path, tmp_path:
     ],
 )
 def test_convert_names_the_mistake(
-    run, published: Path, tmp_path: Path, monkeypatch, arguments: list[str], said: str, expected: int
+    run, published: Path, tmp_path: Path, monkeypatch, arguments: list[str], message: str, expected: int
 ) -> None:
     class Hostile:
         def __reduce__(self) -> tuple[object, tuple[str, ...]]:
@@ -83,7 +83,7 @@ def test_convert_names_the_mistake(
     before = sorted(tmp_path.iterdir())
     (tmp_path / "kept").write_text("an earlier file")
     status, _, line = run("convert", *arguments, "--out", "kept")
-    assert (status, said in line) == (expected, True), line
+    assert (status, message in line) == (expected, True), line
     assert (tmp_path / "kept").read_text() == "an earlier file"
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "kept"])  # the hostile code left nothing, either
 
@@ -109,18 +109,18 @@ def test_a_published_checkpoint_must_be_converted_first(run, published: Path) ->
 
 def test_cost_prints_and_writes(run, tmp_path: Path) -> None:
     out = tmp_path / "cost.json"
-    status, said, _ = run(
+    status, output, _ = run(
         *("cost", "--model", "protonets", "--backbone", "tiny", "--way", "2", "--support", "4", "--repeats", "1"),
         *("--device", "cpu", "--out", out),
     )
     assert status == 0
-    assert said.isascii()
-    assert said.startswith("protonets on tiny, 2 objects, 4 support frames of 224 px\n")
+    assert output.isascii()
+    assert output.startswith("protonets on tiny, 2 objects, 4 support frames of 224 px\n")
     content = json.loads(out.read_text())
-    assert f"{content['macs_to_personalize']:,}" in said
-    assert f"{content['macs_to_personalize_leaderboard']:,}" in said
+    assert f"{content['macs_to_personalize']:,}" in output
+    assert f"{content['macs_to_personalize_leaderboard']:,}" in output
     assert content["measured"]["personalize_s"] > 0
-    assert "seconds to personalize" in said
+    assert "seconds to personalize" in output
 
 
 def test_a_checkpoint_costs_as_much_as_its_learner(run, published: Path, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_checkpoint_costs_as_much_as_its_learner(run, published: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--model", "protonets"], "it needs --backbone"),
         (
@@ -145,20 +145,20 @@ def test_a_checkpoint_costs_as_much_as_its_learner(run, published: Path, tmp_pat
         (["--model", "protonets", "--backbone", "tiny", "--device", "gpu"], "--device gpu"),
     ],
 )
-def test_cost_names_the_mistake(run, tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_cost_names_the_mistake(run, tmp_path: Path, arguments: list[str], message: str) -> None:
     status, _, line = run("cost", *arguments, "--out", tmp_path / "cost.json")
-    assert (status, said in line) == (2, True), line
+    assert (status, message in line) == (2, True), line
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("verb", ["convert", "cost"])
 def test_help_is_plain_text(run, verb: str) -> None:
-    status, said, _ = run(verb, "--help")
+    status, output, _ = run(verb, "--help")
     assert status == 0
-    assert said.isascii()
+    assert output.isascii()
 
 
 def test_a_learner_needs_no_download_to_be_counted(run) -> None:
     """Its weights are random unless a file is given."""
-    status, said, _ = run("cost", "--model", "cnaps", "--backbone", "efficientnet_b0", "--repeats", "0")
-    assert (status, "set encoder" in said) == (0, True)
+    status, output, _ = run("cost", "--model", "cnaps", "--backbone", "efficientnet_b0", "--repeats", "0")
+    assert (status, "set encoder" in output) == (0, True)

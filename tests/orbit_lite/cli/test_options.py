@@ -34,6 +34,7 @@ OTHER_WORDS = {
     ("--fps", ANY): "the rate of the output, or of the input",
     ("--json", "recognize"): "it prints sentences, not tables",
     ("--seed", ANY): "it names what is drawn",
+    ("--shard", ANY): "it says how the shards are joined",
     ("--size", ANY): "any size, or one of the published ones",
     ("--tasks", ANY): "tasks that were predicted, or will be",
     ("--user", ANY): "the user whose videos are tested, or who is forgotten",

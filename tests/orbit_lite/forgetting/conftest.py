@@ -1,4 +1,4 @@
-"""A study of a few participants, with everything that the kit writes about them; frames and weights are made up."""
+"""A study of a few participants, with everything that the kit writes about them; frames and weights are synthetic."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -30,11 +30,11 @@ from orbit_lite.personal.answering.summary import AnswersSummary
 from orbit_lite.personal.checking.numbers import IntervalNumbers, ObjectNumbers, UserNumbers, write_check_json
 from orbit_lite.personal.checking.participants import write_participants
 from orbit_lite.personal.checking.report import CHECK_FILES
-from orbit_lite.personal.decision.rejection import Kind
+from orbit_lite.personal.decision.rejection import Certainty
 from orbit_lite.personal.evaluating import participants as evaluated
 from orbit_lite.personal.file import load_personal, save_personal
 from orbit_lite.personal.recognizer import TaughtVideo
-from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.material import UserVideos
 from orbit_lite.personal.teaching.summary import ObjectSummary, summary_csv
 from orbit_lite.personal.teaching.teach import teach
 
@@ -70,7 +70,7 @@ def make_trees(study: Path, users: Sequence[str]) -> None:
 
 
 def make_run(run: Path, users: Sequence[str], fingerprint: str, *, answers: bool = False) -> None:
-    """A finished run; with `answers` of a personal file, and without its report, which takes a while to draw."""
+    """A finished run; with `answers`, a run of a personal file. It has no report, which takes a while to draw."""
     tasks, rows = [], []
     for user in users:
         videos = [VideoPlan(f"{user}--{thing}--clutter--a", label, (1, 2)) for label, thing in enumerate(OBJECTS)]
@@ -94,7 +94,7 @@ def make_run(run: Path, users: Sequence[str], fingerprint: str, *, answers: bool
 
 
 def numbers(user: str) -> UserNumbers:
-    """Made up, with digits that rounding would lose."""
+    """Synthetic numbers with digits that rounding would lose."""
     share = 1 / (2 + seed_of(user))
     thing = {"videos": 2, "held_out_videos": 2, "held_out_frames": 60, "taken_for_share": share / 3}
     things = [ObjectNumbers(object=name, accuracy=share, none=None, taken_for="", **thing) for name in OBJECTS]
@@ -128,7 +128,7 @@ def make_checks(out: Path, users: Sequence[str]) -> None:
     write_participants({user: numbers(user) for user in users}, out)
 
 
-def make_measured(out: Path, users: Sequence[str], fingerprint: str) -> None:
+def make_evaluation_page(out: Path, users: Sequence[str], fingerprint: str) -> None:
     cards = {}
     for user in users:
         make_run(out / user, [user], fingerprint, answers=True)
@@ -143,9 +143,9 @@ def make_personal(file: Path, user: str) -> None:
     videos = tuple(TaughtVideo(name, 60, (1, 31), f"{user} {name} {k}") for name in OBJECTS for k in range(2))
     draw = torch.Generator().manual_seed(seed_of(user))
     frames = [torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=draw) for _ in videos]
-    lesson = Lesson(user, videos, tuple(recognizer.embed(each) for each in frames), (), (), 0)
+    user_videos = UserVideos(user, videos, tuple(recognizer.embed(each) for each in frames), (), (), 0)
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_personal(file, teach(recognizer, lesson, origin={}))
+    save_personal(file, teach(recognizer, user_videos, origin={}))
 
 
 def make_table(file: Path, users: Sequence[str]) -> None:
@@ -161,19 +161,19 @@ def make_table(file: Path, users: Sequence[str]) -> None:
 
 
 def make_export(file: Path, source: Path) -> None:
-    """What an export has of its card in each format: plain text, among other bytes."""
+    """An export as far as needed here: its metadata as plain text among other bytes."""
     file.write_bytes(b"\0\1orbit_lite_export\0source_sha256\0" + file_sha256(source).encode() + b"\0\1")
 
 
 def make_answers(place: Path, recognizer: Path, videos: Sequence[str], *, frames: int = 3) -> None:
-    """Answers as a table of frames and as JSON, in the files `place`.csv and `place`.json."""
+    """Write answers as a table of frames and as JSON, to `place`.csv and `place`.json."""
     place.parent.mkdir(parents=True, exist_ok=True)
     found = []
     with whole_table(place.with_suffix(".csv")) as table:
         for video in videos:
             tally = VideoTally()
             for frame in range(1, frames + 1):
-                answer = FrameAnswer(frame, frame / 30, Kind.SURE, 1, "mug", 0.875, "mug", 0.5)
+                answer = FrameAnswer(frame, frame / 30, Certainty.SURE, 1, "mug", 0.875, "mug", 0.5)
                 table.add(video, [answer])
                 tally.add(answer)
             found.append((video, tally.video_answer()))
@@ -187,14 +187,14 @@ def _make_study(study: Path, users: Sequence[str]) -> None:
     fingerprint = build_index(study / "frames").fingerprint
     make_run(study / "runs/all", users, fingerprint)
     make_checks(study / "checks", users)
-    make_measured(study / "measured", users, fingerprint)
+    make_evaluation_page(study / "measured", users, fingerprint)
     make_table(study / "personal/participants.csv", users)
     for user in users:
         file = study / f"personal/{user}.safetensors"
         make_personal(file, user)
         make_export(file.with_suffix(".onnx"), file)
         make_answers(study / f"answers/{user}", file, [f"raw/{user}/mug/clutter/2.mp4"])
-    if USER in users:  # what there is of them alone, under names of other kinds
+    if USER in users:  # files that are only theirs, with other kinds of names
         make_run(study / "runs/first", [USER], fingerprint)
         make_check(study / "first check", USER)
         make_table(study / "first.csv", [USER])
@@ -214,7 +214,7 @@ def own_cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def whole_study(tmp_path_factory) -> Path:
-    """Of all of them. Not to be changed: copy it."""
+    """The study with all participants. Do not change it; copy it."""
     study = tmp_path_factory.mktemp("whole") / "study"
     _make_study(study, (USER, *OTHERS))
     return study
@@ -222,7 +222,7 @@ def whole_study(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def without_them(tmp_path_factory) -> Path:
-    """As if the participant had never been in it. Not to be changed."""
+    """The study as if the participant had never been in it. Do not change it."""
     study = tmp_path_factory.mktemp("without") / "study"
     _make_study(study, OTHERS)
     return study
@@ -230,5 +230,5 @@ def without_them(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def study(whole_study, tmp_path) -> Path:
-    """A study that may be changed."""
+    """A study that tests may change."""
     return Path(shutil.copytree(whole_study, tmp_path / "study"))

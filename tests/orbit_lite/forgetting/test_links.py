@@ -1,4 +1,4 @@
-"""Nothing outside the folders is ever touched: each path of a study in turn is a link, or becomes one in between."""
+"""Nothing outside the folders is changed: each path of a study in turn is a link, or becomes one meanwhile."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from orbit_lite.forgetting.participant import forget_participant, plan_forget_pa
 
 USER = "P01"
 VIDEO = "P01--mug--clean--a"
-# Folders on the way to something of the participant's, and files of theirs or with something of theirs.
+# Folders that contain something of the participant, and files that are or contain something of theirs.
 FOLDERS = (
     *("raw", "raw/P01", "raw/P01/mug", "raw/P01/mug/clutter"),
     *("frames", "frames/P01", f"frames/P01/mug/clean/{VIDEO}", "frames/annotations"),
@@ -35,20 +35,20 @@ def everything(folder):
 
 
 def move_behind_link(path, away):
-    """What stood there stands elsewhere, and a link leads there."""
+    """Move a path elsewhere and put a link in its place."""
     away.mkdir(exist_ok=True)
     shutil.move(path, away / path.name)
     path.symlink_to(away / path.name)
 
 
 def of_others(folder):
-    """What stands in a folder under the others' names: nobody may change it."""
+    """The files in a folder under the other participants' names, which must not change."""
     return {path: data for path, data in everything(folder).items() if "P02" in path.name or "P02" in path.parts}
 
 
 @pytest.fixture
 def without_runs(study, which):
-    """The study; without its runs, which take a second to score again, where the test is of something else."""
+    """The study, without its runs, which take a second to score again, if the test does not need them."""
     if not which.startswith("runs"):
         shutil.rmtree(study / "runs")
     if not which.startswith("measured"):
@@ -57,7 +57,7 @@ def without_runs(study, which):
 
 
 @pytest.mark.parametrize("which", [*FOLDERS, *FILES])
-def test_behind_a_link_nothing_is_touched_and_it_is_named(which, without_runs, tmp_path):
+def test_nothing_behind_a_link_is_changed_and_the_link_is_named(which, without_runs, tmp_path):
     study = without_runs
     path, away = study / which, tmp_path / "away"
     move_behind_link(path, away)
@@ -65,10 +65,10 @@ def test_behind_a_link_nothing_is_touched_and_it_is_named(which, without_runs, t
     forgotten = forget_participant(USER, [study])
     assert everything(away) == before
     assert of_others(study) == others
-    # links in the place of their own videos go as links; all others stay, and are named as often as it is asked
+    # links in place of their own videos are removed as links; all others stay and are named every time
     assert path.is_symlink() == (which not in GO_AS_LINKS)
-    for told in (forgotten, forget_participant(USER, [study])) if path.is_symlink() else ():
-        lines = "\n".join((*told.remaining, *told.left, *told.unreachable))
+    for result in (forgotten, forget_participant(USER, [study])) if path.is_symlink() else ():
+        lines = "\n".join((*result.remaining, *result.left, *result.unreachable))
         assert path.name in lines and str(away) in lines
     assert everything(away) == before
 
@@ -86,13 +86,13 @@ def test_a_link_that_appears_after_the_list_is_not_followed(which, without_runs,
     assert forgotten.remaining or which in written_again
 
 
-def test_the_way_to_a_folder_may_be_a_link(study, tmp_path):
+def test_the_path_to_a_folder_may_contain_a_link(study, tmp_path):
     (tmp_path / "link").symlink_to(study)
     forgotten = forget_participant(USER, [tmp_path / "link"])
     assert forgotten.remaining == () and not (study / "raw/P01").exists()
 
 
-def test_a_folder_that_is_replaced_after_the_list_is_left(study, whole_study, tmp_path):
+def test_a_folder_replaced_after_the_list_is_not_changed(study, whole_study, tmp_path):
     plan = plan_forget_participant(USER, [study / "personal", study / "answers"])
     for name in ("personal", "answers"):
         (study / name).rename(tmp_path / name)
@@ -102,11 +102,11 @@ def test_a_folder_that_is_replaced_after_the_list_is_left(study, whole_study, tm
     assert everything(tmp_path) == before and not forgotten.removed and forgotten.remaining
 
 
-def test_links_to_what_is_searched_are_not_named(study):
+def test_links_into_searched_folders_are_not_named(study):
     (study / "latest").symlink_to(study / "runs/all")
     (study / "away").symlink_to(study.parent)
-    told = "\n".join(forget_participant(USER, [study]).unreachable)
-    assert "latest" not in told and "1 symbolic link, not followed" in told and f"away to {study.parent}" in told
+    result = "\n".join(forget_participant(USER, [study]).unreachable)
+    assert "latest" not in result and "1 symbolic link, not followed" in result and f"away to {study.parent}" in result
 
 
 def test_hidden_folders_are_named(study):

@@ -1,4 +1,4 @@
-"""A participant out of a study: all of theirs goes wherever it stands, nothing else does, and no number changes."""
+"""Removing a participant from a study: everything of theirs is removed, nothing else is, and no number changes."""
 
 import json
 import os
@@ -23,7 +23,7 @@ THEIRS = re.compile(rb"(?<![A-Za-z0-9])P01(?![A-Za-z0-9])")
 
 
 def content(folder):
-    """All files but those in runs: another test looks into these."""
+    """All files except those in runs, which another test covers."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -35,8 +35,8 @@ def everything(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def traces(folder):
-    """Paths and files with the participant's name; a table of predictions is read, for it compresses."""
+def paths_naming(folder):
+    """Paths and files with the participant's name; tables of predictions are read, because they are compressed."""
     found = []
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
@@ -47,17 +47,17 @@ def traces(folder):
     return found + [path for path in folder.rglob("*.parquet") if USER in set(read_predictions(path)["user"])]
 
 
-def test_what_is_left_is_a_study_that_they_were_never_in(study, without_them):
-    assert traces(study)
+def test_the_rest_is_a_study_without_the_participant(study, without_them):
+    assert paths_naming(study)
     forgotten = forget_participant(USER, [study])
     assert (forgotten.left, forgotten.remaining, forgotten.note) == ((), (), "")
-    assert traces(study.parent) == []
+    assert paths_naming(study.parent) == []
     assert content(study) == content(without_them)
     folders = {path.relative_to(study) for path in study.rglob("*") if path.is_dir()}
     assert folders == {path.relative_to(without_them) for path in without_them.rglob("*") if path.is_dir()}
 
 
-def test_runs_are_those_of_the_others(study, without_them):
+def test_runs_contain_only_the_others(study, without_them):
     forget_participant(USER, [study])
     assert not (study / "runs/first").exists()
     left, expected = (read_scorecard(folder / "runs/all/scorecard.json") for folder in (study, without_them))
@@ -67,7 +67,7 @@ def test_runs_are_those_of_the_others(study, without_them):
     assert tasks[0] == tasks[1]
 
 
-def test_each_number_of_a_check_stays(study):
+def test_the_numbers_of_a_check_are_unchanged(study):
     before = read_check_json(study / "checks/check.json")
     forget_participant(USER, [study])
     after = read_check_json(study / "checks/check.json")
@@ -95,7 +95,7 @@ def test_the_list_names_everything_and_changes_nothing(study):
         "measured/participants.html: their rows; it is made again without them",
         "measured/participants_objects.csv: 2 rows",
         "first check: a check of this participant's videos: 8 files",
-        "first.csv: 2 rows, all that it has",
+        "first.csv: 2 rows, the whole table",
         "personal/P01.safetensors: the personal recognizer",
         "personal/P01.onnx: an export of their recognizer",
         "personal/participants.csv: 2 rows",
@@ -103,7 +103,7 @@ def test_the_list_names_everything_and_changes_nothing(study):
         "answers/P01.json: answers of their recognizer",
         "answers/camera.csv: answers of their recognizer",
         "answers/mixed.csv: 3 rows",
-        "answers/mixed.json: answers for 1 video of theirs",
+        "answers/mixed.json: answers for 1 video of this participant",
     ):
         assert f"to remove: {study}/{line}" in lines, line
     for run in ("runs/first", "measured/P01"):
@@ -112,7 +112,7 @@ def test_the_list_names_everything_and_changes_nothing(study):
     assert len(lines) == len(set(lines))
 
 
-def test_a_second_time_they_are_already_gone(study):
+def test_a_second_time_nothing_is_left(study):
     assert forget_participant(USER, [study]).removed
     before = everything(study)
     again = forget_participant(USER, [study])
@@ -121,7 +121,7 @@ def test_a_second_time_they_are_already_gone(study):
     assert everything(study) == before
 
 
-def test_several_folders_are_searched_and_stay_themselves(study):
+def test_several_folders_are_searched_and_kept(study):
     names = ("raw", "runs/first", "first check", "answers", "answers")
     forgotten = forget_participant(USER, [study / name for name in names])
     assert forgotten.remaining == ()
@@ -140,7 +140,7 @@ def test_all_participants_may_withdraw(study):
     assert [path.name for path in study.rglob("*") if path.is_file()] == []
 
 
-# What stands where the kit's files stand, or has their names, and is not this kit's, or not known to be theirs.
+# Files at the places or with the names of the kit's files that are not the kit's, or not provably the participant's.
 FOREIGN = {
     "raw/P01/consent.pdf": "signed",
     "raw/P01/mug/notes.txt": "filmed twice",
@@ -160,7 +160,7 @@ FOREIGN = {
 }
 
 
-def test_what_is_not_this_kits_stays_and_is_listed(study):
+def test_files_that_are_not_this_kits_stay_and_are_listed(study):
     for place, text in FOREIGN.items():
         path = study / place
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,21 +168,23 @@ def test_what_is_not_this_kits_stays_and_is_listed(study):
     forgotten = forget_participant(USER, [study])
     assert {place: (study / place).read_text() for place in FOREIGN} == FOREIGN
     assert forgotten.remaining == ()
-    told = "\n".join(forgotten.left)
+    result = "\n".join(forgotten.left)
     for place in FOREIGN:
         if place not in ("other/run.json", "runs/first/thesis.tex"):
-            assert Path(place).name in told or f"{study / place}".rpartition("/")[0] in told, place
-    assert f"{study}/notes/P01: a folder of 1 file, not this kit's; look into it" in forgotten.left
+            assert Path(place).name in result or f"{study / place}".rpartition("/")[0] in result, place
+    assert f"{study}/notes/P01: a folder with 1 file, not this kit's; look into it" in forgotten.left
     assert f"{study}/other/log.txt: names P01; look into it" in forgotten.left
     assert len(forgotten.left) == len(set(forgotten.left))
     known = {*map(study.joinpath, FOREIGN)}
-    inside = [path for path in traces(study) if path not in known and not any(path in one.parents for one in known)]
+    inside = [
+        path for path in paths_naming(study) if path not in known and not any(path in one.parents for one in known)
+    ]
     assert inside == []
     again = forget_participant(USER, [study])
     assert not again.removed and again.left and {place: (study / place).read_text() for place in FOREIGN} == FOREIGN
 
 
-def test_what_the_kit_wrote_into_their_folder_of_videos_goes(study):
+def test_the_kits_files_in_their_folder_of_videos_are_removed(study):
     for name in ("checks/P01", "answers", "personal"):
         shutil.copytree(study / name, study / "raw/P01/mine" / name)
     (study / "raw/P01/consent.pdf").write_text("signed")
@@ -201,24 +203,24 @@ def test_what_the_kit_wrote_into_their_folder_of_videos_goes(study):
     )
 
 
-def test_a_page_that_can_not_be_made_again_goes(study):
+def test_a_page_that_can_not_be_made_again_is_removed(study):
     shutil.rmtree(study / "measured/P02")
     forgotten = forget_participant(USER, [study / "measured"])
     page = study / "measured/participants.html"
     assert not page.exists() and any(
-        f"{page}: all of it, for it can't be made again" in line for line in forgotten.removed
+        f"{page}: all of it, because it can't be made again" in line for line in forgotten.removed
     )
     assert "P02" in (study / "measured/participants.csv").read_text()
 
 
-def test_rows_under_another_name_of_their_recognizer_are_looked_into(study):
+def test_rows_under_another_name_of_their_recognizer_are_listed(study):
     measured = study / "measured"
     (measured / USER).rename(measured / "ann")
     for name in ("participants.csv", "participants_objects.csv", "participants.html"):
         (measured / name).write_text((measured / name).read_text().replace("P01", "ann"))
     forgotten = forget_participant(USER, [measured])
     assert not (measured / "ann").exists()
-    assert any("participants.csv, and what is beside it: rows of ann" in line for line in forgotten.left)
+    assert any("participants.csv and the files beside it: rows of ann" in line for line in forgotten.left)
 
 
 def test_a_tree_in_their_folder_of_videos_is_searched(study):
@@ -227,7 +229,7 @@ def test_a_tree_in_their_folder_of_videos_is_searched(study):
     assert not (study / "raw/P01/frames/P01").exists() and (study / "raw/P01/frames/P02").is_dir()
 
 
-def test_videos_are_known_as_theirs_by_their_place():
+def test_videos_are_recognized_as_theirs_by_their_path():
     for video in (
         *("raw/P01/mug/1.mp4", "/x/raw/P01/my mug/clutter/1.mp4", "frames/P01/mug/P01--mug--clean--a"),
         *("packed/P01.zip#mug/clutter/P01--mug--clutter--a", "P01--mug--clean--a", "P01/mug/1.mp4"),
@@ -255,11 +257,14 @@ def test_an_export_of_another_version_is_named_and_left(study):
     export = study / "personal/P01.onnx"
     export.write_bytes(export.read_bytes().replace(b"a", b"b").replace(b"1", b"2"))
     forgotten = forget_participant(USER, [study / "personal"])
-    assert any(line.startswith(f"{export}: an export, but not of P01.safetensors") for line in forgotten.unreachable)
+    assert any(
+        line.startswith(f"{export}: an export, but not of the present P01.safetensors")
+        for line in forgotten.unreachable
+    )
     assert export.exists() and not (study / "personal/P01.safetensors").exists()
 
 
-def test_parts_and_twins_go_with_their_files(study):
+def test_parts_and_twins_are_removed_with_their_files(study):
     twin = b"\0\5\26\7" + b"\0" * 20
     for place in ("personal/P01.safetensors", "answers/mixed.csv", "first.csv", "checks/P01/check.html"):
         path = study / place
@@ -271,12 +276,12 @@ def test_parts_and_twins_go_with_their_files(study):
     (study / "personal/.gone.safetensors.part").write_bytes(whole[:-9])
     forgotten = forget_participant(USER, [study])
     assert forgotten.left == ()
-    assert traces(study) == []
+    assert paths_naming(study) == []
     left = {path.name for path in study.rglob(".*") if path.is_file()}
     assert left <= {".raw.video-names.json", "._mixed.csv", ".mixed.csv~lock.part"}
 
 
-def test_names_that_only_begin_alike_are_others(study):
+def test_longer_names_with_the_same_beginning_are_other_users(study):
     forgotten = forget_participant(USER, [study])
     assert not any("P010" in line for line in (*forgotten.removed, *forgotten.left))
     assert (study / "raw/P010/mug/1.mp4").exists() and (study / "personal/P010.onnx").exists()
@@ -284,9 +289,9 @@ def test_names_that_only_begin_alike_are_others(study):
 
 @pytest.mark.parametrize("folder", ["", "raw", "frames", "runs", "checks", "personal", "answers"])
 @pytest.mark.parametrize("name", ["p01", "P-01"])
-def test_a_name_that_must_be_mistyped_is_refused(name, folder, study):
+def test_a_mistyped_name_is_refused(name, folder, study):
     before = everything(study)
-    if folder == "answers":  # the JSON's own word for it
+    if folder == "answers":  # the JSON key
         (study / "answers/P01.csv").unlink()
         before = everything(study)
     with pytest.raises(DataError, match=r"no participant .*; did you mean 'P01'\? Nothing was removed"):
@@ -294,27 +299,27 @@ def test_a_name_that_must_be_mistyped_is_refused(name, folder, study):
     assert everything(study) == before
 
 
-def test_one_who_differs_in_case_is_named(study):
+def test_a_name_that_differs_in_case_is_reported(study):
     shutil.copytree(study / "raw/P02", study / "raw/p01")
     forgotten = forget_participant(USER, [study])
-    assert any(line.startswith("'p01' is there, too, and differs from 'P01'") for line in forgotten.unreachable)
+    assert any(line.startswith("'p01' is also there, and differs from 'P01'") for line in forgotten.unreachable)
     assert (study / "raw/p01").is_dir() and not (study / "raw/P01").exists()
 
 
-def test_what_is_asked_wrongly(study, capsys):
+def test_usage_errors(study, capsys):
     before = everything(study)
-    for arguments, said in (
+    for arguments, output in (
         (["--participant", USER], "give the folders to search"),
         (["--participant", USER, str(study), "--data", str(study / "raw")], "--participant takes only folders"),
         (["--participant", USER, str(study), "--object", "mug"], "--participant takes only folders"),
         (["--participant", "../P01", str(study)], "expected the name of one user's folder"),
         (["--participant", USER, str(study / "none")], "no such folder"),
         (["--participant", USER, str(study / "first.csv")], "no such folder"),
-        (["--participant", USER, str(study / "raw/P01")], f"give the folder around them: {study / 'raw'}"),
+        (["--participant", USER, str(study / "raw/P01")], f"give the folder around it: {study / 'raw'}"),
         ([str(study / "first.csv"), str(study / "raw")], "2 files; give one FILE"),
     ):
         assert main(["forget", *arguments, "--yes"]) == 2
-        assert said in capsys.readouterr().err
+        assert output in capsys.readouterr().err
     assert everything(study) == before
 
 
@@ -323,40 +328,40 @@ def test_a_split_is_part_of_its_tree(study, tmp_path):
     (tmp_path / "frames").mkdir()
     shutil.move(tmp_path / "test", tmp_path / "frames/test")
     shutil.move(tmp_path / "frames/test/index.csv", tmp_path / "frames/index.csv")
-    with pytest.raises(UsageError, match=f"a part of the tree {tmp_path / 'frames'}; give all of it"):
+    with pytest.raises(UsageError, match=f"is part of the tree {tmp_path / 'frames'}; give the whole tree"):
         plan_forget_participant(USER, [tmp_path / "frames/test"])
 
 
 def test_nothing_is_removed_without_consent(study, capsys):
     before = everything(study)
     assert main(["forget", "--participant", USER, str(study)]) == 2
-    told = capsys.readouterr()
-    assert f"to remove: {study}/raw/P01" in told.out and "no terminal to ask on" in told.err
+    result = capsys.readouterr()
+    assert f"to remove: {study}/raw/P01" in result.out and "no terminal to ask on" in result.err
     assert main(["forget", "--participant", USER, str(study), "--dry-run"]) == 0
-    told = capsys.readouterr().out
-    assert "could not reach: folders that were not given" in told and "nothing was removed" in told
+    result = capsys.readouterr().out
+    assert "could not reach: folders that were not given" in result and "nothing was removed" in result
     assert everything(study) == before
     assert main(["forget", "--participant", USER, str(study), "--yes"]) == 0
-    assert "\nremoved: " in capsys.readouterr().out and traces(study) == []
+    assert "\nremoved: " in capsys.readouterr().out and paths_naming(study) == []
     for more in ([], ["--yes"], ["--dry-run"]):
         assert main(["forget", "--participant", USER, str(study), *more]) == 0
         assert "already gone, or never here" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damaged", ["frames/index.csv", "runs/all/tasks.jsonl", "personal/participants.csv"])
-def test_what_is_damaged_is_named_and_the_rest_goes(damaged, study, capsys):
+def test_damaged_files_are_named_and_the_rest_is_removed(damaged, study, capsys):
     path = study / damaged
     text = path.read_bytes()
     path.write_bytes(text.replace(b"P01,bag", b'P01,"' + b"b" * 200_000) if damaged[0] == "p" else b"P01" + text)
     before = path.read_bytes()
     assert main(["forget", "--participant", USER, str(study), "--yes"]) == 1
-    told = capsys.readouterr()
-    assert "not everything could be removed" in told.err and "could not be searched" in told.out
+    result = capsys.readouterr()
+    assert "not everything could be removed" in result.err and "could not be searched" in result.out
     assert path.read_bytes() == before and not (study / "raw/P01").exists() and not (study / "checks/P01").exists()
     assert not (study / "personal/P01.safetensors").exists()
 
 
-def test_a_run_that_speaks_of_their_recognizer_is_looked_into(study):
+def test_a_run_that_mentions_their_recognizer_is_listed(study):
     record = study / "runs/all/run.json"
     content = json.loads(record.read_text())
     content["settings"]["model"] = {"personal file": "P01.safetensors"}
@@ -364,7 +369,7 @@ def test_a_run_that_speaks_of_their_recognizer_is_looked_into(study):
     assert f"{record}: names P01; look into it" in forget_participant(USER, [study]).left
 
 
-# Kills itself before its so-manieth change of a file or folder.
+# Kills itself before its n-th change of a file or folder.
 KILLER = """
 import os, signal, sys
 from pathlib import Path
@@ -401,7 +406,7 @@ for line in sys.stdin:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_at_any_moment_the_same_call_finishes(whole_study, tmp_path):
+def test_after_a_kill_at_any_moment_the_same_call_finishes(whole_study, tmp_path):
     work = tmp_path / "study"
     command = [sys.executable, "-c", KILLER, str(work), USER]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -415,10 +420,10 @@ def test_killed_at_any_moment_the_same_call_finishes(whole_study, tmp_path):
 
         changes = int(attempt(0))
         whole = everything(work)
-        assert traces(work) == [] and changes > 60
+        assert paths_naming(work) == [] and changes > 60
         for kill_at in range(1, changes + 1, 5):
             assert attempt(kill_at) == "killed"
             forget_participant(USER, [work])
-            assert traces(work) == [], kill_at
+            assert paths_naming(work) == [], kill_at
             assert {path: data for path, data in everything(work).items() if path.name != ".lock"} == whole, kill_at
         killer.stdin.close()

@@ -1,4 +1,4 @@
-"""A personal recognizer of one pocket user, for all tests of what is done with one."""
+"""A personal recognizer of one pocket user, shared by the tests that use one."""
 
 import hashlib
 import shutil
@@ -21,7 +21,7 @@ from orbit_lite.personal.teaching.personalize import personalize
 
 @pytest.fixture
 def run_verb(capsys) -> Callable[..., tuple[int, str, str]]:
-    """Run a verb of orbit-lite; give its exit status, what it printed, and its last line on stderr."""
+    """Run a verb of orbit-lite; return its exit status, its output, and its last line on stderr."""
 
     def call(verb, *arguments):
         capsys.readouterr()
@@ -29,22 +29,22 @@ def run_verb(capsys) -> Callable[..., tuple[int, str, str]]:
             status = main([verb, *map(str, arguments)])
         except SystemExit as stop:  # argparse's own
             status = stop.code
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return status, said.out, said.err.strip().splitlines()[-1] if said.err.strip() else ""
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err
+        return status, output.out, output.err.strip().splitlines()[-1] if output.err.strip() else ""
 
     return call
 
 
 @pytest.fixture(scope="session")
 def alice(pocket_raw) -> Path:
-    """A test user's folder of raw videos: 3 objects, 2 clean videos and 1 clutter video each. Not to be changed."""
+    """A test user's folder of raw videos: 3 objects, 2 clean videos and 1 clutter video each. Do not change it."""
     return sorted((pocket_raw / "test").iterdir())[0]
 
 
 @pytest.fixture(scope="session")
 def alice_file(alice, tmp_path_factory) -> Path:
-    """The personal recognizer of `alice`: ProtoNets on `tiny`, random weights. Not to be changed: copy it."""
+    """The personal recognizer of `alice`: ProtoNets on `tiny`, random weights. Do not change it; copy it."""
     out = tmp_path_factory.mktemp("personal") / "alice.safetensors"
     personalize(ModelChoice("protonets", "tiny", "random"), [alice], out, device=torch.device("cpu"))
     return out
@@ -52,14 +52,14 @@ def alice_file(alice, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def user_dir(alice, tmp_path) -> Path:
-    """A copy of `alice`'s folder that may be spoilt."""
+    """A copy of `alice`'s folder that tests may damage."""
     return Path(shutil.copytree(alice, tmp_path / "raw" / alice.name))
 
 
 def _make_support(
     videos: Mapping[str, int], *, apart: float = 5.0, drift: float = 0.5, noise: float = 0.1, seed: int = 0
 ) -> SupportSet:
-    """So many videos of each object, 4 frames of 8 numbers each: objects `apart`, their videos by `drift`, frames by
+    """A support set with 4 frames of 8 features per video; objects differ by `apart`, videos by `drift`, and frames by
     `noise`."""
     rng = np.random.default_rng(seed)
     parts = []

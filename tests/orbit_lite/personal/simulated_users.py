@@ -1,5 +1,5 @@
-"""Users whose truth is known: what a place, a video and a frame add to an object's features is drawn, and so is a place
-where nothing was filmed."""
+"""Simulated users with known truth: the effects of places, videos and frames on an object's features are drawn, also
+for places where nothing was filmed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,24 +17,25 @@ from orbit_lite.personal.recognizer import FrameScores, PersonalRecognizer, Supp
 
 @dataclass(frozen=True)
 class User:
-    """support: what teaches. queries: features of frames filmed in new places, (m, width). labels: of these, (m,)."""
+    """support: the support set. queries: features of frames filmed in new places, (m, width). labels: theirs, (m,)."""
 
     support: SupportSet
     queries: Tensor
     labels: NDArray[np.int64]
 
     def queries_of(self, name: str) -> Tensor:
-        """Those of one object."""
+        """The queries of one object."""
         return self.queries[torch.from_numpy(self.labels == self.support.objects.index(name))]
 
 
 @dataclass(frozen=True)
 class World:
-    """How users film: standard deviations are of each feature.
+    """How users film; effects are standard deviations per feature.
 
-    objects: how many; they differ by `apart`. places: where each object is filmed, `videos` times in each. shared: what
-    a place adds to all the objects filmed there. own: what it adds to one of them. drift: what a video adds. noise:
-    what a frame adds. new_places: where the queries are filmed.
+    objects: number of objects, which differ by `apart`. places: number of places where each object is filmed, `videos`
+    times in each. shared: a place's effect on all objects. own: a place's effect on one object. drift: a video's
+    effect.
+    noise: a frame's effect. new_places: number of places of the queries.
     """
 
     objects: int = 6
@@ -50,7 +51,7 @@ class World:
     new_places: int = 3
 
     def user(self, seed: int) -> User:
-        """One user; the same for the same seed."""
+        """One user, always the same for a seed."""
         rng = np.random.default_rng([1991, seed])
         places = self.places + self.new_places
         centers = self.apart * rng.normal(size=(self.objects, 1, self.width))
@@ -71,12 +72,12 @@ class World:
         return User(SupportSet.of(taught), torch.cat(queries), labels)
 
     def users(self, count: int) -> list[User]:
-        """The first so many."""
+        """The first `count` users."""
         return [self.user(seed) for seed in range(count)]
 
 
 def video(name: str, frames: int, *key: int) -> TaughtVideo:
-    """A video of an object, of so many frames; its digest is drawn from the key."""
+    """A video of an object with this many frames; its digest is drawn from the key."""
     digest = hashlib.sha256(repr((name, *key)).encode()).hexdigest()
     return TaughtVideo(name, frames, tuple(range(1, frames + 1)), digest)
 
@@ -97,6 +98,6 @@ def taught(support: SupportSet, learner: str = "ridge") -> PersonalRecognizer:
 
 
 def refused(personal: PersonalRecognizer, scores: FrameScores) -> NDArray[np.bool_]:
-    """Which frames the point that holds calls none of these, (m,)."""
+    """Which frames the point in use answers with none of these, (m,)."""
     threshold = personal.rejection.point.threshold
     return scores.familiarity < (-np.inf if threshold is None else threshold)

@@ -1,4 +1,4 @@
-"""Personal files: what is written comes back; what is cut off, altered or another's is refused in one line."""
+"""Personal files: they are read back as written; truncated, altered or other files are refused in one line."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.file import FEATURES, HEADER, PERSONAL, load_personal, save_personal
 from orbit_lite.personal.recognizer import TaughtVideo
-from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.material import UserVideos
 from orbit_lite.personal.teaching.teach import teach
 
 SIZE_PX = 32
@@ -39,8 +39,8 @@ def taught(learner, backbone="tiny"):
     videos = tuple(TaughtVideo(name, 60, (1, 31), f"{k}", ("blurred",)) for k, name in enumerate(names))
     images = [frames(2, seed=k) for k in range(4)]
     tensors = images if not recognizer.shares_features else [recognizer.embed(each) for each in images]
-    lesson = Lesson("alice", videos, tuple(tensors), (), (), 0)
-    return teach(recognizer, lesson, origin={"model": {"checkpoint": "x"}, "versions": {"torch": "2"}})
+    user_videos = UserVideos("alice", videos, tuple(tensors), (), (), 0)
+    return teach(recognizer, user_videos, origin={"model": {"checkpoint": "x"}, "versions": {"torch": "2"}})
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def saved(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
-def test_every_learner_comes_back_with_the_same_scores(learner, tmp_path):
+def test_every_learner_is_read_back_with_the_same_scores(learner, tmp_path):
     personal = taught(learner)
     save_personal(tmp_path / "a", personal)
     back = load_personal(tmp_path / "a")
@@ -67,7 +67,7 @@ def test_every_learner_comes_back_with_the_same_scores(learner, tmp_path):
     assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
 
 
-def test_the_same_one_gives_the_same_bytes_in_any_process(saved, tmp_path):
+def test_the_same_recognizer_gives_the_same_bytes_in_any_process(saved, tmp_path):
     script = (
         "from pathlib import Path; import sys\n"
         "from orbit_lite.personal.file import load_personal, save_personal\n"
@@ -78,7 +78,7 @@ def test_the_same_one_gives_the_same_bytes_in_any_process(saved, tmp_path):
     assert again.read_bytes() == saved.read_bytes()
 
 
-def test_cut_off_anywhere(saved):
+def test_a_truncated_file_is_refused(saved):
     content = saved.read_bytes()
     for length in (0, 3, 8, 100, len(content) // 2, len(content) - 1):
         saved.write_bytes(content[:length])
@@ -87,7 +87,8 @@ def test_cut_off_anywhere(saved):
 
 
 def test_no_altered_file_loads_with_other_content(saved, mutations, tmp_path):
-    """300 seeded mutations, half of them in the header. Blanks at the header's end may change: nothing reads them."""
+    """300 seeded mutations, half of them in the header. Blanks at the header's end may change, because they are
+    ignored."""
     whole, again, loaded = saved.read_bytes(), tmp_path / "again", 0
     for what, content in mutations(whole, 300):
         saved.write_bytes(content)
@@ -102,8 +103,8 @@ def test_no_altered_file_loads_with_other_content(saved, mutations, tmp_path):
     assert loaded < 10
 
 
-def test_one_from_before_the_header_had_a_hash_of_its_own(saved):
-    """Its hash over header and tensors is looked at all the same."""
+def test_an_old_file_without_a_header_hash_is_verified(saved):
+    """Its hash over header and tensors is still checked."""
     tensors, whole = (
         safetensors.torch.load_file(saved),
         json.loads(safetensors.safe_open(saved, "pt").metadata()[HEADER]),
@@ -119,7 +120,7 @@ def test_one_from_before_the_header_had_a_hash_of_its_own(saved):
 
 
 def rewritten(path, *, tensors=None, **changed):
-    """The file with other entries in its header, or other tensors, and a hash that is right for them."""
+    """The file with other header entries or tensors, and a matching hash."""
     values = safetensors.torch.load_file(path) | (tensors or {})
     values = {name: value for name, value in values.items() if value is not None}
     whole = json.loads(safetensors.safe_open(path, "pt").metadata()[HEADER])
@@ -130,7 +131,7 @@ def rewritten(path, *, tensors=None, **changed):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"format": 99}, "personal file of format 99; this release reads formats 1 to 3"),
         ({"backbone": "nonesuch"}, "unknown backbone 'nonesuch'"),
@@ -155,32 +156,32 @@ def rewritten(path, *, tensors=None, **changed):
         ({"more": 1}, "more"),
     ],
 )
-def test_a_header_that_is_not_one_of_ours(saved, changed, said):
+def test_an_unknown_header_is_refused(saved, changed, message):
     with pytest.raises(DataError) as error:
         load_personal(rewritten(saved, **changed))
-    assert said in str(error.value) and str(saved) in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and str(saved) in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("tensors", "said"),
+    ("tensors", "message"),
     [
         ({"head.means": torch.zeros(3, 256)}, "head.means: (3, 256), expected (2, 256)"),
         ({"head.means": None}, "head.means: missing"),
         ({"head.means": torch.full((2, 256), torch.nan)}, "head.means: NaN or infinite"),
         ({FEATURES: torch.zeros(7, 256)}, "features: (7, 256), expected (8, 256)"),
-        ({"film.x": torch.zeros(1)}, "film.x: (1,), expected none"),
+        ({"film.x": torch.zeros(1)}, "film.x: (1,), expected no such tensor"),
         ({"recognizer.extractor.net.x": torch.zeros(1)}, "1 unknown"),
         ({"other": torch.zeros(1)}, "other"),
     ],
 )
-def test_tensors_that_do_not_belong_together(saved, tensors, said):
+def test_inconsistent_tensors_are_refused(saved, tensors, message):
     with pytest.raises(DataError) as error:
         load_personal(rewritten(saved, tensors=tensors))
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("learner", ["protonets", "protonets_cosine", "finetuner_film"])
-def test_a_file_from_before_fitted_heads_had_settings_is_read(learner, tmp_path):
+def test_a_file_of_format_1_is_read(learner, tmp_path):
     """Format 1, of release 0.1.0: no `head` in its header, no `head_settings` in its learner."""
     personal = taught(learner)
     save_personal(tmp_path / "a", personal)
@@ -195,8 +196,8 @@ def test_a_file_from_before_fitted_heads_had_settings_is_read(learner, tmp_path)
 
 
 @pytest.mark.parametrize("learner", ["protonets", "ridge", "finetuner_film"])
-def test_a_file_from_before_calibration_is_calibrated_from_the_features_it_keeps(learner, tmp_path):
-    """Format 2: a threshold that was set in the place where the videos were filmed, and no temperature."""
+def test_a_file_of_format_2_is_calibrated_from_its_features(learner, tmp_path):
+    """Format 2 has a threshold set on videos of the same place, and no temperature."""
     personal = taught(learner)
     assert personal.rejection.curve
     save_personal(tmp_path / "a", personal)
@@ -205,7 +206,7 @@ def test_a_file_from_before_calibration_is_calibrated_from_the_features_it_keeps
     assert old.calibration == personal.calibration
 
 
-def test_a_checkpoint_and_a_personal_file_are_told_apart(saved, tmp_path):
+def test_checkpoints_and_personal_files_are_distinguished(saved, tmp_path):
     checkpoint = tmp_path / "best.safetensors"
     save_recognizer(checkpoint, build_recognizer("protonets", "tiny", weights="random"), config={})
     with pytest.raises(DataError, match="not a personal recognizer; make one with 'orbit-lite personalize'"):
@@ -216,7 +217,7 @@ def test_a_checkpoint_and_a_personal_file_are_told_apart(saved, tmp_path):
         load_personal(tmp_path / "nothing")
 
 
-def test_what_stood_there_survives_a_failure(saved, monkeypatch):
+def test_the_old_file_survives_a_failure(saved, monkeypatch):
     before = saved.read_bytes()
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
@@ -224,8 +225,8 @@ def test_what_stood_there_survives_a_failure(saved, monkeypatch):
     assert saved.read_bytes() == before and not part_path(saved).exists()
 
 
-def test_it_holds_no_picture_and_no_file_name(saved):
-    """Features and class means are personal enough; nothing that can be looked at is inside."""
+def test_it_contains_no_pictures_and_no_file_names(saved):
+    """Features and class means are personal enough; the file contains nothing that can be viewed."""
     names = set(safetensors.torch.load_file(saved))
     assert {name.split(".")[0] for name in names} == {"recognizer", "head", FEATURES}
     assert head_tensors(load_personal(saved).fitted.head).keys() == {"means"}

@@ -1,4 +1,4 @@
-"""Forgetting in a personal file: an object leaves nothing behind; what is no personal file is never deleted."""
+"""Forgetting in a personal file: an object leaves nothing behind, and other files are never deleted."""
 
 import shutil
 
@@ -23,8 +23,8 @@ def test_an_object_leaves_nothing_behind(mine, capsys):
     traces = [video.digest for video in before.support.videos if video.object == gone]
     rows = before.support.features[before.support.labels == 1]
     assert main(["forget", "--yes", str(mine), "--object", gone]) == 0
-    told = capsys.readouterr().out
-    assert f"removed: {mine}: object {gone!r}" in told and "could not reach: the videos" in told
+    result = capsys.readouterr().out
+    assert f"removed: {mine}: object {gone!r}" in result and "could not reach: the videos" in result
     content = mine.read_bytes()
     assert gone.encode() not in content and not any(digest.encode() in content for digest in traces)
     left = safetensors.torch.load_file(mine)["features"]
@@ -32,7 +32,7 @@ def test_an_object_leaves_nothing_behind(mine, capsys):
     assert load_personal(mine).objects == tuple(name for name in before.objects if name != gone)
 
 
-def test_the_whole_file_goes_and_exports_beside_it_are_named(mine, tmp_path, capsys):
+def test_the_whole_file_is_removed_and_exports_are_named(mine, tmp_path, capsys):
     (tmp_path / "alice.onnx").write_bytes(b"")
     assert main(["forget", "--yes", str(mine)]) == 0
     assert not mine.exists()
@@ -49,7 +49,7 @@ def test_nothing_else_is_ever_deleted(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "expected FILE, a personal recognizer; or --data"),
         (["alice", "--data", "x"], "expected FILE, a personal recognizer; or --data"),
@@ -61,15 +61,15 @@ def test_nothing_else_is_ever_deleted(tmp_path, capsys):
         (["--data", "nowhere", "--user", "y"], "no such folder"),
     ],
 )
-def test_what_is_asked_wrongly(arguments, said, capsys):
+def test_usage_errors(arguments, message, capsys):
     try:
         assert main(["forget", *arguments]) == 2
     except SystemExit as stopped:  # argparse's own
         assert stopped.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_an_object_that_is_not_there_changes_nothing(mine, capsys):
+def test_an_unknown_object_changes_nothing(mine, capsys):
     before = mine.read_bytes()
     assert main(["forget", "--yes", str(mine), "--object", "nonesuch"]) == 0
     assert f"{mine}: nothing of object 'nonesuch': already gone, or never here" in capsys.readouterr().out
@@ -80,7 +80,7 @@ def test_an_object_that_is_not_there_changes_nothing(mine, capsys):
     assert torch.isfinite(load_personal(mine).support.features).all()
 
 
-def test_a_second_time_it_is_already_gone(mine, capsys):
+def test_a_second_time_nothing_is_left(mine, capsys):
     first, second = load_personal(mine).objects[:2]
     assert main(["forget", "--yes", str(mine), "--object", first]) == 0
     content = mine.read_bytes()
@@ -98,11 +98,11 @@ def test_nothing_is_removed_without_consent(names, mine, capsys):
     arguments = ["forget", str(mine), *("--object", load_personal(mine).objects[0])[: 2 * names]]
     before = mine.read_bytes()
     assert main(arguments) == 2
-    told = capsys.readouterr()
-    assert f"to remove: {mine}: " in told.out and "no terminal to ask on" in told.err and "--yes" in told.err
+    result = capsys.readouterr()
+    assert f"to remove: {mine}: " in result.out and "no terminal to ask on" in result.err and "--yes" in result.err
     assert main([*arguments, "--dry-run"]) == 0
-    told = capsys.readouterr().out
-    assert f"to remove: {mine}: " in told and "could not reach: " in told and "nothing was removed" in told
+    result = capsys.readouterr().out
+    assert f"to remove: {mine}: " in result and "could not reach: " in result and "nothing was removed" in result
     assert mine.read_bytes() == before
 
 
@@ -116,7 +116,7 @@ def test_a_link_to_a_file_is_refused(names, mine, tmp_path, capsys):
     assert mine.read_bytes() == before and (tmp_path / "link.safetensors").is_symlink()
 
 
-def test_a_user_out_of_a_tree(pocket_frames, tmp_path, capsys):
+def test_a_user_is_removed_from_a_tree(pocket_frames, tmp_path, capsys):
     tree = shutil.copytree(pocket_frames, tmp_path / "frames")
     user = sorted((tree / "test").iterdir())[0].name
     assert main(["forget", "--yes", "--data", str(tree), "--user", user]) == 0

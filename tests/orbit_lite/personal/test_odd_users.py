@@ -1,4 +1,4 @@
-"""Users as they come: two things, or sixty; one photo of each; the same photo again."""
+"""Unusual users: two things, or sixty; one photo of each; repeated photos."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ TINY = ["--model", "ridge", "--backbone", "tiny", "--device", "cpu", "--workers"
 
 @pytest.fixture
 def make_user(tmp_path):
-    """A user's folder of frames: so many videos of so many objects, and frames of each."""
+    """A user's folder of frames with the given numbers of objects, videos and frames."""
 
     def make(objects, videos, frames=2, *, name="alice"):
         for thing in range(objects):
@@ -31,7 +31,7 @@ def make_user(tmp_path):
 
 
 def write_picture(path, thing, video, frame):
-    """A color of the thing's own, patches of the video's, and some noise."""
+    """A picture with the thing's color, the video's patches, and some noise."""
     rng = np.random.default_rng([thing, video, frame])
     color, patches = np.random.default_rng(thing).integers(0, 256, 3), np.random.default_rng([thing, video])
     picture = np.full((224, 224, 3), color, np.float64)
@@ -42,8 +42,8 @@ def write_picture(path, thing, video, frame):
 @pytest.fixture
 def personalize(run_verb, tmp_path):
     def call(user, *options):
-        status, said, error = run_verb("personalize", *TINY, "--videos", user, "--out", tmp_path / "a.st", *options)
-        return status, said, error, load_personal(tmp_path / "a.st") if status == 0 else None
+        status, output, error = run_verb("personalize", *TINY, "--videos", user, "--out", tmp_path / "a.st", *options)
+        return status, output, error, load_personal(tmp_path / "a.st") if status == 0 else None
 
     return call
 
@@ -53,44 +53,44 @@ def check(run_verb):
     return partial(run_verb, "check-user", *TINY, "--draws", "0")
 
 
-def test_two_things_are_told_apart_and_what_cannot_be_estimated_is_said(make_user, personalize, check, tmp_path):
+def test_two_things_are_distinguished_and_missing_estimates_are_reported(make_user, personalize, check, tmp_path):
     user = make_user(2, 3)
-    status, said, _, personal = personalize(user)
+    status, output, _, personal = personalize(user)
     assert status == 0 and personal.rejection.curve
-    assert "called one of these can't be estimated: it takes three objects" in said
-    status, said, _ = check(user, "--out", tmp_path / "check")
+    assert "gets one of these names can't be estimated: this takes three objects" in output
+    status, output, _ = check(user, "--out", tmp_path / "check")
     numbers = json.loads((tmp_path / "check" / "check.json").read_text())["users"]["alice"]
     assert status == 0 and (numbers["false_alarms"], numbers["auroc"], numbers["chance"]) == (None, None, 0.5)
 
 
 def test_sixty_things_are_taught_and_checked(make_user, personalize, check):
     user = make_user(60, 2, 1)
-    status, said, _, personal = personalize(user)
+    status, output, _, personal = personalize(user)
     assert status == 0 and len(personal.objects) == 60
-    assert "guessing would get 2 %" in said
-    assert personal.rejection.point.false_alarms is not None  # of 16 things left out
-    status, said, _ = check(user)
-    assert status == 0 and sum(line.startswith("thing ") for line in said.splitlines()) == 60
+    assert "guessing would get 2 %" in output
+    assert personal.rejection.point.false_alarms is not None  # 16 things were left out
+    status, output, _ = check(user)
+    assert status == 0 and sum(line.startswith("thing ") for line in output.splitlines()) == 60
 
 
 def test_one_photo_of_each_thing_teaches_and_every_answer_is_a_maybe(make_user, personalize, check):
     user = make_user(3, 1, 1)
-    status, said, _, personal = personalize(user)
+    status, output, _, personal = personalize(user)
     assert status == 0 and personal.rejection.point == UNTESTED
-    assert "can't be estimated: no object has two videos" in said and "every answer is a 'maybe'" in said
-    status, said, error = check(user)
-    assert (status, said) == (1, "") and "film a second video of each" in error
+    assert "can't be estimated: no object has two videos" in output and "every answer is a 'maybe'" in output
+    status, output, error = check(user)
+    assert (status, output) == (1, "") and "film a second video of each" in error
 
 
-def test_the_same_photos_again_teach_once_and_are_said(make_user, personalize):
+def test_repeated_photos_teach_once_and_are_reported(make_user, personalize):
     user = make_user(3, 2, 1)
     for thing in user.iterdir():
         for copy in ("v7", "v8"):
             (thing / "clean" / copy).mkdir()
             first = (thing / "clean/v0/v0-00001.jpg").read_bytes()
             (thing / "clean" / copy / f"{copy}-00001.jpg").write_bytes(first)
-    status, said, _, personal = personalize(user)
-    assert status == 0 and said.count("the same video 3 times, counted once") == 3
+    status, output, _, personal = personalize(user)
+    assert status == 0 and output.count("the same video is there 3 times, and was used once") == 3
     assert Counter(video.object for video in personal.support.videos) == dict.fromkeys(personal.objects, 2)
 
 
@@ -100,8 +100,8 @@ def test_a_thing_whose_photos_are_all_the_same_has_one(make_user, personalize):
         folder = user / "thing 00" / "clean" / copy
         folder.mkdir()
         (folder / f"{copy}-00001.jpg").write_bytes((user / "thing 00/clean/v0/v0-00001.jpg").read_bytes())
-    status, said, _, personal = personalize(user)
-    assert status == 0 and personal.rejection.point == UNTESTED and "counted once" in said
+    status, output, _, personal = personalize(user)
+    assert status == 0 and personal.rejection.point == UNTESTED and "was used once" in output
 
 
 def test_one_photo_of_two_things_is_refused(make_user, personalize):

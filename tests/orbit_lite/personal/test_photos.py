@@ -1,8 +1,8 @@
-"""What a person is told of the embedded start, against real photos of places that taught nothing.
+"""The numbers reported for the embedded start, compared with real photos of places that did not teach.
 
 The photos are not part of the kit: groceries of five users (G001, G002 cartons, G011, G012 fruit, G021 vegetables),
-made of the Grocery Store Dataset (Klasson et al. 2019, MIT license). PHOTOS names their folder; without it they are
-looked for beside the repository, in ../shared/data/grocery. Each user is taught in one place and judged in the other.
+from the Grocery Store Dataset (Klasson et al. 2019, MIT license). PHOTOS names their folder; the default is
+../shared/data/grocery beside the repository. Each user is taught in one place and tested in the other.
 """
 
 import os
@@ -25,7 +25,7 @@ from orbit_lite.personal.calibrating.leave_out import (
     rounds_by_likeness,
     rounds_of_single_videos,
 )
-from orbit_lite.personal.decision.rejection import Kind
+from orbit_lite.personal.decision.rejection import Certainty
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.promises import PAIRS_TOO_GOOD
 from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet
@@ -40,7 +40,7 @@ PHOTOS = Path(os.environ.get("PHOTOS", Path(__file__).parents[4] / "shared" / "d
 CARTONS, PLANTS = ("G001", "G002"), ("G011", "G012", "G021")
 USERS = (*CARTONS, *PLANTS)
 ORIGIN = describe_start(EMBEDDED_START)
-DRAWS = 10  # of two videos of each object, for each of the 10 runs
+DRAWS = 10  # draws of two videos of each object, for each of the 10 runs
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def filmed(start) -> list[Filmed]:
 
 @pytest.fixture(scope="module")
 def runs(start, filmed) -> list[Run]:
-    """Each user taught with all the videos of a place."""
+    """Each user, taught with all videos of a place."""
     return [judge(start, ORIGIN, filmed, user, place, None) for user in USERS for place in PLACES]
 
 
 def chosen(filmed: Sequence[Filmed], user: str, place: str, count: int, draw: int) -> SupportSet:
-    """So many videos of each object, drawn."""
+    """A random choice of `count` videos of each object."""
     own = [video for video in filmed if (video.user, video.place) == (user, place)]
     rng = np.random.default_rng([USERS.index(user), PLACES.index(place), draw])
     parts = []
@@ -86,7 +86,7 @@ def asked(filmed: Sequence[Filmed], personal_objects: Sequence[str], user: str, 
 
 
 def test_one_user_from_folder_to_answers(filmed, tmp_path):
-    """G001, eight cartons: what the file says, against all 216 photos of other days and shops."""
+    """G001, eight cartons: the file's numbers, compared with all 216 photos of other days and shops."""
     file = tmp_path / "G001.safetensors"
     personalize(EMBEDDED_START, [PHOTOS / "G001"], file, device=torch.device("cpu"))
     personal = load_personal(file)
@@ -94,60 +94,60 @@ def test_one_user_from_folder_to_answers(filmed, tmp_path):
     features, labels = asked(filmed, personal.objects, "G001", "clean")
     scores = personal.scores_of_features(features)
     right = scores.probabilities.argmax(axis=1) == labels
-    told, point = personal.calibration.estimate, personal.rejection.point
-    assert abs(told.accuracy - right.mean()) <= 0.15
-    assert told.low <= right.mean() <= told.high
+    result, point = personal.calibration.estimate, personal.rejection.point
+    assert abs(result.accuracy - right.mean()) <= 0.15
+    assert result.low <= right.mean() <= result.high
     ece = expected_calibration_error(scores.probabilities.max(axis=1), right)
-    assert ece < 0.1 and abs(ece - told.ece) < 0.06
+    assert ece < 0.1 and abs(ece - result.ece) < 0.06
     assert abs((scores.familiarity < point.threshold).mean() - point.misses) <= 0.1
 
 
 class TestAllVideos:
     """10 runs."""
 
-    def test_the_interval_holds_the_truth_and_the_estimate_is_near(self, runs):
+    def test_the_interval_contains_the_truth_and_the_estimate_is_close(self, runs):
         assert len(runs) == 10
         assert np.mean([run.low <= run.accuracy <= run.high for run in runs]) >= 0.9
         errors = np.array([run.estimate - run.accuracy for run in runs])
         assert abs(errors.mean()) < 0.05 and np.abs(errors).max() <= 0.15
 
-    def test_a_new_place_cost_what_is_told(self, runs):
-        told = place_loss(ORIGIN)
+    def test_a_new_place_costs_as_much_as_stated(self, runs):
+        result = place_loss(ORIGIN)
         lost = 100 * np.array([run.same_place - run.accuracy for run in runs])
-        assert told.runs == len(lost)
-        assert lost.mean() == pytest.approx(told.points, abs=1)
-        assert told.least - 1 <= lost.min() and lost.max() <= told.most + 1
+        assert result.runs == len(lost)
+        assert lost.mean() == pytest.approx(result.points, abs=1)
+        assert result.least - 1 <= lost.min() and lost.max() <= result.most + 1
 
     def test_confidence(self, runs):
         assert np.mean([run.ece for run in runs]) < 0.07 and max(run.ece for run in runs) < 0.1
 
     def test_misses(self, runs):
-        got, told = ([getattr(run, name) for run in runs] for name in ("misses", "misses_said"))
+        got, result = ([getattr(run, name) for run in runs] for name in ("misses", "misses_said"))
         assert np.mean(got) <= 0.12 and max(got) <= 0.25  # 0.1 was promised
-        assert np.mean(got) == pytest.approx(np.mean(told), abs=0.04)
+        assert np.mean(got) == pytest.approx(np.mean(result), abs=0.04)
 
     def test_near_false_alarms(self, runs):
-        """Of each object left out in turn: another of the same kind."""
-        got, told = ([getattr(run, name) for run in runs] for name in ("near", "near_said"))
-        assert np.mean(got) == pytest.approx(np.mean(told), abs=0.05)
-        assert np.abs(np.subtract(got, told)).max() < 0.2
+        """Each object is left out in turn, as another thing of the same kind."""
+        got, result = ([getattr(run, name) for run in runs] for name in ("near", "near_said"))
+        assert np.mean(got) == pytest.approx(np.mean(result), abs=0.05)
+        assert np.abs(np.subtract(got, result)).max() < 0.2
 
-    def test_answers_without_maybe_are_right_in_95_of_100(self, runs):
+    def test_95_of_100_answers_without_maybe_are_right(self, runs):
         assert np.mean([run.sure_right for run in runs]) >= 0.95
-        assert np.mean([run.sure for run in runs]) > 0.6  # and most answers are without it
+        assert np.mean([run.sure for run in runs]) > 0.6  # and most answers have no maybe
 
 
 class TestTwoVideosEach:
     """100 runs."""
 
-    def test_the_estimate_is_too_good_by_what_is_told_and_the_interval_holds(self, start, filmed):
+    def test_the_estimate_is_too_high_by_the_stated_amount_and_the_interval_holds(self, start, filmed):
         errors, holds = [], []
         for user in USERS:
             for place in PLACES:
                 for draw in range(DRAWS):
                     support = chosen(filmed, user, place, 2, draw)
                     teaching = HeadTeaching.settled(start, support)
-                    told = estimate(
+                    result = estimate(
                         hold_out(teaching, rounds_by_likeness(support.videos, support.features)),
                         hold_out(teaching, rounds_of_single_videos(support.videos)),
                         support.videos,
@@ -157,19 +157,19 @@ class TestTwoVideosEach:
                         support.features, support.labels, support.video_numbers, way=support.way
                     )
                     right = fitted.logits_from_features(features).argmax(dim=1).numpy() == labels
-                    errors.append(told.accuracy - right.mean())
-                    holds.append(told.low <= right.mean() <= told.high)
+                    errors.append(result.accuracy - right.mean())
+                    holds.append(result.low <= right.mean() <= result.high)
         assert len(errors) == 100
         assert 100 * np.mean(errors) == pytest.approx(PAIRS_TOO_GOOD, abs=1.5)
         assert np.mean(holds) >= 0.95
 
 
 class TestQuiteAnotherKind:
-    """Cartons against fruit and vegetables, both ways: 10 runs."""
+    """Cartons against fruit and vegetables, in both directions: 10 runs."""
 
     @staticmethod
     def answers(start, filmed, count: int) -> list[tuple[PersonalRecognizer, list[Filmed], list[Filmed]]]:
-        """Each recognizer, the user's own videos in the other place, and those of the users of another kind."""
+        """Each recognizer, its user's videos in the other place, and those of users with another kind of thing."""
         found = []
         for user in USERS:
             others = PLANTS if user in CARTONS else CARTONS
@@ -180,13 +180,13 @@ class TestQuiteAnotherKind:
         return found
 
     @pytest.mark.parametrize("count", [2, 3, 100])
-    def test_they_are_called_one_of_these_in_less_than_1_of_100_pictures(self, start, filmed, count):
+    def test_they_get_an_objects_name_in_less_than_1_of_100_pictures(self, start, filmed, count):
         kinds = [kinds_of(personal, others) for personal, _, others in self.answers(start, filmed, count)]
-        assert np.mean([(kind == Kind.SURE).mean() for kind in kinds]) < 0.01
-        assert np.mean([(kind != Kind.NONE).mean() for kind in kinds]) < 0.01
+        assert np.mean([(kind == Certainty.SURE).mean() for kind in kinds]) < 0.01
+        assert np.mean([(kind != Certainty.NONE).mean() for kind in kinds]) < 0.01
 
-    def test_also_with_a_single_video_each_where_nothing_can_be_held_out(self, start, filmed):
+    def test_the_same_with_a_single_video_each(self, start, filmed):
         found = self.answers(start, filmed, 1)
         assert all(personal.rejection.point.aim is None for personal, _, _ in found)
-        assert np.mean([(kinds_of(personal, own) == Kind.NONE).mean() for personal, own, _ in found]) < 0.02
-        assert np.mean([(kinds_of(personal, others) != Kind.NONE).mean() for personal, _, others in found]) < 0.02
+        assert np.mean([(kinds_of(personal, own) == Certainty.NONE).mean() for personal, own, _ in found]) < 0.02
+        assert np.mean([(kinds_of(personal, others) != Certainty.NONE).mean() for personal, _, others in found]) < 0.02

@@ -1,4 +1,4 @@
-"""The sentences that a person is told: each number in them is the record's, and each condition is said."""
+"""The sentences about a recognizer: each number in them is from the record, and each condition is stated."""
 
 import re
 from dataclasses import replace
@@ -41,52 +41,52 @@ class TestEstimate:
             "About 87 % of the frames are likely to be recognized in a new place (95 % interval 71"
         )
 
-    def test_of_the_embedded_start_it_says_what_a_new_place_cost(self):
+    def test_the_embedded_start_states_the_loss_in_a_new_place(self):
         loss = PLACE_LOSSES["ridge", "efficientnet_lite0", "pretrained"]
         *_, cost, harder = estimate_lines(ESTIMATE, EMBEDDED)
         assert numbers(cost)[:4] == [f"{value:.0f}" for value in (loss.points, loss.least, loss.most, loss.runs)]
         assert loss.data in cost and harder == HARDER
 
-    def test_of_another_start_it_says_that_this_was_not_measured(self):
+    def test_other_starts_state_that_this_was_not_measured(self):
         *_, unknown, _ = estimate_lines(ESTIMATE, OTHER)
-        assert "was not measured for this start: the estimate may be too good" in unknown
+        assert "the loss in a new place was not measured: the estimate may be too high" in unknown
 
-    def test_of_a_weak_start_it_says_that_instead(self):
+    def test_a_weak_start_is_stated_instead(self):
         *_, weak = estimate_lines(replace(ESTIMATE, pairs=True), RANDOM)
         assert "random weights" in weak
 
-    def test_of_pairs_it_says_which_way_it_errs(self):
+    def test_pairs_state_the_direction_of_the_error(self):
         *_, pairs, _, _ = estimate_lines(replace(ESTIMATE, pairs=True), EMBEDDED)
-        assert f"too good where both show one place (by about {PAIRS_TOO_GOOD} points" in pairs
-        assert "too low where they show two" in pairs
+        assert f"too high if both videos of an object show one place (by about {PAIRS_TOO_GOOD} points" in pairs
+        assert "too low if they show two" in pairs
 
-    def test_where_nothing_was_held_out_there_is_no_number(self):
+    def test_without_held_out_videos_there_is_no_number(self):
         (line,) = estimate_lines(None, EMBEDDED)
         assert "can't be estimated" in line and not numbers(line)
 
 
 class TestRejection:
-    def test_every_number_is_the_points(self):
+    def test_every_number_is_that_of_the_point(self):
         promise, misses, alarms = rejection_lines(REJECTION, OTHER)
         assert promise.startswith("'None of these' (balanced)") and numbers(promise) == ["10"]
-        assert "in a new place. That holds if the videos show two places or more." in promise
+        assert "in a new place. This holds if the videos show two or more places." in promise
         assert numbers(misses) == ["8", "24"]
         assert numbers(alarms) == ["58", "0.79", "0.5"]
 
-    def test_what_few_videos_cannot_promise_is_not_promised(self):
+    def test_few_videos_do_not_promise_too_much(self):
         promise, *_ = rejection_lines(replace(REJECTION, videos=6), OTHER)
         assert (
-            "for at most 14 % of the frames of these objects in a new place, the least that 6 held-out videos"
+            "for at most 14 % of the frames of these objects in a new place, the lowest share that 6 held-out videos"
             in promise
         )
 
-    def test_of_the_embedded_start_it_says_what_becomes_of_quite_other_things(self):
+    def test_the_embedded_start_states_the_result_for_very_different_things(self):
         *_, far = rejection_lines(REJECTION, EMBEDDED)
-        assert "quite another kind" in far and numbers(far)[:3] == ["1", "100", "10"]
-        assert "quite another kind" not in " ".join(rejection_lines(REJECTION, OTHER))
+        assert "a very different kind" in far and numbers(far)[:3] == ["1", "100", "10"]
+        assert "a very different kind" not in " ".join(rejection_lines(REJECTION, OTHER))
 
     @pytest.mark.parametrize(
-        ("found", "said"),
+        ("found", "message"),
         [
             (replace(REJECTION, strictness="", asked=0.6), "(at most 60 % false alarms)"),
             (
@@ -96,25 +96,25 @@ class TestRejection:
             (replace(REJECTION, strictness="eager"), "(eager)"),
         ],
     )
-    def test_it_says_what_was_asked_for(self, found, said):
-        assert said in rejection_lines(found, OTHER)[0]
+    def test_it_states_the_requested_share(self, found, message):
+        assert message in rejection_lines(found, OTHER)[0]
 
-    def test_of_two_objects_it_says_that_false_alarms_are_not_known(self):
+    def test_two_objects_state_that_false_alarms_are_unknown(self):
         unknown = replace(REJECTION, curve=(replace(POINT, false_alarms=None),), auroc=None)
-        assert rejection_lines(unknown, OTHER)[2].endswith("can't be estimated: it takes three objects.")
+        assert rejection_lines(unknown, OTHER)[2].endswith("can't be estimated: this takes three objects.")
 
-    def test_of_misses_that_are_not_known_nothing_is_said(self):
+    def test_unknown_misses_are_not_mentioned(self):
         unknown = replace(REJECTION, curve=(replace(POINT, misses=None),))
         assert len(rejection_lines(unknown, OTHER)) == 2
 
-    def test_where_nothing_was_held_out_it_says_what_is_answered(self):
+    def test_without_held_out_videos_it_states_what_is_answered(self):
         (never,) = rejection_lines(Rejection(), OTHER)
-        assert "'None of these' is never answered" in never and not numbers(never)
+        assert "It never answers 'none of these'" in never and not numbers(never)
         (far,) = rejection_lines(Rejection(otherwise=OperatingPoint(None, 0.525, None)), EMBEDDED)
-        assert "things of quite another kind only" in far and not numbers(far)
+        assert "only for things of a very different kind" in far and not numbers(far)
 
 
-def test_shares_are_told_in_whole_percent():
+def test_shares_are_stated_in_whole_percent():
     assert [share(value) for value in (0.0, 0.004, 0.0051, 0.5, 0.999, 1.0)] == [
         *("0 %", "0 %", "1 %", "50 %", "100 %", "100 %")
     ]

@@ -1,4 +1,4 @@
-"""What is known of where a personal recognizer starts from."""
+"""What is known about the starting model of a personal recognizer."""
 
 import pytest
 
@@ -36,22 +36,22 @@ class TestWeakStart:
             of_checkpoint(0.8, 0.1),
         ],
     )
-    def test_nothing_is_said_of_what_sees_or_is_not_known(self, origin):
+    def test_good_and_unknown_starts_are_not_reported(self, origin):
         assert weak_start(origin) == ""
 
-    def test_random_weights_have_never_learned_to_see(self):
+    def test_random_weights_are_reported(self):
         model = {"model": ModelChoice("protonets", "tiny", "random").describe()}
-        assert "random weights, which have never learned to see" in weak_start(model)
+        assert "random weights, which know nothing about images" in weak_start(model)
 
     def test_a_checkpoint_near_chance_is_named_with_both_numbers(self):
-        said = weak_start(of_checkpoint(0.54, 0.5))
-        assert "recognized 54 % of validation users' frames; guessing gets 50 %" in said
-        assert "filming again would not help" in said
+        output = weak_start(of_checkpoint(0.54, 0.5))
+        assert "recognized 54 % of validation users' frames; guessing gets 50 %" in output
+        assert "filming again would not help" in output
         assert LEAST_LEARNED == 0.1
 
 
 class TestPlaceLoss:
-    def test_it_is_that_of_learner_backbone_and_weights_together(self):
+    def test_it_depends_on_learner_backbone_and_weights(self):
         known = place_loss(EMBEDDED)
         assert known is PLACE_LOSSES["ridge", "efficientnet_lite0", "pretrained"]
         for key in ("learner", "backbone", "weights"):

@@ -1,4 +1,4 @@
-"""Verbs that write to standard output, pipes, devices and links, and two that would write one file, for real."""
+"""Verbs that really write to standard output, pipes, devices and links, and two that write the same file."""
 
 import contextlib
 import csv
@@ -49,7 +49,7 @@ def clutter(alice):
 
 @pytest.fixture
 def to_stdout(capfd):
-    """Run a verb in this process; what its real standard output got, and its standard error."""
+    """Run a verb in this process; return what it wrote to the real standard output, and to standard error."""
 
     def run(*arguments):
         capfd.readouterr()
@@ -61,7 +61,7 @@ def to_stdout(capfd):
 
 
 def through_a_pipe(folder, *arguments, status=0):
-    """What a named pipe gets that is a verb's last argument."""
+    """The content that a verb writes to a named pipe, given as its last argument."""
     pipe, found = folder / "pipe", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()), daemon=True)
@@ -73,20 +73,18 @@ def through_a_pipe(folder, *arguments, status=0):
 
 
 @pytest.mark.parametrize("out", ["-", "/dev/stdout"])
-def test_standard_output_gets_the_file_alone_and_standard_error_the_text(
-    out, pocket_frames, tasks, tmp_path, to_stdout
-):
+def test_standard_output_gets_only_the_file_and_standard_error_the_text(out, pocket_frames, tasks, tmp_path, to_stdout):
     drawing = ("tasks", "--data", pocket_frames, "--protocol", "orbit-2022", "--tasks-per-user", 1)
-    status, content, told = to_stdout(*drawing, "--out", out)
+    status, content, result = to_stdout(*drawing, "--out", out)
     (tmp_path / "back.jsonl").write_text(content)
     assert (status, read_tasks(tmp_path / "back.jsonl")) == (0, read_tasks(tasks))
-    assert "tasks of 2 users written to /dev/stdout" in told
-    status, content, told = to_stdout("cost", *TINY, "--repeats", 0, "--out", out)
-    assert status == 0 and json.loads(content) and "MACs" in told
+    assert "tasks of 2 users written to /dev/stdout" in result
+    status, content, result = to_stdout("cost", *TINY, "--repeats", 0, "--out", out)
+    assert status == 0 and json.loads(content) and "MACs" in result
     assert not (tmp_path / "-").exists() and not Path("-").exists()
 
 
-def test_a_file_named_minus_is_written_by_its_path(tmp_path, monkeypatch, to_stdout):
+def test_a_file_named_minus_can_be_written_by_its_path(tmp_path, monkeypatch, to_stdout):
     monkeypatch.chdir(tmp_path)
     status, content, _ = to_stdout("cost", *TINY, "--repeats", 0, "--out", "./-")
     assert status == 0 and json.loads(Path("-").read_text()) and "MACs" in content
@@ -95,18 +93,18 @@ def test_a_file_named_minus_is_written_by_its_path(tmp_path, monkeypatch, to_std
 def test_recognize_writes_rows_or_json_to_standard_output_and_not_both(alice_file, clutter, tmp_path, to_stdout):
     asked = ("recognize", "--model", alice_file, clutter, "--fps", 5)
     assert to_stdout(*asked, "--csv", tmp_path / "rows.csv", "--json", tmp_path / "answers.json")[0] == 0
-    status, content, told = to_stdout(*asked, "--csv", "-")
+    status, content, result = to_stdout(*asked, "--csv", "-")
     assert (status, content) == (0, (tmp_path / "rows.csv").read_text())
-    assert f"{clutter}: " in told and "frames a second" in told
-    status, content, told = to_stdout(*asked, "--json", "-")
+    assert f"{clutter}: " in result and "frames per second" in result
+    status, content, result = to_stdout(*asked, "--json", "-")
     assert status == 0 and json.loads(content) == json.loads((tmp_path / "answers.json").read_text())
-    assert f"{clutter}: " in told
+    assert f"{clutter}: " in result
     for both in (("--csv", "-", "--json", "-"), ("--csv", "-", "--json", "/dev/stdout"), ("--csv", "-", "--speak")):
-        status, content, told = to_stdout(*asked, *both)
-        assert (status, content, told.count("\n")) == (2, "", 1)
+        status, content, result = to_stdout(*asked, *both)
+        assert (status, content, result.count("\n")) == (2, "", 1)
 
 
-def test_a_streams_rows_come_as_they_are_answered(alice_file):
+def test_a_streams_rows_are_written_as_they_are_answered(alice_file):
     pixels = bytes(64 * 48 * 3)
     process = start(
         *("recognize", "--model", alice_file, "--stdin", "64x48", "--csv", "-"),
@@ -116,15 +114,15 @@ def test_a_streams_rows_come_as_they_are_answered(alice_file):
     process.stdin.write(pixels)
     process.stdin.flush()
     assert process.stdout.readline().startswith(b"video,frame,")
-    assert process.stdout.readline().startswith(b"stdin,1,")  # while the stream goes on
+    assert process.stdout.readline().startswith(b"stdin,1,")  # while the stream continues
     process.stdin.write(pixels)
     process.stdin.close()
-    rest, told = process.stdout.read(), process.stderr.read()
+    rest, result = process.stdout.read(), process.stderr.read()
     assert (process.wait(), rest.count(b"\n"), rest.startswith(b"stdin,2,")) == (0, 1, True)
-    assert b"2 frames answered" in told
+    assert b"2 frames answered" in result
 
 
-def test_a_pipe_gets_a_whole_file_of_every_kind(alice, alice_file, clutter, pocket_frames, tasks, tmp_path):
+def test_a_pipe_gets_a_complete_file_of_every_kind(alice, alice_file, clutter, pocket_frames, tasks, tmp_path):
     for name in ("predict", "personalize", "recognize", "export", "captions"):
         (tmp_path / name).mkdir()
     predicting = ("predict", *TINY, "--data", pocket_frames, "--tasks", tasks, "--out")
@@ -137,13 +135,13 @@ def test_a_pipe_gets_a_whole_file_of_every_kind(alice, alice_file, clutter, pock
     rows = through_a_pipe(tmp_path / "recognize", "recognize", "--model", alice_file, clutter, "--fps", 5, "--csv")
     assert len(list(csv.reader(rows.decode().splitlines()))) > 2
     exported = through_a_pipe(tmp_path / "export", "export", alice_file, "--format", "torch-export", "--out")
-    assert exported.startswith(b"PK")  # a ZIP file, as torch.export writes it
+    assert exported.startswith(b"PK")  # a ZIP file, which torch.export writes
     film = through_a_pipe(tmp_path / "captions", "recognize", "--model", alice_file, clutter, "--fps", 5, "--annotated")
     assert film[4:8] == b"ftyp"  # MP4
 
 
-def test_a_reader_that_is_gone_is_one_line_that_names_the_pipe(alice, alice_file, tmp_path, capsys):
-    """It reads a little of what is longer than a pipe holds."""
+def test_a_closed_pipe_gives_one_line_that_names_it(alice, alice_file, tmp_path, capsys):
+    """The reader reads a little of an output that is longer than a pipe's buffer."""
     assert alice_file.stat().st_size > 100_000
     os.mkfifo(tmp_path / "pipe")
 
@@ -162,10 +160,10 @@ def test_no_binary_file_goes_to_a_terminal(alice):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     process = start("personalize", *TINY, "--videos", alice, "--out", "-", stdout=theirs)
-    _, told = process.communicate()
+    _, result = process.communicate()
     os.close(theirs)
-    assert (process.returncode, told.count(b"\n")) == (2, 1)
-    assert b"--out /dev/stdout: a terminal, and the file is no text; pipe it, or name a file" in told
+    assert (process.returncode, result.count(b"\n")) == (2, 1)
+    assert b"--out /dev/stdout: a terminal, but the file is not text; use a pipe, or name a file" in result
     with contextlib.suppress(OSError):  # EIO: nothing was written
         assert os.read(ours, 100) == b""
     os.close(ours)
@@ -191,7 +189,7 @@ def test_links_are_followed(alice, alice_file, user_dir, tmp_path):
 
 @pytest.fixture
 def held(alice, tmp_path):
-    """A `personalize` that has its output, and waits at the pipe of its table."""
+    """A `personalize` that holds its output file and waits to write its table to a pipe."""
     os.mkfifo(tmp_path / "rows")
     out = tmp_path / "alice.safetensors"
     process = start("personalize", *TINY, "--videos", alice, "--out", out, "--csv", tmp_path / "rows")
@@ -204,7 +202,7 @@ def held(alice, tmp_path):
     process.communicate()
 
 
-def test_the_second_of_two_that_write_one_file_says_so(held, alice, tmp_path, to_stdout):
+def test_the_second_writer_of_a_file_is_refused(held, alice, tmp_path, to_stdout):
     process, out = held
     (tmp_path / "link").symlink_to(out)
     before = out.read_bytes()
@@ -215,9 +213,9 @@ def test_the_second_of_two_that_write_one_file_says_so(held, alice, tmp_path, to
         ("export", out, "--out", tmp_path / "link"),
         ("forget", out),
     ):
-        status, _, told = to_stdout(*verb)
-        assert (status, told.count("\n")) == (2, 1), told
-        assert "another command is writing this file" in told or "the same file as" in told
+        status, _, result = to_stdout(*verb)
+        assert (status, result.count("\n")) == (2, 1), result
+        assert "another command is writing this file" in result or "the same file as" in result
     assert out.read_bytes() == before
     assert (tmp_path / "rows").read_bytes().startswith(b"participant,")
     assert process.wait() == 0

@@ -1,4 +1,4 @@
-"""What the tests in a browser share: Debian's Chromium by Playwright, a camera that plays a made video, axe-core."""
+"""Shared by the browser tests: Debian's Chromium with Playwright, a camera that plays a synthetic video, axe-core."""
 
 import os
 import shutil
@@ -11,19 +11,19 @@ import pytest
 from data_prep.video import encode_jpeg, iterate_frames
 
 ROOT = Path(__file__).resolve().parents[3]
-# `.ci/run` puts it there with npm; AXE_CORE names another place
+# `.ci/run` installs it there with npm; AXE_CORE gives another path
 AXE = Path(os.environ.get("AXE_CORE", ROOT / ".ci" / "node" / "node_modules" / "axe-core" / "axe.min.js"))
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDTHS, SCHEMES = (1280, 320), ("light", "dark")
 PATIENCE_MS = 120_000  # on a busy machine
-# keeps what would be spoken: a headless browser has no voice
+# records what would be spoken, because a headless browser has no voice
 LISTEN = """window.spoken = [];
 speechSynthesis.speak = said => window.spoken.push(said.text);"""
 
 
 @contextmanager
 def browser(*, camera: Path | None = None, allowed: bool = True) -> Iterator[object]:
-    """A browser; `camera` is what its camera shows, None for a computer without one."""
+    """A browser; `camera` is what its camera shows, or None for a computer without a camera."""
     if BROWSER is None:
         pytest.skip("no chromium on the path: apt-get install chromium")
     playing = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
@@ -41,7 +41,7 @@ def browser(*, camera: Path | None = None, allowed: bool = True) -> Iterator[obj
 
 
 def opened(running, client, **options):
-    """A page of the study in a new window, let in by the printed address; what goes wrong in it is in `page.faults`."""
+    """A page of the study in a new window, opened with the printed address; its errors are in `page.faults`."""
     context = running.new_context(viewport={"width": 1280, "height": 900}, **options)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
@@ -57,18 +57,18 @@ def opened(running, client, **options):
 
 
 def is_fault(line):
-    """What a browser complains of, but for answers that a test asks for (404, 422)."""
+    """Whether a browser's message is an error, other than responses that tests expect (404, 422)."""
     return line.type in ("error", "warning") and "Failed to load resource" not in line.text
 
 
 def make_camera(video: Path, place: Path) -> Path:
-    """A file that Chromium's fake camera plays again and again: a video's pictures as JPEGs one after the other."""
+    """A file that Chromium's fake camera repeats: a video's pictures as consecutive JPEGs."""
     place.write_bytes(b"".join(encode_jpeg(picture) for _, picture in iterate_frames(video, size_px=320)))
     return place
 
 
 def broken_rules(page, *, only=()):
-    """Rules of axe-core, all or `only` these, that the page breaks as it is now, and where."""
+    """The rules of axe-core, all or `only` these, that the page breaks in its present state, and where."""
     if not AXE.is_file():
         pytest.skip(f"axe-core is not there: npm install --prefix {ROOT / '.ci' / 'node'} axe-core")
     if not page.evaluate("'axe' in window"):
@@ -82,8 +82,8 @@ def broken_rules(page, *, only=()):
 
 
 def everywhere(page):
-    """At each width and in each color scheme: nothing is broken, and nothing is cut off at the side. Dark differs from
-    light in its colors alone."""
+    """At each width and in each color scheme, no rule is broken and nothing is cut off at the side. Dark differs from
+    light only in colors."""
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         for scheme in SCHEMES:

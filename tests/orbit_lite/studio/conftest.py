@@ -1,4 +1,4 @@
-"""A running server on a study's folder, asked over real connections; and the drawn videos that it is given."""
+"""A running server on a study's folder, used over real connections, and drawn videos for it."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ PATIENCE_S = 120.0  # on a busy machine
 
 @dataclass
 class Client:
-    """A browser without scripts: it keeps the cookie, and says where a form comes from."""
+    """A browser without scripts, which keeps the cookie and sends the origin of a form."""
 
     address: Address
     root: Path
@@ -37,7 +37,7 @@ class Client:
     headers: dict[str, str] = field(default_factory=dict)
 
     def ask(self, method, place, body=None, **headers):
-        """Status, headers and text of one answer. A header that is None is not sent."""
+        """Status, headers and text of one response. A header that is None is not sent."""
         connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=PATIENCE_S)
         own = f"127.0.0.1:{self.address.port}"
         sent = {"Host": own, "Cookie": self.cookie or None}
@@ -59,13 +59,13 @@ class Client:
         return answer.status, dict(answer.getheaders()), text
 
     def let_in(self):
-        """Come with the token, as the printed address has it."""
+        """Open the printed address with its token."""
         _, headers, _ = self.ask("GET", f"/?token={self.address.token}")
         self.cookie = headers["set-cookie"].split(";")[0]
         return self
 
     def page(self, *parts):
-        """The text of a page that is there."""
+        """The text of an existing page."""
         status, _, text = self.ask("GET", self.place(*parts))
         assert status == 200, (parts, status, text)
         return text
@@ -79,21 +79,21 @@ class Client:
         return self.ask("POST", self.place(*parts), body, Content_Type="application/x-www-form-urlencoded")
 
     def upload(self, *parts, files, place="clean"):
-        """Send files, (name, content) each, as the page's script does; what became of each."""
+        """Send files, (name, content) each, as the page's script does; return the result for each."""
         body, kind = multipart(files, {"place": place})
         status, _, text = self.ask("POST", self.place(*parts), body, Content_Type=kind, Accept="application/json")
         found = json.loads(text)
         return found["files"] if status == 200 else found["fault"]
 
     def taught(self, participant):
-        """Teach, and wait for the end; the job as it ended."""
+        """Teach and wait for the end; return the final job."""
         status, _, text = self.form("p", participant, "teach")
         assert status == 303, text
         return wait_for_job(self, participant)
 
 
 def wait_for_job(client, participant):
-    """The job of a participant as it ends."""
+    """Wait for a participant's job to end and return it."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         job = json.loads(client.page("p", participant, "job"))
@@ -118,7 +118,7 @@ def multipart(files, fields=(), boundary=None):
 
 @contextmanager
 def running(root: Path, *, teacher: Teacher = TINY, limits: Limits = LIMITS, port: int = 0) -> Iterator[Client]:
-    """A server in a thread of its own."""
+    """A server in a separate thread."""
     with listening(port) as listener:
         study = Study.open(root)
         studio = Studio.of(study, teacher=teacher, limits=limits)
@@ -136,13 +136,14 @@ def running(root: Path, *, teacher: Teacher = TINY, limits: Limits = LIMITS, por
 
 @pytest.fixture(scope="module")
 def serve() -> Callable[..., object]:
-    """Run a server as long as a block."""
+    """Run a server while the block runs."""
     return running
 
 
 @pytest.fixture(scope="session")
 def filmed(made_once) -> Path:
-    """A drawn user's folder: 3 things, 2 clean videos and 1 clutter video each, of seconds. Not to be changed."""
+    """A drawn user's folder: 3 things with 2 clean videos and 1 clutter video each, some seconds long. Do not change
+    it."""
     from data_prep.pocket.pocket_set import make_pocket
 
     def make(folder: Path) -> None:
@@ -160,7 +161,7 @@ def study(filmed, tmp_path) -> Path:
 
 @pytest.fixture(scope="session")
 def taught_study(filmed, made_once) -> Path:
-    """The same, taught, checked and tested. Not to be changed: copy it."""
+    """The study, taught, checked and tested. Do not change it; copy it."""
 
     def make(root: Path) -> None:
         shutil.copytree(filmed, root / "P01")

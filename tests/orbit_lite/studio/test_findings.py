@@ -1,4 +1,4 @@
-"""What the files in the results say, also when they are damaged or older than the videos."""
+"""Reading the files in the results, also when they are damaged or older than the videos."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def test_a_fresh_check_is_not_stale_and_a_changed_folder_is(study):
 
 @pytest.mark.parametrize("name", ["check/check.json", "check/check_objects.csv", "test/scorecard.json"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1\n", b"{}"])
-def test_what_is_damaged_is_said_and_the_rest_is_shown(serve, study, name, content):
+def test_damaged_files_are_reported_and_the_rest_is_shown(serve, study, name, content):
     (study.participant("P01").results / name).write_bytes(content)
     found = findings(study.participant("P01"))
     assert found.taught and found.fault and str(study.root) not in found.fault
@@ -38,22 +38,22 @@ def test_what_is_damaged_is_said_and_the_rest_is_shown(serve, study, name, conte
         assert found.tested
 
 
-def test_the_page_says_so_too(serve, study):
+def test_the_page_reports_this(serve, study):
     (study.participant("P01").results / "check/check.json").write_bytes(b"{")
     with serve(study.root) as client:
         client.let_in()
         assert "can&#39;t be read" in client.page("p", "P01") and "Each participant" in client.page()
 
 
-def test_photos_beside_videos_are_left_aside_as_the_verbs_do(study):
+def test_photos_beside_videos_are_not_used_as_in_the_verbs(study):
     thing = study.participant("P01").things[0]
     (thing.path / "clean" / "photo.jpg").write_bytes(b"x")
     thing = study.participant("P01").things[0]
-    assert [video.name for video in thing.left_aside] == ["photo.jpg"] and len(thing.teaching) == 2
+    assert [video.name for video in thing.unused_photos] == ["photo.jpg"] and len(thing.teaching) == 2
 
 
-def test_a_check_of_an_earlier_recognizer_is_said_to_be_one(serve, study):
-    """As when the server is killed between the two, or a command has written the recognizer."""
+def test_a_check_of_an_earlier_recognizer_is_marked(serve, study):
+    """For example if the server is killed between the two, or a command has written the recognizer."""
     participant = study.participant("P01")
     assert not findings(participant).outdated
     os.utime(participant.file)
@@ -61,4 +61,4 @@ def test_a_check_of_an_earlier_recognizer_is_said_to_be_one(serve, study):
         os.utime(folder, (0, 0))
     assert findings(participant).outdated and not findings(participant).stale
     with serve(study.root) as client:
-        assert "of an earlier recognizer" in client.let_in().page("p", "P01")
+        assert "for an earlier recognizer" in client.let_in().page("p", "P01")

@@ -1,4 +1,4 @@
-"""Who may talk to the server, and what its answers let a page do."""
+"""Access to the server, and what its responses allow a page to do."""
 
 import base64
 import os
@@ -15,7 +15,7 @@ def client(serve, tmp_path_factory):
         yield client.let_in()
 
 
-def test_without_a_token_or_cookie_nothing_is_there(client):
+def test_without_a_token_or_cookie_there_is_no_access(client):
     for place in ("/", "/static/studio.css", "/p/P01", "/nowhere"):
         status, _, text = client.ask("GET", place, Cookie=None)
         assert status == 403 and "address that the studio printed" in text
@@ -25,25 +25,25 @@ def test_without_a_token_or_cookie_nothing_is_there(client):
     assert client.ask("GET", f"/study.csv?token={client.address.token}", Cookie=None)[0] == 403
 
 
-def test_the_token_gives_a_cookie_that_no_script_reads_and_no_other_page_sends(client):
+def test_the_token_gives_a_cookie_hidden_from_scripts_and_other_sites(client):
     status, headers, text = client.ask("GET", f"/?token={client.address.token}", Cookie=None)
     assert status == 200 and "HttpOnly" in headers["set-cookie"] and "samesite=strict" in headers["set-cookie"].lower()
     assert client.address.token not in text and client.address.token not in headers["set-cookie"]
-    assert 'http-equiv="refresh" content="0; url=/"' in text  # out of the address, and out of the history
+    assert 'http-equiv="refresh" content="0; url=/"' in text  # removed from the address and the history
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", "", None]
 )
-def test_another_name_that_leads_here_reaches_nothing(client, host):
-    """DNS rebinding: the browser believes that this server is another site's."""
+def test_another_host_name_has_no_access(client, host):
+    """DNS rebinding: the browser believes that this server belongs to another site."""
     given = host and host.format(port=client.address.port)
     for place in ("/", f"/?token={client.address.token}"):
         status, headers, _ = client.ask("GET", place, Host=given)
         assert status in (400, 403) and "set-cookie" not in headers
 
 
-def test_localhost_is_another_name_of_the_same(client):
+def test_localhost_is_accepted(client):
     own = f"localhost:{client.address.port}"
     assert client.ask("GET", "/", Host=own)[0] == 200
     assert client.ask("POST", "/participants", b"name=", Host=own, Origin=f"http://{own}", **FORM)[0] == 422
@@ -52,21 +52,21 @@ def test_localhost_is_another_name_of_the_same(client):
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "https://127.0.0.1:{port}", "http://localhost:{port}", None]
 )
-def test_another_page_can_change_nothing(client, origin):
+def test_other_pages_can_not_change_anything(client, origin):
     given = origin and origin.format(port=client.address.port)
     status, _, text = client.ask("POST", "/participants", b"name=P99", Origin=given, **FORM)
     assert status == 403 and not (client.root / "P99").exists()
-    assert "Another page asked for this" in text
+    assert "This request came from another page" in text
 
 
-def test_what_a_browser_says_of_the_asking_page_counts_too(client):
+def test_the_browsers_site_header_is_checked(client):
     assert client.ask("POST", "/participants", b"name=P98", Sec_Fetch_Site="cross-site", **FORM)[0] == 403
     assert client.ask("POST", "/participants", b"name=", Sec_Fetch_Site="same-origin", **FORM)[0] == 422
     assert client.ask("GET", "/", Origin="http://evil.example")[0] == 403
 
 
 def socket_status(client, **headers):
-    """The answer to a WebSocket's beginning."""
+    """The response to opening a WebSocket."""
     own = f"127.0.0.1:{client.address.port}"
     given = {"Host": own, "Origin": f"http://{own}", "Cookie": client.cookie} | headers
     lines = [f"{name}: {value}" for name, value in given.items() if value is not None]
@@ -77,7 +77,7 @@ def socket_status(client, **headers):
         return int(line.recv(4096).split()[1])
 
 
-def test_a_websocket_is_let_in_from_this_servers_own_page_alone(client):
+def test_a_websocket_is_accepted_only_from_this_servers_page(client):
     assert socket_status(client) == 101
     assert socket_status(client, Origin="http://evil.example") == 403
     assert socket_status(client, Origin=None) == 403
@@ -85,7 +85,7 @@ def test_a_websocket_is_let_in_from_this_servers_own_page_alone(client):
     assert socket_status(client, Host="evil.example") in (400, 403)
 
 
-def test_every_answer_lets_a_page_run_the_servers_own_alone(client):
+def test_every_response_allows_only_the_servers_own_content(client):
     for place in ("/", "/static/studio.css", "/static/words.js", "/nowhere", "/p/nobody"):
         _, headers, _ = client.ask("GET", place)
         policy = headers["content-security-policy"]
@@ -96,7 +96,7 @@ def test_every_answer_lets_a_page_run_the_servers_own_alone(client):
         assert "server" not in headers
 
 
-def test_only_this_computer_is_listened_to(client):
+def test_the_server_listens_only_on_this_computer(client):
     with socket.socket() as other, pytest.raises(OSError):
         other.settimeout(2)
         other.connect((socket.gethostbyname(socket.gethostname()) or "127.0.0.2", client.address.port))

@@ -1,4 +1,5 @@
-"""Names, forms and files of somebody who means no good, or whose browser died: nothing outside, nothing half."""
+"""Malicious names, forms and files, and connections that break: nothing outside is reached, and no partial files
+stay."""
 
 import os
 import shutil
@@ -21,7 +22,7 @@ def server(serve, tmp_path_factory):
 
 @pytest.fixture
 def client(server):
-    """The one server of this file, with a study that no test has touched."""
+    """The server of this file, with a fresh study."""
     root = server.root
     for path in (*root.glob("*"), *(path for path in root.parent.iterdir() if path != root)):
         if path.is_dir() and not path.is_symlink():
@@ -34,7 +35,7 @@ def client(server):
 
 
 def begin_upload(client, *headers):
-    """A connection that has sent an upload's head, and how its one file begins."""
+    """A connection that has sent an upload's header and the beginning of its file."""
     own = f"127.0.0.1:{client.address.port}"
     head = [
         f"POST {client.place(*VIDEOS)} HTTP/1.1",
@@ -55,7 +56,7 @@ def video(filmed) -> bytes:
 
 
 def files(root):
-    """All files and folders below, but for the server's own lock."""
+    """All files and folders below, except the server's lock."""
     return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.name != ".lock")
 
 
@@ -82,7 +83,7 @@ def files(root):
         "x.",
     ],
 )
-def test_a_name_that_leads_elsewhere_is_refused_beside_its_field(client, name):
+def test_a_name_that_leaves_the_folder_is_refused_beside_its_field(client, name):
     before = files(client.root.parent)
     for place in (("participants",), ("p", "P01", "things"), ("p", "P01", "t", "mug", "rename")):
         status, _, text = client.form(*place, name=name)
@@ -96,7 +97,7 @@ def test_a_name_that_leads_elsewhere_is_refused_beside_its_field(client, name):
     "/p/P01/report/..%2f..%2fsecret/", "/p/P01/report/check/..%2f..%2fsecret.csv", "/static/../app.py",
     "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/p/P01%00/try", "//etc/passwd",
 ])  # fmt: skip
-def test_an_address_that_leads_elsewhere_leads_nowhere(client, place):
+def test_an_address_that_leaves_the_study_is_not_found(client, place):
     status, _, text = client.ask("GET", place)
     assert status in (400, 404) and "not for anybody" not in text and "def make_app" not in text
 
@@ -116,7 +117,7 @@ def test_an_address_that_leads_elsewhere_leads_nowhere(client, place):
         "%2e%2e%2fout.mp4",
     ],
 )
-def test_a_file_gets_a_name_of_its_own_folder(client, video, name):
+def test_a_file_name_can_not_leave_its_folder(client, video, name):
     (sent,) = client.upload(*VIDEOS, files=[(name, video)])
     assert sent["kept"], sent
     (path,) = client.root.rglob("*.mp4")
@@ -124,34 +125,34 @@ def test_a_file_gets_a_name_of_its_own_folder(client, video, name):
     assert path.name == sent["name"] and len(path.name.encode()) < 100
 
 
-def test_two_of_one_name_are_two(client, video):
+def test_two_files_with_one_name_are_both_kept(client, video):
     names = [one["name"] for one in client.upload(*VIDEOS, files=[("A.mp4", video), ("a.MP4", video)])]
     assert names == ["A.mp4", "a-2.mp4"]
 
 
 @pytest.mark.parametrize(("name", "content", "why"), [
-    ("page.html", b"<script>alert(1)</script>", "no video or photo by its name"),
+    ("page.html", b"<script>alert(1)</script>", "not a video or photo"),
     ("film.mp4", b"<script>alert(1)</script>", "film.mp4"),
     ("film.mp4", b"", "film.mp4"),
     ("photo.jpg", b"\xff\xd8\xff\xe0" + b"\0" * 300, "photo.jpg"),
     ("list.mp4", b"#EXTM3U\nhttp://127.0.0.1/x\nfile:///etc/passwd\n", "playlist"),
 ])  # fmt: skip
-def test_what_is_no_video_is_not_kept_and_the_line_says_why(client, video, name, content, why):
+def test_files_that_are_not_videos_are_refused_with_a_reason(client, video, name, content, why):
     sent = client.upload(*VIDEOS, files=[(name, content), ("good.mp4", video)])
     assert [one["kept"] for one in sent] == [False, True]
     assert why in sent[0]["line"] and ".incoming" not in sent[0]["line"] and "<" not in sent[0]["line"]
     assert files(client.root / "P01") == ["mug", "mug/clean", "mug/clean/good.mp4"]
 
 
-def test_a_cut_off_video_is_not_kept(client, video):
+def test_a_truncated_video_is_not_kept(client, video):
     (sent,) = client.upload(*VIDEOS, files=[("film.mp4", video[: len(video) // 2])])
     assert not sent["kept"] and files(client.root / "P01") == ["mug"]
 
 
 def test_a_form_beyond_a_limit_is_refused_and_leaves_nothing(client, video):
-    assert "the most for one file" in client.upload(*VIDEOS, files=[("long.mp4", b"x" * 2_500_000)])
+    assert "the limit for one file" in client.upload(*VIDEOS, files=[("long.mp4", b"x" * 2_500_000)])
     assert "at once" in client.upload(*VIDEOS, files=[(f"{n}.mp4", b"x" * 1_500_000) for n in range(3)])
-    assert "3 files at once are the most" in client.upload(*VIDEOS, files=[(f"{n}.mp4", video) for n in range(4)])
+    assert "at most 3 files at once" in client.upload(*VIDEOS, files=[(f"{n}.mp4", video) for n in range(4)])
     assert files(client.root / "P01") == ["mug"]
 
 
@@ -165,8 +166,8 @@ def test_five_gigabytes_are_refused_before_they_are_sent(client):
     assert time.monotonic() - started < 30 and files(client.root / "P01") == ["mug"]
 
 
-def test_five_gigabytes_without_a_word_of_it_are_cut_off_at_the_limit(client):
-    """In chunks, whose sum nobody has said."""
+def test_five_gigabytes_without_a_length_are_cut_off_at_the_limit(client):
+    """In chunks, without a stated length."""
     chunk = b"%x\r\n" % 65536 + b"\0" * 65536 + b"\r\n"
     sent = 0
     line, begin = begin_upload(client, "Transfer-Encoding: chunked")
@@ -193,14 +194,14 @@ def test_five_gigabytes_without_a_word_of_it_are_cut_off_at_the_limit(client):
         b"".join(b'--x\r\nContent-Disposition: form-data; name="%d"\r\n\r\n1\r\n' % n for n in range(40)),
     ],
 )
-def test_a_form_that_is_none_is_one_plain_line(client, body):
+def test_an_invalid_form_gives_one_plain_line(client, body):
     status, _, text = client.ask("POST", client.place(*VIDEOS), body, Content_Type="multipart/form-data; boundary=x")
     assert status in (400, 413) and 'role="alert"' in text and "Traceback" not in text
     assert client.ask("POST", client.place(*VIDEOS), body, Content_Type="text/plain")[0] == 400
     assert files(client.root / "P01") == ["mug"]
 
 
-def test_a_connection_that_breaks_in_an_upload_leaves_nothing(client, video):
+def test_a_connection_that_breaks_during_an_upload_leaves_nothing(client, video):
     line, begin = begin_upload(client, f"Content-Length: {len(video) + 1000}")
     with line:
         line.sendall(begin + video[:4000])
@@ -229,7 +230,7 @@ def test_links_are_neither_shown_nor_followed(client, video, tmp_path):
     assert "P02" not in client.page() and "private.mp4" not in client.page("p", "P01", "t", "mug")
     for place in ("/p/P02", "/p/P01/t/linked", "/p/P01/t/mug/v/clean/private.mp4/picture"):
         assert client.ask("GET", place)[0] == 404
-    assert "follows no links" in client.form("p", "P01", "teach")[2]
+    assert "does not follow links" in client.form("p", "P01", "teach")[2]
     client.form("p", "P01", "delete")
     client.form("delete")
     assert (tmp_path / "elsewhere/clean/private.mp4").read_bytes() == video
@@ -237,7 +238,7 @@ def test_links_are_neither_shown_nor_followed(client, video, tmp_path):
 
 @pytest.fixture
 def taught(client, taught_study):
-    """The server, whose P01 is taught, and what its results are."""
+    """The server, whose P01 is taught, and its results."""
     shutil.rmtree(client.root / "P01")
     shutil.copytree(taught_study / "P01", client.root / "P01")
     return client
@@ -246,8 +247,8 @@ def taught(client, taught_study):
 @pytest.mark.parametrize(
     "link", ["mug/clean", ".incoming", "results", "results/answers", "results/check", "results/P01.safetensors"]
 )
-def test_nothing_is_written_or_read_where_a_link_leads(taught, video, tmp_path, link):
-    """A study that somebody else has made, with a link in a participant's folder."""
+def test_nothing_is_written_or_read_through_a_link(taught, video, tmp_path, link):
+    """A study made by somebody else, with a link in a participant's folder."""
     client, place = taught, taught.root / "P01" / link
     outside = tmp_path / "outside"
     if place.exists():
@@ -283,11 +284,11 @@ def test_a_link_among_the_results_is_named(taught, tmp_path):
     assert "of the frames" not in client.page("p", "P01")
     for place in (("p", "P01", "try"), ("p", "P01", "report", "check", "")):
         status, _, text = client.ask("GET", client.place(*place))
-        assert status == 400 and ("follows no links" in text or "no such report" in text)
+        assert status == 400 and ("does not follow links" in text or "does not exist yet" in text)
     assert "P01/results is a link" in client.upload("p", "P01", "try", files=[("a.mp4", b"x")])[0]["said"]
 
 
-def test_what_is_damaged_among_the_results_stops_no_page_and_no_deletion(taught):
+def test_damaged_results_block_neither_pages_nor_deletion(taught):
     client, results = taught, taught.root / "P01/results"
     (results / "P01.safetensors").write_bytes(b"damaged" * 100)
     (results / "check/check.html").write_bytes(b"\xff\xfe")
@@ -302,15 +303,15 @@ def test_what_is_damaged_among_the_results_stops_no_page_and_no_deletion(taught)
     assert not (client.root / "P01" / thing).exists() and not (results / "P01.safetensors").exists()
 
 
-def test_a_study_that_was_taken_away_is_said_to_be_gone(client):
+def test_a_removed_study_is_reported(client):
     shutil.rmtree(client.root)
     for status, _, text in (client.ask("GET", "/"), client.form("participants", name="P02"), client.form("delete")):
-        assert status == 404 and "folder is not there any more" in text
+        assert status == 404 and "folder is missing" in text
     client.root.mkdir()
     assert client.ask("GET", "/")[0] == 200
 
 
-def test_two_tabs_that_add_one_name_at_once_make_one(client):
+def test_two_tabs_that_add_one_name_at_once_add_it_once(client):
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(8) as tabs:
@@ -318,19 +319,19 @@ def test_two_tabs_that_add_one_name_at_once_make_one(client):
     assert found == [303] + [422] * 7
 
 
-def test_a_folder_that_was_changed_by_hand_meanwhile_is_a_plain_line(client, video):
+def test_a_folder_changed_by_hand_meanwhile_gives_a_plain_line(client, video):
     client.upload(*VIDEOS, files=[("a.mp4", video)])
     shutil.rmtree(client.root / "P01/mug")
     for place in (("p", "P01", "t", "mug"), ("p", "P01", "t", "mug", "verdicts"), ("p", "P01", "t", "mug", "delete")):
         status, _, text = client.ask("GET", client.place(*place))
-        assert status == 404 and "any more" in text
-    assert "any more" in client.upload(*VIDEOS, files=[("a.mp4", video)])
+        assert status == 404 and "no longer" in text
+    assert "no longer" in client.upload(*VIDEOS, files=[("a.mp4", video)])
     assert client.form("p", "P01", "t", "mug", "rename", name="cup")[0] == 404
     shutil.rmtree(client.root / "P01")
     assert client.ask("GET", "/p/P01")[0] == 404 and client.ask("GET", "/")[0] == 200
 
 
-def test_names_from_the_disk_are_text_and_no_markup(client):
+def test_names_from_the_disk_are_shown_as_text(client):
     name = '<img src=x onerror="alert(1)">&{{7*7}}'
     os.mkdir(client.root / "P01" / name)
     for place in (("p", "P01"), ("p", "P01", "t", name), ()):
@@ -338,7 +339,7 @@ def test_names_from_the_disk_are_text_and_no_markup(client):
         assert "<img" not in text and "&lt;img" in text and "{{7*7}}" in text
 
 
-def test_a_full_disk_is_a_plain_line_and_leaves_nothing(serve, small_disk, video):
+def test_a_full_disk_gives_a_plain_line_and_leaves_nothing(serve, small_disk, video):
     root = small_disk(1500) / "study"
     (root / "P01" / "mug").mkdir(parents=True)
     with serve(root) as client:
@@ -350,7 +351,7 @@ def test_a_full_disk_is_a_plain_line_and_leaves_nothing(serve, small_disk, video
         assert sent["kept"]
 
 
-def test_back_leads_to_a_page_of_this_server_alone(client):
+def test_the_link_back_leads_only_to_this_server(client):
     own = f"http://127.0.0.1:{client.address.port}"
     for referer, back in ((f"{own}/p/P01", "/p/P01"), (f"{own}//evil.example/x", "/"), ("http://evil.example/x", "/")):
         assert f'class="button" href="{back}"' in client.ask("GET", "/p/nobody", Referer=referer)[2]

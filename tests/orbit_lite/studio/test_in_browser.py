@@ -1,4 +1,4 @@
-"""The whole road in a real browser, with a camera that plays a made video: film, teach, try live, hear it, delete."""
+"""All steps in a real browser, with a camera that plays a synthetic video: film, teach, try live, listen, delete."""
 
 import base64
 import re
@@ -14,7 +14,7 @@ from tests.orbit_lite.studio.browsing import PATIENCE_MS, browser, everywhere, m
 
 @pytest.fixture(scope="module")
 def cameras(filmed, tmp_path_factory) -> list[Path]:
-    """What the camera shows of two things."""
+    """The camera's videos of two things."""
     folder = tmp_path_factory.mktemp("cameras")
     things = sorted(filmed.iterdir())[:2]
     videos = [sorted((thing / "clean").iterdir())[0] for thing in things]
@@ -35,7 +35,7 @@ def button(page, name):
 
 
 def film(page, thing, *, times):
-    """Add a thing, and film it with the camera; every state of the page breaks no rule."""
+    """Add a thing and film it with the camera; no state of the page breaks an accessibility rule."""
     page.get_by_label("What is it?").fill(thing)
     button(page, "Add thing").click()
     page.wait_for_selector(f"h1:text-is('{thing}')")
@@ -66,18 +66,20 @@ def test_film_teach_try_live_and_delete(client, cameras):
 
         button(page, "Teach the recognizer").click()
         page.wait_for_selector("#teach-form button[aria-disabled]")
-        assert page.title().startswith(page.inner_text("#teach-state")[:8])  # what a screen reader says first of a page
+        assert page.title().startswith(
+            page.inner_text("#teach-state")[:8]
+        )  # what a screen reader reads first on a page
         everywhere(page)
         page.evaluate("window.same = true")
         page.wait_for_selector("#teach-state:has-text('Done.')")
-        assert page.evaluate("window.same")  # no new page, which would cut off what is announced
+        assert page.evaluate("window.same")  # no new page, which would interrupt announcements
         page.wait_for_selector("#taught h2:text-is('Check')")
         assert button(page, "Teach the recognizer").get_attribute("aria-disabled") is None
         everywhere(page)
 
         page.get_by_role("link", name="Try the recognizer of P01").click()
         page.get_by_label("Speak the answers").check()
-        page.get_by_label("Careful or eager").fill("49")  # names a thing wherever it can
+        page.get_by_label("Careful or eager").fill("49")  # names a thing whenever possible
         button(page, "Start").click()
         page.wait_for_selector("#live-said:has-text('keys')")
         assert "keys" in page.inner_text("#live-answer") and page.inner_text("#live-sure") in ("Sure", "Not sure")
@@ -85,7 +87,7 @@ def test_film_teach_try_live_and_delete(client, cameras):
         page.wait_for_selector("#live-speed:has-text('milliseconds')")
         everywhere(page)
 
-        # the threshold moves at once: at the careful end nothing that is seen is familiar enough, or it stays
+        # the threshold changes at once: at the careful end, the thing is no longer familiar enough, or the answer stays
         slider = page.get_by_label("Careful or eager")
         slider.focus()
         page.keyboard.press("Home")
@@ -97,7 +99,7 @@ def test_film_teach_try_live_and_delete(client, cameras):
         page.get_by_role("link", name="P01").click()
         page.get_by_role("link", name="Delete P01").click()
         everywhere(page)
-        button(page, "Delete all that is listed").click()
+        button(page, "Delete everything listed").click()
         page.wait_for_selector("text=Deleted.")
         everywhere(page)
         assert list(client.root.iterdir()) == []
@@ -114,7 +116,7 @@ def test_the_countdown_is_text_and_voice_and_can_be_silent(client, cameras):
         button(page, "Turn the camera on").click()
         page.wait_for_selector("#film-start:not([hidden])")
         everywhere(page)
-        page.get_by_label("Among other things, to test").first.check()
+        page.get_by_label("Among other things, for testing").first.check()
         button(page, "Film").click()
         page.wait_for_selector("#film-count:has-text('seconds left')")
         assert button(page, "Stop and keep").is_visible() and button(page, "Turn the camera off").is_hidden()
@@ -134,7 +136,7 @@ def test_the_countdown_is_text_and_voice_and_can_be_silent(client, cameras):
         button(page, "Stop and keep").click()
         page.wait_for_selector("#film-state:has-text('Added.')")
         page.reload()
-        assert not page.get_by_label("Count down aloud").is_checked()  # it was meant for more than this once
+        assert not page.get_by_label("Count down aloud").is_checked()  # the choice is remembered
         assert page.faults == []
 
 
@@ -144,7 +146,7 @@ def test_without_a_camera_the_page_says_what_to_do(client, cameras, why):
     client.form("p", "P03", "things", name="cup")
     camera = None if why == "absent" else cameras[0]
     expected = {
-        "refused": "does not let this page",
+        "refused": "does not allow this page",
         "absent": "No camera was found",
         "no recorder": "can't film from a page",
     }
@@ -174,7 +176,7 @@ def test_files_by_picker_and_by_drop(client, filmed, cameras):
             ]
         )
         button(page, "Add").click()
-        page.wait_for_selector("#upload-state:has-text('Some were not added')")
+        page.wait_for_selector("#upload-state:has-text('Some files were not added')")
         lines = page.locator("#upload-results li").all_inner_texts()
         assert "added." in lines[0] and lines[1].startswith("x.mp4: not added.")
         everywhere(page)
@@ -195,7 +197,9 @@ def test_files_by_picker_and_by_drop(client, filmed, cameras):
             const files = new DataTransfer();
             files.items.add(new File(["no video"], name));
             document.dispatchEvent(new DragEvent("drop", {dataTransfer: files, cancelable: true})); } }""")
-        page.wait_for_selector("#upload-state:has-text('Some were not added')")  # the second waits for the first
+        page.wait_for_selector(
+            "#upload-state:has-text('Some files were not added')"
+        )  # the second one waits for the first
         assert [line[:10] for line in page.locator("#upload-results li").all_inner_texts()] == [
             "first.mp4:",
             "second.mp4",
@@ -203,11 +207,11 @@ def test_files_by_picker_and_by_drop(client, filmed, cameras):
         page.evaluate("document.getElementById('upload-form').dataset.most = '10'")
         page.get_by_label("Videos or photos", exact=True).set_input_files(str(video))
         button(page, "Add").click()
-        page.wait_for_selector("#upload-state:has-text('the most for one file')")
+        page.wait_for_selector("#upload-state:has-text('the limit for one file')")
         assert len(list(folder.iterdir())) == 2 and page.faults == []
 
 
-def test_without_scripts_all_but_the_camera_works(client, taught_study, filmed):
+def test_without_scripts_everything_but_the_camera_works(client, taught_study, filmed):
     shutil.copytree(taught_study / "P01", client.root / "P05")
     (client.root / "P05/results/P01.safetensors").rename(client.root / "P05/results/P05.safetensors")
     video = sorted((sorted(filmed.iterdir())[0] / "clutter").iterdir())[0]
@@ -219,7 +223,7 @@ def test_without_scripts_all_but_the_camera_works(client, taught_study, filmed):
         button(page, "What is it?").click()
         page.wait_for_selector(f".notice:has-text('{video.name}:')")
         page.get_by_role("link", name="P05").click()
-        button(page, "Add thing").click()  # an empty field: the browser says so itself
+        button(page, "Add thing").click()  # an empty field: the browser reports it
         page.get_by_label("What is it?").fill("..")
         button(page, "Add thing").click()
         assert page.locator("#name").get_attribute("aria-describedby") == "name-error name-hint"
@@ -234,7 +238,7 @@ def on_another_page(page, address):
     return other
 
 
-def test_when_the_studio_is_stopped_each_page_says_so_and_what_was_filmed_is_kept(
+def test_when_the_studio_stops_each_page_says_so_and_keeps_the_video(
     serve, taught_study, cameras, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(thing_page, "FILM_SECONDS", (1,))
@@ -251,21 +255,21 @@ def test_when_the_studio_is_stopped_each_page_says_so_and_what_was_filmed_is_kep
             first, thing = on_another_page(page, "/"), on_another_page(page, "/p/P02/t/cup")
             button(thing, "Turn the camera on").click()
             thing.wait_for_selector("#film-start:not([hidden])")
-        page.wait_for_selector("#live-fault:has-text('does not answer any more')")
+        page.wait_for_selector("#live-fault:has-text('is not responding')")
         assert button(page, "Start").is_visible() and page.evaluate("document.querySelector('video').srcObject") is None
-        first.wait_for_selector("#studio-gone[role=alert]:has-text('does not answer any more')")
+        first.wait_for_selector("#studio-gone[role=alert]:has-text('is not responding')")
         first.get_by_label("Name or number").fill("P09")
         button(first, "Add participant").click()
-        first.wait_for_selector("#studio-gone:has-text('does not answer any more')")
-        assert first.get_by_label("Name or number").input_value() == "P09"  # what was typed is not lost
+        first.wait_for_selector("#studio-gone:has-text('is not responding')")
+        assert first.get_by_label("Name or number").input_value() == "P09"  # typed text is not lost
         everywhere(first)
         button(thing, "Film").click()
         thing.wait_for_selector("#film-fault:has-text('What you filmed is still here')")
         everywhere(thing)
         with serve(root, port=client.address.port) as client:
-            first.wait_for_selector("#studio-gone:has-text('was started again')")
+            first.wait_for_selector("#studio-gone:has-text('was restarted')")
             page.goto(str(client.address))
-            thing.wait_for_selector("#studio-gone:has-text('answers again')")
+            thing.wait_for_selector("#studio-gone:has-text('is responding again')")
             button(thing, "Send it again").click()
             thing.wait_for_selector("#film-state:has-text('Added.')")
             assert thing.locator("#film-again").is_hidden()
@@ -277,7 +281,7 @@ def test_when_the_studio_is_stopped_each_page_says_so_and_what_was_filmed_is_kep
             assert thing.inner_text("#film-state") == "The camera is off."
 
 
-def test_a_camera_that_is_unplugged_is_said_on_both_pages(client, cameras, taught_study):
+def test_an_unplugged_camera_is_reported_on_both_pages(client, cameras, taught_study):
     shutil.copytree(taught_study / "P01", client.root / "P06")
     (client.root / "P06/results/P01.safetensors").rename(client.root / "P06/results/P06.safetensors")
     unplug = """() => { const [track] = document.querySelector('video').srcObject.getVideoTracks();

@@ -1,5 +1,5 @@
-"""By keyboard alone, in the order in which the page reads, with a focus that is seen; and every page and state by
-axe-core."""
+"""Using only the keyboard, in the page's reading order and with a visible focus; and axe-core on every page and
+state."""
 
 import shutil
 
@@ -8,14 +8,14 @@ import pytest
 from tests.orbit_lite.studio.browsing import browser, everywhere, opened
 
 FOCUSABLE = "a[href], button, input, select, summary, [tabindex='0']"
-# where the focus is: which of the page's focusable elements, and whether it shows
+# the focused element and whether its focus is visible
 FOCUS = f"""() => {{
   const at = document.activeElement, style = getComputedStyle(at);
   const all = [...document.querySelectorAll("{FOCUSABLE}")];
   const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
   return [all.indexOf(at), seen, at.outerHTML.slice(0, 120)];
 }}"""
-# those that Tab should reach: of a group of radio buttons the chosen one
+# elements that Tab should reach; in a group of radio buttons, only the chosen one
 REACHED = f"""() => [...document.querySelectorAll("{FOCUSABLE}")]
   .map((one, place) => [one, place])
   .filter(([one]) => one.checkVisibility() && !one.disabled && !(one.type === "radio" && !one.checked))
@@ -42,7 +42,7 @@ def thing(client):
 
 
 def tab_through(page):
-    """Press Tab until the focus has left the page; where it was, in order, each place seen."""
+    """Press Tab until the focus leaves the page; return the focused elements in order, all with a visible focus."""
     places = []
     page.evaluate("document.activeElement.blur()")
     for _ in range(200):
@@ -61,21 +61,21 @@ def pages(thing):
     return ("/", *(f"/p/P01{place}" for place in whose), "/delete", "/nowhere")
 
 
-def test_every_control_is_reached_in_the_order_of_the_page_and_seen(page, thing):
+def test_every_control_is_reached_in_page_order_with_visible_focus(page, thing):
     for place in pages(thing):
         page.goto(page.base + place)
         reached = page.evaluate(REACHED)
         assert tab_through(page) == reached and len(reached) >= 2, place
 
 
-def test_every_page_breaks_no_rule_in_light_and_dark_wide_and_narrow(page, client, thing):
+def test_every_page_is_accessible_in_light_and_dark_wide_and_narrow(page, client, thing):
     for place in pages(thing):
         page.goto(page.base + place)
         everywhere(page)
     assert page.faults == []
 
 
-def test_reports_break_no_rule_and_keep_their_style(page, client):
+def test_reports_are_accessible_and_keep_their_style(page, client):
     for place in ("/report", "/p/P01/report/check/", "/p/P01/report/test/"):
         page.goto(page.base + place)
         everywhere(page)
@@ -92,12 +92,12 @@ def test_an_error_is_tied_to_its_field_and_has_the_focus(page, client, thing):
         page.wait_for_selector("#name:focus")
         assert page.locator("#name").get_attribute("aria-invalid") == "true"
         assert "name-error" in page.locator("#name").get_attribute("aria-describedby")
-        assert page.locator("#name").input_value() == "a/b"  # nothing that was typed is lost
+        assert page.locator("#name").input_value() == "a/b"  # no typed text is lost
         everywhere(page)
 
 
 def press_until(page, name, key="Tab"):
-    """Move the focus to what has this text or label; by Tab alone."""
+    """Move the focus to the element with this text or label, using only Tab."""
     for _ in range(100):
         found = page.evaluate("(document.activeElement.labels?.[0] ?? document.activeElement).innerText?.trim()")
         if found == name:
@@ -115,7 +115,7 @@ def test_a_participant_and_a_thing_are_added_and_deleted_without_a_mouse(page, c
     page.keyboard.type("P09")
     page.keyboard.press("Enter")
     page.wait_for_url("**/p/P09*")
-    assert "P09 is added" in page.title()  # what a screen reader says first of a page
+    assert "P09 was added" in page.title()  # what a screen reader reads first on a page
     press_until(page, "What is it?")
     page.keyboard.type("white cane")
     press_until(page, "Add thing")
@@ -124,13 +124,13 @@ def test_a_participant_and_a_thing_are_added_and_deleted_without_a_mouse(page, c
     press_until(page, "Delete white cane and its videos")
     page.keyboard.press("Enter")
     page.wait_for_url("**/delete")
-    press_until(page, "Delete all that is listed")
+    press_until(page, "Delete everything listed")
     page.keyboard.press("Enter")
     page.wait_for_selector("text=Deleted.")
     assert list((client.root / "P09").iterdir()) == []
 
 
-def test_the_system_s_settings_are_honored(page):
+def test_the_systems_settings_are_honored(page):
     page.goto(page.base)
     assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "smooth"
     page.emulate_media(reduced_motion="reduce", color_scheme="dark", forced_colors="active")
@@ -163,14 +163,14 @@ def test_in_forced_colors_at_twice_the_text_size_the_focus_is_seen_on_every_page
     page.set_viewport_size({"width": 640, "height": 450})
     for place in pages(thing):
         page.goto(page.base + place)
-        page.keyboard.press("Tab")  # so that the focus is the keyboard's
+        page.keyboard.press("Tab")  # so that the focus comes from the keyboard
         assert page.evaluate(UNSEEN) == [], place
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
     page.emulate_media(forced_colors="none")
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_it_is_found_out_if_a_page_breaks_a_rule(page):
+def test_an_inaccessible_page_is_detected(page):
     page.goto(page.base)
     page.evaluate("document.querySelector('label').remove(); document.documentElement.lang = ''")
     with pytest.raises(AssertionError, match="label"):

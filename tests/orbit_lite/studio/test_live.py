@@ -1,4 +1,4 @@
-"""Live frames: the newest wins, the threshold moves at once, changes alone are said; and frames that are none."""
+"""Live frames: the newest is answered, the threshold changes at once, only changes are spoken; and faulty frames."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 from data_prep.video import encode_jpeg, iterate_frames
 from groundwork.errors import DataError
-from orbit_lite.personal.decision.rejection import Kind
+from orbit_lite.personal.decision.rejection import Certainty
 from orbit_lite.personal.file import load_personal
 from orbit_lite.studio.live import LiveSession, small_jpeg
 from orbit_lite.studio.study import Study
@@ -33,15 +33,15 @@ def jpegs(filmed):
     return [encode_jpeg(picture) for _, picture in iterate_frames(video)]
 
 
-def test_the_threshold_moves_at_once_and_only_the_threshold(personal, jpegs):
+def test_the_threshold_changes_at_once_and_nothing_else(personal, jpegs):
     session = LiveSession(personal)
     assert session.at(0.2) is None  # before the first frame
     first = session.answer(1, jpegs[0]).answer
     answers = [session.at(aim) for aim in (0.5, 0.3, 0.1, 0.01)]
     assert {(one.frame, one.likeliest, one.familiarity) for one in answers} == {(1, first.likeliest, first.familiarity)}
-    order = [Kind.NONE, Kind.MAYBE, Kind.SURE]
+    order = [Certainty.NONE, Certainty.MAYBE, Certainty.SURE]
     ranks = [order.index(one.kind) for one in answers]
-    assert ranks == sorted(ranks)  # from careful to eager it names things more readily
+    assert ranks == sorted(ranks)  # from careful to eager, it names things more readily
     thresholds = []
     for aim in (0.5, 0.3, 0.1, 0.01):
         session.at(aim)
@@ -50,18 +50,18 @@ def test_the_threshold_moves_at_once_and_only_the_threshold(personal, jpegs):
     assert thresholds == sorted(thresholds, reverse=True) and len(set(thresholds)) > 1
 
 
-def test_what_is_seen_is_said_once_until_it_changes(personal, jpegs, monkeypatch):
+def test_an_object_is_spoken_once_until_it_changes(personal, jpegs, monkeypatch):
     clock = iter(np.arange(0, 100, 0.1).tolist())
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     session = LiveSession(personal)
     session.at(0.01)
-    said = [session.answer(number, jpegs[0]).say for number in range(20)]
-    assert [line for line in said if line] == [next(line for line in said if line)]
-    assert said[0] is None  # one frame alone says nothing
+    output = [session.answer(number, jpegs[0]).say for number in range(20)]
+    assert [line for line in output if line] == [next(line for line in output if line)]
+    assert output[0] is None  # a single frame is not spoken
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"0" * 100, b"\xff\xd8\xff" * 500_000])
-def test_a_frame_that_is_none_is_refused_by_its_header(content):
+def test_a_frame_that_is_not_a_picture_is_refused_by_its_header(content):
     with pytest.raises(DataError, match="a picture"):
         small_jpeg(content)
 
@@ -91,7 +91,7 @@ def frame(number, jpeg):
     return struct.pack(">I", number) + jpeg
 
 
-def test_the_newest_frame_wins_and_those_before_it_are_counted(client, jpegs):
+def test_the_newest_frame_is_answered_and_skipped_ones_are_counted(client, jpegs):
     with live(client) as socket:
         socket.send(frame(0, jpegs[0]))
         assert json.loads(socket.recv(timeout=60))["frame"] == 0
@@ -102,14 +102,14 @@ def test_the_newest_frame_wins_and_those_before_it_are_counted(client, jpegs):
             answered.append(json.loads(socket.recv(timeout=60)))
         numbers = [one["frame"] for one in answered]
         assert numbers == sorted(numbers) and len(numbers) < 100
-        assert answered[-1]["dropped"] == 100 - len(numbers)  # each was answered, or counted
+        assert answered[-1]["dropped"] == 100 - len(numbers)  # each was answered or counted
 
 
-def test_a_fault_in_a_frame_is_said_and_the_next_one_is_answered(client, jpegs):
+def test_a_faulty_frame_is_reported_and_the_next_one_is_answered(client, jpegs):
     with live(client) as socket:
         for bad in (b"", b"ab", struct.pack(">I", 1), frame(2, b"no picture")):
             socket.send(bad)
-        assert "no JPEG" in json.loads(socket.recv(timeout=60))["fault"]
+        assert "not a JPEG" in json.loads(socket.recv(timeout=60))["fault"]
         for text in (
             "",
             "{",
@@ -126,15 +126,15 @@ def test_a_fault_in_a_frame_is_said_and_the_next_one_is_answered(client, jpegs):
         assert json.loads(socket.recv(timeout=60))["frame"] == 3
 
 
-def test_without_a_recognizer_the_line_says_so(client):
+def test_a_missing_recognizer_is_reported(client):
     (client.root / "P02").mkdir()
     with live(client, "P02") as socket:
-        assert "Teach first" in json.loads(socket.recv(timeout=60))["fault"]
+        assert "Teach one first" in json.loads(socket.recv(timeout=60))["fault"]
     assert client.ask("GET", "/p/P02/try")[0] == 404
     (client.root / "P02").rmdir()
 
 
-def test_a_fault_of_the_kit_is_said_and_the_next_frame_is_answered(client, jpegs, monkeypatch):
+def test_an_internal_error_is_reported_and_the_next_frame_is_answered(client, jpegs, monkeypatch):
     with live(client) as socket:
         with monkeypatch.context() as patch:
             patch.setattr(LiveSession, "answer", lambda *_: 1 / 0)
@@ -144,8 +144,8 @@ def test_a_fault_of_the_kit_is_said_and_the_next_frame_is_answered(client, jpegs
         assert json.loads(socket.recv(timeout=60))["frame"] == 2
 
 
-def test_sixty_sockets_are_refused_but_for_a_few_and_the_pages_go_on(client, jpegs):
-    """Each sends what no page sends; those that were let in are answered all the same, and free their places."""
+def test_most_of_sixty_sockets_are_refused_and_pages_still_work(client, jpegs):
+    """Each sends invalid messages; those that were accepted still get answers and then free their places."""
     with ExitStack() as held:
         sockets = [held.enter_context(live(client)) for _ in range(60)]
         for socket in sockets:
@@ -154,7 +154,7 @@ def test_sixty_sockets_are_refused_but_for_a_few_and_the_pages_go_on(client, jpe
                     socket.send(wrong)
                 socket.send(frame(7, jpegs[0]))
         last = [last_line(socket) for socket in sockets]
-        assert sum("at once are the most" in line.get("fault", "") for line in last) == 52
+        assert sum("can be used at once" in line.get("fault", "") for line in last) == 52
         assert sum(line.get("frame") == 7 for line in last) == 8
         assert client.page()
     until = time.monotonic() + 60
@@ -167,7 +167,7 @@ def test_sixty_sockets_are_refused_but_for_a_few_and_the_pages_go_on(client, jpe
 
 
 def last_line(socket):
-    """The answer to the frame, or why there is none."""
+    """The answer to the frame, or the reason why there is none."""
     line = {}
     with suppress(ConnectionClosed):
         while line.get("frame") != 7:

@@ -1,4 +1,4 @@
-"""Deleting: what the list says goes, and nothing else; what it was in is made anew or gone."""
+"""Deleting: exactly the listed files are removed, and files that contained them are made again or removed."""
 
 import csv
 import errno
@@ -35,7 +35,7 @@ def inside(folder):
     return {path.relative_to(folder).as_posix(): path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_thing_goes_from_disk_recognizer_check_and_test(client):
+def test_a_thing_is_removed_from_disk_recognizer_check_and_test(client):
     first, *others = (thing.name for thing in Study(client.root).participant("P01").things)
     asked = lists(client.page("p", "P01", "t", first, "delete"))
     before = inside(client.root)
@@ -57,7 +57,7 @@ def trail(page):
     return [html.unescape(name) for name in re.findall(r'<a href="[^"]+">(.*?)</a>', links)]
 
 
-def test_a_page_that_asks_says_whose_thing_it_is_and_leads_back_there(client):
+def test_the_question_names_the_things_owner_and_links_back(client):
     thing = Study(client.root).participant("P01").things[0]
     asked = client.page("p", "P01", "t", thing.name, "delete")
     assert trail(asked) == ["Study", "P01", thing.name]
@@ -66,17 +66,17 @@ def test_a_page_that_asks_says_whose_thing_it_is_and_leads_back_there(client):
     one = client.page("p", "P01", "t", thing.name, "v", "clean", video.name, "delete")
     assert trail(one) == ["Study", "P01", thing.name]
     deleted = client.form("p", "P01", "t", thing.name, "delete")[2]
-    assert trail(deleted) == ["Study", "P01"]  # the thing's own page is gone
+    assert trail(deleted) == ["Study", "P01"]  # the thing's own page no longer exists
 
 
-def test_until_the_last_thing_the_recognizer_stays(client):
+def test_the_recognizer_stays_until_the_last_thing_is_deleted(client):
     for thing in Study(client.root).participant("P01").things:
         assert client.form("p", "P01", "t", thing.name, "delete")[0] == 200
     assert inside(client.root / "P01") == {}
-    assert "No thing yet" in client.page("p", "P01")
+    assert "no things yet" in client.page("p", "P01")
 
 
-def test_a_participant_goes_whole_and_the_others_stay(client):
+def test_a_participant_is_removed_completely_and_the_others_stay(client):
     before = inside(client.root / "P02")
     asked = lists(client.page("p", "P01", "delete"))
     status, _, page = client.form("p", "P01", "delete")
@@ -85,8 +85,8 @@ def test_a_participant_goes_whole_and_the_others_stay(client):
     assert client.ask("GET", "/p/P01")[0] == 404
 
 
-def test_on_a_full_disk_a_thing_goes_with_the_whole_recognizer(client, monkeypatch):
-    """There is no room for one that is fitted to the others."""
+def test_on_a_full_disk_the_whole_recognizer_is_removed_with_a_thing(client, monkeypatch):
+    """There is no space for a recognizer fitted to the others."""
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -98,8 +98,8 @@ def test_on_a_full_disk_a_thing_goes_with_the_whole_recognizer(client, monkeypat
     assert not (client.root / "P01" / first).exists() and not list(client.root.rglob("*.safetensors"))
 
 
-def test_nothing_is_deleted_while_files_arrive(client):
-    """They would bring back the folder that is deleted."""
+def test_nothing_is_deleted_while_files_are_arriving(client):
+    """They would create the deleted folder again."""
     (client.root / "P01/.incoming/upload").mkdir(parents=True)
     before = inside(client.root)
     for place in (("p", "P01", "delete"), ("delete",)):
@@ -109,12 +109,12 @@ def test_nothing_is_deleted_while_files_arrive(client):
     assert client.form("p", "P01", "delete")[0] == 200
 
 
-def test_everything_goes(client):
+def test_everything_is_deleted(client):
     assert client.form("delete")[0] == 200
-    assert list(client.root.iterdir()) == [] and "nobody here yet" in client.page()
+    assert list(client.root.iterdir()) == [] and "no participants yet" in client.page()
 
 
-def test_what_is_not_the_studios_stays_and_is_named(client):
+def test_files_that_are_not_the_studios_stay_and_are_named(client):
     thing = Study(client.root).participant("P02").things[0]
     (thing.path / "notes.txt").write_text("mine")
     (client.root / "P01" / "letter.txt").write_text("mine")
@@ -125,7 +125,7 @@ def test_what_is_not_the_studios_stays_and_is_named(client):
     assert (thing.path / "notes.txt").read_text() == (client.root / "P01/letter.txt").read_text() == "mine"
 
 
-def test_one_video_goes_and_the_page_says_to_teach_again(client):
+def test_one_video_is_removed_and_the_page_says_to_teach_again(client):
     thing = Study(client.root).participant("P01").things[0]
     video = thing.teaching[0]
     place = ("p", "P01", "t", thing.name, "v", "clean", video.name, "delete")
@@ -140,7 +140,7 @@ def test_rename_and_merge_keep_every_video(client):
     first, second, _ = Study(client.root).participant("P01").things
     contents = sorted(path.read_bytes() for path in client.root.rglob("*.mp4"))
     assert client.form("p", "P01", "t", first.name, "rename", name="a b c")[0] == 303
-    assert client.form("p", "P01", "t", "a b c", "rename", name="A B C")[0] == 303  # another case of the same
+    assert client.form("p", "P01", "t", "a b c", "rename", name="A B C")[0] == 303  # the same name in another case
     assert client.form("p", "P01", "t", "A B C", "rename", name=second.name.upper())[0] == 422
     assert client.form("p", "P01", "t", "A B C", "merge", into=second.name)[0] == 303
     assert client.form("p", "P01", "t", second.name, "merge", into=second.name)[0] == 400
@@ -150,7 +150,7 @@ def test_rename_and_merge_keep_every_video(client):
     assert "Teach again" in client.page("p", "P01")
 
 
-def test_the_table_has_a_row_for_each_thing_whether_taught_or_not(client):
+def test_the_table_has_a_row_for_each_thing_taught_or_not(client):
     rows = list(csv.DictReader(io.StringIO(client.page("study.csv"))))
     assert len(rows) == 6
     assert all(bool(row["check_accuracy"]) == (row["participant"] == "P01") for row in rows)

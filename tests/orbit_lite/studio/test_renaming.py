@@ -1,5 +1,5 @@
-"""A participant's other name: all that has the old one takes it, nobody's place is taken, and a killed server's rest is
-ended."""
+"""Renaming a participant: everything with the old name gets the new one, nobody is overwritten, and the renaming of a
+killed server is completed or undone."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ def root(taught_study, tmp_path):
 
 
 def mentions(root, name):
-    """Files and folders that have a name in their own or in their bytes."""
+    """Files and folders that contain a name in their own name or in their bytes."""
     found = [path for path in root.rglob("*") if name in path.name]
     found += [path for path in root.rglob("*") if path.is_file() and name.encode() in path.read_bytes()]
     return sorted({path.relative_to(root).as_posix() for path in found})
@@ -31,7 +31,7 @@ def videos(root):
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.mp4")}
 
 
-def test_all_that_has_the_name_takes_the_new_one(serve, root):
+def test_everything_with_the_name_gets_the_new_one(serve, root):
     thing = Study(root).participant("P01").things[0]
     with serve(root) as client:
         client.let_in()
@@ -51,7 +51,7 @@ def test_all_that_has_the_name_takes_the_new_one(serve, root):
         assert not [path for path in root.rglob(".*") if path.name != ".studio~lock.part"]
 
 
-def test_one_who_is_not_taught_and_another_case_of_the_same(serve, study):
+def test_an_untaught_participant_and_a_change_of_case(serve, study):
     before = videos(study / "P01")
     with serve(study) as client:
         client.let_in()
@@ -62,7 +62,7 @@ def test_one_who_is_not_taught_and_another_case_of_the_same(serve, study):
 
 
 @pytest.mark.parametrize("name", ["P02", "p02", "", "..", "a/b", "train", "index.csv", "manifest.json"])
-def test_never_over_another_and_never_to_no_name(serve, study, name):
+def test_taken_and_empty_names_are_refused(serve, study, name):
     (study / "P02").mkdir()
     before = sorted(study.rglob("*"))
     with serve(study) as client:
@@ -71,7 +71,7 @@ def test_never_over_another_and_never_to_no_name(serve, study, name):
     assert sorted(study.rglob("*")) == before
 
 
-def test_while_somebody_writes_nothing_is_renamed(serve, root):
+def test_nothing_is_renamed_while_somebody_writes(serve, root):
     with serve(root) as client:
         client.let_in()
         with only_writer(root / "P01/results/P01.safetensors", "--update"):  # as `personalize --update` does
@@ -83,7 +83,7 @@ def test_while_somebody_writes_nothing_is_renamed(serve, root):
         assert client.form("p", "P01", "rename", name="P02")[0] == 303
 
 
-def test_a_damaged_recognizer_is_a_line_and_all_stays(serve, root):
+def test_a_damaged_recognizer_gives_one_line_and_changes_nothing(serve, root):
     (root / "P01/results/P01.safetensors").write_bytes(b"damaged")
     before = sorted(root.rglob("*"))
     with serve(root) as client:
@@ -93,12 +93,12 @@ def test_a_damaged_recognizer_is_a_line_and_all_stays(serve, root):
 
 
 class Killed(BaseException):
-    """In place of a signal that no code sees."""
+    """Raised instead of a signal that no code can catch."""
 
 
 @pytest.mark.parametrize("at", ["_save_under", "_finish", "_rewrite", "drop_index"])
-def test_what_a_killed_server_had_begun_is_ended(root, monkeypatch, at):
-    """Whole under one name or whole under the other."""
+def test_a_renaming_of_a_killed_server_is_completed_or_undone(root, monkeypatch, at):
+    """Everything has either the old name or the new one."""
     before = videos(root / "P01")
     answers = root / "P01/results/answers"
     answers.mkdir()
@@ -122,7 +122,7 @@ def test_what_a_killed_server_had_begun_is_ended(root, monkeypatch, at):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"from": 1, "to": 2}', '{"from": "..", "to": "../.."}'])
-def test_a_note_that_is_none_changes_nothing(study, content):
+def test_an_invalid_note_changes_nothing(study, content):
     (study / "P01" / NOTE_NAME).write_text(content)
     before = sorted(study.rglob("*"))
     end_renamings(Study(study))

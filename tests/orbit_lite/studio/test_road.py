@@ -1,4 +1,4 @@
-"""The whole road by forms alone, as a browser without scripts goes it: what the page leaves is what the verbs read."""
+"""All steps with forms only, as in a browser without scripts: the page's files are the ones that the verbs read."""
 
 import csv
 import html
@@ -16,7 +16,7 @@ from orbit_lite.personal.checking.numbers import read_check_json, user_numbers
 from orbit_lite.personal.file import load_personal
 from orbit_lite.personal.teaching.personalize import personalize
 from orbit_lite.personal.teaching.sampling import PROTOCOL
-from orbit_lite.studio.routes.thing import SHORT_S, _said
+from orbit_lite.studio.routes.thing import SHORT_S, _verdict_sentence
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def client(serve, filmed, tmp_path_factory):
         yield client
 
 
-def test_the_folder_is_one_of_own_videos(client, filmed):
+def test_the_folder_is_a_folder_of_own_videos(client, filmed):
     own = {path.relative_to(client.root / "P01").parent for path in client.root.rglob("*.mp4")}
     assert {path.as_posix() for path in own} == {
         f"{thing.name}/{kind}" for thing in filmed.iterdir() for kind in ("clean", "clutter")
@@ -50,7 +50,7 @@ def test_the_folder_is_one_of_own_videos(client, filmed):
     assert not list(client.root.rglob(".incoming"))
 
 
-def test_the_recognizer_is_the_one_that_the_verb_makes(client, tmp_path):
+def test_the_recognizer_equals_the_verbs(client, tmp_path):
     out = tmp_path / "P01.safetensors"
     personalize(ModelChoice("protonets", "tiny", "random"), [client.root / "P01"], out, device=torch.device("cpu"))
     by_page, by_verb = load_personal(client.root / "P01/results/P01.safetensors"), load_personal(out)
@@ -59,12 +59,12 @@ def test_the_recognizer_is_the_one_that_the_verb_makes(client, tmp_path):
     assert by_page.calibration == by_verb.calibration
 
 
-def test_the_check_is_the_one_that_the_verb_makes(client):
+def test_the_check_equals_the_verbs(client):
     check = check_user(client.root / "P01/results/P01.safetensors", None, device=torch.device("cpu"))
     assert read_check_json(client.root / "P01/results/check/check.json") == {"P01": user_numbers(check)}
 
 
-def test_the_cards_say_what_the_check_says_worst_first(client):
+def test_the_cards_show_the_check_worst_first(client):
     check = check_user(client.root / "P01/results/P01.safetensors", None, device=torch.device("cpu"))
     page = html.unescape(client.page("p", "P01"))
     cards = re.findall(r'<li class="card">\s*<h3>([^<]+)</h3>\s*<p class="headline"><strong>([^<]+)</strong>', page)
@@ -107,10 +107,12 @@ def test_reports_are_shown_with_their_own_style_alone(client):
     assert client.page("p", "P01", "report", "check", "check_objects.csv").startswith("object,videos")
 
 
-def test_a_short_video_is_said_to_be_short_and_a_longer_one_and_a_photo_are_not():
-    def said(frames, **options):
-        return _said(Verdict(frames, ()), **options)
+def test_only_short_videos_are_reported_as_short():
+    def output(frames, **options):
+        return _verdict_sentence(Verdict(frames, ()), **options)
 
-    assert said(int(30 * SHORT_S) - 1, photo=False).endswith("It is short: film ten to twenty seconds, from all sides.")
-    assert "short" not in said(int(30 * SHORT_S), photo=False)
-    assert "short" not in said(1, photo=True)
+    assert output(int(30 * SHORT_S) - 1, photo=False).endswith(
+        "It is short: film ten to twenty seconds, from all sides."
+    )
+    assert "short" not in output(int(30 * SHORT_S), photo=False)
+    assert "short" not in output(1, photo=True)

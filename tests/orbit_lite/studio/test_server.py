@@ -1,4 +1,4 @@
-"""The verb: one line with the address, one server per study, and folders and ports that it can't take."""
+"""The verb: one line with the address, one server per study, and refused folders and ports."""
 
 import http.client
 import os
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @contextmanager
 def verb(folder, *options):
-    """The command in a process of its own, and its first line."""
+    """The command in a separate process, and its first line."""
     command = [sys.executable, "-m", "orbit_lite", "studio", str(folder), "--no-browser", "--port", "0", *options]
     process = subprocess.Popen(
         command,
@@ -46,14 +46,14 @@ def status_of(line, place="/"):
     return connection.getresponse().status
 
 
-def test_a_port_in_use_is_one_line_and_nobody_asked_for_takes_another(tmp_path, capsys):
+def test_a_port_in_use_gives_one_line_and_the_default_uses_another(tmp_path, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         assert main(["studio", str(tmp_path), "--no-browser", "--port", str(port)]) == 2
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1 and f"--port {port}: in use by another program" in said
+        output = capsys.readouterr().err
+        assert output.count("\n") == 1 and f"--port {port}: in use by another program" in output
     with listening(None) as first, listening(None) as second:
         ports = {first.getsockname()[1], second.getsockname()[1]}
         assert len(ports) == 2 and all(one > 0 for one in ports)
@@ -79,7 +79,7 @@ def test_a_port_is_free_again_as_soon_as_the_studio_on_it_is_stopped(serve, tmp_
     (lambda root: (root / "annotations").mkdir(parents=True), "a tree of frames or videos"),
     (lambda root: (root / "mug/clean").mkdir(parents=True), "give its parent folder"),
 ])  # fmt: skip
-def test_a_folder_that_is_no_study_is_refused_and_not_touched(tmp_path, capsys, make, why):
+def test_a_folder_that_is_not_a_study_is_refused_unchanged(tmp_path, capsys, make, why):
     root = tmp_path / "study"
     make(root)
     before = sorted(tmp_path.rglob("*"))
@@ -87,29 +87,29 @@ def test_a_folder_that_is_no_study_is_refused_and_not_touched(tmp_path, capsys, 
     assert why in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_folder_that_is_missing_is_made(tmp_path):
+def test_a_missing_folder_is_created(tmp_path):
     assert Study.open(tmp_path / "deep" / "new").participants() == [] and (tmp_path / "deep/new").is_dir()
 
 
-def test_a_study_that_the_verbs_have_indexed_is_one_still(study):
+def test_a_study_indexed_by_the_verbs_is_still_accepted(study):
     (study / "index.csv").write_text("split,user\n")
     assert [one.name for one in Study.open(study).participants()] == ["P01"]
 
 
-def test_without_the_extra_the_line_says_what_to_install(tmp_path, capsys, monkeypatch):
+def test_without_the_extra_the_message_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main(["studio", str(tmp_path / "new"), "--no-browser"]) == 2
     assert "pip install 'orbit-lite[studio]'" in capsys.readouterr().err
 
 
-def test_the_embedded_start_is_what_is_taught_unless_another_is_named(tmp_path, capsys):
+def test_the_embedded_start_is_taught_by_default(tmp_path, capsys):
     assert main(["studio", str(tmp_path), "--no-browser", "--backbone", "tiny"]) == 2
     assert "--backbone also needs --model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("at", "leaves"), [("upload", "uploads that were not judged"), ("teach", "parts")])
-def test_a_server_that_is_killed_leaves_nothing_half_and_loses_nothing(study, serve, at, leaves):
-    """Killed while a video comes in, or while it teaches; then started again."""
+def test_a_killed_server_leaves_no_partial_files_and_loses_nothing(study, serve, at, leaves):
+    """Killed while a video arrives, or while it teaches; then started again."""
     before = {path.relative_to(study): path.read_bytes() for path in study.rglob("*.mp4")}
     options = ("--model", "protonets", "--backbone", "tiny", "--weights", "random")
     with verb(study, *options) as (process, line):
@@ -142,10 +142,10 @@ def test_a_server_that_is_killed_leaves_nothing_half_and_loses_nothing(study, se
         assert found(), leaves
         process.kill()
     assert not list(study.rglob("*.safetensors"))
-    if at == "upload":  # what was not judged goes when the study is opened again
+    if at == "upload":  # unchecked uploads are removed when the study is opened again
         with verb(study, *options) as (process, line):
             assert status_of(line) == 200 and not list(study.rglob("new.mp4"))
-            assert main(["studio", str(study), "--no-browser"]) == 2  # the folder is open already
+            assert main(["studio", str(study), "--no-browser"]) == 2  # the folder is already open
             process.send_signal(signal.SIGINT)
             assert (*process.communicate(timeout=60), process.returncode) == ("", "", 0)
         assert [path.name for path in study.rglob("*") if path.name.startswith(".")] == []

@@ -1,4 +1,4 @@
-"""All that the page says stands in one file, and all of that file is said."""
+"""All texts of the page are in one file, and all texts in that file are used."""
 
 import ast
 import re
@@ -8,14 +8,14 @@ import pytest
 
 from orbit_lite.studio.wording import wording
 
-ROOM = Path(__file__).resolve().parents[3] / "orbit_lite" / "studio"
-TEMPLATES = sorted((ROOM / "templates").glob("*.html"))
-SCRIPTS = sorted((ROOM / "static").glob("*.js"))
+STUDIO = Path(__file__).resolve().parents[3] / "orbit_lite" / "studio"
+TEMPLATES = sorted((STUDIO / "templates").glob("*.html"))
+SCRIPTS = sorted((STUDIO / "static").glob("*.js"))
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
-def test_templates_have_no_words_of_their_own(template):
-    """What is between tags, and in attributes that are read out, comes from the texts."""
+def test_templates_contain_no_text(template):
+    """Text between tags, and in attributes that are read aloud, comes from the file of texts."""
     text = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", "", template.read_text(), flags=re.DOTALL)
     between = " ".join(re.findall(r">([^<>]*)<", text))
     assert not re.search(r"[A-Za-z]{2,}", between), between
@@ -24,15 +24,15 @@ def test_templates_have_no_words_of_their_own(template):
 
 
 SENTENCE = re.compile(r"[A-Za-z]{2,},? [a-z]{2,}")
-# what is said in the terminal, before there is a page; logged; or no text
+# messages in the terminal, before there is a page
 NOT_ON_PAGES = {"server.py": ["listening", "only_studio", "_why"], "study.py": ["open"], "wording.py": ["module"]}
 LOGGED = ("_LOG.exception", "_LOG.error", "_LOG.warning", "_LOG.info")
-FAULTS_OF_THE_KIT = {"no frame to answer for"}
+INTERNAL_ERRORS = {"no frame to answer for"}
 
 
-@pytest.mark.parametrize("module", sorted(ROOM.rglob("*.py")), ids=lambda path: path.relative_to(ROOM).as_posix())
-def test_modules_have_no_sentences_of_their_own(module):
-    """An error's message reaches the page, too."""
+@pytest.mark.parametrize("module", sorted(STUDIO.rglob("*.py")), ids=lambda path: path.relative_to(STUDIO).as_posix())
+def test_modules_contain_no_sentences(module):
+    """Error messages are shown on the page, too."""
     assert sentences(ast.parse(module.read_text()), NOT_ON_PAGES.get(module.name, [])) == []
 
 
@@ -44,27 +44,27 @@ def test_a_sentence_in_a_module_is_found():
     assert sentences(ast.parse(module), ["f"]) == [] and sentences(ast.parse('_LOG.info("not for a page")'), []) == []
 
 
-def sentences(module, passed_over):
-    """String constants with two words or more that are no docstrings, log lines or markup."""
+def sentences(module, skipped):
+    """String constants with two or more words that are not docstrings, log lines or markup."""
     found, nodes = [], [module]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SENTENCE.search(without_tags(node.value)):
             found.append(node.value)
         logged = isinstance(node, ast.Call) and ast.unparse(node.func) in LOGGED
-        named = isinstance(node, ast.FunctionDef) and node.name in passed_over
+        named = isinstance(node, ast.FunctionDef) and node.name in skipped
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if not (logged or named or docstring):
             nodes += ast.iter_child_nodes(node)
-    return [text for text in found if text not in FAULTS_OF_THE_KIT]
+    return [text for text in found if text not in INTERNAL_ERRORS]
 
 
 def without_tags(text):
     return re.sub(r"<[^>]*>?|[a-z-]+='[^']*'", "", text)
 
 
-def test_every_key_that_is_asked_for_is_there_and_every_one_is_asked_for():
-    sources = "\n".join(path.read_text() for path in (*ROOM.rglob("*.py"), *TEMPLATES, *SCRIPTS))
+def test_every_key_exists_and_is_used():
+    sources = "\n".join(path.read_text() for path in (*STUDIO.rglob("*.py"), *TEMPLATES, *SCRIPTS))
     keys = set(wording().texts)
     asked = set(re.findall(r"""(?:words|text|wording\(\))\(\s*["']([a-z_]+(?:\.[a-z_]+)+)["']""", sources))
     assert asked <= keys
@@ -75,7 +75,7 @@ def test_every_key_that_is_asked_for_is_there_and_every_one_is_asked_for():
     assert {key for key in keys - named if not made.match(key)} == set()
 
 
-def test_a_text_with_a_name_that_is_not_given_is_found_out():
+def test_a_text_without_its_name_is_an_error():
     with pytest.raises(KeyError):
         wording()("study.added")
     assert wording().number("count.things", 1) == "1 thing" and wording().number("count.things", 0) == "0 things"

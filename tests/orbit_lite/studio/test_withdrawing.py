@@ -1,4 +1,4 @@
-"""A participant who withdraws while something is made of their videos: nothing of it comes after that."""
+"""A participant withdraws while their videos are in use: nothing is written after the removal."""
 
 import argparse
 import shutil
@@ -18,7 +18,7 @@ from orbit_lite.studio.teaching import Teacher
 
 TINY = Teacher(ModelChoice("protonets", "tiny", "random"), workers=0)
 FILE = "study/P01/results/P01.safetensors"
-# each makes something of P01's videos, or of their recognizer
+# each uses P01's videos or recognizer
 COMMANDS = {
     "personalize": ["personalize", "--videos", "study/P01", "--out", FILE],
     "personalize elsewhere": ["personalize", "--videos", "study/P01", "--out", "other/a.safetensors"],
@@ -57,7 +57,7 @@ def withdraw(study):
 
 
 def require_refused(study):
-    """Nothing is removed, and the line says why."""
+    """Check that nothing is removed and the message says why."""
     before = sorted(path for path in study.rglob("*") if path.is_file() and "~" not in path.name)
     with pytest.raises(UsageError, match="another command is using it; nothing was changed"):
         withdraw(study)
@@ -65,7 +65,7 @@ def require_refused(study):
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_while_a_command_is_at_work_nobody_is_forgotten(study, command, monkeypatch):
+def test_nobody_is_forgotten_while_a_command_is_running(study, command, monkeypatch):
     done = []
 
     def work(options):
@@ -77,7 +77,7 @@ def test_while_a_command_is_at_work_nobody_is_forgotten(study, command, monkeypa
     assert withdraw(study).remaining == () and not (study / "P01").exists()
 
 
-def test_every_verb_that_takes_a_participants_folder_or_file_is_held_to_that():
+def test_every_verb_on_a_participants_folder_or_file_locks_it():
     (verbs,) = (one for one in parser._parser()._actions if isinstance(one, argparse._SubParsersAction))
     for name, verb in verbs.choices.items():
         theirs = any("orbit-lite personalize' writes" in (action.help or "") for action in verb._actions)
@@ -85,29 +85,29 @@ def test_every_verb_that_takes_a_participants_folder_or_file_is_held_to_that():
         assert bool(verb.get_default("of_participants")) == (name == "evaluate" or (theirs and name != "forget")), name
 
 
-def test_while_somebody_is_forgotten_no_command_begins(study, capsys):
+def test_no_command_starts_while_somebody_is_forgotten(study, capsys):
     with exclusive_use([study / "P01"]):
         assert parser.main(COMMANDS["personalize elsewhere"]) == 2
     assert "being removed or renamed" in capsys.readouterr().err and not list((study.parent / "other").iterdir())
 
 
-def test_what_was_taught_is_there_before_its_participant_is_forgotten(study, monkeypatch):
-    """Real teaching: the videos were read, and the recognizer is not written yet."""
-    read = personalizing.read_lesson
+def test_a_recognizer_is_written_before_its_participant_is_forgotten(study, monkeypatch):
+    """Real teaching: the videos have been read, but the recognizer is not written yet."""
+    read = personalizing.read_user_videos
 
     def reading(*given, **options):
-        lesson = read(*given, **options)
+        user_videos = read(*given, **options)
         require_refused(study)
-        return lesson
+        return user_videos
 
-    monkeypatch.setattr(personalizing, "read_lesson", reading)
+    monkeypatch.setattr(personalizing, "read_user_videos", reading)
     start = ["--model", "protonets", "--backbone", "tiny", "--weights", "random", "--workers", "0"]
     assert parser.main([*COMMANDS["personalize elsewhere"], *start]) == 0
     assert withdraw(study).remaining == ()
     assert not list((study.parent / "other").iterdir()) and not (study / "P01").exists()
 
 
-def test_what_is_made_between_the_list_and_the_removal_is_named(study):
+def test_files_made_between_the_list_and_the_removal_are_named(study):
     plan = plan_forget_participant("P01", [study.parent])
     shutil.copy(study.parent / FILE, study.parent / "late.safetensors")
     forgotten = plan.carry_out()
@@ -116,7 +116,7 @@ def test_what_is_made_between_the_list_and_the_removal_is_named(study):
     assert withdraw(study).remaining == () and not (study.parent / "late.safetensors").exists()
 
 
-def test_while_the_page_teaches_nobody_is_forgotten(client, monkeypatch):
+def test_nobody_is_forgotten_while_the_page_teaches(client, monkeypatch):
     taught = []
 
     def teach(*given, **options):
@@ -130,10 +130,10 @@ def test_while_the_page_teaches_nobody_is_forgotten(client, monkeypatch):
     assert client.ask("GET", "/p/P01")[0] == 404
 
 
-def test_while_files_arrive_or_are_tried_nobody_is_forgotten(client, monkeypatch):
+def test_nobody_is_forgotten_while_files_arrive_or_are_tried(client, monkeypatch):
     thing = next(path for path in sorted((client.root / "P01").iterdir()) if path.name != "results")
     video = next(path for path in sorted(thing.rglob("*")) if is_video_file(path.name)).read_bytes()
-    judge, judged, answers = client.studio.desk.judge, [], trying.frame_answers
+    judge, judged, answers = client.studio.intake.judge, [], trying.frame_answers
 
     def verdict(path):
         require_refused(client.root)
@@ -151,7 +151,7 @@ def test_while_files_arrive_or_are_tried_nobody_is_forgotten(client, monkeypatch
     assert withdraw(client.root).remaining == () and not (client.root / "P01").exists()
 
 
-def test_while_somebody_is_forgotten_the_page_changes_nothing_of_theirs(client):
+def test_the_page_changes_nothing_of_somebody_being_forgotten(client):
     thing = next(path.name for path in sorted((client.root / "P01").iterdir()) if path.name != "results")
     with exclusive_use([client.root / "P01"]):
         job = client.taught("P01")
@@ -169,7 +169,7 @@ STAGES = ("personalize", "check_user", "write_check", "evaluate_personal")
 
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_folder_that_is_removed_by_hand_while_it_is_taught_stays_removed(study, monkeypatch, stage, first):
+def test_a_folder_removed_by_hand_during_teaching_stays_removed(study, monkeypatch, stage, first):
     work, root = getattr(teaching, stage), study / "P02"
 
     def remove(*given, **options):
@@ -181,6 +181,6 @@ def test_a_folder_that_is_removed_by_hand_while_it_is_taught_stays_removed(study
         return made
 
     monkeypatch.setattr(teaching, stage, remove)
-    with pytest.raises(Gone, match="no participant P02 here any more"):
+    with pytest.raises(Gone, match="The participant P02 is no longer here"):
         TINY.teach(Study.open(study), "P02", lambda line: None)
     assert not root.exists()

@@ -1,4 +1,4 @@
-"""One writer at a time: two tabs, two servers, and the command line beside the page."""
+"""One writer at a time: two tabs, two servers, and the command line together with the page."""
 
 import json
 import shutil
@@ -36,10 +36,10 @@ def test_two_tabs_that_teach_at_once_teach_once(client):
     with ThreadPoolExecutor(4) as tabs:
         answers = list(tabs.map(lambda _: client.form("p", "P01", "teach")[0], range(4)))
     assert answers == [303] * 4
-    assert client.taught("P01")["number"] in (1, 2)  # the one, or one more after its end
+    assert client.taught("P01")["number"] in (1, 2)  # one, or another one after its end
 
 
-def test_while_a_command_writes_the_recognizer_the_page_does_not(client):
+def test_the_page_does_not_write_the_recognizer_while_a_command_does(client):
     thing = sorted((client.root / "P01").iterdir())[0].name
     (client.root / "P01/results").mkdir()
     with only_writer(client.root / "P01/results/P01.safetensors", "--out"):
@@ -49,13 +49,13 @@ def test_while_a_command_writes_the_recognizer_the_page_does_not(client):
             status, _, text = client.form(*place)
             assert status == 409 and "Nothing was changed" in text
         assert client.form("p", "P01", "t", thing, "rename", name="other")[0] == 409
-        # a video that was filmed just now is taken in all the same
+        # a video that was just filmed is still added
         (sent,) = client.upload("p", "P01", "t", thing, "videos", files=[("new.mp4", video_of(client.root))])
         assert sent["kept"]
     assert client.taught("P01")["state"] == "done"
 
 
-def test_while_a_command_has_the_folder_the_page_waits_and_then_says_so(client, monkeypatch):
+def test_the_page_waits_for_a_command_and_then_reports_it(client, monkeypatch):
     monkeypatch.setattr(locks, "WAIT_S", 0.2)
     with only_run(client.root / "P01"):
         status, _, text = client.form("p", "P01", "things", name="new thing")
@@ -63,7 +63,7 @@ def test_while_a_command_has_the_folder_the_page_waits_and_then_says_so(client, 
     assert client.form("p", "P01", "things", name="new thing")[0] == 303
 
 
-def test_an_index_that_a_verb_made_goes_with_a_change_and_another_file_stays(client):
+def test_a_verbs_index_is_removed_on_a_change_and_other_files_stay(client):
     from data_prep.tree.index import build_index
 
     thing = sorted((client.root / "P01").iterdir())[0].name
@@ -76,7 +76,7 @@ def test_an_index_that_a_verb_made_goes_with_a_change_and_another_file_stays(cli
     assert (client.root / "index.csv").read_text() == "my own list\n"
 
 
-def test_one_participants_folder_is_free_while_anothers_is_taught(client):
+def test_a_participants_folder_is_free_while_another_is_taught(client):
     shutil.copytree(client.root / "P01", client.root / "P02")
     study, inside, go = Study(client.root), threading.Event(), threading.Event()
 
@@ -93,7 +93,7 @@ def test_one_participants_folder_is_free_while_anothers_is_taught(client):
     thread.join()
 
 
-def test_a_job_that_fails_says_why_and_the_next_one_works(client):
+def test_a_failed_job_gives_the_reason_and_the_next_one_works(client):
     empty = client.root / "P01" / "empty thing"
     empty.mkdir()
     status, _, text = client.form("p", "P01", "teach")
@@ -111,8 +111,8 @@ def test_a_job_that_fails_says_why_and_the_next_one_works(client):
     assert client.taught("P01")["state"] == "done"
 
 
-def test_a_video_is_tried_while_another_tab_changes_the_folder(client, monkeypatch):
-    """Only to put the answers in their place is the folder held: whoever films meanwhile does not wait."""
+def test_a_video_can_be_tried_while_another_tab_changes_the_folder(client, monkeypatch):
+    """The folder is locked only while the answers are moved, so people can film meanwhile."""
     from orbit_lite.studio import trying
 
     assert client.taught("P01")["state"] == "done"

@@ -1,4 +1,4 @@
-"""An annotated copy: decoded again, its pictures are the source's and its captions the answers."""
+"""The annotated copy: when decoded, its pictures are the source's and its captions are the answers."""
 
 import csv
 import shutil
@@ -15,7 +15,7 @@ from groundwork.errors import DataError
 from orbit_lite.cli.parser import main
 from orbit_lite.personal.answering.answers import FrameAnswer
 from orbit_lite.personal.answering.overlay import BAND_PX, MARGIN_PX, SIDE_PX, Captions, annotate, caption
-from orbit_lite.personal.decision.rejection import Kind
+from orbit_lite.personal.decision.rejection import Certainty
 
 FFMPEG = shutil.which("ffmpeg")
 OBJECTS = ("bag", "mug")
@@ -25,12 +25,14 @@ def captions_of(labels):
     captions = Captions()
     for number, label in enumerate(labels, start=1):
         name = (*OBJECTS, NONE_OF_THESE)[label]
-        captions.add(FrameAnswer(number, 0.0, Kind.SURE if label < 2 else Kind.NONE, label, name, 0.874, "bag", 0.5))
+        captions.add(
+            FrameAnswer(number, 0.0, Certainty.SURE if label < 2 else Certainty.NONE, label, name, 0.874, "bag", 0.5)
+        )
     return captions
 
 
 def grays(count):
-    """Square pictures of another size than the copy's, each of its own gray."""
+    """Square pictures of a different size than the copy, each of a different gray."""
     return [np.full((96, 96, 3), 20 + 20 * number, np.uint8) for number in range(count)]
 
 
@@ -48,7 +50,7 @@ def test_each_frame_has_its_picture_and_its_own_caption(tmp_path):
     for number, (frame, label) in enumerate(zip(frames, labels, strict=True)):
         assert np.abs(frame[:SIDE_PX].astype(int) - (20 + 20 * number)).mean() < 3
         away = [np.abs(frame[SIDE_PX:].astype(int) - band).mean() for band in bands]
-        assert np.argmin(away) == label and min(away) < 4  # what H.264 leaves of it
+        assert np.argmin(away) == label and min(away) < 4  # H.264 is lossy
 
 
 @pytest.mark.parametrize("fps", [30, 29.97, 12.5])
@@ -62,7 +64,7 @@ def test_the_copy_runs_at_the_rate_of_its_frames(tmp_path, fps):
 
 
 @pytest.mark.parametrize("pictures", [4, 6])
-def test_a_video_that_changed_in_between_leaves_no_copy_and_the_old_one(tmp_path, pictures):
+def test_if_the_video_changed_meanwhile_the_old_copy_stays(tmp_path, pictures):
     (tmp_path / "out.mp4").write_bytes(b"old")
     with pytest.raises(DataError, match=r"out\.mp4: not written"):
         annotate(grays(pictures), captions_of([0] * 5), tmp_path / "out.mp4", fps=30)
@@ -98,7 +100,7 @@ def test_any_name_fits_large_and_white_on_black(name):
     assert ink(caption(name, ""))[3] - ink(caption(name, ""))[2] >= 30  # still large where it was shortened
 
 
-def test_a_short_name_is_set_larger_and_a_long_one_is_shortened_at_its_end():
+def test_short_names_are_larger_and_long_ones_are_cut_off():
     heights = [ink(caption(name, ""))[3] - ink(caption(name, ""))[2] for name in ("HHH", "H" * 12, "H" * 100)]
     assert heights[0] > heights[1] >= heights[2]
     assert np.array_equal(caption("H" * 100, ""), caption("H" * 101, ""))
@@ -106,7 +108,7 @@ def test_a_short_name_is_set_larger_and_a_long_one_is_shortened_at_its_end():
 
 
 def test_letters_beyond_ascii_are_drawn_not_boxes():
-    """An unknown letter is drawn as the same box, whichever it is."""
+    """All unknown letters are drawn as the same box."""
     letters = "\u00df\u0416\u03a9"
     assert all(unicodedata.name(letter) for letter in letters)
     drawn = [caption(letter, "").tobytes() for letter in (*letters, "\U000f0000")]
@@ -118,7 +120,7 @@ def clutter(alice):
     return sorted(alice.glob("*/clutter/*.mp4"))[0]
 
 
-def test_the_verb_writes_the_square_that_was_seen_with_the_answers_of_the_table(alice_file, clutter, tmp_path, capsys):
+def test_the_copy_shows_the_recognizers_square_and_the_tables_answers(alice_file, clutter, tmp_path, capsys):
     out, table = tmp_path / "out.mp4", tmp_path / "rows.csv"
     arguments = ["--annotated", out, "--csv", table, "--fps", "10"]
     assert main(["recognize", "--model", str(alice_file), str(clutter), *map(str, arguments)]) == 0
@@ -142,24 +144,24 @@ def test_a_folder_of_frames_is_annotated_too(alice_file, clutter, pocket_raw, po
 
 
 @pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
-def test_sound_and_what_the_source_says_of_itself_stay_behind(alice_file, clutter, tmp_path):
+def test_sound_and_metadata_are_not_copied(alice_file, clutter, tmp_path):
     source, out = tmp_path / "source.mp4", tmp_path / "out.mp4"
-    told = {"title": "my secret kitchen", "comment": "hello", "location": "+51.5000-000.1000/"}
+    result = {"title": "my secret kitchen", "comment": "hello", "location": "+51.5000-000.1000/"}
     command = [FFMPEG, "-v", "error", "-i", str(clutter), "-f", "lavfi", "-i", "sine=duration=2", "-shortest"]
-    command += [part for name, value in told.items() for part in ("-metadata", f"{name}={value}")]
+    command += [part for name, value in result.items() for part in ("-metadata", f"{name}={value}")]
     subprocess.run([*command, "-c:v", "copy", "-c:a", "aac", str(source)], check=True)
     with av.open(str(source)) as container:
-        assert told.items() <= container.metadata.items() and container.streams.audio
+        assert result.items() <= container.metadata.items() and container.streams.audio
     assert main(["recognize", "--model", str(alice_file), str(source), "--annotated", str(out), "--fps", "5"]) == 0
     with av.open(str(out)) as container:
         assert [stream.type for stream in container.streams] == ["video"]
         assert set(container.metadata) <= {"major_brand", "minor_version", "compatible_brands", "encoder"}
         assert container.metadata["encoder"].startswith("Lavf")
         assert set(container.streams[0].metadata) <= {"language", "handler_name", "vendor_id", "encoder"}
-    assert not any(value.encode() in out.read_bytes() for value in told.values())
+    assert not any(value.encode() in out.read_bytes() for value in result.values())
 
 
-def test_a_full_disk_is_one_line_and_leaves_neither_copy_nor_table(alice_file, clutter, small_disk, capsys):
+def test_a_full_disk_gives_one_line_and_leaves_no_files(alice_file, clutter, small_disk, capsys):
     disk = small_disk(64)
     outputs = ["--annotated", str(disk / "out.mp4"), "--json", str(disk / "out.json")]
     assert main(["recognize", "--model", str(alice_file), str(clutter), *outputs]) == 1

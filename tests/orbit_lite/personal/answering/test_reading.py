@@ -1,4 +1,4 @@
-"""A video's frames for recognizing: the same from a file and from a folder, in another process that needs no torch."""
+"""Reading a video's frames: the same from a file and from a folder, in another process that does not need torch."""
 
 import shutil
 import subprocess
@@ -40,34 +40,34 @@ def test_a_file_and_its_folder_of_frames_give_the_same_pixels(clutter, folder_of
 def test_batches_come_in_order_numbered_and_counted(clutter):
     batches = list(read_batches(VideoJob(clutter, 64)))
     numbers = [number for batch in batches for number in batch.numbers]
-    assert numbers == list(range(1, batches[0].of + 1))
+    assert numbers == list(range(1, batches[0].total + 1))
     assert all(len(batch.numbers) == len(batch.pictures) <= BATCH_FRAMES for batch in batches)
-    assert {batch.of for batch in batches} == {len(numbers)}
+    assert {batch.total for batch in batches} == {len(numbers)}
 
 
-def test_frames_that_are_not_to_be_measured_on_are_as_decoded(clutter):
+def test_frames_for_viewing_are_not_passed_through_jpeg(clutter):
     assert np.array_equal(pictures_of(VideoJob(clutter, 96, stored=False)), read_frames(clutter, size_px=96))
 
 
-def test_another_process_gives_the_same(clutter):
+def test_reading_in_another_process_gives_the_same_frames(clutter):
     job = VideoJob(clutter, 96, 10.0)
     with StreamWorker() as worker:
         found = [batch.pictures for batch in batches_in_worker(worker, job)]
     assert np.array_equal(np.concatenate(found), pictures_of(job))
 
 
-def test_a_folder_is_known_by_its_name_wherever_one_stands(clutter, folder_of, monkeypatch):
+def test_a_folder_works_as_the_current_directory(clutter, folder_of, monkeypatch):
     folder = folder_of(clutter)
     monkeypatch.chdir(folder)
     assert np.array_equal(pictures_of(VideoJob(Path("."), 224)), pictures_of(VideoJob(folder, 224)))
 
 
-def test_what_is_no_folder_of_frames(clutter, folder_of, tmp_path):
+def test_unusable_folders_of_frames_are_refused(clutter, folder_of, tmp_path):
     (tmp_path / "empty").mkdir()
     gap = shutil.copytree(folder_of(clutter), tmp_path / folder_of(clutter).name)
     (gap / f"{gap.name}-00003.jpg").unlink()
-    for path, said in ((tmp_path / "empty", "no frames in it"), (gap, "expected numbers without a gap")):
-        with pytest.raises(DataError, match=said) as caught:
+    for path, output in ((tmp_path / "empty", "has no frames"), (gap, "expected numbers without a gap")):
+        with pytest.raises(DataError, match=output) as caught:
             pictures_of(VideoJob(path, 224))
         assert str(path) in str(caught.value)
     with pytest.raises(DataError, match="224x224 pixels, expected 96x96"):

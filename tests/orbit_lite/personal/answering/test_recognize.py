@@ -1,4 +1,4 @@
-"""`orbit-lite recognize` on recorded videos, as a user meets it."""
+"""`orbit-lite recognize` on recorded videos, as a user sees it."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[4]
 
 @pytest.fixture
 def run(capsys):
-    """Run the verb; give its exit status, standard output, and its lines on stderr."""
+    """Run the verb; return its exit status, standard output, and its lines on stderr."""
 
     def call(*arguments):
         try:
@@ -91,13 +91,13 @@ def test_help_is_plain_text(run):
     assert all(f"--{name}" in out for name in ("camera", "stdin", "smooth", "csv", "json", "annotated", "speak"))
 
 
-def test_text_table_and_json_tell_the_same(run, choosy_file, clutter, tmp_path):
+def test_text_table_and_json_agree(run, choosy_file, clutter, tmp_path):
     table, summary = tmp_path / "rows.csv", tmp_path / "answers.json"
     status, out, lines = run("--model", choosy_file, *clutter, "--csv", table, "--json", summary, "--smooth", "0.2")
     assert status == 0
-    rows, told = rows_of(table), json.loads(summary.read_text())
-    assert [entry["video"] for entry in told["videos"]] == [str(video) for video in clutter]
-    for entry in told["videos"]:
+    rows, result = rows_of(table), json.loads(summary.read_text())
+    assert [entry["video"] for entry in result["videos"]] == [str(video) for video in clutter]
+    for entry in result["videos"]:
         own = [row for row in rows if row["video"] == entry["video"]]
         objects = [row["object"] or NONE_OF_THESE for row in own]
         answer, count = Counter(objects).most_common(1)[0]
@@ -112,14 +112,12 @@ def test_text_table_and_json_tell_the_same(run, choosy_file, clutter, tmp_path):
         assert f"{entry['video']}: {entry['answer']}\n" in out
         assert f"(frame {entry['first_frame']})" in out
     assert sum("answered in" in line for line in lines) == 3
-    assert told["model"]["objects"] == list(load_personal(choosy_file).objects)
-    assert told["settings"] == {"fps": 30.0, "smooth_s": 0.2, "engine": "torch"}
+    assert result["model"]["objects"] == list(load_personal(choosy_file).objects)
+    assert result["settings"] == {"fps": 30.0, "smooth_s": 0.2, "engine": "torch"}
     assert out.replace(str(clutter[0].parents[3]), "").isascii()
 
 
-def test_half_of_the_frames_are_none_of_these_and_a_smoothed_answer_keeps_to_the_threshold(
-    run, choosy_file, clutter, tmp_path
-):
+def test_the_threshold_also_applies_to_smoothed_answers(run, choosy_file, clutter, tmp_path):
     threshold = load_personal(choosy_file).rejection.point.threshold
     for smooth in ("0", "0.4"):
         run("--model", choosy_file, clutter[0], "--csv", tmp_path / "rows.csv", "--smooth", smooth)
@@ -149,13 +147,13 @@ def test_cutting_a_video_short_changes_no_earlier_answer(run, alice_file, clutte
         assert run("--model", alice_file, video, "--csv", tmp_path / name, "--smooth", "0.5")[0] == 0
     rows, cut = (without_video(rows_of(tmp_path / name)) for name in ("whole.csv", "short.csv"))
     assert len(cut) == 37 < len(rows)
-    for row, of_cut in zip(rows, cut, strict=False):  # a last, smaller batch rounds in its own way
+    for row, of_cut in zip(rows, cut, strict=False):  # a smaller last batch rounds differently
         numbers = [(float(row[name]), float(of_cut[name])) for name in ("confidence", "familiarity")]
         assert all(one == pytest.approx(other, abs=2e-4) for one, other in numbers)
         assert (row["frame"], row["time_s"], row["object"]) == (of_cut["frame"], of_cut["time_s"], of_cut["object"])
 
 
-def test_fewer_frames_a_second_are_the_same_frames_less_often(run, alice_file, clutter, tmp_path):
+def test_a_lower_rate_takes_every_third_frame(run, alice_file, clutter, tmp_path):
     for fps in ("30", "10"):
         assert run("--model", alice_file, clutter[0], "--fps", fps, "--csv", tmp_path / f"{fps}.csv")[0] == 0
     often, seldom = rows_of(tmp_path / "30.csv")[::3], rows_of(tmp_path / "10.csv")
@@ -165,7 +163,7 @@ def test_fewer_frames_a_second_are_the_same_frames_less_often(run, alice_file, c
     )
 
 
-def test_one_video_that_cannot_be_read_costs_only_itself(run, alice_file, clutter, tmp_path):
+def test_an_unreadable_video_does_not_affect_the_others(run, alice_file, clutter, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video at all\n" * 100)
     table, summary = tmp_path / "rows.csv", tmp_path / "answers.json"
@@ -173,15 +171,15 @@ def test_one_video_that_cannot_be_read_costs_only_itself(run, alice_file, clutte
     status, _, lines = run("--model", alice_file, *videos, "--csv", table, "--json", summary)
     assert status == 1
     assert [line for line in lines if line.startswith("failed: ")] == [lines_with(lines, f"failed: {broken}: ")]
-    assert lines[-1] == f"orbit-lite: 1 of 3 videos failed: {broken}; the others are done"
+    assert lines[-1] == f"orbit-lite: 1 of 3 videos failed: {broken}; the others were answered"
     assert {row["video"] for row in rows_of(table)} == {str(clutter[0]), str(clutter[1])}
-    told = json.loads(summary.read_text())
-    assert [entry["video"] for entry in told["videos"]] == [str(clutter[0]), str(clutter[1])]
-    assert [entry["video"] for entry in told["failed"]] == [str(broken)]
+    result = json.loads(summary.read_text())
+    assert [entry["video"] for entry in result["videos"]] == [str(clutter[0]), str(clutter[1])]
+    assert [entry["video"] for entry in result["failed"]] == [str(broken)]
     assert sum("answered in" in line for line in lines) == 2
 
 
-def test_a_video_of_two_pixels(run, alice_file, tmp_path):
+def test_a_video_of_two_pixels_is_refused(run, alice_file, tmp_path):
     small = tmp_path / "small.mp4"
     with av.open(str(small), "w") as container:
         stream = container.add_stream("libx264", rate=30)
@@ -201,7 +199,7 @@ def lines_with(lines, beginning):
 
 @pytest.fixture
 def late_damage(tmp_path_factory):
-    """A video that decodes well for 80 frames, and then does not: its last group of pictures has bits flipped."""
+    """A video that decodes for 80 frames and then fails, because bits are flipped in its last group of pictures."""
     path = tmp_path_factory.mktemp("late") / "late.mp4"
     draw = np.random.default_rng(1)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
@@ -219,7 +217,7 @@ def late_damage(tmp_path_factory):
     return path
 
 
-def test_rows_of_a_video_whose_damage_shows_late_are_taken_back(run, alice_file, clutter, late_damage, tmp_path):
+def test_rows_of_a_video_with_late_damage_are_removed(run, alice_file, clutter, late_damage, tmp_path):
     table = tmp_path / "rows.csv"
     status, _, lines = run("--model", alice_file, late_damage, clutter[0], "--csv", table)
     assert (status, "damaged near picture" in lines_with(lines, f"failed: {late_damage}: ")) == (1, True)
@@ -230,7 +228,7 @@ def test_rows_of_a_video_whose_damage_shows_late_are_taken_back(run, alice_file,
 
 @pytest.fixture
 def faulty(clutter, tmp_path):
-    """Files that are no video to recognize, by what is wrong with them."""
+    """Files that are not usable videos, named after what is wrong with them."""
     folder = tmp_path / "faulty"
     folder.mkdir()
     (folder / "text.mp4").write_text("shopping list\n" * 50)
@@ -247,7 +245,7 @@ def faulty(clutter, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("text.mp4", "does not decode"),
         ("nothing.mp4", "an empty file"),
@@ -256,24 +254,24 @@ def faulty(clutter, tmp_path):
         ("empty", "has no video, photo or folder of frames"),
     ],
 )
-def test_a_single_video_that_is_none_is_one_line_and_nothing_is_written(run, alice_file, faulty, tmp_path, name, said):
+def test_an_unusable_video_gives_one_line_and_writes_nothing(run, alice_file, faulty, tmp_path, name, message):
     outputs = ["--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json", "--annotated", tmp_path / "a.mp4"]
     status, out, lines = run("--model", alice_file, faulty / name, *outputs)
     assert (status, out, len(lines)) == (1, "", 1)
-    assert lines[0].startswith(f"orbit-lite: {faulty / name}: ") and said in lines[0]
+    assert lines[0].startswith(f"orbit-lite: {faulty / name}: ") and message in lines[0]
     assert list(tmp_path.iterdir()) == [faulty]
 
 
 def test_when_no_video_can_be_read_nothing_is_written(run, alice_file, faulty, tmp_path):
     videos = [faulty / "text.mp4", faulty / "nothing.mp4"]
     status, _, lines = run("--model", alice_file, *videos, "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json")
-    assert (status, lines[-1]) == (1, "orbit-lite: none of the 2 videos could be read; nothing is written")
+    assert (status, lines[-1]) == (1, "orbit-lite: none of the 2 videos could be read; nothing was written")
     assert list(tmp_path.iterdir()) == [faulty]
 
 
 @pytest.fixture
 def models(alice_file, tmp_path):
-    """Files that are no personal recognizer, by what is wrong with them."""
+    """Files that are not personal recognizers, named after what is wrong with them."""
     folder = tmp_path / "models"
     folder.mkdir()
     content = alice_file.read_bytes()
@@ -290,7 +288,7 @@ def models(alice_file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "expected"),
+    ("name", "message", "expected"),
     [
         ("cut", "", 1),
         ("altered", "damaged or altered", 1),
@@ -300,15 +298,15 @@ def models(alice_file, tmp_path):
         ("nothere", "no such file", 2),
     ],
 )
-def test_a_model_that_is_no_personal_file(run, models, clutter, tmp_path, name, said, expected):
+def test_an_unusable_model_is_refused(run, models, clutter, tmp_path, name, message, expected):
     status, out, lines = run("--model", models / name, clutter[0], "--csv", tmp_path / "a.csv")
     assert (status, out, len(lines)) == (expected, "", 1)
-    assert lines[0].startswith(f"orbit-lite: {models / name}: ") and said in lines[0]
+    assert lines[0].startswith(f"orbit-lite: {models / name}: ") and message in lines[0]
     assert not (tmp_path / "a.csv").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "expected one of VIDEO, --camera or --stdin, got none"),
         (["{v}", "--camera", "0"], "got VIDEO and --camera"),
@@ -330,16 +328,16 @@ def test_a_model_that_is_no_personal_file(run, models, clutter, tmp_path, name, 
         (["{v}", "--json", "{v}/in/a/file.json"], "file.json: no file can be written there"),
     ],
 )
-def test_what_is_asked_wrongly_is_named_before_any_work(run, alice_file, clutter, tmp_path, arguments, said):
+def test_usage_errors_are_reported_before_any_work(run, alice_file, clutter, tmp_path, arguments, message):
     def filled(text):
         return text.replace("{v}", str(clutter[0])).replace("{t}", str(tmp_path)).replace("{m}", str(alice_file))
 
     status, out, lines = run("--model", alice_file, *map(filled, arguments))
-    assert (status, out, filled(said) in lines[-1]) == (2, "", True), lines
+    assert (status, out, filled(message) in lines[-1]) == (2, "", True), lines
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_that_is_no_text_is_refused(run, alice_file, clutter, tmp_path):
+def test_a_name_that_is_not_text_is_refused(run, alice_file, clutter, tmp_path):
     odd = tmp_path / os.fsdecode(b"caf\xe9.mp4")  # Latin-1, as old disks have it
     try:
         shutil.copy(clutter[0], odd)
@@ -350,7 +348,7 @@ def test_a_name_that_is_no_text_is_refused(run, alice_file, clutter, tmp_path):
 
 
 @pytest.mark.parametrize(("option", "name"), [("--csv", "a.csv"), ("--json", "a.json")])
-def test_a_full_disk_is_one_line_and_leaves_nothing(run, alice_file, clutter, small_disk, option, name):
+def test_a_full_disk_gives_one_line_and_leaves_nothing(run, alice_file, clutter, small_disk, option, name):
     disk = small_disk(4)
     (disk / "old").write_bytes(bytes(4000))
     status, _, lines = run("--model", alice_file, clutter[0], option, disk / name)
@@ -359,7 +357,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(run, alice_file, clutter, sm
     assert [path.name for path in disk.iterdir()] == ["old"]
 
 
-def test_spoken_lines_are_all_there_is_on_standard_output(run, choosy_file, clutter):
+def test_standard_output_has_only_spoken_lines(run, choosy_file, clutter):
     status, out, lines = run("--model", choosy_file, *clutter, "--speak", "--smooth", "0.3")
     assert status == 0
     objects = load_personal(choosy_file).objects
@@ -370,7 +368,7 @@ def test_spoken_lines_are_all_there_is_on_standard_output(run, choosy_file, clut
             video = line
         else:
             lines_of[video].append(line)
-    assert all(lines_of.values())  # something is said of each, after its name
+    assert all(lines_of.values())  # each has spoken lines after its name
     assert {line for spoken in lines_of.values() for line in spoken} <= names
     assert sum("answered in" in line for line in lines) == len(clutter)
 
@@ -398,9 +396,9 @@ def test_ctrl_c_stops_at_once_and_leaves_nothing(alice_file, clutter, folder_of,
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    told = process.communicate(timeout=300)[1].splitlines()
+    result = process.communicate(timeout=300)[1].splitlines()
     assert process.returncode == 130
-    assert [line for line in told if not line.startswith("frames answered")] == [
+    assert [line for line in result if not line.startswith("frames answered")] == [
         "orbit-lite: stopped; nothing was written in part"
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["v"]

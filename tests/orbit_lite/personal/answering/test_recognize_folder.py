@@ -1,4 +1,4 @@
-"""`orbit-lite recognize` on folders and photos: what is looked for, what each gives, and what they give together."""
+"""`orbit-lite recognize` on folders and photos: what is found, each answer, and the summary."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from eval.formats.answer_text import NONE_OF_THESE
 from orbit_lite.cli.parser import main
 from orbit_lite.personal.answering.answers import VideoAnswer
 from orbit_lite.personal.answering.summary import AnswersSummary, ObjectCount, summary_text
-from orbit_lite.personal.decision.rejection import Kind, OperatingPoint, Rejection
+from orbit_lite.personal.decision.rejection import Certainty, OperatingPoint, Rejection
 from orbit_lite.personal.file import load_personal, save_personal
 
 
@@ -30,16 +30,16 @@ def rows_of(path):
 
 
 def answer(thing, kind):
-    return VideoAnswer(thing, kind, 10, 1, 0.0, 1.0, None if kind is Kind.NONE else 0.9, ((thing, 10),))
+    return VideoAnswer(thing, kind, 10, 1, 0.0, 1.0, None if kind is Certainty.NONE else 0.9, ((thing, 10),))
 
 
 def test_a_summary_counts_answers_by_object_and_kind():
     found = [
-        ("1.mp4", answer("mug", Kind.SURE)),
-        ("2.mp4", answer("mug", Kind.MAYBE)),
-        ("3.jpg", answer("none of these", Kind.MAYBE)),  # an object called so
-        ("4.mp4", answer(NONE_OF_THESE, Kind.NONE)),
-        ("5.heic", answer("cane", Kind.SURE)),
+        ("1.mp4", answer("mug", Certainty.SURE)),
+        ("2.mp4", answer("mug", Certainty.MAYBE)),
+        ("3.jpg", answer("none of these", Certainty.MAYBE)),  # an object with this name
+        ("4.mp4", answer(NONE_OF_THESE, Certainty.NONE)),
+        ("5.heic", answer("cane", Certainty.SURE)),
     ]
     summary = AnswersSummary.of(found, failed=2)
     assert summary == AnswersSummary(
@@ -61,7 +61,7 @@ def test_a_summary_counts_answers_by_object_and_kind():
     assert summary_text(AnswersSummary.of(found[2:3])).startswith("1 photo: ")
 
 
-def test_a_folder_gives_what_its_videos_give_and_a_summary(run_verb, alice_file, clutter, tmp_path):
+def test_a_folder_gives_its_videos_answers_and_a_summary(run_verb, alice_file, clutter, tmp_path):
     folder = tmp_path / "new"
     for number, video in enumerate(clutter):
         place = folder / ("mug/clutter" if number == 0 else "") / f"{9 + number}.mp4"
@@ -81,11 +81,11 @@ def test_a_folder_gives_what_its_videos_give_and_a_summary(run_verb, alice_file,
     assert (summary["videos"], summary["photos"], summary["failed"]) == (3, 0, 0)
     kinds = Counter(entry["kind"] for entry in content["videos"])
     assert (summary["sure"], summary["maybe"], summary["none"]) == (kinds["sure"], kinds["maybe"], kinds["none"])
-    said = out.split("\n\n")[-1].splitlines()
-    assert said[0] == f"3 videos: {kinds['sure']} sure, {kinds['maybe']} maybe, {kinds['none']} none of these"
+    output = out.split("\n\n")[-1].splitlines()
+    assert output[0] == f"3 videos: {kinds['sure']} sure, {kinds['maybe']} maybe, {kinds['none']} none of these"
     named = Counter(entry["object"] for entry in content["videos"] if entry["kind"] != "none")
     assert {row["object"]: row["sure"] + row["maybe"] for row in summary["objects"]} == named
-    assert len(said) == 1 + len(named)
+    assert len(output) == 1 + len(named)
 
 
 def test_one_video_has_no_summary_in_text(run_verb, alice_file, clutter):
@@ -93,7 +93,7 @@ def test_one_video_has_no_summary_in_text(run_verb, alice_file, clutter):
     assert "1 video:" not in out
 
 
-def test_a_packed_user_gives_what_the_raw_videos_give(run_verb, alice_file, alice, clutter, pocket_frames, tmp_path):
+def test_a_packed_user_gives_the_raw_videos_answers(run_verb, alice_file, alice, clutter, pocket_frames, tmp_path):
     pack(pocket_frames, tmp_path / "packed")
     archive = tmp_path / "packed/test" / f"{alice.name}.zip"
     frames = sorted((pocket_frames / "test" / alice.name).glob("*/clutter/*"))
@@ -126,7 +126,7 @@ def test_a_photo_is_one_frame(run_verb, alice_file, photos, tmp_path):
     rows = rows_of(tmp_path / "a.csv")
     assert [(row["frame"], row["time_s"]) for row in rows] == [("1", "0.000")] * 4
     assert "4 photos: " in out
-    assert "frames" not in out  # of no video: neither shares nor times mean anything
+    assert "frames" not in out  # a photo has neither shares nor times
     content = json.loads((tmp_path / "a.json").read_text())
     assert [entry["frames"] for entry in content["videos"]] == [1] * 4
     for fps in ("1", "100"):
@@ -160,7 +160,7 @@ def test_photos_teach_and_each_is_one_frame(run_verb, alice, tmp_path):
     assert (status, "8 photos: " in out) == (0, True)
 
 
-def test_a_photo_that_is_none_costs_only_itself(run_verb, alice_file, photos, tmp_path):
+def test_an_unreadable_photo_does_not_affect_the_others(run_verb, alice_file, photos, tmp_path):
     (photos / "broken.jpg").write_text("no picture")
     status, out, last = run_verb("recognize", "--model", alice_file, photos, "--csv", tmp_path / "a.csv")
     assert (status, "1 of 5 videos failed" in last, len(rows_of(tmp_path / "a.csv"))) == (1, True, 4)
@@ -186,11 +186,11 @@ def test_strictness_changes_answers_and_nothing_else(run_verb, alice_file, clutt
     assert eager == careful
 
 
-def test_a_strictness_that_is_none(run_verb, alice_file, clutter):
+def test_an_unknown_strictness_is_refused(run_verb, alice_file, clutter):
     assert run_verb("recognize", "--model", alice_file, clutter[0], "--strictness", "brave")[0] == 2
 
 
-def test_a_folder_of_nothing_and_one_that_is_not_there(run_verb, alice_file, tmp_path):
+def test_empty_and_missing_folders_are_refused(run_verb, alice_file, tmp_path):
     (tmp_path / "empty").mkdir()
     status, _, last = run_verb("recognize", "--model", alice_file, tmp_path / "empty", "--csv", tmp_path / "a.csv")
     assert (status, f"{tmp_path / 'empty'}: has no video, photo or folder of frames" in last) == (1, True)
@@ -198,7 +198,7 @@ def test_a_folder_of_nothing_and_one_that_is_not_there(run_verb, alice_file, tmp
     assert not (tmp_path / "a.csv").exists()
 
 
-def test_help_says_what_may_be_given(capsys):
+def test_help_mentions_photos_and_strictness(capsys):
     with pytest.raises(SystemExit):
         main(["recognize", "--help"])
     shown = capsys.readouterr().out

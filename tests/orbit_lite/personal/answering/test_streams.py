@@ -1,5 +1,5 @@
-"""Streams: a camera's frames, and raw ones from a pipe. For a camera stands a real encoded file, read by the same
-class; no test here depends on how fast this machine is."""
+"""Streams: a camera's frames, and raw ones from a pipe. A real encoded file read by the same class replaces the camera;
+no test here depends on the speed of the machine."""
 
 import csv
 import json
@@ -22,7 +22,14 @@ from orbit_lite.personal.answering import live
 from orbit_lite.personal.answering.frame_table import COLUMNS
 from orbit_lite.personal.answering.live import Latencies, recognize_stream
 from orbit_lite.personal.answering.recognize import Outputs
-from orbit_lite.personal.answering.streams import Camera, EveryFrame, LatestFrames, RawFrames, StreamFrame, seen_square
+from orbit_lite.personal.answering.streams import (
+    Camera,
+    EveryFrame,
+    LatestFrames,
+    RawFrames,
+    StreamFrame,
+    recognizer_square,
+)
 from orbit_lite.personal.file import load_personal
 
 ROOT = Path(__file__).parents[4]
@@ -41,7 +48,7 @@ def personal(alice_file):
 
 @pytest.fixture
 def piped(tmp_path, monkeypatch):
-    """Let bytes stand behind descriptor 0, as a pipe has them: they end, and can't be gone back in."""
+    """Put bytes behind descriptor 0 as a pipe, which ends and can't be rewound."""
     saved = os.dup(0)
 
     def pipe(content):
@@ -82,7 +89,7 @@ def wait_until(condition):
 
 
 class Counted:
-    """A source whose frames come when the test lets them, and which knows how many of them are still in memory."""
+    """A source whose frames arrive when the test allows it, and that counts how many of them are still in memory."""
 
     name = "counted"
 
@@ -92,7 +99,7 @@ class Counted:
         self._allowed = threading.Semaphore(0)
 
     def let_come(self, count):
-        """Let so many frames come, and wait until they came: a reader asks for the next one then."""
+        """Allow `count` frames, and wait until they have arrived, when the reader asks for the next one."""
         target = self.given + count + 1
         self._allowed.release(count)
         wait_until(lambda: self.asked >= target or self.closed)
@@ -114,33 +121,33 @@ class Counted:
         self.closed = True
 
 
-def test_the_latest_frame_wins_and_those_it_replaced_are_counted():
+def test_the_latest_frame_is_taken_and_replaced_ones_are_counted():
     source = Counted(40)
     reader = LatestFrames(source)
     with reader as frames:
         taken = []
-        for come in (1, 5, 1, 30):  # so many while a frame is in work
+        for come in (1, 5, 1, 30):  # this many arrive while a frame is processed
             source.let_come(come)
             taken.append(next(frames).number)
-        source.let_come(4)  # three frames, and the end
+        source.let_come(4)  # three frames and the end
         taken += [frame.number for frame in frames]
     assert taken == [1, 6, 7, 37, 40]
     assert reader.dropped == 40 - len(taken)
     assert source.closed
 
 
-def test_no_more_than_three_frames_are_in_memory():
+def test_at_most_three_frames_are_in_memory():
     source, most = Counted(60), 0
     with LatestFrames(source) as frames:
         source.let_come(1)
         for frame in frames:
-            source.let_come(5)  # come while this one is in work
+            source.let_come(5)  # these arrive while this one is processed
             most = max(most, sum(picture() is not None for picture in source.pictures))
             assert frame.number <= source.given
-    assert (source.given, most) == (60, 2)  # in work, and waiting; the third is yet to be read
+    assert (source.given, most) == (60, 2)  # one is processed and one waits; the third is not read yet
 
 
-def test_every_frame_is_taken_where_who_writes_waits():
+def test_every_frame_is_taken_if_the_writer_waits():
     source = Counted(5)
     source._allowed.release(6)  # and the end
     with EveryFrame(source) as frames:
@@ -149,7 +156,7 @@ def test_every_frame_is_taken_where_who_writes_waits():
 
 
 class Broken(Counted):
-    """Its third frame does not come."""
+    """A source whose third frame fails."""
 
     def read(self):
         if self.given == 2:
@@ -157,7 +164,7 @@ class Broken(Counted):
         return super().read()
 
 
-def test_an_error_of_the_reading_thread_comes_after_the_frames_before_it():
+def test_an_error_of_the_reading_thread_is_raised_after_earlier_frames():
     source = Broken(9)
     source._allowed.release(9)
     taken = []
@@ -166,17 +173,17 @@ def test_an_error_of_the_reading_thread_comes_after_the_frames_before_it():
     assert source.closed
 
 
-def test_a_reader_that_waits_for_a_frame_does_not_keep_the_block_from_ending():
+def test_the_block_can_end_while_the_reader_waits_for_a_frame():
     source = Counted(9)
     with LatestFrames(source):
         pass
-    assert not source.closed  # a device must not be let go of while it is read
+    assert not source.closed  # a device must not be closed while it is read
     source._allowed.release(1)
     wait_until(lambda: source.closed)
 
 
 class FilmedCamera(Camera):
-    """A camera's stand-in: a video file, whose frames come when the test lets them."""
+    """Replaces a camera with a video file whose frames arrive when the test allows it."""
 
     def __init__(self, path):
         super().__init__(path)
@@ -184,7 +191,7 @@ class FilmedCamera(Camera):
         self._allowed = threading.Semaphore(1)
 
     def let_come(self, count):
-        """Let so many more frames come, and wait until they came: the reader asks for the next one then."""
+        """Allow `count` more frames, and wait until they have arrived, when the reader asks for the next one."""
         target = self.asked + count
         self._allowed.release(count)
         wait_until(lambda: self.asked >= target or self.ended)
@@ -197,23 +204,25 @@ class FilmedCamera(Camera):
         return frame
 
 
-def test_a_slow_recognizer_of_a_camera_drops_frames_and_does_not_fall_behind(personal, clutter, monkeypatch, tmp_path):
+def test_a_slow_recognizer_drops_camera_frames_and_keeps_up(personal, clutter, monkeypatch, tmp_path):
     camera, length = FilmedCamera(str(clutter)), len(read_frames(clutter))
     wait_until_first_is_taken = []
     score = type(personal).scores
 
     def slowly(self, images):
         if not wait_until_first_is_taken:
-            wait_until(lambda: camera.asked == 2)  # the first frame is in work, the reader waits for the second
+            wait_until(
+                lambda: camera.asked == 2
+            )  # the first frame is being processed, and the reader waits for the second
             wait_until_first_is_taken.append(True)
-        camera.let_come(7)  # while this one is in work
+        camera.let_come(7)  # while this one is processed
         return score(self, images)
 
     monkeypatch.setattr(type(personal), "scores", slowly)
-    with pytest.raises(DataError, match="gives no more frames"):
+    with pytest.raises(DataError, match="sends no more frames"):
         recognize_stream(personal, camera, live=True, outputs=Outputs(csv=tmp_path / "rows.csv"))
     numbers = [int(row["frame"]) for row in rows_of(tmp_path / "rows.csv")]
-    # each was the newest there was, the others were dropped, and it got to the end with the stream
+    # each was the newest frame, the others were dropped, and it reached the stream's end
     assert length > 30 and numbers == sorted({*range(1, length, 7), length})
 
 
@@ -225,13 +234,15 @@ def test_a_camera_gives_rgb_pictures_numbered_and_timed(clutter):
     for number, seen in enumerate(source[:20], start=1):
         frame = camera.read()
         assert frame.number == number
-        assert np.abs(seen_square(frame.picture, 224).astype(int) - seen).mean() < 4  # two ways to scale, and JPEG
+        assert (
+            np.abs(recognizer_square(frame.picture, 224).astype(int) - seen).mean() < 4
+        )  # two ways to scale, and JPEG
     assert (frame.picture.dtype, frame.picture.ndim, frame.time_s >= 0) == (np.uint8, 3, True)
     camera.close()
 
 
 @pytest.mark.parametrize("text", ["#EXTM3U\n{}\n", "ffconcat version 1.0\nfile '{}'\n"])
-def test_a_file_in_a_cameras_place_shows_no_other_file(clutter, tmp_path, text):
+def test_a_playlist_instead_of_a_camera_opens_no_other_file(clutter, tmp_path, text):
     path = tmp_path / "list.mp4"
     path.write_text(text.format(clutter), encoding="utf-8")
     with pytest.raises(DataError, match="expected a video"):
@@ -241,11 +252,11 @@ def test_a_file_in_a_cameras_place_shows_no_other_file(clutter, tmp_path, text):
 def test_the_square_is_the_middle_of_the_picture():
     picture = np.full((60, 100, 3), 250, np.uint8)
     picture[:, 20:80] = (200, 40, 90)
-    assert np.abs(seen_square(picture, 32).astype(int) - (200, 40, 90)).max() <= 6  # what JPEG leaves
-    assert seen_square(np.zeros((1, 1, 3), np.uint8), 32).shape == (32, 32, 3)
+    assert np.abs(recognizer_square(picture, 32).astype(int) - (200, 40, 90)).max() <= 6  # JPEG is lossy
+    assert recognizer_square(np.zeros((1, 1, 3), np.uint8), 32).shape == (32, 32, 3)
 
 
-def test_raw_frames_come_whole_however_the_bytes_come(piped):
+def test_raw_frames_are_complete_however_the_bytes_arrive(piped):
     video = raw_video(7)
     piped(video.tobytes())
     source = RawFrames(0, WIDTH, HEIGHT, fps=20)
@@ -258,7 +269,7 @@ def test_raw_frames_come_whole_however_the_bytes_come(piped):
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (8193, 5)])
-def test_a_size_that_is_none(width, height):
+def test_an_invalid_frame_size_is_refused(width, height):
     with pytest.raises(UsageError, match=f"{width}x{height}"):
         RawFrames(0, width, height, fps=30)
 
@@ -280,7 +291,7 @@ def test_latencies_are_counted_to_the_millisecond(share):
 
 @pytest.fixture
 def run(capfd):
-    """Run the verb; give its exit status, standard output, and its lines on stderr, OpenCV's own among them."""
+    """Run the verb; return its exit status, standard output, and lines on stderr, including OpenCV's."""
 
     def call(*arguments):
         try:
@@ -294,7 +305,7 @@ def run(capfd):
     return call
 
 
-def test_stdin_is_answered_frame_by_frame_and_summed_up(run, alice_file, personal, piped, tmp_path):
+def test_stdin_is_answered_frame_by_frame_and_summarized(run, alice_file, personal, piped, tmp_path):
     video = raw_video(20)
     piped(video.tobytes())
     table, summary = tmp_path / "rows.csv", tmp_path / "answers.json"
@@ -302,20 +313,20 @@ def test_stdin_is_answered_frame_by_frame_and_summed_up(run, alice_file, persona
     status, out, lines = run("--model", alice_file, *size, "--csv", table, "--json", summary)
     assert status == 0
     rows = rows_of(table)
-    images = np.stack([seen_square(picture, 224) for picture in video])
+    images = np.stack([recognizer_square(picture, 224) for picture in video])
     scores = personal.scores(live.to_images(images, 1))
     assert [float(row["familiarity"]) for row in rows] == pytest.approx(scores.familiarity.tolist(), abs=2e-4)
     assert [(row["video"], row["frame"], row["time_s"]) for row in rows] == [
         ("stdin", str(k + 1), f"{k / 10:.3f}") for k in range(20)
     ]
-    told = json.loads(summary.read_text())
-    assert (told["videos"][0]["frames"], told["settings"]["answered"], told["settings"]["dropped"]) == (20, 20, 0)
+    result = json.loads(summary.read_text())
+    assert (result["videos"][0]["frames"], result["settings"]["answered"], result["settings"]["dropped"]) == (20, 20, 0)
     assert lines[-1].startswith("stdin: 20 frames answered, 0 dropped, ")
-    assert "ms (median), " in lines[-1] and lines[-1].endswith("ms (95 %)")
-    assert out.splitlines()[0].startswith("0.5 s: ")  # a line when the answer has held
+    assert "ms (median), " in lines[-1] and lines[-1].endswith("ms (95th percentile)")
+    assert out.splitlines()[0].startswith("0.5 s: ")  # one line when the answer has held
 
 
-def test_of_live_stdin_some_frames_may_be_dropped_and_none_is_lost_count_of(run, alice_file, piped, tmp_path):
+def test_live_stdin_may_drop_frames_but_counts_all(run, alice_file, piped, tmp_path):
     piped(raw_video(200).tobytes())
     status, _, lines = run(
         "--model", alice_file, "--stdin", f"{WIDTH}x{HEIGHT}", "--live", "--csv", tmp_path / "rows.csv", "--speak"
@@ -325,7 +336,7 @@ def test_of_live_stdin_some_frames_may_be_dropped_and_none_is_lost_count_of(run,
     assert lines[-1].startswith(f"stdin: {len(rows)} frames answered, {200 - len(rows)} dropped, ")
 
 
-def test_a_last_frame_that_is_cut_off_is_told_and_the_others_are_kept(run, alice_file, piped, tmp_path):
+def test_a_cut_off_last_frame_is_reported_and_the_others_are_kept(run, alice_file, piped, tmp_path):
     piped(raw_video(4).tobytes()[:-100])
     whole = 3 * WIDTH * HEIGHT
     status, _, lines = run(
@@ -334,30 +345,32 @@ def test_a_last_frame_that_is_cut_off_is_told_and_the_others_are_kept(run, alice
     assert status == 1
     assert lines[-1] == (
         f"orbit-lite: stdin: the last frame is cut off after {whole - 100} bytes; "
-        f"expected {whole} bytes a frame ({WIDTH}x{HEIGHT}, rgb24)"
+        f"expected {whole} bytes per frame ({WIDTH}x{HEIGHT}, rgb24)"
     )
     assert [row["frame"] for row in rows_of(tmp_path / "rows.csv")] == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"", "no frame came"), (b"abc", "cut off after 3 bytes")])
-def test_a_stream_without_a_frame_is_one_line_and_leaves_the_old_table(run, alice_file, piped, tmp_path, content, said):
+@pytest.mark.parametrize(("content", "message"), [(b"", "no frame arrived"), (b"abc", "cut off after 3 bytes")])
+def test_a_stream_without_frames_gives_one_line_and_keeps_the_old_table(
+    run, alice_file, piped, tmp_path, content, message
+):
     (tmp_path / "rows.csv").write_text("old")
     piped(content)
     arguments = ["--stdin", f"{WIDTH}x{HEIGHT}", "--csv", tmp_path / "rows.csv", "--json", tmp_path / "a.json"]
     status, out, lines = run("--model", alice_file, *arguments)
-    assert (status, out, len(lines), said in lines[0]) == (1, "", 1, True)
+    assert (status, out, len(lines), message in lines[0]) == (1, "", 1, True)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
     assert (tmp_path / "rows.csv").read_text() == "old"
 
 
-def test_a_camera_that_is_not_there_is_one_line(run, alice_file, tmp_path):
+def test_a_missing_camera_gives_one_line(run, alice_file, tmp_path):
     status, out, lines = run("--model", alice_file, "--camera", "97", "--csv", tmp_path / "rows.csv")
-    assert (status, out, len(lines)) == (1, "", 1)  # OpenCV prints warnings of its own otherwise
+    assert (status, out, len(lines)) == (1, "", 1)  # otherwise OpenCV prints warnings
     assert lines[0].startswith("orbit-lite: camera 97: can't be opened")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_ends_the_table_with_a_whole_line(run, alice_file, piped, small_disk):
+def test_on_a_full_disk_the_table_ends_with_a_whole_line(run, alice_file, piped, small_disk):
     disk = small_disk(8)
     (disk / "other").write_bytes(bytes(4096))
     piped(raw_video(200).tobytes())
@@ -370,22 +383,22 @@ def test_a_disk_that_fills_up_ends_the_table_with_a_whole_line(run, alice_file, 
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_stream_and_keeps_what_was_answered(alice_file, tmp_path):
+def test_ctrl_c_ends_a_stream_and_keeps_the_answers(alice_file, tmp_path):
     table, summary = tmp_path / "rows.csv", tmp_path / "answers.json"
-    heed = "import signal, sys; signal.signal(2, signal.default_int_handler); "  # a background run may have it ignored
+    heed = "import signal, sys; signal.signal(2, signal.default_int_handler); "  # it may be ignored in background runs
     command = [sys.executable, "-c", heed + "from orbit_lite.cli.parser import main; sys.exit(main())", "recognize"]
     command += ["--model", alice_file, "--stdin", f"{WIDTH}x{HEIGHT}", "--live", "--csv", table, "--json", summary]
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
     end = time.monotonic() + 600
-    while not (table.exists() and table.read_text().count("\n") >= 6):  # the heading and five answers, as they come
+    while not (table.exists() and table.read_text().count("\n") >= 6):  # the heading and five answers
         assert time.monotonic() < end and process.poll() is None
         process.stdin.write(raw_video(1).tobytes())
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=300)
-    lines = told.decode().splitlines()
+    _, result = process.communicate(timeout=300)
+    lines = result.decode().splitlines()
     assert process.returncode == 130, lines
     rows = rows_of(table)
     assert len(rows) >= 5 and all(None not in row.values() for row in rows)

@@ -1,4 +1,4 @@
-"""Calibration part by part: what each number is computed from, and that nothing is judged by what it taught."""
+"""Each part of the calibration: what each number is computed from, and that no frame is judged by what it taught."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from orbit_lite.models.heads.prototypes import PrototypeHead
 from orbit_lite.models.heads.ridge import RidgeClassifier, RidgeHead
 from orbit_lite.models.learner import LearnerConfig, load_learner
 from orbit_lite.models.recognizer import Recognizer, build_recognizer
-from orbit_lite.personal.calibrating.calibrate import MOST_STRANGERS, calibrate, estimate
+from orbit_lite.personal.calibrating.calibrate import MOST_LEFT_OUT, calibrate, estimate
 from orbit_lite.personal.calibrating.leave_out import (
     HeadTeaching,
     hold_out,
@@ -26,7 +26,7 @@ from orbit_lite.personal.decision.confidence import confidences, fit_temperature
 from orbit_lite.personal.decision.familiarity import Familiarity, weights_by_video
 from orbit_lite.personal.decision.rejection import CURVE_AIMS, UNTESTED, HeldOutFamiliarity, cross_fitted_refusals
 from orbit_lite.personal.recognizer import SupportSet, TaughtVideo
-from orbit_lite.personal.teaching.material import Lesson
+from orbit_lite.personal.teaching.material import UserVideos
 from orbit_lite.personal.teaching.teach import teach
 from tests.orbit_lite.personal.simulated_users import World, recognizer_of
 
@@ -35,7 +35,7 @@ EMBEDDED = {"model": {"learner": "ridge", "backbone": "efficientnet_lite0", "wei
 
 
 def with_head(head) -> Recognizer:
-    """A recognizer of any features, whose head's own numbers are not chosen."""
+    """A recognizer of any features, with a head whose hyperparameters are not chosen."""
     return Recognizer(extractor=recognizer_of().extractor, head=head)
 
 
@@ -50,7 +50,7 @@ def uneven(support: SupportSet, seed: int = 0) -> SupportSet:
 
 
 def with_videos(support: SupportSet, *counts: int) -> SupportSet:
-    """The set with so many videos of each object."""
+    """The set with `count` videos of each object."""
     seen: dict[str, int] = {}
     kept = []
     for video, features in support.parts():
@@ -81,9 +81,10 @@ def found(support):
 
 
 class TestParts:
-    """Each against what is computed here from videos held out by likeness; videos are of one to four frames."""
+    """Each part, compared with a computation here from videos held out by likeness, with one to four frames per
+    video."""
 
-    def test_temperature_is_of_videos_held_out_by_likeness_each_weighing_the_same(self, support, found):
+    def test_temperature_uses_videos_held_out_by_likeness_with_equal_weights(self, support, found):
         held = held_out(support, rounds_by_likeness(support.videos, support.features))
         assert found.temperature == fit_temperature(held.logits, held.label, weights_by_video(held.video))
         assert found.temperature != fit_temperature(held.logits, held.label, np.ones(len(held.frame)))
@@ -98,7 +99,7 @@ class TestParts:
         assert [point.sure_threshold for point in curve] == known.sure_thresholds(CURVE_AIMS).tolist()
         assert (found.rejection.videos, found.rejection.frames) == (30, len(support.features))
 
-    def test_misses_are_of_videos_that_had_no_part_in_the_threshold_each_weighing_the_same(self, support, found):
+    def test_misses_use_thresholds_set_without_the_video_with_equal_weights(self, support, found):
         _, known = familiarity(held_out(support, rounds_by_likeness(support.videos, support.features)))
         refused = cross_fitted_refusals(known, CURVE_AIMS)
         per_video = [refused[known.videos == number].mean(axis=0) for number in range(30)]
@@ -109,14 +110,14 @@ class TestParts:
     def test_the_estimate(self, support, found):
         held = held_out(support, rounds_by_likeness(support.videos, support.features))
         singles = held_out(support, rounds_of_single_videos(support.videos))
-        told = found.estimate
-        assert told == estimate(held, singles, support.videos)
-        assert told.accuracy == held.right.mean() < told.same_place == singles.right.mean()
-        assert told.low == wilson_interval(30 * held.right.mean(), 30)[0]
-        assert told.high == wilson_interval(30 * singles.right.mean(), 30)[1]
-        assert (told.chance, told.videos, told.frames, told.pairs) == (0.2, 30, len(support.features), False)
+        result = found.estimate
+        assert result == estimate(held, singles, support.videos)
+        assert result.accuracy == held.right.mean() < result.same_place == singles.right.mean()
+        assert result.low == wilson_interval(30 * held.right.mean(), 30)[0]
+        assert result.high == wilson_interval(30 * singles.right.mean(), 30)[1]
+        assert (result.chance, result.videos, result.frames, result.pairs) == (0.2, 30, len(support.features), False)
 
-    def test_each_rounds_calibration_error_is_at_the_temperature_of_the_other_round(self, support, found):
+    def test_each_rounds_calibration_error_uses_the_other_rounds_temperature(self, support, found):
         held = held_out(support, rounds_by_likeness(support.videos, support.features))
         weights = weights_by_video(held.video)
 
@@ -131,8 +132,8 @@ class TestParts:
 
         assert found.estimate.ece == pytest.approx(error(same=False)) != pytest.approx(error(same=True))
 
-    def test_false_alarms_are_what_a_recognizer_of_the_others_calls_one_of_them(self, support, found):
-        """Its thresholds are those that it would have alone; each video of the stranger weighs the same."""
+    def test_false_alarms_are_frames_of_a_left_out_object_that_get_another_name(self, support, found):
+        """The thresholds are those of a recognizer of the others; each video of the left-out object weighs the same."""
         passed, areas = [], []
         for name in support.objects:
             others, own = support.without([name]), support.only([name])
@@ -146,15 +147,15 @@ class TestParts:
             numbers = own.video_numbers.numpy()
             passed.append(np.mean([above[numbers == number].mean(axis=0) for number in np.unique(numbers)], axis=0))
             areas.append(self.area(support, name, alone.familiarity))
-        told = [point.false_alarms for point in found.rejection.curve]
-        assert told == pytest.approx(np.maximum(np.mean(passed, axis=0), 1 / 6), abs=1e-6)
-        assert told == sorted(told, reverse=True) and told[0] - told[-1] > 0.3
+        result = [point.false_alarms for point in found.rejection.curve]
+        assert result == pytest.approx(np.maximum(np.mean(passed, axis=0), 1 / 6), abs=1e-6)
+        assert result == sorted(result, reverse=True) and result[0] - result[-1] > 0.3
         assert found.rejection.auroc == pytest.approx(np.mean(areas), abs=1e-6)
 
     @staticmethod
     def area(support, name, of_known):
-        """Mean over the two rounds of the share of pairs, a held-out frame of the others and one of the stranger, in
-        which the stranger is less familiar to the recognizer that the round's other videos taught."""
+        """Mean over both rounds of the share of pairs of a held-out frame of the others and one of the left-out object
+        in which the latter is less familiar to the recognizer taught with the round's other videos."""
         rounds = rounds_by_likeness(support.videos, support.features)
         areas = []
         for held in rounds:
@@ -183,7 +184,7 @@ class TestParts:
             areas.append(((known > other) + (known == other) / 2).mean())
         return np.mean(areas)
 
-    def test_a_rarer_event_than_so_many_objects_can_show_is_not_reported(self):
+    def test_false_alarms_are_not_below_what_so_few_objects_can_show(self):
         apart = calibrate(with_head(HEAD), World(objects=4, apart=5).user(0).support, origin={})
         assert {point.false_alarms for point in apart.rejection.curve} == {1 / 5}
         assert apart.rejection.auroc == 1.0
@@ -191,7 +192,7 @@ class TestParts:
 
 @dataclass(eq=False)
 class Fit:
-    """Which frames taught a classifier, and which it judged, by their content."""
+    """The frames that taught a classifier, and those it judged, by their content."""
 
     way: int
     weight: Tensor
@@ -201,7 +202,7 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class WatchedClassifier:
-    """A classifier that notes what it judges."""
+    """A classifier that records what it judges."""
 
     inner: RidgeClassifier
     fit: Fit
@@ -234,18 +235,18 @@ def watched(support: SupportSet) -> list[Fit]:
 
 
 def missing(support: SupportSet, fit: Fit) -> tuple[str, ...]:
-    """Objects of which no frame taught."""
+    """Objects without a teaching frame."""
     return tuple(name for name in support.objects if not fit.taught & set(contents(support.only([name]).features)))
 
 
 class TestLeftOut:
     @pytest.mark.parametrize("counts", [(6, 6, 6, 6), (2, 2, 2, 2), (3, 1, 6, 2), (2, 1, 1, 1)])
-    def test_no_recognizer_judges_what_taught_it(self, counts):
+    def test_no_recognizer_judges_frames_that_taught_it(self, counts):
         support = uneven(with_videos(World(objects=4).user(1).support, *counts))
         fits = watched(support)
         assert fits and all(fit.judged and not fit.judged & fit.taught for fit in fits)
 
-    def test_each_stranger_is_judged_by_a_recognizer_of_all_the_others_and_by_one_of_each_round(self):
+    def test_each_left_out_object_is_judged_by_recognizers_of_all_others_and_of_each_round(self):
         support = World(objects=4).user(1).support
         fits = watched(support)
         for name in support.objects:
@@ -258,7 +259,7 @@ class TestLeftOut:
             assert set.union(*(fit.judged for fit in rounds)) == own | others
         assert sum(fit.way == 4 for fit in fits) == 2 + 6  # two by likeness, six videos one at a time
 
-    def test_what_a_stranger_looks_like_changes_no_recognizer_that_meets_it(self):
+    def test_a_left_out_object_does_not_change_the_recognizers_that_judge_it(self):
         support = World(objects=4).user(1).support
         features = support.features.clone()
         features[support.labels == 2] = torch.randn(24, 32, generator=torch.Generator().manual_seed(0))
@@ -269,15 +270,15 @@ class TestLeftOut:
         for ours, theirs in zip(before, after, strict=True):
             assert torch.equal(ours.weight, theirs.weight) and ours.judged != theirs.judged
 
-    def test_of_many_objects_sixteen_are_strangers_from_the_first_to_the_last(self):
+    def test_sixteen_of_many_objects_are_left_out_evenly(self):
         support = World(objects=20, places=2, videos=1, frames=2).user(0).support
-        strangers = {missing(support, fit) for fit in watched(support) if fit.way == 19}
-        assert len(strangers) == MOST_STRANGERS == 16
-        assert {(support.objects[0],), (support.objects[-1],)} <= strangers
+        left_out = {missing(support, fit) for fit in watched(support) if fit.way == 19}
+        assert len(left_out) == MOST_LEFT_OUT == 16
+        assert {(support.objects[0],), (support.objects[-1],)} <= left_out
 
-    def test_the_settled_number_is_held_fixed(self):
-        """The penalty that all the videos choose, also where others are held out: the ridge head's and a fixed one's
-        calibration are the same."""
+    def test_the_chosen_hyperparameter_is_kept_fixed(self):
+        """The penalty is chosen with all videos, also when some are held out: the ridge head gives the same calibration
+        as a head with that fixed penalty."""
         recognizer, support = recognizer_of(), World(objects=4).user(1).support
         settled = HeadTeaching.settled(recognizer, support).head
         assert calibrate(recognizer, support, origin={}) == calibrate(with_head(settled), support, origin={})
@@ -287,19 +288,19 @@ class TestFewVideos:
     def test_a_single_object_is_not_calibrated(self):
         assert calibrate(with_head(HEAD), World(objects=1).user(0).support, origin={}) == UNCALIBRATED
 
-    def test_one_video_of_each_leaves_all_a_maybe(self):
+    def test_with_one_video_of_each_object_every_answer_is_a_maybe(self):
         support = with_videos(World().user(0).support, *[1] * 6)
         assert calibrate(with_head(HEAD), support, origin={}) == UNCALIBRATED
         assert calibrate(with_head(HEAD), support, origin=EMBEDDED).rejection.point.threshold == 0.525
 
-    def test_a_backbones_least_cosine_is_not_used_for_another_or_where_it_adapts(self):
+    def test_the_lowest_cosine_is_used_only_for_its_backbone_without_adaptation(self):
         support = with_videos(World().user(0).support, *[1] * 6)
         other = {"model": EMBEDDED["model"] | {"weights": "random"}}
         assert calibrate(with_head(HEAD), support, origin=other).rejection.point == UNTESTED
         adapting = build_recognizer("finetuner_film", "tiny", weights="random", frame_size_px=32)
         assert calibrate(adapting, support, origin=EMBEDDED).rejection.point == UNTESTED
 
-    def test_two_objects_have_a_threshold_and_no_strangers(self):
+    def test_two_objects_have_a_threshold_and_none_is_left_out(self):
         support = World(objects=2).user(0).support
         found = calibrate(with_head(HEAD), support, origin={})
         assert found.rejection.auroc is None and found.rejection.least_false_alarms is None
@@ -307,7 +308,7 @@ class TestFewVideos:
         assert point.threshold is not None and point.misses is not None and point.false_alarms is None
         assert found.estimate.chance == 0.5 and found.estimate.videos == 12
 
-    def test_an_object_with_a_single_video_always_teaches_and_is_still_a_stranger(self):
+    def test_an_object_with_a_single_video_always_teaches_and_is_also_left_out(self):
         support = with_videos(World(objects=4).user(0).support, 6, 1, 6, 6)
         found = calibrate(with_head(HEAD), support, origin={})
         assert found.estimate.videos == found.rejection.videos == 18
@@ -315,8 +316,8 @@ class TestFewVideos:
         assert only == set(support.objects)
         assert not [fit for fit in watched(support) if fit.way == 4 and missing(support, fit)]
 
-    def test_where_one_object_alone_has_two_videos_it_is_no_stranger(self):
-        """Without it no video of the others can be held out, so no threshold could be set."""
+    def test_the_only_object_with_two_videos_is_not_left_out(self):
+        """Without it, no video of the others can be held out, so no threshold could be set."""
         support = with_videos(World(objects=4).user(0).support, 2, 1, 1, 1)
         found = calibrate(with_head(HEAD), support, origin={})
         assert found.estimate.pairs and found.estimate.videos == 2
@@ -325,7 +326,7 @@ class TestFewVideos:
         }
         assert found.rejection.point.false_alarms is not None and 0 <= found.rejection.auroc <= 1
 
-    def test_pairs_are_held_out_the_same_either_way(self):
+    def test_pairs_are_held_out_the_same_in_both_ways(self):
         user = World(objects=4, apart=0.5, own=0.0, drift=0.8).user(0)
         support = with_videos(user.support, 2, 2, 1, 2)
         found = calibrate(with_head(HEAD), support, origin={}).estimate
@@ -355,8 +356,8 @@ class TestFewVideos:
     ],
     ids=["steps", "generator", "none"],
 )
-def test_every_kind_of_learner_is_calibrated_on_the_features_it_recognizes_by(learner):
-    """32 px, random weights; three objects of their own colors, three videos each."""
+def test_every_kind_of_learner_is_calibrated_on_the_features_it_uses(learner):
+    """32 px, random weights; three objects of different colors, three videos each."""
     recognizer = build_recognizer(learner, "tiny", weights="random", seed=1, frame_size_px=32)
     generator = torch.Generator().manual_seed(0)
     videos, images = [], []
@@ -366,7 +367,7 @@ def test_every_kind_of_learner_is_calibrated_on_the_features_it_recognizes_by(le
         videos.append(TaughtVideo(f"thing {number // 3}", 90, (1, 31, 61), str(number)))
         images.append(frames)
     tensors = [recognizer.embed(frames) for frames in images] if recognizer.shares_features else images
-    personal = teach(recognizer, Lesson("alice", tuple(videos), tuple(tensors), (), (), 0), origin={})
+    personal = teach(recognizer, UserVideos("alice", tuple(videos), tuple(tensors), (), (), 0), origin={})
     found = personal.calibration
     assert found.estimate.videos == found.rejection.videos == 9 and found.estimate.frames == 27
     assert 0 <= found.estimate.low <= found.estimate.accuracy <= found.estimate.high <= 1

@@ -1,4 +1,4 @@
-"""Videos held out: which ones together, and that what is held out never teaches, for every head and for learners that
+"""Holding videos out: which ones are held out together, and that they never teach, for every head and for learners that
 adapt."""
 
 import dataclasses
@@ -15,7 +15,7 @@ from orbit_lite.models.learner import LearnerConfig
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.calibrating.leave_out import (
     HeadTeaching,
-    Taught,
+    TaughtRecognizer,
     WholeTeaching,
     hold_out,
     rounds_by_likeness,
@@ -52,7 +52,7 @@ def head_of(name, width=8):
 
 
 def whole_teaching(learner, videos=(("keys", 2), ("mug", 3)), *, seed=0):
-    """A learner, and images of two frames a video."""
+    """A learner, and images with two frames per video."""
     recognizer = build_recognizer(learner, "tiny", weights="random", seed=1, frame_size_px=SIZE_PX)
     taught = tuple(
         TaughtVideo(name, 60, (1, 31), f"{name}-{number}") for name, count in videos for number in range(count)
@@ -64,7 +64,7 @@ def whole_teaching(learner, videos=(("keys", 2), ("mug", 3)), *, seed=0):
 
 @dataclasses.dataclass
 class Recorded:
-    """A teaching that remembers what it was asked: for each recognizer what was made, who taught it, who was judged."""
+    """A teaching that records, for each recognizer, which frames taught it and which it judged."""
 
     inner: object
 
@@ -84,7 +84,7 @@ class Recorded:
             seen.append(asked)
             return made.features(asked)
 
-        return Taught(made.head, made.means, features)
+        return TaughtRecognizer(made.head, made.means, features)
 
 
 def video(name, digest):
@@ -92,13 +92,13 @@ def video(name, digest):
 
 
 def digests(rounds, videos):
-    """Rounds, by what is in them: objects and digests."""
+    """The rounds as objects and digests."""
     return [{(videos[place].object, videos[place].digest) for place in held} for held in rounds]
 
 
 class TestOneAtATime:
     def test_by_hand(self):
-        # digests out of order: the first video of the bag is the one with the lowest
+        # digests are out of order: the bag's first video is the one with the lowest
         videos = [video("bag", "b"), video("bag", "a"), *(video("mug", d) for d in "zyx"), video("keys", "c")]
         assert rounds_of_single_videos(videos) == [[1, 4], [0, 3], [2]]
         assert rounds_of_single_videos(videos[5:]) == []
@@ -111,8 +111,8 @@ class TestOneAtATime:
 
 
 class TestByLikeness:
-    def test_two_places_become_the_two_groups(self):
-        """Three videos of each object at home and three in the shop: each round holds one place of each object."""
+    def test_two_places_form_the_two_groups(self):
+        """Three videos of each object at home and three in the shop: each round holds out one place of each object."""
         support = World(objects=4, places=2, videos=3, own=3.0, drift=0.3).user(0).support
         of_place = {video.digest: number // 3 % 2 for number, video in enumerate(support.videos)}
         rounds = by_likeness(support)
@@ -122,43 +122,41 @@ class TestByLikeness:
 
     def test_the_group_with_the_lowest_digest_is_held_out_first(self):
         videos = [video("bag", d) for d in "dbca"] + [video("mug", "f"), video("mug", "e")]
-        looks = torch.tensor([[1, 0], [0, 1], [1, 0.1], [1, 0.2], [1, 1], [1, 1]])
-        # the bag's b looks unlike the other three, of which a is the first of all
-        assert [sorted(held) for held in rounds_by_likeness(videos, looks)] == [[0, 2, 3, 5], [1, 4]]
+        comparison_features = torch.tensor([[1, 0], [0, 1], [1, 0.1], [1, 0.2], [1, 1], [1, 1]])
+        # the bag's b differs from the other three, of which a comes first
+        assert [sorted(held) for held in rounds_by_likeness(videos, comparison_features)] == [[0, 2, 3, 5], [1, 4]]
 
-    def test_how_long_features_are_says_nothing(self):
+    def test_the_length_of_features_does_not_matter(self):
         videos = [video("bag", d) for d in "abcd"]
-        looks = torch.tensor([[1, 0.0], [0, 1], [9, 0.5], [0.1, 8]])
-        assert rounds_by_likeness(videos, looks) == [[0, 2], [1, 3]]
+        comparison_features = torch.tensor([[1, 0.0], [0, 1], [9, 0.5], [0.1, 8]])
+        assert rounds_by_likeness(videos, comparison_features) == [[0, 2], [1, 3]]
 
-    def test_groups_are_wards_and_not_one_video_against_a_chain_of_others(self):
+    def test_groups_are_from_wards_linkage_not_single_linkage(self):
         """Directions at 0, 8, 20, 28 and 41 degrees: the widest gap is the last, but the groups stay compact."""
         angles = torch.deg2rad(torch.tensor([0.0, 8, 20, 28, 41]))
-        looks = torch.stack([angles.cos(), angles.sin()], dim=1)
-        assert rounds_by_likeness([video("bag", d) for d in "abcde"], looks) == [[0, 1], [2, 3, 4]]
+        comparison_features = torch.stack([angles.cos(), angles.sin()], dim=1)
+        assert rounds_by_likeness([video("bag", d) for d in "abcde"], comparison_features) == [[0, 1], [2, 3, 4]]
 
     def test_videos_are_compared_by_their_means(self):
-        # c's two frames point either way, its mean is like b's
+        # c's two frames point in opposite directions, but its mean is like b's
         videos = [*(video("bag", d) for d in "ab"), TaughtVideo("bag", 60, (1, 31), "c")]
-        looks = torch.tensor([[1, 0.0], [0.7, 0.7], [1, 0.0], [0.0, 1]])
-        assert rounds_by_likeness(videos, looks) == [[0], [1, 2]]
+        comparison_features = torch.tensor([[1, 0.0], [0.7, 0.7], [1, 0.0], [0.0, 1]])
+        assert rounds_by_likeness(videos, comparison_features) == [[0], [1, 2]]
 
     @pytest.mark.parametrize("count", [2, 3, 4, 7])
-    def test_identical_videos_are_cut_in_two_all_the_same(self, count):
+    def test_identical_videos_are_also_split_in_two(self, count):
         videos = [video("bag", str(number)) for number in range(count)]
         first, second = rounds_by_likeness(videos, torch.ones(count, 4))
         assert sorted(first + second) == list(range(count)) and first and second and 0 in first
 
-    def test_single_videos_give_no_round(self):
+    def test_single_videos_give_no_rounds(self):
         assert rounds_by_likeness([video("a", "1"), video("b", "2")], torch.eye(2)) == []
 
 
 @pytest.mark.parametrize("rounds_of", WAYS)
 class TestRounds:
     @pytest.mark.parametrize("counts", [(2, 1), (2, 2, 2), (5, 3, 1, 2), (9, 4)])
-    def test_every_video_of_an_object_with_two_is_held_out_once_and_some_of_it_always_teach(
-        self, rounds_of, counts, make_support
-    ):
+    def test_every_video_is_held_out_once_if_its_object_has_two(self, rounds_of, counts, make_support):
         for seed in range(5):
             support = make_support({f"thing {k}": count for k, count in enumerate(counts)}, drift=2.0, seed=seed)
             rounds = rounds_of(support)
@@ -190,7 +188,7 @@ class TestRounds:
 class TestHoldOut:
     @pytest.mark.parametrize("rounds_of", WAYS)
     @pytest.mark.parametrize("head", HEADS)
-    def test_what_is_held_out_does_not_change_what_judges_it(self, make_support, head, rounds_of):
+    def test_held_out_videos_do_not_change_their_recognizer(self, make_support, head, rounds_of):
         support = make_support({"bag": 2, "keys": 1, "mug": 3, "watch": 3})
         rounds = rounds_of(support)
         clean = Recorded(HeadTeaching(head_of(head), support))
@@ -207,9 +205,9 @@ class TestHoldOut:
             assert torch.isfinite(next(iter(ours.values()))).all() and torch.isfinite(spoilt.means).all()
 
     @pytest.mark.parametrize("adapter", ADAPTING)
-    def test_what_is_held_out_does_not_adapt_the_extractor_that_sees_it(self, adapter):
+    def test_held_out_videos_do_not_adapt_their_extractor(self, adapter):
         whole = whole_teaching(ADAPTING[adapter])
-        rounds = rounds_by_likeness(whole.videos, whole.looks)
+        rounds = rounds_by_likeness(whole.videos, whole.comparison_features)
         clean = Recorded(whole)
         hold_out(clean, rounds)
         of_frame = video_of_each_frame(whole.videos)
@@ -218,15 +216,15 @@ class TestHoldOut:
             images = whole.images.clone()
             images[out] = 255 - images[out]
             spoilt = dataclasses.replace(whole, images=images).teach(frames)
-            # as they see the frames that taught: the extractor's state, the head and the means are the same
+            # on the teaching frames, the extractor's state, the head and the means are the same
             assert torch.equal(spoilt.features(~out), taught.features(~out)) and torch.equal(spoilt.means, taught.means)
             assert all(torch.equal(head_tensors(spoilt.head)[k], v) for k, v in head_tensors(taught.head).items())
-            # and it is another one than all videos together give
+            # and it differs from the one taught with all videos
             everything = whole.teach(torch.ones_like(out))
             assert not torch.equal(everything.features(~out), taught.features(~out))
 
     @pytest.mark.parametrize("rounds_of", WAYS)
-    def test_only_frames_that_did_not_teach_are_judged_and_all_others_do_teach(self, make_support, rounds_of):
+    def test_only_held_out_frames_are_judged_and_all_others_teach(self, make_support, rounds_of):
         support = make_support({"bag": 2, "keys": 1, "mug": 3})
         rounds = rounds_of(support)
         recorded = Recorded(HeadTeaching(head_of("proto"), support))
@@ -239,8 +237,8 @@ class TestHoldOut:
         assert found.frame.tolist() == judged.nonzero().flatten().tolist()
         assert judged.max() == 1
 
-    def test_each_row_says_which_frame_it_is_and_what_was_made_of_it(self, make_support):
-        """Logits and cosines, again, one video at a time."""
+    def test_each_row_has_its_frame_and_scores(self, make_support):
+        """Logits and cosines are computed again, one video at a time."""
         support = make_support({"bag": 2, "keys": 1, "mug": 4}, apart=1)
         rounds = by_likeness(support)
         found = hold_out(HeadTeaching(head_of("proto"), support), rounds)
@@ -260,7 +258,7 @@ class TestHoldOut:
         assert found.prediction.tolist() == found.logits.argmax(axis=1).tolist()
         assert found.right.tolist() == (found.prediction == found.label).tolist()
 
-    def test_each_recognizer_is_shown_with_its_rounds_number_and_an_empty_round_teaches_with_all(self, make_support):
+    def test_each_recognizer_is_reported_with_its_round_and_an_empty_round_uses_all(self, make_support):
         support = make_support({"bag": 2, "mug": 2})
         shown = []
         found = hold_out(
@@ -274,15 +272,15 @@ class TestHoldOut:
         logits, cosine = shown[1][1].scores(support.features[:3])
         assert logits.shape == (3, 2) and logits.dtype == cosine.dtype == np.float64
 
-    def test_a_learner_that_adapts_nothing_is_judged_the_same_from_images_and_from_features(self):
+    def test_without_adaptation_images_and_features_give_the_same_results(self):
         whole = whole_teaching("protonets", (("keys", 3), ("mug", 3), ("bag", 1)))
         order = sorted(range(len(whole.videos)), key=lambda place: whole.videos[place].object)
-        assert order != list(range(len(whole.videos)))  # so the order of objects' names is put to the test, too
+        assert order != list(range(len(whole.videos)))  # so that the order of objects' names is also tested
         frames = torch.tensor([2 * place + k for place in order for k in (0, 1)])
         videos = tuple(whole.videos[place] for place in order)
         whole = WholeTeaching(whole.recognizer, videos, whole.images[frames])
         support = SupportSet(videos, whole.recognizer.embed(whole.images))
-        assert rounds_by_likeness(videos, whole.looks) == by_likeness(support)
+        assert rounds_by_likeness(videos, whole.comparison_features) == by_likeness(support)
         ours = hold_out(HeadTeaching(whole.recognizer.head, support), by_likeness(support))
         theirs = hold_out(whole, by_likeness(support))
         assert ours.prediction.tolist() == theirs.prediction.tolist() and ours.frame.tolist() == theirs.frame.tolist()
@@ -291,12 +289,12 @@ class TestHoldOut:
 
     @pytest.mark.parametrize("rounds_of", WAYS)
     @pytest.mark.parametrize("head", sorted(HEADS.keys() - {"versa"}))  # versa: untrained, it recognizes nothing
-    def test_things_far_apart_are_all_recognized(self, make_support, head, rounds_of):
+    def test_very_different_objects_are_all_recognized(self, make_support, head, rounds_of):
         support = make_support({"bag": 3, "keys": 2, "mug": 3}, apart=20)
         assert hold_out(HeadTeaching(head_of(head), support), rounds_of(support)).right.all()
 
-    def test_names_that_say_nothing_give_about_chance(self, make_support):
-        """Videos dealt to objects at random: of 4 objects a quarter is right, over 40 deals."""
+    def test_random_names_give_about_chance(self, make_support):
+        """Videos are assigned to 4 objects at random: a quarter is right, over 40 draws."""
         right = {rounds_of: [] for rounds_of in WAYS}
         for seed in range(40):
             support = make_support({"one thing": 16}, drift=1.0, seed=seed)
@@ -331,7 +329,7 @@ class TestHoldOut:
                 assert np.allclose(row, rows[digest], atol=1e-4)
 
     @pytest.mark.parametrize("rounds_of", WAYS)
-    def test_single_videos_leave_nothing_to_hold_out(self, make_support, rounds_of):
+    def test_with_single_videos_nothing_is_held_out(self, make_support, rounds_of):
         support = make_support({"bag": 1, "mug": 1})
         found = hold_out(HeadTeaching(head_of("proto"), support), rounds_of(support))
         assert len(found.frame) == len(found.right) == len(found.cosine) == found.videos == 0
@@ -339,7 +337,7 @@ class TestHoldOut:
 
 
 def by_digest(support, found):
-    """Of each held-out video its frames' logits and cosines, and whether they are right."""
+    """Each held-out video's logits and cosines, and whether its frames are right."""
     return {
         support.videos[place].digest: np.column_stack([found.logits, found.cosine, found.right])[found.video == place]
         for place in np.unique(found.video)
@@ -348,7 +346,7 @@ def by_digest(support, found):
 
 class TestSettled:
     @pytest.mark.parametrize("learner", ["ridge", "lda"])
-    def test_a_heads_own_number_is_chosen_once_on_all_the_videos(self, learner):
+    def test_a_heads_hyperparameter_is_chosen_once_on_all_videos(self, learner):
         recognizer, support = recognizer_of(learner), World(objects=3).user(1).support
         settled = HeadTeaching.settled(recognizer, support)
         record = recognizer.head_record
@@ -356,6 +354,6 @@ class TestSettled:
         assert settled.head == record.settle(recognizer.head, *taught, 3) != recognizer.head
         assert settled.support is support and settled.device == recognizer.device
 
-    def test_a_head_that_chooses_nothing_stays_as_it_is(self, make_support):
+    def test_a_head_without_hyperparameters_is_unchanged(self, make_support):
         recognizer = recognizer_of("protonets")
         assert HeadTeaching.settled(recognizer, make_support({"bag": 2, "mug": 2})).head is recognizer.head

@@ -1,5 +1,5 @@
-"""What a person is told of a recognizer, against what they get in a place where nothing was filmed: simulated users,
-whose truth is known. What the same numbers are worth on photos is in test_photos.py."""
+"""The numbers reported about a recognizer, compared with the truth in a place where nothing was filmed, for simulated
+users. test_photos.py compares the same numbers on photos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from orbit_lite.personal.calibrating.leave_out import (
 from orbit_lite.personal.decision.calibration import Estimate
 from tests.orbit_lite.personal.simulated_users import User, World, recognizer_of, refused, taught
 
-# Objects filmed in two places or more: what is told is meant for these.
+# Objects filmed in two or more places, for which the numbers are meant.
 WORLDS = {
     "two places": World(places=2, videos=3),
     "three places": World(),
@@ -39,11 +39,11 @@ PAIRS = {
     "fifteen objects": World(objects=15, places=2, videos=1),
 }
 ONE_PLACE = World(places=1, videos=4, own=0.8)
-WHOLE_PERCENT = 0.005  # what rounding to the percent that is told may take or add
+WHOLE_PERCENT = 0.005  # the effect of rounding to percent
 
 
 def estimate_of(user: User) -> tuple[Estimate, float]:
-    """What is told of a user, and the share of frames recognized in new places."""
+    """The estimate for a user, and the share of frames recognized in new places."""
     recognizer, support = recognizer_of(), user.support
     teaching = HeadTeaching.settled(recognizer, support)
     found = estimate(
@@ -58,13 +58,14 @@ def estimate_of(user: User) -> tuple[Estimate, float]:
     return found, float(right.mean())
 
 
-def covered(told: Estimate, got: float) -> bool:
-    return told.low - WHOLE_PERCENT <= got <= told.high + WHOLE_PERCENT
+def covered(message: Estimate, got: float) -> bool:
+    return message.low - WHOLE_PERCENT <= got <= message.high + WHOLE_PERCENT
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """Of many users: how far from the truth the estimate is, (users,), and the share of intervals that hold it."""
+    """For many users: the difference between estimate and truth, (users,), and the share of intervals that contain
+    it."""
 
     errors: np.ndarray
     coverage: float
@@ -73,13 +74,14 @@ class Estimates:
     def of(cls, users: Sequence[User]) -> "Estimates":
         pairs = [estimate_of(user) for user in users]
         return cls(
-            np.array([told.accuracy - got for told, got in pairs]), float(np.mean([covered(*pair) for pair in pairs]))
+            np.array([result.accuracy - got for result, got in pairs]),
+            float(np.mean([covered(*pair) for pair in pairs])),
         )
 
 
 class TestEstimate:
     @pytest.mark.parametrize("world", WORLDS)
-    def test_the_interval_holds_the_truth_and_the_estimate_is_near(self, world):
+    def test_the_interval_contains_the_truth_and_the_estimate_is_close(self, world):
         """10 users."""
         found = Estimates.of(WORLDS[world].users(10))
         assert found.coverage >= 0.9
@@ -87,15 +89,15 @@ class TestEstimate:
 
     @pytest.mark.long
     @pytest.mark.parametrize("world", [*WORLDS, *HARD])
-    def test_the_interval_holds_the_truth_in_nine_of_ten(self, world):
-        """200 users; the estimate is seldom too good, and where places are much unlike it is too low."""
+    def test_the_interval_contains_the_truth_in_nine_of_ten(self, world):
+        """200 users; the estimate is rarely too high, and too low if places are very different."""
         found = Estimates.of((WORLDS | HARD)[world].users(200))
         assert found.coverage >= 0.9
         assert (-0.08 if world in WORLDS else -0.35) < found.errors.mean() < 0.01
         assert (found.errors > 0.1).mean() < 0.05
 
     @pytest.mark.parametrize("world", PAIRS)
-    def test_with_two_videos_from_two_places_it_is_too_low_and_the_interval_still_holds(self, world):
+    def test_with_two_videos_of_two_places_the_estimate_is_too_low_but_the_interval_holds(self, world):
         """20 users."""
         found = Estimates.of(PAIRS[world].users(20))
         assert found.errors.mean() < -0.02 and found.coverage >= 0.85
@@ -106,21 +108,21 @@ class TestEstimate:
         """200 users."""
         assert Estimates.of(PAIRS[world].users(200)).coverage >= 0.9
 
-    def test_with_videos_of_one_place_it_is_too_good(self):
-        """10 users. No number can show this, so what is told says that a new place costs points, or that what it costs
-        was not measured."""
+    def test_with_videos_of_one_place_the_estimate_is_too_high(self):
+        """10 users. No number can show this, so the text states the loss in a new place, or that it was not
+        measured."""
         assert Estimates.of(ONE_PLACE.users(10)).errors.mean() > 0.02
 
-    def test_held_out_one_at_a_time_it_would_be_too_good(self):
+    def test_holding_out_one_video_at_a_time_would_be_too_optimistic(self):
         """10 users: why videos are held out by likeness."""
         pairs = [estimate_of(user) for user in HARD["twelve objects alike"].users(10)]
-        assert np.mean([told.same_place - got for told, got in pairs]) > 0.1
-        assert np.mean([told.accuracy - got for told, got in pairs]) < 0.02
+        assert np.mean([result.same_place - got for result, got in pairs]) > 0.1
+        assert np.mean([result.accuracy - got for result, got in pairs]) < 0.02
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What is told and got, a row per user: misses, near false alarms, calibration error, AUROC."""
+    """Estimates and true values, one row per user: misses, false alarms, calibration error, AUROC."""
 
     promised: np.ndarray
     misses: np.ndarray
@@ -133,7 +135,7 @@ class Answers:
 
     @classmethod
     def of(cls, world: World, users: int, *, strangers: bool = True) -> "Answers":
-        """False alarms are got from each object in turn, its frames from new places, never taught."""
+        """True false alarms come from each object in turn, untaught, with frames from new places."""
         rows = []
         for user in world.users(users):
             personal = taught(user.support)
@@ -150,7 +152,7 @@ class Answers:
                     point.misses,
                     refused(personal, scores).mean(),
                     point.false_alarms,
-                    # so many objects can't show a rarer event
+                    # so few objects can't show a rarer event
                     max(float(np.mean(passed)), 1 / (user.support.way + 1)) if strangers else np.nan,
                     personal.calibration.estimate.ece,
                     expected_calibration_error(scores.probabilities.max(axis=1), right),
@@ -166,7 +168,7 @@ def check(found: Answers, *, points: float) -> None:
     assert abs(found.misses.mean() - found.got_misses.mean()) <= 0.1
     assert found.misses.mean() <= found.promised.mean() + 0.02
     assert abs(found.false_alarms.mean() - found.got_false_alarms.mean()) <= points
-    # told from fewer frames, of recognizers that knew fewer videos: too large, if anything
+    # estimated from fewer frames and recognizers with fewer videos, so it may be too large
     assert found.got_error.mean() <= found.error.mean() + 0.02 and found.got_error.mean() < 0.1
 
 
@@ -180,36 +182,36 @@ class TestAnswers:
         ],
         ids=["objects unlike", "objects alike", "places unlike"],
     )
-    def test_misses_false_alarms_and_confidence_are_near_what_is_told(self, world):
+    def test_misses_false_alarms_and_confidence_are_close_to_the_estimates(self, world):
         """4 users."""
         check(Answers.of(world, 4), points=0.15)
 
     @pytest.mark.long
     @pytest.mark.parametrize("world", WORLDS)
-    def test_misses_false_alarms_and_confidence_are_near_what_is_told_in_many_users(self, world):
-        """20 users, false alarms to 10 points in the mean."""
+    def test_misses_false_alarms_and_confidence_are_close_to_the_estimates_for_many_users(self, world):
+        """20 users; false alarms within 10 points on average."""
         check(Answers.of(WORLDS[world], 20), points=0.1)
 
     @pytest.mark.parametrize("videos", [(2, 1), (3, 1), (2, 2)])
     def test_few_videos_miss_no_more_than_they_promise(self, videos):
-        """Three objects: 6 to 12 videos, of which none can promise 1 in 20; 20 users."""
+        """20 users with three objects and 6 to 12 videos, too few to promise 1 in 20."""
         places, each = videos
         found = Answers.of(World(objects=3, places=places, videos=each), 20, strangers=False)
         assert (found.promised == max(0.1, 1 / (3 * places * each + 1))).all()
         assert found.got_misses.mean() <= found.promised.mean() + 3 * found.got_misses.std() / np.sqrt(20)
 
-    def test_with_videos_of_one_place_far_more_is_missed_than_is_told(self):
-        """5 users. That is why it is told to hold for videos of two places or more."""
+    def test_with_videos_of_one_place_misses_are_far_above_the_estimate(self):
+        """5 users. This is why the text says that the promise needs videos of two or more places."""
         found = Answers.of(ONE_PLACE, 5, strangers=False)
         assert found.got_misses.mean() > 0.5 > found.misses.mean()
 
-    def test_where_objects_cannot_be_told_apart_familiarity_tells_no_stranger(self):
-        """12 users, five objects that are all the same thing."""
+    def test_if_objects_are_all_alike_familiarity_detects_no_unknown_object(self):
+        """12 users with five objects that are all the same."""
         found = Answers.of(World(objects=5, apart=0, shared=0, own=0, drift=0.5), 12, strangers=False)
         assert found.auroc.mean() == pytest.approx(0.5, abs=0.04)
         assert found.false_alarms.mean() > 0.85
 
-    def test_where_objects_are_far_apart_it_tells_every_stranger(self):
+    def test_if_objects_are_very_different_familiarity_detects_every_unknown_one(self):
         """2 users."""
         found = Answers.of(World(objects=5, apart=3, places=2), 2)
         assert found.auroc.mean() > 0.99

@@ -1,4 +1,4 @@
-"""`check-user` as a user meets it: on real videos, through the command line."""
+"""`check-user` as a user sees it: on real videos, through the command line."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ TABLES = ("check_objects.csv", "check_confusion.csv", "check_learning_curve.csv"
 
 @pytest.fixture(scope="session")
 def bob(pocket_raw, tmp_path_factory):
-    """A user's folder with three videos of each of three objects. Not to be changed: copy it."""
+    """A user's folder with three videos of each of three objects. Do not change it; copy it."""
     user, folder = sorted((pocket_raw / "test").iterdir())[1], tmp_path_factory.mktemp("users") / "bob"
     for thing in sorted(user.iterdir()):
         (folder / thing.name).mkdir(parents=True)
@@ -35,7 +35,7 @@ def bob(pocket_raw, tmp_path_factory):
 
 @pytest.fixture
 def spoilt(bob, tmp_path):
-    """A copy that may be spoilt."""
+    """A copy that tests may damage."""
     return shutil.copytree(bob, tmp_path / "bob")
 
 
@@ -55,34 +55,34 @@ def things(folder):
 
 @pytest.fixture(scope="session")
 def report(bob, tmp_path_factory):
-    """A folder with bob's report, made by two processes. Not to be changed."""
+    """A folder with bob's report, made by two processes. Do not change it."""
     out = tmp_path_factory.mktemp("report") / "out"
     assert main(["check-user", str(bob), *TINY, "--out", str(out), "--workers", "2"]) == 0
     return out
 
 
-def test_the_text_says_first_how_good_then_an_object_a_line_worst_first(run, bob, report):
-    status, said, _ = run(bob, *TINY)
-    lines = said.splitlines()
-    assert status == 0 and said.isascii() and max(map(len, lines)) < 500
+def test_the_text_has_a_headline_and_then_a_line_per_object_worst_first(run, bob, report):
+    status, output, _ = run(bob, *TINY)
+    lines = output.splitlines()
+    assert status == 0 and output.isascii() and max(map(len, lines)) < 500
     assert re.match(r"bob: About \d+ % of the frames are likely to be recognized in a new place \(95 % ", lines[0])
-    assert "guessing would get 33 %" in lines[0] and "on 9 videos that were held out" in lines[1]
-    assert "never learned to see" in lines[2]  # random weights
+    assert "guessing would get 33 %" in lines[0] and "on 9 held-out videos" in lines[1]
+    assert "know nothing about images" in lines[2]  # random weights
     names = [thing.name for thing in things(bob)]
-    told = [line for line in lines if line.split(":")[0] in names]
-    assert len(told) == 3
-    shares = [int(re.search(r": (\d+) % of frames and \d of 3 videos", line)[1]) for line in told]
+    result = [line for line in lines if line.split(":")[0] in names]
+    assert len(result) == 3
+    shares = [int(re.search(r": (\d+) % of frames and \d of 3 videos", line)[1]) for line in result]
     assert shares == sorted(shares)
-    assert any(line.startswith("Held out one at a time, taught with 1 video of each object") for line in lines)
-    assert any(line.startswith("'None of these' (balanced) is meant to be answered") for line in lines)
+    assert any(line.startswith("With videos held out one at a time, ") for line in lines)
+    assert any(line.startswith("'None of these' (balanced) should be the answer") for line in lines)
     for row in rows(report / "check_objects.csv"):
-        line = next(line for line in told if line.startswith(row["object"] + ":"))
+        line = next(line for line in result if line.startswith(row["object"] + ":"))
         assert f"{100 * float(row['frame_accuracy']):.0f} % of frames" in line and row["advice"] in line
 
 
 def test_the_same_folder_gives_the_same_report_on_one_worker(run, bob, report, tmp_path):
-    status, said, _ = run(bob, *TINY, "--out", tmp_path / "out", "--workers", "1")
-    assert status == 0 and said.endswith(f"written: {tmp_path / 'out' / 'check.html'}\n")
+    status, output, _ = run(bob, *TINY, "--out", tmp_path / "out", "--workers", "1")
+    assert status == 0 and output.endswith(f"written: {tmp_path / 'out' / 'check.html'}\n")
     files = sorted(path.name for path in report.iterdir())
     assert files == sorted(path.name for path in (tmp_path / "out").iterdir())
     for name in files:
@@ -99,12 +99,12 @@ def test_names_of_files_change_no_number(spoilt, report, tmp_path):
 
 
 def test_a_personal_file_is_checked_without_its_videos(run, bob, report, tmp_path):
-    """And personalizing says the same of each object."""
+    """And personalizing reports the same about each object."""
     file = tmp_path / "bob.safetensors"
     table = tmp_path / "participants.csv"
     personalize(ModelChoice("protonets", "tiny"), [bob], file, csv=table, device=CPU)
-    status, said, _ = run(file, "--device", "cpu", "--out", tmp_path / "out")
-    assert status == 0 and said.startswith("bob: ")
+    status, output, _ = run(file, "--device", "cpu", "--out", tmp_path / "out")
+    assert status == 0 and output.startswith("bob: ")
     for name in TABLES:
         assert (tmp_path / "out" / name).read_bytes() == (report / name).read_bytes()
     ours = rows(report / "check_objects.csv")
@@ -113,10 +113,10 @@ def test_a_personal_file_is_checked_without_its_videos(run, bob, report, tmp_pat
     ]
     videos = [row["video"] for row in rows(tmp_path / "out" / "check_videos.csv")]
     assert videos[:2] == [f"{ours[0]['object']}, video 1", f"{ours[0]['object']}, video 2"]
-    # what it is and what it is not
+    # what the file is and is not
     assert run(file, *TINY)[::2] == (
         2,
-        f"orbit-lite: {file}: a file; expected a folder of videos, or a personal recognizer without --model",
+        f"orbit-lite: {file}: is a file; expected a folder of videos, or a personal recognizer without --model",
     )
     file.write_bytes(file.read_bytes()[:-100])
     status, _, error = run(file)
@@ -127,85 +127,87 @@ def test_a_personal_file_is_checked_without_its_videos(run, bob, report, tmp_pat
 def test_a_learner_that_adapts_is_personalized_again_in_each_round(run, bob, tmp_path, adapter):
     head = "mahalanobis" if adapter == "generator" else "linear"
     learner = LearnerConfig(name="own", adapter=adapter, head=head, extractor="frozen", steps=1)
-    checkpoint = tmp_path / "small.safetensors"  # of small frames: its set encoder takes long with large ones
+    checkpoint = tmp_path / "small.safetensors"  # with small frames, because its set encoder is slow with large ones
     save_recognizer(checkpoint, build_recognizer(learner, "tiny", weights="random", frame_size_px=32), config={})
     model = ["--model", checkpoint, "--device", "cpu"]
-    status, said, _ = run(bob, *model, "--out", tmp_path / "out")
-    assert status == 0 and "likely to be recognized" in said
-    assert "No learning curve: this learner adapts its extractor" in said and "by up to 6 times" in said
+    status, output, _ = run(bob, *model, "--out", tmp_path / "out")
+    assert status == 0 and "likely to be recognized" in output
+    assert (
+        "No learning curve: this learner adapts its extractor" in output and "by personalizing up to 6 times" in output
+    )
     assert not (tmp_path / "out" / "check_learning_curve.csv").exists()
-    status, said, _ = run(bob, *model, "--draws", "1")
-    assert status == 0 and "taught with 1 video of each object" in said
-    # without the videos it can't be done
+    status, output, _ = run(bob, *model, "--draws", "1")
+    assert status == 0 and "with 1 teaching video of each object" in output
+    # it needs the videos
     file = tmp_path / "bob.safetensors"
     personalize(ModelChoice(str(checkpoint)), [bob], file, device=CPU)
     status, _, error = run(file)
     assert status == 2 and "learner own adapted its extractor to all the videos" in error
 
 
-def test_an_object_with_one_video_is_said_and_all_others_are_checked(run, spoilt):
+def test_an_object_with_one_video_is_reported_and_the_others_are_checked(run, spoilt):
     single = things(spoilt)[1]
     for number in (1, 2):
         (single / f"{number}.mp4").unlink()
-    status, said, _ = run(spoilt, *TINY)
+    status, output, _ = run(spoilt, *TINY)
     assert status == 0
-    assert f"{single.name}: not checked." in said and "A single video can't be checked" in said
-    assert "on 6 videos that were held out" in said
+    assert f"{single.name}: not checked." in output and "It has a single video, so it can't be checked" in output
+    assert "on 6 held-out videos" in output
 
 
-def test_only_objects_with_one_video(run, spoilt):
+def test_objects_with_only_one_video_each_are_refused(run, spoilt):
     for thing in things(spoilt):
         for number in (1, 2):
             (thing / f"{number}.mp4").unlink()
-    status, said, error = run(spoilt, *TINY)
-    assert (status, said) == (1, "")
-    assert "none of 3 objects has 2 videos" in error and "film a second video of each" in error
+    status, output, error = run(spoilt, *TINY)
+    assert (status, output) == (1, "")
+    assert "none of the 3 objects has 2 videos" in error and "film a second video of each" in error
 
 
-def test_one_object_only(run, spoilt):
+def test_a_single_object_is_refused(run, spoilt):
     for thing in things(spoilt)[1:]:
         shutil.rmtree(thing)
     status, _, error = run(spoilt, *TINY)
-    assert status == 1 and "user bob: 1 object" in error and "film at least 2" in error
+    assert status == 1 and "user bob: has only 1 object" in error and "film at least 2" in error
 
 
-def test_a_video_that_cannot_be_decoded_is_left_out_and_said(run, spoilt):
+def test_an_undecodable_video_is_left_out_and_reported(run, spoilt):
     broken = things(spoilt)[0] / "1.mp4"
     broken.write_bytes(broken.read_bytes()[:2000])
-    status, said, _ = run(spoilt, *TINY)
-    assert status == 0 and "on 8 videos that were held out" in said
-    assert re.search(rf"left out, can't be read: .*{re.escape(broken.name)}", said)
+    status, output, _ = run(spoilt, *TINY)
+    assert status == 0 and "on 8 held-out videos" in output
+    assert re.search(rf"left out, can't be read: .*{re.escape(broken.name)}", output)
 
 
-def test_an_object_with_no_readable_video(run, spoilt):
+def test_an_object_without_a_readable_video_is_an_error(run, spoilt):
     thing = things(spoilt)[0]
     for video in thing.iterdir():
         video.write_bytes(b"\0" * 500)
-    status, said, error = run(spoilt, *TINY)
-    assert (status, said) == (1, "") and f"object {thing.name!r} has no video that can be read" in error
+    status, output, error = run(spoilt, *TINY)
+    assert (status, output) == (1, "") and f"object {thing.name!r} has no readable video" in error
 
 
-def test_two_objects_with_the_same_videos(run, spoilt):
+def test_two_objects_with_the_same_videos_are_an_error(run, spoilt):
     first, second = things(spoilt)[:2]
     shutil.copy(first / "0.mp4", second / "also.mp4")
-    status, said, error = run(spoilt, *TINY)
-    assert (status, said) == (1, "") and "have the same video" in error
+    status, output, error = run(spoilt, *TINY)
+    assert (status, output) == (1, "") and "have the same video" in error
 
 
-def test_places_that_are_not_a_users_folder(run, bob, tmp_path):
+def test_paths_that_are_not_a_users_folder_are_refused(run, bob, tmp_path):
     status, _, error = run(tmp_path / "nobody", *TINY)
     assert status == 2 and "no such folder" in error
-    status, _, error = run(bob.parent, *TINY)  # the tree of users in place of one
+    status, _, error = run(bob.parent, *TINY)  # the tree of users instead of one user
     assert status == 1 and f"give {bob}" in error
-    status, _, error = run(things(bob)[0] / "0.mp4")  # a video in place of a folder
+    status, _, error = run(things(bob)[0] / "0.mp4")  # a video instead of a folder
     assert status == 1 and "0.mp4" in error
     status, _, error = run(tmp_path / "none.safetensors")
     assert status == 2 and "no such file" in error
 
 
-def test_what_is_asked_wrongly_is_said_before_any_video_is_read(run, bob, tmp_path):
+def test_usage_errors_are_reported_before_any_video_is_read(run, bob, tmp_path):
     (tmp_path / "file").write_text("mine")
-    for arguments, said in [
+    for arguments, output in [
         (["--backbone", "tiny"], "--backbone also needs --model"),
         (["--weights", "random"], "--weights also needs --model"),
         ([*TINY, "--out", tmp_path / "file"], "file: a file; --out takes a folder"),
@@ -215,11 +217,11 @@ def test_what_is_asked_wrongly_is_said_before_any_video_is_read(run, bob, tmp_pa
         ([*TINY, "--seed", "x"], "expected a whole number, got 'x'"),
     ]:
         status, printed, error = run(bob, *arguments)
-        assert (status, printed) == (2, "") and said in error
+        assert (status, printed) == (2, "") and output in error
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_what_was_checked_is_on_record(bob):
+def test_the_report_records_what_was_checked(bob):
     found = check_user(bob, ModelChoice("protonets", "tiny"), draws=1, device=CPU)
     facts = dict(found.facts)
     assert (facts["learner"], facts["backbone"], facts["objects, videos"]) == ("protonets", "tiny", "3, 9")
@@ -230,10 +232,10 @@ def test_what_was_checked_is_on_record(bob):
     }
 
 
-def test_without_a_model_it_checks_the_embedded_start_and_says_so(run, bob):
-    status, said, error = run(bob, "--draws", "0", "--device", "cpu")
+def test_without_a_model_the_embedded_start_is_checked(run, bob):
+    status, output, error = run(bob, "--draws", "0", "--device", "cpu")
     assert status == 0, error
-    assert "no --model given: starting from EfficientNet-Lite0 with ImageNet weights" in said
+    assert "no --model given: starting from EfficientNet-Lite0 with ImageNet weights" in output
     found = check_user(bob, None, draws=0, device=CPU)
     facts = dict(found.facts)
     assert (facts["learner"], facts["backbone"], facts["weights"]) == ("ridge", "efficientnet_lite0", "pretrained")

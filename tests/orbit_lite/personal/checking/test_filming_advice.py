@@ -1,8 +1,17 @@
-"""What to film next: each rule on its own side of its threshold."""
+"""Advice on what to film next: each rule on both sides of its threshold."""
 
 import pytest
 
-from orbit_lite.personal.checking.filming_advice import CONFUSED, FEW_VIDEOS, LUCK, RISES, WELL, Measured, advise, rises
+from orbit_lite.personal.checking.filming_advice import (
+    CONFUSED_SHARE,
+    FEW_VIDEOS,
+    LEAST_RISE,
+    MOST_P_VALUE,
+    WELL_RECOGNIZED,
+    Measured,
+    advise,
+    is_rising,
+)
 from orbit_lite.personal.checking.learning_curve import Rise
 
 
@@ -17,55 +26,63 @@ def measured(videos=5, accuracy=0.5, *, confused=0.0, own=None, all_objects=None
 
 
 @pytest.mark.parametrize(
-    ("found", "kind", "said"),
+    ("found", "kind", "message"),
     [
-        (measured(1, None), "single", "A single video can't be checked"),
+        (measured(1, None), "single", "It has a single video, so it can't be checked"),
         (measured(FEW_VIDEOS - 1, 1.0), "few", "2 videos are few"),
-        (measured(FEW_VIDEOS, WELL, own=rise(0.3)), "well", "Recognized well"),
-        (measured(5, WELL - 0.01, own=rise(RISES)), "more", "50 % of its frames were recognized, with 4 55 %."),
-        (measured(5, 0.5, all_objects=rise(RISES, 12, 3)), "more", "More videos of all objects are likely to help."),
-        (measured(5, 0.5, own=rise(RISES - 0.01)), "other", "in other places and from other sides"),
+        (measured(FEW_VIDEOS, WELL_RECOGNIZED, own=rise(0.3)), "well", "It is recognized well"),
+        (
+            measured(5, WELL_RECOGNIZED - 0.01, own=rise(LEAST_RISE)),
+            "more",
+            "50 % of its frames were recognized; with 4, 55 %.",
+        ),
+        (
+            measured(5, 0.5, all_objects=rise(LEAST_RISE, 12, 3)),
+            "more",
+            "More videos of all objects are likely to help.",
+        ),
+        (measured(5, 0.5, own=rise(LEAST_RISE - 0.01)), "other", "in other places and from other sides"),
         (measured(5, 0.5, own=rise(0.3, better=3)), "other", "in other places and from other sides"),
-        (measured(5, 0.5, confused=CONFUSED), "apart", "often taken for mug: film both"),
-        (measured(5, 0.5, confused=CONFUSED - 0.01), "other", "taken for several others"),
-        (measured(5, 0.5, confused=CONFUSED - 0.01, others=1), "other", "Film it in other places"),
-        (measured(5, 0.1, weak=True, blurred=0), "start", "can't be said from this start"),
+        (measured(5, 0.5, confused=CONFUSED_SHARE), "apart", "often mistaken for mug: film both"),
+        (measured(5, 0.5, confused=CONFUSED_SHARE - 0.01), "other", "mistaken for several other objects"),
+        (measured(5, 0.5, confused=CONFUSED_SHARE - 0.01, others=1), "other", "Film it in other places"),
+        (measured(5, 0.1, weak=True, blurred=0), "start", "too weak to tell whether filming again would help"),
     ],
 )
-def test_each_rule(found, kind, said):
+def test_each_rule(found, kind, message):
     advice = advise(found)
     assert advice.kind == kind
-    assert said in advice.text
+    assert message in advice.text
     assert "blurred" not in advice.text
 
 
-@pytest.mark.parametrize("options", [{"videos": 2}, {"own": rise(RISES)}, {"all_objects": rise(RISES)}, {}])
-def test_the_object_it_is_taken_for_is_named_whatever_else_is_said(options):
-    assert "taken for mug: film both from the sides" in advise(measured(**options, confused=CONFUSED)).text
-    assert "mug" not in advise(measured(**options, confused=CONFUSED - 0.01)).text
+@pytest.mark.parametrize("options", [{"videos": 2}, {"own": rise(LEAST_RISE)}, {"all_objects": rise(LEAST_RISE)}, {}])
+def test_the_object_it_is_mistaken_for_is_always_named(options):
+    assert "mistaken for mug: film both from the sides" in advise(measured(**options, confused=CONFUSED_SHARE)).text
+    assert "mug" not in advise(measured(**options, confused=CONFUSED_SHARE - 0.01)).text
 
 
-def test_videos_filmed_badly_come_first():
-    advice = advise(measured(5, 0.5, own=rise(RISES), blurred=3))
+def test_badly_filmed_videos_come_first():
+    advice = advise(measured(5, 0.5, own=rise(LEAST_RISE), blurred=3))
     assert advice.kind == "again"
     assert advice.text.startswith("Film again: 3 of your 5 clips are blurred; hold still")
     assert "More videos are likely to help" in advice.text  # and the rest is not lost
     assert advise(measured(1, None, blurred=1)).kind == "again"
-    # where all is recognized there is nothing to film again
+    # if everything is recognized, nothing must be filmed again
     assert advise(measured(5, 1.0, blurred=1)) == advise(measured(5, 1.0))
 
 
-def test_from_a_weak_start_nobody_is_told_to_film_again():
-    assert "ilm" not in advise(measured(5, 0.2, blurred=5, weak=True)).text.replace("Whether to film again can't", "")
+def test_with_a_weak_start_nobody_is_told_to_film_again():
+    assert "ilm" not in advise(measured(5, 0.2, blurred=5, weak=True)).text.replace("whether filming again", "")
 
 
-def test_a_rise_counts_only_where_luck_would_seldom_bring_it():
-    assert not rises(None)
-    assert rises(rise(RISES)) and not rises(rise(RISES - 0.001))
-    # by luck all of n videos do better once in 2^n
-    assert [rise(0.5, better=n).by_luck for n in (0, 1, 4, 5)] == pytest.approx([1, 1 / 2, 1 / 16, 1 / 32])
-    assert 1 / 32 <= LUCK < 1 / 16
-    assert rises(rise(0.5, better=5)) and not rises(rise(0.5, better=4))
+def test_a_rise_counts_only_if_it_is_unlikely_by_chance():
+    assert not is_rising(None)
+    assert is_rising(rise(LEAST_RISE)) and not is_rising(rise(LEAST_RISE - 0.001))
+    # by chance, all of n videos do better once in 2^n
+    assert [rise(0.5, better=n).p_value for n in (0, 1, 4, 5)] == pytest.approx([1, 1 / 2, 1 / 16, 1 / 32])
+    assert 1 / 32 <= MOST_P_VALUE < 1 / 16
+    assert is_rising(rise(0.5, better=5)) and not is_rising(rise(0.5, better=4))
     # 9 or more heads in 10 throws: 11 of 1024
-    assert rise(0.5, better=9, worse=1).by_luck == pytest.approx(11 / 1024)
-    assert not rises(rise(0.5, better=6, worse=4))
+    assert rise(0.5, better=9, worse=1).p_value == pytest.approx(11 / 1024)
+    assert not is_rising(rise(0.5, better=6, worse=4))

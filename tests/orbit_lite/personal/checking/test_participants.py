@@ -1,4 +1,4 @@
-"""Several users' checks in one table: check.json alone gives the same page and tables again."""
+"""Several users' checks in one table: check.json alone reproduces the page and the tables."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ FILES = ("participants.csv", "participants_objects.csv", "participants.html")
 
 @pytest.fixture(scope="module")
 def checks(check_support, make_support):
-    """Five users with other videos each; the keys of the first have one video, so that nothing can be held out."""
+    """Five users with different videos; the first user's keys have one video, so that none can be held out."""
     videos = ({"bag": 3, "keys": 1, "mug": 2}, *({"bag": 2, "mug": 3} for _ in range(4)))
     return [
         check_support(make_support(of_user, apart=1.0, drift=1.0, seed=seed), user=f"P0{seed}", draws=0)
@@ -68,14 +68,14 @@ def test_the_json_gives_the_same_page_and_tables(written, tmp_path):
         assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
 
 
-def test_without_one_of_them_it_is_the_page_of_the_others(checks, written, tmp_path):
+def test_without_one_participant_the_page_shows_the_others(checks, written, tmp_path):
     users = read_check_json(written / "check.json")
     write_checks(checks[1:], tmp_path)
     del users["P01"]
     assert participants_page(users) == (tmp_path / "participants.html").read_text()
 
 
-def test_an_interval_over_participants_takes_four(checks):
+def test_an_interval_over_participants_needs_four(checks):
     users = {check.user: user_numbers(check) for check in checks}
     assert mean_text(users).startswith("5 participants: ") and "95 % interval over participants" in mean_text(users)
     first = {name: users[name] for name in ("P01",)}
@@ -84,17 +84,17 @@ def test_an_interval_over_participants_takes_four(checks):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        (lambda content: content | {"format": 9}, "format 9, this release reads format 1"),
+        (lambda content: content | {"format": 9}, "format 9; this release reads format 1"),
         (lambda content: {"format": 1}, "key 'users' is missing"),
         (lambda content: content | {"more": 1}, "unknown key 'more'"),
         (lambda content: [], "Input should be"),
     ],
 )
-def test_another_json_is_refused(change, said, written, tmp_path):
+def test_another_json_is_refused(change, message, written, tmp_path):
     content = json.loads((written / "check.json").read_text())
     (tmp_path / "check.json").write_text(json.dumps(change(content)))
-    with pytest.raises(DataError, match="not as 'orbit-lite check-user' writes it") as refused:
+    with pytest.raises(DataError, match="not a file that 'orbit-lite check-user' wrote") as refused:
         read_check_json(tmp_path / "check.json")
-    assert said in str(refused.value)
+    assert message in str(refused.value)

@@ -1,4 +1,4 @@
-"""The report of a check: files, words and tables that agree; accessible; whole or not at all."""
+"""The report of a check: files, words and tables agree, pages are accessible, and files are complete or absent."""
 
 import csv
 import dataclasses
@@ -33,7 +33,7 @@ def checked(check_support):
 
 @pytest.fixture
 def found(make_support, checked):
-    """Everything: right and wrong, a single video, unequal numbers of videos, and two badly filmed."""
+    """A check with right and wrong answers, a single video, unequal numbers of videos, and two badly filmed ones."""
     parts = make_support({"bag": 4, "keys": 1, "mug": 3, "watch": 2}, apart=0.5, noise=0.6).parts()
     dark = [
         (dataclasses.replace(video, issues=("underexposed",) if place in (0, 1) else ()), features)
@@ -44,7 +44,7 @@ def found(make_support, checked):
 
 @pytest.fixture
 def hostile(make_support, checked):
-    """Names from outside that would steer a page, a table or a terminal."""
+    """Names that could inject code into a page, a table or a terminal."""
     parts = make_support({"bag": 3, "keys": 3, "mug": 3}, apart=0.3).parts()
     renamed = SupportSet.of((dataclasses.replace(v, object=HOSTILE[v.object]), features) for v, features in parts)
     return checked(renamed, user="<img src=x>\x1b", notes=["<b>\n"], facts={"<i>": "<u>"})
@@ -66,7 +66,7 @@ def test_a_folder_holds_the_page_its_markdown_and_the_numbers(found, tmp_path):
 def test_the_same_check_gives_the_same_bytes(found, tmp_path):
     for name in ("a", "b"):
         write_check(found, tmp_path / name)
-    write_check(found, tmp_path / "a")  # over itself, too
+    write_check(found, tmp_path / "a")  # also when it overwrites itself
     for name in FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -75,26 +75,26 @@ def test_the_page_says_what_the_terminal_says(found, tmp_path):
     text = check_text(found)
     written = page(found, tmp_path)
     promised = [*estimate_lines(found.estimate, {})[1:], *rejection_lines(found.rejection, {})]
-    for said in (*promised, curve_finding(found.curve)):
-        assert said in text and said in written.replace("&#x27;", "'")
-    assert all(said in written for said in headline(found))
+    for output in (*promised, curve_finding(found.curve)):
+        assert output in text and output in written.replace("&#x27;", "'")
+    assert all(output in written for output in headline(found))
     for thing in found.objects:
         assert thing.advice.text in text and thing.advice.text in written.replace("&#x27;", "'")
     assert "can&#x27;t be read: x.mp4" in written and "can't be read: x.mp4" in text
 
 
-def test_nothing_is_loaded_from_elsewhere_and_nothing_that_was_filmed_is_in_it(found, tmp_path):
+def test_the_page_loads_nothing_external_and_contains_no_filmed_pictures(found, tmp_path):
     written = page(found, tmp_path)
     assert not re.search(r"(src|href)=\"(?!data:image/svg|#|check_)", written)
     assert "<script" not in written and "jpeg" not in written
 
 
-def test_the_picture_says_its_finding_and_has_its_data_beside_it(found, tmp_path):
+def test_the_figure_states_its_finding_and_has_its_data_beside_it(found, tmp_path):
     written = page(found, tmp_path)
     (alt,) = re.findall(r'<img [^>]*alt="([^"]*)"', written)
     means = found.curve.accuracy().mean(axis=1)
     assert alt.startswith(
-        f"Learning curve. Held out one at a time, taught with 1 video of each object {100 * means[0]:.0f} % of frames"
+        f"Learning curve. With videos held out one at a time, {100 * means[0]:.0f} % of frames were recognized with 1 "
     )
     assert '<a href="check_learning_curve.csv">' in written
     assert (tmp_path / "check_learning_curve.svg").read_bytes().startswith(b"<?xml")
@@ -117,7 +117,7 @@ def test_tables_and_csvs_agree_with_the_check(found):
     assert [(row["video"], int(row["right"])) for row in videos] == [(v.video, v.right) for v in found.held_out]
     confusion = read_csv(found, "check_confusion.csv")
     assert [int(row["frames"]) for row in confusion] == [count for row in found.confusion for count in row]
-    assert len(confusion_table(found).rows) == 3  # of keys nothing was held out
+    assert len(confusion_table(found).rows) == 3  # no video of the keys was held out
 
 
 def test_check_json_has_the_numbers_that_the_page_shows(found, tmp_path):
@@ -130,7 +130,7 @@ def test_check_json_has_the_numbers_that_the_page_shows(found, tmp_path):
     assert (numbers["ece"], numbers["auroc"]) == (estimate.ece, found.rejection.auroc)
 
 
-def test_the_curves_rows_are_all_objects_and_each(found):
+def test_the_curve_has_rows_for_all_objects_and_for_each(found):
     rows = read_csv(found, "check_learning_curve.csv")
     whole = [row for row in rows if not row["object"]]
     assert [int(row["videos_taught"]) for row in whole] == [1, 2, 3]
@@ -155,18 +155,18 @@ def test_without_a_curve_its_files_are_gone_and_the_page_says_why(found, make_su
     assert without.no_curve in check_text(without)
 
 
-def test_hostile_names_are_only_text(hostile, tmp_path):
+def test_hostile_names_are_shown_as_text(hostile, tmp_path):
     text, written = check_text(hostile), page(hostile, tmp_path)
     assert "\x1b" not in text and "\u202e" not in text and "\\x1b" in text
     assert "<script" not in written and "<img src=x" not in written and "\x1b" not in written
-    assert len(text.splitlines()) < 25  # no name makes a line of its own
+    assert len(text.splitlines()) < 25  # no name starts a new line
     assert "\n# c" not in (tmp_path / "check.md").read_text()
     for section in check_sections(hostile):
         assert section.name.isalpha()
     assert {row["object"] for row in read_csv(hostile, "check_objects.csv")} == set(HOSTILE.values())
 
 
-def test_a_file_in_the_folders_place_is_left_alone(found, tmp_path):
+def test_a_file_instead_of_the_folder_is_not_changed(found, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(UsageError, match="out: a file; --out takes a folder"):
         write_check(found, tmp_path / "out")
@@ -179,7 +179,7 @@ def test_two_runs_do_not_write_into_one_folder(found, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_on_a_full_disk_there_is_no_page_and_no_half_file(found, small_disk):
+def test_a_full_disk_leaves_no_page_and_no_partial_file(found, small_disk):
     disk = small_disk(24)  # KB: some of the CSVs and the picture fit
     with pytest.raises(OSError):
         write_check(found, disk / "out")
@@ -200,7 +200,7 @@ def test_hostile_names_break_no_rule_of_accessibility(hostile, axe, tmp_path):
     assert axe(page(hostile, tmp_path))[1] == []
 
 
-def test_every_table_has_a_name_for_each_row(found):
+def test_every_table_has_a_header_for_each_row(found):
     for section in check_sections(found):
         for block in section.blocks:
             if hasattr(block, "columns"):

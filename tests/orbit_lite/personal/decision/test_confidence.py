@@ -1,4 +1,4 @@
-"""How sure an answer is: shares that sum to 1, never certain, and as often right as they say."""
+"""Confidences: they sum to 1, are never certain, and match the accuracy."""
 
 import math
 
@@ -20,7 +20,7 @@ FRAMES = 20_000
 
 
 def calibrated(way, temperature=1.0, frames=FRAMES, seed=0):
-    """Logits whose softmax at `temperature` is as sure as it is right: the labels are drawn from it."""
+    """Logits whose softmax at `temperature` is calibrated, because the labels are drawn from it."""
     rng = np.random.default_rng([seed, way])
     scores = 2 * rng.normal(size=(frames, way))
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
@@ -54,14 +54,14 @@ def test_by_hand():
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 30.0])
 @pytest.mark.parametrize("way", [2, 5, 20])
 def test_the_temperature_of_calibrated_logits_is_found(way, temperature):
-    """From 20,000 frames, to 6 %: smoothing alone raises it by 3 % with two objects, and by less with more."""
+    """From 20,000 frames, within 6 %; smoothing alone raises it by 3 % with two objects, and by less with more."""
     found = fit_temperature(*calibrated(way, temperature), np.ones(FRAMES))
     assert found == pytest.approx(temperature, rel=0.06)
 
 
 @pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_at_it_new_frames_are_as_often_right_as_they_are_sure(factor):
-    """20,000 frames set it, 20,000 others judge it; as they come the logits are far too sure, or not sure enough."""
+def test_with_it_the_confidence_of_new_frames_is_their_accuracy(factor):
+    """20,000 frames set it and 20,000 others test it; the raw logits are far too sure, or not sure enough."""
     temperature = fit_temperature(*calibrated(5, factor), np.ones(FRAMES))
     logits, labels = calibrated(5, factor, frames=20_000, seed=1)
 
@@ -73,7 +73,7 @@ def test_at_it_new_frames_are_as_often_right_as_they_are_sure(factor):
     assert error(1.0) > 0.2
 
 
-def test_of_two_objects_by_hand():
+def test_two_objects_by_hand():
     # logits 1 apart, 80 of 100 right: most likely where the softmax says .8, smoothed .8 * .995 + .2 * .005
     logits, labels = np.tile([1.0, 0.0], (100, 1)), np.repeat([0, 1], [80, 20])
     share = 0.8 * (1 - SMOOTHING) + 0.2 * SMOOTHING
@@ -81,8 +81,8 @@ def test_of_two_objects_by_hand():
 
 
 @pytest.mark.parametrize("way", [2, 4])
-def test_where_all_are_right_it_stops_where_smoothing_says(way):
-    # the label's share is .995 then, and the others' .005 / (way - 1) each
+def test_if_all_answers_are_right_smoothing_limits_it(way):
+    # then the label's share is .995, and the others' are .005 / (way - 1) each
     logits = np.eye(way)
     expected = 1 / math.log((1 - SMOOTHING) * (way - 1) / SMOOTHING)
     assert fit_temperature(logits, np.arange(way), np.ones(way)) == pytest.approx(expected, rel=1e-4)
@@ -105,10 +105,12 @@ def test_it_grows_with_the_logits(factor):
     assert fit_temperature(factor * logits, labels, np.ones(500)) == pytest.approx(factor * once, rel=1e-3)
 
 
-def test_where_scores_say_nothing_answers_are_as_unsure_as_a_guess():
+def test_with_uninformative_scores_confidence_is_that_of_guessing():
     logits = np.random.default_rng(3).normal(size=(2_000, 4))
     labels = np.random.default_rng(4).integers(0, 4, 2_000)
     temperature = fit_temperature(logits, labels, np.ones(2_000))
     assert temperature <= MOST_TEMPERATURE and confidences(logits, temperature).max() < 0.4
-    inverted = fit_temperature(-10 * calibrated(4)[0], calibrated(4)[1], np.ones(FRAMES))  # wrong ones score most
+    inverted = fit_temperature(
+        -10 * calibrated(4)[0], calibrated(4)[1], np.ones(FRAMES)
+    )  # wrong objects have the highest scores
     assert inverted == pytest.approx(MOST_TEMPERATURE, rel=0.01)

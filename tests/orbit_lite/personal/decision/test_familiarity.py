@@ -1,4 +1,4 @@
-"""How familiar a frame is: two signs in the units of held-out frames, and the means that one of them is measured by."""
+"""Familiarity: two signs standardized on held-out frames, and the objects' means that one of them uses."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_by_hand():
     assert found([4, 2, 2], [0.6, 0.9, 0.6]) == pytest.approx([2, 3, 0], abs=1e-6)
 
 
-def test_units_of_either_sign_change_nothing():
+def test_the_units_of_both_signs_do_not_matter():
     rng = np.random.default_rng(1)
     scores, cosines = rng.normal(size=50), rng.normal(size=50)
     once = Familiarity.of_held_out(scores, cosines)(scores, cosines)
@@ -41,7 +41,7 @@ def test_units_of_either_sign_change_nothing():
     assert again == pytest.approx(once, abs=1e-6)
 
 
-def test_either_sign_alone_makes_a_frame_more_familiar():
+def test_each_sign_alone_makes_a_frame_more_familiar():
     found = Familiarity.of_held_out([1, 2, 3], [0.3, 0.1, 0.2])
     (least, by_score, by_cosine) = found([2, 2.5, 2], [0.2, 0.2, 0.25])
     assert by_score > least and by_cosine > least
@@ -85,8 +85,8 @@ def test_a_longer_copy_of_a_video_changes_no_mean():
     assert torch.allclose(longer, object_means(taught, labels, videos, way=3))
 
 
-def test_how_long_features_are_says_nothing():
-    """So the gradient of whatever follows has no part along a feature."""
+def test_the_length_of_features_does_not_matter():
+    """So the gradient has no component along a feature."""
     labels, videos = torch.tensor(LABELS), torch.tensor(VIDEOS)
     taught = features(7).requires_grad_()
     queries = features(5, seed=1).requires_grad_()

@@ -1,4 +1,4 @@
-"""A personal file evaluated on a tree: the answers that `recognize` gives, scored; and what it refuses."""
+"""Evaluating a personal file on a tree: the scores of the answers that `recognize` gives, and refused requests."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def clutter_of(user: Path) -> list[Path]:
 
 
 def graded(personal, videos):
-    """The same recognizer with a curve by which frames of these videos get all three kinds of answer."""
+    """The same recognizer with a curve that gives frames of these videos all three kinds of answers."""
     jobs = [VideoJob(video, personal.frame_size_px) for video in videos]
     pictures = np.concatenate([batch.pictures for job in jobs for batch in read_batches(job)])
     familiarity = personal.scores(to_images(pictures, 1)).familiarity
@@ -63,7 +63,7 @@ def trees(pocket_raw, pocket_frames, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def recognized(graded_file, alice, tmp_path_factory) -> pd.DataFrame:
-    """What `recognize` says of alice's clutter videos, one row per frame."""
+    """The answers of `recognize` for alice's clutter videos, one row per frame."""
     table = tmp_path_factory.mktemp("recognized") / "answers.csv"
     assert main(["recognize", "--model", str(graded_file), *map(str, clutter_of(alice)), "--csv", str(table)]) == 0
     return pd.read_csv(table, keep_default_na=False)
@@ -85,7 +85,7 @@ def of_video(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 @pytest.mark.parametrize("kind", ["raw", "frames", "packed"])
-def test_the_answers_are_those_of_recognize_whatever_the_tree(
+def test_the_answers_equal_those_of_recognize_on_every_tree(
     run_evaluate, graded_file, alice, trees, recognized, tmp_path, kind
 ):
     status, out, _ = run_evaluate(graded_file, trees[kind], tmp_path / "run")
@@ -97,13 +97,13 @@ def test_the_answers_are_those_of_recognize_whatever_the_tree(
     assert set(found.user) == {alice.name}
     kinds = set()
     for name, rows in of_video(found):
-        # the names of videos hide those of files; each object has one
+        # videos have other names than files; each object has one
         (path,) = [path for path in clutter_of(alice) if path.parent.parent.name == task.objects[labels[name]]]
-        said = recognized[recognized.video == str(path)]
-        assert rows.frame.tolist() == said.frame.tolist()
-        assert rows.answer.tolist() == said.answer.tolist()
-        assert [task.objects[label] for label in rows.prediction] == said.likeliest.tolist()
-        assert rows.confidence.tolist() == pytest.approx(said.confidence.tolist(), abs=6e-5)
+        output = recognized[recognized.video == str(path)]
+        assert rows.frame.tolist() == output.frame.tolist()
+        assert rows.answer.tolist() == output.answer.tolist()
+        assert [task.objects[label] for label in rows.prediction] == output.likeliest.tolist()
+        assert rows.confidence.tolist() == pytest.approx(output.confidence.tolist(), abs=6e-5)
         kinds |= {"none" if text == NONE_OF_THESE else text.split()[0] for text in rows.answer}
     assert {"none", "maybe"} < kinds
     assert Counter(found.answer) == Counter(recognized.answer)
@@ -112,10 +112,10 @@ def test_the_answers_are_those_of_recognize_whatever_the_tree(
         f"none of these  {100 * card.overall.answers.none:.1f}".split()
         == next(line for line in out.splitlines() if line.startswith("none of these")).split()
     )
-    assert len(task.support) == 6  # each video that taught, in whatever form the tree has it
+    assert len(task.support) == 6  # each teaching video, in whatever form the tree has it
 
 
-def test_the_scorecard_says_what_the_answers_say(graded_file, trees, recognized, alice, tmp_path):
+def test_the_scorecard_agrees_with_the_answers(graded_file, trees, recognized, alice, tmp_path):
     request = PersonalRequest(graded_file, trees["frames"], "own-videos")
     card = evaluate_personal(request, tmp_path / "run", workers=0, device=CPU)
     shares = []
@@ -142,7 +142,7 @@ def test_the_scorecard_says_what_the_answers_say(graded_file, trees, recognized,
     provenance = card.provenance
     assert (provenance["personal file"], provenance["learner"]) == ("alice.safetensors", "protonets")
     assert (provenance["backbone"], provenance["strictness"]) == ("tiny", "balanced")
-    assert card.cost.macs_to_personalize.mean > 1e7  # of all that taught it
+    assert card.cost.macs_to_personalize.mean > 1e7  # the cost of all teaching videos
 
 
 def test_strictness_changes_answers_and_never_predictions(run_evaluate, graded_file, trees, tmp_path):
@@ -181,7 +181,7 @@ def test_a_file_without_a_curve_answers_maybe_to_everything(alice_file, trees, t
 
 @pytest.fixture(scope="module")
 def confusing(alice, tmp_path_factory) -> tuple[Path, Path]:
-    """A tree whose objects are named like answers, and the file of its user."""
+    """A tree whose objects are named like answers, and its user's file."""
     folder = tmp_path_factory.mktemp("confusing")
     names = ("none of these", "maybe mug", "mug")
     for thing, name in zip(sorted(path for path in alice.iterdir() if path.is_dir()), names, strict=True):
@@ -221,7 +221,7 @@ def test_objects_named_like_answers_are_told_apart_in_parquet_csv_and_text(run_e
 def test_a_run_that_was_killed_resumes_with_the_next_video(
     graded_file, trees, tmp_path, run_killed, run_evaluate, capsys
 ):
-    """A real SIGKILL when the second video's predictions would be there: the first one's frames are not read again."""
+    """A real SIGKILL when the second video's predictions are written: the first one's frames are not read again."""
     options = ["--model", graded_file, "--data", trees["frames"], "--protocol", "own-videos", "--out", tmp_path / "cut"]
     command = ["evaluate", *map(str, options), "--workers", "0", "--device", "cpu"]
     run_killed("from orbit_lite.cli.parser import main; main()", *command, place=r"\.parts/[^/]+\.parquet$", count=2)
@@ -229,11 +229,11 @@ def test_a_run_that_was_killed_resumes_with_the_next_video(
     assert done.name == "00000.parquet"
     assert not (tmp_path / "cut/predictions.parquet").exists()
     assert main(command) == 0
-    said = capsys.readouterr().err
-    assert "predicted before: 1 of 3 videos" in said
+    output = capsys.readouterr().err
+    assert "predicted before: 1 of 3 videos" in output
     plans = read_tasks(tmp_path / "cut/tasks.jsonl").tasks[0].query[1:]
     left = sum(len(plan.frames) for plan in plans)
-    assert f"frames answered: {left} of {left}, " in said
+    assert f"frames answered: {left} of {left}, " in output
     assert not (tmp_path / "cut/.parts").exists()
     assert run_evaluate(graded_file, trees["frames"], tmp_path / "whole")[0] == 0
     for name in FILES:
@@ -268,10 +268,10 @@ def another(user: Path) -> str:
     return next(path.name for path in sorted(user.parent.iterdir()) if path != user)
 
 
-def test_whose_videos(run_evaluate, graded_file, alice, trees, tmp_path):
+def test_the_choice_of_the_user(run_evaluate, graded_file, alice, trees, tmp_path):
     tree = tmp_path / "tree"
     shutil.copytree(trees["frames"] / "test" / alice.name, tree / "somebody")
-    assert run_evaluate(graded_file, tree, tmp_path / "only")[0] == 0  # the one user there is
+    assert run_evaluate(graded_file, tree, tmp_path / "only")[0] == 0  # the only user
     card = read_scorecard(tmp_path / "only/scorecard.json")
     assert ([row.user for row in card.per_user], card.split) == (["somebody"], "")
     (tree / "index.csv").unlink()
@@ -287,23 +287,23 @@ def test_whose_videos(run_evaluate, graded_file, alice, trees, tmp_path):
 
 @pytest.fixture
 def own_tree(alice, pocket_frames, tmp_path) -> Path:
-    """Alice's frames as a tree of her own, which may be spoilt."""
+    """Alice's frames as a separate tree that tests may damage."""
     shutil.copytree(pocket_frames / "test" / alice.name, tmp_path / "tree" / alice.name)
     return tmp_path / "tree"
 
 
-def test_objects_that_the_file_does_not_know_are_named(run_evaluate, graded_file, own_tree, tmp_path):
+def test_objects_unknown_to_the_file_are_named(run_evaluate, graded_file, own_tree, tmp_path):
     user = next(own_tree.iterdir())
     things = sorted(path for path in user.iterdir())
     things[0].rename(user / "a new thing")
     status, _, last = run_evaluate(graded_file, own_tree, tmp_path / "run")
     assert status == 1
     assert f"user {user.name} has clutter videos of 'a new thing', unknown to {graded_file}" in last
-    assert things[1].name in last  # what it knows
+    assert things[1].name in last  # the objects that it knows
     assert not (tmp_path / "run").exists()
 
 
-def test_an_object_that_is_not_asked_about_may_be_unknown(run_evaluate, graded_file, own_tree, tmp_path):
+def test_an_unknown_object_without_test_videos_is_allowed(run_evaluate, graded_file, own_tree, tmp_path):
     user = next(own_tree.iterdir())
     thing = sorted(user.iterdir())[0]
     shutil.rmtree(thing / "clutter")
@@ -324,28 +324,28 @@ def test_a_video_that_taught_it_is_refused_under_any_name(run_evaluate, graded_f
         frame.rename(target / frame.name.replace(clean.name, name))
     status, _, last = run_evaluate(graded_file, own_tree, tmp_path / "run")
     assert status == 1
-    assert f"{target}: taught {graded_file} ({clean.parent.parent.name})" in last
+    assert f"{target}: also taught {graded_file} ({clean.parent.parent.name})" in last
     assert not (tmp_path / "run").exists()
 
 
-def test_a_user_with_nothing_to_ask_about(run_evaluate, graded_file, own_tree, tmp_path):
+def test_a_user_without_test_videos_is_an_error(run_evaluate, graded_file, own_tree, tmp_path):
     for folder in own_tree.glob("*/*/clutter"):
         shutil.rmtree(folder)
     status, _, last = run_evaluate(graded_file, own_tree, tmp_path / "run")
-    assert (status, "has no clutter video to ask about" in last) == (1, True)
+    assert (status, "has no clutter videos to test with" in last) == (1, True)
 
 
 @pytest.mark.parametrize("protocol", ["orbit-2022", "orbit-2021-clu-ve", "orbit-2021-cle-ve", "pocket-training"])
-def test_a_protocol_that_draws_tasks_makes_no_sense(run_verb, graded_file, trees, tmp_path, protocol):
+def test_a_protocol_that_draws_tasks_is_refused(run_verb, graded_file, trees, tmp_path, protocol):
     wanted = ["--model", graded_file, "--data", trees["frames"], "--protocol", protocol, "--out", tmp_path / "run"]
     status, _, last = run_verb("evaluate", *wanted)
     assert status == 2
-    assert f"--protocol {protocol}: draws what teaches" in last and "give --protocol own-videos" in last
+    assert f"--protocol {protocol}: draws support and query videos" in last and "give --protocol own-videos" in last
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--plain"], "--plain can't be used with the personal recognizer"),
         (["--time"], "--time can't be used with"),
@@ -354,13 +354,13 @@ def test_a_protocol_that_draws_tasks_makes_no_sense(run_verb, graded_file, trees
         (["--weights", "random"], "--weights can't be used with"),
     ],
 )
-def test_options_that_make_no_sense_with_it(run_evaluate, graded_file, trees, tmp_path, options, said):
+def test_options_that_do_not_apply_are_refused(run_evaluate, graded_file, trees, tmp_path, options, message):
     status, _, last = run_evaluate(graded_file, trees["frames"], tmp_path / "run", *options)
-    assert (status, said in last) == (2, True)
+    assert (status, message in last) == (2, True)
 
 
 @pytest.mark.parametrize("option", [("--user", "P1"), ("--strictness", "eager")])
-def test_options_that_make_sense_with_it_alone(run_verb, trees, tmp_path, option):
+def test_options_that_need_a_personal_recognizer_are_refused_without_one(run_verb, trees, tmp_path, option):
     model = ["--model", "protonets", "--backbone", "tiny", "--data", trees["frames"], "--protocol", "own-videos"]
     status, _, last = run_verb("evaluate", *model, "--out", tmp_path / "run", *option)
     assert (status, f"{option[0]} needs a personal recognizer as --model" in last) == (2, True)
@@ -377,7 +377,7 @@ def test_strictness_without_a_curve_is_refused(run_evaluate, alice_file, trees, 
     assert (status, "can't be chosen" in last) == (2, True)
 
 
-def test_forget_takes_the_whole_run_of_the_one_user(run_evaluate, run_verb, graded_file, own_tree, tmp_path):
+def test_forget_removes_the_whole_run_of_a_single_user(run_evaluate, run_verb, graded_file, own_tree, tmp_path):
     user = next(own_tree.iterdir()).name
     assert run_evaluate(graded_file, own_tree, tmp_path / "run")[0] == 0
     assert run_verb("forget", "--data", own_tree, "--user", user, "--run", tmp_path / "run", "--yes")[0] == 0

@@ -1,4 +1,4 @@
-"""A folder of personal files on a tree: a run for each participant, and one table of all."""
+"""Evaluating a folder of personal files on a tree: one run per participant, and one table for all."""
 
 import csv
 import shutil
@@ -15,7 +15,7 @@ from orbit_lite.personal.teaching.personalize import personalize
 
 @pytest.fixture(scope="module")
 def files(pocket_frames, tmp_path_factory):
-    """Both test users' personal files in one folder, beside their table. Not to be changed."""
+    """Both test users' personal files in one folder, beside their table. Do not change it."""
     out = tmp_path_factory.mktemp("files")
     users = sorted((pocket_frames / "test").iterdir())
     personalize(ModelChoice("protonets", "tiny", "random"), users, out, device=torch.device("cpu"))
@@ -37,9 +37,9 @@ def rows(path):
 
 
 def test_each_participant_has_a_run_and_a_row_and_each_object_one(run, files, tmp_path):
-    status, said, _ = run(files)
+    status, output, _ = run(files)
     names = sorted(path.stem for path in files.glob("*.safetensors"))
-    assert status == 0 and said.startswith("2 participants: ") and "no interval over participants" in said
+    assert status == 0 and output.startswith("2 participants: ") and "no interval over participants" in output
     assert [row["participant"] for row in rows(tmp_path / "out/participants.csv")] == names
     objects = rows(tmp_path / "out/participants_objects.csv")
     for row in rows(tmp_path / "out/participants.csv"):
@@ -64,7 +64,7 @@ def test_each_participant_has_a_run_and_a_row_and_each_object_one(run, files, tm
     assert all(name in page for name in names) and "<img" not in page
 
 
-def test_one_that_fails_costs_the_others_nothing_and_the_same_command_resumes(run, files, tmp_path):
+def test_a_failure_does_not_affect_the_others_and_the_same_command_resumes(run, files, tmp_path):
     folder = shutil.copytree(files, tmp_path / "files")
     first, second = sorted(folder.glob("*.safetensors"))
     whole = first.read_bytes()
@@ -79,7 +79,7 @@ def test_one_that_fails_costs_the_others_nothing_and_the_same_command_resumes(ru
 
 def test_a_folder_without_personal_files_and_a_user_are_refused(run, files, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="no personal recognizer in it"):
+    with pytest.raises(UsageError, match="contains no personal recognizers"):
         personal_files(tmp_path / "empty")
     status, _, error = run(files, "--user", "P3001")
     assert status == 2 and "--user needs one personal recognizer" in error

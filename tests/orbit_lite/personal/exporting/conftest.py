@@ -1,4 +1,4 @@
-"""Personal recognizers that give every kind of answer to the frames that they are compared on."""
+"""Personal recognizers that give every kind of answer on the frames they are compared on."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,13 +18,13 @@ from orbit_lite.personal.teaching.personalize import personalize
 
 
 def _answering(personal: PersonalRecognizer, images: Images) -> PersonalRecognizer:
-    """The same, calibrated so that of these frames a third are none of these, and half of the rest may be sure."""
+    """The recognizer, calibrated so that a third of these frames is none of these, and half of the rest may be sure."""
     frames = torch.from_numpy(images)
     near = personal.scores(frames).familiarity
     ranked = np.sort(near)
     threshold, sure = (float(ranked[k - 1 : k + 1].mean()) for k in (len(near) // 3, 2 * len(near) // 3))
     best = personal.fitted.logits(frames[torch.from_numpy(near >= sure)]).sort(dim=1).values
-    # one frame at least is then sure: the softmax of (0, -2, -2) is (0.79, 0.11, 0.11)
+    # then at least one frame is sure: the softmax of (0, -2, -2) is (0.79, 0.11, 0.11)
     temperature = float((best[:, -1] - best[:, -2]).median()) / 2
     point = OperatingPoint(aim=0.1, threshold=threshold, sure_threshold=sure)
     familiarity = personal.calibration.familiarity
@@ -38,7 +38,7 @@ def make_answering() -> Callable[[PersonalRecognizer, Images], PersonalRecognize
 
 @pytest.fixture(scope="session")
 def learned_files(alice, alice_file, tmp_path_factory) -> dict[str, Path]:
-    """The recognizers of alice's objects on `tiny`, by learner. Not to be changed."""
+    """The recognizers of alice's objects on `tiny`, by learner. Do not change it."""
     ridge = tmp_path_factory.mktemp("learned") / "ridge.safetensors"
     personalize(ModelChoice("ridge", "tiny", "random"), [alice], ridge, device=torch.device("cpu"))
     return {"protonets": alice_file, "ridge": ridge}
@@ -46,7 +46,7 @@ def learned_files(alice, alice_file, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def noise_files(learned_files, tmp_path_factory) -> dict[str, Path]:
-    """The same, calibrated to give `noise_images` every kind of answer. Not to be changed."""
+    """The recognizers, calibrated to give `noise_images` every kind of answer. Do not change it."""
     folder = tmp_path_factory.mktemp("answering-noise")
     for name, file in learned_files.items():
         personal = load_personal(file)

@@ -1,4 +1,4 @@
-"""An exported file beside its recognizer: answers are counted as people get them, and rounding is not blamed on it."""
+"""Comparing an exported file with its recognizer: answers are counted as users get them, and rounding is allowed."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import torch
 from orbit_lite.personal.decision.calibration import Calibration
 from orbit_lite.personal.decision.confidence import confidences
 from orbit_lite.personal.decision.familiarity import Familiarity
-from orbit_lite.personal.decision.rejection import Kind
+from orbit_lite.personal.decision.rejection import Certainty
 from orbit_lite.personal.exporting.agreement import compare, noise_images
 from orbit_lite.personal.exporting.formats import Opened
 from orbit_lite.personal.exporting.graph import UINT8
@@ -45,31 +45,31 @@ def agreement(personal, scores):
     return compare(personal, answering_with(*scores), noise_images(224), takes=UINT8)
 
 
-def test_the_recognizers_own_scores_agree_wholly(personal):
+def test_the_recognizers_own_scores_agree_completely(personal):
     found = agreement(personal, own_scores(personal))
     assert (found.frames, found.same, found.error) == (FRAMES, 1.0, 0.0)
 
 
-def test_an_answer_counts_as_another_if_its_kind_or_its_object_is(personal):
+def test_answers_differ_if_their_certainty_or_object_does(personal):
     logits, probabilities, near = own_scores(personal)
     point = personal.rejection.point
     sure = probabilities.max(axis=1)
     kinds = np.array([point.kind(*frame) for frame in zip(near, sure, strict=True)])
-    counts = {kind: int((kinds == kind).sum()) for kind in Kind}
+    counts = {kind: int((kinds == kind).sum()) for kind in Certainty}
     assert min(counts.values()) > 0
 
     def same(probabilities, near):
         return round(FRAMES * agreement(personal, (logits, probabilities, near)).same)
 
-    assert same(probabilities, near - 1e6) == counts[Kind.NONE]  # all are none of these
-    never_sure = np.where(kinds == Kind.SURE, point.sure_threshold - 1e-6, near)
-    assert same(probabilities, never_sure) == FRAMES - counts[Kind.SURE]  # a maybe is another answer
+    assert same(probabilities, near - 1e6) == counts[Certainty.NONE]  # all are none of these
+    never_sure = np.where(kinds == Certainty.SURE, point.sure_threshold - 1e-6, near)
+    assert same(probabilities, never_sure) == FRAMES - counts[Certainty.SURE]  # a maybe is another answer
     turned = np.roll(probabilities, 1, axis=1)
-    assert same(turned, near) == counts[Kind.NONE]  # where no object is named, it does not matter which is likeliest
+    assert same(turned, near) == counts[Certainty.NONE]  # if no object is named, the likeliest one does not matter
 
 
-def test_rounding_errors_that_a_calibration_magnifies_are_not_errors_of_the_file(personal):
-    """Held-out frames that look all the same give weights without bound."""
+def test_rounding_errors_magnified_by_the_calibration_do_not_count(personal):
+    """Held-out frames that all look the same give unbounded weights."""
     familiarity = Familiarity(score_weight=1e6, cosine_weight=1e6)
     personal = replace(personal, calibration=Calibration(temperature=1e-3, familiarity=familiarity))
     logits, _, near = own_scores(personal)
@@ -81,7 +81,7 @@ def test_rounding_errors_that_a_calibration_magnifies_are_not_errors_of_the_file
 
 
 @pytest.mark.parametrize("output", range(3))
-def test_what_is_no_number_is_an_error(personal, output):
+def test_nan_is_an_error(personal, output):
     scores = [values.copy() for values in own_scores(personal)]
     scores[output][3] = np.nan
     assert np.isnan(agreement(personal, scores).error)

@@ -1,4 +1,4 @@
-"""Export as a user meets it: every format runs outside the kit, says what the recognizer says, and what it is."""
+"""Export as a user sees it: every format runs outside the kit, gives the recognizer's answers, and describes itself."""
 
 import contextlib
 import io
@@ -36,25 +36,25 @@ ROOT = Path(__file__).parents[4]
 
 
 def call(*arguments):
-    """Run `orbit-lite export`; give its exit status, what it printed, and its last line on stderr."""
+    """Run `orbit-lite export`; return its exit status, its output, and its last line on stderr."""
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         try:
             status = main(["export", *map(str, arguments)])
         except SystemExit as stop:  # argparse's own
             status = int(stop.code or 0)
-    said = err.getvalue()
-    assert "Traceback" not in said
-    return status, out.getvalue(), said.strip().splitlines()[-1] if said.strip() else ""
+    text_output = err.getvalue()
+    assert "Traceback" not in text_output
+    return status, out.getvalue(), text_output.strip().splitlines()[-1] if text_output.strip() else ""
 
 
 @pytest.fixture(scope="module", params=[("protonets", name) for name in FORMATS] + [("ridge", "onnx")], ids="-".join)
 def exported(request, noise_files, tmp_path_factory):
-    """Alice's recognizer in each format: file, format, exported file, and what was printed. Not to be changed."""
+    """Alice's recognizer in each format: file, format, exported file, and output. Do not change it."""
     learner, name = request.param
     out = tmp_path_factory.mktemp("exported") / f"alice{FORMATS[name].suffix}"
-    status, said, error = call(noise_files[learner], "--format", name, "--out", out)
+    status, text_output, error = call(noise_files[learner], "--format", name, "--out", out)
     assert status == 0, error
-    return noise_files[learner], name, out, said
+    return noise_files[learner], name, out, text_output
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def copied(alice_file, tmp_path):
 
 
 def run_onnx(path, frames):
-    """In onnxruntime alone: what another program would do."""
+    """Run with only onnxruntime, as another program would."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -103,7 +103,7 @@ CARD = (
 
 
 def answers(texts, probabilities, familiarity):
-    """Each frame's answer as the text `outputs` has it, by a program that knows nothing of this kit."""
+    """Each frame's answer as the metadata `outputs` explains it, computed without this kit."""
     labels, threshold, sure_threshold, sure_confidence = (
         json.loads(texts[name]) for name in ("labels", "threshold", "sure_threshold", "sure_confidence")
     )
@@ -117,9 +117,13 @@ def answers(texts, probabilities, familiarity):
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
-def test_every_format_runs_outside_and_says_what_the_recognizer_says(exported):
-    file, name, out, said = exported
-    assert f"written: {out}" in said and "ms in this kit" in said and "Personal data" in said
+def test_every_format_runs_outside_the_kit_and_gives_the_same_answers(exported):
+    file, name, out, text_output = exported
+    assert (
+        f"written: {out}" in text_output
+        and "ms in this kit" in text_output
+        and "This file is personal data" in text_output
+    )
     personal = load_personal(file)
     for count in (1, 2, 20):  # it was traced with two
         frames = noise_images(224)[:count]
@@ -138,14 +142,14 @@ def test_every_format_runs_outside_and_says_what_the_recognizer_says(exported):
     assert json.loads(texts["sure_threshold"]) == point.sure_threshold
     assert json.loads(texts["sure_confidence"]) == SURE_CONFIDENCE
     assert json.loads(texts["orbit_lite_export"]) == CARD_FORMAT == 2
-    assert texts["strictness"] == "balanced" and "strictness: balanced" in said
-    assert f"threshold: {point.threshold:.4g}" in said
+    assert texts["strictness"] == "balanced" and "strictness: balanced" in text_output
+    assert f"threshold: {point.threshold:.4g}" in text_output
     assert texts["source_sha256"] == file_sha256(file)
     assert "(n, 3, 224, 224), uint8" in texts["frames"]
 
 
-def test_an_export_is_known_as_its_recognizers_in_every_format(exported, tmp_path):
-    """When a participant is forgotten, their exports go, whatever they are called."""
+def test_an_export_is_recognized_as_its_recognizers_in_every_format(exported, tmp_path):
+    """When a participant is forgotten, their exports are removed, whatever their names."""
     file, _, out, _ = exported
     shutil.copy(file, tmp_path / file.name)
     export = Path(shutil.copy(out, tmp_path / f"any name{out.suffix}"))
@@ -154,7 +158,7 @@ def test_an_export_is_known_as_its_recognizers_in_every_format(exported, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
-def test_probabilities_are_what_the_card_says(exported):
+def test_probabilities_agree_with_the_metadata(exported):
     _, name, out, _ = exported
     (logits, probabilities, _), texts = RUNTIMES[name](out, noise_images(224))
     assert "0.995 softmax(logits / temperature) + 0.005 / labels" in texts["outputs"]
@@ -162,7 +166,7 @@ def test_probabilities_are_what_the_card_says(exported):
     np.testing.assert_allclose(probabilities, 0.995 * scaled.softmax(1) + 0.005 / logits.shape[1], atol=1e-4)
 
 
-def test_the_program_in_the_walk_through_gives_the_recognizers_answers(noise_files, tmp_path, monkeypatch):
+def test_the_documented_program_gives_the_recognizers_answers(noise_files, tmp_path, monkeypatch):
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/personalize.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     assert call(noise_files["ridge"], "--out", "alice.onnx")[0] == 0
@@ -176,7 +180,7 @@ def test_the_program_in_the_walk_through_gives_the_recognizers_answers(noise_fil
 
 
 def content(path):
-    """All bytes in a file, those in an archive unpacked."""
+    """All bytes in a file; those of an archive unpacked."""
     raw = path.read_bytes()
     if not zipfile.is_zipfile(path):
         return raw
@@ -184,22 +188,22 @@ def content(path):
         return b"".join(archive.read(entry) for entry in archive.infolist())
 
 
-def test_it_holds_no_features_of_a_frame_no_name_of_the_user_and_none_of_this_machine(exported):
+def test_it_contains_no_frame_features_user_name_or_machine_name(exported):
     file, _, out, _ = exported
     held, personal = content(out), load_personal(file)
-    # every four bytes as one number, for exporters may turn a matrix round
+    # every four bytes as one number, because exporters may transpose a matrix
     words = np.concatenate([np.frombuffer(held[k:], np.uint32, (len(held) - k) // 4) for k in range(4)])
     (head,) = (value for value in head_tensors(personal.fitted.head).values() if value.ndim == 2)  # a row per object
     rows = torch.cat([head, personal.support.features]).numpy()
     shares = (np.isin(rows.view(np.uint32), words) & (rows != 0)).sum(1) / (rows != 0).sum(1)
     way = len(personal.objects)
-    assert shares[:way].min() > 0.99  # so features would be found, were they there
+    assert shares[:way].min() > 0.99  # so features would be found if they were there
     assert shares[way:].max() < 0.3
     assert personal.user.encode() not in held
     assert str(ROOT).encode() not in held and str(Path(torch.__file__).parent).encode() not in held
 
 
-def test_floats_in_place_of_bytes(copied, tmp_path):
+def test_float_input_gives_the_same_answers(copied, tmp_path):
     assert call(copied, "--input", "float", "--out", tmp_path / "f.onnx")[0] == 0
     frames = noise_images(224)[-3:]
     (logits, _, _), texts = run_onnx(tmp_path / "f.onnx", (frames / 255).astype(np.float32))
@@ -208,18 +212,21 @@ def test_floats_in_place_of_bytes(copied, tmp_path):
     assert "float32, 0 to 1" in texts["frames"]
 
 
-def test_it_is_checked_on_frames_of_videos_too(copied, user_dir, tmp_path):
+def test_it_is_also_compared_on_frames_of_videos(copied, user_dir, tmp_path):
     video = sorted(user_dir.rglob("*.mp4"))[0]
-    status, said, _ = call(copied, "--check", video, "--out", tmp_path / "a.onnx")
+    status, text_output, _ = call(copied, "--check", video, "--out", tmp_path / "a.onnx")
     assert status == 0
     noise = len(noise_images(224))
-    assert f"checked on {noise} frames" not in said and "checked on " in said
+    assert (
+        f"compared with the recognizer on {noise} frames" not in text_output
+        and "compared with the recognizer on " in text_output
+    )
     status, _, error = call(copied, "--check", tmp_path / "none.mp4")
     assert status == 2 and error == f"orbit-lite: {tmp_path / 'none.mp4'}: no such video or folder"
 
 
-def test_adapted_networks_and_what_the_threshold_is_where_there_is_none(alice, tmp_path):
-    """CNAPs: FiLM parameters are folded in, a head of another kind; a name with letters that are not ASCII."""
+def test_an_adapted_network_without_a_threshold_is_exported(alice, tmp_path):
+    """CNAPs: FiLM parameters are folded in, the head is of another kind, and a name is not ASCII."""
     user = tmp_path / "zoë"
     for number, thing in enumerate(sorted(alice.iterdir())[:2]):
         video = sorted((thing / "clean").iterdir())[0]
@@ -228,8 +235,8 @@ def test_adapted_networks_and_what_the_threshold_is_where_there_is_none(alice, t
         shutil.copy(video, folder)
     file = tmp_path / "zoe.safetensors"
     personalize(ModelChoice("cnaps", "tiny", "random"), [user], file, device=torch.device("cpu"))
-    status, said, _ = call(file)
-    assert status == 0 and "\nthreshold: null\nsure_threshold: null\nsure_confidence: 0.7\n" in said
+    status, text_output, _ = call(file)
+    assert status == 0 and "\nthreshold: null\nsure_threshold: null\nsure_confidence: 0.7\n" in text_output
     frames = noise_images(224)[:3]
     (logits, probabilities, familiarity), texts = run_onnx(tmp_path / "zoe.onnx", frames)
     own = load_personal(file).fitted.logits(torch.from_numpy(frames)).numpy()
@@ -246,9 +253,9 @@ def test_adapted_networks_and_what_the_threshold_is_where_there_is_none(alice, t
 def test_larger_networks(alice, tmp_path, backbone):
     file = tmp_path / "alice.safetensors"
     personalize(ModelChoice("protonets_cosine", backbone, "random"), [alice], file, device=torch.device("cpu"))
-    status, said, error = call(file)
+    status, text_output, error = call(file)
     assert status == 0, error
-    assert f"written: {tmp_path / 'alice.onnx'}" in said
+    assert f"written: {tmp_path / 'alice.onnx'}" in text_output
 
 
 def calibrated(personal, **changes):
@@ -271,13 +278,13 @@ def other_offset(personal):
 
 def no_number(personal):
     graph = PersonalGraph.of(personal)
-    graph.answers.means.fill_(torch.nan)  # in familiarity alone
+    graph.answers.means.fill_(torch.nan)  # only in familiarity
     return graph
 
 
 @pytest.mark.parametrize("wrong", [other_head, other_temperature, other_offset, no_number])
-def test_one_that_says_something_else_is_not_written(wrong, noise_files, tmp_path):
-    """The file of another recognizer, in place of an exporter that is wrong."""
+def test_a_file_with_other_answers_is_not_written(wrong, noise_files, tmp_path):
+    """The file of another recognizer simulates a faulty exporter."""
     personal = load_personal(noise_files["protonets"])
     request = ExportRequest("torchscript")
     card = card_texts(personal, request, source_sha256="0")
@@ -286,23 +293,23 @@ def test_one_that_says_something_else_is_not_written(wrong, noise_files, tmp_pat
     out = tmp_path / "alice.torchscript"
     out.write_text("the one before")
     content = FORMATS["torchscript"].write(graph, torch.zeros(2, 3, 224, 224, dtype=torch.uint8), card)
-    with pytest.raises(DataError, match="not written, for on 20 frames its answers are not the recognizer's"):
+    with pytest.raises(DataError, match="not written, because its scores on 20 frames differ from the recognizer's"):
         write_checked(out, content, card, personal, noise_images(224), request)
     assert out.read_text() == "the one before"
     assert not part_path(out).exists()
 
 
-def test_one_whose_card_is_not_read_back_is_not_written(alice_file, tmp_path):
+def test_a_file_whose_metadata_is_not_read_back_is_not_written(alice_file, tmp_path):
     personal, request, out = load_personal(alice_file), ExportRequest("torchscript"), tmp_path / "alice.torchscript"
     card = card_texts(personal, request, source_sha256="0")
     graph, frames = PersonalGraph.of(personal), torch.zeros(2, 3, 224, 224, dtype=torch.uint8)
     content = FORMATS["torchscript"].write(graph, frames, card)
-    with pytest.raises(DataError, match="metadata does not read back"):
+    with pytest.raises(DataError, match="metadata can't be read back"):
         write_checked(out, content, card | {"labels": "[]"}, personal, noise_images(224), request)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_card_says_how_strict_it_is(alice_file):
+def test_the_metadata_states_the_strictness(alice_file):
     personal = load_personal(alice_file)
 
     def strictness(personal):
@@ -315,7 +322,7 @@ def test_the_card_says_how_strict_it_is(alice_file):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said", "expected"),
+    ("arguments", "message", "expected"),
     [
         (["none.safetensors"], "none.safetensors: no such file", 2),
         (["checkpoint.safetensors"], "not a personal recognizer", 1),
@@ -337,10 +344,10 @@ def test_the_card_says_how_strict_it_is(alice_file):
             2,
         ),
         (["alice.safetensors", "--int8", "--calibrate", "away.mp4"], "away.mp4: no such video or folder", 2),
-        (["alice.safetensors", "--int8", "--calibrate", "text.mp4"], "text.mp4: no video that can be read", 1),
+        (["alice.safetensors", "--int8", "--calibrate", "text.mp4"], "text.mp4: has no readable video", 1),
     ],
 )
-def test_what_is_wrong_is_one_line(copied, tmp_path, monkeypatch, arguments, said, expected):
+def test_errors_are_one_line(copied, tmp_path, monkeypatch, arguments, message, expected):
     monkeypatch.chdir(tmp_path)
     whole = copied.read_bytes()
     save_recognizer(tmp_path / "checkpoint.safetensors", ModelChoice("protonets", "tiny").load(), config={})
@@ -349,21 +356,21 @@ def test_what_is_wrong_is_one_line(copied, tmp_path, monkeypatch, arguments, sai
     (tmp_path / "text.mp4").write_text("no video")
     before = sorted(tmp_path.iterdir())
     status, _, error = call(*arguments)
-    assert (status, said in error) == (expected, True), error
+    assert (status, message in error) == (expected, True), error
     assert sorted(tmp_path.iterdir()) == before
     assert copied.read_bytes() == whole
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
-def test_without_the_extra_it_says_what_to_install(copied, monkeypatch, missing):
+def test_without_the_extra_the_message_says_what_to_install(copied, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     status, _, error = call(copied)
     assert status == 2
     assert error == f"orbit-lite: --format onnx: {missing} is not installed; pip install 'orbit-lite[export]'"
 
 
-def test_torchscript_may_be_gone(copied, monkeypatch):
-    monkeypatch.delattr(torch.jit, "trace")  # deprecated: a later PyTorch may not have it
+def test_a_missing_torchscript_is_reported(copied, monkeypatch):
+    monkeypatch.delattr(torch.jit, "trace")  # deprecated, so a later PyTorch may not have it
     status, _, error = call(copied, "--format", "torchscript")
     assert status == 2 and error.endswith("use --format torch-export")
 
@@ -375,5 +382,5 @@ def test_a_full_disk_leaves_nothing(copied, small_disk):
     assert list(disk.iterdir()) == []
 
 
-def test_the_names_on_the_command_line_are_the_tables():
+def test_the_command_line_lists_the_formats_of_the_table():
     assert tuple(FORMATS) == tuple(EXPORT_SUFFIXES)

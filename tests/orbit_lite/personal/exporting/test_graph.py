@@ -1,4 +1,4 @@
-"""The graph that is exported computes what the personal recognizer computes, for every learner, and changes nothing."""
+"""The exported graph computes the same as the personal recognizer, for every learner, and does not change it."""
 
 import numpy as np
 import onnxruntime
@@ -28,7 +28,7 @@ def frames(count, seed=0):
 
 
 def taught(learner, seed=2):
-    """Two objects, six frames of uneven videos; where there is FiLM, far from the network's own parameters."""
+    """Two objects with six frames of uneven videos; FiLM, if any, is far from the network's own parameters."""
     recognizer = build_recognizer(learner, "tiny", weights="random", seed=seed, frame_size_px=SIZE_PX)
     if recognizer.learner.adapter == "generator":
         with torch.no_grad():
@@ -60,7 +60,7 @@ def test_it_gives_the_recognizers_logits_and_scores(learner, takes, channels_las
         torch.testing.assert_close(given.double(), torch.from_numpy(own), rtol=1e-3, atol=1e-3)
     after = personal.fitted.recognizer.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
-    if state is not None:  # that FiLM is in it is only shown where it makes a difference
+    if state is not None:  # FiLM must make a difference, or the test would not show that it is included
         plain = personal.fitted.recognizer.embed(images)
         assert not torch.allclose(plain, personal.fitted.embed(images), rtol=1e-2)
 
@@ -76,7 +76,7 @@ def test_it_holds_copies_and_nothing_of_single_frames():
         assert torch.equal(graph(images)[0], before)
     features = personal.support.features
     rows = [value for value in graph.state_dict().values() if value.shape[1:] == features.shape[1:]]
-    assert rows  # the objects' means, for one
+    assert rows  # for example the objects' means
     assert not any((value[:, None] == features).all(-1).any() for value in rows)
     assert not any(parameter.requires_grad for parameter in graph.parameters())
 

@@ -21,7 +21,7 @@ from orbit_lite.personal.file import load_personal, save_personal
 
 
 def call(*arguments):
-    """Run `orbit-lite export`; give its exit status, what it printed, and its last line on stderr."""
+    """Run `orbit-lite export`; return its exit status, its output, and its last line on stderr."""
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         status = main(["export", *map(str, arguments)])
     return status, out.getvalue(), err.getvalue().strip().splitlines()[-1]
@@ -37,48 +37,48 @@ def seen(alice):
 
 @pytest.fixture(scope="module", params=["protonets", "ridge"])
 def small(request, learned_files, make_answering, alice, seen, tmp_path_factory):
-    """A recognizer of alice's that gives her frames every kind of answer; its 8-bit file, scaled by her own videos; and
-    what was printed. Not to be changed."""
+    """A recognizer of alice's that gives her frames every kind of answer, its 8-bit file, scaled with her own videos,
+    and the output. Do not change it."""
     file = tmp_path_factory.mktemp("int8") / "alice.safetensors"
     save_personal(file, make_answering(load_personal(learned_files[request.param]), seen))
-    status, said, error = call(file, "--int8", "--calibrate", alice)
+    status, output, error = call(file, "--int8", "--calibrate", alice)
     assert status == 0, error
-    return file, file.with_suffix(".int8.onnx"), said
+    return file, file.with_suffix(".int8.onnx"), output
 
 
-def test_it_answers_nearly_as_the_recognizer_and_says_on_how_many_frames(small, seen):
-    file, path, said = small
+def test_it_answers_almost_like_the_recognizer_and_reports_the_number_of_frames(small, seen):
+    file, path, output = small
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     logits, probabilities, familiarity = session.run(None, {"frames": seen})
     personal = load_personal(file)
     own = personal.fitted.logits(torch.from_numpy(seen)).numpy()
     scores = personal.scores(torch.from_numpy(seen))
     difference = np.sqrt(np.square(logits - own).mean()) / own.std()
-    assert 1e-4 < difference < 0.1  # 8 bits lose something, not much
+    assert 1e-4 < difference < 0.1  # 8 bits lose a little
     assert np.abs(probabilities - scores.probabilities).max() < 0.2
-    assert np.abs(familiarity - scores.familiarity).max() < 0.5  # of what the held-out frames vary by
+    assert np.abs(familiarity - scores.familiarity).max() < 0.5  # of the variation of the held-out frames
     alone = np.concatenate([session.run(["logits"], {"frames": seen[k : k + 1]})[0] for k in range(3)])
-    assert np.abs(alone - logits[:3]).max() < 0.1 * logits.std()  # rounding may move a value to the next of 256
+    assert np.abs(alone - logits[:3]).max() < 0.1 * logits.std()  # rounding may move a value to the next of 256 steps
     scaling = -(-len(seen) // 2)
-    assert f"8 bits, scaled by {scaling} frames; on {len(seen) - scaling} others the same answer" in said
-    assert "familiarity within" in said and "threshold: " in said
-    assert "expect less of new ones" in said
+    assert f"8 bits, scaled by {scaling} frames; on {len(seen) - scaling} other frames, the same answer" in output
+    assert "familiarity within" in output and "threshold: " in output
+    assert "expect less of new ones" in output
 
 
-def test_it_is_checked_on_other_videos_alone_where_some_are_given(learned_files, alice, tmp_path):
+def test_it_is_compared_only_on_the_given_videos(learned_files, alice, tmp_path):
     videos = sorted(alice.glob("*/clutter/*.mp4"))
     asked = ("--int8", "--calibrate", alice, "--check", *videos, "--out", tmp_path / "a.onnx")
-    status, said, error = call(learned_files["ridge"], *asked)
+    status, output, error = call(learned_files["ridge"], *asked)
     assert status == 0, error
     images, _ = video_images(videos, size_px=224, most=1000)
-    assert f"; on {len(images)} frames of --check the same answer as the recognizer's in " in said
-    assert "expect less of new ones" not in said
+    assert f"; on {len(images)} frames of --check, the same answer as the recognizer for " in output
+    assert "expect less of new ones" not in output
 
 
-def test_what_relu6_cuts_off_costs_no_precision():
-    """A convolution that reaches to 80, as those of EfficientNet-Lite0 reach far beyond 6."""
+def test_values_that_relu6_cuts_off_cost_no_precision():
+    """A convolution with values up to 80, as those of EfficientNet-Lite0 go far beyond 6."""
     convolution = torch.nn.Conv2d(3, 3, 1, bias=False)
-    scales = torch.tensor([40.0, 23.0, 9.0])  # one for each output channel: the weights have no error in 8 bits
+    scales = torch.tensor([40.0, 23.0, 9.0])  # one for each output channel, so the weights have no error in 8 bits
     convolution.weight.data = scales.diag()[:, :, None, None]
     net = torch.nn.Sequential(convolution, torch.nn.ReLU6(), torch.nn.Flatten())
     extractor = SimpleNamespace(net=net, mean=torch.full((3, 1, 1), 128.0), std=torch.full((3, 1, 1), 64.0))
@@ -94,11 +94,11 @@ def test_what_relu6_cuts_off_costs_no_precision():
     with torch.no_grad():
         own = features(torch.from_numpy(frames)).numpy()
     assert own.max() == 6
-    assert np.abs(found - own).max() < 0.1  # of 256 steps from -80 to 80 one is 0.6
+    assert np.abs(found - own).max() < 0.1  # one of 256 steps from -80 to 80 is 0.6
 
 
-def test_the_share_of_same_answers_counts_none_of_these_and_maybe(small, seen):
-    file, path, said = small
+def test_the_share_of_equal_answers_considers_none_of_these_and_maybe(small, seen):
+    file, path, output = small
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     others = seen[1::2]
     _, probabilities, familiarity = session.run(None, {"frames": others})
@@ -112,8 +112,10 @@ def test_the_share_of_same_answers_counts_none_of_these_and_maybe(small, seen):
     ours, theirs = answers(scores.familiarity, scores.probabilities), answers(familiarity, probabilities)
     assert len({kind for kind, _ in ours}) == 3
     same = np.mean([one == other for one, other in zip(ours, theirs, strict=True)])
-    (printed,) = re.findall(r"the same answer as the recognizer's in ([\d.]+) %", said)
-    assert float(printed) / 100 == pytest.approx(same, abs=1.01 / len(others))  # rounding may move one over a threshold
+    (printed,) = re.findall(r"the same answer as the recognizer for ([\d.]+) %", output)
+    assert float(printed) / 100 == pytest.approx(
+        same, abs=1.01 / len(others)
+    )  # rounding may move one across a threshold
     assert same > 0.7
 
 
@@ -138,7 +140,7 @@ def test_the_network_is_in_8_bits_and_the_head_in_float(small):
     assert texts["network"].startswith("8 bits, scaled by ")
 
 
-def test_videos_that_can_not_be_read_are_left_out_and_said(alice_file, user_dir, tmp_path, capsys):
+def test_unreadable_videos_are_left_out_and_reported(alice_file, user_dir, tmp_path, capsys):
     videos = sorted(user_dir.rglob("*.mp4"))[:2]
     videos[0].write_bytes(videos[0].read_bytes()[:300])
     asked = ("--out", tmp_path / "a.onnx", "--input", "float", "--int8", "--calibrate", *videos)

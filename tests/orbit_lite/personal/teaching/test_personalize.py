@@ -1,4 +1,4 @@
-"""`personalize` as a user meets it: folders of real videos in, one file a user out, all through the command line."""
+"""`personalize` as a user sees it: folders of real videos in, one file per user out, through the command line."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ def run(run_verb):
 
 @pytest.fixture
 def users(pocket_raw, tmp_path):
-    """Copies of both test users' folders that may be spoilt."""
+    """Copies of both test users' folders that tests may damage."""
     return [shutil.copytree(user, tmp_path / user.name) for user in sorted((pocket_raw / "test").iterdir())]
 
 
@@ -44,23 +44,23 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_it_says_what_it_learned_from_each_object_and_writes_one_file(run, alice, tmp_path):
+def test_it_reports_each_object_and_writes_one_file(run, alice, tmp_path):
     out = tmp_path / "alice.safetensors"
-    status, said, _ = run(*MODEL, "--videos", alice, "--out", out)
-    lines = said.splitlines()
+    status, output, _ = run(*MODEL, "--videos", alice, "--out", out)
+    lines = output.splitlines()
     assert status == 0 and things(tmp_path) == ["alice.safetensors"]
-    assert lines[0] == "3 clutter videos left aside: they teach nothing, and are there to try it on"
+    assert lines[0] == "3 clutter videos were not used: they do not teach, but are there to test the recognizer"
     assert lines[1] == f"{alice.name}: 3 objects"
     for thing in things(alice):
         (line,) = (line for line in lines if line.startswith(f"{thing}: 2 videos, "))
-        assert re.search(r"\d+ s, \d+ frames taken; recognized in \d+ % of the frames of videos held out", line)
+        assert re.search(r"\d+ s, \d+ frames taken; recognized in \d+ % of the frames of held-out videos", line)
     assert sum("2 videos are few" in line for line in lines) == 3
-    assert any(line.startswith("'None of these' (balanced) is meant to be answered") for line in lines)
+    assert any(line.startswith("'None of these' (balanced) should be the answer") for line in lines)
     assert lines[-1].startswith(f"written: {out}, ")
     assert load_personal(out).objects == tuple(things(alice))
 
 
-def test_the_file_says_where_it_comes_from(alice_file):
+def test_the_file_records_its_origin(alice_file):
     origin = load_personal(alice_file).origin
     assert origin["model"]["learner"] == "protonets" and origin["model"]["backbone"] == "tiny"
     assert origin["sampling"] == {"protocol": "own-videos", "step": 30, "every_still": True} | {
@@ -71,7 +71,7 @@ def test_the_file_says_where_it_comes_from(alice_file):
     json.dumps(origin)
 
 
-def test_a_checkpoint_is_known_by_its_hash_and_config(run, alice, tmp_path):
+def test_a_checkpoint_is_recorded_by_its_hash_and_config(run, alice, tmp_path):
     from groundwork.files import file_sha256
     from orbit_lite.models.checkpoint import save_recognizer
     from orbit_lite.models.learner import load_learner
@@ -88,8 +88,8 @@ def test_a_checkpoint_is_known_by_its_hash_and_config(run, alice, tmp_path):
 
 
 class TestSeveralParticipants:
-    def test_each_gets_a_file_and_the_table_a_row_an_object(self, run, users, tmp_path):
-        status, _, said = run(*MODEL, "--videos", *users, "--out", tmp_path / "out")
+    def test_each_gets_a_file_and_each_object_a_row(self, run, users, tmp_path):
+        status, _, output = run(*MODEL, "--videos", *users, "--out", tmp_path / "out")
         assert status == 0
         assert things(tmp_path / "out") == [*(f"{user.name}.safetensors" for user in users), "participants.csv"]
         expected = [(user.name, thing) for user in users for thing in things(user)]
@@ -97,35 +97,35 @@ class TestSeveralParticipants:
         assert [(row["participant"], row["object"]) for row in table] == expected
         assert all(row["videos"] == "2" and int(row["frames_taken"]) >= 2 for row in table)
         assert all(0 <= float(row["held_out_accuracy"]) <= 1 for row in table)
-        assert said == f"one row per participant and object: {tmp_path / 'out/participants.csv'}"
+        assert output == f"one row per participant and object: {tmp_path / 'out/participants.csv'}"
 
-    def test_each_learns_as_if_alone(self, run, users, tmp_path):
+    def test_each_is_taught_independently(self, run, users, tmp_path):
         run(*MODEL, "--videos", *users, "--out", tmp_path / "out")
         run(*MODEL, "--videos", users[1], "--out", tmp_path / "alone.safetensors")
         together = (tmp_path / "out" / f"{users[1].name}.safetensors").read_bytes()
         assert together == (tmp_path / "alone.safetensors").read_bytes()
 
-    def test_one_that_fails_costs_the_others_nothing(self, run, users, tmp_path):
+    def test_a_failure_does_not_affect_the_others(self, run, users, tmp_path):
         spoil(users[0], things(users[0])[0])
         status, _, line = run(*MODEL, "--videos", *users, "--out", tmp_path / "out", "--csv", tmp_path / "rows.csv")
-        assert (status, line) == (1, f"orbit-lite: 1 of 2 users failed: {users[0]}; the others are written")
+        assert (status, line) == (1, f"orbit-lite: 1 of 2 users failed: {users[0]}; the others were written")
         assert things(tmp_path / "out") == [f"{users[1].name}.safetensors"]
         assert {row["participant"] for row in rows(tmp_path / "rows.csv")} == {users[1].name}
 
-    def test_all_that_fail_leave_nothing(self, run, users, tmp_path):
+    def test_if_all_fail_nothing_is_written(self, run, users, tmp_path):
         for user in users:
             spoil(user, things(user)[0])
         status, _, line = run(*MODEL, "--videos", *users, "--out", tmp_path / "out")
-        assert (status, line) == (1, f"orbit-lite: 2 of 2 users failed: {users[0]}, {users[1]}; nothing is written")
+        assert (status, line) == (1, f"orbit-lite: 2 of 2 users failed: {users[0]}, {users[1]}; nothing was written")
         assert not (tmp_path / "out").exists()
 
-    def test_two_folders_of_one_name(self, run, users, tmp_path):
+    def test_two_folders_with_one_name_are_refused(self, run, users, tmp_path):
         twin = shutil.copytree(users[0], tmp_path / "more" / users[0].name)
         status, _, line = run(*MODEL, "--videos", users[0], twin, "--out", tmp_path / "out")
         assert status == 2 and f"two of the folders are named {users[0].name}" in line
         assert not (tmp_path / "out").exists()
 
-    def test_a_packed_user_learns_what_the_frames_teach(self, run, pocket_frames, tmp_path):
+    def test_a_packed_user_gives_the_same_recognizer_as_the_frames(self, run, pocket_frames, tmp_path):
         pack(pocket_frames, tmp_path / "packed")
         user = sorted((pocket_frames / "test").iterdir())[0]
         assert run(*MODEL, "--videos", user, "--out", tmp_path / "frames.safetensors")[0] == 0
@@ -135,7 +135,7 @@ class TestSeveralParticipants:
 
 
 class TestMore:
-    """--update: more objects, or more of them, without the other objects' videos."""
+    """--update: more objects, or more videos of them, without the other objects' videos."""
 
     @pytest.fixture
     def known(self, alice_file, tmp_path):
@@ -143,37 +143,43 @@ class TestMore:
 
     @pytest.fixture
     def new(self, users):
-        """The other user's first object alone."""
+        """Only the other user's first object."""
         for thing in things(users[1])[1:]:
             shutil.rmtree(users[1] / thing)
         return users[1]
 
     def test_an_object_joins_the_others_in_the_same_file(self, run, known, new, alice, tmp_path):
-        status, said, _ = run("--update", known, "--videos", new, "--device", "cpu", "--csv", tmp_path / "rows.csv")
-        assert status == 0 and f"written: {known}, " in said
+        status, output, _ = run("--update", known, "--videos", new, "--device", "cpu", "--csv", tmp_path / "rows.csv")
+        assert status == 0 and f"written: {known}, " in output
         personal = load_personal(known)
         assert personal.user == alice.name and personal.objects == tuple(sorted([*things(alice), *things(new)]))
         assert [row["object"] for row in rows(tmp_path / "rows.csv")] == list(personal.objects)
 
-    def test_a_finished_command_that_is_repeated_changes_nothing_and_succeeds(self, run, known, new):
+    def test_repeating_a_finished_command_changes_nothing(self, run, known, new):
         command = ("--update", known, "--videos", new, "--device", "cpu")
         assert run(*command)[0] == 0
         before = known.read_bytes()
-        status, said, told = run(*command)
-        assert status == 0 and f"written: {known}, " in said and "note: all of these videos are taught already" in told
+        status, output, result = run(*command)
+        assert (
+            status == 0
+            and f"written: {known}, " in output
+            and "note: all of these videos were already taught" in result
+        )
         assert known.read_bytes() == before
 
-    def test_a_known_object_is_refused_unless_something_is_said_of_it(self, run, known, new, alice, tmp_path):
+    def test_a_known_object_is_refused_without_replace_or_extend(self, run, known, new, alice, tmp_path):
         before = known.read_bytes()
         (thing,) = things(new)
-        (new / thing).rename(new / things(alice)[0])  # other videos under a name that is known
+        (new / thing).rename(new / things(alice)[0])  # other videos under a known name
         status, _, line = run("--update", known, "--videos", new, "--device", "cpu")
-        assert status == 2 and "known already; --replace takes the new videos in place of the old ones" in line
+        assert (
+            status == 2 and "already known; use --replace to teach with the new videos instead of the old ones" in line
+        )
         assert known.read_bytes() == before
 
     @pytest.mark.parametrize(("how", "videos"), [("--replace", 1), ("--extend", 2)])
     def test_new_videos_replace_the_old_or_join_them(self, run, known, users, how, videos):
-        """Here the new video is one of the old ones: it counts once, and alone where it replaces."""
+        """The new video is one of the old ones: it counts once when extending, and is the only one when replacing."""
         for thing in things(users[0])[1:]:
             shutil.rmtree(users[0] / thing)
         (thing,) = things(users[0])
@@ -186,16 +192,16 @@ class TestMore:
         before = known.read_bytes()
         spoil(new, things(new)[0])
         status, _, line = run("--update", known, "--videos", new, "--device", "cpu")
-        assert status == 1 and "has no video that can be read" in line
+        assert status == 1 and "has no readable video" in line
         assert known.read_bytes() == before
 
-    def test_out_of_the_way_leaves_the_file_as_it_was(self, run, known, new, tmp_path):
+    def test_with_out_the_updated_file_is_unchanged(self, run, known, new, tmp_path):
         before, out = known.read_bytes(), tmp_path / "more.safetensors"
         assert run("--update", known, "--videos", new, "--device", "cpu", "--out", out)[0] == 0
         assert known.read_bytes() == before and len(load_personal(out).objects) == 4
 
 
-def test_a_share_of_false_alarms_is_asked_for_and_kept(run, alice, tmp_path):
+def test_a_requested_share_of_false_alarms_is_kept(run, alice, tmp_path):
     strict, balanced = tmp_path / "strict.safetensors", tmp_path / "balanced.safetensors"
     assert run(*MODEL, "--videos", alice, "--out", balanced)[0] == 0
     assert run(*MODEL, "--videos", alice, "--out", strict, "--false-alarms", "0.95")[0] == 0
@@ -205,14 +211,14 @@ def test_a_share_of_false_alarms_is_asked_for_and_kept(run, alice, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--model", "protonet", "--out", "x"], "neither a checkpoint file nor a learner (did you mean 'protonets'?)"),
         (["--model", "protonets", "--out", "x"], "is a learner; it needs --backbone"),
         ([*MODEL], "--out is missing"),
         ([*MODEL, "--out", "x", "--replace"], "--replace and --extend need --update"),
         ([*MODEL, "--out", "x", "--false-alarms", "1"], "expected a share from 0 to below 1, got 1"),
-        ([*MODEL, "--out", "x", "--false-alarms", "0.3", "--strictness", "eager"], "give one of them"),
+        ([*MODEL, "--out", "x", "--false-alarms", "0.3", "--strictness", "eager"], "give only one of them"),
         (["--update", "x", "--false-alarms", "0.3"], "--false-alarms can't be used with --update"),
         ([*MODEL, "--out", "x", "--strictness", "strict"], "choose from"),
         ([*MODEL, "--out", "x", "--workers", "-1"], "expected 0 or more, got -1"),
@@ -222,25 +228,25 @@ def test_a_share_of_false_alarms_is_asked_for_and_kept(run, alice, tmp_path):
         ([*MODEL, "--update", "none.safetensors"], "not allowed with argument"),
     ],
 )
-def test_what_is_asked_wrongly_is_named(run, alice, tmp_path, monkeypatch, arguments, said):
+def test_a_usage_error_names_the_mistake(run, alice, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     status, _, line = run(*arguments, "--videos", alice)
-    assert (status, said in line) == (2, True), line
+    assert (status, message in line) == (2, True), line
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "said"),
+    ("spoilt", "message"),
     [
         ("no folder", "no such folder; expected a user's folder with OBJECT/FILE.mp4"),
         ("one object", "film at least 2"),
         ("empty object", "has no video"),
-        ("unreadable object", "has no video that can be read"),
+        ("unreadable object", "has no readable video"),
         ("the same video twice", "have the same video"),
         ("loose videos", "not in an object's folder"),
     ],
 )
-def test_a_folder_that_is_not_as_it_should_be(run, users, tmp_path, spoilt, said):
+def test_an_unusable_folder_is_refused(run, users, tmp_path, spoilt, message):
     user, out = users[0], tmp_path / "alice.safetensors"
     out.write_bytes(b"what stood there")
     first, *others = things(user)
@@ -259,21 +265,21 @@ def test_a_folder_that_is_not_as_it_should_be(run, users, tmp_path, spoilt, said
     else:
         shutil.copy(min((user / first / "clean").iterdir()), user / "loose.mp4")
     status, _, line = run(*MODEL, "--videos", user, "--out", out)
-    assert status in (1, 2) and said in line, line
+    assert status in (1, 2) and message in line, line
     assert out.read_bytes() == b"what stood there"
     assert not any(path.name.endswith(".part") for path in tmp_path.rglob("*"))
 
 
-def test_a_video_that_cannot_be_read_is_left_out_and_named(run, users, tmp_path):
+def test_an_unreadable_video_is_left_out_and_named(run, users, tmp_path):
     thing = things(users[0])[0]
     bad = min((users[0] / thing / "clean").iterdir())
     bad.write_bytes(b"not a video")
-    status, said, _ = run(*MODEL, "--videos", users[0], "--out", tmp_path / "alice.safetensors")
-    assert status == 0 and f"left out, can't be read: {bad}" in said.splitlines()[0]
-    assert f"\n{thing}: 1 video, " in said and "A single video: film one or more others" in said
+    status, output, _ = run(*MODEL, "--videos", users[0], "--out", tmp_path / "alice.safetensors")
+    assert status == 0 and f"left out, can't be read: {bad}" in output.splitlines()[0]
+    assert f"\n{thing}: 1 video, " in output and "This is a single video: film one or more others" in output
 
 
-def test_a_full_disk_leaves_the_file_that_was_there(run, alice, small_disk):
+def test_a_full_disk_keeps_the_old_file(run, alice, small_disk):
     disk = small_disk(64)
     out = disk / "alice.safetensors"
     out.write_bytes(b"what stood there")
@@ -282,18 +288,22 @@ def test_a_full_disk_leaves_the_file_that_was_there(run, alice, small_disk):
     assert out.read_bytes() == b"what stood there" and things(disk) == ["alice.safetensors"]
 
 
-def test_without_a_model_it_starts_from_the_embedded_one_without_a_network(run, alice, tmp_path, monkeypatch):
+def test_without_a_model_it_uses_the_embedded_start_without_a_network(run, alice, tmp_path, monkeypatch):
     connect = socket.socket.connect
 
     def no_network(self, address):
-        assert self.family == socket.AF_UNIX, f"asked the network: {address}"  # worker processes are not the network
+        assert self.family == socket.AF_UNIX, (
+            f"asked the network: {address}"
+        )  # connections to worker processes are allowed
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     out = tmp_path / "alice.safetensors"
-    status, said, error = run("--videos", alice, "--out", out, "--device", "cpu", "--workers", "1")
+    status, output, error = run("--videos", alice, "--out", out, "--device", "cpu", "--workers", "1")
     assert status == 0, error
-    assert said.startswith("no --model given: starting from EfficientNet-Lite0 with ImageNet weights and a ridge head")
+    assert output.startswith(
+        "no --model given: starting from EfficientNet-Lite0 with ImageNet weights and a ridge head"
+    )
     personal = load_personal(out)
     assert personal.origin["model"]["learner"] == "ridge"
     assert personal.origin["model"]["backbone"] == "efficientnet_lite0"
@@ -302,7 +312,7 @@ def test_without_a_model_it_starts_from_the_embedded_one_without_a_network(run, 
     kept = personal.fitted.recognizer.extractor.state_dict()
     assert all(value.equal(kept[name]) for name, value in pretrained.items())
     drawn_right = held_out(personal).right.mean()
-    assert drawn_right > 0.5  # 3 objects: 0.33 is chance
+    assert drawn_right > 0.5  # chance is 0.33 with 3 objects
 
 
 def test_a_backbone_or_weights_without_a_model_are_refused(run, alice, tmp_path):
@@ -318,11 +328,11 @@ class TestRename:
         return shutil.copy(alice_file, tmp_path / "alice.safetensors")
 
     @pytest.mark.parametrize("new", ["zzz = last", "0 first", "Müller's"])
-    def test_an_object_has_another_name_and_nothing_else_changes(self, run, known, alice, new):
+    def test_renaming_changes_only_the_name(self, run, known, alice, new):
         before, old = load_personal(known), things(alice)[0]
-        status, said, _ = run("--update", known, "--rename", f"{old}={new}", "--device", "cpu")
+        status, output, _ = run("--update", known, "--rename", f"{old}={new}", "--device", "cpu")
         after = load_personal(known)
-        assert status == 0 and new in said and after.objects == tuple(sorted([new, *things(alice)[1:]]))
+        assert status == 0 and new in output and after.objects == tuple(sorted([new, *things(alice)[1:]]))
         images = torch.randint(0, 256, (4, 3, after.frame_size_px, after.frame_size_px), dtype=torch.uint8)
         order = [after.objects.index(new if name == old else name) for name in before.objects]
         np.testing.assert_allclose(
@@ -330,7 +340,7 @@ class TestRename:
         )
 
     @pytest.mark.parametrize(
-        ("pairs", "said"),
+        ("pairs", "message"),
         [
             (["nothing=x"], "no object 'nothing'"),
             (["{0}"], "expected OLD=NEW"),
@@ -340,13 +350,13 @@ class TestRename:
             (["{0}=x", "{0}=y"], "is given two names"),
         ],
     )
-    def test_what_can_not_be_is_refused_and_the_file_stays(self, run, known, alice, pairs, said):
+    def test_impossible_renames_are_refused_and_the_file_is_unchanged(self, run, known, alice, pairs, message):
         before = known.read_bytes()
         given = [word for pair in pairs for word in ("--rename", pair.format(*things(alice)))]
         status, _, line = run("--update", known, *given, "--device", "cpu")
-        assert status == 2 and said in line and known.read_bytes() == before
+        assert status == 2 and message in line and known.read_bytes() == before
 
-    def test_two_names_may_be_exchanged(self, run, known, alice):
+    def test_two_names_can_be_swapped(self, run, known, alice):
         a, b = things(alice)[:2]
         assert run("--update", known, "--rename", f"{a}={b}", "--rename", f"{b}={a}", "--device", "cpu")[0] == 0
         assert load_personal(known).objects == tuple(things(alice))

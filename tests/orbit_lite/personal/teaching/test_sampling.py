@@ -1,4 +1,4 @@
-"""Frames that teach: chosen as own-videos has it, the same from every kind of folder; what can't be read is told."""
+"""Teaching frames: sampled as by own-videos, the same from every kind of folder; unreadable videos are reported."""
 
 import shutil
 
@@ -18,12 +18,12 @@ def test_frames_are_those_of_the_protocol():
     assert sampling.frames(100, stills=False) == (1, 31, 61, 91)
     assert sampling.frames(1, stills=True) == (1,)
     assert sampling.frames(40, stills=True) == tuple(range(1, 41))  # a burst of 40 photos
-    assert sampling.frames(10**6, stills=False)[-1] == 2971  # of the first 3,000, however long the video is
+    assert sampling.frames(10**6, stills=False)[-1] == 2971  # only from the first 3,000, however long the video is
     assert len(sampling.frames(10**6, stills=False)) == 100
 
 
 def test_frames_are_those_that_evaluate_takes(user_dir, pocket_frames):
-    """The same user's support set, drawn as a task under own-videos."""
+    """The same user's support set, drawn as a task of own-videos."""
     from data_prep.tree.index import build_index
 
     tree = user_dir.parent / "own"
@@ -47,7 +47,7 @@ def test_raw_videos_frames_and_packed_frames_give_the_same_pixels(user_dir, pock
         assert all(np.array_equal(a.pictures, b.pictures) for a, b in zip(first, other, strict=True))
 
 
-def test_what_cannot_be_read_is_told_and_costs_no_other(user_dir):
+def test_unreadable_videos_are_reported_and_do_not_affect_others(user_dir):
     things = sorted(user_dir.iterdir())
     (things[0] / "broken.mp4").write_bytes(b"no video at all")
     found = list(sample_videos(scan_own(user_dir).videos, Sampling.of_protocol(224), workers=2))
@@ -71,7 +71,7 @@ def test_damage_is_named(user_dir, damage):
     assert isinstance(found, Unreadable) and str(video.path) in found.reason and "\n" not in found.reason
 
 
-def test_the_smallest_pictures_that_will_do(user_dir):
+def test_the_smallest_usable_pictures(user_dir):
     video = scan_own(user_dir).videos[0]
     make_pictures(video.path, size_px=32)
     (found,) = sample_videos([video], Sampling.of_protocol(224), workers=1)
