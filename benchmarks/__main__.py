@@ -23,6 +23,7 @@ from benchmarks import (
     readers,
     real,
     recognize,
+    scale,
     studio,
     video,
 )
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Callable[[], list[Comparison]]] = {
     "personalize": personalize.run,
     "readers": readers.run,
     "recognize": recognize.run,
+    "scale": scale.run,
     "steps-gpu": lite.run_steps_on_gpu,
     "studio": studio.run,
 }
@@ -72,6 +74,7 @@ ABOUT = {
     "readers": "one video by each reader, every picture and every 30th: CPU seconds, memory",
     "real": "real photos or videos from --data: accuracy, the kit's estimates of it, and how well they hold",
     "recognize": "frames answered per second, of a video or a stream: the command, or decoding and embedding; memory",
+    "scale": "one process compared with two; CPU time and bytes per frame and user; a disk that is slow to seek",
     "steps-gpu": "one training step of each learner on each extractor, N = 1,000, on a GPU",
     "studio": "the local page's live answers: rate and latency, compared with the target",
     "video": "every video below --tree, picture by picture: the kit's reader compared with the ffmpeg command",

@@ -63,7 +63,7 @@ class Size:
 def run(size: Size = Size(), *, repeats: int = 1) -> list[Comparison]:
     """Seconds of both ways for each learner, then seconds and memory of drawing and scoring at full size."""
     with tempfile.TemporaryDirectory() as folder:
-        index = _made_tree(Path(folder), size)
+        index = made_tree(Path(folder), size)
         found = [comparison for roads in size.learners for comparison in _roads(index, *roads, size, repeats)]
     return [*found, *_full_size()]
 
@@ -122,7 +122,8 @@ def _encode_bare(encoder: Encoder, recognizer: Recognizer, frames: int) -> None:
             encoder(chunk[: frames - start])
 
 
-def _made_tree(folder: Path, size: Size) -> Index:
+def made_tree(folder: Path, size: Size) -> Index:
+    """A frame tree of test users, made in a folder, with videos of `size.video_frames` frames."""
     make_pocket(
         folder / "raw",
         users=(0, 0, size.users),

@@ -54,8 +54,8 @@ def run(size: Size = Size(), *, repeats: int = 2) -> list[Comparison]:
     workers = default_workers()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _film(folder / "alice", size)
-        _film(folder / "bob", Size(2, 1, size.pictures, size.width_px, size.height_px))
+        film(folder / "alice", size)
+        film(folder / "bob", Size(2, 1, size.pictures, size.width_px, size.height_px))
         recognizer, own = model.load(), scan_own(folder / "alice")
         recognizer.engine = find_engine(size.engine)
         size_px = recognizer.extractor.frame_size_px
@@ -114,7 +114,7 @@ def _read(video: OwnVideo, sampling: Sampling) -> Pictures:
     return read_frames(video.path, sampling.frames(count, stills=video.is_stills(count)), size_px=sampling.size_px)
 
 
-def _film(folder: Path, size: Size) -> None:
+def film(folder: Path, size: Size) -> None:
     """Cut one long video into pieces at groups of pictures: no two share frames, and nothing is encoded again."""
     count = size.objects * size.videos
     whole = folder.with_suffix(".mp4")

@@ -20,6 +20,7 @@ NAMES = [
         "personalize",
         "readers",
         "recognize",
+        "scale",
     ),
     "studio",
 ]
