@@ -83,6 +83,8 @@ def _readable(annotation: Any, *given: Any, _format: Callable[..., str] = inspec
     holder = type("Holder", (), {"__annotations__": {"held": annotation}})
     with suppress(NameError):  # a name in quotes, which pdoc has looked up as far as it can
         annotation = get_type_hints(holder)["held"]
+    if annotation is type(None):
+        return "None"
     return _NDARRAY.sub(r"NDArray[\1]", _format(annotation, *given))
 
 

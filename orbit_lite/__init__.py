@@ -1,9 +1,11 @@
 """Teachable object recognizers on ORBIT: tasks, LITE meta-training, predictions.
 
+```python
 from orbit_lite import load_recognizer
 recognizer = load_recognizer("run/best.safetensors")
 fitted = recognizer.personalize(images, labels)   # uint8 (n, 3, 224, 224), int64 (n,)
 scores = fitted.logits(images)                    # (m, way)
+```
 """
 
 import logging
