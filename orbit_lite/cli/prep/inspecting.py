@@ -108,7 +108,7 @@ def _quality(options: argparse.Namespace) -> None:
     if options.shard is not None or options.join:
         asked = "--join" if options.join else f"--shard {options.shard}"
         if options.json or not options.csv:
-            raise UsageError(f"{asked}: needs --csv FOLDER, and excludes --json.")
+            raise UsageError(f"{asked}: give --csv FOLDER, and no --json.")
     if options.join:
         joined = join_tables(options.root, options.csv, video_type=options.type)
         say_text(quality_text(joined.videos))
