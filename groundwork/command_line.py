@@ -64,7 +64,7 @@ class CommandParser(argparse.ArgumentParser):
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             american = [name for name in action.choices if name not in BRITISH.values()]
             hint = nearest(value, american) or f"; choose from {', '.join(american)}"
-            self._refuse(f"no verb {value!r}{hint}")
+            self._refuse(f"no command {value!r}{hint}")
         super()._check_value(action, value)
 
     def _refuse_unknown_options(self, words: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ EPILOG = f"""
 Each step reads the files of the step before it: raw videos, frame tree,
 index.csv, tasks.jsonl, recognizer, predictions.parquet, scorecard.json,
 report. You can start from any of them.
-'orbit-lite VERB --help' explains a verb.
+'orbit-lite COMMAND --help' explains a command.
 
 {fill(STREAM_HELP, 79)}
 {EXIT_STATUS_HELP}
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     parser.set_defaults(resumes=False)  # whether repeating the command resumes it after a stop
     parser.set_defaults(of_participants=False)  # whether it reads a participant's videos or recognizer
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in VERBS:
         module.add(verbs)
     add_eval_verbs(verbs)

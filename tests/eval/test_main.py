@@ -292,7 +292,7 @@ def test_a_wrong_command_line_exits_2(wrong, capsys):
 def test_an_unknown_command_is_one_line_that_names_the_nearest(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["scores"])
-    assert capsys.readouterr().err == "python -m eval: no verb 'scores' (did you mean 'score'?)\n"
+    assert capsys.readouterr().err == "python -m eval: no command 'scores' (did you mean 'score'?)\n"
 
 
 def test_on_a_terminal_names_are_shortened_until_lines_fit(capsys, monkeypatch):

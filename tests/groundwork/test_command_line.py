@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="kit")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     teach = verbs.add_parser("personalize", help="teach")
     teach.add_argument("words", nargs="*")
     teach.add_argument("--model", required=True)
-    inner = verbs.add_parser("prep", help="prepare").add_subparsers(title="verbs", metavar="VERB", required=True)
+    inner = verbs.add_parser("prep", help="prepare").add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in ("resize", "summarize"):
         inner.add_parser(name, help=name)
     return parser
@@ -37,9 +37,9 @@ def error_line(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["personlize"], "kit: no verb 'personlize' (did you mean 'personalize'?)"),
-        (["prep", "sumarize"], "kit prep: no verb 'sumarize' (did you mean 'summarize'?)"),
-        (["xyzzy"], "kit: no verb 'xyzzy'; choose from personalize, prep"),
+        (["personlize"], "kit: no command 'personlize' (did you mean 'personalize'?)"),
+        (["prep", "sumarize"], "kit prep: no command 'sumarize' (did you mean 'summarize'?)"),
+        (["xyzzy"], "kit: no command 'xyzzy'; choose from personalize, prep"),
         (["personalize", "--modle", "x"], "kit personalize: no option '--modle' (did you mean '--model'?)"),
         (["personalize", "--modle=x"], "kit personalize: no option '--modle' (did you mean '--model'?)"),
         (["personalize", "--xyzzy"], "kit personalize: no option '--xyzzy'; 'kit personalize --help' lists them"),

@@ -23,6 +23,6 @@ VERBS = (  # in the order of --help
 def add(verbs: Subparsers) -> None:
     """Add `prep` and its verbs to the parser of orbit-lite."""
     prep = verbs.add_parser("prep", help="prepare data: pocket, extract, index, pack, ...")
-    inner = prep.add_subparsers(title="verbs", metavar="VERB", required=True)
+    inner = prep.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add_verb in VERBS:
         add_verb(inner)

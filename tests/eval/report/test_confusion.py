@@ -10,7 +10,7 @@ def test_the_table_by_hand_leaves_out_objects_without_frames():
     table = confusion_table(confusion((3, 1, 0), (0, 0, 0), (1, 0, 2)))
     assert table.headings == ("Object shown", "Frames", "bag", "mug", "pen")
     assert table.cells == (("bag", "4", "75.0", "25.0", "0.0"), ("pen", "3", "33.3", "0.0", "66.7"))
-    assert "2 tasks together" in table.caption
+    assert "over 2 tasks" in table.caption
 
 
 def test_the_finding_is_the_largest_share_and_not_the_largest_count():
