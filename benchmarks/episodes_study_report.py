@@ -60,7 +60,7 @@ def arms_table(runs: Sequence[Run]) -> Table:
     first = next(iter(tasks.values()))
     rows = []
     for arm, own in arms.items():
-        less = _less(tasks[arm], first)
+        differences = _differences(tasks[arm], first)
         rows.append(
             (
                 arm,
@@ -73,7 +73,9 @@ def arms_table(runs: Sequence[Run]) -> Table:
                 _percent(statistics.fmean(run.validation for run in own)),
                 f"{_percent(statistics.fmean(tasks[arm]))} ± {_percent(half_width(tasks[arm]))}",
                 ", ".join(_percent(run.accuracy) for run in own),
-                "" if tasks[arm] is first else f"{100 * statistics.fmean(less):+.1f} ± {_percent(half_width(less))}",
+                ""
+                if tasks[arm] is first
+                else f"{100 * statistics.fmean(differences):+.1f} ± {_percent(half_width(differences))}",
             )
         )
     seeds, count, steps = (len(next(iter(arms.values()))), len(first), runs[0].steps)
@@ -82,26 +84,26 @@ def arms_table(runs: Sequence[Run]) -> Table:
         f"± 1.96 s / sqrt(n) over tasks"
     )
     columns = ("Arm", "px", "Support", "With gradient", "Memory, MB", "Training, s", "Processor, s")
-    more = ("Validation", "Held out", "Each seed", f"Less {next(iter(arms))}")
+    more = ("Validation", "Held out", "Each seed", f"Minus {next(iter(arms))}")
     return Table(caption, (*columns, *(Column(name, side="right") for name in more)), tuple(rows))
 
 
 def write_runs(out: Path, runs: Sequence[Run], *, hardware: str) -> Path:
-    """Write `OUT/episodes-study-HARDWARE.csv`, a row for each run. `less`: the first arm's accuracy with the same seed
-    taken off, task by task."""
+    """Write `OUT/episodes-study-HARDWARE.csv`, a row for each run. `difference`: from the first arm with the
+    same seed, task by task."""
     names = [name for name in Run.__dataclass_fields__ if name != "task_accuracies"]
     rows = []
     for run in runs:
         first = next(other for other in runs if other.seed == run.seed)
-        own, less = run.task_accuracies, _less(run.task_accuracies, first.task_accuracies)
-        means = (run.accuracy, half_width(own), statistics.fmean(less), half_width(less))
+        own, differences = run.task_accuracies, _differences(run.task_accuracies, first.task_accuracies)
+        means = (run.accuracy, half_width(own), statistics.fmean(differences), half_width(differences))
         rows.append([_cell(value) for value in (*(getattr(run, name) for name in names), len(own), *means)])
     path = out / f"{NAME}-{hardware}.csv"
-    write_text(path, csv_text([*names, "tasks", "accuracy", "half_width", "less", "less_half_width"], rows))
+    write_text(path, csv_text([*names, "tasks", "accuracy", "half_width", "difference", "difference_half_width"], rows))
     return path
 
 
-def _less(values: Sequence[float], others: Sequence[float]) -> list[float]:
+def _differences(values: Sequence[float], others: Sequence[float]) -> list[float]:
     return [value - other for value, other in zip(values, others, strict=True)]
 
 

@@ -2,12 +2,14 @@
 
 import csv
 import dataclasses
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from benchmarks import episodes_study
-from benchmarks.__main__ import main
+from benchmarks.__main__ import RESULTS, main
 from benchmarks.drawn_things import Things
 from benchmarks.episodes_study import ARMS, RESULT_NAME, WHOLE, Size
 from benchmarks.episodes_study_report import Run, arms_table, half_width
@@ -18,6 +20,7 @@ from eval.formats.records import read_tasks
 from groundwork.errors import UsageError
 from orbit_lite.training.experiment import load_experiment
 
+DOCS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "lite.md"
 SMALL = Size(
     Things((1, 1, 1), classes=3, images=4),
     seeds=(0, 1),
@@ -131,3 +134,19 @@ def test_the_table_compares_task_by_task():
     assert small[-3:] == ("60.0 ± 11.3", "50.0, 70.0", "-10.0 ± 0.0")  # every task differs by the same amount
     assert small[4:6] == ("19 to 20", "60")
     assert half_width([0.5, 0.6, 0.7]) == pytest.approx(0.11316, abs=1e-5)
+
+
+def test_the_docs_hold_what_was_measured():
+    """Each arm's row in docs/lite.md has the accuracies of its runs in the CSV file that the docs name."""
+    (name,) = set(re.findall(r"episodes-study-[a-z0-9-]+\.csv", DOCS_PAGE.read_text()))
+    with (RESULTS / name).open(newline="") as file:
+        found = list(csv.DictReader(file))
+    lines = DOCS_PAGE.read_text().splitlines()
+    for arm, experiment in ARMS.items():
+        own = [row for row in found if row["arm"] == arm]
+        (line,) = (line for line in lines if line.startswith(f"| {arm} |"))
+        assert ", ".join(f"{100 * float(row['accuracy']):.1f}" for row in own) in line
+        config = load_experiment(experiment)
+        assert {int(row["frame_size_px"]) for row in own} == {config.frame_size_px}
+        assert {int(row["steps"]) for row in own} == {config.epochs * config.tasks.tasks // config.tasks_per_step}
+        assert {int(row["tasks"]) for row in own} == {WHOLE.tasks * WHOLE.things.sets[2]}
