@@ -1,5 +1,7 @@
 """Shards of one tree: whatever their order and however many at once, together they make what one run makes."""
 
+import errno
+import fcntl
 import itertools
 import json
 import shutil
@@ -164,6 +166,19 @@ def test_a_failed_video_is_reported_by_its_shard_alone(raw, tmp_path, reported):
     with pytest.raises(DataError, match="1 of 9 videos failed"):
         extract(tmp_path / "raw", tmp_path / "out", settings=SETTINGS)
     assert len(open_index(tmp_path / "out").rows) == 8 and not (tmp_path / "out/ann/bag").exists()
+
+
+def test_shards_need_no_locks(raw, whole, tmp_path, tree_bytes, monkeypatch):
+    """As on some shared disks of clusters. None is available here, so its answer is simulated."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for number in (2, 1, 3):
+        run_shard(raw, tmp_path / "out", number)
+    assert extract(raw, tmp_path / "out", settings=SETTINGS, workers=1).skipped == 9
+    assert tree_bytes(tmp_path / "out") == tree_bytes(whole)
 
 
 # --- who may run beside whom
