@@ -147,7 +147,7 @@ def test_too_few_draws_are_a_usage_error(capsys):
     with pytest.raises(SystemExit) as stop:
         gradients.main(["--draws", "99"])
     assert stop.value.code == 2
-    assert "--draws 99: expected 100 or more" in capsys.readouterr().err
+    assert "--draws 99: expected at least 100" in capsys.readouterr().err
 
 
 def docs_rows() -> list[Row]:

@@ -89,4 +89,4 @@ def test_the_folder_belongs_to_this_benchmark_alone(tmp_path, capsys):
 @needs_ffmpeg
 def test_a_folder_without_videos_is_one_line(tmp_path, capsys):
     assert main(["video", "--tree", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert "no video in it" in capsys.readouterr().err
+    assert "no video found" in capsys.readouterr().err

@@ -69,9 +69,9 @@ def test_100_frames_of_a_calibrated_recognizer_give_what_the_docstring_says(draw
 @pytest.mark.parametrize(
     ("sure", "right", "said"),
     [
-        ([], [], "of shape"),
-        ([0.5, 0.5], [True], "of shape"),
-        ([[0.5]], [[True]], "of shape"),
+        ([], [], "have shape"),
+        ([0.5, 0.5], [True], "have shape"),
+        ([[0.5]], [[True]], "have shape"),
         ([1.01], [True], "outside"),
         ([-0.01], [True], "outside"),
         ([float("nan")], [True], "outside"),

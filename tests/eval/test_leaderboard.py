@@ -64,7 +64,7 @@ def test_every_published_row_is_there_once_and_marked():
     rows = [row for board in leaderboard() for row in board.rows]
     assert len(rows) == len(published_rows()) == 31
     assert all("published" in row.standing and "not re-run" in row.standing and row.source for row in rows)
-    recalled = [row for row in rows if "recalled" in row.standing]
+    recalled = [row for row in rows if "quoted from memory" in row.standing]
     assert {row.extractor for row in recalled} == {"ResNet-18, 84 px"}
     assert len(recalled) == 8
 

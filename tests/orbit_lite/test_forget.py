@@ -114,7 +114,7 @@ def test_the_rest_is_a_run_of_the_other_users(tree, run, without_them):
     pd.testing.assert_frame_equal(*tables)
     results = json.loads((run / "results.json").read_text())
     assert list(results) == [STAYS]
-    for part in ("predictions.parquet: ", "tasks.jsonl: 2 tasks", "results.json: 1 entry", "without frames of anybody"):
+    for part in ("predictions.parquet: ", "tasks.jsonl: 2 tasks", "results.json: 1 entry", "without video frames"):
         assert part in str(forgotten)
 
 

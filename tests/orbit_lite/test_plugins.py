@@ -165,7 +165,7 @@ def test_a_packages_parts_work_from_training_to_export(own_parts, run, pocket_ra
     taught = load_personal(personal)
     assert run("recognize", "--model", personal, next(user.rglob("*.mp4")))
     exported = tmp_path / "alice.pt2"
-    assert "checked on" in run("export", personal, "--format", "torch-export", "--out", exported)
+    assert "compared with the recognizer on" in run("export", personal, "--format", "torch-export", "--out", exported)
     assert exported.is_file()
     counted = run("cost", "--model", best, "--repeats", 0)
     assert versions()["own-parts"] == "1.0"  # results depend on it, so it is in every run's record

@@ -191,7 +191,7 @@ def test_require_whole_gives_the_count_and_the_first(task_set):
     require_whole(query, query.locate(good), good)
     bad = good.assign(prediction=5)
     with pytest.raises(
-        DataError, match=r"run/p\.parquet: 8 faults .*user P1, task 0, video 'P1-a': 5 frames .*; …"
+        DataError, match=r"run/p\.parquet: .*, 8 faults: user P1, task 0, video 'P1-a': 5 frames .*; …"
     ) as raised:
         require_whole(query, query.locate(bad), bad, source="run/p.parquet")
     assert "\n" not in str(raised.value)
@@ -201,7 +201,7 @@ def test_require_whole_gives_the_count_and_the_first(task_set):
 def test_three_faults_are_shown(task_set, faults, more):
     query = QueryFrames.of(task_set)
     doubled = pd.concat([whole(task_set), whole(task_set).drop_duplicates(["user", "task", "video"]).iloc[:faults]])
-    with pytest.raises(DataError, match=f": {faults} fault") as raised:
+    with pytest.raises(DataError, match=f", {faults} fault") as raised:
         require_whole(query, query.locate(doubled), doubled)
     assert ("; …" in str(raised.value)) is more
     assert str(raised.value).count("predicted more than once") == min(faults, 3)

@@ -15,7 +15,7 @@ def test_the_table_by_hand_leaves_out_objects_without_frames():
 
 def test_the_finding_is_the_largest_share_and_not_the_largest_count():
     found = confusion((70, 30, 0), (0, 9, 0), (1, 0, 1))
-    assert confusion_finding(found) == "Most frequent confusion: pen, taken for bag in 50.0 % of its frames."
+    assert confusion_finding(found) == "Most frequent confusion: pen, mistaken for bag in 50.0 % of its frames."
     assert confusion_finding(confusion((1, 0, 0), (0, 1, 0), (0, 0, 0))) == "No object was mistaken for another."
 
 

@@ -173,4 +173,4 @@ def test_a_bad_shard_is_one_line(run, frames, tmp_path, verb, shard):
 def test_shards_of_quality_need_a_folder_for_their_tables(run, frames, tmp_path, monkeypatch, asked):
     monkeypatch.chdir(tmp_path)
     status, _, told = run("quality", frames, *asked)
-    assert status == 2 and "needs --csv FOLDER, and excludes --json" in told
+    assert status == 2 and "give --csv FOLDER, and no --json" in told

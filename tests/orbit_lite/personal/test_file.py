@@ -211,7 +211,7 @@ def test_checkpoints_and_personal_files_are_distinguished(saved, tmp_path):
     save_recognizer(checkpoint, build_recognizer("protonets", "tiny", weights="random"), config={})
     with pytest.raises(DataError, match="not a personal recognizer; make one with 'orbit-lite personalize'"):
         load_personal(checkpoint)
-    with pytest.raises(DataError, match="a personal recognizer"):
+    with pytest.raises(DataError, match="one user's personal recognizer; expected a checkpoint"):
         load_recognizer(saved)
     with pytest.raises(UsageError, match="no such file"):
         load_personal(tmp_path / "nothing")

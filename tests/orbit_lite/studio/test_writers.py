@@ -103,9 +103,9 @@ def test_a_failed_job_gives_the_reason_and_the_next_one_works(client):
     kept = {path: path.read_bytes() for path in broken.iterdir()}
     for path in kept:
         path.write_bytes(b"no video")
-    assert "no video that can be read" in client.taught("P01")["fault"]
+    assert "has no readable video" in client.taught("P01")["fault"]
     assert json.loads(client.page("p", "P01", "job"))["state"] == "failed"
-    assert "no video that can be read" in client.page("p", "P01")
+    assert "has no readable video" in client.page("p", "P01")
     for path, content in kept.items():
         path.write_bytes(content)
     assert client.taught("P01")["state"] == "done"
