@@ -418,8 +418,10 @@ for line in sys.stdin:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_after_a_kill_at_any_moment_the_same_call_finishes(pocket_frames, tmp_path):
-    """Within the run; tests/data_prep/forgetting/test_forget.py does the same within the tree."""
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
+def test_after_a_kill_at_any_moment_the_same_call_finishes(pocket_frames, tmp_path, step):
+    """Before every `step`-th change within the run; tests/data_prep/forgetting/test_forget.py does the same within the
+    tree."""
     small, work = tmp_path / "small", tmp_path / "work"
     for user in (USER, STAYS):
         for thing in sorted((pocket_frames / "test" / user).iterdir())[:2]:
@@ -442,9 +444,8 @@ def test_after_a_kill_at_any_moment_the_same_call_finishes(pocket_frames, tmp_pa
         changes = int(attempt(0))
         whole = end()
         require_no_mention(work, USER)
-        points = [*range(1, 12), *range(12, changes, 6)]
         assert changes > 20  # record, scorecard, predictions, tasks and each file of the report
-        for kill_at in points:
+        for kill_at in range(1, changes, step):
             assert attempt(kill_at) == "killed"
             forget(work / "frames", USER, [work / "run"])
             require_no_mention(work, USER)

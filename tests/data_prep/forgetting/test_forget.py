@@ -436,8 +436,10 @@ for line in sys.stdin:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["frames", "packed"])
-def test_the_same_call_finishes_after_a_kill_before_any_change(kind, tmp_path, own_cache):
+def test_the_same_call_finishes_after_a_kill_before_any_change(kind, step, tmp_path, own_cache):
+    """Before every `step`-th change."""
     places = {
         f"{split}/{user}/cup/clean/{user}--cup--clean--{split}": 2
         for user in ("quark", "bob")
@@ -458,7 +460,7 @@ def test_the_same_call_finishes_after_a_kill_before_any_change(kind, tmp_path, o
     folders = {root.parent: tmp_path / "whole", own_cache: tmp_path / "cache"}
     for folder, kept in folders.items():
         shutil.copytree(folder, kept)
-    theirs, ends, kills = pictures(root, "quark"), set(), 0
+    theirs, ends, kill_at = pictures(root, "quark"), set(), 1
     command = [sys.executable, "-c", KILLER, str(root), "quark"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as killer:
@@ -467,12 +469,12 @@ def test_the_same_call_finishes_after_a_kill_before_any_change(kind, tmp_path, o
             for folder, kept in folders.items():
                 shutil.rmtree(folder)
                 shutil.copytree(kept, folder)
-            print(kills + 1, file=killer.stdin, flush=True)
+            print(kill_at, file=killer.stdin, flush=True)
             if killed := killer.stdout.readline() == "True\n":
-                kills += 1
+                kill_at += step
                 forget_user(root, "quark")
             refuse_traces(folders, "quark", theirs)
             refuse_traces(folders, "IMG_2", theirs)
             ends.add(frozenset((path, held) for path, held in content(root).items() if path.name != ".lock"))
         killer.stdin.close()
-    assert kills > 20 and len(ends) == 1
+    assert kill_at > 20 and len(ends) == 1

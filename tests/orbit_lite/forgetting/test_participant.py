@@ -406,7 +406,9 @@ for line in sys.stdin:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_after_a_kill_at_any_moment_the_same_call_finishes(whole_study, tmp_path):
+@pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.long)])
+def test_after_a_kill_at_any_moment_the_same_call_finishes(whole_study, tmp_path, step):
+    """Before every `step`-th change."""
     work = tmp_path / "study"
     command = [sys.executable, "-c", KILLER, str(work), USER]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -421,7 +423,7 @@ def test_after_a_kill_at_any_moment_the_same_call_finishes(whole_study, tmp_path
         changes = int(attempt(0))
         whole = everything(work)
         assert paths_naming(work) == [] and changes > 60
-        for kill_at in range(1, changes + 1, 5):
+        for kill_at in range(1, changes + 1, step):
             assert attempt(kill_at) == "killed"
             forget_participant(USER, [work])
             assert paths_naming(work) == [], kill_at

@@ -80,7 +80,9 @@ def test_nobody_is_forgotten_while_a_command_is_running(study, command, monkeypa
 def test_every_verb_on_a_participants_folder_or_file_locks_it():
     (verbs,) = (one for one in parser._parser()._actions if isinstance(one, argparse._SubParsersAction))
     for name, verb in verbs.choices.items():
-        theirs = any("a personal recognizer, from 'orbit-lite personalize'" in (action.help or "") for action in verb._actions)
+        theirs = any(
+            "a personal recognizer, from 'orbit-lite personalize'" in (action.help or "") for action in verb._actions
+        )
         theirs |= any(action.metavar == "USER_DIR" for action in verb._actions)
         assert bool(verb.get_default("of_participants")) == (name == "evaluate" or (theirs and name != "forget")), name
 
