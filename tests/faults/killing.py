@@ -65,12 +65,12 @@ class Scenario:
 
 def content(folder: Path, names: tuple[str, ...], *, but: tuple[str, ...] = ()) -> dict[str, str]:
     """Map the relative path of every file below some files and folders to its hash. For files that end in `but`, the
-    value is the number of frames of a video, and empty for other files."""
+    value is the number of frames of a video, and empty for other files. Parts and locks are left to `left_over`."""
     found = {}
     for name in names:
         path = folder / name
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
-            if file.is_file():
+            if file.is_file() and not file.name.endswith(TEMPORARY):
                 relative = file.relative_to(folder).as_posix()
                 if not relative.endswith(but or ("\0",)):
                     found[relative] = hashlib.sha256(file.read_bytes()).hexdigest()
