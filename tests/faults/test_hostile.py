@@ -22,6 +22,9 @@ from data_prep.video import decode_jpeg, iterate_frames, probe
 from data_prep.video.photos import read_photo
 from groundwork.errors import DataError, KitError
 from orbit_lite.cli.parser import main
+from orbit_lite.models.choice import ModelChoice
+from orbit_lite.studio.study import Study
+from orbit_lite.studio.teaching import Teacher
 from tests.faults.killing import ROOT, environment
 
 PLACE = b"+52.5219+013.4132/"
@@ -186,6 +189,18 @@ def test_no_output_contains_the_location_or_the_sound(tmp_path, capsys):
             assert b"Exif" not in content, path
     with av.open(str(out / "r.mp4")) as annotated:
         assert [stream.type for stream in annotated.streams] == ["video"]
+
+
+def test_nothing_that_the_studio_makes_of_a_participant_contains_the_location(tmp_path):
+    for gray, thing in ((60, "mug"), (150, "keys")):
+        for number, kind in enumerate(("clean", "clean", "clutter")):
+            video(tmp_path / "P01" / thing / kind / f"{number}.mp4", gray=gray + number, sound=True, place=True)
+    teacher = Teacher(ModelChoice("protonets", "tiny", "random"), workers=1)
+    teacher.teach(Study.open(tmp_path), "P01", lambda line: None)
+    made = [path for path in (tmp_path / "P01/results").rglob("*") if path.is_file()]
+    assert {"P01.safetensors", "check.html", "report.html"} <= {path.name for path in made}
+    for path in made:
+        assert PLACE not in path.read_bytes() and b"13.4132" not in path.read_bytes(), path
 
 
 @pytest.mark.long
