@@ -44,7 +44,7 @@ class Run:
 
 
 def half_width(values: Sequence[float]) -> float:
-    """Half of the 95 % interval of a mean over tasks, 1.96 s / sqrt(n); n >= 2."""
+    """Half of the 95 % interval of a mean over tasks, 1.96 std / sqrt(n); n >= 2."""
     return Z * statistics.stdev(values) / sqrt(len(values))
 
 
@@ -81,7 +81,7 @@ def arms_table(runs: Sequence[Run]) -> Table:
     seeds, count, steps = (len(next(iter(arms.values()))), len(first), runs[0].steps)
     caption = (
         f"ProtoNets on tiny, {steps} steps, {seeds} seeds; accuracy in % on {count} tasks of held-out classes, mean "
-        f"± 1.96 s / sqrt(n) over tasks"
+        f"± 1.96 std / sqrt(n) over tasks"
     )
     columns = ("Arm", "px", "Support", "With gradient", "Memory, MB", "Training, s", "Processor, s")
     more = ("Validation", "Held out", "Each seed", f"Minus {next(iter(arms))}")

@@ -15,7 +15,7 @@ from groundwork.pages.table import Column, Columns, Table
 from groundwork.words import counted, listed
 
 READING = (
-    "The interval of a set is 1.96 s / sqrt(n) over its tasks, or over its query images if there is one task; it "
+    "The interval of a set is 1.96 std / sqrt(n) over its tasks, or over its query images if there is one task; it "
     "applies to other tasks of this set. The interval of a mean applies to the same sets with other tasks, not to "
     "other sets. A mean is over the sets that were evaluated."
 )

@@ -62,7 +62,8 @@ def refuse_foreign_videos(source: Path, out: Path, places: Iterable[str]) -> Non
     """
     if foreign := sorted(places):
         raise UsageError(
-            f"{out}: holds videos that {source} does not give: {listed(foreign)}. Remove them, or use another folder."
+            f"{out}: contains videos that do not come from {source}: {listed(foreign)}."
+            " Remove them, or use another folder."
         )
 
 

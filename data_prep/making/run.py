@@ -264,7 +264,8 @@ class TreeRun(Generic[JobT, RecordT]):
             made_by = dict(content["made_by"])
             if made_by != self.made_by:
                 raise UsageError(
-                    f"{self.out}: holds another run ({_stated(made_by)}), asked for {_stated(self.made_by)}."
+                    f"{self.out}: holds another run ({_stated(made_by)}); this command asks for "
+                    f"{_stated(self.made_by)}."
                     " Use another folder."
                 )
             records = {place: self._checked(place, record) for place, record in content["videos"].items()}

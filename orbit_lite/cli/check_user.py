@@ -24,7 +24,7 @@ def add(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "check-user",
         help="estimate how well a user's videos teach, and advise what to film next",
-        description="Leave out some of the user's own videos at a time and show them to a recognizer taught with the "
+        description="Leave out some of the user's videos in turn and show them to a recognizer taught with the "
         "others. Report what is recognized, what is confused, and whether more videos may help. This needs no test "
         "videos.",
     )

@@ -24,7 +24,7 @@ def add(verbs: Subparsers) -> None:
     """Add the verb to the parser of orbit-lite."""
     verb = verbs.add_parser(
         "forget",
-        help="remove an object, a user or a participant, and list what can't be reached",
+        help="remove an object or all of a user's data, and list what can't be reached",
         description="Remove one of three things: a personal recognizer, FILE, or some of its objects; a user from a "
         "tree, with --data and --user; or all data of a participant in some folders, with --participant. The command "
         "lists what it will remove, then asks. It removes only files of this kit, and follows no links.",

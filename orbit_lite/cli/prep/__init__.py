@@ -22,7 +22,7 @@ VERBS = (  # in the order of --help
 
 def add(verbs: Subparsers) -> None:
     """Add `prep` and its verbs to the parser of orbit-lite."""
-    prep = verbs.add_parser("prep", help="prepare data: pocket, extract, index, pack, ...")
+    prep = verbs.add_parser("prep", help="prepare data: pocket, extract, index, pack and others")
     inner = prep.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add_verb in VERBS:
         add_verb(inner)

@@ -127,7 +127,7 @@ def _distinct(
                 "remove it from the folder where it does not belong"
             )
         if len(same) > 1:
-            notes.append(f"the same video is there {len(same)} times, and was used once: {places}")
+            notes.append(f"the same video was found {len(same)} times and was used once: {places}")
     firsts = {id(same[0]) for same in by_digest.values()}
     return [pair for pair in videos if id(pair[0]) in firsts], notes
 

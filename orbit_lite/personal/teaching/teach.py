@@ -151,7 +151,7 @@ def forget_objects(personal: PersonalRecognizer, names: Sequence[str]) -> Person
     for name in names:
         if name not in personal.objects:
             hint = nearest(name, personal.objects)
-            raise UsageError(f"no object {name!r}{hint}; there are {', '.join(personal.objects)}")
+            raise UsageError(f"no object {name!r}{hint}; the recognizer knows {', '.join(personal.objects)}")
     _require_separable(personal, "to forget an object")
     if set(names) >= set(personal.objects):
         raise UsageError(f"{', '.join(names)}: these are all the objects; forget the whole file instead")
@@ -173,7 +173,9 @@ def rename_objects(personal: PersonalRecognizer, names: Mapping[str, str]) -> Pe
     """
     for old, new in names.items():
         if old not in personal.objects:
-            raise UsageError(f"no object {old!r}{nearest(old, personal.objects)}; there are {listed(personal.objects)}")
+            raise UsageError(
+                f"no object {old!r}{nearest(old, personal.objects)}; the recognizer knows {listed(personal.objects)}"
+            )
         if not new.strip() or new.startswith(".") or set(new) & set("/\\\0") or new in TREE_TYPES or not is_text(new):
             raise UsageError(f"{new!r}: can't be an object's name; expected a valid folder name")
     after = [names.get(name, name) for name in personal.objects]

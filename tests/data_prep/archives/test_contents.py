@@ -172,7 +172,7 @@ def test_foreign_videos(tmp_path):
     (tmp_path / "out/train/P7/cup/clean/v").mkdir(parents=True)  # in another split
     (tmp_path / "out/test/P1/cup/clean/.v.part").mkdir(parents=True)
     with pytest.raises(
-        DataError, match=r"holds videos that the archive does not have: test/P7/cup/clean/v\. Remove them"
+        DataError, match=r"contains videos that the archive does not have: test/P7/cup/clean/v\. Remove them"
     ):
         refuse_foreign(tmp_path / "out", places)
     refuse_foreign(tmp_path / "out", [*places, ("test", "P7/cup/clean/v")])

@@ -360,7 +360,7 @@ def test_a_missing_frame_is_found(tmp_path):
 
 def test_other_videos_are_not_indexed_as_published(test_zip, tmp_path):
     (tmp_path / "out/test/P7/cup/clean/v").mkdir(parents=True)
-    with pytest.raises(DataError, match="holds videos that the archive does not have: test/P7/cup/clean/v"):
+    with pytest.raises(DataError, match="contains videos that the archive does not have: test/P7/cup/clean/v"):
         given(tmp_path / "out", test_zip)
 
 

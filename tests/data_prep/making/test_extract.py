@@ -205,7 +205,7 @@ def test_a_tree_of_another_reader_is_not_resumed(one_video, tmp_path, tree_bytes
     pytest.importorskip("decord", reason="decord is not installed (it has wheels for x86-64 Linux and Windows)")
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     before = tree_bytes(tmp_path)
-    with pytest.raises(UsageError, match=r"holds another run .*, asked for .*reader decord") as refused:
+    with pytest.raises(UsageError, match=r"holds another run .*; this command asks for .*reader decord") as refused:
         extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX, reader="decord"))
     assert "\n" not in str(refused.value) and tree_bytes(tmp_path) == before
 
@@ -269,7 +269,7 @@ def test_a_folder_with_other_files_is_rejected(one_video, tmp_path):
 def test_a_tree_with_videos_of_another_raw_tree_is_rejected(one_video, tmp_path, encode_video):
     extract(one_video, tmp_path / "out", settings=Settings(SIZE_PX))
     encode_video(tmp_path / "other/eve/cup/clean/a.mp4", pictures=5)
-    with pytest.raises(UsageError, match="holds videos that"):
+    with pytest.raises(UsageError, match="contains videos that"):
         extract(tmp_path / "other", tmp_path / "out", settings=Settings(SIZE_PX))
 
 

@@ -405,14 +405,14 @@ def test_nothing_is_removed_through_a_link(put, tmp_path):
     (out / "ann/mug").rename(tmp_path / "elsewhere")
     (out / "ann/mug").symlink_to(tmp_path / "elsewhere")
     (source / "mug/2.jpg").unlink()
-    with pytest.raises(UsageError, match="holds videos that"):
+    with pytest.raises(UsageError, match="contains videos that"):
         make_images(source, out, settings=SMALL, workers=1)
     assert len(list((tmp_path / "elsewhere").rglob("*.jpg"))) == 2
 
 
 def test_the_tree_of_another_source_is_not_overwritten(put, tmp_path):
     make_images(put("mug/1.jpg", source="ann"), tmp_path / "out", settings=SMALL, workers=1)
-    with pytest.raises(UsageError, match=r"holds videos that .*ben does not give: ann/mug"):
+    with pytest.raises(UsageError, match=r"contains videos that do not come from .*ben: ann/mug"):
         make_images(put("mug/1.jpg", source="ben"), tmp_path / "out", settings=SMALL, workers=1)
     with pytest.raises(UsageError, match="holds another run"):
         make_images(tmp_path / "ann", tmp_path / "out", settings=ImageSettings(SIZE_PX, burst=2), workers=1)

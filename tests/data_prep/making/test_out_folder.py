@@ -58,5 +58,5 @@ def test_videos_are_found_in_type_folders_and_outside_of_them(tmp_path, split):
     out = fill(tmp_path, *(split + place for place in frames), "annotations/v.json")
     assert videos_in(out) == {f"{split}ann/cup/clean/v", f"{split}ann/cup/w"}
     refuse_foreign_videos(tmp_path / "raw", out, [])
-    with pytest.raises(UsageError, match=r"holds videos that .*raw does not give: .*ann/cup/w\. Remove them"):
+    with pytest.raises(UsageError, match=r"contains videos that do not come from .*raw: .*ann/cup/w\. Remove them"):
         refuse_foreign_videos(tmp_path / "raw", out, [f"{split}ann/cup/w"])

@@ -90,7 +90,7 @@ def test_repeated_photos_teach_once_and_are_reported(make_user, personalize):
             first = (thing / "clean/v0/v0-00001.jpg").read_bytes()
             (thing / "clean" / copy / f"{copy}-00001.jpg").write_bytes(first)
     status, output, _, personal = personalize(user)
-    assert status == 0 and output.count("the same video is there 3 times, and was used once") == 3
+    assert status == 0 and output.count("the same video was found 3 times and was used once") == 3
     assert Counter(video.object for video in personal.support.videos) == dict.fromkeys(personal.objects, 2)
 
 

@@ -65,4 +65,4 @@ def test_the_same_video_twice_counts_once(recognizer, user_dir):
     shutil.copy(clean(things(user_dir)[0])[0], things(user_dir)[0] / "renamed.mp4")
     user_videos = read_user_videos(recognizer, user_dir, quiet=True)
     assert sorted(v.digest for v in user_videos.videos) == sorted(v.digest for v in whole.videos)
-    assert len(user_videos.notes) == 1 and "the same video is there 2 times, and was used once" in user_videos.notes[0]
+    assert len(user_videos.notes) == 1 and "the same video was found 2 times and was used once" in user_videos.notes[0]
