@@ -28,6 +28,7 @@ def gradient(recognizer):
     return torch.cat([p.grad.flatten() for p in recognizer.parameters() if p.grad is not None]).numpy()
 
 
+@pytest.mark.long
 def test_both_sides_of_every_comparison():
     comparisons = lite.run([SMALL])
     assert [(c.metric, c.first[0], c.second[0]) for c in comparisons] == [

@@ -3,7 +3,7 @@ import pytest
 from benchmarks.recognize import Size, run
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_video_stream_and_memory_are_measured():
     video, stream, answering, reading = run(Size(40, 320, 180, ("tiny",), "torch"), repeats=1)
     assert (video.second[0], stream.second[0]) == ("recognize", "one by one")

@@ -79,7 +79,7 @@ def test_a_command_that_fails_is_named(tmp_path):
         scale._run_all([["-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"]])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="torchrun needs gloo over localhost")
 def test_one_rank_and_two(tmp_path):
     compared = scale.predicting(tmp_path, SMALL, repeats=1)

@@ -154,9 +154,10 @@ def test_a_source_that_is_too_small_is_one_line_with_what_it_has_and_needs(proto
     assert "\n" not in str(error.value)
 
 
-def test_a_million_classes_of_one_image_are_one_short_line():
-    rows = tuple(VideoRow("", "s", f"c{n}", "clean", f"s--c{n}--clean--1", 1, f"s/c{n}", "x") for n in range(10**6))
-    with pytest.raises(DataError, match=r"0 classes with at least 2 images.* and 999992 more") as error:
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+def test_very_many_classes_of_one_image_are_one_short_line(count):
+    rows = tuple(VideoRow("", "s", f"c{n}", "clean", f"s--c{n}--clean--1", 1, f"s/c{n}", "x") for n in range(count))
+    with pytest.raises(DataError, match=rf"0 classes with at least 2 images.* and {count - 8} more") as error:
         sampler(Index(Path("t"), "frames", rows), "meta-dataset")
     assert len(str(error.value)) < 500
 
