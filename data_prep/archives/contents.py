@@ -204,7 +204,7 @@ def refuse_foreign(out: Path, videos: Iterable[tuple[str, str]]) -> None:
                 foreign.append(place)
     if foreign:
         raise DataError(
-            f"{out}: holds videos that the archive does not have: {listed(sorted(foreign))}."
+            f"{out}: contains videos that the archive does not have: {listed(sorted(foreign))}."
             " Remove them, or use another folder."
         )
 
