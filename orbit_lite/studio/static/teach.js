@@ -20,8 +20,10 @@ async function look() {
     // the studio was stopped or is busy; try again
   }
   if (job === null) show(state, text("teach.lost"));
-  else if (job.state === "waiting" || job.state === "running") show(state, job.said);
-  else if (await found()) {
+  else if (job.state === "waiting" || job.state === "running") {
+    show(state, job.said);
+    document.title = `${job.said} - ${state.dataset.page}`;
+  } else if (await found()) {
     show(state, job.said);
     return;
   }
