@@ -4,6 +4,7 @@ Imports are inside the functions, so that --help does not wait for pandas.
 """
 
 import argparse
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from groundwork.command_line import Subparsers
 from groundwork.console import say, say_text
 from groundwork.errors import DataError
 from groundwork.files import write_json
+from groundwork.lock import only_run
 from groundwork.options import Changes, Reads, Writes, add_json
 from groundwork.outputs import Protected
 from groundwork.pages.printing import terminal_width
@@ -159,8 +161,10 @@ def _add_report(verbs: Subparsers) -> None:
 def _report(chosen: argparse.Namespace) -> None:
     from eval.verbs import report_run
 
-    report_run(chosen.run_dir, videos=chosen.video)
-    say(f"Report: {chosen.run_dir / 'report.html'} and report.md; data as CSV beside them")
+    run = chosen.run_dir
+    with only_run(run) if run.is_dir() else nullcontext():  # `evaluate` may be writing there
+        report_run(run, videos=chosen.video)
+    say(f"Report: {run / 'report.html'} and report.md; data as CSV beside them")
 
 
 def _add_predictions(parser: argparse.ArgumentParser) -> None:

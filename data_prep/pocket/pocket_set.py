@@ -10,7 +10,7 @@ depend on the number of objects per user.)
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
@@ -27,6 +27,7 @@ from data_prep.workers.pool import run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import UsageError
 from groundwork.files import is_part, whole_file, write_json
+from groundwork.lock import LOCK_NAME, only_run
 from groundwork.progress import Progress
 from groundwork.randomness import keyed_rng
 from groundwork.strict_json import parse_json
@@ -112,24 +113,22 @@ def make_pocket(
         workers: processes, 1 or more; None for one per core.
 
     Raises:
-        UsageError: for numbers outside these ranges, or if `out` holds anything else.
+        UsageError: for numbers outside these ranges, if `out` holds anything else, or if another process is working
+            there.
         DataError: if a worker dies, for example for lack of memory; finished videos stay, so call again.
     """
     settings = PocketSettings(users, objects, clean_videos, clutter_videos, seed)
     _check(settings, workers)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: a file; a pocket set needs a separate folder, name another")
     videos = list(plan_videos(settings))
-    whole = _claim(out, settings)
-    todo = [video for video in videos if not (video.annotations(out).is_file() and video.path(out).is_file())]
-    if todo:
-        make = partial(_make_video, out, settings)
-        with Progress("pocket videos", len(videos)) as progress:
-            progress.skip(len(videos) - len(todo))
-            for outcome in run_in_workers(make, todo, workers=workers or default_workers(), time_limit_s=TIME_LIMIT_S):
-                if outcome.error:
-                    raise outcome.error
-                progress.advance()
-    if todo or not whole:
-        write_json(out / SETTINGS_NAME, {"settings": asdict(settings), "whole": True})
+    with only_run(out):
+        whole = _claim(out, settings)
+        todo = [video for video in videos if not (video.annotations(out).is_file() and video.path(out).is_file())]
+        if todo:
+            _make_videos(out, settings, todo, already=len(videos) - len(todo), workers=workers or default_workers())
+        if todo or not whole:
+            write_json(out / SETTINGS_NAME, {"settings": asdict(settings), "whole": True})
     return PocketSummary(out, settings, len(videos), len(todo))
 
 
@@ -152,6 +151,19 @@ def draw_video(video: PocketVideo, settings: PocketSettings) -> Iterator[SceneFr
     sprites = [draw_sprite(look) for look in user_looks(settings.seed, video.user, settings.objects)]
     thing = sprites.pop(video.object_number)
     return clean_video(rng, thing) if video.video_type == "clean" else clutter_video(rng, thing, sprites)
+
+
+def _make_videos(
+    out: Path, settings: PocketSettings, todo: Sequence[PocketVideo], *, already: int, workers: int
+) -> None:
+    with Progress("pocket videos", already + len(todo)) as progress:
+        progress.skip(already)
+        for outcome in run_in_workers(
+            partial(_make_video, out, settings), todo, workers=workers, time_limit_s=TIME_LIMIT_S
+        ):
+            if outcome.error:
+                raise outcome.error
+            progress.advance()
 
 
 def _make_video(root: Path, settings: PocketSettings, video: PocketVideo) -> None:
@@ -208,8 +220,6 @@ def _check(settings: PocketSettings, workers: int | None) -> None:
 
 def _claim(out: Path, settings: PocketSettings) -> bool:
     """Prepare `out` for this set; True if the set is already whole. Raises UsageError if it holds anything else."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: a file; a pocket set needs a separate folder, name another")
     path = out / SETTINGS_NAME
     wanted: dict[str, Any] = parse_json(json.dumps(asdict(settings)))
     if path.is_file():
@@ -218,7 +228,7 @@ def _claim(out: Path, settings: PocketSettings) -> bool:
             other = ", ".join(f"{key} {found.get(key)}" for key in wanted if found.get(key) != wanted[key])
             raise UsageError(f"{out}: holds a pocket set with other settings ({other}); name another folder")
         return whole
-    if out.is_dir() and any(not is_part(entry.name) for entry in out.iterdir()):
+    if any(entry.name != LOCK_NAME and not is_part(entry.name) for entry in out.iterdir()):
         raise UsageError(f"{out}: holds other files; a pocket set needs a new or empty folder")
     write_json(path, {"settings": wanted, "whole": False})
     return False

@@ -36,7 +36,7 @@ from orbit_lite.data.samplers import Sampler, open_sampler
 from orbit_lite.evaluation.causal_filter import CausalFilter, refuse_time_order
 from orbit_lite.evaluation.engine import choose_run_engine
 from orbit_lite.evaluation.facts import annotation_facts, personalize_cost
-from orbit_lite.evaluation.portions import SUFFIX, Portion, portions_of
+from orbit_lite.evaluation.portions import Portion, portions_of
 from orbit_lite.evaluation.predict import predict_users
 from orbit_lite.models.checkpoint import read_checkpoint_info
 from orbit_lite.models.choice import ModelChoice
@@ -229,7 +229,7 @@ class PredictedParts:
 
     def describe(self, done: Collection[str]) -> str:
         """How many of all users these are, or of all tasks if users have several portions."""
-        if all(portion.name == portion.user for portion in self.portions):
+        if len({portion.user for portion in self.portions}) == len(self.portions):
             return f"{len(done)} of {counted(len(self.portions), 'user')}"
         tasks = sum(len(portion.tasks) for portion in self.portions if portion.name in done)
         return f"{tasks} of {counted(sum(len(portion.tasks) for portion in self.portions), 'task')}"
@@ -248,7 +248,7 @@ class PredictedParts:
         shutil.rmtree(self.folder)
 
     def _path(self, portion: Portion) -> Path:
-        return self.folder / f"{portion.name}{SUFFIX}"
+        return self.folder / portion.name
 
 
 def _thumbnail(source: FrameSource, video: str, frame: int) -> bytes:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from eval.formats.records import Task, TaskSet
 
 TASKS_PER_PORTION = 10
-SUFFIX = ".parquet"
+# Two suffixes, so that a name tells the user, whatever users are called.
+_WHOLE = ".parquet"  # after the user: all of the user's tasks
+_SOME = ".portion"  # after the user, a dot and the number of the first task
 
 
 @dataclass(frozen=True)
 class Portion:
-    """At least one task of one user, in order. name: the name of their file, without suffix."""
+    """At least one task of one user, in order. name: the name of the file with their predictions."""
 
     name: str
     user: str
@@ -29,9 +31,9 @@ def portions_of(tasks: TaskSet, *, shares_features: bool) -> list[Portion]:
     for task in tasks.tasks:
         by_user[task.user].append(task)
     if shares_features or not tasks.single_images:
-        return [Portion(user, user, tuple(own)) for user, own in by_user.items()]
+        return [Portion(f"{user}{_WHOLE}", user, tuple(own)) for user, own in by_user.items()]
     return [
-        Portion(f"{user}--{own[first].task}", user, tuple(own[first : first + TASKS_PER_PORTION]))
+        Portion(f"{user}.{own[first].task}{_SOME}", user, tuple(own[first : first + TASKS_PER_PORTION]))
         for user, own in by_user.items()
         for first in range(0, len(own), TASKS_PER_PORTION)
     ]
@@ -39,4 +41,5 @@ def portions_of(tasks: TaskSet, *, shares_features: bool) -> list[Portion]:
 
 def is_portion_of(file_name: str, user: str) -> bool:
     """Whether a file with this name holds a user's predictions."""
-    return re.fullmatch(rf"{re.escape(user)}(--[0-9]+)?{re.escape(SUFFIX)}", file_name) is not None
+    name = re.escape(user)
+    return re.fullmatch(rf"{name}{re.escape(_WHOLE)}|{name}\.[0-9]+{re.escape(_SOME)}", file_name) is not None

@@ -13,6 +13,7 @@ from eval.__main__ import main
 from eval.formats.records import read_scorecard, tasks_fingerprint, write_predictions, write_tasks
 from eval.leaderboard import leaderboard, leaderboard_text
 from eval.score import score
+from groundwork.lock import only_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -250,6 +251,15 @@ def test_out_never_overwrites_an_input(run, capsys):
     assert main(arguments(run, out=run / "tasks.jsonl")) == 2
     assert (run / "tasks.jsonl").read_bytes() == tasks
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_report_waits_until_nothing_else_writes_the_run(run, capsys):
+    assert main(arguments(run)) == 0
+    with only_run(run):
+        assert main(["report", str(run)]) == 2
+    assert "another run is writing here" in capsys.readouterr().err and not (run / "report.html").exists()
+    assert main(["report", str(run)]) == 0
+    assert not (run / ".lock").exists()
 
 
 def test_report_without_a_scorecard_is_a_usage_error(tmp_path, capsys):

@@ -2,10 +2,12 @@
 that breaks one of these rules is refused with a one-line message.
 
 - mean, std, license, hub: from the configuration. `NAME.TAG` selects one of the model's weights; without a tag it is
-timm's default, and the backbone's name includes the tag. - size: a model with a fixed input size is built for another
-one with timm's `img_size`, if possible (dinov2: 518 px, also 224). - width: the size of the network's output for one
-image, found on the meta device without computing. - FiLM: every BatchNorm, LayerNorm and GroupNorm with weight and
-bias, except in `downsample` and `shortcut` modules, which change sizes between blocks.
+  timm's default, and the backbone's name includes the tag.
+- size: a model with a fixed input size is built for another one with timm's `img_size`, if possible (dinov2: 518 px,
+  also 224).
+- width: the size of the network's output for one image, found on the meta device without computing.
+- FiLM: every BatchNorm, LayerNorm and GroupNorm with weight and bias, except in `downsample` and `shortcut` modules,
+  which change sizes between blocks.
 """
 
 import difflib

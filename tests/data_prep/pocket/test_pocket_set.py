@@ -16,6 +16,7 @@ from data_prep.tree.annotation_judge import read_annotations
 from data_prep.tree.annotations import BOX, ISSUES, NOT_PRESENT
 from data_prep.tree.layout import SPLITS, parse_video_name, slug
 from groundwork.errors import UsageError
+from groundwork.lock import only_run
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"users": (1, 0, 1), "objects": 3, "clean_videos": 3, "clutter_videos": 1}
@@ -202,6 +203,12 @@ def test_a_lost_file_is_made_again(tiny: Path, tmp_path: Path) -> None:
     videos[1].annotations(out).unlink()
     assert make_pocket(out, **TINY, workers=1).made == 2
     assert contents(out) == contents(tiny)
+
+
+def test_two_commands_do_not_make_one_set_at_once(tmp_path: Path) -> None:
+    with only_run(tmp_path), pytest.raises(UsageError, match="another run is writing here"):
+        make_pocket(tmp_path, **TINY, workers=1)
+    assert contents(tmp_path) == {}
 
 
 def test_folders_that_hold_something_else_are_refused_and_left_alone(tiny: Path, tmp_path: Path) -> None:

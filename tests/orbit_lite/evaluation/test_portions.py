@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from orbit_lite.evaluation import portions
 from orbit_lite.evaluation.evaluate import EvaluateRequest, evaluate
-from orbit_lite.evaluation.portions import is_portion_of
+from orbit_lite.evaluation.portions import is_portion_of, portions_of
 from orbit_lite.evaluation.predict import predict_users
 from orbit_lite.models.choice import ModelChoice
 from tests.orbit_lite.evaluation.made_images import make_images
@@ -51,7 +53,13 @@ def test_a_run_cut_off_within_a_source_loses_one_portion(root, tmp_path, monkeyp
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["P1.parquet", "P1--0.parquet", "P1--250.parquet"])
-def test_a_users_portions_are_found_by_name(name):
-    assert is_portion_of(name, "P1")
-    assert not any(is_portion_of(name, user) for user in ("P", "P11", "P.", "1"))
+USERS = ("P1", "P1--0", "P1.0", "P1.0.portion", "P1.parquet", "P")
+
+
+def test_the_name_of_a_portion_tells_its_user_whatever_users_are_called():
+    tasks = SimpleNamespace(
+        tasks=[SimpleNamespace(user=user, task=number) for user in USERS for number in range(12)], single_images=True
+    )
+    for shares_features in (True, False):
+        for portion in portions_of(tasks, shares_features=shares_features):
+            assert [user for user in USERS if is_portion_of(portion.name, user)] == [portion.user]
