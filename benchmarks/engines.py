@@ -22,7 +22,7 @@ FEW = 100  # images of a small task
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """Which backbones, and how many images in batches of `batch`."""
 
     backbones: Sequence[str] = ("efficientnet_lite0", "efficientnet_b0", "resnet18", "vit_s_32", "tiny")
@@ -30,13 +30,13 @@ class Size:
     batch: int = 8
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
     """Rates of all engines, largest differences of features, and the time to prepare an engine, compared with a small
     task."""
     return [comparison for backbone in size.backbones for comparison in _compare(backbone, size, repeats)]
 
 
-def _compare(backbone: str, size: Size, repeats: int) -> list[Comparison]:
+def _compare(backbone: str, size: Workload, repeats: int) -> list[Comparison]:
     extractor = build_recognizer("protonets", backbone, weights="random").extractor
     draw = torch.Generator().manual_seed(0)
     size_px, threads = extractor.frame_size_px, torch.get_num_threads()

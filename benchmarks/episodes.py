@@ -28,7 +28,7 @@ REPEATS = 3
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """The sizes of both measurements."""
 
     images: int = 1_000_000
@@ -40,7 +40,7 @@ class Size:
     heads: tuple[str, ...] = HEADS
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
     """Compare the time and memory of drawing, and the time of each head."""
     setting = f"{size.plans} meta-dataset plans, one at a time, from an index of {size.images} images"
     draw = _draw_plans(size)
@@ -79,7 +79,7 @@ def made_index(*, images: int, classes: int, sources: int, seed: int = 0) -> Ind
     return Index(Path("made"), "frames", tuple(rows))
 
 
-def _draw_plans(size: Size) -> Callable[[], None]:
+def _draw_plans(size: Workload) -> Callable[[], None]:
     index = made_index(images=size.images, classes=size.classes, sources=size.sources)
     sampler = EpisodeSampler(index, load_episodes("meta-dataset"), split="test", seed=1)
 
@@ -90,12 +90,12 @@ def _draw_plans(size: Size) -> Callable[[], None]:
     return draw
 
 
-def _index_and_draw(size: Size) -> Callable[[], None]:
+def _index_and_draw(size: Workload) -> Callable[[], None]:
     """Prepares nothing, so that the measured peak includes everything."""
     return lambda: _draw_plans(size)()
 
 
-def _few_shot_tasks(size: Size) -> TaskSet:
+def _few_shot_tasks(size: Workload) -> TaskSet:
     index = made_index(images=20 * size.images_of_class, classes=20, sources=1)
     plan = load_episodes("episodes-5w5s", ["query=5"] if size.images_of_class < 40 else [])
     return EpisodeSampler(index, plan, split="test", seed=1).draw_all(tasks_per_user=size.tasks)

@@ -50,7 +50,7 @@ WORKERS = 1
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """How large the study is. tasks: of each held-out set. overrides: of every arm's experiment, `key=value`."""
 
     things: Things
@@ -59,10 +59,10 @@ class Size:
     overrides: tuple[str, ...] = ()
 
 
-WHOLE = Size(Things((12, 1, 8), classes=12, images=20))
+WHOLE = Workload(Things((12, 1, 8), classes=12, images=20))
 
 
-def run(folder: Path, size: Size = WHOLE) -> list[Run]:
+def run(folder: Path, size: Workload = WHOLE) -> list[Run]:
     """All runs, every arm for each seed in turn; those that the folder has are read.
 
     Raises:
@@ -172,7 +172,7 @@ def _plan(config: ExperimentConfig) -> FixedEpisodes:
     return config.tasks
 
 
-def _claim(folder: Path, size: Size) -> None:
+def _claim(folder: Path, size: Workload) -> None:
     """Make the folder this study's, or find that it is."""
     path, wanted = folder / SETTINGS_NAME, parse_json(json.dumps(asdict(size)))
     if path.is_file():

@@ -41,7 +41,7 @@ TASKS_NAME, PREDICTIONS_NAME = "tasks.jsonl", "predictions.parquet"
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """A pocket set of test users, with videos repeated up to a length in frames, and the tasks per user. The plain way
     is timed on a few tasks and scaled."""
 
@@ -60,7 +60,7 @@ class Size:
     backbone: str = "efficientnet_b0"
 
 
-def run(size: Size = Size(), *, repeats: int = 1) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = 1) -> list[Comparison]:
     """Seconds of both ways for each learner, then seconds and memory of drawing and scoring at full size."""
     with tempfile.TemporaryDirectory() as folder:
         index = made_tree(Path(folder), size)
@@ -68,7 +68,7 @@ def run(size: Size = Size(), *, repeats: int = 1) -> list[Comparison]:
     return [*found, *_full_size()]
 
 
-def _roads(index: Index, learner: str, engine: str, size: Size, repeats: int) -> list[Comparison]:
+def _roads(index: Index, learner: str, engine: str, size: Workload, repeats: int) -> list[Comparison]:
     source = open_frames(index)
     recognizer = build_recognizer(learner, size.backbone, weights="random")
     recognizer.engine = find_engine(engine)
@@ -122,7 +122,7 @@ def _encode_bare(encoder: Encoder, recognizer: Recognizer, frames: int) -> None:
             encoder(chunk[: frames - start])
 
 
-def made_tree(folder: Path, size: Size) -> Index:
+def made_tree(folder: Path, size: Workload) -> Index:
     """A frame tree of test users, made in a folder, with videos of `size.video_frames` frames."""
     make_pocket(
         folder / "raw",

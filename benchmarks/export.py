@@ -37,7 +37,7 @@ KIT, FLOAT_FILE, INT8_FILE = "this kit", "ONNX, float", "ONNX, 8 bits"
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """A pocket set, the training epochs, the step between tested clutter frames, and the larger networks to time."""
 
     users: tuple[int, int, int] = (24, 3, 4)
@@ -62,7 +62,7 @@ class Roads:
         return read(self.whole, []), read(self.small, [])
 
 
-def run(size: Size = Size(), *, repeats: int = 30) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = 30) -> list[Comparison]:
     """Accuracy of the trained `tiny` on test users; its size and time, and those of the larger networks."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -29,7 +29,7 @@ LONGER = 10
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """The number and size of the videos."""
 
     videos: int = 4
@@ -39,7 +39,7 @@ class Size:
     frame_size_px: int = 224
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
     """Frames per second on all cores; and the memory of one worker, for a video and for one ten times as long.
 
     Raises:
@@ -79,7 +79,7 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
     ]
 
 
-def write_video(path: Path, size: Size) -> None:
+def write_video(path: Path, size: Workload) -> None:
     """Encode a wall seen by a moving camera, with a phone's noise: H.264, 30 fps, without B-frames, as phones do."""
     rng = keyed_rng(0, "extract")
     wall = cv2.resize(
@@ -115,7 +115,7 @@ def repeat_video(source: Path, target: Path, times: int) -> None:
                 start = end
 
 
-def by_ffmpeg_alone(video: Path, folder: Path, size: Size) -> None:
+def by_ffmpeg_alone(video: Path, folder: Path, size: Workload) -> None:
     """The usual ffmpeg command: scale to a square, best JPEG quality."""
     folder.mkdir(parents=True)
     scale = f"fps=30,scale={size.frame_size_px}:{size.frame_size_px}:flags=lanczos"

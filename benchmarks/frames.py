@@ -39,7 +39,7 @@ Batch = Callable[[range], Tensor]  # frame numbers -> pixels
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """The number and size of the square JPEGs, and the batch size."""
 
     frames: int = 300
@@ -47,7 +47,7 @@ class Size:
     batch: int = 50
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
     """Two comparisons of frames per second. The files are in the system's cache, so the disk's speed is not
     measured."""
     with tempfile.TemporaryDirectory() as folder, one_core():
@@ -83,7 +83,7 @@ def pil_frames(paths: list[Path]) -> Tensor:
     return torch.stack(images)
 
 
-def make_frames(root: Path, size: Size) -> None:
+def make_frames(root: Path, size: Workload) -> None:
     """Write `size.frames` JPEGs into ROOT/made, as in a frame tree."""
     (root / VIDEO).mkdir(parents=True)
     for number in _numbers(size):
@@ -104,7 +104,7 @@ def _picture(number: int, side_px: int) -> NDArray[np.uint8]:
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def _compare(first: tuple[str, Batch], second: tuple[str, Batch], size: Size, repeats: int) -> Comparison:
+def _compare(first: tuple[str, Batch], second: tuple[str, Batch], size: Workload, repeats: int) -> Comparison:
     setting = f"{size.frames} JPEGs of {size.frame_size_px} px, batches of {size.batch}"
     works = (partial(_read_all, batch, size) for _, batch in (first, second))
     first_s, second_s = paired_seconds(*works, repeats=repeats)
@@ -112,12 +112,12 @@ def _compare(first: tuple[str, Batch], second: tuple[str, Batch], size: Size, re
     return Comparison(setting, "speed", "frames/s", torch.get_num_threads(), *sides)
 
 
-def _read_all(read: Batch, size: Size) -> None:
+def _read_all(read: Batch, size: Workload) -> None:
     """Read batch after batch, as in a training epoch; each is dropped before the next."""
     numbers = _numbers(size)
     for start in range(0, size.frames, size.batch):
         read(numbers[start : start + size.batch])
 
 
-def _numbers(size: Size) -> range:
+def _numbers(size: Workload) -> range:
     return range(1, size.frames + 1)

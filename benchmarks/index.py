@@ -20,17 +20,17 @@ VIDEOS_A_USER, VIDEOS_AN_OBJECT = 56, 8  # 3,822 videos of 486 objects and 67 us
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """The number of videos, and of frames in each."""
 
     videos: int = 150
     frames_a_video: int = 300
 
 
-ORBIT = Size(3822, 703)  # the benchmark set, 2.69 million frames; making the tree takes minutes
+ORBIT = Workload(3822, 703)  # the benchmark set, 2.69 million frames; making the tree takes minutes
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
     """One comparison: seconds to get the index."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "frames"
@@ -43,7 +43,7 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
     return [Comparison(setting, "time", "s", torch.get_num_threads(), *sides)]
 
 
-def make_tree(root: Path, size: Size) -> None:
+def make_tree(root: Path, size: Workload) -> None:
     """Make a frame tree of empty files below ROOT/train."""
     for number in range(size.videos):
         user = f"P{number // VIDEOS_A_USER:03d}"

@@ -34,7 +34,7 @@ WAY = 5
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """A task with N support and M query images, of which LITE gives `h` support images a gradient; timed `repeats`
     times on `device`."""
 
@@ -65,8 +65,8 @@ class Size:
 
 # One graph over 132 images of 224 px takes 12 GB for efficientnet_b0, the most that fits on a machine with 16 GB.
 SIZES = (
-    Size("protonets", "efficientnet_b0", support=100, query=32, h=16),
-    Size("cnaps", "efficientnet_b0", support=100, query=32, h=16),
+    Workload("protonets", "efficientnet_b0", support=100, query=32, h=16),
+    Workload("cnaps", "efficientnet_b0", support=100, query=32, h=16),
 )
 # without inner loops of the extractor (maml), where one step takes as long as many of these
 META_TRAINED = (
@@ -94,12 +94,12 @@ def run_steps_on_gpu() -> list[Comparison]:
     found = []
     for learner in META_TRAINED:
         for backbone in EXTRACTORS:
-            size = Size(learner, backbone, 1000, 500, h=16, query_batch=64, repeats=2, device="cuda")
+            size = Workload(learner, backbone, 1000, 500, h=16, query_batch=64, repeats=2, device="cuda")
             found += compare_steps(size)
     return found
 
 
-def compare_steps(size: Size) -> list[Comparison]:
+def compare_steps(size: Workload) -> list[Comparison]:
     """A whole training step of one task, gradient and Adam: `lite` compared with `exact`."""
     works = [(estimator, partial(gradient_work, size, estimator, step=True)) for estimator in ("lite", "exact")]
     names = [f"{estimator}, one step" for estimator, _ in works]
@@ -112,13 +112,13 @@ def compare_steps(size: Size) -> list[Comparison]:
     ]
 
 
-def run(sizes: Sequence[Size] = SIZES) -> list[Comparison]:
+def run(sizes: Sequence[Workload] = SIZES) -> list[Comparison]:
     """For each size: LITE compared with one graph (only ProtoNets), with its parts, with the paper's algorithm, and
     with 10 times N."""
     return [comparison for size in sizes for comparison in _compare(size)]
 
 
-def gradient_work(size: Size, estimator: Estimator, *, step: bool = False) -> Work:
+def gradient_work(size: Workload, estimator: Estimator, *, step: bool = False) -> Work:
     """Build recognizer and images; the work is one task's gradient, and optionally a step of Adam. Picklable as a
     partial."""
     recognizer, pixels = _recognizer(size), _pixels(size)
@@ -141,7 +141,7 @@ def gradient_work(size: Size, estimator: Estimator, *, step: bool = False) -> Wo
     return work
 
 
-def parts_work(size: Size) -> Work:
+def parts_work(size: Workload) -> Work:
     """Only the parts that LITE needs: N forward passes; H and M forward and backward passes; for each encoder, except
     that the set encoder sees no queries."""
     recognizer, pixels = _recognizer(size), _pixels(size)
@@ -171,7 +171,7 @@ def parts_work(size: Size) -> Work:
     return work
 
 
-def plain_work(size: Size) -> Work:
+def plain_work(size: Workload) -> Work:
     """The paper's algorithm 1 for ProtoNets: for every query batch, H support images are encoded again with graph and
     stay in memory with it; the others' encodings come from one pass without graph."""
     recognizer, pixels = _recognizer(size), _pixels(size)
@@ -194,7 +194,7 @@ def plain_work(size: Size) -> Work:
     return work
 
 
-def _compare(size: Size) -> list[Comparison]:
+def _compare(size: Workload) -> list[Comparison]:
     threads, large = torch.get_num_threads(), replace(size, support=10 * size.support)
     found = []
 
@@ -229,12 +229,12 @@ def _compare(size: Size) -> list[Comparison]:
     return found
 
 
-def _recognizer(size: Size) -> Recognizer:
+def _recognizer(size: Workload) -> Recognizer:
     recognizer = build_recognizer(size.learner, size.backbone, weights="random", frame_size_px=size.frame_size_px)
     return recognizer.to(size.device)
 
 
-def _pixels(size: Size) -> TaskPixels:
+def _pixels(size: Workload) -> TaskPixels:
     generator = torch.Generator().manual_seed(0)
     shape = (3, size.frame_size_px, size.frame_size_px)
     support, query = (

@@ -41,7 +41,7 @@ LEARNERS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """A task with N support and M query images, of which `lite` uses `h` support images. steps, window: of an inner
     loop."""
 
@@ -61,11 +61,11 @@ class Size:
 
 
 # One graph takes about 140 MB per image and step of efficientnet_lite0, so this task fits into 16 GB.
-SMALL = Size("maml", "efficientnet_lite0", support=12, query=12, steps=3)
-LARGE = Size("maml", "efficientnet_lite0", support=40, query=40, steps=6)
+SMALL = Workload("maml", "efficientnet_lite0", support=12, query=12, steps=3)
+LARGE = Workload("maml", "efficientnet_lite0", support=40, query=40, steps=6)
 # pretrained features, since they affect the time to solve a head
-SOLVED = Size("anil_implicit", "efficientnet_lite0", support=40, query=40, weights="pretrained")
-PROXIMAL = Size("imaml", "efficientnet_lite0", support=8, query=8, steps=3)
+SOLVED = Workload("anil_implicit", "efficientnet_lite0", support=40, query=40, weights="pretrained")
+PROXIMAL = Workload("imaml", "efficientnet_lite0", support=8, query=8, steps=3)
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,17 @@ class Side:
     """One side of a comparison: its name and its computation."""
 
     name: str
-    size: Size
+    size: Workload
     estimator: Estimator = "exact"
 
 
 def run(
-    small: Size = SMALL, large: Size = LARGE, solved: Size = SOLVED, proximal: Size = PROXIMAL, *, repeats: int = 3
+    small: Workload = SMALL,
+    large: Workload = LARGE,
+    solved: Workload = SOLVED,
+    proximal: Workload = PROXIMAL,
+    *,
+    repeats: int = 3,
 ) -> list[Comparison]:
     """Measure both sides of every comparison. repeats: of timings; the large task takes long enough for one."""
     one_graph, exact = Side("one graph", small, "full"), Side("exact", small)
@@ -123,7 +128,7 @@ def run(
     ]
 
 
-def gradient_work(size: Size, estimator: Estimator) -> Work:
+def gradient_work(size: Workload, estimator: Estimator) -> Work:
     """Build recognizer and images; the work is one task's gradient. Picklable as a partial."""
     recognizer = _recognizer(size)
     pixels = TaskPixels(
@@ -141,7 +146,7 @@ def gradient_work(size: Size, estimator: Estimator) -> Work:
     return work
 
 
-def _recognizer(size: Size) -> Recognizer:
+def _recognizer(size: Workload) -> Recognizer:
     learner: str | LearnerConfig = size.learner
     if size.learner in LEARNERS:
         loop = {"head": "linear", "extractor": "learned", "steps": size.steps, **LEARNERS[size.learner]}
@@ -175,7 +180,7 @@ def _times(sides: Sequence[Side], *, repeats: int) -> dict[Side, Spread]:
     return dict(zip(sides, spreads, strict=True))
 
 
-def _kept_mb(size: Size) -> float:
+def _kept_mb(size: Workload) -> float:
     """The megabytes of one set of adapting parameters: the extractor's, and the head's weight and bias."""
     extractor = _recognizer(size).extractor
     numbers = sum(value.numel() for value in extractor.net.parameters()) + WAY * (extractor.width + 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import torch
 
-from benchmarks.extract import Size as VideoSize
+from benchmarks.extract import Workload as VideoWorkload
 from benchmarks.extract import write_video
 from benchmarks.measure import Comparison, Spread, paired_seconds, peak_memory_mb
 from data_prep.tree.own_videos import OwnFolder, OwnVideo, frame_count, scan_own
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """One user: the number of objects, of videos per object, and the size of the videos."""
 
     objects: int = 10
@@ -47,7 +47,7 @@ class Size:
     engine: str = "openvino"
 
 
-def run(size: Size = Size(), *, repeats: int = 2) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = 2) -> list[Comparison]:
     """Seconds of both, and the memory of the whole command, compared with that for a user with a tenth of the
     videos."""
     model = ModelChoice("protonets", size.backbone, "random")
@@ -55,7 +55,7 @@ def run(size: Size = Size(), *, repeats: int = 2) -> list[Comparison]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         film(folder / "alice", size)
-        film(folder / "bob", Size(2, 1, size.pictures, size.width_px, size.height_px))
+        film(folder / "bob", Workload(2, 1, size.pictures, size.width_px, size.height_px))
         recognizer, own = model.load(), scan_own(folder / "alice")
         recognizer.engine = find_engine(size.engine)
         size_px = recognizer.extractor.frame_size_px
@@ -114,11 +114,11 @@ def _read(video: OwnVideo, sampling: Sampling) -> Pictures:
     return read_frames(video.path, sampling.frames(count, stills=video.is_stills(count)), size_px=sampling.size_px)
 
 
-def film(folder: Path, size: Size) -> None:
+def film(folder: Path, size: Workload) -> None:
     """Cut one long video into pieces at groups of pictures: no two share frames, and nothing is encoded again."""
     count = size.objects * size.videos
     whole = folder.with_suffix(".mp4")
-    write_video(whole, VideoSize(1, size.pictures + GROUP * count, size.width_px, size.height_px))
+    write_video(whole, VideoWorkload(1, size.pictures + GROUP * count, size.width_px, size.height_px))
     for number in range(count):
         target = folder / f"object {number // size.videos}" / f"{number}.mp4"
         target.parent.mkdir(parents=True, exist_ok=True)

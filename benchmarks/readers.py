@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.extract import Size, write_video
+from benchmarks.extract import Workload, write_video
 from benchmarks.measure import REPEATS, Comparison, cpu_seconds, one_core, peak_memory_mb, seconds_in_turn
 from data_prep.video import READERS, Framing, Picture, VideoInfo, probe, read_pictures
 from groundwork.errors import UsageError
 
-SIZE = Size(pictures=600)
+SIZE = Workload(pictures=600)
 STEP = 30  # `personalize` takes one frame per second
 KIT = "pyav"
 
 
-def run(size: Size = SIZE, *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = SIZE, *, repeats: int = REPEATS) -> list[Comparison]:
     """Compare PyAV with each other installed reader.
 
     Raises:

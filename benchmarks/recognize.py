@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.extract import LONGER, repeat_video, write_video
-from benchmarks.extract import Size as VideoSize
+from benchmarks.extract import Workload as VideoWorkload
 from benchmarks.measure import REPEATS, Comparison, peak_memory_mb, seconds_in_turn
 from data_prep.video import iterate_frames, read_frames
 from data_prep.workers.stream import StreamWorker
@@ -39,7 +39,7 @@ OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # taught objects, videos per object, frames 
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """The size of the video, the backbones and the engine."""
 
     pictures: int = 300  # 10 s
@@ -49,11 +49,11 @@ class Size:
     engine: str = "openvino"
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
     """Frames per second of a video and of a stream with each backbone; memory."""
     with tempfile.TemporaryDirectory() as name:
         short, long = Path(name) / "short.mp4", Path(name) / "long.mp4"
-        write_video(short, VideoSize(1, size.pictures, size.width_px, size.height_px))
+        write_video(short, VideoWorkload(1, size.pictures, size.width_px, size.height_px))
         repeat_video(short, long, LONGER)
         found = [comparison for backbone in size.backbones for comparison in _speeds(backbone, short, size, repeats)]
         for process, prepare in (("answering", _answering), ("reading", _reading)):
@@ -76,7 +76,7 @@ def made_recognizer(backbone: str) -> PersonalRecognizer:
     return PersonalRecognizer(fitted, "made", support)
 
 
-def _speeds(backbone: str, video: Path, size: Size, repeats: int) -> list[Comparison]:
+def _speeds(backbone: str, video: Path, size: Workload, repeats: int) -> list[Comparison]:
     personal, threads = made_recognizer(backbone), torch.get_num_threads()
     personal.fitted.recognizer.engine = find_engine(size.engine)
     squares = read_frames(video)

@@ -22,10 +22,10 @@ from unittest.mock import patch
 import torch
 
 from benchmarks import evaluate, frames
-from benchmarks.extract import Size as VideoSize
+from benchmarks.extract import Workload as VideoWorkload
 from benchmarks.extract import write_video
 from benchmarks.measure import REPEATS, Comparison, Spread, cpu_seconds, one_core, paired_seconds, seconds_in_turn
-from benchmarks.personalize import Size as UserSize
+from benchmarks.personalize import Workload as UserWorkload
 from benchmarks.personalize import film
 from data_prep.making.extract import extract
 from data_prep.making.pack import pack
@@ -49,11 +49,11 @@ _READ_AHEAD_BYTES = 4096  # a read that begins so close to the end of the last o
 
 
 VIDEOS = 2  # of each object of that user
-PREDICTED = evaluate.Size(users=2, objects=3, clean_videos=2, video_frames=150)
+PREDICTED = evaluate.Workload(users=2, objects=3, clean_videos=2, video_frames=150)
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """How much work is measured."""
 
     videos: int = 8  # for two shards, an even number
@@ -62,14 +62,14 @@ class Size:
     height_px: int = 1080
     objects: int = 3  # of the user who is personalized
     frames: int = 300  # of the disk that is slow to seek
-    predicted: evaluate.Size = PREDICTED
+    predicted: evaluate.Workload = PREDICTED
 
     @property
-    def video(self) -> VideoSize:
-        return VideoSize(pictures=self.pictures, width_px=self.width_px, height_px=self.height_px)
+    def video(self) -> VideoWorkload:
+        return VideoWorkload(pictures=self.pictures, width_px=self.width_px, height_px=self.height_px)
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
     """All comparisons. Processor time does not count what else the machine does; the clock does."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -82,7 +82,7 @@ def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
         ]
 
 
-def shards(folder: Path, size: Size, *, repeats: int) -> Comparison:
+def shards(folder: Path, size: Workload, *, repeats: int) -> Comparison:
     """Two shards as two processes, one after the other and at once; each command from its start, and the join."""
     raw = _raw_of_two_shards(folder, size)
 
@@ -103,7 +103,7 @@ def shards(folder: Path, size: Size, *, repeats: int) -> Comparison:
     return Comparison(setting, SPEED, "frames/s", 1, *sides)
 
 
-def predicting(folder: Path, size: Size, *, repeats: int) -> Comparison:
+def predicting(folder: Path, size: Workload, *, repeats: int) -> Comparison:
     """`evaluate` under torchrun with one rank and with two, of one thread each, from the command's start."""
     index = evaluate.made_tree(folder / "predicted", size.predicted)
 
@@ -123,10 +123,10 @@ def predicting(folder: Path, size: Size, *, repeats: int) -> Comparison:
     return Comparison(setting, "time", "s", 1, ("1 process", one_s), ("2 processes", two_s))
 
 
-def per_frame_and_user(folder: Path, size: Size, *, repeats: int) -> list[Comparison]:
+def per_frame_and_user(folder: Path, size: Workload, *, repeats: int) -> list[Comparison]:
     """Processor seconds per 1,000 frames of video, and bytes, of what is made of one user's videos."""
     raw = folder / "user/alice"
-    size_of_user = UserSize(size.objects, VIDEOS, size.pictures, size.width_px, size.height_px)
+    size_of_user = UserWorkload(size.objects, VIDEOS, size.pictures, size.width_px, size.height_px)
     film(folder / "alice", size_of_user)
     raw.parent.mkdir()
     (folder / "alice").rename(raw)
@@ -160,12 +160,12 @@ def per_frame_and_user(folder: Path, size: Size, *, repeats: int) -> list[Compar
     ]
 
 
-def slow_disk(size: Size, *, repeats: int, delay_s: float = DELAY_S) -> list[Comparison]:
+def slow_disk(size: Workload, *, repeats: int, delay_s: float = DELAY_S) -> list[Comparison]:
     """Frames from files and from an archive, where each open and each seek takes so long; in order, and every 30th."""
     compared = []
     with tempfile.TemporaryDirectory() as name, one_core(), slow_to_seek(delay_s):
         tree, packed = Path(name) / "tree", Path(name) / "packed"
-        frames.make_frames(tree / "user/object/clean", frames.Size(frames=size.frames))
+        frames.make_frames(tree / "user/object/clean", frames.Workload(frames=size.frames))
         pack(tree, packed)
         indexes = [open_index(root) for root in (tree, packed)]
         for step, order in ((1, "in order"), (STEP, f"every {STEP}th")):
@@ -225,7 +225,7 @@ def in_this_process() -> Iterator[None]:
         yield
 
 
-def _raw_of_two_shards(folder: Path, size: Size) -> Path:
+def _raw_of_two_shards(folder: Path, size: Workload) -> Path:
     """A raw tree of which two shards have as many videos each."""
     wanted = {Shard(number, 2): size.videos // 2 for number in (1, 2)}
     number = 0

@@ -40,7 +40,7 @@ _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)")
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """How long, how often and in which size frames are sent, and the recognizer's start."""
 
     seconds: float = 20.0
@@ -59,7 +59,7 @@ class Answered:
     dropped: int
 
 
-def run(size: Size = Size(), *, repeats: int = REPEATS) -> list[Comparison]:
+def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
     """Compare answers per second and latency with their targets."""
     with tempfile.TemporaryDirectory() as name, _served(Path(name) / "study", size.start) as place:
         found = [_ask(place, size) for _ in range(repeats)]
@@ -107,7 +107,7 @@ def _teach(file: Path, start: ModelChoice) -> None:
     save_personal(file, teach_features(recognizer, "P01", SupportSet.of(parts), origin={}))
 
 
-def _ask(place: tuple[int, str], size: Size) -> Answered:
+def _ask(place: tuple[int, str], size: Workload) -> Answered:
     port, cookie = place
     own = f"127.0.0.1:{port}"
     rng = keyed_rng(0, "frames")
@@ -136,7 +136,7 @@ def _ask(place: tuple[int, str], size: Size) -> Answered:
     return Answered(rate, float(np.quantile(latencies, _SHARE)), float(np.median(latencies)), dropped)
 
 
-def _send(socket: ClientConnection, jpegs: list[bytes], sent: dict[int, float], size: Size) -> None:
+def _send(socket: ClientConnection, jpegs: list[bytes], sent: dict[int, float], size: Workload) -> None:
     begun_s = time.monotonic()
     for number in range(1, round(size.seconds * size.fps) + 1):
         time.sleep(max(0.0, begun_s + number / size.fps - time.monotonic()))

@@ -1,9 +1,9 @@
 from collections import Counter
 
 from benchmarks import episodes
-from benchmarks.episodes import Size, made_index
+from benchmarks.episodes import Workload, made_index
 
-SMALL = Size(images=4000, classes=80, sources=8, plans=4, tasks=6, images_of_class=12, heads=("protonets", "ridge"))
+SMALL = Workload(images=4000, classes=80, sources=8, plans=4, tasks=6, images_of_class=12, heads=("protonets", "ridge"))
 
 
 def test_every_comparison_has_its_target():

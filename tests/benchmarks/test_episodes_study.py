@@ -11,7 +11,7 @@ import pytest
 from benchmarks import episodes_study
 from benchmarks.__main__ import RESULTS, main
 from benchmarks.drawn_things import Things
-from benchmarks.episodes_study import ARMS, RESULT_NAME, WHOLE, Size
+from benchmarks.episodes_study import ARMS, RESULT_NAME, WHOLE, Workload
 from benchmarks.episodes_study_report import Run, arms_table, half_width
 from data_prep.pocket.objects import user_looks
 from data_prep.pocket.pocket_set import plan_videos
@@ -21,7 +21,7 @@ from groundwork.errors import UsageError
 from orbit_lite.training.experiment import load_experiment
 
 DOCS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "lite.md"
-SMALL = Size(
+SMALL = Workload(
     Things((1, 1, 1), classes=3, images=4),
     seeds=(0, 1),
     tasks=3,

@@ -1,7 +1,7 @@
 from benchmarks import evaluate
-from benchmarks.evaluate import Size
+from benchmarks.evaluate import Workload
 
-SMALL = Size(
+SMALL = Workload(
     users=2,
     objects=2,
     clean_videos=1,

@@ -1,11 +1,11 @@
 import pytest
 
-from benchmarks.export import FLOAT_FILE, INT8_FILE, KIT, Size, run
+from benchmarks.export import FLOAT_FILE, INT8_FILE, KIT, Workload, run
 
 
 @pytest.mark.slow
 def test_all_three_are_measured():
-    found = run(Size(users=(1, 1, 1), objects=2, epochs=1, step=20, larger=()), repeats=2)
+    found = run(Workload(users=(1, 1, 1), objects=2, epochs=1, step=20, larger=()), repeats=2)
     whole, small, same, kit_time, small_time, size = found
     assert (whole.first[0], whole.second[0], small.second[0]) == (KIT, FLOAT_FILE, INT8_FILE)
     # the float file gives the recognizer's answers, except for near ties

@@ -2,10 +2,10 @@ import shutil
 
 import pytest
 
-from benchmarks.extract import Size, repeat_video, run, write_video
+from benchmarks.extract import Workload, repeat_video, run, write_video
 from data_prep.video import probe
 
-SMALL = Size(videos=2, pictures=6, width_px=320, height_px=180, frame_size_px=32)
+SMALL = Workload(videos=2, pictures=6, width_px=320, height_px=180, frame_size_px=32)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")

@@ -1,14 +1,14 @@
 import torch
 
 from benchmarks import frames
-from benchmarks.frames import Size, kit_frames, make_frames, pil_frames
+from benchmarks.frames import Workload, kit_frames, make_frames, pil_frames
 from data_prep.making.pack import pack
 from data_prep.tree.index import open_index
 from data_prep.tree.layout import frame_file_name
 from orbit_lite.data.frames import open_frames
 from orbit_lite.models.backbones.record import IMAGENET_MEAN, IMAGENET_STD
 
-SMALL = Size(frames=7, frame_size_px=96, batch=3)
+SMALL = Workload(frames=7, frame_size_px=96, batch=3)
 
 
 def test_both_sides_of_both_comparisons():
@@ -44,6 +44,6 @@ def test_every_frame_is_read_in_each_pass():
 
 def test_made_frames_are_as_long_as_photographs(tmp_path):
     """ORBIT's frames: 54 GB / 2,687,934 at 224 px = 20 KB."""
-    make_frames(tmp_path, Size(frames=5))
+    make_frames(tmp_path, Workload(frames=5))
     lengths = [path.stat().st_size for path in (tmp_path / frames.VIDEO).iterdir()]
     assert 10_000 < sum(lengths) / len(lengths) < 35_000

@@ -1,9 +1,9 @@
 from benchmarks import index
-from benchmarks.index import Size, make_tree
+from benchmarks.index import Workload, make_tree
 from data_prep.tree import listing as tree
 from data_prep.tree.index import open_index
 
-SMALL = Size(videos=60, frames_a_video=3)
+SMALL = Workload(videos=60, frames_a_video=3)
 
 
 def test_both_sides():

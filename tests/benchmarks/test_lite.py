@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from benchmarks import lite
-from benchmarks.lite import Size
+from benchmarks.lite import Workload
 from benchmarks.measure import Spread
 from orbit_lite.config import builtin_names
 from orbit_lite.models.backbones import BACKBONES
 from orbit_lite.models.learner import load_learner
 
-SMALL = Size("protonets", "tiny", support=20, query=8, h=4, query_batch=4, frame_size_px=64, repeats=1)
-CNAPS = Size("cnaps", "tiny", support=10, query=4, h=4, query_batch=4, frame_size_px=32, repeats=1)
+SMALL = Workload("protonets", "tiny", support=20, query=8, h=4, query_batch=4, frame_size_px=64, repeats=1)
+CNAPS = Workload("cnaps", "tiny", support=10, query=4, h=4, query_batch=4, frame_size_px=32, repeats=1)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 from benchmarks import maml
 from benchmarks.measure import Spread
 
-SMALL = maml.Size("maml", "tiny", support=5, query=5, steps=3, h=2, frame_size_px=32)
+SMALL = maml.Workload("maml", "tiny", support=5, query=5, steps=3, h=2, frame_size_px=32)
 SOLVED, PROXIMAL = replace(SMALL, learner="anil_implicit"), replace(SMALL, learner="imaml")
 
 

@@ -3,13 +3,13 @@
 import pytest
 
 from benchmarks import readers
-from benchmarks.extract import Size
+from benchmarks.extract import Workload
 from groundwork.errors import UsageError
 
 
 def test_each_reader_is_measured_in_order_and_by_number():
     pytest.importorskip("decord", reason="decord is not installed (it has wheels for x86-64 Linux and Windows)")
-    found = readers.run(Size(pictures=61, width_px=128, height_px=72, frame_size_px=32), repeats=1)
+    found = readers.run(Workload(pictures=61, width_px=128, height_px=72, frame_size_px=32), repeats=1)
     sides = [
         (comparison.metric, comparison.first[0].split()[0], comparison.second[0].split()[0]) for comparison in found
     ]
@@ -22,4 +22,4 @@ def test_each_reader_is_measured_in_order_and_by_number():
 def test_without_another_reader_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pip install decord"):
-        readers.run(Size(pictures=2))
+        readers.run(Workload(pictures=2))

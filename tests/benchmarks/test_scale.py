@@ -5,16 +5,16 @@ import pytest
 from benchmarks import evaluate, scale
 from benchmarks.extract import write_video
 from benchmarks.frames import VIDEO, make_frames
-from benchmarks.frames import Size as FramesSize
-from benchmarks.scale import Size, slow_to_seek
+from benchmarks.frames import Workload as FramesWorkload
+from benchmarks.scale import Workload, slow_to_seek
 from data_prep.making.pack import pack
 from data_prep.tree.index import open_index
 from data_prep.tree.shard import Shard
 from orbit_lite.data.frames import open_frames
 from orbit_lite.models.choice import ModelChoice
 
-PREDICTED = evaluate.Size(users=2, objects=2, clean_videos=1, video_frames=60)
-SMALL = Size(videos=2, pictures=6, width_px=96, height_px=64, objects=2, frames=61, predicted=PREDICTED)
+PREDICTED = evaluate.Workload(users=2, objects=2, clean_videos=1, video_frames=60)
+SMALL = Workload(videos=2, pictures=6, width_px=96, height_px=64, objects=2, frames=61, predicted=PREDICTED)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def waits(monkeypatch):
 
 def test_two_shards_have_as_many_videos_each(tmp_path):
     write_video(tmp_path / "one.mp4", SMALL.video)
-    raw = scale._raw_of_two_shards(tmp_path, Size(videos=6))
+    raw = scale._raw_of_two_shards(tmp_path, Workload(videos=6))
     places = [path.relative_to(raw).as_posix() for path in raw.rglob("*.mp4")]
     assert [sum(Shard(number, 2).owns(place) for place in places) for number in (1, 2)] == [3, 3]
 
@@ -58,7 +58,7 @@ def test_time_and_size_of_all_that_is_made_of_a_user(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("numbers", "files", "packed"), [(range(1, 61), 60, 3), (range(1, 62, 30), 3, 5)])
 def test_a_slow_disk_is_waited_for_at_each_open_and_seek(tmp_path, waits, numbers, files, packed):
     """An archive is opened and its directory looked up, 2; then one seek in order, or one per frame with gaps."""
-    make_frames(tmp_path / "tree/user/object/clean", FramesSize(frames=61))
+    make_frames(tmp_path / "tree/user/object/clean", FramesWorkload(frames=61))
     pack(tmp_path / "tree", tmp_path / "packed")
     for kind, expected in (("tree", files), ("packed", packed)):
         index = open_index(tmp_path / kind)
