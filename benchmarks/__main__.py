@@ -68,7 +68,7 @@ ABOUT = {
     "frames": "frames per second on one core: uint8, or PIL and float32; from files, or packed",
     "index": "seconds to open an unchanged tree's index: checked, or listed again",
     "lite": "seconds and memory of one task's gradient: LITE, or one graph over the whole task",
-    "lite-gpu": "the same on a GPU",
+    "lite-gpu": "lite on a GPU",
     "maml": "seconds and memory of one task's gradient through an inner loop or a solution, each with its target",
     "personalize": "a user's phone videos to a recognizer: the whole command, or only decoding and embedding",
     "readers": "one video by each reader, every picture and every 30th: CPU seconds, memory",

@@ -38,7 +38,9 @@ def add(verbs: Subparsers) -> None:
     add_model_alone(verb)
     add_backbone_and_weights(verb)
     verb.add_argument(
-        "--out", type=WritesFolder(), help="folder for the report: check.html, check.md, CSV files and a figure"
+        "--out",
+        type=WritesFolder(),
+        help="folder for the report: check.html, check.md, check.json, CSV files and a figure",
     )
     verb.add_argument(
         "--draws",

@@ -101,7 +101,7 @@ def add_backbone_and_weights(parser: argparse._ActionsContainer) -> None:
 def add_device(parser: argparse._ActionsContainer) -> None:
     """`--device`: the device to compute on."""
     parser.add_argument(
-        "--device", default="", help="device to compute on: cpu, cuda, ... (default: cuda if available)"
+        "--device", default="", help="device to compute on: cpu, cuda or cuda:N (default: cuda if available)"
     )
 
 

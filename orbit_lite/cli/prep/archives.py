@@ -13,7 +13,8 @@ def add_download(verbs: Subparsers) -> None:
     verb = verbs.add_parser(
         "download",
         help="make a verified tree from ORBIT's published archives",
-        description="The data's license is stated on its page, https://doi.org/10.25383/city.14294597.",
+        description="Make a verified tree from ORBIT's published archives: download, check and unpack them. The data's "
+        "license is stated on its page, https://doi.org/10.25383/city.14294597.",
     )
     verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="tree to make, to resume, or to add splits to")
     verb.add_argument(
