@@ -27,6 +27,8 @@ from orbit_lite.studio.study import Study
 from orbit_lite.studio.teaching import Teacher
 from tests.faults.killing import ROOT, environment
 
+TINY = ("--model", "protonets", "--backbone", "tiny", "--weights", "random")
+
 PLACE = b"+52.5219+013.4132/"
 SIZE_PX = 64
 
@@ -167,8 +169,8 @@ def test_no_output_contains_the_location_or_the_sound(tmp_path, capsys):
         ["prep", "resize", out / "frames", out / "small", "--size", "64"],
         ["prep", "pack", out / "frames", out / "packed"],
         ["prep", "quality", out / "frames", "--csv", out / "quality"],
-        ["personalize", "--videos", raw, "--out", out / "p.safetensors", "--csv", out / "p.csv"],
-        ["check-user", raw, "--out", out / "check"],
+        ["personalize", *TINY, "--videos", raw, "--out", out / "p.safetensors", "--csv", out / "p.csv"],
+        ["check-user", *TINY, raw, "--out", out / "check"],
         ["export", out / "p.safetensors", "--out", out / "p.onnx"],
         [
             *("evaluate", "--model", out / "p.safetensors", "--data", out / "frames", "--user", "ann"),

@@ -418,7 +418,7 @@ for line in sys.stdin:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.long)])
 def test_after_a_kill_at_any_moment_the_same_call_finishes(pocket_frames, tmp_path, step):
     """Before every `step`-th change within the run; tests/data_prep/forgetting/test_forget.py does the same within the
     tree."""

@@ -406,7 +406,7 @@ for line in sys.stdin:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.long)])
 def test_after_a_kill_at_any_moment_the_same_call_finishes(whole_study, tmp_path, step):
     """Before every `step`-th change."""
     work = tmp_path / "study"

@@ -112,7 +112,7 @@ FILES = ("run.json", BEST_NAME, "training.csv", STATE_NAME)
 AT_WRITES = [(name, renamed) for name in (*FILES, *FILES[2:]) for renamed in (False, True)]
 # Also while a step is computed and a process reads ahead, once before and once after the first checkpoint.
 KILLED_AT = {
-    "some writes": [AT_WRITES[0], ("step", 2), *AT_WRITES[3::3], ("step", 1)],
+    "some writes": [AT_WRITES[0], ("step", 2), *AT_WRITES[3::5], ("step", 1)],
     "every write": [*AT_WRITES[:2], ("step", 2), *AT_WRITES[2:], ("step", 1)],
 }
 KILLED = """

@@ -358,7 +358,7 @@ def test_changes_without_a_new_tensor_version_are_detected(engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_changes_other_than_tensors_are_detected(engine):
-    extractor = extractor_of("efficientnet_lite0")
+    extractor = extractor_of("tiny")
     encoder, images = CurrentEncoder(ChosenEngine(find_engine(engine)), extractor), noise(extractor, 2)
     encoder(images)
     for module in extractor.net.modules():
