@@ -107,6 +107,20 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.isascii()  # read aloud by screen readers: no box drawing
 
 
+def test_timm_and_torchvision_are_imported_only_for_their_networks():
+    """Importing them takes seconds, which would be added to the start of every command."""
+    code = (
+        "import importlib, pkgutil, sys, orbit_lite as package\n"
+        "for module in pkgutil.walk_packages(package.__path__, 'orbit_lite.'):\n"
+        "    if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
+        "from orbit_lite.models.choice import ModelChoice\n"
+        "ModelChoice('protonets', 'tiny', 'random').load()\n"
+        "print(sorted({'timm', 'torchvision', 'sklearn', 'scipy', 'openvino', 'onnxruntime'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_no_property_has_a_deadline():
     """How long an example takes says something about the machine that runs it."""
     assert settings().deadline is None

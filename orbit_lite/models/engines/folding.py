@@ -9,19 +9,23 @@ network without such pairs, such as a vision transformer, runs as it is written.
 import copy
 import logging
 import math
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeGuard
 from weakref import WeakKeyDictionary
 
 import torch
-from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from orbit_lite.models.engines.encoder import Encoder
 from orbit_lite.models.extractor import Extractor, ExtractorState
+
+if TYPE_CHECKING:
+    from timm.layers.norm_act import BatchNormAct2d
 
 _LOG = logging.getLogger("orbit_lite")
 _TOLERANCE = 1e-6  # of the features' standard deviation, in float64; a wrong pair causes a far larger error
@@ -186,13 +190,18 @@ def _can_take(module: nn.Module) -> bool:
 
 
 def _can_be_taken(module: nn.Module) -> bool:
-    # subclasses may do more
-    known = type(module) in (nn.BatchNorm2d, BatchNormAct2d)
+    known = type(module) is nn.BatchNorm2d or _is_norm_with_activation(module)  # subclasses may do more
     return known and module._buffers.get("running_mean") is not None and "weight" in module._parameters
+
+
+def _is_norm_with_activation(module: nn.Module) -> "TypeGuard[BatchNormAct2d]":
+    """Whether this is timm's BatchNorm with dropout and an activation."""
+    timm = sys.modules.get("timm.layers.norm_act")  # importing it takes seconds; a network of such norms has done so
+    return timm is not None and type(module) is timm.BatchNormAct2d
 
 
 def _what_else(norm: nn.Module) -> nn.Module:
     """What remains of a folded norm layer: timm's norm layers include dropout and the activation."""
-    if isinstance(norm, BatchNormAct2d):
+    if _is_norm_with_activation(norm):
         return nn.Sequential(OrderedDict(drop=norm.drop, act=norm.act))  # an activation's weights keep their names
     return nn.Identity()
