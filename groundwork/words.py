@@ -22,6 +22,11 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or one + 's'}"
 
 
+def first_capital(text: str) -> str:
+    """The text with a capital first letter, to begin a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(names: Sequence[str], *, most: int = LISTED, apart: str = ", ") -> str:
     """Up to `most` names on one line, then how many more there are."""
     more = len(names) - most

@@ -149,7 +149,10 @@ def _unreachable(case: ForgetCase) -> Iterator[str]:
     if (root / RECORD_NAME).is_file():
         yield f"{root} was downloaded: unpacking the published archives again brings them back"
     if (root / MANIFEST_NAME).is_file():
-        yield f"{root} was made from another tree: resuming from a tree that still has them brings them back"
+        yield (
+            f"{root} was made from another tree; if that tree still has them, the command that made {root} would add"
+            " them again"
+        )
 
 
 def _mentioned(case: ForgetCase) -> Iterator[str]:

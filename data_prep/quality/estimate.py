@@ -46,15 +46,15 @@ class Issue:
     Attributes:
         name: its name in tables.
         measure: the measure that decides it; a frame in which that is NaN is not judged.
-        share: the share of a clip's judged frames from which the clip has the issue.
-        clip: words for such a clip.
+        share: the share of a video's judged frames from which the video has the issue.
+        words: words for such a video.
         advice: what to do about it.
     """
 
     name: str
     measure: str
     share: float
-    clip: str
+    words: str
     advice: str
 
     def judged(self, measures: FrameMeasures) -> NDArray[np.bool_]:

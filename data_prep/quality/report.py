@@ -12,9 +12,10 @@ from data_prep.quality.measures import MEASURES
 from data_prep.tree.shard import Shard
 from groundwork.files import csv_text, write_text
 from groundwork.pages.cells import printable
+from groundwork.words import first_capital
 
 NOTE = (
-    "These are estimates from the pictures alone. A clip counts as blurred, too dark or too bright if a tenth of its"
+    "These are estimates from the frames alone. A video counts as blurred, too dark or too bright if a tenth of its"
     " frames are; as moving too fast if a fifth of them are; as nearly still if four fifths of them are; and as without"
     " clear edges if half of them have none."
 )
@@ -45,19 +46,20 @@ def filming_lines(videos: Iterable[Judged]) -> list[str]:
     ordered = sorted(videos, key=place)
     several = len({(video.split, video.user) for video in ordered}) > 1
     lines = []
-    for (_, user, thing), clips in groupby(ordered, key=place):
+    for (_, user, thing), filmed in groupby(ordered, key=place):
         name = f"{user}, {thing}" if several else thing
-        lines.append(f"{printable(name)}: {filming_verdict([clip.issues for clip in clips])}")
+        lines.append(f"{printable(name)}: {filming_verdict([video.issues for video in filmed])}")
     return lines
 
 
-def filming_verdict(clips: Sequence[tuple[str, ...]]) -> str:
-    """A verdict on an object's clips from the issues of each: `3 of your 5 clips are blurred; hold still …`."""
+def filming_verdict(videos: Sequence[tuple[str, ...]], *, noun: str = "video") -> str:
+    """A verdict on an object's videos from the issues of each: `3 of your 5 videos are blurred; hold still …`."""
     sentences = []
     for issue in ISSUES:
-        if count := sum(issue.name in issues for issues in clips):
-            sentences.append(f"{_clips(count, len(clips))} {issue.clip}; {issue.advice}.")
-    fine = "your clip looks fine." if len(clips) == 1 else f"your {len(clips)} clips look fine."
+        if count := sum(issue.name in issues for issues in videos):
+            which = _which(count, len(videos), noun)
+            sentences.append(f"{first_capital(which) if sentences else which} {issue.words}; {issue.advice}.")
+    fine = f"your {noun} looks fine." if len(videos) == 1 else f"your {len(videos)} {noun}s look fine."
     return " ".join(sentences) or fine
 
 
@@ -96,12 +98,12 @@ def quality_rows(videos: Iterable[VideoQuality]) -> list[dict[str, object]]:
     return rows
 
 
-def _clips(count: int, total: int) -> str:
+def _which(count: int, total: int, noun: str) -> str:
     if total == 1:
-        return "your clip is"
+        return f"your {noun} is"
     if count == total:
-        return f"all {total} of your clips are"
-    return f"{count} of your {total} clips {'is' if count == 1 else 'are'}"
+        return f"{'both' if total == 2 else f'all {total}'} of your {noun}s are"
+    return f"{count} of your {total} {noun}s {'is' if count == 1 else 'are'}"
 
 
 def _video_row(video: VideoQuality) -> list[object]:

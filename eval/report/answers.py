@@ -67,15 +67,15 @@ def curve_table(curve: AnswersCurve) -> Table:
     for place, point in enumerate(curve.points):
         aim = None if point.aim is None else round(100 * point.aim, 6)
         if place in (0, curve.chosen) or aim is None or aim % SHOWN_STEP == 0:
-            got, holds = point.answers, "yes" if place == curve.chosen else "no"
+            got, in_use = point.answers, "yes" if place == curve.chosen else "no"
             promised = (point.aim, point.misses, point.false_alarms)
-            rows.append((*promised, got.right, got.wrong, got.none, got.unsure, holds))
+            rows.append((*promised, got.right, got.wrong, got.none, got.unsure, in_use))
     shares = ("Aim", "Misses promised", "False alarms promised", "Right", "Wrong", "None of these", "Maybe")
     caption = (
         f"Answers at every strictness, in % of frames; {curve.strictness} is in use. The aim is the share "
         f"of the taught objects' own frames that may be answered with {NONE_OF_THESE}"
     )
-    return Table(caption, (*map(_share, shares), "Holds"), tuple(rows))
+    return Table(caption, (*map(_share, shares), "In use"), tuple(rows))
 
 
 def curve_picture(curve: AnswersCurve) -> bytes:
@@ -99,8 +99,8 @@ def curve_picture(curve: AnswersCurve) -> bytes:
             )
         add_title(
             axes,
-            "Solid: right answers on these videos. Dashed: frames not missed, as promised. Ring: the strictness that "
-            "holds.",
+            "Solid: right answers on these videos. Dashed: frames not missed, as promised. Ring: the strictness in "
+            "use.",
         )
         axes.set_xlim(0, max(5.0, 1.05 * max(alarms)))
         axes.set_ylim(0, 103)
@@ -119,7 +119,7 @@ def curve_finding(curve: AnswersCurve) -> str:
     return (
         f"Curve of right answers against false alarms promised: from {percent(low.answers.right)} % right at "
         f"{percent(fewest)} % false alarms to {percent(high.answers.right)} % right at {percent(most)} %; the "
-        f"strictness that holds, {printable(curve.strictness)}, has {percent(held.answers.right)} % right{alarms}. "
+        f"strictness in use, {printable(curve.strictness)}, has {percent(held.answers.right)} % right{alarms}. "
         f"The numbers are in {ANSWERS_CSV} and in the table below."
     )
 

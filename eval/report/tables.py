@@ -8,8 +8,12 @@ from eval.metrics import METRICS
 from groundwork.pages.cells import percent, printable
 from groundwork.pages.table import Column, Columns, Table
 
-_ONE = {"users": "1 user", "videos of tasks": "1 video of a task", "images of tasks": "1 image of a task"} | {
-    "tasks": "1 task"
+_ONE = {
+    "users": "1 user",
+    "tasks": "1 task",
+    "videos of tasks": "1 video of a task",
+    "images of tasks": "1 image of a task",
+    "frames of tasks": "1 frame of a task",
 }
 _SIZES = ((1e12, " T"), (1e9, " G"), (1e6, " M"))
 
@@ -140,7 +144,7 @@ def _group_table(caption: str, first: str, groups: Sequence[Group]) -> Table:
         (
             group.name,
             group.frame_accuracy,
-            f"{group.n} {group.unit}",
+            counted_unit(group.n, group.unit),
             _bootstrap(group.bootstrap_over_users, digits=1),
         )
         for group in groups

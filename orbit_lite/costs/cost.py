@@ -130,7 +130,7 @@ def cost_text(cost: Cost, *, width: int | None = None) -> str:
 
 def _macs_table(caption: str, parts: Sequence[PartMacs]) -> Table:
     rows = [total(parts), *parts] if len(parts) > 1 else parts
-    columns = ("part", Column("our count", grouped), Column("leaderboard's (thop's rules)", grouped))
+    columns = ("part", Column("kit's count", grouped), Column("leaderboard's (thop's rules)", grouped))
     return Table(caption, columns, tuple((part.part, part.ours, part.leaderboard) for part in rows))
 
 

@@ -62,11 +62,6 @@ def percent_text(share: float | None) -> str:
     return f"{whole_percent(share)}\N{NO-BREAK SPACE}%"
 
 
-def first_capital(text: str) -> str:
-    """The text with a capital first letter, to begin a sentence."""
-    return text[:1].upper() + text[1:]
-
-
 def counts(videos: Sequence[Video]) -> str:
     """`2 videos, 1 photo`."""
     words = wording()

@@ -89,9 +89,9 @@ class Verdicts:
                 self._known[key] = without_folder(system_line(error), path)
 
 
-def in_words(verdict: Verdict) -> str:
-    """How it was filmed: `your clip looks fine.`"""
-    return filming_verdict([verdict.issues])
+def in_words(verdict: Verdict, *, photo: bool = False) -> str:
+    """How it was filmed: `your video looks fine.`"""
+    return filming_verdict([verdict.issues], noun="photo" if photo else "video")
 
 
 def without_folder(line: str, path: Path) -> str:

@@ -9,11 +9,11 @@ from starlette.routing import Route
 
 from data_prep.quality.single import Verdict
 from groundwork.pages.cells import printable
+from groundwork.words import first_capital
 from orbit_lite.studio.arrivals import Arrival
 from orbit_lite.studio.changing import merge_thing, rename_thing
 from orbit_lite.studio.names import NameRefused
 from orbit_lite.studio.pages import (
-    first_capital,
     go_to,
     participant_address,
     render,
@@ -158,7 +158,7 @@ def _verdict_text(video: Video, verdict: Verdict | str | None) -> str | None:
 
 
 def _verdict_sentence(verdict: Verdict, *, photo: bool) -> str:
-    filmed = first_capital(in_words(verdict))
+    filmed = first_capital(in_words(verdict, photo=photo))
     if photo:
         return wording()("video.photo", verdict=filmed)
     key = "video.short" if verdict.seconds < SHORT_S else "video.length"

@@ -1,6 +1,6 @@
 import csv
 import shutil
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -257,38 +257,51 @@ def dark_clip(thing="my keys", user=""):
     return video_quality((panned(2, frames=4) * 0.2).astype(np.uint8), object=thing, user=user)
 
 
+@dataclass(frozen=True)
+class Filmed:
+    split: str
+    user: str
+    object: str
+    issues: tuple[str, ...]
+
+
 def test_lines_count_from_one():
     blurred, sharp, dark = blurred_clip(), sharp_clip(), dark_clip()
     still = "hold still for two seconds before you stop."
     light = "turn on a light, or film near a window."
-    for clips, line in (
-        ([blurred] * 3 + [sharp] * 2, f"my keys: 3 of your 5 clips are blurred; {still}"),
-        ([sharp, blurred], f"my keys: 1 of your 2 clips is blurred; {still}"),
-        ([blurred] * 4, f"my keys: all 4 of your clips are blurred; {still}"),
-        ([blurred], f"my keys: your clip is blurred; {still}"),
+    dark_and_blurred = Filmed("", "", "my keys", ("blurred", "underexposed"))
+    for videos, line in (
+        ([blurred] * 3 + [sharp] * 2, f"my keys: 3 of your 5 videos are blurred; {still}"),
+        ([sharp, blurred], f"my keys: 1 of your 2 videos is blurred; {still}"),
+        ([blurred] * 4, f"my keys: all 4 of your videos are blurred; {still}"),
+        ([blurred], f"my keys: your video is blurred; {still}"),
+        (
+            [dark_and_blurred] * 2,
+            f"my keys: both of your videos are blurred; {still} Both of your videos are too dark; {light}",
+        ),
         (
             [sharp, dark, blurred],
-            f"my keys: 1 of your 3 clips is blurred; {still} 1 of your 3 clips is too dark; {light}",
+            f"my keys: 1 of your 3 videos is blurred; {still} 1 of your 3 videos is too dark; {light}",
         ),
-        ([sharp], "my keys: your clip looks fine."),
-        ([sharp] * 3, "my keys: your 3 clips look fine."),
+        ([sharp], "my keys: your video looks fine."),
+        ([sharp] * 3, "my keys: your 3 videos look fine."),
     ):
-        assert filming_lines(clips) == [line]
+        assert filming_lines(videos) == [line]
 
 
 def test_one_line_per_object_with_user_names_if_several():
-    assert filming_lines([sharp_clip("cup"), dark_clip("bag")])[1] == "cup: your clip looks fine."
+    assert filming_lines([sharp_clip("cup"), dark_clip("bag")])[1] == "cup: your video looks fine."
     lines = filming_lines([sharp_clip("cup", "bob"), blurred_clip("cup", "ann")])
     assert [line.partition(":")[0] for line in lines] == ["ann, cup", "bob, cup"]
 
 
 def test_names_cannot_control_the_terminal():
-    assert filming_lines([sharp_clip("cup\x1b[2J")]) == ["cup\\x1b[2J: your clip looks fine."]
+    assert filming_lines([sharp_clip("cup\x1b[2J")]) == ["cup\\x1b[2J: your video looks fine."]
 
 
 def test_text_says_that_these_are_estimates():
     text = quality_text([sharp_clip()])
-    assert text.startswith("my keys: your clip looks fine.\n")
+    assert text.startswith("my keys: your video looks fine.\n")
     assert NOTE in text
     assert "estimates" in NOTE
 

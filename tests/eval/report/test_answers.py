@@ -72,7 +72,7 @@ def test_the_curve_says_what_is_promised_and_what_was_got(tmp_path, answered_car
     assert picture.tag.endswith("svg")
 
 
-def test_the_table_shows_every_fifth_aim_and_the_one_that_holds(answered_card):
+def test_the_table_shows_every_fifth_aim_and_the_one_in_use(answered_card):
     curve = answered_card.answers_curve
     rows = curve_table(curve).cells
     assert [row[0] for row in rows] == ["1.0", *(f"{aim}.0" for aim in range(5, 51, 5))]

@@ -2,7 +2,10 @@ import dataclasses
 
 import pytest
 
+from eval.formats.scorecard import Group
+from eval.intervals import BootstrapInterval
 from eval.report import compare_table, scorecard_text
+from eval.report.tables import counted_unit, support_quality_table
 from eval.score import score
 from groundwork.errors import UsageError
 
@@ -29,6 +32,16 @@ def test_text_has_cost_and_annotation_where_known(cards, full_card):
     assert "\n\nSource: a clock\n" in text
     assert "below 5 % of the frame" in text
     assert "fewest issues" in text
+
+
+def test_groups_of_one_are_in_the_singular():
+    assert [counted_unit(1, unit) for unit in ("videos of tasks", "frames of tasks")] == [
+        "1 video of a task",
+        "1 frame of a task",
+    ]
+    nobody = BootstrapInterval(low=None, high=None, n=1, unit="users", draws=0, seed=0)
+    group = Group(name="fewest issues", frame_accuracy=0.5, n=1, unit="videos of tasks", bootstrap_over_users=nobody)
+    assert support_quality_table([group]).cells[0][2] == "1 video of a task"
 
 
 def test_text_is_plain(task_set, predictions):

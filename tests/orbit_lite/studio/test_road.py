@@ -36,7 +36,7 @@ def client(serve, filmed, tmp_path_factory):
                 )
                 assert [one["kept"] for one in sent] == [True] * len(videos), sent
                 assert all(
-                    re.search(r"[2-4] seconds\. Your clip .* It is short: film ten", one["said"]) for one in sent
+                    re.search(r"[2-4] seconds\. Your video .* It is short: film ten", one["said"]) for one in sent
                 )
         assert client.taught("P01")["state"] == "done"
         yield client

@@ -65,7 +65,7 @@ def test_the_object_it_is_mistaken_for_is_always_named(options):
 def test_badly_filmed_videos_come_first():
     advice = advise(measured(5, 0.5, own=rise(LEAST_RISE), blurred=3))
     assert advice.kind == "again"
-    assert advice.text.startswith("Film again: 3 of your 5 clips are blurred; hold still")
+    assert advice.text.startswith("Film again: 3 of your 5 videos are blurred; hold still")
     assert "More videos are likely to help" in advice.text  # and the rest is not lost
     assert advise(measured(1, None, blurred=1)).kind == "again"
     # if everything is recognized, nothing must be filmed again

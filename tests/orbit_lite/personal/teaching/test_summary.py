@@ -57,9 +57,9 @@ def test_a_row_per_object_by_hand():
     for row, label in ((bag, 0), (mug, 2)):
         own = found.label == label
         assert row.held_out_accuracy == pytest.approx((found.prediction[own] == label).mean())
-    assert bag.filming == "your 3 clips look fine."
-    assert keys.filming.startswith("your clip looks fine. This is a single video: film one or more others")
-    assert mug.filming == f"your 2 clips look fine. 2 videos are few: film {FEW_VIDEOS} or more, in different places."
+    assert bag.filming == "your 3 videos look fine."
+    assert keys.filming.startswith("your video looks fine. This is a single video: film one or more others")
+    assert mug.filming == f"your 2 videos look fine. 2 videos are few: film {FEW_VIDEOS} or more, in different places."
 
 
 def test_the_share_right_is_of_the_objects_own_frames():
@@ -76,7 +76,7 @@ def test_the_filming_advice_does_not_depend_on_the_objects_name():
     name = "mug: the red one"
     personal, user_videos = taught({name: 3, "bag": 3}, issues=("blurred",))
     row = next(row for row in summarize(personal, held_out(personal), user_videos) if row.object == name)
-    assert row.filming == "all 3 of your clips are blurred; hold still for two seconds before you stop."
+    assert row.filming == "all 3 of your videos are blurred; hold still for two seconds before you stop."
     # the same words as in `prep quality`
     dark = quality_of(user_videos.videos[0])
     assert "underexposed" in dark.issues
