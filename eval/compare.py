@@ -74,7 +74,8 @@ class Overall(Strict):
 
 
 class Place(Strict):
-    """Frame accuracy of one user, object or video, a mean over `n` videos of tasks; "" means all of them."""
+    """Frame accuracy of one user, object or video, a mean over `n` videos of tasks, or over `n` tasks of single images;
+    "" means all of them."""
 
     user: str
     object: str
@@ -298,10 +299,11 @@ def _tables(comparison: Comparison) -> list[Table]:
         ("Metric", "Mean over", *_heads(a, b), "Interval", f"{a} better", "Same", f"{b} better"),
         tuple(rows),
     )
-    places = [_place_table("user", "Users", comparison.users, a, b)]
+    unit = comparison.overall.frame_accuracy.headline.unit.capitalize()
+    places = [_place_table("user", "Users", comparison.users, unit, a, b)]
     if comparison.objects:
-        places.append(_place_table("object", "Objects", comparison.objects[:SHOWN], a, b))
-        places.append(_place_table("video", "Videos", comparison.videos[:SHOWN], a, b))
+        places.append(_place_table("object", "Objects", comparison.objects[:SHOWN], unit, a, b))
+        places.append(_place_table("video", "Videos", comparison.videos[:SHOWN], unit, a, b))
     return [overall, *places]
 
 
@@ -310,13 +312,13 @@ def _drawn(comparison: Comparison) -> str:
     return "whole users" if comparison.overall.frame_accuracy.per_video else "each user's tasks"
 
 
-def _place_table(kind: str, heading: str, places: Sequence[Place], a: str, b: str) -> Table:
+def _place_table(kind: str, heading: str, places: Sequence[Place], unit: str, a: str, b: str) -> Table:
     rows = []
     for place in places:
         name = getattr(place, kind)
         first = (name,) if kind == "user" else (name, place.user)
         rows.append((*first, place.n, place.a, place.b, place.difference))
-    columns = (kind.capitalize(), *(() if kind == "user" else ("User",)), "Videos of tasks", *_heads(a, b))
+    columns = (kind.capitalize(), *(() if kind == "user" else ("User",)), unit, *_heads(a, b))
     return Table(f"{heading} by frame accuracy, largest difference first", columns, tuple(rows))
 
 

@@ -22,9 +22,9 @@ from groundwork.words import counted
 TITLE = "ORBIT leaderboard"
 READING = (
     "Numbers of different tables can't be compared. Published rows were not re-run here. The protocol's interval is "
-    "1.96 std / sqrt(n) over all videos of all tasks; it counts the same video once per task, so it is too narrow "
-    "for new users. The bootstrap repeatedly draws whole users. MACs to personalize are a mean over tasks, "
-    "counted like the published implementation, without attention."
+    "1.96 std / sqrt(n) over all videos of all tasks (for single images, over all tasks); it counts the same video "
+    "once per task, so it is too narrow for new users. The bootstrap repeatedly draws whole users. MACs to personalize "
+    "are a mean over tasks, counted like the published implementation, without attention."
 )
 PUBLISHED, RECALLED, SCORED = (
     "published, not re-run",

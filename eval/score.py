@@ -91,9 +91,10 @@ def score(
 
     All means are over the metrics of one video in one task, the rows of `per_video`: `per_task` over the task's videos;
     `per_object` over one user's object's videos in all tasks; `per_user` over the videos of all the user's tasks (not a
-    mean of the tasks' means). The headline, `overall.METRIC.per_video`, is the mean over all videos of all tasks of all
-    users: a user with many videos weighs more. `overall.METRIC.per_user` is the mean of the `per_user` rows: every user
-    weighs the same. The bootstrap's seed is the task set's.
+    mean of the tasks' means, except for single images, where every task counts once). The headline,
+    `overall.METRIC.per_video`, is the mean over all videos of all tasks of all users: a user with many videos weighs
+    more. `overall.METRIC.per_user` is the mean of the `per_user` rows: every user weighs the same. The bootstrap's seed
+    is the task set's.
 
     Args:
         task_set: the tasks.
@@ -111,7 +112,7 @@ def score(
     laid = _laid_out(task_set, predictions, source=source)
     query, videos = laid.query, laid.videos
     rows = _rows(query, videos, single_images=task_set.single_images)
-    users = mean_by(rows, "user")
+    users = _users(rows, single_images=task_set.single_images)
     answers = None if laid.kinds is None else answer_shares(laid.kinds, videos.right, videos.counts)
     _require_of_these(curve, answers, source=source)
     return Scorecard(
@@ -228,6 +229,15 @@ def mean_by(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
     groups, metrics = rows.groupby(list(keys), sort=True), [name for name in METRICS if name in rows]
     counts = {f"{name}s": groups[name].nunique() for name in ("task", "object", "video") if name not in keys}
     return groups[metrics].mean().assign(**counts)[[*counts, *metrics]].reset_index()
+
+
+def _users(rows: pd.DataFrame, *, single_images: bool) -> pd.DataFrame:
+    """One row per user. For single images, means over the user's tasks, as for the headline: tasks differ in size."""
+    users = mean_by(rows, "user")
+    if single_images:
+        metrics = [name for name in METRICS if name in rows]
+        users[metrics] = mean_by(rows, "user", "task").groupby("user", sort=True)[metrics].mean().to_numpy()
+    return users
 
 
 def _summaries(rows: pd.DataFrame, users: pd.DataFrame, task_set: TaskSet) -> dict[str, MetricSummary]:

@@ -22,6 +22,7 @@ from data_prep.video import (
     reader_named,
     reader_version,
 )
+from data_prep.workers.pool import require_processes
 from groundwork.errors import UsageError
 from groundwork.files import whole_folder
 from groundwork.words import counted, listed
@@ -137,12 +138,11 @@ def extract(
 
 
 def _refuse_nonsense(settings: Settings, discard: bool, workers: int | None, time_limit_s: float) -> None:
-    sizes = settings.size_px >= 8 and 0 < settings.fps <= 1000
-    if not sizes or (workers is not None and workers < 1) or time_limit_s <= 0:
-        raise UsageError(
-            f"size {settings.size_px} px, {settings.fps:g} fps, workers {workers}, limit {time_limit_s:g} s:"
-            " expected at least 8 px, 0 to 1000 fps, 1 worker, and a limit above 0."
-        )
+    if settings.size_px < 8:
+        raise UsageError(f"size {settings.size_px} px: expected at least 8 px.")
+    if not 0 < settings.fps <= 1000:
+        raise UsageError(f"{settings.fps:g} fps: expected more than 0, up to 1000.")
+    require_processes(workers, time_limit_s)
     Framing(settings.size_px, settings.shape, settings.resample)  # raises for unknown names
     reader_named(settings.reader).require()
     if discard and settings.names == "kept":

@@ -25,6 +25,7 @@ from data_prep.video import (
     encode_jpeg,
     require_heic,
 )
+from data_prep.workers.pool import require_processes
 from groundwork.cores import default_workers
 from groundwork.errors import DataError, UsageError
 from groundwork.files import whole_folder
@@ -177,13 +178,15 @@ def _make(
 
 
 def _refuse_nonsense(settings: ImageSettings, workers: int | None, time_limit_s: float) -> None:
-    numbers = settings.size_px >= 8 and settings.burst >= 1 and 0 <= settings.clutter < 1 and settings.seed >= 0
-    if not numbers or (workers is not None and workers < 1) or time_limit_s <= 0:
-        raise UsageError(
-            f"size {settings.size_px} px, bursts of {settings.burst}, clutter {settings.clutter:g}, seed"
-            f" {settings.seed}, workers {workers}, limit {time_limit_s:g} s: expected at least 8 px, 1 picture, a share"
-            " from 0 to below 1, a seed from 0, 1 worker, and a limit above 0."
-        )
+    if settings.size_px < 8:
+        raise UsageError(f"size {settings.size_px} px: expected at least 8 px.")
+    if settings.burst < 1:
+        raise UsageError(f"bursts of {settings.burst}: expected 1 picture or more.")
+    if not 0 <= settings.clutter < 1:
+        raise UsageError(f"clutter {settings.clutter:g}: expected a share from 0 to below 1.")
+    if settings.seed < 0:
+        raise UsageError(f"seed {settings.seed}: expected 0 or more.")
+    require_processes(workers, time_limit_s)
     Framing(settings.size_px, settings.shape, "lanczos")  # raises for unknown names
     if settings.clutter and settings.clutter_from:
         raise UsageError("clutter is either a share of the pictures or one of the splits, not both.")

@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 from data_prep.making.collectors import RESERVED
 from data_prep.making.raw_pixels import RawPixels
 from data_prep.tree.layout import SPLIT_NAMES, SPLITS, TREE_TYPES, is_junk, nfc, user_name
-from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of
+from data_prep.tree.object_folder import LOOSE_TYPE, is_frame_of, leads_nowhere
 from data_prep.tree.portable import require_text_names
-from data_prep.video import is_photo_file, is_video_file
+from data_prep.video import is_photo_file, is_unread_picture, is_video_file
 from groundwork.errors import DataError, KitError, UsageError
 from groundwork.words import counted, listed, natural_sort_key
 
@@ -85,7 +85,7 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
     require_text_names(source, ["/".join(parts) for parts, _ in pictures])
     if not pictures:
         raise UsageError(
-            f"{source}: has no pictures; expected {EXPECTED} (or .png, .webp, .heic, ...){_videos_hint(others)}."
+            f"{source}: has no pictures; expected {EXPECTED} (or .png, .webp, .heic, ...){_other_hint(others)}."
         )
     _refuse_frames(source, [parts for parts, _ in pictures])
     has_splits = all(len(parts) > 1 and parts[0] in SPLIT_NAMES for parts, _ in pictures)
@@ -104,7 +104,8 @@ def scan_pictures(source: Path, *, user: str = "", clutter_from: str = "") -> Pi
 
 
 def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    """Every visible file below a folder, in any order. Links are followed, but not in a circle."""
+    """Every visible file below a folder, in any order. Links are followed, but not in a circle; those that lead nowhere
+    count as files, so that nothing is lost silently."""
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -114,7 +115,7 @@ def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     for entry in visible:
         if entry.is_dir():
             yield from _files(Path(entry.path), (*above, here))
-        elif entry.is_file():
+        elif entry.is_file() or leads_nowhere(entry):
             yield Path(entry.path)
 
 
@@ -220,11 +221,13 @@ def _others_note(source: Path, names: Sequence[str]) -> Iterator[str]:
         return
     suffixes = Counter(Path(name).suffix.lower() or "no suffix" for name in names)
     kinds = [f"{suffix} ({count})" for suffix, count in suffixes.most_common()]
-    yield f"{source}: {counted(len(names), 'file')} skipped, not pictures: {listed(kinds)}{_videos_hint(names)}."
+    yield f"{source}: {counted(len(names), 'file')} skipped, not pictures by name: {listed(kinds)}{_other_hint(names)}."
 
 
-def _videos_hint(names: Sequence[str]) -> str:
-    return "; 'orbit-lite prep extract' reads videos" if any(map(is_video_file, names)) else ""
+def _other_hint(names: Sequence[str]) -> str:
+    unread = sorted({Path(name).suffix.lower() for name in names if is_unread_picture(name)})
+    hint = f"; {listed(unread)} can't be read: save these as PNG or JPEG" if unread else ""
+    return hint + ("; 'orbit-lite prep extract' reads videos" if any(map(is_video_file, names)) else "")
 
 
 def picture_order(picture: PictureFile) -> tuple[object, ...]:

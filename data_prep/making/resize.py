@@ -14,6 +14,7 @@ from data_prep.tree.index import Index, VideoRow, open_index
 from data_prep.tree.layout import frame_file_name
 from data_prep.tree.stored_frames import stored_frames
 from data_prep.video import JPEG_QUALITY
+from data_prep.workers.pool import require_processes
 from groundwork.errors import DataError, UsageError
 from groundwork.files import whole_folder
 
@@ -66,8 +67,9 @@ def resize(
         DataError: the tree contradicts its index, the disk is full, or some videos failed (a frame does not decode or
             is not square). All others are complete and indexed.
     """
-    if size_px < 8 or (workers is not None and workers < 1):
-        raise UsageError(f"size {size_px} px, workers {workers}: expected at least 8 px and 1 worker.")
+    if size_px < 8:
+        raise UsageError(f"size {size_px} px: expected at least 8 px.")
+    require_processes(workers, time_limit_s)
     made_by = {"verb": "resize", "size_px": size_px, "quality": JPEG_QUALITY, "resample": "lanczos"}
     run = TreeRun(tree, out, made_by, _resize_video, ResizeRecord, time_limit_s)
     index = open_index(tree)

@@ -20,7 +20,7 @@ from data_prep.tree.listing import Kind
 from data_prep.tree.shard import Shard
 from data_prep.tree.stored_frames import stored_frames
 from data_prep.video import decode_jpeg, encode_jpeg, iterate_frames
-from data_prep.workers.pool import run_in_workers
+from data_prep.workers.pool import require_processes, run_in_workers
 from groundwork.cores import default_workers
 from groundwork.errors import DataError, KitError, UsageError
 from groundwork.progress import Progress
@@ -189,11 +189,9 @@ def quality(
         UsageError: if there is no such tree, or it has no video of the type.
         DataError: if the tree is malformed, or videos can't be read; names all of them.
     """
-    if video_type not in VIDEO_TYPES or (workers is not None and workers < 1) or time_limit_s <= 0:
-        raise UsageError(
-            f"type {video_type!r}, workers {workers}, limit {time_limit_s:g} s:"
-            f" expected {' or '.join(VIDEO_TYPES)}, 1 worker or more, and a limit above 0."
-        )
+    if video_type not in VIDEO_TYPES:
+        raise UsageError(f"type {video_type!r}: expected {' or '.join(VIDEO_TYPES)}.")
+    require_processes(workers, time_limit_s)
     index = open_index(root)
     rows = index.select(video_type=video_type)
     if not rows:

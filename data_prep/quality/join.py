@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from data_prep.tree.index import VideoRow, open_index
+from data_prep.tree.layout import VIDEO_TYPES
 from data_prep.tree.shard import Shard, files_of_shards, shard_of_video
 from groundwork.csv_cells import csv_lines, open_csv
 from groundwork.errors import DataError, UsageError
@@ -48,6 +49,8 @@ def join_tables(root: Path, folder: Path, *, video_type: str = "clean") -> Joine
         UsageError: if there are no tables of shards, or of different numbers of shards.
         DataError: if a shard's table is missing, or does not fit the tree's index.
     """
+    if video_type not in VIDEO_TYPES:
+        raise UsageError(f"type {video_type!r}: expected {' or '.join(VIDEO_TYPES)}.")
     rows = open_index(root).select(video_type=video_type)
     parts = {name: files_of_shards(folder, name) for name in (VIDEOS, FRAMES)}
     count = _count(folder, {**parts[VIDEOS], **parts[FRAMES]})
@@ -123,4 +126,7 @@ def _next_rows(table: Iterator[list[str]], row: VideoRow, number: int, path: Pat
 
 
 def _does_not_fit(path: Path, why: str) -> DataError:
-    return DataError(f"{path}: {why} that the tree's index has. Run this shard of 'prep quality' again.")
+    return DataError(
+        f"{path}: {why} that the tree's index has. If the shards had --type, join them with the same; otherwise run"
+        " this shard of 'prep quality' again."
+    )

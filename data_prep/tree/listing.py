@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from data_prep.tree.layout import TREE_TYPES, VIDEO_TYPES, is_junk, nfc, tree_splits
+from data_prep.tree.left_aside import report_lost_links
 from data_prep.tree.naming import name_videos, scan_raw
-from data_prep.tree.object_folder import one_user_hint, video_entries, visible_entries
+from data_prep.tree.object_folder import leads_nowhere, one_user_hint, video_entries, visible_entries
 from data_prep.tree.packed import ARCHIVE_SUFFIX, PackedUser
 from data_prep.tree.portable import require_text_names
 from data_prep.video import is_photo_file, is_video_file
@@ -43,7 +44,7 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
     """
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder.")
-    folders, has_files = [], False
+    folders, has_files, lost = [], False, []
     for split in tree_splits(root):
         for user in folders_in(root / split):
             for thing in folders_in(user):
@@ -55,6 +56,8 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
                         folders.append(Found(*place, video_type, nfc(entry.name), Path(entry.path)))
                     elif is_video_file(entry.name):
                         has_files = True
+                    elif leads_nowhere(entry):
+                        lost.append(nfc(Path(entry.path).relative_to(root).as_posix()))
     if folders and has_files:
         raise DataError(f"{root}: holds both raw videos and folders of frames; put each kind into a separate tree.")
     archives = _archives(root)
@@ -63,6 +66,7 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
         other = "folders of frames" if folders else "raw videos"
         raise DataError(f"{root}: holds both {other} and {archives[0].path.name}; put each kind into a separate tree.")
     if folders:
+        report_lost_links(root, lost)
         unknown = listed(sorted({found.video_type for found in folders} - set(TREE_TYPES)))
         if unknown:
             raise DataError(f"{root}: expected folders {' and '.join(VIDEO_TYPES)} below each object, found {unknown}.")

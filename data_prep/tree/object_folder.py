@@ -87,6 +87,11 @@ def visible_entries(folder: Path) -> list["os.DirEntry[str]"]:
         return [entry for entry in entries if not is_junk(entry.name)]
 
 
+def leads_nowhere(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a link whose target is missing, such as a file that git-annex has not fetched yet."""
+    return entry.is_symlink() and not os.path.exists(entry.path)
+
+
 def without_photos_beside_videos(
     videos: Iterable[EntryT], *, photo: Callable[[EntryT], bool], group: Callable[[EntryT], object]
 ) -> tuple[list[EntryT], list[EntryT]]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from data_prep.video.probing import probe
     from data_prep.video.readers.read_checked import reader_version
     from data_prep.video.readers.table import DEFAULT_READER, READERS, reader_named
-    from data_prep.video.suffixes import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_file, is_video_file
+    from data_prep.video.suffixes import PHOTO_SUFFIXES, RAW_SUFFIXES, is_photo_file, is_unread_picture, is_video_file
 
 __all__ = [
     "DEFAULT_FPS",
@@ -46,6 +46,7 @@ __all__ = [
     "encode_jpeg",
     "frame_pictures",
     "is_photo_file",
+    "is_unread_picture",
     "is_video_file",
     "iterate_frames",
     "probe",
@@ -70,7 +71,7 @@ _HOMES = {
     "probing": ["probe"],
     "readers.read_checked": ["reader_version"],
     "readers.table": ["DEFAULT_READER", "READERS", "reader_named"],
-    "suffixes": ["PHOTO_SUFFIXES", "RAW_SUFFIXES", "is_photo_file", "is_video_file"],
+    "suffixes": ["PHOTO_SUFFIXES", "RAW_SUFFIXES", "is_photo_file", "is_unread_picture", "is_video_file"],
 }
 
 

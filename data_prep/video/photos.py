@@ -157,6 +157,12 @@ def _one_line(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:  # Pillow's own limit, above ours: it names the number of pixels
         stated = re.search(r"[0-9]+", str(error))
         raise _too_large(path, stated[0] if stated else "far too many") from None
+    except FileNotFoundError:
+        link = path.is_symlink()
+        raise DataError(
+            f"{path}: {'a link that leads nowhere' if link else 'no such file any more'}."
+            f" {'Fetch the file that it names' if link else 'Put it back'}, or remove it."
+        ) from None
     except UnidentifiedImageError:
         raise DataError(
             f"{path}: not a readable picture; expected {', '.join(FORMATS)} or HEIC. Damaged, or another kind of file"

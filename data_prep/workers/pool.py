@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from data_prep.workers.starting import require_module, worker_context
-from groundwork.errors import DataError
+from groundwork.errors import DataError, UsageError
 from groundwork.progress import duration
 
 Item = TypeVar("Item")
@@ -33,6 +33,18 @@ class Outcome(Generic[Item, Value]):
     item: Item
     value: Value | None = None
     error: Exception | None = None
+
+
+def require_processes(workers: int | None, time_limit_s: float) -> None:
+    """Require a number of processes (None: the default) and a time limit that `run_in_workers` can have.
+
+    Raises:
+        UsageError: if they make no sense.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"{workers} workers: expected 1 or more.")
+    if time_limit_s <= 0:
+        raise UsageError(f"limit {time_limit_s:g} s: expected more than 0.")
 
 
 def run_in_workers(

@@ -92,7 +92,7 @@ class Summary(Strict):
 
 class MetricSummary(Strict):
     """per_video: the headline, in which every video of every task counts once. per_user: every user counts once.
-    per_task: only for single images, where it is the headline; every task counts once."""
+    per_task: only for single images, where it is the headline; every task counts once, also in a user's mean."""
 
     per_video: Summary
     per_user: Summary

@@ -121,7 +121,8 @@ def object_table(scorecard: Scorecard, user: UserScore) -> Table:
     """One row per object of one user, then the user's mean."""
     own = [row for row in scorecard.per_object if row.user == user.user]
     rows = [(row.object, row.tasks, row.videos, *_metrics(scorecard, row)) for row in own]
-    rows.append(("Mean over videos", user.tasks, user.videos, *_metrics(scorecard, user)))
+    over = "tasks" if scorecard.single_images else "videos"
+    rows.append((f"Mean over {over}", user.tasks, user.videos, *_metrics(scorecard, user)))
     columns: Columns = ("Object", "Tasks", "Videos", *metric_columns(scorecard))
     caption = f"Result per object of user {user.user}, {reading(scorecard)}"
     return Table(caption, columns, tuple(rows), ends_in_total=True)

@@ -49,7 +49,8 @@ def _tasks(options: argparse.Namespace) -> None:
     write_tasks(options.out, task_set)
     say(f"{counted(len(task_set.tasks), 'task')} of {counted(len(sampler.users), 'user')} written to {options.out}")
     for entry in task_set.left_out:
-        say(f"left out: user {entry.user}, {entry.object} {entry.video}: {entry.reason}")
+        place = f"{entry.object} {entry.video}".rstrip()  # no video: all of the object
+        say(f"left out: user {entry.user}, {place}: {entry.reason}")
 
 
 def _add_train(verbs: Subparsers) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eval.compare import compare, comparison_text
 from eval.formats.records import Scorecard, Task, TaskSet, VideoPlan, tasks_fingerprint
 from eval.formats.scorecard import Cost, TaskCost
 from eval.metrics import METRICS
@@ -201,6 +202,23 @@ def test_single_images_are_scored_by_task_and_have_no_metric_that_goes_by_time(m
     assert card.metrics == ("frame_accuracy",) and card.overall.frames_to_recognition is None
     assert card.per_video == () and card.confusion == ()
     assert any("images have no order in time" in note for note in card.notes)
+
+
+def test_a_users_mean_of_single_images_is_over_tasks_of_any_size(make_tasks, make_predictions):
+    """As the headline, and as `compare` computes it."""
+    tasks = single_images(make_tasks)
+    first, *others = tasks.tasks
+    tasks = dataclasses.replace(tasks, tasks=(dataclasses.replace(first, query=first.query[:1]), *others))
+    a, b = (score(tasks, make_predictions(tasks, seed)) for seed in (0, 1))
+    by_user = {user: [row for row in a.per_task if row.user == user] for user in (row.user for row in a.per_user)}
+    assert any(len({row.videos for row in rows}) > 1 for rows in by_user.values())
+    for user in a.per_user:
+        assert user.frame_accuracy == pytest.approx(fmean(row.frame_accuracy for row in by_user[user.user]))
+    paired = compare(a, b)
+    assert paired.overall.frame_accuracy.per_user.a == pytest.approx(a.overall.frame_accuracy.per_user.mean)
+    assert paired.overall.frame_accuracy.per_user.b == pytest.approx(b.overall.frame_accuracy.per_user.mean)
+    assert {place.user: place.n for place in paired.users} == {user: len(rows) for user, rows in by_user.items()}
+    assert "User  Tasks  " in comparison_text(paired) and "Videos of tasks" not in comparison_text(paired)
 
 
 def test_a_scorecard_has_all_metrics_or_is_of_single_images(make_tasks, make_predictions):

@@ -325,7 +325,7 @@ def test_other_files_are_named_and_hidden_ones_are_not(put, made, reported):
     for name in ("film.mov", "notes.txt"):
         (source / "mug" / name).write_text("x")
     assert len(made(source)) == 1
-    (line,) = [line for line in reported() if "skipped, not pictures" in line]
+    (line,) = [line for line in reported() if "skipped, not pictures by name" in line]
     assert "2 files" in line and ".mov (1)" in line and "prep extract" in line
 
 
@@ -423,3 +423,28 @@ def test_a_folder_called_annotations_is_an_ordinary_class(put, made, tmp_path):
     places = [place for place, _, _ in made(put("annotations/a.jpg", "mug/a.jpg", source="set"))]
     assert places == ["set/annotations/clean", "set/mug/clean"]
     assert not (tmp_path / "out/annotations").exists()
+
+
+# --- links that lead nowhere, and pictures that are not read
+
+
+def test_a_link_that_leads_nowhere_fails_by_name_and_the_rest_is_made(put, tmp_path, reported):
+    source = put("mug/a.jpg", "mug/b.jpg")
+    (source / "mug/c.jpg").symlink_to(tmp_path / "not fetched.jpg")
+    lines, last = failing(source, tmp_path / "out", reported)
+    (line,) = [line for line in lines if "mug/c.jpg" in line]
+    assert "a link that leads nowhere. Fetch the file" in line and "1 of 3 pictures can't be used" in last
+    assert len(open_index(tmp_path / "out").rows) == 2
+
+
+def test_pictures_in_other_formats_are_named_as_such(put, made, tmp_path, reported):
+    source = put("mug/a.jpg")
+    (source / "bag").mkdir()
+    (source / "bag/a.TIF").write_bytes(b"x")
+    made(source)
+    (line,) = [line for line in reported() if "skipped, not pictures by name" in line]
+    assert "; .tif can't be read: save these as PNG or JPEG." in line
+    (tmp_path / "only/bag").mkdir(parents=True)
+    (tmp_path / "only/bag/a.tif").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"has no pictures; .*\.tif can't be read"):
+        make_images(tmp_path / "only", tmp_path / "out2", settings=SMALL)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from data_prep.tree.listing import scan_tree
 from data_prep.tree.naming import scan_raw
 from data_prep.tree.own_videos import scan_own
 from data_prep.tree.videos_below import videos_below
@@ -55,3 +56,19 @@ def test_skipped_files_of_a_users_folder_and_any_folder_are_reported(put, report
     scan(raw)
     (others,) = notes(reported)
     assert "1 file skipped" in others and "notes.txt" in others
+
+
+def test_links_that_lead_nowhere_are_reported_in_raw_trees_and_frame_trees(put, reported, tmp_path):
+    raw = put("ann/keys/a.mp4")
+    (raw / "ann/keys/c.mp4").symlink_to(tmp_path / "not fetched.mp4")
+    scan_raw(raw)
+    frames = tmp_path / "frames"
+    for name in ("ann--keys--clean--1", "ann--keys--clean--2"):
+        folder = frames / "ann/keys/clean" / name
+        folder.mkdir(parents=True)
+        (folder / f"{name}-00001.jpg").write_bytes(b"x")
+    (frames / "ann/keys/clean/ann--keys--clean--3").symlink_to(tmp_path / "not fetched")
+    assert len(scan_tree(frames)[1]) == 2
+    lines = [line for line in reported() if "link that leads nowhere skipped, perhaps not yet fetched" in line]
+    of_raw, of_frames = lines
+    assert "ann/keys/c.mp4" in of_raw and "ann/keys/clean/ann--keys--clean--3" in of_frames

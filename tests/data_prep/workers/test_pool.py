@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.workers.pool import run_in_workers
-from groundwork.errors import DataError
+from data_prep.workers.pool import require_processes, run_in_workers
+from groundwork.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("spawned")
@@ -110,3 +110,12 @@ def test_workers_end_when_the_caller_stops_iterating(tmp_path):
     assert "KeyboardInterrupt" in done.stderr
     workers = [int(name) for name in os.listdir(folder)]
     assert len(workers) == 2 and not any(map(is_alive, workers))
+
+
+@pytest.mark.parametrize(
+    ("workers", "limit", "said"), [(0, 5, "0 workers: expected 1 or more"), (2, 0, "limit 0 s: expected more than 0")]
+)
+def test_numbers_that_make_no_sense_are_refused_by_name(workers, limit, said):
+    require_processes(None, 1)
+    with pytest.raises(UsageError, match=said):
+        require_processes(workers, limit)
