@@ -54,7 +54,7 @@ def filming_lines(videos: Iterable[Judged]) -> list[str]:
 
 def filming_verdict(videos: Sequence[tuple[str, ...]], *, noun: str = "video") -> str:
     """A verdict on an object's videos from the issues of each: `3 of your 5 videos are blurred; hold still …`."""
-    sentences = []
+    sentences: list[str] = []
     for issue in ISSUES:
         if count := sum(issue.name in issues for issues in videos):
             which = _which(count, len(videos), noun)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from data_prep.tree.layout import TREE_TYPES, frame_file_name, nfc
+from data_prep.tree.layout import SPLITS, TREE_TYPES, frame_file_name, nfc
 from data_prep.tree.left_aside import report_left_aside
 from data_prep.tree.listing import Kind, list_frames, not_frames_in
 from data_prep.tree.object_folder import (
@@ -96,6 +96,7 @@ def scan_own(path: Path) -> OwnFolder:
     twice = [name for name, count in Counter(nfc(entry.name) for entry in folders).items() if count > 1]
     if twice:
         raise DataError(f"{path}: the same name in two Unicode forms (NFC and NFD): {listed(twice)}. Rename one.")
+    _refuse_splits(path)
     videos: list[OwnVideo] = []
     clutter = 0
     for folder in folders:
@@ -202,6 +203,17 @@ def _other_files(folder: Path) -> str:
     """A hint about other files at the place of frames."""
     places = [Path(entry.path) for video_type, entry in video_entries(folder) if video_type == LOOSE_TYPE]
     return next((f".{hint}" for place in places if (hint := not_frames_in(place))), "")
+
+
+def _refuse_splits(path: Path) -> None:
+    """Refuse a tree with SPLIT/USER/OBJECT. An object with a split's name has no folders of folders, except by type."""
+    for split in SPLITS:
+        users = (entry.name for entry in visible_entries(path / split) if entry.is_dir())
+        for user in sorted(set(users) - set(TREE_TYPES)):
+            if any(entry.is_dir() for entry in visible_entries(path / split / user)):
+                raise DataError(
+                    f"{path}: a tree with splits; expected one user's folder, such as {path / split / user}"
+                )
 
 
 def _hint(folder: Path) -> str:

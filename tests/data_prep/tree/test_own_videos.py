@@ -105,6 +105,18 @@ def test_a_whole_tree_given_instead_of_a_user(put, tmp_path):
         scan_own(tmp_path)
 
 
+@pytest.mark.parametrize("video", ["a.mp4", "clean/a.mp4", "clean/v/v-00001.jpg"])
+def test_a_tree_with_splits_given_instead_of_a_user(put, tmp_path, video):
+    put(f"test/P1/mug/{video}", "annotations/test/a.json")
+    with pytest.raises(DataError, match=r"alice: a tree with splits; expected one user's folder, such as .*test/P1$"):
+        scan_own(tmp_path / "alice")
+
+
+@pytest.mark.parametrize("video", ["a.mp4", "clean/a.mp4", "clean/v/v-00001.jpg", "v/v-00001.jpg"])
+def test_an_object_may_be_called_test(put, video):
+    assert scan_own(put(f"test/{video}")).objects == ("test",)
+
+
 @pytest.mark.parametrize("place", ["mug/old/b.mp4", "mug/old/b.jpg"])
 def test_videos_in_wrong_places_are_named_not_skipped(put, place):
     with pytest.raises(DataError, match=rf"{place} in a wrong place"):
