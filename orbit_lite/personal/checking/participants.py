@@ -61,7 +61,7 @@ def mean_text(participants: Participants) -> str:
 def _participants_table(participants: Participants) -> Table:
     columns = (
         *("Participant", "Objects", "Held-out videos", "Recognized, %", "95 % interval, %", "Guessing, %"),
-        *("Own objects refused, %", "Similar things named, %"),
+        *("Own objects called none of these, %", "Similar things named, %"),
     )
     rows = []
     for name, found in participants.items():

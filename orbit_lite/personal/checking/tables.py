@@ -113,7 +113,12 @@ def rejection_table(check: UserCheck) -> Table:
             whole_percent(point.false_alarms),
         )
         rows.append((f"{name} (in use)" if name == check.rejection.strictness else name, *kept))
-    columns = ("Strictness", "Refused at most, %", "Held-out frames refused, %", "Similar things named, %")
+    columns = (
+        "Strictness",
+        "None of these at most, %",
+        "None of these on held-out frames, %",
+        "Similar things named, %",
+    )
     return Table("Effect of each strictness, in % of frames", columns, tuple(rows))
 
 

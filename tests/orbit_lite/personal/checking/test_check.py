@@ -133,7 +133,7 @@ def test_the_advice_considers_how_videos_were_filmed(make_support, check_support
         for video, features in parts
     ]
     bag, mug = check_support(SupportSet.of(blurred), draws=1).objects
-    assert bag.advice.kind == "again" and "Film again: all 3 of your clips are blurred" in bag.advice.text
+    assert bag.advice.kind == "again" and "Film again: all 3 of your videos are blurred" in bag.advice.text
     assert "blurred" not in mug.advice.text
 
 
