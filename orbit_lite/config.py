@@ -12,7 +12,7 @@ from groundwork.errors import UsageError
 from groundwork.strict_model import REFUSED, Strict, some_faults, validator_error
 from groundwork.words import nearest, quoted
 from orbit_lite.episode_plan import EPISODES, AnyEpisodes, FixedEpisodes, RandomEpisodes, WholeEpisodes
-from orbit_lite.overrides import apply_overrides
+from orbit_lite.overrides import apply_overrides, stated_place
 from orbit_lite.strict_yaml import parse_yaml, read_yaml_text
 
 ConfigKind = Literal["protocol", "learner", "experiment", "suite"]
@@ -147,7 +147,8 @@ def load_protocol(name: str, overrides: Sequence[str] = ()) -> TaskPlan | AnyEpi
     apply_overrides(content, overrides)
     if overrides and not any(one.startswith("name=") for one in overrides):
         content["name"] = ", ".join([str(content.get("name")), *overrides])
-    return parse_config(content, plan_model(content, where=str(path)), where=str(path))
+    where = stated_place(path, overrides)
+    return parse_config(content, plan_model(content, where=where), where=where)
 
 
 def load_video_protocol(name: str) -> TaskPlan:

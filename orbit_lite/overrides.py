@@ -1,10 +1,11 @@
 """Applies `key.inner=value` arguments of the command line to the content of a YAML file."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from groundwork.errors import UsageError
-from groundwork.words import quoted
+from groundwork.words import listed, one_line, quoted
 from orbit_lite.strict_yaml import parse_yaml
 
 
@@ -17,6 +18,11 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     refuse_doubled(overrides)
     for override in overrides:
         apply_override(content, override)
+
+
+def stated_place(path: Path, overrides: Sequence[str]) -> str:
+    """A configuration file and what overrides it, for messages: a wrong value may come from either."""
+    return f"{path} with {listed([one_line(override) for override in overrides])}" if overrides else str(path)
 
 
 def refuse_doubled(overrides: Sequence[str]) -> None:

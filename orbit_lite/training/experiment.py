@@ -13,7 +13,7 @@ from orbit_lite.config import Positive, ProtocolPlan, Share, find_config, parse_
 from orbit_lite.models.adapters import find_adapter
 from orbit_lite.models.gradients.film_penalty import PUBLISHED_WEIGHT
 from orbit_lite.models.learner import LearnerConfig, load_learner
-from orbit_lite.overrides import apply_override, refuse_doubled
+from orbit_lite.overrides import apply_override, refuse_doubled, stated_place
 
 
 class LiteConfig(Strict):
@@ -141,7 +141,7 @@ def load_experiment(name: str, overrides: Sequence[str] = ()) -> ExperimentConfi
         _read_tasks(content)  # so that a later override can change a single key
     if isinstance(content.get("learner"), str):
         content["learner"] = load_learner(content["learner"]).model_dump()
-    return parse_config(content, ExperimentConfig, where=str(path))
+    return parse_config(content, ExperimentConfig, where=stated_place(path, overrides))
 
 
 def experiment_with_new_keys(found: Any) -> Any:

@@ -110,6 +110,14 @@ def test_a_bad_override_is_one_clear_line(override, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_wrong_value_names_the_overrides_beside_the_file():
+    """Otherwise the message would blame a file that is right."""
+    with pytest.raises(UsageError, match=r"episodes-5w1s\.yaml with way=1, shot=2: way: .*got 1$"):
+        load_protocol("episodes-5w1s", ["way=1", "shot=2"])
+    with pytest.raises(UsageError, match=r"pocket\.yaml with epochs=x: epochs: .*got 'x'$"):
+        load_experiment("pocket", ["epochs=x"])
+
+
 def test_a_heads_own_settings_are_complete_in_the_config_and_reach_the_head():
     """Complete, so that a checkpoint stores even default values, since defaults can change."""
     assert load_learner("protonets_cosine").head_settings == {"scale": 32.0}
