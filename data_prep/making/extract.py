@@ -118,7 +118,7 @@ def extract(
             f"shard {shard}: the other shards need the key, too. Discard it in the run without a shard that joins them."
         )
     if not raw.is_dir():
-        raise UsageError(f"{raw}: no such folder.")
+        raise UsageError(f"{raw}: no such folder; expected raw videos such as USER/OBJECT/FILE.mp4.")
     made_by, notes = {"verb": "extract", **settings.stated()}, partial(_notes, settings=settings)
     usual = settings.reader == DEFAULT_READER
     if_lost = "" if usual else f"{settings.reader} hung or crashed. Use --reader {DEFAULT_READER}."

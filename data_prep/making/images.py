@@ -121,7 +121,7 @@ def make_images(
     """
     _refuse_nonsense(settings, workers, time_limit_s)
     if not source.is_dir():
-        raise UsageError(f"{source}: no such folder.")
+        raise UsageError(f"{source}: no such folder; expected a folder of images.")
     made_by = {"verb": "images", **_stated(settings), "quality": JPEG_QUALITY, "resample": "lanczos"}
     run = TreeRun(
         source, out, made_by, _make_burst, StillsRecord, time_limit_s, copies_annotations=False, removes_stale=True

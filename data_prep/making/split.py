@@ -74,7 +74,7 @@ def split_users(tree: Path, out: Path, *, users_json: Path, leave_out_unnamed: b
     """
     new_users = read_new_users(users_json)
     if not tree.is_dir():
-        raise UsageError(f"{tree}: no such folder.")
+        raise UsageError(f"{tree}: no such folder; expected a frame tree.")
     refuse_nested(tree, out)
     videos = _find_videos(tree)
     if not videos:

@@ -223,7 +223,7 @@ def drop_user(root: Path, path: Path, user: str) -> int:
 def _alone(root: Path) -> AbstractContextManager[None]:
     """Keep other processes from building the tree's index while the block runs."""
     if not root.is_dir():
-        raise UsageError(f"{root}: no such folder.")
+        raise UsageError(f"{root}: no such folder; expected a tree of frames, raw videos or packed users.")
     return hold_in_turn(index_places(root), f"index of {root}")
 
 

@@ -43,7 +43,7 @@ def scan_tree(root: Path) -> tuple[Kind, list[Found]]:
         DataError: if it has two kinds, or videos in wrong places.
     """
     if not root.is_dir():
-        raise UsageError(f"{root}: no such folder.")
+        raise UsageError(f"{root}: no such folder; expected a tree of frames, raw videos or packed users.")
     folders, has_files, lost = [], False, []
     for split in tree_splits(root):
         for user in folders_in(root / split):
