@@ -5,6 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from pathlib import Path
 
 from data_prep.tree.index import Index, VideoRow
 from data_prep.tree.layout import frame_file_name
@@ -82,7 +83,7 @@ def _readers(index: Index, opened: ExitStack) -> tuple[Callable[[VideoRow], Key]
 
         return in_directory, read
 
-    def files(row: VideoRow) -> list[str]:
+    def files(row: VideoRow) -> list[str]:  # with the root
         path = f"{index.root}/{row.path}"
         if index.kind == "raw":
             return [path]
@@ -90,7 +91,7 @@ def _readers(index: Index, opened: ExitStack) -> tuple[Callable[[VideoRow], Key]
 
     return (
         lambda row: tuple(map(_size_and_tail, files(row))),
-        lambda row: tuple(file_sha256(index.root / path) for path in files(row)),
+        lambda row: tuple(file_sha256(Path(path)) for path in files(row)),
     )
 
 

@@ -218,10 +218,11 @@ class EpisodeSampler:
         wanted = least_classes(self.plan) if not isinstance(self.plan, WholeEpisodes) else 2
         which = listed([f"{name} has {count}" for name, count in sorted(few.items())])
         more = f"; too few images: {which}" if few else ""
+        what = "images" if few else "classes with images"
         split = f" of split {self.split}" if self.split else ""
         return (
             f"{self._root}: source {source}: {counted(classes, 'class', 'classes')}{split} with at least "
-            f"{needed} images; protocol {self.plan.name} needs {wanted}{more}. Add images, or reduce the numbers "
+            f"{needed} images; protocol {self.plan.name} needs {wanted}{more}. Add {what}, or reduce the numbers "
             "with --set"
         )
 

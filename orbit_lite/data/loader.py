@@ -155,7 +155,7 @@ def read_ahead(
         return
     make_room_for_sockets()
     by_pipe = _has_small_shared_memory()
-    loader = DataLoader(
+    loader = _Loader(
         _Jobs(jobs, read, by_pipe),
         batch_size=None,
         num_workers=workers,
@@ -255,6 +255,13 @@ class _Loaded(Generic[LoadedT]):
 @dataclass(frozen=True)
 class _Failed:
     error: KitError
+
+
+class _Loader(DataLoader[Any]):
+    """PyTorch's, without its warnings about more processes than cores: how many there are is the user's choice."""
+
+    def check_worker_number_rationality(self) -> None:
+        """Say nothing."""
 
 
 class _Jobs(Dataset[Any]):

@@ -118,7 +118,8 @@ def evaluate_suite(
                 failed.append(name)
         results.append(result)
     title = f"{suite.name}, {request.split}"
-    if any(result.accuracy is not None for result in results):
+    found = any(result.accuracy is not None for result in results)
+    if found:
         for suffix, text in (
             ("txt", suite_text(title, results)),
             ("md", suite_markdown(title, results)),
@@ -127,9 +128,8 @@ def evaluate_suite(
         ):
             write_text(out / f"{TABLE_NAME}.{suffix}", text)
     if failed:
-        raise DataError(
-            f"{counted(len(failed), 'set')} failed: {', '.join(failed)}; the results of the others are in {out}"
-        )
+        others = f"; the results of the others are in {out}" if found else ""
+        raise DataError(f"{counted(len(failed), 'set')} failed: {', '.join(failed)}{others}")
     return suite_text(title, results, width=width)
 
 

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,12 @@ def same(of):
 
 def test_copies_of_one_user_are_found_under_any_name(tree):
     index = build_index(tree)
+    assert find_copies(index, index.rows) == same("birds--wren--clean--stills-0000")
+
+
+def test_copies_are_found_in_a_tree_at_a_relative_path(tree, monkeypatch):
+    monkeypatch.chdir(tree.parent)
+    index = build_index(Path(tree.name))
     assert find_copies(index, index.rows) == same("birds--wren--clean--stills-0000")
 
 

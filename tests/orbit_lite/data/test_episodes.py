@@ -139,10 +139,10 @@ def test_classes_with_too_few_images_are_left_out_and_listed():
 @pytest.mark.parametrize(
     ("protocol", "classes", "count", "said"),
     [
-        ("episodes-5w1s", 4, 24, "source birds: 4 classes with at least 16 images; protocol episodes-5w1s needs 5"),
+        ("episodes-5w1s", 4, 24, "birds: 4 classes with at least 16 images; .* episodes-5w1s needs 5. Add classes"),
         ("episodes-5w1s", 8, 15, "0 classes .* needs 5; too few images: class 0 has 15, class 1 has 15"),
         ("episodes-5w1s", 1, 24, "1 class with at least 16 images"),
-        ("meta-dataset", 9, 1, "0 classes with at least 2 images; .*class 0 has 1, .* and 1 more"),
+        ("meta-dataset", 9, 1, "0 classes with at least 2 images; .*class 0 has 1, .* and 1 more. Add images"),
         ("vtab-1000", 1, 90, "1 class; a task needs at least 2"),
         ("vtab-1000", 8, 5, "8 classes with 40 training images; .* needs 60 images"),
         ("vtab-1000", 61, 2, "61 classes with 122 training images; .* needs 60 images, at least one of each class"),

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ def training(pocket_frames):
     index = open_index(pocket_frames)
     sampler = TaskSampler(index, load_experiment("pocket").tasks, split="train", seed=3)
     return ChosenTasks(TrainingTasks(sampler), range(26, 30)), ReadTask(open_frames(index))
+
+
+def test_more_workers_than_cores_print_no_warning(training, monkeypatch):
+    """PyTorch's would appear on the screen, twice, in several lines."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    tasks, read = training
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(read_ahead(tasks, read, workers=2))) == 4
 
 
 @pytest.mark.usefixtures("spawned")

@@ -117,6 +117,14 @@ def test_a_set_that_fails_does_not_stop_the_others(made, tmp_path, capsys):
     assert rows(tmp_path / "out")["signs"]["accuracy"]
 
 
+def test_if_every_set_fails_nothing_is_said_of_others_and_the_table_stays(made, out, capsys):
+    before = (out / "sets.txt").read_bytes()
+    assert evaluate(made, out, "--seed", "5") == 1
+    said = capsys.readouterr().err
+    assert said.endswith("3 sets failed: birds, signs, shapes\n") and "holds another run" in said
+    assert (out / "sets.txt").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
