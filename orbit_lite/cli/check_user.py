@@ -45,7 +45,7 @@ def add(verbs: Subparsers) -> None:
     verb.add_argument(
         "--draws",
         type=not_negative,
-        help="random subsets of videos for each point of the learning curve; 0 for no curve",
+        help="random subsets of videos for each point of the learning curve; 0 for no curve (default: 10)",
     )
     add_seed(verb, of="these subsets")
     add_workers(verb)

@@ -25,11 +25,15 @@ def add_pocket(verbs: Subparsers) -> None:
     verb = verbs.add_parser("pocket", help="make a small ORBIT-like set: encoded videos of drawn objects")
     verb.add_argument("out", metavar="OUT", type=WritesFolder(), help="folder to create")
     verb.add_argument(
-        "--users", nargs=3, type=int, metavar=("TRAIN", "VALIDATION", "TEST"), help="number of users in each split"
+        "--users",
+        nargs=3,
+        type=int,
+        metavar=("TRAIN", "VALIDATION", "TEST"),
+        help="number of users in each split (default: 24 3 4)",
     )
-    verb.add_argument("--objects", type=int, help="number of objects per user")
-    verb.add_argument("--clean-videos", type=int, help="number of clean videos per object")
-    verb.add_argument("--clutter-videos", type=int, help="number of clutter videos per object")
+    verb.add_argument("--objects", type=int, help="number of objects per user (default: 5)")
+    verb.add_argument("--clean-videos", type=int, help="number of clean videos per object (default: 3)")
+    verb.add_argument("--clutter-videos", type=int, help="number of clutter videos per object (default: 2)")
     add_seed(verb, of="the drawings", default=0)
     add_workers(verb)
     verb.set_defaults(run=_pocket, resumes=True)

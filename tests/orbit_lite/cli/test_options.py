@@ -1,17 +1,20 @@
 """Options with the same name mean the same in every verb, and verbs use their values as given."""
 
 import argparse
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Collection
 
 import pytest
 
+from data_prep.pocket.pocket_set import make_pocket
 from data_prep.video.readers import table
 from groundwork.options import leaf_parsers, shown_name
 from orbit_lite.cli.options import ENGINES, READERS, processes, readers
 from orbit_lite.cli.parser import _parser
 from orbit_lite.data.loader import reading_workers
 from orbit_lite.models import engines
+from orbit_lite.personal.checking.learning_curve import DRAWS
 
 ANY = "every verb"
 # Exceptions: verbs whose option differs from other verbs' option of the same name, and the reason.
@@ -139,3 +142,13 @@ def test_the_option_lists_all_readers():
 
 def test_the_option_lists_all_engines():
     assert tuple(engines.ENGINES) == ENGINES
+
+
+def test_help_states_the_defaults_that_functions_have():
+    defaults = {name: parameter.default for name, parameter in inspect.signature(make_pocket).parameters.items()}
+    for name in ("objects", "clean_videos", "clutter_videos"):
+        action = USES[f"--{name.replace('_', '-')}"]["prep pocket"]
+        assert f"(default: {defaults[name]})" in action.help
+    users = " ".join(map(str, defaults["users"]))
+    assert f"(default: {users})" in USES["--users"]["prep pocket"].help
+    assert f"(default: {DRAWS})" in USES["--draws"]["check-user"].help
