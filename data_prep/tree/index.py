@@ -133,6 +133,7 @@ def open_index(root: Path) -> Index:
         UsageError: if there is no such tree, or nothing in it, or another process has been building it for an hour.
         DataError: if the index contradicts the tree or can't be read, or the tree is malformed.
     """
+    started_ns = time.time_ns() - CLOCK_MARGIN_NS
     kind, found = scan_tree(root)
     path = find_index(root)
     if path is None:
@@ -140,7 +141,7 @@ def open_index(root: Path) -> Index:
             path = find_index(root)  # another process may have built it in the meantime
             if path is None:
                 _LOG.info("index: %s has no %s yet; building it", root, INDEX_NAME)
-                return _build_index(root)
+                return _build_index(root, kind, found, started_ns)  # a second scan would repeat its notes
     index = Index(root, kind, read_rows(path))
     _check(index, found, path)
     return index
@@ -153,12 +154,13 @@ def build_index(root: Path) -> Index:
         UsageError, DataError: as in `open_index`.
     """
     with _alone(root):
-        return _build_index(root)
+        started_ns = time.time_ns() - CLOCK_MARGIN_NS
+        kind, found = scan_tree(root)
+        return _build_index(root, kind, found, started_ns)
 
 
-def _build_index(root: Path) -> Index:
-    started_ns = time.time_ns() - CLOCK_MARGIN_NS
-    kind, found = scan_tree(root)
+def _build_index(root: Path, kind: Kind, found: Sequence[Found], started_ns: int) -> Index:
+    """Write the index of a tree that was scanned after the moment `started_ns`."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         rows = _in_order(chain.from_iterable(pool.map(lambda video: _rows(root, kind, video), found)))
     report_not_portable(root, [row.path for row in rows])

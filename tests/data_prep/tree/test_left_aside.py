@@ -1,12 +1,14 @@
 """Skipped files are reported once, with kinds and counts; nothing is reported for a tree without such files."""
 
+import numpy as np
 import pytest
 
+from data_prep.tree.index import open_index
 from data_prep.tree.listing import scan_tree
 from data_prep.tree.naming import scan_raw
 from data_prep.tree.own_videos import scan_own
 from data_prep.tree.videos_below import videos_below
-from data_prep.video import RAW_SUFFIXES
+from data_prep.video import RAW_SUFFIXES, encode_jpeg
 
 
 @pytest.fixture
@@ -72,3 +74,11 @@ def test_links_that_lead_nowhere_are_reported_in_raw_trees_and_frame_trees(put, 
     lines = [line for line in reported() if "link that leads nowhere skipped, perhaps not yet fetched" in line]
     of_raw, of_frames = lines
     assert "ann/keys/c.mp4" in of_raw and "ann/keys/clean/ann--keys--clean--3" in of_frames
+
+
+def test_building_an_index_reports_skipped_files_once(reported, tmp_path):
+    for place, content in (("ann/keys/a.jpg", encode_jpeg(np.zeros((16, 16, 3), np.uint8))), ("ann/keys/b.jpg", b"")):
+        (tmp_path / "raw" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "raw" / place).write_bytes(content)
+    assert len(open_index(tmp_path / "raw").rows) == 1
+    assert len(notes(reported)) == 1
