@@ -308,8 +308,10 @@ def _tables(comparison: Comparison) -> list[Table]:
 
 
 def _drawn(comparison: Comparison) -> str:
-    """What the headline's bootstrap draws."""
-    return "whole users" if comparison.overall.frame_accuracy.per_video else "each user's tasks"
+    """What the bootstraps draw."""
+    if comparison.overall.frame_accuracy.per_video:
+        return "whole users"
+    return "each user's tasks, or whole users for the mean over users"
 
 
 def _place_table(kind: str, heading: str, places: Sequence[Place], unit: str, a: str, b: str) -> Table:

@@ -218,6 +218,7 @@ def test_a_users_mean_of_single_images_is_over_tasks_of_any_size(make_tasks, mak
     assert paired.overall.frame_accuracy.per_user.a == pytest.approx(a.overall.frame_accuracy.per_user.mean)
     assert paired.overall.frame_accuracy.per_user.b == pytest.approx(b.overall.frame_accuracy.per_user.mean)
     assert {place.user: place.n for place in paired.users} == {user: len(rows) for user, rows in by_user.items()}
+    assert "drawing each user's tasks, or whole users for the mean over users, the same" in comparison_text(paired)
     assert "User  Tasks  " in comparison_text(paired) and "Videos of tasks" not in comparison_text(paired)
 
 
