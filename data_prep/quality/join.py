@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from data_prep.tree.index import VideoRow, open_index
 from data_prep.tree.layout import VIDEO_TYPES
@@ -58,15 +59,16 @@ def join_tables(root: Path, folder: Path, *, video_type: str = "clean") -> Joine
         if missing := [f"shard {s}" for number in range(1, count + 1) if (s := Shard(number, count)) not in found]:
             raise DataError(f"{folder}: no {name} of {listed(missing)}. Run 'prep quality --shard' for each.")
     videos: list[JoinedVideo] = []
-    _join(folder / VIDEOS, parts[VIDEOS], rows, count, rows_of=lambda row: 1, videos=videos)
-    _join(folder / FRAMES, parts[FRAMES], rows, count, rows_of=lambda row: row.frames)
+    with whole_file(folder / VIDEOS) as of_videos, whole_file(folder / FRAMES) as of_frames:  # both appear, or neither
+        _join(of_videos, parts[VIDEOS], rows, count, rows_of=lambda row: 1, videos=videos)
+        _join(of_frames, parts[FRAMES], rows, count, rows_of=lambda row: row.frames)
     for path in (*parts[FRAMES].values(), *parts[VIDEOS].values()):
         path.unlink()
     return Joined(tuple(videos), (folder / VIDEOS, folder / FRAMES), count)
 
 
 def _join(
-    target: Path,
+    file: BinaryIO,
     parts: Mapping[Shard, Path],
     rows: Sequence[VideoRow],
     count: int,
@@ -75,9 +77,15 @@ def _join(
     videos: list[JoinedVideo] | None = None,
 ) -> None:
     """Write one table. Each part has its rows in the index's order, so only the rows of one video are in memory."""
-    with ExitStack() as opened, whole_file(target) as file:
+    with ExitStack() as opened:
         tables = {shard: opened.enter_context(_rows(path)) for shard, path in parts.items()}
         headings = [next(table, []) for table in tables.values()]
+        for heading, path in zip(headings, parts.values(), strict=True):
+            if heading != headings[0] or not heading:
+                raise DataError(
+                    f"{path}: its first line differs from that of {next(iter(parts.values())).name}, or is missing."
+                    " Run these shards of 'prep quality' again, with the same version."
+                )
         file.write(csv_lines(headings[:1]).encode(errors="surrogateescape"))
         for row in rows:
             owner = shard_of_video(row.place, count)

@@ -276,3 +276,24 @@ def test_tables_that_can_not_be_joined_are_refused(whole, tmp_path):
     with pytest.raises(UsageError, match="tables of 2 shards, 3 shards; remove"):
         join_tables(whole, tmp_path)
     assert not (tmp_path / "quality_videos.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda lines: lines[:-1], "that the tree's index has"),
+        (lambda lines: [b"other,columns\n", *lines[1:]], "its first line differs from that of"),
+        (lambda lines: [], "its first line differs from that of .*, or is missing"),
+    ],
+)
+def test_a_damaged_table_leaves_no_joined_one(whole, tmp_path, damage, said):
+    """Also if the damage is in the second table: otherwise the first would be new, and the second missing or old."""
+    for number in range(1, COUNT + 1):
+        shard = Shard(number, COUNT)
+        write_csv(quality(whole, workers=1, shard=shard), tmp_path, shard=shard)
+    part = tmp_path / "quality_frames-3-of-3.csv"
+    part.write_bytes(b"".join(damage(part.read_bytes().splitlines(keepends=True))))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(DataError, match=said):
+        join_tables(whole, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
