@@ -23,7 +23,7 @@ from groundwork.cores import default_workers
 from orbit_lite.costs.measuring import Work
 from orbit_lite.data.frames import Pictures
 from orbit_lite.data.loader import to_images
-from orbit_lite.models.choice import ModelChoice
+from orbit_lite.models.choice import EMBEDDED_START, ModelChoice
 from orbit_lite.models.engines import find_engine
 from orbit_lite.models.recognizer import Recognizer
 from orbit_lite.personal.teaching.personalize import personalize
@@ -36,21 +36,21 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Workload:
-    """One user: the number of objects, of videos per object, and the size of the videos."""
+    """One user: the number of objects, of videos per object, and the size of the videos; start and engine."""
 
     objects: int = 10
     videos: int = 5
     pictures: int = 300  # 10 s
     width_px: int = 1920
     height_px: int = 1080
-    backbone: str = "efficientnet_lite0"
+    start: ModelChoice = EMBEDDED_START
     engine: str = "openvino"
 
 
 def run(size: Workload = Workload(), *, repeats: int = 2) -> list[Comparison]:
     """Seconds of both, and the memory of the whole command, compared with that for a user with a tenth of the
     videos."""
-    model = ModelChoice("protonets", size.backbone, "random")
+    model = size.start
     workers = default_workers()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -71,8 +71,8 @@ def run(size: Workload = Workload(), *, repeats: int = 2) -> list[Comparison]:
         )
     seconds, count = size.pictures / 30, size.objects * size.videos
     setting = (
-        f"{size.backbone}, engine {size.engine}, {size.objects} objects, {size.videos} videos of {seconds:g} s, "
-        f"{size.height_px}p H.264"
+        f"{model.model}, {model.backbone}, engine {size.engine}, {size.objects} objects, "
+        f"{size.videos} videos of {seconds:g} s, {size.height_px}p H.264"
     )
     threads = torch.get_num_threads()
     alone = ("decoding and embedding the frames alone", alone_s)

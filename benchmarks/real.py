@@ -36,7 +36,7 @@ from orbit_lite.personal.start import describe_start
 from orbit_lite.personal.teaching.sampling import Sampling, sample_video
 from orbit_lite.personal.teaching.teach import teach_features
 
-HEADS = ("ridge", "lda", "protonets", "protonets_cosine")
+LEARNERS = ("ridge_two_views", "ridge", "lda", "protonets", "protonets_cosine")
 SHOTS: tuple[int | None, ...] = (None, 3, 2, 1)  # support videos per object; None for all
 PLACES = (LOOSE_TYPE, "clutter")
 SEED = 1991
@@ -57,7 +57,7 @@ class Filmed:
 
 @dataclass(frozen=True)
 class Run:
-    """One head, taught with one user's videos of one place and tested on those of the other.
+    """One learner, taught with one user's videos of one place and tested on those of the other.
 
     shots: videos per object, or "all". All others are shares of frames in [0, 1], None if unknown: accuracy, and its
         estimates (estimate, low, high; same_place: with one video held out at a time); ece; kept: the share of right
@@ -66,7 +66,7 @@ class Run:
         that were named as one of these.
     """
 
-    head: str
+    learner: str
     shots: str
     user: str
     taught_in: str
@@ -96,15 +96,19 @@ def run(data: Path) -> list[Run]:
     Raises:
         DataError: if a user has fewer than two objects filmed in both places, or a video can't be read.
     """
-    start = EMBEDDED_START.load()
-    filmed = read_users(data, start)
-    users = sorted({video.user for video in filmed})
-    settings = [(head, shots, user, place) for head in HEADS for shots in SHOTS for user in users for place in PLACES]
+    starts = {name: ModelChoice(name, EMBEDDED_START.backbone, EMBEDDED_START.weights) for name in LEARNERS}
+    loaded = {name: start.load() for name, start in starts.items()}
+    filmed: dict[float | None, list[Filmed]] = {}  # by middle view: otherwise their features are the same
+    for recognizer in loaded.values():
+        if (view := _middle_view(recognizer)) not in filmed:
+            filmed[view] = read_users(data, recognizer)
+    users = sorted({video.user for videos in filmed.values() for video in videos})
+    settings = [(name, shots, user, place) for name in starts for shots in SHOTS for user in users for place in PLACES]
     runs = []
     with Progress("recognizers tested", len(settings)) as progress:
-        for head, shots, user, place in settings:
-            choice = ModelChoice(head, EMBEDDED_START.backbone, EMBEDDED_START.weights)
-            runs.append(judge(_with_head(choice, start), describe_start(choice), filmed, user, place, shots))
+        for name, shots, user, place in settings:
+            recognizer, origin = loaded[name], describe_start(starts[name])
+            runs.append(judge(recognizer, origin, filmed[_middle_view(recognizer)], user, place, shots))
             progress.advance()
     return runs
 
@@ -143,7 +147,7 @@ def judge(
     estimate, point = personal.calibration.estimate, personal.rejection.point
     near, near_said = _left_out(recognizer, origin, support, asked)
     return Run(
-        head=origin["model"]["learner"],
+        learner=origin["model"]["learner"],
         shots="all" if shots is None else str(shots),
         user=user,
         taught_in=place,
@@ -195,16 +199,16 @@ def _left_out(
 
 
 def means_table(runs: Sequence[Run]) -> Table:
-    """One row per head and number of videos: means over users and both directions, in percent."""
+    """One row per learner and number of videos: means over users and both directions, in percent."""
     rows = []
-    for head in HEADS:
+    for learner in LEARNERS:
         for shots in dict.fromkeys(run.shots for run in runs):
-            own = [run for run in runs if (run.head, run.shots) == (head, shots)]
+            own = [run for run in runs if (run.learner, run.shots) == (learner, shots)]
             if own:
-                rows.append((head, shots, len(own), *_means(own)))
+                rows.append((learner, shots, len(own), *_means(own)))
     percent = [Column(name, shown=_percent) for name in _MEANS]
     caption = f"{EMBEDDED_START.backbone}, means over users taught in one place and tested in the other, in % of frames"
-    return Table(caption, ("Head", "Videos", "Runs", *percent), tuple(rows))
+    return Table(caption, ("Learner", "Videos", "Runs", *percent), tuple(rows))
 
 
 def write_runs(out: Path, runs: Sequence[Run]) -> Path:
@@ -255,11 +259,8 @@ def _folders(root: Path) -> list[Path]:
     return sorted(Path(entry.path) for entry in visible_entries(root) if entry.is_dir())
 
 
-def _with_head(choice: ModelChoice, start: Recognizer) -> Recognizer:
-    """The start with another head and the same extractor, so that features are the same."""
-    made = choice.load()
-    made.extractor = start.extractor
-    return made
+def _middle_view(recognizer: Recognizer) -> float | None:
+    return recognizer.learner.middle_view if recognizer.learner else None
 
 
 def _chosen(videos: Sequence[Filmed], shots: Shots) -> Iterator[Filmed]:

@@ -27,6 +27,7 @@ from data_prep.workers.stream import StreamWorker
 from groundwork.randomness import keyed_rng
 from orbit_lite.costs.measuring import Work
 from orbit_lite.data.loader import to_images
+from orbit_lite.models.choice import EMBEDDED_START
 from orbit_lite.models.engines import find_engine
 from orbit_lite.models.recognizer import build_recognizer
 from orbit_lite.personal.answering.live import StreamRun
@@ -38,35 +39,43 @@ from orbit_lite.personal.recognizer import PersonalRecognizer, SupportSet, Taugh
 OBJECTS, VIDEOS, TAKEN = 10, 5, 10  # taught objects, videos per object, frames per video
 
 
+Start = tuple[str, str]  # learner, backbone
+
+
 @dataclass(frozen=True)
 class Workload:
-    """The size of the video, the backbones and the engine."""
+    """The size of the video, the learners with their backbones, and the engine."""
 
     pictures: int = 300  # 10 s
     width_px: int = 1920
     height_px: int = 1080
-    backbones: tuple[str, ...] = ("tiny", "efficientnet_lite0", "efficientnet_b0")
+    starts: tuple[Start, ...] = (
+        ("protonets", "tiny"),
+        (EMBEDDED_START.model, EMBEDDED_START.backbone),
+        ("protonets", "efficientnet_lite0"),
+        ("protonets", "efficientnet_b0"),
+    )
     engine: str = "openvino"
 
 
 def run(size: Workload = Workload(), *, repeats: int = REPEATS) -> list[Comparison]:
-    """Frames per second of a video and of a stream with each backbone; memory."""
+    """Frames per second of a video and of a stream with each start; memory."""
     with tempfile.TemporaryDirectory() as name:
         short, long = Path(name) / "short.mp4", Path(name) / "long.mp4"
         write_video(short, VideoWorkload(1, size.pictures, size.width_px, size.height_px))
         repeat_video(short, long, LONGER)
-        found = [comparison for backbone in size.backbones for comparison in _speeds(backbone, short, size, repeats)]
+        found = [comparison for start in size.starts for comparison in _speeds(start, short, size, repeats)]
         for process, prepare in (("answering", _answering), ("reading", _reading)):
-            small_mb, large_mb = (peak_memory_mb(partial(prepare, size.backbones[0], video)) for video in (short, long))
+            small_mb, large_mb = (peak_memory_mb(partial(prepare, size.starts[0], video)) for video in (short, long))
             sides = (f"{size.pictures} frames", small_mb), (f"{LONGER} times as long", large_mb)
-            setting = f"{size.backbones[0]}, {process} process, beyond its imports"
+            setting = f"{size.starts[0][1]}, {process} process, beyond its imports"
             found.append(Comparison(setting, "memory", "MB", torch.get_num_threads(), *sides))
     return found
 
 
-def made_recognizer(backbone: str) -> PersonalRecognizer:
+def made_recognizer(start: Start) -> PersonalRecognizer:
     """A recognizer with random weights and features, which is as fast as a real one and needs no network."""
-    recognizer = build_recognizer("protonets", backbone, weights="random")
+    recognizer = build_recognizer(*start, weights="random")
     frames = tuple(range(1, 30 * TAKEN, 30))
     videos = [TaughtVideo(f"object {k // VIDEOS}", 30 * TAKEN, frames, str(k)) for k in range(OBJECTS * VIDEOS)]
     rng = keyed_rng(0, "recognize")
@@ -76,8 +85,8 @@ def made_recognizer(backbone: str) -> PersonalRecognizer:
     return PersonalRecognizer(fitted, "made", support)
 
 
-def _speeds(backbone: str, video: Path, size: Workload, repeats: int) -> list[Comparison]:
-    personal, threads = made_recognizer(backbone), torch.get_num_threads()
+def _speeds(start: Start, video: Path, size: Workload, repeats: int) -> list[Comparison]:
+    personal, threads = made_recognizer(start), torch.get_num_threads()
     personal.fitted.recognizer.engine = find_engine(size.engine)
     squares = read_frames(video)
     raw = keyed_rng(0, "raw").integers(0, 256, (size.height_px, size.width_px, 3), dtype=np.uint8)
@@ -91,8 +100,9 @@ def _speeds(backbone: str, video: Path, size: Workload, repeats: int) -> list[Co
             ],
             repeats=repeats,
         )
-    of_video = f"{backbone}, engine {size.engine}, {size.height_px}p H.264, {size.pictures} frames"
-    of_stream = f"{backbone}, engine {size.engine}, raw frames of {size.height_px}p"
+    names = ", ".join(start)
+    of_video = f"{names}, engine {size.engine}, {size.height_px}p H.264, {size.pictures} frames"
+    of_stream = f"{names}, engine {size.engine}, raw frames of {size.height_px}p"
     at_once, whole, embedded, stream = (
         found.rate(len(squares)) for found in (at_once_s, whole_s, embedded_s, stream_s)
     )
@@ -136,12 +146,12 @@ def _stream(personal: PersonalRecognizer, picture: np.ndarray, frames: int) -> N
         stream.answer(StreamFrame(number, number / 30, 0.0, picture))
 
 
-def _answering(backbone: str, video: Path) -> Work:
+def _answering(start: Start, video: Path) -> Work:
     """Work to measure in a new process; picklable, like `_reading`."""
-    return _whole(made_recognizer(backbone), video)
+    return _whole(made_recognizer(start), video)
 
 
-def _reading(_: str, video: Path) -> Work:
+def _reading(_: Start, video: Path) -> Work:
     def work() -> None:
         for _ in read_batches(VideoJob(video, 224)):
             pass  # each batch is dropped before the next is decoded, as after sending it

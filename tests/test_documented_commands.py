@@ -14,7 +14,6 @@ from data_prep.video import encode_jpeg
 from orbit_lite.cli.parser import main
 from orbit_lite.models import choice
 from orbit_lite.models.choice import ModelChoice
-from orbit_lite.personal import start
 from orbit_lite.personal.checking import check_user
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +52,7 @@ def in_this_process(command: str) -> tuple[int, str]:
     assert not re.search(r"[|<>&;$]", command), f"more than one call of orbit-lite: {command}"
     done = shell(WORDS + command, Path.cwd())
     with pytest.MonkeyPatch.context() as patch:
-        for module in (choice, start, check_user):
+        for module in (choice, check_user):
             patch.setattr(module, "EMBEDDED_START", ModelChoice("ridge", "tiny", "random"))
         return done.returncode or main(done.stdout.split("\0")[:-1]), done.stderr
 

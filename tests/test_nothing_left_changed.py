@@ -157,7 +157,7 @@ def test_building_fitting_and_saving_each_learner(learner, tmp_path):
     with left_unchanged():
         recognizer = build_recognizer(learner, "tiny", weights="random", seed=1, frame_size_px=64)
         recognizer.personalize(images, labels).logits(images)
-        if not learner.startswith("finetuner"):
+        if recognizer.learner.meta_learned:
             estimator = "exact" if learner == "imaml" else "lite"
             task_gradient(recognizer, pixels, h=1, rng=np.random.default_rng(0), estimator=estimator)
         save_recognizer(path, recognizer, config={})

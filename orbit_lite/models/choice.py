@@ -67,7 +67,7 @@ class ModelChoice:
 
 # The start for personalizing if no model is given. Its weights are installed with the kit, so it needs no network;
 # `ridge` is the most accurate closed-form head on real photos (docs/learners.md).
-EMBEDDED_START = ModelChoice("ridge", "efficientnet_lite0", "pretrained")
+EMBEDDED_START = ModelChoice("ridge_two_views", "efficientnet_lite0", "pretrained")
 EMBEDDED_START_TEXT = (
     "no --model given: starting from EfficientNet-Lite0 with ImageNet weights and a ridge head, not meta-trained; "
     "use --model to start from a checkpoint that was meta-trained on ORBIT"

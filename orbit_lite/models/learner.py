@@ -32,6 +32,8 @@ class LearnerConfig(Strict):
     adapter: a name in the table of adapters.
     adapter_settings: the adapter's own keys.
     extractor: `learned` if its weights are meta-trained, `frozen` if they are not.
+    middle_view: the side of the middle of each frame that the extractor sees again, enlarged, as a share of the frame's
+        side; features are the mean over both views. None: it sees only the whole frame.
     steps, step_lr: the number of full-batch steps and their learning rate, for heads and adapters that are fitted by
         Adam or, in inner loops, by plain gradient descent.
     published_quirks: follow the published code where it differs from the paper (see docs).
@@ -43,6 +45,8 @@ class LearnerConfig(Strict):
     adapter: str = "none"
     adapter_settings: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     extractor: Literal["learned", "frozen"]
+    # left out of files if None, so that those of other learners stay as earlier releases wrote them
+    middle_view: Annotated[float | None, Field(gt=0, lt=1, exclude_if=lambda value: value is None)] = None
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     step_lr: Annotated[float, Field(gt=0)] = 1e-3
     published_quirks: bool = False

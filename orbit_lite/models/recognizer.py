@@ -27,6 +27,7 @@ from orbit_lite.models.inputs import (
     check_videos,
 )
 from orbit_lite.models.learner import LearnerConfig, load_learner
+from orbit_lite.models.middle_view import MiddleView
 
 
 class Recognizer(nn.Module):
@@ -238,6 +239,8 @@ def build_recognizer(
     """
     config = load_learner(learner) if isinstance(learner, str) else learner
     extractor = build_extractor(backbone, weights=weights, seed=seed, frame_size_px=frame_size_px)
+    if config.middle_view is not None:
+        extractor.net = MiddleView(extractor.net, share=config.middle_view)
     extractor.net.requires_grad_(config.extractor == "learned")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

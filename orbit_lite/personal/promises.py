@@ -10,8 +10,6 @@ from orbit_lite.personal.decision.calibration import Estimate
 from orbit_lite.personal.decision.rejection import Rejection
 from orbit_lite.personal.start import is_embedded, place_loss, weak_start
 
-# Points by which the estimate was too high if objects had two videos: mean of 100 runs on 5 users' photos.
-PAIRS_TOO_GOOD = 6
 HARDER = (
     "Things that are small, half hidden or among other things are harder to recognize; only test videos can show how "
     "much harder."
@@ -34,12 +32,14 @@ def estimate_lines(found: Estimate | None, origin: Mapping[str, Any]) -> list[st
     ]
     if weak := weak_start(origin):
         return [*lines, weak]
+    loss = place_loss(origin)
     if found.pairs:
+        points = f" (by about {loss.pairs:.0f} points where this was measured)" if loss else ""
         lines.append(
-            "No object has three videos. The estimate is too high if both videos of an object show one place (by about "
-            f"{PAIRS_TOO_GOOD} points where this was measured), and too low if they show two."
+            f"No object has three videos. The estimate is too high if both videos of an object show one place{points}, "
+            "and too low if they show two."
         )
-    if loss := place_loss(origin):
+    if loss:
         lines.append(
             f"For this starting model, a new place cost {loss.points:.0f} points compared with another video of "
             f"the same place ({loss.least:.0f} to {loss.most:.0f} in {loss.runs} runs, {loss.data})."

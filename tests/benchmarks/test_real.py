@@ -21,9 +21,9 @@ def users(pocket_frames):
 
 @pytest.fixture
 def small(monkeypatch):
-    """A fast start, one head, and two numbers of videos."""
+    """A fast start, one learner, and two numbers of videos."""
     monkeypatch.setattr(real, "EMBEDDED_START", ModelChoice("ridge", "tiny", "random"))
-    monkeypatch.setattr(real, "HEADS", ("ridge",))
+    monkeypatch.setattr(real, "LEARNERS", ("ridge",))
     monkeypatch.setattr(real, "SHOTS", (None, 1))
 
 
@@ -33,7 +33,7 @@ def test_every_user_is_judged_in_both_directions_with_all_videos_and_with_few(us
         rows = list(csv.DictReader(file))
     names = sorted(path.name for path in users.iterdir())
     expected = {("ridge", shots, user, place) for shots in ("all", "1") for user in names for place in real.PLACES}
-    assert {(row["head"], row["shots"], row["user"], row["taught_in"]) for row in rows} == expected
+    assert {(row["learner"], row["shots"], row["user"], row["taught_in"]) for row in rows} == expected
     for row in rows:
         assert float(row["chance"]) == pytest.approx(1 / int(row["objects"]), abs=1e-4)
         assert 0 <= float(row["accuracy"]) <= 1
@@ -53,7 +53,7 @@ def test_few_videos_are_so_many_of_each_object_and_the_same_each_time(users, sma
 
 def test_means_are_over_runs_and_what_is_not_known_has_none():
     fields = {field.name: 0.5 for field in dataclasses.fields(real.Run)}
-    named = fields | {"head": "ridge", "shots": "all", "user": "A", "taught_in": "clean", "objects": 3, "frames": 9}
+    named = fields | {"learner": "ridge", "shots": "all", "user": "A", "taught_in": "clean", "objects": 3, "frames": 9}
     first = real.Run(**named | {"accuracy": 0.8, "estimate": 0.9, "low": 0.7, "high": 1.0, "near": None})
     second = real.Run(**named | {"accuracy": 0.6, "estimate": 0.5, "low": 0.65, "high": 0.9, "near": None})
     table = real.means_table([first, second])

@@ -53,7 +53,7 @@ class TestWeakStart:
 class TestPlaceLoss:
     def test_it_depends_on_learner_backbone_and_weights(self):
         known = place_loss(EMBEDDED)
-        assert known is PLACE_LOSSES["ridge", "efficientnet_lite0", "pretrained"]
+        assert known is PLACE_LOSSES["ridge_two_views", "efficientnet_lite0", "pretrained"]
         for key in ("learner", "backbone", "weights"):
             assert place_loss({"model": EMBEDDED["model"] | {key: "another"}}) is None
         assert place_loss({}) is None and place_loss(of_checkpoint(0.9, 0.1)) is None
@@ -63,8 +63,9 @@ class TestPlaceLoss:
             assert loss.least <= loss.points <= loss.most and loss.runs > 1 and loss.data
 
 
-def test_the_embedded_start_is_known():
-    assert is_embedded(EMBEDDED) and not is_embedded({}) and not is_embedded(of_checkpoint(0.9, 0.1))
+def test_the_embedded_start_is_known_and_so_is_that_of_earlier_releases():
+    assert is_embedded(EMBEDDED) and is_embedded({"model": EMBEDDED["model"] | {"learner": "ridge"}})
+    assert not is_embedded({}) and not is_embedded(of_checkpoint(0.9, 0.1))
     for key in ("learner", "backbone", "weights"):
         assert not is_embedded({"model": EMBEDDED["model"] | {key: "another"}})
 

@@ -44,7 +44,7 @@ META_TRAINED: dict[str, tuple[str, ...]] = {
 }
 INNER_LOOP = ("maml", "maml_first_order", "maml_window")  # tested in test_inner_loop.py
 EXACT_ONLY = ("imaml",)  # in test_proximal.py
-FITTED_ONLY = ("finetuner", "finetuner_film")
+FITTED_ONLY = ("finetuner", "finetuner_film", "ridge_two_views")
 # Other compositions of the parts.
 VARIANTS: dict[str, tuple[LearnerConfig, tuple[str, ...]]] = {
     "cnaps, extractor learned": (
@@ -54,6 +54,10 @@ VARIANTS: dict[str, tuple[LearnerConfig, tuple[str, ...]]] = {
     "simple_cnaps, extractor learned": (
         load_learner("simple_cnaps").model_copy(update={"extractor": "learned"}),
         (EXTRACTOR, SET_ENCODER, GENERATOR),
+    ),
+    "cnaps, extractor learned, two views": (
+        load_learner("cnaps").model_copy(update={"extractor": "learned", "middle_view": 0.6}),
+        (EXTRACTOR, SET_ENCODER, GENERATOR, HEAD),
     ),
     "Versa on frozen features": (LearnerConfig(head="versa", extractor="frozen"), (HEAD,)),
 }

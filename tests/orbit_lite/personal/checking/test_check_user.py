@@ -238,4 +238,8 @@ def test_without_a_model_the_embedded_start_is_checked(run, bob):
     assert "no --model given: starting from EfficientNet-Lite0 with ImageNet weights" in output
     found = check_user(bob, None, draws=0, device=CPU)
     facts = dict(found.facts)
-    assert (facts["learner"], facts["backbone"], facts["weights"]) == ("ridge", "efficientnet_lite0", "pretrained")
+    assert (facts["learner"], facts["backbone"], facts["weights"]) == (
+        "ridge_two_views",
+        "efficientnet_lite0",
+        "pretrained",
+    )

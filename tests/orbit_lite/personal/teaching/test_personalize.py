@@ -305,12 +305,12 @@ def test_without_a_model_it_uses_the_embedded_start_without_a_network(run, alice
         "no --model given: starting from EfficientNet-Lite0 with ImageNet weights and a ridge head"
     )
     personal = load_personal(out)
-    assert personal.origin["model"]["learner"] == "ridge"
+    assert personal.origin["model"]["learner"] == "ridge_two_views"
     assert personal.origin["model"]["backbone"] == "efficientnet_lite0"
     assert personal.origin["model"]["weights"] == "pretrained"
     pretrained = build_extractor("efficientnet_lite0", weights="pretrained").state_dict()
-    kept = personal.fitted.recognizer.extractor.state_dict()
-    assert all(value.equal(kept[name]) for name, value in pretrained.items())
+    kept = personal.fitted.recognizer.extractor.net.net.state_dict()
+    assert all(value.equal(kept[name.removeprefix("net.")]) for name, value in pretrained.items())
     drawn_right = held_out(personal).right.mean()
     assert drawn_right > 0.5  # chance is 0.33 with 3 objects
 
