@@ -36,10 +36,9 @@ bench: $(READY)
 docs: $(READY)
 	$(VENV)/bin/python docs/build_api.py build/api
 
-# Modules are compiled when they are first imported; most of what is installed never is.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@$(VENV)/bin/python -c "import cv2" || \
 	    { echo "OpenCV does not load. On Debian or Ubuntu: apt-get install libgl1 libglib2.0-0; then make again."; exit 1; }
 	touch $(READY)
