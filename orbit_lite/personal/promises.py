@@ -8,7 +8,7 @@ from eval.intervals import bootstrap_over_users, too_few_users
 from groundwork.words import counted
 from orbit_lite.personal.decision.calibration import Estimate
 from orbit_lite.personal.decision.rejection import Rejection
-from orbit_lite.personal.start import is_embedded, place_loss, weak_start
+from orbit_lite.personal.start import place_loss, weak_start
 
 HARDER = (
     "Things that are small, half hidden or among other things are harder to recognize; only test videos can show how "
@@ -80,7 +80,7 @@ def rejection_lines(found: Rejection, origin: Mapping[str, Any]) -> list[str]:
             f"{share(point.false_alarms)} of their frames. This was estimated by leaving out each object in turn "
             f"(AUROC {found.auroc:.2f}, where 0.5 is chance)."
         )
-    if is_embedded(origin):
+    if place_loss(origin):
         lines.append(
             "Things of a very different kind got one of these names without 'maybe' in about 1 of 100 pictures (10 "
             "runs, still photos of 5 users' groceries)."

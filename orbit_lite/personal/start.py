@@ -76,8 +76,3 @@ def place_loss(origin: Mapping[str, Any]) -> PlaceLoss | None:
     """The measured loss in a new place; None if it was not measured for this starting model."""
     model = origin.get("model", {})
     return PLACE_LOSSES.get((model.get("learner"), model.get("backbone"), model.get("weights")))
-
-
-def is_embedded(origin: Mapping[str, Any]) -> bool:
-    """Whether it is the embedded start, or that of earlier releases, for which more was measured than for others."""
-    return place_loss(origin) is not None

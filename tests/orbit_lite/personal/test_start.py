@@ -10,7 +10,6 @@ from orbit_lite.personal.start import (
     LEAST_LEARNED,
     PLACE_LOSSES,
     describe_start,
-    is_embedded,
     place_loss,
     weak_start,
 )
@@ -63,11 +62,9 @@ class TestPlaceLoss:
             assert loss.least <= loss.points <= loss.most and loss.runs > 1 and loss.data
 
 
-def test_the_embedded_start_is_known_and_so_is_that_of_earlier_releases():
-    assert is_embedded(EMBEDDED) and is_embedded({"model": EMBEDDED["model"] | {"learner": "ridge"}})
-    assert not is_embedded({}) and not is_embedded(of_checkpoint(0.9, 0.1))
-    for key in ("learner", "backbone", "weights"):
-        assert not is_embedded({"model": EMBEDDED["model"] | {key: "another"}})
+def test_personal_files_of_earlier_releases_have_the_numbers_of_their_own_start():
+    earlier = place_loss({"model": EMBEDDED["model"] | {"learner": "ridge"}})
+    assert earlier is PLACE_LOSSES["ridge", "efficientnet_lite0", "pretrained"] is not place_loss(EMBEDDED)
 
 
 class TestDescribe:
